@@ -1,0 +1,125 @@
+//! Everything that crosses the engine's edge inwards.
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::envelope::{EnvelopeId, WorkNonce};
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+
+/// One thing that happened outside the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// A neighbour handed over the bytes of an envelope.
+    Gossip {
+        /// Who carried it; named again in the verdict.
+        from: PeerTag,
+        /// Keccak-256 of `bytes`, as the carrier's protocol computed it.
+        id: EnvelopeId,
+        /// The envelope as it came.
+        bytes: Vec<u8>,
+    },
+    /// A search for work ended well.
+    Mined {
+        /// The envelope it was for.
+        outgoing: OutgoingId,
+        /// The nonce that shows the work.
+        nonce: WorkNonce,
+    },
+    /// So many neighbours take part in the flood at this moment.
+    Peers(usize),
+    /// A person or a program asks for something; answered by one [`super::output::Reply`].
+    Ask {
+        /// Chosen by whoever asks; named again in the answer.
+        ask: AskId,
+        /// What is asked.
+        command: Command,
+    },
+    /// [`super::Node::deadline`] has come.
+    Tick,
+}
+
+/// A neighbour, as the driver numbers it. The engine never learns an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerTag(pub u64);
+
+/// Names one question, so that its answer finds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// What a person or a program can ask of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Make an identity. The name is for its owner's eyes only.
+    CreateIdentity {
+        /// What its owner calls it.
+        name: String,
+    },
+    /// Erase an identity with its contacts, sessions and messages.
+    DeleteIdentity {
+        /// Which one.
+        identity: IdentityId,
+    },
+    /// Know a person by their key, and offer them a session.
+    AddContact {
+        /// The identity that knows them.
+        identity: IdentityId,
+        /// Their key, from an invite.
+        key: PublicKey,
+        /// What we call them.
+        petname: String,
+    },
+    /// Call a contact something else.
+    RenameContact {
+        /// Which one.
+        contact: ContactId,
+        /// What we call them.
+        petname: String,
+    },
+    /// Forget a contact, its sessions and its messages.
+    RemoveContact {
+        /// Which one.
+        contact: ContactId,
+    },
+    /// Stop listening to a contact and erase its sessions; what was written stays.
+    Block {
+        /// Which one.
+        contact: ContactId,
+    },
+    /// Listen to a blocked contact again.
+    Unblock {
+        /// Which one.
+        contact: ContactId,
+    },
+    /// Let a stranger in: they become a contact, and hear of it.
+    AcceptRequest {
+        /// Which request.
+        request: RequestId,
+        /// What we call them.
+        petname: String,
+    },
+    /// Forget a stranger's request. They learn nothing.
+    DeclineRequest {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Say something to a contact.
+    Say {
+        /// To whom.
+        contact: ContactId,
+        /// What.
+        text: String,
+    },
+    /// Take back a message that has not left.
+    Cancel {
+        /// Which one.
+        message: MessageId,
+    },
+    /// Send a message that failed or was cancelled once more.
+    Retry {
+        /// Which one.
+        message: MessageId,
+    },
+    /// Tell the contact the session is over and erase its keys.
+    CloseSession {
+        /// With whom.
+        contact: ContactId,
+    },
+}

@@ -1,0 +1,255 @@
+//! Everything that crosses the engine's edge outwards.
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::text::PeerText;
+
+use super::input::{AskId, PeerTag};
+use super::record::Change;
+
+/// One thing the driver must do, in the order given, before the next turn.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
+    /// envelope causes.
+    Judge {
+        /// Who carried it.
+        from: PeerTag,
+        /// Which envelope.
+        id: EnvelopeId,
+        /// Pass it on, drop it, or drop it and count it against the carrier.
+        acceptance: Acceptance,
+    },
+    /// Make these changes durable, all or none, before the next output is carried out.
+    Commit(Vec<Change>),
+    /// Search for work. Comes back as [`super::input::Input::Mined`].
+    Mine(WorkOrder),
+    /// Stop searching: the envelope is not wanted any more.
+    StopMining(OutgoingId),
+    /// Hand an envelope of ours to the flood.
+    Publish {
+        /// Keccak-256 of `bytes`.
+        id: EnvelopeId,
+        /// The canonical encoding.
+        bytes: Vec<u8>,
+    },
+    /// The answer to an [`super::input::Input::Ask`].
+    Reply {
+        /// Which question.
+        ask: AskId,
+        /// What came of it.
+        reply: Result<Reply, CommandError>,
+    },
+    /// Something a person would care for.
+    Notice(Notice),
+    /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
+    /// with different plaintexts would be the end of both.
+    Ledger([u8; 16]),
+}
+
+/// A command that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing more to say.
+    Done,
+    /// The identity made.
+    Identity(IdentityId),
+    /// The contact added or let in.
+    Contact(ContactId),
+    /// The message accepted; it is stored and will not be lost.
+    Message(MessageId),
+}
+
+/// Why a command was not carried out. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// Check the name; `list` shows what there is.
+    #[error("there is no such identity")]
+    NoIdentity,
+    /// Check the name; `list` shows what there is.
+    #[error("there is no such contact")]
+    NoContact,
+    /// It may have been accepted or declined already.
+    #[error("there is no such request")]
+    NoRequest,
+    /// It may have been erased.
+    #[error("there is no such message")]
+    NoMessage,
+    /// Use the contact that is there.
+    #[error("this key is a contact already")]
+    KnownKey,
+    /// A conversation needs another person.
+    #[error("this key is your own")]
+    OwnKey,
+    /// Pick another name.
+    #[error("this name is taken")]
+    NameTaken,
+    /// Pick a shorter name, of one line.
+    #[error("this name is empty, too long or has characters that cannot be shown")]
+    BadName,
+    /// Send it in parts.
+    #[error("this text is empty or longer than one message carries")]
+    BadText,
+    /// Unblock first.
+    #[error("this contact is blocked")]
+    Blocked,
+    /// It has left, or ended, already.
+    #[error("this message is past the point where that can be done")]
+    TooLate,
+    /// Wait until some of what is queued has left, or remove something.
+    #[error("there are as many of these as a node keeps")]
+    Full,
+    /// A relay holds no identity.
+    #[error("this node is a relay")]
+    Relay,
+}
+
+/// Told unasked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An identity was made.
+    Identity(IdentityView),
+    /// An identity was erased.
+    IdentityGone(IdentityId),
+    /// A contact was added or changed, or its session did.
+    Contact(ContactView),
+    /// A contact was removed.
+    ContactGone(ContactId),
+    /// A stranger asks to be let in. Nothing was sent back.
+    Request(RequestView),
+    /// A request was accepted, declined or has expired.
+    RequestGone(RequestId),
+    /// A message was accepted from us or arrived from a contact.
+    Message(MessageView),
+    /// A message of ours moved on.
+    State {
+        /// Which message.
+        message: MessageId,
+        /// Whose conversation.
+        contact: ContactId,
+        /// Where it is.
+        state: MessageState,
+    },
+}
+
+/// An identity as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityView {
+    /// Its local name.
+    pub id: IdentityId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What others know.
+    pub key: PublicKey,
+}
+
+/// A contact as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactView {
+    /// Its local name.
+    pub id: ContactId,
+    /// Which of our identities knows them.
+    pub identity: IdentityId,
+    /// What we call them.
+    pub petname: String,
+    /// Their key.
+    pub key: PublicKey,
+    /// How far the handshake is.
+    pub link: Link,
+}
+
+/// How far two people are with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// No session, and none is being made.
+    Closed,
+    /// Our offer is being made ready.
+    Offering,
+    /// Our offer is out; they have not answered.
+    Offered,
+    /// Their offer is accepted; our answer is on its way.
+    Answering,
+    /// Both sides have heard each other.
+    Ready,
+    /// We do not listen to them.
+    Blocked,
+}
+
+/// A stranger who asks to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestView {
+    /// Its local name.
+    pub id: RequestId,
+    /// Which of our identities they ask.
+    pub identity: IdentityId,
+    /// The key they proved to hold.
+    pub key: PublicKey,
+    /// When it arrived here.
+    pub arrived: UnixSeconds,
+}
+
+/// A message as the owner of the conversation sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// Its local name.
+    pub id: MessageId,
+    /// Whose conversation.
+    pub contact: ContactId,
+    /// Theirs or ours, and how far it is.
+    pub side: Side,
+    /// Its number among the messages of its sender in this conversation, from 0.
+    pub number: u64,
+    /// What was written, uncleaned: it passes a sink's cleaner before anyone sees it.
+    pub text: PeerText,
+    /// When it was written here or arrived here.
+    pub at: UnixSeconds,
+    /// How many of the sender's messages before this one are missing and no longer waited for.
+    pub missing: u64,
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// We did.
+    Ours(MessageState),
+    /// The contact did.
+    Theirs,
+}
+
+/// The life of a message of ours.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub enum MessageState {
+    /// Stored here, sealed to nobody yet.
+    Queued,
+    /// Its work is being searched for.
+    Mining,
+    /// At least one neighbour took it.
+    Sent,
+    /// The contact acknowledged it.
+    Delivered,
+    /// It did not leave this machine and will not by itself.
+    Failed,
+    /// Taken back before it left.
+    Cancelled,
+}
+
+impl MessageState {
+    /// Whether a message may move from this state to `to`: the only authority on it.
+    ///
+    /// A mark never gets worse after it says delivered, and failed is only ever said of what did
+    /// not leave this machine.
+    #[must_use]
+    pub const fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::Queued => matches!(to, Self::Mining | Self::Failed | Self::Cancelled),
+            Self::Mining => matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled),
+            Self::Sent => matches!(to, Self::Delivered),
+            Self::Delivered => false,
+            Self::Failed | Self::Cancelled => matches!(to, Self::Queued),
+        }
+    }
+}

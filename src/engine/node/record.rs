@@ -1,0 +1,276 @@
+//! What must survive the process: typed records, and changes to them.
+//!
+//! The engine says what to keep; how it is laid out in bytes is the store's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::env::{Seconds, UnixSeconds};
+use crate::engine::envelope::Topic;
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
+
+use super::output::MessageState;
+
+/// One durable change. A list of them takes effect whole or not at all.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Write this record, in place of the one with the same key.
+    Put(Record),
+    /// Erase the record with this key, if there is one.
+    Erase(Key),
+    /// Erase every message of this conversation.
+    EraseMessages(ContactId),
+}
+
+/// One thing to keep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// One of our identities.
+    Identity(IdentityRecord),
+    /// A person one of them knows.
+    Contact(ContactRecord),
+    /// One ratchet state.
+    Session(SessionRecord),
+    /// A stranger's offer that waits.
+    Request(RequestRecord),
+    /// An offer that was seen, so that its replay is recognised.
+    Seen(SeenRecord),
+    /// A message of a conversation.
+    Message(MessageRecord),
+    /// An envelope of ours that is not done with.
+    Outgoing(OutgoingRecord),
+}
+
+impl Record {
+    /// Under which key it is kept.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Identity(record) => Key::Identity(record.id),
+            Self::Contact(record) => Key::Contact(record.id),
+            Self::Session(record) => Key::Session(record.session.id()),
+            Self::Request(record) => Key::Request(record.id),
+            Self::Seen(record) => Key::Seen(record.offer),
+            Self::Message(record) => Key::Message(record.id),
+            Self::Outgoing(record) => Key::Outgoing(record.id),
+        }
+    }
+}
+
+/// The name of one record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Key {
+    /// An [`IdentityRecord`].
+    Identity(IdentityId),
+    /// A [`ContactRecord`].
+    Contact(ContactId),
+    /// A [`SessionRecord`].
+    Session(SessionId),
+    /// A [`RequestRecord`].
+    Request(RequestId),
+    /// A [`SeenRecord`].
+    Seen(OfferId),
+    /// A [`MessageRecord`].
+    Message(MessageId),
+    /// An [`OutgoingRecord`].
+    Outgoing(OutgoingId),
+}
+
+impl core::fmt::Debug for Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Identity(_) => "Key::Identity",
+            Self::Contact(_) => "Key::Contact",
+            Self::Session(_) => "Key::Session",
+            Self::Request(_) => "Key::Request",
+            Self::Seen(_) => "Key::Seen",
+            Self::Message(_) => "Key::Message",
+            Self::Outgoing(_) => "Key::Outgoing",
+        })
+    }
+}
+
+/// One of our identities. Holds a secret key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdentityRecord {
+    /// Its local name.
+    pub id: IdentityId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The secret key.
+    pub identity: Identity,
+    /// When it was made. An offer from before that is a replay.
+    pub created: UnixSeconds,
+}
+
+/// A person one of our identities knows, and the numbers of the conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactRecord {
+    /// Its local name.
+    pub id: ContactId,
+    /// Which of our identities knows them.
+    pub identity: IdentityId,
+    /// Their key.
+    pub key: PublicKey,
+    /// What we call them.
+    pub petname: String,
+    /// Whether we listen to them.
+    pub standing: Standing,
+    /// Our own numbering in this conversation.
+    pub ours: OwnStream,
+    /// Theirs, as far as it was received.
+    pub theirs: PeerStream,
+    /// The offer that waits for an answer, to be sealed afresh until it comes.
+    pub offer: Option<PendingOffer>,
+}
+
+/// Whether we listen to a contact, and whether we want a session with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Yes: a session is made whenever there is none.
+    Open,
+    /// Closed by either side; opens with the next message or their next offer.
+    Closed,
+    /// No.
+    Blocked,
+}
+
+/// Our numbering of what we send to one contact. New after loss of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnStream {
+    /// A random name for this numbering.
+    pub stream: u64,
+    /// The number of the next message.
+    pub next: u64,
+}
+
+/// What has been received of a contact's numbering.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStream {
+    /// Their name for the numbering; nothing has been received while it is `None`.
+    pub stream: Option<u64>,
+    /// The lowest number not received yet.
+    pub next: u64,
+    /// Bit k: `next + 1 + k` was received.
+    pub beyond: u64,
+}
+
+/// An offer of ours that was not answered yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingOffer {
+    /// The offer; sealed anew each time it is sent.
+    pub offer: Offer,
+    /// How often it was sent.
+    pub times: u32,
+    /// When to send it again.
+    pub again: UnixSeconds,
+}
+
+/// One session with one contact. Holds ratchet keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// With whom.
+    pub contact: ContactId,
+    /// The ratchet.
+    pub session: Session,
+}
+
+/// A stranger's offer that waits for a decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// Its local name.
+    pub id: RequestId,
+    /// Which of our identities they ask.
+    pub identity: IdentityId,
+    /// The offer, opened and verified.
+    pub offer: ReceivedOffer,
+    /// When it arrived.
+    pub arrived: UnixSeconds,
+}
+
+/// An offer that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRecord {
+    /// Which one.
+    pub offer: OfferId,
+    /// Until when a replay could still arrive.
+    pub until: UnixSeconds,
+}
+
+/// A message of a conversation. Holds what was written.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Its local name.
+    pub id: MessageId,
+    /// Whose conversation.
+    pub contact: ContactId,
+    /// Theirs or ours.
+    pub side: RecordSide,
+    /// Its number among the messages of its sender in this conversation.
+    pub number: u64,
+    /// What was written, as it was written.
+    pub text: String,
+    /// When it was accepted or arrived.
+    pub at: UnixSeconds,
+    /// How many messages before this one are missing and no longer waited for.
+    pub missing: u64,
+}
+
+impl core::fmt::Debug for MessageRecord {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { id: _, contact: _, side, number: _, text, at: _, missing: _ } = self;
+        f.debug_struct("MessageRecord").field("side", side).field("bytes", &text.len()).finish()
+    }
+}
+
+/// Who wrote a stored message, and what is left to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecordSide {
+    /// We did.
+    Ours(MessageState),
+    /// The contact did, and it was shown.
+    Shown,
+    /// The contact did, and it waits for the messages before it.
+    Held,
+}
+
+/// An envelope of ours that is not done with: encrypted once, never again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutgoingRecord {
+    /// Its local name.
+    pub id: OutgoingId,
+    /// What it carries.
+    pub purpose: Purpose,
+    /// Where its recipient waits for it.
+    pub topic: Topic,
+    /// The sealed body.
+    pub body: Vec<u8>,
+    /// How long it is to live.
+    pub ttl: Seconds,
+    /// The canonical encoding, once its work is done.
+    pub envelope: Option<Vec<u8>>,
+}
+
+impl core::fmt::Debug for OutgoingRecord {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { id: _, purpose: _, topic: _, body, ttl: _, envelope } = self;
+        f.debug_struct("OutgoingRecord")
+            .field("bytes", &body.len())
+            .field("mined", &envelope.is_some())
+            .finish()
+    }
+}
+
+/// What an envelope of ours carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// An offer to this contact.
+    Offer(ContactId),
+    /// A message to this contact.
+    Message(ContactId, MessageId),
+    /// An answer, an acknowledgement or a farewell to this contact.
+    Control(ContactId),
+    /// Nothing, for nobody.
+    Junk,
+}

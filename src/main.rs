@@ -1,0 +1,2 @@
+//! Undertone.
+fn main() {}

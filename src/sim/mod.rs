@@ -1,0 +1,1 @@
+//! Many engines in virtual time from one seed.
