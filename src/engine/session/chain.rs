@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::crypto::kdf::{self, Label};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::{MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
-
-use super::{DAY, LONGEST_LIFE};
 
 /// Positions a recipient watches ahead of the last one received, and therefore positions a sender
 /// may fill without hearing that any of the recent ones arrived.
@@ -103,13 +102,19 @@ impl SendingChain {
         Some((next, Slot { position: self.next, topic, key }))
     }
 
-    /// The chain once `position` is known to have arrived. Positions never filled are passed over.
-    pub(super) fn heard_of(&self, position: u32) -> Self {
+    /// The chain once some position before `end` is known to have arrived, and it is the highest.
+    /// Who says so of positions never filled says nothing.
+    pub(super) fn heard_before(&self, end: u32) -> Self {
         let mut chain = self.clone();
-        if position < self.next {
-            chain.heard = self.heard.max(position + 1);
+        if end <= self.next {
+            chain.heard = self.heard.max(end);
         }
         chain
+    }
+
+    /// Whether any position was filled.
+    pub(super) fn has_sent(&self) -> bool {
+        self.next > 0
     }
 }
 
@@ -157,6 +162,11 @@ impl ReceivingChain {
     pub(super) fn new(origin: &Origin) -> Self {
         let Origin { chain, topics } = origin.clone();
         StoredChain { chain, topics, next: 0, skipped: SkippedKeys::default() }.into()
+    }
+
+    /// One more than the highest position received.
+    pub(super) fn received(&self) -> u32 {
+        self.next
     }
 
     /// The watched positions of a topic. Mostly none or one; topics are short enough to meet.
@@ -285,7 +295,7 @@ impl Skipped {
     /// Whether the message cannot come any more: it was sent before the one that passed it over,
     /// so no envelope with it lives longer than the longest life; a day is for clocks that differ.
     fn is_past(&self, now: UnixSeconds) -> bool {
-        self.since.plus(LONGEST_LIFE).plus(DAY) <= now
+        self.since.plus(MAX_TTL).plus(ONE_DAY) <= now
     }
 }
 

@@ -9,6 +9,9 @@
 //! conversation does, with the numbers in [`Payload`]. Chains never heal: whoever copies a session's
 //! state reads on until the session ends.
 //!
+//! With every message each side says how far the other's chain has come here, so that windows move
+//! on although most messages are never acknowledged one by one.
+//!
 //! The layouts and the key schedule are specified in `proto/session.md`.
 
 mod chain;
@@ -21,20 +24,21 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use zeroize::Zeroizing;
+
 use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
 use crate::engine::crypto::kdf::Label;
-use crate::engine::env::{Env, Seconds, UnixSeconds};
+use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::BODY_SIZE;
 
 use chain::{Changes, Origin, ReceivingChain, SendingChain, Slot};
+use reader::Reader;
 
 pub use chain::{MAX_SKIPPED, WINDOW};
 pub use offer::{Offer, OfferId, ReceivedOffer};
-pub use payload::{Ack, Content, MAX_TEXT, PAYLOAD_SIZE, Payload};
+pub use payload::{Ack, Content, MAX_TEXT, Payload};
 pub use watch::Watch;
-
-/// Bytes of every sealed body: an envelope of 2,048 bytes less its own fields.
-pub const BODY_SIZE: usize = SALT_SIZE + PAYLOAD_SIZE + TAG_SIZE;
 
 /// The name of a session: that of the offer it came from. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,6 +129,12 @@ impl Session {
         self.confirmed
     }
 
+    /// Whether anything was ever encrypted in it.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.sending.has_sent()
+    }
+
     /// Encrypts a payload at the next position.
     ///
     /// The caller makes the returned session durable before the sealed body goes anywhere: the same
@@ -133,7 +143,9 @@ impl Session {
     /// # Errors
     /// See [`EncryptError`]; nothing was used up.
     pub fn encrypt(&self, env: &mut Env<'_>, payload: &Payload) -> Result<Step, EncryptError> {
-        let plaintext = payload.encode().ok_or(EncryptError::TooLong)?;
+        let payload = payload.encode().ok_or(EncryptError::TooLong)?;
+        let received = self.receiving.received().to_le_bytes();
+        let plaintext = Zeroizing::new([received.as_slice(), &payload].concat());
         let (sending, slot) = self.sending.step().ok_or(EncryptError::Exhausted)?;
         let (sealed, ledger) = seal(env, self.id, &slot, &plaintext);
         let session = Self { sending, ..self.clone() };
@@ -152,21 +164,26 @@ impl Session {
         }
         let (salt, sealed) = body.split_first_chunk::<SALT_SIZE>()?;
         let bound = bound(self.id, topic, salt);
-        let (position, payload) = self.receiving.positions(topic).find_map(|position| {
-            let key = self.receiving.key(position)?;
-            let key = OneTimeKey::derive(salt, key.secret(), Label::Payload);
-            let plaintext = key.open(&bound, sealed)?;
-            Some((position, Payload::decode(&plaintext)?))
-        })?;
+        let (position, (received, payload)) =
+            self.receiving.positions(topic).find_map(|position| {
+                let key = self.receiving.key(position)?;
+                let key = OneTimeKey::derive(salt, key.secret(), Label::Payload);
+                let plaintext = key.open(&bound, sealed)?;
+                Some((position, read(&plaintext)?))
+            })?;
         let receiving = self.receiving.without(position, now);
         let receiving = receiving.aged(now).unwrap_or(receiving);
-        Some((Self { receiving, confirmed: true, ..self.clone() }, payload))
+        let sending = self.sending.heard_before(received);
+        let (id, role, created) = (self.id, self.role, self.created);
+        Some((Self { id, role, created, confirmed: true, sending, receiving }, payload))
     }
 
-    /// The session once what we sent at `position` is known to have arrived.
+    /// The session once what we sent at `position` is known to have arrived, from whatever source;
+    /// messages of the session itself are heeded when they are opened.
     #[must_use]
     pub fn heard_of(&self, position: u32) -> Self {
-        Self { sending: self.sending.heard_of(position), ..self.clone() }
+        let sending = self.sending.heard_before(position.saturating_add(1));
+        Self { sending, ..self.clone() }
     }
 
     /// The session without keys of messages that cannot arrive any more; `None` if it holds none.
@@ -228,7 +245,7 @@ pub enum EncryptError {
 pub fn junk(env: &mut Env<'_>) -> Sealed {
     let slot = Slot::draw(env);
     let id = SessionId(env.draw());
-    seal(env, id, &slot, &[0; PAYLOAD_SIZE]).0
+    seal(env, id, &slot, &[0; PLAINTEXT_SIZE]).0
 }
 
 /// The one place where messages are sealed: `salt 16 | ciphertext | tag 16`.
@@ -241,19 +258,20 @@ fn seal(env: &mut Env<'_>, id: SessionId, slot: &Slot, plaintext: &[u8]) -> (Sea
     (Sealed { topic: slot.topic, body }, ledger)
 }
 
+/// Reads `positions received u32 | payload`.
+fn read(plaintext: &[u8]) -> Option<(u32, Payload)> {
+    let mut reader = Reader::new(plaintext);
+    let received = u32::from_le_bytes(*reader.take()?);
+    Some((received, Payload::decode(reader.rest())?))
+}
+
 /// What a message is bound to without carrying it: session, topic and salt.
 fn bound(id: SessionId, topic: Topic, salt: &[u8; SALT_SIZE]) -> Vec<u8> {
     [id.0.as_slice(), &topic.0, salt].concat()
 }
 
 const SALT_SIZE: usize = 16;
-
-/// The longest time to live of an envelope: 7 days.
-const LONGEST_LIFE: Seconds = Seconds(7 * DAY.0);
-
-/// What two clocks may differ by, and what a late envelope is given on top: a guess, generous since
-/// it costs memory alone.
-const DAY: Seconds = Seconds(24 * 60 * 60);
+const PLAINTEXT_SIZE: usize = BODY_SIZE - SALT_SIZE - TAG_SIZE;
 
 #[cfg(test)]
 mod tests;

@@ -14,11 +14,12 @@ use crate::engine::crypto::kdf::{self, Label};
 use crate::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
 use super::chain::Origin;
 use super::reader::Reader;
-use super::{BODY_SIZE, DAY, LONGEST_LIFE, Role, Sealed, Session, SessionId};
+use super::{Role, Sealed, Session, SessionId};
 
 /// The name of an offer: a hash over all of it and its recipient. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,8 +151,8 @@ impl ReceivedOffer {
     /// envelope and a day, and no more than a day ahead of our clock.
     #[must_use]
     pub fn timely(&self, now: UnixSeconds) -> bool {
-        let earliest = now.minus(LONGEST_LIFE).minus(DAY);
-        (earliest..=now.plus(DAY)).contains(&self.created)
+        let earliest = now.minus(MAX_TTL).minus(ONE_DAY);
+        (earliest..=now.plus(ONE_DAY)).contains(&self.created)
     }
 
     /// The session it offers, for the side that answers. Needs no identity, so that an offer can

@@ -7,10 +7,11 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
+use super::PLAINTEXT_SIZE;
 use super::reader::Reader;
 
-/// Bytes of every payload: the body less its salt and tag.
-pub const PAYLOAD_SIZE: usize = 1984;
+/// Bytes of every payload: what a message has room for.
+pub(super) const PAYLOAD_SIZE: usize = PLAINTEXT_SIZE - size_of::<u32>();
 
 /// Longest text one message carries, in bytes of UTF-8.
 ///
@@ -43,6 +44,18 @@ pub struct Ack {
     pub beyond: u64,
 }
 
+impl Ack {
+    /// Whether it says that `number` was received.
+    #[must_use]
+    pub const fn covers(&self, number: u64) -> bool {
+        match number.checked_sub(self.next) {
+            None => true,
+            Some(0) => false,
+            Some(ahead) => ahead <= 64 && self.beyond >> (ahead - 1) & 1 == 1,
+        }
+    }
+}
+
 /// What a message says.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
@@ -59,7 +72,7 @@ pub enum Content {
 }
 
 impl Payload {
-    /// A payload that says nothing, of no numbering: [`PAYLOAD_SIZE`] zeros, as junk carries.
+    /// A payload that says nothing, of no numbering: zeros, as junk carries.
     #[must_use]
     pub const fn nothing() -> Self {
         Self { stream: 0, number: None, ack: None, base: 0, content: Content::Nothing }
@@ -232,6 +245,14 @@ mod tests {
         let mut bytes = text(5).encode().unwrap();
         bytes[49] = 77;
         assert_eq!(Payload::decode(&bytes).unwrap().content, Content::Unknown);
+    }
+
+    #[test]
+    fn an_ack_covers_what_it_says_and_no_more() {
+        let ack = Ack { stream: 0, next: 10, beyond: 0b101 | 1 << 63 };
+        let covered: Vec<u64> = (0..200).filter(|number| ack.covers(*number)).collect();
+        assert_eq!(covered, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 74]);
+        assert!(!ack.covers(u64::MAX));
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl<'a> Reader<'a> {
         self.take().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// All that is left.
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// Ends well if nothing but zeros is left: padding has one form.
     pub(super) fn padding(self) -> Option<()> {
         self.0.iter().all(|byte| *byte == 0).then_some(())

@@ -8,6 +8,8 @@ use super::*;
 use crate::engine::crypto::ecies;
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::crypto::seeded::{NOW, Seeded};
+use crate::engine::env::Seconds;
+use crate::engine::envelope::wire::{MAX_TTL, ONE_DAY};
 
 /// Two people after an offer has arrived.
 struct Pair {
@@ -139,6 +141,28 @@ fn hearing_of_a_position_never_filled_frees_nothing() {
 }
 
 #[test]
+fn a_side_that_only_acknowledges_never_runs_out_of_window() {
+    let mut pair = Pair::new(26);
+    let nothing = Payload { stream: 8, ..Payload::nothing() };
+    for number in 0..u64::from(WINDOW) + 10 {
+        let sealed = pair.say(&text(number));
+        assert!(pair.hear(&sealed).is_some());
+        core::mem::swap(&mut pair.ours, &mut pair.theirs);
+        let sealed = pair.say(&nothing);
+        assert!(pair.hear(&sealed).is_some());
+        core::mem::swap(&mut pair.ours, &mut pair.theirs);
+    }
+}
+
+#[test]
+fn a_session_knows_whether_it_was_ever_used() {
+    let mut pair = Pair::new(27);
+    assert!(!pair.ours.has_sent());
+    pair.say(&text(0));
+    assert!(pair.ours.has_sent() && !pair.theirs.has_sent());
+}
+
+#[test]
 fn a_text_too_long_uses_nothing_up() {
     let mut pair = Pair::new(9);
     let long = Payload { content: Content::Text("x".repeat(MAX_TEXT + 1)), ..text(0) };
@@ -168,7 +192,7 @@ fn the_keys_of_lost_messages_are_forgotten_when_nothing_can_arrive_for_them() {
     let lost = pair.say(&text(0));
     let sealed = pair.say(&text(1));
     assert!(pair.hear(&sealed).is_some());
-    let late = NOW.plus(LONGEST_LIFE).plus(DAY);
+    let late = NOW.plus(MAX_TTL).plus(ONE_DAY);
     assert_eq!(pair.theirs.age(late.minus(Seconds(1))), None);
     let aged = pair.theirs.age(late).unwrap();
     assert_eq!(aged.topics().count(), WINDOW as usize);
@@ -276,9 +300,9 @@ fn an_offer_is_timely_from_a_longest_life_and_a_day_ago_to_a_day_ahead() {
     let (mut seeded, a, b) = people(18);
     let (offer, _) = Offer::new(&mut seeded.turn(), &a, &b.public());
     let offer = ReceivedOffer::open(&b, &offer.seal(&mut seeded.turn()).body).unwrap();
-    let (second, latest) = (Seconds(1), NOW.plus(LONGEST_LIFE).plus(DAY));
+    let (second, latest) = (Seconds(1), NOW.plus(MAX_TTL).plus(ONE_DAY));
     assert!(offer.timely(latest) && !offer.timely(latest.plus(second)));
-    assert!(offer.timely(NOW.minus(DAY)) && !offer.timely(NOW.minus(DAY).minus(second)));
+    assert!(offer.timely(NOW.minus(ONE_DAY)) && !offer.timely(NOW.minus(ONE_DAY).minus(second)));
 }
 
 /// An offer's letter as its recipient finds it, to be forged.
