@@ -18,6 +18,8 @@ use undertone::engine::envelope::{
 use undertone::engine::id::OutgoingId;
 use undertone::engine::pool::{Admission, Bounds, ENTRY_OVERHEAD, Pool};
 
+mod open;
+
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
