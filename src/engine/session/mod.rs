@@ -1,7 +1,7 @@
 //! Sessions: what two people share after a handshake, and every message they send in it.
 //!
-//! A session is a chain of keys and topics for each direction ([`chain`]). Each message takes one
-//! key and one topic, so no two messages show anything in common, and a key is forgotten when it
+//! A session is a chain of keys and topics for each direction. Each message takes one key and one
+//! topic, so no two messages show anything in common, and a key is forgotten when it
 //! was used. Every step borrows a session and returns the next one: a message that fails to open
 //! changes nothing, and a step must be durable before what it made is sent.
 //!

@@ -1,6 +1,6 @@
 //! What two ends of a session see of each other, and what everyone else does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -262,7 +262,7 @@ fn no_holder_of_secrets_prints_them() {
     watch.add(&session);
     insta::assert_snapshot!(format!("{offer:?} {:?} {received:?}", offer.id()), @"Offer OfferId ReceivedOffer");
     insta::assert_snapshot!(format!("{session:?}"), @"Session { role: Initiator, confirmed: false, sending: SendingChain { next: 0, heard: 0 }, receiving: ReceivingChain { next: 0, skipped: 0 } }");
-    insta::assert_snapshot!(format!("{:?} {:?} {watch:?}", session.id(), step.sealed), @"SessionId Sealed { bytes: 2016 } Watch { live: 1024 }");
+    insta::assert_snapshot!(format!("{:?} {:?} {watch:?}", session.id(), step.sealed), @"SessionId Sealed { bytes: 2016 } Watch { topics: 1024 }");
 }
 
 fn people(seed: u64) -> (Seeded, Identity, Identity) {
@@ -369,6 +369,21 @@ fn the_watch_knows_whose_a_topic_is_and_forgets_a_session() {
 }
 
 #[test]
+fn two_sessions_may_wait_for_one_topic() {
+    let mut pair = Pair::new(28);
+    let sealed = pair.say(&text(0));
+    let twin = Session { id: SessionId([7; 32]), ..pair.theirs.clone() };
+    let mut watch = Watch::new();
+    watch.add(&pair.theirs);
+    watch.add(&twin);
+    let mut both = [pair.theirs.id(), twin.id()];
+    both.sort();
+    assert_eq!(watch.candidates(sealed.topic), both);
+    watch.remove(&pair.theirs);
+    assert_eq!(watch.candidates(sealed.topic), [twin.id()]);
+}
+
+#[test]
 fn the_watch_follows_a_session_until_its_sieve_is_made_afresh() {
     let mut pair = Pair::new(24);
     let mut watch = Watch::new();
@@ -382,7 +397,7 @@ fn the_watch_follows_a_session_until_its_sieve_is_made_afresh() {
         assert!(watch.candidates(sealed.topic).is_empty());
         pair.ours = pair.ours.heard_of(u32::try_from(number).unwrap());
     }
-    assert_eq!(format!("{watch:?}"), "Watch { live: 1024 }");
+    assert_eq!(format!("{watch:?}"), "Watch { topics: 1024 }");
     assert!(pair.theirs.topics().all(|topic| watch.candidates(topic).len() == 1));
 }
 
@@ -463,18 +478,17 @@ proptest! {
             watch.update(&before, &pair.theirs);
         }
         // The watch, which was only told of changes, knows what a watch from nothing knows.
-        let mut counts = BTreeMap::new();
-        for topic in pair.theirs.topics() {
-            *counts.entry(topic).or_insert(0) += 1;
+        let topics: BTreeSet<Topic> = pair.theirs.topics().collect();
+        for &topic in &topics {
             prop_assert_eq!(watch.candidates(topic), vec![pair.theirs.id()]);
         }
-        prop_assert_eq!(format!("{watch:?}"), format!("Watch {{ live: {} }}", pair.theirs.topics().count()));
+        prop_assert_eq!(format!("{watch:?}"), format!("Watch {{ topics: {} }}", topics.len()));
         for (which, sealed) in sent.iter().enumerate() {
-            let waits = counts.contains_key(&sealed.topic);
+            let waits = topics.contains(&sealed.topic);
             prop_assert_eq!(waits, !opened.contains(&which), "message {}", which);
         }
         watch.remove(&pair.theirs);
-        prop_assert_eq!(format!("{watch:?}"), "Watch { live: 0 }");
+        prop_assert_eq!(format!("{watch:?}"), "Watch { topics: 0 }");
     }
 
     #[test]

@@ -19,23 +19,15 @@ pub struct Watch {
     sieved: usize,
     /// As many as `sieved` may reach before the sieve is made afresh.
     room: usize,
-    /// One entry for each position of a session that has the topic.
-    index: BTreeMap<Topic, Vec<SessionId>>,
-    /// Entries in the index.
-    live: usize,
+    /// At how many positions a session has a topic; never none.
+    index: BTreeMap<(Topic, SessionId), usize>,
 }
 
 impl Watch {
     /// Waits for nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            sieve: sieve(LEAST_ROOM),
-            sieved: 0,
-            room: LEAST_ROOM,
-            index: BTreeMap::new(),
-            live: 0,
-        }
+        Self { sieve: sieve(LEAST_ROOM), sieved: 0, room: LEAST_ROOM, index: BTreeMap::new() }
     }
 
     /// Waits for every topic of a session.
@@ -69,15 +61,12 @@ impl Watch {
         if !self.sieve.check(&topic) {
             return Vec::new();
         }
-        let mut sessions = self.index.get(&topic).cloned().unwrap_or_default();
-        sessions.sort_unstable();
-        sessions.dedup();
-        sessions
+        let all = (topic, SessionId([0; 32]))..=(topic, SessionId([u8::MAX; 32]));
+        self.index.range(all).map(|((_, session), _)| *session).collect()
     }
 
     fn begin(&mut self, topic: Topic, session: SessionId) {
-        self.index.entry(topic).or_default().push(session);
-        self.live += 1;
+        *self.index.entry((topic, session)).or_default() += 1;
         if self.sieved == self.room {
             self.sieve_afresh();
         } else {
@@ -87,23 +76,21 @@ impl Watch {
     }
 
     fn end(&mut self, topic: Topic, session: SessionId) {
-        let Some(sessions) = self.index.get_mut(&topic) else { return };
-        let Some(at) = sessions.iter().position(|waiting| *waiting == session) else { return };
-        sessions.swap_remove(at);
-        self.live -= 1;
-        if sessions.is_empty() {
-            self.index.remove(&topic);
+        let Some(positions) = self.index.get_mut(&(topic, session)) else { return };
+        *positions -= 1;
+        if *positions == 0 {
+            self.index.remove(&(topic, session));
         }
     }
 
     /// Makes the sieve from what is watched, and drops what has ended.
     fn sieve_afresh(&mut self) {
-        self.room = (self.live * ROOM_FACTOR).max(LEAST_ROOM);
+        self.sieved = self.index.len();
+        self.room = (self.sieved * ROOM_FACTOR).max(LEAST_ROOM);
         self.sieve = sieve(self.room);
-        for topic in self.index.keys() {
+        for (topic, _) in self.index.keys() {
             self.sieve.set(topic);
         }
-        self.sieved = self.live;
     }
 }
 
@@ -115,8 +102,8 @@ impl Default for Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sieve: _, sieved: _, room: _, index: _, live } = self;
-        f.debug_struct("Watch").field("live", live).finish()
+        let Self { sieve: _, sieved: _, room: _, index } = self;
+        f.debug_struct("Watch").field("topics", &index.len()).finish()
     }
 }
 
