@@ -199,8 +199,9 @@ pub struct MessageView {
     pub contact: ContactId,
     /// Theirs or ours, and how far it is.
     pub side: Side,
-    /// Its number among the messages of its sender in this conversation, from 0.
-    pub number: u64,
+    /// Its number among the messages of its sender in this conversation, from 0; ours gets it when
+    /// it is encrypted.
+    pub number: Option<u64>,
     /// What was written, uncleaned: it passes a sink's cleaner before anyone sees it.
     pub text: PeerText,
     /// When it was written here or arrived here.

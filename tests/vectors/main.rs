@@ -1,0 +1,3 @@
+//! What other programs must agree with, byte for byte: files of vectors, each with its source.
+
+mod envelope;
