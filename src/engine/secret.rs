@@ -59,7 +59,8 @@ impl<'de, const N: usize> Deserialize<'de> for Secret<N> {
         let mut bytes = Vec::<u8>::deserialize(deserializer)?;
         let parsed = <[u8; N]>::try_from(bytes.as_slice());
         bytes.zeroize();
-        let mut array = parsed.map_err(|_| serde::de::Error::custom("a secret of the wrong length"))?;
+        let mut array =
+            parsed.map_err(|_| serde::de::Error::custom("a secret of the wrong length"))?;
         Ok(Self::take(&mut array))
     }
 }

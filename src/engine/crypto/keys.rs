@@ -33,7 +33,8 @@ impl Serialize for PublicKey {
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = Vec::<u8>::deserialize(deserializer)?;
-        let bytes: [u8; 33] = bytes.try_into().map_err(|_| serde::de::Error::custom("a key of the wrong length"))?;
+        let bytes: [u8; 33] =
+            bytes.try_into().map_err(|_| serde::de::Error::custom("a key of the wrong length"))?;
         Self::from_bytes(&bytes).ok_or_else(|| serde::de::Error::custom("not a point"))
     }
 }
