@@ -1,8 +1,8 @@
 //! Everything that crosses the engine's edge outwards.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::text::PeerText;
 
@@ -247,7 +247,9 @@ impl MessageState {
     pub const fn may_become(self, to: Self) -> bool {
         match self {
             Self::Queued => matches!(to, Self::Mining | Self::Failed | Self::Cancelled),
-            Self::Mining => matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled),
+            Self::Mining => {
+                matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled)
+            }
             Self::Sent => matches!(to, Self::Delivered),
             Self::Delivered => false,
             Self::Failed | Self::Cancelled => matches!(to, Self::Queued),

@@ -1,1 +1,296 @@
-//! STUB
+//! The network: libp2p's events in our words, our verdicts in libp2p's.
+//!
+//! [`Net`] belongs to one node and one task. It forwards nothing by itself: every envelope is
+//! handed up and waits for its verdict. It knows transport addresses and transport keys, and
+//! neither identities nor contacts; what it hands up names a neighbour by number alone. It writes
+//! no address, no key and no id to the log.
+
+use core::fmt;
+use std::collections::VecDeque;
+
+use futures::StreamExt as _;
+use libp2p::{Swarm, gossipsub, identity, multiaddr::Protocol, swarm};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::engine::envelope::{Acceptance, EnvelopeId};
+use crate::engine::node::input::PeerTag;
+
+mod behaviour;
+mod dial;
+mod events;
+mod peers;
+mod settings;
+mod transport;
+
+pub use libp2p::Multiaddr;
+pub use settings::{BadNetworkName, Carrier, Lan, Limits, NetSettings, NetworkName, Pace};
+
+use behaviour::Protocols;
+use dial::{Dialler, Origin};
+use peers::{Blocks, Peers};
+use settings::GossipTopics;
+
+/// One node's place in the network. Dropping it closes every connection.
+pub struct Net {
+    swarm: Swarm<Protocols>,
+    topics: GossipTopics,
+    peers: Peers,
+    dialler: Dialler,
+    blocks: Blocks,
+    pace: Pace,
+    largest: usize,
+    /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
+    ready: VecDeque<NetEvent>,
+    told_peers: usize,
+    ticks: Interval,
+    last_tick: Instant,
+    next_beat: Instant,
+}
+
+/// What happened on the network.
+#[derive(Debug)]
+pub enum NetEvent {
+    /// A neighbour handed over an envelope; [`Net::judge`] it within four seconds, or it is not
+    /// passed on (gossipsub keeps it for five heartbeats of one second).
+    Gossip {
+        /// Who carried it.
+        from: PeerTag,
+        /// Keccak-256 of `bytes`.
+        id: EnvelopeId,
+        /// The envelope as it came, at most [`Limits::gossip`] bytes.
+        bytes: Vec<u8>,
+    },
+    /// So many neighbours take part in the flood from this moment on.
+    Peers(usize),
+    /// Others can reach us here. Without our transport key, so that it is good after a restart.
+    Listening(Multiaddr),
+    /// We stopped listening somewhere: why.
+    ListenFailed(String),
+    /// A dial was answered: this address is worth remembering. Without the peer's transport key.
+    Reached(Multiaddr),
+    /// A dial came to nothing, and will be made again later if a person asked for it.
+    DialFailed {
+        /// Where to.
+        address: Multiaddr,
+        /// What came in between.
+        kind: DialFailure,
+    },
+    /// We parted with a neighbour of our own accord.
+    Parted {
+        /// Which one.
+        from: PeerTag,
+        /// What it did, or failed to do.
+        why: Parting,
+    },
+}
+
+/// Why a dial came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DialFailure {
+    /// Nobody answered; they may be back later.
+    #[error("nobody answers there")]
+    Unreachable,
+    /// Somebody answered with another transport key: restarted, or not who was meant. Leave
+    /// `/p2p/..` away to accept whoever answers.
+    #[error("another transport key answers there")]
+    OtherKey,
+    /// The address is our own.
+    #[error("this is our own address")]
+    Ourselves,
+    /// Somebody answered and does not take part in this network. Check its name and floor.
+    #[error("whoever answers there is not in this network")]
+    OtherNetwork,
+    /// A limit or a block of our own forbids it for the moment.
+    #[error("a limit or block of our own forbids it")]
+    Forbidden,
+    /// No carrier here knows this kind of address. Correct it.
+    #[error("this kind of address is not known here")]
+    BadAddress,
+}
+
+/// Why we parted with a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It handed over too much that it should have refused itself. It is blocked.
+    Misbehaved,
+    /// Gossipsub's score of it fell below the least we bear.
+    Outscored,
+    /// It gave signs of life on its gossip stream and stopped. It is dialled again if it is ours.
+    Silent,
+    /// It never joined the flood.
+    NeverJoined,
+    /// It does not answer pings.
+    Unresponsive,
+}
+
+/// What became of an envelope of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// On its way to at least one neighbour.
+    Sent,
+    /// It is in the flood already, by us or by others.
+    Known,
+    /// Nobody to give it to; nothing was done. Try again when [`NetEvent::Peers`] comes.
+    NoPeers,
+    /// All neighbours are behind with what they have to take. It will be offered to some of them
+    /// once more; publishing it again has no effect for ten minutes.
+    Congested,
+    /// Longer than any neighbour would take.
+    TooLong,
+}
+
+/// Why there is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetError {
+    /// Nothing listens there: correct the address, or end whoever listens there already.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address that was asked for.
+        address: Multiaddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The local network cannot be asked: do without.
+    #[error("cannot look around on the local network: {0}")]
+    Lan(String),
+    /// The system's resolver configuration cannot be read.
+    #[error("cannot read how this system looks up names: {0}")]
+    Names(String),
+    /// A protocol refused its settings: a fault in this program.
+    #[error("a protocol cannot be set up: {0}")]
+    Protocol(String),
+}
+
+impl Net {
+    /// Joins the network under a fresh transport key. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the system lacks what a protocol needs.
+    pub fn new(settings: NetSettings) -> Result<Self, NetError> {
+        let key = identity::Keypair::generate_ed25519();
+        let topics = GossipTopics::new(&settings.network, settings.floor_bits);
+        let options = (settings.lan, settings.carrier);
+        let protocols = Protocols::new(&key, &topics, &settings.limits, options)?;
+        let carried = transport::carried(settings.carrier, &key)?;
+        let config = swarm::Config::with_tokio_executor()
+            // Whoever does not join is parted with by us; an idle flood is no reason to part.
+            .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
+        let mut swarm = Swarm::new(carried, protocols, key.public().to_peer_id(), config);
+        for address in &settings.listen {
+            swarm.listen_on(address.clone()).map_err(|error| NetError::Listen {
+                address: address.clone(),
+                reason: error.to_string(),
+            })?;
+        }
+        let now = Instant::now();
+        let mut dialler = Dialler::new(&settings.pace);
+        for address in settings.peers {
+            dialler.add(address, Origin::Configured, now);
+        }
+        let mut ticks = tokio::time::interval(settings.pace.tick);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            swarm,
+            topics,
+            peers: Peers::new(),
+            dialler,
+            blocks: Blocks::default(),
+            pace: settings.pace,
+            largest: settings.limits.gossip,
+            ready: VecDeque::new(),
+            told_peers: 0,
+            ticks,
+            last_tick: now,
+            next_beat: now,
+        })
+    }
+
+    /// Waits for what happens next. The network moves only while this is polled; dropping the
+    /// future loses nothing.
+    pub async fn next(&mut self) -> NetEvent {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                now = self.ticks.tick() => self.on_tick(now),
+            }
+            self.tell_peers();
+        }
+    }
+
+    /// Gives an envelope of ours to the flood.
+    pub fn publish(&mut self, bytes: Vec<u8>) -> Published {
+        if bytes.len() > self.largest {
+            return Published::TooLong;
+        }
+        match self.swarm.behaviour_mut().gossip.publish(self.topics.flood.hash(), bytes) {
+            Ok(_) => Published::Sent,
+            Err(gossipsub::PublishError::Duplicate) => Published::Known,
+            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Published::NoPeers,
+            Err(gossipsub::PublishError::AllQueuesFull(_)) => Published::Congested,
+            Err(
+                gossipsub::PublishError::MessageTooLarge
+                | gossipsub::PublishError::SigningError(_)
+                | gossipsub::PublishError::TransformFailed(_),
+            ) => Published::TooLong,
+        }
+    }
+
+    /// Says what an envelope deserves. Accepted ones are passed on; each refused one counts
+    /// against its carrier, who is blocked when they are too many.
+    pub fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
+        let Some(peer) = self.peers.named(from) else { return };
+        let verdict = match acceptance {
+            Acceptance::Accept => gossipsub::MessageAcceptance::Accept,
+            Acceptance::Ignore => gossipsub::MessageAcceptance::Ignore,
+            Acceptance::Reject => gossipsub::MessageAcceptance::Reject,
+        };
+        let id = gossipsub::MessageId::new(&id.0);
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        if !gossip.report_message_validation_result(&id, &peer, verdict) {
+            tracing::debug!("a verdict came too late");
+        }
+        if acceptance == Acceptance::Reject {
+            self.count_refusal(from);
+        }
+    }
+
+    /// Takes up an address heard of, to be dialled while neighbours are lacking.
+    pub fn add_peer(&mut self, address: Multiaddr) {
+        self.dialler.add(address, Origin::Heard, Instant::now());
+    }
+
+    /// Closes all connections to a neighbour and takes none from its transport key any more, until
+    /// a thousand others were blocked after it.
+    pub fn block(&mut self, peer: PeerTag) {
+        let Some(id) = self.peers.named(peer) else { return };
+        self.peers.gone(id);
+        let blocked = &mut self.swarm.behaviour_mut().blocked;
+        if blocked.block_peer(id)
+            && let Some(pardoned) = self.blocks.add(id)
+        {
+            blocked.unblock_peer(pardoned);
+        }
+    }
+
+    /// Where others can reach us, each with our transport key at the end.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        let us = Protocol::P2p(*self.swarm.local_peer_id());
+        self.swarm.listeners().map(|address| address.clone().with(us.clone())).collect()
+    }
+
+    /// How many neighbours take part in the flood.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.peers.inside()
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").field("peers", &self.peers()).finish_non_exhaustive()
+    }
+}

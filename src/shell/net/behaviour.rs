@@ -1,0 +1,232 @@
+//! Which libp2p protocols a node speaks, and the source of each number in them.
+//!
+//! No protocol here says who wrote an envelope, which program runs, or where it listens. Gossip is
+//! judged by us before it is passed on; nothing is passed on unseen.
+//!
+//! # Signs of life
+//!
+//! A gossipsub stream can die while its connection lives: after one frame the reader does not
+//! accept, the stream is closed and never opened again, publishing goes on returning `Ok`, and
+//! ping answers (network.md A0.1). Gossipsub itself sends nothing while nobody writes, so silence
+//! proves nothing. Each node therefore joins and leaves a second topic about once a minute; these
+//! notices travel on the very stream that carries the envelopes. Whoever has given such signs and
+//! stops has lost that stream: the connection is closed, and dialled again by whoever dials it.
+
+use core::time::Duration;
+
+use libp2p::{
+    allow_block_list, connection_limits, gossipsub, identify, identity, mdns,
+    memory_connection_limits, ping,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+use sha3::{Digest, Keccak256};
+
+use super::NetError;
+use super::settings::{Carrier, GossipTopics, Lan, Limits};
+
+/// Everything one connection is used for. Gossip comes last: its handler must not be made for a
+/// connection that one of the others denies, or it would wait for that connection forever.
+#[derive(NetworkBehaviour)]
+pub(super) struct Protocols {
+    pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    lan: Toggle<mdns::tokio::Behaviour>,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    pub(super) gossip: Gossip,
+}
+
+/// Gossipsub that takes part in our two topics alone.
+pub(super) type Gossip =
+    gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
+
+impl Protocols {
+    /// Sets all protocols up for the transport key `key`.
+    pub(super) fn new(
+        key: &identity::Keypair,
+        topics: &GossipTopics,
+        limits: &Limits,
+        (lan, carrier): (Lan, Carrier),
+    ) -> Result<Self, NetError> {
+        let lan = match lan {
+            Lan::Off => None,
+            Lan::On => Some(
+                mdns::tokio::Behaviour::new(mdns::Config::default(), key.public().to_peer_id())
+                    .map_err(|error| NetError::Lan(error.to_string()))?,
+            ),
+        };
+        Ok(Self {
+            blocked: allow_block_list::Behaviour::default(),
+            limits: connection_limits::Behaviour::new(connections(limits)),
+            memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory),
+            lan: Toggle::from(lan),
+            identify: identify::Behaviour::new(identity_card(key)),
+            ping: ping::Behaviour::new(ping::Config::new()),
+            gossip: gossip(topics, carrier)?,
+        })
+    }
+}
+
+/// The score below which gossipsub ignores a peer and we part with it.
+///
+/// Five refused envelopes (P4: 5 squared times -4); our own tally parts at four.
+pub(super) const GRAYLIST: f64 = -80.0;
+
+/// Neighbours in the mesh (D). Eight: network.md part B reached its figures with it.
+const MESH: usize = 8;
+
+/// At this many, surplus neighbours are pruned (D_hi); gossipsub's default.
+const MESH_HIGH: usize = 12;
+
+/// The most that one frame may hold, in bytes. Gossipsub compares this with its whole read buffer,
+/// not with the frame (network.md A0.1), and the largest frame it writes is a full control message;
+/// envelopes have a limit of their own (`Limits::gossip`).
+const FRAME: usize = 1 << 20;
+
+/// The most control data in one frame, in bytes: four times what [`CONTROL_IDS`] ids of 34 bytes
+/// need, because others may announce more.
+const CONTROL: usize = 256 << 10;
+
+/// The most ids announced or asked for in one frame (network.md A0.1).
+const CONTROL_IDS: usize = 500;
+
+/// How long an id is remembered as seen. Longer than any path through the flood and than the three
+/// seconds ids are announced for; what comes later is recognised by the engine's pool.
+const SEEN: Duration = Duration::from_secs(600);
+
+/// Connections between the same two nodes. Two, because both may dial at the same moment.
+const PER_PEER: u32 = 2;
+
+fn connections(limits: &Limits) -> connection_limits::ConnectionLimits {
+    connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(limits.incoming))
+        .with_max_pending_outgoing(Some(limits.outgoing))
+        .with_max_established_incoming(Some(limits.incoming))
+        .with_max_established_outgoing(Some(limits.outgoing))
+        .with_max_established_per_peer(Some(PER_PEER))
+}
+
+/// What identify says of us: the protocol list, which others need to find gossipsub, and two
+/// constants that every node of this network gives. No address, no version, no push.
+fn identity_card(key: &identity::Keypair) -> identify::Config {
+    identify::Config::new("/libp2p/1".to_owned(), key.public())
+        .with_agent_version("libp2p".to_owned())
+        .with_hide_listen_addrs(true)
+        .with_push_listen_addr_updates(false)
+        .with_cache_size(0)
+}
+
+fn gossip(topics: &GossipTopics, carrier: Carrier) -> Result<Gossip, NetError> {
+    let config = gossip_config(topics).map_err(|error| NetError::Protocol(error.to_string()))?;
+    let ours = [topics.flood.hash(), topics.beat.hash()].into_iter().collect();
+    let mut gossip = Gossip::new_with_subscription_filter(
+        gossipsub::MessageAuthenticity::Anonymous,
+        config,
+        gossipsub::WhitelistSubscriptionFilter(ours),
+    )
+    .map_err(|error| NetError::Protocol(error.to_owned()))?;
+    gossip.with_peer_score(scores(topics, carrier), thresholds()).map_err(NetError::Protocol)?;
+    gossip.subscribe(&topics.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
+    Ok(gossip)
+}
+
+fn gossip_config(
+    topics: &GossipTopics,
+) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
+    gossipsub::ConfigBuilder::default()
+        // No author, sequence number or signature; whoever sends one is refused.
+        .validation_mode(gossipsub::ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| {
+            gossipsub::MessageId::new(Keccak256::digest(&message.data).as_slice())
+        })
+        .duplicate_cache_time(SEEN)
+        // Publishing to more than the mesh would mark us as the author (network.md A0.3).
+        .flood_publish(false)
+        .mesh_n(MESH)
+        .mesh_n_low(MESH)
+        .mesh_n_high(MESH_HIGH)
+        // Forwarders send IDONTWANT and authors do not, so it would mark the author (A0.2).
+        .idontwant_message_size_threshold(usize::MAX)
+        .max_transmit_size(FRAME)
+        .max_control_message_size(CONTROL)
+        .max_control_messages_sent(CONTROL_IDS)
+        // The first heartbeat at once: before it, nothing mends a mesh.
+        .heartbeat_initial_delay(Duration::from_secs(1))
+        // The topic of the signs of life carries nothing and needs no mesh; without one, joining
+        // and leaving it costs no GRAFT, no PRUNE and no back-off.
+        .mesh_n_for_topic(0, topics.beat.hash())
+        .mesh_n_low_for_topic(0, topics.beat.hash())
+        .mesh_n_high_for_topic(0, topics.beat.hash())
+        .mesh_outbound_min_for_topic(0, topics.beat.hash())
+        .build()
+}
+
+fn thresholds() -> gossipsub::PeerScoreThresholds {
+    gossipsub::PeerScoreThresholds {
+        // One refused envelope (-4) is borne, two (-16) are not gossiped with, four (-64) are sent
+        // nothing of ours.
+        gossip_threshold: -10.0,
+        publish_threshold: -50.0,
+        graylist_threshold: GRAYLIST,
+        // Peer exchange is not used: out of anyone's reach.
+        accept_px_threshold: 1000.0,
+        // Half of what P2 can give: a mesh that delivers nothing tries two others a minute.
+        opportunistic_graft_threshold: 2.5,
+    }
+}
+
+/// All scoring by hand: gossipsub's defaults give +1800 for mere presence (network.md A1).
+fn scores(topics: &GossipTopics, carrier: Carrier) -> gossipsub::PeerScoreParams {
+    let tenth_after = gossipsub::score_parameter_decay;
+    let mut params = gossipsub::PeerScoreParams {
+        // The only positive score is P2, at most 5: less than two refusals cost.
+        topic_score_cap: 5.0,
+        app_specific_weight: 0.0,
+        // P6: from the 26th neighbour behind one address on, all of them are parted with. A guess
+        // that lets a household or a small carrier network through. Memory links have no address.
+        ip_colocation_factor_weight: match carrier {
+            Carrier::Internet => -1.0,
+            Carrier::Memory => 0.0,
+        },
+        ip_colocation_factor_threshold: 16.0,
+        // P7: promises broken and grafts too early. A few a minute happen under load (the value
+        // that Ethereum's clients use), more do not.
+        behaviour_penalty_weight: -10.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: tenth_after(Duration::from_secs(60)),
+        // A peer that takes too little leaves the mesh, and is forgiven within seconds.
+        slow_peer_weight: -0.2,
+        slow_peer_threshold: 10.0,
+        slow_peer_decay: 0.2,
+        ..gossipsub::PeerScoreParams::default()
+    };
+    params.ip_colocation_factor_whitelist.extend(LOOPBACK);
+    params.topics.insert(
+        topics.flood.hash(),
+        gossipsub::TopicScoreParams {
+            topic_weight: 1.0,
+            // P1: presence is no merit.
+            time_in_mesh_weight: 0.0,
+            // P2: whoever brings what is fresh is kept rather than others.
+            first_message_deliveries_weight: 1.0,
+            first_message_deliveries_decay: tenth_after(Duration::from_secs(600)),
+            first_message_deliveries_cap: 5.0,
+            // P3, P3b: on a quiet topic silence is no fault.
+            mesh_message_deliveries_weight: 0.0,
+            mesh_failure_penalty_weight: 0.0,
+            // P4: squared, so -4, -16, -36, -64, -100; a tenth is left after ten minutes.
+            invalid_message_deliveries_weight: -4.0,
+            invalid_message_deliveries_decay: tenth_after(Duration::from_secs(600)),
+            ..gossipsub::TopicScoreParams::default()
+        },
+    );
+    params
+}
+
+/// Nodes on one machine share these; it is no sign of one person posing as many.
+const LOOPBACK: [core::net::IpAddr; 2] = [
+    core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
+    core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
+];

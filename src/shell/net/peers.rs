@@ -1,0 +1,224 @@
+//! What we know of each neighbour: its number, whether it takes part, its last sign of life, and
+//! how often it misbehaved.
+//!
+//! It closes no connection and reads no clock; it says who should go. Neighbours that left are
+//! remembered for a while, so that a late verdict finds its carrier and a return wipes no slate.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use libp2p::PeerId;
+use tokio::time::Instant;
+
+use crate::engine::node::input::PeerTag;
+
+use super::settings::Pace;
+
+/// Refused envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
+/// network has no cause for a single one; four bear with a fault at its start.
+pub(super) const REFUSALS: u32 = 4;
+
+/// How long a refused envelope counts. The time in which gossipsub's own count falls to a tenth.
+pub(super) const MEMORY: Duration = Duration::from_secs(600);
+
+/// Neighbours remembered after they left; the longest gone are forgotten first. A guess: an hour
+/// of a connection every few seconds.
+const DEPARTED: usize = 1024;
+
+/// All neighbours, present and lately gone.
+#[derive(Debug)]
+pub(super) struct Peers {
+    by_id: BTreeMap<PeerId, Peer>,
+    by_tag: BTreeMap<PeerTag, PeerId>,
+    departed: VecDeque<PeerId>,
+    /// Neighbours in the flood at this moment.
+    inside: usize,
+    next_tag: u64,
+}
+
+#[derive(Debug)]
+struct Peer {
+    tag: PeerTag,
+    presence: Presence,
+    /// The latest sign of life on the gossip stream; none if it never gave one.
+    beat: Option<Instant>,
+    refusals: u32,
+    /// When the oldest of `refusals` was counted.
+    refused_since: Instant,
+}
+
+/// Where a neighbour stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Gone,
+    Connected { since: Instant },
+    Inside,
+}
+
+/// Why a neighbour should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Connected for long, it has not joined the flood.
+    NeverJoined,
+    /// It gave signs of life and stopped: its gossip stream is dead.
+    Silent,
+}
+
+impl Peers {
+    /// No neighbours yet.
+    pub(super) fn new() -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            by_tag: BTreeMap::new(),
+            departed: VecDeque::new(),
+            inside: 0,
+            next_tag: 0,
+        }
+    }
+
+    /// How many neighbours take part in the flood.
+    pub(super) fn inside(&self) -> usize {
+        self.inside
+    }
+
+    /// The number of a neighbour; the same for as long as it is remembered, then never again.
+    pub(super) fn tag(&mut self, peer: PeerId, now: Instant) -> PeerTag {
+        self.entry(peer, now).tag
+    }
+
+    /// The neighbour with this number, unless it is forgotten.
+    pub(super) fn named(&self, tag: PeerTag) -> Option<PeerId> {
+        self.by_tag.get(&tag).copied()
+    }
+
+    /// All neighbours that are connected.
+    pub(super) fn present(&self) -> Vec<PeerId> {
+        let here = |peer: &Peer| peer.presence != Presence::Gone;
+        self.by_id.iter().filter(|(_, peer)| here(peer)).map(|(id, _)| *id).collect()
+    }
+
+    /// A connection to this neighbour stands.
+    pub(super) fn connected(&mut self, peer: PeerId, now: Instant) {
+        let known = self.entry(peer, now);
+        if known.presence == Presence::Gone {
+            known.presence = Presence::Connected { since: now };
+        }
+    }
+
+    /// The last connection to this neighbour is gone.
+    pub(super) fn gone(&mut self, peer: PeerId) {
+        let Some(known) = self.by_id.get_mut(&peer) else { return };
+        if known.presence == Presence::Inside {
+            self.inside = self.inside.saturating_sub(1);
+        }
+        known.presence = Presence::Gone;
+        known.beat = None;
+        self.depart(peer);
+    }
+
+    /// The neighbour joined the flood.
+    pub(super) fn joined(&mut self, peer: PeerId) {
+        let Some(known) = self.by_id.get_mut(&peer) else { return };
+        if matches!(known.presence, Presence::Connected { .. }) {
+            known.presence = Presence::Inside;
+            self.inside += 1;
+        }
+    }
+
+    /// The neighbour left the flood and is still connected.
+    pub(super) fn left(&mut self, peer: PeerId, now: Instant) {
+        let Some(known) = self.by_id.get_mut(&peer) else { return };
+        if known.presence == Presence::Inside {
+            known.presence = Presence::Connected { since: now };
+            self.inside = self.inside.saturating_sub(1);
+        }
+    }
+
+    /// The neighbour gave a sign of life on its gossip stream.
+    pub(super) fn beat(&mut self, peer: PeerId, now: Instant) {
+        let Some(known) = self.by_id.get_mut(&peer) else { return };
+        if known.presence != Presence::Gone {
+            known.beat = Some(now);
+        }
+    }
+
+    /// Counts a refused envelope against its carrier. Returns the carrier if that was one too many.
+    pub(super) fn refused(&mut self, tag: PeerTag, now: Instant) -> Option<PeerId> {
+        let id = self.named(tag)?;
+        let peer = self.by_id.get_mut(&id)?;
+        if peer.refusals == 0 || now.duration_since(peer.refused_since) >= MEMORY {
+            peer.refusals = 0;
+            peer.refused_since = now;
+        }
+        peer.refusals = peer.refusals.saturating_add(1);
+        (peer.refusals >= REFUSALS).then_some(id)
+    }
+
+    /// The neighbours whose time is up at `now`.
+    pub(super) fn overdue(&self, now: Instant, pace: &Pace) -> Vec<(PeerId, Overdue)> {
+        let verdict = |peer: &Peer| match (peer.presence, peer.beat) {
+            (Presence::Gone, _) => None,
+            (Presence::Connected { since }, _) if now.duration_since(since) > pace.join => {
+                Some(Overdue::NeverJoined)
+            }
+            (_, Some(beat)) if now.duration_since(beat) > pace.silence => Some(Overdue::Silent),
+            (Presence::Connected { .. } | Presence::Inside, _) => None,
+        };
+        self.by_id.iter().filter_map(|(id, peer)| Some((*id, verdict(peer)?))).collect()
+    }
+
+    /// We ourselves stood still for `pause`: what others did meanwhile is not read yet, so nobody's
+    /// time ran.
+    pub(super) fn forgive(&mut self, pause: Duration) {
+        for peer in self.by_id.values_mut() {
+            if let Presence::Connected { since } = &mut peer.presence {
+                *since += pause;
+            }
+            if let Some(beat) = &mut peer.beat {
+                *beat += pause;
+            }
+        }
+    }
+
+    fn entry(&mut self, peer: PeerId, now: Instant) -> &mut Peer {
+        if !self.by_id.contains_key(&peer) {
+            self.depart(peer);
+        }
+        self.by_id.entry(peer).or_insert_with(|| {
+            let tag = PeerTag(self.next_tag);
+            self.next_tag += 1;
+            self.by_tag.insert(tag, peer);
+            Peer { tag, presence: Presence::Gone, beat: None, refusals: 0, refused_since: now }
+        })
+    }
+
+    /// Queues a neighbour to be forgotten, should it be gone when its turn comes.
+    fn depart(&mut self, peer: PeerId) {
+        self.departed.push_back(peer);
+        if self.departed.len() <= DEPARTED {
+            return;
+        }
+        let Some(oldest) = self.departed.pop_front() else { return };
+        let is_gone = |peer: &Peer| peer.presence == Presence::Gone;
+        if self.by_id.get(&oldest).is_some_and(is_gone)
+            && let Some(forgotten) = self.by_id.remove(&oldest)
+        {
+            self.by_tag.remove(&forgotten.tag);
+        }
+    }
+}
+
+/// The neighbours blocked last, so that the list of them has an end.
+#[derive(Debug, Default)]
+pub(super) struct Blocks(VecDeque<PeerId>);
+
+/// Neighbours blocked at a time. Keys are free, so a longer memory would only cost; a guess.
+const BLOCKED: usize = 1024;
+
+impl Blocks {
+    /// Notes a neighbour as blocked. Returns the one whose block ends for it, if any.
+    pub(super) fn add(&mut self, peer: PeerId) -> Option<PeerId> {
+        self.0.push_back(peer);
+        if self.0.len() > BLOCKED { self.0.pop_front() } else { None }
+    }
+}

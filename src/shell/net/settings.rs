@@ -1,0 +1,227 @@
+//! What a person chose about the network, in types: its name, who to reach, where to listen.
+//!
+//! Nothing here is checked again later: a [`NetworkName`] that exists is a good one. Every pace and
+//! every limit is a named number with its source; none depends on what peers say.
+
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+
+use libp2p::{Multiaddr, gossipsub};
+
+/// Everything [`super::Net`] needs to know at its start.
+#[derive(Clone, Debug)]
+pub struct NetSettings {
+    /// Which network: nodes with different names never exchange envelopes.
+    pub network: NetworkName,
+    /// The least work this network carries, in leading zero bits; part of the gossip topic, so that
+    /// nodes which disagree on it never meet and never blame each other.
+    pub floor_bits: u8,
+    /// Where to wait for others. Empty: nobody can dial this node.
+    pub listen: Vec<Multiaddr>,
+    /// Who to keep connected, whatever happens. With `/p2p/ID` at the end, that transport key
+    /// alone is accepted; as keys are made afresh at each start, that lasts until they restart.
+    pub peers: Vec<Multiaddr>,
+    /// Whether to look for others on the local network.
+    pub lan: Lan,
+    /// What carries the links.
+    pub carrier: Carrier,
+    /// How much of the machine the network may take.
+    pub limits: Limits,
+    /// How often things happen.
+    pub pace: Pace,
+}
+
+impl NetSettings {
+    /// Settings for a network, with nobody to reach and nowhere to listen.
+    #[must_use]
+    pub fn new(network: NetworkName, floor_bits: u8) -> Self {
+        Self {
+            network,
+            floor_bits,
+            listen: Vec::new(),
+            peers: Vec::new(),
+            lan: Lan::Off,
+            carrier: Carrier::Internet,
+            limits: Limits::default(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+/// What sets one Undertone network apart from another: 1 to 32 of `a-z`, `0-9` and `-`.
+///
+/// So small an alphabet, because the name is part of a protocol string that others compare byte by
+/// byte and that people type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NetworkName(String);
+
+impl NetworkName {
+    /// Bytes in the longest name. A guess: long enough for a domain-like name.
+    pub const LONGEST: usize = 32;
+
+    /// The name as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NetworkName {
+    type Err = BadNetworkName;
+
+    fn from_str(name: &str) -> Result<Self, BadNetworkName> {
+        let fits = (1..=Self::LONGEST).contains(&name.len());
+        let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !fits || !plain {
+            return Err(BadNetworkName);
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is no network name; ask for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network name has 1 to 32 of the characters a-z, 0-9 and -")]
+pub struct BadNetworkName;
+
+/// Whether to look for others on the local network, by multicast DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lan {
+    /// Tell the local network nothing.
+    Off,
+    /// Ask and answer there: everybody on it learns that this program runs here.
+    On,
+}
+
+/// What carries the links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// TCP and QUIC, and names looked up in DNS when an address has one.
+    Internet,
+    /// Channels within this process; addresses are `/memory/N`.
+    Memory,
+}
+
+/// How much of the machine the network may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections others opened to us.
+    pub incoming: u32,
+    /// Connections we opened.
+    pub outgoing: u32,
+    /// No connection is opened or taken while the process holds more memory than this, in bytes.
+    pub memory: usize,
+    /// The longest gossip that is handed on, in bytes; longer ones are refused on sight.
+    pub gossip: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Eight times the mesh degree: a public relay serves more than it needs. A guess.
+            incoming: 64,
+            // Room for a whole mesh of our own choosing and as much again. A guess.
+            outgoing: 16,
+            // An idle neighbour costs 0.4 MiB (network.md A3), the pool 64 MiB; a guess above that.
+            memory: 1 << 30,
+            // The largest envelope any node may be configured to carry (protocol.md, decision 1).
+            gossip: 64 << 10,
+        }
+    }
+}
+
+/// How often things happen. Tests shorten these; nobody else has reason to.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How often neighbours are looked over and due dials made.
+    pub tick: Duration,
+    /// How long a neighbour may stay connected without joining the flood.
+    pub join: Duration,
+    /// The mean time between two signs of life that we give.
+    pub beat: Duration,
+    /// How long a neighbour that gave signs of life may be silent before its stream counts as dead.
+    pub silence: Duration,
+    /// The wait after the first failed dial; each further failure doubles it.
+    pub first_retry: Duration,
+    /// The longest wait between two dials.
+    pub longest_retry: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            // Gossipsub's own heartbeat.
+            tick: Duration::from_secs(1),
+            // Six round trips of the slowest link with a handshake of 5 s. A guess.
+            join: Duration::from_secs(30),
+            // 60 bytes to each neighbour each minute: less than ping already costs.
+            beat: Duration::from_secs(60),
+            // Three beats at their longest (1.25 times the mean), rounded up.
+            silence: Duration::from_secs(240),
+            // A relay that restarts is back within seconds.
+            first_retry: Duration::from_secs(1),
+            // Often enough to be found the same evening, seldom enough to be no burden. A guess.
+            longest_retry: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The two gossipsub topics of a network.
+#[derive(Clone, Debug)]
+pub(super) struct GossipTopics {
+    /// Carries the envelopes.
+    pub(super) flood: gossipsub::IdentTopic,
+    /// Carries nothing: joining and leaving it is the sign of life (see `behaviour`).
+    pub(super) beat: gossipsub::IdentTopic,
+}
+
+impl GossipTopics {
+    /// The topics of a network with this name and floor.
+    pub(super) fn new(network: &NetworkName, floor_bits: u8) -> Self {
+        // The 1 is the version of everything behind it: envelope, work and id.
+        let flood = format!("/undertone/1/{network}/{floor_bits}");
+        let beat = format!("{flood}/beat");
+        Self { flood: gossipsub::IdentTopic::new(flood), beat: gossipsub::IdentTopic::new(beat) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topic_names_version_network_and_floor() {
+        let name = "main".parse().expect("a good name");
+        let topics = GossipTopics::new(&name, 21);
+        assert_eq!(topics.flood.hash().as_str(), "/undertone/1/main/21");
+        assert_eq!(topics.beat.hash().as_str(), "/undertone/1/main/21/beat");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_network_name_is_short_and_plain_or_refused(text in ".{0,40}") {
+            let plain = text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            let good = plain && !text.is_empty() && text.len() <= NetworkName::LONGEST;
+            let parsed = text.parse::<NetworkName>();
+            proptest::prop_assert_eq!(parsed.is_ok(), good);
+            if let Ok(name) = parsed {
+                proptest::prop_assert_eq!(name.as_str(), text);
+            }
+        }
+
+        #[test]
+        fn a_plain_name_reads_back(text in "[a-z0-9-]{1,32}") {
+            let name: NetworkName = text.parse().expect("a good name");
+            proptest::prop_assert_eq!(name.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What carries a link: how bytes travel, who is at the other end, and many streams over one line.
+//!
+//! Every link is encrypted and its ends prove their transport keys; there is no way to build one
+//! that is not.
+
+use core::time::Duration;
+
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, MemoryTransport, OrTransport, upgrade::Version},
+    },
+    dns, identity, noise, quic, tcp, yamux,
+};
+
+use super::NetError;
+use super::settings::Carrier;
+
+/// A transport that needs nothing more than to be given to a swarm.
+pub(super) type Carried = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// How long two ends may take to agree on a link. Twice what noise needs over a 5 s round trip.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// Streams open at a time on one link, of each side's making. Gossip, ping and identify need one or
+/// two each; every stream may hold 256 KiB of a peer's bytes.
+const STREAMS: usize = 16;
+
+/// The transport for `carrier` under the transport key `key`.
+///
+/// # Errors
+/// When noise or the system's name resolver cannot be set up.
+pub(super) fn carried(carrier: Carrier, key: &identity::Keypair) -> Result<Carried, NetError> {
+    match carrier {
+        Carrier::Internet => internet(key),
+        Carrier::Memory => Ok(MemoryTransport::default()
+            .upgrade(Version::V1)
+            .authenticate(noise(key)?)
+            .multiplex(yamux())
+            .timeout(HANDSHAKE)
+            .boxed()),
+    }
+}
+
+/// TCP and QUIC, the latter with its own encryption, and names where the system can look them up.
+fn internet(key: &identity::Keypair) -> Result<Carried, NetError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1)
+        .authenticate(noise(key)?)
+        .multiplex(yamux())
+        .timeout(HANDSHAKE)
+        .boxed();
+    let mut config = quic::Config::new(key);
+    config.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
+    let quic = quic::tokio::Transport::new(config)
+        .map(|(peer, link), _| (peer, StreamMuxerBox::new(link)))
+        .boxed();
+    let both = OrTransport::new(quic, tcp).map(|either, _| either.into_inner()).boxed();
+    dns::tokio::Transport::system(both)
+        .map(|named| named.boxed())
+        .map_err(|error| NetError::Names(error.to_string()))
+}
+
+fn noise(key: &identity::Keypair) -> Result<noise::Config, NetError> {
+    noise::Config::new(key).map_err(|error| NetError::Protocol(error.to_string()))
+}
+
+fn yamux() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS);
+    config
+}
