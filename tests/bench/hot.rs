@@ -1,11 +1,11 @@
 //! What a node does most: check an envelope, admit it, search for work.
 //!
-//! `cargo bench --bench hot`. Machines differ and are noisy, so read the ratios, not the times: the
-//! first group holds what the others are measured against, in the same run. In budgets: a check
-//! costs one Keccak-256 of the envelope and two permutations more, so at most 1.5 of
-//! `baseline::keccak_of_one_envelope`; an admission costs less than a check; an attempt at work
-//! costs at most 1.2 of `baseline::permutation`.
+//! `cargo bench --bench hot`. Machines differ and are noisy, so the ratios of [`ratios`] come first,
+//! each measured against a baseline in the same moments; the times follow.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has failed")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod ratios;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sha3::{Digest, Keccak256};
@@ -23,6 +23,7 @@ mod open;
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
+    ratios::print();
     divan::main();
 }
 
@@ -35,6 +36,24 @@ fn encoded(nonce: u64, ttl: Seconds) -> Vec<u8> {
 fn checked(nonce: u64, ttl: Seconds) -> Checked {
     check_envelope(encoded(nonce, ttl), NOW, &Floor::new(0))
         .expect("an envelope every node carries")
+}
+
+/// A pool filled to its bound with envelopes that live a day.
+fn full(count: usize) -> Pool {
+    let bytes = count * (ENVELOPE_SIZE + ENTRY_OVERHEAD);
+    let mut pool = Pool::new(Bounds { bytes, count });
+    for nonce in 0_u64.. {
+        if pool.count() == count {
+            break;
+        }
+        pool.admit(checked(nonce, ONE_DAY), NOW);
+    }
+    pool
+}
+
+/// Lives a tenth of a day, so it is worth ten times as much as most that live a day.
+fn newcomer(nonce: u64) -> Checked {
+    checked(nonce, Seconds(8_640))
 }
 
 mod baseline {
@@ -84,20 +103,7 @@ mod check {
 mod admit {
     use super::*;
 
-    /// A pool filled to its bound with envelopes that live a day.
-    fn full(count: usize) -> Pool {
-        let bytes = count * (ENVELOPE_SIZE + ENTRY_OVERHEAD);
-        let mut pool = Pool::new(Bounds { bytes, count });
-        for nonce in 0_u64.. {
-            if pool.count() == count {
-                break;
-            }
-            pool.admit(checked(nonce, ONE_DAY), NOW);
-        }
-        pool
-    }
-
-    /// Each newcomer outranks all held before it and pushes out the lowest.
+    /// Nearly every newcomer pushes out the lowest.
     #[divan::bench(args = [1_000, 10_000, 50_000])]
     fn into_a_full_pool(bencher: Bencher<'_, '_>, count: usize) {
         let mut pool = full(count);
@@ -105,13 +111,12 @@ mod admit {
         bencher
             .with_inputs(|| {
                 nonce += 1;
-                // Lives a tenth as long, so it is worth some ten times as much.
-                checked(nonce, Seconds(8_640))
+                newcomer(nonce)
             })
             .bench_local_values(|newcomer| pool.admit(newcomer, NOW));
     }
 
-    /// Each newcomer is the best of none: refused, its id remembered.
+    /// Nothing fits: each newcomer is refused, its id remembered.
     #[divan::bench]
     fn refused_for_room(bencher: Bencher<'_, '_>) {
         let mut pool = Pool::new(Bounds { bytes: 0, count: 0 });

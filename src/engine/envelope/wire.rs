@@ -2,7 +2,7 @@
 //!
 //! An envelope has exactly one encoding, so an id names one envelope and nobody can make a second
 //! id for the same one. The decoder refuses whatever the encoder would not have written. It says
-//! nothing of time and work: that is [`super::check`]'s business.
+//! nothing of time and work: that is [`super::check()`]'s business.
 
 use core::ops::Range;
 

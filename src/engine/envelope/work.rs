@@ -173,10 +173,15 @@ pub struct Floor(u8);
 
 impl Floor {
     /// About one second of one ordinary core for a message that lives a day.
+    ///
+    /// Measured with `cargo bench --bench hot` on one virtual core of an AMD EPYC (Zen 3): 1.85
+    /// million attempts a second undisturbed, 1.4 million while others used the machine. 2^21
+    /// attempts, the mean, take 1.1 to 1.5 seconds there, and one search in twenty takes three
+    /// times the mean. A desktop's core is up to three times as fast.
     pub const DEFAULT: Self = Self(21);
 
-    /// The highest floor: years of work for one envelope, so nobody needs a higher one, and the
-    /// largest envelope that lives longest still needs fewer bits than a rating counts.
+    /// The highest floor: years of work for one envelope, so nobody needs a higher one; and below
+    /// it the largest envelope with the longest life needs fewer bits than a rating counts.
     pub const MAX_BITS: u8 = 48;
 
     /// A floor of so many bits; more than [`Self::MAX_BITS`] are as many.

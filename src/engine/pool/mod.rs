@@ -33,7 +33,9 @@ pub const ENTRY_OVERHEAD: usize = 640;
 
 /// How many ids of envelopes are remembered that are not held: refused for room, or evicted.
 ///
-/// A guess: at one second of work each, the work of 18 hours; some 20 MB when full.
+/// A guess: at one second of work each, the work of 18 hours; some 20 MB when full. A full memory
+/// forgets the lowest ranked and turns away what ranks below all it holds. So what is forgotten is
+/// passed on a second time only if it comes again after better ones have expired.
 pub const REMEMBERED: usize = 65_536;
 
 /// What became of an envelope that asked to be held.

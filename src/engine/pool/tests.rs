@@ -209,7 +209,7 @@ impl Model {
             return if self.remember(checked) { Admission::NoRoom } else { Admission::Crowded };
         }
         self.held = kept.to_vec();
-        for victim in evicted.to_vec() {
+        for victim in evicted.iter().cloned() {
             self.remember(victim);
         }
         Admission::Fresh
