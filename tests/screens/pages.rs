@@ -134,6 +134,7 @@ fn commands_are_listed_as_they_are_typed() {
     assert_snapshot!("commands_80x24", stage.see(80, 24));
     stage.press(KeyCode::Enter);
     assert_snapshot!("ambiguous_command_80x24", stage.see(80, 24));
+    assert_snapshot!("ambiguous_command_40x10", stage.see(40, 10));
 }
 
 #[test]
@@ -193,7 +194,6 @@ fn a_hostile_name_cannot_leave_its_place() {
     stage.tell(Event::Notice(Notice::Contact(view)));
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));
-    stage.press(KeyCode::Down);
     assert_snapshot!("hostile_name_contacts_80x24", stage.see(80, 24));
 }
 

@@ -152,7 +152,7 @@ mod tests {
     fn an_unknown_command_is_never_text() {
         assert_eq!(parse("/sned secret"), Err(LineError::Unknown));
         assert_eq!(parse("/"), Err(find("").unwrap_err()));
-        assert_eq!(parse("/ secret").is_err(), true);
+        assert!(parse("/ secret").is_err());
     }
 
     #[test]

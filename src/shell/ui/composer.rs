@@ -206,7 +206,7 @@ impl Composer {
         let column = self.column();
         self.caret = start - 1;
         self.caret = self.line_start();
-        self.to_column(column);
+        self.go_to_column(column);
         Moved::Yes
     }
 
@@ -218,7 +218,7 @@ impl Composer {
         }
         let column = self.column();
         self.caret = end + 1;
-        self.to_column(column);
+        self.go_to_column(column);
         Moved::Yes
     }
 
@@ -226,7 +226,7 @@ impl Composer {
         self.text.get(self.line_start()..self.caret).unwrap_or_default().graphemes(true).count()
     }
 
-    fn to_column(&mut self, column: usize) {
+    fn go_to_column(&mut self, column: usize) {
         let line = self.text.get(self.caret..self.line_end()).unwrap_or_default();
         self.caret += line.graphemes(true).take(column).map(str::len).sum::<usize>();
     }

@@ -139,6 +139,10 @@ impl GateModel {
     }
 
     /// A key was pressed.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of another crate; other keys do nothing"
+    )]
     pub fn key(&mut self, event: KeyEvent) -> GateStep {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         match event.code {

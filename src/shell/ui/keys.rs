@@ -211,6 +211,10 @@ pub(super) struct Binding {
 
 impl Binding {
     /// The key as people write it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of another crate; the rest is alike"
+    )]
     pub(super) fn key(&self) -> String {
         let mut name = String::new();
         if self.modifiers.contains(KeyModifiers::CONTROL) {
@@ -343,9 +347,9 @@ bindings! {
     Field: NONE Down => Action::Write(Write::Down), "down" "";
     Field: NONE Esc => Action::Back, "back" "";
 
-    Page: NONE Up => Action::Scroll(Scroll::Up), "up" "";
+    Page: NONE Up => Action::Scroll(Scroll::Up), "scroll up" "";
     Page: NONE Char('k') => Action::Scroll(Scroll::Up), "up" "";
-    Page: NONE Down => Action::Scroll(Scroll::Down), "down" "";
+    Page: NONE Down => Action::Scroll(Scroll::Down), "scroll down" "";
     Page: NONE Char('j') => Action::Scroll(Scroll::Down), "down" "";
     Page: NONE PageUp => Action::Scroll(Scroll::Up), "up" "";
     Page: NONE PageDown => Action::Scroll(Scroll::Down), "down" "";
@@ -363,6 +367,7 @@ bindings! {
 }
 
 /// What a key means in a context, if anything.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
 pub(super) fn action(context: Context, event: KeyEvent) -> Option<Action> {
     let (code, modifiers) = spoken(event);
     let bound = context
@@ -380,6 +385,7 @@ pub(super) fn action(context: Context, event: KeyEvent) -> Option<Action> {
 }
 
 /// The key without what terminals disagree about: whether a capital letter is a shifted one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
 fn spoken(event: KeyEvent) -> (KeyCode, KeyModifiers) {
     let modifiers = event.modifiers & (CTRL | ALT | SHIFT);
     match event.code {

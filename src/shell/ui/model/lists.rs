@@ -220,7 +220,12 @@ impl Model {
         const PAGES: [Place; 4] = [Place::Contacts, Place::Network, Place::Identities, Place::Help];
         let chats = self.contacts(Kind::Listened).into_iter().map(|chat| Target::Chat(chat.id()));
         let pages = PAGES.into_iter().map(Target::Page);
-        chats.chain(pages).filter(|target| fits(wanted, &self.target_name(*target))).collect()
+        let mut targets: Vec<_> =
+            chats.chain(pages).filter(|target| fits(wanted, &self.target_name(*target))).collect();
+        // Letters that stand together mean more than letters that stand anywhere.
+        let wanted = wanted.trim().to_lowercase();
+        targets.sort_by_key(|target| !self.target_name(*target).to_lowercase().contains(&wanted));
+        targets
     }
 
     /// What the picker calls a target.

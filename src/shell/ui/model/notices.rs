@@ -31,7 +31,7 @@ impl Model {
             Event::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
-            effects.push(Effect::Quit(Ending::Asked));
+            Self::quit(&mut effects);
         }
         effects
     }

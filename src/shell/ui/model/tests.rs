@@ -22,8 +22,9 @@ const KEYS: [&str; 2] = [
 fn key(index: usize) -> PublicKey {
     let hex = KEYS[index % KEYS.len()];
     let mut bytes = [0; 33];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).expect("hexadecimal");
+    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let digits = core::str::from_utf8(digits).expect("ASCII");
+        *byte = u8::from_str_radix(digits, 16).expect("hexadecimal");
     }
     PublicKey::from_bytes(&bytes).expect("a point")
 }
@@ -101,24 +102,22 @@ fn write(model: &mut Model, text: &str) {
     }
 }
 
+fn asked(effects: &[Effect]) -> Vec<(AskId, &Command)> {
+    let command = |effect| {
+        if let &Effect::Request(Request::Command(ask, ref command)) = effect {
+            return Some((ask, command));
+        }
+        None
+    };
+    effects.iter().filter_map(command).collect()
+}
+
 fn commands(effects: &[Effect]) -> Vec<&Command> {
-    effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Request(Request::Command(_, command)) => Some(command),
-            _ => None,
-        })
-        .collect()
+    asked(effects).into_iter().map(|(_, command)| command).collect()
 }
 
 fn first_ask(effects: &[Effect]) -> AskId {
-    effects
-        .iter()
-        .find_map(|effect| match effect {
-            Effect::Request(Request::Command(ask, _)) => Some(*ask),
-            _ => None,
-        })
-        .expect("a command was sent")
+    asked(effects).first().expect("a command was sent").0
 }
 
 #[test]
@@ -236,7 +235,8 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
     let state = MessageState::Sent;
     let sent = Notice::State { message: MessageId(1), contact: MIRA, state };
-    assert_eq!(model.notice(Event::Notice(sent)), [Effect::Quit(Ending::Asked)]);
+    let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
+    assert_eq!(model.notice(Event::Notice(sent)), end);
 }
 
 #[test]
@@ -366,15 +366,14 @@ fn the_first_identity_is_asked_for_by_name() {
 #[test]
 fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     let mut model = chatting();
-    let mut older = chatting();
-    drop(model.drawn(Sight::Oldest));
-    let messages = vec![message(5, MIRA, Side::Theirs)];
-    older.chats.clear();
-    older.notice(contact(MIRA, "mira", Link::Ready));
-    older.notice(Event::History { contact: MIRA, messages, more: More::Yes });
-    let ask = Request::History { contact: MIRA, before: Some(MessageId(5)) };
-    assert_eq!(older.drawn(Sight::Oldest), [Effect::Request(ask)]);
-    assert_eq!(older.drawn(Sight::Oldest), []);
+    assert_eq!(model.drawn(Sight::Oldest), [], "this conversation is known from its beginning");
+    write(&mut model, "/go echo");
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(effects, [Effect::Request(Request::History { contact: ECHO, before: None })]);
+    let messages = vec![message(5, ECHO, Side::Theirs)];
+    model.notice(Event::History { contact: ECHO, messages, more: More::Yes });
+    let ask = Request::History { contact: ECHO, before: Some(MessageId(5)) };
+    assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);
     assert_eq!(model.drawn(Sight::Oldest), []);
 }
 

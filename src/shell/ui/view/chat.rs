@@ -23,8 +23,13 @@ const fn composer_rows(height: usize) -> usize {
     }
 }
 
-/// Draws the conversation, or what to do while there is none.
-pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
+/// Draws the conversation, or what to do while there is none. Gives the row above the composer.
+pub(super) fn draw(
+    model: &Model,
+    state: &mut ViewState,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Rect {
     let look = Look::new(&model.options);
     let composer = model.current().map_or(&model.scratch, |chat| &chat.composer);
     let prompt = 2;
@@ -41,18 +46,14 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
         Some(chat) => conversation(model, state, chat, frame, (head, body)),
         None => nobody(model, frame, Rect { height: body.height + 1, ..head }),
     }
-    let has_no_hint_row = frame.area().height < super::ROWS_FOR_FRAME;
-    let line = match super::status(model).filter(|_| has_no_hint_row) {
-        Some(status) => status,
-        None => rule_line(model, composer, look, usize::from(area.width)),
-    };
-    frame.render_widget(line, rule);
+    frame.render_widget(rule_line(model, composer, look, usize::from(area.width)), rule);
     let lines = layout.rows.iter().skip(first).take(rows).enumerate().map(|(index, row)| {
         let start = if index == 0 && first == 0 { "> " } else { "  " };
         Line::from(vec![Span::styled(start, look.quiet()), Span::raw(row.clone())])
     });
     super::rows(frame, writing, lines.collect());
     super::cursor(frame, writing, (prompt + layout.column, layout.row.saturating_sub(first)));
+    rule
 }
 
 fn conversation(

@@ -19,8 +19,8 @@ pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
             push(&mut rows, "Nothing has been sent anywhere yet.", width);
             rows.push(Line::raw(""));
             for (way, name) in [
-                (Keep::Sealed, "Keep identities and messages, sealed by a passphrase"),
-                (Keep::Nothing, "Keep nothing: all ends with the program"),
+                (Keep::Sealed, "Keep all, sealed by a passphrase"),
+                (Keep::Nothing, "Keep nothing after the program ends"),
             ] {
                 if way == keep {
                     caret = (0, rows.len());
@@ -75,5 +75,6 @@ fn complain(model: &GateModel, rows: &mut Vec<Line<'static>>, look: Look, width:
 
 fn hint(rows: &mut Vec<Line<'static>>, text: &str, look: Look, width: usize) {
     rows.push(Line::raw(""));
-    rows.push(Line::styled(cut(&format!(" {text}"), width), look.quiet()));
+    let wrapped = wrap(text, width.saturating_sub(2));
+    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.quiet())));
 }

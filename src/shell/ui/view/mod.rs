@@ -44,43 +44,56 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     if let Some(title) = title {
         title::draw(model, frame, title);
     }
+    let mut composer = None;
     match model.place {
         Place::Chats if model.identities.is_empty() => overlay::welcome(model, frame, body),
-        Place::Chats => chats(model, state, frame, body),
+        Place::Chats => composer = Some(chats(model, state, frame, body)),
         Place::Contacts => contacts::people(model, frame, body),
         Place::Identities => contacts::identities(model, frame, body),
         Place::Network => network::draw(model, frame, body),
         Place::Help => help::draw(model, state, frame, body),
     }
     overlay::draw(model, frame, body);
-    match (hint, status(model)) {
-        (Some(hint), Some(status)) => line(frame, hint, status),
-        (Some(hint), None) => line(frame, hint, title::keys(model, hint.width)),
-        // Without a line of its own, what has to be said covers the last row of the page.
-        (None, Some(status)) if model.place != Place::Chats || model.overlay.is_some() => {
-            line(frame, bottom(body), status);
-        }
-        (None, _) => {}
+    if let Some(hint) = hint {
+        line(frame, hint, title::keys(model, hint.width));
+    }
+    if let Some(status) = status(model) {
+        let look = Look::new(&model.options);
+        say(frame, hint, composer.unwrap_or_else(|| bottom(body)), (&status, look));
     }
 }
 
 /// What has to be said: a question first, then the newest hint.
-fn status(model: &Model) -> Option<Line<'static>> {
-    let look = Look::new(&model.options);
+fn status(model: &Model) -> Option<String> {
     if let Some(Overlay::Confirm(confirm)) = &model.overlay {
-        return Some(Line::styled(format!(" {} y yes  n no", confirm.question), look.call()));
+        return Some(format!("y yes  n no: {}", confirm.question));
     }
-    let (hint, _) = model.hint.as_ref()?;
-    Some(Line::styled(format!(" {hint}"), look.call()))
+    model.hint.as_ref().map(|(hint, _)| hint.clone())
 }
 
-fn chats(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
+/// Says something in the hint line if there is one and it fits, or else in as many rows as it takes
+/// that end at `above`, so that what is being written stays in view.
+fn say(frame: &mut Frame<'_>, hint: Option<Rect>, above: Rect, (text, look): (&str, Look)) {
+    let fits = |area: &Rect| Line::raw(text).width() + 2 <= usize::from(area.width);
+    let end = hint.filter(fits).unwrap_or(above);
+    let rows = wrap::wrap(text, usize::from(end.width).saturating_sub(2));
+    let height = u16::try_from(rows.len()).unwrap_or(u16::MAX);
+    let y = end.bottom().saturating_sub(height).max(frame.area().y);
+    let area = Rect { y, height: end.bottom().saturating_sub(y), ..end };
+    let style = look.call();
+    let lines = rows.into_iter().map(|row| Line::styled(format!(" {row}"), style)).collect();
+    frame.render_widget(ratatui::widgets::Clear, area);
+    self::rows(frame, area, lines);
+}
+
+/// Gives the row above the composer.
+fn chats(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) -> Rect {
     let sidebar = SIDEBARS.iter().find(|(columns, _)| area.width >= *columns);
     let Some((_, wide)) = sidebar else { return chat::draw(model, state, frame, area) };
     let left = Rect { width: *wide, ..area };
     let right = Rect { x: area.x + wide, width: area.width - wide, ..area };
     sidebar::draw(model, frame, left);
-    chat::draw(model, state, frame, right);
+    chat::draw(model, state, frame, right)
 }
 
 fn split(area: Rect) -> (Option<Rect>, Rect, Option<Rect>) {

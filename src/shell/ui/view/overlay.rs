@@ -20,6 +20,9 @@ use super::wrap::{fit, wrap};
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;
 
+/// Under so many rows the first words are fewer.
+const ROWS_FOR_WELCOME: u16 = 14;
+
 /// Most rows of the picker's list.
 const PICKER_ROWS: usize = 10;
 
@@ -128,10 +131,15 @@ pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             "It is a key on this machine. Lose it and nobody can give it back."
         }
     };
-    let text = format!(
-        "Nothing has been sent anywhere yet.\n\nMake an identity: a random key, without a name, \
-         mail or number that others could see. {kept}\n\nWhat do you call it? Only you see it."
-    );
+    let text = if area.height < ROWS_FOR_WELCOME {
+        "Make an identity: a random key. What do you call it? Only you see it.".to_owned()
+    } else {
+        format!(
+            "Nothing has been sent anywhere yet.\n\nMake an identity: a random key, without a \
+             name, mail or number that others could see. {kept}\n\nWhat do you call it? Only \
+             you see it."
+        )
+    };
     let mut rows = vec![Line::styled(" Welcome to undertone", look.strong()), Line::raw("")];
     let wrapped = wrap(&text, usize::from(area.width).saturating_sub(4).min(70));
     rows.extend(wrapped.into_iter().map(|row| Line::raw(format!("  {row}"))));

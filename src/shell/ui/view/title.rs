@@ -5,8 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::calendar::Civil;
-use super::super::keys::{self, Action, Browse, Context, Deed, Edit, List, Place, Scroll, Write};
-use super::super::model::{Model, Tab, label};
+use super::super::keys::{
+    self, Action, Browse, Context, Deed, Edit, Leave, List, Place, Scroll, Write,
+};
+use super::super::model::{Model, Overlay, Tab, label};
 use super::super::port::{Kept, Mode, NetworkLine};
 use super::look::Look;
 
@@ -35,12 +37,12 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn network(model: &Model, room: usize) -> String {
     let mut parts = Vec::new();
     if model.kept == Some(Kept::MemoryOnly) {
-        parts.push((1, "nothing is kept".to_owned()));
+        parts.push((0, "nothing is kept".to_owned()));
     }
     if let Some(network) = &model.network {
         parts.extend(figures(network));
     }
-    parts.push((2, Civil::at(model.now).clock()));
+    parts.push((1, Civil::at(model.now).clock()));
     loop {
         let words: Vec<_> = parts.iter().map(|(_, word)| word.as_str()).collect();
         let text = words.join(" | ");
@@ -65,15 +67,15 @@ fn figures(network: &NetworkLine) -> Vec<(u8, String)> {
     };
     let mut parts = vec![
         (0, peers),
-        (4, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),
-        (6, format!("floor 2^{}", network.floor_bits)),
-        (5, cover),
+        (2, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),
+        (4, format!("floor 2^{}", network.floor_bits)),
+        (3, cover),
     ];
     if network.mining.is_some() {
-        parts.push((3, "mining".to_owned()));
+        parts.push((5, "mining".to_owned()));
     }
     if network.queued > 0 {
-        parts.push((3, format!("{} queued", network.queued)));
+        parts.push((6, format!("{} queued", network.queued)));
     }
     parts
 }
@@ -155,7 +157,11 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         Context::Page if model.place == Place::Help => {
             vec![Action::Scroll(Scroll::Down), Action::Scroll(Scroll::Up), Action::Back]
         }
+        Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
         Context::Page => vec![Action::Back, HELP],
-        Context::Asking | Context::Leaving | Context::Everywhere => vec![HELP, Action::Quit],
+        Context::Leaving => {
+            vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
+        }
+        Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
     }
 }

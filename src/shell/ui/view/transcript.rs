@@ -310,7 +310,7 @@ impl Layout<'_> {
         }
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
-            let text = format!("{} control {marks} made visible", cleaned.changes);
+            let text = format!("{} {marks} made visible or left out", cleaned.changes);
             rows.push(self.note(&text, look));
         }
         if let Some(text) = self.progress(message) {
