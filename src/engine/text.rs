@@ -303,14 +303,13 @@ fn control_picture(control: char) -> char {
     char::from_u32(0x2400 + u32::from(control)).unwrap_or(BLANK)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; one question")]
 fn is_mark(character: char) -> bool {
-    match character.general_category() {
+    matches!(
+        character.general_category(),
         GeneralCategory::NonspacingMark
-        | GeneralCategory::EnclosingMark
-        | GeneralCategory::SpacingMark => true,
-        _ => false,
-    }
+            | GeneralCategory::EnclosingMark
+            | GeneralCategory::SpacingMark
+    )
 }
 
 const fn is_pictograph(character: char) -> bool {
