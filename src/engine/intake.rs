@@ -1,1 +1,172 @@
-//! STUB
+//! The bounded queue between the flood and the pool: highest rated first.
+//!
+//! Under load the best envelopes are forwarded and handed on first, and the worst are dropped. The
+//! queue does not ask for the time: who takes an envelope out sees whether it is still carried
+//! ([`Checked::in_time`]). What it drops it forgets.
+
+use std::collections::BTreeMap;
+
+use crate::engine::envelope::{Checked, Rank};
+
+/// How many envelopes wait at most, each of at most
+/// [`crate::engine::envelope::wire::MAX_ENVELOPE_SIZE`] bytes.
+///
+/// A guess: of the one size, a megabyte; of the largest, 32. One turn takes far less time than it
+/// takes neighbours to send so many.
+pub const CAPACITY: usize = 512;
+
+/// What became of an envelope that was to be queued. `T` says who carried it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed<T> {
+    /// It waits.
+    Queued,
+    /// It waits, in place of this one, which had the lowest rank.
+    Displaced((Checked, T)),
+    /// All that wait outrank it.
+    Crowded(Checked, T),
+    /// The same envelope waits already, for the carrier who was first.
+    Duplicate,
+}
+
+/// Envelopes that wait, with who carried them.
+#[derive(Clone, Debug)]
+pub struct Intake<T> {
+    /// A rank contains the id, so one envelope waits once.
+    waiting: BTreeMap<Rank, (Checked, T)>,
+    capacity: usize,
+}
+
+impl<T> Intake<T> {
+    /// An empty queue in which at most `capacity` envelopes wait; [`CAPACITY`] unless tested.
+    #[must_use]
+    pub const fn new(capacity: usize) -> Self {
+        Self { waiting: BTreeMap::new(), capacity }
+    }
+
+    /// Queues an envelope, in place of the lowest ranked if the queue is full of worse. O(log n).
+    pub fn push(&mut self, checked: Checked, carrier: T) -> Pushed<T> {
+        let rank = checked.rank();
+        if self.waiting.contains_key(&rank) {
+            return Pushed::Duplicate;
+        }
+        if self.len() < self.capacity {
+            self.waiting.insert(rank, (checked, carrier));
+            return Pushed::Queued;
+        }
+        let lowest = self.waiting.first_entry().filter(|lowest| *lowest.key() < rank);
+        let Some(lowest) = lowest else { return Pushed::Crowded(checked, carrier) };
+        let displaced = lowest.remove();
+        self.waiting.insert(rank, (checked, carrier));
+        Pushed::Displaced(displaced)
+    }
+
+    /// Takes out the envelope with the highest rank. O(log n).
+    pub fn pop(&mut self) -> Option<(Checked, T)> {
+        self.waiting.pop_last().map(|(_, waiting)| waiting)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::env::{Seconds, UnixSeconds};
+    use crate::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+
+    const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
+
+    /// An envelope of 32 bytes; its rating is left to the luck of its nonce.
+    fn checked(nonce: u64) -> Checked {
+        let draft = Draft::new(NOW, Seconds(600), Topic([0; 4]), Vec::new()).unwrap();
+        check(draft.finish(WorkNonce(nonce)).1, NOW, &Floor::new(0)).unwrap()
+    }
+
+    fn ids(envelopes: impl IntoIterator<Item = Checked>) -> Vec<EnvelopeId> {
+        envelopes.into_iter().map(|checked| checked.id()).collect()
+    }
+
+    #[test]
+    fn the_same_envelope_waits_once_for_the_first_carrier() {
+        let mut intake = Intake::new(2);
+        assert_eq!(intake.push(checked(1), "first"), Pushed::Queued);
+        assert_eq!(intake.push(checked(1), "second"), Pushed::Duplicate);
+        assert_eq!(intake.pop(), Some((checked(1), "first")));
+        assert_eq!(intake.push(checked(1), "third"), Pushed::Queued);
+    }
+
+    #[test]
+    fn a_full_queue_recognises_what_waits_in_it() {
+        let mut intake = Intake::new(1);
+        assert_eq!(intake.push(checked(1), 1), Pushed::Queued);
+        assert_eq!(intake.push(checked(1), 2), Pushed::Duplicate);
+    }
+
+    #[test]
+    fn a_queue_without_capacity_is_always_crowded() {
+        let mut intake = Intake::new(0);
+        assert_eq!(intake.push(checked(1), ()), Pushed::Crowded(checked(1), ()));
+        assert!(intake.is_empty());
+        assert_eq!(intake.pop(), None);
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Push(u64),
+        Pop,
+    }
+
+    proptest! {
+        #[test]
+        fn the_queue_behaves_as_a_sorted_list_does(
+            capacity in 0_usize..6,
+            steps in proptest::collection::vec(
+                prop_oneof![3 => (0_u64..24).prop_map(Step::Push), 1 => Just(Step::Pop)], 0..60),
+        ) {
+            let mut intake = Intake::new(capacity);
+            let mut model: Vec<Checked> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Pop => prop_assert_eq!(intake.pop().map(|(found, ())| found), model.pop()),
+                    Step::Push(nonce) => {
+                        let newcomer = checked(nonce);
+                        let pushed = intake.push(newcomer.clone(), ());
+                        if model.contains(&newcomer) {
+                            prop_assert_eq!(pushed, Pushed::Duplicate);
+                            continue;
+                        }
+                        model.push(newcomer.clone());
+                        model.sort_by_key(Checked::rank);
+                        let expected = if model.len() <= capacity {
+                            Pushed::Queued
+                        } else {
+                            let lowest = model.remove(0);
+                            if lowest == newcomer {
+                                Pushed::Crowded(lowest, ())
+                            } else {
+                                Pushed::Displaced((lowest, ()))
+                            }
+                        };
+                        prop_assert_eq!(pushed, expected);
+                    }
+                }
+                prop_assert_eq!(intake.len(), model.len());
+            }
+            let rest = core::iter::from_fn(|| intake.pop()).map(|(checked, ())| checked);
+            model.reverse();
+            prop_assert_eq!(ids(rest), ids(model));
+        }
+    }
+}

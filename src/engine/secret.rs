@@ -1,8 +1,16 @@
 //! Bytes that must not be seen: wiped when dropped, compared in constant time, never printed.
+//!
+//! It does not protect memory from being swapped or dumped, and it cannot wipe what callers copy
+//! out of it.
 
+use core::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::env::Env;
 
 /// `N` secret bytes on the heap, so that moving the value leaves no copy behind.
 ///
@@ -19,17 +27,33 @@ impl<const N: usize> Secret<N> {
         secret
     }
 
+    /// A secret written in place by `write`, which is given zeros.
+    pub fn make(write: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self(Box::new([0; N]));
+        write(&mut secret.0);
+        secret
+    }
+
+    /// A fresh secret from lent entropy.
+    pub fn draw(env: &mut Env<'_>) -> Self {
+        Self::make(|bytes| env.fill(bytes))
+    }
+
     /// Looks at the bytes. Never copy them to where nothing wipes them.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {
         &self.0
     }
 
-    /// A fresh secret from lent entropy.
-    pub fn draw(env: &mut super::env::Env<'_>) -> Self {
-        let mut secret = Self(Box::new([0; N]));
-        env.fill(secret.0.as_mut_slice());
-        secret
+    /// The `LEN` bytes that begin at byte `FROM`; that they exist is checked when this is compiled.
+    #[must_use]
+    pub fn part<const FROM: usize, const LEN: usize>(&self) -> Secret<LEN> {
+        const { assert!(FROM + LEN <= N, "the part reaches beyond the secret") };
+        Secret::make(|part| {
+            for (to, from) in part.iter_mut().zip(self.0.iter().skip(FROM)) {
+                *to = *from;
+            }
+        })
     }
 }
 
@@ -41,8 +65,8 @@ impl<const N: usize> PartialEq for Secret<N> {
 
 impl<const N: usize> Eq for Secret<N> {}
 
-impl<const N: usize> core::fmt::Debug for Secret<N> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret<{N}>")
     }
 }
@@ -56,11 +80,44 @@ impl<const N: usize> Serialize for Secret<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Secret<N> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut bytes = Vec::<u8>::deserialize(deserializer)?;
-        let parsed = <[u8; N]>::try_from(bytes.as_slice());
+        deserializer.deserialize_bytes(SecretVisitor)
+    }
+}
+
+/// Reads a secret without leaving copies: what a format hands over by value is wiped.
+struct SecretVisitor<const N: usize>;
+
+impl<'de, const N: usize> Visitor<'de> for SecretVisitor<N> {
+    type Value = Secret<N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        if bytes.len() != N {
+            return Err(E::custom("a secret of the wrong length"));
+        }
+        Ok(Secret::make(|secret| secret.copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E: Error>(self, mut bytes: Vec<u8>) -> Result<Self::Value, E> {
+        let secret = self.visit_bytes(&bytes);
         bytes.zeroize();
-        let mut array = parsed.map_err(|_| serde::de::Error::custom("a secret of the wrong length"))?;
-        Ok(Self::take(&mut array))
+        secret
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Self::Value, A::Error> {
+        let mut secret = Secret::make(|_| ());
+        for to in secret.0.iter_mut() {
+            *to = bytes
+                .next_element()?
+                .ok_or_else(|| A::Error::custom("a secret of the wrong length"))?;
+        }
+        match bytes.next_element::<u8>()? {
+            None => Ok(secret),
+            Some(_) => Err(A::Error::custom("a secret of the wrong length")),
+        }
     }
 }
 
@@ -78,5 +135,40 @@ mod tests {
         let mut bytes = [7_u8; 32];
         let _secret = Secret::take(&mut bytes);
         assert_eq!(bytes, [0; 32]);
+    }
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped() {
+        // What a value leaves in freed memory cannot be read without unsafe code: this holds that
+        // dropping wipes, and that wiping leaves zeros.
+        const fn wipes_itself<T: ZeroizeOnDrop>() {}
+        const { wipes_itself::<Secret<4>>() };
+        let mut secret = Secret::take(&mut [7; 4]);
+        secret.zeroize();
+        assert_eq!(secret.expose(), &[0; 4]);
+    }
+
+    #[test]
+    fn a_part_is_the_bytes_from_where_it_begins() {
+        let secret = Secret::take(&mut [1, 2, 3, 4, 5]);
+        assert_eq!(secret.part::<1, 3>().expose(), &[2, 3, 4]);
+        assert_eq!(secret.part::<0, 5>(), secret);
+    }
+
+    #[test]
+    fn a_stored_secret_reads_back_and_one_of_another_length_does_not() {
+        let config = bincode::config::standard();
+        let secret = Secret::take(&mut [7_u8; 32]);
+        let bytes = bincode::serde::encode_to_vec(&secret, config).unwrap();
+        let read = |bytes: &[u8]| bincode::serde::decode_from_slice::<Secret<32>, _>(bytes, config);
+        assert_eq!(read(&bytes).unwrap(), (secret, bytes.len()));
+        let short = bincode::serde::encode_to_vec(Secret::take(&mut [7_u8; 31]), config).unwrap();
+        assert!(read(&short).is_err());
+
+        let json = serde_json::to_string(&Secret::take(&mut [1_u8, 2])).unwrap();
+        assert_eq!(json, "[1,2]");
+        assert_eq!(serde_json::from_str::<Secret<2>>(&json).unwrap().expose(), &[1, 2]);
+        assert!(serde_json::from_str::<Secret<3>>(&json).is_err());
+        assert!(serde_json::from_str::<Secret<1>>(&json).is_err());
     }
 }

@@ -1,20 +1,593 @@
 //! Text from others, which no sink sees uncleaned.
+//!
+//! Cleaning happens where text leaves, once per sink; what is kept is what was written. Nothing is
+//! dropped in silence: what could move a cursor, hide or reverse text becomes a visible mark, and
+//! [`Cleaned::changes`] counts how often. What this module does not do: judge what is said, or tell
+//! letters that look alike apart from each other, beyond [`Scripts::Mixed`] for names.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// A string somebody else chose. It has no `Display`, no `Deref` and no `Into<String>`: the only
-/// way out is through the cleaner of a sink. STUB.
+/// way out is through the cleaner of a sink.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerText(String);
 
 impl PeerText {
     /// Takes text as it came.
     #[must_use]
-    pub fn new(raw: String) -> Self {
+    pub const fn new(raw: String) -> Self {
         Self(raw)
+    }
+
+    /// How long the text is as it came, in bytes.
+    #[must_use]
+    pub const fn raw_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Gives the text back as it came, for the store and for sending it again. Nothing a person or
+    /// a terminal sees may come from here.
+    #[must_use]
+    pub fn into_raw(self) -> String {
+        self.0
+    }
+
+    /// For a grid of cells: newlines stay, every grapheme is at least one column wide.
+    #[must_use]
+    pub fn for_grid(&self) -> Cleaned {
+        clean(&self.0, Sink::Grid)
+    }
+
+    /// For a sink of single lines: newlines show as `⏎`.
+    #[must_use]
+    pub fn for_line(&self) -> Cleaned {
+        clean(&self.0, Sink::Line)
+    }
+
+    /// For exports and pipes: newlines stay, and so do the selectors that colour an emoji.
+    #[must_use]
+    pub fn for_plain(&self) -> Cleaned {
+        clean(&self.0, Sink::Plain)
+    }
+
+    /// As a JSON string literal with its quotes, in ASCII alone, from which the raw text can be
+    /// read back exactly. `cat` shows it safely.
+    #[must_use]
+    pub fn for_json(&self) -> String {
+        let mut json = String::with_capacity(self.0.len() + 2);
+        json.push('"');
+        for character in self.0.chars() {
+            match character {
+                '"' => json.push_str("\\\""),
+                '\\' => json.push_str("\\\\"),
+                '\n' => json.push_str("\\n"),
+                ' '..='~' => json.push(character),
+                _ => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        json.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+            }
+        }
+        json.push('"');
+        json
+    }
+
+    /// For a name: one line without blanks at its ends, at most [`MAX_LABEL_GRAPHEMES`] long, never
+    /// empty, and in quotes if it could be taken for a mark or a word of the program.
+    #[must_use]
+    pub fn for_label(&self) -> Label {
+        let Cleaned { text, changes } = self.for_line();
+        let mut short: String = text.trim().graphemes(true).take(MAX_LABEL_GRAPHEMES).collect();
+        short.truncate(short.trim_end().len());
+        if short.is_empty() {
+            short.push(BLANK);
+        }
+        let scripts = scripts_of(&short);
+        let text = if looks_like_the_program(&short) { format!("\"{short}\"") } else { short };
+        Label { text, changes, scripts }
     }
 }
 
 impl core::fmt::Debug for PeerText {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "PeerText({} bytes)", self.0.len())
+    }
+}
+
+/// Text that is safe in the sink it was cleaned for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cleaned {
+    /// The text.
+    pub text: String,
+    /// How many characters were made visible or left out. A person should hear of it.
+    pub changes: usize,
+}
+
+/// A name that is safe to show beside the program's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The name.
+    pub text: String,
+    /// How many characters were made visible or left out.
+    pub changes: usize,
+    /// Whether its letters come from alphabets with letters that look alike.
+    pub scripts: Scripts,
+}
+
+/// Which alphabets a name is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// At most one of Latin, Greek and Cyrillic.
+    Plain,
+    /// More than one of them: a letter may not be the one it looks like.
+    Mixed,
+}
+
+/// Most graphemes of a name that are shown. ux.md, S2.
+pub const MAX_LABEL_GRAPHEMES: usize = 64;
+
+/// Most combining marks that may follow one character. ux.md, S7; no living orthography needs more.
+const MAX_MARKS: usize = 4;
+
+/// Most bytes of one grapheme. ux.md, S7; the longest family emoji has 25.
+const MAX_GRAPHEME_BYTES: usize = 32;
+
+/// Most blank lines in a row. ux.md, S7.
+const MAX_BLANK_LINES: usize = 8;
+
+/// Columns a tab is worth. ux.md, 7.11.
+const TAB: &str = "    ";
+
+/// Stands for what cannot be seen, or must not be.
+const BLANK: char = '\u{2423}';
+
+/// Where cleaned text goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    Grid,
+    Line,
+    Plain,
+}
+
+fn clean(raw: &str, sink: Sink) -> Cleaned {
+    let mut changes = 0;
+    let mapped = map_characters(raw, sink, &mut changes);
+    let sized = limit_graphemes(&mapped, &mut changes);
+    let text = match sink {
+        Sink::Line => sized,
+        Sink::Grid | Sink::Plain => limit_blank_lines(&sized, &mut changes),
+    };
+    Cleaned { text, changes }
+}
+
+/// Replaces each character that acts instead of being seen.
+fn map_characters(raw: &str, sink: Sink, changes: &mut usize) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut before = Before::default();
+    let mut rest = raw.chars().peekable();
+    while let Some(character) = rest.next() {
+        let next = rest.peek().copied();
+        if character == '\r' && next == Some('\n') {
+            continue;
+        }
+        let fate = fate(character, &before, next, sink);
+        match fate {
+            Fate::Keep => text.push(character),
+            Fate::Tab => text.push_str(TAB),
+            Fate::Newline => text.push(if sink == Sink::Line { '⏎' } else { '\n' }),
+            Fate::Drop => {}
+            Fate::Picture(picture) => text.push(picture),
+            Fate::Code => text.push_str(&format!("‹{:02X}›", u32::from(character))),
+        }
+        if matches!(fate, Fate::Picture(_) | Fate::Code)
+            || fate == Fate::Drop && !is_honest(character)
+        {
+            *changes += 1;
+        }
+        before.step(character, fate);
+    }
+    text
+}
+
+/// What the characters so far say about the next one.
+#[derive(Default)]
+struct Before {
+    /// The last character that is not a mark, a selector or a skin colour.
+    base: Option<char>,
+    /// The last character that was kept.
+    last: Option<char>,
+    /// How many marks have followed `base`.
+    marks: usize,
+}
+
+impl Before {
+    fn step(&mut self, character: char, fate: Fate) {
+        match fate {
+            Fate::Drop => {}
+            Fate::Keep if is_honest(character) => {}
+            Fate::Keep if is_mark(character) => {
+                self.marks += 1;
+                self.last = Some(character);
+            }
+            Fate::Keep => {
+                self.marks = 0;
+                self.last = Some(character);
+                if !is_skin_colour(character) {
+                    self.base = Some(character);
+                }
+            }
+            Fate::Tab | Fate::Newline | Fate::Picture(_) | Fate::Code => *self = Self::default(),
+        }
+    }
+}
+
+/// What becomes of one character.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Tab,
+    Newline,
+    Drop,
+    /// This one is shown in its place.
+    Picture(char),
+    /// Its number is shown in its place.
+    Code,
+}
+
+fn fate(character: char, before: &Before, next: Option<char>, sink: Sink) -> Fate {
+    match character {
+        '\n' => return Fate::Newline,
+        '\t' => return Fate::Tab,
+        '\u{0}'..='\u{1F}' => return Fate::Picture(control_picture(character)),
+        '\u{7F}' => return Fate::Picture('\u{2421}'),
+        '\u{80}'..='\u{9F}' => return Fate::Code,
+        '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+            return Fate::Code;
+        }
+        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' | '\u{34F}' | '\u{17B4}'
+        | '\u{17B5}' => return Fate::Picture(BLANK),
+        '\u{FE0E}' | '\u{FE0F}' => return selector(before, sink),
+        '\u{FE00}'..='\u{FE0D}' | '\u{E0100}'..='\u{E01EF}' => return Fate::Picture(BLANK),
+        '\u{200D}' => {
+            let joins = before.base.is_some_and(is_pictograph)
+                && before.last.is_some_and(|last| is_pictograph(last) || is_skin_colour(last))
+                && next.is_some_and(is_pictograph);
+            return if joins { Fate::Keep } else { Fate::Picture(BLANK) };
+        }
+        '\u{200C}' => {
+            let parts =
+                before.last.is_some_and(wants_non_joiner) && next.is_some_and(wants_non_joiner);
+            return if parts { Fate::Keep } else { Fate::Picture(BLANK) };
+        }
+        _ => {}
+    }
+    by_category(character, before)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is visible")]
+fn by_category(character: char, before: &Before) -> Fate {
+    match character.general_category() {
+        GeneralCategory::Format
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator
+        | GeneralCategory::PrivateUse
+        | GeneralCategory::Surrogate
+        | GeneralCategory::Unassigned
+        | GeneralCategory::Control => Fate::Picture(BLANK),
+        GeneralCategory::NonspacingMark
+        | GeneralCategory::EnclosingMark
+        | GeneralCategory::SpacingMark
+            if before.marks >= MAX_MARKS =>
+        {
+            Fate::Drop
+        }
+        _ => Fate::Keep,
+    }
+}
+
+/// Terminals disagree about the width of what a selector follows, so a grid has none.
+fn selector(before: &Before, sink: Sink) -> Fate {
+    let after_symbol = before.last.is_some_and(|last| is_pictograph(last) || is_keycap(last));
+    if sink == Sink::Plain && after_symbol { Fate::Keep } else { Fate::Drop }
+}
+
+/// The selectors of text and emoji form: with or without one, a person reads the same.
+const fn is_honest(dropped: char) -> bool {
+    matches!(dropped, '\u{FE0E}' | '\u{FE0F}')
+}
+
+fn control_picture(control: char) -> char {
+    char::from_u32(0x2400 + u32::from(control)).unwrap_or(BLANK)
+}
+
+fn is_mark(character: char) -> bool {
+    matches!(
+        character.general_category(),
+        GeneralCategory::NonspacingMark
+            | GeneralCategory::EnclosingMark
+            | GeneralCategory::SpacingMark
+    )
+}
+
+const fn is_pictograph(character: char) -> bool {
+    matches!(character, '\u{2190}'..='\u{23FF}' | '\u{2460}'..='\u{27BF}'
+        | '\u{2900}'..='\u{2BFF}' | '\u{1F000}'..='\u{1F3FA}' | '\u{1F400}'..='\u{1FAFF}')
+}
+
+const fn is_skin_colour(character: char) -> bool {
+    matches!(character, '\u{1F3FB}'..='\u{1F3FF}')
+}
+
+const fn is_keycap(character: char) -> bool {
+    matches!(character, '0'..='9' | '#' | '*')
+}
+
+/// Letters and marks of Arabic and the Indic scripts, where U+200C is part of the spelling.
+fn wants_non_joiner(character: char) -> bool {
+    let script = matches!(character, '\u{620}'..='\u{77F}' | '\u{8A0}'..='\u{8E1}'
+        | '\u{900}'..='\u{DFF}' | '\u{FB50}'..='\u{FDFB}' | '\u{FE70}'..='\u{FEFC}');
+    script && (character.is_alphabetic() || is_mark(character))
+}
+
+/// Cuts graphemes nobody could read, and shows those nobody could see.
+fn limit_graphemes(mapped: &str, changes: &mut usize) -> String {
+    let mut text = String::with_capacity(mapped.len());
+    for grapheme in mapped.graphemes(true) {
+        if grapheme == "\n" {
+            text.push('\n');
+        } else if grapheme.width() == 0 {
+            *changes += grapheme.chars().count();
+            text.push(BLANK);
+        } else if grapheme.len() > MAX_GRAPHEME_BYTES {
+            *changes += 1;
+            push_start(&mut text, grapheme);
+        } else {
+            text.push_str(grapheme);
+        }
+    }
+    text
+}
+
+/// Adds as much of a grapheme as fits with [`BLANK`] behind it, which keeps what follows apart.
+fn push_start(text: &mut String, grapheme: &str) {
+    let room = MAX_GRAPHEME_BYTES - BLANK.len_utf8();
+    let mut length = 0;
+    for character in grapheme.chars() {
+        length += character.len_utf8();
+        if length > room {
+            break;
+        }
+        text.push(character);
+    }
+    while text.ends_with('\u{200D}') {
+        text.pop();
+    }
+    text.push(BLANK);
+}
+
+fn limit_blank_lines(sized: &str, changes: &mut usize) -> String {
+    let mut text = String::with_capacity(sized.len());
+    let mut blank = 0;
+    for (index, line) in sized.split('\n').enumerate() {
+        blank = if line.trim().is_empty() { blank + 1 } else { 0 };
+        if blank > MAX_BLANK_LINES {
+            *changes += 1;
+            continue;
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(line);
+    }
+    text
+}
+
+/// Whether a name could be taken for something the program says: a mark, itself, or a clock.
+fn looks_like_the_program(name: &str) -> bool {
+    const WORDS: [&str; 8] = ["me", "you", "undertone", "new", "[v]", "[?]", "[!]", "utc"];
+    let lower = name.to_lowercase();
+    let is_clock = lower.contains(':') && lower.chars().all(|c| c.is_ascii_digit() || c == ':');
+    let is_marks = lower.chars().all(|c| !c.is_alphanumeric());
+    WORDS.contains(&lower.as_str()) || is_clock || is_marks
+}
+
+fn scripts_of(name: &str) -> Scripts {
+    let has = |of: fn(char) -> bool| usize::from(name.chars().any(of));
+    let latin = has(|c| c.is_alphabetic() && matches!(c, 'A'..='z' | '\u{C0}'..='\u{24F}'));
+    let greek = has(|c| c.is_alphabetic() && matches!(c, '\u{370}'..='\u{3FF}'));
+    let cyrillic = has(|c| c.is_alphabetic() && matches!(c, '\u{400}'..='\u{52F}'));
+    if latin + greek + cyrillic > 1 { Scripts::Mixed } else { Scripts::Plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn grid(raw: &str) -> Cleaned {
+        PeerText::new(raw.to_owned()).for_grid()
+    }
+
+    fn label(raw: &str) -> Label {
+        PeerText::new(raw.to_owned()).for_label()
+    }
+
+    /// Whether a terminal could take this character for an order, or a person could not see it.
+    fn is_dangerous(character: char) -> bool {
+        matches!(character, '\u{0}'..='\u{9}' | '\u{B}'..='\u{1F}' | '\u{7F}'..='\u{9F}'
+            | '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FE0E}' | '\u{FE0F}'
+            | '\u{E000}'..='\u{F8FF}' | '\u{E0000}'..='\u{10FFFF}')
+    }
+
+    /// What relatives of this program were attacked with, and what has to be seen instead.
+    const HOSTILE: [(&str, &str); 26] = [
+        ("\u{1b}[31mred", "␛[31mred"),
+        ("\u{1b}]0;gotcha\u{7}", "␛]0;gotcha␇"),
+        ("\u{1b}]52;c;ZXZpbA==\u{1b}\\", "␛]52;c;ZXZpbA==␛\\"),
+        ("\u{1b}[2J\u{1b}[H", "␛[2J␛[H"),
+        ("\u{9b}2J", "‹9B›2J"),
+        ("\u{90}q\u{9c}", "‹90›q‹9C›"),
+        ("good\rEVIL", "good␍EVIL"),
+        ("abc\u{8}\u{8}xyz", "abc␈␈xyz"),
+        ("nul\u{0}nul", "nul␀nul"),
+        ("bell\u{7}\u{7}", "bell␇␇"),
+        ("del\u{7f}", "del␡"),
+        ("\u{202e}gpj.exe", "‹202E›gpj.exe"),
+        ("\u{2067}a\u{2069}", "‹2067›a‹2069›"),
+        ("\u{200f}\u{61c}", "‹200F›‹61C›"),
+        ("pay\u{200b}pal", "pay␣pal"),
+        ("\u{feff}bom", "␣bom"),
+        ("soft\u{ad}hyphen", "soft␣hyphen"),
+        ("a\u{200d}b", "a␣b"),
+        ("tag\u{e0041}\u{e007f}", "tag␣␣"),
+        ("line\u{2028}two\u{2029}", "line␣two␣"),
+        ("\u{2800}\u{3164}\u{115f}\u{ffa0}", "␣␣␣␣"),
+        ("\u{e000}\u{f8ff}", "␣␣"),
+        ("a\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}", "a\u{301}\u{301}\u{301}\u{301}"),
+        ("\u{34f}\u{17b4}", "␣␣"),
+        ("\u{fffe}\u{fdd0}", "␣␣"),
+        ("x\u{e0100}\u{fe01}", "x␣␣"),
+    ];
+
+    #[test]
+    fn hostile_text_shows_what_it_is_and_says_so() {
+        for (raw, shown) in HOSTILE {
+            let cleaned = grid(raw);
+            assert_eq!(cleaned.text, shown, "{}", raw.escape_unicode());
+            assert!(cleaned.changes > 0, "{}", raw.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn honest_text_of_many_scripts_is_left_alone() {
+        for raw in [
+            "hello, world",
+            "Zażółć gęślą jaźń",
+            "नमस्ते क्षत्रिय",
+            "می\u{200c}خواهم",
+            "שלום",
+            "مرحبا",
+            "田中さん、こんにちは",
+            "한국어",
+            "Việt Nam",
+            "👨\u{200d}👩\u{200d}👧",
+            "👩🏽\u{200d}🚀 🇺🇦",
+            "two\nlines",
+        ] {
+            assert_eq!(grid(raw), Cleaned { text: raw.to_owned(), changes: 0 });
+        }
+    }
+
+    #[test]
+    fn every_scalar_alone_and_between_letters_comes_out_harmless() {
+        for scalar in '\u{0}'..=char::MAX {
+            for raw in [scalar.to_string(), format!("a{scalar}b")] {
+                let text = grid(&raw).text;
+                assert!(!text.contains(is_dangerous), "{}", raw.escape_unicode());
+                assert!(
+                    text.split('\n').flat_map(|line| line.graphemes(true)).all(|g| g.width() > 0),
+                    "{}",
+                    raw.escape_unicode()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_emoji_selector_is_dropped_from_a_grid_and_kept_in_an_export() {
+        let heart = PeerText::new("❤\u{fe0f}".to_owned());
+        assert_eq!(heart.for_grid(), Cleaned { text: "❤".to_owned(), changes: 0 });
+        assert_eq!(heart.for_plain().text, "❤\u{fe0f}");
+    }
+
+    #[test]
+    fn a_line_has_no_newline_and_a_windows_line_end_is_one() {
+        let text = PeerText::new("a\r\nb\tc".to_owned());
+        assert_eq!(text.for_line().text, "a⏎b    c");
+        assert_eq!(text.for_grid(), Cleaned { text: "a\nb    c".to_owned(), changes: 0 });
+    }
+
+    #[test]
+    fn at_most_eight_blank_lines_follow_each_other() {
+        let cleaned = grid(&format!("a{}b", "\n".repeat(60)));
+        assert_eq!(cleaned.text, format!("a{}b", "\n".repeat(9)));
+        assert_eq!(cleaned.changes, 51);
+    }
+
+    #[test]
+    fn a_name_cannot_pass_for_a_word_of_the_program() {
+        for name in ["me", " Me ", "✓", "10:44", "[v]", "UTC", "..."] {
+            assert!(label(name).text.starts_with('"'), "{name}");
+        }
+        assert_eq!(label("  mira ").text, "mira");
+        assert_eq!(label("a\nb").text, "a⏎b");
+        assert_eq!(label(" \n").text, "\"⏎\"");
+    }
+
+    #[test]
+    fn a_name_is_never_empty_and_never_long() {
+        assert_eq!(label("").text, "\"␣\"");
+        assert_eq!(label("   ").text, "\"␣\"");
+        assert_eq!(label(&"x".repeat(500)).text.len(), MAX_LABEL_GRAPHEMES);
+    }
+
+    #[test]
+    fn a_cyrillic_letter_among_latin_ones_is_noticed() {
+        assert_eq!(label("p\u{430}ypal").scripts, Scripts::Mixed);
+        assert_eq!(label("paypal").scripts, Scripts::Plain);
+        assert_eq!(label("мира").scripts, Scripts::Plain);
+    }
+
+    #[test]
+    fn debug_tells_a_length_and_nothing_else() {
+        assert_eq!(format!("{:?}", PeerText::new("secret".to_owned())), "PeerText(6 bytes)");
+    }
+
+    fn any_text() -> impl Strategy<Value = String> {
+        let troublesome = prop::sample::select(vec![
+            '\n', '\r', '\t', '\u{1b}', '\u{200d}', '\u{200c}', '\u{fe0f}', '\u{301}', '\u{94d}',
+            'क', 'a', '👩', '🏽', '🇺', '\u{1100}', '\u{1161}', '\u{11a8}', '\u{d4e}', '\u{202e}',
+            ' ',
+        ]);
+        prop::collection::vec(prop_oneof![troublesome, any::<char>()], 0..120)
+            .prop_map(|characters| characters.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_comes_out_dangerous_too_tall_or_invisible(raw in any_text()) {
+            let text = grid(&raw).text;
+            prop_assert!(!text.contains(is_dangerous));
+            for grapheme in text.split('\n').flat_map(|line| line.graphemes(true)) {
+                prop_assert!(grapheme.len() <= MAX_GRAPHEME_BYTES);
+                prop_assert!(grapheme.width() > 0);
+            }
+            prop_assert!(!PeerText::new(raw).for_line().text.contains('\n'));
+        }
+
+        #[test]
+        fn cleaning_what_is_clean_changes_nothing(raw in any_text()) {
+            let once = grid(&raw);
+            prop_assert_eq!(grid(&once.text), Cleaned { text: once.text, changes: 0 });
+        }
+
+        #[test]
+        fn json_is_ascii_and_reads_back_exactly(raw in any_text()) {
+            let json = PeerText::new(raw.clone()).for_json();
+            prop_assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).ok(), Some(raw));
+        }
+
+        #[test]
+        fn a_label_is_one_short_visible_line(raw in any_text()) {
+            let label = label(&raw).text;
+            prop_assert!(!label.contains('\n') && label.trim() == label && label.width() > 0);
+            prop_assert!(label.graphemes(true).count() <= MAX_LABEL_GRAPHEMES + 2);
+        }
     }
 }

@@ -1,1 +1,581 @@
-//! Many engines in virtual time from one seed.
+//! Many engines in virtual time from one seed: the engine's second driver.
+//!
+//! A [`World`] owns one queue, one clock and one seed. It carries out each [`Output`] as the shell
+//! would, over a model of gossipsub ([`link`]) that knows latency, loss, partitions and skewed
+//! clocks, and it can crash a node between any two outputs. After every turn it checks what must
+//! always hold. The same seed gives the same [`World::trace`].
+//!
+//! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
+
+mod disk;
+mod entropy;
+pub mod link;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use entropy::Seeded;
+use link::Links;
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
+use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
+use crate::engine::node::input::{AskId, Command, Input, PeerTag};
+use crate::engine::node::output::{
+    CommandError, Link, MessageState, MessageView, Notice, Output, Reply, RequestView, Side,
+};
+use crate::engine::node::{Node, NodeSettings};
+
+use disk::Disk;
+
+/// Names one node of a world: its place in the order they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeIndex(pub usize);
+
+/// A swarm in virtual time.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    now: Millis,
+    chance: Seeded,
+    links: Links,
+    nodes: Vec<SimNode>,
+    queue: BTreeMap<(Millis, u64), Event>,
+    sequence: u64,
+    trace: Trace,
+    said: Vec<Vec<u8>>,
+    violations: Vec<String>,
+}
+
+/// What a node has been told, as the person in front of it would see it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Texts from contacts in the order they were shown.
+    pub texts: Vec<(ContactId, String)>,
+    /// The last known state of each message of ours.
+    pub states: BTreeMap<MessageId, MessageState>,
+    /// How each contact stands.
+    pub contacts: BTreeMap<ContactId, (PublicKey, Link)>,
+    /// Requests that wait.
+    pub requests: Vec<RequestView>,
+    /// Every id this node has ever shown, to notice a message shown twice.
+    shown: BTreeSet<MessageId>,
+}
+
+#[derive(Debug)]
+struct SimNode {
+    settings: NodeSettings,
+    node: Option<Node>,
+    disk: Disk,
+    entropy: Seeded,
+    /// Seconds this node's wall clock is ahead of the world's; negative if behind.
+    skew: i64,
+    /// gossipsub's own memory of ids, which lives as long as the process.
+    heard: BTreeSet<EnvelopeId>,
+    carried: BTreeMap<EnvelopeId, Vec<u8>>,
+    seen: Seen,
+    replies: BTreeMap<AskId, Result<Reply, CommandError>>,
+    asks: u64,
+    /// Carry out so many more outputs, then die.
+    fuse: Option<u32>,
+    wake: Option<Millis>,
+    mining: BTreeSet<OutgoingId>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
+    Mined { at: NodeIndex, outgoing: OutgoingId, nonce: WorkNonce },
+    Wake(NodeIndex),
+    Restart(NodeIndex),
+}
+
+/// A running digest of everything that happened, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Depends on every event, its time and its place.
+    pub digest: u64,
+    /// Turns so far, over all nodes.
+    pub turns: u64,
+}
+
+impl World {
+    /// An empty world. `links` says how the network behaves.
+    #[must_use]
+    pub fn new(seed: u64, links: Links) -> Self {
+        Self {
+            seed,
+            now: Millis(0),
+            chance: Seeded::new(seed, 0),
+            links,
+            nodes: Vec::new(),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            trace: Trace { digest: 0xcbf2_9ce4_8422_2325, turns: 0 },
+            said: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Adds a node without neighbours.
+    pub fn add(&mut self, settings: NodeSettings) -> NodeIndex {
+        let index = NodeIndex(self.nodes.len());
+        self.nodes.push(SimNode {
+            settings,
+            node: None,
+            disk: Disk::default(),
+            entropy: Seeded::new(self.seed, index.0 as u64 + 1),
+            skew: 0,
+            heard: BTreeSet::new(),
+            carried: BTreeMap::new(),
+            seen: Seen::default(),
+            replies: BTreeMap::new(),
+            asks: 0,
+            fuse: None,
+            wake: None,
+            mining: BTreeSet::new(),
+        });
+        self.start(index);
+        index
+    }
+
+    /// Joins two nodes as neighbours.
+    pub fn join(&mut self, one: NodeIndex, other: NodeIndex) {
+        self.links.join(one, other);
+        self.tell_peers(one);
+        self.tell_peers(other);
+    }
+
+    /// Cuts every link between `these` and the rest, until [`World::heal`].
+    pub fn partition(&mut self, these: &[NodeIndex]) {
+        self.links.partition(these);
+        self.tell_all_peers();
+    }
+
+    /// Ends every partition.
+    pub fn heal(&mut self) {
+        self.links.heal();
+        self.tell_all_peers();
+    }
+
+    /// Changes how likely a link loses an envelope from here on, in thousandths.
+    pub fn set_loss(&mut self, per_mille: u16) {
+        self.links.loss_per_mille = per_mille;
+    }
+
+    /// Sets a node's wall clock ahead of (or, negative, behind) the world's.
+    pub fn skew(&mut self, node: NodeIndex, seconds: i64) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            sim.skew = seconds;
+        }
+    }
+
+    /// Kills a node after it has carried out `outputs` more outputs; it restarts from its disk
+    /// `rest` later.
+    pub fn crash_after(&mut self, node: NodeIndex, outputs: u32, rest: Millis) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            sim.fuse = Some(outputs);
+        }
+        self.links.rest.insert(node, rest);
+    }
+
+    /// Gives a node an identity; answers its local name and its key.
+    ///
+    /// # Errors
+    /// What the node says when it cannot.
+    pub fn identity(
+        &mut self,
+        node: NodeIndex,
+        name: &str,
+    ) -> Result<IdentityId, CommandError> {
+        match self.ask(node, Command::CreateIdentity { name: name.to_owned() })? {
+            Reply::Identity(id) => Ok(id),
+            Reply::Done | Reply::Contact(_) | Reply::Message(_) => Err(CommandError::NoIdentity),
+        }
+    }
+
+    /// Asks a node for something and answers what it says.
+    ///
+    /// # Errors
+    /// What the node says when it does not do it.
+    pub fn ask(&mut self, node: NodeIndex, command: Command) -> Result<Reply, CommandError> {
+        if let Command::Say { text, .. } = &command {
+            // Short texts would be found in random bytes.
+            if text.len() >= 8 {
+                self.said.push(text.clone().into_bytes());
+            }
+        }
+        let Some(sim) = self.nodes.get_mut(node.0) else { return Err(CommandError::NoIdentity) };
+        sim.asks += 1;
+        let ask = AskId(sim.asks);
+        self.turn(node, Input::Ask { ask, command });
+        let answer = self.nodes.get_mut(node.0).and_then(|sim| sim.replies.remove(&ask));
+        // A node that dies before it answers has not done it, as far as the asker knows.
+        answer.unwrap_or(Err(CommandError::Full))
+    }
+
+    /// What a node has been told.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "an index only comes from `add`")]
+    pub fn seen(&self, node: NodeIndex) -> &Seen {
+        &self.nodes.get(node.0).expect("a node of this world").seen
+    }
+
+    /// The node itself, unless it is down.
+    #[must_use]
+    pub fn node(&self, node: NodeIndex) -> Option<&Node> {
+        self.nodes.get(node.0).and_then(|sim| sim.node.as_ref())
+    }
+
+    /// Puts bytes on a link as if `from` had sent them: for tests of what a hostile neighbour does.
+    pub fn inject(&mut self, from: NodeIndex, to: NodeIndex, bytes: Vec<u8>) {
+        let id = EnvelopeId::of(&bytes);
+        self.push(self.now, Event::Arrive { to, from, id, bytes });
+    }
+
+    /// Virtual time.
+    #[must_use]
+    pub const fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// The wall clock of a node without skew.
+    #[must_use]
+    pub const fn wall(&self) -> UnixSeconds {
+        UnixSeconds(EPOCH.0 + self.now.0 / 1000)
+    }
+
+    /// What happened so far, as a digest.
+    #[must_use]
+    pub const fn trace(&self) -> Trace {
+        self.trace
+    }
+
+    /// What did not hold that must always hold, in words; empty unless the engine is wrong.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Lets `span` of virtual time pass.
+    pub fn run_for(&mut self, span: Millis) {
+        let end = self.now.plus(span);
+        while let Some((&(at, sequence), _)) = self.queue.first_key_value() {
+            if at > end {
+                break;
+            }
+            self.now = self.now.max(at);
+            if let Some(event) = self.queue.remove(&(at, sequence)) {
+                self.carry(event);
+            }
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until `done` holds, at most `span`; answers whether it does.
+    pub fn run_until(&mut self, span: Millis, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.plus(span);
+        while self.now < end {
+            if done(self) {
+                return true;
+            }
+            self.run_for(Millis(100).min(Millis(end.0 - self.now.0)));
+        }
+        done(self)
+    }
+
+    fn carry(&mut self, event: Event) {
+        match event {
+            Event::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
+            Event::Mined { at, outgoing, nonce } => {
+                let wanted =
+                    self.nodes.get_mut(at.0).is_some_and(|sim| sim.mining.remove(&outgoing));
+                if wanted {
+                    self.turn(at, Input::Mined { outgoing, nonce });
+                }
+            }
+            Event::Wake(node) => {
+                let due = self.nodes.get_mut(node.0).is_some_and(|sim| {
+                    sim.wake.take_if(|at| *at <= self.now).is_some() && sim.node.is_some()
+                });
+                if due {
+                    self.turn(node, Input::Tick);
+                }
+            }
+            Event::Restart(node) => self.start(node),
+        }
+    }
+
+    /// gossipsub drops what it has heard, then asks the engine.
+    fn arrive(&mut self, to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
+        let Some(sim) = self.nodes.get_mut(to.0) else { return };
+        if sim.node.is_none() || !sim.heard.insert(id) {
+            return;
+        }
+        sim.carried.insert(id, bytes.clone());
+        self.turn(to, Input::Gossip { from: PeerTag(from.0 as u64), id, bytes });
+    }
+
+    fn start(&mut self, index: NodeIndex) {
+        let now = self.now;
+        let wall = self.wall();
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        let mut node = Node::new(sim.settings);
+        let wall = skewed(wall, sim.skew);
+        sim.heard.clear();
+        sim.carried.clear();
+        sim.mining.clear();
+        sim.seen.requests.clear();
+        sim.seen.texts = sim.disk.shown();
+        sim.wake = None;
+        let records = sim.disk.open_records();
+        let mut env = Env::new(now, wall, &mut sim.entropy);
+        node.restore(&mut env, records);
+        let everything = node.everything();
+        sim.node = Some(node);
+        for notice in everything {
+            self.tell(index, notice);
+        }
+        self.drain(index);
+        self.tell_peers(index);
+    }
+
+    fn tell_all_peers(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.tell_peers(NodeIndex(index));
+        }
+    }
+
+    fn tell_peers(&mut self, index: NodeIndex) {
+        let count = self.links.neighbours(index).len();
+        self.turn(index, Input::Peers(count));
+    }
+
+    /// One turn, one drain, then the invariants.
+    fn turn(&mut self, index: NodeIndex, input: Input) {
+        let (now, wall) = (self.now, self.wall());
+        self.note(index, &input);
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        let Some(node) = &mut sim.node else { return };
+        let mut env = Env::new(now, skewed(wall, sim.skew), &mut sim.entropy);
+        node.handle(&mut env, input);
+        self.drain(index);
+        self.check(index);
+    }
+
+    fn drain(&mut self, index: NodeIndex) {
+        loop {
+            let Some(sim) = self.nodes.get_mut(index.0) else { return };
+            if sim.fuse == Some(0) {
+                return self.die(index);
+            }
+            let Some(output) = sim.node.as_mut().and_then(Node::poll_output) else { break };
+            sim.fuse = sim.fuse.map(|left| left - 1);
+            self.carry_out(index, output);
+        }
+        self.plan_wake(index);
+    }
+
+    fn die(&mut self, index: NodeIndex) {
+        let rest = self.links.rest.get(&index).copied().unwrap_or(Millis(1_000));
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        sim.node = None;
+        sim.fuse = None;
+        sim.wake = None;
+        self.push(self.now.plus(rest), Event::Restart(index));
+    }
+
+    fn plan_wake(&mut self, index: NodeIndex) {
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        let Some(deadline) = sim.node.as_ref().and_then(Node::deadline) else { return };
+        let at = deadline.max(self.now);
+        if sim.wake.is_some_and(|planned| planned <= at) {
+            return;
+        }
+        sim.wake = Some(at);
+        self.push(at, Event::Wake(index));
+    }
+
+    /// Carries one output out, as the shell does.
+    fn carry_out(&mut self, index: NodeIndex, output: Output) {
+        match output {
+            Output::Judge { from, id, acceptance } => {
+                let Some(sim) = self.nodes.get_mut(index.0) else { return };
+                let Some(bytes) = sim.carried.remove(&id) else { return };
+                match acceptance {
+                    Acceptance::Accept => {
+                        let carrier = usize::try_from(from.0).ok().map(NodeIndex);
+                        self.flood(index, carrier, id, &bytes);
+                    }
+                    Acceptance::Ignore | Acceptance::Reject => {}
+                }
+            }
+            Output::Commit(changes) => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.disk.commit(changes);
+                }
+            }
+            Output::Mine(order) => self.mine(index, &order),
+            Output::StopMining(outgoing) => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.mining.remove(&outgoing);
+                }
+            }
+            Output::Publish { id, bytes } => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.heard.insert(id);
+                }
+                if self.said.iter().rev().take(SEARCHED).any(|text| contains(&bytes, text)) {
+                    self.violate(index, "what was said is readable on a link");
+                }
+                self.flood(index, None, id, &bytes);
+            }
+            Output::Reply { ask, reply } => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.replies.insert(ask, reply);
+                }
+            }
+            Output::Notice(notice) => self.tell(index, notice),
+            Output::Ledger(pair) => {
+                let repeated =
+                    self.nodes.get_mut(index.0).is_some_and(|sim| !sim.disk.ledger.insert(pair));
+                if repeated {
+                    self.violate(index, "a key and nonce were used twice");
+                }
+            }
+        }
+    }
+
+    /// Searches at once and answers after the time it would have taken.
+    fn mine(&mut self, index: NodeIndex, order: &WorkOrder) {
+        let from = WorkNonce(order.start);
+        let Some(nonce) = work::search(order, from, u64::MAX) else { return };
+        let span = self.chance.below(MINING_AT_MOST.0) + 1;
+        if let Some(sim) = self.nodes.get_mut(index.0) {
+            sim.mining.insert(order.outgoing);
+        }
+        let event = Event::Mined { at: index, outgoing: order.outgoing, nonce };
+        self.push(self.now.plus(Millis(span)), event);
+    }
+
+    fn flood(&mut self, from: NodeIndex, except: Option<NodeIndex>, id: EnvelopeId, bytes: &[u8]) {
+        for to in self.links.neighbours(from) {
+            if Some(to) == except {
+                continue;
+            }
+            if let Some(latency) = self.links.carry(&mut self.chance) {
+                let event = Event::Arrive { to, from, id, bytes: bytes.to_vec() };
+                self.push(self.now.plus(latency), event);
+            }
+        }
+    }
+
+    fn tell(&mut self, index: NodeIndex, notice: Notice) {
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        let seen = &mut sim.seen;
+        match notice {
+            Notice::Identity(_) | Notice::IdentityGone(_) => {}
+            Notice::Contact(view) => {
+                seen.contacts.insert(view.id, (view.key, view.link));
+            }
+            Notice::ContactGone(id) => {
+                seen.contacts.remove(&id);
+            }
+            Notice::Request(view) => {
+                seen.requests.retain(|request| request.id != view.id);
+                seen.requests.push(view);
+            }
+            Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
+            Notice::State { message, state, .. } => {
+                let before = seen.states.insert(message, state);
+                if before == Some(MessageState::Delivered) {
+                    self.violate(index, "a delivered message moved on");
+                }
+            }
+            Notice::Message(view) => self.tell_message(index, view),
+        }
+    }
+
+    fn tell_message(&mut self, index: NodeIndex, view: MessageView) {
+        let Some(sim) = self.nodes.get_mut(index.0) else { return };
+        match view.side {
+            Side::Ours(state) => {
+                sim.seen.states.insert(view.id, state);
+            }
+            Side::Theirs => {
+                sim.seen.texts.push((view.contact, view.text.into_raw()));
+                if !sim.seen.shown.insert(view.id) {
+                    self.violate(index, "a message was shown twice");
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, index: NodeIndex) {
+        let Some(node) = self.node(index) else { return };
+        let status = node.status();
+        let over = status.pool_bytes > status.pool_bounds.bytes
+            || status.pool_count > status.pool_bounds.count;
+        if over {
+            self.violate(index, "the pool is over its bound");
+        }
+    }
+
+    fn violate(&mut self, index: NodeIndex, what: &str) {
+        let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, self.now.0, index.0);
+        self.violations.push(line);
+    }
+
+    fn push(&mut self, at: Millis, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), event);
+    }
+
+    /// Mixes a turn into the trace (FNV-1a over what identifies it).
+    fn note(&mut self, index: NodeIndex, input: &Input) {
+        let kind: u64 = match input {
+            Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
+            Input::Mined { nonce, .. } => nonce.0,
+            Input::Peers(count) => *count as u64 ^ 0xA5,
+            Input::Ask { ask, .. } => ask.0 ^ 0x5A00,
+            Input::Tick => 0x7C,
+        };
+        for part in [self.now.0, index.0 as u64, kind] {
+            self.trace.digest = (self.trace.digest ^ part).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.trace.turns += 1;
+    }
+}
+
+/// The world begins on 2026-01-01, 00:00 UTC.
+pub const EPOCH: UnixSeconds = UnixSeconds(1_767_225_600);
+
+/// Envelopes are searched for so many of the texts said last: a search of all would be most of the
+/// simulation.
+const SEARCHED: usize = 16;
+
+/// A search takes up to a second of virtual time.
+const MINING_AT_MOST: Millis = Millis(1_000);
+
+fn skewed(wall: UnixSeconds, skew: i64) -> UnixSeconds {
+    UnixSeconds(wall.0.saturating_add_signed(skew))
+}
+
+fn first_eight(bytes: &[u8; 32]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    eight
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+impl Entropy for Seeded {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.fill_bytes(bytes);
+    }
+}

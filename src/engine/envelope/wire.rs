@@ -1,14 +1,83 @@
-//! Bytes and envelopes.
+//! Bytes and envelopes: the one canonical encoding of `proto/envelope.proto`.
+//!
+//! An envelope has exactly one encoding, so an id names one envelope and nobody can make a second
+//! id for the same one. The decoder refuses whatever the encoder would not have written. It says
+//! nothing of time and work: that is [`super::check()`]'s business.
+
+use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use sha3::{Digest, Keccak256};
 
 use super::topic::Topic;
 use super::work::WorkNonce;
 use crate::engine::env::{Seconds, UnixSeconds};
 
+/// The size of every envelope a messenger emits, in bytes: sizes tell nothing.
+pub const ENVELOPE_SIZE: usize = 2048;
+
+/// What the encoding adds to data of 128 to 16,383 bytes, in bytes.
+pub const OVERHEAD: usize = FIELDS + 2;
+
+/// The data of every envelope a messenger emits, in bytes.
+pub const BODY_SIZE: usize = ENVELOPE_SIZE - OVERHEAD;
+
+/// The largest envelope a node carries, in bytes. A guess: room for other programs' data, and small
+/// enough that a full intake of them fits a small machine.
+pub const MAX_ENVELOPE_SIZE: usize = 65_536;
+
+/// The most data an envelope carries, in bytes.
+pub const MAX_DATA: usize = MAX_ENVELOPE_SIZE - FIELDS - 3;
+
+/// The longest life: 7 days, so that who is away for a holiday week still finds what was sent.
+pub const MAX_TTL: Seconds = SEVEN_DAYS;
+
+/// The shortest life offered: both sides are at their machines.
+pub const TEN_MINUTES: Seconds = Seconds(600);
+/// A life for what is answered the same day.
+pub const SIX_HOURS: Seconds = Seconds(21_600);
+/// The life of a message unless somebody says otherwise: it survives a night.
+pub const ONE_DAY: Seconds = Seconds(86_400);
+/// The longest life offered.
+pub const SEVEN_DAYS: Seconds = Seconds(604_800);
+
+/// The lifetimes this program offers, shortest first. Few, so that a lifetime singles nobody out.
+pub const LIFETIMES: [Seconds; 4] = [TEN_MINUTES, SIX_HOURS, ONE_DAY, SEVEN_DAYS];
+
+/// The keys (`field number << 3 | wire type`) of the five fields, in the order written.
+const EXPIRY_KEY: u8 = 0x09;
+const TTL_KEY: u8 = 0x15;
+const TOPIC_KEY: u8 = 0x1a;
+const DATA_KEY: u8 = 0x22;
+const NONCE_KEY: u8 = 0x29;
+
+/// The nonce field, key and value, in bytes. It comes last: all before it is what the work is for.
+pub(super) const NONCE_FIELD: usize = 9;
+
+/// Everything but the data and the varint of its length: five keys, two fixed64, one fixed32, and
+/// the topic with its length.
+const FIELDS: usize = 5 + 8 + 4 + 1 + 4 + 8;
+
+/// The steps on which the expiries of envelopes with this lifetime lie: a whole hour, or ten minutes
+/// for lives of less than an hour.
+///
+/// An exact expiry would show the second an envelope was made, and how far its maker's clock is off.
+#[must_use]
+pub const fn grid(ttl: Seconds) -> Seconds {
+    if ttl.0 >= 3600 { Seconds(3600) } else { Seconds(600) }
+}
+
 /// Keccak-256 of an envelope's canonical encoding; also the gossipsub message id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EnvelopeId(pub [u8; 32]);
+
+impl EnvelopeId {
+    /// The id of an encoding. Any bytes have one; only a checked envelope's means anything.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Keccak256::digest(bytes).into())
+    }
+}
 
 impl core::fmt::Debug for EnvelopeId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -16,24 +85,243 @@ impl core::fmt::Debug for EnvelopeId {
     }
 }
 
-/// STUB
-#[derive(Clone, Debug)]
-pub struct Envelope {
-    /// expiry
+/// The five fields of an envelope, read from bytes it borrows. Says nothing of time and work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Until when it is carried.
     pub expiry: UnixSeconds,
-    /// ttl
+    /// How long it is to live; with the size it sets the work.
     pub ttl: Seconds,
-    /// topic
+    /// Where its recipient waits for it.
     pub topic: Topic,
-    /// data
-    pub data: Vec<u8>,
-    /// nonce
+    /// What it carries: sealed, or nothing but noise.
+    pub data: &'a [u8],
+    /// Shows the work.
     pub nonce: WorkNonce,
 }
 
-/// STUB
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// data
-    pub data: Vec<u8>,
+impl<'a> Envelope<'a> {
+    /// Reads an encoding without copying it.
+    ///
+    /// # Errors
+    /// [`Malformed`] for everything [`Self::encode`] would not have written: fields out of order,
+    /// missing, repeated or unknown, a length written longer than need be, trailing bytes; and for
+    /// more than [`MAX_ENVELOPE_SIZE`] bytes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() > MAX_ENVELOPE_SIZE {
+            return Err(Malformed);
+        }
+        Self::read(bytes).ok_or(Malformed)
+    }
+
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (expiry, rest) = bytes.strip_prefix(&[EXPIRY_KEY])?.split_first_chunk()?;
+        let (ttl, rest) = rest.strip_prefix(&[TTL_KEY])?.split_first_chunk()?;
+        let (topic, rest) = rest.strip_prefix(&[TOPIC_KEY, 4])?.split_first_chunk()?;
+        let (length, rest) = read_length(rest.strip_prefix(&[DATA_KEY])?)?;
+        let (data, rest) = rest.split_at_checked(length)?;
+        let nonce = <[u8; 8]>::try_from(rest.strip_prefix(&[NONCE_KEY])?).ok()?;
+        Some(Self {
+            expiry: UnixSeconds(u64::from_le_bytes(*expiry)),
+            ttl: Seconds(u32::from_le_bytes(*ttl)),
+            topic: Topic(*topic),
+            data,
+            nonce: WorkNonce(u64::from_le_bytes(nonce)),
+        })
+    }
+
+    /// Writes the canonical encoding.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.encode_prefix();
+        append_nonce(&mut bytes, self.nonce);
+        bytes
+    }
+
+    /// Everything before the nonce: what the work is for.
+    pub(super) fn encode_prefix(&self) -> Vec<u8> {
+        let Self { expiry, ttl, topic, data, nonce: _ } = self;
+        let mut bytes = Vec::with_capacity(FIELDS + LONGEST_LENGTH + data.len());
+        bytes.push(EXPIRY_KEY);
+        bytes.extend(expiry.0.to_le_bytes());
+        bytes.push(TTL_KEY);
+        bytes.extend(ttl.0.to_le_bytes());
+        bytes.extend([TOPIC_KEY, 4]);
+        bytes.extend(topic.0);
+        bytes.push(DATA_KEY);
+        append_length(&mut bytes, data.len());
+        bytes.extend_from_slice(data);
+        bytes
+    }
+}
+
+impl core::fmt::Debug for Envelope<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { expiry: _, ttl, topic: _, data, nonce: _ } = self;
+        f.debug_struct("Envelope").field("ttl", ttl).field("bytes", &data.len()).finish()
+    }
+}
+
+/// Bytes that are no envelope in its one encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are not the canonical encoding of an envelope")]
+pub struct Malformed;
+
+/// Hashes a canonical encoding once for both of its names: the digest its work is for, and its id.
+pub(super) fn digest_and_id(bytes: &[u8]) -> ([u8; 32], EnvelopeId) {
+    let (prefix, nonce) = bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD));
+    let hash = Keccak256::new_with_prefix(prefix);
+    let digest = hash.clone().finalize().into();
+    (digest, EnvelopeId(hash.chain_update(nonce).finalize().into()))
+}
+
+/// Where in an encoding of `size` bytes its `length` bytes of data lie: just before the nonce.
+pub(super) const fn data_range(size: usize, length: usize) -> Range<usize> {
+    let end = size.saturating_sub(NONCE_FIELD);
+    end.saturating_sub(length)..end
+}
+
+pub(super) fn append_nonce(bytes: &mut Vec<u8>, nonce: WorkNonce) {
+    bytes.push(NONCE_KEY);
+    bytes.extend(nonce.0.to_le_bytes());
+}
+
+/// The longest varint written before data, in bytes: 21 bits of length cover [`MAX_DATA`].
+const LONGEST_LENGTH: usize = 3;
+
+/// Writes a length as a protobuf varint: 7 bits a byte, lowest first, the top bit on all but the last.
+fn append_length(bytes: &mut Vec<u8>, length: usize) {
+    let mut rest = length;
+    loop {
+        let low = u8::try_from(rest & 0x7f).unwrap_or(0);
+        rest >>= 7;
+        if rest == 0 {
+            bytes.push(low);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Reads a length, and returns what follows it. `None` for one that is cut short, longer than any
+/// this program writes, or not the shortest way to write its number.
+fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut length = 0;
+    for (index, byte) in bytes.iter().take(LONGEST_LENGTH).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            let padded = *byte == 0 && index > 0;
+            return (!padded).then_some((length, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An encoding of so much data.
+    fn encoded(nonce: u64, data: usize) -> Vec<u8> {
+        let data = vec![5; data];
+        Envelope {
+            expiry: UnixSeconds(1_700_006_400),
+            ttl: ONE_DAY,
+            topic: Topic([1, 2, 3, 4]),
+            data: &data,
+            nonce: WorkNonce(nonce),
+        }
+        .encode()
+    }
+
+    #[test]
+    fn a_body_and_the_overhead_are_the_one_size() {
+        assert_eq!((OVERHEAD, BODY_SIZE), (32, 2016));
+        assert_eq!(encoded(0, BODY_SIZE).len(), ENVELOPE_SIZE);
+    }
+
+    #[test]
+    fn the_most_data_reads_and_one_byte_more_does_not() {
+        let largest = encoded(0, MAX_DATA);
+        assert_eq!(largest.len(), MAX_ENVELOPE_SIZE);
+        assert!(Envelope::decode(&largest).is_ok());
+        assert_eq!(Envelope::decode(&encoded(0, MAX_DATA + 1)), Err(Malformed));
+    }
+
+    #[test]
+    fn no_prefix_of_an_envelope_and_nothing_longer_is_one() {
+        let bytes = encoded(6, 130);
+        for end in 0..bytes.len() {
+            assert_eq!(Envelope::decode(&bytes[..end]), Err(Malformed), "{end}");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(Envelope::decode(&longer), Err(Malformed));
+    }
+
+    #[test]
+    fn a_length_has_one_spelling() {
+        assert_eq!(read_length(&[0, 9]), Some((0, [9].as_slice())));
+        assert_eq!(read_length(&[0x80, 1]), Some((128, [].as_slice())));
+        assert_eq!(read_length(&[0x80, 0]), None);
+        assert_eq!(read_length(&[0x81, 0x80, 0]), None);
+        assert_eq!(read_length(&[0x81, 0x80, 0x80, 1]), None);
+        assert_eq!(read_length(&[0x81]), None);
+        assert_eq!(read_length(&[]), None);
+    }
+
+    #[test]
+    fn debug_shows_size_and_life_alone() {
+        let bytes = encoded(7, BODY_SIZE);
+        let envelope = Envelope::decode(&bytes).unwrap();
+        assert_eq!(format!("{envelope:?}"), "Envelope { ttl: Seconds(86400), bytes: 2016 }");
+        assert_eq!(format!("{:?}", EnvelopeId::of(&bytes)), "EnvelopeId");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            expiry: u64, ttl: u32, topic: [u8; 4], nonce: u64,
+            data in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let envelope = Envelope {
+                expiry: UnixSeconds(expiry), ttl: Seconds(ttl), topic: Topic(topic), data: &data,
+                nonce: WorkNonce(nonce),
+            };
+            let bytes = envelope.encode();
+            prop_assert_eq!(Envelope::decode(&bytes), Ok(envelope));
+            prop_assert_eq!(bytes.get(data_range(bytes.len(), data.len())), Some(data.as_slice()));
+        }
+
+        #[test]
+        fn what_reads_is_what_would_be_written(
+            nonce: u64, size in 0_usize..300, cut in 0_usize..3,
+            changes in proptest::collection::vec(any::<(u16, u8)>(), 0..4),
+        ) {
+            let mut bytes = encoded(nonce, size);
+            for (at, byte) in changes {
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = byte;
+            }
+            bytes.truncate(bytes.len() - cut);
+            if let Ok(envelope) = Envelope::decode(&bytes) {
+                prop_assert_eq!(envelope.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(envelope) = Envelope::decode(&bytes) {
+                prop_assert_eq!(envelope.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn every_length_reads_back(length in 0_usize..1 << 21) {
+            let mut bytes = Vec::new();
+            append_length(&mut bytes, length);
+            prop_assert_eq!(read_length(&bytes), Some((length, [].as_slice())));
+        }
+    }
 }

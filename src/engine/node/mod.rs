@@ -1,5 +1,218 @@
 //! The engine's whole state, and the one door to it.
+//!
+//! A driver calls [`Node::handle`] with one [`Input`], then takes every [`Output`] with
+//! [`Node::poll_output`] and carries them out in order, then calls again. [`Node::deadline`] says
+//! when to send [`Input::Tick`] at the latest. Three promises hold across that door:
+//!
+//! - a [`Output::Judge`] comes before anything else its envelope causes;
+//! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
+//!   [`Output::Publish`], so a crash between any two outputs repeats no key;
+//! - what was refused changed nothing but counters and the memory of ids.
 
+mod book;
+mod commands;
+mod inbound;
 pub mod input;
+mod meet;
+mod outbound;
 pub mod output;
 pub mod record;
+mod restore;
+pub mod settings;
+mod talk;
+mod timers;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::engine::env::{Env, Millis};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::intake::Intake;
+use crate::engine::pool::Pool;
+use crate::engine::session::{SessionId, Watch};
+
+use book::Book;
+pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+use input::{Input, PeerTag};
+use outbound::Outbox;
+use output::{Notice, Output};
+use record::{Change, MessageRecord, Record, SessionRecord};
+pub use settings::{NodeSettings, Role};
+use talk::Conversation;
+use timers::{Timer, Timers};
+
+/// One node: a relay, or a messenger with its identities.
+#[derive(Debug)]
+pub struct Node {
+    settings: NodeSettings,
+    pool: Pool,
+    intake: Intake<PeerTag>,
+    book: Book,
+    sessions: BTreeMap<SessionId, SessionRecord>,
+    watch: Watch,
+    /// Messages that are not done with: ours up to their acknowledgement, theirs while they wait
+    /// for the ones before them.
+    open: BTreeMap<MessageId, MessageRecord>,
+    talks: BTreeMap<ContactId, Conversation>,
+    outbox: Outbox,
+    timers: Timers,
+    peers: usize,
+    tally: Tally,
+    outputs: VecDeque<Output>,
+}
+
+impl Node {
+    /// A node that knows nobody.
+    #[must_use]
+    pub fn new(settings: NodeSettings) -> Self {
+        Self {
+            settings,
+            pool: Pool::new(settings.pool),
+            intake: Intake::new(INTAKE_BOUND),
+            book: Book::default(),
+            sessions: BTreeMap::new(),
+            watch: Watch::default(),
+            open: BTreeMap::new(),
+            talks: BTreeMap::new(),
+            outbox: Outbox::default(),
+            timers: Timers::default(),
+            peers: 0,
+            tally: Tally::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input in. Every output of the turn before must have been taken.
+    pub fn handle(&mut self, env: &mut Env<'_>, input: Input) {
+        debug_assert!(self.outputs.is_empty(), "the outputs of the turn before were not drained");
+        match input {
+            Input::Gossip { from, id, bytes } => self.on_gossip(env, from, id, bytes),
+            Input::Mined { outgoing, nonce } => self.on_mined(env, outgoing, nonce),
+            Input::Peers(count) => self.on_peers(env, count),
+            Input::Ask { ask, command } => self.on_ask(env, ask, command),
+            Input::Tick => self.on_tick(env),
+        }
+        self.pump(env);
+    }
+
+    /// The next thing to carry out, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        if self.intake.len() > 0 { Some(Millis(0)) } else { self.timers.next() }
+    }
+
+    /// Figures for a person: totals only, real and junk never told apart.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            peers: self.peers,
+            pool_bytes: self.pool.bytes(),
+            pool_count: self.pool.count(),
+            pool_bounds: self.settings.pool,
+            floor_bits: self.settings.floor.bits(),
+            mining_bits: self.outbox.mining_bits(),
+            queued: self.queued_messages(),
+            tally: self.tally,
+        }
+    }
+
+    /// The pool, to look at.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub const fn settings(&self) -> &NodeSettings {
+        &self.settings
+    }
+
+    fn on_tick(&mut self, env: &mut Env<'_>) {
+        self.take_in(env);
+        if !self.timers.is_set(Timer::Sweep) {
+            self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
+        }
+        while let Some(timer) = self.timers.pop(env.mono) {
+            match timer {
+                Timer::Junk => self.on_junk_due(env),
+                Timer::Sweep => self.on_sweep(env),
+                Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
+                Timer::Answer(contact, session) => self.on_answer_due(contact, session),
+                Timer::Offer(contact) => self.on_offer_due(contact),
+                Timer::Resend(message) => self.on_resend_due(message),
+            }
+        }
+    }
+
+    fn on_sweep(&mut self, env: &mut Env<'_>) {
+        self.pool.sweep(env.wall);
+        let mut changes: Vec<Change> =
+            self.book.forget_seen(env.wall).into_iter().map(Change::Erase).collect();
+        self.age_sessions(env, &mut changes);
+        self.commit(changes);
+        self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
+    }
+
+    fn commit(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Commit(changes));
+        }
+    }
+
+    fn put(&mut self, records: Vec<Record>) {
+        self.commit(records.into_iter().map(Change::Put).collect());
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notice(notice));
+    }
+}
+
+/// Totals of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Neighbours that take part in the flood.
+    pub peers: usize,
+    /// Bytes the pool counts.
+    pub pool_bytes: usize,
+    /// Envelopes in the pool.
+    pub pool_count: usize,
+    /// How much it may hold.
+    pub pool_bounds: crate::engine::pool::Bounds,
+    /// The network's floor.
+    pub floor_bits: u8,
+    /// What is being searched for, if anything is.
+    pub mining_bits: Option<u8>,
+    /// Messages of ours that have not left.
+    pub queued: usize,
+    /// What became of the envelopes that came.
+    pub tally: Tally,
+}
+
+/// What became of the envelopes that came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Passed on.
+    pub accepted: u64,
+    /// Dropped without blame.
+    pub ignored: u64,
+    /// Dropped and counted against the carrier.
+    pub rejected: u64,
+    /// Published by this node, junk included.
+    pub published: u64,
+}
+
+/// What one turn of [`Node::take_in`] looks at: small, so that commands and timers are not kept waiting.
+const INTAKE_BATCH: usize = 32;
+
+/// 4,096 envelopes of 2 KiB are 8 MiB, a second of what two cores can check under load. A guess.
+const INTAKE_BOUND: usize = 4_096;
+
+/// Ten minutes: expiry is on a coarse grid, so sweeping more often finds little.
+const SWEEP_EVERY: Millis = Millis::from_secs(600);
+

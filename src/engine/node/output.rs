@@ -1,8 +1,8 @@
 //! Everything that crosses the engine's edge outwards.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::text::PeerText;
 
@@ -199,8 +199,9 @@ pub struct MessageView {
     pub contact: ContactId,
     /// Theirs or ours, and how far it is.
     pub side: Side,
-    /// Its number among the messages of its sender in this conversation, from 0.
-    pub number: u64,
+    /// Its number among the messages of its sender in this conversation, from 0; ours gets it when
+    /// it is encrypted.
+    pub number: Option<u64>,
     /// What was written, uncleaned: it passes a sink's cleaner before anyone sees it.
     pub text: PeerText,
     /// When it was written here or arrived here.
@@ -246,7 +247,9 @@ impl MessageState {
     pub const fn may_become(self, to: Self) -> bool {
         match self {
             Self::Queued => matches!(to, Self::Mining | Self::Failed | Self::Cancelled),
-            Self::Mining => matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled),
+            Self::Mining => {
+                matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled)
+            }
             Self::Sent => matches!(to, Self::Delivered),
             Self::Delivered => false,
             Self::Failed | Self::Cancelled => matches!(to, Self::Queued),

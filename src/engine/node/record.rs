@@ -119,8 +119,9 @@ pub struct ContactRecord {
     pub standing: Standing,
     /// Our own numbering in this conversation.
     pub ours: OwnStream,
-    /// Theirs, as far as it was received.
-    pub theirs: PeerStream,
+    /// Theirs, as far as they were received; the one heard last stands last. At most
+    /// [`MAX_PEER_STREAMS`].
+    pub theirs: Vec<PeerStream>,
     /// The offer that waits for an answer, to be sealed afresh until it comes.
     pub offer: Option<PendingOffer>,
 }
@@ -145,11 +146,15 @@ pub struct OwnStream {
     pub next: u64,
 }
 
-/// What has been received of a contact's numbering.
+/// How many numberings of one contact are remembered. A contact starts another one only after losing
+/// its state, and the remains of the one before may still arrive; four are a guess with room.
+pub const MAX_PEER_STREAMS: usize = 4;
+
+/// What has been received of one numbering of a contact.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStream {
-    /// Their name for the numbering; nothing has been received while it is `None`.
-    pub stream: Option<u64>,
+    /// Their name for the numbering.
+    pub stream: u64,
     /// The lowest number not received yet.
     pub next: u64,
     /// Bit k: `next + 1 + k` was received.
@@ -163,8 +168,6 @@ pub struct PendingOffer {
     pub offer: Offer,
     /// How often it was sent.
     pub times: u32,
-    /// When to send it again.
-    pub again: UnixSeconds,
 }
 
 /// One session with one contact. Holds ratchet keys.
@@ -207,8 +210,9 @@ pub struct MessageRecord {
     pub contact: ContactId,
     /// Theirs or ours.
     pub side: RecordSide,
-    /// Its number among the messages of its sender in this conversation.
-    pub number: u64,
+    /// Its number among the messages of its sender in this conversation; ours gets it when it is
+    /// encrypted.
+    pub number: Option<u64>,
     /// What was written, as it was written.
     pub text: String,
     /// When it was accepted or arrived.
@@ -232,7 +236,10 @@ pub enum RecordSide {
     /// The contact did, and it was shown.
     Shown,
     /// The contact did, and it waits for the messages before it.
-    Held,
+    Held {
+        /// Their name for the numbering it belongs to.
+        stream: u64,
+    },
 }
 
 /// An envelope of ours that is not done with: encrypted once, never again.

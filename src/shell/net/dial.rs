@@ -207,6 +207,7 @@ pub(super) fn without_peer(mut address: Multiaddr) -> Multiaddr {
     }
     address
 }
+<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -427,3 +428,5 @@ mod tests {
         }
     }
 }
+=======
+>>>>>>> main

@@ -222,6 +222,7 @@ impl Blocks {
         if self.0.len() > BLOCKED { self.0.pop_front() } else { None }
     }
 }
+<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -380,3 +381,5 @@ mod tests {
         }
     }
 }
+=======
+>>>>>>> main

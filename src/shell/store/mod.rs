@@ -1,1 +1,380 @@
-//! STUB
+//! The store: what the engine must not forget, and what a person wants to read again.
+//!
+//! A sealed store is two files in a home folder that belongs to its owner alone: `key`, the
+//! database's key sealed under the passphrase, and `store.db`, everything else, encrypted by
+//! SQLCipher. A store without a passphrase is the same tables in memory, and nothing on disk.
+//!
+//! * One process uses a home folder at a time.
+//! * [`Store::commit`] writes all of its changes or none, and they are durable when it returns.
+//! * A crash while a store is made leaves none, or a whole one.
+//! * The store decides nothing about records: it does not look into them beyond what orders a
+//!   conversation, and it never sees an envelope of anybody else.
+
+mod database;
+mod files;
+mod history;
+mod key;
+mod rows;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::engine::node::record::{Change, Key, Record};
+use crate::engine::secret::Secret;
+use crate::shell::home::{self, HomeError, UnsafeMode};
+use crate::shell::passphrase::Passphrase;
+
+use self::files::{Lock, Presence};
+use self::key::{FILE_BYTES, KEY_BYTES, KeyError};
+use self::rows::RowError;
+
+pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
+pub use self::key::KeyCost;
+
+/// An open store. Dropping it closes the files and gives the home folder back.
+pub struct Store {
+    // Before the lock, so that it is closed before another process may open it.
+    connection: Connection,
+    lock: Option<Lock>,
+}
+
+/// What becomes of what a store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is on disk, encrypted.
+    Sealed,
+    /// It is gone with the process.
+    MemoryOnly,
+}
+
+impl Store {
+    /// Whether `dir` holds a store, or what is left of one.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        [KEY_FILE, DATABASE_FILE].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
+    }
+
+    /// Makes a store in `dir`, and the folder if there is none. Takes about a second on purpose.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if there is one; otherwise what kept it from being made, in which case
+    /// there is none.
+    pub fn create(dir: &Path, passphrase: &Passphrase) -> Result<Self, StoreError> {
+        Self::create_at_cost(dir, passphrase, KeyCost::STANDARD)
+    }
+
+    /// [`Self::create`] at another cost per tried passphrase; tests use the least.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub fn create_at_cost(
+        dir: &Path,
+        passphrase: &Passphrase,
+        cost: KeyCost,
+    ) -> Result<Self, StoreError> {
+        home::prepare(dir)?;
+        let dir = &dir.canonicalize()?;
+        let lock = Lock::take(dir)?;
+        if Self::exists(dir) {
+            return Err(StoreError::Exists);
+        }
+        let key = Secret::take(&mut random()?);
+        // First the key file: a key without a database is an empty store, a database without its
+        // key would be lost.
+        files::replace(dir, KEY_FILE, &key::seal(&key, passphrase, cost, &random()?)?)?;
+        Self::with_key(dir, lock, &key)
+    }
+
+    /// Opens the store in `dir`. Takes about a second on purpose.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`] but [`StoreError::Exists`]. Nothing was changed.
+    pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, StoreError> {
+        if !Self::exists(dir) {
+            return Err(StoreError::Missing);
+        }
+        home::check(dir)?;
+        // SQLite is told not to follow links, and applies that to every folder of a path.
+        let dir = &dir.canonicalize()?;
+        let lock = Lock::take(dir)?;
+        let key = open_key(dir, passphrase)?;
+        Self::with_key(dir, lock, &key)
+    }
+
+    /// Makes a store that keeps nothing on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OutOfMemory`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self { connection: database::in_memory()?, lock: None })
+    }
+
+    /// Seals the store in `dir` under another passphrase, durably, or leaves it under the old one.
+    ///
+    /// The database's own key stays the same: whoever has an old copy of the key file and the old
+    /// passphrase can still open the database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while the store is open; otherwise as [`Self::open`].
+    pub fn change_passphrase(
+        dir: &Path,
+        old: &Passphrase,
+        new: &Passphrase,
+    ) -> Result<(), StoreError> {
+        Self::change_passphrase_at_cost(dir, old, new, KeyCost::STANDARD)
+    }
+
+    /// [`Self::change_passphrase`] at another cost per tried passphrase; tests use the least.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::change_passphrase`].
+    pub fn change_passphrase_at_cost(
+        dir: &Path,
+        old: &Passphrase,
+        new: &Passphrase,
+        cost: KeyCost,
+    ) -> Result<(), StoreError> {
+        if !Self::exists(dir) {
+            return Err(StoreError::Missing);
+        }
+        home::check(dir)?;
+        let _lock = Lock::take(dir)?;
+        let key = open_key(dir, old)?;
+        files::replace(dir, KEY_FILE, &key::seal(&key, new, cost, &random()?)?)
+    }
+
+    /// What becomes of what this store holds.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        if self.lock.is_some() { Kept::Sealed } else { Kept::MemoryOnly }
+    }
+
+    /// Everything the engine needs when it starts: identities, contacts, sessions, requests, seen
+    /// offers and outgoing envelopes, in that order between the other kinds, and then the messages
+    /// with something left to do, oldest first. Messages that are history alone are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if one of them cannot be read.
+    pub fn load(&self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        for query in [
+            "SELECT value FROM record ORDER BY key",
+            "SELECT value FROM message WHERE open = 1 ORDER BY place",
+        ] {
+            let mut statement = self.connection.prepare(query)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                records.push(record_in(row)?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Makes all of these changes, or none of them. They are durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// What kept them from being made. None of them was.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.transaction()?;
+        for change in changes {
+            match change {
+                Change::Put(record) => put(&transaction, record)?,
+                Change::Erase(key) => erase(&transaction, key)?,
+                Change::EraseMessages(contact) => history::erase_all(&transaction, *contact)?,
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn with_key(dir: &Path, lock: Lock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
+        let path = dir.join(DATABASE_FILE);
+        // The making of the store ended between its two files.
+        if files::presence(&path)? == Presence::Missing {
+            database::create(dir, DATABASE_FILE, key)?;
+        }
+        Ok(Self { connection: database::open(&path, key)?, lock: Some(lock) })
+    }
+
+    fn transaction(&mut self) -> Result<Transaction<'_>, StoreError> {
+        // The write lock comes with the first statement and not in the middle.
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+}
+
+impl core::fmt::Debug for Store {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Store").field("kept", &self.kept()).finish_non_exhaustive()
+    }
+}
+
+fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let value = rows::encode(record)?;
+    if let Record::Message(message) = record {
+        return history::put(transaction, message, &value);
+    }
+    transaction.execute(
+        "INSERT INTO record (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        params![rows::encode_key(&record.key())?.as_slice(), value.as_slice()],
+    )?;
+    Ok(())
+}
+
+fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
+    match key {
+        Key::Message(message) => return history::erase(transaction, *message),
+        Key::Contact(contact) => history::forget_mark(transaction, *contact)?,
+        Key::Identity(_) | Key::Session(_) | Key::Request(_) | Key::Seen(_) | Key::Outgoing(_) => {}
+    }
+    transaction
+        .execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?.as_slice()])?;
+    Ok(())
+}
+
+/// The record in the first column.
+fn record_in(row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
+    let bytes = row.get_ref(0)?.as_blob().map_err(|_| StoreError::Damaged)?;
+    Ok(rows::decode(bytes)?)
+}
+
+/// Reads the key file and opens it.
+fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, StoreError> {
+    let path = dir.join(KEY_FILE);
+    if files::presence(&path)? == Presence::Missing {
+        return Err(StoreError::KeyMissing);
+    }
+    // One byte more than there should be, so that a longer file is found out.
+    let file = files::read_start(&path, FILE_BYTES as u64 + 1)?;
+    Ok(key::open(&file, passphrase)?)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(io::Error::from)?;
+    Ok(bytes)
+}
+
+/// Why the store could not be used. What was asked for was not done, not even in part.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Make one, or name another home folder.
+    #[error("there is no store in this home folder")]
+    Missing,
+    /// Open it, or name another home folder.
+    #[error("there is a store in this home folder already")]
+    Exists,
+    /// Put the key file back: without it nothing can open the database.
+    #[error("the store's key file is missing")]
+    KeyMissing,
+    /// Try again.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// Stop the other process first.
+    #[error("another process is using this home folder")]
+    InUse,
+    /// Narrow the mode first.
+    #[error(transparent)]
+    UnsafeMode(#[from] UnsafeMode),
+    /// Name another home folder.
+    #[error("the home folder holds a file that is not this program's")]
+    Foreign,
+    /// Use a newer version of this program.
+    #[error("the store was written by a newer version of this program")]
+    Newer,
+    /// Go back to a backup.
+    #[error("the store is damaged")]
+    Damaged,
+    /// Do not trust where this key file comes from.
+    #[error("the key file asks for more memory or time than this program spends on a passphrase")]
+    TooCostly,
+    /// Free some memory.
+    #[error("there is not enough memory to use the store")]
+    OutOfMemory,
+    /// Free some space.
+    #[error("nothing was stored: the disk is full")]
+    DiskFull,
+    /// Make the disk or the file writable.
+    #[error("nothing was stored: the disk or the file is read-only")]
+    ReadOnly,
+    /// A bound of the program is missing or wrong.
+    #[error("nothing was stored: this is larger than the store keeps")]
+    TooLarge,
+    /// The database of this build cannot be trusted with secrets.
+    #[error("the database refuses a setting the store's safety rests on")]
+    Unsafe,
+    /// See the code, which is SQLite's extended result code.
+    #[error("the database failed with code {0}")]
+    Sqlite(i32),
+    /// See the cause.
+    #[error("the store cannot be used: {0}")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's")]
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::OutOfMemory => Self::OutOfMemory,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<HomeError> for StoreError {
+    fn from(error: HomeError) -> Self {
+        match error {
+            HomeError::Nowhere => Self::Missing,
+            HomeError::NotAFolder => Self::Foreign,
+            HomeError::UnsafeMode(found) => Self::UnsafeMode(found),
+            HomeError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for StoreError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Foreign => Self::Foreign,
+            KeyError::Newer => Self::Newer,
+            KeyError::Damaged => Self::Damaged,
+            KeyError::TooCostly => Self::TooCostly,
+            KeyError::OutOfMemory => Self::OutOfMemory,
+            KeyError::WrongPassphrase => Self::WrongPassphrase,
+        }
+    }
+}
+
+impl From<RowError> for StoreError {
+    fn from(error: RowError) -> Self {
+        match error {
+            RowError::NotARecord => Self::Damaged,
+            RowError::TooLarge | RowError::NotEncodable => Self::TooLarge,
+        }
+    }
+}
+
+/// The database's key, sealed.
+const KEY_FILE: &str = "key";
+
+/// Everything else, encrypted.
+const DATABASE_FILE: &str = "store.db";

@@ -1,1 +1,356 @@
-//! STUB
+//! The interface in the terminal: keys in, cells out, and one edge to the host ([`port`]).
+//!
+//! [`model`] knows and decides, [`view`] draws it, [`run`] turns the crank: it owns the terminal,
+//! waits for keys, signals, events and time, and carries out what the model wants done. It touches
+//! neither the network nor the store nor the engine, and drawing never waits for them.
+
+mod calendar;
+mod commands;
+mod composer;
+mod gate;
+mod keys;
+pub mod model;
+pub mod port;
+mod terminal;
+pub mod view;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
+
+pub use gate::{GateModel, GateStep};
+pub use keys::Scroll;
+pub use terminal::Screen;
+pub use view::gate::view as gate_view;
+
+use model::{Effect, Ending, Enter, Model};
+use port::{Event, Exit, Gate, GateChoice, GateState, Request, UiError, UiOptions};
+use terminal::Told;
+use view::{ViewState, view};
+
+/// At most 30 drawings a second. ux.md, 5.2.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// How often clocks and waits are looked at.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// For so long after a paste, Enter starts a line. ux.md, 4.4, measured: what a broken paste types
+/// comes within microseconds.
+const AFTER_PASTE: Duration = Duration::from_millis(150);
+
+/// Keys closer together than this were not typed by hands. ux.md, 4.4, measured: 3 to 50 us in a
+/// paste, 60 ms and more by hand.
+const BETWEEN_KEYS: Duration = Duration::from_millis(5);
+
+/// So many keys without a pause are a paste in disguise. ux.md, 4.4.
+const BURST: usize = 3;
+
+/// Most requests that wait for the host. A guess: a person cannot ask faster than it answers.
+const MAX_PENDING: usize = 1_024;
+
+/// Runs the interface until its user leaves, a signal comes, or the host is gone.
+///
+/// # Errors
+///
+/// The terminal cannot be used, or the host has let go of its end of the channels.
+pub async fn run(
+    screen: &mut Screen,
+    mut events: mpsc::Receiver<Event>,
+    requests: mpsc::Sender<Request>,
+    options: UiOptions,
+) -> Result<Exit, UiError> {
+    let mut turn = Turn {
+        model: Model::new(options),
+        state: ViewState::default(),
+        pending: VecDeque::new(),
+        pace: Pace::new(),
+        picture: Picture::Stale,
+    };
+    let mut keys = EventStream::new();
+    let mut frames = every(FRAME);
+    let mut seconds = every(SECOND);
+    let exit = loop {
+        let step = tokio::select! {
+            biased;
+            told = screen.signals.next() => turn.told(screen, told)?,
+            _ = frames.tick(), if turn.picture == Picture::Stale => turn.draw(screen)?,
+            key = keys.next() => turn.key(screen, key)?,
+            () = turn.pace.settled() => { turn.pace.settle(); None }
+            permit = requests.reserve(), if !turn.pending.is_empty() => {
+                let permit = permit.map_err(|_| UiError::HostGone)?;
+                if let Some(request) = turn.pending.pop_front() {
+                    permit.send(request);
+                }
+                None
+            }
+            event = events.recv() => {
+                let event = event.ok_or(UiError::HostGone)?;
+                let effects = turn.model.notice(event);
+                turn.carry_out(screen, effects)?
+            }
+            _ = seconds.tick() => turn.tick(),
+        };
+        if let Some(exit) = step {
+            break exit;
+        }
+    };
+    flush(turn.pending, events, requests).await;
+    Ok(exit)
+}
+
+/// Hands the host what still waits, and listens meanwhile so that it is never stuck telling us.
+async fn flush(
+    mut pending: VecDeque<Request>,
+    mut events: mpsc::Receiver<Event>,
+    requests: mpsc::Sender<Request>,
+) {
+    while !pending.is_empty() {
+        tokio::select! {
+            permit = requests.reserve() => match (permit, pending.pop_front()) {
+                (Ok(permit), Some(request)) => permit.send(request),
+                (_, _) => return,
+            },
+            event = events.recv() => if event.is_none() {
+                return;
+            },
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Whether the screen shows what the model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Picture {
+    True,
+    Stale,
+}
+
+/// Everything one turn of the crank works on.
+struct Turn {
+    model: Model,
+    state: ViewState,
+    pending: VecDeque<Request>,
+    pace: Pace,
+    picture: Picture,
+}
+
+impl Turn {
+    fn draw(&mut self, screen: &mut Screen) -> Result<Option<Exit>, UiError> {
+        self.picture = Picture::True;
+        screen.draw(|frame| view(&self.model, &mut self.state, frame))?;
+        let effects = self.model.drawn(self.state.sight());
+        self.carry_out(screen, effects)
+    }
+
+    fn told(&mut self, screen: &mut Screen, told: Told) -> Result<Option<Exit>, UiError> {
+        self.picture = Picture::Stale;
+        match told {
+            Told::End(exit) => {
+                self.push(Request::Quit);
+                return Ok(Some(exit));
+            }
+            Told::Suspend => screen.suspend()?,
+            Told::Continued => screen.continued()?,
+        }
+        Ok(None)
+    }
+
+    fn key(
+        &mut self,
+        screen: &mut Screen,
+        event: Option<std::io::Result<TerminalEvent>>,
+    ) -> Result<Option<Exit>, UiError> {
+        let Some(event) = event else {
+            // The terminal is gone, as if it had hung up.
+            self.push(Request::Quit);
+            return Ok(Some(Exit::Terminated));
+        };
+        self.model.tick((self.model.options.clock)());
+        let effects = match event? {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
+                self.pace.key();
+                self.model.set_enter(self.pace.enter());
+                self.model.key(key)
+            }
+            TerminalEvent::Paste(text) => {
+                self.pace.paste();
+                self.model.paste(&text)
+            }
+            TerminalEvent::Resize(_, _) => Vec::new(),
+            TerminalEvent::Key(_)
+            | TerminalEvent::Mouse(_)
+            | TerminalEvent::FocusGained
+            | TerminalEvent::FocusLost => return Ok(None),
+        };
+        self.carry_out(screen, effects)
+    }
+
+    fn tick(&mut self) -> Option<Exit> {
+        self.model.tick((self.model.options.clock)());
+        self.picture = Picture::Stale;
+        None
+    }
+
+    fn carry_out(
+        &mut self,
+        screen: &mut Screen,
+        effects: Vec<Effect>,
+    ) -> Result<Option<Exit>, UiError> {
+        self.picture = Picture::Stale;
+        let mut exit = None;
+        for effect in effects {
+            match effect {
+                Effect::Request(request) => self.push(request),
+                Effect::Scroll(scroll) => self.state.scroll(&self.model, scroll),
+                Effect::Redraw => screen.redraw()?,
+                Effect::Suspend => screen.suspend()?,
+                Effect::Bell => screen.ring()?,
+                Effect::Quit(Ending::Asked) => exit = Some(Exit::Asked),
+                Effect::Quit(Ending::Fatal) => exit = Some(Exit::Fatal),
+            }
+        }
+        Ok(exit)
+    }
+
+    fn push(&mut self, request: Request) {
+        if self.pending.len() < MAX_PENDING {
+            self.pending.push_back(request);
+        }
+    }
+}
+
+/// How fast keys come: whether an Enter may have been pressed by a paste.
+struct Pace {
+    run: usize,
+    quiet: Pin<Box<Sleep>>,
+    state: Quiet,
+}
+
+/// Whether the keys have rested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quiet {
+    Yes,
+    AfterKey,
+    AfterPaste,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { run: 0, quiet: Box::pin(sleep(Duration::ZERO)), state: Quiet::Yes }
+    }
+
+    fn key(&mut self) {
+        self.run = if self.state == Quiet::Yes { 1 } else { self.run + 1 };
+        if self.state != Quiet::AfterPaste {
+            self.state = Quiet::AfterKey;
+            self.quiet.set(sleep(BETWEEN_KEYS));
+        }
+    }
+
+    fn paste(&mut self) {
+        self.state = Quiet::AfterPaste;
+        self.quiet.set(sleep(AFTER_PASTE));
+    }
+
+    fn enter(&self) -> Enter {
+        let held = self.state == Quiet::AfterPaste || self.run >= BURST;
+        if held { Enter::Held } else { Enter::Sends }
+    }
+
+    /// Waits until the keys have rested; for ever if they have.
+    async fn settled(&mut self) {
+        match self.state {
+            Quiet::Yes => std::future::pending().await,
+            Quiet::AfterKey | Quiet::AfterPaste => self.quiet.as_mut().await,
+        }
+    }
+
+    fn settle(&mut self) {
+        self.state = Quiet::Yes;
+        self.run = 0;
+    }
+}
+
+/// Asks at the gate until the host has opened something or its user leaves. `try_open` says why
+/// it could not, for a person to read; the slow part belongs on a blocking thread.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub async fn gate<T, Opening>(
+    screen: &mut Screen,
+    state: GateState,
+    options: UiOptions,
+    mut try_open: impl FnMut(GateChoice) -> Opening,
+) -> Result<Gate<T>, UiError>
+where
+    Opening: Future<Output = Result<T, String>>,
+{
+    let mut model = GateModel::new(options, state);
+    let mut keys = EventStream::new();
+    let mut seconds = every(SECOND);
+    let mut opening: Option<Pin<Box<Opening>>> = None;
+    loop {
+        screen.draw(|frame| gate_view(&model, frame))?;
+        let step = tokio::select! {
+            biased;
+            told = screen.signals.next() => match told {
+                Told::End(exit) => return Ok(Gate::Left(exit)),
+                Told::Suspend => GateStep::Suspend,
+                Told::Continued => { screen.continued()?; GateStep::Redraw }
+            },
+            opened = result(&mut opening) => {
+                opening = None;
+                match opened {
+                    Ok(opened) => return Ok(Gate::Opened(opened)),
+                    Err(why) => model.failed(&why),
+                }
+                GateStep::Draw
+            }
+            event = keys.next() => {
+                let Some(event) = event else { return Ok(Gate::Left(Exit::Terminated)) };
+                gate_key(&mut model, event?)
+            }
+            _ = seconds.tick() => { model.tick((options.clock)()); GateStep::Draw }
+        };
+        match step {
+            GateStep::Draw => {}
+            GateStep::Redraw => screen.redraw()?,
+            GateStep::Suspend => screen.suspend()?,
+            GateStep::Quit => return Ok(Gate::Left(Exit::Asked)),
+            GateStep::Try(choice) => opening = Some(Box::pin(try_open(choice))),
+        }
+    }
+}
+
+async fn result<F: Future>(opening: &mut Option<Pin<Box<F>>>) -> F::Output {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn gate_key(model: &mut GateModel, event: TerminalEvent) -> GateStep {
+    match event {
+        TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => model.key(key),
+        TerminalEvent::Paste(text) => {
+            model.paste(&text);
+            GateStep::Draw
+        }
+        TerminalEvent::Key(_)
+        | TerminalEvent::Mouse(_)
+        | TerminalEvent::FocusGained
+        | TerminalEvent::FocusLost
+        | TerminalEvent::Resize(_, _) => GateStep::Draw,
+    }
+}

@@ -1,0 +1,177 @@
+//! Invites: a public key as text that survives being read aloud, typed, wrapped or photographed.
+//!
+//! Bech32m (BIP 350) in capitals, which a QR code packs into its alphanumeric mode. An invite is not
+//! secret and holds nothing but the key: no name, no address, no moment.
+
+use bech32::primitives::decode::CheckedHrpstring;
+use bech32::{Bech32m, Hrp};
+
+use super::keys::{PUBLIC_KEY_SIZE, PublicKey};
+
+/// Longest text that is looked at; blanks do not count. The longest invite has 71 characters.
+pub const MAX_LENGTH: usize = 256;
+
+/// Writes the invite for a key: `UNDERTONE1` and 61 more capitals and digits.
+#[must_use]
+pub fn encode(key: &PublicKey) -> String {
+    let mut payload = vec![VERSION];
+    payload.extend_from_slice(&key.to_bytes());
+    in_capitals(&payload)
+}
+
+/// Reads an invite in capitals or small letters, or a key's 66 hexadecimal digits. Blanks and line
+/// ends are passed over, wherever a screen or a letter put them.
+///
+/// # Errors
+/// Says what to tell the person who typed it; see [`InviteError`].
+pub fn decode(text: &str) -> Result<PublicKey, InviteError> {
+    let letters = || text.chars().filter(|letter| !letter.is_whitespace());
+    if letters().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
+        return Err(InviteError::NotAnInvite);
+    }
+    let text: String = letters().collect();
+    if let Some(bytes) = from_hex(&text) {
+        return PublicKey::from_bytes(&bytes).ok_or(InviteError::NotAKey);
+    }
+    if !begins_like_an_invite(&text) {
+        return Err(InviteError::NotAnInvite);
+    }
+    let checked = CheckedHrpstring::new::<Bech32m>(&text).map_err(|_| InviteError::Damaged)?;
+    let payload: Vec<u8> = checked.byte_iter().collect();
+    let (version, key) = payload.split_first().ok_or(InviteError::Damaged)?;
+    if *version != VERSION {
+        return Err(InviteError::OtherVersion);
+    }
+    let key = <&[u8; PUBLIC_KEY_SIZE]>::try_from(key).map_err(|_| InviteError::NotAKey)?;
+    let key = PublicKey::from_bytes(key).ok_or(InviteError::NotAKey)?;
+    // The last character has three bits no byte needs: one key, one invite.
+    if !encode(&key).eq_ignore_ascii_case(&text) {
+        return Err(InviteError::Damaged);
+    }
+    Ok(key)
+}
+
+/// Why a text is not an invite one can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// It is something else: ask for the whole invite.
+    #[error("this is neither an invite nor a key")]
+    NotAnInvite,
+    /// The checksum does not fit: a letter is wrong or missing. Copy it again.
+    #[error("this invite is damaged or incomplete")]
+    Damaged,
+    /// It was made by a program of another generation.
+    #[error("this invite is of a version unknown here")]
+    OtherVersion,
+    /// It is whole, but there is no such key: it was made wrongly.
+    #[error("this names no key")]
+    NotAKey,
+}
+
+fn in_capitals(payload: &[u8]) -> String {
+    #[expect(clippy::expect_used, reason = "71 characters, and Bech32m takes 1,023")]
+    bech32::encode_upper::<Bech32m>(PREFIX, payload).expect("a payload of 34 bytes")
+}
+
+fn begins_like_an_invite(text: &str) -> bool {
+    text.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
+
+fn from_hex(text: &str) -> Option<[u8; PUBLIC_KEY_SIZE]> {
+    if text.len() != 2 * PUBLIC_KEY_SIZE {
+        return None;
+    }
+    let mut digits = text.chars().map(|digit| digit.to_digit(16));
+    let mut bytes = [0; PUBLIC_KEY_SIZE];
+    for byte in &mut bytes {
+        let value = digits.next()?? << 4 | digits.next()??;
+        *byte = u8::try_from(value).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Bech32m's human-readable part, and it again with the separator.
+const PREFIX: Hrp = Hrp::parse_unchecked("undertone");
+const START: &str = "undertone1";
+
+/// The payload's first byte. Another meaning of the rest takes another number.
+const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::crypto::keys::Identity;
+    use crate::engine::crypto::seeded::Seeded;
+
+    fn key(seed: u64) -> PublicKey {
+        Identity::generate(&mut Seeded::new(seed).turn()).public()
+    }
+
+    #[test]
+    fn an_invite_fits_a_qr_code_of_24_rows() {
+        let invite = encode(&key(1));
+        assert_eq!(invite.len(), 71);
+        assert!(invite.starts_with("UNDERTONE1"));
+        assert!(
+            invite.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit())
+        );
+    }
+
+    #[test]
+    fn an_invite_is_read_in_either_case_and_over_line_ends() {
+        let invite = encode(&key(1));
+        assert_eq!(decode(&invite), Ok(key(1)));
+        assert_eq!(decode(&invite.to_lowercase()), Ok(key(1)));
+        let (head, tail) = invite.split_at(40);
+        assert_eq!(decode(&format!("  {head}\r\n {tail}\n")), Ok(key(1)));
+    }
+
+    #[test]
+    fn a_key_in_hexadecimal_is_an_invite_too() {
+        let hex: String = key(1).to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(decode(&hex), Ok(key(1)));
+        assert_eq!(decode(&hex.to_uppercase()), Ok(key(1)));
+        assert_eq!(decode(&"ff".repeat(33)), Err(InviteError::NotAKey));
+    }
+
+    #[test]
+    fn every_way_to_fail_has_its_own_words() {
+        assert_eq!(decode(""), Err(InviteError::NotAnInvite));
+        assert_eq!(decode("good morning"), Err(InviteError::NotAnInvite));
+        assert_eq!(decode(&"A".repeat(1 << 20)), Err(InviteError::NotAnInvite));
+        assert_eq!(decode("UNDERTONE1"), Err(InviteError::Damaged));
+        let whole = encode(&key(1));
+        assert_eq!(decode(whole.get(..70).unwrap()), Err(InviteError::Damaged));
+        let other = in_capitals(&[&[2], key(1).to_bytes().as_slice()].concat());
+        assert_eq!(decode(&other), Err(InviteError::OtherVersion));
+        assert_eq!(decode(&in_capitals(&[])), Err(InviteError::Damaged));
+        assert_eq!(decode(&in_capitals(&[1; 34])), Err(InviteError::NotAKey));
+        assert_eq!(decode(&in_capitals(&[1, 2])), Err(InviteError::NotAKey));
+        let segwit = bech32::encode_upper::<bech32::Bech32>(PREFIX, &[1; 34]).unwrap();
+        assert_eq!(decode(&segwit), Err(InviteError::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn a_wrong_letter_is_noticed(at in 10..71_usize, letter in "[A-Z0-9]") {
+            let mut invite = encode(&key(1));
+            prop_assume!(invite.get(at..=at) != Some(&letter));
+            invite.replace_range(at..=at, &letter);
+            prop_assert_eq!(decode(&invite), Err(InviteError::Damaged));
+        }
+
+        #[test]
+        fn reading_anything_never_panics(text in ".*", tail in ".*") {
+            prop_assert!(decode(&text).is_err());
+            let text = format!("UNDERTONE1{tail}");
+            prop_assert!(decode(&text).is_err());
+        }
+
+        #[test]
+        fn every_key_reads_back(seed in any::<u64>()) {
+            prop_assert_eq!(decode(&encode(&key(seed))), Ok(key(seed)));
+        }
+    }
+}

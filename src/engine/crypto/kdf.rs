@@ -1,0 +1,193 @@
+//! Keys from keys: HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104) and SHA-256, under labels.
+//!
+//! Every use has a [`Label`] of its own, so that no two uses of one secret ever give the same bytes.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::engine::secret::Secret;
+
+/// What a hash or a key is for. The labels are ASCII, and no label is the beginning of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// The hash people compare.
+    Fingerprint,
+    /// The salt under which an offer's MAC key is derived: names both parties.
+    OfferParties,
+    /// The key of an offer's MAC.
+    OfferMac,
+    /// The name of an offer and of its session; covers the whole offer.
+    OfferId,
+    /// The chains of a session.
+    OfferKeys,
+    /// The first topic key of a direction.
+    PartialTopic,
+    /// One step of a direction's topics.
+    TopicStep,
+    /// One step of a direction's message keys.
+    ChainStep,
+    /// Key and nonce of one message.
+    Payload,
+}
+
+impl Label {
+    /// The label as it is hashed.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Fingerprint => b"undertone/1 fingerprint",
+            Self::OfferParties => b"undertone/1 offer parties",
+            Self::OfferMac => b"undertone/1 offer mac",
+            Self::OfferId => b"undertone/1 offer id",
+            Self::OfferKeys => b"undertone/1 offer keys",
+            Self::PartialTopic => b"undertone/1 partial topic",
+            Self::TopicStep => b"undertone/1 topic step",
+            Self::ChainStep => b"undertone/1 chain step",
+            Self::Payload => b"undertone/1 payload",
+        }
+    }
+}
+
+/// SHA-256 over the label and `parts`, one after the other. All parts but the last must have a
+/// fixed length, or two lists of parts could be hashed alike.
+#[must_use]
+pub fn hash(label: Label, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(label.as_bytes());
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// HKDF: extracts from `secrets`, one after the other, under `salt`, and expands to `N` bytes.
+///
+/// All secrets but the last must have a fixed length.
+#[must_use]
+pub fn derive<const N: usize>(salt: &[u8], secrets: &[&[u8]], label: Label) -> Secret<N> {
+    derive_raw(salt, secrets, label.as_bytes())
+}
+
+/// HKDF's second half: expands a uniform `key` to `N` bytes.
+#[must_use]
+pub fn expand<const N: usize>(key: &Secret<32>, label: Label) -> Secret<N> {
+    fill(&extracted(key), label.as_bytes())
+}
+
+/// HMAC-SHA-256 of `message`.
+#[must_use]
+pub fn mac(key: &Secret<32>, message: &[u8]) -> [u8; 32] {
+    let mut mac = keyed(key);
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether `tag` is the HMAC of `message`, in a time that does not depend on where they differ.
+#[must_use]
+pub fn mac_holds(key: &Secret<32>, message: &[u8], tag: &[u8; 32]) -> bool {
+    mac(key, message).ct_eq(tag).into()
+}
+
+fn derive_raw<const N: usize>(salt: &[u8], secrets: &[&[u8]], info: &[u8]) -> Secret<N> {
+    let mut extract = hkdf::HkdfExtract::<Sha256>::new(Some(salt));
+    for secret in secrets {
+        extract.input_ikm(secret);
+    }
+    let (mut key, hkdf) = extract.finalize();
+    zeroize::Zeroize::zeroize(key.as_mut_slice());
+    fill(&hkdf, info)
+}
+
+fn extracted(key: &Secret<32>) -> hkdf::Hkdf<Sha256> {
+    #[expect(clippy::expect_used, reason = "32 bytes are the hash's length, the least allowed")]
+    hkdf::Hkdf::from_prk(key.expose()).expect("a key of 32 bytes")
+}
+
+fn keyed(key: &Secret<32>) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    Hmac::new_from_slice(key.expose()).expect("a key of 32 bytes")
+}
+
+fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
+    const { assert!(N <= 255 * 32, "RFC 5869, section 2.3: at most 255 times the hash's length") };
+    Secret::make(|bytes| {
+        #[expect(clippy::expect_used, reason = "the length is checked when this is compiled")]
+        hkdf.expand(info, bytes).expect("a length HKDF allows");
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Label; 9] = [
+        Label::Fingerprint,
+        Label::OfferParties,
+        Label::OfferMac,
+        Label::OfferId,
+        Label::OfferKeys,
+        Label::PartialTopic,
+        Label::TopicStep,
+        Label::ChainStep,
+        Label::Payload,
+    ];
+
+    fn hex(text: &str) -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn hkdf_gives_what_rfc_5869_says_in_its_first_case() {
+        let secret = [0x0b; 22];
+        let salt = hex("000102030405060708090a0b0c");
+        let info = hex("f0f1f2f3f4f5f6f7f8f9");
+        let okm = derive_raw::<42>(&salt, &[&secret], &info);
+        assert_eq!(
+            okm.expose().as_slice(),
+            hex(
+                "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+            )
+        );
+    }
+
+    #[test]
+    fn hmac_gives_what_rfc_4231_says_in_its_second_case() {
+        // HMAC fills a key up with zeros, so "Jefe" and these 32 bytes are one key.
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(b"Jefe");
+        let tag = mac(&Secret::take(&mut key), b"what do ya want for nothing?");
+        assert_eq!(
+            tag.as_slice(),
+            hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        );
+    }
+
+    #[test]
+    fn secrets_in_parts_are_one_secret() {
+        let whole = derive::<32>(b"salt", &[b"abcdef"], Label::OfferMac);
+        assert_eq!(whole, derive::<32>(b"salt", &[b"abc", b"def"], Label::OfferMac));
+    }
+
+    #[test]
+    fn no_label_begins_another() {
+        for a in ALL {
+            for b in ALL {
+                assert!(a == b || !b.as_bytes().starts_with(a.as_bytes()), "{a:?} begins {b:?}");
+            }
+            assert!(a.as_bytes().starts_with(b"undertone/1 "));
+        }
+    }
+
+    #[test]
+    fn a_tag_holds_for_its_message_and_key_alone() {
+        let key = Secret::take(&mut [1; 32]);
+        let tag = mac(&key, b"message");
+        assert!(mac_holds(&key, b"message", &tag));
+        assert!(!mac_holds(&key, b"massage", &tag));
+        assert!(!mac_holds(&Secret::take(&mut [2; 32]), b"message", &tag));
+    }
+}

@@ -1,0 +1,368 @@
+//! What a person or a program asks, and the answer.
+
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::env::Env;
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::session::MAX_TEXT;
+
+use super::input::{AskId, Command};
+use super::outbound::Job;
+use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
+use super::record::{
+    Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
+};
+use super::settings::Role;
+use super::talk::{accepted, view_message};
+use super::timers::Timer;
+use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, book, meet};
+
+/// Messages that have not left, in all conversations together. A guess: two days of steady work.
+pub const MAX_QUEUED: usize = 4_096;
+
+impl Node {
+    pub(super) fn on_ask(&mut self, env: &mut Env<'_>, ask: AskId, command: Command) {
+        let reply = match self.settings.role {
+            Role::Relay => Err(CommandError::Relay),
+            Role::Messenger => self.carry_out(env, command),
+        };
+        self.outputs.push_back(Output::Reply { ask, reply });
+    }
+
+    fn carry_out(&mut self, env: &mut Env<'_>, command: Command) -> Result<Reply, CommandError> {
+        match command {
+            Command::CreateIdentity { name } => self.create_identity(env, name),
+            Command::DeleteIdentity { identity } => self.delete_identity(identity),
+            Command::AddContact { identity, key, petname } => {
+                self.add_contact(env, identity, key, petname)
+            }
+            Command::RenameContact { contact, petname } => self.rename_contact(contact, petname),
+            Command::RemoveContact { contact } => self.remove_contact(contact),
+            Command::Block { contact } => self.block(contact),
+            Command::Unblock { contact } => self.unblock(contact),
+            Command::AcceptRequest { request, petname } => {
+                self.accept_request(env, request, petname)
+            }
+            Command::DeclineRequest { request } => self.decline_request(request),
+            Command::Say { contact, text } => self.say(env, contact, text),
+            Command::Cancel { message } => self.cancel(message),
+            Command::Retry { message } => self.retry(message),
+            Command::CloseSession { contact } => self.close_session(env, contact),
+        }
+    }
+
+    fn create_identity(
+        &mut self,
+        env: &mut Env<'_>,
+        name: String,
+    ) -> Result<Reply, CommandError> {
+        book::check_name(&name)?;
+        if self.book.identities.len() >= MAX_IDENTITIES {
+            return Err(CommandError::Full);
+        }
+        if self.book.identities.values().any(|record| record.name == name) {
+            return Err(CommandError::NameTaken);
+        }
+        let identity = Identity::generate(env);
+        let record = IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
+        let view = view_identity(&record);
+        self.put(vec![Record::Identity(record.clone())]);
+        self.book.identities.insert(record.id, record);
+        let id = view.id;
+        self.notice(Notice::Identity(view));
+        Ok(Reply::Identity(id))
+    }
+
+    fn delete_identity(&mut self, identity: IdentityId) -> Result<Reply, CommandError> {
+        self.book.identities.remove(&identity).ok_or(CommandError::NoIdentity)?;
+        let mut changes = vec![Change::Erase(Key::Identity(identity))];
+        let contacts: Vec<ContactId> = self
+            .book
+            .contacts
+            .values()
+            .filter(|contact| contact.identity == identity)
+            .map(|contact| contact.id)
+            .collect();
+        for contact in contacts {
+            self.forget_contact(contact, &mut changes);
+        }
+        let requests: Vec<RequestId> = self
+            .book
+            .requests
+            .values()
+            .filter(|request| request.identity == identity)
+            .map(|request| request.id)
+            .collect();
+        for request in requests {
+            self.book.requests.remove(&request);
+            changes.push(Change::Erase(Key::Request(request)));
+            self.notice(Notice::RequestGone(request));
+        }
+        self.commit(changes);
+        self.notice(Notice::IdentityGone(identity));
+        Ok(Reply::Done)
+    }
+
+    fn add_contact(
+        &mut self,
+        env: &mut Env<'_>,
+        identity: IdentityId,
+        key: PublicKey,
+        petname: String,
+    ) -> Result<Reply, CommandError> {
+        if !self.book.identities.contains_key(&identity) {
+            return Err(CommandError::NoIdentity);
+        }
+        if self.book.is_own(&key) {
+            return Err(CommandError::OwnKey);
+        }
+        if self.book.contact_by_key(identity, &key).is_some() {
+            return Err(CommandError::KnownKey);
+        }
+        // Both may have added each other at once: then their request is accepted.
+        let request = self
+            .book
+            .requests
+            .values()
+            .find(|request| request.identity == identity && request.offer.from() == key)
+            .map(|request| request.id);
+        if let Some(request) = request {
+            return self.accept_request(env, request, petname);
+        }
+        let contact = self.new_contact(env, identity, key, petname)?;
+        self.start_offer(env, contact);
+        Ok(Reply::Contact(contact))
+    }
+
+    /// Adds a contact to the book; storing it is up to what follows.
+    fn new_contact(
+        &mut self,
+        env: &mut Env<'_>,
+        identity: IdentityId,
+        key: PublicKey,
+        petname: String,
+    ) -> Result<ContactId, CommandError> {
+        self.book.check_petname(identity, &petname, None)?;
+        if self.book.contacts.len() >= MAX_CONTACTS {
+            return Err(CommandError::Full);
+        }
+        let record = ContactRecord {
+            id: ContactId::draw(env),
+            identity,
+            key,
+            petname,
+            standing: Standing::Open,
+            ours: OwnStream { stream: env.draw_u64(), next: 0 },
+            theirs: Vec::new(),
+            offer: None,
+        };
+        let id = record.id;
+        self.book.contacts.insert(id, record);
+        Ok(id)
+    }
+
+    fn rename_contact(
+        &mut self,
+        contact: ContactId,
+        petname: String,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        self.book.check_petname(record.identity, &petname, Some(contact))?;
+        if let Some(record) = self.book.contacts.get_mut(&contact) {
+            record.petname = petname;
+        }
+        self.put_contact_alone(contact);
+        self.notice_contact(contact);
+        Ok(Reply::Done)
+    }
+
+    fn remove_contact(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
+        if !self.book.contacts.contains_key(&contact) {
+            return Err(CommandError::NoContact);
+        }
+        let mut changes = Vec::new();
+        self.forget_contact(contact, &mut changes);
+        self.commit(changes);
+        Ok(Reply::Done)
+    }
+
+    fn forget_contact(&mut self, contact: ContactId, changes: &mut Vec<Change>) {
+        self.end_sessions(contact, Standing::Closed, changes);
+        let (erased, stopped) = self.outbox.forget(|kept| about(kept.purpose, contact));
+        changes.extend(erased);
+        self.stop_mining(stopped);
+        self.open.retain(|_, message| message.contact != contact);
+        self.talks.remove(&contact);
+        self.book.contacts.remove(&contact);
+        changes.push(Change::Erase(Key::Contact(contact)));
+        changes.push(Change::EraseMessages(contact));
+        self.notice(Notice::ContactGone(contact));
+    }
+
+    fn block(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
+        if !self.book.contacts.contains_key(&contact) {
+            return Err(CommandError::NoContact);
+        }
+        let waiting: Vec<MessageId> = self
+            .open
+            .values()
+            .filter(|message| message.contact == contact)
+            .map(|message| message.id)
+            .collect();
+        for id in waiting {
+            if self.may_take_back(id) {
+                let changes = self.unsend(contact, id);
+                self.commit(changes);
+                self.advance_alone(id, MessageState::Failed);
+            }
+            self.timers.clear(Timer::Resend(id));
+        }
+        let mut changes = Vec::new();
+        self.end_sessions(contact, Standing::Blocked, &mut changes);
+        self.commit(changes);
+        self.notice_contact(contact);
+        Ok(Reply::Done)
+    }
+
+    fn unblock(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        if record.standing == Standing::Blocked {
+            record.standing = Standing::Closed;
+            self.put_contact_alone(contact);
+            self.notice_contact(contact);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn accept_request(
+        &mut self,
+        env: &mut Env<'_>,
+        request: RequestId,
+        petname: String,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.requests.get(&request).ok_or(CommandError::NoRequest)?;
+        let (identity, offer) = (record.identity, record.offer.clone());
+        let contact = self.new_contact(env, identity, offer.from(), petname)?;
+        self.book.requests.remove(&request);
+        self.let_in(env, contact, &offer, vec![Change::Erase(Key::Request(request))]);
+        // A person decided just now: there is no reflex to hide.
+        self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
+        self.notice(Notice::RequestGone(request));
+        Ok(Reply::Contact(contact))
+    }
+
+    fn decline_request(&mut self, request: RequestId) -> Result<Reply, CommandError> {
+        self.book.requests.remove(&request).ok_or(CommandError::NoRequest)?;
+        self.commit(vec![Change::Erase(Key::Request(request))]);
+        self.notice(Notice::RequestGone(request));
+        Ok(Reply::Done)
+    }
+
+    fn say(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        text: String,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        if record.standing == Standing::Blocked {
+            return Err(CommandError::Blocked);
+        }
+        if text.trim().is_empty() || text.len() > MAX_TEXT {
+            return Err(CommandError::BadText);
+        }
+        if self.queued_messages() >= MAX_QUEUED {
+            return Err(CommandError::Full);
+        }
+        let unmet = record.offer.is_none();
+        let message = accepted(MessageId::draw(env), contact, text, env.wall);
+        let id = message.id;
+        self.put(vec![Record::Message(message.clone())]);
+        self.notice(Notice::Message(view_message(&message)));
+        self.open.insert(id, message);
+        self.enqueue(contact, id);
+        if unmet && self.preferred(contact).is_none() {
+            self.start_offer(env, contact);
+        }
+        Ok(Reply::Message(id))
+    }
+
+    fn enqueue(&mut self, contact: ContactId, id: MessageId) {
+        self.talks.entry(contact).or_default().queued.push_back(id);
+        self.wake(contact);
+    }
+
+    /// Whether a message has not left and can still be kept from leaving.
+    fn may_take_back(&self, id: MessageId) -> bool {
+        match self.open.get(&id).map(|message| message.side) {
+            Some(RecordSide::Ours(MessageState::Queued)) => true,
+            Some(RecordSide::Ours(MessageState::Mining)) => self.outbox.is_unpublished(id),
+            Some(RecordSide::Ours(
+                MessageState::Sent
+                | MessageState::Delivered
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            ))
+            | Some(RecordSide::Shown | RecordSide::Held { .. })
+            | None => false,
+        }
+    }
+
+    fn cancel(&mut self, id: MessageId) -> Result<Reply, CommandError> {
+        let contact = self.open.get(&id).ok_or(CommandError::NoMessage)?.contact;
+        if !self.may_take_back(id) {
+            return Err(CommandError::TooLate);
+        }
+        let changes = self.unsend(contact, id);
+        self.commit(changes);
+        self.advance_alone(id, MessageState::Cancelled);
+        Ok(Reply::Done)
+    }
+
+    fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
+        let message = self.open.get(&id).ok_or(CommandError::NoMessage)?;
+        let contact = message.contact;
+        let RecordSide::Ours(MessageState::Failed | MessageState::Cancelled) = message.side else {
+            return Err(CommandError::TooLate);
+        };
+        let standing = self.book.contacts.get(&contact).map(|record| record.standing);
+        if standing == Some(Standing::Blocked) {
+            return Err(CommandError::Blocked);
+        }
+        self.advance_alone(id, MessageState::Queued);
+        self.enqueue(contact, id);
+        Ok(Reply::Done)
+    }
+
+    fn close_session(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+    ) -> Result<Reply, CommandError> {
+        if !self.book.contacts.contains_key(&contact) {
+            return Err(CommandError::NoContact);
+        }
+        self.close(env, contact);
+        Ok(Reply::Done)
+    }
+
+    fn put_contact_alone(&mut self, contact: ContactId) {
+        if let Some(record) = self.book.contacts.get(&contact) {
+            let record = record.clone();
+            self.put(vec![Record::Contact(record)]);
+        }
+    }
+}
+
+/// Whether an envelope has to do with a contact.
+fn about(purpose: Purpose, contact: ContactId) -> bool {
+    match purpose {
+        Purpose::Offer(other) | Purpose::Control(other) | Purpose::Message(other, _) => {
+            other == contact
+        }
+        Purpose::Junk => false,
+    }
+}
+
+pub(super) fn view_identity(record: &IdentityRecord) -> IdentityView {
+    IdentityView { id: record.id, name: record.name.clone(), key: record.identity.public() }
+}

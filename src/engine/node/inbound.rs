@@ -1,0 +1,107 @@
+//! Gossip to notice, top to bottom: decode, check, queue, admit, judge, open.
+//!
+//! A relay's line ends after the verdict. Nothing is decrypted and nothing is stored before it.
+
+use crate::engine::env::Env;
+use crate::engine::envelope::{
+    Acceptance, Checked, EnvelopeId, Refusal, Topic, check, wire::ENVELOPE_SIZE,
+};
+use crate::engine::intake::Pushed;
+use crate::engine::session::{Payload, ReceivedOffer, SessionId};
+
+use super::input::PeerTag;
+use super::output::Output;
+use super::settings::Role;
+use super::{INTAKE_BATCH, Node};
+
+impl Node {
+    /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
+    pub(super) fn on_gossip(
+        &mut self,
+        env: &mut Env<'_>,
+        from: PeerTag,
+        id: EnvelopeId,
+        bytes: Vec<u8>,
+    ) {
+        let checked = match check(bytes, env.wall, &self.settings.floor) {
+            Ok(checked) => checked,
+            Err(refusal) => return self.judge(from, id, refusal.acceptance()),
+        };
+        if self.pool.contains(&id) {
+            return self.refuse(from, id, Refusal::Duplicate);
+        }
+        match self.intake.push(checked, from) {
+            Pushed::Queued => {}
+            Pushed::Duplicate => self.refuse(from, id, Refusal::Duplicate),
+            Pushed::Crowded(..) => self.refuse(from, id, Refusal::Crowded),
+            Pushed::Displaced((other, carrier)) => {
+                self.refuse(carrier, other.id(), Refusal::Crowded);
+            }
+        }
+    }
+
+    /// Takes a batch from the queue, highest rated first.
+    pub(super) fn take_in(&mut self, env: &mut Env<'_>) {
+        for _ in 0..INTAKE_BATCH {
+            let Some((checked, from)) = self.intake.pop() else { return };
+            self.take(env, checked, from);
+        }
+    }
+
+    fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
+        let refusal = self.pool.admit(checked.clone(), env.wall).refusal();
+        let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
+        self.judge(from, checked.id(), acceptance);
+        match self.settings.role {
+            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, &checked),
+            Role::Messenger | Role::Relay => {}
+        }
+    }
+
+    fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: Refusal) {
+        self.judge(from, id, refusal.acceptance());
+    }
+
+    fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
+        match acceptance {
+            Acceptance::Accept => self.tally.accepted += 1,
+            Acceptance::Ignore => self.tally.ignored += 1,
+            Acceptance::Reject => self.tally.rejected += 1,
+        }
+        self.outputs.push_back(Output::Judge { from, id, acceptance });
+    }
+
+    /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
+    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked) {
+        let envelope = checked.envelope();
+        for session in self.watch.candidates(checked.topic()) {
+            if let Some(payload) = self.decrypt(env, session, checked.topic(), envelope.data) {
+                return self.on_payload(env, session, payload);
+            }
+        }
+        if checked.bytes().len() != ENVELOPE_SIZE {
+            return;
+        }
+        let opened = self.book.identities.values().find_map(|record| {
+            ReceivedOffer::open(&record.identity, envelope.data).map(|offer| (record.id, offer))
+        });
+        if let Some((identity, offer)) = opened {
+            self.on_offer(env, identity, offer);
+        }
+    }
+
+    /// Decrypts on a copy of the session; only success replaces it.
+    pub(super) fn decrypt(
+        &mut self,
+        env: &Env<'_>,
+        id: SessionId,
+        topic: Topic,
+        body: &[u8],
+    ) -> Option<Payload> {
+        let record = self.sessions.get_mut(&id)?;
+        let (next, payload) = record.session.decrypt(env.wall, topic, body)?;
+        self.watch.update(&record.session, &next);
+        record.session = next;
+        Some(payload)
+    }
+}

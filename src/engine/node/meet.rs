@@ -1,0 +1,410 @@
+//! How two people find each other: offers, requests, answers, and the end of a session.
+//!
+//! A stranger's offer causes nothing that anyone could see: it waits until a person decides. What a
+//! node does answer by itself, it answers to contacts, after a delay drawn for each answer.
+
+use crate::engine::env::{Env, Millis, Seconds};
+use crate::engine::envelope::{Checked, wire::MAX_TTL};
+use crate::engine::id::{ContactId, IdentityId, RequestId};
+use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
+
+use super::Node;
+use super::outbound::Job;
+use super::output::{ContactView, Link, Notice, RequestView};
+use super::record::{
+    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RequestRecord,
+    SeenRecord, SessionRecord, Standing,
+};
+use super::timers::Timer;
+use super::MAX_REQUESTS;
+
+/// Two would do for both sides starting at once; the rest is room for lost state. protocol.md 2.6.
+pub const MAX_SESSIONS: usize = 8;
+
+/// Half a minute before an offer is sent again, doubled each time. A guess.
+const OFFER_AGAIN: Millis = Millis::from_secs(30);
+
+/// Doubling ends at 2^11 times half a minute, about 17 hours. protocol.md 2.6 says up to a day.
+const MAX_DOUBLINGS: u32 = 11;
+
+/// A day: how far two clocks may be apart before an offer is taken for a replay. protocol.md 2.3.
+const DAY: Seconds = Seconds(86_400);
+
+impl Node {
+    /// Offers a session to a contact.
+    pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(own) = self.book.identities.get(&record.identity) else { return };
+        let (offer, session) = Offer::new(env, &own.identity, &record.key);
+        record.standing = Standing::Open;
+        record.offer = Some(PendingOffer { offer, times: 0 });
+        let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
+        self.add_session(contact, session, &mut changes);
+        self.commit(changes);
+        self.outbox.push(Job::Offer(contact));
+        self.notice_contact(contact);
+    }
+
+    /// Seals the pending offer afresh, in place of the envelope that carried it before.
+    pub(super) fn begin_offer(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+    ) -> Option<OutgoingRecord> {
+        let sealed = self.book.contacts.get(&contact)?.offer.as_ref()?.offer.seal(env);
+        let record = self.outgoing(env, Purpose::Offer(contact), sealed);
+        let (mut changes, _) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        changes.push(Change::Put(Record::Outgoing(record.clone())));
+        self.commit(changes);
+        Some(record)
+    }
+
+    /// The offer is in the flood: count it, and plan the next time.
+    pub(super) fn on_offer_sent(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(pending) = &mut record.offer else { return };
+        let wait = OFFER_AGAIN.0 << pending.times.min(MAX_DOUBLINGS);
+        pending.times = pending.times.saturating_add(1);
+        let record = record.clone();
+        self.put(vec![Record::Contact(record)]);
+        let jitter = env.exponential(Millis(wait / 8));
+        self.timers.set(Timer::Offer(contact), env.mono.plus(Millis(wait)).plus(jitter));
+        self.notice_contact(contact);
+    }
+
+    pub(super) fn on_offer_due(&mut self, contact: ContactId) {
+        self.outbox.push(Job::Offer(contact));
+    }
+
+    /// An offer to one of our identities, opened and verified.
+    pub(super) fn on_offer(
+        &mut self,
+        env: &mut Env<'_>,
+        identity: IdentityId,
+        offer: ReceivedOffer,
+    ) {
+        let from = offer.from();
+        if !offer.timely(env.wall) || self.book.is_own(&from) {
+            return;
+        }
+        let contact = self.book.contact_by_key(identity, &from);
+        let contact = contact.map(|contact| (contact.id, contact.standing));
+        if self.book.has_seen(offer.id()) {
+            // Sent again, so our answer was lost or is late.
+            if let Some((contact, _)) = contact {
+                self.plan_answer(env, contact, session_of(offer.id()));
+            }
+            return;
+        }
+        match contact {
+            Some((_, Standing::Blocked)) => {}
+            Some((contact, Standing::Open | Standing::Closed)) => {
+                self.let_in(env, contact, &offer, Vec::new());
+                let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+                self.timers.set_by(Timer::Answer(contact, session_of(offer.id())), at);
+            }
+            None => self.add_request(env, identity, offer),
+        }
+    }
+
+    /// Keeps a stranger's offer for a person to decide. A later offer of the same key replaces it.
+    fn add_request(&mut self, env: &mut Env<'_>, identity: IdentityId, offer: ReceivedOffer) {
+        let mut changes = Vec::new();
+        let same = self
+            .book
+            .requests
+            .values()
+            .find(|request| request.identity == identity && request.offer.from() == offer.from())
+            .map(|request| request.id);
+        if same.is_none() && self.book.requests.len() >= MAX_REQUESTS {
+            let oldest = self.book.requests.values().min_by_key(|request| request.arrived);
+            if let Some(id) = oldest.map(|request| request.id) {
+                self.book.requests.remove(&id);
+                changes.push(Change::Erase(Key::Request(id)));
+                self.notice(Notice::RequestGone(id));
+            }
+        }
+        self.see(&offer, &mut changes);
+        let id = same.unwrap_or_else(|| RequestId::draw(env));
+        let record = RequestRecord { id, identity, offer, arrived: env.wall };
+        changes.push(Change::Put(Record::Request(record.clone())));
+        self.commit(changes);
+        self.notice(Notice::Request(view_request(&record)));
+        self.book.requests.insert(id, record);
+    }
+
+    /// Opens the session a contact offered, and reads what arrived ahead of the offer.
+    pub(super) fn let_in(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        offer: &ReceivedOffer,
+        mut changes: Vec<Change>,
+    ) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        record.standing = Standing::Open;
+        changes.push(Change::Put(Record::Contact(record.clone())));
+        self.see(offer, &mut changes);
+        let session = offer.accept();
+        let id = session.id();
+        self.add_session(contact, session, &mut changes);
+        self.commit(changes);
+        self.notice_contact(contact);
+        self.wake(contact);
+        self.open_early(env, id);
+    }
+
+    /// Messages that overtook their offer wait in the pool, found by topic.
+    fn open_early(&mut self, env: &mut Env<'_>, session: SessionId) {
+        let Some(record) = self.sessions.get(&session) else { return };
+        let early: Vec<Checked> = record
+            .session
+            .topics()
+            .flat_map(|topic| self.pool.by_topic(topic))
+            .cloned()
+            .collect();
+        for checked in early {
+            let (topic, body) = (checked.topic(), checked.envelope().data);
+            if let Some(payload) = self.decrypt(env, session, topic, body) {
+                self.on_payload(env, session, payload);
+            }
+        }
+    }
+
+    fn see(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
+        let until = offer.created().plus(MAX_TTL).plus(DAY);
+        let record = SeenRecord { offer: offer.id(), until };
+        changes.extend(self.book.see(&record).map(Change::Erase));
+        changes.push(Change::Put(Record::Seen(record)));
+    }
+
+    fn plan_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
+        let waits = self.sessions.get(&session).is_some_and(|record| {
+            record.contact == contact && !record.session.confirmed()
+        });
+        if waits {
+            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+            self.timers.set_by(Timer::Answer(contact, session), at);
+        }
+    }
+
+    pub(super) fn on_answer_due(&mut self, contact: ContactId, session: SessionId) {
+        self.outbox.push(Job::Answer(contact, session));
+    }
+
+    /// Answers an offer, again and again until the contact is heard in that session.
+    pub(super) fn begin_answer(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        session: SessionId,
+    ) -> Option<OutgoingRecord> {
+        if self.sessions.get(&session)?.session.confirmed() {
+            return None;
+        }
+        let payload = self.payload(contact, None, Content::Answer)?;
+        let (record, changes, _) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        self.commit(changes);
+        let talk = self.talks.entry(contact).or_default();
+        let wait = Millis(self.settings.resend.0 << talk.answers.min(MAX_DOUBLINGS));
+        talk.answers = talk.answers.saturating_add(1);
+        let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
+        self.timers.set(Timer::Answer(contact, session), at);
+        self.notice_contact(contact);
+        Some(record)
+    }
+
+    /// Takes a session in; the least preferred gives way when a contact has too many.
+    fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
+        self.watch.add(&session);
+        let record = SessionRecord { contact, session };
+        changes.push(Change::Put(Record::Session(record.clone())));
+        let newest = record.session.id();
+        self.sessions.insert(newest, record);
+        let mut ours: Vec<(Preference, SessionId)> = self
+            .sessions
+            .values()
+            .filter(|other| other.contact == contact && other.session.id() != newest)
+            .map(|other| (preference(&other.session), other.session.id()))
+            .collect();
+        ours.sort_unstable();
+        let excess = (ours.len() + 1).saturating_sub(MAX_SESSIONS);
+        for (_, id) in ours.into_iter().take(excess) {
+            changes.extend(self.drop_session(id));
+        }
+    }
+
+    /// Erases a session's keys and stops waiting at its topics.
+    pub(super) fn drop_session(&mut self, id: SessionId) -> Option<Change> {
+        let record = self.sessions.remove(&id)?;
+        self.watch.remove(&record.session);
+        self.timers.clear(Timer::Answer(record.contact, id));
+        Some(Change::Erase(Key::Session(id)))
+    }
+
+    /// The session to send on: one both sides have spoken in, else one the contact offered.
+    pub(super) fn preferred(&self, contact: ContactId) -> Option<SessionId> {
+        self.sessions
+            .values()
+            .filter(|record| record.contact == contact)
+            .map(|record| &record.session)
+            .filter(|session| session.confirmed() || session.role() == Role::Responder)
+            .max_by_key(|session| preference(session))
+            .map(Session::id)
+    }
+
+    /// Tells the contact the session is over. Keys and topics are erased in the change that stores
+    /// the farewell.
+    pub(super) fn close(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let mut changes = Vec::new();
+        let farewell = self.preferred(contact).and_then(|session| {
+            let payload = self.payload(contact, None, Content::Close)?;
+            self.encrypt(env, session, &payload, Purpose::Control(contact))
+        });
+        if let Some((record, stored, _)) = farewell {
+            changes.extend(stored);
+            self.outbox.push_encrypted(record);
+        }
+        self.end_sessions(contact, Standing::Closed, &mut changes);
+        self.commit(changes);
+        self.notice_contact(contact);
+    }
+
+    /// The contact told us a session is over: it and every one before it end here too.
+    pub(super) fn on_close(
+        &mut self,
+        contact: ContactId,
+        closed: SessionId,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(last) = self.sessions.get(&closed).map(|record| age(&record.session)) else {
+            return;
+        };
+        let ended: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|record| record.contact == contact && age(&record.session) <= last)
+            .map(|record| record.session.id())
+            .collect();
+        for id in ended {
+            // A record put earlier in the same list is erased by what follows it.
+            changes.extend(self.drop_session(id));
+        }
+        let left = self.sessions.values().any(|record| record.contact == contact);
+        if let Some(record) = self.book.contacts.get_mut(&contact).filter(|_| !left) {
+            record.standing = Standing::Closed;
+            record.offer = None;
+            changes.push(Change::Put(Record::Contact(record.clone())));
+        }
+    }
+
+    /// Erases all sessions with a contact and what was planned for them.
+    pub(super) fn end_sessions(
+        &mut self,
+        contact: ContactId,
+        standing: Standing,
+        changes: &mut Vec<Change>,
+    ) {
+        let ids: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|record| record.contact == contact)
+            .map(|record| record.session.id())
+            .collect();
+        for id in ids {
+            changes.extend(self.drop_session(id));
+        }
+        let (erased, stopped) =
+            self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        changes.extend(erased);
+        self.stop_mining(stopped);
+        self.timers.clear(Timer::Offer(contact));
+        self.timers.clear(Timer::Acknowledge(contact));
+        if let Some(record) = self.book.contacts.get_mut(&contact) {
+            record.standing = standing;
+            record.offer = None;
+            changes.push(Change::Put(Record::Contact(record.clone())));
+        }
+    }
+
+    /// Ages skipped keys, and erases sessions that were superseded so long ago that nothing of
+    /// theirs can still arrive.
+    pub(super) fn age_sessions(&mut self, env: &Env<'_>, changes: &mut Vec<Change>) {
+        let mut old = Vec::new();
+        for record in self.sessions.values_mut() {
+            if let Some(next) = record.session.age(env.wall) {
+                self.watch.update(&record.session, &next);
+                record.session = next;
+                changes.push(Change::Put(Record::Session(record.clone())));
+            }
+            if record.session.created().plus(MAX_TTL).plus(DAY) < env.wall {
+                old.push((record.contact, record.session.id()));
+            }
+        }
+        for (contact, id) in old {
+            let superseded = self.preferred(contact).is_some_and(|preferred| preferred != id);
+            if superseded {
+                changes.extend(self.drop_session(id));
+            }
+        }
+    }
+
+    /// Tells how a contact stands.
+    pub(super) fn notice_contact(&mut self, contact: ContactId) {
+        if let Some(record) = self.book.contacts.get(&contact) {
+            let view = self.view_contact(record);
+            self.notice(Notice::Contact(view));
+        }
+    }
+
+    pub(super) fn view_contact(&self, record: &ContactRecord) -> ContactView {
+        ContactView {
+            id: record.id,
+            identity: record.identity,
+            petname: record.petname.clone(),
+            key: record.key,
+            link: self.link(record),
+        }
+    }
+
+    fn link(&self, contact: &ContactRecord) -> Link {
+        if contact.standing == Standing::Blocked {
+            return Link::Blocked;
+        }
+        let usable = self.preferred(contact.id).and_then(|id| self.sessions.get(&id));
+        match (usable, &contact.offer) {
+            (Some(record), _) if record.session.confirmed() => Link::Ready,
+            (Some(record), _) if record.session.has_sent() => Link::Ready,
+            (Some(_), _) => Link::Answering,
+            (None, Some(pending)) if pending.times == 0 => Link::Offering,
+            (None, Some(_)) => Link::Offered,
+            (None, None) => Link::Closed,
+        }
+    }
+}
+
+/// How much a session is preferred: confirmed first, then offered by the contact, then the latest.
+/// Both sides know all three, so they prefer the same one without comparing clocks.
+type Preference = (bool, bool, (crate::engine::env::UnixSeconds, SessionId));
+
+fn preference(session: &Session) -> Preference {
+    (session.confirmed(), session.role() == Role::Responder && !session.confirmed(), age(session))
+}
+
+/// A session has the name of the offer it came from.
+pub(super) fn session_of(offer: OfferId) -> SessionId {
+    SessionId(offer.0)
+}
+
+fn age(session: &Session) -> (crate::engine::env::UnixSeconds, SessionId) {
+    (session.created(), session.id())
+}
+
+pub(super) fn view_request(record: &RequestRecord) -> RequestView {
+    RequestView {
+        id: record.id,
+        identity: record.identity,
+        key: record.offer.from(),
+        arrived: record.arrived,
+    }
+}

@@ -1,0 +1,299 @@
+//! Job to publish, top to bottom: encrypt, store, search for work, check by our own gate, publish.
+//!
+//! One envelope is on its way at a time, and none is begun while no neighbour could take it. So at
+//! most one message is encrypted and not published, it is always the last of its conversation, and
+//! taking it back leaves no gap.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::engine::env::{Env, Millis};
+use crate::engine::envelope::{Draft, EnvelopeId, WorkNonce, check};
+use crate::engine::id::{ContactId, MessageId, OutgoingId};
+use crate::engine::session::{Sealed, SessionId, junk};
+
+use super::Node;
+use super::output::{MessageState, Output};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record};
+use super::timers::Timer;
+
+/// One thing to send. What it says is decided when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// The pending offer to a contact, sealed afresh.
+    Offer(ContactId),
+    /// The next queued message to a contact.
+    Talk(ContactId),
+    /// A message that was not acknowledged, encrypted afresh.
+    Resend(MessageId),
+    /// The answer to a contact's offer.
+    Answer(ContactId, SessionId),
+    /// What was received from a contact.
+    Acknowledge(ContactId),
+    /// An envelope that is encrypted already.
+    Encrypted(OutgoingId),
+    /// Nothing, for nobody.
+    Junk,
+}
+
+/// What a node has to send, and what it sent and keeps until it is done with.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    jobs: VecDeque<Job>,
+    kept: BTreeMap<OutgoingId, OutgoingRecord>,
+    current: Option<Current>,
+}
+
+/// The envelope that is on its way.
+#[derive(Debug)]
+struct Current {
+    record: OutgoingRecord,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Mining { draft: Draft, bits: u8 },
+    Mined { id: EnvelopeId },
+}
+
+impl Outbox {
+    /// Appends a job that is not waiting already.
+    pub(super) fn push(&mut self, job: Job) {
+        if !self.jobs.contains(&job) {
+            self.jobs.push_back(job);
+        }
+    }
+
+    /// Keeps an encrypted envelope and sends it when its turn comes.
+    pub(super) fn push_encrypted(&mut self, record: OutgoingRecord) {
+        self.jobs.push_back(Job::Encrypted(record.id));
+        self.kept.insert(record.id, record);
+    }
+
+    /// Keeps a finished envelope, to publish it again with the first neighbour.
+    pub(super) fn keep(&mut self, record: OutgoingRecord) {
+        self.kept.insert(record.id, record);
+    }
+
+    /// Drops the jobs that `unwanted` names.
+    pub(super) fn drop_jobs(&mut self, unwanted: impl Fn(&Job) -> bool) {
+        self.jobs.retain(|job| !unwanted(job));
+    }
+
+    /// How much is being searched for, if anything is.
+    pub(super) fn mining_bits(&self) -> Option<u8> {
+        match self.current.as_ref()?.stage {
+            Stage::Mining { bits, .. } => Some(bits),
+            Stage::Mined { .. } => None,
+        }
+    }
+
+    /// Forgets every envelope `unwanted` names; answers what to erase and what to stop.
+    pub(super) fn forget(
+        &mut self,
+        unwanted: impl Fn(&OutgoingRecord) -> bool,
+    ) -> (Vec<Change>, Option<OutgoingId>) {
+        let mut gone: Vec<OutgoingId> =
+            self.kept.values().filter(|record| unwanted(record)).map(|record| record.id).collect();
+        for id in &gone {
+            self.kept.remove(id);
+        }
+        self.jobs.retain(|job| !matches!(job, Job::Encrypted(id) if gone.contains(id)));
+        let mut stopped = None;
+        if let Some(current) = self.current.take_if(|current| unwanted(&current.record)) {
+            stopped = Some(current.record.id);
+            gone.push(current.record.id);
+        }
+        (gone.into_iter().map(|id| Change::Erase(Key::Outgoing(id))).collect(), stopped)
+    }
+
+    /// Whether this message is encrypted and was never published.
+    pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
+        let about = |record: &OutgoingRecord| {
+            matches!(record.purpose, Purpose::Message(_, id) if id == message)
+        };
+        self.current.as_ref().is_some_and(|current| about(&current.record))
+            || self.kept.values().any(|record| about(record) && record.envelope.is_none())
+    }
+}
+
+impl Node {
+    /// Begins the next job when nothing is on its way and somebody could take it.
+    pub(super) fn pump(&mut self, env: &mut Env<'_>) {
+        while self.peers > 0 {
+            if let Some(current) = self.outbox.current.take() {
+                match current.stage {
+                    Stage::Mining { .. } => {
+                        self.outbox.current = Some(current);
+                        return;
+                    }
+                    Stage::Mined { id } => self.publish(env, current.record, id),
+                }
+                continue;
+            }
+            let Some(job) = self.outbox.jobs.pop_front() else { return };
+            if let Some(record) = self.begin(env, job) {
+                self.mine(env, record);
+            }
+        }
+    }
+
+    /// Turns a job into an encrypted envelope, stored; or into nothing when there is no need for it.
+    fn begin(&mut self, env: &mut Env<'_>, job: Job) -> Option<OutgoingRecord> {
+        match job {
+            Job::Offer(contact) => self.begin_offer(env, contact),
+            Job::Talk(contact) => self.begin_talk(env, contact),
+            Job::Resend(message) => self.begin_resend(env, message),
+            Job::Answer(contact, session) => self.begin_answer(env, contact, session),
+            Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
+            Job::Encrypted(id) => self.outbox.kept.remove(&id),
+            Job::Junk => {
+                let sealed = junk(env);
+                Some(self.outgoing(env, Purpose::Junk, sealed))
+            }
+        }
+    }
+
+    /// A record for a sealed body; storing it is up to the caller.
+    pub(super) fn outgoing(
+        &self,
+        env: &mut Env<'_>,
+        purpose: Purpose,
+        sealed: Sealed,
+    ) -> OutgoingRecord {
+        OutgoingRecord {
+            id: OutgoingId::draw(env),
+            purpose,
+            topic: sealed.topic,
+            body: sealed.body,
+            ttl: self.settings.ttl,
+            envelope: None,
+        }
+    }
+
+    /// Dates an envelope and orders its work.
+    fn mine(&mut self, env: &mut Env<'_>, record: OutgoingRecord) {
+        let drafted = Draft::new(env.wall, record.ttl, record.topic, record.body.clone());
+        let Ok(draft) = drafted else { return };
+        let order = draft.order(record.id, &self.settings.floor, env.draw_u64());
+        let bits = order.bits;
+        self.outputs.push_back(Output::Mine(order));
+        self.outbox.current = Some(Current { record, stage: Stage::Mining { draft, bits } });
+    }
+
+    /// Takes the found nonce; stores the finished envelope before it can be published.
+    pub(super) fn on_mined(
+        &mut self,
+        env: &mut Env<'_>,
+        outgoing: OutgoingId,
+        nonce: WorkNonce,
+    ) {
+        let Some(current) = self.outbox.current.take_if(|current| current.record.id == outgoing)
+        else {
+            return;
+        };
+        let Current { mut record, stage } = current;
+        let Stage::Mining { draft, .. } = stage else {
+            self.outbox.current = Some(Current { record, stage });
+            return;
+        };
+        let (id, bytes) = draft.finish(nonce);
+        if check(bytes.clone(), env.wall, &self.settings.floor).is_err() {
+            // The clock moved on while the search ran, or the miner was wrong: date it again.
+            return self.mine(env, record);
+        }
+        record.envelope = Some(bytes);
+        match record.purpose {
+            Purpose::Junk => {}
+            Purpose::Offer(_) | Purpose::Message(..) | Purpose::Control(_) => {
+                self.put(vec![Record::Outgoing(record.clone())]);
+            }
+        }
+        self.outbox.current = Some(Current { record, stage: Stage::Mined { id } });
+    }
+
+    /// Hands a finished envelope to the flood and notes what that means for whom it carries.
+    fn publish(&mut self, env: &mut Env<'_>, record: OutgoingRecord, id: EnvelopeId) {
+        let Some(bytes) = record.envelope.clone() else { return };
+        let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) else {
+            // It waited too long for a neighbour: the same body is dated again.
+            return self.mine(env, OutgoingRecord { envelope: None, ..record });
+        };
+        // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
+        // envelopes like anyone's.
+        self.pool.admit(checked, env.wall);
+        self.tally.published += 1;
+        self.outputs.push_back(Output::Publish { id, bytes });
+        match record.purpose {
+            Purpose::Junk => {}
+            Purpose::Control(_) => self.commit(vec![Change::Erase(Key::Outgoing(record.id))]),
+            Purpose::Offer(contact) => {
+                self.outbox.kept.insert(record.id, record);
+                self.on_offer_sent(env, contact);
+            }
+            Purpose::Message(contact, message) => {
+                self.outbox.kept.insert(record.id, record);
+                self.on_message_sent(env, contact, message);
+            }
+        }
+    }
+
+    /// The number of neighbours changed. With the first one, what may have reached nobody is
+    /// published again, byte for byte.
+    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, count: usize) {
+        let alone = self.peers == 0;
+        self.peers = count;
+        if !alone || count == 0 {
+            return;
+        }
+        let mut sent = Vec::new();
+        for record in self.outbox.kept.values() {
+            let Some(bytes) = &record.envelope else { continue };
+            if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
+                sent.push((checked, record.purpose));
+            }
+        }
+        for (checked, purpose) in sent {
+            let (id, bytes) = (checked.id(), checked.bytes().to_vec());
+            self.pool.admit(checked, env.wall);
+            self.outputs.push_back(Output::Publish { id, bytes });
+            match purpose {
+                Purpose::Message(contact, message) => self.on_message_sent(env, contact, message),
+                Purpose::Offer(_) | Purpose::Control(_) | Purpose::Junk => {}
+            }
+        }
+    }
+
+    /// Sends a junk envelope and draws the time of the next.
+    pub(super) fn on_junk_due(&mut self, env: &mut Env<'_>) {
+        self.outbox.push(Job::Junk);
+        self.plan_junk(env);
+    }
+
+    /// Draws the time of the next junk envelope: the intervals of a Poisson process.
+    pub(super) fn plan_junk(&mut self, env: &mut Env<'_>) {
+        let Some(mean) = self.settings.junk else { return };
+        let wait = env.exponential(mean).0.max(1);
+        self.timers.set(Timer::Junk, env.mono.plus(Millis(wait)));
+    }
+
+    /// Stops the search for an envelope that is not wanted any more.
+    pub(super) fn stop_mining(&mut self, stopped: Option<OutgoingId>) {
+        if let Some(id) = stopped {
+            self.outputs.push_back(Output::StopMining(id));
+        }
+    }
+
+    /// Messages of ours that have not left.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.open
+            .values()
+            .filter(|message| {
+                matches!(
+                    message.side,
+                    super::record::RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+                )
+            })
+            .count()
+    }
+}

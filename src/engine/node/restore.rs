@@ -1,0 +1,131 @@
+//! A node as it was before the process ended.
+//!
+//! Nothing is encrypted again: an envelope that was stored unfinished is mined as it is, one that
+//! was finished is published as it is.
+
+use crate::engine::env::Env;
+use crate::engine::session::{Role, Session};
+
+use super::Node;
+use super::commands::view_identity;
+use super::meet::view_request;
+use super::outbound::Job;
+use super::output::{MessageState, Notice};
+use super::record::{
+    Change, Key, MessageRecord, OutgoingRecord, Purpose, Record, RecordSide, SessionRecord,
+};
+use super::timers::Timer;
+
+impl Node {
+    /// Takes back what the store kept, in the order it was first stored.
+    ///
+    /// Call once, before the first turn; then carry out the outputs. [`Node::everything`] tells what
+    /// there is.
+    pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
+        let mut outgoing = Vec::new();
+        let mut surplus: Vec<Key> = Vec::new();
+        let mut messages = Vec::new();
+        for record in records {
+            match record {
+                Record::Identity(record) => {
+                    self.book.identities.insert(record.id, record);
+                }
+                Record::Contact(record) => {
+                    self.book.contacts.insert(record.id, record);
+                }
+                Record::Session(record) => self.restore_session(record),
+                Record::Request(record) => {
+                    self.book.requests.insert(record.id, record);
+                }
+                Record::Seen(record) => surplus.extend(self.book.see(&record)),
+                Record::Message(record) => messages.push(record),
+                Record::Outgoing(record) => outgoing.push(record),
+            }
+        }
+        self.commit(surplus.into_iter().map(Change::Erase).collect());
+        for record in outgoing {
+            self.restore_outgoing(record);
+        }
+        for record in messages {
+            self.restore_message(env, record);
+        }
+        self.resume(env);
+    }
+
+    fn restore_session(&mut self, record: SessionRecord) {
+        self.watch.add(&record.session);
+        self.sessions.insert(record.session.id(), record);
+    }
+
+    fn restore_outgoing(&mut self, record: OutgoingRecord) {
+        match (record.purpose, &record.envelope) {
+            // Sealed afresh when its turn comes.
+            (Purpose::Offer(_) | Purpose::Junk, None) => {}
+            (_, None) => self.outbox.push_encrypted(record),
+            (_, Some(_)) => self.outbox.keep(record),
+        }
+    }
+
+    fn restore_message(&mut self, env: &mut Env<'_>, record: MessageRecord) {
+        let (id, contact) = (record.id, record.contact);
+        let talk = self.talks.entry(contact).or_default();
+        match (record.side, record.number) {
+            (RecordSide::Held { stream }, Some(number)) => {
+                talk.held.insert((stream, number), id);
+            }
+            (RecordSide::Ours(MessageState::Queued), _) => talk.queued.push_back(id),
+            (RecordSide::Ours(MessageState::Mining | MessageState::Sent), Some(number)) => {
+                talk.unacknowledged.insert(number, id);
+                let jitter = env.exponential(self.settings.reply_delay);
+                let at = env.mono.plus(self.settings.resend).plus(jitter);
+                self.timers.set(Timer::Resend(id), at);
+            }
+            (RecordSide::Ours(MessageState::Failed | MessageState::Cancelled), _) => {}
+            (
+                RecordSide::Ours(
+                    MessageState::Mining | MessageState::Sent | MessageState::Delivered,
+                )
+                | RecordSide::Shown
+                | RecordSide::Held { .. },
+                _,
+            ) => return,
+        }
+        self.open.insert(id, record);
+    }
+
+    /// Plans what was under way when the process ended.
+    fn resume(&mut self, env: &mut Env<'_>) {
+        self.plan_junk(env);
+        self.timers.set(Timer::Sweep, env.mono);
+        let contacts: Vec<_> = self.book.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
+        for (contact, pending) in contacts {
+            if pending {
+                self.outbox.push(Job::Offer(contact));
+            }
+            self.wake(contact);
+        }
+        let unanswered: Vec<_> = self
+            .sessions
+            .values()
+            .filter(|record| is_unanswered(&record.session))
+            .map(|record| (record.contact, record.session.id()))
+            .collect();
+        for (contact, session) in unanswered {
+            self.outbox.push(Job::Answer(contact, session));
+        }
+    }
+
+    /// Everything a person would care for, as notices: for whoever begins to look.
+    #[must_use]
+    pub fn everything(&self) -> Vec<Notice> {
+        let identities = self.book.identities.values().map(view_identity).map(Notice::Identity);
+        let contacts = self.book.contacts.values().map(|record| self.view_contact(record));
+        let requests = self.book.requests.values().map(view_request).map(Notice::Request);
+        identities.chain(contacts.map(Notice::Contact)).chain(requests).collect()
+    }
+}
+
+/// Whether a contact's offer was let in and nothing was said in its session yet.
+fn is_unanswered(session: &Session) -> bool {
+    session.role() == Role::Responder && !session.confirmed() && !session.has_sent()
+}

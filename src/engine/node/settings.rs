@@ -1,0 +1,59 @@
+//! What a node is told once, at its start.
+
+use crate::engine::env::{Millis, Seconds};
+use crate::engine::envelope::Floor;
+use crate::engine::pool::Bounds;
+
+/// How a node behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeSettings {
+    /// Whether it speaks for anyone.
+    pub role: Role,
+    /// The least work this network carries.
+    pub floor: Floor,
+    /// How much it holds.
+    pub pool: Bounds,
+    /// How long its own envelopes live.
+    pub ttl: Seconds,
+    /// The mean time between two junk envelopes; none are made while it is `None`.
+    pub junk: Option<Millis>,
+    /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
+    /// that the time of sending tells little of the time of arrival.
+    pub reply_delay: Millis,
+    /// The delay before what was not acknowledged is sent again; doubles each time.
+    pub resend: Millis,
+}
+
+impl NodeSettings {
+    /// The defaults of a node with this role, in a network with this floor.
+    #[must_use]
+    pub const fn new(role: Role, floor: Floor) -> Self {
+        Self {
+            role,
+            floor,
+            pool: DEFAULT_POOL,
+            ttl: crate::engine::envelope::wire::ONE_DAY,
+            junk: None,
+            reply_delay: DEFAULT_REPLY_DELAY,
+            resend: DEFAULT_RESEND,
+        }
+    }
+}
+
+/// Whether a node speaks for anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It has identities, encrypts and decrypts.
+    Messenger,
+    /// It holds no identity and decrypts nothing.
+    Relay,
+}
+
+/// 64 MiB and 32,768 envelopes: at 2 KiB each the two bounds meet. A guess that fits a small machine.
+pub const DEFAULT_POOL: Bounds = Bounds { bytes: 64 << 20, count: 32_768 };
+
+/// Five seconds: long enough that an answer is not a reflex, short enough for talk. A guess.
+pub const DEFAULT_REPLY_DELAY: Millis = Millis(5_000);
+
+/// A minute: longer than eight mean reply delays, the longest an acknowledgement is held back.
+pub const DEFAULT_RESEND: Millis = Millis(60_000);

@@ -1,0 +1,99 @@
+//! What a node wants to be woken for, each thing at most once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::env::Millis;
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::session::SessionId;
+
+/// One reason to wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// The next junk envelope.
+    Junk,
+    /// Expired envelopes, aged keys and old replays go.
+    Sweep,
+    /// What a contact sent is acknowledged.
+    Acknowledge(ContactId),
+    /// An offer is answered.
+    Answer(ContactId, SessionId),
+    /// An offer without an answer is sent again.
+    Offer(ContactId),
+    /// A message without an acknowledgement is sent again.
+    Resend(MessageId),
+}
+
+/// The set of reasons, ordered by time.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    when: BTreeMap<Timer, Millis>,
+    order: BTreeSet<(Millis, Timer)>,
+}
+
+impl Timers {
+    /// Wakes for `timer` at `at`, in place of any earlier wish for it.
+    pub(super) fn set(&mut self, timer: Timer, at: Millis) {
+        self.clear(timer);
+        self.when.insert(timer, at);
+        self.order.insert((at, timer));
+    }
+
+    /// Wakes for `timer` at `at` or when it was going to anyway, whichever is sooner.
+    pub(super) fn set_by(&mut self, timer: Timer, at: Millis) {
+        if self.when.get(&timer).is_none_or(|&set| set > at) {
+            self.set(timer, at);
+        }
+    }
+
+    /// Does not wake for `timer`.
+    pub(super) fn clear(&mut self, timer: Timer) {
+        if let Some(at) = self.when.remove(&timer) {
+            self.order.remove(&(at, timer));
+        }
+    }
+
+    /// Whether `timer` is set.
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.when.contains_key(&timer)
+    }
+
+    /// Takes the next reason that is due.
+    pub(super) fn pop(&mut self, now: Millis) -> Option<Timer> {
+        let &(at, timer) = self.order.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(timer);
+        Some(timer)
+    }
+
+    /// When the next reason is due.
+    pub(super) fn next(&self) -> Option<Millis> {
+        self.order.first().map(|&(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_a_timer_again_moves_it() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Junk, Millis(5));
+        timers.set(Timer::Junk, Millis(9));
+        assert_eq!(timers.pop(Millis(8)), None);
+        assert_eq!(timers.pop(Millis(9)), Some(Timer::Junk));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn the_earliest_reason_comes_first_and_set_by_never_delays() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Sweep, Millis(7));
+        timers.set(Timer::Junk, Millis(3));
+        timers.set_by(Timer::Junk, Millis(6));
+        assert_eq!(timers.pop(Millis(10)), Some(Timer::Junk));
+        assert_eq!(timers.pop(Millis(10)), Some(Timer::Sweep));
+    }
+}

@@ -1,0 +1,251 @@
+//! The bounded store of checked envelopes: admit, rank, evict, sweep.
+//!
+//! Expired envelopes go first, then the lowest ranked. Rank is a total order that every node shares,
+//! so from envelopes of one size the pool holds the best that fit, in whatever order they came. A
+//! refusal changes nothing but the memory of ids. The pool does not know who carried an envelope,
+//! what is in it or whose it is, and it never waits: all its verbs are O(log n), times the number of
+//! envelopes that leave.
+
+mod ranked;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use self::ranked::Ranked;
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::{Checked, EnvelopeId, Rank, Rating, Refusal, Topic};
+
+/// How much a pool holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of envelopes, with [`ENTRY_OVERHEAD`] for each.
+    pub bytes: usize,
+    /// Envelopes.
+    pub count: usize,
+}
+
+/// What an envelope is charged beyond its size, in bytes, for its places in the trees.
+///
+/// B-tree nodes are between half and entirely full; twice the bare entries is the most they take.
+/// The charge also bounds how many small envelopes one large one can push out: fewer than 100.
+pub const ENTRY_OVERHEAD: usize = 640;
+
+/// How many ids of envelopes are remembered that are not held: refused for room, or evicted.
+///
+/// A guess: at one second of work each, the work of 18 hours; some 20 MB when full. A full memory
+/// forgets the lowest ranked and turns away what ranks below all it holds. So what is forgotten is
+/// passed on a second time only if it comes again after better ones have expired.
+pub const REMEMBERED: usize = 65_536;
+
+/// What became of an envelope that asked to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is held, and was never seen before.
+    Fresh,
+    /// It is held already, or was refused for room or evicted before.
+    Duplicate,
+    /// Its time ended between its check and this moment.
+    Expired,
+    /// All that would have to leave for it outrank it. Its id is remembered.
+    NoRoom,
+    /// As [`Self::NoRoom`], and all ids remembered outrank it too: it is forgotten.
+    Crowded,
+}
+
+impl Admission {
+    /// Why it is not held, if it is not.
+    #[must_use]
+    pub const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Fresh => None,
+            Self::Duplicate => Some(Refusal::Duplicate),
+            Self::Expired => Some(Refusal::Expired),
+            Self::NoRoom => Some(Refusal::NoRoom),
+            Self::Crowded => Some(Refusal::Crowded),
+        }
+    }
+}
+
+/// Checked envelopes, the best that fit, and the ids of some that did not.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    bounds: Bounds,
+    held: Ranked<Checked>,
+    topics: BTreeSet<(Topic, EnvelopeId)>,
+    /// The charges of all held together.
+    bytes: usize,
+    remembered: Ranked<()>,
+    most_remembered: usize,
+}
+
+impl Pool {
+    /// An empty pool.
+    #[must_use]
+    pub const fn new(bounds: Bounds) -> Self {
+        Self::with_memory(bounds, REMEMBERED)
+    }
+
+    const fn with_memory(bounds: Bounds, most_remembered: usize) -> Self {
+        Self {
+            bounds,
+            held: Ranked::new(),
+            topics: BTreeSet::new(),
+            bytes: 0,
+            remembered: Ranked::new(),
+            most_remembered,
+        }
+    }
+
+    /// Holds an envelope if the best ones leave room for it. What is expired leaves first, then as
+    /// few of the lowest ranked as make room, each of them ranked below the newcomer.
+    pub fn admit(&mut self, checked: Checked, now: UnixSeconds) -> Admission {
+        self.sweep(now);
+        if !checked.in_time(now) {
+            return Admission::Expired;
+        }
+        let rank = checked.rank();
+        if self.held.contains(&rank.id) || self.remembered.contains(&rank.id) {
+            return Admission::Duplicate;
+        }
+        let Some(victims) = self.victims(rank, charge(&checked)) else {
+            return match self.remember(rank, checked.expiry()) {
+                Memory::Kept => Admission::NoRoom,
+                Memory::Full => Admission::Crowded,
+            };
+        };
+        for victim in victims {
+            self.evict(victim);
+        }
+        self.bytes += charge(&checked);
+        self.topics.insert((checked.topic(), rank.id));
+        self.held.insert(rank, checked.expiry(), checked);
+        Admission::Fresh
+    }
+
+    /// Lets go of all that is expired, held or remembered; how many of them were held.
+    pub fn sweep(&mut self, now: UnixSeconds) -> usize {
+        while self.remembered.remove_expired(now).is_some() {}
+        let mut swept = 0;
+        while let Some(checked) = self.held.remove_expired(now) {
+            self.release(&checked);
+            swept += 1;
+        }
+        swept
+    }
+
+    /// Whether an envelope is held.
+    #[must_use]
+    pub fn contains(&self, id: &EnvelopeId) -> bool {
+        self.held.contains(id)
+    }
+
+    /// The canonical encoding of an envelope that is held.
+    #[must_use]
+    pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
+        self.held.get(id).map(Checked::bytes)
+    }
+
+    /// All envelopes held that have this topic, by id. They may be expired by now.
+    pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &Checked> {
+        let first = (topic, EnvelopeId([0; 32]));
+        let last = (topic, EnvelopeId([0xff; 32]));
+        self.topics.range(first..=last).filter_map(|(_, id)| self.held.get(id))
+    }
+
+    /// All envelopes held, lowest rank first. They may be expired by now.
+    pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &Checked> {
+        self.held.by_rank().map(|(_, checked)| checked)
+    }
+
+    /// The rating of the lowest ranked envelope held.
+    #[must_use]
+    pub fn lowest(&self) -> Option<Rating> {
+        self.held.lowest().map(|rank| rank.rating)
+    }
+
+    /// What the envelopes held are charged together, in bytes: their sizes, and [`ENTRY_OVERHEAD`]
+    /// for each.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many envelopes are held.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How much it holds at most.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Who would have to leave for a newcomer, lowest first. `None` if one of them outranks it, or
+    /// if an empty pool would not hold it.
+    fn victims(&self, newcomer: Rank, charge: usize) -> Option<Vec<Rank>> {
+        if charge > self.bounds.bytes || self.bounds.count == 0 {
+            return None;
+        }
+        let mut bytes = self.bytes.saturating_add(charge);
+        let mut count = self.count() + 1;
+        let mut victims = Vec::new();
+        let mut ranks = self.held.by_rank();
+        while bytes > self.bounds.bytes || count > self.bounds.count {
+            let (victim, checked) = ranks.next()?;
+            if victim > newcomer {
+                return None;
+            }
+            bytes -= self::charge(checked);
+            count -= 1;
+            victims.push(victim);
+        }
+        Some(victims)
+    }
+
+    fn evict(&mut self, victim: Rank) {
+        let Some((expiry, checked)) = self.held.remove(&victim.id) else { return };
+        self.release(&checked);
+        // A memory full of better ids forgets this one. Should the envelope come again, it meets a
+        // pool that is full of better ones, and the same memory.
+        match self.remember(victim, expiry) {
+            Memory::Kept | Memory::Full => (),
+        }
+    }
+
+    /// Takes an envelope that has left out of the accounts.
+    fn release(&mut self, checked: &Checked) {
+        self.bytes -= charge(checked);
+        self.topics.remove(&(checked.topic(), checked.id()));
+    }
+
+    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
+    fn remember(&mut self, rank: Rank, expiry: UnixSeconds) -> Memory {
+        while self.remembered.len() >= self.most_remembered {
+            match self.remembered.lowest() {
+                Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
+                Some(_) | None => return Memory::Full,
+            };
+        }
+        self.remembered.insert(rank, expiry, ());
+        Memory::Kept
+    }
+}
+
+/// Whether an id found a place in memory.
+enum Memory {
+    Kept,
+    Full,
+}
+
+/// What one envelope takes of the bound in bytes.
+fn charge(checked: &Checked) -> usize {
+    checked.bytes().len() + ENTRY_OVERHEAD
+}
+
+/// The trees' share of one entry, twice, fits the charge.
+const _: () = assert!(
+    2 * (Ranked::<Checked>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>()) <= ENTRY_OVERHEAD
+);

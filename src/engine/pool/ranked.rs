@@ -1,0 +1,84 @@
+//! Things named by envelope ids, found by id, by rank and by expiry; each in O(log n).
+//!
+//! It knows no bounds: who fills it takes out as much as it puts in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::check::expired;
+use crate::engine::envelope::{EnvelopeId, Rank, Rating};
+
+/// Values under the id, rank and expiry of an envelope each.
+#[derive(Clone, Debug)]
+pub(super) struct Ranked<V> {
+    entries: BTreeMap<EnvelopeId, Entry<V>>,
+    ranks: BTreeSet<Rank>,
+    expiries: BTreeSet<(UnixSeconds, EnvelopeId)>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    rating: Rating,
+    expiry: UnixSeconds,
+    value: V,
+}
+
+impl<V> Ranked<V> {
+    /// What one entry occupies in the three trees, in bytes, without what the value points to.
+    pub(super) const ENTRY_SIZE: usize = size_of::<(EnvelopeId, Entry<V>)>()
+        + size_of::<Rank>()
+        + size_of::<(UnixSeconds, EnvelopeId)>();
+
+    pub(super) const fn new() -> Self {
+        Self { entries: BTreeMap::new(), ranks: BTreeSet::new(), expiries: BTreeSet::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn contains(&self, id: &EnvelopeId) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    pub(super) fn get(&self, id: &EnvelopeId) -> Option<&V> {
+        self.entries.get(id).map(|entry| &entry.value)
+    }
+
+    /// The lowest rank.
+    pub(super) fn lowest(&self) -> Option<Rank> {
+        self.ranks.first().copied()
+    }
+
+    /// All ranks, lowest first, with what is under them.
+    pub(super) fn by_rank(&self) -> impl DoubleEndedIterator<Item = (Rank, &V)> {
+        self.ranks.iter().filter_map(|rank| Some((*rank, self.get(&rank.id)?)))
+    }
+
+    /// Puts a value under an id that has none; changes nothing if it has one.
+    pub(super) fn insert(&mut self, rank: Rank, expiry: UnixSeconds, value: V) {
+        if self.contains(&rank.id) {
+            return;
+        }
+        self.entries.insert(rank.id, Entry { rating: rank.rating, expiry, value });
+        self.ranks.insert(rank);
+        self.expiries.insert((expiry, rank.id));
+    }
+
+    /// Takes out what is under an id, and its expiry.
+    pub(super) fn remove(&mut self, id: &EnvelopeId) -> Option<(UnixSeconds, V)> {
+        let Entry { rating, expiry, value } = self.entries.remove(id)?;
+        self.ranks.remove(&Rank { rating, id: *id });
+        self.expiries.remove(&(expiry, *id));
+        Some((expiry, value))
+    }
+
+    /// Takes out one value that nobody carries any longer, if there is one.
+    pub(super) fn remove_expired(&mut self, now: UnixSeconds) -> Option<V> {
+        let (expiry, id) = *self.expiries.first()?;
+        if !expired(expiry, now) {
+            return None;
+        }
+        self.remove(&id).map(|(_, value)| value)
+    }
+}

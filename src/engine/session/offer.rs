@@ -1,0 +1,282 @@
+//! The handshake's first message: one sealed letter that gives both sides their chains.
+//!
+//! An offer proves who made it by a MAC under a key that only the two can compute: no signature, so
+//! it convinces nobody else. It is not forward secret: whoever steals the recipient's key later and
+//! kept the letter reads it. Everything that is wrong with a letter looks the same from outside.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::engine::crypto::ecies;
+use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
+use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
+use crate::engine::secret::Secret;
+
+use super::chain::Origin;
+use super::reader::Reader;
+use super::{Role, Sealed, Session, SessionId};
+
+/// The name of an offer: a hash over all of it and its recipient. Never sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OfferId(pub [u8; 32]);
+
+impl fmt::Debug for OfferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(_) = self;
+        f.write_str("OfferId")
+    }
+}
+
+/// An offer of ours: sealed afresh each time it is sent, until it is answered.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    to: PublicKey,
+    letter: Secret<LETTER_SIZE>,
+    id: OfferId,
+    created: UnixSeconds,
+}
+
+impl Offer {
+    /// Makes an offer to `their`, and the session it offers, in which messages can be sent at once.
+    ///
+    /// Draws two keys, two partial topics and an ephemeral key; what only the making needs is wiped.
+    pub fn new(env: &mut Env<'_>, own: &Identity, their: &PublicKey) -> (Self, Session) {
+        let ephemeral = Ephemeral::draw(env);
+        let terms = Terms {
+            from: own.public(),
+            ephemeral: ephemeral.public(),
+            outward: Secret::draw(env),
+            inward: Secret::draw(env),
+            topics: Secret::draw(env),
+            created: env.wall,
+        };
+        let shared = Shared { es: ephemeral.agree(their), ss: own.agree(their) };
+        let letter = terms.write(&shared, their);
+        let id = name(their, &letter);
+        let keys = Schedule::new(id, &shared, &terms);
+        let session = keys.session(id, Role::Initiator, terms.created);
+        (Self { to: *their, letter, id, created: terms.created }, session)
+    }
+
+    /// Its name, which is also its session's.
+    #[must_use]
+    pub fn id(&self) -> OfferId {
+        self.id
+    }
+
+    /// When it was made, by our clock.
+    #[must_use]
+    pub fn created(&self) -> UnixSeconds {
+        self.created
+    }
+
+    /// Seals it: a body that nothing links to an earlier sealing, under a random topic.
+    pub fn seal(&self, env: &mut Env<'_>) -> Sealed {
+        let mut padded = Zeroizing::new([0; PADDED_SIZE]);
+        for (to, from) in padded.iter_mut().zip(self.letter.expose()) {
+            *to = *from;
+        }
+        let body = ecies::seal(env, &self.to, padded.as_slice());
+        Sealed { topic: Topic(env.draw()), body }
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to: _, letter: _, id: _, created: _ } = self;
+        f.write_str("Offer")
+    }
+}
+
+/// An offer to us, opened and verified: its sender holds the key it names, or stole ours.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedOffer {
+    from: PublicKey,
+    id: OfferId,
+    created: UnixSeconds,
+    keys: Schedule,
+}
+
+impl ReceivedOffer {
+    /// Opens a body with one of our identities. `None` when it is no offer to it, or not made by
+    /// whom it names, or not as this version writes it: nobody learns which.
+    #[must_use]
+    pub fn open(own: &Identity, body: &[u8]) -> Option<Self> {
+        if body.len() != BODY_SIZE {
+            return None;
+        }
+        let padded = ecies::open(own, body)?;
+        let (letter, padding) = padded.split_first_chunk::<LETTER_SIZE>()?;
+        Reader::new(padding).padding()?;
+        let terms = Terms::read(letter)?;
+        // Our own key cannot have made it; nobody else may make us talk to ourselves.
+        if terms.from == own.public() {
+            return None;
+        }
+        let shared = Shared { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
+        let (said, tag) = letter.split_last_chunk::<MAC_SIZE>()?;
+        if !kdf::mac_holds(&shared.mac_key(&own.public(), &terms.from), said, tag) {
+            return None;
+        }
+        let letter = Secret::make(|bytes| bytes.copy_from_slice(letter));
+        let id = name(&own.public(), &letter);
+        let keys = Schedule::new(id, &shared, &terms);
+        Some(Self { from: terms.from, id, created: terms.created, keys })
+    }
+
+    /// Who made it.
+    #[must_use]
+    pub fn from(&self) -> PublicKey {
+        self.from
+    }
+
+    /// Its name, by which a replay is recognised; also its session's.
+    #[must_use]
+    pub fn id(&self) -> OfferId {
+        self.id
+    }
+
+    /// When it was made, as its maker says.
+    #[must_use]
+    pub fn created(&self) -> UnixSeconds {
+        self.created
+    }
+
+    /// Whether an honest offer could arrive now: made no longer ago than the longest life of an
+    /// envelope and a day, and no more than a day ahead of our clock.
+    #[must_use]
+    pub fn timely(&self, now: UnixSeconds) -> bool {
+        let earliest = now.minus(MAX_TTL).minus(ONE_DAY);
+        (earliest..=now.plus(ONE_DAY)).contains(&self.created)
+    }
+
+    /// The session it offers, for the side that answers. Needs no identity, so that an offer can
+    /// wait for a person while identities are locked away.
+    #[must_use]
+    pub fn accept(&self) -> Session {
+        self.keys.session(self.id, Role::Responder, self.created)
+    }
+}
+
+impl fmt::Debug for ReceivedOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from: _, id: _, created: _, keys: _ } = self;
+        f.write_str("ReceivedOffer")
+    }
+}
+
+/// What an offer says.
+struct Terms {
+    from: PublicKey,
+    ephemeral: PublicKey,
+    /// From initiator to responder.
+    outward: Secret<32>,
+    /// From responder to initiator.
+    inward: Secret<32>,
+    /// Two partial topics, outward and inward.
+    topics: Secret<8>,
+    created: UnixSeconds,
+}
+
+impl Terms {
+    fn write(&self, shared: &Shared, to: &PublicKey) -> Secret<LETTER_SIZE> {
+        let Self { from, ephemeral, outward, inward, topics, created } = self;
+        let mut said = Zeroizing::new(Vec::with_capacity(LETTER_SIZE));
+        said.extend_from_slice(&HEAD);
+        said.extend_from_slice(&from.to_bytes());
+        said.extend_from_slice(&ephemeral.to_bytes());
+        said.extend_from_slice(outward.expose());
+        said.extend_from_slice(inward.expose());
+        said.extend_from_slice(topics.expose());
+        said.extend_from_slice(&created.0.to_le_bytes());
+        let tag = kdf::mac(&shared.mac_key(to, from), &said);
+        Secret::make(|letter| {
+            for (to, from) in letter.iter_mut().zip(said.iter().chain(&tag)) {
+                *to = *from;
+            }
+        })
+    }
+
+    /// Reads the fields before the MAC, which is not looked at.
+    fn read(letter: &[u8; LETTER_SIZE]) -> Option<Self> {
+        let mut reader = Reader::new(letter);
+        if *reader.take()? != HEAD {
+            return None;
+        }
+        Some(Self {
+            from: PublicKey::from_bytes(reader.take()?)?,
+            ephemeral: PublicKey::from_bytes(reader.take()?)?,
+            outward: secret(reader.take()?),
+            inward: secret(reader.take()?),
+            topics: secret(reader.take()?),
+            created: UnixSeconds(reader.number()?),
+        })
+    }
+}
+
+/// What the two can compute and nobody else.
+struct Shared {
+    /// The ephemeral key with the recipient's.
+    es: Secret<32>,
+    /// The two identities.
+    ss: Secret<32>,
+}
+
+impl Shared {
+    fn mac_key(&self, to: &PublicKey, from: &PublicKey) -> Secret<32> {
+        let salt = kdf::hash(Label::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
+        kdf::derive(&salt, &[self.es.expose(), self.ss.expose()], Label::OfferMac)
+    }
+}
+
+/// Where both directions begin.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Schedule {
+    outward: Origin,
+    inward: Origin,
+}
+
+impl Schedule {
+    fn new(id: OfferId, shared: &Shared, terms: &Terms) -> Self {
+        let secrets: [&[u8]; 4] =
+            [shared.es.expose(), shared.ss.expose(), terms.outward.expose(), terms.inward.expose()];
+        let keys = kdf::derive::<128>(&id.0, &secrets, Label::OfferKeys);
+        let topics = |salt: Secret<32>, partial: Secret<4>| {
+            kdf::derive(salt.expose(), &[partial.expose()], Label::PartialTopic)
+        };
+        let outward = topics(keys.part::<64, 32>(), terms.topics.part::<0, 4>());
+        let inward = topics(keys.part::<96, 32>(), terms.topics.part::<4, 4>());
+        Self {
+            outward: Origin::new(keys.part::<0, 32>(), outward),
+            inward: Origin::new(keys.part::<32, 32>(), inward),
+        }
+    }
+
+    fn session(&self, id: OfferId, role: Role, created: UnixSeconds) -> Session {
+        let (sending, receiving) = match role {
+            Role::Initiator => (&self.outward, &self.inward),
+            Role::Responder => (&self.inward, &self.outward),
+        };
+        Session::new(SessionId(id.0), role, created, sending, receiving)
+    }
+}
+
+fn name(to: &PublicKey, letter: &Secret<LETTER_SIZE>) -> OfferId {
+    OfferId(kdf::hash(Label::OfferId, &[&to.to_bytes(), letter.expose()]))
+}
+
+fn secret<const N: usize>(bytes: &[u8; N]) -> Secret<N> {
+    Secret::make(|secret| secret.copy_from_slice(bytes))
+}
+
+/// Version 1, suite 1 (secp256k1 alone), no flags (u16).
+const HEAD: [u8; 4] = [1, 1, 0, 0];
+const MAC_SIZE: usize = 32;
+/// Head 4, identity 33, ephemeral key 33, two keys of 32, two partial topics of 4, created 8, MAC.
+const LETTER_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + MAC_SIZE;
+const PADDED_SIZE: usize = BODY_SIZE - ecies::OVERHEAD;

@@ -1,0 +1,315 @@
+//! The padded plaintext of a message: the conversation's numbers, and what is said.
+//!
+//! Its size never tells what is in it. It knows nothing of chains or keys; the numbers are the
+//! conversation's, which outlives sessions, and mean nothing here.
+
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use super::PLAINTEXT_SIZE;
+use super::reader::Reader;
+
+/// Bytes of every payload: what a message has room for.
+pub(super) const PAYLOAD_SIZE: usize = PLAINTEXT_SIZE - size_of::<u32>();
+
+/// Longest text one message carries, in bytes of UTF-8.
+///
+/// Less than fits, so that the 80 bytes of an encrypted ratchet header can join the same envelope.
+pub const MAX_TEXT: usize = 1850;
+
+/// What one side tells the other in one envelope.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The sender's name for its numbering; another one after it lost its state.
+    pub stream: u64,
+    /// The message's number in that numbering; `None` for what need not arrive.
+    pub number: Option<u64>,
+    /// What the sender has received of the other's numbering.
+    pub ack: Option<Ack>,
+    /// The lowest number the sender still holds: gaps below it will never be filled.
+    pub base: u64,
+    /// What is said.
+    pub content: Content,
+}
+
+/// What one side has received of the other's numbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Which numbering.
+    pub stream: u64,
+    /// The lowest number not received.
+    pub next: u64,
+    /// Bit k: `next + 1 + k` was received.
+    pub beyond: u64,
+}
+
+impl Ack {
+    /// Whether it says that `number` was received.
+    #[must_use]
+    pub const fn covers(&self, number: u64) -> bool {
+        match number.checked_sub(self.next) {
+            None => true,
+            Some(0) => false,
+            Some(ahead) => ahead <= 64 && self.beyond >> (ahead - 1) & 1 == 1,
+        }
+    }
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing: it carries an acknowledgement, or it is junk.
+    Nothing,
+    /// What a person wrote, of at most [`MAX_TEXT`] bytes.
+    Text(String),
+    /// The offer is accepted.
+    Answer,
+    /// The session is over: erase its keys.
+    Close,
+    /// Something a later version says. It is acknowledged like anything else, and passed over.
+    Unknown,
+}
+
+impl Payload {
+    /// A payload that says nothing, of no numbering: zeros, as junk carries.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { stream: 0, number: None, ack: None, base: 0, content: Content::Nothing }
+    }
+
+    /// Writes the [`PAYLOAD_SIZE`] bytes, padded with zeros. `None` if the text is longer than
+    /// [`MAX_TEXT`].
+    pub(super) fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let Self { stream, number, ack, base, content } = self;
+        let (kind, text) = match content {
+            Content::Nothing => (KIND_NOTHING, ""),
+            Content::Text(text) => (KIND_TEXT, text.as_str()),
+            Content::Answer => (KIND_ANSWER, ""),
+            Content::Close => (KIND_CLOSE, ""),
+            Content::Unknown => (KIND_UNKNOWN, ""),
+        };
+        if text.len() > MAX_TEXT {
+            return None;
+        }
+        let flags = if number.is_some() { FLAG_NUMBER } else { 0 }
+            | if ack.is_some() { FLAG_ACK } else { 0 };
+        let ack = ack.unwrap_or(Ack { stream: 0, next: 0, beyond: 0 });
+
+        let mut bytes = Zeroizing::new(Vec::with_capacity(PAYLOAD_SIZE));
+        for number in [*stream, number.unwrap_or(0), ack.stream, ack.next, ack.beyond, *base] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.push(flags);
+        bytes.push(kind);
+        bytes.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.resize(PAYLOAD_SIZE, 0);
+        Some(bytes)
+    }
+
+    /// Reads what [`Self::encode`] wrote; `None` for anything it would not have written, but for
+    /// kinds it does not know.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != PAYLOAD_SIZE {
+            return None;
+        }
+        let mut reader = Reader::new(bytes);
+        let stream = reader.number()?;
+        let number = reader.number()?;
+        let ack =
+            Ack { stream: reader.number()?, next: reader.number()?, beyond: reader.number()? };
+        let base = reader.number()?;
+        let flags = reader.byte()?;
+        let kind = reader.byte()?;
+        let length = u16::from_le_bytes(*reader.take()?);
+        let said = reader.slice(length.into())?;
+        reader.padding()?;
+
+        if flags & !(FLAG_NUMBER | FLAG_ACK) != 0 {
+            return None;
+        }
+        let number = present(flags & FLAG_NUMBER, number, 0)?;
+        let ack = present(flags & FLAG_ACK, ack, Ack { stream: 0, next: 0, beyond: 0 })?;
+        Some(Self { stream, number, ack, base, content: Content::decode(kind, said)? })
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream: _, number: _, ack: _, base: _, content } = self;
+        f.debug_struct("Payload").field("content", content).finish()
+    }
+}
+
+impl Content {
+    fn decode(kind: u8, said: &[u8]) -> Option<Self> {
+        let silent = |content| said.is_empty().then_some(content);
+        match kind {
+            KIND_NOTHING => silent(Self::Nothing),
+            KIND_TEXT if said.len() > MAX_TEXT => None,
+            KIND_TEXT => str::from_utf8(said).ok().map(|text| Self::Text(text.to_owned())),
+            KIND_ANSWER => silent(Self::Answer),
+            KIND_CLOSE => silent(Self::Close),
+            _ => Some(Self::Unknown),
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Answer => f.write_str("Answer"),
+            Self::Close => f.write_str("Close"),
+            Self::Unknown => f.write_str("Unknown"),
+        }
+    }
+}
+
+/// A field that is there by its flag; what is not there must have been written as `absent`.
+fn present<T: PartialEq>(flag: u8, value: T, absent: T) -> Option<Option<T>> {
+    if flag != 0 {
+        return Some(Some(value));
+    }
+    (value == absent).then_some(None)
+}
+
+const FLAG_NUMBER: u8 = 1;
+const FLAG_ACK: u8 = 2;
+
+const KIND_NOTHING: u8 = 0;
+const KIND_TEXT: u8 = 1;
+const KIND_ANSWER: u8 = 2;
+const KIND_CLOSE: u8 = 3;
+/// Never given a meaning by any version.
+const KIND_UNKNOWN: u8 = 255;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes before what is said.
+    const HEAD: usize = 52;
+
+    fn content() -> impl Strategy<Value = Content> {
+        prop_oneof![
+            Just(Content::Nothing),
+            ".{0,400}".prop_map(Content::Text),
+            Just(Content::Answer),
+            Just(Content::Close),
+            Just(Content::Unknown),
+        ]
+    }
+
+    fn ack() -> impl Strategy<Value = Ack> {
+        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(stream, next, beyond)| Ack {
+            stream,
+            next,
+            beyond,
+        })
+    }
+
+    prop_compose! {
+        fn payload()(
+            stream in any::<u64>(),
+            number in any::<Option<u64>>(),
+            ack in proptest::option::of(ack()),
+            base in any::<u64>(),
+            content in content(),
+        ) -> Payload {
+            Payload { stream, number, ack, base, content }
+        }
+    }
+
+    fn text(length: usize) -> Payload {
+        Payload { content: Content::Text("x".repeat(length)), ..Payload::nothing() }
+    }
+
+    #[test]
+    fn the_longest_text_fits_and_one_byte_more_does_not() {
+        let encoded = text(MAX_TEXT).encode().unwrap();
+        assert_eq!(Payload::decode(&encoded), Some(text(MAX_TEXT)));
+        assert_eq!(text(MAX_TEXT + 1).encode(), None);
+        let mut long = encoded;
+        long[50..52].copy_from_slice(&1851_u16.to_le_bytes());
+        long[HEAD..HEAD + 1851].fill(b'x');
+        assert_eq!(Payload::decode(&long), None);
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_unknown_not_refused() {
+        let mut bytes = text(5).encode().unwrap();
+        bytes[49] = 77;
+        assert_eq!(Payload::decode(&bytes).unwrap().content, Content::Unknown);
+    }
+
+    #[test]
+    fn an_ack_covers_what_it_says_and_no_more() {
+        let ack = Ack { stream: 0, next: 10, beyond: 0b101 | 1 << 63 };
+        let covered: Vec<u64> = (0..200).filter(|number| ack.covers(*number)).collect();
+        assert_eq!(covered, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 74]);
+        assert!(!ack.covers(u64::MAX));
+    }
+
+    #[test]
+    fn a_payload_that_says_nothing_is_zeros() {
+        assert_eq!(Payload::nothing().encode().unwrap().as_slice(), [0; PAYLOAD_SIZE]);
+    }
+
+    #[test]
+    fn printing_a_payload_tells_how_long_it_is_and_not_what_it_says() {
+        let said = Payload { content: Content::Text("secret".to_owned()), ..Payload::nothing() };
+        assert_eq!(format!("{said:?}"), "Payload { content: Text(6 bytes) }");
+    }
+
+    proptest! {
+        #[test]
+        fn a_payload_reads_back_as_it_was_written(payload in payload()) {
+            let bytes = payload.encode().unwrap();
+            prop_assert_eq!(bytes.len(), PAYLOAD_SIZE);
+            prop_assert_eq!(Payload::decode(&bytes), Some(payload));
+        }
+
+        #[test]
+        fn padding_that_is_not_zero_is_refused(
+            payload in payload(),
+            at in any::<prop::sample::Index>(),
+            with in 1_u8..,
+        ) {
+            let mut bytes = payload.encode().unwrap();
+            let used = HEAD + usize::from(u16::from_le_bytes([bytes[50], bytes[51]]));
+            let at = used + at.index(PAYLOAD_SIZE - used);
+            bytes[at] = with;
+            prop_assert_eq!(Payload::decode(&bytes), None);
+        }
+
+        #[test]
+        fn what_is_read_would_have_been_written_so(
+            payload in payload(),
+            at in 0..HEAD,
+            with in any::<u8>(),
+        ) {
+            let mut bytes = payload.encode().unwrap();
+            bytes[at] = with;
+            let Some(read) = Payload::decode(&bytes) else { return Ok(()) };
+            if read.content != Content::Unknown {
+                prop_assert_eq!(read.encode().unwrap(), bytes);
+            }
+        }
+
+        #[test]
+        fn reading_anything_never_panics(
+            head in proptest::collection::vec(any::<u8>(), 0..HEAD + 8),
+            length in prop_oneof![Just(PAYLOAD_SIZE), 0..PAYLOAD_SIZE + 8],
+        ) {
+            let mut bytes = head;
+            bytes.resize(length, 0);
+            let read = Payload::decode(&bytes);
+            prop_assert!(length == PAYLOAD_SIZE || read.is_none());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Where a node keeps its files, and that nobody else can use them.
+//!
+//! This module decides paths and looks at permission bits. It reads no file, and it never changes
+//! the mode of anything that was there before: a mode that is too wide is told, not mended.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Finds the home folder: the flag, else `UNDERTONE_HOME`, else `$XDG_DATA_HOME/undertone`, else
+/// `~/.local/share/undertone`.
+///
+/// `variable` looks up an environment variable. Empty variables count as unset, and a relative
+/// `XDG_DATA_HOME` is ignored, as the XDG base directory specification asks. Nothing is created.
+///
+/// # Errors
+///
+/// [`HomeError::Nowhere`] if none of them says where.
+pub fn resolve(
+    flag: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, HomeError> {
+    if let Some(dir) = flag {
+        return Ok(dir.to_owned());
+    }
+    let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(dir) = path(HOME_VARIABLE) {
+        return Ok(dir);
+    }
+    if let Some(data) = path("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
+        return Ok(data.join(FOLDER));
+    }
+    let user = path("HOME").ok_or(HomeError::Nowhere)?;
+    Ok(user.join(".local/share").join(FOLDER))
+}
+
+/// Makes the home folder with mode 0700 if it is not there, and refuses one others can use.
+///
+/// Missing folders above it are made too, with the usual mode.
+///
+/// # Errors
+///
+/// [`HomeError::UnsafeMode`] if it exists with a wider mode, [`HomeError::NotAFolder`] if it is
+/// something else, [`HomeError::Io`] if it cannot be made.
+pub fn prepare(dir: &Path) -> Result<(), HomeError> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.into()),
+    }
+    check(dir)
+}
+
+/// Refuses a home folder that others can use. Changes nothing.
+///
+/// # Errors
+///
+/// As [`prepare`]; a missing folder is a [`HomeError::Io`] of kind `NotFound`.
+pub fn check(dir: &Path) -> Result<(), HomeError> {
+    let metadata = fs::metadata(dir)?;
+    if !metadata.is_dir() {
+        return Err(HomeError::NotAFolder);
+    }
+    refuse_shared(dir, &metadata)?;
+    Ok(())
+}
+
+/// Refuses a file or folder whose mode lets the group or others in.
+///
+/// # Errors
+///
+/// [`UnsafeMode`], which names the mode found and the mode needed.
+pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafeMode> {
+    let mode = metadata.permissions().mode() & PERMISSION_BITS;
+    if mode & OTHERS_BITS == 0 {
+        return Ok(());
+    }
+    let needed = if metadata.is_dir() { FOLDER_MODE } else { FILE_MODE };
+    Err(UnsafeMode { path: path.to_owned(), mode, needed })
+}
+
+/// Somebody else can read or change what must be ours alone. Nothing was opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("others can use {path:?}: its mode is {mode:04o}, needed is {needed:04o}")]
+pub struct UnsafeMode {
+    /// What was looked at.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// The permission bits it should have: `chmod` to these.
+    pub needed: u32,
+}
+
+/// Why there is no home folder.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Name one with `--home`.
+    #[error("no home folder: neither --home nor UNDERTONE_HOME nor HOME is set")]
+    Nowhere,
+    /// Name another one.
+    #[error("the home folder is not a folder")]
+    NotAFolder,
+    /// Narrow its mode first.
+    #[error(transparent)]
+    UnsafeMode(#[from] UnsafeMode),
+    /// See the cause.
+    #[error("the home folder cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Names the home folder in the environment.
+pub const HOME_VARIABLE: &str = "UNDERTONE_HOME";
+
+/// The mode of every folder made here.
+pub const FOLDER_MODE: u32 = 0o700;
+
+/// The mode of every file made in the home folder.
+pub const FILE_MODE: u32 = 0o600;
+
+/// The folder's name under the user's data folder.
+const FOLDER: &str = "undertone";
+
+/// The bits `chmod` sets; the rest of a mode says what kind of file it is.
+const PERMISSION_BITS: u32 = 0o7777;
+
+/// Read, write and execute for the group and for others.
+const OTHERS_BITS: u32 = 0o077;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    fn resolve_in(flag: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf, HomeError> {
+        resolve(flag.map(Path::new), |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn the_flag_beats_our_variable_which_beats_xdg_which_beats_home() {
+        let all = [("UNDERTONE_HOME", "/u"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(resolve_in(Some("/f"), &all).unwrap(), Path::new("/f"));
+        assert_eq!(resolve_in(None, &all).unwrap(), Path::new("/u"));
+        assert_eq!(resolve_in(None, &all[1..]).unwrap(), Path::new("/x/undertone"));
+        assert_eq!(resolve_in(None, &all[2..]).unwrap(), Path::new("/h/.local/share/undertone"));
+        assert!(matches!(resolve_in(None, &[]), Err(HomeError::Nowhere)));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset_and_a_relative_xdg_folder_is_ignored() {
+        let found = resolve_in(
+            None,
+            &[("UNDERTONE_HOME", ""), ("XDG_DATA_HOME", "relative"), ("HOME", "/h")],
+        );
+        assert_eq!(found.unwrap(), Path::new("/h/.local/share/undertone"));
+    }
+
+    #[test]
+    fn a_folder_is_made_for_its_owner_alone_and_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b/home");
+        prepare(&dir).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & PERMISSION_BITS, 0o700);
+        prepare(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_folder_others_can_use_is_refused_with_both_modes_and_left_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        let error = prepare(root.path()).unwrap_err();
+        let HomeError::UnsafeMode(found) = &error else { panic!("{error}") };
+        assert_eq!((found.mode, found.needed), (0o755, 0o700));
+        assert!(error.to_string().contains("its mode is 0755, needed is 0700"));
+        assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn a_file_is_no_home() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(prepare(file.path()), Err(HomeError::NotAFolder)));
+    }
+}

@@ -1,0 +1,325 @@
+//! The passphrase: from a descriptor, a file, a command or a person.
+//!
+//! It never comes from a flag's value or from the environment, where other processes can see it. It
+//! is wiped when dropped and never printed. Nothing here says whether it is the right one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use zeroize::Zeroizing;
+
+use crate::shell::home::{UnsafeMode, refuse_shared};
+
+/// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
+/// byte for byte.
+#[derive(Clone)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes text over as it was typed.
+    ///
+    /// # Errors
+    ///
+    /// [`PassphraseError::Empty`] or [`PassphraseError::TooLong`].
+    pub fn new(text: Zeroizing<String>) -> Result<Self, PassphraseError> {
+        if text.is_empty() {
+            return Err(PassphraseError::Empty);
+        }
+        if text.len() > MAX_PASSPHRASE_BYTES {
+            return Err(PassphraseError::TooLong);
+        }
+        Ok(Self(text))
+    }
+
+    /// Looks at the bytes. Never copy them to where nothing wipes them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Takes what a file, a descriptor or a command gave, without its one trailing line end.
+    fn parse(bytes: &[u8]) -> Result<Self, PassphraseError> {
+        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = std::str::from_utf8(line).map_err(|_| PassphraseError::NotText)?;
+        Self::new(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl core::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self(_) = self;
+        f.write_str("Passphrase")
+    }
+}
+
+/// Where the passphrase comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassphraseSource {
+    /// A file descriptor this process was started with; read to its end.
+    Descriptor(u32),
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// What this command, run by `sh -c`, prints. Its standard input is empty.
+    Command(String),
+    /// The person at the terminal.
+    Prompt,
+}
+
+/// Whether a person may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Yes, at the terminal.
+    Allowed,
+    /// No: a program is in charge.
+    Forbidden,
+}
+
+/// Reads the passphrase of an existing store.
+///
+/// # Errors
+///
+/// Any [`PassphraseError`] but [`PassphraseError::Mismatch`].
+pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, PassphraseError> {
+    match source {
+        PassphraseSource::Descriptor(0) => read_from(io::stdin().lock()),
+        // Opening it by name needs no claim that the number is a descriptor of ours.
+        PassphraseSource::Descriptor(number) => read_from(File::open(format!("/dev/fd/{number}"))?),
+        PassphraseSource::File(path) => {
+            let file = File::open(path)?;
+            refuse_shared(path, &file.metadata()?)?;
+            read_from(file)
+        }
+        PassphraseSource::Command(command) => read_from_command(command),
+        PassphraseSource::Prompt => prompt("Passphrase: ", ask),
+    }
+}
+
+/// Asks a person twice for the passphrase of a store that is to be made.
+///
+/// # Errors
+///
+/// [`PassphraseError::Mismatch`] if the two differ; otherwise as [`read`] from a prompt.
+pub fn prompt_new(ask: Ask) -> Result<Passphrase, PassphraseError> {
+    twice(|words| prompt(words, ask))
+}
+
+fn twice(
+    mut prompt: impl FnMut(&str) -> Result<Passphrase, PassphraseError>,
+) -> Result<Passphrase, PassphraseError> {
+    let first = prompt("New passphrase: ")?;
+    let second = prompt("The same again: ")?;
+    if first.expose() != second.expose() {
+        return Err(PassphraseError::Mismatch);
+    }
+    Ok(first)
+}
+
+fn prompt(words: &str, ask: Ask) -> Result<Passphrase, PassphraseError> {
+    if ask == Ask::Forbidden {
+        return Err(PassphraseError::NoInput);
+    }
+    // Whoever runs without a terminal cannot be asked, whatever the flags say.
+    File::options().read(true).write(true).open(TERMINAL).map_err(|_| PassphraseError::NoInput)?;
+    let stars = rpassword::ConfigBuilder::new().password_feedback_mask('*').build();
+    let text = rpassword::prompt_password_with_config(words, stars)?;
+    Passphrase::new(Zeroizing::new(text))
+}
+
+fn read_from(source: impl Read) -> Result<Passphrase, PassphraseError> {
+    // With all its room from the start the buffer never moves, and so leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES + 1));
+    // One byte more than fits, so that too long is told and not cut.
+    let limit = u64::try_from(READ_BYTES + 1).unwrap_or(u64::MAX);
+    source.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > READ_BYTES {
+        return Err(PassphraseError::TooLong);
+    }
+    Passphrase::parse(&bytes)
+}
+
+fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        // Standard input may be a message that is to be sent; the command must not eat it.
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let answer = match child.stdout.take() {
+        Some(output) => read_from(output),
+        None => Err(PassphraseError::Command),
+    };
+    // Its output is closed by this moment: a command that says more than fits ends by it.
+    if !child.wait()?.success() && !matches!(answer, Err(PassphraseError::TooLong)) {
+        return Err(PassphraseError::Command);
+    }
+    answer
+}
+
+/// Why there is no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// Give a file, a descriptor or a command, or run in a terminal.
+    #[error("a passphrase is needed and nothing may be asked")]
+    NoInput,
+    /// Choose one with at least one character.
+    #[error("the passphrase is empty")]
+    Empty,
+    /// Choose a shorter one.
+    #[error("the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes")]
+    TooLong,
+    /// Write it in UTF-8.
+    #[error("the passphrase is not text in UTF-8")]
+    NotText,
+    /// Ask again.
+    #[error("the two passphrases differ")]
+    Mismatch,
+    /// Mend the command.
+    #[error("the passphrase command failed")]
+    Command,
+    /// Narrow the file's mode first.
+    #[error(transparent)]
+    UnsafeMode(#[from] UnsafeMode),
+    /// See the cause.
+    #[error("the passphrase cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The longest passphrase taken. A guess at more than anybody types or generates.
+pub const MAX_PASSPHRASE_BYTES: usize = 1024;
+
+/// The longest passphrase with its line end, of one byte or two.
+const READ_BYTES: usize = MAX_PASSPHRASE_BYTES + 2;
+
+/// The terminal this process belongs to, whatever its standard streams are.
+const TERMINAL: &str = "/dev/tty";
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn from_command(command: &str) -> Result<Passphrase, PassphraseError> {
+        read(&PassphraseSource::Command(command.to_owned()), Ask::Forbidden)
+    }
+
+    fn file_with(bytes: &[u8], mode: u32) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
+        read(&PassphraseSource::File(path.to_owned()), Ask::Forbidden)
+    }
+
+    #[test]
+    fn a_passphrase_prints_its_name_and_nothing_else() {
+        let passphrase = Passphrase::new(Zeroizing::new("hunter2".to_owned())).unwrap();
+        assert_eq!(format!("{passphrase:?}"), "Passphrase");
+        assert_eq!(format!("{passphrase:#?}"), "Passphrase");
+    }
+
+    #[test]
+    fn one_line_end_is_taken_off_and_everything_else_is_kept() {
+        for (bytes, kept) in [
+            (&b"a b"[..], &b"a b"[..]),
+            (b"a b\n", b"a b"),
+            (b"a b\r\n", b"a b"),
+            (b"a b\n\n", b"a b\n"),
+            (b" a\tb \n", b" a\tb "),
+        ] {
+            let file = file_with(bytes, 0o600);
+            assert_eq!(from_file(file.path()).unwrap().expose(), kept);
+        }
+    }
+
+    #[test]
+    fn a_passphrase_file_others_can_read_is_refused() {
+        for mode in [0o640, 0o604, 0o620] {
+            let file = file_with(b"secret\n", mode);
+            let error = from_file(file.path()).unwrap_err();
+            let PassphraseError::UnsafeMode(found) = error else { panic!("{error}") };
+            assert_eq!((found.mode, found.needed), (mode, 0o600));
+        }
+    }
+
+    #[test]
+    fn a_missing_file_and_a_missing_descriptor_are_told() {
+        assert!(matches!(from_file(Path::new("/does/not/exist")), Err(PassphraseError::Io(_))));
+        let source = PassphraseSource::Descriptor(9999);
+        assert!(matches!(read(&source, Ask::Forbidden), Err(PassphraseError::Io(_))));
+    }
+
+    #[test]
+    fn a_descriptor_is_read_to_its_end() {
+        let file = file_with(b"from a descriptor\n", 0o600);
+        let open = File::open(file.path()).unwrap();
+        let number = u32::try_from(open.as_raw_fd()).unwrap();
+        let found = read(&PassphraseSource::Descriptor(number), Ask::Forbidden).unwrap();
+        assert_eq!(found.expose(), b"from a descriptor");
+    }
+
+    #[test]
+    fn a_command_answers_by_its_output_and_fails_by_its_status() {
+        assert_eq!(from_command("echo 'from a command'").unwrap().expose(), b"from a command");
+        assert!(matches!(from_command("echo half; exit 3"), Err(PassphraseError::Command)));
+        assert!(matches!(from_command("true"), Err(PassphraseError::Empty)));
+        assert!(matches!(from_command("printf '\\377'"), Err(PassphraseError::NotText)));
+    }
+
+    #[test]
+    fn a_command_gets_no_input_and_an_endless_one_is_cut_off() {
+        assert_eq!(from_command("cat; echo alone").unwrap().expose(), b"alone");
+        assert!(matches!(from_command("yes"), Err(PassphraseError::TooLong)));
+    }
+
+    #[test]
+    fn the_longest_passphrase_is_taken_and_one_byte_more_is_not() {
+        let longest = "x".repeat(MAX_PASSPHRASE_BYTES);
+        let fits = file_with(format!("{longest}\r\n").as_bytes(), 0o600);
+        assert_eq!(from_file(fits.path()).unwrap().expose(), longest.as_bytes());
+        for too_long in [format!("{longest}x"), format!("{longest}x\n"), longest.repeat(100)] {
+            let file = file_with(too_long.as_bytes(), 0o600);
+            assert!(matches!(from_file(file.path()), Err(PassphraseError::TooLong)));
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_when_that_is_forbidden() {
+        let read = read(&PassphraseSource::Prompt, Ask::Forbidden);
+        assert!(matches!(read, Err(PassphraseError::NoInput)));
+        assert!(matches!(prompt_new(Ask::Forbidden), Err(PassphraseError::NoInput)));
+    }
+
+    #[test]
+    fn a_new_passphrase_must_be_typed_the_same_way_twice() {
+        let typed = |words: &'static [&'static str]| {
+            let mut words = words.iter();
+            twice(move |_| Passphrase::new(Zeroizing::new((*words.next().unwrap()).to_owned())))
+        };
+        assert_eq!(typed(&["a", "a"]).unwrap().expose(), b"a");
+        assert!(matches!(typed(&["a", "b"]), Err(PassphraseError::Mismatch)));
+        assert!(matches!(typed(&["", "b"]), Err(PassphraseError::Empty)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_passphrase_or_an_error(bytes: Vec<u8>) {
+            if let Ok(passphrase) = Passphrase::parse(&bytes) {
+                prop_assert!(bytes.starts_with(passphrase.expose()));
+                prop_assert!(bytes.len() - passphrase.expose().len() <= 2);
+            }
+        }
+    }
+}

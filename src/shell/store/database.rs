@@ -1,0 +1,206 @@
+//! The database: opened, checked for being ours, and brought to the current schema.
+//!
+//! On disk it is SQLCipher under a raw key, with settings under which a commit is durable when it
+//! returns and erased rows are overwritten; both are asked for and then read back. In memory it is
+//! the same tables and no file at all. What the rows mean is not known here.
+
+use core::fmt::Write as _;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use zeroize::Zeroizing;
+
+use super::StoreError;
+use super::files;
+use super::key::KEY_BYTES;
+use crate::engine::secret::Secret;
+
+/// Makes the database `name` in `dir`, whole or not at all, with empty tables.
+pub(super) fn create(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(), StoreError> {
+    let fresh = dir.join(format!("{name}.new"));
+    files::remove_leftover(&fresh)?;
+    files::remove_leftover(&dir.join(format!("{name}.new-journal")))?;
+    // Made here and not by SQLite, whose mode for a file depends on the umask.
+    files::create(&fresh)?.sync_all()?;
+    let mut connection = unlock(&fresh, key)?;
+    migrate(&mut connection, 0)?;
+    // The journal carries the database's name: it has to be gone before the name changes.
+    connection.close().map_err(|(_, error)| error)?;
+    files::remove_leftover(&dir.join(format!("{name}.new-journal")))?;
+    files::rename(dir, &fresh, &dir.join(name))
+}
+
+/// Opens a database that [`create`] made, on behalf of the one process that may.
+pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
+    if files::read_start(path, PLAIN_HEADER.len() as u64)? == PLAIN_HEADER {
+        return Err(StoreError::Foreign);
+    }
+    let mut connection = unlock(path, key)?;
+    if number(&connection, "application_id")? != APPLICATION_ID {
+        return Err(StoreError::Foreign);
+    }
+    let version = number(&connection, "user_version")?;
+    match usize::try_from(version) {
+        Ok(version @ 1..) if version <= migrations().count() => {
+            migrate(&mut connection, version)?;
+        }
+        Ok(0) | Err(_) => return Err(StoreError::Damaged),
+        Ok(_) => return Err(StoreError::Newer),
+    }
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly);
+    }
+    Ok(connection)
+}
+
+/// Makes a database that is gone when it is dropped.
+pub(super) fn in_memory() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.execute_batch(QUIET)?;
+    connection.execute_batch(EVERYWHERE)?;
+    migrate(&mut connection, 0)?;
+    Ok(connection)
+}
+
+/// Opens the file, keys it, and settles how it is written.
+fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW,
+    )?;
+    connection.execute_batch(QUIET)?;
+    connection.execute_batch(&key_statement(key))?;
+    connection.execute_batch(EVERYWHERE)?;
+    connection.execute_batch(ON_DISK)?;
+    for (pragma, value) in SETTLED {
+        if number(&connection, pragma)? != value {
+            return Err(StoreError::Unsafe);
+        }
+    }
+    let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if journal != "truncate" {
+        return Err(StoreError::Unsafe);
+    }
+    Ok(connection)
+}
+
+/// `PRAGMA key` with the key itself, from which SQLCipher derives nothing by password.
+fn key_statement(key: &Secret<KEY_BYTES>) -> Zeroizing<String> {
+    // With all its room from the start the text never moves, and so leaves no copy behind.
+    let mut statement = Zeroizing::new(String::with_capacity(32 + 2 * KEY_BYTES));
+    statement.push_str("PRAGMA key = \"x'");
+    for byte in key.expose() {
+        // Writing to a string cannot fail; a key cut short would not open anything.
+        if write!(statement, "{byte:02x}").is_err() {
+            break;
+        }
+    }
+    statement.push_str("'\"");
+    statement
+}
+
+/// Brings a database that has been through `done` migrations to the current schema, or leaves it as
+/// it was.
+fn migrate(connection: &mut Connection, done: usize) -> Result<(), StoreError> {
+    let count = migrations().count();
+    if done == count {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for migration in migrations().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", i64::try_from(count).unwrap_or(i64::MAX))?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn migrations() -> impl Iterator<Item = &'static str> {
+    // What stands before the first mark is the file's own comment.
+    include_str!("schema.sql").split("\n-- migration\n").skip(1)
+}
+
+fn number(connection: &Connection, pragma: &str) -> Result<i64, StoreError> {
+    Ok(connection.pragma_query_value(None, pragma, |row| row.get(0))?)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let Some(sqlite) = error.sqlite_error() else {
+            // A column of another type, or text that is not UTF-8: this program wrote no such row.
+            return Self::Damaged;
+        };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is SQLite's")]
+        match sqlite.code {
+            ErrorCode::DiskFull => Self::DiskFull,
+            ErrorCode::ReadOnly => Self::ReadOnly,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse,
+            ErrorCode::OutOfMemory => Self::OutOfMemory,
+            _ => Self::Sqlite(sqlite.extended_code),
+        }
+    }
+}
+
+/// "UNDT": marks a database of this program (SQLite, `PRAGMA application_id`).
+const APPLICATION_ID: i64 = 0x554e_4454;
+
+/// How a database begins that nobody encrypted (SQLite file format, section 1.3.1).
+const PLAIN_HEADER: &[u8] = b"SQLite format 3\0";
+
+/// SQLCipher complains of damaged pages on the standard error stream, across the interface.
+const QUIET: &str = "PRAGMA cipher_log = off;";
+
+/// Memory is wiped when it is given back, temporary tables never touch a disk, and what is erased is
+/// overwritten.
+const EVERYWHERE: &str = "
+    PRAGMA cipher_memory_security = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA secure_delete = ON;
+    PRAGMA foreign_keys = ON;
+";
+
+/// A commit is durable when it returns. In mode DELETE a commit ends by unlinking the journal, and
+/// FULL does not make that durable: after a power cut the journal could come back and undo it. In
+/// mode TRUNCATE the journal's new length is synced. WAL would keep erased pages in its log.
+const ON_DISK: &str = "
+    PRAGMA journal_mode = TRUNCATE;
+    PRAGMA synchronous = FULL;
+";
+
+/// What the settings must read as; FULL is 2 (SQLite, `PRAGMA synchronous`).
+const SETTLED: [(&str, i64); 3] = [("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_given_as_it_is_in_64_digits() {
+        let mut bytes = [0; KEY_BYTES];
+        bytes[0] = 0xab;
+        let statement = key_statement(&Secret::take(&mut bytes));
+        assert_eq!(*statement, format!("PRAGMA key = \"x'ab{}'\"", "00".repeat(31)));
+    }
+
+    #[test]
+    fn a_memory_database_has_the_tables_of_the_last_migration() {
+        let connection = in_memory().unwrap();
+        let count = i64::try_from(migrations().count()).unwrap();
+        assert_eq!(number(&connection, "user_version").unwrap(), count);
+        assert_eq!(number(&connection, "application_id").unwrap(), APPLICATION_ID);
+        assert_eq!(number(&connection, "secure_delete").unwrap(), 1);
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_everything_as_it_was() {
+        let mut connection = in_memory().unwrap();
+        // All its tables exist: going through it once more must fail.
+        assert!(migrate(&mut connection, 0).is_err());
+        assert_eq!(number(&connection, "user_version").unwrap(), 1);
+        assert!(connection.is_autocommit());
+    }
+}

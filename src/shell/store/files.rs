@@ -1,0 +1,181 @@
+//! The store's files: made for their owner alone, replaced whole, and used by one process at a time.
+//!
+//! Nothing here follows a symbolic link to a file of the store, and nothing here knows what the
+//! files hold.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::StoreError;
+use crate::shell::home::{FILE_MODE, refuse_shared};
+
+/// Whether there is a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// There is one, and it is ours alone.
+    Present,
+    /// There is nothing of this name.
+    Missing,
+}
+
+/// Looks for a file of the store.
+///
+/// # Errors
+///
+/// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
+/// [`StoreError::UnsafeMode`] if others can use the file.
+pub(super) fn presence(path: &Path) -> Result<Presence, StoreError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Missing),
+        Err(error) => return Err(error.into()),
+    };
+    if !metadata.is_file() {
+        return Err(StoreError::Foreign);
+    }
+    refuse_shared(path, &metadata)?;
+    Ok(Presence::Present)
+}
+
+/// Makes a file that was not there, for its owner alone from its first moment.
+pub(super) fn create(path: &Path) -> Result<File, StoreError> {
+    // `create_new` (O_EXCL) follows no link, and a umask can only narrow the mode.
+    Ok(OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?)
+}
+
+/// Removes a file that an interrupted step may have left.
+pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives the file `name` in `dir` the content `bytes`. A crash at any moment leaves the old content
+/// or all of the new; on return the new one is durable.
+pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let fresh = dir.join(format!("{name}.new"));
+    remove_leftover(&fresh)?;
+    let mut file = create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(dir, &fresh, &dir.join(name))
+}
+
+/// Moves a finished file to its name, durably.
+pub(super) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to)?;
+    // The name is in the folder; it is durable when the folder is.
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+/// Reads at most `limit` bytes of a file: the whole of it if it is not longer.
+pub(super) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Holds a home folder for this process, until it is dropped or the process ends in any way.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of `dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another process, or another store of this one, has it.
+    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(LOCK_FILE);
+        let file = match presence(&path)? {
+            Presence::Present => OpenOptions::new().write(true).open(&path)?,
+            Presence::Missing => OpenOptions::new()
+                .write(true)
+                // Not `create_new`: another process may have made it since.
+                .create(true)
+                .truncate(false)
+                .mode(FILE_MODE)
+                .open(&path)?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Empty; what counts is who holds its lock. It is never removed: a second file of this name could
+/// be locked beside it.
+const LOCK_FILE: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn files_are_made_for_their_owner_alone_and_only_where_nothing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        drop(create(&path).unwrap());
+        assert_eq!(mode(&path), 0o600);
+        assert!(create(&path).is_err());
+    }
+
+    #[test]
+    fn replacing_leaves_the_new_content_alone_in_a_private_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file.new"), "left by a crash, and longer").unwrap();
+        replace(dir.path(), "file", b"first").unwrap();
+        replace(dir.path(), "file", b"second").unwrap();
+        assert_eq!(read_start(&dir.path().join("file"), 100).unwrap(), b"second");
+        assert_eq!(mode(&dir.path().join("file")), 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_or_a_folder_is_not_a_file_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(create(&dir.path().join("target")).unwrap());
+        symlink(dir.path().join("target"), dir.path().join("link")).unwrap();
+        assert!(matches!(presence(&dir.path().join("link")), Err(StoreError::Foreign)));
+        assert!(matches!(presence(dir.path()), Err(StoreError::Foreign)));
+        symlink(dir.path().join("elsewhere"), dir.path().join(LOCK_FILE)).unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(StoreError::Foreign)));
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_file_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        drop(create(&path).unwrap());
+        assert_eq!(presence(&path).unwrap(), Presence::Present);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(presence(&path), Err(StoreError::UnsafeMode(_))));
+    }
+
+    #[test]
+    fn a_lock_is_held_once_and_given_back_when_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(StoreError::InUse)));
+        drop(lock);
+        drop(Lock::take(dir.path()).unwrap());
+        assert_eq!(mode(&dir.path().join(LOCK_FILE)), 0o600);
+    }
+}

@@ -1,0 +1,257 @@
+//! What people want to read again: conversations, read marks, and the small tables beside them.
+//!
+//! A message has a place in its conversation from when it was accepted from us, or shown. One that
+//! waits for those before it has none yet: it is in no page and is not unread.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Store, StoreError, record_in};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::output::MessageState;
+use crate::engine::node::record::{MessageRecord, Record, RecordSide};
+
+impl Store {
+    /// The last messages of a conversation, or the last before `before`: at most `limit` and never
+    /// more than [`MAX_PAGE`], the newest at the end.
+    ///
+    /// Before a message that is not there, there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if one of them cannot be read.
+    pub fn history(
+        &self,
+        contact: ContactId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageRecord>, StoreError> {
+        let end = match before {
+            None => i64::MAX,
+            Some(message) => self.place(message)?.unwrap_or(0),
+        };
+        let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
+        let mut statement = self.connection.prepare(
+            "SELECT value FROM message
+             WHERE contact = ?1 AND place < ?2 AND NOT (author = 1 AND open = 1)
+             ORDER BY place DESC LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![contact.0.cast_signed(), end, limit])?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next()? {
+            page.push(message_in(row)?);
+        }
+        page.reverse();
+        Ok(page)
+    }
+
+    /// One message, shown or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if it cannot be read.
+    pub fn message(&self, message: MessageId) -> Result<Option<MessageRecord>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT value FROM message WHERE id = ?1")?;
+        let mut rows = statement.query([message.0.cast_signed()])?;
+        rows.next()?.map(message_in).transpose()
+    }
+
+    /// Takes everything in a conversation as read.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being stored.
+    pub fn mark_read(&mut self, contact: ContactId) -> Result<(), StoreError> {
+        // Nothing is written, and no disk is waited for, when nothing was unread.
+        self.connection.execute(
+            "UPDATE read_mark SET place = newest.place
+             FROM (SELECT MAX(place) AS place FROM message
+                   WHERE contact = ?1 AND author = 1 AND open = 0) AS newest
+             WHERE contact = ?1 AND read_mark.place < newest.place",
+            [contact.0.cast_signed()],
+        )?;
+        Ok(())
+    }
+
+    /// How many messages of theirs are unread, for each conversation that has any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] and the like.
+    pub fn unread(&self) -> Result<Vec<(ContactId, usize)>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT contact, count FROM (
+                 SELECT contact, (
+                     SELECT COUNT(*) FROM message
+                     WHERE message.contact = read_mark.contact AND message.place > read_mark.place
+                         AND author = 1 AND open = 0
+                 ) AS count FROM read_mark
+             ) WHERE count > 0 ORDER BY contact",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut unread = Vec::new();
+        while let Some(row) = rows.next()? {
+            let contact: i64 = row.get(0)?;
+            let count: i64 = row.get(1)?;
+            let count = usize::try_from(count).map_err(|_| StoreError::Damaged)?;
+            unread.push((ContactId(contact.cast_unsigned()), count));
+        }
+        Ok(unread)
+    }
+
+    /// The addresses of neighbours worth dialling first, the newest first, at most [`MAX_PEERS`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] and the like.
+    pub fn peers(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement =
+            self.connection.prepare("SELECT address FROM peer ORDER BY place DESC")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Puts an address before all others, and forgets the oldest beyond [`MAX_PEERS`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
+    pub fn remember_peer(&mut self, address: &str) -> Result<(), StoreError> {
+        let address = bounded(address)?;
+        let transaction = self.transaction()?;
+        transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
+        transaction.execute(
+            "DELETE FROM peer
+             WHERE place NOT IN (SELECT place FROM peer ORDER BY place DESC LIMIT ?1)",
+            [i64::try_from(MAX_PEERS).unwrap_or(0)],
+        )?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Forgets an address, if it was remembered.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being stored.
+    pub fn forget_peer(&mut self, address: &str) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM peer WHERE address = ?1", [address])?;
+        Ok(())
+    }
+
+    /// What was chosen under a name. The names are the program's own, which bounds their number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] and the like.
+    pub fn setting(&self, name: &'static str) -> Result<Option<String>, StoreError> {
+        let query = "SELECT value FROM setting WHERE name = ?1";
+        Ok(self.connection.query_row(query, [name], |row| row.get(0)).optional()?)
+    }
+
+    /// Remembers a choice, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
+    pub fn set_setting(&mut self, name: &'static str, value: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO setting (name, value) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [name, bounded(value)?],
+        )?;
+        Ok(())
+    }
+
+    fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
+        let query = "SELECT place FROM message WHERE id = ?1";
+        let id = message.0.cast_signed();
+        Ok(self.connection.query_row(query, [id], |row| row.get(0)).optional()?)
+    }
+}
+
+/// Writes a message: where it is if it has a place in its conversation, at the end if not.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    message: &MessageRecord,
+    value: &[u8],
+) -> Result<(), StoreError> {
+    let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
+    let (author, open) = columns(message.side);
+    // What was held gets its place when it is shown, behind what was shown meanwhile.
+    transaction
+        .execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
+    transaction.execute(
+        "INSERT INTO message (id, contact, author, open, value) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET contact = excluded.contact, author = excluded.author,
+             open = excluded.open, value = excluded.value",
+        params![id, contact, author, open, value],
+    )?;
+    if (author, open) == SHOWN {
+        transaction
+            .execute("INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)", [contact])?;
+    }
+    Ok(())
+}
+
+/// Erases a message, if it is there.
+pub(super) fn erase(transaction: &Transaction<'_>, message: MessageId) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM message WHERE id = ?1", [message.0.cast_signed()])?;
+    Ok(())
+}
+
+/// Erases every message of a conversation, held ones too.
+pub(super) fn erase_all(
+    transaction: &Transaction<'_>,
+    contact: ContactId,
+) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM message WHERE contact = ?1", [contact.0.cast_signed()])?;
+    Ok(())
+}
+
+/// Forgets how far a conversation was read.
+pub(super) fn forget_mark(
+    transaction: &Transaction<'_>,
+    contact: ContactId,
+) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM read_mark WHERE contact = ?1", [contact.0.cast_signed()])?;
+    Ok(())
+}
+
+/// The columns `author` and `open` of a message.
+const fn columns(side: RecordSide) -> (i64, i64) {
+    match side {
+        RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => (0, 1),
+        RecordSide::Ours(
+            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
+        ) => (0, 0),
+        RecordSide::Shown => SHOWN,
+        RecordSide::Held => (1, 1),
+    }
+}
+
+fn message_in(row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
+    match record_in(row)? {
+        Record::Message(message) => Ok(message),
+        Record::Identity(_)
+        | Record::Contact(_)
+        | Record::Session(_)
+        | Record::Request(_)
+        | Record::Seen(_)
+        | Record::Outgoing(_) => Err(StoreError::Damaged),
+    }
+}
+
+fn bounded(text: &str) -> Result<&str, StoreError> {
+    if text.len() > MAX_TEXT_BYTES { Err(StoreError::TooLarge) } else { Ok(text) }
+}
+
+/// The most messages one page of history brings. A guess: several times the tallest terminal.
+pub const MAX_PAGE: usize = 1000;
+
+/// The most neighbours remembered. A guess: enough to find one that is up after a long absence.
+pub const MAX_PEERS: usize = 64;
+
+/// The longest address or setting. A guess: multiaddrs in use are below 200 bytes.
+pub const MAX_TEXT_BYTES: usize = 1024;
+
+const SHOWN: (i64, i64) = (1, 0);

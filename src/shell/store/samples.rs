@@ -1,0 +1,131 @@
+//! Records for the store's tests. None of them holds a session: those have tests of their own.
+
+use proptest::prelude::*;
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::env::{Seconds, UnixSeconds};
+use crate::engine::envelope::Topic;
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
+use crate::engine::node::output::MessageState;
+use crate::engine::node::record::{
+    ContactRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream, Purpose, Record,
+    RecordSide, SeenRecord, Standing,
+};
+use crate::engine::session::OfferId;
+
+/// A stored identity: its secret key is 32 bytes of 07.
+pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172
+    2000000000000000 0707070707070707070707070707070707070707070707070707070707070707
+    00e1f50500000000";
+
+/// The generator of secp256k1 (SEC 2, section 2.4.1), compressed: a key as good as any.
+const GENERATOR: [u8; 33] = [
+    0x02, 0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b,
+    0x07, 0x02, 0x9b, 0xfc, 0xdb, 0x2d, 0xce, 0x28, 0xd9, 0x59, 0xf2, 0x81, 0x5b, 0x16, 0xf8, 0x17,
+    0x98,
+];
+
+pub(super) fn contact(id: u64) -> Record {
+    Record::Contact(ContactRecord {
+        id: ContactId(id),
+        identity: IdentityId(1),
+        key: PublicKey::from_bytes(&GENERATOR).unwrap(),
+        petname: "mira".to_owned(),
+        standing: Standing::Open,
+        ours: OwnStream { stream: 3, next: 4 },
+        theirs: PeerStream { stream: Some(5), next: 6, beyond: 7 },
+        offer: None,
+    })
+}
+
+pub(super) fn seen(offer: u8) -> Record {
+    Record::Seen(SeenRecord { offer: OfferId([offer; 32]), until: UnixSeconds(128) })
+}
+
+pub(super) fn outgoing(id: u64) -> Record {
+    Record::Outgoing(OutgoingRecord {
+        id: OutgoingId(id),
+        purpose: Purpose::Message(ContactId(7), MessageId(id)),
+        topic: Topic([1, 2, 3, 4]),
+        body: vec![0xaa, 0xbb, 0xcc],
+        ttl: Seconds(86_400),
+        envelope: Some(vec![0xdd, 0xee]),
+    })
+}
+
+pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Record {
+    Record::Message(MessageRecord {
+        id: MessageId(id),
+        contact: ContactId(contact),
+        side,
+        number: id,
+        text: text.to_owned(),
+        at: UnixSeconds(100_000_000),
+        missing: 0,
+    })
+}
+
+pub(super) fn theirs(id: u64, contact: u64, text: &str) -> Record {
+    message(id, contact, RecordSide::Shown, text)
+}
+
+pub(super) fn held(id: u64, contact: u64) -> Record {
+    message(id, contact, RecordSide::Held, "waits")
+}
+
+pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
+    message(id, contact, RecordSide::Ours(state), "said")
+}
+
+pub(super) const STATES: [MessageState; 6] = [
+    MessageState::Queued,
+    MessageState::Mining,
+    MessageState::Sent,
+    MessageState::Delivered,
+    MessageState::Failed,
+    MessageState::Cancelled,
+];
+
+pub(super) fn any_side() -> impl Strategy<Value = RecordSide> {
+    prop_oneof![
+        prop::sample::select(&STATES[..]).prop_map(RecordSide::Ours),
+        Just(RecordSide::Shown),
+        Just(RecordSide::Held),
+    ]
+}
+
+pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
+    (any::<[u64; 5]>(), any_side(), any::<String>()).prop_map(
+        |([id, contact, number, at, missing], side, text)| MessageRecord {
+            id: MessageId(id),
+            contact: ContactId(contact),
+            side,
+            number,
+            text,
+            at: UnixSeconds(at),
+            missing,
+        },
+    )
+}
+
+pub(super) fn any_outgoing() -> impl Strategy<Value = OutgoingRecord> {
+    let purpose = prop_oneof![
+        any::<u64>().prop_map(|contact| Purpose::Offer(ContactId(contact))),
+        any::<[u64; 2]>().prop_map(|[contact, message]| {
+            Purpose::Message(ContactId(contact), MessageId(message))
+        }),
+        any::<u64>().prop_map(|contact| Purpose::Control(ContactId(contact))),
+        Just(Purpose::Junk),
+    ];
+    let numbers = any::<(u64, [u8; 4], u32)>();
+    (numbers, purpose, any::<Vec<u8>>(), any::<Option<Vec<u8>>>()).prop_map(
+        |((id, topic, ttl), purpose, body, envelope)| OutgoingRecord {
+            id: OutgoingId(id),
+            purpose,
+            topic: Topic(topic),
+            body,
+            ttl: Seconds(ttl),
+            envelope,
+        },
+    )
+}

@@ -1,0 +1,46 @@
+-- The tables of the store.
+--
+-- Append only: a migration that was ever released is not edited, a change is one more migration.
+-- Each starts with a line of its own, "-- migration"; the database's user_version counts those it
+-- has been through.
+
+-- migration
+
+-- What the engine reads back whole when it starts: every record that is not a message.
+CREATE TABLE record (
+    key BLOB NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT;
+
+-- Conversations. `place` orders them by when a message was accepted or shown; it is never used
+-- twice. `author` is 0 for us and 1 for the contact. `open` is 1 while the engine has something
+-- left to do with the message: ours has not been acknowledged, or theirs waits for those before it.
+CREATE TABLE message (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER NOT NULL UNIQUE,
+    contact INTEGER NOT NULL,
+    author INTEGER NOT NULL CHECK (author IN (0, 1)),
+    open INTEGER NOT NULL CHECK (open IN (0, 1)),
+    value BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX message_of_contact ON message (contact, place);
+CREATE INDEX message_open ON message (place) WHERE open = 1;
+
+-- How far a person has read in each conversation that has something to read.
+CREATE TABLE read_mark (
+    contact INTEGER PRIMARY KEY,
+    place INTEGER NOT NULL
+) STRICT;
+
+-- Addresses of neighbours that once answered, the newest with the highest place.
+CREATE TABLE peer (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    address TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Choices of the person, by a name the program gives them.
+CREATE TABLE setting (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;

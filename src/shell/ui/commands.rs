@@ -1,0 +1,184 @@
+//! Lines that start with a slash. They are never sent: what is not understood is an error.
+
+/// What a written line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// To be said, as it stands here.
+    Text(String),
+    /// To be done.
+    Slash(Slash, Option<String>),
+}
+
+/// Why a line that starts with a slash was not understood. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LineError {
+    /// Look the name up; `//` says a line that starts with a slash.
+    #[error("there is no such command; nothing was sent. /help lists them, // says a slash")]
+    Unknown,
+    /// Write more letters of it.
+    #[error("that could be {0}; nothing was sent")]
+    Ambiguous(String),
+}
+
+/// Everything a slash can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slash {
+    Accept,
+    Add,
+    Block,
+    Cancel,
+    Close,
+    Contacts,
+    Decline,
+    Go,
+    Help,
+    Id,
+    Invite,
+    Net,
+    New,
+    Next,
+    Quit,
+    Remove,
+    Rename,
+    Requests,
+    Retry,
+    Unblock,
+    Why,
+}
+
+/// One command as help shows it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) takes: &'static str,
+    pub(super) does: &'static str,
+    slash: Slash,
+}
+
+const fn entry(name: &'static str, takes: &'static str, does: &'static str, slash: Slash) -> Entry {
+    Entry { name, takes, does, slash }
+}
+
+/// Every command, in the order of the alphabet.
+pub(super) const COMMANDS: [Entry; 21] = [
+    entry("accept", "[name]", "let the first request in", Slash::Accept),
+    entry("add", "[invite]", "add a contact", Slash::Add),
+    entry("block", "", "stop listening to this contact", Slash::Block),
+    entry("cancel", "", "take the last unsent message back", Slash::Cancel),
+    entry("close", "", "end this session, erase its keys", Slash::Close),
+    entry("contacts", "", "list contacts", Slash::Contacts),
+    entry("decline", "", "drop the first request, silently", Slash::Decline),
+    entry("go", "[name]", "go to a chat or a page", Slash::Go),
+    entry("help", "", "keys and commands", Slash::Help),
+    entry("id", "[name]", "speak as another identity", Slash::Id),
+    entry("invite", "", "show your own invite", Slash::Invite),
+    entry("net", "", "show the network", Slash::Net),
+    entry("new", "[name]", "make another identity", Slash::New),
+    entry("next", "", "next chat with unread messages", Slash::Next),
+    entry("quit", "", "leave", Slash::Quit),
+    entry("remove", "", "forget this contact and all messages", Slash::Remove),
+    entry("rename", "[name]", "call this contact something else", Slash::Rename),
+    entry("requests", "", "list strangers who ask", Slash::Requests),
+    entry("retry", "", "send the last failed message again", Slash::Retry),
+    entry("unblock", "", "listen to this contact again", Slash::Unblock),
+    entry("why", "", "what happened to the last message", Slash::Why),
+];
+
+/// Reads a line. First letters of a command are enough if no other starts with them.
+pub(super) fn parse(line: &str) -> Result<Line, LineError> {
+    let Some(rest) = line.strip_prefix('/') else {
+        return Ok(Line::Text(line.to_owned()));
+    };
+    if rest.starts_with('/') {
+        return Ok(Line::Text(rest.to_owned()));
+    }
+    let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let argument = argument.trim();
+    let slash = find(name)?;
+    Ok(Line::Slash(slash, (!argument.is_empty()).then(|| argument.to_owned())))
+}
+
+fn find(name: &str) -> Result<Slash, LineError> {
+    let fitting = starting_with(name);
+    match fitting.as_slice() {
+        [] => Err(LineError::Unknown),
+        [only] => Ok(only.slash),
+        [first, ..] if first.name == name => Ok(first.slash),
+        several => {
+            let names: Vec<_> = several.iter().map(|entry| format!("/{}", entry.name)).collect();
+            Err(LineError::Ambiguous(names.join(" ")))
+        }
+    }
+}
+
+/// The commands whose names start with `letters`.
+pub(super) fn starting_with(letters: &str) -> Vec<&'static Entry> {
+    COMMANDS.iter().filter(|entry| entry.name.starts_with(letters)).collect()
+}
+
+/// The whole command a line of first letters stands for, ready for its argument.
+pub(super) fn complete(line: &str) -> Option<String> {
+    let letters = line.strip_prefix('/')?;
+    match starting_with(letters).as_slice() {
+        [only] if only.takes.is_empty() => Some(format!("/{}", only.name)),
+        [only] => Some(format!("/{} ", only.name)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_is_text_and_two_slashes_say_one() {
+        assert_eq!(parse("hello /help"), Ok(Line::Text("hello /help".to_owned())));
+        assert_eq!(parse("//help"), Ok(Line::Text("/help".to_owned())));
+    }
+
+    #[test]
+    fn first_letters_are_enough_when_they_fit_one_command() {
+        assert_eq!(parse("/q"), Ok(Line::Slash(Slash::Quit, None)));
+        assert_eq!(parse("/ren  Ana "), Ok(Line::Slash(Slash::Rename, Some("Ana".to_owned()))));
+        assert_eq!(
+            parse("/re"),
+            Err(LineError::Ambiguous("/remove /rename /requests /retry".to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_unknown_command_is_never_text() {
+        assert_eq!(parse("/sned secret"), Err(LineError::Unknown));
+        assert_eq!(parse("/"), Err(find("").unwrap_err()));
+        assert!(parse("/ secret").is_err());
+    }
+
+    #[test]
+    fn every_command_is_reached_by_its_own_name() {
+        for entry in &COMMANDS {
+            assert_eq!(parse(&format!("/{}", entry.name)), Ok(Line::Slash(entry.slash, None)));
+        }
+    }
+
+    #[test]
+    fn tab_completes_what_is_unique() {
+        assert_eq!(complete("/ad"), Some("/add ".to_owned()));
+        assert_eq!(complete("/q"), Some("/quit".to_owned()));
+        assert_eq!(complete("/re"), None);
+        assert_eq!(complete("hello"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_with_one_slash_is_never_said(line in "/[^/].*") {
+            prop_assert!(!matches!(parse(&line), Ok(Line::Text(_))));
+        }
+
+        #[test]
+        fn parsing_never_panics(line in any::<String>()) {
+            drop(parse(&line));
+        }
+    }
+}

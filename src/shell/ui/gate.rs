@@ -1,0 +1,369 @@
+//! What is asked before anything is opened: a passphrase, or whether to keep anything at all.
+//!
+//! Pure state, like the model behind it. Which identities a store holds is not shown before it
+//! opens; a wrong passphrase costs a wait that grows.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use zeroize::Zeroizing;
+
+use crate::engine::env::UnixSeconds;
+use crate::engine::text::PeerText;
+
+use super::port::{GateChoice, GateState, UiOptions};
+
+/// Most bytes of a passphrase. The field never grows, so that no copy is left behind.
+const MAX_PASSPHRASE_BYTES: usize = 256;
+
+/// Shorter passphrases are called weak. A guess: 12 random letters are about 56 bits.
+const WEAK_CHARACTERS: usize = 12;
+
+/// The wait after wrong tries doubles up to 2^6 = 64 seconds. A guess, on top of Argon2's second.
+const MAX_WAIT_DOUBLINGS: u32 = 6;
+
+/// What the gate knows.
+#[derive(Debug)]
+pub struct GateModel {
+    pub(super) options: UiOptions,
+    pub(super) page: Page,
+    pub(super) secret: SecretField,
+    /// The passphrase typed first, while it is typed again.
+    first: Option<Zeroizing<String>>,
+    /// What was wrong with the last try.
+    pub(super) complaint: Option<String>,
+    wrong: u32,
+    /// No try before this moment.
+    not_before: UnixSeconds,
+    now: UnixSeconds,
+}
+
+/// What the gate shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// Keep it sealed, or keep nothing.
+    Choose(Keep),
+    /// A passphrase for what is to be made.
+    Create,
+    /// The same once more.
+    CreateAgain,
+    /// The passphrase of what is there.
+    Unlock,
+    /// The host is opening; where to go back if it fails.
+    Opening(Door),
+}
+
+/// The two ways of a first run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Sealed,
+    Nothing,
+}
+
+/// Which door is being opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    First,
+    Locked,
+}
+
+/// What the gate wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GateStep {
+    /// Nothing but drawing.
+    Draw,
+    /// Try to open this way.
+    Try(GateChoice),
+    /// Draw every cell again.
+    Redraw,
+    /// Give the terminal back and stop until continued.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+impl GateModel {
+    /// The gate of a first run, or of a store that is there.
+    #[must_use]
+    pub fn new(options: UiOptions, state: GateState) -> Self {
+        let page = match state {
+            GateState::FirstRun => Page::Choose(Keep::Sealed),
+            GateState::Locked => Page::Unlock,
+        };
+        Self {
+            options,
+            page,
+            secret: SecretField::new(),
+            first: None,
+            complaint: None,
+            wrong: 0,
+            not_before: UnixSeconds(0),
+            now: (options.clock)(),
+        }
+    }
+
+    /// Time has passed.
+    pub const fn tick(&mut self, now: UnixSeconds) {
+        self.now = now;
+    }
+
+    /// Seconds until the next try is possible.
+    pub(super) const fn wait(&self) -> u64 {
+        self.not_before.0.saturating_sub(self.now.0)
+    }
+
+    /// The try did not succeed; why, for a person to read.
+    pub fn failed(&mut self, why: &str) {
+        self.complaint = Some(PeerText::new(why.to_owned()).for_line().text);
+        self.secret = SecretField::new();
+        self.page = match self.page {
+            Page::Opening(Door::First) => Page::Choose(Keep::Sealed),
+            Page::Opening(Door::Locked) => {
+                self.wrong = self.wrong.saturating_add(1);
+                let wait = 1_u64 << self.wrong.min(MAX_WAIT_DOUBLINGS);
+                self.not_before = UnixSeconds(self.now.0.saturating_add(wait));
+                Page::Unlock
+            }
+            Page::Choose(_) | Page::Create | Page::CreateAgain | Page::Unlock => self.page,
+        };
+    }
+
+    /// Something was pasted: a passphrase, up to its first line end.
+    pub fn paste(&mut self, pasted: &str) {
+        let line = pasted.split(['\r', '\n']).next().unwrap_or_default();
+        if self.takes_text() {
+            line.chars().for_each(|character| self.secret.push(character));
+        }
+    }
+
+    const fn takes_text(&self) -> bool {
+        matches!(self.page, Page::Create | Page::CreateAgain | Page::Unlock)
+    }
+
+    /// A key was pressed.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of another crate; other keys do nothing"
+    )]
+    pub fn key(&mut self, event: KeyEvent) -> GateStep {
+        let control = event.modifiers.contains(KeyModifiers::CONTROL);
+        match event.code {
+            KeyCode::Char('q' | 'c') if control => return GateStep::Quit,
+            KeyCode::Char('z') if control => return GateStep::Suspend,
+            KeyCode::Char('l') if control => return GateStep::Redraw,
+            KeyCode::Char('u') if control => self.secret = SecretField::new(),
+            KeyCode::Char(_) if event.modifiers.intersects(CONTROL_OR_ALT) => {}
+            KeyCode::Char(letter) if self.takes_text() => self.secret.push(letter),
+            KeyCode::Backspace if self.takes_text() => self.secret.pop(),
+            KeyCode::Up | KeyCode::Down | KeyCode::Tab => self.other_way(),
+            KeyCode::Esc => self.back(),
+            KeyCode::Enter => return self.enter(),
+            _ => {}
+        }
+        GateStep::Draw
+    }
+
+    const fn other_way(&mut self) {
+        if let Page::Choose(keep) = self.page {
+            self.page = Page::Choose(match keep {
+                Keep::Sealed => Keep::Nothing,
+                Keep::Nothing => Keep::Sealed,
+            });
+        }
+    }
+
+    fn back(&mut self) {
+        if matches!(self.page, Page::Create | Page::CreateAgain) {
+            self.page = Page::Choose(Keep::Sealed);
+            self.secret = SecretField::new();
+            self.first = None;
+            self.complaint = None;
+        }
+    }
+
+    fn enter(&mut self) -> GateStep {
+        match self.page {
+            Page::Choose(Keep::Nothing) => {
+                self.page = Page::Opening(Door::First);
+                return GateStep::Try(GateChoice::Memory);
+            }
+            Page::Choose(Keep::Sealed) => {
+                self.complaint = None;
+                self.page = Page::Create;
+            }
+            Page::Opening(_) => {}
+            Page::Create | Page::CreateAgain | Page::Unlock if self.secret.is_empty() => {
+                self.complaint = Some("the passphrase is empty; nothing was done".to_owned());
+            }
+            Page::Create => {
+                self.first = Some(self.secret.take());
+                self.complaint = None;
+                self.page = Page::CreateAgain;
+            }
+            Page::CreateAgain => return self.enter_again(),
+            Page::Unlock if self.wait() > 0 => {}
+            Page::Unlock => {
+                self.page = Page::Opening(Door::Locked);
+                self.complaint = None;
+                return GateStep::Try(GateChoice::Unlock(self.secret.take()));
+            }
+        }
+        GateStep::Draw
+    }
+
+    fn enter_again(&mut self) -> GateStep {
+        let again = self.secret.take();
+        if self.first.take().is_some_and(|first| first == again) {
+            self.page = Page::Opening(Door::First);
+            return GateStep::Try(GateChoice::Create(again));
+        }
+        self.complaint = Some("these two are not the same; nothing was made. Again:".to_owned());
+        self.page = Page::Create;
+        GateStep::Draw
+    }
+
+    /// What is to be said about the passphrase that is typed.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        let weak = self.page == Page::Create
+            && !self.secret.is_empty()
+            && self.secret.characters() < WEAK_CHARACTERS;
+        weak.then_some("easily guessed: a few random words are better")
+    }
+}
+
+const CONTROL_OR_ALT: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
+
+/// A passphrase while it is typed: wiped when dropped, never printed.
+pub(super) struct SecretField(Zeroizing<String>);
+
+impl SecretField {
+    fn new() -> Self {
+        Self(Zeroizing::new(String::with_capacity(MAX_PASSPHRASE_BYTES)))
+    }
+
+    fn push(&mut self, character: char) {
+        let fits = self.0.len() + character.len_utf8() <= MAX_PASSPHRASE_BYTES;
+        if fits && !character.is_control() {
+            self.0.push(character);
+        }
+    }
+
+    fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many stars to show.
+    pub(super) fn characters(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    fn take(&mut self) -> Zeroizing<String> {
+        core::mem::replace(self, Self::new()).0
+    }
+}
+
+impl core::fmt::Debug for SecretField {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SecretField")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::port::{Colour, Glyphs, Invites, Mode};
+    use super::*;
+
+    fn gate(state: GateState) -> GateModel {
+        GateModel::new(
+            UiOptions {
+                mode: Mode::Normal,
+                glyphs: Glyphs::Unicode,
+                colour: Colour::On,
+                max_text: 1_900,
+                clock: || UnixSeconds(1_000),
+                invites: Invites { write: |_| String::new(), read: |_| Err(String::new()) },
+            },
+            state,
+        )
+    }
+
+    fn press(gate: &mut GateModel, code: KeyCode) -> GateStep {
+        gate.key(KeyEvent::new(code, KeyModifiers::NONE))
+    }
+
+    fn write(gate: &mut GateModel, text: &str) {
+        for letter in text.chars() {
+            assert_eq!(press(gate, KeyCode::Char(letter)), GateStep::Draw);
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_made_only_when_typed_twice_alike() {
+        let mut gate = gate(GateState::FirstRun);
+        press(&mut gate, KeyCode::Enter);
+        write(&mut gate, "correct horse");
+        press(&mut gate, KeyCode::Enter);
+        write(&mut gate, "correct house");
+        assert_eq!(press(&mut gate, KeyCode::Enter), GateStep::Draw);
+        assert_eq!(gate.page, Page::Create);
+        for _ in 0..2 {
+            write(&mut gate, "correct horse");
+            let step = press(&mut gate, KeyCode::Enter);
+            if gate.page != Page::CreateAgain {
+                let made = GateChoice::Create(Zeroizing::new("correct horse".to_owned()));
+                assert_eq!(step, GateStep::Try(made));
+            }
+        }
+        assert_eq!(gate.page, Page::Opening(Door::First));
+    }
+
+    #[test]
+    fn an_empty_passphrase_opens_and_makes_nothing() {
+        let mut locked = gate(GateState::Locked);
+        assert_eq!(press(&mut locked, KeyCode::Enter), GateStep::Draw);
+        assert!(locked.complaint.is_some());
+    }
+
+    #[test]
+    fn each_wrong_passphrase_costs_a_longer_wait() {
+        let mut locked = gate(GateState::Locked);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            write(&mut locked, "guess");
+            assert!(matches!(press(&mut locked, KeyCode::Enter), GateStep::Try(_)));
+            locked.failed("the passphrase is wrong");
+            waits.push(locked.wait());
+            write(&mut locked, "early");
+            assert_eq!(press(&mut locked, KeyCode::Enter), GateStep::Draw);
+            locked.secret = SecretField::new();
+            locked.tick(UnixSeconds(locked.now.0 + locked.wait()));
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 64, 64]);
+    }
+
+    #[test]
+    fn keeping_nothing_asks_for_no_passphrase() {
+        let mut first = gate(GateState::FirstRun);
+        press(&mut first, KeyCode::Down);
+        assert_eq!(press(&mut first, KeyCode::Enter), GateStep::Try(GateChoice::Memory));
+    }
+
+    #[test]
+    fn nothing_prints_a_passphrase() {
+        let mut locked = gate(GateState::Locked);
+        locked.paste("hunter2\nsecond line");
+        assert_eq!(locked.secret.characters(), 7);
+        assert!(!format!("{locked:?}").contains("hunter"));
+        let choice = GateChoice::Unlock(Zeroizing::new("hunter2".to_owned()));
+        assert_eq!(format!("{choice:?}"), "Unlock");
+    }
+
+    #[test]
+    fn a_passphrase_field_never_grows() {
+        let mut locked = gate(GateState::Locked);
+        locked.paste(&"日".repeat(1_000));
+        assert_eq!(locked.secret.0.capacity(), MAX_PASSPHRASE_BYTES);
+    }
+}

@@ -1,0 +1,492 @@
+//! Which key means what: one table, from which keys are read and help is written.
+//!
+//! The rules of ux.md 7.7 hold: nothing is on Alt alone, nothing on keys that are others on the
+//! wire (Ctrl+H, I, M, `[`, `/`), and Esc neither quits nor discards what was written.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Show(Place),
+    GoTo,
+    NextUnread,
+    Step(Step),
+    Redraw,
+    Suspend,
+    Interrupt,
+    Quit,
+    Back,
+    Scroll(Scroll),
+    Insert(char),
+    Edit(Edit),
+    Write(Write),
+    Browse(Browse),
+    List(List),
+    Answer(Answer),
+    Leave(Leave),
+}
+
+/// The pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Chats,
+    Contacts,
+    Network,
+    Identities,
+    Help,
+}
+
+/// The chat before or after the open one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Above,
+    Below,
+}
+
+/// How to move what is in view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scroll {
+    /// A page up.
+    Up,
+    /// A page down.
+    Down,
+    /// To the end.
+    Newest,
+}
+
+/// Changes to what is written, and moves of the caret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edit {
+    Newline,
+    Left,
+    Right,
+    WordLeft,
+    WordRight,
+    LineStart,
+    LineEnd,
+    EraseBack,
+    EraseForward,
+    EraseWord,
+    EraseToStart,
+    EraseToEnd,
+    PutBack,
+}
+
+/// What else is done where text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Send,
+    Submit,
+    Complete,
+    Browse,
+    Up,
+    Down,
+}
+
+/// What is done with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Browse {
+    Up,
+    Down,
+    Oldest,
+    Newest,
+    Why,
+    Cancel,
+    Retry,
+    Type,
+}
+
+/// What is done in lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Up,
+    Down,
+    First,
+    Last,
+    NextTab,
+    Add,
+    New,
+    Invite,
+    /// Something about the marked row.
+    Row(Deed),
+}
+
+/// What is done with the marked row of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Open,
+    Accept,
+    Decline,
+    Rename,
+    Block,
+    Remove,
+}
+
+/// To a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+}
+
+/// To the question before leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    Wait,
+    Quit,
+}
+
+/// Where a key is pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// In every place.
+    Everywhere,
+    /// In every place where text is written.
+    Editing,
+    /// In the composer of a chat.
+    Typing,
+    /// Choosing a message.
+    Browsing,
+    /// In a list of people or identities.
+    List,
+    /// In a field of one line.
+    Field,
+    /// On a page to read.
+    Page,
+    /// A question waits for yes or no.
+    Asking,
+    /// The question before leaving.
+    Leaving,
+}
+
+impl Context {
+    /// The tables that are asked, in this order.
+    const fn chain(self) -> &'static [Self] {
+        match self {
+            Self::Everywhere => &[Self::Everywhere],
+            Self::Editing => &[Self::Editing, Self::Everywhere],
+            Self::Typing => &[Self::Typing, Self::Editing, Self::Everywhere],
+            Self::Field => &[Self::Field, Self::Editing, Self::Everywhere],
+            Self::Browsing => &[Self::Browsing, Self::Everywhere],
+            Self::List => &[Self::List, Self::Everywhere],
+            Self::Page => &[Self::Page, Self::Everywhere],
+            Self::Asking => &[Self::Asking, Self::Everywhere],
+            Self::Leaving => &[Self::Leaving, Self::Everywhere],
+        }
+    }
+
+    /// What help calls it.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Editing => "Writing",
+            Self::Typing => "Typing",
+            Self::Browsing => "Browsing (press Esc)",
+            Self::List => "Lists",
+            Self::Field => "Fields",
+            Self::Page => "Pages",
+            Self::Asking => "Questions",
+            Self::Leaving => "Leaving",
+        }
+    }
+}
+
+/// The contexts help lists, in its order.
+pub(super) const HELP_ORDER: [Context; 5] =
+    [Context::Typing, Context::Browsing, Context::List, Context::Everywhere, Context::Editing];
+
+/// One key in one context.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) context: Context,
+    pub(super) code: KeyCode,
+    pub(super) modifiers: KeyModifiers,
+    pub(super) action: Action,
+    /// A few words for the hint line.
+    pub(super) brief: &'static str,
+    /// What help says. Empty for a second key of the same action.
+    pub(super) does: &'static str,
+}
+
+impl Binding {
+    /// The key as people write it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "an enum of another crate; the rest is alike"
+    )]
+    pub(super) fn key(&self) -> String {
+        let mut name = String::new();
+        if self.modifiers.contains(KeyModifiers::CONTROL) {
+            name.push_str("Ctrl+");
+        }
+        if self.modifiers.contains(KeyModifiers::ALT) {
+            name.push_str("Alt+");
+        }
+        if self.modifiers.contains(KeyModifiers::SHIFT) {
+            name.push_str("Shift+");
+        }
+        match self.code {
+            KeyCode::Char(letter) if self.modifiers.contains(KeyModifiers::CONTROL) => {
+                name.extend(letter.to_uppercase());
+            }
+            KeyCode::Char(letter) => name.push(letter),
+            KeyCode::F(number) => name.push_str(&format!("F{number}")),
+            KeyCode::PageUp => name.push_str("PgUp"),
+            KeyCode::PageDown => name.push_str("PgDn"),
+            other => name.push_str(&other.to_string()),
+        }
+        name
+    }
+}
+
+const NONE: KeyModifiers = KeyModifiers::NONE;
+const CTRL: KeyModifiers = KeyModifiers::CONTROL;
+const ALT: KeyModifiers = KeyModifiers::ALT;
+const SHIFT: KeyModifiers = KeyModifiers::SHIFT;
+
+macro_rules! bindings {
+    ($($context:ident: $modifiers:ident $code:ident $(($value:literal))? => $action:expr, $brief:literal $does:literal;)*) => {
+        /// Every key there is.
+        pub(super) const BINDINGS: &[Binding] = &[$(Binding {
+            context: Context::$context,
+            code: KeyCode::$code $(($value))?,
+            modifiers: $modifiers,
+            action: $action,
+            brief: $brief,
+            does: $does,
+        }),*];
+    };
+}
+
+bindings! {
+    Everywhere: NONE F(1) => Action::Show(Place::Help), "help" "help";
+    Everywhere: CTRL Char('g') => Action::Show(Place::Help), "help" "";
+    Everywhere: CTRL Char('p') => Action::GoTo, "go to" "go to a chat or a page";
+    Everywhere: CTRL Char('n') => Action::NextUnread, "next unread" "next chat with unread messages";
+    Everywhere: CTRL Up => Action::Step(Step::Above), "chat above" "chat above";
+    Everywhere: ALT Up => Action::Step(Step::Above), "chat above" "";
+    Everywhere: CTRL Down => Action::Step(Step::Below), "chat below" "chat below";
+    Everywhere: ALT Down => Action::Step(Step::Below), "chat below" "";
+    Everywhere: NONE F(2) => Action::Show(Place::Chats), "chats" "chats";
+    Everywhere: NONE F(3) => Action::Show(Place::Contacts), "contacts" "contacts and requests";
+    Everywhere: NONE F(4) => Action::Show(Place::Network), "network" "network";
+    Everywhere: NONE F(6) => Action::Show(Place::Identities), "identities" "identities";
+    Everywhere: CTRL Char('l') => Action::Redraw, "redraw" "draw everything again";
+    Everywhere: CTRL Char('z') => Action::Suspend, "suspend" "suspend; the screen is wiped";
+    Everywhere: CTRL Char('c') => Action::Interrupt, "clear" "empty the line; twice: leave";
+    Everywhere: CTRL Char('q') => Action::Quit, "quit" "quit; asks if something has not left";
+
+    Typing: NONE Enter => Action::Write(Write::Send), "send" "send";
+    Typing: ALT Enter => Action::Edit(Edit::Newline), "newline" "new line";
+    Typing: CTRL Char('j') => Action::Edit(Edit::Newline), "newline" "";
+    Typing: SHIFT Enter => Action::Edit(Edit::Newline), "newline" "";
+    Typing: NONE Tab => Action::Write(Write::Complete), "complete" "complete a /command";
+    Typing: NONE Up => Action::Write(Write::Up), "earlier" "line above, or what you sent before";
+    Typing: NONE Down => Action::Write(Write::Down), "later" "line below, or what you sent after";
+    Typing: NONE PageUp => Action::Scroll(Scroll::Up), "scroll" "scroll up";
+    Typing: NONE PageDown => Action::Scroll(Scroll::Down), "scroll" "scroll down";
+    Typing: CTRL End => Action::Scroll(Scroll::Newest), "newest" "newest message";
+    Typing: NONE Esc => Action::Write(Write::Browse), "browse" "browse messages";
+
+    Editing: NONE Left => Action::Edit(Edit::Left), "left" "";
+    Editing: NONE Right => Action::Edit(Edit::Right), "right" "";
+    Editing: CTRL Left => Action::Edit(Edit::WordLeft), "word left" "word left";
+    Editing: ALT Char('b') => Action::Edit(Edit::WordLeft), "word left" "";
+    Editing: CTRL Right => Action::Edit(Edit::WordRight), "word right" "word right";
+    Editing: ALT Char('f') => Action::Edit(Edit::WordRight), "word right" "";
+    Editing: CTRL Char('a') => Action::Edit(Edit::LineStart), "line start" "start of line";
+    Editing: NONE Home => Action::Edit(Edit::LineStart), "line start" "";
+    Editing: CTRL Char('e') => Action::Edit(Edit::LineEnd), "line end" "end of line";
+    Editing: NONE End => Action::Edit(Edit::LineEnd), "line end" "";
+    Editing: NONE Backspace => Action::Edit(Edit::EraseBack), "erase" "";
+    Editing: NONE Delete => Action::Edit(Edit::EraseForward), "erase" "";
+    Editing: CTRL Char('w') => Action::Edit(Edit::EraseWord), "erase word" "erase word";
+    Editing: ALT Backspace => Action::Edit(Edit::EraseWord), "erase word" "";
+    Editing: CTRL Char('u') => Action::Edit(Edit::EraseToStart), "erase" "erase to start of line";
+    Editing: CTRL Char('k') => Action::Edit(Edit::EraseToEnd), "erase" "erase to end of line";
+    Editing: CTRL Char('y') => Action::Edit(Edit::PutBack), "put back" "put back what was erased";
+
+    Browsing: NONE Char('j') => Action::Browse(Browse::Down), "down" "message below";
+    Browsing: NONE Down => Action::Browse(Browse::Down), "down" "";
+    Browsing: NONE Char('k') => Action::Browse(Browse::Up), "up" "message above";
+    Browsing: NONE Up => Action::Browse(Browse::Up), "up" "";
+    Browsing: NONE Char('g') => Action::Browse(Browse::Oldest), "oldest" "oldest message";
+    Browsing: NONE Home => Action::Browse(Browse::Oldest), "oldest" "";
+    Browsing: NONE Char('G') => Action::Browse(Browse::Newest), "newest" "newest message";
+    Browsing: NONE End => Action::Browse(Browse::Newest), "newest" "";
+    Browsing: NONE PageUp => Action::Scroll(Scroll::Up), "scroll" "";
+    Browsing: NONE PageDown => Action::Scroll(Scroll::Down), "scroll" "";
+    Browsing: NONE Char('v') => Action::Browse(Browse::Why), "why" "what happened to it";
+    Browsing: NONE Char('c') => Action::Browse(Browse::Cancel), "cancel" "cancel before it leaves";
+    Browsing: NONE Char('R') => Action::Browse(Browse::Retry), "send again" "send a failed one again";
+    Browsing: NONE Char('i') => Action::Browse(Browse::Type), "type" "back to typing";
+    Browsing: NONE Enter => Action::Browse(Browse::Type), "type" "";
+    Browsing: NONE Esc => Action::Browse(Browse::Type), "type" "";
+
+    List: NONE Char('j') => Action::List(List::Down), "down" "below";
+    List: NONE Down => Action::List(List::Down), "down" "";
+    List: NONE Char('k') => Action::List(List::Up), "up" "above";
+    List: NONE Up => Action::List(List::Up), "up" "";
+    List: NONE Home => Action::List(List::First), "first" "";
+    List: NONE End => Action::List(List::Last), "last" "";
+    List: NONE Enter => Action::List(List::Row(Deed::Open)), "open" "open";
+    List: NONE Tab => Action::List(List::NextTab), "next list" "contacts, requests, blocked";
+    List: NONE Char('+') => Action::List(List::Add), "add" "add a contact by invite or key";
+    List: NONE Char('i') => Action::List(List::Invite), "invite" "show your own invite";
+    List: NONE Char('a') => Action::List(List::Row(Deed::Accept)), "accept" "let a stranger in";
+    List: NONE Char('d') => Action::List(List::Row(Deed::Decline)), "decline" "drop a request; they learn nothing";
+    List: NONE Char('r') => Action::List(List::Row(Deed::Rename)), "rename" "call a contact something else";
+    List: NONE Char('b') => Action::List(List::Row(Deed::Block)), "block" "block, or unblock";
+    List: NONE Char('x') => Action::List(List::Row(Deed::Remove)), "remove" "remove, with all messages";
+    List: NONE Char('n') => Action::List(List::New), "new" "make an identity";
+    List: NONE Esc => Action::Back, "back" "back to the chats";
+
+    Field: NONE Enter => Action::Write(Write::Submit), "go on" "";
+    Field: NONE Up => Action::Write(Write::Up), "up" "";
+    Field: NONE Down => Action::Write(Write::Down), "down" "";
+    Field: NONE Esc => Action::Back, "back" "";
+
+    Page: NONE Up => Action::Scroll(Scroll::Up), "scroll up" "";
+    Page: NONE Char('k') => Action::Scroll(Scroll::Up), "up" "";
+    Page: NONE Down => Action::Scroll(Scroll::Down), "scroll down" "";
+    Page: NONE Char('j') => Action::Scroll(Scroll::Down), "down" "";
+    Page: NONE PageUp => Action::Scroll(Scroll::Up), "up" "";
+    Page: NONE PageDown => Action::Scroll(Scroll::Down), "down" "";
+    Page: NONE Esc => Action::Back, "back" "";
+    Page: NONE Enter => Action::Back, "back" "";
+
+    Asking: NONE Char('y') => Action::Answer(Answer::Yes), "yes" "";
+    Asking: NONE Char('n') => Action::Answer(Answer::No), "no" "";
+    Asking: NONE Esc => Action::Answer(Answer::No), "no" "";
+
+    Leaving: NONE Char('w') => Action::Leave(Leave::Wait), "wait" "";
+    Leaving: NONE Char('q') => Action::Leave(Leave::Quit), "quit" "";
+    Leaving: CTRL Char('q') => Action::Leave(Leave::Quit), "quit" "";
+    Leaving: NONE Esc => Action::Back, "stay" "";
+}
+
+/// What a key means in a context, if anything.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
+pub(super) fn action(context: Context, event: KeyEvent) -> Option<Action> {
+    let (code, modifiers) = spoken(event);
+    let bound = context
+        .chain()
+        .iter()
+        .flat_map(|context| BINDINGS.iter().filter(move |binding| binding.context == *context))
+        .find(|binding| binding.code == code && binding.modifiers == modifiers);
+    if let Some(binding) = bound {
+        return Some(binding.action);
+    }
+    match code {
+        KeyCode::Char(letter) if !modifiers.intersects(CTRL | ALT) => Some(Action::Insert(letter)),
+        _ => None,
+    }
+}
+
+/// The key without what terminals disagree about: whether a capital letter is a shifted one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
+fn spoken(event: KeyEvent) -> (KeyCode, KeyModifiers) {
+    let modifiers = event.modifiers & (CTRL | ALT | SHIFT);
+    match event.code {
+        KeyCode::Char(letter) if modifiers.contains(CTRL) => {
+            (KeyCode::Char(letter.to_ascii_lowercase()), modifiers - SHIFT)
+        }
+        KeyCode::Char(letter) => (KeyCode::Char(letter), modifiers - SHIFT),
+        code => (code, modifiers),
+    }
+}
+
+/// The first key of an action in a context, for the hint line.
+pub(super) fn binding(context: Context, action: Action) -> Option<&'static Binding> {
+    context
+        .chain()
+        .iter()
+        .flat_map(|context| BINDINGS.iter().filter(move |binding| binding.context == *context))
+        .find(|binding| binding.action == action)
+}
+
+/// The lines help shows for a context: keys of one action together, and what they do.
+pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
+    let here = |binding: &&Binding| binding.context == context;
+    BINDINGS
+        .iter()
+        .filter(here)
+        .filter(|binding| !binding.does.is_empty())
+        .map(|binding| {
+            let keys: Vec<_> = BINDINGS
+                .iter()
+                .filter(here)
+                .filter(|other| other.action == binding.action)
+                .map(Binding::key)
+                .collect();
+            (keys.join(" "), binding.does)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTEXTS: [Context; 9] = [
+        Context::Everywhere,
+        Context::Editing,
+        Context::Typing,
+        Context::Browsing,
+        Context::List,
+        Context::Field,
+        Context::Page,
+        Context::Asking,
+        Context::Leaving,
+    ];
+
+    #[test]
+    fn no_key_means_two_things_in_one_context() {
+        for context in CONTEXTS {
+            let here: Vec<_> = BINDINGS.iter().filter(|one| one.context == context).collect();
+            for (index, one) in here.iter().enumerate() {
+                for other in &here[index + 1..] {
+                    assert!(
+                        (one.code, one.modifiers) != (other.code, other.modifiers),
+                        "{} in {context:?}",
+                        one.key()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_has_a_key_without_alt() {
+        for binding in BINDINGS {
+            let plain = BINDINGS.iter().any(|other| {
+                other.action == binding.action && !other.modifiers.contains(KeyModifiers::ALT)
+            });
+            assert!(plain, "{:?}", binding.action);
+        }
+    }
+
+    #[test]
+    fn no_key_is_bound_that_is_another_one_on_the_wire() {
+        for binding in BINDINGS.iter().filter(|binding| binding.modifiers.contains(CTRL)) {
+            let twin = matches!(binding.code, KeyCode::Char('h' | 'i' | 'm' | '[' | '/' | '7'));
+            assert!(!twin, "{}", binding.key());
+        }
+    }
+
+    #[test]
+    fn letters_are_letters_where_text_is_written_and_commands_elsewhere() {
+        let key = KeyEvent::new(KeyCode::Char('R'), SHIFT);
+        assert_eq!(action(Context::Typing, key), Some(Action::Insert('R')));
+        assert_eq!(action(Context::Browsing, key), Some(Action::Browse(Browse::Retry)));
+        let control = KeyEvent::new(KeyCode::Char('x'), CTRL);
+        assert_eq!(action(Context::Typing, control), None);
+    }
+
+    #[test]
+    fn help_names_every_key_of_an_action() {
+        let typing = help(Context::Typing);
+        assert!(typing.contains(&("Alt+Enter Ctrl+J Shift+Enter".to_owned(), "new line")));
+    }
+}

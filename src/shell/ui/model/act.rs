@@ -1,0 +1,328 @@
+//! What a key does.
+
+use crate::engine::id::{IdentityId, MessageId};
+use crate::engine::node::input::Command;
+use crate::engine::node::output::MessageState;
+
+use super::super::commands;
+use super::super::composer::{Composer, Full, Moved};
+use super::super::keys::{
+    Action, Answer, Browse, Context, Edit, Leave, Place, Scroll, Step, Write,
+};
+use super::super::port::Kept;
+use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose};
+
+/// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
+const INTERRUPT_SECONDS: u64 = 2;
+
+/// A paste of more lines says what it is and waits. ux.md, 4.4.
+const LONG_PASTE_LINES: usize = 20;
+
+impl Model {
+    pub(super) fn act(&mut self, action: Action, effects: &mut Vec<Effect>) {
+        match action {
+            Action::Show(place) => self.show(place),
+            Action::GoTo => self.overlay = Some(Overlay::GoTo(Picker::new())),
+            Action::NextUnread => self.next_unread(effects),
+            Action::Step(Step::Above) => self.step_chat(-1, effects),
+            Action::Step(Step::Below) => self.step_chat(1, effects),
+            Action::Redraw => effects.push(Effect::Redraw),
+            Action::Suspend => effects.push(Effect::Suspend),
+            Action::Interrupt => self.interrupt(),
+            Action::Quit => self.ask_to_quit(effects),
+            Action::Leave(Leave::Quit) => Self::quit(effects),
+            Action::Leave(Leave::Wait) => {
+                self.leaving = Leaving::WhenAllHasLeft;
+                self.overlay = None;
+                self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
+            }
+            Action::Back => self.back(),
+            Action::Insert(letter) => self.insert(letter),
+            Action::Answer(answer) => self.answer(answer, effects),
+            Action::Scroll(scroll) => effects.push(Effect::Scroll(scroll)),
+            Action::Edit(edit) => self.edit(edit),
+            Action::Write(key) => self.write(key, effects),
+            Action::Browse(key) => self.browse(key, effects),
+            Action::List(key) => self.act_on_list(key, effects),
+        }
+    }
+
+    pub(super) fn show(&mut self, place: Place) {
+        self.leave_chat();
+        self.overlay = None;
+        self.place = place;
+        self.row = 0;
+    }
+
+    fn back(&mut self) {
+        if self.overlay.take().is_none() {
+            self.place = Place::Chats;
+        }
+    }
+
+    fn insert(&mut self, letter: char) {
+        if self.context() == Context::Browsing {
+            self.leave_browsing();
+        }
+        let Some(field) = self.field() else { return };
+        let taken = field.insert_char(letter);
+        self.note_full(taken);
+        self.filter_changed();
+    }
+
+    /// Something was pasted. It is never sent by the paste itself.
+    pub fn paste(&mut self, pasted: &str) -> Vec<Effect> {
+        if self.context() == Context::Browsing {
+            self.leave_browsing();
+        }
+        let Some(field) = self.field() else { return Vec::new() };
+        let (before, room) = (field.text().len(), field.room());
+        if field.paste(pasted).is_err() {
+            self.say_hint(format!(
+                "pasted {} bytes, {room} fit here; nothing was inserted",
+                pasted.len()
+            ));
+            return Vec::new();
+        }
+        let field = self.field().map_or("", |field| field.text());
+        let lines = field.lines().count();
+        let bytes = field.len().saturating_sub(before);
+        if lines > LONG_PASTE_LINES {
+            self.say_hint(format!(
+                "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends them as one"
+            ));
+        }
+        self.filter_changed();
+        Vec::new()
+    }
+
+    fn filter_changed(&mut self) {
+        if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+            picker.index = 0;
+        }
+    }
+
+    fn note_full(&mut self, taken: Result<(), Full>) {
+        if taken.is_err() {
+            let limit = self.options.max_text;
+            self.say_hint(format!("no more fits; a message carries {limit} bytes"));
+        }
+    }
+
+    /// Keys where text is written.
+    fn write(&mut self, key: Write, effects: &mut Vec<Effect>) {
+        match key {
+            Write::Send => self.enter(effects),
+            Write::Submit => self.submit(effects),
+            Write::Complete => self.complete(),
+            Write::Browse => self.start_browsing(),
+            Write::Up => self.line_up(),
+            Write::Down => self.line_down(),
+        }
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        let Some(field) = self.field() else { return };
+        let taken = field.edit(edit);
+        self.note_full(taken);
+        self.filter_changed();
+    }
+
+    fn line_up(&mut self) {
+        if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+            picker.index = picker.index.saturating_sub(1);
+            return;
+        }
+        if self.field().map(Composer::up) == Some(Moved::Edge)
+            && let Some(chat) = self.current_mut()
+        {
+            chat.recall_earlier();
+        }
+    }
+
+    fn line_down(&mut self) {
+        if let Some(Overlay::GoTo(picker)) = &self.overlay {
+            let last = self.targets().len().saturating_sub(1);
+            let index = (picker.index + 1).min(last);
+            if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+                picker.index = index;
+            }
+            return;
+        }
+        if self.field().map(Composer::down) == Some(Moved::Edge)
+            && let Some(chat) = self.current_mut()
+        {
+            chat.recall_later();
+        }
+    }
+
+    fn complete(&mut self) {
+        let Some(field) = self.field() else { return };
+        if let Some(whole) = commands::complete(field.text()) {
+            field.replace(&whole);
+        }
+    }
+
+    /// Enter in the composer: say it, do it, or hold it.
+    fn enter(&mut self, effects: &mut Vec<Effect>) {
+        if self.enter == Enter::Held {
+            let taken = self.field().map_or(Ok(()), Composer::newline);
+            self.note_full(taken);
+            self.say_hint("paste held an Enter; nothing was sent");
+            return;
+        }
+        let written = self.field().map(|field| field.text().to_owned()).unwrap_or_default();
+        if written.trim().is_empty() {
+            return;
+        }
+        match commands::parse(&written) {
+            Err(error) => self.say_hint(error.to_string()),
+            Ok(commands::Line::Text(text)) => self.say(text, effects),
+            Ok(commands::Line::Slash(slash, argument)) => {
+                if let Some(field) = self.field() {
+                    field.take();
+                }
+                self.obey(slash, argument, effects);
+            }
+        }
+    }
+
+    fn say(&mut self, text: String, effects: &mut Vec<Effect>) {
+        let Some(chat) = self.current_mut() else {
+            self.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
+            return;
+        };
+        let contact = chat.id();
+        chat.take_text();
+        effects.push(Effect::Scroll(Scroll::Newest));
+        let about = Asked::Say(contact, text.clone());
+        self.ask(Command::Say { contact, text }, about, effects);
+    }
+
+    fn start_browsing(&mut self) {
+        match self.current_mut() {
+            Some(chat) if !chat.messages.is_empty() => chat.choose_newest(),
+            Some(_) | None => {}
+        }
+    }
+
+    fn leave_browsing(&mut self) {
+        if let Some(chat) = self.current_mut() {
+            chat.chosen = None;
+        }
+    }
+
+    /// Keys while a message is chosen.
+    fn browse(&mut self, key: Browse, effects: &mut Vec<Effect>) {
+        let Some(chat) = self.current_mut() else { return };
+        let chosen = chat.chosen;
+        match key {
+            Browse::Up => chat.choose(-1),
+            Browse::Down => chat.choose(1),
+            Browse::Oldest => chat.choose_oldest(),
+            Browse::Newest => chat.choose_newest(),
+            Browse::Type => self.leave_browsing(),
+            Browse::Why => self.overlay = chosen.map(Overlay::Why),
+            Browse::Cancel => self.cancel(chosen, effects),
+            Browse::Retry => self.retry(chosen, effects),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, message: Option<MessageId>, effects: &mut Vec<Effect>) {
+        match message {
+            Some(message) => self.ask(Command::Cancel { message }, Asked::Other, effects),
+            None => self.say_hint("no message waits here; nothing was cancelled"),
+        }
+    }
+
+    pub(super) fn retry(&mut self, message: Option<MessageId>, effects: &mut Vec<Effect>) {
+        match message {
+            Some(message) => self.ask(Command::Retry { message }, Asked::Other, effects),
+            None => self.say_hint("no message failed or was cancelled here"),
+        }
+    }
+
+    pub(super) fn newest_waiting(&self) -> Option<MessageId> {
+        let waits = |state| matches!(state, MessageState::Queued | MessageState::Mining);
+        self.current()?.newest_ours(waits)
+    }
+
+    pub(super) fn newest_failed(&self) -> Option<MessageId> {
+        let failed = |state| matches!(state, MessageState::Failed | MessageState::Cancelled);
+        self.current()?.newest_ours(failed)
+    }
+
+    fn answer(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
+        if let Some(Overlay::Confirm(confirm)) = self.overlay.take()
+            && answer == Answer::Yes
+        {
+            self.ask(confirm.command, Asked::Other, effects);
+        }
+    }
+
+    fn interrupt(&mut self) {
+        let again = self.interrupted.is_some_and(|then| self.now.0 <= then.0 + INTERRUPT_SECONDS);
+        self.interrupted = Some(self.now);
+        let field = self.field();
+        let held_text = field.is_some_and(|field| !field.take().is_empty());
+        if again && !held_text {
+            self.overlay = Some(Overlay::Leaving);
+        } else if !held_text && self.overlay.take().is_none() {
+            self.say_hint("Ctrl+C again asks to leave");
+        }
+    }
+
+    /// Leaves at once if everything has left; asks otherwise.
+    pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<Effect>) {
+        if self.unsent() == 0 {
+            return Self::quit(effects);
+        }
+        self.overlay = Some(Overlay::Leaving);
+    }
+
+    /// What leaving does to what has not left, in a few words.
+    pub(in crate::shell::ui) fn fate_of_unsent(&self) -> &'static str {
+        match self.kept {
+            Some(Kept::MemoryOnly) => "quit; they are lost, nothing is kept",
+            Some(Kept::Sealed) | None => "quit; they go next time",
+        }
+    }
+
+    pub(super) fn next_unread(&mut self, effects: &mut Vec<Effect>) {
+        let contacts = self.contacts(Kind::Listened);
+        let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
+        let after = contacts.iter().cycle().skip(here.map_or(0, |here| here + 1));
+        let next = after.take(contacts.len()).find(|chat| chat.unread > 0).map(|chat| chat.id());
+        match next {
+            Some(next) => self.open_chat(next, effects),
+            None => self.say_hint("nothing is unread"),
+        }
+    }
+
+    fn step_chat(&mut self, step: isize, effects: &mut Vec<Effect>) {
+        let contacts = self.contacts(Kind::Listened);
+        let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
+        let last = contacts.len().saturating_sub(1);
+        let index = here.map_or(0, |here| here.saturating_add_signed(step).min(last));
+        if let Some(id) = contacts.get(index).map(|chat| chat.id()) {
+            self.open_chat(id, effects);
+        }
+    }
+
+    /// Changes which identity speaks; its first conversation opens.
+    pub(super) fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<Effect>) {
+        self.leave_chat();
+        self.overlay = None;
+        self.place = Place::Chats;
+        self.speaking = identity;
+        self.open = None;
+        let first = self.contacts(Kind::Listened).first().map(|chat| chat.id());
+        if let Some(first) = first {
+            self.open_chat(first, effects);
+        }
+    }
+
+    pub(super) fn prompt(&mut self, purpose: Purpose) {
+        self.overlay = Some(Overlay::Prompt(Prompt::new(purpose)));
+    }
+}

@@ -1,0 +1,258 @@
+//! One conversation as the interface holds it: bounded, in order, each message once.
+
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::output::{ContactView, Link, MessageState, MessageView, Side};
+
+use super::super::composer::{Composer, Lines};
+use super::super::port::More;
+
+/// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
+/// of scrolling, some megabytes.
+const MAX_MESSAGES: usize = 2_000;
+
+/// Most sent texts the Up key brings back. A guess.
+const MAX_RECALLED: usize = 50;
+
+/// A conversation with one contact.
+#[derive(Debug)]
+pub(in crate::shell::ui) struct Chat {
+    pub(in crate::shell::ui) contact: ContactView,
+    /// Oldest first.
+    pub(in crate::shell::ui) messages: Vec<MessageView>,
+    /// How many of theirs were not read.
+    pub(in crate::shell::ui) unread: usize,
+    /// Where the line above what is new stands.
+    pub(in crate::shell::ui) fresh: Option<Fresh>,
+    pub(in crate::shell::ui) composer: Composer,
+    /// The message chosen in browsing.
+    pub(in crate::shell::ui) chosen: Option<MessageId>,
+    past: Past,
+    sent: Vec<String>,
+    /// Which of `sent` stands in the composer, and what stood there before.
+    recalled: Option<(usize, String)>,
+}
+
+/// The line above what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) struct Fresh {
+    pub(in crate::shell::ui) first: MessageId,
+    pub(in crate::shell::ui) count: usize,
+}
+
+/// How much of the past is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    Unasked,
+    Asked,
+    Some,
+    All,
+}
+
+impl Chat {
+    pub(super) const fn new(contact: ContactView, max_text: usize) -> Self {
+        Self {
+            contact,
+            messages: Vec::new(),
+            unread: 0,
+            fresh: None,
+            composer: Composer::new(Lines::Many, max_text),
+            chosen: None,
+            past: Past::Unasked,
+            sent: Vec::new(),
+            recalled: None,
+        }
+    }
+
+    pub(in crate::shell::ui) const fn id(&self) -> ContactId {
+        self.contact.id
+    }
+
+    /// Before which message to ask for older ones; `None` if there is nothing to ask for.
+    #[expect(clippy::option_option, reason = "whether to ask, and before which message if any")]
+    pub(super) fn ask_for_past(&mut self, wish: Wish) -> Option<Option<MessageId>> {
+        let wanted = match (self.past, wish) {
+            (Past::Unasked, _) => true,
+            (Past::Some, Wish::Older) => self.messages.len() < MAX_MESSAGES,
+            (Past::Some, Wish::Any) | (Past::Asked | Past::All, _) => false,
+        };
+        if !wanted {
+            return None;
+        }
+        let before = match self.past {
+            Past::Unasked => None,
+            Past::Asked | Past::Some | Past::All => self.messages.first().map(|first| first.id),
+        };
+        self.past = Past::Asked;
+        Some(before)
+    }
+
+    /// Adds older messages in front of what is here.
+    pub(super) fn add_past(&mut self, mut older: Vec<MessageView>, more: More) {
+        older.retain(|message| !self.holds(message.id));
+        older.append(&mut self.messages);
+        self.messages = older;
+        self.past = match more {
+            More::Yes => Past::Some,
+            More::No => Past::All,
+        };
+        self.bound();
+        if self.fresh.is_none() {
+            self.mark_unread();
+        }
+    }
+
+    /// Says how many of theirs were not read; counted from the newest back.
+    pub(super) fn set_unread(&mut self, unread: usize) {
+        self.unread = unread;
+        self.mark_unread();
+    }
+
+    fn mark_unread(&mut self) {
+        let theirs = self.messages.iter().rev().filter(|message| message.side == Side::Theirs);
+        let first = theirs.take(self.unread).last();
+        self.fresh = first.map(|message| Fresh { first: message.id, count: self.unread });
+    }
+
+    /// Adds a message at the end, or replaces the one with its id.
+    pub(super) fn add(&mut self, message: MessageView) {
+        if let Some(known) = self.messages.iter_mut().rev().find(|known| known.id == message.id) {
+            *known = message;
+            return;
+        }
+        if message.side == Side::Theirs {
+            self.fresh = match self.fresh {
+                Some(fresh) if self.unread > 0 => Some(Fresh { count: fresh.count + 1, ..fresh }),
+                Some(_) | None => Some(Fresh { first: message.id, count: 1 }),
+            };
+            self.unread += 1;
+        }
+        self.messages.push(message);
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        let excess = self.messages.len().saturating_sub(MAX_MESSAGES);
+        if excess == 0 {
+            return;
+        }
+        self.messages.drain(..excess);
+        self.past = Past::Some;
+        if self.chosen.is_some_and(|chosen| !self.holds(chosen)) {
+            self.chosen = None;
+        }
+    }
+
+    /// Moves a message on. What was delivered stays delivered.
+    pub(super) fn set_state(&mut self, id: MessageId, to: MessageState) {
+        let message = self.messages.iter_mut().rev().find(|message| message.id == id);
+        if let Some(MessageView { side: Side::Ours(state), .. }) = message
+            && *state != MessageState::Delivered
+        {
+            *state = to;
+        }
+    }
+
+    /// All was seen: nothing is unread. The line above what was new stays until the next word.
+    pub(super) const fn read(&mut self) {
+        self.unread = 0;
+    }
+
+    /// Takes what is in the composer to be said.
+    pub(super) fn take_text(&mut self) -> String {
+        let text = self.composer.take();
+        self.recalled = None;
+        self.fresh = None;
+        if !text.trim().is_empty() && self.sent.last() != Some(&text) {
+            if self.sent.len() == MAX_RECALLED {
+                self.sent.remove(0);
+            }
+            self.sent.push(text.clone());
+        }
+        text
+    }
+
+    /// Brings back what was sent before; the draft is kept.
+    pub(super) fn recall_earlier(&mut self) {
+        let (index, draft) = match self.recalled.take() {
+            Some((index, draft)) => (index.saturating_sub(1), draft),
+            None if self.sent.is_empty() => return,
+            None => (self.sent.len() - 1, self.composer.text().to_owned()),
+        };
+        self.show_recalled(index, draft);
+    }
+
+    /// Goes towards the draft again.
+    pub(super) fn recall_later(&mut self) {
+        let Some((index, draft)) = self.recalled.take() else { return };
+        if index + 1 >= self.sent.len() {
+            self.composer.replace(&draft);
+            return;
+        }
+        self.show_recalled(index + 1, draft);
+    }
+
+    fn show_recalled(&mut self, index: usize, draft: String) {
+        if let Some(text) = self.sent.get(index) {
+            self.composer.replace(text);
+        }
+        self.recalled = Some((index, draft));
+    }
+
+    pub(in crate::shell::ui) fn holds(&self, id: MessageId) -> bool {
+        self.messages.iter().any(|message| message.id == id)
+    }
+
+    pub(in crate::shell::ui) fn message(&self, id: MessageId) -> Option<&MessageView> {
+        self.messages.iter().find(|message| message.id == id)
+    }
+
+    /// The newest message of ours in one of these states.
+    pub(super) fn newest_ours(&self, wanted: fn(MessageState) -> bool) -> Option<MessageId> {
+        let ours = |message: &&MessageView| match message.side {
+            Side::Ours(state) => wanted(state),
+            Side::Theirs => false,
+        };
+        self.messages.iter().rev().find(ours).map(|message| message.id)
+    }
+
+    /// How many messages of ours are still on this machine and want to leave.
+    pub(super) fn unsent(&self) -> usize {
+        let waits = |message: &&MessageView| {
+            matches!(message.side, Side::Ours(MessageState::Queued | MessageState::Mining))
+        };
+        self.messages.iter().filter(waits).count()
+    }
+
+    /// Chooses the newest message, to start browsing.
+    pub(super) fn choose_newest(&mut self) {
+        self.chosen = self.messages.last().map(|message| message.id);
+    }
+
+    /// Chooses the oldest message that is here.
+    pub(super) fn choose_oldest(&mut self) {
+        self.chosen = self.messages.first().map(|message| message.id);
+    }
+
+    /// Chooses the message `step` away from the chosen one, or stays at the end.
+    pub(super) fn choose(&mut self, step: isize) {
+        let index = self.messages.iter().position(|message| Some(message.id) == self.chosen);
+        let Some(index) = index else { return self.choose_newest() };
+        let last = self.messages.len().saturating_sub(1);
+        let index = index.saturating_add_signed(step).min(last);
+        self.chosen = self.messages.get(index).map(|message| message.id);
+    }
+
+    /// Whether what is written can leave as soon as its work is done.
+    pub(in crate::shell::ui) fn is_ready(&self) -> bool {
+        self.contact.link == Link::Ready
+    }
+}
+
+/// How much of the past is wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Anything, if nothing is here.
+    Any,
+    /// What came before.
+    Older,
+}

@@ -1,0 +1,251 @@
+//! Lists, fields and the picker: what is chosen, and what is asked for then.
+
+use crate::engine::id::{ContactId, IdentityId, RequestId};
+use crate::engine::node::input::Command;
+use crate::engine::node::output::Link;
+
+use super::super::keys::{Deed, List, Place};
+use super::overlay::fits;
+use super::{
+    Asked, Confirm, Effect, Kind, Model, Overlay, Prompt, Purpose, Tab, Target, label, sentence,
+};
+
+/// What the marked row of a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Marked {
+    Contact(ContactId),
+    Request(RequestId),
+    Identity(IdentityId),
+    Nothing,
+}
+
+impl Model {
+    /// What the marked row is.
+    pub(in crate::shell::ui) fn marked(&self) -> Marked {
+        let row = self.row;
+        let marked = match (self.place, self.tab) {
+            (Place::Identities, _) => {
+                self.identities.keys().nth(row).map(|id| Marked::Identity(*id))
+            }
+            (Place::Contacts, Tab::Contacts) => {
+                self.contacts(Kind::Listened).get(row).map(|chat| Marked::Contact(chat.id()))
+            }
+            (Place::Contacts, Tab::Blocked) => {
+                self.contacts(Kind::Blocked).get(row).map(|chat| Marked::Contact(chat.id()))
+            }
+            (Place::Contacts, Tab::Requests) => {
+                self.strangers().get(row).map(|request| Marked::Request(request.id))
+            }
+            (Place::Chats | Place::Network | Place::Help, _) => None,
+        };
+        marked.unwrap_or(Marked::Nothing)
+    }
+
+    fn rows(&self) -> usize {
+        match (self.place, self.tab) {
+            (Place::Identities, _) => self.identities.len(),
+            (Place::Contacts, Tab::Contacts) => self.contacts(Kind::Listened).len(),
+            (Place::Contacts, Tab::Blocked) => self.contacts(Kind::Blocked).len(),
+            (Place::Contacts, Tab::Requests) => self.strangers().len(),
+            (Place::Chats | Place::Network | Place::Help, _) => 0,
+        }
+    }
+
+    /// Marks a row, or the last one if there are fewer.
+    pub(super) fn mark_row(&mut self, row: usize) {
+        self.row = row.min(self.rows().saturating_sub(1));
+    }
+
+    pub(super) fn act_on_list(&mut self, key: List, effects: &mut Vec<Effect>) {
+        match key {
+            List::Up => self.mark_row(self.row.saturating_sub(1)),
+            List::Down => self.mark_row(self.row + 1),
+            List::First => self.mark_row(0),
+            List::Last => self.mark_row(usize::MAX),
+            List::NextTab if self.place == Place::Contacts => {
+                self.tab = self.tab.next();
+                self.row = 0;
+            }
+            List::NextTab => {}
+            List::Add => self.prompt(Purpose::AddKey),
+            List::New => self.prompt(Purpose::NewIdentity),
+            List::Invite => self.show_invite(),
+            List::Row(deed) => match self.marked() {
+                Marked::Contact(contact) => self.act_on_contact(contact, deed, effects),
+                Marked::Request(request) => self.act_on_request(request, deed, effects),
+                Marked::Identity(identity) => self.act_on_identity(identity, deed, effects),
+                Marked::Nothing => {}
+            },
+        }
+    }
+
+    pub(super) fn act_on_contact(
+        &mut self,
+        contact: ContactId,
+        deed: Deed,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(chat) = self.chats.get(&contact) else { return };
+        let name = label(&chat.contact.petname);
+        match deed {
+            Deed::Open => self.open_chat(contact, effects),
+            Deed::Rename => self.prompt_with(Purpose::Rename(contact), &name),
+            Deed::Block if chat.contact.link == Link::Blocked => {
+                self.ask(Command::Unblock { contact }, Asked::Other, effects);
+            }
+            Deed::Block => self.confirm(
+                format!("block {name} and erase the session?"),
+                Command::Block { contact },
+            ),
+            Deed::Remove => self.confirm(
+                format!("remove {name} and erase all messages?"),
+                Command::RemoveContact { contact },
+            ),
+            Deed::Accept | Deed::Decline => {}
+        }
+    }
+
+    pub(super) fn act_on_request(
+        &mut self,
+        request: RequestId,
+        deed: Deed,
+        effects: &mut Vec<Effect>,
+    ) {
+        match deed {
+            Deed::Open | Deed::Accept => self.prompt(Purpose::Accept(request)),
+            Deed::Decline => {
+                self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
+            }
+            Deed::Rename | Deed::Block | Deed::Remove => {}
+        }
+    }
+
+    fn act_on_identity(&mut self, identity: IdentityId, deed: Deed, effects: &mut Vec<Effect>) {
+        match deed {
+            Deed::Open => self.speak_as(Some(identity), effects),
+            Deed::Remove => {
+                let name = self.identities.get(&identity).map(|one| label(&one.name));
+                self.confirm(
+                    format!(
+                        "erase {} with its key, contacts and messages?",
+                        name.unwrap_or_default()
+                    ),
+                    Command::DeleteIdentity { identity },
+                );
+            }
+            Deed::Accept | Deed::Decline | Deed::Rename | Deed::Block => {}
+        }
+    }
+
+    pub(super) fn show_invite(&mut self) {
+        let identity = match self.marked() {
+            Marked::Identity(identity) => Some(identity),
+            Marked::Contact(_) | Marked::Request(_) | Marked::Nothing => self.speaking,
+        };
+        self.overlay = identity.map(Overlay::Invite);
+    }
+
+    pub(super) fn confirm(&mut self, question: String, command: Command) {
+        self.overlay = Some(Overlay::Confirm(Confirm { question, command }));
+    }
+
+    pub(super) fn prompt_with(&mut self, purpose: Purpose, text: &str) {
+        let mut prompt = Prompt::new(purpose);
+        prompt.field.replace(text);
+        self.overlay = Some(Overlay::Prompt(prompt));
+    }
+
+    /// Enter in a field.
+    pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
+        match self.overlay.take() {
+            Some(Overlay::Prompt(prompt)) => self.submit_prompt(prompt, effects),
+            Some(Overlay::GoTo(picker)) => {
+                let target = self.targets_for(picker.filter.text()).get(picker.index).copied();
+                match target {
+                    Some(target) => self.go(target, effects),
+                    None => self.overlay = Some(Overlay::GoTo(picker)),
+                }
+            }
+            Some(other) => self.overlay = Some(other),
+            None => {
+                let name = self.welcome.field.text().trim().to_owned();
+                if !name.is_empty() {
+                    self.ask(Command::CreateIdentity { name }, Asked::Identity, effects);
+                }
+            }
+        }
+    }
+
+    fn submit_prompt(&mut self, mut prompt: Prompt, effects: &mut Vec<Effect>) {
+        let text = prompt.field.text().trim().to_owned();
+        if text.is_empty() {
+            prompt.complaint = Some("write something, or Esc to go back".to_owned());
+            self.overlay = Some(Overlay::Prompt(prompt));
+            return;
+        }
+        match prompt.purpose {
+            Purpose::NewIdentity => {
+                self.ask(Command::CreateIdentity { name: text }, Asked::Identity, effects);
+            }
+            Purpose::AddKey => match (self.options.invites.read)(&text) {
+                Ok(key) => self.prompt(Purpose::AddName(key)),
+                Err(why) => {
+                    prompt.complaint = Some(sentence(&why));
+                    self.overlay = Some(Overlay::Prompt(prompt));
+                }
+            },
+            Purpose::AddName(key) => {
+                let Some(identity) = self.speaking else { return };
+                let command = Command::AddContact { identity, key, petname: text };
+                self.ask(command, Asked::Contact, effects);
+            }
+            Purpose::Accept(request) => {
+                let command = Command::AcceptRequest { request, petname: text };
+                self.ask(command, Asked::Contact, effects);
+            }
+            Purpose::Rename(contact) => {
+                let command = Command::RenameContact { contact, petname: text };
+                self.ask(command, Asked::Other, effects);
+            }
+        }
+    }
+
+    /// Where the picker can go with what is written in it.
+    pub(in crate::shell::ui) fn targets(&self) -> Vec<Target> {
+        let Some(Overlay::GoTo(picker)) = &self.overlay else { return Vec::new() };
+        self.targets_for(picker.filter.text())
+    }
+
+    pub(super) fn targets_for(&self, wanted: &str) -> Vec<Target> {
+        const PAGES: [Place; 4] = [Place::Contacts, Place::Network, Place::Identities, Place::Help];
+        let chats = self.contacts(Kind::Listened).into_iter().map(|chat| Target::Chat(chat.id()));
+        let pages = PAGES.into_iter().map(Target::Page);
+        let mut targets: Vec<_> =
+            chats.chain(pages).filter(|target| fits(wanted, &self.target_name(*target))).collect();
+        // Letters that stand together mean more than letters that stand anywhere.
+        let wanted = wanted.trim().to_lowercase();
+        targets.sort_by_key(|target| !self.target_name(*target).to_lowercase().contains(&wanted));
+        targets
+    }
+
+    /// What the picker calls a target.
+    pub(in crate::shell::ui) fn target_name(&self, target: Target) -> String {
+        match target {
+            Target::Chat(id) => {
+                self.chats.get(&id).map(|chat| label(&chat.contact.petname)).unwrap_or_default()
+            }
+            Target::Page(Place::Chats) => "chats".to_owned(),
+            Target::Page(Place::Contacts) => "contacts and requests".to_owned(),
+            Target::Page(Place::Network) => "network".to_owned(),
+            Target::Page(Place::Identities) => "identities".to_owned(),
+            Target::Page(Place::Help) => "help".to_owned(),
+        }
+    }
+
+    pub(super) fn go(&mut self, target: Target, effects: &mut Vec<Effect>) {
+        match target {
+            Target::Chat(contact) => self.open_chat(contact, effects),
+            Target::Page(place) => self.show(place),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! What the interface knows and where its user is: pure state, no terminal, no clock, no channel.
+//!
+//! Two doors lead in: [`Model::notice`] for what the host tells and [`Model::key`] for what a person
+//! does. What is to be done outside comes back as [`Effect`]s. Drawing reads a model and never
+//! changes it.
+
+mod act;
+mod chat;
+mod lists;
+mod notices;
+mod overlay;
+mod slash;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crossterm::event::KeyEvent;
+
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::{ContactId, IdentityId};
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{IdentityView, Link, RequestView};
+use crate::engine::text::PeerText;
+
+pub(super) use chat::Chat;
+pub(super) use overlay::{Confirm, Overlay, Picker, Prompt, Purpose, Tab, Target};
+
+use super::composer::{Composer, Lines};
+use super::keys::{self, Context, Place, Scroll};
+use super::port::{Kept, NetworkLine, Request, UiOptions};
+
+/// What the interface knows and where its user is.
+#[derive(Debug)]
+pub struct Model {
+    pub(super) options: UiOptions,
+    pub(super) now: UnixSeconds,
+    pub(super) identities: BTreeMap<IdentityId, IdentityView>,
+    /// The identity its user speaks as.
+    pub(super) speaking: Option<IdentityId>,
+    pub(super) chats: BTreeMap<ContactId, Chat>,
+    /// The conversation that is open.
+    pub(super) open: Option<ContactId>,
+    pub(super) requests: Vec<RequestView>,
+    pub(super) network: Option<NetworkLine>,
+    pub(super) kept: Option<Kept>,
+    pub(super) place: Place,
+    pub(super) overlay: Option<Overlay>,
+    /// The newest thing to say, and until when.
+    pub(super) hint: Option<(String, UnixSeconds)>,
+    pub(super) tab: Tab,
+    /// The row marked in a list.
+    pub(super) row: usize,
+    /// The name of the first identity, while there is none.
+    pub(super) welcome: Prompt,
+    /// A composer for commands while no conversation is open.
+    pub(super) scratch: Composer,
+    following: Following,
+    enter: Enter,
+    leaving: Leaving,
+    /// When Ctrl+C was pressed last.
+    interrupted: Option<UnixSeconds>,
+    asked: BTreeMap<AskId, Asked>,
+    next_ask: u64,
+}
+
+/// Something to be done outside the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Hand this to the host.
+    Request(Request),
+    /// Move what is in view.
+    Scroll(Scroll),
+    /// Draw every cell again.
+    Redraw,
+    /// Give the terminal back and stop until continued.
+    Suspend,
+    /// Ring.
+    Bell,
+    /// End the interface.
+    Quit(Ending),
+}
+
+/// Whether the end was wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By its user.
+    Asked,
+    /// The engine cannot go on.
+    Fatal,
+}
+
+/// What the last drawing showed of the open conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// No conversation was drawn.
+    Elsewhere,
+    /// Its newest message, but not its oldest.
+    Newest,
+    /// Neither end.
+    Middle,
+    /// Its oldest message, but not its newest.
+    Oldest,
+    /// All of it.
+    Whole,
+}
+
+/// What Enter does in the composer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enter {
+    /// It sends.
+    Sends,
+    /// It starts a line: a paste, or keys faster than hands, may have pressed it.
+    Held,
+}
+
+/// Whether the newest message is in view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Following {
+    Yes,
+    No,
+}
+
+/// Whether the interface is about to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    WhenAllHasLeft,
+}
+
+/// What a question to the engine was about, for its answer.
+#[derive(Debug)]
+enum Asked {
+    /// To make an identity.
+    Identity,
+    /// To add a contact or let one in.
+    Contact,
+    /// To say this.
+    Say(ContactId, String),
+    /// Anything whose answer needs no memory.
+    Other,
+}
+
+/// How long a hint stays. A guess: long enough to read two lines.
+const HINT_SECONDS: u64 = 8;
+
+/// Most questions to the engine that wait for an answer.
+const MAX_ASKED: usize = 256;
+
+impl Model {
+    /// An empty one, before the host has told anything.
+    #[must_use]
+    pub fn new(options: UiOptions) -> Self {
+        Self {
+            options,
+            now: (options.clock)(),
+            identities: BTreeMap::new(),
+            speaking: None,
+            chats: BTreeMap::new(),
+            open: None,
+            requests: Vec::new(),
+            network: None,
+            kept: None,
+            place: Place::Chats,
+            overlay: None,
+            hint: None,
+            tab: Tab::Contacts,
+            row: 0,
+            welcome: Prompt::new(Purpose::NewIdentity),
+            scratch: Composer::new(Lines::One, options.max_text),
+            following: Following::Yes,
+            enter: Enter::Sends,
+            leaving: Leaving::No,
+            interrupted: None,
+            asked: BTreeMap::new(),
+            next_ask: 1,
+        }
+    }
+
+    /// A key was pressed.
+    pub fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.saw(&mut effects);
+        if let Some(Overlay::Fatal(_)) = self.overlay {
+            return vec![Effect::Quit(Ending::Fatal)];
+        }
+        if let Some(action) = keys::action(self.context(), event) {
+            self.act(action, &mut effects);
+        }
+        effects
+    }
+
+    /// Says what Enter does from here on.
+    pub const fn set_enter(&mut self, enter: Enter) {
+        self.enter = enter;
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: UnixSeconds) {
+        self.now = now;
+        if self.hint.as_ref().is_some_and(|(_, until)| now >= *until) {
+            self.hint = None;
+        }
+    }
+
+    /// Says what the last drawing showed.
+    pub fn drawn(&mut self, sight: Sight) -> Vec<Effect> {
+        self.following = match sight {
+            Sight::Newest | Sight::Whole => Following::Yes,
+            Sight::Elsewhere | Sight::Middle | Sight::Oldest => Following::No,
+        };
+        let mut effects = Vec::new();
+        if matches!(sight, Sight::Oldest | Sight::Whole) {
+            self.ask_for_past(chat::Wish::Older, &mut effects);
+        }
+        effects
+    }
+
+    /// Where the next key is pressed.
+    pub(super) fn context(&self) -> Context {
+        match &self.overlay {
+            Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return Context::Field,
+            Some(Overlay::Confirm(_)) => return Context::Asking,
+            Some(Overlay::Leaving) => return Context::Leaving,
+            Some(Overlay::Why(_) | Overlay::Invite(_) | Overlay::Fatal(_)) => return Context::Page,
+            None => {}
+        }
+        match self.place {
+            Place::Chats if self.identities.is_empty() => Context::Field,
+            Place::Chats => match self.current() {
+                Some(chat) if chat.chosen.is_some() => Context::Browsing,
+                Some(_) | None => Context::Typing,
+            },
+            Place::Contacts | Place::Identities => Context::List,
+            Place::Network | Place::Help => Context::Page,
+        }
+    }
+
+    /// The field or composer that takes what is typed.
+    pub(super) fn field(&mut self) -> Option<&mut Composer> {
+        match &mut self.overlay {
+            Some(Overlay::Prompt(prompt)) => return Some(&mut prompt.field),
+            Some(Overlay::GoTo(picker)) => return Some(&mut picker.filter),
+            Some(
+                Overlay::Confirm(_)
+                | Overlay::Why(_)
+                | Overlay::Invite(_)
+                | Overlay::Leaving
+                | Overlay::Fatal(_),
+            ) => return None,
+            None => {}
+        }
+        if self.place != Place::Chats {
+            return None;
+        }
+        if self.identities.is_empty() {
+            return Some(&mut self.welcome.field);
+        }
+        let open = self.open.and_then(|open| self.chats.get_mut(&open));
+        Some(open.map_or(&mut self.scratch, |chat| &mut chat.composer))
+    }
+
+    /// The conversation that is open.
+    pub(super) fn current(&self) -> Option<&Chat> {
+        self.chats.get(&self.open?)
+    }
+
+    fn current_mut(&mut self) -> Option<&mut Chat> {
+        self.chats.get_mut(&self.open?)
+    }
+
+    /// The contacts of the identity that speaks, by name, those of one kind.
+    pub(super) fn contacts(&self, kind: Kind) -> Vec<&Chat> {
+        let fits = |chat: &&Chat| {
+            Some(chat.contact.identity) == self.speaking
+                && match kind {
+                    Kind::Listened => chat.contact.link != Link::Blocked,
+                    Kind::Blocked => chat.contact.link == Link::Blocked,
+                }
+        };
+        let mut contacts: Vec<_> = self.chats.values().filter(fits).collect();
+        contacts.sort_by_key(|chat| (chat.contact.petname.to_lowercase(), chat.id()));
+        contacts
+    }
+
+    /// The strangers who ask the identity that speaks, oldest first.
+    pub(super) fn strangers(&self) -> Vec<&RequestView> {
+        self.requests.iter().filter(|request| Some(request.identity) == self.speaking).collect()
+    }
+
+    /// How many messages to an identity were not read.
+    pub(super) fn unread_of(&self, identity: IdentityId) -> usize {
+        let chats = self.chats.values().filter(|chat| chat.contact.identity == identity);
+        chats.map(|chat| chat.unread).sum()
+    }
+
+    /// How many of ours have not left this machine.
+    pub(super) fn unsent(&self) -> usize {
+        let known: usize = self.chats.values().map(Chat::unsent).sum();
+        known.max(self.network.as_ref().map_or(0, |network| network.queued))
+    }
+
+    fn say_hint(&mut self, text: impl Into<String>) {
+        self.hint = Some((text.into(), UnixSeconds(self.now.0.saturating_add(HINT_SECONDS))));
+    }
+
+    fn ask(&mut self, command: Command, about: Asked, effects: &mut Vec<Effect>) {
+        if self.asked.len() >= MAX_ASKED {
+            self.say_hint("the node is busy; nothing was done, try again in a moment");
+            return;
+        }
+        let ask = AskId(self.next_ask);
+        self.next_ask += 1;
+        self.asked.insert(ask, about);
+        effects.push(Effect::Request(Request::Command(ask, command)));
+    }
+
+    fn ask_for_past(&mut self, wish: chat::Wish, effects: &mut Vec<Effect>) {
+        let Some(chat) = self.current_mut() else { return };
+        let contact = chat.id();
+        if let Some(before) = chat.ask_for_past(wish) {
+            effects.push(Effect::Request(Request::History { contact, before }));
+        }
+    }
+
+    /// A person is there: what is in view counts as read.
+    fn saw(&mut self, effects: &mut Vec<Effect>) {
+        let in_view = self.place == Place::Chats
+            && self.overlay.is_none()
+            && self.following == Following::Yes;
+        if !in_view {
+            return;
+        }
+        let Some(chat) = self.current_mut() else { return };
+        if chat.unread > 0 {
+            chat.read();
+            effects.push(Effect::Request(Request::Read(chat.id())));
+        }
+    }
+}
+
+/// Which contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Those we listen to.
+    Listened,
+    /// Those we do not.
+    Blocked,
+}
+
+/// A sentence of another module as it may be shown.
+pub(super) fn sentence(text: &str) -> String {
+    PeerText::new(text.to_owned()).for_line().text
+}
+
+/// A name as it may be shown.
+pub(super) fn label(name: &str) -> String {
+    PeerText::new(name.to_owned()).for_label().text
+}

@@ -1,0 +1,166 @@
+//! What the host tells, and what becomes of it.
+
+use crate::engine::id::ContactId;
+use crate::engine::node::input::AskId;
+use crate::engine::node::output::{CommandError, ContactView, MessageView, Notice, Reply, Side};
+
+use super::super::keys::Place;
+use super::super::port::{Event, Request};
+use super::chat::{Chat, Wish};
+use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
+
+impl Model {
+    /// The host has told something.
+    pub fn notice(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Notice(notice) => self.engine_notice(notice, &mut effects),
+            Event::Replied(ask, reply) => self.replied(ask, reply, &mut effects),
+            Event::History { contact, messages, more } => {
+                if let Some(chat) = self.chats.get_mut(&contact) {
+                    chat.add_past(messages, more);
+                }
+            }
+            Event::Network(line) => self.network = Some(line),
+            Event::Unread(contact, unread) => {
+                if let Some(chat) = self.chats.get_mut(&contact) {
+                    chat.set_unread(unread);
+                }
+            }
+            Event::Kept(kept) => self.kept = Some(kept),
+            Event::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
+        }
+        if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
+            Self::quit(&mut effects);
+        }
+        effects
+    }
+
+    fn engine_notice(&mut self, notice: Notice, effects: &mut Vec<Effect>) {
+        match notice {
+            Notice::Identity(identity) => {
+                self.speaking.get_or_insert(identity.id);
+                self.identities.insert(identity.id, identity);
+            }
+            Notice::IdentityGone(gone) => {
+                self.identities.remove(&gone);
+                self.chats.retain(|_, chat| chat.contact.identity != gone);
+                self.requests.retain(|request| request.identity != gone);
+                if self.speaking == Some(gone) {
+                    self.speak_as(self.identities.keys().next().copied(), effects);
+                }
+            }
+            Notice::Contact(contact) => self.contact(contact, effects),
+            Notice::ContactGone(gone) => self.contact_gone(gone),
+            Notice::Request(request) => {
+                let known = self.requests.iter_mut().find(|known| known.id == request.id);
+                match known {
+                    Some(known) => *known = request,
+                    None => self.requests.push(request),
+                }
+            }
+            Notice::RequestGone(gone) => self.requests.retain(|request| request.id != gone),
+            Notice::Message(message) => self.message(message, effects),
+            Notice::State { message, contact, state } => {
+                if let Some(chat) = self.chats.get_mut(&contact) {
+                    chat.set_state(message, state);
+                }
+            }
+        }
+        self.mark_row(self.row);
+    }
+
+    fn contact(&mut self, contact: ContactView, effects: &mut Vec<Effect>) {
+        let (id, identity) = (contact.id, contact.identity);
+        match self.chats.get_mut(&id) {
+            Some(chat) => chat.contact = contact,
+            None => {
+                self.chats.insert(id, Chat::new(contact, self.options.max_text));
+            }
+        }
+        if self.open.is_none() && self.speaking == Some(identity) {
+            self.open = Some(id);
+        }
+        if self.open == Some(id) {
+            self.ask_for_past(Wish::Any, effects);
+        }
+    }
+
+    fn contact_gone(&mut self, gone: ContactId) {
+        self.chats.remove(&gone);
+        if self.open == Some(gone) {
+            self.open = None;
+        }
+        if matches!(self.overlay, Some(Overlay::Why(_))) {
+            self.overlay = None;
+        }
+    }
+
+    fn message(&mut self, message: MessageView, effects: &mut Vec<Effect>) {
+        let contact = message.contact;
+        let is_theirs = message.side == Side::Theirs;
+        let in_view = self.open == Some(contact)
+            && self.place == Place::Chats
+            && self.following == Following::Yes;
+        let Some(chat) = self.chats.get_mut(&contact) else { return };
+        let was_unread = chat.unread;
+        chat.add(message);
+        if is_theirs && was_unread == 0 && !in_view {
+            effects.push(Effect::Bell);
+        }
+    }
+
+    fn replied(
+        &mut self,
+        ask: AskId,
+        reply: Result<Reply, CommandError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(about) = self.asked.remove(&ask) else { return };
+        match (about, reply) {
+            (Asked::Identity, Ok(Reply::Identity(id))) => {
+                self.welcome.field.take();
+                self.speak_as(Some(id), effects);
+            }
+            (Asked::Contact, Ok(Reply::Contact(id))) => self.open_chat(id, effects),
+            (_, Ok(_)) => {}
+            (Asked::Say(contact, text), Err(error)) => {
+                let composer = self.chats.get_mut(&contact).map(|chat| &mut chat.composer);
+                if let Some(composer) = composer.filter(|composer| composer.is_empty()) {
+                    composer.replace(&text);
+                }
+                self.say_hint(format!("{error}; nothing was sent"));
+            }
+            (_, Err(error)) => self.say_hint(format!("{error}; nothing was changed")),
+        }
+    }
+
+    /// Opens a conversation, and asks for its past if that is not here.
+    pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<Effect>) {
+        self.leave_chat();
+        self.place = Place::Chats;
+        self.overlay = None;
+        self.open = Some(contact);
+        self.following = Following::Yes;
+        if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
+            self.speaking = Some(identity);
+        }
+        self.ask_for_past(Wish::Any, effects);
+    }
+
+    /// What was new in the conversation that is left is not new any more, if it was read.
+    pub(super) fn leave_chat(&mut self) {
+        if let Some(chat) = self.current_mut() {
+            chat.chosen = None;
+            if chat.unread == 0 {
+                chat.fresh = None;
+            }
+        }
+    }
+
+    /// Tells the host the interface ends.
+    pub(super) fn quit(effects: &mut Vec<Effect>) {
+        effects.push(Effect::Request(Request::Quit));
+        effects.push(Effect::Quit(Ending::Asked));
+    }
+}

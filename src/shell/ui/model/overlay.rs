@@ -1,0 +1,140 @@
+//! What stands in front of a page: a field, a question, a page to read.
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::node::input::Command;
+
+use super::super::composer::{Composer, Lines};
+use super::super::keys::Place;
+
+/// Most bytes of a name, in a field; the engine judges what it takes.
+pub(super) const MAX_NAME_BYTES: usize = 128;
+
+/// Most bytes of an invite, in a field. The longest one has 114 characters.
+const MAX_INVITE_BYTES: usize = 512;
+
+/// What stands in front.
+#[derive(Debug)]
+pub(in crate::shell::ui) enum Overlay {
+    /// A field with a purpose.
+    Prompt(Prompt),
+    /// Where to go.
+    GoTo(Picker),
+    /// A question in the hint line; yes sends the command.
+    Confirm(Confirm),
+    /// What happened to a message.
+    Why(MessageId),
+    /// An identity's own invite.
+    Invite(IdentityId),
+    /// Something has not left; leave all the same?
+    Leaving,
+    /// The engine has stopped; why.
+    Fatal(String),
+}
+
+/// A field with a purpose.
+#[derive(Debug)]
+pub(in crate::shell::ui) struct Prompt {
+    pub(in crate::shell::ui) purpose: Purpose,
+    pub(in crate::shell::ui) field: Composer,
+    /// What was wrong with the last try.
+    pub(in crate::shell::ui) complaint: Option<String>,
+}
+
+/// What a field is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Purpose {
+    /// A name for an identity.
+    NewIdentity,
+    /// The invite or key of somebody.
+    AddKey,
+    /// What to call whose key this is.
+    AddName(PublicKey),
+    /// What to call the stranger who asks.
+    Accept(RequestId),
+    /// What to call a contact.
+    Rename(ContactId),
+}
+
+impl Prompt {
+    pub(super) const fn new(purpose: Purpose) -> Self {
+        let limit = match purpose {
+            Purpose::AddKey => MAX_INVITE_BYTES,
+            Purpose::NewIdentity
+            | Purpose::AddName(_)
+            | Purpose::Accept(_)
+            | Purpose::Rename(_) => MAX_NAME_BYTES,
+        };
+        Self { purpose, field: Composer::new(Lines::One, limit), complaint: None }
+    }
+}
+
+/// A question that waits for yes or no.
+#[derive(Debug)]
+pub(in crate::shell::ui) struct Confirm {
+    pub(in crate::shell::ui) question: String,
+    pub(super) command: Command,
+}
+
+/// A list that shrinks as one types.
+#[derive(Debug)]
+pub(in crate::shell::ui) struct Picker {
+    pub(in crate::shell::ui) filter: Composer,
+    pub(in crate::shell::ui) index: usize,
+}
+
+impl Picker {
+    pub(super) const fn new() -> Self {
+        Self { filter: Composer::new(Lines::One, MAX_NAME_BYTES), index: 0 }
+    }
+}
+
+/// Where one can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Target {
+    /// A conversation.
+    Chat(ContactId),
+    /// A page.
+    Page(Place),
+}
+
+/// The lists on the page of contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Tab {
+    Contacts,
+    Requests,
+    Blocked,
+}
+
+impl Tab {
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Contacts => Self::Requests,
+            Self::Requests => Self::Blocked,
+            Self::Blocked => Self::Contacts,
+        }
+    }
+}
+
+/// Whether the letters of `wanted` stand in `name`, in their order.
+pub(super) fn fits(wanted: &str, name: &str) -> bool {
+    let mut letters = name.chars().flat_map(char::to_lowercase);
+    wanted
+        .chars()
+        .filter(|letter| !letter.is_whitespace())
+        .flat_map(char::to_lowercase)
+        .all(|wanted| letters.any(|letter| letter == wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_in_order_find_a_name() {
+        assert!(fits("", "mira"));
+        assert!(fits("MR", "mira"));
+        assert!(fits("t nk", "田中 (tanaka)"));
+        assert!(!fits("rm", "mira"));
+    }
+}

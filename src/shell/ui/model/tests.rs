@@ -1,0 +1,555 @@
+use crossterm::event::{KeyCode, KeyModifiers};
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::id::{MessageId, RequestId};
+use crate::engine::node::output::{
+    CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
+};
+
+use super::super::port::{Colour, Event, Glyphs, Invites, Kept, Mining, Mode, More};
+use super::super::view::{ViewState, view};
+use super::*;
+
+/// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
+const KEYS: [&str; 2] = [
+    "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+    "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+];
+
+fn key(index: usize) -> PublicKey {
+    let hex = KEYS[index % KEYS.len()];
+    let mut bytes = [0; 33];
+    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let digits = core::str::from_utf8(digits).expect("ASCII");
+        *byte = u8::from_str_radix(digits, 16).expect("hexadecimal");
+    }
+    PublicKey::from_bytes(&bytes).expect("a point")
+}
+
+fn options() -> UiOptions {
+    UiOptions {
+        mode: Mode::Normal,
+        glyphs: Glyphs::Unicode,
+        colour: Colour::On,
+        max_text: 1_900,
+        clock: || UnixSeconds(1_795_171_620),
+        invites: Invites {
+            write: |_| "UNDERTONE1TEST".to_owned(),
+            read: |text| {
+                if text == "GOOD" { Ok(key(1)) } else { Err("this is not an invite".to_owned()) }
+            },
+        },
+    }
+}
+
+const ME: IdentityId = IdentityId(1);
+const MIRA: ContactId = ContactId(10);
+const ECHO: ContactId = ContactId(11);
+
+fn identity(id: IdentityId, name: &str) -> Event {
+    Event::Notice(Notice::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
+}
+
+fn contact(id: ContactId, petname: &str, link: Link) -> Event {
+    let view = ContactView { id, identity: ME, petname: petname.to_owned(), key: key(1), link };
+    Event::Notice(Notice::Contact(view))
+}
+
+fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
+    MessageView {
+        id: MessageId(id),
+        contact,
+        side,
+        number: Some(id),
+        text: PeerText::new(format!("text {id}")),
+        at: UnixSeconds(1_795_171_000 + id),
+        missing: 0,
+    }
+}
+
+fn arrives(id: u64, contact: ContactId) -> Event {
+    Event::Notice(Notice::Message(message(id, contact, Side::Theirs)))
+}
+
+/// Me, with mira open and echo beside.
+fn chatting() -> Model {
+    let mut model = Model::new(options());
+    for event in [
+        identity(ME, "nightjar"),
+        contact(MIRA, "mira", Link::Ready),
+        contact(ECHO, "echo", Link::Ready),
+        Event::History { contact: MIRA, messages: Vec::new(), more: More::No },
+    ] {
+        model.notice(event);
+    }
+    model
+}
+
+fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
+    model.key(KeyEvent::new(code, KeyModifiers::NONE))
+}
+
+fn control(model: &mut Model, letter: char) -> Vec<Effect> {
+    model.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL))
+}
+
+fn write(model: &mut Model, text: &str) {
+    for letter in text.chars() {
+        press(model, KeyCode::Char(letter));
+    }
+}
+
+fn asked(effects: &[Effect]) -> Vec<(AskId, &Command)> {
+    let command = |effect| {
+        if let &Effect::Request(Request::Command(ask, ref command)) = effect {
+            return Some((ask, command));
+        }
+        None
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+fn commands(effects: &[Effect]) -> Vec<&Command> {
+    asked(effects).into_iter().map(|(_, command)| command).collect()
+}
+
+fn first_ask(effects: &[Effect]) -> AskId {
+    asked(effects).first().expect("a command was sent").0
+}
+
+#[test]
+fn enter_says_what_was_written_to_the_open_contact() {
+    let mut model = chatting();
+    write(&mut model, "hello");
+    let effects = press(&mut model, KeyCode::Enter);
+    let say = Command::Say { contact: MIRA, text: "hello".to_owned() };
+    assert_eq!(commands(&effects), [&say]);
+    assert!(model.field().expect("a composer").is_empty());
+}
+
+#[test]
+fn what_was_refused_comes_back_to_the_composer() {
+    let mut model = chatting();
+    write(&mut model, "hello");
+    let effects = press(&mut model, KeyCode::Enter);
+    model.notice(Event::Replied(first_ask(&effects), Err(CommandError::Blocked)));
+    assert_eq!(model.field().expect("a composer").text(), "hello");
+    assert!(model.hint.is_some());
+}
+
+#[test]
+fn a_paste_is_one_message_and_its_enter_is_held() {
+    let mut model = chatting();
+    assert_eq!(model.paste("one\rtwo"), []);
+    model.set_enter(Enter::Held);
+    assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
+    assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
+    model.set_enter(Enter::Sends);
+    let effects = press(&mut model, KeyCode::Enter);
+    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned() };
+    assert_eq!(commands(&effects), [&say]);
+}
+
+#[test]
+fn a_paste_that_does_not_fit_is_refused_whole_and_said() {
+    let mut model = chatting();
+    model.paste(&"x".repeat(5_000));
+    assert!(model.field().expect("a composer").is_empty());
+    assert!(model.hint.as_ref().expect("a hint").0.starts_with("pasted 5000 bytes, 1900 fit"));
+}
+
+#[test]
+fn an_unknown_command_is_kept_and_never_sent() {
+    let mut model = chatting();
+    write(&mut model, "/sned it");
+    assert_eq!(press(&mut model, KeyCode::Enter), []);
+    assert_eq!(model.field().expect("a composer").text(), "/sned it");
+}
+
+#[test]
+fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
+    let mut model = chatting();
+    model.drawn(Sight::Whole);
+    let effects = model.notice(arrives(1, MIRA));
+    assert_eq!(effects, []);
+    assert_eq!(model.chats[&MIRA].unread, 1);
+    let effects = press(&mut model, KeyCode::Char('x'));
+    assert_eq!(effects, [Effect::Request(Request::Read(MIRA))]);
+    assert_eq!(model.chats[&MIRA].unread, 0);
+}
+
+#[test]
+fn a_reader_of_older_messages_leaves_what_is_new_unread() {
+    let mut model = chatting();
+    model.drawn(Sight::Middle);
+    model.notice(arrives(1, MIRA));
+    press(&mut model, KeyCode::Char('x'));
+    assert_eq!(model.chats[&MIRA].unread, 1);
+}
+
+#[test]
+fn the_first_unread_message_elsewhere_rings_once() {
+    let mut model = chatting();
+    assert_eq!(model.notice(arrives(1, ECHO)), [Effect::Bell]);
+    assert_eq!(model.notice(arrives(2, ECHO)), []);
+    assert_eq!(
+        model.chats[&ECHO].fresh.map(|fresh| (fresh.first, fresh.count)),
+        Some((MessageId(1), 2))
+    );
+    control(&mut model, 'n');
+    assert_eq!(model.open, Some(ECHO));
+}
+
+#[test]
+fn a_delivered_message_stays_delivered() {
+    let mut model = chatting();
+    let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
+        let notice = Notice::State { message: MessageId(1), contact: MIRA, state };
+        model.notice(Event::Notice(notice));
+    }
+    assert_eq!(model.chats[&MIRA].messages[0].side, Side::Ours(MessageState::Delivered));
+}
+
+#[test]
+fn history_joins_what_has_arrived_meanwhile_without_doubles() {
+    let mut model = chatting();
+    model.notice(arrives(3, ECHO));
+    let messages = (1..=3).map(|id| message(id, ECHO, Side::Theirs)).collect();
+    model.notice(Event::History { contact: ECHO, messages, more: More::No });
+    let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[test]
+fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
+    let mut model = chatting();
+    let ours = message(1, MIRA, Side::Ours(MessageState::Mining));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    assert_eq!(control(&mut model, 'q'), []);
+    assert!(matches!(model.overlay, Some(Overlay::Leaving)));
+    assert_eq!(press(&mut model, KeyCode::Char('w')), []);
+    let state = MessageState::Sent;
+    let sent = Notice::State { message: MessageId(1), contact: MIRA, state };
+    let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
+    assert_eq!(model.notice(Event::Notice(sent)), end);
+}
+
+#[test]
+fn quitting_with_nothing_unsent_tells_the_host_and_ends() {
+    let mut model = chatting();
+    let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
+    assert_eq!(control(&mut model, 'q'), end);
+}
+
+#[test]
+fn ctrl_c_empties_the_line_and_twice_asks_to_leave() {
+    let mut model = chatting();
+    write(&mut model, "draft");
+    control(&mut model, 'c');
+    assert!(model.field().expect("a composer").is_empty());
+    assert!(model.overlay.is_none());
+    control(&mut model, 'c');
+    assert!(matches!(model.overlay, Some(Overlay::Leaving)));
+}
+
+#[test]
+fn escape_never_discards_what_was_written() {
+    let mut model = chatting();
+    model.notice(arrives(1, MIRA));
+    write(&mut model, "draft");
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.context(), Context::Browsing);
+    press(&mut model, KeyCode::Esc);
+    press(&mut model, KeyCode::F(3));
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.field().expect("a composer").text(), "draft");
+}
+
+#[test]
+fn a_chosen_message_can_be_cancelled_and_sent_again() {
+    let mut model = chatting();
+    let ours = message(7, MIRA, Side::Ours(MessageState::Queued));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    press(&mut model, KeyCode::Esc);
+    let effects = press(&mut model, KeyCode::Char('c'));
+    assert_eq!(commands(&effects), [&Command::Cancel { message: MessageId(7) }]);
+    let effects = press(&mut model, KeyCode::Char('R'));
+    assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(7) }]);
+}
+
+#[test]
+fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
+    let mut model = chatting();
+    press(&mut model, KeyCode::F(3));
+    press(&mut model, KeyCode::Char('+'));
+    model.paste("BAD\n");
+    press(&mut model, KeyCode::Enter);
+    control(&mut model, 'u');
+    model.paste("GOOD\n");
+    press(&mut model, KeyCode::Enter);
+    write(&mut model, "wren");
+    let effects = press(&mut model, KeyCode::Enter);
+    let add = Command::AddContact { identity: ME, key: key(1), petname: "wren".to_owned() };
+    assert_eq!(commands(&effects), [&add]);
+    let wren = ContactId(12);
+    model.notice(contact(wren, "wren", Link::Offering));
+    model.notice(Event::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
+    assert_eq!((model.place, model.open), (Place::Chats, Some(wren)));
+}
+
+#[test]
+fn a_request_is_accepted_by_name_or_declined_in_silence() {
+    let mut model = chatting();
+    let request = RequestId(5);
+    let arrived = UnixSeconds(1_795_171_000);
+    let view = RequestView { id: request, identity: ME, key: key(1), arrived };
+    model.notice(Event::Notice(Notice::Request(view)));
+    write(&mut model, "/accept wren");
+    press(&mut model, KeyCode::Enter);
+    let effects = press(&mut model, KeyCode::Enter);
+    let accept = Command::AcceptRequest { request, petname: "wren".to_owned() };
+    assert_eq!(commands(&effects), [&accept]);
+    write(&mut model, "/decline");
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(commands(&effects), [&Command::DeclineRequest { request }]);
+}
+
+#[test]
+fn removing_a_contact_asks_first() {
+    let mut model = chatting();
+    press(&mut model, KeyCode::F(3));
+    assert_eq!(press(&mut model, KeyCode::Char('x')), []);
+    assert_eq!(press(&mut model, KeyCode::Char('n')), []);
+    press(&mut model, KeyCode::Char('x'));
+    let effects = press(&mut model, KeyCode::Char('y'));
+    assert_eq!(commands(&effects), [&Command::RemoveContact { contact: ECHO }]);
+}
+
+#[test]
+fn contacts_of_two_identities_never_share_a_list() {
+    let mut model = chatting();
+    model.notice(identity(IdentityId(2), "heron"));
+    let other = ContactView {
+        id: ContactId(20),
+        identity: IdentityId(2),
+        petname: "zoe".to_owned(),
+        key: key(1),
+        link: Link::Ready,
+    };
+    model.notice(Event::Notice(Notice::Contact(other)));
+    let names = |model: &Model| -> Vec<String> {
+        let contacts = model.contacts(Kind::Listened);
+        contacts.iter().map(|chat| chat.contact.petname.clone()).collect()
+    };
+    assert_eq!(names(&model), ["echo", "mira"]);
+    assert!(model.targets_for("zoe").is_empty());
+    write(&mut model, "/id heron");
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(names(&model), ["zoe"]);
+    assert_eq!(model.open, Some(ContactId(20)));
+}
+
+#[test]
+fn the_first_identity_is_asked_for_by_name() {
+    let mut model = Model::new(options());
+    write(&mut model, "nightjar");
+    let effects = press(&mut model, KeyCode::Enter);
+    let create = Command::CreateIdentity { name: "nightjar".to_owned() };
+    assert_eq!(commands(&effects), [&create]);
+}
+
+#[test]
+fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
+    let mut model = chatting();
+    assert_eq!(model.drawn(Sight::Oldest), [], "this conversation is known from its beginning");
+    write(&mut model, "/go echo");
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(effects, [Effect::Request(Request::History { contact: ECHO, before: None })]);
+    let messages = vec![message(5, ECHO, Side::Theirs)];
+    model.notice(Event::History { contact: ECHO, messages, more: More::Yes });
+    let ask = Request::History { contact: ECHO, before: Some(MessageId(5)) };
+    assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);
+    assert_eq!(model.drawn(Sight::Oldest), []);
+}
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Key(KeyCode, KeyModifiers),
+    Paste(String),
+    Tell(u8, u64, String),
+    Draw(u16, u16),
+}
+
+fn any_doing() -> impl Strategy<Value = Doing> {
+    let code = prop_oneof![
+        any::<char>().prop_map(KeyCode::Char),
+        prop::sample::select("abcdegijklnpqruvwxyzRG+/".chars().collect::<Vec<_>>())
+            .prop_map(KeyCode::Char),
+        prop::sample::select(vec![
+            KeyCode::Enter,
+            KeyCode::Esc,
+            KeyCode::Tab,
+            KeyCode::Up,
+            KeyCode::Down,
+            KeyCode::Left,
+            KeyCode::Right,
+            KeyCode::PageUp,
+            KeyCode::PageDown,
+            KeyCode::Home,
+            KeyCode::End,
+            KeyCode::Backspace,
+            KeyCode::Delete,
+        ]),
+        (1_u8..13).prop_map(KeyCode::F),
+    ];
+    let modifiers = prop::sample::select(vec![
+        KeyModifiers::NONE,
+        KeyModifiers::CONTROL,
+        KeyModifiers::ALT,
+        KeyModifiers::SHIFT,
+    ]);
+    prop_oneof![
+        4 => (code, modifiers).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
+        1 => any::<String>().prop_map(Doing::Paste),
+        4 => (any::<u8>(), 0_u64..6, any::<String>()).prop_map(|(what, id, text)| Doing::Tell(what, id, text)),
+        1 => (1_u16..300, 1_u16..100).prop_map(|(columns, rows)| Doing::Draw(columns, rows)),
+    ]
+}
+
+/// Any event, out of a few numbers and some text.
+fn told(what: u8, id: u64, text: String) -> Event {
+    let contact_id = ContactId(10 + id % 3);
+    let link = match what % 6 {
+        0 => Link::Closed,
+        1 => Link::Offering,
+        2 => Link::Offered,
+        3 => Link::Answering,
+        4 => Link::Ready,
+        _ => Link::Blocked,
+    };
+    let state = match id {
+        0 => MessageState::Queued,
+        1 => MessageState::Mining,
+        2 => MessageState::Sent,
+        3 => MessageState::Delivered,
+        4 => MessageState::Failed,
+        _ => MessageState::Cancelled,
+    };
+    let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
+    let mut message = message(u64::from(what) * 6 + id, contact_id, side);
+    message.text = PeerText::new(text.clone());
+    message.missing = id / 5;
+    message.at = UnixSeconds(u64::from(what) * 40_000);
+    let request = RequestId(id);
+    match what % 16 {
+        0 | 1 => identity(IdentityId(1 + id % 2), &text),
+        2 | 3 => contact(contact_id, &text, link),
+        4..=7 => Event::Notice(Notice::Message(message)),
+        8 => Event::History { contact: contact_id, messages: vec![message], more: More::Yes },
+        9 => {
+            let arrived = UnixSeconds(id);
+            let view = RequestView { id: request, identity: ME, key: key(0), arrived };
+            Event::Notice(Notice::Request(view))
+        }
+        10 => Event::Notice(Notice::RequestGone(request)),
+        11 => Event::Notice(Notice::ContactGone(contact_id)),
+        12 => Event::Unread(contact_id, usize::from(what)),
+        13 => Event::Kept(Kept::MemoryOnly),
+        14 => Event::Notice(Notice::IdentityGone(IdentityId(1 + id % 2))),
+        _ => Event::Network(NetworkLine {
+            peers: usize::from(what),
+            network: text.clone(),
+            listening: vec![text],
+            pool_bytes: usize::MAX,
+            pool_capacity: usize::from(what) - 15,
+            pool_items: 3,
+            floor_bits: what,
+            cover_per_minute: Some(f64::NAN),
+            mining: Some(Mining { bits: what, hashes_per_second: id }),
+            queued: 1,
+        }),
+    }
+}
+
+fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal");
+    terminal.draw(|frame| view(model, state, frame)).expect("drawing in memory");
+    let hostile = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+    };
+    for cell in terminal.backend().buffer().content() {
+        assert!(!cell.symbol().contains(hostile), "{:?}", cell.symbol());
+    }
+    model.drawn(state.sight());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn whatever_is_told_and_typed_every_size_can_be_drawn(
+        doings in prop::collection::vec(any_doing(), 1..80),
+        columns in 1_u16..300,
+        rows in 1_u16..100,
+    ) {
+        let mut model = Model::new(options());
+        let mut state = ViewState::default();
+        for doing in doings {
+            let effects = match doing {
+                Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),
+                Doing::Paste(text) => model.paste(&text),
+                Doing::Tell(what, id, text) => model.notice(told(what, id, text)),
+                Doing::Draw(columns, rows) => {
+                    draw(&mut model, &mut state, columns, rows);
+                    Vec::new()
+                }
+            };
+            for effect in effects {
+                if let Effect::Scroll(scroll) = effect {
+                    state.scroll(&model, scroll);
+                }
+            }
+        }
+        draw(&mut model, &mut state, columns, rows);
+        draw(&mut model, &mut state, 60, 20);
+    }
+}
+
+#[test]
+fn a_held_position_stays_while_messages_arrive() {
+    let mut model = chatting();
+    let mut state = ViewState::default();
+    for id in 0..40 {
+        model.notice(arrives(id, MIRA));
+    }
+    draw(&mut model, &mut state, 80, 24);
+    state.scroll(&model, Scroll::Up);
+    let top = |model: &mut Model, state: &mut ViewState| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a test terminal");
+        terminal.draw(|frame| view(model, state, frame)).expect("drawing in memory");
+        let buffer = terminal.backend().buffer();
+        (25..79).map(|x| buffer[(x, 2)].symbol()).collect::<String>()
+    };
+    let before = top(&mut model, &mut state);
+    for id in 40..60 {
+        model.notice(arrives(id, MIRA));
+    }
+    assert_eq!(top(&mut model, &mut state), before);
+    assert_eq!(state.sight(), Sight::Middle);
+    for _ in 0..20 {
+        state.scroll(&model, Scroll::Up);
+    }
+    top(&mut model, &mut state);
+    assert_eq!(state.sight(), Sight::Oldest);
+    for _ in 0..20 {
+        state.scroll(&model, Scroll::Down);
+    }
+    top(&mut model, &mut state);
+    assert_eq!(state.sight(), Sight::Newest);
+}

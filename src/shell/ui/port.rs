@@ -1,0 +1,225 @@
+//! What crosses the edge between the interface and its host, as plain values.
+//!
+//! The interface never touches the network, the store or the engine: it asks by [`Request`] and is
+//! told by [`Event`], over two bounded channels the host made.
+
+use zeroize::Zeroizing;
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
+
+/// What the host tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The engine told something unasked. At the start the host sends one for every identity,
+    /// contact and request that is kept.
+    Notice(Notice),
+    /// The answer to a [`Request::Command`].
+    Replied(AskId, Result<Reply, CommandError>),
+    /// A part of a conversation, asked for by [`Request::History`].
+    History {
+        /// Whose conversation.
+        contact: ContactId,
+        /// Oldest first.
+        messages: Vec<MessageView>,
+        /// Whether there are older ones.
+        more: More,
+    },
+    /// How the network is. Sent when it changes, at most once a second.
+    Network(NetworkLine),
+    /// So many messages of this contact were not read yet. Sent at the start.
+    Unread(ContactId, usize),
+    /// Whether anything outlives the process. Sent once, at the start.
+    Kept(Kept),
+    /// The engine cannot go on; why, for a person to read.
+    Fatal(String),
+}
+
+/// What the interface asks of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Ask the engine; answered by [`Event::Replied`] with the same id.
+    Command(AskId, Command),
+    /// Read older messages; answered by [`Event::History`].
+    History {
+        /// Whose conversation.
+        contact: ContactId,
+        /// Those before this one; the newest if there is none.
+        before: Option<MessageId>,
+    },
+    /// A person has seen all there is of this conversation.
+    Read(ContactId),
+    /// The interface is about to end.
+    Quit,
+}
+
+/// Whether there is more of a conversation than was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Older messages are kept.
+    Yes,
+    /// This was the beginning.
+    No,
+}
+
+/// Whether anything outlives the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// In a store sealed by a passphrase.
+    Sealed,
+    /// In memory alone: the end of the process is the end of it.
+    MemoryOnly,
+}
+
+/// How the network is, in totals: nothing here tells real traffic from cover.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkLine {
+    /// Neighbours that take part in the flood.
+    pub peers: usize,
+    /// The name of the network.
+    pub network: String,
+    /// Addresses this node is reached at.
+    pub listening: Vec<String>,
+    /// Bytes the pool holds.
+    pub pool_bytes: usize,
+    /// Bytes the pool may hold.
+    pub pool_capacity: usize,
+    /// Envelopes the pool holds.
+    pub pool_items: usize,
+    /// The least work that is carried, in bits.
+    pub floor_bits: u8,
+    /// Junk envelopes a minute on average; `None` without cover.
+    pub cover_per_minute: Option<f64>,
+    /// The search for work that is going on.
+    pub mining: Option<Mining>,
+    /// Envelopes of ours that have not left.
+    pub queued: usize,
+}
+
+/// A search for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mining {
+    /// How much work is searched for: 2^`bits` tries on average.
+    pub bits: u8,
+    /// Tries a second; 0 while it is not known.
+    pub hashes_per_second: u64,
+}
+
+/// How the interface is to look and behave; fixed for its life.
+#[derive(Clone, Copy, Debug)]
+pub struct UiOptions {
+    /// Real use, or a demonstration that says so on every screen.
+    pub mode: Mode,
+    /// Which characters marks and lines are drawn with.
+    pub glyphs: Glyphs,
+    /// Whether colours may be used. Nothing depends on them.
+    pub colour: Colour,
+    /// Most bytes of one message.
+    pub max_text: usize,
+    /// Reads the wall clock.
+    pub clock: fn() -> UnixSeconds,
+    /// How keys are written for people.
+    pub invites: Invites,
+}
+
+/// How keys are written for people to hand on.
+#[derive(Clone, Copy, Debug)]
+pub struct Invites {
+    /// A key as an invite.
+    pub write: fn(&PublicKey) -> String,
+    /// The key in an invite, or why there is none, for a person to read.
+    pub read: fn(&str) -> Result<PublicKey, String>,
+}
+
+/// Real use or demonstration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Real use.
+    Normal,
+    /// Nothing leaves this computer and nothing is kept.
+    Demo,
+}
+
+/// Which characters marks and lines are drawn with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glyphs {
+    /// Those of ux.md, 7.8: one column wide in every width table.
+    Unicode,
+    /// ASCII alone. Text of people is not affected.
+    Ascii,
+}
+
+/// Whether colours may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// The 16 colours of the terminal.
+    On,
+    /// Bold, dim and reverse alone.
+    Off,
+}
+
+/// Why the interface ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Its user asked.
+    Asked,
+    /// SIGINT or SIGQUIT.
+    Interrupted,
+    /// SIGTERM, or SIGHUP because the terminal is gone.
+    Terminated,
+    /// The host said the engine cannot go on; a person has read why.
+    Fatal,
+}
+
+/// Why the interface could not go on. Nothing was lost: the host keeps what was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum UiError {
+    /// There is no terminal, or it is gone.
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] std::io::Error),
+    /// The host let go of its end of the channels.
+    #[error("the node behind the interface has ended")]
+    HostGone,
+}
+
+/// Which door the gate shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateState {
+    /// Nothing is kept yet.
+    FirstRun,
+    /// A sealed store waits for its passphrase.
+    Locked,
+}
+
+/// What a person chose at the gate.
+#[derive(Clone, PartialEq, Eq)]
+pub enum GateChoice {
+    /// Make a store sealed by this passphrase.
+    Create(Zeroizing<String>),
+    /// Keep nothing.
+    Memory,
+    /// Open the store with this passphrase.
+    Unlock(Zeroizing<String>),
+}
+
+impl core::fmt::Debug for GateChoice {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Create(_) => "Create",
+            Self::Memory => "Memory",
+            Self::Unlock(_) => "Unlock",
+        })
+    }
+}
+
+/// How the gate ended.
+#[derive(Debug)]
+pub enum Gate<T> {
+    /// The host opened what was asked for.
+    Opened(T),
+    /// Its user left, or a signal came.
+    Left(Exit),
+}

@@ -1,0 +1,162 @@
+//! The open conversation: who it is with, what was said, and where to write.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::engine::node::output::Link;
+
+use super::super::commands;
+use super::super::composer::Composer;
+use super::super::model::{Chat, Kind, Model, label};
+use super::contacts::short_key;
+use super::look::{Look, link_word};
+use super::transcript::ViewState;
+use super::wrap::{cut, grouped, wrap};
+
+/// Most rows the composer takes, of those there are.
+const fn composer_rows(height: usize) -> usize {
+    match height {
+        0..12 => 2,
+        12..24 => 4,
+        _ => 6,
+    }
+}
+
+/// Draws the conversation, or what to do while there is none. Gives the row above the composer.
+pub(super) fn draw(
+    model: &Model,
+    state: &mut ViewState,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Rect {
+    let look = Look::new(&model.options);
+    let composer = model.current().map_or(&model.scratch, |chat| &chat.composer);
+    let prompt = 2;
+    let layout = composer.layout(usize::from(area.width).saturating_sub(prompt));
+    let rows = layout.rows.len().min(composer_rows(usize::from(area.height)));
+    let first = (layout.row + 1).saturating_sub(rows);
+    let written = u16::try_from(rows).unwrap_or(1);
+    let head = Rect { height: 1, ..area };
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(written + 2), ..area };
+    let rule = Rect { y: body.bottom(), height: 1, ..area };
+    let writing = Rect { y: rule.bottom(), height: written, ..area };
+
+    match model.current() {
+        Some(chat) => conversation(model, state, chat, frame, (head, body)),
+        None => nobody(model, frame, Rect { height: body.height + 1, ..head }),
+    }
+    frame.render_widget(rule_line(model, composer, look, usize::from(area.width)), rule);
+    let lines = layout.rows.iter().skip(first).take(rows).enumerate().map(|(index, row)| {
+        let start = if index == 0 && first == 0 { "> " } else { "  " };
+        Line::from(vec![Span::styled(start, look.quiet()), Span::raw(row.clone())])
+    });
+    super::rows(frame, writing, lines.collect());
+    super::cursor(frame, writing, (prompt + layout.column, layout.row.saturating_sub(first)));
+    rule
+}
+
+fn conversation(
+    model: &Model,
+    state: &mut ViewState,
+    chat: &Chat,
+    frame: &mut Frame<'_>,
+    (head, body): (Rect, Rect),
+) {
+    let look = Look::new(&model.options);
+    let width = usize::from(head.width);
+    let link = link_word(chat.contact.link);
+    let key = short_key(&chat.contact.key);
+    let room = width.saturating_sub(link.len() + 3);
+    let name = cut(&label(&chat.contact.petname), room);
+    let who = Line::raw(name.as_str()).width();
+    let key = if who + key.len() + 2 <= room { format!("  {key}") } else { String::new() };
+    let gap = room.saturating_sub(who + key.len()) + 1;
+    let spans = vec![
+        Span::raw(" "),
+        Span::styled(name, look.strong()),
+        Span::styled(key, look.quiet()),
+        Span::raw(" ".repeat(gap)),
+        Span::raw(link),
+    ];
+    frame.render_widget(Line::from(spans), head);
+
+    let transcript = state.transcript(model, chat, width, usize::from(body.height));
+    state.sight = Some(transcript.sight);
+    let mut rows = transcript.rows;
+    if chat.messages.is_empty() {
+        rows = advice(chat, width, look);
+    }
+    let above = usize::from(body.height).saturating_sub(rows.len());
+    rows.splice(0..0, core::iter::repeat_n(Line::raw(""), above));
+    super::rows(frame, body, rows);
+    if transcript.newer > 0 {
+        let text = format!(" {} below  Ctrl+End ", transcript.newer);
+        let columns = u16::try_from(text.len()).unwrap_or(0).min(body.width);
+        let corner = Rect { x: body.right() - columns, width: columns, ..super::bottom(body) };
+        super::line(frame, corner, Line::styled(text, look.marked()));
+    }
+}
+
+/// What to expect of a conversation in which nothing was said.
+fn advice(chat: &Chat, width: usize, look: Look) -> Vec<Line<'static>> {
+    let text = match chat.contact.link {
+        Link::Ready => {
+            "Nothing was said yet. Write, and Enter sends. The mark at the left of your \
+             message shows how far it is; F1 explains the marks."
+        }
+        Link::Offering | Link::Offered | Link::Answering => {
+            "The handshake is under way. You can write already: it waits, sealed, until the \
+             session is ready."
+        }
+        Link::Closed => "There is no session. What you write waits until the handshake is made.",
+        Link::Blocked => "You do not listen to this contact. /unblock to listen again.",
+    };
+    let rows = wrap(text, width.saturating_sub(4));
+    rows.into_iter().map(|row| Line::styled(format!("  {row}"), look.quiet())).collect()
+}
+
+/// What to do while no conversation is open.
+fn nobody(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let text = if model.contacts(Kind::Listened).is_empty() {
+        "Nobody is here yet.\n\nTo write to somebody you need their invite: F3, then + and paste \
+         it. To be written to, hand out your own: /invite shows it."
+    } else {
+        "No chat is open. Ctrl+P goes to one."
+    };
+    let rows = wrap(text, usize::from(area.width).saturating_sub(4));
+    let rows = rows.into_iter().map(|row| Line::styled(format!("  {row}"), look.quiet()));
+    super::rows(frame, area, core::iter::once(Line::raw("")).chain(rows).collect());
+}
+
+/// The line above the composer: who speaks to whom, or the commands that fit what is written.
+fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Line<'static> {
+    let letters = composer.text().strip_prefix('/');
+    let commands = letters.filter(|letters| !letters.starts_with('/') && !letters.contains(' '));
+    if let Some(letters) = commands {
+        let names: Vec<_> = commands::starting_with(letters)
+            .iter()
+            .map(|entry| format!("/{} {}", entry.name, entry.takes).trim_end().to_owned())
+            .collect();
+        if !names.is_empty() {
+            return Line::styled(cut(&format!(" {}", names.join("  ")), width), look.call());
+        }
+    }
+    let speaking = model.speaking.and_then(|id| model.identities.get(&id));
+    let me = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
+    let whom = model.current().map(|chat| label(&chat.contact.petname));
+    let who = match whom {
+        Some(whom) => format!("as {me} to {whom}"),
+        None => format!("as {me}"),
+    };
+    let left = format!("{} left", grouped(composer.room()));
+    let room = width.saturating_sub(left.len() + 8);
+    let start = format!("{0}{0} {1} ", look.rule(), cut(&who, room));
+    let columns = Line::raw(start.as_str()).width();
+    let fill = look.rule().repeat(width.saturating_sub(columns + left.len() + 4));
+    Line::from(vec![Span::styled(
+        format!("{start}{fill} {left} {0}{0}", look.rule()),
+        look.quiet(),
+    )])
+}

@@ -1,0 +1,164 @@
+//! The pages of people: contacts, strangers who ask, those who are blocked, and one's identities.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::text::{PeerText, Scripts};
+
+use super::super::calendar::Civil;
+use super::super::model::{Chat, Kind, Model, Tab, label};
+use super::look::{Look, link_word};
+use super::wrap::{fit, wrap};
+
+/// Columns of a name in a list.
+const NAME_COLUMNS: usize = 20;
+
+/// Draws contacts, requests and blocked people.
+pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let width = usize::from(area.width);
+    super::rows(frame, area, vec![tabs(model, look), Line::raw("")]);
+    let (rows, detail) = match model.tab {
+        Tab::Contacts => contacts(model, Kind::Listened, width),
+        Tab::Blocked => contacts(model, Kind::Blocked, width),
+        Tab::Requests => requests(model, width),
+    };
+    let under = u16::try_from(detail.len()).unwrap_or(0).min(area.height / 2);
+    let list = Rect { y: area.y + 2, height: area.height.saturating_sub(under + 2), ..area };
+    draw_list(model, frame, list, rows);
+    let below = Rect { y: list.bottom(), height: under, ..area };
+    super::rows(frame, below, detail);
+}
+
+fn tabs(model: &Model, look: Look) -> Line<'static> {
+    let counts = [
+        (Tab::Contacts, "Contacts", model.contacts(Kind::Listened).len()),
+        (Tab::Requests, "Requests", model.strangers().len()),
+        (Tab::Blocked, "Blocked", model.contacts(Kind::Blocked).len()),
+    ];
+    let spans = counts.into_iter().flat_map(|(tab, name, count)| {
+        let (text, style) = if tab == model.tab {
+            (format!("[{name} {count}]"), look.strong())
+        } else {
+            (format!(" {name} {count} "), Style::new())
+        };
+        [Span::raw(" "), Span::styled(text, style)]
+    });
+    spans.collect::<Vec<_>>().into()
+}
+
+type ListAndDetail = (Vec<String>, Vec<Line<'static>>);
+
+fn contacts(model: &Model, kind: Kind, width: usize) -> ListAndDetail {
+    let contacts = model.contacts(kind);
+    if contacts.is_empty() {
+        let text = match kind {
+            Kind::Listened => "Nobody yet. + adds somebody by their invite; i shows your own.",
+            Kind::Blocked => "Nobody is blocked.",
+        };
+        return (Vec::new(), sentences(text, width));
+    }
+    let rows = contacts.iter().map(|chat| {
+        let unread = if chat.unread == 0 { String::new() } else { format!("  {}", chat.unread) };
+        let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
+        format!("{name} {}{unread}", link_word(chat.contact.link))
+    });
+    let detail = contacts.get(model.row).map(|chat| contact_detail(chat, width));
+    (rows.collect(), detail.unwrap_or_default())
+}
+
+fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
+    let mut text = format!(
+        "{}: {}.\nKey {}",
+        label(&chat.contact.petname),
+        link_word(chat.contact.link),
+        whole_key(&chat.contact.key),
+    );
+    let name = PeerText::new(chat.contact.petname.clone()).for_label();
+    if name.scripts == Scripts::Mixed {
+        text.push_str("\nThe name mixes alphabets: a letter may not be the one it looks like.");
+    }
+    sentences(&text, width)
+}
+
+fn requests(model: &Model, width: usize) -> ListAndDetail {
+    let requests = model.strangers();
+    let rows = requests.iter().map(|request| {
+        let arrived = Civil::at(request.arrived);
+        format!("{}  {} {} UTC", short_key(&request.key), arrived.date(), arrived.clock())
+    });
+    let text = match requests.get(model.row) {
+        None => "Nobody asks. A stranger who has your invite shows up here.".to_owned(),
+        Some(request) => format!(
+            "Somebody who holds this key asks to talk with you:\n{}\nNothing has been sent back. \
+             They cannot see that you are online. a accepts, d declines silently.",
+            whole_key(&request.key)
+        ),
+    };
+    (rows.collect(), sentences(&text, width))
+}
+
+/// Draws one's identities. Each is unlinkable to the others, so their contacts never share a list.
+pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let title = vec![Line::styled(" Identities", look.strong()), Line::raw("")];
+    super::rows(frame, area, title);
+    let rows = model.identities.values().map(|identity| {
+        let speaks = if model.speaking == Some(identity.id) { "speaks" } else { "" };
+        let unread = match model.unread_of(identity.id) {
+            0 => String::new(),
+            unread => format!("{unread} unread"),
+        };
+        format!("{} {speaks:8}{unread}", fit(&label(&identity.name), NAME_COLUMNS))
+    });
+    let text = "Enter speaks as one. Others cannot tell that two of them are yours; the program \
+                never shows their contacts together.";
+    let detail = sentences(text, usize::from(area.width));
+    let under = u16::try_from(detail.len()).unwrap_or(0).min(area.height / 2);
+    let list = Rect { y: area.y + 2, height: area.height.saturating_sub(under + 2), ..area };
+    draw_list(model, frame, list, rows.collect());
+    super::rows(frame, Rect { y: list.bottom(), height: under, ..area }, detail);
+}
+
+/// Draws a list so that its marked row is in view; the cursor stands on it.
+fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Vec<String>) {
+    let look = Look::new(&model.options);
+    let height = usize::from(area.height);
+    let first = (model.row + 1).saturating_sub(height);
+    let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {
+        let (arrow, style) =
+            if index == model.row { (">", look.marked()) } else { (" ", Style::new()) };
+        super::list_row(&format!("{arrow} {row}"), area.width, style)
+    });
+    super::rows(frame, area, lines.collect());
+    super::cursor(frame, area, (0, model.row.saturating_sub(first)));
+}
+
+fn sentences(text: &str, width: usize) -> Vec<Line<'static>> {
+    wrap(text, width.saturating_sub(2))
+        .into_iter()
+        .map(|row| Line::raw(format!(" {row}")))
+        .collect()
+}
+
+/// The ends of a key, to tell people apart at a glance. Not enough to verify one.
+pub(super) fn short_key(key: &PublicKey) -> String {
+    let hex = hex(key);
+    let start: String = hex.chars().take(8).collect();
+    let end: String = hex.chars().skip(62).collect();
+    format!("{start}..{end}")
+}
+
+/// A key in groups of four digits.
+fn whole_key(key: &PublicKey) -> String {
+    let digits: Vec<char> = hex(key).chars().collect();
+    let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join(" ")
+}
+
+fn hex(key: &PublicKey) -> String {
+    key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}

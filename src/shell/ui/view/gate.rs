@@ -1,0 +1,80 @@
+//! The screen before anything is opened.
+
+use ratatui::Frame;
+use ratatui::text::Line;
+
+use super::super::gate::{GateModel, Keep, Page};
+use super::look::Look;
+use super::wrap::{cut, wrap};
+
+/// Draws the gate.
+pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let look = Look::new(&model.options);
+    let width = usize::from(area.width);
+    let mut rows = vec![Line::styled(" undertone", look.strong()), Line::raw("")];
+    let mut caret = (0, 0);
+    match model.page {
+        Page::Choose(keep) => {
+            push(&mut rows, "Nothing has been sent anywhere yet.", width);
+            rows.push(Line::raw(""));
+            for (way, name) in [
+                (Keep::Sealed, "Keep all, sealed by a passphrase"),
+                (Keep::Nothing, "Keep nothing after the program ends"),
+            ] {
+                if way == keep {
+                    caret = (0, rows.len());
+                    rows.push(Line::styled(cut(&format!("> {name}"), width), look.marked()));
+                } else {
+                    rows.push(Line::raw(cut(&format!("  {name}"), width)));
+                }
+            }
+            complain(model, &mut rows, look, width);
+            hint(&mut rows, "Up/Down choose  Enter go on  Ctrl+Q quit", look, width);
+        }
+        Page::Create | Page::CreateAgain | Page::Unlock => {
+            let name = match model.page {
+                Page::CreateAgain => "The same passphrase again",
+                Page::Create => "A passphrase. No copy exists: forget it and all is lost",
+                Page::Choose(_) | Page::Unlock | Page::Opening(_) => "Passphrase",
+            };
+            push(&mut rows, name, width);
+            let stars = model.secret.characters().min(width.saturating_sub(4));
+            caret = (3 + stars, rows.len());
+            rows.push(Line::raw(format!(" > {}", "*".repeat(stars))));
+            if let Some(advice) = model.advice() {
+                push(&mut rows, advice, width);
+            }
+            complain(model, &mut rows, look, width);
+            if model.page == Page::Unlock {
+                if model.wait() > 0 {
+                    push(&mut rows, &format!("The next try is in {} s.", model.wait()), width);
+                }
+                push(&mut rows, "Which identities exist is not shown before it opens.", width);
+            }
+            hint(&mut rows, "Enter go on  Esc back  Ctrl+Q quit", look, width);
+        }
+        Page::Opening(_) => {
+            push(&mut rows, "Opening. It takes about one second on purpose.", width);
+        }
+    }
+    super::rows(frame, area, rows);
+    super::cursor(frame, area, caret);
+}
+
+fn push(rows: &mut Vec<Line<'static>>, text: &str, width: usize) {
+    let wrapped = wrap(text, width.saturating_sub(2).min(76));
+    rows.extend(wrapped.into_iter().map(|row| Line::raw(format!(" {row}"))));
+}
+
+fn complain(model: &GateModel, rows: &mut Vec<Line<'static>>, look: Look, width: usize) {
+    let Some(complaint) = &model.complaint else { return };
+    let wrapped = wrap(complaint, width.saturating_sub(2));
+    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.call())));
+}
+
+fn hint(rows: &mut Vec<Line<'static>>, text: &str, look: Look, width: usize) {
+    rows.push(Line::raw(""));
+    let wrapped = wrap(text, width.saturating_sub(2));
+    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.quiet())));
+}

@@ -1,0 +1,68 @@
+//! Help, written from the tables of keys and commands, so that it cannot say what is not so.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::engine::node::output::MessageState;
+
+use super::super::commands::COMMANDS;
+use super::super::keys;
+use super::super::model::Model;
+use super::look::{Look, state_word};
+use super::transcript::ViewState;
+use super::wrap::{cut, fit};
+
+/// Columns of a key, beside what it does.
+const KEY_COLUMNS: usize = 19;
+
+const STATES: [MessageState; 6] = [
+    MessageState::Queued,
+    MessageState::Mining,
+    MessageState::Sent,
+    MessageState::Delivered,
+    MessageState::Failed,
+    MessageState::Cancelled,
+];
+
+/// Draws the page, from the row its reader is at.
+pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let rows = page(look, usize::from(area.width));
+    let height = usize::from(area.height);
+    state.page_rows = height;
+    state.page_top = state.page_top.min(rows.len().saturating_sub(height));
+    super::rows(frame, area, rows.into_iter().skip(state.page_top).take(height).collect());
+    super::cursor(frame, area, (0, 0));
+}
+
+fn page(look: Look, width: usize) -> Vec<Line<'static>> {
+    let mut rows = vec![Line::styled(" Marks of your messages", look.strong())];
+    for state in STATES {
+        rows.push(Line::raw(format!("  {}  {}", look.mark(state), state_word(state))));
+    }
+    for context in keys::HELP_ORDER {
+        rows.push(Line::raw(""));
+        rows.push(Line::styled(format!(" {}", context.title()), look.strong()));
+        for (keys, does) in keys::help(context) {
+            rows.extend(entry(&keys, does, width));
+        }
+    }
+    rows.push(Line::raw(""));
+    rows.push(Line::styled(" Commands; first letters are enough", look.strong()));
+    for command in &COMMANDS {
+        let name = format!("/{} {}", command.name, command.takes);
+        rows.extend(entry(name.trim_end(), command.does, width));
+    }
+    rows.extend(entry("//text", "say a line that starts with a slash", width));
+    rows
+}
+
+fn entry(key: &str, does: &str, width: usize) -> Vec<Line<'static>> {
+    if key.len() <= KEY_COLUMNS {
+        let text = format!("  {} {does}", fit(key, KEY_COLUMNS));
+        return vec![Line::raw(cut(&text, width))];
+    }
+    let under = format!("  {} {does}", fit("", KEY_COLUMNS));
+    vec![Line::raw(cut(&format!("  {key}"), width)), Line::raw(cut(&under, width))]
+}

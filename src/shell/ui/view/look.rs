@@ -1,0 +1,165 @@
+//! Marks, lines and styles, in the characters and colours that were asked for.
+//!
+//! Nothing depends on colour: what is marked is reversed, what is quiet is dim.
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::engine::node::output::{Link, MessageState};
+
+use super::super::port::{Colour, Glyphs, UiOptions};
+
+/// How things are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    glyphs: Glyphs,
+    colour: Colour,
+}
+
+impl Look {
+    pub(super) const fn new(options: &UiOptions) -> Self {
+        Self { glyphs: options.glyphs, colour: options.colour }
+    }
+
+    const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
+        match self.glyphs {
+            Glyphs::Unicode => unicode,
+            Glyphs::Ascii => ascii,
+        }
+    }
+
+    /// The mark of a message of ours. One column wide in every width table (ux.md, 7.8).
+    pub(super) const fn mark(self, state: MessageState) -> &'static str {
+        match state {
+            MessageState::Queued => self.pick("◌", "."),
+            MessageState::Mining => self.pick("◔", "*"),
+            MessageState::Sent => self.pick("⇡", ">"),
+            MessageState::Delivered => self.pick("✓", "+"),
+            MessageState::Failed => self.pick("✗", "x"),
+            MessageState::Cancelled => self.pick("⊘", "-"),
+        }
+    }
+
+    /// A horizontal line.
+    pub(super) const fn rule(self) -> &'static str {
+        self.pick("─", "-")
+    }
+
+    /// A vertical line.
+    pub(super) const fn bar(self) -> &'static str {
+        self.pick("│", "|")
+    }
+
+    /// What a line of the program under a message starts with.
+    pub(super) const fn note(self) -> &'static str {
+        self.pick("└", "`")
+    }
+
+    /// The border of a box: corners, then the lines.
+    pub(super) const fn border(self) -> ratatui::symbols::border::Set<'static> {
+        match self.glyphs {
+            Glyphs::Unicode => ratatui::symbols::border::PLAIN,
+            Glyphs::Ascii => ratatui::symbols::border::Set {
+                top_left: "+",
+                top_right: "+",
+                bottom_left: "+",
+                bottom_right: "+",
+                vertical_left: "|",
+                vertical_right: "|",
+                horizontal_top: "-",
+                horizontal_bottom: "-",
+            },
+        }
+    }
+
+    const fn coloured(self, style: Style, colour: Color) -> Style {
+        match self.colour {
+            Colour::On => style.fg(colour),
+            Colour::Off => style,
+        }
+    }
+
+    /// Names, titles.
+    pub(super) const fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// What may be overlooked.
+    pub(super) const fn quiet(self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    /// The marked row.
+    pub(super) const fn marked(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    /// What wants to be seen: unread counts, hints.
+    pub(super) const fn call(self) -> Style {
+        self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Cyan)
+    }
+
+    /// The style of a message mark.
+    pub(super) const fn mark_style(self, state: MessageState) -> Style {
+        match state {
+            MessageState::Delivered => self.coloured(Style::new(), Color::Green),
+            MessageState::Failed => {
+                self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Red)
+            }
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Cancelled => Style::new(),
+        }
+    }
+}
+
+/// A message state in one or two words.
+pub(super) const fn state_word(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Mining => "mining",
+        MessageState::Sent => "in the pool",
+        MessageState::Delivered => "delivered",
+        MessageState::Failed => "failed",
+        MessageState::Cancelled => "cancelled",
+    }
+}
+
+/// What a message state means exactly.
+pub(super) const fn state_meaning(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "It is stored here and has not started to leave.",
+        MessageState::Mining => {
+            "Its stamp is being computed. There is no progress to show: each try is as likely to \
+             succeed as the last."
+        }
+        MessageState::Sent => {
+            "At least one neighbour took it, and they pass it on. You may switch off."
+        }
+        MessageState::Delivered => "The contact's device acknowledged it.",
+        MessageState::Failed => "It did not leave this computer and will not by itself.",
+        MessageState::Cancelled => "You stopped it before it left.",
+    }
+}
+
+/// A link state in words.
+pub(super) const fn link_word(link: Link) -> &'static str {
+    match link {
+        Link::Closed => "no session",
+        Link::Offering => "making the handshake",
+        Link::Offered => "waiting for them to answer",
+        Link::Answering => "answering their handshake",
+        Link::Ready => "session ready",
+        Link::Blocked => "blocked",
+    }
+}
+
+/// A link state in one column, for the list of chats.
+pub(super) const fn link_mark(link: Link) -> &'static str {
+    match link {
+        Link::Ready => " ",
+        Link::Offering | Link::Offered | Link::Answering => "~",
+        Link::Closed => "-",
+        Link::Blocked => "x",
+    }
+}

@@ -1,0 +1,154 @@
+//! Drawing: a model in, cells out. It changes nothing but the [`ViewState`], and decides nothing.
+
+mod chat;
+mod contacts;
+pub(super) mod gate;
+mod help;
+mod look;
+mod network;
+mod overlay;
+mod sidebar;
+mod title;
+mod transcript;
+mod wrap;
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+
+use look::Look;
+pub use transcript::ViewState;
+
+use super::keys::{self, Place};
+use super::model::{Model, Overlay};
+
+/// Under so many columns or rows there is one honest line. ux.md, 7.11.
+const SMALLEST: (u16, u16) = (40, 10);
+
+/// From so many rows on there are a title and a hint line. ux.md, 7.11.
+const ROWS_FOR_FRAME: u16 = 16;
+
+/// From so many columns on there is a list beside the chat, and how wide it is. ux.md, 7.11.
+const SIDEBARS: [(u16, u16); 2] = [(80, 25), (60, 18)];
+
+/// Draws everything.
+pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
+    state.sight = None;
+    let area = frame.area();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return too_small(model, frame);
+    }
+    let (title, body, hint) = split(area);
+    if let Some(title) = title {
+        title::draw(model, frame, title);
+    }
+    let mut composer = None;
+    match model.place {
+        Place::Chats if model.identities.is_empty() => overlay::welcome(model, frame, body),
+        Place::Chats => composer = Some(chats(model, state, frame, body)),
+        Place::Contacts => contacts::people(model, frame, body),
+        Place::Identities => contacts::identities(model, frame, body),
+        Place::Network => network::draw(model, frame, body),
+        Place::Help => help::draw(model, state, frame, body),
+    }
+    overlay::draw(model, frame, body);
+    if let Some(hint) = hint {
+        line(frame, hint, title::keys(model, hint.width));
+    }
+    if let Some(status) = status(model) {
+        let look = Look::new(&model.options);
+        say(frame, hint, composer.unwrap_or_else(|| bottom(body)), (&status, look));
+    }
+}
+
+/// What has to be said: a question first, then the newest hint.
+fn status(model: &Model) -> Option<String> {
+    if let Some(Overlay::Confirm(confirm)) = &model.overlay {
+        return Some(format!("y yes  n no: {}", confirm.question));
+    }
+    model.hint.as_ref().map(|(hint, _)| hint.clone())
+}
+
+/// Says something in the hint line if there is one and it fits, or else in as many rows as it takes
+/// that end at `above`, so that what is being written stays in view.
+fn say(frame: &mut Frame<'_>, hint: Option<Rect>, above: Rect, (text, look): (&str, Look)) {
+    let fits = |area: &Rect| Line::raw(text).width() + 2 <= usize::from(area.width);
+    let end = hint.filter(fits).unwrap_or(above);
+    let rows = wrap::wrap(text, usize::from(end.width).saturating_sub(2));
+    let height = u16::try_from(rows.len()).unwrap_or(u16::MAX);
+    let y = end.bottom().saturating_sub(height).max(frame.area().y);
+    let area = Rect { y, height: end.bottom().saturating_sub(y), ..end };
+    let style = look.call();
+    let lines = rows.into_iter().map(|row| Line::styled(format!(" {row}"), style)).collect();
+    frame.render_widget(ratatui::widgets::Clear, area);
+    self::rows(frame, area, lines);
+}
+
+/// Gives the row above the composer.
+fn chats(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) -> Rect {
+    let sidebar = SIDEBARS.iter().find(|(columns, _)| area.width >= *columns);
+    let Some((_, wide)) = sidebar else { return chat::draw(model, state, frame, area) };
+    let left = Rect { width: *wide, ..area };
+    let right = Rect { x: area.x + wide, width: area.width - wide, ..area };
+    sidebar::draw(model, frame, left);
+    chat::draw(model, state, frame, right)
+}
+
+fn split(area: Rect) -> (Option<Rect>, Rect, Option<Rect>) {
+    if area.height < ROWS_FOR_FRAME {
+        return (None, area, None);
+    }
+    let title = Rect { height: 1, ..area };
+    let body = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    (Some(title), body, Some(bottom(area)))
+}
+
+/// The last row of an area.
+fn bottom(area: Rect) -> Rect {
+    Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area }
+}
+
+fn too_small(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let unread: usize = model.identities.keys().map(|identity| model.unread_of(*identity)).sum();
+    let quit = keys::binding(keys::Context::Everywhere, keys::Action::Quit);
+    let rows = vec![
+        Line::raw(format!(
+            "window too small: {}x{}, need {}x{}",
+            area.width, area.height, SMALLEST.0, SMALLEST.1
+        )),
+        Line::raw(format!("{unread} unread. nothing is lost.")),
+        Line::raw(format!("{} quits.", quit.map(keys::Binding::key).unwrap_or_default())),
+    ];
+    frame.render_widget(Paragraph::new(rows), area);
+    cursor(frame, area, (0, 0));
+}
+
+/// Draws one row; what does not fit is cut.
+fn line(frame: &mut Frame<'_>, area: Rect, line: Line<'static>) {
+    frame.render_widget(ratatui::widgets::Clear, area);
+    frame.render_widget(line, area);
+}
+
+/// Draws rows from the top; those that do not fit are left out.
+fn rows(frame: &mut Frame<'_>, area: Rect, rows: Vec<Line<'static>>) {
+    frame.render_widget(Paragraph::new(rows), area);
+}
+
+/// Puts the real cursor at a column and row of an area, or as near as the area allows.
+fn cursor(frame: &mut Frame<'_>, area: Rect, (column, row): (usize, usize)) {
+    let within = |offset: usize, size: u16| {
+        u16::try_from(offset).unwrap_or(u16::MAX).min(size.saturating_sub(1))
+    };
+    frame.set_cursor_position(Position {
+        x: area.x + within(column, area.width),
+        y: area.y + within(row, area.height),
+    });
+}
+
+/// A row, reversed over its whole width if it is the marked one.
+fn list_row(text: &str, width: u16, style: Style) -> Line<'static> {
+    Line::styled(wrap::fit(text, usize::from(width)), style)
+}

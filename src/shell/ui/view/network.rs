@@ -1,0 +1,84 @@
+//! The page of the network: totals of this machine. Real traffic and cover are never told apart.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::engine::text::PeerText;
+
+use super::super::model::Model;
+use super::super::port::{Kept, Mode};
+use super::look::Look;
+use super::title::share;
+use super::transcript::mining_words;
+use super::wrap::{cut, grouped, wrap};
+
+/// Columns of a gauge.
+const GAUGE: usize = 24;
+
+/// Draws the page.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let width = usize::from(area.width);
+    let mut rows = vec![Line::styled(" Network", look.strong()), Line::raw("")];
+    rows.extend(figures(model).into_iter().map(|row| Line::raw(cut(&row, width))));
+    rows.push(Line::raw(""));
+    let note = "All figures stay on this machine. Cover counts every envelope you emit: what is \
+                real and what is not is never shown apart.";
+    let note = wrap(note, width.saturating_sub(2));
+    rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), look.quiet())));
+    super::rows(frame, area, rows);
+    super::cursor(frame, area, (0, 0));
+}
+
+fn figures(model: &Model) -> Vec<String> {
+    let mode = match (model.options.mode, model.kept) {
+        (Mode::Demo, _) => "  Kept       nothing; this is a demonstration",
+        (Mode::Normal, Some(Kept::MemoryOnly)) => "  Kept       nothing; all ends with the program",
+        (Mode::Normal, Some(Kept::Sealed)) => "  Kept       sealed by your passphrase",
+        (Mode::Normal, None) => "  Kept       not known yet",
+    };
+    let mut rows = vec![mode.to_owned()];
+    let Some(network) = &model.network else {
+        rows.push("  Peers      starting".to_owned());
+        return rows;
+    };
+    rows.push(format!("  Network    {}", clean(&network.network)));
+    rows.push(match network.peers {
+        0 => "  Peers      none; what you write waits here".to_owned(),
+        peers => format!("  Peers      {peers}"),
+    });
+    let full = share(network.pool_bytes, network.pool_capacity);
+    let filled = full * GAUGE / 100;
+    rows.push(format!(
+        "  Pool       [{}{}] {full}%  {} of {} kB  {} items",
+        "#".repeat(filled),
+        ".".repeat(GAUGE.saturating_sub(filled)),
+        grouped(network.pool_bytes / 1_000),
+        grouped(network.pool_capacity / 1_000),
+        grouped(network.pool_items),
+    ));
+    rows.push(format!("  Floor      2^{} tries for an envelope of a day", network.floor_bits));
+    rows.push(match network.mining {
+        None => format!("  Work       none  {} queued", network.queued),
+        Some(mining) => format!(
+            "  Work       {}  {} tries/s  {} queued",
+            mining_words(model),
+            grouped(usize::try_from(mining.hashes_per_second).unwrap_or(usize::MAX)),
+            network.queued
+        ),
+    });
+    rows.push(match network.cover_per_minute {
+        None => "  Cover      off; who watches the link sees when you write".to_owned(),
+        Some(rate) => format!("  Cover      {rate:.1} envelopes a minute on average"),
+    });
+    for (index, address) in network.listening.iter().enumerate() {
+        let name = if index == 0 { "Listening" } else { "" };
+        rows.push(format!("  {name:9}  {}", clean(address)));
+    }
+    rows
+}
+
+fn clean(text: &str) -> String {
+    PeerText::new(text.to_owned()).for_line().text
+}

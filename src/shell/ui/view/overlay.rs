@@ -1,0 +1,255 @@
+//! What stands in front of a page: fields, questions, and the name of a first identity.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear};
+
+use crate::engine::id::{IdentityId, MessageId};
+use crate::engine::node::output::{MessageState, Side};
+use crate::engine::text::PeerText;
+
+use super::super::calendar::Civil;
+use super::super::composer::Composer;
+use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
+use super::super::port::Kept;
+use super::look::{Look, link_word, state_meaning, state_word};
+use super::transcript::mining_words;
+use super::wrap::{fit, wrap};
+
+/// Columns of a box, where there is room.
+const BOX_COLUMNS: u16 = 74;
+
+/// Under so many rows the first words are fewer.
+const ROWS_FOR_WELCOME: u16 = 14;
+
+/// Most rows of the picker's list.
+const PICKER_ROWS: usize = 10;
+
+/// Draws what stands in front, if anything does.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    match &model.overlay {
+        Some(Overlay::Prompt(prompt)) => ask(model, prompt, frame, area),
+        Some(Overlay::GoTo(picker)) => go_to(model, picker, frame, area),
+        Some(Overlay::Why(message)) => why(model, *message, frame, area),
+        Some(Overlay::Invite(identity)) => invite(model, *identity, frame, area),
+        Some(Overlay::Leaving) => leaving(model, frame, area),
+        Some(Overlay::Fatal(reason)) => fatal(model, reason, frame, area),
+        Some(Overlay::Confirm(_)) | None => {}
+    }
+}
+
+/// A box of text; gives the area inside.
+fn page(model: &Model, frame: &mut Frame<'_>, area: Rect, title: &str, text: &str) -> Rect {
+    let rows = wrap(text, usize::from(inner_width(area)));
+    let inner = open_box(model, frame, area, (title, rows.len()));
+    super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
+    super::cursor(frame, inner, (0, 0));
+    inner
+}
+
+fn inner_width(area: Rect) -> u16 {
+    area.width.min(BOX_COLUMNS).saturating_sub(4)
+}
+
+/// Draws an empty box for so many rows in the middle; gives the area inside.
+fn open_box(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    (title, rows): (&str, usize),
+) -> Rect {
+    let look = Look::new(&model.options);
+    let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
+    let width = area.width.min(BOX_COLUMNS);
+    let outer = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 3,
+        width,
+        height,
+    };
+    frame.render_widget(Clear, outer);
+    let title = Line::styled(format!(" {title} "), look.strong());
+    frame.render_widget(Block::bordered().border_set(look.border()).title(title), outer);
+    Rect {
+        x: outer.x + 2,
+        y: outer.y + 1,
+        width: width.saturating_sub(4),
+        height: height.saturating_sub(2),
+    }
+}
+
+/// A box with some text, a field under it, and what was wrong with it before.
+fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
+    let (title, text) = match prompt.purpose {
+        Purpose::NewIdentity => (
+            "A new identity",
+            "Its name is for your eyes only. Others see its key, and what they call it.",
+        ),
+        Purpose::AddKey => ("Add a contact", "Paste their invite, or their key in 66 digits."),
+        Purpose::AddName(_) => {
+            ("Add a contact", "What do you call them? Only you see it. A handshake is sent next.")
+        }
+        Purpose::Accept(_) => (
+            "Accept a request",
+            "What do you call them? Only you see it. Accepting is the first thing they hear of \
+             you.",
+        ),
+        Purpose::Rename(_) => ("Rename", "What do you call them? Only you see it."),
+    };
+    let mut rows = wrap(text, usize::from(inner_width(area)));
+    rows.push(String::new());
+    let above = rows.len();
+    let complaint = prompt.complaint.clone().unwrap_or_default();
+    let below = wrap(&complaint, usize::from(inner_width(area)));
+    let inner = open_box(model, frame, area, (title, above + 1 + below.len()));
+    super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
+    let above = u16::try_from(above).unwrap_or(0).min(inner.height.saturating_sub(1));
+    let place = Rect { y: inner.y + above, height: 1, ..inner };
+    let look = Look::new(&model.options);
+    let said =
+        Rect { y: place.bottom(), height: inner.bottom().saturating_sub(place.bottom()), ..inner };
+    super::rows(frame, said, below.into_iter().map(|row| Line::styled(row, look.call())).collect());
+    field(&prompt.field, frame, place);
+}
+
+/// A field of one row; its text moves so that the caret is in view.
+fn field(composer: &Composer, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width).saturating_sub(3);
+    let layout = composer.layout(width);
+    let row = layout.rows.get(layout.row).cloned().unwrap_or_default();
+    frame.render_widget(Line::from(vec![Span::raw("> "), Span::raw(row)]), area);
+    super::cursor(frame, area, (2 + layout.column, 0));
+}
+
+/// The page while there is no identity.
+pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let kept = match model.kept {
+        Some(Kept::MemoryOnly) => "Nothing is kept: it ends with the program.",
+        Some(Kept::Sealed) | None => {
+            "It is a key on this machine. Lose it and nobody can give it back."
+        }
+    };
+    let text = if area.height < ROWS_FOR_WELCOME {
+        "Make an identity: a random key. What do you call it? Only you see it.".to_owned()
+    } else {
+        format!(
+            "Nothing has been sent anywhere yet.\n\nMake an identity: a random key, without a \
+             name, mail or number that others could see. {kept}\n\nWhat do you call it? Only \
+             you see it."
+        )
+    };
+    let mut rows = vec![Line::styled(" Welcome to undertone", look.strong()), Line::raw("")];
+    let wrapped = wrap(&text, usize::from(area.width).saturating_sub(4).min(70));
+    rows.extend(wrapped.into_iter().map(|row| Line::raw(format!("  {row}"))));
+    let above = u16::try_from(rows.len()).unwrap_or(0).min(area.height.saturating_sub(2));
+    super::rows(frame, area, rows);
+    let place =
+        Rect { x: area.x + 2, y: area.y + above, width: area.width.saturating_sub(4), height: 1 };
+    frame.render_widget(Clear, place);
+    field(&model.welcome.field, frame, place);
+}
+
+fn go_to(model: &Model, picker: &Picker, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let targets = model.targets();
+    let shown = targets.len().clamp(1, PICKER_ROWS);
+    let inner = open_box(model, frame, area, ("Go to", shown + 1));
+    let room = usize::from(inner.height).saturating_sub(1);
+    let first = (picker.index + 1).saturating_sub(room);
+    let width = usize::from(inner.width);
+    let mut rows = vec![Line::raw("")];
+    rows.extend(targets.iter().enumerate().skip(first).take(room).map(|(index, target)| {
+        let name = model.target_name(*target);
+        if index == picker.index {
+            Line::styled(fit(&format!("> {name}"), width), look.marked())
+        } else {
+            Line::raw(fit(&format!("  {name}"), width))
+        }
+    }));
+    if targets.is_empty() {
+        rows.push(Line::styled("  nothing fits", look.quiet()));
+    }
+    super::rows(frame, inner, rows);
+    field(&picker.filter, frame, Rect { height: inner.height.min(1), ..inner });
+}
+
+/// What happened to a message, in words.
+fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
+    let Some(chat) = model.current() else { return };
+    let Some(message) = chat.message(id) else { return };
+    let name = label(&chat.contact.petname);
+    let at = Civil::at(message.at);
+    let when = format!("{} {} UTC", at.date(), at.seconds_clock());
+    let number = message.number.map(|number| format!(" Number {number}."));
+    let number = number.unwrap_or_default();
+    let text = match message.side {
+        Side::Theirs => format!(
+            "{name} wrote it; it arrived here on {when}.{number}\n\nThe time is yours, not \
+             theirs. It was encrypted for this session, and its sender's key was checked."
+        ),
+        Side::Ours(state) => {
+            let now = match state {
+                MessageState::Mining => format!("\n{}.", mining_words(model)),
+                MessageState::Queued if !chat.is_ready() => {
+                    format!("\nIt waits for the session: {}.", link_word(chat.contact.link))
+                }
+                MessageState::Queued
+                | MessageState::Sent
+                | MessageState::Delivered
+                | MessageState::Failed
+                | MessageState::Cancelled => String::new(),
+            };
+            let word = state_word(state);
+            let meaning = state_meaning(state);
+            format!("You wrote it on {when}.{number}\n\n{word}: {meaning}{now}")
+        }
+    };
+    page(model, frame, area, &format!("Message with {name}"), &text);
+}
+
+/// An invite, at the left edge and without a border, so that it can be copied.
+fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let Some(identity) = model.identities.get(&id) else { return };
+    let written = PeerText::new((model.options.invites.write)(&identity.key)).for_line().text;
+    let width = usize::from(area.width);
+    let text = "Whoever has it can ask to talk with you; you decide. Hand it over where you trust \
+                the way. On the other side:";
+    let mut rows = vec![
+        Line::styled(format!(" Invite of {}", label(&identity.name)), look.strong()),
+        Line::raw(""),
+    ];
+    rows.extend(wrap(&written, width).into_iter().map(Line::raw));
+    rows.push(Line::raw(""));
+    let sentences = wrap(text, width.saturating_sub(2));
+    rows.extend(sentences.into_iter().map(|row| Line::raw(format!(" {row}"))));
+    rows.push(Line::raw("   undertone contact add INVITE"));
+    rows.push(Line::styled(" or F3, then +.  Esc goes back", look.quiet()));
+    frame.render_widget(Clear, area);
+    super::rows(frame, area, rows);
+    super::cursor(frame, area, (0, 2));
+}
+
+fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let said = match model.unsent() {
+        0 => "Everything you wrote has left this computer.".to_owned(),
+        1 => "1 message has not left this computer.".to_owned(),
+        unsent => format!("{unsent} messages have not left this computer."),
+    };
+    let text = format!(
+        "{said}\n\n  w    wait until all has left\n  q    {}\n  Esc  stay",
+        model.fate_of_unsent()
+    );
+    page(model, frame, area, "Leaving", &text);
+}
+
+fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
+    let reason = PeerText::new(reason.to_owned()).for_grid().text;
+    let text = format!(
+        "The node behind this window has stopped:\n\n{reason}\n\nWhat was accepted is kept. Any \
+         key leaves."
+    );
+    page(model, frame, area, "Stopped", &text);
+}

@@ -1,0 +1,73 @@
+//! The list beside the chat: the contacts of one identity, never those of two.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::keys::{self, Action, Context, Place};
+use super::super::model::{Chat, Kind, Model, label};
+use super::look::{Look, link_mark};
+use super::wrap::{cut, fit};
+
+/// Draws the list.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let width = usize::from(area.width).saturating_sub(2);
+    let height = usize::from(area.height);
+    let footer = footer(model, look, width);
+    let room = height.saturating_sub(footer.len() + 1);
+    let contacts = model.contacts(Kind::Listened);
+    let open = contacts.iter().position(|chat| Some(chat.id()) == model.open).unwrap_or(0);
+    let first = (open + 1).saturating_sub(room);
+    let mut rows = vec![head("Chats", Place::Chats, look, width)];
+    rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, look, width)));
+    if contacts.is_empty() {
+        rows.push(Line::styled(" none. F3, then +", look.quiet()));
+    }
+    rows.resize(height.saturating_sub(footer.len()), Line::raw(""));
+    rows.extend(footer);
+    super::rows(frame, Rect { width: area.width.saturating_sub(1), ..area }, rows);
+    let bars = vec![Line::styled(look.bar(), look.quiet()); height];
+    let bar = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
+    super::rows(frame, bar, bars);
+}
+
+fn head(text: &str, place: Place, look: Look, width: usize) -> Line<'static> {
+    let key = keys::binding(Context::Everywhere, Action::Show(place));
+    let key = key.map(keys::Binding::key).unwrap_or_default();
+    let text = fit(text, width.saturating_sub(key.len()));
+    Line::styled(format!("{text}{key}"), look.strong())
+}
+
+fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
+    let is_open = model.open == Some(chat.id());
+    let unread = if chat.unread == 0 { String::new() } else { format!(" {}", chat.unread) };
+    let name = label(&chat.contact.petname);
+    let name = fit(&name, width.saturating_sub(4 + unread.len()));
+    let arrow = if is_open { ">" } else { " " };
+    let text = format!("{arrow} {} {name}{unread}", link_mark(chat.contact.link));
+    let style = match (is_open, chat.unread) {
+        (true, _) => look.marked(),
+        (false, 0) => ratatui::style::Style::new(),
+        (false, _) => look.call(),
+    };
+    Line::styled(text, style)
+}
+
+fn footer(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+    let requests = model.strangers().len();
+    let mut rows = Vec::new();
+    if requests > 0 {
+        rows.push(head(&format!("Requests {requests}"), Place::Contacts, look, width));
+    }
+    rows.push(head("Identity", Place::Identities, look, width));
+    let speaking = model.speaking.and_then(|id| model.identities.get(&id));
+    let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
+    rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
+    let elsewhere = model.identities.keys().filter(|id| Some(**id) != model.speaking);
+    let unread: usize = elsewhere.map(|id| model.unread_of(*id)).sum();
+    if unread > 0 {
+        rows.push(Line::styled(format!("    {unread} unread elsewhere"), look.quiet()));
+    }
+    rows
+}

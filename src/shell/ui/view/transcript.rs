@@ -1,0 +1,360 @@
+//! The messages of a conversation as rows, and where in them its reader stands.
+//!
+//! Peer text starts behind a gutter that belongs to the program, and so do its wrapped rows: nobody
+//! can draw a mark, a name or a clock at the left edge. Days and the line above what is new are not
+//! messages and cannot be chosen.
+
+use std::collections::BTreeMap;
+
+use ratatui::text::{Line, Span};
+
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::output::{MessageState, MessageView, Side};
+
+use super::super::calendar::Civil;
+use super::super::keys::Scroll;
+use super::super::model::{Chat, Model, Sight, label};
+use super::look::Look;
+use super::wrap::{fit, wrap};
+
+/// Columns of a name beside its messages.
+const NAME_COLUMNS: usize = 8;
+
+/// Under this width a name stands above its message. ux.md, 7.11.
+const WIDE: usize = 52;
+
+/// Where readers stand, and what the last drawing found out. Outside the model: it is a matter of
+/// rows and columns.
+#[derive(Debug, Default)]
+pub struct ViewState {
+    anchors: BTreeMap<ContactId, Anchor>,
+    /// Columns and rows of the transcript when it was drawn last.
+    pub(super) size: (usize, usize),
+    /// First row of a page to read.
+    pub(super) page_top: usize,
+    pub(super) page_rows: usize,
+    pub(super) sight: Option<Sight>,
+}
+
+/// The last row in view: `below` rows of this message are under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Anchor {
+    message: MessageId,
+    below: usize,
+}
+
+/// A transcript made ready to draw.
+pub(super) struct Transcript {
+    pub(super) rows: Vec<Line<'static>>,
+    /// How many messages are under the last row.
+    pub(super) newer: usize,
+    pub(super) sight: Sight,
+}
+
+impl ViewState {
+    /// What the last drawing showed.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        self.sight.unwrap_or(Sight::Elsewhere)
+    }
+
+    /// Moves what is in view.
+    pub fn scroll(&mut self, model: &Model, scroll: Scroll) {
+        let page = self.page_rows.saturating_sub(2).max(1);
+        match scroll {
+            Scroll::Up => self.page_top = self.page_top.saturating_sub(page),
+            Scroll::Down => self.page_top += page,
+            Scroll::Newest => {}
+        }
+        let Some(chat) = model.current() else { return };
+        let (width, height) = self.size;
+        let layout = Layout { model, chat, width };
+        let step = height.saturating_sub(2).max(1);
+        let place = self.place(chat);
+        let moved = match scroll {
+            Scroll::Up => layout.bounded(layout.up(place, step), height),
+            Scroll::Down => layout.down(place, step),
+            Scroll::Newest => layout.end(),
+        };
+        self.stand(chat, &layout, moved);
+    }
+
+    fn place(&self, chat: &Chat) -> Place {
+        let last = chat.messages.len().saturating_sub(1);
+        let newest = Place { index: last, below: 0 };
+        let Some(anchor) = self.anchors.get(&chat.id()) else { return newest };
+        chat.messages
+            .iter()
+            .rposition(|message| message.id == anchor.message)
+            .map_or(newest, |index| Place { index, below: anchor.below })
+    }
+
+    fn stand(&mut self, chat: &Chat, layout: &Layout<'_>, place: Place) {
+        match chat.messages.get(place.index) {
+            Some(message) if place != layout.end() => {
+                let anchor = Anchor { message: message.id, below: place.below };
+                self.anchors.insert(chat.id(), anchor);
+            }
+            Some(_) | None => {
+                self.anchors.remove(&chat.id());
+            }
+        }
+    }
+
+    /// The rows to draw, at most `height` of them.
+    pub(super) fn transcript(
+        &mut self,
+        model: &Model,
+        chat: &Chat,
+        width: usize,
+        height: usize,
+    ) -> Transcript {
+        self.size = (width, height);
+        self.page_rows = height;
+        let layout = Layout { model, chat, width };
+        let mut place = layout.clamped(self.place(chat));
+        if let Some(chosen) = chat.chosen {
+            place = layout.showing(place, chosen, height);
+        }
+        place = layout.bounded(place, height);
+        self.stand(chat, &layout, place);
+        let (rows, reached_oldest) = layout.rows(place, height);
+        let at_newest = place == layout.end();
+        let sight = match (reached_oldest, at_newest) {
+            (true, true) => Sight::Whole,
+            (true, false) => Sight::Oldest,
+            (false, true) => Sight::Newest,
+            (false, false) => Sight::Middle,
+        };
+        let newer = chat.messages.len().saturating_sub(place.index + 1);
+        Transcript { rows, newer, sight }
+    }
+}
+
+/// The last row in view, by the index of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    index: usize,
+    below: usize,
+}
+
+struct Layout<'a> {
+    model: &'a Model,
+    chat: &'a Chat,
+    width: usize,
+}
+
+impl Layout<'_> {
+    fn end(&self) -> Place {
+        Place { index: self.chat.messages.len().saturating_sub(1), below: 0 }
+    }
+
+    fn height(&self, index: usize) -> usize {
+        self.block(index).len()
+    }
+
+    /// A place whose message still has the rows it had.
+    fn clamped(&self, place: Place) -> Place {
+        let most = self.height(place.index).saturating_sub(1);
+        Place { below: place.below.min(most), ..place }
+    }
+
+    fn up(&self, mut place: Place, mut rows: usize) -> Place {
+        loop {
+            let height = self.height(place.index);
+            if place.below + rows < height || place.index == 0 {
+                place.below = (place.below + rows).min(height.saturating_sub(1));
+                return place;
+            }
+            rows -= height.saturating_sub(place.below).min(rows);
+            place = Place { index: place.index - 1, below: 0 };
+        }
+    }
+
+    fn down(&self, mut place: Place, mut rows: usize) -> Place {
+        loop {
+            if rows <= place.below {
+                place.below -= rows;
+                return place;
+            }
+            if place.index + 1 >= self.chat.messages.len() {
+                return self.end();
+            }
+            rows -= place.below;
+            place.index += 1;
+            place.below = self.height(place.index);
+        }
+    }
+
+    /// Not further up than fills the screen from the oldest message on.
+    fn bounded(&self, place: Place, height: usize) -> Place {
+        let (rows, _) = self.rows(place, height);
+        self.down(place, height.saturating_sub(rows.len()))
+    }
+
+    /// A place from which the chosen message is in view.
+    fn showing(&self, place: Place, chosen: MessageId, height: usize) -> Place {
+        let Some(index) = self.chat.messages.iter().position(|message| message.id == chosen) else {
+            return place;
+        };
+        if index >= place.index {
+            let whole = Place { index, below: 0 };
+            return if index == place.index && place.below == 0 { place } else { whole };
+        }
+        let mut rows = self.height(place.index).saturating_sub(place.below);
+        for between in (index..place.index).rev() {
+            rows += self.height(between);
+            if rows > height {
+                // Above the first row: it becomes the last message of the screen's upper half.
+                let wanted = self.height(index);
+                let under = height.saturating_sub(wanted) / 2;
+                return self.down(Place { index, below: 0 }, under);
+            }
+        }
+        place
+    }
+
+    /// Up to `height` rows that end at `place`, and whether the oldest one is among them.
+    fn rows(&self, place: Place, height: usize) -> (Vec<Line<'static>>, bool) {
+        let mut blocks = Vec::new();
+        let mut count = 0;
+        let mut index = place.index;
+        let mut hidden = place.below;
+        loop {
+            let mut block = self.block(index);
+            block.truncate(block.len().saturating_sub(hidden));
+            hidden = 0;
+            count += block.len();
+            blocks.push(block);
+            if index == 0 || count > height {
+                break;
+            }
+            index -= 1;
+        }
+        let mut rows: Vec<_> = blocks.into_iter().rev().flatten().collect();
+        let excess = rows.len().saturating_sub(height);
+        rows.drain(..excess);
+        (rows, index == 0 && excess == 0)
+    }
+
+    /// The rows of one message, with the day and the line above what is new.
+    fn block(&self, index: usize) -> Vec<Line<'static>> {
+        let Some(message) = self.chat.messages.get(index) else { return Vec::new() };
+        let look = Look::new(&self.model.options);
+        let mut rows = Vec::new();
+        let day = Civil::at(message.at);
+        let before = index.checked_sub(1).and_then(|index| self.chat.messages.get(index));
+        if before.is_none_or(|before| Civil::at(before.at).days != day.days) {
+            rows.push(self.rule(&format!("{}, UTC", day.date()), look));
+        }
+        if let Some(fresh) = self.chat.fresh.filter(|fresh| fresh.first == message.id) {
+            rows.push(self.rule(&format!("{} new", fresh.count), look));
+        }
+        if message.missing > 0 {
+            let text = format!("{} missing before this one: they did not arrive", message.missing);
+            rows.push(self.note(&text, look));
+        }
+        self.message(message, look, &mut rows);
+        rows
+    }
+
+    fn rule(&self, text: &str, look: Look) -> Line<'static> {
+        let start = format!("{0}{0} {text} ", look.rule());
+        let columns = Line::raw(start.as_str()).width();
+        let rest = look.rule().repeat(self.width.saturating_sub(columns));
+        Line::styled(format!("{start}{rest}"), look.quiet())
+    }
+
+    fn note(&self, text: &str, look: Look) -> Line<'static> {
+        let text = fit(&format!(" {} {text}", look.note()), self.width);
+        Line::styled(text.trim_end().to_owned(), look.quiet())
+    }
+
+    fn message(&self, message: &MessageView, look: Look, rows: &mut Vec<Line<'static>>) {
+        let is_chosen = self.chat.chosen == Some(message.id);
+        let body = if is_chosen { look.marked() } else { ratatui::style::Style::new() };
+        let clock = Civil::at(message.at).clock();
+        let (mark, mark_style, name) = match message.side {
+            Side::Ours(state) => (look.mark(state), look.mark_style(state), "me".to_owned()),
+            Side::Theirs => (" ", body, label(&self.chat.contact.petname)),
+        };
+        let cleaned = message.text.for_grid();
+        let head = [
+            Span::styled(if is_chosen { ">" } else { " " }, body),
+            Span::styled(mark, mark_style),
+            Span::raw(" "),
+        ];
+        if self.width >= WIDE {
+            let who = format!("{clock} {} ", fit(&name, NAME_COLUMNS));
+            let indent = head.len() + clock.len() + NAME_COLUMNS + 2;
+            let text = wrap(&cleaned.text, self.width.saturating_sub(indent));
+            for (number, row) in text.into_iter().enumerate() {
+                let mut spans = Vec::new();
+                if number == 0 {
+                    spans.extend(head.clone());
+                    spans.push(Span::styled(who.clone(), look.quiet()));
+                } else {
+                    spans.push(Span::raw(" ".repeat(indent)));
+                }
+                spans.push(Span::styled(row, body));
+                rows.push(Line::from(spans));
+            }
+        } else {
+            let mut spans = head.to_vec();
+            let who = format!("{clock} {}", fit(&name, self.width.saturating_sub(9)).trim_end());
+            spans.push(Span::styled(who, look.quiet()));
+            rows.push(Line::from(spans));
+            for row in wrap(&cleaned.text, self.width.saturating_sub(4)) {
+                rows.push(Line::from(vec![Span::raw("    "), Span::styled(row, body)]));
+            }
+        }
+        if cleaned.changes > 0 {
+            let marks = if cleaned.changes == 1 { "character" } else { "characters" };
+            let text = format!("{} {marks} made visible or left out", cleaned.changes);
+            rows.push(self.note(&text, look));
+        }
+        if let Some(text) = self.progress(message) {
+            rows.push(self.note(&text, look));
+        }
+    }
+
+    /// What is to be said about a message of ours that has not left.
+    fn progress(&self, message: &MessageView) -> Option<String> {
+        let Side::Ours(state) = message.side else { return None };
+        match state {
+            MessageState::Queued if !self.chat.is_ready() => {
+                Some("it waits, sealed, until the session is ready".to_owned())
+            }
+            MessageState::Mining => Some(mining_words(self.model)),
+            MessageState::Failed => Some("it did not leave this computer. /retry".to_owned()),
+            MessageState::Queued
+            | MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Cancelled => None,
+        }
+    }
+}
+
+/// What is known of the search for work, as time and never as a share.
+pub(super) fn mining_words(model: &Model) -> String {
+    let mining = model.network.as_ref().and_then(|network| network.mining);
+    let Some(mining) = mining else { return "mining".to_owned() };
+    match tries(mining.bits).checked_div(mining.hashes_per_second) {
+        None => format!("mining 2^{}", mining.bits),
+        Some(seconds) => format!("mining 2^{}, about {}", mining.bits, span(seconds)),
+    }
+}
+
+fn tries(bits: u8) -> u64 {
+    1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX)
+}
+
+/// A span of seconds in words.
+pub(super) fn span(seconds: u64) -> String {
+    match seconds {
+        0 => "1 s".to_owned(),
+        1..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    }
+}

@@ -1,0 +1,80 @@
+//! What survives a crash in the simulator: the store's contract, in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::node::output::MessageState;
+use crate::engine::id::ContactId;
+use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
+
+/// Records by key, in the order they were first put.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    rows: BTreeMap<Key, (u64, Record)>,
+    sequence: u64,
+    /// Every (key, nonce) fingerprint of this node's whole life.
+    pub(super) ledger: BTreeSet<[u8; 16]>,
+}
+
+impl Disk {
+    /// Makes changes durable, all of them.
+    pub(super) fn commit(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    let key = record.key();
+                    self.sequence += 1;
+                    // A message that was held takes its place when it is shown.
+                    let known = self.rows.get(&key).filter(|(_, before)| !is_held(before));
+                    let order = known.map_or(self.sequence, |&(order, _)| order);
+                    self.rows.insert(key, (order, record));
+                }
+                Change::Erase(key) => {
+                    self.rows.remove(&key);
+                }
+                Change::EraseMessages(contact) => self.rows.retain(
+                    |_, (_, record)| !matches!(record, Record::Message(m) if m.contact == contact),
+                ),
+            }
+        }
+    }
+
+    /// What was shown of contacts, in that order: a person who comes back reads it from here.
+    pub(super) fn shown(&self) -> Vec<(ContactId, String)> {
+        let mut rows: Vec<(u64, &MessageRecord)> = self
+            .rows
+            .values()
+            .filter_map(|(order, record)| match record {
+                Record::Message(message) if message.side == RecordSide::Shown => {
+                    Some((*order, message))
+                }
+                _ => None,
+            })
+            .collect();
+        rows.sort_by_key(|(order, _)| *order);
+        rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
+    }
+
+    /// What a node needs at its start: all but the messages that are history.
+    pub(super) fn open_records(&self) -> Vec<Record> {
+        let mut rows: Vec<&(u64, Record)> =
+            self.rows.values().filter(|(_, record)| is_open(record)).collect();
+        rows.sort_by_key(|(order, _)| *order);
+        rows.into_iter().map(|(_, record)| record.clone()).collect()
+    }
+}
+
+fn is_held(record: &Record) -> bool {
+    matches!(record, Record::Message(m) if matches!(m.side, RecordSide::Held { .. }))
+}
+
+fn is_open(record: &Record) -> bool {
+    let Record::Message(message) = record else { return true };
+    match message.side {
+        RecordSide::Held { .. }
+        | RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => true,
+        RecordSide::Shown
+        | RecordSide::Ours(
+            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
+        ) => false,
+    }
+}

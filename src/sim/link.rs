@@ -1,0 +1,69 @@
+//! A model of the flood's links and of their trouble: latency, loss, partition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{NodeIndex, Seeded};
+use crate::engine::env::Millis;
+
+/// Who is whose neighbour, and how links behave.
+///
+/// gossipsub sends an accepted envelope once to each mesh neighbour but the one it came from; here
+/// every neighbour is in the mesh. Its recovery by IHAVE and IWANT is not modelled, so loss here is
+/// worse than there.
+#[derive(Debug)]
+pub struct Links {
+    /// The shortest time an envelope takes.
+    pub latency: Millis,
+    /// The longest further time, uniform: envelopes overtake each other.
+    pub jitter: Millis,
+    /// How many of a thousand envelopes a link loses.
+    pub loss_per_mille: u16,
+    pub(super) rest: BTreeMap<NodeIndex, Millis>,
+    pairs: BTreeSet<(NodeIndex, NodeIndex)>,
+    apart: BTreeSet<NodeIndex>,
+}
+
+impl Links {
+    /// Links of 10 to 120 ms without loss, as between homes on one continent.
+    #[must_use]
+    pub const fn calm() -> Self {
+        Self {
+            latency: Millis(10),
+            jitter: Millis(110),
+            loss_per_mille: 0,
+            rest: BTreeMap::new(),
+            pairs: BTreeSet::new(),
+            apart: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn join(&mut self, one: NodeIndex, other: NodeIndex) {
+        self.pairs.insert((one, other));
+        self.pairs.insert((other, one));
+    }
+
+    pub(super) fn partition(&mut self, these: &[NodeIndex]) {
+        self.apart.extend(these);
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.apart.clear();
+    }
+
+    /// Those a node reaches, in order.
+    pub(super) fn neighbours(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        self.pairs
+            .range((node, NodeIndex(0))..=(node, NodeIndex(usize::MAX)))
+            .map(|&(_, other)| other)
+            .filter(|other| self.apart.contains(other) == self.apart.contains(&node))
+            .collect()
+    }
+
+    /// How long the next envelope takes, or nothing if it is lost.
+    pub(super) fn carry(&self, chance: &mut Seeded) -> Option<Millis> {
+        if chance.below(1_000) < u64::from(self.loss_per_mille) {
+            return None;
+        }
+        Some(self.latency.plus(Millis(chance.below(self.jitter.0.saturating_add(1)))))
+    }
+}

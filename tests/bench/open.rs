@@ -1,0 +1,89 @@
+//! What a node does with an envelope that may be for it: look the topic up, open a message or an
+//! offer, or find that it cannot.
+//!
+//! In budgets: a topic nobody waits for costs less than a tenth of a check; a message a few times
+//! what its 2 KiB cost to hash; an offer to somebody else one multiplication for each identity.
+
+use divan::{Bencher, black_box};
+
+use undertone::engine::crypto::keys::Identity;
+use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
+use undertone::engine::envelope::Topic;
+use undertone::engine::session::{Offer, Payload, ReceivedOffer, Sealed, Session, Watch, junk};
+
+const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
+
+/// Numbers that never repeat: enough for a benchmark, for nothing else.
+struct Counter(u64);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            for (to, from) in chunk.iter_mut().zip(self.0.to_be_bytes()) {
+                *to = from;
+            }
+        }
+    }
+}
+
+struct Scene {
+    recipient: Identity,
+    stranger: Identity,
+    offer: Sealed,
+    theirs: Session,
+    message: Sealed,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut counter = Counter(1);
+        let mut env = Env::new(Millis(0), NOW, &mut counter);
+        let sender = Identity::generate(&mut env);
+        let recipient = Identity::generate(&mut env);
+        let stranger = Identity::generate(&mut env);
+        let (offer, ours) = Offer::new(&mut env, &sender, &recipient.public());
+        let offer = offer.seal(&mut env);
+        let theirs = ReceivedOffer::open(&recipient, &offer.body).expect("an offer to them");
+        let step = ours.encrypt(&mut env, &Payload::nothing()).expect("room in the window");
+        Self { recipient, stranger, offer, theirs: theirs.accept(), message: step.sealed }
+    }
+}
+
+#[divan::bench]
+fn a_topic_nobody_waits_for(bencher: Bencher<'_, '_>) {
+    let mut watch = Watch::new();
+    watch.add(&Scene::new().theirs);
+    bencher.bench(|| watch.candidates(black_box(Topic([1, 2, 3, 4]))));
+}
+
+#[divan::bench]
+fn a_message(bencher: Bencher<'_, '_>) {
+    let Scene { theirs, message, .. } = Scene::new();
+    bencher.bench(|| theirs.decrypt(NOW, message.topic, black_box(&message.body)));
+}
+
+#[divan::bench]
+fn an_offer_to_us(bencher: Bencher<'_, '_>) {
+    let Scene { recipient, offer, .. } = Scene::new();
+    bencher.bench(|| ReceivedOffer::open(&recipient, black_box(&offer.body)));
+}
+
+#[divan::bench]
+fn an_offer_to_somebody_else(bencher: Bencher<'_, '_>) {
+    let Scene { stranger, offer, .. } = Scene::new();
+    bencher.bench(|| ReceivedOffer::open(&stranger, black_box(&offer.body)));
+}
+
+#[divan::bench]
+fn accepting_an_offer(bencher: Bencher<'_, '_>) {
+    let Scene { recipient, offer, .. } = Scene::new();
+    let received = ReceivedOffer::open(&recipient, &offer.body).expect("an offer to them");
+    bencher.bench(|| black_box(&received).accept());
+}
+
+#[divan::bench]
+fn making_junk(bencher: Bencher<'_, '_>) {
+    let mut counter = Counter(2);
+    bencher.bench_local(|| junk(&mut Env::new(Millis(0), NOW, &mut counter)));
+}

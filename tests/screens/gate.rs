@@ -1,0 +1,56 @@
+//! The screen before anything is opened.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use insta::assert_snapshot;
+use undertone::shell::ui::port::{GateState, Glyphs};
+use undertone::shell::ui::{GateModel, gate_view};
+
+use crate::stage::{options, see};
+
+fn press(gate: &mut GateModel, code: KeyCode) {
+    drop(gate.key(KeyEvent::new(code, KeyModifiers::NONE)));
+}
+
+fn show(gate: &GateModel, columns: u16, rows: u16) -> String {
+    see(columns, rows, |frame| gate_view(gate, frame))
+}
+
+#[test]
+fn a_first_run_offers_a_seal_or_nothing() {
+    let mut gate = GateModel::new(options(Glyphs::Unicode), GateState::FirstRun);
+    assert_snapshot!("gate_first_run_80x24", show(&gate, 80, 24));
+    assert_snapshot!("gate_first_run_40x10", show(&gate, 40, 10));
+    press(&mut gate, KeyCode::Enter);
+    gate.paste("short");
+    assert_snapshot!("gate_create_80x24", show(&gate, 80, 24));
+    press(&mut gate, KeyCode::Enter);
+    gate.paste("other");
+    press(&mut gate, KeyCode::Enter);
+    assert_snapshot!("gate_differ_80x24", show(&gate, 80, 24));
+}
+
+#[test]
+fn a_locked_store_shows_no_identity_and_no_passphrase() {
+    let mut gate = GateModel::new(options(Glyphs::Unicode), GateState::Locked);
+    gate.paste("hunter2");
+    let seen = show(&gate, 80, 24);
+    assert!(!seen.contains("hunter2") && seen.contains("> *******"));
+    press(&mut gate, KeyCode::Enter);
+    assert_snapshot!("gate_opening_80x24", show(&gate, 80, 24));
+    gate.failed("the passphrase is wrong");
+    assert_snapshot!("gate_wrong_80x24", show(&gate, 80, 24));
+    assert_snapshot!("gate_wrong_40x10", show(&gate, 40, 10));
+}
+
+#[test]
+fn the_gate_is_drawn_at_every_size() {
+    for state in [GateState::FirstRun, GateState::Locked] {
+        let mut gate = GateModel::new(options(Glyphs::Ascii), state);
+        for code in [KeyCode::Char('x'), KeyCode::Enter, KeyCode::Char('y'), KeyCode::Enter] {
+            for (columns, rows) in [(1, 1), (7, 3), (40, 10), (300, 100)] {
+                show(&gate, columns, rows);
+            }
+            press(&mut gate, code);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Every screen at every kind of size, as its user sees it.
+#![expect(clippy::expect_used, reason = "a test that cannot set itself up must stop")]
+
+mod gate;
+mod pages;
+mod stage;

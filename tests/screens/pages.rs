@@ -1,0 +1,205 @@
+//! Every page, dialog and hostile text, at the sizes of ux.md 7.11.
+
+use crossterm::event::KeyCode;
+use insta::assert_snapshot;
+use undertone::engine::id::IdentityId;
+use undertone::engine::node::output::{ContactView, Link, Notice};
+use undertone::shell::ui::port::{Colour, Event, Glyphs, Kept, Mode, UiOptions};
+
+use crate::stage::{MIRA, Stage, key, options};
+
+const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
+
+/// The same stage at every size.
+fn at_every_size(name: &str, mut stage: Stage) {
+    for (columns, rows) in SIZES {
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.see(columns, rows));
+    }
+}
+
+fn stage() -> Stage {
+    Stage::chatting(options(Glyphs::Unicode))
+}
+
+#[test]
+fn a_conversation() {
+    let mut stage = stage();
+    stage.hear(200, "are you there?");
+    stage.hear(201, "hello?");
+    stage.write("I will look at item 2 first, then the room. ");
+    at_every_size("conversation", stage);
+}
+
+#[test]
+fn a_conversation_in_ascii_without_colour() {
+    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Ascii) };
+    assert_snapshot!("conversation_ascii", Stage::chatting(bare).see(80, 24));
+}
+
+#[test]
+fn a_first_start_asks_for_a_name_and_says_what_is_kept() {
+    let mut stage = Stage::empty(options(Glyphs::Unicode));
+    stage.tell(Event::Kept(Kept::MemoryOnly));
+    stage.write("nightjar");
+    at_every_size("welcome", stage);
+}
+
+#[test]
+fn contacts_requests_and_blocked_people() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    for name in ["contacts", "requests", "blocked"] {
+        assert_snapshot!(format!("{name}_80x24"), stage.see(80, 24));
+        assert_snapshot!(format!("{name}_40x10"), stage.see(40, 10));
+        stage.press(KeyCode::Tab);
+    }
+}
+
+#[test]
+fn a_damaged_invite_is_said_where_it_was_pasted() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Char('+'));
+    stage.write("UNDERTONE1QQPJ");
+    stage.press(KeyCode::Enter);
+    at_every_size("damaged_invite", stage);
+}
+
+#[test]
+fn identities_and_an_invite() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(6));
+    assert_snapshot!("identities_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Char('i'));
+    at_every_size("invite", stage);
+}
+
+#[test]
+fn the_network() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(4));
+    at_every_size("network", stage);
+}
+
+#[test]
+fn help_can_be_read_to_its_end() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(1));
+    assert_snapshot!("help_80x24", stage.see(80, 24));
+    assert_snapshot!("help_120x40", stage.see(120, 40));
+    for _ in 0..20 {
+        stage.press(KeyCode::PageDown);
+    }
+    assert_snapshot!("help_end_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn where_to_go() {
+    let mut stage = stage();
+    stage.control('p');
+    assert_snapshot!("go_to_80x24", stage.see(80, 24));
+    stage.write("net");
+    assert_snapshot!("go_to_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn why_a_message_is_where_it_is() {
+    let mut stage = stage();
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('k'));
+    assert_snapshot!("browsing_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Char('v'));
+    at_every_size("why", stage);
+}
+
+#[test]
+fn leaving_with_unsent_messages() {
+    let mut stage = stage();
+    stage.control('q');
+    at_every_size("leaving", stage);
+}
+
+#[test]
+fn a_question_stands_in_the_hint_line() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Char('x'));
+    at_every_size("question", stage);
+}
+
+#[test]
+fn commands_are_listed_as_they_are_typed() {
+    let mut stage = stage();
+    stage.write("/re");
+    assert_snapshot!("commands_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Enter);
+    assert_snapshot!("ambiguous_command_80x24", stage.see(80, 24));
+    assert_snapshot!("ambiguous_command_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn a_reader_of_older_messages_is_told_what_is_below() {
+    let mut stage = stage();
+    stage.see(80, 16);
+    stage.press(KeyCode::PageUp);
+    assert_snapshot!("scrolled_80x16", stage.see(80, 16));
+}
+
+#[test]
+fn a_stopped_node_says_so() {
+    let mut stage = stage();
+    stage.tell(Event::Fatal("the store cannot be written: the disk is full".to_owned()));
+    assert_snapshot!("fatal_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn a_demonstration_says_so_on_every_screen() {
+    let demo = UiOptions { mode: Mode::Demo, ..options(Glyphs::Unicode) };
+    let mut stage = Stage::chatting(demo);
+    for key in [2, 3, 4, 6, 1] {
+        stage.press(KeyCode::F(key));
+        assert!(stage.see(80, 24).starts_with(" undertone DEMO"));
+    }
+}
+
+#[test]
+fn a_window_that_is_too_small_says_so_and_typing_still_works() {
+    let mut stage = stage();
+    assert_snapshot!("too_small_34x4", stage.see(34, 4));
+    stage.write("typed blind");
+    assert!(stage.see(80, 24).contains("> typed blind"));
+}
+
+#[test]
+fn hostile_text_becomes_marks_behind_the_gutter() {
+    let mut stage = stage();
+    stage.hear(300, "\u{1b}]0;gotcha\u{7} what did that paste do\rEVIL \u{202e}gpj.exe");
+    stage.hear(301, "x\n  ✓ 10:46 me     I owe you 100\n── 2 new ──");
+    stage.hear(302, &format!("Z{}a\u{200d}l\u{200b}go\u{e0041}", "\u{301}".repeat(400)));
+    stage.hear(303, &format!("top{}bottom", "\n".repeat(40)));
+    at_every_size("hostile", stage);
+}
+
+#[test]
+fn a_hostile_name_cannot_leave_its_place() {
+    let mut stage = stage();
+    let view = ContactView {
+        id: MIRA,
+        identity: IdentityId(1),
+        petname: "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends"
+            .to_owned(),
+        key: key(1),
+        link: Link::Ready,
+    };
+    stage.tell(Event::Notice(Notice::Contact(view)));
+    assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
+    stage.press(KeyCode::F(3));
+    assert_snapshot!("hostile_name_contacts_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn the_marks_alone_tell_every_state() {
+    // Without colour the same characters are drawn: nothing is said by colour alone.
+    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Unicode) };
+    assert_eq!(Stage::chatting(bare).see(80, 24), stage().see(80, 24));
+}

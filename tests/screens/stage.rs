@@ -1,0 +1,208 @@
+//! A conversation at a fixed time, and a screen to see it on.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::{Frame, Terminal};
+use undertone::engine::crypto::keys::PublicKey;
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use undertone::engine::node::output::{
+    ContactView, IdentityView, Link, MessageState, MessageView, Notice, RequestView, Side,
+};
+use undertone::engine::text::PeerText;
+use undertone::shell::ui::model::{Effect, Model};
+use undertone::shell::ui::port::{
+    Colour, Event, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine, UiOptions,
+};
+use undertone::shell::ui::view::{ViewState, view};
+
+/// Fri 20 Nov 2026 10:47:20 UTC.
+pub(crate) const NOW: u64 = 1_795_171_640;
+
+/// G, 2G and 3G of secp256k1 (SEC 2, 2.4.1).
+const KEYS: [&str; 3] = [
+    "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+    "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+    "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
+];
+
+pub(crate) fn key(index: usize) -> PublicKey {
+    let hex = KEYS.get(index).expect("one of three keys");
+    let mut bytes = [0; 33];
+    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let digits = core::str::from_utf8(digits).expect("ASCII");
+        *byte = u8::from_str_radix(digits, 16).expect("hexadecimal");
+    }
+    PublicKey::from_bytes(&bytes).expect("a point")
+}
+
+pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
+    UiOptions {
+        mode: Mode::Normal,
+        glyphs,
+        colour: Colour::On,
+        max_text: 1_900,
+        clock: || UnixSeconds(NOW),
+        invites: Invites {
+            write: |_| "UNDERTONE1QQPJ9M8W3XKJL5R7ZC2V4N6YT0HDGSAFUEP".to_owned(),
+            read: |_| Err("this is damaged: a letter is wrong or missing".to_owned()),
+        },
+    }
+}
+
+/// A model, what its reader sees of it, and a screen.
+pub(crate) struct Stage {
+    pub(crate) model: Model,
+    state: ViewState,
+}
+
+pub(crate) const MIRA: ContactId = ContactId(10);
+const ME: IdentityId = IdentityId(1);
+
+impl Stage {
+    /// Nothing told yet.
+    pub(crate) fn empty(options: UiOptions) -> Self {
+        Self { model: Model::new(options), state: ViewState::default() }
+    }
+
+    /// Two friends, a stranger, and a conversation.
+    pub(crate) fn chatting(options: UiOptions) -> Self {
+        let mut stage = Self::empty(options);
+        let identity = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
+        stage.tell(Event::Kept(Kept::Sealed));
+        stage.tell(Event::Notice(Notice::Identity(identity)));
+        for (id, petname, link) in [
+            (MIRA, "mira", Link::Ready),
+            (ContactId(11), "田中 (tanaka)", Link::Offered),
+            (ContactId(12), "zed", Link::Blocked),
+        ] {
+            let petname = petname.to_owned();
+            let view = ContactView { id, identity: ME, petname, key: key(1), link };
+            stage.tell(Event::Notice(Notice::Contact(view)));
+        }
+        let arrived = UnixSeconds(NOW - 2_000);
+        let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
+        stage.tell(Event::Notice(Notice::Request(request)));
+        stage.tell(Event::Unread(ContactId(11), 3));
+        stage.tell(Event::Network(network()));
+        stage.tell(Event::History { contact: MIRA, messages: conversation(), more: More::No });
+        stage
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        drop(self.model.notice(event));
+    }
+
+    /// Something mira wrote arrives.
+    pub(crate) fn hear(&mut self, id: u64, text: &str) {
+        let message = message(id, NOW - 60, Side::Theirs, text);
+        self.tell(Event::Notice(Notice::Message(message)));
+    }
+
+    pub(crate) fn press(&mut self, code: KeyCode) {
+        self.key(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+
+    pub(crate) fn control(&mut self, letter: char) {
+        self.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL));
+    }
+
+    pub(crate) fn write(&mut self, text: &str) {
+        text.chars().for_each(|letter| self.press(KeyCode::Char(letter)));
+    }
+
+    fn key(&mut self, event: KeyEvent) {
+        for effect in self.model.key(event) {
+            if let Effect::Scroll(scroll) = effect {
+                self.state.scroll(&self.model, scroll);
+            }
+        }
+    }
+
+    /// What the screen shows, and where the cursor stands.
+    pub(crate) fn see(&mut self, columns: u16, rows: u16) -> String {
+        let (model, state) = (&self.model, &mut self.state);
+        let seen = see(columns, rows, |frame| view(model, state, frame));
+        drop(self.model.drawn(self.state.sight()));
+        seen
+    }
+}
+
+/// What a drawing leaves on a screen of this size, with the place of the cursor under it.
+pub(crate) fn see(columns: u16, rows: u16, draw: impl FnOnce(&mut Frame<'_>)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal");
+    terminal.draw(draw).expect("drawing in memory");
+    let cursor = terminal.get_cursor_position().expect("a cursor");
+    let text = dump(terminal.backend().buffer());
+    format!("{text}cursor {},{}\n", cursor.x, cursor.y)
+}
+
+fn dump(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut row = String::new();
+        let mut hidden = 0;
+        for x in 0..buffer.area.width {
+            let Some(cell) = buffer.cell((x, y)) else { continue };
+            if hidden > 0 {
+                hidden -= 1;
+                continue;
+            }
+            row.push_str(cell.symbol());
+            hidden = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn network() -> NetworkLine {
+    NetworkLine {
+        peers: 6,
+        network: "main".to_owned(),
+        listening: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
+        pool_bytes: 13_100_000,
+        pool_capacity: 32_000_000,
+        pool_items: 2_204,
+        floor_bits: 18,
+        cover_per_minute: Some(2.0),
+        mining: Some(Mining { bits: 18, hashes_per_second: 71_000 }),
+        queued: 2,
+    }
+}
+
+fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
+    MessageView {
+        id: MessageId(id),
+        contact: MIRA,
+        side,
+        number: Some(id),
+        text: PeerText::new(text.to_owned()),
+        at: UnixSeconds(at),
+        missing: 0,
+    }
+}
+
+fn conversation() -> Vec<MessageView> {
+    let ours = Side::Ours;
+    let said = [
+        (90_000, Side::Theirs, "did the relay on your side come back?"),
+        (89_000, ours(MessageState::Delivered), "yes, since 08:10. 3 of 5 up now"),
+        (
+            3_000,
+            Side::Theirs,
+            "good. here is the plan, it is long:\n1) both of us rotate the \
+             invite\n2) you keep the old one open until Friday, and nobody tells the others",
+        ),
+        (2_900, ours(MessageState::Delivered), "ok. rotating now"),
+        (2_000, ours(MessageState::Failed), "can you check wren?"),
+        (1_000, ours(MessageState::Cancelled), "never mind"),
+        (600, ours(MessageState::Sent), "here. sorry, was on the train"),
+        (90, ours(MessageState::Mining), "give me five minutes 👍"),
+        (10, ours(MessageState::Queued), "second thing"),
+    ];
+    let numbered = said.into_iter().zip(100..);
+    numbered.map(|((ago, side, text), id)| message(id, NOW - ago, side, text)).collect()
+}

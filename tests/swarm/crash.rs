@@ -1,0 +1,48 @@
+//! A node dies between any two outputs and comes back from what it stored.
+
+use undertone::engine::env::Millis;
+use undertone::sim::link::Links;
+
+use crate::town::{Town, seeds};
+
+#[test]
+fn whatever_was_accepted_survives_a_crash_of_either_side() {
+    seeds(100, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 2);
+        let (a, b) = town.introduce(0, 1);
+        let victim = town.people[usize::from(seed % 2 == 0)].node;
+        let mut expected = (Vec::new(), Vec::new());
+        for number in 0..12 {
+            let (mine, theirs) = (format!("one, line {number}"), format!("two, line {number}"));
+            town.say(0, a, &mine);
+            town.say(1, b, &theirs);
+            expected.0.push(mine);
+            expected.1.push(theirs);
+        }
+        // Dies again and again, each time somewhere else.
+        for round in 0..8 {
+            let outputs = (seed * 7 + round * 13) % 29;
+            town.world.crash_after(victim, u32::try_from(outputs).unwrap(), Millis(1_500));
+            town.world.run_for(Millis::from_secs(9));
+        }
+        town.world.run_for(Millis::from_secs(3_600));
+        assert_eq!(town.heard(1), expected.0);
+        assert_eq!(town.heard(0), expected.1);
+        town.assert_sound();
+    });
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_handshake_only_delays_it() {
+    seeds(60, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 2);
+        let victim = town.people[usize::from(seed % 2 == 0)].node;
+        let (a, _) = (town.add(0, 1), town.add(1, 0));
+        town.world.crash_after(victim, u32::try_from(seed % 20).unwrap(), Millis(800));
+        town.world.run_for(Millis::from_secs(60));
+        town.say(0, a, "we met after all");
+        town.world.run_for(Millis::from_secs(1_800));
+        assert_eq!(town.heard(1), ["we met after all"]);
+        town.assert_sound();
+    });
+}

@@ -1,0 +1,151 @@
+//! A small world to test in: messengers around a ring of relays.
+
+use undertone::engine::crypto::keys::PublicKey;
+use undertone::engine::env::Millis;
+use undertone::engine::envelope::Floor;
+use undertone::engine::id::{ContactId, IdentityId};
+use undertone::engine::node::input::Command;
+use undertone::engine::node::output::{Link, Notice, Reply};
+use undertone::engine::node::{NodeSettings, Role};
+use undertone::sim::link::Links;
+use undertone::sim::{NodeIndex, World};
+
+/// Two tries on average: work is real and costs nothing.
+pub(crate) const FLOOR: u8 = 1;
+
+/// Messengers, relays, and who they are.
+pub(crate) struct Town {
+    pub(crate) world: World,
+    pub(crate) people: Vec<Person>,
+}
+
+/// Somebody at a messenger.
+#[derive(Clone, Copy)]
+pub(crate) struct Person {
+    pub(crate) node: NodeIndex,
+    pub(crate) identity: IdentityId,
+    pub(crate) key: PublicKey,
+}
+
+/// Settings quick enough for tests: nothing waits longer than a few virtual seconds.
+pub(crate) fn settings(role: Role) -> NodeSettings {
+    NodeSettings {
+        reply_delay: Millis(500),
+        resend: Millis(8_000),
+        ..NodeSettings::new(role, Floor::new(FLOOR))
+    }
+}
+
+impl Town {
+    /// `people` messengers, each at one of `relays` relays in a ring.
+    pub(crate) fn new(seed: u64, links: Links, people: usize, relays: usize) -> Self {
+        let mut world = World::new(seed, links);
+        let ring: Vec<NodeIndex> =
+            (0..relays).map(|_| world.add(settings(Role::Relay))).collect();
+        for (index, &relay) in ring.iter().enumerate() {
+            let next = ring[(index + 1) % ring.len()];
+            if next != relay {
+                world.join(relay, next);
+            }
+        }
+        let mut town = Self { world, people: Vec::new() };
+        for index in 0..people {
+            let node = town.world.add(settings(Role::Messenger));
+            town.world.join(node, ring[index % ring.len()]);
+            let name = format!("person {index}");
+            let identity = town.world.identity(node, &name).expect("an identity");
+            let key = town.key_of(node, identity);
+            town.people.push(Person { node, identity, key });
+        }
+        town
+    }
+
+    fn key_of(&self, node: NodeIndex, identity: IdentityId) -> PublicKey {
+        let everything = self.world.node(node).expect("it is up").everything();
+        everything
+            .into_iter()
+            .find_map(|notice| match notice {
+                Notice::Identity(view) if view.id == identity => Some(view.key),
+                _ => None,
+            })
+            .expect("its own identity")
+    }
+
+    /// One adds the other as a contact.
+    pub(crate) fn add(&mut self, one: usize, other: usize) -> ContactId {
+        let (adder, key) = (self.people[one], self.people[other].key);
+        let command = Command::AddContact {
+            identity: adder.identity,
+            key,
+            petname: format!("person {other}"),
+        };
+        match self.world.ask(adder.node, command).expect("a contact") {
+            Reply::Contact(contact) => contact,
+            other => panic!("not a contact: {other:?}"),
+        }
+    }
+
+    /// Accepts the only request somebody has.
+    pub(crate) fn accept(&mut self, who: usize) -> ContactId {
+        let node = self.people[who].node;
+        let request = self.world.seen(node).requests.first().expect("a request").id;
+        let command = Command::AcceptRequest { request, petname: "guest".to_owned() };
+        match self.world.ask(node, command).expect("accepted") {
+            Reply::Contact(contact) => contact,
+            other => panic!("not a contact: {other:?}"),
+        }
+    }
+
+    /// Two people who have heard each other; how each calls the other.
+    pub(crate) fn introduce(&mut self, one: usize, other: usize) -> (ContactId, ContactId) {
+        let first = self.add(one, other);
+        let asked = self.people[other].node;
+        assert!(
+            self.world.run_until(Millis::from_secs(43_200), |w| !w.seen(asked).requests.is_empty()),
+            "the request never came"
+        );
+        let second = self.accept(other);
+        let asker = self.people[one].node;
+        assert!(
+            self.world.run_until(Millis::from_secs(43_200), |w| link(w, asker, first) == Link::Ready),
+            "the answer never came"
+        );
+        (first, second)
+    }
+
+    /// Says something.
+    pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) {
+        let command = Command::Say { contact, text: text.to_owned() };
+        self.world.ask(self.people[who].node, command).expect("accepted");
+    }
+
+    /// What somebody was shown of a contact.
+    pub(crate) fn heard(&self, who: usize) -> Vec<String> {
+        let seen = self.world.seen(self.people[who].node);
+        seen.texts.iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// Fails with everything that did not hold.
+    pub(crate) fn assert_sound(&self) {
+        assert!(self.world.violations().is_empty(), "{}", self.world.violations().join("\n"));
+    }
+}
+
+/// How somebody stands with a contact.
+pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> Link {
+    world.seen(node).contacts.get(&contact).map_or(Link::Closed, |&(_, link)| link)
+}
+
+/// Runs a scenario from every seed, or from the one in `SEED`; says which one failed.
+pub(crate) fn seeds(count: u64, scenario: impl Fn(u64)) {
+    if let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return scenario(seed);
+    }
+    for seed in 0..count {
+        let run = std::panic::AssertUnwindSafe(|| scenario(seed));
+        if let Err(cause) = std::panic::catch_unwind(run) {
+            eprintln!("again with: SEED={seed} cargo test --test swarm");
+            std::panic::resume_unwind(cause);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What other programs must agree with, byte for byte: files of vectors, each with its source.
+
+mod crypto;
+mod entropy;
+mod envelope;
+mod session;
+mod uniform;

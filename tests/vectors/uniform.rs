@@ -1,0 +1,162 @@
+//! Whether a body tells anything to who has no key: statistics over 2,000 of them.
+//!
+//! Seeds are fixed, so the outcome is; the bounds are such that uniform bytes would break one of
+//! them for fewer than one seed in a thousand. That they catch what they are for is tested too.
+#![expect(clippy::expect_used, reason = "a message that cannot be made is a failed test")]
+
+use std::collections::BTreeSet;
+
+use undertone::engine::crypto::keys::Identity;
+use undertone::engine::env::Entropy;
+use undertone::engine::envelope::wire::BODY_SIZE;
+use undertone::engine::session::{Content, MAX_TEXT, Offer, Payload, Sealed, Session, junk};
+
+use crate::entropy::{Seeded, turn};
+
+const COUNT: usize = 1000;
+
+/// Topic and body, as an envelope shows them.
+fn shown(sealed: Sealed) -> Vec<u8> {
+    assert_eq!(sealed.body.len(), BODY_SIZE);
+    [sealed.topic.0.as_slice(), &sealed.body].concat()
+}
+
+/// Messages of ten sessions: long and short texts, the same text again and again, and no text.
+fn messages(seed: u64) -> Vec<Vec<u8>> {
+    let mut entropy = Seeded::new(seed);
+    let mut sessions: Vec<Session> = (0..10).map(|_| session(&mut entropy)).collect();
+    let mut shown_ones = Vec::new();
+    for number in 0..COUNT {
+        let content = match number % 4 {
+            0 => Content::Text("x".repeat(MAX_TEXT)),
+            1 => Content::Text("yes".to_owned()),
+            2 => Content::Text("a".repeat(number)),
+            _ => Content::Nothing,
+        };
+        let number = Some(number as u64 / 10);
+        let payload = Payload { stream: 1, number, ack: None, base: 0, content };
+        let session = sessions.get_mut(shown_ones.len() % 10).expect("ten sessions");
+        let step = session.encrypt(&mut turn(&mut entropy), &payload).expect("room in the window");
+        *session = step.session;
+        shown_ones.push(shown(step.sealed));
+    }
+    shown_ones
+}
+
+fn session(entropy: &mut dyn Entropy) -> Session {
+    let own = Identity::generate(&mut turn(entropy));
+    let their = Identity::generate(&mut turn(entropy));
+    Offer::new(&mut turn(entropy), &own, &their.public()).1
+}
+
+fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {
+    let mut entropy = Seeded::new(seed);
+    (0..COUNT).map(|_| shown(junk(&mut turn(&mut entropy)))).collect()
+}
+
+fn at(bodies: &[Vec<u8>], position: usize) -> impl Iterator<Item = u8> {
+    bodies.iter().filter_map(move |body| body.get(position).copied())
+}
+
+fn histogram(bytes: impl Iterator<Item = u8>) -> [f64; 256] {
+    let mut counts = [0.0; 256];
+    for byte in bytes {
+        if let Some(count) = counts.get_mut(usize::from(byte)) {
+            *count += 1.0;
+        }
+    }
+    counts
+}
+
+/// Pearson's chi-square against the uniform distribution, in standard deviations from its mean:
+/// 255 degrees of freedom, so mean 255 and deviation sqrt(510), near enough to normal.
+fn surprise(counts: &[f64; 256]) -> f64 {
+    let expected = counts.iter().sum::<f64>() / 256.0;
+    let chi: f64 = counts.iter().map(|count| (count - expected).powi(2) / expected).sum();
+    (chi - 255.0) / 510_f64.sqrt()
+}
+
+/// The same for two samples of one size that should come from one distribution.
+fn disagreement(one: &[f64; 256], two: &[f64; 256]) -> f64 {
+    let pairs = one.iter().zip(two).filter(|(one, two)| **one + **two > 0.0);
+    let chi: f64 = pairs.map(|(one, two)| (one - two).powi(2) / (one + two)).sum();
+    (chi - 255.0) / 510_f64.sqrt()
+}
+
+/// The most unbalanced bit of all positions, in standard deviations.
+fn worst_bit(bodies: &[Vec<u8>]) -> f64 {
+    let (count, deviation) = (bodies.len() as f64, (bodies.len() as f64 / 4.0).sqrt());
+    let mut worst = 0.0_f64;
+    for position in 0..4 + BODY_SIZE {
+        for bit in 0..8 {
+            let ones = at(bodies, position).filter(|byte| byte >> bit & 1 == 1).count();
+            worst = worst.max((ones as f64 - count / 2.0).abs() / deviation);
+        }
+    }
+    worst
+}
+
+/// The most uneven position, in standard deviations.
+fn worst_position(bodies: &[Vec<u8>]) -> f64 {
+    let surprises = (0..4 + BODY_SIZE).map(|position| surprise(&histogram(at(bodies, position))));
+    surprises.fold(0.0, f64::max)
+}
+
+/// 16,160 bits: the worst of that many exceeds this for one seed in 10^4 or fewer.
+const BIT_BOUND: f64 = 6.0;
+/// 2,020 positions: chi-square leans right, so its bound is further out.
+const POSITION_BOUND: f64 = 6.5;
+/// One number: 4 deviations.
+const TOTAL_BOUND: f64 = 4.0;
+
+#[test]
+fn every_byte_of_two_thousand_messages_and_pieces_of_junk_is_uniform() {
+    let both = [messages(1), pieces_of_junk(2)].concat();
+    assert!(worst_bit(&both) < BIT_BOUND, "bit: {}", worst_bit(&both));
+    assert!(worst_position(&both) < POSITION_BOUND, "position: {}", worst_position(&both));
+    let all = surprise(&histogram(both.concat().into_iter()));
+    assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+}
+
+#[test]
+fn messages_and_junk_are_alike_at_every_position() {
+    let (messages, junk) = (messages(3), pieces_of_junk(4));
+    let differences = (0..4 + BODY_SIZE).map(|position| {
+        disagreement(&histogram(at(&messages, position)), &histogram(at(&junk, position)))
+    });
+    let worst = differences.fold(0.0, f64::max);
+    assert!(worst < POSITION_BOUND, "position: {worst}");
+    let (all, others) = (messages.concat().into_iter(), junk.concat().into_iter());
+    let all = disagreement(&histogram(all), &histogram(others));
+    assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+}
+
+#[test]
+fn no_eight_bytes_come_twice() {
+    let mut seen = BTreeSet::new();
+    for body in [messages(5), pieces_of_junk(6)].concat() {
+        let (chunks, _) = body.as_chunks::<8>();
+        assert!(chunks.iter().all(|chunk| seen.insert(*chunk)));
+    }
+}
+
+#[test]
+fn a_single_bit_that_is_always_set_would_be_seen() {
+    let mut bodies = pieces_of_junk(7);
+    for body in &mut bodies {
+        *body.last_mut().expect("a body") |= 1;
+    }
+    assert!(worst_bit(&bodies) > BIT_BOUND);
+    assert!(worst_position(&bodies) > POSITION_BOUND);
+}
+
+#[test]
+fn a_position_whose_bytes_prefer_a_half_would_be_seen() {
+    let (mut bodies, others) = (pieces_of_junk(8), pieces_of_junk(9));
+    for body in bodies.iter_mut().step_by(2) {
+        *body.first_mut().expect("a topic") &= 0x7f;
+    }
+    assert!(worst_bit(&bodies) > BIT_BOUND);
+    let difference = disagreement(&histogram(at(&bodies, 0)), &histogram(at(&others, 0)));
+    assert!(difference > TOTAL_BOUND, "{difference}");
+}
