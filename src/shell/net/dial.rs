@@ -207,7 +207,6 @@ pub(super) fn without_peer(mut address: Multiaddr) -> Multiaddr {
     }
     address
 }
-<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -428,5 +427,3 @@ mod tests {
         }
     }
 }
-=======
->>>>>>> main

@@ -9,11 +9,7 @@ use core::fmt;
 use std::collections::VecDeque;
 
 use futures::StreamExt as _;
-<<<<<<< HEAD
 use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr::Protocol, swarm};
-=======
-use libp2p::{Swarm, gossipsub, identity, multiaddr::Protocol, swarm};
->>>>>>> main
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
@@ -37,10 +33,7 @@ use settings::GossipTopics;
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
-<<<<<<< HEAD
     listeners: Vec<ListenerId>,
-=======
->>>>>>> main
     topics: GossipTopics,
     peers: Peers,
     dialler: Dialler,
@@ -184,20 +177,11 @@ impl Net {
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
         let mut swarm = Swarm::new(carried, protocols, key.public().to_peer_id(), config);
-<<<<<<< HEAD
         let listeners = settings
             .listen
             .into_iter()
             .map(|address| listen(&mut swarm, address))
             .collect::<Result<_, _>>()?;
-=======
-        for address in &settings.listen {
-            swarm.listen_on(address.clone()).map_err(|error| NetError::Listen {
-                address: address.clone(),
-                reason: error.to_string(),
-            })?;
-        }
->>>>>>> main
         let now = Instant::now();
         let mut dialler = Dialler::new(&settings.pace);
         for address in settings.peers {
@@ -207,10 +191,7 @@ impl Net {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             swarm,
-<<<<<<< HEAD
             listeners,
-=======
->>>>>>> main
             topics,
             peers: Peers::new(),
             dialler,
@@ -309,7 +290,6 @@ impl Net {
     }
 }
 
-<<<<<<< HEAD
 fn listen(swarm: &mut Swarm<Protocols>, address: Multiaddr) -> Result<ListenerId, NetError> {
     let failed = |reason| NetError::Listen { address: address.clone(), reason };
     transport::is_free(&address).map_err(|error| failed(error.to_string()))?;
@@ -325,8 +305,6 @@ impl Drop for Net {
     }
 }
 
-=======
->>>>>>> main
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Net").field("peers", &self.peers()).finish_non_exhaustive()

@@ -222,7 +222,6 @@ impl Blocks {
         if self.0.len() > BLOCKED { self.0.pop_front() } else { None }
     }
 }
-<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -381,5 +380,3 @@ mod tests {
         }
     }
 }
-=======
->>>>>>> main
