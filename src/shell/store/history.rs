@@ -225,7 +225,7 @@ const fn columns(side: RecordSide) -> (i64, i64) {
             MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
         ) => (0, 0),
         RecordSide::Shown => SHOWN,
-        RecordSide::Held => (1, 1),
+        RecordSide::Held { stream: _ } => (1, 1),
     }
 }
 

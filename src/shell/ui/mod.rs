@@ -4,7 +4,6 @@
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
 //! neither the network nor the store nor the engine, and drawing never waits for them.
 
-mod calendar;
 mod commands;
 mod composer;
 mod gate;
