@@ -1,6 +1,6 @@
 //! The interface in the terminal: keys in, cells out, and one edge to the host ([`port`]).
 //!
-//! [`model`] knows and decides, [`view`] draws it, [`run`] turns the crank: it owns the terminal,
+//! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the terminal,
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
 //! neither the network nor the store nor the engine, and drawing never waits for them.
 
