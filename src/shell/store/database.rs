@@ -32,8 +32,13 @@ pub(super) fn create(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<
 
 /// Opens a database that [`create`] made, on behalf of the one process that may.
 pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
-    if files::read_start(path, PLAIN_HEADER.len() as u64)? == PLAIN_HEADER {
+    let start = files::read_start(path, PLAIN_HEADER.len() as u64)?;
+    if start == PLAIN_HEADER {
         return Err(StoreError::Foreign);
+    }
+    // SQLite would take an empty file for a database without tables.
+    if start.len() < PLAIN_HEADER.len() {
+        return Err(StoreError::Damaged);
     }
     let mut connection = unlock(path, key)?;
     if number(&connection, "application_id")? != APPLICATION_ID {
@@ -72,10 +77,16 @@ fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError
     )?;
     connection.execute_batch(QUIET)?;
     connection.execute_batch(&key_statement(key))?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
+/// Settles how a database on disk is written.
+fn settle(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(EVERYWHERE)?;
     connection.execute_batch(ON_DISK)?;
     for (pragma, value) in SETTLED {
-        if number(&connection, pragma)? != value {
+        if number(connection, pragma)? != value {
             return Err(StoreError::Unsafe);
         }
     }
@@ -83,7 +94,16 @@ fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError
     if journal != "truncate" {
         return Err(StoreError::Unsafe);
     }
-    Ok(connection)
+    Ok(())
+}
+
+/// A database that is like any other but can be read from outside, to see what it leaves there.
+#[cfg(test)]
+pub(super) fn in_the_clear(path: &Path) -> Connection {
+    let mut connection = Connection::open(path).unwrap();
+    settle(&connection).unwrap();
+    migrate(&mut connection, 0).unwrap();
+    connection
 }
 
 /// `PRAGMA key` with the key itself, from which SQLCipher derives nothing by password.

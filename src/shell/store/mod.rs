@@ -233,7 +233,7 @@ fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError>
     transaction.execute(
         "INSERT INTO record (key, value) VALUES (?1, ?2)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        params![rows::encode_key(&record.key())?.as_slice(), value.as_slice()],
+        params![rows::encode_key(&record.key())?, value.as_slice()],
     )?;
     Ok(())
 }
@@ -244,8 +244,7 @@ fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
         Key::Contact(contact) => history::forget_mark(transaction, *contact)?,
         Key::Identity(_) | Key::Session(_) | Key::Request(_) | Key::Seen(_) | Key::Outgoing(_) => {}
     }
-    transaction
-        .execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?.as_slice()])?;
+    transaction.execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?])?;
     Ok(())
 }
 

@@ -203,7 +203,7 @@ fn a_making_that_ended_between_key_and_database_is_a_whole_empty_store() {
 fn a_making_that_ended_before_the_key_was_there_left_nothing() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("home");
-    crate::shell::home::prepare(&dir).unwrap();
+    home::prepare(&dir).unwrap();
     fs::write(dir.join("key.new"), "half of a key file").unwrap();
     assert!(!Store::exists(&dir));
     assert!(Store::create_at_cost(&dir, &passphrase("right"), KeyCost::LEAST).is_ok());
@@ -319,24 +319,35 @@ fn nothing_that_was_written_can_be_found_on_disk() {
     assert!(counts.values().all(|count| *count < 50));
 }
 
-#[test]
-fn what_was_erased_is_in_no_page_the_database_still_has() {
-    let home = Home::new();
-    let mut store = home.open().unwrap();
+/// Whether a database in the clear, or its journal, still shows a text after it was erased.
+fn shows_what_was_erased(prepare: impl FnOnce(&Connection), erase: &[Change]) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = database::in_the_clear(&dir.path().join("db"));
+    prepare(&connection);
+    let mut store = Store { connection, lock: None };
+    let shown = |name: &str| {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        bytes.windows(9).any(|window| window == b"the quick")
+    };
     let text = "the quick brown fox".repeat(1000);
-    store.commit(&puts(&[theirs(1, 7, &text), outgoing(1)])).unwrap();
-    store.commit(&[Change::Erase(Key::Message(MessageId(1)))]).unwrap();
-    // The database in the clear, free pages and all.
-    let plain = home.root.path().join("plain");
-    let export = format!(
-        "ATTACH DATABASE '{}' AS plain KEY ''; SELECT sqlcipher_export('plain');",
-        plain.display()
-    );
-    store.connection.execute_batch(&export).unwrap();
-    assert_eq!(store.connection.query_row("PRAGMA secure_delete", [], |row| row.get(0)), Ok(1));
-    let bytes = fs::read(plain).unwrap();
-    assert!(!bytes.windows(9).any(|window| window == b"the quick"));
+    store.commit(&puts(&[theirs(1, 7, &text), theirs(2, 7, "the quick one")])).unwrap();
+    assert!(shown("db"));
+    store.commit(erase).unwrap();
     assert_eq!(page(&store, 7), []);
+    shown("db") || shown("db-journal")
+}
+
+#[test]
+fn what_was_erased_is_overwritten() {
+    let one_by_one = [1, 2].map(|id| Change::Erase(Key::Message(MessageId(id))));
+    let at_once = [Change::EraseMessages(ContactId(7))];
+    assert!(!shows_what_was_erased(|_| {}, &one_by_one));
+    assert!(!shows_what_was_erased(|_| {}, &at_once));
+    // It is the setting that does it.
+    let careless = |connection: &Connection| {
+        connection.pragma_update(None, "secure_delete", "OFF").unwrap();
+    };
+    assert!(shows_what_was_erased(careless, &one_by_one));
 }
 
 // --- the passphrase --------------------------------------------------------------------------
@@ -407,12 +418,9 @@ fn messages_that_are_history_alone_are_not_loaded() {
 fn when_one_change_cannot_be_made_none_is() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[contact(7)])).unwrap();
-    let too_large = theirs(2, 7, &"x".repeat(rows::MAX_ROW_BYTES));
-    let changes = [
-        Change::Erase(contact(7).key()),
-        Change::Put(theirs(1, 7, "hi")),
-        Change::Put(too_large),
-    ];
+    let too_large = theirs(2, 7, &"x".repeat(rows::MAX_RECORD_BYTES));
+    let changes =
+        [Change::Erase(contact(7).key()), Change::Put(theirs(1, 7, "hi")), Change::Put(too_large)];
     assert!(matches!(store.commit(&changes), Err(StoreError::TooLarge)));
     assert_eq!(store.load().unwrap(), [contact(7)]);
     assert_eq!(page(&store, 7), []);
@@ -571,8 +579,12 @@ fn any_step() -> impl Strategy<Value = Step> {
         (0..3_u64).prop_map(contact),
         (0..3_u8).prop_map(seen),
         (0..3_u64).prop_map(outgoing),
-        (0..6_u64, samples::any_side(), "[a-z]{0,9}")
-            .prop_map(|(id, side, text)| message(id, id % 2, side, &text)),
+        (0..6_u64, samples::any_side(), "[a-z]{0,9}").prop_map(|(id, side, text)| message(
+            id,
+            id % 2,
+            side,
+            &text
+        )),
     ];
     prop_oneof![
         4 => record.clone().prop_map(Step::Put),
