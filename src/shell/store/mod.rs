@@ -87,9 +87,13 @@ impl Store {
             return Err(StoreError::Exists);
         }
         let key = Secret::take(&mut random()?);
-        // First the key file: a key without a database is an empty store, a database without its
-        // key would be lost.
-        files::replace(dir, KEY_FILE, &key::seal(&key, passphrase, cost, &random()?)?)?;
+        if let Err(error) = write_store(dir, &key, passphrase, cost) {
+            // There may be no room for anything else of use; what this leaves is not a store.
+            if let Err(left) = database::discard(dir, DATABASE_FILE) {
+                tracing::debug!(%left, "part of a database stays behind");
+            }
+            return Err(error);
+        }
         Self::with_key(dir, lock, &key)
     }
 
@@ -206,9 +210,10 @@ impl Store {
 
     fn with_key(dir: &Path, lock: Lock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
         let path = dir.join(DATABASE_FILE);
-        // The making of the store ended between its two files.
+        // The making of the store ended just before its last step.
         if files::presence(&path)? == Presence::Missing {
-            database::create(dir, DATABASE_FILE, key)?;
+            database::build(dir, DATABASE_FILE, key)?;
+            database::publish(dir, DATABASE_FILE)?;
         }
         Ok(Self { connection: database::open(&path, key)?, lock: Some(lock) })
     }
@@ -223,6 +228,19 @@ impl core::fmt::Debug for Store {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Store").field("kept", &self.kept()).finish_non_exhaustive()
     }
+}
+
+/// Writes the files of an empty store. Up to the key file there is no store, and from then on there
+/// is one, because nothing but an empty database can be missing.
+fn write_store(
+    dir: &Path,
+    key: &Secret<KEY_BYTES>,
+    passphrase: &Passphrase,
+    cost: KeyCost,
+) -> Result<(), StoreError> {
+    database::build(dir, DATABASE_FILE, key)?;
+    files::replace(dir, KEY_FILE, &key::seal(key, passphrase, cost, &random()?)?)?;
+    database::publish(dir, DATABASE_FILE)
 }
 
 fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {

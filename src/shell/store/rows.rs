@@ -91,8 +91,8 @@ const LAYOUT: Configuration<LittleEndian, Fixint, Limit<MAX_RECORD_BYTES>> =
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::samples;
     use super::*;
+    use crate::shell::store::samples;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
