@@ -9,7 +9,7 @@ use core::fmt;
 use std::collections::VecDeque;
 
 use futures::StreamExt as _;
-use libp2p::{Swarm, gossipsub, identity, multiaddr::Protocol, swarm};
+use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr::Protocol, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
@@ -33,6 +33,7 @@ use settings::GossipTopics;
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
+    listeners: Vec<ListenerId>,
     topics: GossipTopics,
     peers: Peers,
     dialler: Dialler,
@@ -176,12 +177,11 @@ impl Net {
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
         let mut swarm = Swarm::new(carried, protocols, key.public().to_peer_id(), config);
-        for address in &settings.listen {
-            swarm.listen_on(address.clone()).map_err(|error| NetError::Listen {
-                address: address.clone(),
-                reason: error.to_string(),
-            })?;
-        }
+        let listeners = settings
+            .listen
+            .into_iter()
+            .map(|address| listen(&mut swarm, address))
+            .collect::<Result<_, _>>()?;
         let now = Instant::now();
         let mut dialler = Dialler::new(&settings.pace);
         for address in settings.peers {
@@ -191,6 +191,7 @@ impl Net {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             swarm,
+            listeners,
             topics,
             peers: Peers::new(),
             dialler,
@@ -286,6 +287,21 @@ impl Net {
     #[must_use]
     pub fn peers(&self) -> usize {
         self.peers.inside()
+    }
+}
+
+fn listen(swarm: &mut Swarm<Protocols>, address: Multiaddr) -> Result<ListenerId, NetError> {
+    let failed = |reason| NetError::Listen { address: address.clone(), reason };
+    transport::is_free(&address).map_err(|error| failed(error.to_string()))?;
+    swarm.listen_on(address.clone()).map_err(|error| failed(error.to_string()))
+}
+
+impl Drop for Net {
+    /// Gives the places where it listened back: a memory address stays taken otherwise.
+    fn drop(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.swarm.remove_listener(listener);
+        }
     }
 }
 
