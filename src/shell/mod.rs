@@ -1,7 +1,16 @@
 //! The shell does: sockets, files, clocks, entropy, terminal.
 
+mod calendar;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod desk;
+pub mod failure;
 pub mod home;
+pub mod host;
+pub mod miner;
 pub mod net;
 pub mod passphrase;
+pub mod print;
 pub mod store;
 pub mod ui;

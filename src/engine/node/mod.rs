@@ -33,10 +33,13 @@ use crate::engine::session::{SessionId, Watch};
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
 use input::{Input, PeerTag};
+pub use meet::MAX_SESSIONS;
+pub use commands::MAX_QUEUED;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 pub use settings::{NodeSettings, Role};
+pub use talk::SPAN;
 use talk::Conversation;
 use timers::{Timer, Timers};
 

@@ -1,10 +1,9 @@
 //! The interface in the terminal: keys in, cells out, and one edge to the host ([`port`]).
 //!
-//! [`model`] knows and decides, [`view`] draws it, [`run`] turns the crank: it owns the terminal,
+//! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the terminal,
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
 //! neither the network nor the store nor the engine, and drawing never waits for them.
 
-mod calendar;
 mod commands;
 mod composer;
 mod gate;
@@ -21,14 +20,14 @@ use std::time::Duration;
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
 pub use gate::{GateModel, GateStep};
 pub use keys::Scroll;
 pub use terminal::Screen;
 pub use view::gate::view as gate_view;
 
-use model::{Effect, Ending, Enter, Model};
+use model::{Effect, Ending, Enter, Model, Passed};
 use port::{Event, Exit, Gate, GateChoice, GateState, Request, UiError, UiOptions};
 use terminal::Told;
 use view::{ViewState, view};
@@ -49,6 +48,9 @@ const BETWEEN_KEYS: Duration = Duration::from_millis(5);
 
 /// So many keys without a pause are a paste in disguise. ux.md, 4.4.
 const BURST: usize = 3;
+
+/// How long the host may take for the last requests. A guess: it stores nothing slower.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Most requests that wait for the host. A guess: a person cannot ask faster than it answers.
 const MAX_PENDING: usize = 1_024;
@@ -90,6 +92,7 @@ pub async fn run(
             }
             event = events.recv() => {
                 let event = event.ok_or(UiError::HostGone)?;
+                turn.picture = Picture::Stale;
                 let effects = turn.model.notice(event);
                 turn.carry_out(screen, effects)?
             }
@@ -99,7 +102,9 @@ pub async fn run(
             break exit;
         }
     };
-    flush(turn.pending, events, requests).await;
+    if timeout(LAST_WORDS, flush(turn.pending, events, requests)).await.is_err() {
+        tracing::warn!("the node did not take the last requests in time");
+    }
     Ok(exit)
 }
 
@@ -175,6 +180,7 @@ impl Turn {
             self.push(Request::Quit);
             return Ok(Some(Exit::Terminated));
         };
+        self.picture = Picture::Stale;
         self.model.tick((self.model.options.clock)());
         let effects = match event? {
             TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
@@ -196,8 +202,10 @@ impl Turn {
     }
 
     fn tick(&mut self) -> Option<Exit> {
-        self.model.tick((self.model.options.clock)());
-        self.picture = Picture::Stale;
+        // What looks the same is not drawn again: who watches the terminal's link sees nothing.
+        if self.model.tick((self.model.options.clock)()) == Passed::Seen {
+            self.picture = Picture::Stale;
+        }
         None
     }
 
@@ -206,7 +214,6 @@ impl Turn {
         screen: &mut Screen,
         effects: Vec<Effect>,
     ) -> Result<Option<Exit>, UiError> {
-        self.picture = Picture::Stale;
         let mut exit = None;
         for effect in effects {
             match effect {
@@ -352,5 +359,52 @@ fn gate_key(model: &mut GateModel, event: TerminalEvent) -> GateStep {
         | TerminalEvent::FocusGained
         | TerminalEvent::FocusLost
         | TerminalEvent::Resize(_, _) => GateStep::Draw,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_faster_than_hands_hold_the_enter_until_they_rest() {
+        let mut pace = Pace::new();
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Sends);
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Sends);
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Held);
+        pace.settle();
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Sends);
+    }
+
+    #[tokio::test]
+    async fn a_paste_holds_the_enter_that_may_have_come_with_it() {
+        let mut pace = Pace::new();
+        pace.paste();
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Held);
+        pace.settle();
+        pace.key();
+        assert_eq!(pace.enter(), Enter::Sends);
+    }
+
+    #[tokio::test]
+    async fn the_last_requests_reach_a_host_that_is_busy_telling() {
+        let (tell, events) = mpsc::channel(1);
+        let (requests, mut asked) = mpsc::channel(1);
+        let pending =
+            VecDeque::from([Request::Read(crate::engine::id::ContactId(1)), Request::Quit]);
+        let host = async move {
+            for _ in 0..8 {
+                tell.send(Event::Kept(port::Kept::Sealed)).await.expect("somebody listens");
+            }
+            let first = asked.recv().await;
+            (first.is_some(), asked.recv().await)
+        };
+        let ((), taken) = tokio::join!(flush(pending, events, requests), host);
+        assert_eq!(taken, (true, Some(Request::Quit)));
     }
 }

@@ -1,6 +1,7 @@
 //! The terminal as a resource: taken over here, and given back on every way out.
 //!
-//! It is restored when the guard is dropped, by the panic hook, and before the process stops.
+//! It is restored when the guard is dropped, by the panic hook, and before the process stops. After
+//! a panic, in whichever thread, it is not taken again.
 //! SIGKILL is the one end nobody can answer.
 
 use std::io::{self, Stdout, Write};
@@ -76,15 +77,14 @@ impl Screen {
         self.terminal.clear()
     }
 
-    /// Draws. If a panic elsewhere gave the terminal back while the program goes on, it is taken
-    /// over again first.
+    /// Draws. Once a panic in any thread gave the terminal back there is no drawing over its report.
     ///
     /// # Errors
     ///
-    /// The terminal is gone.
+    /// The terminal is gone, or a part of the program has panicked.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         if !TAKEN.load(Ordering::SeqCst) {
-            self.take_over()?;
+            return Err(io::Error::other("a part of the program has failed"));
         }
         self.terminal.draw(draw)?;
         Ok(())

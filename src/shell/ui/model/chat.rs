@@ -88,12 +88,14 @@ impl Chat {
 
     /// Adds older messages in front of what is here.
     pub(super) fn add_past(&mut self, mut older: Vec<MessageView>, more: More) {
+        let brought = older.len();
         older.retain(|message| !self.holds(message.id));
         older.append(&mut self.messages);
         self.messages = older;
+        // A host that has more but brings nothing would be asked for ever.
         self.past = match more {
-            More::Yes => Past::Some,
-            More::No => Past::All,
+            More::Yes if brought > 0 => Past::Some,
+            More::Yes | More::No => Past::All,
         };
         self.bound();
         if self.fresh.is_none() {

@@ -82,6 +82,15 @@ pub enum Effect {
     Quit(Ending),
 }
 
+/// Whether anything looks different because time has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// A clock or a hint did change.
+    Seen,
+    /// Nothing did.
+    Unseen,
+}
+
 /// Whether the end was wished for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -197,11 +206,16 @@ impl Model {
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, now: UnixSeconds) {
+    pub fn tick(&mut self, now: UnixSeconds) -> Passed {
+        let minute = |at: UnixSeconds| at.0 / 60;
+        let mut passed =
+            if minute(now) == minute(self.now) { Passed::Unseen } else { Passed::Seen };
         self.now = now;
         if self.hint.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.hint = None;
+            passed = Passed::Seen;
         }
+        passed
     }
 
     /// Says what the last drawing showed.

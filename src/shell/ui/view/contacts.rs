@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{PeerText, Scripts};
 
-use super::super::calendar::Civil;
+use crate::shell::calendar::Civil;
 use super::super::model::{Chat, Kind, Model, Tab, label};
 use super::look::{Look, link_word};
 use super::wrap::{fit, wrap};

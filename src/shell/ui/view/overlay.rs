@@ -9,7 +9,7 @@ use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::output::{MessageState, Side};
 use crate::engine::text::PeerText;
 
-use super::super::calendar::Civil;
+use crate::shell::calendar::Civil;
 use super::super::composer::Composer;
 use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
 use super::super::port::Kept;

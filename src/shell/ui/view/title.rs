@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::calendar::Civil;
+use crate::shell::calendar::Civil;
 use super::super::keys::{
     self, Action, Browse, Context, Deed, Edit, Leave, List, Place, Scroll, Write,
 };

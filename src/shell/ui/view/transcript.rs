@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{MessageState, MessageView, Side};
 
-use super::super::calendar::Civil;
+use crate::shell::calendar::Civil;
 use super::super::keys::Scroll;
 use super::super::model::{Chat, Model, Sight, label};
 use super::look::Look;

@@ -4,9 +4,9 @@ use crate::engine::env::UnixSeconds;
 
 /// A moment as people write it, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Civil {
+pub(crate) struct Civil {
     /// Days since 1970-01-01.
-    pub(super) days: u64,
+    pub(crate) days: u64,
     year: u64,
     month: u64,
     day: u64,
@@ -18,7 +18,7 @@ pub(super) struct Civil {
 impl Civil {
     /// The moment `at`. After Howard Hinnant, "chrono-compatible low-level date algorithms",
     /// `civil_from_days`.
-    pub(super) const fn at(at: UnixSeconds) -> Self {
+    pub(crate) const fn at(at: UnixSeconds) -> Self {
         let days = at.0 / 86_400;
         let of_day = at.0 % 86_400;
         // Days since 0000-03-01, so that the leap day is the last of its year.
@@ -44,17 +44,23 @@ impl Civil {
     }
 
     /// `09:58`
-    pub(super) fn clock(self) -> String {
+    pub(crate) fn clock(self) -> String {
         format!("{:02}:{:02}", self.hour, self.minute)
     }
 
     /// `09:58:07`
-    pub(super) fn seconds_clock(self) -> String {
+    pub(crate) fn seconds_clock(self) -> String {
         format!("{:02}:{:02}:{:02}", self.hour, self.minute, self.second)
     }
 
+    /// `2026-11-20T09:58:07Z`, as ISO 8601 writes it.
+    pub(crate) fn iso(self) -> String {
+        let Self { days: _, year, month, day, hour, minute, second } = self;
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// `Fri 20 Nov 2026`
-    pub(super) fn date(self) -> String {
+    pub(crate) fn date(self) -> String {
         // 1970-01-01 was a Thursday.
         let weekday = match self.days % 7 {
             0 => "Thu",

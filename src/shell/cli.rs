@@ -1,0 +1,408 @@
+//! The command line as types: parsed once, not looked at again.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::net::{Multiaddr, NetworkName};
+use crate::engine::env::Millis;
+use crate::engine::envelope::Floor;
+
+/// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "undertone", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do; opens the interface when left out.
+    #[command(subcommand)]
+    pub action: Option<Action>,
+    /// Settings of every command.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+    /// Settings of the interface's node.
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// Settings of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Everywhere {
+    /// Folder of everything that is kept [default: ~/.local/share/undertone].
+    #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]
+    pub home: Option<PathBuf>,
+    /// Keep nothing: identities and messages live as long as the process.
+    #[arg(long, global = true)]
+    pub memory: bool,
+    /// Which identity speaks, by its name.
+    #[arg(
+        short, long, global = true, value_name = "NAME", env = "UNDERTONE_IDENTITY",
+        hide_env_values = true
+    )]
+    pub identity: Option<String>,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never ask; fail with exit code 12 instead.
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Read the passphrase from this file, which only you may read.
+    #[arg(
+        long, global = true, value_name = "FILE", env = "UNDERTONE_PASSPHRASE_FILE",
+        hide_env_values = true
+    )]
+    pub passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from this descriptor.
+    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
+    pub passphrase_fd: Option<u32>,
+    /// Take what this command prints as the passphrase.
+    #[arg(
+        long, global = true, value_name = "CMD",
+        conflicts_with_all = ["passphrase_file", "passphrase_fd"]
+    )]
+    pub passphrase_cmd: Option<String>,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Draw with ASCII characters alone.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Write a log here: counts and kinds, never texts, names, keys or addresses.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Say what lies behind an error.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// Settings of a node that joins a network.
+#[derive(Args, Clone, Debug)]
+pub struct Network {
+    /// A neighbour to keep connected, such as /ip4/192.0.2.7/tcp/4141. May be given often.
+    #[arg(long = "peer", value_name = "MULTIADDR")]
+    pub peers: Vec<Multiaddr>,
+    /// Where to wait for others, such as /ip4/0.0.0.0/udp/4141/quic-v1. May be given often.
+    #[arg(long = "listen", value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
+    /// Look for others on the local network. Everybody on it learns that Undertone runs here.
+    #[arg(long)]
+    pub lan: bool,
+    /// Which network. Nodes of different networks never meet.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub network: NetworkName,
+    /// The least work that network carries, as bits for 2 KiB living one day.
+    #[arg(
+        long, value_name = "BITS", default_value_t = Floor::DEFAULT.bits(),
+        value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
+    )]
+    pub floor: u8,
+    /// Send encrypted junk so often on average, such as 2/min, to hide when you speak.
+    #[arg(long, value_name = "RATE")]
+    pub junk: Option<Rate>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// A private network inside this computer, with an echo friend. Keeps nothing.
+    Demo {
+        /// Walk through it without a terminal, print a line for each step, and exit.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Relays carry envelopes for everybody, and know nobody.
+    Relay {
+        /// What to do.
+        #[command(subcommand)]
+        action: RelayAction,
+    },
+    /// Your keys.
+    Identity {
+        /// What to do.
+        #[command(subcommand)]
+        action: IdentityAction,
+    },
+    /// The people you know.
+    Contact {
+        /// What to do.
+        #[command(subcommand)]
+        action: ContactAction,
+    },
+    /// Strangers who ask to be let in.
+    Request {
+        /// What to do.
+        #[command(subcommand)]
+        action: RequestAction,
+    },
+    /// Send one message.
+    Send {
+        /// To whom, by your name for them.
+        contact: String,
+        /// What; - or nothing reads it from standard input, where no list of processes shows it.
+        text: Option<String>,
+        /// Return when the message is this far.
+        #[arg(long, value_name = "STATE", default_value = "sent")]
+        wait: Wait,
+        /// Return after this long in any case, such as 90s or 5m.
+        #[arg(long, value_name = "TIME", default_value = "60s")]
+        timeout: Span,
+        /// The node that sends it, unless one runs already.
+        #[command(flatten)]
+        network: Network,
+    },
+    /// Print what arrives, a line each.
+    Listen {
+        /// Only from these contacts.
+        #[arg(long, value_name = "CONTACT")]
+        from: Vec<String>,
+        /// Exit after so many messages.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+        /// Exit after this long, such as 90s or 5m.
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<Span>,
+        /// Print what becomes of your own messages, too.
+        #[arg(long)]
+        states: bool,
+        /// The node that listens.
+        #[command(flatten)]
+        network: Network,
+    },
+    /// How the running node is, and what is kept.
+    Status,
+    /// Print a completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do as a relay.
+#[derive(Debug, Subcommand)]
+pub enum RelayAction {
+    /// Carry envelopes until SIGTERM.
+    Run {
+        /// The most the pool holds, such as 64MiB.
+        #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+        pool: Size,
+        /// The network it serves; it listens on port 4141 unless told otherwise.
+        #[command(flatten)]
+        network: Network,
+    },
+}
+
+/// What to do with identities.
+#[derive(Debug, Subcommand)]
+pub enum IdentityAction {
+    /// Make one.
+    New {
+        /// What you call it; nobody else sees that.
+        name: String,
+    },
+    /// List them.
+    List,
+    /// Show one with its invite.
+    Show {
+        /// Which one, when there are several.
+        name: Option<String>,
+    },
+    /// Make one the default.
+    Use {
+        /// Which one.
+        name: String,
+    },
+    /// Erase one with its contacts and messages. There is no copy.
+    Delete {
+        /// Which one.
+        name: String,
+        /// The name once more.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
+}
+
+/// What to do with contacts.
+#[derive(Debug, Subcommand)]
+pub enum ContactAction {
+    /// Know somebody by their invite, and offer them a session.
+    Add {
+        /// UNDERTONE1... or 66 hexadecimal digits; - reads it from standard input.
+        invite: String,
+        /// What you call them; they do not see that.
+        #[arg(long)]
+        name: String,
+    },
+    /// List them.
+    List,
+    /// Show one with their fingerprint.
+    Show {
+        /// Which one.
+        name: String,
+    },
+    /// Call one something else.
+    Rename {
+        /// Which one.
+        name: String,
+        /// What from now on.
+        to: String,
+    },
+    /// Stop listening to one. They are not told.
+    Block {
+        /// Which one.
+        name: String,
+    },
+    /// Listen to one again.
+    Unblock {
+        /// Which one.
+        name: String,
+    },
+    /// Forget one with all messages.
+    Remove {
+        /// Which one.
+        name: String,
+        /// The name once more.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
+}
+
+/// What to do with requests.
+#[derive(Debug, Subcommand)]
+pub enum RequestAction {
+    /// List them.
+    List,
+    /// Let one in.
+    Accept {
+        /// The first letters of its key, as listed.
+        key: String,
+        /// What you call them.
+        #[arg(long)]
+        name: String,
+    },
+    /// Forget one. They learn nothing.
+    Decline {
+        /// The first letters of its key, as listed.
+        key: String,
+    },
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Unless NO_COLOR is set.
+    Auto,
+    /// Even then.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// How far a message has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Stored here; it leaves by itself.
+    Queued,
+    /// At least one neighbour has it.
+    Sent,
+    /// The contact acknowledged it.
+    Delivered,
+}
+
+/// A time such as `90s`, `5m` or `2h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = BadNumber;
+
+    fn from_str(text: &str) -> Result<Self, BadNumber> {
+        let (number, unit) = split(text)?;
+        let seconds = match unit {
+            "s" | "" => 1,
+            "m" | "min" => 60,
+            "h" => 3_600,
+            _ => return Err(BadNumber),
+        };
+        number.checked_mul(seconds).map(|all| Self(Duration::from_secs(all))).ok_or(BadNumber)
+    }
+}
+
+/// A number of bytes such as `64MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub usize);
+
+impl FromStr for Size {
+    type Err = BadNumber;
+
+    fn from_str(text: &str) -> Result<Self, BadNumber> {
+        let (number, unit) = split(text)?;
+        let shift = match unit {
+            "B" | "" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            _ => return Err(BadNumber),
+        };
+        let bytes = number.checked_mul(1 << shift).ok_or(BadNumber)?;
+        usize::try_from(bytes).map(Self).map_err(|_| BadNumber)
+    }
+}
+
+/// How often something happens on average, such as `2/min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub Millis);
+
+impl FromStr for Rate {
+    type Err = BadNumber;
+
+    fn from_str(text: &str) -> Result<Self, BadNumber> {
+        let (number, per) = text.split_once('/').ok_or(BadNumber)?;
+        let number: u64 = number.trim().parse().map_err(|_| BadNumber)?;
+        let unit = match per.trim() {
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(BadNumber),
+        };
+        // More than ten a second would flood the network by itself.
+        match u64::checked_div(unit, number) {
+            Some(mean) if mean >= 100 => Ok(Self(Millis(mean))),
+            _ => Err(BadNumber),
+        }
+    }
+}
+
+/// The text is not a number with one of the units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a number with a unit that fits here, or too large")]
+pub struct BadNumber;
+
+fn split(text: &str) -> Result<(u64, &str), BadNumber> {
+    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(digits).ok_or(BadNumber)?;
+    Ok((number.parse().map_err(|_| BadNumber)?, digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_need_their_units() {
+        assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
+        assert_eq!("2h".parse(), Ok(Span(Duration::from_secs(7_200))));
+        assert_eq!("64MiB".parse(), Ok(Size(64 << 20)));
+        assert_eq!("2/min".parse(), Ok(Rate(Millis(30_000))));
+        assert_eq!("0/s".parse::<Rate>(), Err(BadNumber));
+        assert_eq!("11/s".parse::<Rate>(), Err(BadNumber));
+        assert_eq!("99999999999999999999h".parse::<Span>(), Err(BadNumber));
+        assert_eq!("5 apples".parse::<Size>(), Err(BadNumber));
+    }
+}

@@ -1,0 +1,56 @@
+//! The program's only clock and its only source of chance.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::engine::env::{Entropy, Millis, UnixSeconds};
+
+/// Reads the time; monotonic readings count from when it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts at 0.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Milliseconds since the start.
+    #[must_use]
+    pub fn mono(&self) -> Millis {
+        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of a monotonic reading, to sleep until.
+    #[must_use]
+    pub fn moment(&self, at: Millis) -> tokio::time::Instant {
+        // A far deadline is as good as none; an addition past the end of time is not.
+        let span = Duration::from_millis(at.0.min(FAR.0));
+        tokio::time::Instant::from_std(self.start + span)
+    }
+}
+
+/// What the wall clock of this machine says.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub fn wall() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixSeconds(since.as_secs())
+}
+
+/// A hundred years.
+const FAR: Millis = Millis::from_secs(3_155_760_000);
+
+/// The operating system's random generator.
+#[derive(Debug, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    #[expect(clippy::expect_used, reason = "without entropy no key may be made: stop at once")]
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives no entropy");
+    }
+}

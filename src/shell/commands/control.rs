@@ -1,0 +1,232 @@
+//! The socket by which commands reach the node that runs in the same home.
+//!
+//! One line of JSON in, one line out. Whoever can open the socket could read the store's folder as
+//! well: it lies in a folder of mode 0700 and has mode 0600 itself.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::keep;
+use super::people::CHOSEN_IDENTITY;
+use super::send::Letter;
+use crate::engine::node::input::AskId;
+use crate::shell::cli::Everywhere;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::host::{Door, Host};
+use crate::shell::print;
+use crate::shell::ui::port::{Event, NetworkLine, Request};
+
+/// A socket that waits, and the node behind it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    door: Door,
+    requests: mpsc::Sender<Request>,
+    chosen: Option<String>,
+    served: u64,
+}
+
+impl Socket {
+    /// A socket for a node whose store lies in a home; none for one that keeps nothing.
+    pub(super) fn for_node(
+        everywhere: &Everywhere,
+        host: &mut Host,
+        requests: &mpsc::Sender<Request>,
+    ) -> Result<Option<Self>, Failure> {
+        if everywhere.memory {
+            return Ok(None);
+        }
+        let path = keep::home(everywhere)?.join(FILE);
+        // The store is ours alone, so a socket that is there was left by a node that is gone.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let chosen = host.setting(CHOSEN_IDENTITY)?;
+        let (door, requests) = (host.door(), requests.clone());
+        Ok(Some(Self { listener, path, door, requests, chosen, served: 0 }))
+    }
+
+    /// Answers whoever comes, for ever.
+    pub(super) async fn serve(mut self) {
+        let mut visits = JoinSet::new();
+        loop {
+            while visits.len() >= VISITORS {
+                visits.join_next().await;
+            }
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    self.served += 1;
+                    let visit = Visit {
+                        door: self.door.clone(),
+                        requests: self.requests.clone(),
+                        chosen: self.chosen.clone(),
+                        ask: AskId(FIRST_ASK + self.served),
+                    };
+                    visits.spawn(visit.attend(stream));
+                }
+                Err(error) => {
+                    tracing::warn!("the socket failed: {}", error.kind());
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if std::fs::remove_file(&self.path).is_err() {
+            tracing::debug!("the socket was gone already");
+        }
+    }
+}
+
+/// One question and its answer.
+struct Visit {
+    door: Door,
+    requests: mpsc::Sender<Request>,
+    chosen: Option<String>,
+    ask: AskId,
+}
+
+impl Visit {
+    async fn attend(self, mut stream: UnixStream) {
+        let (reader, mut writer) = stream.split();
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader.take(MAX_LINE));
+        let read = tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await;
+        if !matches!(read, Ok(Ok(_))) {
+            return;
+        }
+        let answer = match serde_json::from_str(&line) {
+            Ok(question) => self.answer(&question).await,
+            Err(_) => Err(misunderstood()),
+        };
+        let answer = match answer {
+            Ok(data) => json!({ "ok": true, "data": data }),
+            Err(failure) => failure_json(&failure),
+        };
+        let line = print::ascii(&answer) + "\n";
+        if writer.write_all(line.as_bytes()).await.is_err() {
+            tracing::debug!("whoever asked is gone");
+        }
+    }
+
+    async fn answer(self, question: &Value) -> Result<Value, Failure> {
+        let (events, mut heard) = mpsc::channel(CHANNEL);
+        match question.get("do").and_then(Value::as_str) {
+            Some("status") => {
+                self.door.enter(events).await;
+                while let Some(event) = heard.recv().await {
+                    if let Event::Network(line) = event {
+                        return Ok(line_json(&line));
+                    }
+                }
+                Err(misunderstood())
+            }
+            Some("send") => {
+                let letter = Letter::from_json(question).ok_or_else(misunderstood)?;
+                self.door.enter(events).await;
+                letter.deliver(self.chosen, self.ask, self.requests, heard).await
+            }
+            Some(_) | None => Err(misunderstood()),
+        }
+    }
+}
+
+/// Asks the node that runs in `home`; nothing if none does.
+pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, Failure> {
+    let Ok(mut stream) = UnixStream::connect(home.join(FILE)).await else { return Ok(None) };
+    let line = print::ascii(question) + "\n";
+    stream.write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer).await?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|_| misunderstood())?;
+    match answer.get("data") {
+        Some(data) => Ok(Some(data.clone())),
+        None => Err(failure_from(&answer)),
+    }
+}
+
+/// The figures of a node, for programs.
+fn line_json(line: &NetworkLine) -> Value {
+    json!({
+        "ready": line.peers > 0,
+        "network": line.network,
+        "peers": line.peers,
+        "listening": line.listening,
+        "pool_bytes": line.pool_bytes,
+        "pool_capacity": line.pool_capacity,
+        "pool_items": line.pool_items,
+        "floor_bits": line.floor_bits,
+        "cover_per_minute": line.cover_per_minute,
+        "queued": line.queued,
+    })
+}
+
+fn failure_json(failure: &Failure) -> Value {
+    json!({ "ok": false, "parts": [
+        failure.code, failure.what, failure.why, failure.safe, failure.next,
+    ], "exit": failure.exit as u8 })
+}
+
+/// A failure of the node, told by the command that asked. The code words are the program's own, so
+/// they are looked up, not leaked.
+fn failure_from(answer: &Value) -> Failure {
+    let part = |index: usize| {
+        let parts = answer.get("parts").and_then(|parts| parts.get(index));
+        parts.and_then(Value::as_str).unwrap_or_default()
+    };
+    let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
+    let exits = [
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::NoPeers,
+        Exit::TimeOver,
+        Exit::Refused,
+    ];
+    let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
+    let codes = [
+        "contact_not_found", "identity_not_found", "no_identity", "which_identity", "no_relay",
+        "ack_timeout", "bad_text", "blocked", "full",
+    ];
+    let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
+    Failure::new(code, exit, [part(1), part(2), part(3), part(4)])
+}
+
+fn misunderstood() -> Failure {
+    let what = "the node that runs here did not understand";
+    let why = "it may be of another version";
+    let next = "end it and start it again";
+    Failure::new("node_version", Exit::InUse, [what, why, "nothing was sent", next])
+}
+
+/// The socket's name in the home folder.
+const FILE: &str = "node.sock";
+
+/// Commands served at once; the next waits.
+const VISITORS: usize = 8;
+
+/// The longest line: a message of the longest text, every byte of it escaped.
+const MAX_LINE: u64 = 64 << 10;
+
+/// How long a command may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Above what an interface counts to.
+const FIRST_ASK: u64 = 1 << 40;
+
+/// A burst of events.
+const CHANNEL: usize = 256;

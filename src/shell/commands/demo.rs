@@ -1,0 +1,347 @@
+//! A network inside this process: three relays, an echo friend, and you. Nothing leaves, nothing is
+//! kept.
+//!
+//! Everything is as in real use (the same engines, libp2p swarms, handshake and work) but for the
+//! memory transport, a floor of 2^10 and quicker acknowledgements.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::interface;
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::env::Millis;
+use crate::engine::envelope::Floor;
+use crate::engine::id::{ContactId, IdentityId};
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{Link, MessageState, MessageView, Notice, Reply, Side};
+use crate::engine::node::{NodeSettings, Role};
+use crate::shell::cli::Everywhere;
+use crate::shell::clock::OsEntropy;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::host::{Door, Host, HostError};
+use crate::shell::net::{Carrier, Multiaddr, NetSettings};
+use crate::shell::print;
+use crate::shell::store::Store;
+use crate::shell::ui::port::{Event, Mode, Request};
+
+/// `undertone demo`
+pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {
+    print::talk("starting a private network inside this computer ...");
+    let mut cast = Cast::gather().await?;
+    cast.visitor.meet(&cast.echo_key).await?;
+    print::talk("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
+    let (events, heard) = mpsc::channel(CHANNEL);
+    cast.visitor.door.enter(events).await;
+    let requests = cast.visitor.requests.clone();
+    let shown = interface::show(everywhere, Mode::Demo, heard, requests).await;
+    cast.troupe.shutdown().await;
+    shown
+}
+
+/// `undertone demo --check`
+pub(super) async fn check() -> Result<(), Failure> {
+    tokio::time::timeout(CHECK_AT_MOST, walk()).await.unwrap_or_else(|_| {
+        Err(failed("it took longer than a minute; this machine may be very busy"))
+    })
+}
+
+async fn walk() -> Result<(), Failure> {
+    let mut cast = Cast::gather().await?;
+    print::line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
+    print::line("ok  echo is here, you are \"visitor\"");
+    let visitor = &mut cast.visitor;
+    let echo = visitor.meet(&cast.echo_key).await?;
+    print::line("ok  handshake with echo: session ready");
+    visitor.say(echo, "hello").await?;
+    print::line("ok  hello: queued, mined, sent, acknowledged");
+    visitor.expect("echo: hello").await?;
+    print::line("ok  echo answered: echo: hello");
+    for number in 0..BURST {
+        visitor.say_only(echo, &format!("message {number}")).await?;
+    }
+    for number in 0..BURST {
+        visitor.expect(&format!("echo: message {number}")).await?;
+    }
+    print::line(&format!("ok  {BURST} messages there and back, in order, none lost"));
+    visitor.say_only(echo, "nasty").await?;
+    let nasty = visitor.next_text().await?;
+    let cleaned = nasty.text.for_grid();
+    if cleaned.text.chars().any(|c| c.is_control() && c != '\n') || cleaned.changes == 0 {
+        return Err(failed("hostile text was not made visible"));
+    }
+    print::line("ok  hostile text made visible");
+    visitor.ask(Command::CloseSession { contact: echo }).await?;
+    visitor.wait_for_link(Link::Closed).await?;
+    print::line("ok  session closed, keys erased");
+    cast.troupe.shutdown().await;
+    print::line("ok  nothing was written");
+    Ok(())
+}
+
+fn failed(why: &str) -> Failure {
+    let what = "the demonstration did not get through";
+    Failure::new("demo", Exit::Other, [what, why, "nothing is kept", "undertone demo --check"])
+}
+
+/// Everyone in the demonstration.
+struct Cast {
+    troupe: JoinSet<Result<(), HostError>>,
+    visitor: Player,
+    echo_key: PublicKey,
+}
+
+impl Cast {
+    /// Starts relays in a row, echo at the far end, the visitor at the near one.
+    async fn gather() -> Result<Self, Failure> {
+        let mut troupe = JoinSet::new();
+        let mut relays: Vec<Multiaddr> = Vec::new();
+        for _ in 0..RELAYS {
+            let address = memory_address()?;
+            let mut net = net(relays.last());
+            net.listen.push(address.clone());
+            let host = Host::start(node(Role::Relay), net, Store::in_memory()?)?;
+            let (requests, asked) = mpsc::channel::<Request>(1);
+            troupe.spawn(async move {
+                // A relay is asked nothing; holding the sender keeps it running.
+                let _requests = requests;
+                host.run(asked).await
+            });
+            relays.push(address);
+        }
+        let mut echo = Player::enter(&mut troupe, relays.last(), "echo").await?;
+        let visitor = Player::enter(&mut troupe, relays.first(), "visitor").await?;
+        let echo_key = echo.key;
+        troupe.spawn(async move {
+            echo.perform().await;
+            Ok(())
+        });
+        Ok(Self { troupe, visitor, echo_key })
+    }
+}
+
+/// Somebody with an identity, played by a program.
+struct Player {
+    requests: mpsc::Sender<Request>,
+    events: mpsc::Receiver<Event>,
+    door: Door,
+    identity: IdentityId,
+    key: PublicKey,
+    /// How it stands with whom it heard of last; in the demonstration there is one.
+    link: Link,
+    asks: u64,
+}
+
+impl Player {
+    /// Starts a messenger at a relay and gives it an identity.
+    async fn enter(
+        troupe: &mut JoinSet<Result<(), HostError>>,
+        relay: Option<&Multiaddr>,
+        name: &str,
+    ) -> Result<Self, Failure> {
+        let host = Host::start(node(Role::Messenger), net(relay), Store::in_memory()?)?;
+        let (requests, asked) = mpsc::channel(CHANNEL);
+        let (sender, mut events) = mpsc::channel(CHANNEL);
+        let door = host.door();
+        door.enter(sender).await;
+        troupe.spawn(host.run(asked));
+        let command = Command::CreateIdentity { name: name.to_owned() };
+        if requests.send(Request::Command(AskId(FIRST_ASK), command)).await.is_err() {
+            return Err(failed("a node ended"));
+        }
+        loop {
+            match events.recv().await {
+                Some(Event::Notice(Notice::Identity(view))) => {
+                    let (identity, key) = (view.id, view.key);
+                    let (link, asks) = (Link::Closed, FIRST_ASK);
+                    return Ok(Self { requests, events, door, identity, key, link, asks });
+                }
+                Some(Event::Fatal(why)) => return Err(failed(&why)),
+                Some(_) => {}
+                None => return Err(failed("a node ended")),
+            }
+        }
+    }
+
+    /// Adds echo and waits until both have heard each other.
+    async fn meet(&mut self, key: &PublicKey) -> Result<ContactId, Failure> {
+        let command = Command::AddContact {
+            identity: self.identity,
+            key: *key,
+            petname: "echo".to_owned(),
+        };
+        let Reply::Contact(echo) = self.ask(command).await? else {
+            return Err(failed("echo was not added"));
+        };
+        self.wait_for_link(Link::Ready).await?;
+        Ok(echo)
+    }
+
+    async fn wait_for_link(&mut self, wanted: Link) -> Result<(), Failure> {
+        while self.link != wanted {
+            self.event().await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, command: Command) -> Result<Reply, Failure> {
+        self.asks += 1;
+        let ask = AskId(self.asks);
+        if self.requests.send(Request::Command(ask, command)).await.is_err() {
+            return Err(failed("a node ended"));
+        }
+        loop {
+            match self.event().await? {
+                Event::Replied(answered, reply) if answered == ask => return Ok(reply?),
+                _ => {}
+            }
+        }
+    }
+
+    /// Says something without waiting for anything.
+    async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
+        self.asks += 1;
+        let command = Command::Say { contact, text: text.to_owned() };
+        let said = self.requests.send(Request::Command(AskId(self.asks), command)).await;
+        said.map_err(|_| failed("a node ended"))
+    }
+
+    /// Says something and waits until it is acknowledged.
+    async fn say(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
+        self.say_only(contact, text).await?;
+        loop {
+            if let Notice::State { state: MessageState::Delivered, .. } = self.notice().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn expect(&mut self, text: &str) -> Result<(), Failure> {
+        let view = self.next_text().await?;
+        if view.text.clone().into_raw() == text {
+            return Ok(());
+        }
+        Err(failed("echo said something else, or in another order"))
+    }
+
+    async fn next_text(&mut self) -> Result<MessageView, Failure> {
+        loop {
+            match self.notice().await? {
+                Notice::Message(view) if view.side == Side::Theirs => return Ok(view),
+                _ => {}
+            }
+        }
+    }
+
+    async fn notice(&mut self) -> Result<Notice, Failure> {
+        loop {
+            if let Event::Notice(notice) = self.event().await? {
+                return Ok(notice);
+            }
+        }
+    }
+
+    async fn event(&mut self) -> Result<Event, Failure> {
+        match self.events.recv().await {
+            Some(Event::Fatal(why)) => Err(failed(&why)),
+            Some(event) => {
+                if let Event::Notice(Notice::Contact(view)) = &event {
+                    self.link = view.link;
+                }
+                Ok(event)
+            }
+            None => Err(failed("a node ended")),
+        }
+    }
+
+    /// Echo's whole part: lets everybody in and says everything back.
+    async fn perform(&mut self) {
+        let mut guests = 0_u32;
+        loop {
+            let command = match self.notice().await {
+                Err(_) => return,
+                Ok(Notice::Request(view)) => {
+                    guests += 1;
+                    let petname = format!("guest {guests}");
+                    Command::AcceptRequest { request: view.id, petname }
+                }
+                Ok(Notice::Message(view)) if view.side == Side::Theirs => {
+                    let text = echo(&view.text.into_raw());
+                    Command::Say { contact: view.contact, text }
+                }
+                Ok(_) => continue,
+            };
+            self.asks += 1;
+            if self.requests.send(Request::Command(AskId(self.asks), command)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What echo says to a text.
+fn echo(text: &str) -> String {
+    match text.trim() {
+        "help" => "I say back what you say. Other words I know: nasty, help".to_owned(),
+        "nasty" => format!(
+            "\u{1b}]0;gotcha\u{7}title, \u{1b}[31mcolour, good\rEVIL, \u{202e}backwards\u{202c}, \
+             z\u{200b}ero width, {}",
+            "e\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}".repeat(20)
+        ),
+        _ => {
+            let mut answer = format!("echo: {text}");
+            let mut end = answer.len().min(crate::engine::session::MAX_TEXT);
+            while !answer.is_char_boundary(end) {
+                end -= 1;
+            }
+            answer.truncate(end);
+            answer
+        }
+    }
+}
+
+fn node(role: Role) -> NodeSettings {
+    NodeSettings {
+        reply_delay: Millis(300),
+        resend: Millis::from_secs(10),
+        ..NodeSettings::new(role, Floor::new(DEMO_FLOOR))
+    }
+}
+
+fn net(peer: Option<&Multiaddr>) -> NetSettings {
+    let name = "demo".parse();
+    #[expect(clippy::expect_used, reason = "the name is fixed and well formed")]
+    let mut settings = NetSettings::new(name.expect("a good name"), DEMO_FLOOR);
+    settings.carrier = Carrier::Memory;
+    settings.peers.extend(peer.cloned());
+    settings
+}
+
+/// An address nobody else in this process has, as far as 63 random bits go.
+fn memory_address() -> Result<Multiaddr, Failure> {
+    use crate::engine::env::Entropy as _;
+
+    let mut bytes = [0; 8];
+    OsEntropy.fill(&mut bytes);
+    let number = u64::from_le_bytes(bytes) >> 1 | 1;
+    format!("/memory/{number}").parse().map_err(|_| failed("no address could be made"))
+}
+
+/// Enough for a row in which nobody is next to everybody.
+const RELAYS: usize = 3;
+
+/// Messages said at once by the check.
+const BURST: usize = 20;
+
+/// A thousand tries: the marks of a message can be watched, nobody waits.
+const DEMO_FLOOR: u8 = 10;
+
+/// The check is done in seconds; this names a hang.
+const CHECK_AT_MOST: Duration = Duration::from_secs(60);
+
+/// Events of a burst of messages.
+const CHANNEL: usize = 1_024;
+
+/// Far from what the interface counts to: both ask the same host.
+const FIRST_ASK: u64 = 1 << 50;

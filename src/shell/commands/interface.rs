@@ -1,0 +1,169 @@
+//! The full-screen interface with a node behind it: the gate, the host, and the end of both.
+
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use super::control::Socket;
+use super::{keep, net_settings, node_settings};
+use crate::engine::crypto::invite;
+use crate::engine::node::Role;
+use crate::engine::session::MAX_TEXT;
+use crate::shell::cli::{Color, Everywhere, Network};
+use crate::shell::clock::wall;
+use crate::shell::failure::{self, Failure};
+use crate::shell::host::Host;
+use crate::shell::passphrase::Passphrase;
+use crate::shell::store::Store;
+use crate::shell::ui::port::{
+    Colour, Event, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode, Request, UiError,
+    UiOptions,
+};
+use crate::shell::ui::{self, Screen};
+
+/// `undertone`
+pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(), Failure> {
+    let options = options(everywhere, Mode::Normal);
+    let silent = everywhere.memory
+        || everywhere.passphrase_fd.is_some()
+        || everywhere.passphrase_file.is_some()
+        || everywhere.passphrase_cmd.is_some();
+    let given = if silent { Some(keep::open_or_create(everywhere)?) } else { None };
+    let mut screen = screen()?;
+    let opened = match given {
+        Some(store) => Gate::Opened(store),
+        None => pass_gate(everywhere, &mut screen, options).await?,
+    };
+    let store = match opened {
+        Gate::Opened(store) => store,
+        Gate::Left(exit) => {
+            drop(screen);
+            return left(exit);
+        }
+    };
+    // A store in memory has no home, whichever way it was chosen.
+    let kept = Everywhere {
+        memory: store.kept() == crate::shell::store::Kept::MemoryOnly,
+        ..everywhere.clone()
+    };
+    let mut host =
+        Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
+    let (events, heard) = mpsc::channel(CHANNEL);
+    let (requests, asked) = mpsc::channel(CHANNEL);
+    host.door().enter(events).await;
+    let socket = Socket::for_node(&kept, &mut host, &requests)?;
+    let serving = async {
+        match socket {
+            Some(socket) => socket.serve().await,
+            None => std::future::pending().await,
+        }
+    };
+    let shown = async {
+        let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
+        drop(screen);
+        // The host ends with it, whoever else holds a sender.
+        if requests.send(Request::Quit).await.is_err() {
+            tracing::debug!("the host ended first");
+        }
+        ended
+    };
+    let hosted = async {
+        tokio::select! {
+            ended = host.run(asked) => ended,
+            () = serving => Ok(()),
+        }
+    };
+    let (shown, hosted) = tokio::join!(shown, hosted);
+    hosted?;
+    left(shown.map_err(broken)?)
+}
+
+/// Shows the interface on a host that runs already.
+pub(super) async fn show(
+    everywhere: &Everywhere,
+    mode: Mode,
+    events: mpsc::Receiver<Event>,
+    requests: mpsc::Sender<Request>,
+) -> Result<(), Failure> {
+    let mut screen = screen()?;
+    let ended = ui::run(&mut screen, events, requests, options(everywhere, mode)).await;
+    drop(screen);
+    left(ended.map_err(broken)?)
+}
+
+/// Asks for the passphrase, or for a new one, until something is open.
+async fn pass_gate(
+    everywhere: &Everywhere,
+    screen: &mut Screen,
+    options: UiOptions,
+) -> Result<Gate<Store>, Failure> {
+    let home = keep::home(everywhere)?;
+    let state = if Store::exists(&home) { GateState::Locked } else { GateState::FirstRun };
+    let passed = ui::gate(screen, state, options, |choice| {
+        let home = home.clone();
+        async move {
+            let opened = tokio::task::spawn_blocking(move || match choice {
+                GateChoice::Memory => Store::in_memory().map_err(|error| error.to_string()),
+                GateChoice::Create(text) => {
+                    let passphrase = passphrase(text)?;
+                    Store::create(&home, &passphrase).map_err(|error| error.to_string())
+                }
+                GateChoice::Unlock(text) => {
+                    let passphrase = passphrase(text)?;
+                    Store::open(&home, &passphrase).map_err(|error| error.to_string())
+                }
+            });
+            opened.await.unwrap_or_else(|error| Err(error.to_string()))
+        }
+    });
+    passed.await.map_err(broken)
+}
+
+fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
+    Passphrase::new(text).map_err(|error| error.to_string())
+}
+
+fn screen() -> Result<Screen, Failure> {
+    Screen::open().map_err(|error| broken(UiError::Terminal(error)))
+}
+
+fn broken(error: UiError) -> Failure {
+    let next = "run it in a terminal, or use undertone send and undertone listen";
+    let safe = "what was accepted is kept";
+    let parts = ["the interface ended", &error.to_string(), safe, next];
+    Failure::new("interface", failure::Exit::Other, parts)
+}
+
+/// What the process answers for how the interface ended.
+fn left(exit: Exit) -> Result<(), Failure> {
+    let exit = match exit {
+        Exit::Asked => return Ok(()),
+        Exit::Interrupted => failure::Exit::Interrupted,
+        Exit::Terminated => failure::Exit::Terminated,
+        Exit::Fatal => failure::Exit::Other,
+    };
+    let parts = ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];
+    Err(Failure::new("stopped", exit, parts))
+}
+
+fn options(everywhere: &Everywhere, mode: Mode) -> UiOptions {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = match everywhere.color {
+        Color::Always => Colour::On,
+        Color::Auto if !plain => Colour::On,
+        Color::Auto | Color::Never => Colour::Off,
+    };
+    UiOptions {
+        mode,
+        glyphs: if everywhere.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+        colour,
+        max_text: MAX_TEXT,
+        clock: wall,
+        invites: Invites {
+            write: invite::encode,
+            read: |text| invite::decode(text).map_err(|error| error.to_string()),
+        },
+    }
+}
+
+/// A screen or two of events and as many keys.
+const CHANNEL: usize = 1_024;

@@ -1,0 +1,223 @@
+//! What arrives, a line each, for scripts and for people who read lines.
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::control;
+use super::people::People;
+use super::stop::Stop;
+use super::{keep, net_settings, node_settings};
+use crate::engine::id::MessageId;
+use crate::engine::node::Role;
+use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
+use crate::engine::text::PeerText;
+use crate::shell::calendar::Civil;
+use crate::shell::cli::{Everywhere, Network, Span};
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::host::Host;
+use crate::shell::print::{self, How};
+use crate::shell::ui::port::{Event, Request};
+
+/// What to print, and when to end.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) from: Vec<String>,
+    pub(super) count: Option<u64>,
+    pub(super) timeout: Option<Span>,
+    pub(super) states: bool,
+}
+
+/// `undertone listen ..`
+pub(super) async fn run(
+    everywhere: &Everywhere,
+    network: &Network,
+    wish: Wish,
+) -> Result<(), Failure> {
+    let store = keep::open(everywhere)?;
+    let mut stop = Stop::listen()?;
+    let (events, mut heard) = mpsc::channel(CHANNEL);
+    let (requests, asked) = mpsc::channel(CHANNEL);
+    let mut host = Host::start(
+        node_settings(network, Role::Messenger),
+        net_settings(network),
+        store,
+    )?;
+    let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
+    host.door().enter(events).await;
+    let how = if everywhere.json { How::Programs } else { How::People };
+    let mut page = Page { how, people: People::default(), left: wish.count, wish };
+    let end = page.wish.timeout.map(|span| tokio::time::Instant::now() + span.0);
+    let reading = async {
+        let done = loop {
+            tokio::select! {
+                event = heard.recv() => match event {
+                    None => break Ok(()),
+                    Some(event) => if page.turn(event)? { break Ok(()) },
+                },
+                exit = stop.asked() => break Err(stopped(exit)),
+                () = until(end) => break Ok(()),
+            }
+        };
+        // The host writes down what is under way and ends.
+        if requests.send(Request::Quit).await.is_err() {
+            tracing::debug!("the node ended first");
+        }
+        done
+    };
+    let serving = async {
+        match socket {
+            Some(socket) => socket.serve().await,
+            None => std::future::pending().await,
+        }
+    };
+    let hosted = async {
+        tokio::select! {
+            ended = host.run(asked) => ended,
+            () = serving => Ok(()),
+        }
+    };
+    let (done, ended) = tokio::join!(reading, hosted);
+    ended?;
+    done
+}
+
+fn stopped(exit: Exit) -> Failure {
+    let parts = ["stopped", "a signal asked for it", "everything accepted is kept", "undertone"];
+    Failure::new("stopped", exit, parts)
+}
+
+async fn until(end: Option<tokio::time::Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What was printed and is to be printed.
+struct Page {
+    how: How,
+    people: People,
+    left: Option<u64>,
+    wish: Wish,
+}
+
+impl Page {
+    /// Prints one event, if it is wanted; answers whether that was the last.
+    fn turn(&mut self, event: Event) -> Result<bool, Failure> {
+        match event {
+            Event::Notice(notice) => {
+                self.people.note(&notice);
+                Ok(self.notice(notice))
+            }
+            Event::Network(line) => {
+                if self.how == How::Programs {
+                    self.print(&json!({
+                        "v": 1, "type": "network", "peers": line.peers,
+                        "listening": line.listening, "pool_items": line.pool_items,
+                    }));
+                }
+                Ok(false)
+            }
+            Event::Fatal(why) => {
+                let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
+                Err(Failure::new("node_ended", Exit::Other, parts))
+            }
+            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {
+                Ok(false)
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) -> bool {
+        match notice {
+            Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
+            Notice::State { message, contact, state } if self.wish.states => {
+                let to = self.name(contact);
+                let word = state_word(state);
+                let line = json!({
+                    "v": 1, "type": "state", "id": short(message), "to": to, "state": word,
+                });
+                self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
+            }
+            Notice::Request(view) => {
+                let key = view.key.short();
+                let at = Civil::at(view.arrived).iso();
+                let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
+                self.say(&line, || format!("request: {key} asks to be let in"));
+            }
+            Notice::Contact(view) if self.how == How::Programs => {
+                self.print(&json!({
+                    "v": 1, "type": "session", "with": view.petname,
+                    "session": super::people::words(view.link),
+                }));
+            }
+            Notice::Message(_)
+            | Notice::State { .. }
+            | Notice::Contact(_)
+            | Notice::Identity(_)
+            | Notice::IdentityGone(_)
+            | Notice::ContactGone(_)
+            | Notice::RequestGone(_) => {}
+        }
+        false
+    }
+
+    fn message(&mut self, view: &MessageView) -> bool {
+        let from = self.name(view.contact);
+        if !self.wish.from.is_empty() && !self.wish.from.contains(&from) {
+            return false;
+        }
+        let line = json!({
+            "v": 1, "type": "message", "id": short(view.id), "from": from,
+            "number": view.number, "missing": view.missing,
+            "text": raw(&view.text), "at": Civil::at(view.at).iso(),
+        });
+        let at = Civil::at(view.at).iso();
+        self.say(&line, || format!("{at} {from}: {}", view.text.for_line().text));
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            return *left == 0;
+        }
+        false
+    }
+
+    fn name(&self, contact: crate::engine::id::ContactId) -> String {
+        let known = self.people.contacts.iter().find(|view| view.id == contact);
+        known.map_or_else(String::new, |view| view.petname.clone())
+    }
+
+    fn say(&self, line: &Value, words: impl FnOnce() -> String) {
+        match self.how {
+            How::Programs => self.print(line),
+            How::People => print::line(&words()),
+        }
+    }
+
+    fn print(&self, line: &Value) {
+        print::line(&print::ascii(line));
+    }
+}
+
+/// JSON carries what was written, without loss: every character beyond ASCII is escaped.
+fn raw(text: &PeerText) -> String {
+    text.clone().into_raw()
+}
+
+/// Four letters to tell messages of one listing apart.
+pub(super) fn short(id: MessageId) -> String {
+    format!("{:04x}", id.0 & 0xFFFF)
+}
+
+pub(super) const fn state_word(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Mining => "mining",
+        MessageState::Sent => "sent",
+        MessageState::Delivered => "delivered",
+        MessageState::Failed => "failed",
+        MessageState::Cancelled => "cancelled",
+    }
+}
+
+/// A burst of messages between two lines that somebody reads.
+const CHANNEL: usize = 1_024;

@@ -1,0 +1,115 @@
+//! What each command does, one chapter a command; [`run`] chooses.
+
+mod control;
+mod demo;
+mod interface;
+mod keep;
+mod listen;
+mod people;
+mod relay;
+mod send;
+mod status;
+mod stop;
+
+use clap::CommandFactory as _;
+
+use super::cli::{Action, Cli, Everywhere, Network, RelayAction};
+use super::failure::{Exit, Failure};
+use super::net::{Lan, NetSettings};
+use super::print::{self, How};
+use crate::engine::envelope::Floor;
+use crate::engine::node::{NodeSettings, Role};
+
+/// Carries out the command line; answers the exit code.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    let how = if cli.everywhere.json { How::Programs } else { How::People };
+    let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            print::failure(&failure, how);
+            failure.exit as u8
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<(), Failure> {
+    let Cli { action, everywhere, network } = cli;
+    let Some(action) = action else {
+        return on_runtime(interface::open(&everywhere, &network));
+    };
+    match action {
+        Action::Demo { check: true } => on_runtime(demo::check()),
+        Action::Demo { check: false } => on_runtime(demo::open(&everywhere)),
+        Action::Relay { action: RelayAction::Run { pool, network } } => {
+            on_runtime(relay::run(&everywhere, &network, pool))
+        }
+        Action::Identity { action } => people::identity(&everywhere, action),
+        Action::Contact { action } => people::contact(&everywhere, action),
+        Action::Request { action } => people::request(&everywhere, action),
+        Action::Send { contact, text, wait, timeout, network } => {
+            let order = send::Order { contact, text, wait, timeout };
+            on_runtime(send::run(&everywhere, &network, order))
+        }
+        Action::Listen { from, count, timeout, states, network } => {
+            let wish = listen::Wish { from, count, timeout, states };
+            on_runtime(listen::run(&everywhere, &network, wish))
+        }
+        Action::Status => status::run(&everywhere),
+        Action::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
+            print::line(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A search for work notices within milliseconds that nobody wants it any more.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+/// How a node with these flags behaves.
+fn node_settings(network: &Network, role: Role) -> NodeSettings {
+    let floor = Floor::new(network.floor);
+    NodeSettings { junk: network.junk.map(|rate| rate.0), ..NodeSettings::new(role, floor) }
+}
+
+/// How its network behaves.
+fn net_settings(network: &Network) -> NetSettings {
+    let mut settings = NetSettings::new(network.network.clone(), network.floor);
+    settings.listen.clone_from(&network.listen);
+    settings.peers.clone_from(&network.peers);
+    settings.lan = if network.lan { Lan::On } else { Lan::Off };
+    settings
+}
+
+/// Logs to a file when one is named, and nowhere else.
+fn log_to(everywhere: &Everywhere) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let Some(path) = &everywhere.log else { return Ok(()) };
+    let file =
+        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
+            |error| {
+                let next = "name another file with --log FILE";
+                let parts = ["no log is written", &error.to_string(), "nothing was done", next];
+                Failure::new("log", Exit::Other, parts)
+            },
+        )?;
+    let level = if everywhere.verbose { "debug" } else { "info" };
+    // libp2p's own lines name addresses and keys; ours are written not to.
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,undertone={level}"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .try_init()
+        .unwrap_or_default();
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! One message from a script: by the node that runs in this home, or by one of its own.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::control;
+use super::people::{CHOSEN_IDENTITY, People};
+use super::{keep, net_settings, node_settings};
+use crate::engine::id::MessageId;
+use crate::engine::node::Role;
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{MessageState, Notice, Reply, Side};
+use crate::engine::session::MAX_TEXT;
+use crate::shell::cli::{Everywhere, Network, Span, Wait};
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::host::Host;
+use crate::shell::print;
+use crate::shell::store::StoreError;
+use crate::shell::ui::port::{Event, Request};
+
+/// What to send, and when to be content.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) contact: String,
+    pub(super) text: Option<String>,
+    pub(super) wait: Wait,
+    pub(super) timeout: Span,
+}
+
+/// `undertone send ..`
+pub(super) async fn run(
+    everywhere: &Everywhere,
+    network: &Network,
+    order: Order,
+) -> Result<(), Failure> {
+    let text = match order.text.as_deref() {
+        None | Some("-") => keep::standard_input(MAX_TEXT as u64)?,
+        Some(text) => text.to_owned(),
+    };
+    let letter = Letter {
+        identity: everywhere.identity.clone(),
+        contact: order.contact,
+        text,
+        wait: order.wait,
+        timeout: order.timeout.0,
+    };
+    let home = keep::home(everywhere)?;
+    // A node that runs in this home has its store; whoever may use its socket may speak by it.
+    if let Some(data) = control::ask(&home, &letter.to_json()).await? {
+        tell(everywhere, &data);
+        return Ok(());
+    }
+    let store = match keep::open(everywhere) {
+        Err(failure) if failure.exit == Exit::InUse => return Err(busy()),
+        opened => opened?,
+    };
+    let chosen = store.setting(CHOSEN_IDENTITY)?;
+    let (events, heard) = mpsc::channel(CHANNEL);
+    let (requests, asked) = mpsc::channel(CHANNEL);
+    let host = Host::start(
+        node_settings(network, Role::Messenger),
+        net_settings(network),
+        store,
+    )?;
+    host.door().enter(events).await;
+    let (done, ended) = tokio::join!(
+        letter.deliver(chosen, FIRST_ASK, requests, heard),
+        host.run(asked),
+    );
+    ended?;
+    tell(everywhere, &done?);
+    Ok(())
+}
+
+fn busy() -> Failure {
+    StoreError::InUse.into()
+}
+
+fn tell(everywhere: &Everywhere, data: &Value) {
+    if everywhere.json {
+        print::answer(data);
+    } else {
+        print::talk(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
+    }
+}
+
+/// A message on its way through a host.
+#[derive(Clone, Debug)]
+pub(in crate::shell) struct Letter {
+    identity: Option<String>,
+    contact: String,
+    text: String,
+    wait: Wait,
+    timeout: Duration,
+}
+
+impl Letter {
+    /// As a request to a running node.
+    fn to_json(&self) -> Value {
+        json!({
+            "do": "send",
+            "identity": self.identity,
+            "contact": self.contact,
+            "text": self.text,
+            "wait": match self.wait {
+                Wait::Queued => "queued",
+                Wait::Sent => "sent",
+                Wait::Delivered => "delivered",
+            },
+            "timeout": self.timeout.as_secs(),
+        })
+    }
+
+    /// The letter in a request, if it is one.
+    pub(in crate::shell) fn from_json(request: &Value) -> Option<Self> {
+        let text = |name: &str| request.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            identity: text("identity"),
+            contact: text("contact")?,
+            text: text("text")?,
+            wait: match text("wait")?.as_str() {
+                "queued" => Wait::Queued,
+                "sent" => Wait::Sent,
+                "delivered" => Wait::Delivered,
+                _ => return None,
+            },
+            timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
+        })
+    }
+
+    /// Hands the letter to a host and follows it until it is where it should be. Dropping
+    /// `requests` at the end ends a host that serves nobody else.
+    pub(in crate::shell) async fn deliver(
+        self,
+        chosen: Option<String>,
+        ask: AskId,
+        requests: mpsc::Sender<Request>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> Result<Value, Failure> {
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let people = greeted(&mut events).await?;
+        let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
+        let contact = people.contact(speaker, &self.contact)?.id;
+        let command = Command::Say { contact, text: self.text };
+        if requests.send(Request::Command(ask, command)).await.is_err() {
+            return Err(gone());
+        }
+        let mut course = Course { ask, wait: self.wait, message: None, peers: 0 };
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    None => return Err(gone()),
+                    Some(event) => if let Some(done) = course.follow(event)? { return Ok(done) },
+                },
+                () = tokio::time::sleep_until(deadline) => return Err(course.too_late()),
+            }
+        }
+    }
+}
+
+/// Waits for the first second's figures: everyone is told by then.
+async fn greeted(events: &mut mpsc::Receiver<Event>) -> Result<People, Failure> {
+    let mut people = People::default();
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Notice(notice) => people.note(&notice),
+            Event::Network(_) => return Ok(people),
+            Event::Fatal(why) => return Err(broken(&why)),
+            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {}
+        }
+    }
+    Err(gone())
+}
+
+/// How far a message is.
+struct Course {
+    ask: AskId,
+    wait: Wait,
+    message: Option<MessageId>,
+    peers: usize,
+}
+
+impl Course {
+    fn follow(&mut self, event: Event) -> Result<Option<Value>, Failure> {
+        match event {
+            Event::Replied(ask, reply) if ask == self.ask => {
+                if let Reply::Message(id) = reply? {
+                    self.message = Some(id);
+                    return Ok(self.reached(MessageState::Queued));
+                }
+            }
+            Event::Notice(Notice::State { message, state, .. })
+                if Some(message) == self.message =>
+            {
+                return Ok(self.reached(state));
+            }
+            Event::Notice(Notice::Message(view)) if Some(view.id) == self.message => {
+                if let Side::Ours(state) = view.side {
+                    return Ok(self.reached(state));
+                }
+            }
+            Event::Network(line) => self.peers = line.peers,
+            Event::Fatal(why) => return Err(broken(&why)),
+            Event::Replied(..)
+            | Event::Notice(_)
+            | Event::History { .. }
+            | Event::Unread(..)
+            | Event::Kept(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn reached(&self, state: MessageState) -> Option<Value> {
+        let word = super::listen::state_word(state);
+        let far_enough = match self.wait {
+            Wait::Queued => true,
+            Wait::Sent => matches!(state, MessageState::Sent | MessageState::Delivered),
+            Wait::Delivered => state == MessageState::Delivered,
+        };
+        let id = self.message?;
+        far_enough.then(|| json!({ "state": word, "id": super::listen::short(id) }))
+    }
+
+    fn too_late(&self) -> Failure {
+        let safe = "the message is queued here and leaves by itself while a node runs";
+        if self.peers == 0 {
+            let why = "nobody answered, or no --peer was given";
+            let parts = ["no neighbour could be reached", why, safe, "add --peer MULTIADDR"];
+            return Failure::new("no_relay", Exit::NoPeers, parts);
+        }
+        let why = "no acknowledgement came in time, or there is no session yet";
+        let parts = ["not confirmed", why, safe, "do not send it again; undertone shows its state"];
+        Failure::new("ack_timeout", Exit::TimeOver, parts)
+    }
+}
+
+fn gone() -> Failure {
+    broken("the node ended")
+}
+
+fn broken(why: &str) -> Failure {
+    let safe = "what was accepted is kept";
+    Failure::new("node_ended", Exit::Other, ["the message may be queued", why, safe, "undertone"])
+}
+
+/// The asks of a host that serves one letter.
+const FIRST_ASK: AskId = AskId(1);
+
+/// A screen or two of events.
+const CHANNEL: usize = 256;

@@ -1,0 +1,56 @@
+//! How the node that runs in this home is; and when none does, what is kept there.
+
+use serde_json::{Value, json};
+
+use super::{control, keep};
+use crate::shell::cli::Everywhere;
+use crate::shell::failure::Failure;
+use crate::shell::print;
+use crate::shell::store::Store;
+
+/// `undertone status`
+pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
+    let home = keep::home(everywhere)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
+    let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
+    if everywhere.json {
+        let running = node.is_some();
+        let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
+        print::answer(&json!({
+            "running": running, "ready": ready, "home": home.display().to_string(),
+            "kept": Store::exists(&home), "node": node,
+        }));
+        return Ok(());
+    }
+    print::line(&format!("home     {}\nkept     {kept}", home.display()));
+    match node {
+        None => print::line("node     none runs here; undertone opens one"),
+        Some(line) => print::line(&words(&line)),
+    }
+    Ok(())
+}
+
+fn words(line: &Value) -> String {
+    let number = |name: &str| line.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let cover = match line.get("cover_per_minute").and_then(Value::as_f64) {
+        Some(rate) => format!("{rate:.1} a minute on average"),
+        None => "off".to_owned(),
+    };
+    let mut text = format!(
+        "node     running, network {}\npeers    {}\npool     {} of {} KiB, {} envelopes\n\
+         floor    2^{}\njunk     {cover}\nqueued   {}",
+        line.get("network").and_then(Value::as_str).unwrap_or_default(),
+        number("peers"),
+        number("pool_bytes") >> 10,
+        number("pool_capacity") >> 10,
+        number("pool_items"),
+        number("floor_bits"),
+        number("queued"),
+    );
+    for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str("\nlistens  ");
+        text.push_str(address.as_str().unwrap_or_default());
+    }
+    text
+}

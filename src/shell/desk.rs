@@ -1,0 +1,168 @@
+//! An engine with its store: turns that are durable before anyone hears of them.
+//!
+//! Used with a network by [`super::host`], and without one by the commands that only read and write
+//! what is kept.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use super::clock::{Clock, OsEntropy, wall};
+use super::store::{Store, StoreError};
+use crate::engine::env::{Env, Millis};
+use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
+use crate::engine::id::OutgoingId;
+use crate::engine::node::input::{AskId, Command, Input, PeerTag};
+use crate::engine::node::output::{CommandError, Notice, Output, Reply};
+use crate::engine::node::{Node, NodeSettings};
+
+/// An engine, its store and its clock.
+#[derive(Debug)]
+pub struct Desk {
+    node: Node,
+    store: Store,
+    clock: Clock,
+    ledger: Option<File>,
+    asks: u64,
+}
+
+/// An output that is left to the caller; what had to be durable before it is.
+#[derive(Debug)]
+pub enum Deed {
+    /// Tell the carrier's protocol.
+    Judge(PeerTag, EnvelopeId, Acceptance),
+    /// Search for work.
+    Mine(WorkOrder),
+    /// Stop searching.
+    StopMining(OutgoingId),
+    /// Hand to the flood.
+    Publish(Vec<u8>),
+    /// Answer.
+    Reply(AskId, Result<Reply, CommandError>),
+    /// Tell.
+    Notice(Notice),
+}
+
+impl Desk {
+    /// Restores a node from its store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(settings: NodeSettings, store: Store) -> Result<Self, StoreError> {
+        let clock = Clock::start();
+        let mut node = Node::new(settings);
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(clock.mono(), wall(), &mut entropy);
+        node.restore(&mut env, store.load()?);
+        Ok(Self { node, store, clock, ledger: None, asks: FIRST_OWN_ASK })
+    }
+
+    /// Appends the fingerprint of every (key, nonce) pair to a file, in hex; debug builds alone
+    /// produce any.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn keep_ledger(&mut self, path: &Path) -> std::io::Result<()> {
+        self.ledger = Some(OpenOptions::new().create(true).append(true).open(path)?);
+        Ok(())
+    }
+
+    /// One turn of the engine. Take every deed with [`Desk::next`] before the next one.
+    pub fn turn(&mut self, input: Input) {
+        let mut entropy = OsEntropy;
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.node.handle(&mut env, input);
+    }
+
+    /// The next thing to carry out.
+    ///
+    /// # Errors
+    /// When something could not be made durable. The engine is ahead of the store then: carry out
+    /// nothing more and end.
+    pub fn next(&mut self) -> Result<Option<Deed>, StoreError> {
+        while let Some(output) = self.node.poll_output() {
+            return Ok(Some(match output {
+                Output::Commit(changes) => {
+                    self.store.commit(&changes)?;
+                    continue;
+                }
+                Output::Ledger(pair) => {
+                    self.note(pair)?;
+                    continue;
+                }
+                Output::Judge { from, id, acceptance } => Deed::Judge(from, id, acceptance),
+                Output::Mine(order) => Deed::Mine(order),
+                Output::StopMining(outgoing) => Deed::StopMining(outgoing),
+                Output::Publish { id: _, bytes } => Deed::Publish(bytes),
+                Output::Reply { ask, reply } => Deed::Reply(ask, reply),
+                Output::Notice(notice) => Deed::Notice(notice),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Asks the engine and waits for its answer; without a network, so every deed but notices and
+    /// the answer comes to nothing and is taken up again at the next start.
+    ///
+    /// # Errors
+    /// When something could not be made durable.
+    pub fn ask(
+        &mut self,
+        command: Command,
+    ) -> Result<(Result<Reply, CommandError>, Vec<Notice>), StoreError> {
+        self.asks += 1;
+        self.turn(Input::Ask { ask: AskId(self.asks), command });
+        let mut answer = Err(CommandError::Full);
+        let mut notices = Vec::new();
+        while let Some(deed) = self.next()? {
+            match deed {
+                Deed::Reply(_, reply) => answer = reply,
+                Deed::Notice(notice) => notices.push(notice),
+                Deed::Judge(..) | Deed::Mine(_) | Deed::StopMining(_) | Deed::Publish(_) => {}
+            }
+        }
+        Ok((answer, notices))
+    }
+
+    /// Makes durable what the restoration changed. Call once, before the first turn.
+    ///
+    /// # Errors
+    /// When something could not be made durable.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        while self.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// When [`Input::Tick`] is due, and whether it is.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        self.node.deadline()
+    }
+
+    /// Monotonic time as this desk counts it.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The store, for what the engine has no part in: history, read marks, remembered peers.
+    #[must_use]
+    pub const fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    fn note(&mut self, pair: [u8; 16]) -> Result<(), StoreError> {
+        let Some(file) = &mut self.ledger else { return Ok(()) };
+        let line: String = pair.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(file.write_all(format!("{line}\n").as_bytes())?)
+    }
+}
+
+/// Far above what an interface counts to, so that the two never meet.
+const FIRST_OWN_ASK: u64 = 1 << 62;

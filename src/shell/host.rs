@@ -1,0 +1,326 @@
+//! One task, one select: carries out what the engine decides, with a network.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::desk::{Deed, Desk};
+use super::miner::Miner;
+use super::net::{Net, NetError, NetEvent, NetSettings, Published};
+use super::store::{Kept as StoreKept, Store, StoreError};
+use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
+use crate::engine::env::Millis;
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::input::Input;
+use crate::engine::node::NodeSettings;
+
+/// A node with its network, its store and its miner.
+#[derive(Debug)]
+pub struct Host {
+    desk: Desk,
+    net: Net,
+    miner: Miner,
+    network: String,
+    seconds: Interval,
+    line: Option<NetworkLine>,
+    clients: Vec<mpsc::Sender<Event>>,
+    door: mpsc::Receiver<mpsc::Sender<Event>>,
+    key: mpsc::Sender<mpsc::Sender<Event>>,
+    /// What the clients have not been told yet. Never more than one turn makes, because the next
+    /// turn waits for it.
+    unsent: VecDeque<Event>,
+    since_tick: u32,
+}
+
+/// Lets further clients in while a host runs.
+#[derive(Clone, Debug)]
+pub struct Door(mpsc::Sender<mpsc::Sender<Event>>);
+
+impl Door {
+    /// Tells `events` everything that is so, and from then on everything that happens. Nobody is
+    /// told anything when the host has ended.
+    pub async fn enter(&self, events: mpsc::Sender<Event>) {
+        if self.0.send(events).await.is_err() {
+            tracing::debug!("the host has ended");
+        }
+    }
+}
+
+/// Why a host could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The store failed. Nothing was told that is not durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network could not be set up.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The ledger of a debug build could not be written.
+    #[error("the ledger cannot be written: {0}")]
+    Ledger(#[from] std::io::Error),
+}
+
+impl Host {
+    /// Restores the node and joins the network. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an address cannot be listened on.
+    pub fn start(
+        node: NodeSettings,
+        mut net: NetSettings,
+        store: Store,
+    ) -> Result<Self, HostError> {
+        let mut desk = Desk::open(node, store)?;
+        desk.settle()?;
+        if let Some(path) = std::env::var_os(LEDGER_VARIABLE).filter(|_| cfg!(debug_assertions)) {
+            desk.keep_ledger(path.as_ref())?;
+        }
+        let network = net.network.to_string();
+        net.floor_bits = node.floor.bits();
+        let mut net = Net::new(net)?;
+        for address in desk.store().peers()? {
+            if let Ok(address) = address.parse() {
+                net.add_peer(address);
+            }
+        }
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (key, door) = mpsc::channel(CLIENTS_WAITING);
+        Ok(Self {
+            desk,
+            net,
+            miner: Miner::default(),
+            network,
+            seconds,
+            line: None,
+            clients: Vec::new(),
+            door,
+            key,
+            unsent: VecDeque::new(),
+            since_tick: 0,
+        })
+    }
+
+    /// Lets clients in, before or while it runs.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door(self.key.clone())
+    }
+
+    /// What was chosen under a name, from the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn setting(&mut self, name: &'static str) -> Result<Option<String>, HostError> {
+        Ok(self.desk.store().setting(name)?)
+    }
+
+    /// Runs until [`Request::Quit`], or until the other end of the requests is dropped.
+    ///
+    /// # Errors
+    /// When the store fails; the last event says so too.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), HostError> {
+        let ended = self.serve(&mut requests).await;
+        if let Err(error) = &ended {
+            self.unsent.push_back(Event::Fatal(error.to_string()));
+            self.flush().await;
+        }
+        ended
+    }
+
+    async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), HostError> {
+        loop {
+            self.flush().await;
+            if self.since_tick >= EVENTS_A_TICK {
+                self.tick()?;
+                continue;
+            }
+            let due = self.desk.deadline().map(|at| self.desk.clock().moment(at));
+            tokio::select! {
+                biased;
+                request = requests.recv() => match request {
+                    None | Some(Request::Quit) => return Ok(()),
+                    Some(request) => self.on_request(request)?,
+                },
+                Some(client) = self.door.recv() => self.greet(client).await?,
+                (outgoing, nonce) = self.miner.next() => {
+                    self.turn(Input::Mined { outgoing, nonce })?;
+                }
+                event = self.net.next() => self.on_net(event)?,
+                () = sleep_until(due) => self.tick()?,
+                _ = self.seconds.tick() => self.tell_network(),
+            }
+        }
+    }
+
+    /// Tells a client everything that is so, and adds it to those who are told what happens.
+    async fn greet(&mut self, client: mpsc::Sender<Event>) -> Result<(), HostError> {
+        let kept = match self.desk.store().kept() {
+            StoreKept::Sealed => Kept::Sealed,
+            StoreKept::MemoryOnly => Kept::MemoryOnly,
+        };
+        let mut all = vec![Event::Kept(kept)];
+        all.extend(self.desk.node().everything().into_iter().map(Event::Notice));
+        for (contact, count) in self.desk.store().unread()? {
+            all.push(Event::Unread(contact, count));
+        }
+        all.push(Event::Network(self.network_line()));
+        for event in all {
+            if !handed(&client, event).await {
+                return Ok(());
+            }
+        }
+        self.clients.push(client);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), HostError> {
+        self.since_tick = 0;
+        self.turn(Input::Tick)
+    }
+
+    fn turn(&mut self, input: Input) -> Result<(), HostError> {
+        self.desk.turn(input);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), HostError> {
+        while let Some(deed) = self.desk.next()? {
+            match deed {
+                Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
+                Deed::Mine(order) => self.miner.start(order),
+                Deed::StopMining(outgoing) => self.miner.stop(outgoing),
+                Deed::Publish(bytes) => self.publish(bytes),
+                Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
+                Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, bytes: Vec<u8>) {
+        match self.net.publish(bytes) {
+            Published::Sent | Published::Known => {}
+            // The engine sends it again until it is acknowledged; a neighbour more or less is told
+            // by the network itself.
+            Published::NoPeers => tracing::debug!("an envelope met no neighbour"),
+            Published::Congested => tracing::warn!("all neighbours are behind"),
+            Published::TooLong => tracing::error!("an envelope of ours is longer than any"),
+        }
+    }
+
+    fn on_net(&mut self, event: NetEvent) -> Result<(), HostError> {
+        match event {
+            NetEvent::Gossip { from, id, bytes } => {
+                self.since_tick += 1;
+                return self.turn(Input::Gossip { from, id, bytes });
+            }
+            NetEvent::Peers(count) => return self.turn(Input::Peers(count)),
+            NetEvent::Reached(address) => {
+                self.desk.store().remember_peer(&address.to_string())?;
+            }
+            NetEvent::Listening(_) => self.line = None,
+            NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
+            NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
+            NetEvent::Parted { from: _, why } => tracing::info!("parted with a neighbour: {why:?}"),
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, request: Request) -> Result<(), HostError> {
+        match request {
+            Request::Command(ask, command) => self.turn(Input::Ask { ask, command }),
+            Request::History { contact, before } => self.tell_history(contact, before),
+            Request::Read(contact) => Ok(self.desk.store().mark_read(contact)?),
+            Request::Quit => Ok(()),
+        }
+    }
+
+    fn tell_history(
+        &mut self,
+        contact: ContactId,
+        before: Option<MessageId>,
+    ) -> Result<(), HostError> {
+        let records = self.desk.store().history(contact, before, HISTORY_PAGE)?;
+        let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
+        let messages = records.iter().map(|record| record.view()).collect();
+        self.unsent.push_back(Event::History { contact, messages, more });
+        Ok(())
+    }
+
+    /// Tells how the network is, when that changed.
+    fn tell_network(&mut self) {
+        let line = self.network_line();
+        if self.line.as_ref() != Some(&line) {
+            self.line = Some(line.clone());
+            self.unsent.push_back(Event::Network(line));
+        }
+    }
+
+    fn network_line(&self) -> NetworkLine {
+        let status = self.desk.node().status();
+        let settings = self.desk.node().settings();
+        NetworkLine {
+            peers: status.peers,
+            network: self.network.clone(),
+            listening: self.net.addresses().iter().map(ToString::to_string).collect(),
+            pool_bytes: status.pool_bytes,
+            pool_capacity: status.pool_bounds.bytes,
+            pool_items: status.pool_count,
+            floor_bits: status.floor_bits,
+            cover_per_minute: settings.junk.map(per_minute),
+            mining: status
+                .mining_bits
+                .map(|bits| Mining { bits, hashes_per_second: self.miner.rate() }),
+            queued: status.queued,
+        }
+    }
+
+    /// Hands over what was told. A client that is gone or does not read is told no more.
+    async fn flush(&mut self) {
+        while let Some(event) = self.unsent.pop_front() {
+            let mut index = 0;
+            while let Some(client) = self.clients.get(index) {
+                if handed(client, event.clone()).await {
+                    index += 1;
+                } else {
+                    self.clients.remove(index);
+                }
+            }
+        }
+    }
+}
+
+/// Hands one event to a client, if it takes it in time.
+async fn handed(client: &mpsc::Sender<Event>, event: Event) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, client.send(event)).await, Ok(Ok(())))
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn per_minute(mean: Millis) -> f64 {
+    60_000.0 / mean.0.max(1) as f64
+}
+
+/// So many envelopes are queued before the highest rated of them are looked at.
+const EVENTS_A_TICK: u32 = 64;
+
+/// Messages handed over at once: a few screens.
+const HISTORY_PAGE: usize = 100;
+
+/// A client that leaves a full channel unread for so long is not coming back. A guess.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Clients that knock at once; the rest wait.
+const CLIENTS_WAITING: usize = 4;
+
+/// Names a file for the ledger of a debug build.
+const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";

@@ -1,0 +1,91 @@
+//! The one place that writes to standard output and standard error.
+//!
+//! Standard output is data, standard error is talk. JSON is ASCII alone, so that a line can be
+//! shown by `cat` whatever it carries.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+
+/// Writes a line of data. A reader that has gone away is no error: the program ends soon.
+pub fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads standard output");
+    }
+}
+
+/// Writes a line of talk.
+pub fn talk(text: &str) {
+    let mut out = std::io::stderr().lock();
+    if writeln!(out, "{text}").is_err() {
+        tracing::debug!("nobody reads standard error");
+    }
+}
+
+/// A value as one line of ASCII: everything else, and DEL, as `\uXXXX`.
+#[must_use]
+pub fn ascii(value: &Value) -> String {
+    let mut line = String::new();
+    for character in value.to_string().chars() {
+        if (' '..='~').contains(&character) {
+            line.push(character);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in character.encode_utf16(&mut units) {
+            line.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    line
+}
+
+/// Writes the answer of a command, for programs.
+pub fn answer(data: &Value) {
+    line(&ascii(&json!({ "v": 1, "ok": true, "data": data })));
+}
+
+/// Writes why a command failed: for programs on standard output, for people on standard error.
+pub fn failure(failure: &Failure, how: How) {
+    match how {
+        How::People => talk(failure.render().trim_end()),
+        How::Programs => line(&ascii(&json!({
+            "v": 1,
+            "ok": false,
+            "error": {
+                "code": failure.code,
+                "message": failure.what,
+                "reason": failure.why,
+                "safe": failure.safe,
+                "hint": failure.next,
+                "exit": failure.exit as u8,
+            },
+        }))),
+    }
+}
+
+/// For whom an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Words.
+    People,
+    /// JSON.
+    Programs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn json_is_ascii_and_reads_back(text in ".*") {
+            let line = ascii(&json!({ "text": text }));
+            proptest::prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            let back: Value = serde_json::from_str(&line).unwrap();
+            proptest::prop_assert_eq!(back["text"].as_str(), Some(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Whatever the model holds can be drawn at every size, and nothing hostile is in any cell.
+
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::super::super::port::{Kept, Mining};
+use super::super::super::view::{ViewState, view};
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Key(KeyCode, KeyModifiers),
+    Paste(String),
+    Tell(u8, u64, String),
+    Draw(u16, u16),
+}
+
+fn any_doing() -> impl Strategy<Value = Doing> {
+    let code = prop_oneof![
+        any::<char>().prop_map(KeyCode::Char),
+        prop::sample::select("abcdegijklnpqruvwxyzRG+/".chars().collect::<Vec<_>>())
+            .prop_map(KeyCode::Char),
+        prop::sample::select(vec![
+            KeyCode::Enter,
+            KeyCode::Esc,
+            KeyCode::Tab,
+            KeyCode::Up,
+            KeyCode::Down,
+            KeyCode::Left,
+            KeyCode::Right,
+            KeyCode::PageUp,
+            KeyCode::PageDown,
+            KeyCode::Home,
+            KeyCode::End,
+            KeyCode::Backspace,
+            KeyCode::Delete,
+        ]),
+        (1_u8..13).prop_map(KeyCode::F),
+    ];
+    let modifiers = prop::sample::select(vec![
+        KeyModifiers::NONE,
+        KeyModifiers::CONTROL,
+        KeyModifiers::ALT,
+        KeyModifiers::SHIFT,
+    ]);
+    prop_oneof![
+        4 => (code, modifiers).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
+        1 => any::<String>().prop_map(Doing::Paste),
+        4 => (any::<u8>(), 0_u64..6, any::<String>()).prop_map(|(what, id, text)| Doing::Tell(what, id, text)),
+        1 => (1_u16..300, 1_u16..100).prop_map(|(columns, rows)| Doing::Draw(columns, rows)),
+    ]
+}
+
+/// Any event, out of a few numbers and some text.
+fn told(what: u8, id: u64, text: String) -> Event {
+    let contact_id = ContactId(10 + id % 3);
+    let link = match what % 6 {
+        0 => Link::Closed,
+        1 => Link::Offering,
+        2 => Link::Offered,
+        3 => Link::Answering,
+        4 => Link::Ready,
+        _ => Link::Blocked,
+    };
+    let state = match id {
+        0 => MessageState::Queued,
+        1 => MessageState::Mining,
+        2 => MessageState::Sent,
+        3 => MessageState::Delivered,
+        4 => MessageState::Failed,
+        _ => MessageState::Cancelled,
+    };
+    let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
+    let mut message = message(u64::from(what) * 6 + id, contact_id, side);
+    message.text = PeerText::new(text.clone());
+    message.missing = id / 5;
+    message.at = UnixSeconds(u64::from(what) * 40_000);
+    let request = RequestId(id);
+    match what % 16 {
+        0 | 1 => identity(IdentityId(1 + id % 2), &text),
+        2 | 3 => contact(contact_id, &text, link),
+        4..=7 => Event::Notice(Notice::Message(message)),
+        8 => Event::History { contact: contact_id, messages: vec![message], more: More::Yes },
+        9 => {
+            let arrived = UnixSeconds(id);
+            let view = RequestView { id: request, identity: ME, key: key(0), arrived };
+            Event::Notice(Notice::Request(view))
+        }
+        10 => Event::Notice(Notice::RequestGone(request)),
+        11 => Event::Notice(Notice::ContactGone(contact_id)),
+        12 => Event::Unread(contact_id, usize::from(what)),
+        13 => Event::Kept(Kept::MemoryOnly),
+        14 => Event::Notice(Notice::IdentityGone(IdentityId(1 + id % 2))),
+        _ => Event::Network(NetworkLine {
+            peers: usize::from(what),
+            network: text.clone(),
+            listening: vec![text],
+            pool_bytes: usize::MAX,
+            pool_capacity: usize::from(what) - 15,
+            pool_items: 3,
+            floor_bits: what,
+            cover_per_minute: Some(f64::NAN),
+            mining: Some(Mining { bits: what, hashes_per_second: id }),
+            queued: 1,
+        }),
+    }
+}
+
+fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal");
+    terminal.draw(|frame| view(model, state, frame)).expect("drawing in memory");
+    let hostile = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+    };
+    for cell in terminal.backend().buffer().content() {
+        assert!(!cell.symbol().contains(hostile), "{:?}", cell.symbol());
+    }
+    model.drawn(state.sight());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn whatever_is_told_and_typed_every_size_can_be_drawn(
+        doings in prop::collection::vec(any_doing(), 1..80),
+        columns in 1_u16..300,
+        rows in 1_u16..100,
+    ) {
+        let mut model = Model::new(options());
+        let mut state = ViewState::default();
+        for doing in doings {
+            let effects = match doing {
+                Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),
+                Doing::Paste(text) => model.paste(&text),
+                Doing::Tell(what, id, text) => model.notice(told(what, id, text)),
+                Doing::Draw(columns, rows) => {
+                    draw(&mut model, &mut state, columns, rows);
+                    Vec::new()
+                }
+            };
+            for effect in effects {
+                if let Effect::Scroll(scroll) = effect {
+                    state.scroll(&model, scroll);
+                }
+            }
+        }
+        draw(&mut model, &mut state, columns, rows);
+        draw(&mut model, &mut state, 60, 20);
+    }
+}
+
+#[test]
+fn a_held_position_stays_while_messages_arrive() {
+    let mut model = chatting();
+    let mut state = ViewState::default();
+    for id in 0..40 {
+        model.notice(arrives(id, MIRA));
+    }
+    draw(&mut model, &mut state, 80, 24);
+    state.scroll(&model, Scroll::Up);
+    let top = |model: &mut Model, state: &mut ViewState| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a test terminal");
+        terminal.draw(|frame| view(model, state, frame)).expect("drawing in memory");
+        let buffer = terminal.backend().buffer();
+        (25..79).map(|x| buffer[(x, 2)].symbol()).collect::<String>()
+    };
+    let before = top(&mut model, &mut state);
+    for id in 40..60 {
+        model.notice(arrives(id, MIRA));
+    }
+    assert_eq!(top(&mut model, &mut state), before);
+    assert_eq!(state.sight(), Sight::Middle);
+    for _ in 0..20 {
+        state.scroll(&model, Scroll::Up);
+    }
+    top(&mut model, &mut state);
+    assert_eq!(state.sight(), Sight::Oldest);
+    for _ in 0..20 {
+        state.scroll(&model, Scroll::Down);
+    }
+    top(&mut model, &mut state);
+    assert_eq!(state.sight(), Sight::Newest);
+}
