@@ -9,7 +9,7 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
+    Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record, RecordSide, Standing,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -229,8 +229,19 @@ impl Node {
             record.standing = Standing::Closed;
             self.put_contact_alone(contact);
             self.notice_contact(contact);
+            self.resend_all(contact);
         }
         Ok(Reply::Done)
+    }
+
+    /// Takes up again what left and was not acknowledged.
+    fn resend_all(&mut self, contact: ContactId) {
+        let sent = |message: &&MessageRecord| {
+            message.contact == contact && message.side == RecordSide::Ours(MessageState::Sent)
+        };
+        for message in self.open.values().filter(sent) {
+            self.outbox.push(Job::Resend(message.id));
+        }
     }
 
     fn accept_request(

@@ -423,7 +423,11 @@ impl Node {
         let contact = message.contact;
         let payload =
             self.payload(contact, message.number, Content::Text(message.text.clone()))?;
-        let session = self.preferred(contact)?;
+        let Some(session) = self.preferred(contact) else {
+            // Closed meanwhile. It is not given up: it goes with the next session there is.
+            self.timers.set(Timer::Resend(id), env.mono.plus(self.settings.resend));
+            return None;
+        };
         let (mut changes, _) =
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
