@@ -2,14 +2,16 @@
 //!
 //! `cargo run --example answering_bot`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "most of what is told is of no interest here")]
 
 use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 use undertone::engine::envelope::Floor;
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{Link, Notice, Side};
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::shell::host::Host;
+use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
 use undertone::shell::ui::port::{Event, Request};
@@ -64,6 +66,8 @@ fn answer(text: &str) -> String {
 struct Somebody {
     requests: Sender<Request>,
     events: Receiver<Event>,
+    /// Ends with its owner.
+    _task: JoinSet<Result<(), HostError>>,
 }
 
 impl Somebody {
@@ -77,8 +81,9 @@ impl Somebody {
         let host = Host::start(node, net, Store::in_memory()?)?;
         let ((requests, asked), (told, events)) = (channel(16), channel(256));
         host.door().enter(told).await;
-        tokio::spawn(host.run(asked));
-        let somebody = Self { requests, events };
+        let mut task = JoinSet::new();
+        task.spawn(host.run(asked));
+        let somebody = Self { requests, events, _task: task };
         somebody.ask(Command::CreateIdentity { name: name.to_owned() }).await?;
         Ok(somebody)
     }

@@ -5,14 +5,16 @@
 //!
 //! `cargo run --example relay`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "most of what is told is of no interest here")]
 
 use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 use undertone::engine::envelope::Floor;
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{Link, Notice, Side};
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::shell::host::Host;
+use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
 use undertone::shell::ui::port::{Event, Request};
@@ -25,9 +27,10 @@ pub(crate) async fn main() -> anyhow::Result<()> {
     let mut relay = NetSettings::new("example".parse()?, FLOOR);
     relay.carrier = Carrier::Memory;
     relay.listen.push(ADDRESS.parse()?);
-    let (relay, mut carried) = start(Role::Relay, relay).await?;
-    let (ann, mut anns) = start(Role::Messenger, at_the_relay()?).await?;
-    let (bob, mut bobs) = start(Role::Messenger, at_the_relay()?).await?;
+    let mut tasks = JoinSet::new();
+    let (relay, mut carried) = start(&mut tasks, Role::Relay, relay).await?;
+    let (ann, mut anns) = start(&mut tasks, Role::Messenger, at_the_relay()?).await?;
+    let (bob, mut bobs) = start(&mut tasks, Role::Messenger, at_the_relay()?).await?;
 
     ask(&bob, Command::CreateIdentity { name: "bob".to_owned() }).await?;
     let key = loop {
@@ -73,6 +76,9 @@ pub(crate) async fn main() -> anyhow::Result<()> {
         }
     }
     drop((relay, ann, bob));
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
     Ok(())
 }
 
@@ -84,11 +90,15 @@ fn at_the_relay() -> anyhow::Result<NetSettings> {
 }
 
 /// Starts a node that keeps nothing; it ends when its requests are dropped.
-async fn start(role: Role, net: NetSettings) -> anyhow::Result<(Sender<Request>, Receiver<Event>)> {
+async fn start(
+    tasks: &mut JoinSet<Result<(), HostError>>,
+    role: Role,
+    net: NetSettings,
+) -> anyhow::Result<(Sender<Request>, Receiver<Event>)> {
     let host = Host::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;
     let ((requests, asked), (told, events)) = (channel(16), channel(256));
     host.door().enter(told).await;
-    tokio::spawn(host.run(asked));
+    tasks.spawn(host.run(asked));
     Ok((requests, events))
 }
 
