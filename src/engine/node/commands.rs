@@ -50,11 +50,7 @@ impl Node {
         }
     }
 
-    fn create_identity(
-        &mut self,
-        env: &mut Env<'_>,
-        name: String,
-    ) -> Result<Reply, CommandError> {
+    fn create_identity(&mut self, env: &mut Env<'_>, name: String) -> Result<Reply, CommandError> {
         book::check_name(&name)?;
         if self.book.identities.len() >= MAX_IDENTITIES {
             return Err(CommandError::Full);
@@ -63,7 +59,8 @@ impl Node {
             return Err(CommandError::NameTaken);
         }
         let identity = Identity::generate(env);
-        let record = IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
+        let record =
+            IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
         let view = view_identity(&record);
         self.put(vec![Record::Identity(record.clone())]);
         self.book.identities.insert(record.id, record);

@@ -32,15 +32,15 @@ use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+pub use commands::MAX_QUEUED;
 use input::{Input, PeerTag};
 pub use meet::MAX_SESSIONS;
-pub use commands::MAX_QUEUED;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 pub use settings::{NodeSettings, Role};
-pub use talk::SPAN;
 use talk::Conversation;
+pub use talk::SPAN;
 use timers::{Timer, Timers};
 
 /// One node: a relay, or a messenger with its identities.
@@ -218,4 +218,3 @@ const INTAKE_BOUND: usize = 4_096;
 
 /// Ten minutes: expiry is on a coarse grid, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);
-

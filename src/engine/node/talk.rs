@@ -355,7 +355,8 @@ impl Node {
         }
         let session = self.preferred(contact)?;
         let payload = self.payload(contact, None, Content::Nothing)?;
-        let (record, changes, _) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes, _) =
+            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         Some(record)
     }
@@ -421,8 +422,7 @@ impl Node {
             return None;
         }
         let contact = message.contact;
-        let payload =
-            self.payload(contact, message.number, Content::Text(message.text.clone()))?;
+        let payload = self.payload(contact, message.number, Content::Text(message.text.clone()))?;
         let session = self.preferred(contact)?;
         let (mut changes, _) =
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
