@@ -67,10 +67,10 @@ impl Failure {
         for line in [&self.why, &self.safe] {
             if !line.is_empty() {
                 // Writing to a string cannot fail.
-                write!(text, "   {line}\n").unwrap_or_default();
+                writeln!(text, "   {line}").unwrap_or_default();
             }
         }
-        write!(text, "   next: {}\n", self.next).unwrap_or_default();
+        writeln!(text, "   next: {}", self.next).unwrap_or_default();
         text
     }
 

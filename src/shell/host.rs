@@ -187,7 +187,7 @@ impl Host {
     }
 
     fn carry_out(&mut self) -> Result<(), HostError> {
-        while let Some(deed) = self.desk.next()? {
+        while let Some(deed) = self.desk.next_deed()? {
             match deed {
                 Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
                 Deed::Mine(order) => self.miner.start(order),

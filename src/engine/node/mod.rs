@@ -105,7 +105,7 @@ impl Node {
     /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        if self.intake.len() > 0 { Some(Millis(0)) } else { self.timers.next() }
+        if self.intake.is_empty() { self.timers.next() } else { Some(Millis(0)) }
     }
 
     /// Figures for a person: totals only, real and junk never told apart.
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    fn on_sweep(&mut self, env: &mut Env<'_>) {
+    fn on_sweep(&mut self, env: &Env<'_>) {
         self.pool.sweep(env.wall);
         let mut changes: Vec<Change> =
             self.book.forget_seen(env.wall).into_iter().map(Change::Erase).collect();

@@ -189,9 +189,10 @@ impl Player {
             return Err(failed("a node ended"));
         }
         loop {
-            match self.event().await? {
-                Event::Replied(answered, reply) if answered == ask => return Ok(reply?),
-                _ => {}
+            if let Event::Replied(answered, reply) = self.event().await?
+                && answered == ask
+            {
+                return Ok(reply?);
             }
         }
     }
@@ -224,9 +225,10 @@ impl Player {
 
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
         loop {
-            match self.notice().await? {
-                Notice::Message(view) if view.side == Side::Theirs => return Ok(view),
-                _ => {}
+            if let Notice::Message(view) = self.notice().await?
+                && view.side == Side::Theirs
+            {
+                return Ok(view);
             }
         }
     }

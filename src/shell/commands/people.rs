@@ -285,7 +285,7 @@ pub(super) fn request(everywhere: &Everywhere, action: RequestAction) -> Result<
                 if all.is_empty() {
                     return "no requests".to_owned();
                 }
-                let line = |view: &RequestView| format!("{}", hex(&view.key));
+                let line = |view: &RequestView| hex(&view.key);
                 all.iter().map(line).collect::<Vec<String>>().join("\n")
             });
         }
