@@ -36,7 +36,11 @@ pub struct Everywhere {
     pub memory: bool,
     /// Which identity speaks, by its name.
     #[arg(
-        short, long, global = true, value_name = "NAME", env = "UNDERTONE_IDENTITY",
+        short,
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "UNDERTONE_IDENTITY",
         hide_env_values = true
     )]
     pub identity: Option<String>,
@@ -48,7 +52,10 @@ pub struct Everywhere {
     pub no_input: bool,
     /// Read the passphrase from this file, which only you may read.
     #[arg(
-        long, global = true, value_name = "FILE", env = "UNDERTONE_PASSPHRASE_FILE",
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "UNDERTONE_PASSPHRASE_FILE",
         hide_env_values = true
     )]
     pub passphrase_file: Option<PathBuf>,

@@ -13,8 +13,8 @@ use super::store::{Kept as StoreKept, Store, StoreError};
 use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
 use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::input::Input;
 use crate::engine::node::NodeSettings;
+use crate::engine::node::input::Input;
 
 /// A node with its network, its store and its miner.
 #[derive(Debug)]

@@ -190,17 +190,18 @@ fn failure_from(answer: &Value) -> Failure {
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits = [
-        Exit::Usage,
-        Exit::NotFound,
-        Exit::NoPeers,
-        Exit::TimeOver,
-        Exit::Refused,
-    ];
+    let exits = [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused];
     let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
     let codes = [
-        "contact_not_found", "identity_not_found", "no_identity", "which_identity", "no_relay",
-        "ack_timeout", "bad_text", "blocked", "full",
+        "contact_not_found",
+        "identity_not_found",
+        "no_identity",
+        "which_identity",
+        "no_relay",
+        "ack_timeout",
+        "bad_text",
+        "blocked",
+        "full",
     ];
     let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
     Failure::new(code, exit, [part(1), part(2), part(3), part(4)])

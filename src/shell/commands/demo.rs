@@ -166,11 +166,8 @@ impl Player {
 
     /// Adds echo and waits until both have heard each other.
     async fn meet(&mut self, key: &PublicKey) -> Result<ContactId, Failure> {
-        let command = Command::AddContact {
-            identity: self.identity,
-            key: *key,
-            petname: "echo".to_owned(),
-        };
+        let command =
+            Command::AddContact { identity: self.identity, key: *key, petname: "echo".to_owned() };
         let Reply::Contact(echo) = self.ask(command).await? else {
             return Err(failed("echo was not added"));
         };

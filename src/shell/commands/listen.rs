@@ -37,11 +37,8 @@ pub(super) async fn run(
     let mut stop = Stop::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let mut host = Host::start(
-        node_settings(network, Role::Messenger),
-        net_settings(network),
-        store,
-    )?;
+    let mut host =
+        Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
     let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
     host.door().enter(events).await;
     let how = if everywhere.json { How::Programs } else { How::People };

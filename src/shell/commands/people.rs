@@ -279,9 +279,8 @@ pub(super) fn request(everywhere: &Everywhere, action: RequestAction) -> Result<
     match action {
         RequestAction::List => {
             let all = &office.people.requests;
-            let data = all.iter().map(|view| {
-                json!({ "key": hex(&view.key), "arrived": view.arrived.0 })
-            });
+            let data =
+                all.iter().map(|view| json!({ "key": hex(&view.key), "arrived": view.arrived.0 }));
             tell(everywhere, &Value::Array(data.collect()), || {
                 if all.is_empty() {
                     return "no requests".to_owned();

@@ -59,16 +59,10 @@ pub(super) async fn run(
     let chosen = store.setting(CHOSEN_IDENTITY)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let host = Host::start(
-        node_settings(network, Role::Messenger),
-        net_settings(network),
-        store,
-    )?;
+    let host = Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
     host.door().enter(events).await;
-    let (done, ended) = tokio::join!(
-        letter.deliver(chosen, FIRST_ASK, requests, heard),
-        host.run(asked),
-    );
+    let (done, ended) =
+        tokio::join!(letter.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
     ended?;
     tell(everywhere, &done?);
     Ok(())
