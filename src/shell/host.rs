@@ -23,6 +23,8 @@ pub struct Host {
     net: Net,
     miner: Miner,
     network: String,
+    /// Without our transport key: whoever is given one of these finds us after a restart, too.
+    listening: Vec<String>,
     seconds: Interval,
     line: Option<NetworkLine>,
     clients: Vec<mpsc::Sender<Event>>,
@@ -93,6 +95,7 @@ impl Host {
             net,
             miner: Miner::default(),
             network,
+            listening: Vec::new(),
             seconds,
             line: None,
             clients: Vec::new(),
@@ -221,7 +224,7 @@ impl Host {
             NetEvent::Reached(address) => {
                 self.desk.store().remember_peer(&address.to_string())?;
             }
-            NetEvent::Listening(_) => self.line = None,
+            NetEvent::Listening(address) => self.listening.push(address.to_string()),
             NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
             NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
             NetEvent::Parted { from: _, why } => tracing::info!("parted with a neighbour: {why:?}"),
@@ -265,7 +268,7 @@ impl Host {
         NetworkLine {
             peers: status.peers,
             network: self.network.clone(),
-            listening: self.net.addresses().iter().map(ToString::to_string).collect(),
+            listening: self.listening.clone(),
             pool_bytes: status.pool_bytes,
             pool_capacity: status.pool_bounds.bytes,
             pool_items: status.pool_count,

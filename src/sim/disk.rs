@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::node::output::MessageState;
 use crate::engine::id::ContactId;
+use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
 
 /// Records by key, in the order they were first put.
@@ -71,10 +71,13 @@ fn is_open(record: &Record) -> bool {
     let Record::Message(message) = record else { return true };
     match message.side {
         RecordSide::Held { .. }
-        | RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => true,
-        RecordSide::Shown
         | RecordSide::Ours(
-            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
-        ) => false,
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        ) => true,
+        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered) => false,
     }
 }

@@ -183,11 +183,7 @@ impl World {
     ///
     /// # Errors
     /// What the node says when it cannot.
-    pub fn identity(
-        &mut self,
-        node: NodeIndex,
-        name: &str,
-    ) -> Result<IdentityId, CommandError> {
+    pub fn identity(&mut self, node: NodeIndex, name: &str) -> Result<IdentityId, CommandError> {
         match self.ask(node, Command::CreateIdentity { name: name.to_owned() })? {
             Reply::Identity(id) => Ok(id),
             Reply::Done | Reply::Contact(_) | Reply::Message(_) => Err(CommandError::NoIdentity),

@@ -5,7 +5,7 @@ use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
 use undertone::shell::net::{Net, NetEvent, Parting};
 
-use crate::world::{Either2, Kind, Rogue, RogueriesEvent, accept, drive_with, node, place};
+use crate::world::{Kind, Rogue, RogueriesEvent, Turn, accept, drive_with, node, place};
 
 /// A node that keeps a rogue, once the two are neighbours.
 async fn with_rogue(kind: Kind) -> (Net, Rogue) {
@@ -15,8 +15,8 @@ async fn with_rogue(kind: Kind) -> (Net, Rogue) {
     let mut neighbours = [false; 2];
     drive_with((&mut net, &mut rogue), "the two to meet", |event, _, _| {
         match event {
-            Either2::Net(NetEvent::Peers(1)) => neighbours[0] = true,
-            Either2::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
+            Turn::Net(NetEvent::Peers(1)) => neighbours[0] = true,
+            Turn::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
             _ => {}
         }
         neighbours.iter().all(|&met| met).then_some(())
@@ -43,13 +43,13 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
     assert!(rogue.publish(&vec![0; 2 << 20]));
     drive_with((&mut net, &mut rogue), "the death to be noticed", |event, _, rogue| {
         match event {
-            Either2::Rogue(event) if subscribed(&event).is_some() => {
+            Turn::Rogue(event) if subscribed(&event).is_some() => {
                 // The node lives and is heard; what the rogue says meanwhile reaches nobody.
                 rogue.beat();
                 rogue.publish(b"into the void");
             }
-            Either2::Net(NetEvent::Gossip { .. }) => panic!("the stream is not dead"),
-            Either2::Net(NetEvent::Parted { why, .. }) => {
+            Turn::Net(NetEvent::Gossip { .. }) => panic!("the stream is not dead"),
+            Turn::Net(NetEvent::Parted { why, .. }) => {
                 assert_eq!(why, Parting::Silent);
                 return Some(());
             }
@@ -61,12 +61,12 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
     let mut again = false;
     drive_with((&mut net, &mut rogue), "gossip on a fresh stream", |event, net, rogue| {
         match event {
-            Either2::Net(NetEvent::Peers(1)) => again = true,
-            Either2::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
-            Either2::Rogue(event) if subscribed(&event).is_some() && again => {
+            Turn::Net(NetEvent::Peers(1)) => again = true,
+            Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
+            Turn::Rogue(event) if subscribed(&event).is_some() && again => {
                 rogue.publish(b"alive");
             }
-            Either2::Rogue(_) => {}
+            Turn::Rogue(_) => {}
         }
         None
     })
@@ -79,11 +79,11 @@ async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
     let mut beats = 0;
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, rogue| {
         match event {
-            Either2::Rogue(event) if subscribed(&event).is_some() => {
+            Turn::Rogue(event) if subscribed(&event).is_some() => {
                 beats += 1;
                 rogue.beat();
             }
-            Either2::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
             _ => {}
         }
         // Three times as long as a silent one would be borne.
@@ -98,8 +98,8 @@ async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
     let mut beats = 0;
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, _| {
         match event {
-            Either2::Rogue(event) if subscribed(&event).is_some() => beats += 1,
-            Either2::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            Turn::Rogue(event) if subscribed(&event).is_some() => beats += 1,
+            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
             _ => {}
         }
         (beats > 60).then_some(())
@@ -114,8 +114,8 @@ async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
         assert!(rogue.publish(&[number; 64]));
     }
     drive_with((&mut net, &mut rogue), "the parting", |event, _, _| match event {
-        Either2::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Either2::Net(NetEvent::Parted { why, .. }) => {
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
             assert_eq!(why, Parting::Outscored);
             Some(())
         }
@@ -131,8 +131,8 @@ async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
         assert!(rogue.publish(&vec![number; 100_000]));
     }
     drive_with((&mut net, &mut rogue), "the block", |event, _, _| match event {
-        Either2::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Either2::Net(NetEvent::Parted { why, .. }) => {
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
             assert_eq!(why, Parting::Misbehaved);
             Some(())
         }
@@ -146,7 +146,7 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
     let mut number = 0_u8;
     drive_with((&mut net, &mut rogue), "the block", |event, _, rogue| match event {
-        Either2::Rogue(event) => {
+        Turn::Rogue(event) => {
             let topic = subscribed(&event)?.clone();
             if topic.as_str().ends_with("/beat") {
                 number += 1;
@@ -156,12 +156,12 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
             }
             None
         }
-        Either2::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Either2::Net(NetEvent::Parted { why, .. }) => {
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
             assert_eq!(why, Parting::Misbehaved);
             Some(())
         }
-        Either2::Net(_) => None,
+        Turn::Net(_) => None,
     })
     .await;
 }
@@ -171,9 +171,10 @@ async fn what_we_publish_names_nobody() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
     net.publish(vec![9; 2048]);
     drive_with((&mut net, &mut rogue), "the envelope", |event, _, _| match event {
-        Either2::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(
-            gossipsub::Event::Message { message, .. },
-        ))) => {
+        Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(gossipsub::Event::Message {
+            message,
+            ..
+        }))) => {
             assert_eq!((message.source, message.sequence_number), (None, None));
             Some(())
         }
@@ -188,7 +189,7 @@ async fn identify_tells_neither_the_program_nor_an_address() {
     let mut rogue = Rogue::new(Kind::Verbose, &there);
     let mut net = node(&place(), &[&there]);
     let card = drive_with((&mut net, &mut rogue), "the card", |event, _, _| match event {
-        Either2::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Identify(
+        Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Identify(
             identify::Event::Received { info, .. },
         ))) => Some(info),
         _ => None,

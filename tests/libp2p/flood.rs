@@ -20,7 +20,7 @@ async fn an_accepted_envelope_reaches_each_of_thirty_nodes_once() {
     let mut nets = many();
     meet(&mut nets, &[3; MANY]).await;
     assert_eq!(nets[0].publish(b"to all".to_vec()), Published::Sent);
-    let mut heard = vec![0; MANY];
+    let mut heard = [0; MANY];
     drive(&mut nets, "the envelope everywhere", |index, event, net| {
         if let Some(bytes) = accept(net, event) {
             assert_eq!(bytes, b"to all");

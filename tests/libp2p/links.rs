@@ -70,6 +70,27 @@ async fn a_port_that_is_taken_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
+async fn one_port_serves_both_kinds_of_address() {
+    // Whatever port is free at the moment; should somebody be quicker, the next one will do.
+    let started = (0..10).find_map(|_| {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = probe.local_addr().expect("its address").port();
+        drop(probe);
+        let mut both = settings();
+        both.carrier = Carrier::Internet;
+        both.listen = ["/ip4/0.0.0.0/tcp/PORT", "/ip6/::/tcp/PORT"]
+            .map(|text| text.replace("PORT", &port.to_string()).parse().expect("an address"))
+            .to_vec();
+        Net::new(both).ok()
+    });
+    let mut nets = [started.expect("a node")];
+    drive(&mut nets, "an address", |_, event, _| {
+        matches!(event, NetEvent::Listening(_)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_peer_that_was_away_is_found_again() {
     let (left, right) = (place(), place());
     // Dialled before it is there.

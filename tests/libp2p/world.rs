@@ -184,7 +184,8 @@ impl Rogue {
 }
 
 /// What happened to either of the two that [`drive_with`] drives.
-pub(crate) enum Either2 {
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(crate) enum Turn {
     Net(NetEvent),
     Rogue(SwarmEvent<RogueriesEvent>),
 }
@@ -193,15 +194,15 @@ pub(crate) enum Either2 {
 pub(crate) async fn drive_with<T>(
     (net, rogue): (&mut Net, &mut Rogue),
     what: &str,
-    mut done: impl FnMut(Either2, &mut Net, &mut Rogue) -> Option<T>,
+    mut done: impl FnMut(Turn, &mut Net, &mut Rogue) -> Option<T>,
 ) -> T {
     in_time(what, async {
         loop {
             let event = {
                 let ours = Box::pin(net.next());
                 match select(ours, rogue.swarm.next()).await {
-                    Either::Left((event, _)) => Either2::Net(event),
-                    Either::Right((event, _)) => Either2::Rogue(event.expect("a swarm never ends")),
+                    Either::Left((event, _)) => Turn::Net(event),
+                    Either::Right((event, _)) => Turn::Rogue(event.expect("a swarm never ends")),
                 }
             };
             if let Some(value) = done(event, net, rogue) {

@@ -40,8 +40,7 @@ impl Town {
     /// `people` messengers, each at one of `relays` relays in a ring.
     pub(crate) fn new(seed: u64, links: Links, people: usize, relays: usize) -> Self {
         let mut world = World::new(seed, links);
-        let ring: Vec<NodeIndex> =
-            (0..relays).map(|_| world.add(settings(Role::Relay))).collect();
+        let ring: Vec<NodeIndex> = (0..relays).map(|_| world.add(settings(Role::Relay))).collect();
         for (index, &relay) in ring.iter().enumerate() {
             let next = ring[(index + 1) % ring.len()];
             if next != relay {
@@ -107,7 +106,8 @@ impl Town {
         let second = self.accept(other);
         let asker = self.people[one].node;
         assert!(
-            self.world.run_until(Millis::from_secs(43_200), |w| link(w, asker, first) == Link::Ready),
+            self.world
+                .run_until(Millis::from_secs(43_200), |w| link(w, asker, first) == Link::Ready),
             "the answer never came"
         );
         (first, second)

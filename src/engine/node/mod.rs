@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::intake::Intake;
+use crate::engine::intake::{self, Intake};
 use crate::engine::pool::Pool;
 use crate::engine::session::{SessionId, Watch};
 
@@ -70,7 +70,7 @@ impl Node {
         Self {
             settings,
             pool: Pool::new(settings.pool),
-            intake: Intake::new(INTAKE_BOUND),
+            intake: Intake::new(intake::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
             watch: Watch::default(),
@@ -212,9 +212,6 @@ pub struct Tally {
 
 /// What one turn of [`Node::take_in`] looks at: small, so that commands and timers are not kept waiting.
 const INTAKE_BATCH: usize = 32;
-
-/// 4,096 envelopes of 2 KiB are 8 MiB, a second of what two cores can check under load. A guess.
-const INTAKE_BOUND: usize = 4_096;
 
 /// Ten minutes: expiry is on a coarse grid, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

@@ -176,12 +176,6 @@ impl Net {
         let config = swarm::Config::with_tokio_executor()
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
-        let mut swarm = Swarm::new(carried, protocols, key.public().to_peer_id(), config);
-        let listeners = settings
-            .listen
-            .into_iter()
-            .map(|address| listen(&mut swarm, address))
-            .collect::<Result<_, _>>()?;
         let now = Instant::now();
         let mut dialler = Dialler::new(&settings.pace);
         for address in settings.peers {
@@ -189,9 +183,9 @@ impl Net {
         }
         let mut ticks = tokio::time::interval(settings.pace.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            swarm,
-            listeners,
+        let mut net = Self {
+            swarm: Swarm::new(carried, protocols, key.public().to_peer_id(), config),
+            listeners: Vec::new(),
             topics,
             peers: Peers::new(),
             dialler,
@@ -203,7 +197,9 @@ impl Net {
             ticks,
             last_tick: now,
             next_beat: now,
-        })
+        };
+        net.listen(settings.listen)?;
+        Ok(net)
     }
 
     /// Waits for what happens next. The network moves only while this is polled; dropping the
@@ -288,12 +284,28 @@ impl Net {
     pub fn peers(&self) -> usize {
         self.peers.inside()
     }
-}
 
-fn listen(swarm: &mut Swarm<Protocols>, address: Multiaddr) -> Result<ListenerId, NetError> {
-    let failed = |reason| NetError::Listen { address: address.clone(), reason };
-    transport::is_free(&address).map_err(|error| failed(error.to_string()))?;
-    swarm.listen_on(address.clone()).map_err(|error| failed(error.to_string()))
+    fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), NetError> {
+        let failed = |address: &Multiaddr, reason| {
+            let address = address.clone();
+            NetError::Listen { address, reason }
+        };
+        // All are looked at before any is taken: `::` would find `0.0.0.0` in its way.
+        for address in &addresses {
+            transport::is_free(address).map_err(|error| failed(address, error.to_string()))?;
+        }
+        for address in addresses {
+            if transport::is_any_ipv6(&address) && !transport::has_ipv6() {
+                let why = "this machine has no IPv6".to_owned();
+                self.ready.push_back(NetEvent::ListenFailed(why));
+                continue;
+            }
+            let listener = self.swarm.listen_on(address.clone());
+            let listener = listener.map_err(|error| failed(&address, error.to_string()))?;
+            self.listeners.push(listener);
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Net {

@@ -3,7 +3,7 @@
 //! Every link is encrypted and its ends prove their transport keys; there is no way to build one
 //! that is not.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 use std::io;
 use std::net::TcpListener;
@@ -73,6 +73,9 @@ fn internet(key: &identity::Keypair) -> Result<Carried, NetError> {
 /// # Errors
 /// What the system says of the address.
 pub(super) fn is_free(address: &Multiaddr) -> io::Result<()> {
+    if is_any_ipv6(address) && !has_ipv6() {
+        return Ok(());
+    }
     let mut parts = address.iter();
     let place: IpAddr = match parts.next() {
         Some(Protocol::Ip4(ip)) => ip.into(),
@@ -81,6 +84,17 @@ pub(super) fn is_free(address: &Multiaddr) -> io::Result<()> {
     };
     let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
     TcpListener::bind((place, port)).map(drop)
+}
+
+/// Whether an address stands for all IPv6 addresses of the machine: a wish that a machine without
+/// any fulfils by doing nothing.
+pub(super) fn is_any_ipv6(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
+}
+
+/// Whether this machine knows IPv6 at all.
+pub(super) fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 fn noise(key: &identity::Keypair) -> Result<noise::Config, NetError> {
