@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::net::{Multiaddr, NetworkName};
 use crate::engine::env::Millis;
@@ -36,7 +37,11 @@ pub struct Everywhere {
     pub memory: bool,
     /// Which identity speaks, by its name.
     #[arg(
-        short, long, global = true, value_name = "NAME", env = "UNDERTONE_IDENTITY",
+        short,
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "UNDERTONE_IDENTITY",
         hide_env_values = true
     )]
     pub identity: Option<String>,
@@ -48,7 +53,10 @@ pub struct Everywhere {
     pub no_input: bool,
     /// Read the passphrase from this file, which only you may read.
     #[arg(
-        long, global = true, value_name = "FILE", env = "UNDERTONE_PASSPHRASE_FILE",
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "UNDERTONE_PASSPHRASE_FILE",
         hide_env_values = true
     )]
     pub passphrase_file: Option<PathBuf>,
@@ -192,7 +200,7 @@ pub enum RelayAction {
 }
 
 /// What to do with identities.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum IdentityAction {
     /// Make one.
     New {
@@ -222,7 +230,7 @@ pub enum IdentityAction {
 }
 
 /// What to do with contacts.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum ContactAction {
     /// Know somebody by their invite, and offer them a session.
     Add {
@@ -267,7 +275,7 @@ pub enum ContactAction {
 }
 
 /// What to do with requests.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum RequestAction {
     /// List them.
     List,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::people::People;
+use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::MessageId;
@@ -37,11 +37,8 @@ pub(super) async fn run(
     let mut stop = Stop::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let mut host = Host::start(
-        node_settings(network, Role::Messenger),
-        net_settings(network),
-        store,
-    )?;
+    let mut host =
+        Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
     let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
     host.door().enter(events).await;
     let how = if everywhere.json { How::Programs } else { How::People };
@@ -140,7 +137,7 @@ impl Page {
                 self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
             }
             Notice::Request(view) => {
-                let key = view.key.short();
+                let key = hex(&view.key);
                 let at = Civil::at(view.arrived).iso();
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} asks to be let in"));

@@ -2,6 +2,7 @@
 
 mod control;
 mod demo;
+mod errand;
 mod interface;
 mod keep;
 mod listen;
@@ -12,6 +13,8 @@ mod status;
 mod stop;
 
 use clap::CommandFactory as _;
+
+use errand::About;
 
 use super::cli::{Action, Cli, Everywhere, Network, RelayAction};
 use super::failure::{Exit, Failure};
@@ -45,9 +48,11 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Action::Relay { action: RelayAction::Run { pool, network } } => {
             on_runtime(relay::run(&everywhere, &network, pool))
         }
-        Action::Identity { action } => people::identity(&everywhere, action),
-        Action::Contact { action } => people::contact(&everywhere, action),
-        Action::Request { action } => people::request(&everywhere, action),
+        Action::Identity { action } => {
+            on_runtime(errand::run(&everywhere, About::Identity(action)))
+        }
+        Action::Contact { action } => on_runtime(errand::run(&everywhere, About::Contact(action))),
+        Action::Request { action } => on_runtime(errand::run(&everywhere, About::Request(action))),
         Action::Send { contact, text, wait, timeout, network } => {
             let order = send::Order { contact, text, wait, timeout };
             on_runtime(send::run(&everywhere, &network, order))
