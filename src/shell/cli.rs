@@ -28,6 +28,7 @@ pub struct Cli {
 
 /// Settings of every command.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
 pub struct Everywhere {
     /// Folder of everything that is kept [default: ~/.local/share/undertone].
     #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]

@@ -67,10 +67,10 @@ impl Failure {
         for line in [&self.why, &self.safe] {
             if !line.is_empty() {
                 // Writing to a string cannot fail.
-                write!(text, "   {line}\n").unwrap_or_default();
+                writeln!(text, "   {line}").unwrap_or_default();
             }
         }
-        write!(text, "   next: {}\n", self.next).unwrap_or_default();
+        writeln!(text, "   next: {}", self.next).unwrap_or_default();
         text
     }
 
@@ -177,7 +177,8 @@ impl From<HostError> for Failure {
             HostError::Store(error) => error.into(),
             HostError::Net(error) => error.into(),
             HostError::Ledger(error) => {
-                let parts = ["the ledger was not written", &error.to_string(), "", "check its path"];
+                let parts =
+                    ["the ledger was not written", &error.to_string(), "", "check its path"];
                 Self::new("ledger", Exit::Other, parts)
             }
         }
@@ -214,9 +215,7 @@ impl From<CommandError> for Failure {
                 ("bad_name", Exit::Refused, "choose another name")
             }
             CommandError::BadText => ("bad_text", Exit::Refused, "send it in parts"),
-            CommandError::Blocked => {
-                ("blocked", Exit::Refused, "undertone contact unblock NAME")
-            }
+            CommandError::Blocked => ("blocked", Exit::Refused, "undertone contact unblock NAME"),
             CommandError::TooLate => ("too_late", Exit::Refused, "undertone"),
             CommandError::Full => ("full", Exit::Refused, "undertone status"),
             CommandError::Relay => ("relay", Exit::Refused, "undertone"),
@@ -227,8 +226,12 @@ impl From<CommandError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let parts =
-            ["that was not done", &error.to_string(), "what was accepted before is kept", "try again"];
+        let parts = [
+            "that was not done",
+            &error.to_string(),
+            "what was accepted before is kept",
+            "try again",
+        ];
         Self::new("io", Exit::Other, parts)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::id::{ContactId, OutgoingId};
 use crate::engine::node::output::MessageState;
-use crate::engine::id::ContactId;
-use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
+use crate::engine::node::record::{Change, Key, MessageRecord, Purpose, Record, RecordSide};
 
 /// Records by key, in the order they were first put.
 #[derive(Debug, Default)]
@@ -54,6 +54,17 @@ impl Disk {
         rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
     }
 
+    /// What an envelope carries, if its author keeps it.
+    pub(super) fn purpose(&self, envelope: &[u8]) -> Option<Purpose> {
+        let outgoing = self.rows.range(Key::Outgoing(OutgoingId(0))..);
+        outgoing.map(|(_, (_, record))| record).find_map(|record| match record {
+            Record::Outgoing(kept) if kept.envelope.as_deref() == Some(envelope) => {
+                Some(kept.purpose)
+            }
+            _ => None,
+        })
+    }
+
     /// What a node needs at its start: all but the messages that are history.
     pub(super) fn open_records(&self) -> Vec<Record> {
         let mut rows: Vec<&(u64, Record)> =
@@ -71,10 +82,13 @@ fn is_open(record: &Record) -> bool {
     let Record::Message(message) = record else { return true };
     match message.side {
         RecordSide::Held { .. }
-        | RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => true,
-        RecordSide::Shown
         | RecordSide::Ours(
-            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
-        ) => false,
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        ) => true,
+        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! Two people who know only each other's invite, and a relay that learns nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 
@@ -102,14 +103,14 @@ fn two_people_converse(listen: &str, acquaintance: Acquaintance) {
 
     let needles = [ann.needles(), ben.needles()].concat();
     let known = [Needle::text("the network", network.name())];
-    assert_eq!(found_in_memory(relay.pid(), &known), ["the network"], "the search finds things");
+    assert_eq!(found_in_memory(relay.pid(), &known).len(), 1, "the search finds things");
     let at_ends = found_in_memory(at_ann.pid(), &needles);
-    assert!(at_ends.contains(&"a petname".to_owned()), "the search finds such things");
-    assert_eq!(found_in_memory(relay.pid(), &needles), [""; 0]);
+    assert!(at_ends.contains("a petname"), "the search finds such things");
+    assert_eq!(found_in_memory(relay.pid(), &needles), BTreeSet::new());
     assert_eq!(relay.end("TERM"), Some(0));
     let written = fs::read(&log).expect("the log");
     assert!(!written.is_empty(), "a verbose relay has something to say");
-    assert_eq!(found_in(&written, &needles), [""; 0]);
+    assert_eq!(found_in(&written, &needles), BTreeSet::new());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a process holds in its memory, searched for words.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 
@@ -33,20 +34,20 @@ impl Needle {
 }
 
 /// The names of the needles that are somewhere in these bytes.
-pub(crate) fn found_in(bytes: &[u8], needles: &[Needle]) -> Vec<String> {
+pub(crate) fn found_in(bytes: &[u8], needles: &[Needle]) -> BTreeSet<String> {
     // Most places are ruled out by their first two bytes.
     let mut begins = vec![false; 1 << 16];
     for needle in needles {
         begins[usize::from(needle.bytes[0]) << 8 | usize::from(needle.bytes[1])] = true;
     }
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for (at, pair) in bytes.windows(2).enumerate() {
         if !begins[usize::from(pair[0]) << 8 | usize::from(pair[1])] {
             continue;
         }
         for needle in needles {
-            if bytes[at..].starts_with(&needle.bytes) && !found.contains(&needle.name) {
-                found.push(needle.name.clone());
+            if bytes[at..].starts_with(&needle.bytes) {
+                found.insert(needle.name.clone());
             }
         }
     }
@@ -54,10 +55,10 @@ pub(crate) fn found_in(bytes: &[u8], needles: &[Needle]) -> Vec<String> {
 }
 
 /// The names of the needles that are somewhere in the memory of a process.
-pub(crate) fn found_in_memory(pid: u32, needles: &[Needle]) -> Vec<String> {
+pub(crate) fn found_in_memory(pid: u32, needles: &[Needle]) -> BTreeSet<String> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its memory's map");
     let mut memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     let mut read = 0;
     for line in maps.lines() {
         let mut words = line.split_whitespace();

@@ -11,7 +11,6 @@ fn a_relay_tells_its_addresses_keeps_no_file_and_ends_cleanly_on_sigterm() {
     let before = files(&home);
     let (relay, address) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
     assert!(address.starts_with("/ip4/127.0.0.1/tcp/"), "{address}");
-    assert!(address.contains("/p2p/12D3"), "{address}");
     let open = fs::read_dir(format!("/proc/{}/fd", relay.pid())).expect("its open files");
     for entry in open {
         let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();

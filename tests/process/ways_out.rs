@@ -43,6 +43,14 @@ fn wrong_usage_is_2() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(output.stdout.is_empty());
         assert!(!output.stderr.is_empty());
+        let output = home.run(&[args, &["--json"]].concat());
+        assert_eq!(parse(&output.stdout)["error"]["code"], "usage");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    for args in [&["--help"][..], &["relay", "run", "--help"], &["--version"]] {
+        let output = home.run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("undertone"), "{args:?}");
     }
 }
 

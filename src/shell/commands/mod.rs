@@ -22,6 +22,7 @@ use super::net::{Lan, NetSettings};
 use super::print::{self, How};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeSettings, Role};
+use crate::engine::text::PeerText;
 
 /// Carries out the command line; answers the exit code.
 #[must_use]
@@ -35,6 +36,27 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit as u8
         }
     }
+}
+
+/// Prints what the parser of the command line says in place of a command: help that was asked for,
+/// or what it did not understand; answers the exit code.
+#[must_use]
+pub fn told_by_the_parser(told: &clap::Error) -> u8 {
+    // The words it quotes may have been pasted from anywhere.
+    let text = PeerText::new(told.to_string()).for_plain().text;
+    if !told.use_stderr() {
+        print::line(text.trim_end());
+        return 0;
+    }
+    // Nothing was parsed, so whether a program asks is seen by the bare word.
+    if std::env::args_os().any(|word| word == "--json") {
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let parts = [what, "", "nothing was done", "undertone --help"];
+        print::failure(&Failure::new("usage", Exit::Usage, parts), How::Programs);
+    } else {
+        print::talk(text.trim_end());
+    }
+    Exit::Usage as u8
 }
 
 fn carry_out(cli: Cli) -> Result<(), Failure> {

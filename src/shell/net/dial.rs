@@ -207,3 +207,223 @@ pub(super) fn without_peer(mut address: Multiaddr) -> Multiaddr {
     }
     address
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PACE: Pace = Pace {
+        tick: Duration::from_millis(1),
+        join: Duration::from_secs(1),
+        beat: Duration::from_secs(1),
+        silence: Duration::from_secs(1),
+        first_retry: Duration::from_secs(1),
+        longest_retry: Duration::from_secs(60),
+    };
+
+    fn address(number: u64) -> Multiaddr {
+        Multiaddr::from(Protocol::Memory(number))
+    }
+
+    fn connection(number: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(number)
+    }
+
+    fn nobody(_: &PeerId) -> bool {
+        false
+    }
+
+    /// A dialler with one address, and that address.
+    fn one(origin: Origin, now: Instant) -> (Dialler, Multiaddr) {
+        let mut dialler = Dialler::new(&PACE);
+        dialler.add(address(1), origin, now);
+        (dialler, address(1))
+    }
+
+    /// Dials `address` and loses the connection, as the peer hangs up at once.
+    fn dial_in_vain(dialler: &mut Dialler, address: &Multiaddr, now: Instant) {
+        dialler.dialling(address, connection(1));
+        dialler.reached(connection(1), PeerId::random());
+        dialler.lost(connection(1), now, u32::MAX);
+    }
+
+    #[test]
+    fn an_address_is_due_at_once_and_not_while_in_use() {
+        let now = Instant::now();
+        let (mut dialler, at) = one(Origin::Configured, now);
+        assert_eq!(dialler.due(now, nobody), core::slice::from_ref(&at));
+        dialler.dialling(&at, connection(1));
+        assert!(dialler.due(now, nobody).is_empty());
+        assert_eq!(dialler.reached(connection(1), PeerId::random()), Some(at));
+        assert!(dialler.due(now, nobody).is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_accepts_and_hangs_up_is_dialled_ever_less_often() {
+        let now = Instant::now();
+        let (mut dialler, at) = one(Origin::Configured, now);
+        let mut at_moment = now;
+        for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+            dial_in_vain(&mut dialler, &at, at_moment);
+            let due = at_moment + Duration::from_secs(wait);
+            assert!(dialler.due(due - Duration::from_millis(1), nobody).is_empty());
+            assert_eq!(dialler.due(due, nobody), core::slice::from_ref(&at));
+            at_moment = due;
+        }
+    }
+
+    #[test]
+    fn a_peer_that_took_part_is_dialled_again_soon() {
+        let now = Instant::now();
+        let (mut dialler, at) = one(Origin::Configured, now);
+        for _ in 0..20 {
+            dial_in_vain(&mut dialler, &at, now);
+        }
+        let peer = PeerId::random();
+        dialler.dialling(&at, connection(2));
+        dialler.reached(connection(2), peer);
+        dialler.joined(&peer);
+        dialler.lost(connection(2), now, u32::MAX);
+        assert_eq!(dialler.due(now + PACE.first_retry, nobody), [at]);
+    }
+
+    #[test]
+    fn what_was_merely_heard_of_is_forgotten_once_it_fails_for_long() {
+        let now = Instant::now();
+        for (origin, left) in [(Origin::Heard, 0), (Origin::Configured, 1)] {
+            let (mut dialler, at) = one(origin, now);
+            for _ in 0..PATIENCE {
+                dial_in_vain(&mut dialler, &at, now);
+            }
+            assert_eq!(dialler.targets.len(), left);
+        }
+    }
+
+    #[test]
+    fn what_was_merely_heard_of_is_dialled_only_while_neighbours_are_lacking() {
+        let now = Instant::now();
+        let mut dialler = Dialler::new(&PACE);
+        for number in 0..100 {
+            dialler.add(address(number), Origin::Heard, now);
+        }
+        let due = dialler.due(now, nobody);
+        assert_eq!(due.len(), WANTED);
+        for (number, at) in due.iter().enumerate() {
+            dialler.dialling(at, connection(number));
+        }
+        assert!(dialler.due(now, nobody).is_empty());
+        dialler.add(address(1000), Origin::Configured, now);
+        assert_eq!(dialler.due(now, nobody), [address(1000)], "a wish is no matter of need");
+    }
+
+    #[test]
+    fn an_address_of_a_neighbour_who_dialled_us_is_left_alone() {
+        let now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialler = Dialler::new(&PACE);
+        dialler.add(address(1).with(Protocol::P2p(peer)), Origin::Configured, now);
+        assert!(dialler.due(now, |other| *other == peer).is_empty());
+        assert_eq!(dialler.due(now, nobody).len(), 1);
+    }
+
+    #[test]
+    fn an_address_expires_unless_a_person_asked_for_it_or_it_is_in_use() {
+        let now = Instant::now();
+        let (mut heard, at) = one(Origin::Heard, now);
+        heard.dialling(&at, connection(1));
+        heard.forget(&at);
+        assert_eq!(heard.targets.len(), 1);
+        heard.lost(connection(1), now, 0);
+        heard.forget(&at);
+        assert_eq!(heard.targets.len(), 0);
+        let (mut wished, at) = one(Origin::Configured, now);
+        wished.forget(&at);
+        assert_eq!(wished.targets.len(), 1);
+    }
+
+    #[test]
+    fn the_key_at_the_end_of_an_address_comes_off() {
+        let peer = PeerId::random();
+        let with = address(1).with(Protocol::P2p(peer));
+        assert_eq!(peer_in(&with), Some(peer));
+        assert_eq!(without_peer(with), address(1));
+        assert_eq!(without_peer(address(1)), address(1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(u64, bool),
+        DialAll,
+        Reach(usize),
+        Lose(usize),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..400_u64, any::<bool>()).prop_map(|(number, wish)| Step::Add(number, wish)),
+            Just(Step::DialAll),
+            (0..200_usize).prop_map(Step::Reach),
+            (0..200_usize).prop_map(Step::Lose),
+            (0..100_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_between_half_of_its_bound_and_all_of_it(
+            failures in any::<u32>(),
+            chance in any::<u32>(),
+        ) {
+            let (first, longest) = (Duration::from_secs(1), Duration::from_secs(300));
+            let wait = retry_after(failures, (first, longest), chance);
+            let bound = if failures < 8 { first * 2_u32.pow(failures) } else { longest };
+            prop_assert!(wait >= bound / 2 && wait <= bound.max(first));
+        }
+
+        #[test]
+        fn whatever_happens_wishes_are_kept_and_bounds_hold(
+            steps in prop::collection::vec(step(), 0..400),
+        ) {
+            let mut now = Instant::now();
+            let mut dialler = Dialler::new(&PACE);
+            let mut wishes = std::collections::BTreeSet::new();
+            let mut dials = 0;
+            for step in steps {
+                match step {
+                    Step::Add(number, wish) => {
+                        let origin = if wish { Origin::Configured } else { Origin::Heard };
+                        if wish {
+                            wishes.insert(address(number));
+                        }
+                        dialler.add(address(number), origin, now);
+                    }
+                    Step::DialAll => {
+                        for at in dialler.due(now, nobody) {
+                            prop_assert!(dialler.targets[&at].is_waiting());
+                            dialler.dialling(&at, connection(dials));
+                            dials += 1;
+                        }
+                        prop_assert!(dialler.due(now, nobody).is_empty());
+                    }
+                    Step::Reach(number) => {
+                        dialler.reached(connection(number), PeerId::random());
+                    }
+                    Step::Lose(number) => {
+                        dialler.lost(connection(number), now, 0);
+                    }
+                    Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                }
+                prop_assert!(wishes.iter().all(|wish| dialler.targets.contains_key(wish)));
+                prop_assert!(dialler.targets.len() <= TARGETS.max(wishes.len()) + wishes.len());
+            }
+            // However it went, no wish waits longer than the longest retry.
+            let due = dialler.due(now + PACE.longest_retry, nobody);
+            for wish in wishes {
+                prop_assert!(due.contains(&wish) || !dialler.targets[&wish].is_waiting());
+            }
+        }
+    }
+}

@@ -9,7 +9,7 @@ use core::fmt;
 use std::collections::VecDeque;
 
 use futures::StreamExt as _;
-use libp2p::{Swarm, gossipsub, identity, multiaddr::Protocol, swarm};
+use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr::Protocol, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
@@ -33,6 +33,7 @@ use settings::GossipTopics;
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
+    listeners: Vec<ListenerId>,
     topics: GossipTopics,
     peers: Peers,
     dialler: Dialler,
@@ -175,13 +176,6 @@ impl Net {
         let config = swarm::Config::with_tokio_executor()
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
-        let mut swarm = Swarm::new(carried, protocols, key.public().to_peer_id(), config);
-        for address in &settings.listen {
-            swarm.listen_on(address.clone()).map_err(|error| NetError::Listen {
-                address: address.clone(),
-                reason: error.to_string(),
-            })?;
-        }
         let now = Instant::now();
         let mut dialler = Dialler::new(&settings.pace);
         for address in settings.peers {
@@ -189,8 +183,9 @@ impl Net {
         }
         let mut ticks = tokio::time::interval(settings.pace.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            swarm,
+        let mut net = Self {
+            swarm: Swarm::new(carried, protocols, key.public().to_peer_id(), config),
+            listeners: Vec::new(),
             topics,
             peers: Peers::new(),
             dialler,
@@ -202,7 +197,9 @@ impl Net {
             ticks,
             last_tick: now,
             next_beat: now,
-        })
+        };
+        net.listen(settings.listen)?;
+        Ok(net)
     }
 
     /// Waits for what happens next. The network moves only while this is polled; dropping the
@@ -286,6 +283,37 @@ impl Net {
     #[must_use]
     pub fn peers(&self) -> usize {
         self.peers.inside()
+    }
+
+    fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), NetError> {
+        let failed = |address: &Multiaddr, reason| {
+            let address = address.clone();
+            NetError::Listen { address, reason }
+        };
+        // All are looked at before any is taken: `::` would find `0.0.0.0` in its way.
+        for address in &addresses {
+            transport::is_free(address).map_err(|error| failed(address, error.to_string()))?;
+        }
+        for address in addresses {
+            if transport::is_any_ipv6(&address) && !transport::has_ipv6() {
+                let why = "this machine has no IPv6".to_owned();
+                self.ready.push_back(NetEvent::ListenFailed(why));
+                continue;
+            }
+            let listener = self.swarm.listen_on(address.clone());
+            let listener = listener.map_err(|error| failed(&address, error.to_string()))?;
+            self.listeners.push(listener);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Net {
+    /// Gives the places where it listened back: a memory address stays taken otherwise.
+    fn drop(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.swarm.remove_listener(listener);
+        }
     }
 }
 

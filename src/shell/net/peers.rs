@@ -222,3 +222,161 @@ impl Blocks {
         if self.0.len() > BLOCKED { self.0.pop_front() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Neighbours with one that is in the flood, and that one.
+    fn one(now: Instant) -> (Peers, PeerId) {
+        let mut peers = Peers::new();
+        let peer = PeerId::random();
+        peers.connected(peer, now);
+        peers.joined(peer);
+        (peers, peer)
+    }
+
+    #[test]
+    fn whoever_stays_outside_the_flood_is_overdue_and_whoever_joined_is_not() {
+        let (now, pace) = (Instant::now(), Pace::default());
+        let (mut peers, inside) = one(now);
+        let outside = PeerId::random();
+        peers.connected(outside, now);
+        assert!(peers.overdue(now + pace.join, &pace).is_empty());
+        let late = now + pace.join + SECOND;
+        assert_eq!(peers.overdue(late, &pace), [(outside, Overdue::NeverJoined)]);
+        peers.left(inside, late);
+        assert_eq!(peers.overdue(late, &pace).len(), 1, "the time starts when it leaves");
+        assert_eq!(peers.overdue(late + pace.join + SECOND, &pace).len(), 2);
+    }
+
+    #[test]
+    fn only_whoever_gave_signs_of_life_can_fall_silent() {
+        let (now, pace) = (Instant::now(), Pace::default());
+        let (mut peers, peer) = one(now);
+        let late = now + pace.silence * 10;
+        assert!(peers.overdue(late, &pace).is_empty());
+        peers.beat(peer, now);
+        assert_eq!(peers.overdue(late, &pace), [(peer, Overdue::Silent)]);
+        peers.beat(peer, late);
+        assert!(peers.overdue(late + pace.silence, &pace).is_empty());
+    }
+
+    #[test]
+    fn a_return_starts_with_a_fresh_sign_of_life_and_the_old_number() {
+        let (now, pace) = (Instant::now(), Pace::default());
+        let (mut peers, peer) = one(now);
+        let tag = peers.tag(peer, now);
+        peers.beat(peer, now);
+        peers.gone(peer);
+        assert_eq!((peers.inside(), peers.present().len()), (0, 0));
+        assert_eq!(peers.named(tag), Some(peer), "a late verdict finds its carrier");
+        let late = now + pace.silence * 2;
+        peers.connected(peer, late);
+        assert!(peers.overdue(late, &pace).is_empty());
+        assert_eq!(peers.tag(peer, late), tag);
+    }
+
+    #[test]
+    fn nobody_falls_silent_because_we_stood_still() {
+        let (now, pace) = (Instant::now(), Pace::default());
+        let (mut peers, peer) = one(now);
+        peers.beat(peer, now);
+        peers.connected(PeerId::random(), now);
+        let pause = pace.silence * 3;
+        peers.forgive(pause);
+        assert!(peers.overdue(now + pause + SECOND, &pace).is_empty());
+    }
+
+    #[test]
+    fn refusals_add_up_within_their_time_even_across_connections() {
+        let now = Instant::now();
+        let (mut peers, peer) = one(now);
+        let tag = peers.tag(peer, now);
+        for _ in 1..REFUSALS {
+            assert_eq!(peers.refused(tag, now), None);
+        }
+        peers.gone(peer);
+        peers.connected(peer, now);
+        assert_eq!(peers.refused(tag, now), Some(peer));
+    }
+
+    #[test]
+    fn refusals_are_forgotten_after_their_time() {
+        let now = Instant::now();
+        let (mut peers, peer) = one(now);
+        let tag = peers.tag(peer, now);
+        for _ in 1..REFUSALS {
+            assert_eq!(peers.refused(tag, now), None);
+        }
+        assert_eq!(peers.refused(tag, now + MEMORY), None);
+    }
+
+    #[test]
+    fn the_memory_of_those_who_left_has_an_end() {
+        let now = Instant::now();
+        let (mut peers, stays) = one(now);
+        let stays_tag = peers.tag(stays, now);
+        let first = PeerId::random();
+        peers.connected(first, now);
+        let first_tag = peers.tag(first, now);
+        peers.gone(first);
+        for _ in 0..3 * DEPARTED {
+            let peer = PeerId::random();
+            peers.connected(peer, now);
+            peers.gone(peer);
+        }
+        assert!(peers.by_id.len() <= DEPARTED + 1);
+        assert_eq!(peers.named(first_tag), None);
+        assert_eq!(peers.named(stays_tag), Some(stays), "whoever is here is remembered");
+    }
+
+    #[test]
+    fn the_list_of_the_blocked_has_an_end() {
+        let mut blocks = Blocks::default();
+        let first = PeerId::random();
+        assert_eq!(blocks.add(first), None);
+        for _ in 1..BLOCKED {
+            assert_eq!(blocks.add(PeerId::random()), None);
+        }
+        assert_eq!(blocks.add(PeerId::random()), Some(first));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_the_count_is_that_of_those_inside_and_numbers_are_unique(
+            steps in prop::collection::vec((0..7_u8, 0..6_usize), 0..200),
+        ) {
+            let now = Instant::now();
+            let ids: Vec<_> = (0..6).map(|_| PeerId::random()).collect();
+            let mut peers = Peers::new();
+            for (step, which) in steps {
+                let peer = ids[which];
+                match step {
+                    0 => peers.connected(peer, now),
+                    1 => peers.gone(peer),
+                    2 => peers.joined(peer),
+                    3 => peers.left(peer, now),
+                    4 => peers.beat(peer, now),
+                    5 => drop(peers.tag(peer, now)),
+                    _ => {
+                        let tag = peers.tag(peer, now);
+                        peers.refused(tag, now);
+                    }
+                }
+                let inside = |peer: &&Peer| peer.presence == Presence::Inside;
+                prop_assert_eq!(peers.inside(), peers.by_id.values().filter(inside).count());
+                prop_assert_eq!(peers.by_id.len(), peers.by_tag.len());
+                for (id, peer) in &peers.by_id {
+                    prop_assert_eq!(peers.named(peer.tag), Some(*id));
+                }
+                let beating = peers.by_id.values().filter(|peer| peer.beat.is_some());
+                prop_assert!(beating.clone().all(|peer| peer.presence != Presence::Gone));
+            }
+        }
+    }
+}

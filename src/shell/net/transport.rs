@@ -3,15 +3,20 @@
 //! Every link is encrypted and its ends prove their transport keys; there is no way to build one
 //! that is not.
 
+use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
+use std::io;
+use std::net::TcpListener;
 
 use libp2p::{
-    PeerId, Transport as _,
+    Multiaddr, PeerId, Transport as _,
     core::{
         muxing::StreamMuxerBox,
         transport::{Boxed, MemoryTransport, OrTransport, upgrade::Version},
     },
-    dns, identity, noise, quic, tcp, yamux,
+    dns, identity,
+    multiaddr::Protocol,
+    noise, quic, tcp, yamux,
 };
 
 use super::NetError;
@@ -60,6 +65,36 @@ fn internet(key: &identity::Keypair) -> Result<Carried, NetError> {
     dns::tokio::Transport::system(both)
         .map(|named| named.boxed())
         .map_err(|error| NetError::Names(error.to_string()))
+}
+
+/// Whether nobody listens on a TCP address yet. The transport itself shares a taken port with
+/// whoever has it, and each would then get some of the connections.
+///
+/// # Errors
+/// What the system says of the address.
+pub(super) fn is_free(address: &Multiaddr) -> io::Result<()> {
+    if is_any_ipv6(address) && !has_ipv6() {
+        return Ok(());
+    }
+    let mut parts = address.iter();
+    let place: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
+    TcpListener::bind((place, port)).map(drop)
+}
+
+/// Whether an address stands for all IPv6 addresses of the machine: a wish that a machine without
+/// any fulfils by doing nothing.
+pub(super) fn is_any_ipv6(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
+}
+
+/// Whether this machine knows IPv6 at all.
+pub(super) fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 fn noise(key: &identity::Keypair) -> Result<noise::Config, NetError> {

@@ -15,25 +15,39 @@ use super::files;
 use super::key::KEY_BYTES;
 use crate::engine::secret::Secret;
 
-/// Makes the database `name` in `dir`, whole or not at all, with empty tables.
-pub(super) fn create(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(), StoreError> {
-    let fresh = dir.join(format!("{name}.new"));
-    files::remove_leftover(&fresh)?;
-    files::remove_leftover(&dir.join(format!("{name}.new-journal")))?;
+/// Makes a database with empty tables, beside the place where [`publish`] puts it.
+pub(super) fn build(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(), StoreError> {
+    discard(dir, name)?;
+    let path = dir.join(format!("{name}{UNPUBLISHED}"));
     // Made here and not by SQLite, whose mode for a file depends on the umask.
-    files::create(&fresh)?.sync_all()?;
-    let mut connection = unlock(&fresh, key)?;
+    files::create(&path)?.sync_all()?;
+    let mut connection = unlock(&path, key)?;
     migrate(&mut connection, 0)?;
     // The journal carries the database's name: it has to be gone before the name changes.
     connection.close().map_err(|(_, error)| error)?;
-    files::remove_leftover(&dir.join(format!("{name}.new-journal")))?;
-    files::rename(dir, &fresh, &dir.join(name))
+    files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}{JOURNAL}")))
 }
 
-/// Opens a database that [`create`] made, on behalf of the one process that may.
+/// Gives the database that [`build`] made its name, durably: from then on there is one.
+pub(super) fn publish(dir: &Path, name: &str) -> Result<(), StoreError> {
+    files::rename(dir, &dir.join(format!("{name}{UNPUBLISHED}")), &dir.join(name))
+}
+
+/// Removes what [`build`] made, or made in part.
+pub(super) fn discard(dir: &Path, name: &str) -> Result<(), StoreError> {
+    files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}")))?;
+    files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}{JOURNAL}")))
+}
+
+/// Opens a database that was published, on behalf of the one process that may.
 pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
-    if files::read_start(path, PLAIN_HEADER.len() as u64)? == PLAIN_HEADER {
+    let start = files::read_start(path, PLAIN_HEADER.len() as u64)?;
+    if start == PLAIN_HEADER {
         return Err(StoreError::Foreign);
+    }
+    // SQLite would take an empty file for a database without tables.
+    if start.len() < PLAIN_HEADER.len() {
+        return Err(StoreError::Damaged);
     }
     let mut connection = unlock(path, key)?;
     if number(&connection, "application_id")? != APPLICATION_ID {
@@ -72,10 +86,16 @@ fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError
     )?;
     connection.execute_batch(QUIET)?;
     connection.execute_batch(&key_statement(key))?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
+/// Settles how a database on disk is written.
+fn settle(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(EVERYWHERE)?;
     connection.execute_batch(ON_DISK)?;
     for (pragma, value) in SETTLED {
-        if number(&connection, pragma)? != value {
+        if number(connection, pragma)? != value {
             return Err(StoreError::Unsafe);
         }
     }
@@ -83,7 +103,16 @@ fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError
     if journal != "truncate" {
         return Err(StoreError::Unsafe);
     }
-    Ok(connection)
+    Ok(())
+}
+
+/// A database that is like any other but can be read from outside, to see what it leaves there.
+#[cfg(test)]
+pub(super) fn in_the_clear(path: &Path) -> Connection {
+    let mut connection = Connection::open(path).unwrap();
+    settle(&connection).unwrap();
+    migrate(&mut connection, 0).unwrap();
+    connection
 }
 
 /// `PRAGMA key` with the key itself, from which SQLCipher derives nothing by password.
@@ -144,6 +173,12 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+/// Ends the name of a database that is not whole yet.
+const UNPUBLISHED: &str = ".new";
+
+/// Ends the name of a database's rollback journal (SQLite file format, section 3).
+const JOURNAL: &str = "-journal";
 
 /// "UNDT": marks a database of this program (SQLite, `PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x554e_4454;

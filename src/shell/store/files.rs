@@ -83,7 +83,7 @@ pub(super) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError>
 /// Holds a home folder for this process, until it is dropped or the process ends in any way.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -105,9 +105,19 @@ impl Lock {
                 .open(&path)?,
         };
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
             Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file gives the lock back only when no copy of it is left, and a process that
+        // is being started holds one for a moment.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(kind = ?error.kind(), "the home folder's lock ends with the process");
         }
     }
 }
@@ -167,6 +177,16 @@ mod tests {
         assert_eq!(presence(&path).unwrap(), Presence::Present);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(presence(&path), Err(StoreError::UnsafeMode(_))));
+    }
+
+    #[test]
+    fn a_lock_ends_when_it_is_dropped_whoever_holds_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        drop(lock);
+        drop(Lock::take(dir.path()).unwrap());
+        drop(copy);
     }
 
     #[test]

@@ -178,8 +178,7 @@ pub(super) fn put(
     let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
     let (author, open) = columns(message.side);
     // What was held gets its place when it is shown, behind what was shown meanwhile.
-    transaction
-        .execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
+    transaction.execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
     transaction.execute(
         "INSERT INTO message (id, contact, author, open, value) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO UPDATE SET contact = excluded.contact, author = excluded.author,
@@ -187,8 +186,10 @@ pub(super) fn put(
         params![id, contact, author, open, value],
     )?;
     if (author, open) == SHOWN {
-        transaction
-            .execute("INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)", [contact])?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)",
+            [contact],
+        )?;
     }
     Ok(())
 }
@@ -220,10 +221,15 @@ pub(super) fn forget_mark(
 /// The columns `author` and `open` of a message.
 const fn columns(side: RecordSide) -> (i64, i64) {
     match side {
-        RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => (0, 1),
+        // What failed or was taken back may be sent again.
         RecordSide::Ours(
-            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
-        ) => (0, 0),
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        ) => (0, 1),
+        RecordSide::Ours(MessageState::Delivered) => (0, 0),
         RecordSide::Shown => SHOWN,
         RecordSide::Held { stream: _ } => (1, 1),
     }

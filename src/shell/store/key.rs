@@ -252,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_file_is_what_another_implementation_makes_of_the_same_inputs() {
+        // Python's cryptography 48.0.0 (Argon2id, AESGCM) and hashlib, after the layout above.
+        let golden = "\
+            554e44544e4b455901000800000001000000010000000909090909090909090909090909 \
+             0909ab34ca1d829246aadccb0463b60696e4e13a311395d074516dc80d0560b8791448f9 \
+             11ff6ca17375ea35fd7ad688c68468cefaa593cb05ca1529cb17daac70420c56f292e260 \
+             a362f5d6a73600914519";
+        let hex: String = sealed().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, golden.replace(' ', ""));
+    }
+
+    #[test]
     fn the_key_is_not_in_the_file() {
         assert!(!sealed().windows(8).any(|window| window == [7; 8]));
     }

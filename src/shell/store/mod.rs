@@ -87,9 +87,13 @@ impl Store {
             return Err(StoreError::Exists);
         }
         let key = Secret::take(&mut random()?);
-        // First the key file: a key without a database is an empty store, a database without its
-        // key would be lost.
-        files::replace(dir, KEY_FILE, &key::seal(&key, passphrase, cost, &random()?)?)?;
+        if let Err(error) = write_store(dir, &key, passphrase, cost) {
+            // There may be no room for anything else of use; what this leaves is not a store.
+            if let Err(left) = database::discard(dir, DATABASE_FILE) {
+                tracing::debug!(%left, "part of a database stays behind");
+            }
+            return Err(error);
+        }
         Self::with_key(dir, lock, &key)
     }
 
@@ -206,9 +210,10 @@ impl Store {
 
     fn with_key(dir: &Path, lock: Lock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
         let path = dir.join(DATABASE_FILE);
-        // The making of the store ended between its two files.
+        // The making of the store ended just before its last step.
         if files::presence(&path)? == Presence::Missing {
-            database::create(dir, DATABASE_FILE, key)?;
+            database::build(dir, DATABASE_FILE, key)?;
+            database::publish(dir, DATABASE_FILE)?;
         }
         Ok(Self { connection: database::open(&path, key)?, lock: Some(lock) })
     }
@@ -225,6 +230,19 @@ impl core::fmt::Debug for Store {
     }
 }
 
+/// Writes the files of an empty store. Up to the key file there is no store, and from then on there
+/// is one, because nothing but an empty database can be missing.
+fn write_store(
+    dir: &Path,
+    key: &Secret<KEY_BYTES>,
+    passphrase: &Passphrase,
+    cost: KeyCost,
+) -> Result<(), StoreError> {
+    database::build(dir, DATABASE_FILE, key)?;
+    files::replace(dir, KEY_FILE, &key::seal(key, passphrase, cost, &random()?)?)?;
+    database::publish(dir, DATABASE_FILE)
+}
+
 fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     let value = rows::encode(record)?;
     if let Record::Message(message) = record {
@@ -233,7 +251,7 @@ fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError>
     transaction.execute(
         "INSERT INTO record (key, value) VALUES (?1, ?2)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        params![rows::encode_key(&record.key())?.as_slice(), value.as_slice()],
+        params![rows::encode_key(&record.key())?, value.as_slice()],
     )?;
     Ok(())
 }
@@ -244,8 +262,7 @@ fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
         Key::Contact(contact) => history::forget_mark(transaction, *contact)?,
         Key::Identity(_) | Key::Session(_) | Key::Request(_) | Key::Seen(_) | Key::Outgoing(_) => {}
     }
-    transaction
-        .execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?.as_slice()])?;
+    transaction.execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?])?;
     Ok(())
 }
 

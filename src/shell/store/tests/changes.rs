@@ -1,0 +1,192 @@
+//! What a commit does, one change at a time and at random against a model.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::id::MessageId;
+use crate::engine::node::output::MessageState;
+use crate::engine::node::record::RecordSide;
+use crate::shell::store::samples::{self, contact, held, message, ours, outgoing, seen, theirs};
+
+#[test]
+fn a_record_replaces_the_one_with_its_key_and_erasing_it_leaves_the_others() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[contact(7), contact(8)])).unwrap();
+    let Record::Contact(mut renamed) = contact(7) else { panic!("another kind") };
+    renamed.petname = "mirko".to_owned();
+    let renamed = Record::Contact(renamed);
+    store.commit(&puts(std::slice::from_ref(&renamed))).unwrap();
+    assert_eq!(store.load().unwrap(), [renamed, contact(8)]);
+    store.commit(&[Change::Erase(contact(7).key()), Change::Erase(seen(1).key())]).unwrap();
+    assert_eq!(store.load().unwrap(), [contact(8)]);
+}
+
+#[test]
+fn changes_take_effect_in_their_order() {
+    let mut store = Store::in_memory().unwrap();
+    let (put, erase) = (Change::Put(contact(7)), Change::Erase(contact(7).key()));
+    store.commit(&[put.clone(), erase.clone()]).unwrap();
+    assert_eq!(store.load().unwrap(), []);
+    store.commit(&[erase, put]).unwrap();
+    assert_eq!(store.load().unwrap(), [contact(7)]);
+}
+
+#[test]
+fn messages_that_are_history_alone_are_not_loaded() {
+    let mut store = Store::in_memory().unwrap();
+    for (id, state) in (0..).zip(samples::STATES) {
+        store.commit(&puts(&[ours(id, 7, state)])).unwrap();
+    }
+    store.commit(&puts(&[theirs(10, 7, "hi"), held(11, 7)])).unwrap();
+    let loaded: Vec<Key> = store.load().unwrap().iter().map(Record::key).collect();
+    let open = [0, 1, 2, 4, 5, 11].map(|id| Key::Message(MessageId(id)));
+    assert_eq!(loaded, open);
+}
+
+#[test]
+fn when_one_change_cannot_be_made_none_is() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[contact(7)])).unwrap();
+    let too_large = theirs(2, 7, &"x".repeat(rows::MAX_RECORD_BYTES));
+    let changes =
+        [Change::Erase(contact(7).key()), Change::Put(theirs(1, 7, "hi")), Change::Put(too_large)];
+    assert!(matches!(store.commit(&changes), Err(StoreError::TooLarge)));
+    assert_eq!(store.load().unwrap(), [contact(7)]);
+    assert!(page(&store, 7).is_empty());
+}
+
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let home = Home::new();
+    let mut store = home.open().unwrap();
+    store.commit(&puts(&[contact(7), theirs(1, 7, "before")])).unwrap();
+    let pages: i64 = store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    store.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let long = theirs(2, 7, &"x".repeat(100_000));
+    let changes = [Change::Erase(contact(7).key()), Change::Put(long.clone())];
+    assert!(matches!(store.commit(&changes), Err(StoreError::DiskFull)));
+    assert_eq!(store.load().unwrap(), [contact(7)]);
+    // When there is room again, the same store goes on.
+    store.connection.pragma_update(None, "max_page_count", pages + 1000).unwrap();
+    store.commit(&[Change::Put(long)]).unwrap();
+    drop(store);
+    assert_eq!(page(&home.open().unwrap(), 7), [1, 2]);
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_told() {
+    let home = Home::new();
+    let mut store = home.open().unwrap();
+    store.connection.pragma_update(None, "query_only", 1).unwrap();
+    assert!(matches!(store.commit(&puts(&[contact(7)])), Err(StoreError::ReadOnly)));
+    assert_eq!(store.load().unwrap(), []);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Record),
+    Erase(Key),
+    EraseMessages(ContactId),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    // Few ids, so that steps meet.
+    let record = prop_oneof![
+        (0..3_u64).prop_map(contact),
+        (0..3_u8).prop_map(seen),
+        (0..3_u64).prop_map(outgoing),
+        (0..6_u64, samples::any_side(), "[a-z]{0,9}").prop_map(|(id, side, text)| message(
+            id,
+            id % 2,
+            side,
+            &text
+        )),
+    ];
+    prop_oneof![
+        4 => record.clone().prop_map(Step::Put),
+        2 => record.prop_map(|record| Step::Erase(record.key())),
+        1 => (0..2_u64).prop_map(|contact| Step::EraseMessages(ContactId(contact))),
+    ]
+}
+
+/// What the store ought to hold: records by key, and messages in the order of their places.
+#[derive(Default)]
+struct Model {
+    records: BTreeMap<Key, Record>,
+    messages: Vec<MessageRecord>,
+}
+
+impl Model {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Put(Record::Message(message)) => {
+                let known = self.messages.iter().position(|known| known.id == message.id);
+                match known {
+                    Some(place) if !is_held(self.messages[place].side) => {
+                        self.messages[place] = message.clone();
+                        return;
+                    }
+                    Some(place) => drop(self.messages.remove(place)),
+                    None => {}
+                }
+                self.messages.push(message.clone());
+            }
+            Step::Put(record) => drop(self.records.insert(record.key(), record.clone())),
+            Step::Erase(Key::Message(id)) => self.messages.retain(|message| message.id != *id),
+            Step::Erase(key) => drop(self.records.remove(key)),
+            Step::EraseMessages(contact) => {
+                self.messages.retain(|message| message.contact != *contact);
+            }
+        }
+    }
+
+    fn load(&self) -> Vec<Record> {
+        let open = |message: &&MessageRecord| match message.side {
+            RecordSide::Held { stream: _ } => true,
+            RecordSide::Shown => false,
+            RecordSide::Ours(state) => state != MessageState::Delivered,
+        };
+        let messages = self.messages.iter().filter(open).cloned().map(Record::Message);
+        self.records.values().cloned().chain(messages).collect()
+    }
+
+    fn history(&self, contact: u64) -> Vec<MessageRecord> {
+        let shown = |message: &&MessageRecord| {
+            message.contact == ContactId(contact) && !is_held(message.side)
+        };
+        self.messages.iter().filter(shown).cloned().collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_store_holds_what_a_plain_list_of_its_changes_holds(
+        batches in prop::collection::vec(prop::collection::vec(any_step(), 0..6), 0..8),
+    ) {
+        let mut store = Store::in_memory().unwrap();
+        let mut model = Model::default();
+        for batch in batches {
+            batch.iter().for_each(|step| model.apply(step));
+            let changes: Vec<Change> = batch
+                .into_iter()
+                .map(|step| match step {
+                    Step::Put(record) => Change::Put(record),
+                    Step::Erase(key) => Change::Erase(key),
+                    Step::EraseMessages(contact) => Change::EraseMessages(contact),
+                })
+                .collect();
+            store.commit(&changes).unwrap();
+            prop_assert_eq!(store.load().unwrap(), model.load());
+            for contact in 0..2 {
+                let page = store.history(ContactId(contact), None, 100).unwrap();
+                prop_assert_eq!(page, model.history(contact));
+            }
+        }
+    }
+}
+
+fn is_held(side: RecordSide) -> bool {
+    matches!(side, RecordSide::Held { .. })
+}

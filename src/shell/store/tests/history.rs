@@ -1,0 +1,114 @@
+//! Conversations in pages, read marks, neighbours and settings.
+
+use super::*;
+use crate::engine::id::MessageId;
+use crate::engine::node::output::MessageState;
+use crate::engine::node::record::RecordSide;
+use crate::shell::store::samples::{contact, held, ours, theirs};
+
+#[test]
+fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
+    let mut store = Store::in_memory().unwrap();
+    for id in 1..=10 {
+        store.commit(&puts(&[theirs(id, 7, "hi"), ours(id + 100, 8, MessageState::Sent)])).unwrap();
+    }
+    let page = |before: Option<u64>, limit| {
+        ids(&store.history(ContactId(7), before.map(MessageId), limit).unwrap())
+    };
+    assert_eq!(page(None, 3), [8, 9, 10]);
+    assert_eq!(page(Some(8), 3), [5, 6, 7]);
+    assert_eq!(page(Some(2), 3), [1]);
+    assert!(page(Some(1), 3).is_empty());
+    assert!(page(Some(999), 3).is_empty());
+    assert!(page(None, 0).is_empty());
+    assert_eq!(page(None, usize::MAX).len(), 10);
+    assert_eq!(store.history(ContactId(9), None, 3).unwrap(), []);
+}
+
+#[test]
+fn a_message_that_changes_keeps_its_place() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[ours(1, 7, MessageState::Queued), theirs(2, 7, "hi")])).unwrap();
+    for state in [MessageState::Failed, MessageState::Queued, MessageState::Sent] {
+        store.commit(&puts(&[ours(1, 7, state)])).unwrap();
+        assert_eq!(page(&store, 7), [1, 2]);
+        let stored = store.message(MessageId(1)).unwrap().unwrap();
+        assert_eq!(stored.side, RecordSide::Ours(state));
+    }
+}
+
+#[test]
+fn a_held_message_is_in_no_page_and_comes_last_when_it_is_shown() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[held(2, 7), theirs(1, 7, "first")])).unwrap();
+    assert_eq!(page(&store, 7), [1]);
+    assert!(store.message(MessageId(2)).unwrap().is_some());
+    store.commit(&puts(&[held(2, 7)])).unwrap();
+    store.commit(&puts(&[theirs(2, 7, "waits")])).unwrap();
+    assert_eq!(page(&store, 7), [1, 2]);
+}
+
+#[test]
+fn erasing_a_conversation_erases_all_of_it_and_nothing_else() {
+    let mut store = Store::in_memory().unwrap();
+    let kept = [contact(7), theirs(4, 8, "other"), held(5, 8)];
+    store.commit(&puts(&[theirs(1, 7, "a"), ours(2, 7, MessageState::Sent), held(3, 7)])).unwrap();
+    store.commit(&puts(&kept)).unwrap();
+    store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
+    assert!(page(&store, 7).is_empty());
+    assert_eq!(store.message(MessageId(3)).unwrap(), None);
+    assert_eq!(page(&store, 8), [4]);
+    assert_eq!(store.load().unwrap(), [contact(7), held(5, 8)]);
+    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+}
+
+#[test]
+fn unread_counts_what_was_shown_since_the_conversation_was_read() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[theirs(1, 7, "a"), theirs(2, 8, "b"), held(3, 7)])).unwrap();
+    store.commit(&puts(&[ours(4, 7, MessageState::Delivered)])).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    store.mark_read(ContactId(7)).unwrap();
+    store.mark_read(ContactId(9)).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+    // What was held when the rest was read is unread from when it is shown.
+    store.commit(&puts(&[theirs(3, 7, "c")])).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+    // Places are never used twice: what comes after an erasure is not taken as read.
+    store.commit(&puts(&[theirs(5, 7, "d")])).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    store.commit(&[Change::Erase(Key::Contact(ContactId(8)))]).unwrap();
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1)]);
+}
+
+#[test]
+fn neighbours_are_remembered_newest_first_up_to_a_bound() {
+    let mut store = Store::in_memory().unwrap();
+    for port in 0..MAX_PEERS + 5 {
+        store.remember_peer(&format!("/ip4/192.0.2.1/tcp/{port}")).unwrap();
+    }
+    let newest = format!("/ip4/192.0.2.1/tcp/{}", MAX_PEERS + 4);
+    assert_eq!(store.peers().unwrap().len(), MAX_PEERS);
+    assert_eq!(store.peers().unwrap()[0], newest);
+    store.remember_peer("/ip4/192.0.2.1/tcp/10").unwrap();
+    assert_eq!(store.peers().unwrap().len(), MAX_PEERS);
+    assert_eq!(store.peers().unwrap()[..2], ["/ip4/192.0.2.1/tcp/10", newest.as_str()]);
+    store.forget_peer(&newest).unwrap();
+    store.forget_peer("never remembered").unwrap();
+    assert_eq!(store.peers().unwrap().len(), MAX_PEERS - 1);
+    assert!(!store.peers().unwrap().contains(&newest));
+}
+
+#[test]
+fn a_setting_is_the_last_one_set_and_its_length_is_bounded() {
+    let mut store = Store::in_memory().unwrap();
+    assert_eq!(store.setting("identity").unwrap(), None);
+    store.set_setting("identity", "one").unwrap();
+    store.set_setting("identity", "two").unwrap();
+    let too_long = "x".repeat(MAX_TEXT_BYTES + 1);
+    assert!(matches!(store.set_setting("identity", &too_long), Err(StoreError::TooLarge)));
+    assert!(matches!(store.remember_peer(&too_long), Err(StoreError::TooLarge)));
+    assert_eq!(store.setting("identity").unwrap().as_deref(), Some("two"));
+}

@@ -1,0 +1,69 @@
+//! The store through its own door, over several files; here is what they share.
+
+mod changes;
+mod history;
+mod making;
+mod trouble;
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::engine::id::ContactId;
+use crate::engine::node::record::MessageRecord;
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()
+}
+
+/// A home folder with a sealed store, and the files' paths.
+struct Home {
+    root: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { root: tempfile::tempdir().unwrap() };
+        drop(home.create().unwrap());
+        home
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    fn create(&self) -> Result<Store, StoreError> {
+        Store::create_at_cost(&self.dir(), &passphrase("right"), KeyCost::LEAST)
+    }
+
+    fn open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.dir(), &passphrase("right"))
+    }
+
+    /// Changes the file and says what opening it gives.
+    fn after(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> StoreError {
+        let mut bytes = fs::read(self.file(name)).unwrap();
+        change(&mut bytes);
+        fs::write(self.file(name), bytes).unwrap();
+        self.open().unwrap_err()
+    }
+}
+
+fn puts(records: &[Record]) -> Vec<Change> {
+    records.iter().cloned().map(Change::Put).collect()
+}
+
+fn page(store: &Store, contact: u64) -> Vec<u64> {
+    ids(&store.history(ContactId(contact), None, 100).unwrap())
+}
+
+fn ids(messages: &[MessageRecord]) -> Vec<u64> {
+    messages.iter().map(|message| message.id.0).collect()
+}

@@ -1,0 +1,205 @@
+//! Peers that do what no node of ours would.
+
+use libp2p::gossipsub;
+use libp2p::identify;
+use libp2p::swarm::SwarmEvent;
+use undertone::shell::net::{Net, NetEvent, Parting};
+
+use crate::world::{Kind, Rogue, RogueriesEvent, Turn, accept, drive_with, node, place};
+
+/// A node that keeps a rogue, once the two are neighbours.
+async fn with_rogue(kind: Kind) -> (Net, Rogue) {
+    let there = place();
+    let mut rogue = Rogue::new(kind, &there);
+    let mut net = node(&place(), &[&there]);
+    let mut neighbours = [false; 2];
+    drive_with((&mut net, &mut rogue), "the two to meet", |event, _, _| {
+        match event {
+            Turn::Net(NetEvent::Peers(1)) => neighbours[0] = true,
+            Turn::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
+            _ => {}
+        }
+        neighbours.iter().all(|&met| met).then_some(())
+    })
+    .await;
+    (net, rogue)
+}
+
+fn subscribed(event: &SwarmEvent<RogueriesEvent>) -> Option<&gossipsub::TopicHash> {
+    match event {
+        SwarmEvent::Behaviour(RogueriesEvent::Gossip(
+            gossipsub::Event::Subscribed { topic, .. }
+            | gossipsub::Event::Unsubscribed { topic, .. },
+        )) => Some(topic),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    // Frames longer than a node reads: its end of the stream closes for good, in silence.
+    rogue.beat();
+    assert!(rogue.publish(&vec![0; 2 << 20]));
+    drive_with((&mut net, &mut rogue), "the death to be noticed", |event, _, rogue| {
+        match event {
+            Turn::Rogue(event) if subscribed(&event).is_some() => {
+                // The node lives and is heard; what the rogue says meanwhile reaches nobody.
+                rogue.beat();
+                rogue.publish(b"into the void");
+            }
+            Turn::Net(NetEvent::Gossip { .. }) => panic!("the stream is not dead"),
+            Turn::Net(NetEvent::Parted { why, .. }) => {
+                assert_eq!(why, Parting::Silent);
+                return Some(());
+            }
+            _ => {}
+        }
+        None
+    })
+    .await;
+    let mut again = false;
+    drive_with((&mut net, &mut rogue), "gossip on a fresh stream", |event, net, rogue| {
+        match event {
+            Turn::Net(NetEvent::Peers(1)) => again = true,
+            Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
+            Turn::Rogue(event) if subscribed(&event).is_some() && again => {
+                rogue.publish(b"alive");
+            }
+            Turn::Rogue(_) => {}
+        }
+        None
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let mut beats = 0;
+    drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, rogue| {
+        match event {
+            Turn::Rogue(event) if subscribed(&event).is_some() => {
+                beats += 1;
+                rogue.beat();
+            }
+            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            _ => {}
+        }
+        // Three times as long as a silent one would be borne.
+        (beats > 60).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let mut beats = 0;
+    drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, _| {
+        match event {
+            Turn::Rogue(event) if subscribed(&event).is_some() => beats += 1,
+            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            _ => {}
+        }
+        (beats > 60).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
+    let (mut net, mut rogue) = with_rogue(Kind::Signing).await;
+    for number in 0..8_u8 {
+        assert!(rogue.publish(&[number; 64]));
+    }
+    drive_with((&mut net, &mut rogue), "the parting", |event, _, _| match event {
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
+            assert_eq!(why, Parting::Outscored);
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    for number in 0..4_u8 {
+        assert!(rogue.publish(&vec![number; 100_000]));
+    }
+    drive_with((&mut net, &mut rogue), "the block", |event, _, _| match event {
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
+            assert_eq!(why, Parting::Misbehaved);
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_topic_of_the_signs_of_life_carries_nothing() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let mut number = 0_u8;
+    drive_with((&mut net, &mut rogue), "the block", |event, _, rogue| match event {
+        Turn::Rogue(event) => {
+            let topic = subscribed(&event)?.clone();
+            if topic.as_str().ends_with("/beat") {
+                number += 1;
+                // Whether it arrives depends on whether the node is in the topic at the moment.
+                let published = rogue.swarm.behaviour_mut().gossip.publish(topic, vec![number; 64]);
+                drop(published);
+            }
+            None
+        }
+        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Parted { why, .. }) => {
+            assert_eq!(why, Parting::Misbehaved);
+            Some(())
+        }
+        Turn::Net(_) => None,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_we_publish_names_nobody() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    net.publish(vec![9; 2048]);
+    drive_with((&mut net, &mut rogue), "the envelope", |event, _, _| match event {
+        Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(gossipsub::Event::Message {
+            message,
+            ..
+        }))) => {
+            assert_eq!((message.source, message.sequence_number), (None, None));
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn identify_tells_neither_the_program_nor_an_address() {
+    let there = place();
+    let mut rogue = Rogue::new(Kind::Verbose, &there);
+    let mut net = node(&place(), &[&there]);
+    let card = drive_with((&mut net, &mut rogue), "the card", |event, _, _| match event {
+        Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Identify(
+            identify::Event::Received { info, .. },
+        ))) => Some(info),
+        _ => None,
+    })
+    .await;
+    assert_eq!(
+        (card.agent_version.as_str(), card.protocol_version.as_str()),
+        ("libp2p", "/libp2p/1")
+    );
+    assert!(card.listen_addrs.is_empty(), "{:?}", card.listen_addrs);
+    let told = format!("{card:?}").to_lowercase();
+    assert!(!told.contains("undertone") && !told.contains("rust"), "{told}");
+}

@@ -1,0 +1,170 @@
+//! What reaches whom.
+
+use undertone::engine::envelope::Acceptance;
+use undertone::shell::net::{Net, NetEvent, Parting, Published};
+
+use crate::world::{accept, drive, id, judge, meet, node, place};
+
+/// Nodes in the larger tests.
+const MANY: usize = 30;
+
+/// A ring with chords: each node keeps three others.
+fn many() -> Vec<Net> {
+    let places: Vec<_> = (0..MANY).map(|_| place()).collect();
+    let at = |index: usize| &places[index % MANY];
+    (0..MANY).map(|i| node(at(i), &[at(i + 1), at(i + 5), at(i + 12)])).collect()
+}
+
+#[tokio::test]
+async fn an_accepted_envelope_reaches_each_of_thirty_nodes_once() {
+    let mut nets = many();
+    meet(&mut nets, &[3; MANY]).await;
+    assert_eq!(nets[0].publish(b"to all".to_vec()), Published::Sent);
+    let mut heard = [0; MANY];
+    drive(&mut nets, "the envelope everywhere", |index, event, net| {
+        if let Some(bytes) = accept(net, event) {
+            assert_eq!(bytes, b"to all");
+            heard[index] += 1;
+        }
+        heard[1..].iter().all(|&count| count == 1).then_some(())
+    })
+    .await;
+    assert_eq!(heard[0], 0, "nobody brings an author their own envelope");
+}
+
+#[tokio::test]
+async fn many_envelopes_from_all_sides_reach_everybody() {
+    let mut nets = many();
+    meet(&mut nets, &[3; MANY]).await;
+    for (index, net) in nets.iter_mut().enumerate() {
+        for number in 0..4 {
+            let bytes = format!("{number} from {index}").into_bytes();
+            assert_eq!(net.publish(bytes), Published::Sent);
+        }
+    }
+    let mut missing = MANY * (MANY - 1) * 4;
+    drive(&mut nets, "every envelope everywhere", |_, event, net| {
+        missing -= usize::from(accept(net, event).is_some());
+        (missing == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_envelope_goes_no_further_and_its_carrier_is_blocked() {
+    let (left, middle, right) = (place(), place(), place());
+    let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
+    meet(&mut nets, &[1, 2, 1]).await;
+    for number in 0..4_u8 {
+        assert_eq!(nets[0].publish(vec![number; 64]), Published::Sent);
+    }
+    drive(&mut nets, "the carrier to be blocked", |index, event, net| {
+        if let NetEvent::Parted { why, .. } = event {
+            assert_eq!((index, why), (1, Parting::Misbehaved));
+            return Some(());
+        }
+        if let Some(bytes) = judge(net, event, Acceptance::Reject) {
+            assert_eq!((index, bytes.len()), (1, 64), "what was refused went further");
+        }
+        None
+    })
+    .await;
+    assert_eq!(nets[1].peers(), 1, "the carrier is still counted");
+    // The last neighbour hears what follows, and nothing of what was refused came before it.
+    assert_eq!(nets[1].publish(b"after".to_vec()), Published::Sent);
+    drive(&mut nets, "the envelope after", |index, event, net| {
+        let bytes = accept(net, event)?;
+        assert_eq!((index, bytes.as_slice()), (2, b"after".as_slice()));
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_ignored_envelope_goes_no_further_and_costs_its_carrier_nothing() {
+    let (left, middle, right) = (place(), place(), place());
+    let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
+    meet(&mut nets, &[1, 2, 1]).await;
+    for number in 0..40_u8 {
+        assert_eq!(nets[0].publish(vec![number; 64]), Published::Sent);
+    }
+    assert_eq!(nets[0].publish(b"last".to_vec()), Published::Sent);
+    drive(&mut nets, "the last envelope at the far end", |index, event, net| {
+        if let NetEvent::Parted { why, .. } = event {
+            panic!("parted: {why:?}");
+        }
+        let NetEvent::Gossip { from, id, bytes } = event else { return None };
+        let ignored = bytes.len() == 64;
+        assert!(index == 1 || !ignored, "what was ignored went further");
+        let verdict = if ignored { Acceptance::Ignore } else { Acceptance::Accept };
+        net.judge(from, id, verdict);
+        (index == 2).then_some(())
+    })
+    .await;
+    assert_eq!(nets[1].peers(), 2);
+}
+
+#[tokio::test]
+async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
+    let (left, middle, right) = (place(), place(), place());
+    let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
+    meet(&mut nets, &[1, 2, 1]).await;
+    nets[0].publish(b"first".to_vec());
+    let from = drive(&mut nets, "the first envelope", |index, event, _| {
+        let NetEvent::Gossip { from, .. } = event else { return None };
+        assert_eq!(index, 1);
+        Some(from)
+    })
+    .await;
+    nets[1].publish(b"second".to_vec());
+    let mut heard = Vec::new();
+    drive(&mut nets, "both at the far end", |index, event, net| {
+        let bytes = accept(net, event)?;
+        if index == 2 {
+            heard.push(bytes);
+        }
+        (heard.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(heard, [b"second".to_vec()]);
+    nets[1].judge(from, id(b"first"), Acceptance::Accept);
+    drive(&mut nets, "the first at the far end", |index, event, net| {
+        let bytes = accept(net, event)?;
+        (index == 2 && bytes == b"first").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_number_handed_up_is_the_keccak_of_the_bytes() {
+    let (left, right) = (place(), place());
+    let mut nets = [node(&left, &[&right]), node(&right, &[])];
+    meet(&mut nets, &[1, 1]).await;
+    nets[0].publish(vec![7; 2048]);
+    drive(&mut nets, "the envelope", |_, event, _| {
+        let NetEvent::Gossip { id: named, bytes, .. } = event else { return None };
+        assert!(named == id(&bytes));
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn publishing_says_what_became_of_it() {
+    let (left, right) = (place(), place());
+    let mut nets = [node(&left, &[&right])];
+    let bytes = vec![1; 2048];
+    assert_eq!(nets[0].publish(bytes.clone()), Published::NoPeers);
+    assert_eq!(nets[0].publish(vec![1; 70_000]), Published::TooLong);
+    let [alone] = nets;
+    let mut nets = [alone, node(&right, &[])];
+    meet(&mut nets, &[1, 1]).await;
+    assert_eq!(
+        nets[0].publish(bytes.clone()),
+        Published::Sent,
+        "nothing was kept of the first try"
+    );
+    assert_eq!(nets[0].publish(bytes.clone()), Published::Known);
+    drive(&mut nets, "the envelope", |_, event, net| accept(net, event)).await;
+    assert_eq!(nets[1].publish(bytes), Published::Known, "it came from there");
+}
