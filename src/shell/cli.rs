@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::net::{Multiaddr, NetworkName};
 use crate::engine::env::Millis;
@@ -200,7 +201,7 @@ pub enum RelayAction {
 }
 
 /// What to do with identities.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum IdentityAction {
     /// Make one.
     New {
@@ -230,7 +231,7 @@ pub enum IdentityAction {
 }
 
 /// What to do with contacts.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum ContactAction {
     /// Know somebody by their invite, and offer them a session.
     Add {
@@ -275,7 +276,7 @@ pub enum ContactAction {
 }
 
 /// What to do with requests.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum RequestAction {
     /// List them.
     List,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::people::People;
+use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::MessageId;
@@ -137,7 +137,7 @@ impl Page {
                 self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
             }
             Notice::Request(view) => {
-                let key = view.key.short();
+                let key = hex(&view.key);
                 let at = Civil::at(view.arrived).iso();
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} asks to be let in"));
