@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::id::ContactId;
+use crate::engine::id::{ContactId, OutgoingId};
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
+use crate::engine::node::record::{Change, Key, MessageRecord, Purpose, Record, RecordSide};
 
 /// Records by key, in the order they were first put.
 #[derive(Debug, Default)]
@@ -52,6 +52,17 @@ impl Disk {
             .collect();
         rows.sort_by_key(|(order, _)| *order);
         rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
+    }
+
+    /// What an envelope carries, if its author keeps it.
+    pub(super) fn purpose(&self, envelope: &[u8]) -> Option<Purpose> {
+        let outgoing = self.rows.range(Key::Outgoing(OutgoingId(0))..);
+        outgoing.map(|(_, (_, record))| record).find_map(|record| match record {
+            Record::Outgoing(kept) if kept.envelope.as_deref() == Some(envelope) => {
+                Some(kept.purpose)
+            }
+            _ => None,
+        })
     }
 
     /// What a node needs at its start: all but the messages that are history.

@@ -10,6 +10,7 @@
 mod disk;
 mod entropy;
 pub mod link;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +19,11 @@ use link::Links;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
+use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
 use crate::engine::node::input::{AskId, Command, Input, PeerTag};
-use crate::engine::node::output::{
-    CommandError, Link, MessageState, MessageView, Notice, Output, Reply, RequestView, Side,
-};
+use crate::engine::node::output::{CommandError, Link, MessageState, Reply, RequestView};
+use crate::engine::node::record::Purpose;
 use crate::engine::node::{Node, NodeSettings};
 
 use disk::Disk;
@@ -62,6 +62,28 @@ pub struct Seen {
     shown: BTreeSet<MessageId>,
 }
 
+/// One envelope a node gave to the flood, with what nobody but its author knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When.
+    pub at: Millis,
+    /// Which.
+    pub id: EnvelopeId,
+    /// What it carries.
+    pub purpose: Purpose,
+}
+
+/// What a node said of the envelopes one neighbour brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// So many were passed on.
+    pub accepted: u64,
+    /// So many were dropped without blame.
+    pub ignored: u64,
+    /// So many were dropped and counted against who brought them.
+    pub rejected: u64,
+}
+
 #[derive(Debug)]
 struct SimNode {
     settings: NodeSettings,
@@ -80,6 +102,9 @@ struct SimNode {
     fuse: Option<u32>,
     wake: Option<Millis>,
     mining: BTreeSet<OutgoingId>,
+    /// Everything it published in its whole life, in that order.
+    sent: Vec<Sent>,
+    verdicts: BTreeMap<NodeIndex, Verdicts>,
 }
 
 #[derive(Debug)]
@@ -134,6 +159,8 @@ impl World {
             fuse: None,
             wake: None,
             mining: BTreeSet::new(),
+            sent: Vec::new(),
+            verdicts: BTreeMap::new(),
         });
         self.start(index);
         index
@@ -224,6 +251,19 @@ impl World {
     #[must_use]
     pub fn node(&self, node: NodeIndex) -> Option<&Node> {
         self.nodes.get(node.0).and_then(|sim| sim.node.as_ref())
+    }
+
+    /// What a node published, oldest first; once more for each time it did.
+    #[must_use]
+    pub fn sent(&self, node: NodeIndex) -> &[Sent] {
+        self.nodes.get(node.0).map_or(&[], |sim| sim.sent.as_slice())
+    }
+
+    /// What a node said of what `carrier` brought.
+    #[must_use]
+    pub fn verdicts(&self, node: NodeIndex, carrier: NodeIndex) -> Verdicts {
+        let sim = self.nodes.get(node.0);
+        sim.and_then(|sim| sim.verdicts.get(&carrier)).copied().unwrap_or_default()
     }
 
     /// Puts bytes on a link as if `from` had sent them: for tests of what a hostile neighbour does.
@@ -350,224 +390,17 @@ impl World {
         self.turn(index, Input::Peers(count));
     }
 
-    /// One turn, one drain, then the invariants.
-    fn turn(&mut self, index: NodeIndex, input: Input) {
-        let (now, wall) = (self.now, self.wall());
-        self.note(index, &input);
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        let Some(node) = &mut sim.node else { return };
-        let mut env = Env::new(now, skewed(wall, sim.skew), &mut sim.entropy);
-        node.handle(&mut env, input);
-        self.drain(index);
-        self.check(index);
-    }
-
-    fn drain(&mut self, index: NodeIndex) {
-        loop {
-            let Some(sim) = self.nodes.get_mut(index.0) else { return };
-            if sim.fuse == Some(0) {
-                return self.die(index);
-            }
-            let Some(output) = sim.node.as_mut().and_then(Node::poll_output) else { break };
-            sim.fuse = sim.fuse.map(|left| left - 1);
-            self.carry_out(index, output);
-        }
-        self.plan_wake(index);
-    }
-
-    fn die(&mut self, index: NodeIndex) {
-        let rest = self.links.rest.get(&index).copied().unwrap_or(Millis(1_000));
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        sim.node = None;
-        sim.fuse = None;
-        sim.wake = None;
-        self.push(self.now.plus(rest), Event::Restart(index));
-    }
-
-    fn plan_wake(&mut self, index: NodeIndex) {
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        let Some(deadline) = sim.node.as_ref().and_then(Node::deadline) else { return };
-        let at = deadline.max(self.now);
-        if sim.wake.is_some_and(|planned| planned <= at) {
-            return;
-        }
-        sim.wake = Some(at);
-        self.push(at, Event::Wake(index));
-    }
-
-    /// Carries one output out, as the shell does.
-    fn carry_out(&mut self, index: NodeIndex, output: Output) {
-        match output {
-            Output::Judge { from, id, acceptance } => {
-                let Some(sim) = self.nodes.get_mut(index.0) else { return };
-                let Some(bytes) = sim.carried.remove(&id) else { return };
-                match acceptance {
-                    Acceptance::Accept => {
-                        let carrier = usize::try_from(from.0).ok().map(NodeIndex);
-                        self.flood(index, carrier, id, &bytes);
-                    }
-                    Acceptance::Ignore | Acceptance::Reject => {}
-                }
-            }
-            Output::Commit(changes) => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.disk.commit(changes);
-                }
-            }
-            Output::Mine(order) => self.mine(index, &order),
-            Output::StopMining(outgoing) => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.mining.remove(&outgoing);
-                }
-            }
-            Output::Publish { id, bytes } => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.heard.insert(id);
-                }
-                if self.said.iter().rev().take(SEARCHED).any(|text| contains(&bytes, text)) {
-                    self.violate(index, "what was said is readable on a link");
-                }
-                self.flood(index, None, id, &bytes);
-            }
-            Output::Reply { ask, reply } => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.replies.insert(ask, reply);
-                }
-            }
-            Output::Notice(notice) => self.tell(index, notice),
-            Output::Ledger(pair) => {
-                let repeated =
-                    self.nodes.get_mut(index.0).is_some_and(|sim| !sim.disk.ledger.insert(pair));
-                if repeated {
-                    self.violate(index, "a key and nonce were used twice");
-                }
-            }
-        }
-    }
-
-    /// Searches at once and answers after the time it would have taken.
-    fn mine(&mut self, index: NodeIndex, order: &WorkOrder) {
-        let from = WorkNonce(order.start);
-        let Some(nonce) = work::search(order, from, u64::MAX) else { return };
-        let span = self.chance.below(MINING_AT_MOST.0) + 1;
-        if let Some(sim) = self.nodes.get_mut(index.0) {
-            sim.mining.insert(order.outgoing);
-        }
-        let event = Event::Mined { at: index, outgoing: order.outgoing, nonce };
-        self.push(self.now.plus(Millis(span)), event);
-    }
-
-    fn flood(&mut self, from: NodeIndex, except: Option<NodeIndex>, id: EnvelopeId, bytes: &[u8]) {
-        for to in self.links.neighbours(from) {
-            if Some(to) == except {
-                continue;
-            }
-            if let Some(latency) = self.links.carry(&mut self.chance) {
-                let event = Event::Arrive { to, from, id, bytes: bytes.to_vec() };
-                self.push(self.now.plus(latency), event);
-            }
-        }
-    }
-
-    fn tell(&mut self, index: NodeIndex, notice: Notice) {
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        let seen = &mut sim.seen;
-        match notice {
-            Notice::Identity(_) | Notice::IdentityGone(_) => {}
-            Notice::Contact(view) => {
-                seen.contacts.insert(view.id, (view.key, view.link));
-            }
-            Notice::ContactGone(id) => {
-                seen.contacts.remove(&id);
-            }
-            Notice::Request(view) => {
-                seen.requests.retain(|request| request.id != view.id);
-                seen.requests.push(view);
-            }
-            Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
-            Notice::State { message, state, .. } => {
-                let before = seen.states.insert(message, state);
-                if before == Some(MessageState::Delivered) {
-                    self.violate(index, "a delivered message moved on");
-                }
-            }
-            Notice::Message(view) => self.tell_message(index, view),
-        }
-    }
-
-    fn tell_message(&mut self, index: NodeIndex, view: MessageView) {
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        match view.side {
-            Side::Ours(state) => {
-                sim.seen.states.insert(view.id, state);
-            }
-            Side::Theirs => {
-                sim.seen.texts.push((view.contact, view.text.into_raw()));
-                if !sim.seen.shown.insert(view.id) {
-                    self.violate(index, "a message was shown twice");
-                }
-            }
-        }
-    }
-
-    fn check(&mut self, index: NodeIndex) {
-        let Some(node) = self.node(index) else { return };
-        let status = node.status();
-        let over = status.pool_bytes > status.pool_bounds.bytes
-            || status.pool_count > status.pool_bounds.count;
-        if over {
-            self.violate(index, "the pool is over its bound");
-        }
-    }
-
-    fn violate(&mut self, index: NodeIndex, what: &str) {
-        let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, self.now.0, index.0);
-        self.violations.push(line);
-    }
-
     fn push(&mut self, at: Millis, event: Event) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), event);
-    }
-
-    /// Mixes a turn into the trace (FNV-1a over what identifies it).
-    fn note(&mut self, index: NodeIndex, input: &Input) {
-        let kind: u64 = match input {
-            Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
-            Input::Mined { nonce, .. } => nonce.0,
-            Input::Peers(count) => *count as u64 ^ 0xA5,
-            Input::Ask { ask, .. } => ask.0 ^ 0x5A00,
-            Input::Tick => 0x7C,
-        };
-        for part in [self.now.0, index.0 as u64, kind] {
-            self.trace.digest = (self.trace.digest ^ part).wrapping_mul(0x0100_0000_01b3);
-        }
-        self.trace.turns += 1;
     }
 }
 
 /// The world begins on 2026-01-01, 00:00 UTC.
 pub const EPOCH: UnixSeconds = UnixSeconds(1_767_225_600);
 
-/// Envelopes are searched for so many of the texts said last: a search of all would be most of the
-/// simulation.
-const SEARCHED: usize = 16;
-
-/// A search takes up to a second of virtual time.
-const MINING_AT_MOST: Millis = Millis(1_000);
-
 fn skewed(wall: UnixSeconds, skew: i64) -> UnixSeconds {
     UnixSeconds(wall.0.saturating_add_signed(skew))
-}
-
-fn first_eight(bytes: &[u8; 32]) -> [u8; 8] {
-    let mut eight = [0; 8];
-    eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    eight
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 impl Entropy for Seeded {

@@ -3,5 +3,9 @@
 
 mod conversation;
 mod crash;
+mod flood;
+mod junk;
 mod meeting;
+#[path = "../vectors/statistics.rs"]
+mod statistics;
 mod town;

@@ -50,13 +50,27 @@ impl Town {
         let mut town = Self { world, people: Vec::new() };
         for index in 0..people {
             let node = town.world.add(settings(Role::Messenger));
-            town.world.join(node, ring[index % ring.len()]);
-            let name = format!("person {index}");
-            let identity = town.world.identity(node, &name).expect("an identity");
-            let key = town.key_of(node, identity);
-            town.people.push(Person { node, identity, key });
+            if !ring.is_empty() {
+                town.world.join(node, ring[index % ring.len()]);
+            }
+            town.populate(node);
         }
         town
+    }
+
+    /// A further messenger at `relay`, with somebody at it.
+    pub(crate) fn settle(&mut self, settings: NodeSettings, relay: NodeIndex) -> NodeIndex {
+        let node = self.world.add(settings);
+        self.world.join(node, relay);
+        self.populate(node);
+        node
+    }
+
+    fn populate(&mut self, node: NodeIndex) {
+        let name = format!("person {}", self.people.len());
+        let identity = self.world.identity(node, &name).expect("an identity");
+        let key = self.key_of(node, identity);
+        self.people.push(Person { node, identity, key });
     }
 
     fn key_of(&self, node: NodeIndex, identity: IdentityId) -> PublicKey {

@@ -4,4 +4,6 @@ mod crypto;
 mod entropy;
 mod envelope;
 mod session;
+mod statistics;
+mod statistics;
 mod uniform;

@@ -12,6 +12,10 @@ use undertone::engine::envelope::wire::BODY_SIZE;
 use undertone::engine::session::{Content, MAX_TEXT, Offer, Payload, Sealed, Session, junk};
 
 use crate::entropy::{Seeded, turn};
+use crate::statistics::{
+    BIT_BOUND, POSITION_BOUND, TOTAL_BOUND, at, disagreement, histogram, surprise, worst_bit,
+    worst_disagreement, worst_position,
+};
 
 const COUNT: usize = 1000;
 
@@ -54,61 +58,6 @@ fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {
     (0..COUNT).map(|_| shown(junk(&mut turn(&mut entropy)))).collect()
 }
 
-fn at(bodies: &[Vec<u8>], position: usize) -> impl Iterator<Item = u8> {
-    bodies.iter().filter_map(move |body| body.get(position).copied())
-}
-
-fn histogram(bytes: impl Iterator<Item = u8>) -> [f64; 256] {
-    let mut counts = [0.0; 256];
-    for byte in bytes {
-        if let Some(count) = counts.get_mut(usize::from(byte)) {
-            *count += 1.0;
-        }
-    }
-    counts
-}
-
-/// Pearson's chi-square against the uniform distribution, in standard deviations from its mean:
-/// 255 degrees of freedom, so mean 255 and deviation sqrt(510), near enough to normal.
-fn surprise(counts: &[f64; 256]) -> f64 {
-    let expected = counts.iter().sum::<f64>() / 256.0;
-    let chi: f64 = counts.iter().map(|count| (count - expected).powi(2) / expected).sum();
-    (chi - 255.0) / 510_f64.sqrt()
-}
-
-/// The same for two samples of one size that should come from one distribution.
-fn disagreement(one: &[f64; 256], two: &[f64; 256]) -> f64 {
-    let pairs = one.iter().zip(two).filter(|(one, two)| **one + **two > 0.0);
-    let chi: f64 = pairs.map(|(one, two)| (one - two).powi(2) / (one + two)).sum();
-    (chi - 255.0) / 510_f64.sqrt()
-}
-
-/// The most unbalanced bit of all positions, in standard deviations.
-fn worst_bit(bodies: &[Vec<u8>]) -> f64 {
-    let (count, deviation) = (bodies.len() as f64, (bodies.len() as f64 / 4.0).sqrt());
-    let mut worst = 0.0_f64;
-    for position in 0..4 + BODY_SIZE {
-        for bit in 0..8 {
-            let ones = at(bodies, position).filter(|byte| byte >> bit & 1 == 1).count();
-            worst = worst.max((ones as f64 - count / 2.0).abs() / deviation);
-        }
-    }
-    worst
-}
-
-/// The most uneven position, in standard deviations.
-fn worst_position(bodies: &[Vec<u8>]) -> f64 {
-    let surprises = (0..4 + BODY_SIZE).map(|position| surprise(&histogram(at(bodies, position))));
-    surprises.fold(0.0, f64::max)
-}
-
-/// 16,160 bits: the worst of that many exceeds this for one seed in 10^4 or fewer.
-const BIT_BOUND: f64 = 6.0;
-/// 2,020 positions: chi-square leans right, so its bound is further out.
-const POSITION_BOUND: f64 = 6.5;
-/// One number: 4 deviations.
-const TOTAL_BOUND: f64 = 4.0;
-
 #[test]
 fn every_byte_of_two_thousand_messages_and_pieces_of_junk_is_uniform() {
     let both = [messages(1), pieces_of_junk(2)].concat();
@@ -121,10 +70,7 @@ fn every_byte_of_two_thousand_messages_and_pieces_of_junk_is_uniform() {
 #[test]
 fn messages_and_junk_are_alike_at_every_position() {
     let (messages, junk) = (messages(3), pieces_of_junk(4));
-    let differences = (0..4 + BODY_SIZE).map(|position| {
-        disagreement(&histogram(at(&messages, position)), &histogram(at(&junk, position)))
-    });
-    let worst = differences.fold(0.0, f64::max);
+    let worst = worst_disagreement(&messages, &junk);
     assert!(worst < POSITION_BOUND, "position: {worst}");
     let (all, others) = (messages.concat().into_iter(), junk.concat().into_iter());
     let all = disagreement(&histogram(all), &histogram(others));

@@ -1,0 +1,100 @@
+//! A bot: lets everybody in and answers what they say. A visitor in the same process talks to it.
+//!
+//! `cargo run --example answering_bot`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use anyhow::Context as _;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use undertone::engine::envelope::Floor;
+use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::output::{Link, Notice, Side};
+use undertone::engine::node::{NodeSettings, Role};
+use undertone::shell::host::Host;
+use undertone::shell::net::{Carrier, NetSettings};
+use undertone::shell::store::Store;
+use undertone::shell::ui::port::{Event, Request};
+
+#[tokio::main]
+pub(crate) async fn main() -> anyhow::Result<()> {
+    let mut bot = Somebody::start("bot").await?;
+    let mut visitor = Somebody::start("visitor").await?;
+    let (Notice::Identity(bots), Notice::Identity(own)) =
+        (bot.hear().await?, visitor.hear().await?)
+    else {
+        anyhow::bail!("an identity is what a node tells of first");
+    };
+    let add = Command::AddContact { identity: own.id, key: bots.key, petname: "bot".to_owned() };
+    visitor.ask(add).await?;
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            told = bot.hear() => match told? {
+                // The whole bot.
+                Notice::Request(view) => {
+                    let petname = view.key.short();
+                    bot.ask(Command::AcceptRequest { request: view.id, petname }).await?;
+                }
+                Notice::Message(view) if view.side == Side::Theirs => {
+                    let text = answer(&view.text.into_raw());
+                    bot.ask(Command::Say { contact: view.contact, text }).await?;
+                }
+                _ => {}
+            },
+            told = visitor.hear() => match told? {
+                Notice::Contact(view) if view.link == Link::Ready && !asked => {
+                    asked = true;
+                    let text = "what is six times seven".to_owned();
+                    visitor.ask(Command::Say { contact: view.id, text }).await?;
+                }
+                Notice::Message(view) if view.side == Side::Theirs => {
+                    println!("the bot says: {}", view.text.for_plain().text);
+                    return Ok(());
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+fn answer(text: &str) -> String {
+    format!("{} words; I will think about it", text.split_whitespace().count())
+}
+
+/// A node with an identity, and both ends of what is said to it and by it.
+struct Somebody {
+    requests: Sender<Request>,
+    events: Receiver<Event>,
+}
+
+impl Somebody {
+    /// A messenger that keeps nothing; the one who is called bot can be dialled.
+    async fn start(name: &str) -> anyhow::Result<Self> {
+        let mut net = NetSettings::new("example".parse()?, FLOOR);
+        net.carrier = Carrier::Memory;
+        let place = if name == "bot" { &mut net.listen } else { &mut net.peers };
+        place.push("/memory/4242".parse()?);
+        let node = NodeSettings::new(Role::Messenger, Floor::new(FLOOR));
+        let host = Host::start(node, net, Store::in_memory()?)?;
+        let ((requests, asked), (told, events)) = (channel(16), channel(256));
+        host.door().enter(told).await;
+        tokio::spawn(host.run(asked));
+        let somebody = Self { requests, events };
+        somebody.ask(Command::CreateIdentity { name: name.to_owned() }).await?;
+        Ok(somebody)
+    }
+
+    async fn ask(&self, command: Command) -> anyhow::Result<()> {
+        Ok(self.requests.send(Request::Command(AskId(0), command)).await?)
+    }
+
+    async fn hear(&mut self) -> anyhow::Result<Notice> {
+        loop {
+            if let Event::Notice(notice) = self.events.recv().await.context("the node ended")? {
+                return Ok(notice);
+            }
+        }
+    }
+}
+
+/// 256 tries on average: quick.
+const FLOOR: u8 = 8;

@@ -1,0 +1,105 @@
+//! A relay as a library: it carries a conversation of which it understands nothing.
+//!
+//! It listens on the memory transport, so that everything here is one process; give it
+//! `Carrier::Internet` and an address such as `/ip4/0.0.0.0/tcp/4141`, and it serves the world.
+//!
+//! `cargo run --example relay`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use anyhow::Context as _;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use undertone::engine::envelope::Floor;
+use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::output::{Link, Notice, Side};
+use undertone::engine::node::{NodeSettings, Role};
+use undertone::shell::host::Host;
+use undertone::shell::net::{Carrier, NetSettings};
+use undertone::shell::store::Store;
+use undertone::shell::ui::port::{Event, Request};
+
+const FLOOR: u8 = 8;
+const ADDRESS: &str = "/memory/4141";
+
+#[tokio::main]
+pub(crate) async fn main() -> anyhow::Result<()> {
+    let mut relay = NetSettings::new("example".parse()?, FLOOR);
+    relay.carrier = Carrier::Memory;
+    relay.listen.push(ADDRESS.parse()?);
+    let (relay, mut carried) = start(Role::Relay, relay).await?;
+    let (ann, mut anns) = start(Role::Messenger, at_the_relay()?).await?;
+    let (bob, mut bobs) = start(Role::Messenger, at_the_relay()?).await?;
+
+    ask(&bob, Command::CreateIdentity { name: "bob".to_owned() }).await?;
+    let key = loop {
+        if let Notice::Identity(view) = notice(&mut bobs).await? {
+            break view.key;
+        }
+    };
+    ask(&ann, Command::CreateIdentity { name: "ann".to_owned() }).await?;
+    let mut said = false;
+    loop {
+        tokio::select! {
+            told = notice(&mut anns) => match told? {
+                Notice::Identity(view) => {
+                    let (identity, petname) = (view.id, "bob".to_owned());
+                    ask(&ann, Command::AddContact { identity, key, petname }).await?;
+                }
+                Notice::Contact(view) if view.link == Link::Ready && !said => {
+                    said = true;
+                    let text = "hello through the relay".to_owned();
+                    ask(&ann, Command::Say { contact: view.id, text }).await?;
+                }
+                _ => {}
+            },
+            told = notice(&mut bobs) => match told? {
+                Notice::Request(view) => {
+                    let (request, petname) = (view.id, "ann".to_owned());
+                    ask(&bob, Command::AcceptRequest { request, petname }).await?;
+                }
+                Notice::Message(view) if view.side == Side::Theirs => {
+                    println!("bob reads: {}", view.text.for_plain().text);
+                    break;
+                }
+                _ => {}
+            },
+        }
+    }
+    while let Some(event) = carried.recv().await {
+        if let Event::Network(line) = event
+            && line.pool_items > 0
+        {
+            println!("the relay holds {} envelopes, all alike", line.pool_items);
+            break;
+        }
+    }
+    drop((relay, ann, bob));
+    Ok(())
+}
+
+fn at_the_relay() -> anyhow::Result<NetSettings> {
+    let mut net = NetSettings::new("example".parse()?, FLOOR);
+    net.carrier = Carrier::Memory;
+    net.peers.push(ADDRESS.parse()?);
+    Ok(net)
+}
+
+/// Starts a node that keeps nothing; it ends when its requests are dropped.
+async fn start(role: Role, net: NetSettings) -> anyhow::Result<(Sender<Request>, Receiver<Event>)> {
+    let host = Host::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;
+    let ((requests, asked), (told, events)) = (channel(16), channel(256));
+    host.door().enter(told).await;
+    tokio::spawn(host.run(asked));
+    Ok((requests, events))
+}
+
+async fn ask(node: &Sender<Request>, command: Command) -> anyhow::Result<()> {
+    Ok(node.send(Request::Command(AskId(0), command)).await?)
+}
+
+async fn notice(events: &mut Receiver<Event>) -> anyhow::Result<Notice> {
+    loop {
+        if let Event::Notice(notice) = events.recv().await.context("the node has ended")? {
+            return Ok(notice);
+        }
+    }
+}

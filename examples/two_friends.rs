@@ -1,0 +1,76 @@
+//! Two friends over the engine alone: no network, no clock, no files. This program carries what one
+//! publishes to the other by hand.
+//!
+//! `cargo run --example two_friends`
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::collections::VecDeque;
+
+use undertone::engine::env::{Env, Millis, UnixSeconds};
+use undertone::engine::envelope::{Floor, WorkNonce, work};
+use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
+use undertone::engine::node::output::{Link, Notice, Output, Side};
+use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::sim::Seeded;
+
+pub(crate) fn main() -> anyhow::Result<()> {
+    let settings = NodeSettings::new(Role::Messenger, Floor::new(4));
+    let (mut ann, mut bob) = (Node::new(settings), Node::new(settings));
+    let mut entropy = Seeded::new(1, 0);
+    let ask = |command| Input::Ask { ask: AskId(0), command };
+    let mut inputs = VecDeque::new();
+    for name in ["ann", "bob"] {
+        inputs.push_back((name, Input::Peers(1)));
+        inputs.push_back((name, ask(Command::CreateIdentity { name: name.to_owned() })));
+    }
+    let (mut keys, mut heard) = (Vec::new(), Vec::new());
+    for second in 0..120 {
+        while let Some((name, input)) = inputs.pop_front() {
+            let (node, other) = if name == "ann" { (&mut ann, "bob") } else { (&mut bob, "ann") };
+            let wall = UnixSeconds(1_767_225_600 + second);
+            node.handle(&mut Env::new(Millis::from_secs(second), wall, &mut entropy), input);
+            // One turn, one drain: everything the engine wants done, in order.
+            while let Some(output) = node.poll_output() {
+                match output {
+                    Output::Mine(order) => {
+                        let found = work::search(&order, WorkNonce(order.start), u64::MAX);
+                        let outgoing = order.outgoing;
+                        inputs.extend(found.map(|nonce| (name, Input::Mined { outgoing, nonce })));
+                    }
+                    Output::Publish { id, bytes } => {
+                        println!("{name} publishes {} bytes", bytes.len());
+                        inputs.push_back((other, Input::Gossip { from: PeerTag(0), id, bytes }));
+                        inputs.push_back((other, Input::Tick));
+                    }
+                    Output::Notice(Notice::Identity(view)) => keys.push((view.id, view.key)),
+                    Output::Notice(Notice::Request(view)) => {
+                        println!("{name} is asked by a stranger, and lets them in");
+                        let (request, petname) = (view.id, other.to_owned());
+                        inputs.push_back((name, ask(Command::AcceptRequest { request, petname })));
+                    }
+                    Output::Notice(Notice::Contact(view)) if view.link == Link::Ready => {
+                        println!("{name} has a session with {other}");
+                        if heard.iter().all(|(speaker, _)| *speaker != name) {
+                            let (contact, text) = (view.id, format!("this is {name}"));
+                            heard.push((name, text.clone()));
+                            inputs.push_back((name, ask(Command::Say { contact, text })));
+                        }
+                    }
+                    Output::Notice(Notice::Message(view)) if view.side == Side::Theirs => {
+                        println!("{name} reads: {}", view.text.for_plain().text);
+                    }
+                    // Nothing is stored here, nobody is judged, and the marks are not shown.
+                    _ => {}
+                }
+            }
+        }
+        if let (0, [(ann, _), (_, bob)]) = (second, keys.as_slice()) {
+            // Bob's key came with an invite. He knows nothing of Ann until her offer arrives.
+            let (identity, key, petname) = (*ann, *bob, "bob".to_owned());
+            inputs.push_back(("ann", ask(Command::AddContact { identity, key, petname })));
+        }
+        inputs.extend([("ann", Input::Tick), ("bob", Input::Tick)]);
+    }
+    anyhow::ensure!(heard.len() == 2, "they did not meet");
+    Ok(())
+}
