@@ -47,7 +47,7 @@ pub(super) fn handshake() -> [Record; 4] {
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let (offer, session) = Offer::new(&mut env, &own, &their.public());
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
-    let Record::Contact(mut pending) = contact(7) else { unreachable!() };
+    let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
     pending.offer = Some(PendingOffer { offer, times: 2 });
     let responder = received.accept();
     [
