@@ -7,5 +7,8 @@ use undertone::shell::cli::Cli;
 use undertone::shell::commands;
 
 fn main() -> ExitCode {
-    ExitCode::from(commands::run(Cli::parse()))
+    ExitCode::from(match Cli::try_parse() {
+        Ok(cli) => commands::run(cli),
+        Err(told) => commands::told_by_the_parser(&told),
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing below this module knows a socket, a file, a clock or a random generator. Time and
 //! entropy are lent to it for one turn at a time ([`env::Env`]); everything it wants done comes
-//! back as [`node::Output`]. Layers, lowest first; a module may name itself and what stands before
+//! back as [`node::output::Output`]. Layers, lowest first; a module may name itself and what stands before
 //! it, never what stands beside it:
 //!
 //! ```text

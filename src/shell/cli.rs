@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::net::{Multiaddr, NetworkName};
 use crate::engine::env::Millis;
@@ -27,6 +28,7 @@ pub struct Cli {
 
 /// Settings of every command.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
 pub struct Everywhere {
     /// Folder of everything that is kept [default: ~/.local/share/undertone].
     #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]
@@ -36,7 +38,11 @@ pub struct Everywhere {
     pub memory: bool,
     /// Which identity speaks, by its name.
     #[arg(
-        short, long, global = true, value_name = "NAME", env = "UNDERTONE_IDENTITY",
+        short,
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "UNDERTONE_IDENTITY",
         hide_env_values = true
     )]
     pub identity: Option<String>,
@@ -48,7 +54,10 @@ pub struct Everywhere {
     pub no_input: bool,
     /// Read the passphrase from this file, which only you may read.
     #[arg(
-        long, global = true, value_name = "FILE", env = "UNDERTONE_PASSPHRASE_FILE",
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "UNDERTONE_PASSPHRASE_FILE",
         hide_env_values = true
     )]
     pub passphrase_file: Option<PathBuf>,
@@ -192,7 +201,7 @@ pub enum RelayAction {
 }
 
 /// What to do with identities.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum IdentityAction {
     /// Make one.
     New {
@@ -222,7 +231,7 @@ pub enum IdentityAction {
 }
 
 /// What to do with contacts.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum ContactAction {
     /// Know somebody by their invite, and offer them a session.
     Add {
@@ -267,7 +276,7 @@ pub enum ContactAction {
 }
 
 /// What to do with requests.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum RequestAction {
     /// List them.
     List,

@@ -67,7 +67,7 @@ impl Desk {
         Ok(())
     }
 
-    /// One turn of the engine. Take every deed with [`Desk::next`] before the next one.
+    /// One turn of the engine. Take every deed with [`Desk::next_deed`] before the next one.
     pub fn turn(&mut self, input: Input) {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
@@ -79,7 +79,7 @@ impl Desk {
     /// # Errors
     /// When something could not be made durable. The engine is ahead of the store then: carry out
     /// nothing more and end.
-    pub fn next(&mut self) -> Result<Option<Deed>, StoreError> {
+    pub fn next_deed(&mut self) -> Result<Option<Deed>, StoreError> {
         while let Some(output) = self.node.poll_output() {
             return Ok(Some(match output {
                 Output::Commit(changes) => {
@@ -114,7 +114,7 @@ impl Desk {
         self.turn(Input::Ask { ask: AskId(self.asks), command });
         let mut answer = Err(CommandError::Full);
         let mut notices = Vec::new();
-        while let Some(deed) = self.next()? {
+        while let Some(deed) = self.next_deed()? {
             match deed {
                 Deed::Reply(_, reply) => answer = reply,
                 Deed::Notice(notice) => notices.push(notice),
@@ -129,7 +129,7 @@ impl Desk {
     /// # Errors
     /// When something could not be made durable.
     pub fn settle(&mut self) -> Result<(), StoreError> {
-        while self.next()?.is_some() {}
+        while self.next_deed()?.is_some() {}
         Ok(())
     }
 

@@ -67,10 +67,10 @@ impl Failure {
         for line in [&self.why, &self.safe] {
             if !line.is_empty() {
                 // Writing to a string cannot fail.
-                write!(text, "   {line}\n").unwrap_or_default();
+                writeln!(text, "   {line}").unwrap_or_default();
             }
         }
-        write!(text, "   next: {}\n", self.next).unwrap_or_default();
+        writeln!(text, "   next: {}", self.next).unwrap_or_default();
         text
     }
 
@@ -147,7 +147,16 @@ impl From<HomeError> for Failure {
 impl From<PassphraseError> for Failure {
     fn from(error: PassphraseError) -> Self {
         let why = error.to_string();
-        let next = "add --passphrase-file FILE, or run it in a terminal";
+        let next = match error {
+            PassphraseError::UnsafeMode(_) => "chmod 600 the file",
+            PassphraseError::NoInput
+            | PassphraseError::Empty
+            | PassphraseError::TooLong
+            | PassphraseError::NotText
+            | PassphraseError::Mismatch
+            | PassphraseError::Command
+            | PassphraseError::Io(_) => "add --passphrase-file FILE, or run it in a terminal",
+        };
         let (code, exit) = match error {
             PassphraseError::NoInput => ("no_input", Exit::NoInput),
             PassphraseError::UnsafeMode(_) => ("unsafe_mode", Exit::Unsafe),
@@ -177,7 +186,8 @@ impl From<HostError> for Failure {
             HostError::Store(error) => error.into(),
             HostError::Net(error) => error.into(),
             HostError::Ledger(error) => {
-                let parts = ["the ledger was not written", &error.to_string(), "", "check its path"];
+                let parts =
+                    ["the ledger was not written", &error.to_string(), "", "check its path"];
                 Self::new("ledger", Exit::Other, parts)
             }
         }
@@ -214,9 +224,7 @@ impl From<CommandError> for Failure {
                 ("bad_name", Exit::Refused, "choose another name")
             }
             CommandError::BadText => ("bad_text", Exit::Refused, "send it in parts"),
-            CommandError::Blocked => {
-                ("blocked", Exit::Refused, "undertone contact unblock NAME")
-            }
+            CommandError::Blocked => ("blocked", Exit::Refused, "undertone contact unblock NAME"),
             CommandError::TooLate => ("too_late", Exit::Refused, "undertone"),
             CommandError::Full => ("full", Exit::Refused, "undertone status"),
             CommandError::Relay => ("relay", Exit::Refused, "undertone"),
@@ -227,8 +235,12 @@ impl From<CommandError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let parts =
-            ["that was not done", &error.to_string(), "what was accepted before is kept", "try again"];
+        let parts = [
+            "that was not done",
+            &error.to_string(),
+            "what was accepted before is kept",
+            "try again",
+        ];
         Self::new("io", Exit::Other, parts)
     }
 }

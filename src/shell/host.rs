@@ -13,8 +13,8 @@ use super::store::{Kept as StoreKept, Store, StoreError};
 use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
 use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::input::Input;
 use crate::engine::node::NodeSettings;
+use crate::engine::node::input::Input;
 
 /// A node with its network, its store and its miner.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Host {
     net: Net,
     miner: Miner,
     network: String,
+    /// Without our transport key: whoever is given one of these finds us after a restart, too.
+    listening: Vec<String>,
     seconds: Interval,
     line: Option<NetworkLine>,
     clients: Vec<mpsc::Sender<Event>>,
@@ -93,6 +95,7 @@ impl Host {
             net,
             miner: Miner::default(),
             network,
+            listening: Vec::new(),
             seconds,
             line: None,
             clients: Vec::new(),
@@ -187,7 +190,7 @@ impl Host {
     }
 
     fn carry_out(&mut self) -> Result<(), HostError> {
-        while let Some(deed) = self.desk.next()? {
+        while let Some(deed) = self.desk.next_deed()? {
             match deed {
                 Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
                 Deed::Mine(order) => self.miner.start(order),
@@ -221,7 +224,7 @@ impl Host {
             NetEvent::Reached(address) => {
                 self.desk.store().remember_peer(&address.to_string())?;
             }
-            NetEvent::Listening(_) => self.line = None,
+            NetEvent::Listening(address) => self.listening.push(address.to_string()),
             NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
             NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
             NetEvent::Parted { from: _, why } => tracing::info!("parted with a neighbour: {why:?}"),
@@ -265,7 +268,7 @@ impl Host {
         NetworkLine {
             peers: status.peers,
             network: self.network.clone(),
-            listening: self.net.addresses().iter().map(ToString::to_string).collect(),
+            listening: self.listening.clone(),
             pool_bytes: status.pool_bytes,
             pool_capacity: status.pool_bounds.bytes,
             pool_items: status.pool_count,

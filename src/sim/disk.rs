@@ -93,12 +93,13 @@ fn is_open(record: &Record) -> bool {
     let Record::Message(message) = record else { return true };
     match message.side {
         RecordSide::Held { .. }
-        | RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => {
-            true
-        }
-        RecordSide::Shown
         | RecordSide::Ours(
-            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
-        ) => false,
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        ) => true,
+        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered) => false,
     }
 }

@@ -9,7 +9,7 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record, RecordSide, Standing,
+    Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -38,7 +38,7 @@ impl Node {
             Command::RenameContact { contact, petname } => self.rename_contact(contact, petname),
             Command::RemoveContact { contact } => self.remove_contact(contact),
             Command::Block { contact } => self.block(contact),
-            Command::Unblock { contact } => self.unblock(contact),
+            Command::Unblock { contact } => self.unblock(env, contact),
             Command::AcceptRequest { request, petname } => {
                 self.accept_request(env, request, petname)
             }
@@ -50,11 +50,7 @@ impl Node {
         }
     }
 
-    fn create_identity(
-        &mut self,
-        env: &mut Env<'_>,
-        name: String,
-    ) -> Result<Reply, CommandError> {
+    fn create_identity(&mut self, env: &mut Env<'_>, name: String) -> Result<Reply, CommandError> {
         book::check_name(&name)?;
         if self.book.identities.len() >= MAX_IDENTITIES {
             return Err(CommandError::Full);
@@ -63,7 +59,8 @@ impl Node {
             return Err(CommandError::NameTaken);
         }
         let identity = Identity::generate(env);
-        let record = IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
+        let record =
+            IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
         let view = view_identity(&record);
         self.put(vec![Record::Identity(record.clone())]);
         self.book.identities.insert(record.id, record);
@@ -223,25 +220,15 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn unblock(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
+    fn unblock(&mut self, env: &mut Env<'_>, contact: ContactId) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         if record.standing == Standing::Blocked {
             record.standing = Standing::Closed;
+            self.resume_resends(env, contact);
             self.put_contact_alone(contact);
             self.notice_contact(contact);
-            self.resend_all(contact);
         }
         Ok(Reply::Done)
-    }
-
-    /// Takes up again what left and was not acknowledged.
-    fn resend_all(&mut self, contact: ContactId) {
-        let sent = |message: &&MessageRecord| {
-            message.contact == contact && message.side == RecordSide::Ours(MessageState::Sent)
-        };
-        for message in self.open.values().filter(sent) {
-            self.outbox.push(Job::Resend(message.id));
-        }
     }
 
     fn accept_request(

@@ -18,7 +18,7 @@ impl Node {
     /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
     pub(super) fn on_gossip(
         &mut self,
-        env: &mut Env<'_>,
+        env: &Env<'_>,
         from: PeerTag,
         id: EnvelopeId,
         bytes: Vec<u8>,

@@ -8,6 +8,7 @@ use crate::engine::envelope::{Checked, wire::MAX_TTL};
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
 
+use super::MAX_REQUESTS;
 use super::Node;
 use super::outbound::Job;
 use super::output::{ContactView, Link, Notice, RequestView};
@@ -16,7 +17,6 @@ use super::record::{
     SeenRecord, SessionRecord, Standing,
 };
 use super::timers::Timer;
-use super::MAX_REQUESTS;
 
 /// Two would do for both sides starting at once; the rest is room for lost state. protocol.md 2.6.
 pub const MAX_SESSIONS: usize = 8;
@@ -157,12 +157,8 @@ impl Node {
     /// Messages that overtook their offer wait in the pool, found by topic.
     fn open_early(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
-        let early: Vec<Checked> = record
-            .session
-            .topics()
-            .flat_map(|topic| self.pool.by_topic(topic))
-            .cloned()
-            .collect();
+        let early: Vec<Checked> =
+            record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in early {
             let (topic, body) = (checked.topic(), checked.envelope().data);
             if let Some(payload) = self.decrypt(env, session, topic, body) {
@@ -179,9 +175,10 @@ impl Node {
     }
 
     fn plan_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
-        let waits = self.sessions.get(&session).is_some_and(|record| {
-            record.contact == contact && !record.session.confirmed()
-        });
+        let waits = self
+            .sessions
+            .get(&session)
+            .is_some_and(|record| record.contact == contact && !record.session.confirmed());
         if waits {
             let at = env.mono.plus(env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Answer(contact, session), at);
@@ -204,7 +201,8 @@ impl Node {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
-        let (record, changes, _) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes, _) =
+            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
         let wait = Millis(self.settings.resend.0 << talk.answers.min(MAX_DOUBLINGS));
@@ -325,8 +323,7 @@ impl Node {
         for id in ids {
             changes.extend(self.drop_session(id));
         }
-        let (erased, stopped) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
         changes.extend(erased);
         self.stop_mining(stopped);
         self.timers.clear(Timer::Offer(contact));

@@ -26,21 +26,21 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::intake::Intake;
+use crate::engine::intake::{self, Intake};
 use crate::engine::pool::Pool;
 use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+pub use commands::MAX_QUEUED;
 use input::{Input, PeerTag};
 pub use meet::MAX_SESSIONS;
-pub use commands::MAX_QUEUED;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 pub use settings::{NodeSettings, Role};
-pub use talk::SPAN;
 use talk::Conversation;
+pub use talk::SPAN;
 use timers::{Timer, Timers};
 
 /// One node: a relay, or a messenger with its identities.
@@ -70,7 +70,7 @@ impl Node {
         Self {
             settings,
             pool: Pool::new(settings.pool),
-            intake: Intake::new(INTAKE_BOUND),
+            intake: Intake::new(intake::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
             watch: Watch::default(),
@@ -105,7 +105,7 @@ impl Node {
     /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        if self.intake.len() > 0 { Some(Millis(0)) } else { self.timers.next() }
+        if self.intake.is_empty() { self.timers.next() } else { Some(Millis(0)) }
     }
 
     /// Figures for a person: totals only, real and junk never told apart.
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    fn on_sweep(&mut self, env: &mut Env<'_>) {
+    fn on_sweep(&mut self, env: &Env<'_>) {
         self.pool.sweep(env.wall);
         let mut changes: Vec<Change> =
             self.book.forget_seen(env.wall).into_iter().map(Change::Erase).collect();
@@ -213,9 +213,5 @@ pub struct Tally {
 /// What one turn of [`Node::take_in`] looks at: small, so that commands and timers are not kept waiting.
 const INTAKE_BATCH: usize = 32;
 
-/// 4,096 envelopes of 2 KiB are 8 MiB, a second of what two cores can check under load. A guess.
-const INTAKE_BOUND: usize = 4_096;
-
 /// Ten minutes: expiry is on a coarse grid, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);
-

@@ -109,9 +109,7 @@ impl Outbox {
 
     /// Whether this message is encrypted and was never published.
     pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
-        let about = |record: &OutgoingRecord| {
-            matches!(record.purpose, Purpose::Message(_, id) if id == message)
-        };
+        let about = |record: &OutgoingRecord| matches!(record.purpose, Purpose::Message(_, id) if id == message);
         self.current.as_ref().is_some_and(|current| about(&current.record))
             || self.kept.values().any(|record| about(record) && record.envelope.is_none())
     }
@@ -182,12 +180,7 @@ impl Node {
     }
 
     /// Takes the found nonce; stores the finished envelope before it can be published.
-    pub(super) fn on_mined(
-        &mut self,
-        env: &mut Env<'_>,
-        outgoing: OutgoingId,
-        nonce: WorkNonce,
-    ) {
+    pub(super) fn on_mined(&mut self, env: &mut Env<'_>, outgoing: OutgoingId, nonce: WorkNonce) {
         let Some(current) = self.outbox.current.take_if(|current| current.record.id == outgoing)
         else {
             return;

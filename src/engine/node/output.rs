@@ -86,8 +86,10 @@ pub enum CommandError {
     /// Pick another name.
     #[error("this name is taken")]
     NameTaken,
-    /// Pick a shorter name, of one line.
-    #[error("this name is empty, too long or has characters that cannot be shown")]
+    /// Pick a shorter name, of one line, that cannot be taken for a word or mark of the program.
+    #[error(
+        "this name is empty, too long, a word of the program or has characters that cannot be shown"
+    )]
     BadName,
     /// Send it in parts.
     #[error("this text is empty or longer than one message carries")]

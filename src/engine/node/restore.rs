@@ -97,7 +97,8 @@ impl Node {
     fn resume(&mut self, env: &mut Env<'_>) {
         self.plan_junk(env);
         self.timers.set(Timer::Sweep, env.mono);
-        let contacts: Vec<_> = self.book.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
+        let contacts: Vec<_> =
+            self.book.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
         for (contact, pending) in contacts {
             if pending {
                 self.outbox.push(Job::Offer(contact));

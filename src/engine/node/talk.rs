@@ -355,7 +355,8 @@ impl Node {
         }
         let session = self.preferred(contact)?;
         let payload = self.payload(contact, None, Content::Nothing)?;
-        let (record, changes, _) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes, _) =
+            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         Some(record)
     }
@@ -386,7 +387,7 @@ impl Node {
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
         let Some((record, mut changes, position)) = encrypted else {
-            self.start_offer(env, contact);
+            self.renew(env, contact);
             return None;
         };
         let talk = self.talks.entry(contact).or_default();
@@ -421,11 +422,10 @@ impl Node {
             return None;
         }
         let contact = message.contact;
-        let payload =
-            self.payload(contact, message.number, Content::Text(message.text.clone()))?;
+        let payload = self.payload(contact, message.number, Content::Text(message.text.clone()))?;
         let Some(session) = self.preferred(contact) else {
-            // Closed meanwhile. It is not given up: it goes with the next session there is.
-            self.timers.set(Timer::Resend(id), env.mono.plus(self.settings.resend));
+            // The session was closed: it goes in the next one.
+            self.plan_resend(env, id, 0);
             return None;
         };
         let (mut changes, _) =
@@ -433,7 +433,8 @@ impl Node {
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
         let Some((record, stored, position)) = encrypted else {
             self.commit(changes);
-            self.start_offer(env, contact);
+            self.plan_resend(env, id, 0);
+            self.renew(env, contact);
             return None;
         };
         changes.extend(stored);
@@ -453,11 +454,31 @@ impl Node {
             flight.times = flight.times.saturating_add(1);
             flight.at = env.mono;
         }
-        let wait = self.settings.resend.0 << times.min(MAX_DOUBLINGS);
-        let jitter = env.exponential(Millis(wait / 8));
-        self.timers.set(Timer::Resend(id), env.mono.plus(Millis(wait)).plus(jitter));
+        self.plan_resend(env, id, times);
+        if times >= RESENDS_BEFORE_OFFER {
+            self.renew(env, contact);
+        }
+    }
+
+    fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, times: u32) {
+        let wait = Millis(self.settings.resend.0 << times.min(MAX_DOUBLINGS));
+        let jitter = env.exponential(Millis(wait.0 / 8));
+        self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));
+    }
+
+    /// Plans to send everything again that was never acknowledged.
+    pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(talk) = self.talks.get(&contact) else { return };
+        let ids: Vec<MessageId> = talk.unacknowledged.values().copied().collect();
+        for id in ids {
+            self.plan_resend(env, id, 0);
+        }
+    }
+
+    /// Offers another session, unless an offer waits already.
+    fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let pending = self.book.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
-        if times >= RESENDS_BEFORE_OFFER && !pending {
+        if !pending {
             self.start_offer(env, contact);
         }
     }

@@ -1,3 +1,5 @@
+//! What becomes of hostile text.
+
 use proptest::prelude::*;
 
 use super::*;

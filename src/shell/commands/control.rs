@@ -14,8 +14,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::errand::Errand;
 use super::keep;
-use super::people::CHOSEN_IDENTITY;
+use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
@@ -141,6 +142,11 @@ impl Visit {
                 self.door.enter(events).await;
                 letter.deliver(self.chosen, self.ask, self.requests, heard).await
             }
+            Some("errand") => {
+                let errand = Errand::from_json(question).ok_or_else(misunderstood)?;
+                self.door.enter(events).await;
+                errand.by_host(self.chosen, self.ask, self.requests, heard).await
+            }
             Some(_) | None => Err(misunderstood()),
         }
     }
@@ -152,7 +158,10 @@ pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, 
     let line = print::ascii(question) + "\n";
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();
-    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer).await?;
+    BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
+    if answer.is_empty() {
+        return Err(gone());
+    }
     let answer: Value = serde_json::from_str(&answer).map_err(|_| misunderstood())?;
     match answer.get("data") {
         Some(data) => Ok(Some(data.clone())),
@@ -190,23 +199,31 @@ fn failure_from(answer: &Value) -> Failure {
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits = [
-        Exit::Usage,
-        Exit::NotFound,
-        Exit::NoPeers,
-        Exit::TimeOver,
-        Exit::Refused,
-    ];
+    let exits = [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused];
     let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
     let codes = [
-        "contact_not_found", "identity_not_found", "no_identity", "which_identity", "no_relay",
-        "ack_timeout", "bad_text", "blocked", "full",
+        "contact_not_found",
+        "identity_not_found",
+        "request_not_found",
+        "no_identity",
+        "which_identity",
+        "no_relay",
+        "ack_timeout",
+        "bad_text",
+        "bad_name",
+        "bad_invite",
+        "known_key",
+        "not_confirmed",
+        "blocked",
+        "full",
+        "node_ended",
     ];
     let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
     Failure::new(code, exit, [part(1), part(2), part(3), part(4)])
 }
 
-fn misunderstood() -> Failure {
+/// The node and the command that asks it are not of one mind.
+pub(super) fn misunderstood() -> Failure {
     let what = "the node that runs here did not understand";
     let why = "it may be of another version";
     let next = "end it and start it again";
@@ -221,6 +238,9 @@ const VISITORS: usize = 8;
 
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
+
+/// The longest answer: a list of as many contacts as a node keeps, half a kibibyte each.
+const MAX_ANSWER: u64 = 1 << 20;
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -166,11 +166,8 @@ impl Player {
 
     /// Adds echo and waits until both have heard each other.
     async fn meet(&mut self, key: &PublicKey) -> Result<ContactId, Failure> {
-        let command = Command::AddContact {
-            identity: self.identity,
-            key: *key,
-            petname: "echo".to_owned(),
-        };
+        let command =
+            Command::AddContact { identity: self.identity, key: *key, petname: "echo".to_owned() };
         let Reply::Contact(echo) = self.ask(command).await? else {
             return Err(failed("echo was not added"));
         };
@@ -192,9 +189,10 @@ impl Player {
             return Err(failed("a node ended"));
         }
         loop {
-            match self.event().await? {
-                Event::Replied(answered, reply) if answered == ask => return Ok(reply?),
-                _ => {}
+            if let Event::Replied(answered, reply) = self.event().await?
+                && answered == ask
+            {
+                return Ok(reply?);
             }
         }
     }
@@ -227,9 +225,10 @@ impl Player {
 
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
         loop {
-            match self.notice().await? {
-                Notice::Message(view) if view.side == Side::Theirs => return Ok(view),
-                _ => {}
+            if let Notice::Message(view) = self.notice().await?
+                && view.side == Side::Theirs
+            {
+                return Ok(view);
             }
         }
     }

@@ -141,7 +141,8 @@ fn left(exit: Exit) -> Result<(), Failure> {
         Exit::Terminated => failure::Exit::Terminated,
         Exit::Fatal => failure::Exit::Other,
     };
-    let parts = ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];
+    let parts =
+        ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];
     Err(Failure::new("stopped", exit, parts))
 }
 

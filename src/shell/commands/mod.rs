@@ -2,6 +2,7 @@
 
 mod control;
 mod demo;
+mod errand;
 mod interface;
 mod keep;
 mod listen;
@@ -13,12 +14,15 @@ mod stop;
 
 use clap::CommandFactory as _;
 
+use errand::About;
+
 use super::cli::{Action, Cli, Everywhere, Network, RelayAction};
 use super::failure::{Exit, Failure};
 use super::net::{Lan, NetSettings};
 use super::print::{self, How};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeSettings, Role};
+use crate::engine::text::PeerText;
 
 /// Carries out the command line; answers the exit code.
 #[must_use]
@@ -34,6 +38,27 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
+/// Prints what the parser of the command line says in place of a command: help that was asked for,
+/// or what it did not understand; answers the exit code.
+#[must_use]
+pub fn told_by_the_parser(told: &clap::Error) -> u8 {
+    // The words it quotes may have been pasted from anywhere.
+    let text = PeerText::new(told.to_string()).for_plain().text;
+    if !told.use_stderr() {
+        print::line(text.trim_end());
+        return 0;
+    }
+    // Nothing was parsed, so whether a program asks is seen by the bare word.
+    if std::env::args_os().any(|word| word == "--json") {
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let parts = [what, "", "nothing was done", "undertone --help"];
+        print::failure(&Failure::new("usage", Exit::Usage, parts), How::Programs);
+    } else {
+        print::talk(text.trim_end());
+    }
+    Exit::Usage as u8
+}
+
 fn carry_out(cli: Cli) -> Result<(), Failure> {
     let Cli { action, everywhere, network } = cli;
     let Some(action) = action else {
@@ -45,9 +70,11 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Action::Relay { action: RelayAction::Run { pool, network } } => {
             on_runtime(relay::run(&everywhere, &network, pool))
         }
-        Action::Identity { action } => people::identity(&everywhere, action),
-        Action::Contact { action } => people::contact(&everywhere, action),
-        Action::Request { action } => people::request(&everywhere, action),
+        Action::Identity { action } => {
+            on_runtime(errand::run(&everywhere, About::Identity(action)))
+        }
+        Action::Contact { action } => on_runtime(errand::run(&everywhere, About::Contact(action))),
+        Action::Request { action } => on_runtime(errand::run(&everywhere, About::Request(action))),
         Action::Send { contact, text, wait, timeout, network } => {
             let order = send::Order { contact, text, wait, timeout };
             on_runtime(send::run(&everywhere, &network, order))

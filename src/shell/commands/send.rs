@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::people::{CHOSEN_IDENTITY, People};
+use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
@@ -59,16 +59,10 @@ pub(super) async fn run(
     let chosen = store.setting(CHOSEN_IDENTITY)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let host = Host::start(
-        node_settings(network, Role::Messenger),
-        net_settings(network),
-        store,
-    )?;
+    let host = Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
     host.door().enter(events).await;
-    let (done, ended) = tokio::join!(
-        letter.deliver(chosen, FIRST_ASK, requests, heard),
-        host.run(asked),
-    );
+    let (done, ended) =
+        tokio::join!(letter.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
     ended?;
     tell(everywhere, &done?);
     Ok(())
@@ -140,7 +134,7 @@ impl Letter {
         mut events: mpsc::Receiver<Event>,
     ) -> Result<Value, Failure> {
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let people = greeted(&mut events).await?;
+        let people = People::told(&mut events).await?;
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let contact = people.contact(speaker, &self.contact)?.id;
         let command = Command::Say { contact, text: self.text };
@@ -158,20 +152,6 @@ impl Letter {
             }
         }
     }
-}
-
-/// Waits for the first second's figures: everyone is told by then.
-async fn greeted(events: &mut mpsc::Receiver<Event>) -> Result<People, Failure> {
-    let mut people = People::default();
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Notice(notice) => people.note(&notice),
-            Event::Network(_) => return Ok(people),
-            Event::Fatal(why) => return Err(broken(&why)),
-            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {}
-        }
-    }
-    Err(gone())
 }
 
 /// How far a message is.
@@ -234,15 +214,6 @@ impl Course {
         let parts = ["not confirmed", why, safe, "do not send it again; undertone shows its state"];
         Failure::new("ack_timeout", Exit::TimeOver, parts)
     }
-}
-
-fn gone() -> Failure {
-    broken("the node ended")
-}
-
-fn broken(why: &str) -> Failure {
-    let safe = "what was accepted is kept";
-    Failure::new("node_ended", Exit::Other, ["the message may be queued", why, safe, "undertone"])
 }
 
 /// The asks of a host that serves one letter.

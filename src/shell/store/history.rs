@@ -221,12 +221,15 @@ pub(super) fn forget_mark(
 /// The columns `author` and `open` of a message.
 const fn columns(side: RecordSide) -> (i64, i64) {
     match side {
-        RecordSide::Ours(MessageState::Queued | MessageState::Mining | MessageState::Sent) => {
-            (0, 1)
-        }
+        // What failed or was taken back may be sent again.
         RecordSide::Ours(
-            MessageState::Delivered | MessageState::Failed | MessageState::Cancelled,
-        ) => (0, 0),
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        ) => (0, 1),
+        RecordSide::Ours(MessageState::Delivered) => (0, 0),
         RecordSide::Shown => SHOWN,
         RecordSide::Held { stream: _ } => (1, 1),
     }

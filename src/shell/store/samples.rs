@@ -1,17 +1,18 @@
-//! Records for the store's tests. None of them holds a session: those have tests of their own.
+//! Records for the store's tests.
 
 use proptest::prelude::*;
 
-use crate::engine::crypto::keys::PublicKey;
-use crate::engine::env::{Seconds, UnixSeconds};
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::crypto::seeded::Seeded;
+use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
-use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
+use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream, Purpose, Record,
-    RecordSide, SeenRecord, Standing,
+    ContactRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer, Purpose,
+    Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing,
 };
-use crate::engine::session::OfferId;
+use crate::engine::session::{Offer, OfferId, ReceivedOffer};
 
 /// A stored identity: its secret key is 32 bytes of 07.
 pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172
@@ -33,9 +34,33 @@ pub(super) fn contact(id: u64) -> Record {
         petname: "mira".to_owned(),
         standing: Standing::Open,
         ours: OwnStream { stream: 3, next: 4 },
-        theirs: PeerStream { stream: Some(5), next: 6, beyond: 7 },
+        theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7 }],
         offer: None,
     })
+}
+
+/// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
+/// the responder's session, and the request it came as.
+pub(super) fn handshake() -> [Record; 4] {
+    let mut seeded = Seeded::new(1);
+    let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);
+    let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
+    let (offer, session) = Offer::new(&mut env, &own, &their.public());
+    let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
+    let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
+    pending.offer = Some(PendingOffer { offer, times: 2 });
+    let responder = received.accept();
+    [
+        Record::Session(SessionRecord { contact: ContactId(7), session }),
+        Record::Contact(pending),
+        Record::Session(SessionRecord { contact: ContactId(8), session: responder }),
+        Record::Request(RequestRecord {
+            id: RequestId(9),
+            identity: IdentityId(1),
+            offer: received,
+            arrived: UnixSeconds(100_000_001),
+        }),
+    ]
 }
 
 pub(super) fn seen(offer: u8) -> Record {
@@ -58,7 +83,7 @@ pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Re
         id: MessageId(id),
         contact: ContactId(contact),
         side,
-        number: id,
+        number: Some(id),
         text: text.to_owned(),
         at: UnixSeconds(100_000_000),
         missing: 0,
@@ -70,7 +95,7 @@ pub(super) fn theirs(id: u64, contact: u64, text: &str) -> Record {
 }
 
 pub(super) fn held(id: u64, contact: u64) -> Record {
-    message(id, contact, RecordSide::Held, "waits")
+    message(id, contact, RecordSide::Held { stream: 5 }, "waits")
 }
 
 pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
@@ -90,7 +115,7 @@ pub(super) fn any_side() -> impl Strategy<Value = RecordSide> {
     prop_oneof![
         prop::sample::select(&STATES[..]).prop_map(RecordSide::Ours),
         Just(RecordSide::Shown),
-        Just(RecordSide::Held),
+        any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
     ]
 }
 
@@ -100,7 +125,7 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
             id: MessageId(id),
             contact: ContactId(contact),
             side,
-            number,
+            number: Some(number),
             text,
             at: UnixSeconds(at),
             missing,

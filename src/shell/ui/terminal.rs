@@ -74,7 +74,7 @@ impl Screen {
             give_back();
         }
         taken?;
-        self.terminal.clear()
+        self.redraw()
     }
 
     /// Draws. Once a panic in any thread gave the terminal back there is no drawing over its report.
@@ -96,7 +96,10 @@ impl Screen {
     ///
     /// The terminal is gone.
     pub(super) fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is, and the answer comes among
+        // the keys, which somebody else may be reading.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Wipes the screen, gives the terminal back, stops the process, and goes on when it is

@@ -18,9 +18,9 @@ fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
     assert_eq!(page(None, 3), [8, 9, 10]);
     assert_eq!(page(Some(8), 3), [5, 6, 7]);
     assert_eq!(page(Some(2), 3), [1]);
-    assert_eq!(page(Some(1), 3), []);
-    assert_eq!(page(Some(999), 3), []);
-    assert_eq!(page(None, 0), []);
+    assert!(page(Some(1), 3).is_empty());
+    assert!(page(Some(999), 3).is_empty());
+    assert!(page(None, 0).is_empty());
     assert_eq!(page(None, usize::MAX).len(), 10);
     assert_eq!(store.history(ContactId(9), None, 3).unwrap(), []);
 }
@@ -55,7 +55,7 @@ fn erasing_a_conversation_erases_all_of_it_and_nothing_else() {
     store.commit(&puts(&[theirs(1, 7, "a"), ours(2, 7, MessageState::Sent), held(3, 7)])).unwrap();
     store.commit(&puts(&kept)).unwrap();
     store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
-    assert_eq!(page(&store, 7), []);
+    assert!(page(&store, 7).is_empty());
     assert_eq!(store.message(MessageId(3)).unwrap(), None);
     assert_eq!(page(&store, 8), [4]);
     assert_eq!(store.load().unwrap(), [contact(7), held(5, 8)]);

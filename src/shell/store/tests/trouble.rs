@@ -171,7 +171,7 @@ fn shows_what_was_erased(prepare: impl FnOnce(&Connection), erase: &[Change]) ->
     store.commit(&puts(&[theirs(1, 7, &text), theirs(2, 7, "the quick one")])).unwrap();
     assert!(shown("db"));
     store.commit(erase).unwrap();
-    assert_eq!(page(&store, 7), []);
+    assert!(page(&store, 7).is_empty());
     shown("db") || shown("db-journal")
 }
 

@@ -8,10 +8,10 @@ use ratatui::text::{Line, Span};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{PeerText, Scripts};
 
-use crate::shell::calendar::Civil;
 use super::super::model::{Chat, Kind, Model, Tab, label};
 use super::look::{Look, link_word};
 use super::wrap::{fit, wrap};
+use crate::shell::calendar::Civil;
 
 /// Columns of a name in a list.
 const NAME_COLUMNS: usize = 20;

@@ -9,13 +9,13 @@ use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::output::{MessageState, Side};
 use crate::engine::text::PeerText;
 
-use crate::shell::calendar::Civil;
 use super::super::composer::Composer;
 use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
 use super::super::port::Kept;
 use super::look::{Look, link_word, state_meaning, state_word};
 use super::transcript::mining_words;
 use super::wrap::{fit, wrap};
+use crate::shell::calendar::Civil;
 
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;

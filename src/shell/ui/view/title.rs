@@ -4,13 +4,13 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::shell::calendar::Civil;
 use super::super::keys::{
     self, Action, Browse, Context, Deed, Edit, Leave, List, Place, Scroll, Write,
 };
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::port::{Kept, Mode, NetworkLine};
 use super::look::Look;
+use crate::shell::calendar::Civil;
 
 /// Draws the title.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {

@@ -11,11 +11,11 @@ use ratatui::text::{Line, Span};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{MessageState, MessageView, Side};
 
-use crate::shell::calendar::Civil;
 use super::super::keys::Scroll;
 use super::super::model::{Chat, Model, Sight, label};
 use super::look::Look;
 use super::wrap::{fit, wrap};
+use crate::shell::calendar::Civil;
 
 /// Columns of a name beside its messages.
 const NAME_COLUMNS: usize = 8;

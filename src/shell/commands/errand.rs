@@ -1,0 +1,371 @@
+//! What is asked about identities, contacts and requests: by the node that runs in this home, else
+//! without any network, and then what it causes is sent by the next node.
+//!
+//! An [`Errand`] is planned and answered the same way in both places; only who carries out the
+//! command in between differs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::people::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
+use super::{control, keep};
+use crate::engine::crypto::invite;
+use crate::engine::envelope::Floor;
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{ContactView, IdentityView, RequestView};
+use crate::engine::node::{NodeSettings, Role};
+use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction};
+use crate::shell::desk::Desk;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::print;
+use crate::shell::ui::port::{Event, Request};
+
+/// One thing to ask, and who speaks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Errand {
+    identity: Option<String>,
+    about: About,
+}
+
+/// What it is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum About {
+    /// `undertone identity ..`
+    Identity(IdentityAction),
+    /// `undertone contact ..`
+    Contact(ContactAction),
+    /// `undertone request ..`
+    Request(RequestAction),
+}
+
+/// What came of it: for programs, and in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Answer {
+    data: Value,
+    words: String,
+}
+
+/// Who sends what an errand causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    /// The node that carried it out.
+    ThisNode,
+    /// The node that opens this home next.
+    NextNode,
+}
+
+/// Carries an errand out, wherever that is possible, and prints what came of it.
+pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
+    let about = match about {
+        About::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
+            let invite = keep::standard_input(MAX_INVITE)?;
+            About::Contact(ContactAction::Add { invite, name })
+        }
+        About::Contact(_) | About::Identity(_) | About::Request(_) => about,
+    };
+    let errand = Errand { identity: everywhere.identity.clone(), about };
+    let answer = match errand.ask_running(everywhere).await? {
+        Some(answer) => answer,
+        None => errand.carry_out(everywhere)?,
+    };
+    if everywhere.json {
+        print::answer(&answer.data);
+    } else {
+        print::line(&answer.words);
+    }
+    Ok(())
+}
+
+impl Errand {
+    /// Asks the node that runs in this home, if one does.
+    async fn ask_running(&self, everywhere: &Everywhere) -> Result<Option<Answer>, Failure> {
+        // What is chosen is a matter between the store and the next node that opens it.
+        let chooses = matches!(self.about, About::Identity(IdentityAction::Use { .. }));
+        if everywhere.memory || chooses {
+            return Ok(None);
+        }
+        let question = json!({ "do": "errand", "errand": self });
+        let answer = control::ask(&keep::home(everywhere)?, &question).await?;
+        let Some(answer) = answer else { return Ok(None) };
+        serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
+    }
+
+    /// The errand in a question to this node, if it is one.
+    pub(super) fn from_json(question: &Value) -> Option<Self> {
+        Self::deserialize(question.get("errand")?).ok()
+    }
+
+    /// Carries it out by a host that tells `events` what happens.
+    pub(super) async fn by_host(
+        self,
+        chosen: Option<String>,
+        ask: AskId,
+        requests: mpsc::Sender<Request>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> Result<Value, Failure> {
+        let mut people = People::told(&mut events).await?;
+        if let Some(command) = self.plan(&people, chosen.as_deref())? {
+            if requests.send(Request::Command(ask, command)).await.is_err() {
+                return Err(gone());
+            }
+            loop {
+                match events.recv().await {
+                    None => return Err(gone()),
+                    Some(Event::Fatal(why)) => return Err(broken(&why)),
+                    Some(Event::Notice(notice)) => people.note(&notice),
+                    Some(Event::Replied(id, reply)) if id == ask => {
+                        reply?;
+                        break;
+                    }
+                    Some(
+                        Event::Replied(..)
+                        | Event::Network(_)
+                        | Event::History { .. }
+                        | Event::Unread(..)
+                        | Event::Kept(_),
+                    ) => {}
+                }
+            }
+        }
+        let Answer { data, words } = self.answer(&people, chosen.as_deref(), Sender::ThisNode)?;
+        Ok(json!({ "data": data, "words": words }))
+    }
+
+    /// Carries it out without a network.
+    fn carry_out(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
+        let makes = matches!(self.about, About::Identity(IdentityAction::New { .. }));
+        let store = if makes { keep::open_or_create(everywhere)? } else { keep::open(everywhere)? };
+        // Nothing is checked and nothing is mined here, so the floor has no part in it.
+        let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+        desk.settle()?;
+        let mut people = People::default();
+        for notice in desk.node().everything() {
+            people.note(&notice);
+        }
+        let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+        if let Some(command) = self.plan(&people, chosen.as_deref())? {
+            let (reply, notices) = desk.ask(command)?;
+            for notice in &notices {
+                people.note(notice);
+            }
+            reply?;
+        }
+        let answer = self.answer(&people, chosen.as_deref(), Sender::NextNode)?;
+        if let About::Identity(IdentityAction::Use { name }) = &self.about {
+            desk.store().set_setting(CHOSEN_IDENTITY, name)?;
+        }
+        Ok(answer)
+    }
+
+    /// What the engine is to be told; nothing if the errand only asks.
+    fn plan(&self, people: &People, chosen: Option<&str>) -> Result<Option<Command>, Failure> {
+        let speaker = || people.speaker(self.identity.as_deref(), chosen);
+        let contact = |name: &str| people.contact(speaker()?, name).map(|view| view.id);
+        Ok(Some(match &self.about {
+            About::Identity(IdentityAction::New { name }) => {
+                Command::CreateIdentity { name: name.clone() }
+            }
+            About::Identity(IdentityAction::Delete { name, confirm }) => {
+                let identity = people.speaker(Some(name), None)?.id;
+                confirmed(name, confirm.as_deref(), "the identity, its contacts and messages")?;
+                Command::DeleteIdentity { identity }
+            }
+            About::Contact(ContactAction::Add { invite, name }) => {
+                let key = invite::decode(invite)?;
+                Command::AddContact { identity: speaker()?.id, key, petname: name.clone() }
+            }
+            About::Contact(ContactAction::Rename { name, to }) => {
+                Command::RenameContact { contact: contact(name)?, petname: to.clone() }
+            }
+            About::Contact(ContactAction::Block { name }) => {
+                Command::Block { contact: contact(name)? }
+            }
+            About::Contact(ContactAction::Unblock { name }) => {
+                Command::Unblock { contact: contact(name)? }
+            }
+            About::Contact(ContactAction::Remove { name, confirm }) => {
+                let contact = contact(name)?;
+                confirmed(name, confirm.as_deref(), "the contact and all messages")?;
+                Command::RemoveContact { contact }
+            }
+            About::Request(RequestAction::Accept { key, name }) => {
+                Command::AcceptRequest { request: people.request(key)?.id, petname: name.clone() }
+            }
+            About::Request(RequestAction::Decline { key }) => {
+                Command::DeclineRequest { request: people.request(key)?.id }
+            }
+            About::Identity(
+                IdentityAction::List | IdentityAction::Show { .. } | IdentityAction::Use { .. },
+            )
+            | About::Contact(ContactAction::List | ContactAction::Show { .. })
+            | About::Request(RequestAction::List) => return Ok(None),
+        }))
+    }
+
+    /// What is told once it is done.
+    fn answer(
+        &self,
+        people: &People,
+        chosen: Option<&str>,
+        sender: Sender,
+    ) -> Result<Answer, Failure> {
+        let named = self.identity.as_deref();
+        match &self.about {
+            About::Identity(action) => about_identity(action, people, (named, chosen)),
+            About::Contact(action) => {
+                let speaker = || people.speaker(named, chosen);
+                let contact = |name: &str| people.contact(speaker()?, name);
+                about_contact(action, people, contact, sender)
+            }
+            About::Request(action) => Ok(about_request(action, people, sender)),
+        }
+    }
+}
+
+fn about_identity(
+    action: &IdentityAction,
+    people: &People,
+    (named, chosen): (Option<&str>, Option<&str>),
+) -> Result<Answer, Failure> {
+    Ok(match action {
+        IdentityAction::New { name } => identity_answer(people.speaker(Some(name), None)?),
+        IdentityAction::Show { name } => {
+            identity_answer(people.speaker(name.as_deref().or(named), chosen)?)
+        }
+        IdentityAction::List => {
+            let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
+            let all = &people.identities;
+            list(all, identity_json, line, "no identity yet; undertone identity new NAME")
+        }
+        IdentityAction::Use { name } => {
+            people.speaker(Some(name), None)?;
+            told(json!({ "identity": name }), format!("{name} speaks from now on"))
+        }
+        IdentityAction::Delete { name, .. } => {
+            told(json!({ "deleted": name }), format!("{name} is erased"))
+        }
+    })
+}
+
+fn about_contact<'a>(
+    action: &ContactAction,
+    people: &'a People,
+    contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
+    sender: Sender,
+) -> Result<Answer, Failure> {
+    Ok(match action {
+        ContactAction::Add { name, .. } => {
+            let leaves = match sender {
+                Sender::ThisNode => "The offer leaves by itself.",
+                Sender::NextNode => "The offer leaves with the next node: undertone",
+            };
+            told(contact_json(contact(name)?), format!("{name} is added. {leaves}"))
+        }
+        ContactAction::List => {
+            let line = |view: &ContactView| {
+                format!("{}  {:<24}  {}", view.key.short(), view.petname, words(view.link))
+            };
+            let none = "nobody yet; undertone contact add INVITE --name NAME";
+            list(&people.contacts, contact_json, line, none)
+        }
+        ContactAction::Show { name } => {
+            let view = contact(name)?;
+            let text = format!(
+                "{}\n  fingerprint  {}\n  session      {}",
+                view.petname,
+                view.key.fingerprint(),
+                words(view.link)
+            );
+            told(contact_json(view), text)
+        }
+        ContactAction::Rename { name, to } => {
+            told(json!({ "name": to }), format!("{name} is called {to}"))
+        }
+        ContactAction::Block { name } => {
+            told(json!({ "blocked": name }), format!("{name} is blocked"))
+        }
+        ContactAction::Unblock { name } => {
+            told(json!({ "unblocked": name }), format!("{name} is heard again"))
+        }
+        ContactAction::Remove { name, .. } => {
+            told(json!({ "removed": name }), format!("{name} is forgotten"))
+        }
+    })
+}
+
+fn about_request(action: &RequestAction, people: &People, sender: Sender) -> Answer {
+    match action {
+        RequestAction::List => {
+            let json =
+                |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
+            list(&people.requests, json, |view| hex(&view.key), "no requests")
+        }
+        RequestAction::Accept { name, .. } => {
+            let leaves = match sender {
+                Sender::ThisNode => "The answer leaves by itself.",
+                Sender::NextNode => "The answer leaves with the next node: undertone",
+            };
+            told(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
+        }
+        RequestAction::Decline { key } => told(json!({ "declined": key }), "forgotten".to_owned()),
+    }
+}
+
+const fn told(data: Value, words: String) -> Answer {
+    Answer { data, words }
+}
+
+/// A list: a value each for programs, a line each for people.
+fn list<T>(
+    all: &[T],
+    json: impl Fn(&T) -> Value,
+    line: impl Fn(&T) -> String,
+    none: &str,
+) -> Answer {
+    let lines: Vec<String> = all.iter().map(line).collect();
+    let words = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
+    told(Value::Array(all.iter().map(json).collect()), words)
+}
+
+fn identity_answer(view: &IdentityView) -> Answer {
+    let words = format!(
+        "{}\n  invite       {}\n  fingerprint  {}\n\
+         Give the invite to whoever may write to you. It is not secret.",
+        view.name,
+        invite::encode(&view.key),
+        view.key.fingerprint()
+    );
+    told(identity_json(view), words)
+}
+
+fn identity_json(view: &IdentityView) -> Value {
+    json!({
+        "name": view.name,
+        "key": hex(&view.key),
+        "invite": invite::encode(&view.key),
+        "fingerprint": view.key.fingerprint().to_string(),
+    })
+}
+
+fn contact_json(view: &ContactView) -> Value {
+    json!({
+        "name": view.petname,
+        "key": hex(&view.key),
+        "fingerprint": view.key.fingerprint().to_string(),
+        "session": words(view.link),
+    })
+}
+
+fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
+    if confirm == Some(name) {
+        return Ok(());
+    }
+    let why = format!("this erases {what}; there is no copy");
+    let next = format!("add --confirm {name:?}");
+    let parts = ["nothing was erased", &why, "everything is as it was", &next];
+    Err(Failure::new("not_confirmed", Exit::Usage, parts))
+}
+
+/// Far longer than any invite.
+const MAX_INVITE: u64 = 1_024;

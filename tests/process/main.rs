@@ -1,0 +1,21 @@
+//! The real program from outside: real processes, real sockets, real files, a real terminal.
+//!
+//! Nothing here calls into the library. Every wait is for something that happens, with a deadline;
+//! whatever was started is killed when its test ends, whichever way.
+#![expect(clippy::expect_used, reason = "a test that cannot set itself up must stop")]
+#![expect(clippy::panic, reason = "a deadline that is over is a failed test")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what is not where it should be is a failed test"
+)]
+
+mod conversation;
+mod crash;
+mod hostile;
+mod memory;
+mod people;
+mod relay;
+mod stage;
+mod terminal;
+mod ways_out;

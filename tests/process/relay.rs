@@ -1,0 +1,76 @@
+//! A relay on its own: it tells where it is, keeps nothing, and ends when it is told to.
+
+use std::fs;
+
+use crate::stage::{Home, Network, Running, parse};
+
+#[test]
+fn a_relay_tells_its_addresses_keeps_no_file_and_ends_cleanly_on_sigterm() {
+    let network = Network::new();
+    let home = Home::new();
+    let before = files(&home);
+    let (relay, address) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    assert!(address.starts_with("/ip4/127.0.0.1/tcp/"), "{address}");
+    let open = fs::read_dir(format!("/proc/{}/fd", relay.pid())).expect("its open files");
+    for entry in open {
+        let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();
+        let target = target.to_string_lossy().into_owned();
+        let keeps = target.starts_with('/') && !target.starts_with("/dev/");
+        // What it says on standard error goes to a file of this test.
+        assert!(!keeps || target.ends_with("/errors"), "it holds {target}");
+    }
+    assert_eq!(relay.end("TERM"), Some(0));
+    let mut after = files(&home);
+    after.retain(|name| name != "errors");
+    assert_eq!(after, before);
+}
+
+fn files(home: &Home) -> Vec<String> {
+    let entries = fs::read_dir(home.folder()).expect("a folder");
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+    let mut names: Vec<String> = entries
+        .map(|entry| name(entry).expect("an entry").to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_relay_tells_programs_where_it_listens_and_how_many_neighbours_it_has() {
+    let network = Network::new();
+    let home = Home::new();
+    let mut command = home.bare(&["relay", "run", "--json", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    command.args(network.flags());
+    let mut relay = Running::start(command, &home.path("errors"), None);
+    let address = relay.wait_for_json("its address", |line| {
+        (line["type"] == "listening").then(|| line["address"].as_str().unwrap_or("").to_owned())
+    });
+    let other = Home::new();
+    let (_other, _) = other.relay(&network, "/ip4/127.0.0.1/tcp/0", &["--peer", &address]);
+    relay.wait_for_neighbour();
+    assert_eq!(relay.end("TERM"), Some(0));
+}
+
+#[test]
+fn nodes_of_another_network_or_floor_never_become_neighbours() {
+    let network = Network::new();
+    let home = Home::new();
+    let (relay, address) = home.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    let strangers = Home::new();
+    strangers.identity("ann");
+    let peer = ["send", "nobody", "hello", "--json", "--timeout", "3s", "--peer", &address];
+    let other = Network::new();
+    let own = strangers.identity("cat").invite;
+    let names = Home::new();
+    names.identity("ann");
+    names.ask(&["contact", "add", &own, "--name", "nobody"]);
+    for flags in [other.flags(), ["--network", network.name(), "--floor", "5"]] {
+        let output = names.run(&[&peer[..], &flags[..]].concat());
+        assert_eq!(parse(&output.stdout)["error"]["code"], "no_relay");
+    }
+    // The same words reach it in its own network: what they wait for is only an answer.
+    let output = names.run(&[&peer[..], &network.flags()[..]].concat());
+    assert_eq!(parse(&output.stdout)["error"]["code"], "ack_timeout");
+    assert!(!relay.has_ended());
+    relay.kill();
+}

@@ -1,0 +1,273 @@
+//! The program in a real terminal, as a person sees it.
+
+use std::io::{Read as _, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::thread;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+
+use crate::stage::{Home, Network, PATIENCE, PROGRAM, deadline, finish, left, signal};
+
+/// Rows and columns of the terminal.
+const SIZE: (u16, u16) = (30, 100);
+
+/// Pieces of output that may wait to be looked at.
+const PIECES: usize = 4_096;
+
+/// A terminal with the program in it. The program is killed when this is dropped.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    slave: Option<Box<dyn SlavePty + Send>>,
+    keys: Box<dyn Write + Send>,
+    child: Option<Box<dyn Child + Send + Sync>>,
+    pid: u32,
+    pieces: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// Every byte the terminal was sent.
+    raw: Vec<u8>,
+    /// Line discipline as it was before.
+    modes: String,
+}
+
+impl Terminal {
+    fn open(home: &Home, args: &[&str]) -> Self {
+        let size = PtySize { rows: SIZE.0, cols: SIZE.1, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a terminal");
+        let modes = format!("{:?}", pair.master.get_termios());
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(args);
+        command.arg("--home");
+        command.arg(home.path("home"));
+        command.cwd(home.folder());
+        command.env("TERM", "xterm-256color");
+        for variable in ["NO_COLOR", "UNDERTONE_HOME", "UNDERTONE_PASSPHRASE_FILE"] {
+            command.env_remove(variable);
+        }
+        let child = pair.slave.spawn_command(command).expect("a process");
+        let mut reader = pair.master.try_clone_reader().expect("its output");
+        let (sender, pieces) = sync_channel(PIECES);
+        thread::spawn(move || {
+            let mut piece = [0; 4_096];
+            while let Ok(length @ 1..) = reader.read(&mut piece) {
+                if sender.send(piece[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            keys: pair.master.take_writer().expect("its keyboard"),
+            master: pair.master,
+            slave: Some(pair.slave),
+            pid: child.process_id().expect("its number"),
+            child: Some(child),
+            pieces,
+            screen: vt100::Parser::new(SIZE.0, SIZE.1, 0),
+            raw: Vec::new(),
+            modes,
+        }
+    }
+
+    fn contents(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        self.screen.process(piece);
+        self.raw.extend_from_slice(piece);
+    }
+
+    /// Waits until the screen is as it should be.
+    fn until(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
+        let until = deadline();
+        while !seen(&self.contents()) {
+            match self.pieces.recv_timeout(left(until)) {
+                Ok(piece) => self.take(&piece),
+                Err(error) => panic!("{error}; in vain for {what} on:\n{}", self.contents()),
+            }
+        }
+    }
+
+    fn see(&mut self, text: &str) {
+        self.until(text, |screen| screen.contains(text));
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("a key pressed");
+        self.keys.flush().expect("a key pressed");
+    }
+
+    /// Types letter by letter, each when the one before can be seen, as hands do; `shown` is what
+    /// a field looks like that holds so many letters.
+    fn type_in(&mut self, text: &str, shown: impl Fn(&str) -> String) {
+        for (at, letter) in text.char_indices() {
+            self.press(letter.encode_utf8(&mut [0; 4]));
+            self.see(&shown(&text[..at + letter.len_utf8()]));
+        }
+    }
+
+    /// Says something in the composer.
+    fn say(&mut self, text: &str) {
+        self.type_in(text, |typed| format!("> {typed}"));
+        self.press("\r");
+    }
+
+    /// Types a passphrase and presses Enter.
+    fn pass(&mut self, passphrase: &str) {
+        self.type_in(passphrase, |typed| format!("> {}", "*".repeat(typed.len())));
+        self.press("\r");
+    }
+
+    /// Waits for the end of the program; its exit code, and the terminal as it was left.
+    fn end(mut self) -> (u32, Left) {
+        let mut child = self.child.take().expect("a process");
+        let (sender, ended) = channel();
+        let waiting = thread::spawn(move || sender.send(child.wait()));
+        let Ok(status) = ended.recv_timeout(PATIENCE) else {
+            signal("KILL", self.pid);
+            panic!("it does not end; it shows:\n{}", self.contents());
+        };
+        assert!(waiting.join().is_ok_and(|sent| sent.is_ok()));
+        let modes = format!("{:?}", self.master.get_termios());
+        // With its last end closed, the terminal's output has an end.
+        drop(self.slave.take());
+        let until = deadline();
+        loop {
+            match self.pieces.recv_timeout(left(until)) {
+                Ok(piece) => self.take(&piece),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the terminal's output has no end"),
+            }
+        }
+        let screen = self.screen.screen();
+        let left = Left {
+            alternate: screen.alternate_screen(),
+            cursor_hidden: screen.hide_cursor(),
+            bracketed_paste: screen.bracketed_paste(),
+            contents: screen.contents(),
+            modes_changed: modes != self.modes,
+            raw: std::mem::take(&mut self.raw),
+        };
+        (status.expect("its end").exit_code(), left)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // Who has ended by itself cannot be killed, and need not be.
+            drop(child.kill());
+        }
+    }
+}
+
+/// A terminal after the program.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of a terminal")]
+struct Left {
+    alternate: bool,
+    cursor_hidden: bool,
+    bracketed_paste: bool,
+    modes_changed: bool,
+    contents: String,
+    raw: Vec<u8>,
+}
+
+impl Left {
+    fn is_as_before(&self) {
+        assert!(!self.alternate, "the alternate screen is left");
+        assert!(!self.cursor_hidden, "the cursor is shown");
+        assert!(!self.bracketed_paste, "pastes come as they come");
+        assert!(!self.modes_changed, "lines are edited and echoed by the terminal");
+        assert!(self.sent("\u{1b}[?1007r"), "the wheel does what it did");
+    }
+
+    fn sent(&self, text: &str) -> bool {
+        self.raw.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+#[test]
+fn the_demonstration_answers_is_safe_from_nasty_text_and_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"]);
+    terminal.see("session ready");
+    // Drawing everything again asks the terminal nothing it might not answer.
+    terminal.press("\u{c}");
+    terminal.say("hello");
+    terminal.see("echo: hello");
+    terminal.until("the mark of delivery", |screen| {
+        screen.lines().any(|line| line.contains('\u{2713}') && line.contains("hello"))
+    });
+    terminal.say("nasty");
+    terminal.see("gotcha");
+    terminal.see("\u{2039}202E\u{203a}");
+    terminal.press("\u{11}");
+    let (code, left) = terminal.end();
+    assert_eq!(code, 0);
+    left.is_as_before();
+    assert!(!left.contents.contains("hello"), "nothing of it stays on the screen");
+    for text in ["\u{1b}]0;gotcha", "\u{1b}]", "\u{7}", "\u{202e}", "\u{202c}", "\u{200b}"] {
+        assert!(!left.sent(text), "{text:?} reached the terminal");
+    }
+    assert!(!home.path("home").exists(), "nothing is kept");
+}
+
+#[test]
+fn a_signal_ends_the_interface_and_leaves_the_terminal_as_it_was() {
+    for (name, expected) in [("TERM", 143), ("INT", 130), ("HUP", 143)] {
+        let home = Home::new();
+        let mut terminal = Terminal::open(&home, &["demo"]);
+        terminal.see("session ready");
+        signal(name, terminal.pid);
+        let (code, left) = terminal.end();
+        assert_eq!(code, expected, "SIG{name}");
+        left.is_as_before();
+    }
+}
+
+#[test]
+fn a_first_run_makes_a_passphrase_and_an_identity_and_the_second_asks_for_it() {
+    let home = Home::new();
+    let network = Network::new();
+    let mut terminal = Terminal::open(&home, &network.flags());
+    terminal.see("> Keep all, sealed by a passphrase");
+    terminal.press("\r");
+    terminal.see("No copy exists");
+    terminal.pass("blue-heron-walks");
+    terminal.see("The same passphrase again");
+    terminal.pass("blue-heron-walks");
+    terminal.see("What do you call it?");
+    terminal.say("nightjar");
+    terminal.see("undertone  nightjar");
+    terminal.press("\u{11}");
+    let (code, left) = terminal.end();
+    assert_eq!(code, 0);
+    left.is_as_before();
+    assert!(!left.sent("blue-heron"), "the passphrase is never shown");
+
+    let mut terminal = Terminal::open(&home, &network.flags());
+    terminal.see("Which identities exist is not shown");
+    assert!(!terminal.contents().contains("nightjar"));
+    terminal.pass("red-heron-walks");
+    terminal.see("the passphrase is wrong");
+    terminal.until("the next try", |screen| !screen.contains("The next try is in"));
+    terminal.pass("blue-heron-walks");
+    terminal.see("undertone  nightjar");
+    terminal.press("\u{11}");
+    let (code, left) = terminal.end();
+    assert_eq!(code, 0);
+    left.is_as_before();
+}
+
+#[test]
+fn the_demonstration_checks_itself_without_a_terminal() {
+    let home = Home::new();
+    let output = finish(home.bare(&["demo", "--check"]), "");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.lines().count() >= 8 && text.lines().all(|line| line.starts_with("ok  ")),
+        "{text}"
+    );
+    assert!(!home.path("home").exists(), "nothing is kept");
+}

@@ -1,0 +1,187 @@
+//! Every way a command can end: its exit code, and for programs one line that says why.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::stage::{Home, Network, finish, parse};
+
+/// Nobody listens at the port of "tcpmux".
+const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";
+
+/// Runs a command that must fail, for programs and for people; its exit code and code word.
+fn failure(home: &Home, args: &[&str]) -> (i32, String) {
+    failure_of(|| home.command(args))
+}
+
+fn failure_of(command: impl Fn() -> Command) -> (i32, String) {
+    let mut for_programs = command();
+    for_programs.arg("--json");
+    let output = finish(for_programs, "hello");
+    let answer: Value = parse(&output.stdout);
+    assert_eq!((&answer["v"], &answer["ok"]), (&1.into(), &false.into()));
+    let code = output.status.code().expect("an exit code");
+    assert_eq!(answer["error"]["exit"], code);
+    let word = answer["error"]["code"].as_str().expect("a word").to_owned();
+
+    let output = finish(command(), "hello");
+    assert_eq!(output.status.code(), Some(code), "the same for people");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "standard output is data");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.starts_with("error: ") && text.contains(&format!("[{word}]")), "{text}");
+    assert!(text.contains("\n   next: "), "{text}");
+    (code, word)
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let home = Home::new();
+    for args in [&["fly"][..], &["send"], &["listen", "--timeout", "soon"], &["--floor", "99"]] {
+        let output = home.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty());
+        assert!(!output.stderr.is_empty());
+        let output = home.run(&[args, &["--json"]].concat());
+        assert_eq!(parse(&output.stdout)["error"]["code"], "usage");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    for args in [&["--help"][..], &["relay", "run", "--help"], &["--version"]] {
+        let output = home.run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("undertone"), "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_3() {
+    let home = Home::new();
+    assert_eq!(failure(&home, &["identity", "list"]), (3, "no_store".to_owned()));
+    home.identity("ann");
+    let expected = (3, "contact_not_found".to_owned());
+    assert_eq!(failure(&home, &["send", "nobody", "hello"]), expected);
+    assert_eq!(failure(&home, &["contact", "show", "nobody"]), expected);
+    let expected = (3, "identity_not_found".to_owned());
+    assert_eq!(failure(&home, &["identity", "show", "nobody"]), expected);
+    assert_eq!(failure(&home, &["request", "decline", "0123"]).0, 3);
+}
+
+#[test]
+fn a_wrong_passphrase_is_4_and_a_question_that_may_not_be_asked_is_12() {
+    let home = Home::new();
+    home.identity("ann");
+    let wrong = home.write_secret("wrong", "incorrect horse battery staple");
+    let with_wrong = || {
+        let mut command = home.bare(&["identity", "list"]);
+        command.arg("--passphrase-file").arg(&wrong);
+        command
+    };
+    assert_eq!(failure_of(with_wrong), (4, "locked".to_owned()));
+    let with_none = || {
+        let mut command = home.bare(&["identity", "list"]);
+        command.arg("--no-input");
+        command
+    };
+    assert_eq!(failure_of(with_none), (12, "no_input".to_owned()));
+}
+
+#[test]
+fn no_neighbour_is_5_and_the_message_leaves_with_a_later_node() {
+    let network = Network::new();
+    let (ann, ben) = (Home::new(), Home::new());
+    let (from_ann, from_ben) = (ann.identity("ann"), ben.identity("ben"));
+    ann.ask(&["contact", "add", &from_ben.invite, "--name", "ben"]);
+    ben.ask(&["contact", "add", &from_ann.invite, "--name", "ann"]);
+    let send = ["send", "ben", "-", "--timeout", "1s", "--peer", NOBODY];
+    let expected = (5, "no_relay".to_owned());
+    assert_eq!(failure(&ann, &[&send[..], &network.flags()[..]].concat()), expected);
+
+    let relays = Home::new();
+    let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    let mut at_ben = ben.listen(&network, &address, &["--json", "--count", "2"]);
+    let _at_ann = ann.listen(&network, &address, &[]);
+    // It was asked twice: for programs and for people.
+    let hello = "hello".to_owned();
+    assert_eq!(at_ben.messages(2), [(0, hello.clone()), (1, hello)]);
+    assert_eq!(at_ben.ended(), Some(0));
+}
+
+#[test]
+fn time_that_is_over_is_6_and_a_text_too_long_is_7() {
+    let network = Network::new();
+    let (relays, ann, ben) = (Home::new(), Home::new(), Home::new());
+    let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    ann.identity("ann");
+    let invite = ben.identity("ann").invite;
+    ann.ask(&["contact", "add", &invite, "--name", "ben"]);
+    let mut node = ann.listen(&network, &address, &["--json"]);
+    node.wait_for_neighbour();
+    let send = ["send", "ben", "hello", "--wait", "delivered", "--timeout", "1s"];
+    assert_eq!(failure(&ann, &send), (6, "ack_timeout".to_owned()));
+    let long = "x".repeat(10_000);
+    assert_eq!(failure(&ann, &["send", "ben", &long]), (7, "bad_text".to_owned()));
+    assert_eq!(failure(&ann, &["send", "ben", ""]), (7, "bad_text".to_owned()));
+    ann.ask(&["contact", "block", "ben"]);
+    assert_eq!(failure(&ann, &["send", "ben", "hello"]), (7, "blocked".to_owned()));
+}
+
+#[test]
+fn a_second_node_in_one_home_is_10_and_a_signal_ends_the_first() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
+    let again = [&["listen"][..], &network.flags()[..]].concat();
+    assert_eq!(failure(&home, &again), (10, "in_use".to_owned()));
+    assert_eq!(node.end("TERM"), Some(143));
+    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
+    assert_eq!(node.end("INT"), Some(130));
+}
+
+#[test]
+fn a_home_or_a_passphrase_that_others_can_read_is_11() {
+    let home = Home::new();
+    home.identity("ann");
+    let expected = (11, "unsafe_mode".to_owned());
+    set_permissions(home.path("passphrase"), Permissions::from_mode(0o644)).expect("widened");
+    assert_eq!(failure(&home, &["identity", "list"]), expected);
+    set_permissions(home.path("passphrase"), Permissions::from_mode(0o600)).expect("narrowed");
+    set_permissions(home.path("home"), Permissions::from_mode(0o755)).expect("widened");
+    assert_eq!(failure(&home, &["identity", "list"]), expected);
+    set_permissions(home.path("home"), Permissions::from_mode(0o700)).expect("narrowed");
+    home.ask(&["identity", "list"]);
+}
+
+#[test]
+fn status_tells_how_the_running_node_is_and_that_none_runs() {
+    let network = Network::new();
+    let (relays, home) = (Home::new(), Home::new());
+    let nothing = home.ask(&["status"]);
+    assert_eq!((&nothing["running"], &nothing["kept"]), (&false.into(), &false.into()));
+    let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
+    home.identity("ann");
+    let mut node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
+    node.wait_for_neighbour();
+    let status = home.ask(&["status"]);
+    assert_eq!((&status["running"], &status["ready"]), (&true.into(), &true.into()));
+    assert_eq!(status["node"]["network"], network.name());
+    assert_eq!(status["node"]["peers"], 1);
+    assert_eq!(status["node"]["floor_bits"], 4);
+    let words = home.run(&["status"]).stdout;
+    assert!(String::from_utf8_lossy(&words).contains("peers    1"));
+}
+
+#[test]
+fn completions_are_a_script_the_shell_understands() {
+    let home = Home::new();
+    let script = home.run(&["completions", "bash"]);
+    assert_eq!(script.status.code(), Some(0));
+    let text = String::from_utf8(script.stdout).expect("UTF-8");
+    assert!(text.contains("undertone") && text.contains("passphrase-file"));
+    let mut shell = Command::new("bash");
+    shell.arg("-n");
+    assert!(finish(shell, &text).status.success(), "bash reads it");
+}
