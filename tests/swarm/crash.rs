@@ -40,9 +40,9 @@ fn a_crash_in_the_middle_of_a_handshake_only_delays_it() {
         let (a, _) = (town.add(0, 1), town.add(1, 0));
         town.world.crash_after(victim, u32::try_from(seed % 20).unwrap(), Millis(800));
         town.world.run_for(Millis::from_secs(60));
-        // A fuse that is still lit would burn down while somebody speaks.
+        // A fuse that is still lit would burn down while somebody speaks; the next sweep ends it.
         town.world.crash_after(victim, 0, Millis(800));
-        town.world.run_for(Millis::from_secs(60));
+        town.world.run_for(Millis::from_secs(900));
         town.say(0, a, "we met after all");
         town.world.run_for(Millis::from_secs(1_800));
         assert_eq!(town.heard(1), ["we met after all"]);
