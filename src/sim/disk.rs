@@ -40,27 +40,21 @@ impl Disk {
 
     /// What was shown of contacts, in that order: a person who comes back reads it from here.
     pub(super) fn shown(&self) -> Vec<(ContactId, String)> {
-        let mut rows: Vec<(u64, &MessageRecord)> = self
-            .rows
-            .values()
-            .filter_map(|(order, record)| match record {
-                Record::Message(message) if message.side == RecordSide::Shown => {
-                    Some((*order, message))
-                }
-                _ => None,
-            })
-            .collect();
+        let messages = self.rows.values().filter_map(|(order, record)| {
+            let Record::Message(message) = record else { return None };
+            (message.side == RecordSide::Shown).then_some((*order, message))
+        });
+        let mut rows: Vec<(u64, &MessageRecord)> = messages.collect();
         rows.sort_by_key(|(order, _)| *order);
         rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
     }
 
     /// How far each message of ours is.
     pub(super) fn states(&self) -> BTreeMap<MessageId, MessageState> {
-        let states = self.rows.values().filter_map(|(_, record)| match record {
-            Record::Message(MessageRecord { id, side: RecordSide::Ours(state), .. }) => {
-                Some((*id, *state))
-            }
-            _ => None,
+        let states = self.rows.values().filter_map(|(_, record)| {
+            let Record::Message(message) = record else { return None };
+            let RecordSide::Ours(state) = message.side else { return None };
+            Some((message.id, state))
         });
         states.collect()
     }
@@ -68,11 +62,9 @@ impl Disk {
     /// What an envelope carries, if its author keeps it.
     pub(super) fn purpose(&self, envelope: &[u8]) -> Option<Purpose> {
         let outgoing = self.rows.range(Key::Outgoing(OutgoingId(0))..);
-        outgoing.map(|(_, (_, record))| record).find_map(|record| match record {
-            Record::Outgoing(kept) if kept.envelope.as_deref() == Some(envelope) => {
-                Some(kept.purpose)
-            }
-            _ => None,
+        outgoing.map(|(_, (_, record))| record).find_map(|record| {
+            let Record::Outgoing(kept) = record else { return None };
+            (kept.envelope.as_deref() == Some(envelope)).then_some(kept.purpose)
         })
     }
 

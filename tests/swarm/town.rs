@@ -151,6 +151,7 @@ pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> Link {
 }
 
 /// Runs a scenario from every seed, or from the one in `SEED`; says which one failed.
+#[expect(clippy::print_stderr, reason = "whoever reads of the failure needs its seed")]
 pub(crate) fn seeds(count: u64, scenario: impl Fn(u64)) {
     if let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
         return scenario(seed);
