@@ -99,7 +99,7 @@ fn no_neighbour_is_5_and_the_message_leaves_with_a_later_node() {
 
     let relays = Home::new();
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
-    let mut at_ben = ben.listen(&network, &address, &["--json", "--count", "2"]);
+    let at_ben = ben.listen(&network, &address, &["--json", "--count", "2"]);
     let _at_ann = ann.listen(&network, &address, &[]);
     // It was asked twice: for programs and for people.
     let hello = "hello".to_owned();
@@ -115,7 +115,7 @@ fn time_that_is_over_is_6_and_a_text_too_long_is_7() {
     ann.identity("ann");
     let invite = ben.identity("ann").invite;
     ann.ask(&["contact", "add", &invite, "--name", "ben"]);
-    let mut node = ann.listen(&network, &address, &["--json"]);
+    let node = ann.listen(&network, &address, &["--json"]);
     node.wait_for_neighbour();
     let send = ["send", "ben", "hello", "--wait", "delivered", "--timeout", "1s"];
     assert_eq!(failure(&ann, &send), (6, "ack_timeout".to_owned()));
@@ -131,12 +131,12 @@ fn a_second_node_in_one_home_is_10_and_a_signal_ends_the_first() {
     let network = Network::new();
     let home = Home::new();
     home.identity("ann");
-    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     let again = [&["listen"][..], &network.flags()[..]].concat();
     assert_eq!(failure(&home, &again), (10, "in_use".to_owned()));
     assert_eq!(node.end("TERM"), Some(143));
-    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     assert_eq!(node.end("INT"), Some(130));
 }
@@ -163,7 +163,7 @@ fn status_tells_how_the_running_node_is_and_that_none_runs() {
     assert_eq!((&nothing["running"], &nothing["kept"]), (&false.into(), &false.into()));
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
     home.identity("ann");
-    let mut node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
+    let node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
     node.wait_for_neighbour();
     let status = home.ask(&["status"]);
     assert_eq!((&status["running"], &status["ready"]), (&true.into(), &true.into()));
