@@ -1,6 +1,7 @@
 //! Every way a command can end: its exit code, and for programs one line that says why.
 
 use std::fs::{Permissions, set_permissions};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -184,4 +185,22 @@ fn completions_are_a_script_the_shell_understands() {
     let mut shell = Command::new("bash");
     shell.arg("-n");
     assert!(finish(shell, &text).status.success(), "bash reads it");
+}
+
+#[test]
+fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
+    let network = Network::new();
+    let home = Home::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let tcp = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().expect("bound").port());
+    let port = udp.local_addr().expect("bound").port();
+    for listen in [tcp, format!("/ip4/127.0.0.1/udp/{port}/quic-v1")] {
+        let args =
+            [&["relay", "run", "--listen", &listen, "--json"][..], &network.flags()].concat();
+        let answer = parse(&home.run(&args).stdout);
+        assert_eq!(answer["error"]["exit"], 1);
+        let reason = answer["error"]["reason"].as_str().expect("a reason");
+        assert!(reason.contains(&listen) && reason.contains("in use"), "{reason}");
+    }
 }
