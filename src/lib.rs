@@ -1,4 +1,125 @@
 //! Undertone: an anonymous, serverless, end-to-end-encrypted messenger for the terminal.
+//!
+//! Every message is an envelope of one size that shows neither sender nor recipient. Envelopes flood
+//! a network of libp2p nodes, each stamped with a little work; whoever can open one is who it was
+//! for. This page is the architecture: where things are, which way they go, and what is never there.
+//! The README says how to use the program, `proto/` what goes over the wire.
+//!
+//! # One picture
+//!
+//! ```text
+//!     keys, files, sockets, time, entropy
+//!   ┌──────────────── shell ────────────────┐    ┌──────── sim ────────┐
+//!   │  ui   commands   store   miner   net  │    │ virtual time, links │
+//!   │   └──────┴─────── host ────┴──────┘   │    │ that lose and delay,│
+//!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
+//!         Input │               │ Output         └────┬───────────▲────┘
+//!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
+//!   │  node:  intake, pool  ·  sessions, conversations  ·  outbox      │
+//!   └──────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`engine`] decides, [`shell`] does, and [`sim`] drives the same engine in the shell's place. The
+//! engine is a state machine: one [`Input`](engine::node::input::Input) in, some
+//! [`Output`](engine::node::output::Output)s back, carried out in their order before the next input.
+//! Time and entropy are lent to it for one turn ([`engine::env::Env`]).
+//!
+//! # Two straight lines
+//!
+//! From the wire to the screen:
+//!
+//! | what happens | where |
+//! |---|---|
+//! | a gossipsub message, handed up unjudged | [`shell::net`] |
+//! | `Input::Gossip` | [`shell::host`] |
+//! | decode; then time, then work: `Checked`, or a refusal | [`engine::envelope::check()`] |
+//! | wait, highest rated first | [`engine::intake`] |
+//! | admit, and let the lowest rated go | [`engine::pool`] |
+//! | `Output::Judge`; a relay's line ends here | `engine::node::inbound` |
+//! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
+//! | its number, its order, what it acknowledges | `engine::node::talk` |
+//! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::desk`] |
+//! | `Output::Notice` | [`shell::host`] |
+//! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
+//!
+//! From the screen to the wire:
+//!
+//! | what happens | where |
+//! |---|---|
+//! | a key, or a line of a script | [`shell::ui`], [`shell::commands`] |
+//! | `Command::Say`, as `Input::Ask` | [`shell::host`] |
+//! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
+//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::talk` |
+//! | date it; `Output::Mine` | `engine::node::outbound` |
+//! | search; `Input::Mined` | [`shell::miner`] |
+//! | our own gate: check and admit as if it came from outside | `engine::node::outbound` |
+//! | `Output::Publish` | [`shell::host`] |
+//! | gossipsub | [`shell::net`] |
+//!
+//! What comes back from the flood is then a duplicate like any other. Junk (`--junk`) joins the
+//! second line where envelopes are dated, sealed under a key that is wiped at once.
+//!
+//! # Layers
+//!
+//! A module may name itself and what stands before it, never what stands beside or after it.
+//! `tests/tidy.rs` holds this, because inside one package the compiler does not.
+//!
+//! ```text
+//! engine   env text  <  id secret  <  crypto  <  envelope  <  session | pool | intake  <  node
+//! sim      above node; nothing names it
+//! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
+//!          <  cli | desk  <  host  <  failure  <  print  <  commands  <  main
+//! ```
+//!
+//! `net` cannot call `ui`, `session` cannot call `pool`; they meet in `host` and in `node`. The host
+//! speaks to every front end, the interface and scripts alike, in the words of [`shell::ui::port`],
+//! the interface's own edge.
+//!
+//! # What always holds
+//!
+//! - **The engine does nothing.** No socket, file, clock or random generator is named under
+//!   [`engine`]; the same seed gives the same trace.
+//! - **Nothing unchecked is held or sent.** Only a [`Checked`](engine::envelope::Checked) envelope
+//!   enters the pool, only `check` makes one, and our own pass it too.
+//! - **Refusing changes nothing** but counters and the memory of ids. Sessions decrypt on a copy
+//!   that replaces the original on success.
+//! - **Verdicts come first.** Whether an envelope is passed on does not depend on whether it is for
+//!   us, and is said before anything is decrypted or stored.
+//! - **Stored before sent.** The step of a session that made an envelope is durable before the
+//!   envelope leaves, so a crash repeats no key. The simulator crashes nodes between any two outputs,
+//!   and debug builds can write a ledger of every key and nonce used.
+//! - **A message has one name** through sending again, restarts and new sessions, so it is shown
+//!   once and in its place.
+//! - **A relay is a node without an identity**, by one match on its role. It stores nothing on disk.
+//! - **Everything has a bound** with a name beside the code it bounds, and every task an owner.
+//! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is a
+//!   [`PeerText`](engine::text::PeerText) until a cleaner made for the screen, a line or JSON has
+//!   turned it into something printable. The log holds counts and kinds.
+//!
+//! # Where to begin
+//!
+//! [`engine::node::Node`] and its `inbound` file read as the first table;
+//! [`shell::host::Host`] is the loop around it; [`shell::commands`] is the program. To put the engine
+//! into something else: drive it as [`sim::World`] does, or take a
+//! [`Host`](shell::host::Host) with a [`Store`](shell::store::Store) and speak to it over a channel.
+//! `engine::text` and `shell::ui::model` are long and dull.
+//!
+//! # Where building departed from the design
+//!
+//! - The loop is [`shell::host`], apart from [`shell::desk`]: commands that only read and write what
+//!   is kept need turns that are durable and no network.
+//! - [`engine::intake`] stands between the flood and the pool, so that under load the best rated
+//!   envelopes are looked at first and a flood of cheap ones waits behind them.
+//! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
+//!   and the envelope it became are durable together or not at all.
+//! - A conversation (`engine::node::talk`) numbers and repeats messages above the sessions. A message
+//!   can then cross from one session to the next without being shown twice.
+//! - Sessions are chains of symmetric keys. The seams for a Diffie-Hellman ratchet are there (own and
+//!   remote chains are different types, one commit a step), the ratchet is not.
+//! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
+//!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
+//! - Scripts join the lines at `Command` and `Notice` through [`shell::commands`] and a socket in the
+//!   home folder, which speaks one line of JSON each way.
 
 pub mod engine;
 pub mod shell;

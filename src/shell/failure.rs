@@ -147,7 +147,16 @@ impl From<HomeError> for Failure {
 impl From<PassphraseError> for Failure {
     fn from(error: PassphraseError) -> Self {
         let why = error.to_string();
-        let next = "add --passphrase-file FILE, or run it in a terminal";
+        let next = match error {
+            PassphraseError::UnsafeMode(_) => "chmod 600 the file",
+            PassphraseError::NoInput
+            | PassphraseError::Empty
+            | PassphraseError::TooLong
+            | PassphraseError::NotText
+            | PassphraseError::Mismatch
+            | PassphraseError::Command
+            | PassphraseError::Io(_) => "add --passphrase-file FILE, or run it in a terminal",
+        };
         let (code, exit) = match error {
             PassphraseError::NoInput => ("no_input", Exit::NoInput),
             PassphraseError::UnsafeMode(_) => ("unsafe_mode", Exit::Unsafe),

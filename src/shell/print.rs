@@ -11,10 +11,18 @@ use super::failure::Failure;
 
 /// Writes a line of data. A reader that has gone away is no error: the program ends soon.
 pub fn line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    if try_line(text).is_err() {
         tracing::debug!("nobody reads standard output");
     }
+}
+
+/// Writes a line of data, for programs that go on and have no reason to once nobody reads them.
+///
+/// # Errors
+/// What the system says when nobody reads standard output any more.
+pub fn try_line(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// Writes a line of talk.

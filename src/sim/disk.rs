@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::id::{ContactId, OutgoingId};
+use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{Change, Key, MessageRecord, Purpose, Record, RecordSide};
 
@@ -52,6 +52,17 @@ impl Disk {
             .collect();
         rows.sort_by_key(|(order, _)| *order);
         rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
+    }
+
+    /// How far each message of ours is.
+    pub(super) fn states(&self) -> BTreeMap<MessageId, MessageState> {
+        let states = self.rows.values().filter_map(|(_, record)| match record {
+            Record::Message(MessageRecord { id, side: RecordSide::Ours(state), .. }) => {
+                Some((*id, *state))
+            }
+            _ => None,
+        });
+        states.collect()
     }
 
     /// What an envelope carries, if its author keeps it.

@@ -366,6 +366,7 @@ impl World {
         sim.mining.clear();
         sim.seen.requests.clear();
         sim.seen.texts = sim.disk.shown();
+        sim.seen.states = sim.disk.states();
         sim.wake = None;
         let records = sim.disk.open_records();
         let mut env = Env::new(now, wall, &mut sim.entropy);

@@ -9,7 +9,10 @@
     reason = "a test waits for one event and lets the others pass"
 )]
 
+mod agreement;
 mod faults;
 mod flood;
+mod hosts;
 mod links;
+mod pour;
 mod world;

@@ -6,6 +6,7 @@ mod crash;
 mod flood;
 mod junk;
 mod meeting;
+mod model;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;

@@ -5,5 +5,4 @@ mod entropy;
 mod envelope;
 mod session;
 mod statistics;
-mod statistics;
 mod uniform;

@@ -196,7 +196,8 @@ impl Node {
         contact: ContactId,
         session: SessionId,
     ) -> Option<OutgoingRecord> {
-        if self.sessions.get(&session)?.session.confirmed() {
+        let offered = &self.sessions.get(&session)?.session;
+        if offered.confirmed() || self.speaks_in_later(contact, offered) {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
@@ -210,6 +211,16 @@ impl Node {
         self.timers.set(Timer::Answer(contact, session), at);
         self.notice_contact(contact);
         Some(record)
+    }
+
+    /// Whether the contact was heard in a session later than this one. They have no use for an answer
+    /// in this one then, would not speak in it, and would be answered forever.
+    fn speaks_in_later(&self, contact: ContactId, session: &Session) -> bool {
+        self.sessions.values().any(|record| {
+            record.contact == contact
+                && record.session.confirmed()
+                && age(&record.session) > age(session)
+        })
     }
 
     /// Takes a session in; the least preferred gives way when a contact has too many.

@@ -42,7 +42,8 @@ pub(super) async fn run(
     let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
     host.door().enter(events).await;
     let how = if everywhere.json { How::Programs } else { How::People };
-    let mut page = Page { how, people: People::default(), left: wish.count, wish };
+    let mut page =
+        Page { how, people: People::default(), left: wish.count, reader: Reader::There, wish };
     let end = page.wish.timeout.map(|span| tokio::time::Instant::now() + span.0);
     let reading = async {
         let done = loop {
@@ -95,12 +96,25 @@ struct Page {
     how: How,
     people: People,
     left: Option<u64>,
+    reader: Reader,
     wish: Wish,
+}
+
+/// Whether anybody reads what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
 }
 
 impl Page {
     /// Prints one event, if it is wanted; answers whether that was the last.
     fn turn(&mut self, event: Event) -> Result<bool, Failure> {
+        let enough = self.tell(event)?;
+        Ok(enough || self.reader == Reader::Gone)
+    }
+
+    fn tell(&mut self, event: Event) -> Result<bool, Failure> {
         match event {
             Event::Notice(notice) => {
                 self.people.note(&notice);
@@ -183,15 +197,21 @@ impl Page {
         known.map_or_else(String::new, |view| view.petname.clone())
     }
 
-    fn say(&self, line: &Value, words: impl FnOnce() -> String) {
+    fn say(&mut self, line: &Value, words: impl FnOnce() -> String) {
         match self.how {
             How::Programs => self.print(line),
-            How::People => print::line(&words()),
+            How::People => self.write(&words()),
         }
     }
 
-    fn print(&self, line: &Value) {
-        print::line(&print::ascii(line));
+    fn print(&mut self, line: &Value) {
+        self.write(&print::ascii(line));
+    }
+
+    fn write(&mut self, line: &str) {
+        if print::try_line(line).is_err() {
+            self.reader = Reader::Gone;
+        }
     }
 }
 

@@ -160,16 +160,17 @@ mod tests {
     #[test]
     fn rows_of_sessions_offers_and_requests_keep_their_bytes() {
         // Too long to read: the sum stands for the bytes. A change of it is a new store version.
-        for (record, sum) in samples::handshake().into_iter().zip(HANDSHAKE_SUMS) {
+        let sums = samples::handshake().map(|record| {
             let row = encode(&record).unwrap();
-            assert_eq!(hex(&row[row.len() - SUM_BYTES..]), sum, "{record:?}");
             assert_eq!(decode(&row).unwrap(), record);
-        }
+            hex(&row[row.len() - SUM_BYTES..])
+        });
+        assert_eq!(sums, HANDSHAKE_SUMS);
     }
 
     /// A session of the initiator, the contact with the offer, a session of the responder, a request.
     const HANDSHAKE_SUMS: [&str; 4] =
-        ["b5842515bc428d9f", "83624bcc0835fa49", "859044f782462c80", "3703f845188fba8b"];
+        ["f26fd13e0702d802", "7188d7aa3777b840", "4ab4d20247275b22", "659e299981c0d22c"];
 
     #[test]
     fn keys_sort_by_their_kind_first() {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::crypto::seeded::Seeded;
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -12,7 +13,6 @@ use crate::engine::node::record::{
     Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer};
-use crate::sim::Seeded;
 
 /// A stored identity: its secret key is 32 bytes of 07.
 pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172
@@ -42,12 +42,12 @@ pub(super) fn contact(id: u64) -> Record {
 /// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
 /// the responder's session, and the request it came as.
 pub(super) fn handshake() -> [Record; 4] {
-    let mut seeded = Seeded::new(1, 0);
+    let mut seeded = Seeded::new(1);
     let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let (offer, session) = Offer::new(&mut env, &own, &their.public());
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
-    let Record::Contact(mut pending) = contact(7) else { unreachable!() };
+    let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
     pending.offer = Some(PendingOffer { offer, times: 2 });
     let responder = received.accept();
     [

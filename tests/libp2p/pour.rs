@@ -1,0 +1,177 @@
+//! A neighbour that pours envelopes into a relay, with real work behind them and with too little.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
+use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+use undertone::engine::node::input::Command;
+use undertone::engine::node::output::{Link, MessageState, Reply};
+use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::shell::clock::wall;
+use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
+use undertone::sim::Seeded;
+
+use crate::hosts::{Company, LOW_FLOOR, net_settings, node_settings};
+use crate::world::{in_time, place};
+
+/// What the flooded relay holds.
+const SMALL: Bounds = Bounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 64 };
+
+/// What is poured in, and arrives at the far side of the relay.
+const POURED: usize = 10 * SMALL.count;
+
+/// An envelope of noise that shows `bits` of work, no more and no less.
+fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
+    let mut data = vec![0; BODY_SIZE];
+    chance.fill_bytes(&mut data);
+    let draft = Draft::new(now, ONE_DAY, Topic([7; 4]), data).expect("a draft");
+    let shows = |bytes: &[u8]| {
+        let checked = check(bytes.to_vec(), now, &Floor::new(0)).expect("an envelope");
+        checked.rating().bits() == u32::from(bits)
+    };
+    let mut tries = (0..).map(|nonce| draft.clone().finish(WorkNonce(nonce)).1);
+    tries.find(|bytes| shows(bytes)).expect("some nonce will do")
+}
+
+/// A bare node at `relay`, under the rules of no engine.
+fn bare(relay: &Multiaddr) -> Net {
+    Net::new(net_settings(None, &[relay])).expect("a node")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
+    let at = place();
+    let mut company = Company::new();
+    let relay = company.enter(node_settings(Role::Relay), net_settings(Some(&at), &[])).await;
+    let (mut flooder, mut observer) = (bare(&at), bare(&at));
+    in_time("the three to meet", async {
+        while company.views[relay].peers() < 2 || flooder.peers() < 1 || observer.peers() < 1 {
+            tokio::select! {
+                _ = flooder.next() => {}
+                _ = observer.next() => {}
+                () = company.hear() => {}
+            }
+        }
+    })
+    .await;
+    let mut chance = Seeded::new(51, 0);
+    for _ in 0..20 {
+        let published = flooder.publish(noise(&mut chance, wall(), LOW_FLOOR - 1));
+        assert_eq!(published, Published::Sent);
+    }
+    let (mut parted, mut others) = (false, 2);
+    in_time("the flooder to be parted with", async {
+        while !parted || others > 1 {
+            tokio::select! {
+                event = flooder.next() => parted |= matches!(event, NetEvent::Peers(0)),
+                event = observer.next() => {
+                    assert!(!matches!(event, NetEvent::Gossip { .. }), "it was passed on");
+                }
+                () = company.hear() => others = company.views[relay].peers(),
+            }
+        }
+    })
+    .await;
+    let line = company.views[relay].line.as_ref().expect("it told");
+    assert_eq!((line.peers, line.pool_items), (1, 0));
+}
+
+/// Pours envelopes exactly at the floor into the relay at `at`, until whoever reads has gone.
+async fn pour(at: Multiaddr, poured: mpsc::Sender<EnvelopeId>) {
+    let mut flooder = bare(&at);
+    let mut chance = Seeded::new(52, 0);
+    loop {
+        if flooder.peers() == 0 {
+            flooder.next().await;
+            continue;
+        }
+        let bytes = noise(&mut chance, wall(), LOW_FLOOR);
+        let id = EnvelopeId::of(&bytes);
+        if flooder.publish(bytes) == Published::Sent && poured.send(id).await.is_err() {
+            return;
+        }
+        // What is due is done; a flood does not wait for more.
+        while let Some(event) = soon(&mut flooder).await {
+            assert!(!matches!(event, NetEvent::Parted { .. }));
+        }
+    }
+}
+
+/// The next event, if there is one already.
+async fn soon(net: &mut Net) -> Option<NetEvent> {
+    tokio::select! {
+        biased;
+        event = net.next() => Some(event),
+        () = tokio::task::yield_now() => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
+    let at = place();
+    let mut company = Company::new();
+    let small = NodeSettings { pool: SMALL, ..node_settings(Role::Relay) };
+    let relay = company.enter(small, net_settings(Some(&at), &[])).await;
+    let first = company.messenger("first", &at).await;
+    let second = company.messenger("second", &at).await;
+    let (identity, _) = company.views[first].own.expect("an identity");
+    let (_, key) = company.views[second].own.expect("an identity");
+    let add = Command::AddContact { identity, key, petname: "second".to_owned() };
+    let Reply::Contact(contact) = company.ask(first, add).await else { panic!("no contact") };
+    company.until("the request", |views| !views[second].seen.requests.is_empty()).await;
+    let request = company.views[second].seen.requests[0].id;
+    let accept = Command::AcceptRequest { request, petname: "first".to_owned() };
+    company.ask(second, accept).await;
+    let ready = |link: &Link| *link == Link::Ready;
+    company
+        .until("the answer", |views| {
+            views[first].seen.contacts.values().any(|(_, link)| ready(link))
+        })
+        .await;
+
+    let (sender, mut poured) = mpsc::channel(64);
+    let mut flood = JoinSet::new();
+    flood.spawn(pour(at.clone(), sender));
+    let mut observer = bare(&at);
+    let (mut sent, mut passed, mut said) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    in_time("the flood and the conversation to get through", async {
+        while passed.len() < POURED || company.views[second].seen.texts.len() < 20 {
+            // A line for each twentieth of the flood.
+            if said.len() < 20 && passed.len() * 20 >= said.len() * POURED {
+                let text = format!("line {}", said.len());
+                company.ask(first, Command::Say { contact, text: text.clone() }).await;
+                said.push(text);
+            }
+            tokio::select! {
+                event = observer.next() => if let NetEvent::Gossip { from, id, .. } = event {
+                    observer.judge(from, id, Acceptance::Accept);
+                    if sent.contains(&id) {
+                        passed.insert(id);
+                    }
+                },
+                Some(id) = poured.recv() => {
+                    sent.insert(id);
+                }
+                () = company.hear() => {}
+            }
+        }
+    })
+    .await;
+    let heard: Vec<_> = company.views[second].seen.texts.iter().map(|(_, text)| text).collect();
+    assert_eq!(heard, said.iter().collect::<Vec<_>>());
+    company
+        .until("the marks and the relay's last word", |views| {
+            let delivered = |state: &MessageState| *state == MessageState::Delivered;
+            let full =
+                views[relay].line.as_ref().is_some_and(|line| line.pool_items == SMALL.count);
+            full && views[first].seen.states.values().all(delivered)
+        })
+        .await;
+    let line = company.views[relay].line.as_ref().expect("it told");
+    assert!(line.pool_bytes <= SMALL.bytes);
+    assert_eq!(line.peers, 4, "who stays at the floor is a neighbour like any other");
+}
