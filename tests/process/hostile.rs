@@ -32,8 +32,8 @@ fn hostile_text_arrives_unchanged_for_programs_and_harmless_for_people() {
     let (from_ann, from_ben) = (ann.identity("ann"), ben.identity("ben"));
     ann.ask(&["contact", "add", &from_ben.invite, "--name", "ben"]);
     ben.ask(&["contact", "add", &from_ann.invite, "--name", "ann"]);
-    let mut at_ann = ann.listen(&network, &address, &["--json"]);
-    let mut at_ben = ben.listen(&network, &address, &["--json"]);
+    let at_ann = ann.listen(&network, &address, &["--json"]);
+    let at_ben = ben.listen(&network, &address, &["--json"]);
     at_ann.wait_for_session();
     at_ben.wait_for_session();
 
@@ -46,8 +46,9 @@ fn hostile_text_arrives_unchanged_for_programs_and_harmless_for_people() {
     assert_eq!(at_ben.messages(1), [(0, HOSTILE.to_owned())]);
     assert_eq!(at_ben.end("TERM"), Some(143));
 
-    said();
     let at_ben = ben.listen(&network, &address, &["--count", "1"]);
+    ben.wait_until_ready();
+    said();
     let until = deadline();
     let line = String::from_utf8(next_bytes(&at_ben, until)).expect("UTF-8");
     let line = line.strip_suffix('\n').expect("a whole line");

@@ -8,7 +8,7 @@ fn contacts_are_added_renamed_blocked_and_removed_through_a_running_node() {
     let (home, other) = (Home::new(), Home::new());
     home.identity("ann");
     let invite = other.identity("cat").invite;
-    let mut node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
+    let node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     let added = home.ask(&["contact", "add", &invite, "--name", "ben"]);
     assert_eq!(added["session"], "the offer has not left yet");
@@ -40,7 +40,7 @@ fn a_failure_told_by_a_running_node_is_the_failure_told_without_it() {
         &["identity", "delete", "ann", "--json"],
     ];
     let alone = all.map(|args| home.run(args));
-    let mut node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
+    let node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     let through_it = all.map(|args| home.run(args));
     for (alone, through_it) in alone.iter().zip(&through_it) {

@@ -41,7 +41,7 @@ fn a_relay_tells_programs_where_it_listens_and_how_many_neighbours_it_has() {
     let home = Home::new();
     let mut command = home.bare(&["relay", "run", "--json", "--listen", "/ip4/127.0.0.1/tcp/0"]);
     command.args(network.flags());
-    let mut relay = Running::start(command, &home.path("errors"), None);
+    let relay = Running::start(command, &home.path("errors"), None);
     let address = relay.wait_for_json("its address", |line| {
         (line["type"] == "listening").then(|| line["address"].as_str().unwrap_or("").to_owned())
     });

@@ -169,6 +169,14 @@ impl Home {
         Running::start(command, &self.path("errors"), states)
     }
 
+    /// Waits until the node that runs here has a neighbour, for one that prints nothing of it.
+    pub(crate) fn wait_until_ready(&self) {
+        let until = deadline();
+        while self.ask(&["status"])["ready"] != true {
+            assert!(!left(until).is_zero(), "the node did not find its neighbour");
+        }
+    }
+
     /// Starts a relay; with the address it tells.
     pub(crate) fn relay(
         &self,
@@ -178,7 +186,7 @@ impl Home {
     ) -> (Running, String) {
         let mut command = self.bare(&["relay", "run", "--listen", listen]);
         command.args(network.flags()).args(more);
-        let mut relay = Running::start(command, &self.path("errors"), None);
+        let relay = Running::start(command, &self.path("errors"), None);
         let address = relay.wait_for("the relay's address", |line| {
             line.strip_prefix("listening on ").map(str::to_owned)
         });
@@ -267,7 +275,7 @@ impl Running {
     }
 
     /// Waits for the line that `pick` wants.
-    pub(crate) fn wait_for<T>(&mut self, what: &str, mut pick: impl FnMut(&str) -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(&str) -> Option<T>) -> T {
         let until = deadline();
         let mut seen = Vec::new();
         loop {
@@ -293,7 +301,7 @@ impl Running {
 
     /// Waits for a line of JSON that `pick` wants.
     pub(crate) fn wait_for_json<T>(
-        &mut self,
+        &self,
         what: &str,
         mut pick: impl FnMut(&Value) -> Option<T>,
     ) -> T {
@@ -301,19 +309,19 @@ impl Running {
     }
 
     /// Waits until it has a neighbour.
-    pub(crate) fn wait_for_neighbour(&mut self) {
+    pub(crate) fn wait_for_neighbour(&self) {
         self.wait_for_json("a neighbour", |line| {
             (line["type"] == "network" && line["peers"] != 0).then_some(())
         });
     }
 
     /// Waits until a session with a contact is ready.
-    pub(crate) fn wait_for_session(&mut self) {
+    pub(crate) fn wait_for_session(&self) {
         self.wait_for_json("a session", |line| (line["session"] == "session ready").then_some(()));
     }
 
     /// The next `count` messages that arrive: numbers and texts.
-    pub(crate) fn messages(&mut self, count: usize) -> Vec<(u64, String)> {
+    pub(crate) fn messages(&self, count: usize) -> Vec<(u64, String)> {
         let message = |line: &Value| {
             let text = line["text"].as_str()?;
             Some((line["number"].as_u64()?, text.to_owned()))

@@ -1,6 +1,7 @@
 //! Every way a command can end: its exit code, and for programs one line that says why.
 
 use std::fs::{Permissions, set_permissions};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -99,7 +100,7 @@ fn no_neighbour_is_5_and_the_message_leaves_with_a_later_node() {
 
     let relays = Home::new();
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
-    let mut at_ben = ben.listen(&network, &address, &["--json", "--count", "2"]);
+    let at_ben = ben.listen(&network, &address, &["--json", "--count", "2"]);
     let _at_ann = ann.listen(&network, &address, &[]);
     // It was asked twice: for programs and for people.
     let hello = "hello".to_owned();
@@ -115,7 +116,7 @@ fn time_that_is_over_is_6_and_a_text_too_long_is_7() {
     ann.identity("ann");
     let invite = ben.identity("ann").invite;
     ann.ask(&["contact", "add", &invite, "--name", "ben"]);
-    let mut node = ann.listen(&network, &address, &["--json"]);
+    let node = ann.listen(&network, &address, &["--json"]);
     node.wait_for_neighbour();
     let send = ["send", "ben", "hello", "--wait", "delivered", "--timeout", "1s"];
     assert_eq!(failure(&ann, &send), (6, "ack_timeout".to_owned()));
@@ -131,12 +132,12 @@ fn a_second_node_in_one_home_is_10_and_a_signal_ends_the_first() {
     let network = Network::new();
     let home = Home::new();
     home.identity("ann");
-    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     let again = [&["listen"][..], &network.flags()[..]].concat();
     assert_eq!(failure(&home, &again), (10, "in_use".to_owned()));
     assert_eq!(node.end("TERM"), Some(143));
-    let mut node = home.listen(&network, NOBODY, &["--json"]);
+    let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
     assert_eq!(node.end("INT"), Some(130));
 }
@@ -163,7 +164,7 @@ fn status_tells_how_the_running_node_is_and_that_none_runs() {
     assert_eq!((&nothing["running"], &nothing["kept"]), (&false.into(), &false.into()));
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
     home.identity("ann");
-    let mut node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
+    let node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
     node.wait_for_neighbour();
     let status = home.ask(&["status"]);
     assert_eq!((&status["running"], &status["ready"]), (&true.into(), &true.into()));
@@ -184,4 +185,22 @@ fn completions_are_a_script_the_shell_understands() {
     let mut shell = Command::new("bash");
     shell.arg("-n");
     assert!(finish(shell, &text).status.success(), "bash reads it");
+}
+
+#[test]
+fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
+    let network = Network::new();
+    let home = Home::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let tcp = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().expect("bound").port());
+    let port = udp.local_addr().expect("bound").port();
+    for listen in [tcp, format!("/ip4/127.0.0.1/udp/{port}/quic-v1")] {
+        let args =
+            [&["relay", "run", "--listen", &listen, "--json"][..], &network.flags()].concat();
+        let answer = parse(&home.run(&args).stdout);
+        assert_eq!(answer["error"]["exit"], 1);
+        let reason = answer["error"]["reason"].as_str().expect("a reason");
+        assert!(reason.contains(&listen) && reason.contains("in use"), "{reason}");
+    }
 }

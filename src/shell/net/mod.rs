@@ -301,11 +301,20 @@ impl Net {
                 continue;
             }
             let listener = self.swarm.listen_on(address.clone());
-            let listener = listener.map_err(|error| failed(&address, error.to_string()))?;
+            let listener = listener.map_err(|error| failed(&address, reason(&error)))?;
             self.listeners.push(listener);
         }
         Ok(())
     }
+}
+
+/// The innermost cause that says anything: what libp2p wraps around it may print nothing.
+fn reason(error: &(dyn core::error::Error + 'static)) -> String {
+    core::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .filter(|text| !text.is_empty())
+        .last()
+        .unwrap_or_default()
 }
 
 impl Drop for Net {
