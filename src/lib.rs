@@ -49,7 +49,7 @@
 //! | a key, or a line of a script | [`shell::ui`], [`shell::commands`] |
 //! | `Command::Say`, as `Input::Ask` | [`shell::host`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
-//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::talk` |
+//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
 //! | date it; `Output::Mine` | `engine::node::outbound` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::outbound` |
@@ -112,7 +112,7 @@
 //!   envelopes are looked at first and a flood of cheap ones waits behind them.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
 //!   and the envelope it became are durable together or not at all.
-//! - A conversation (`engine::node::talk`) numbers and repeats messages above the sessions. A message
+//! - A conversation (`engine::node::{talk, say}`) numbers and repeats messages above the sessions. A message
 //!   can then cross from one session to the next without being shown twice.
 //! - Sessions are chains of symmetric keys. The seams for a Diffie-Hellman ratchet are there (own and
 //!   remote chains are different types, one commit a step), the ratchet is not.

@@ -18,7 +18,9 @@ mod outbound;
 pub mod output;
 pub mod record;
 mod restore;
+mod say;
 pub mod settings;
+mod stream;
 mod talk;
 mod timers;
 

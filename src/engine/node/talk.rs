@@ -1,8 +1,9 @@
-//! The conversation above the sessions: numbers, order, acknowledgements, sending again.
+//! The conversation above the sessions, and what is heard in it: numbers, order, acknowledgements.
 //!
 //! A message keeps its number across sending again and across sessions, so it is shown once and in
 //! its place whatever the network does. Nothing is given up: a message is sent again, each time
-//! encrypted afresh under another topic, until it is acknowledged or taken back.
+//! encrypted afresh under another topic, until it is acknowledged or taken back. Our own side of it
+//! is [`super::say`]'s.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,11 +14,11 @@ use crate::engine::text::PeerText;
 
 use super::Node;
 use super::outbound::Job;
-use super::output::{MessageState, MessageView, Notice, Output, Side};
+use super::output::{MessageState, MessageView, Notice, Side};
 use super::record::{
-    Change, ContactRecord, MAX_PEER_STREAMS, MessageRecord, OutgoingRecord, PeerStream, Purpose,
-    Record, RecordSide,
+    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide,
 };
+use super::stream::Taken;
 use super::timers::Timer;
 
 /// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
@@ -27,13 +28,6 @@ pub const SPAN: u64 = 64;
 /// So many messages heard are acknowledged without the usual delay, lest the sender stand still.
 const HEARD_AT_MOST: u32 = 32;
 
-/// Doubling ends at 2^6 resend delays, about an hour. A guess.
-const MAX_DOUBLINGS: u32 = 6;
-
-/// Sent so often without an acknowledgement, the contact may have lost its state: offer anew.
-/// protocol.md 2.5.
-const RESENDS_BEFORE_OFFER: u32 = 5;
-
 /// What a node remembers of one conversation between turns; all of it can be rebuilt from records.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
@@ -42,29 +36,29 @@ pub(super) struct Conversation {
     /// Encrypted at least once and not acknowledged, by number.
     pub(super) unacknowledged: BTreeMap<u64, MessageId>,
     /// Where each of them was last encrypted.
-    flights: BTreeMap<MessageId, Flight>,
+    pub(super) flights: BTreeMap<MessageId, Flight>,
     /// Theirs that wait for the ones before them, by numbering and number.
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
     /// Theirs that were not acknowledged yet; counts repeated ones too.
-    heard: u32,
+    pub(super) heard: u32,
     /// How often their offer was answered since they were last heard.
     pub(super) answers: u32,
 }
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
-struct Flight {
-    session: SessionId,
-    position: u32,
-    times: u32,
-    at: Millis,
+pub(super) struct Flight {
+    pub(super) session: SessionId,
+    pub(super) position: u32,
+    pub(super) times: u32,
+    pub(super) at: Millis,
 }
 
 /// What one payload changes and tells, gathered so that it takes effect at once.
 #[derive(Debug, Default)]
-struct Effects {
-    changes: Vec<Change>,
-    notices: Vec<Notice>,
+pub(super) struct Effects {
+    pub(super) changes: Vec<Change>,
+    pub(super) notices: Vec<Notice>,
 }
 
 impl Node {
@@ -183,7 +177,7 @@ impl Node {
     }
 
     /// Moves a message of ours on, if it may.
-    fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
+    pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
         let RecordSide::Ours(from) = message.side else { return };
         if !from.may_become(to) {
@@ -339,218 +333,6 @@ impl Node {
         };
         self.timers.set_by(Timer::Acknowledge(contact), env.mono.plus(delay));
     }
-
-    pub(super) fn on_acknowledge_due(&mut self, contact: ContactId) {
-        self.outbox.push(Job::Acknowledge(contact));
-    }
-
-    /// Acknowledges, unless a message did so meanwhile.
-    pub(super) fn begin_acknowledge(
-        &mut self,
-        env: &mut Env<'_>,
-        contact: ContactId,
-    ) -> Option<OutgoingRecord> {
-        if self.talks.get(&contact)?.heard == 0 {
-            return None;
-        }
-        let session = self.preferred(contact)?;
-        let payload = self.payload(contact, None, Content::Nothing)?;
-        let (record, changes, _) =
-            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
-        self.commit(changes);
-        Some(record)
-    }
-
-    /// Queues the next message of a conversation, if there is one and a session to send it in.
-    pub(super) fn wake(&mut self, contact: ContactId) {
-        let waits = self.talks.get(&contact).is_some_and(|talk| !talk.queued.is_empty());
-        if waits && self.preferred(contact).is_some() {
-            self.outbox.push(Job::Talk(contact));
-        }
-    }
-
-    /// Encrypts the next queued message.
-    pub(super) fn begin_talk(
-        &mut self,
-        env: &mut Env<'_>,
-        contact: ContactId,
-    ) -> Option<OutgoingRecord> {
-        let session = self.preferred(contact)?;
-        let number = self.book.contacts.get(&contact)?.ours.next;
-        let talk = self.talks.get(&contact)?;
-        let &id = talk.queued.front()?;
-        let oldest = talk.unacknowledged.keys().next().copied().unwrap_or(number);
-        if number.saturating_sub(oldest) >= SPAN {
-            return None;
-        }
-        let text = self.open.get(&id)?.text.clone();
-        let payload = self.payload(contact, Some(number), Content::Text(text))?;
-        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
-        let Some((record, mut changes, position)) = encrypted else {
-            self.renew(env, contact);
-            return None;
-        };
-        let talk = self.talks.entry(contact).or_default();
-        talk.queued.pop_front();
-        talk.unacknowledged.insert(number, id);
-        talk.flights.insert(id, Flight { session, position, times: 0, at: env.mono });
-        if let Some(contact) = self.book.contacts.get_mut(&contact) {
-            contact.ours.next = number.saturating_add(1);
-            changes.push(Change::Put(Record::Contact(contact.clone())));
-        }
-        if let Some(message) = self.open.get_mut(&id) {
-            message.number = Some(number);
-        }
-        let mut effects = Effects { changes, notices: Vec::new() };
-        self.advance(id, MessageState::Mining, &mut effects);
-        self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
-        }
-        self.wake(contact);
-        Some(record)
-    }
-
-    /// Encrypts a message that was not acknowledged once more, under its old number.
-    pub(super) fn begin_resend(
-        &mut self,
-        env: &mut Env<'_>,
-        id: MessageId,
-    ) -> Option<OutgoingRecord> {
-        let message = self.open.get(&id)?;
-        if message.side != RecordSide::Ours(MessageState::Sent) {
-            return None;
-        }
-        let contact = message.contact;
-        let payload = self.payload(contact, message.number, Content::Text(message.text.clone()))?;
-        let Some(session) = self.preferred(contact) else {
-            // The session was closed: it goes in the next one.
-            self.plan_resend(env, id, 0);
-            return None;
-        };
-        let (mut changes, _) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
-        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
-        let Some((record, stored, position)) = encrypted else {
-            self.commit(changes);
-            self.plan_resend(env, id, 0);
-            self.renew(env, contact);
-            return None;
-        };
-        changes.extend(stored);
-        self.commit(changes);
-        let talk = self.talks.entry(contact).or_default();
-        let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
-        talk.flights.insert(id, Flight { session, position, times, at: env.mono });
-        Some(record)
-    }
-
-    /// The message is in the flood: count it, and plan to send it again.
-    pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
-        self.advance_alone(id, MessageState::Sent);
-        let mut times = 0;
-        if let Some(flight) = self.talks.entry(contact).or_default().flights.get_mut(&id) {
-            times = flight.times;
-            flight.times = flight.times.saturating_add(1);
-            flight.at = env.mono;
-        }
-        self.plan_resend(env, id, times);
-        if times >= RESENDS_BEFORE_OFFER {
-            self.renew(env, contact);
-        }
-    }
-
-    fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, times: u32) {
-        let wait = Millis(self.settings.resend.0 << times.min(MAX_DOUBLINGS));
-        let jitter = env.exponential(Millis(wait.0 / 8));
-        self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));
-    }
-
-    /// Plans to send everything again that was never acknowledged.
-    pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(talk) = self.talks.get(&contact) else { return };
-        let ids: Vec<MessageId> = talk.unacknowledged.values().copied().collect();
-        for id in ids {
-            self.plan_resend(env, id, 0);
-        }
-    }
-
-    /// Offers another session, unless an offer waits already.
-    fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let pending = self.book.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
-        if !pending {
-            self.start_offer(env, contact);
-        }
-    }
-
-    pub(super) fn on_resend_due(&mut self, message: MessageId) {
-        self.outbox.push(Job::Resend(message));
-    }
-
-    /// What every payload says besides its content: our numbering, and what we have of theirs.
-    pub(super) fn payload(
-        &self,
-        contact: ContactId,
-        number: Option<u64>,
-        content: Content,
-    ) -> Option<Payload> {
-        let record = self.book.contacts.get(&contact)?;
-        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
-        Some(Payload {
-            stream: record.ours.stream,
-            number,
-            ack: latest_ack(record),
-            base: oldest.copied().or(number).unwrap_or(record.ours.next),
-            content,
-        })
-    }
-
-    /// One step of a session's chain. The caller stores the changes before anything is sent.
-    pub(super) fn encrypt(
-        &mut self,
-        env: &mut Env<'_>,
-        session: SessionId,
-        payload: &Payload,
-        purpose: Purpose,
-    ) -> Option<(OutgoingRecord, Vec<Change>, u32)> {
-        let step = self.sessions.get(&session)?.session.encrypt(env, payload).ok()?;
-        if cfg!(debug_assertions) {
-            self.outputs.push_back(Output::Ledger(step.ledger));
-        }
-        let outgoing = self.outgoing(env, purpose, step.sealed);
-        let record = self.sessions.get_mut(&session)?;
-        record.session = step.session;
-        let changes = vec![
-            Change::Put(Record::Session(record.clone())),
-            Change::Put(Record::Outgoing(outgoing.clone())),
-        ];
-        // Whatever we say acknowledges what we heard.
-        if let Some(talk) = self.talks.get_mut(&record.contact) {
-            talk.heard = 0;
-        }
-        self.timers.clear(Timer::Acknowledge(record.contact));
-        Some((outgoing, changes, step.position))
-    }
-
-    /// Takes back a message that is encrypted and was never published: its number is free again.
-    pub(super) fn unsend(&mut self, contact: ContactId, id: MessageId) -> Vec<Change> {
-        let (mut changes, stopped) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
-        self.stop_mining(stopped);
-        let number = self.open.get_mut(&id).and_then(|message| message.number.take());
-        let Some(talk) = self.talks.get_mut(&contact) else { return changes };
-        talk.flights.remove(&id);
-        let Some(number) = number else {
-            talk.queued.retain(|&queued| queued != id);
-            return changes;
-        };
-        talk.unacknowledged.remove(&number);
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
-            record.ours.next = number;
-            changes.push(Change::Put(Record::Contact(record.clone())));
-        }
-        changes
-    }
 }
 
 /// Where a text belongs.
@@ -559,70 +341,6 @@ struct Place {
     contact: ContactId,
     stream: u64,
     number: u64,
-}
-
-fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
-    let PeerStream { stream, next, beyond } = *contact.theirs.last()?;
-    Some(Ack { stream, next, beyond })
-}
-
-/// What became of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It was the next; those that followed it without a gap are passed too.
-    Next,
-    /// Others before it are missing.
-    Beyond,
-    /// It was taken before.
-    Known,
-    /// It is further ahead than an honest sender goes. Nothing changed.
-    TooFar,
-}
-
-impl PeerStream {
-    /// Notes that `number` was received.
-    pub(super) fn take(&mut self, number: u64) -> Taken {
-        let Some(ahead) = number.checked_sub(self.next) else { return Taken::Known };
-        if ahead == 0 {
-            self.advance();
-            return Taken::Next;
-        }
-        if ahead > SPAN {
-            return Taken::TooFar;
-        }
-        let bit = 1_u64 << (ahead - 1);
-        if self.beyond & bit != 0 {
-            return Taken::Known;
-        }
-        self.beyond |= bit;
-        Taken::Beyond
-    }
-
-    /// Gives up on what is missing below `base`; answers how many those are.
-    pub(super) fn skip_to(&mut self, base: u64) -> u64 {
-        let mut missing = 0_u64;
-        while self.next < base {
-            if self.beyond == 0 {
-                missing = missing.saturating_add(base - self.next);
-                self.next = base;
-                break;
-            }
-            missing = missing.saturating_add(1);
-            self.advance();
-        }
-        missing
-    }
-
-    fn advance(&mut self) {
-        loop {
-            self.next = self.next.saturating_add(1);
-            let following = self.beyond & 1 != 0;
-            self.beyond >>= 1;
-            if !following {
-                return;
-            }
-        }
-    }
 }
 
 pub(super) fn view_message(record: &MessageRecord) -> MessageView {
@@ -663,58 +381,5 @@ pub(super) fn accepted(
         text,
         at,
         missing: 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_stream_agrees_with_a_plain_set_of_numbers(
-            steps in proptest::collection::vec((0_u64..150, proptest::bool::weighted(0.05)), 1..300),
-        ) {
-            let mut stream = PeerStream::default();
-            let mut have = BTreeSet::new();
-            for (number, skip) in steps {
-                if skip {
-                    let missing = (0..number).filter(|n| !have.contains(n)).count() as u64;
-                    prop_assert_eq!(stream.skip_to(number), missing);
-                    have.extend(0..number);
-                } else {
-                    let next = (0..).find(|n| !have.contains(n)).unwrap();
-                    let expected = if have.contains(&number) {
-                        Taken::Known
-                    } else if number == next {
-                        Taken::Next
-                    } else if number > next + SPAN {
-                        Taken::TooFar
-                    } else {
-                        Taken::Beyond
-                    };
-                    prop_assert_eq!(stream.take(number), expected);
-                    if expected != Taken::TooFar {
-                        have.insert(number);
-                    }
-                }
-                let next = (0..).find(|n| !have.contains(n)).unwrap();
-                prop_assert_eq!(stream.next, next);
-                for k in 0..64 {
-                    prop_assert_eq!(stream.beyond >> k & 1 == 1, have.contains(&(next + 1 + k)));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_hostile_base_takes_no_time() {
-        let mut stream = PeerStream { stream: 1, next: 0, beyond: 0b101 };
-        assert_eq!(stream.skip_to(u64::MAX), u64::MAX - 2);
-        assert_eq!(stream.next, u64::MAX);
     }
 }
