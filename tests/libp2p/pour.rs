@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Topic, WorkNonce, work};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Reply};
 use undertone::engine::node::{NodeSettings, Role};
@@ -29,12 +29,10 @@ fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
     let mut data = vec![0; BODY_SIZE];
     chance.fill_bytes(&mut data);
     let draft = Draft::new(now, ONE_DAY, Topic([7; 4]), data).expect("a draft");
-    let shows = |bytes: &[u8]| {
-        let checked = check(bytes.to_vec(), now, &Floor::new(0)).expect("an envelope");
-        checked.rating().bits() == u32::from(bits)
-    };
-    let mut tries = (0..).map(|nonce| draft.clone().finish(WorkNonce(nonce)).1);
-    tries.find(|bytes| shows(bytes)).expect("some nonce will do")
+    let digest = draft.digest();
+    let shows = |nonce: &WorkNonce| work::measure(&digest, *nonce) == u32::from(bits);
+    let nonce = (0..).map(WorkNonce).find(shows).expect("some nonce will do");
+    draft.finish(nonce).1
 }
 
 /// A bare node at `relay`, under the rules of no engine.

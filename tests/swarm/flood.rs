@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use undertone::engine::env::{Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Checked, Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+use undertone::engine::envelope::{
+    Checked, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
+};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::sim::link::Links;
@@ -28,12 +30,10 @@ fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
     let mut topic = [0; 4];
     chance.fill_bytes(&mut topic);
     let draft = Draft::new(now, ONE_DAY, Topic(topic), data).expect("a draft");
-    let shows = |bytes: &[u8]| {
-        let checked = check(bytes.to_vec(), now, &Floor::new(0)).expect("an envelope");
-        checked.rating().bits() == u32::from(bits)
-    };
-    let mut tries = (0..).map(|nonce| draft.clone().finish(WorkNonce(nonce)).1);
-    tries.find(|bytes| shows(bytes)).expect("some nonce will do")
+    let digest = draft.digest();
+    let shows = |nonce: &WorkNonce| work::measure(&digest, *nonce) == u32::from(bits);
+    let nonce = (0..).map(WorkNonce).find(shows).expect("some nonce will do");
+    draft.finish(nonce).1
 }
 
 fn noises(seed: u64, count: usize, now: UnixSeconds, bits: u8) -> Vec<Vec<u8>> {
