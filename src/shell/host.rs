@@ -143,11 +143,12 @@ impl Host {
             let due = self.desk.deadline().map(|at| self.desk.clock().moment(at));
             tokio::select! {
                 biased;
+                // Before the requests: who comes in and asks must be there to hear the answer.
+                Some(client) = self.door.recv() => self.greet(client).await?,
                 request = requests.recv() => match request {
                     None | Some(Request::Quit) => return Ok(()),
                     Some(request) => self.on_request(request)?,
                 },
-                Some(client) = self.door.recv() => self.greet(client).await?,
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
                 }
