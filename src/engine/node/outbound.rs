@@ -16,6 +16,9 @@ use super::output::{MessageState, Output};
 use super::record::{Change, Key, OutgoingRecord, Purpose, Record};
 use super::timers::Timer;
 
+/// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
+const MAX_JUNK_WAITING: usize = 8;
+
 /// One thing to send. What it says is decided when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
@@ -61,6 +64,14 @@ impl Outbox {
     pub(super) fn push(&mut self, job: Job) {
         if !self.jobs.contains(&job) {
             self.jobs.push_back(job);
+        }
+    }
+
+    /// Appends junk. Several may wait, or a slow search would make it rarer than was asked.
+    fn push_junk(&mut self) {
+        let waiting = self.jobs.iter().filter(|job| **job == Job::Junk).count();
+        if waiting < MAX_JUNK_WAITING {
+            self.jobs.push_back(Job::Junk);
         }
     }
 
@@ -259,7 +270,7 @@ impl Node {
 
     /// Sends a junk envelope and draws the time of the next.
     pub(super) fn on_junk_due(&mut self, env: &mut Env<'_>) {
-        self.outbox.push(Job::Junk);
+        self.outbox.push_junk();
         self.plan_junk(env);
     }
 
