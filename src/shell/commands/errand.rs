@@ -272,7 +272,7 @@ fn about_contact<'a>(
         ContactAction::Show { name } => {
             let view = contact(name)?;
             let text = format!(
-                "{}\n  fingerprint  {}\n  session      {}",
+                "{}\n  fingerprint  {}\n  state        {}",
                 view.petname,
                 view.key.fingerprint(),
                 words(view.link)

@@ -42,8 +42,14 @@ pub(super) async fn run(
     let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
     host.door().enter(events).await;
     let how = if everywhere.json { How::Programs } else { How::People };
-    let mut page =
-        Page { how, people: People::default(), left: wish.count, reader: Reader::There, wish };
+    let mut page = Page {
+        how,
+        people: People::default(),
+        left: wish.count,
+        reader: Reader::There,
+        network: Value::Null,
+        wish,
+    };
     let end = page.wish.timeout.map(|span| tokio::time::Instant::now() + span.0);
     let reading = async {
         let done = loop {
@@ -97,6 +103,8 @@ struct Page {
     people: People,
     left: Option<u64>,
     reader: Reader,
+    /// The figures printed last; others change that are not printed.
+    network: Value,
     wish: Wish,
 }
 
@@ -121,11 +129,13 @@ impl Page {
                 Ok(self.notice(notice))
             }
             Event::Network(line) => {
-                if self.how == How::Programs {
-                    self.print(&json!({
-                        "v": 1, "type": "network", "peers": line.peers,
-                        "listening": line.listening, "pool_items": line.pool_items,
-                    }));
+                let told = json!({
+                    "v": 1, "type": "network", "peers": line.peers,
+                    "listening": line.listening, "pool_items": line.pool_items,
+                });
+                if self.how == How::Programs && self.network != told {
+                    self.print(&told);
+                    self.network = told;
                 }
                 Ok(false)
             }

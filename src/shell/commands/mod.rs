@@ -31,6 +31,10 @@ pub fn run(cli: Cli) -> u8 {
     let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
+        // Whoever sent the signal knows why it ended.
+        Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
+            failure.exit as u8
+        }
         Err(failure) => {
             print::failure(&failure, how);
             failure.exit as u8
