@@ -1,6 +1,6 @@
 //! Many engines in virtual time from one seed: the engine's second driver.
 //!
-//! A [`World`] owns one queue, one clock and one seed. It carries out each [`Output`] as the shell
+//! A [`World`] owns one queue, one clock and one seed. It carries out each `Output` as the shell
 //! would, over a model of gossipsub ([`link`]) that knows latency, loss, partitions and skewed
 //! clocks, and it can crash a node between any two outputs. After every turn it checks what must
 //! always hold. The same seed gives the same [`World::trace`].

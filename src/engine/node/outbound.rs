@@ -250,21 +250,28 @@ impl Node {
         if !alone || count == 0 {
             return;
         }
-        let mut sent = Vec::new();
-        for record in self.outbox.kept.values() {
-            let Some(bytes) = &record.envelope else { continue };
-            if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
-                sent.push((checked, record.purpose));
+        let finished = |record: &&OutgoingRecord| record.envelope.is_some();
+        let kept: Vec<OutgoingRecord> =
+            self.outbox.kept.values().filter(finished).cloned().collect();
+        for record in kept {
+            self.publish_again(env, &record);
+        }
+    }
+
+    fn publish_again(&mut self, env: &mut Env<'_>, record: &OutgoingRecord) {
+        let Some(bytes) = &record.envelope else { return };
+        if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
+            let id = checked.id();
+            self.pool.admit(checked, env.wall);
+            self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
+            if let Purpose::Message(contact, message) = record.purpose {
+                self.on_message_sent(env, contact, message);
             }
         }
-        for (checked, purpose) in sent {
-            let (id, bytes) = (checked.id(), checked.bytes().to_vec());
-            self.pool.admit(checked, env.wall);
-            self.outputs.push_back(Output::Publish { id, bytes });
-            match purpose {
-                Purpose::Message(contact, message) => self.on_message_sent(env, contact, message),
-                Purpose::Offer(_) | Purpose::Control(_) | Purpose::Junk => {}
-            }
+        // An acknowledgement or a farewell is done with, whether it went or was too old to go.
+        if let Purpose::Control(_) = record.purpose {
+            self.outbox.kept.remove(&record.id);
+            self.commit(vec![Change::Erase(Key::Outgoing(record.id))]);
         }
     }
 
