@@ -3,7 +3,7 @@
 use std::fs::{Permissions, set_permissions};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -203,4 +203,17 @@ fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
         let reason = answer["error"]["reason"].as_str().expect("a reason");
         assert!(reason.contains(&listen) && reason.contains("in use"), "{reason}");
     }
+}
+
+#[test]
+fn an_interface_without_a_terminal_draws_nothing_and_says_what_to_do() {
+    let ended = Command::new(env!("CARGO_BIN_EXE_undertone"))
+        .arg("--memory")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(ended.stdout, b"");
+    let said = String::from_utf8(ended.stderr).expect("text");
+    assert!(said.contains("next: run it in a terminal"), "{said}");
 }

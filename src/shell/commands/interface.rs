@@ -1,5 +1,7 @@
 //! The full-screen interface with a node behind it: the gate, the host, and the end of both.
 
+use std::io::IsTerminal as _;
+
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -123,6 +125,10 @@ fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
 }
 
 fn screen() -> Result<Screen, Failure> {
+    // Seen before anything is drawn: what reads a pipe has no use for cursor movements.
+    if !std::io::stdout().is_terminal() {
+        return Err(broken(UiError::Terminal(std::io::Error::other("there is none"))));
+    }
     Screen::open().map_err(|error| broken(UiError::Terminal(error)))
 }
 
