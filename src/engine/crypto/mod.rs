@@ -7,6 +7,7 @@
 //! | messages | AES-256-GCM | NIST SP 800-38D |
 //! | keys from keys | HKDF-SHA-256 | RFC 5869 |
 //! | who made an offer | HMAC-SHA-256 | RFC 2104 |
+//! | against later quantum computers | ML-KEM-768 | FIPS 203; crate `ml-kem`, only beside a Diffie-Hellman |
 //! | what people compare | SHA3-256 | FIPS 202 |
 //!
 //! No primitive is written here, and none of these modules draws entropy of its own: it is lent to
@@ -16,6 +17,7 @@ pub mod aead;
 pub mod ecies;
 pub mod invite;
 pub mod kdf;
+pub mod kem;
 pub mod keys;
 #[cfg(test)]
 pub(crate) mod seeded;
