@@ -13,6 +13,8 @@ use crate::engine::secret::Secret;
 pub enum Label {
     /// The hash people compare.
     Fingerprint,
+    /// How a point hides among random bytes.
+    Elligator,
     /// The salt under which an offer's MAC key is derived: names both parties.
     OfferParties,
     /// The key of an offer's MAC.
@@ -37,6 +39,7 @@ impl Label {
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
             Self::Fingerprint => b"undertone/1 fingerprint",
+            Self::Elligator => b"undertone/1 elligator",
             Self::OfferParties => b"undertone/1 offer parties",
             Self::OfferMac => b"undertone/1 offer mac",
             Self::OfferId => b"undertone/1 offer id",
@@ -121,8 +124,9 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 mod tests {
     use super::*;
 
-    const ALL: [Label; 9] = [
+    const ALL: [Label; 10] = [
         Label::Fingerprint,
+        Label::Elligator,
         Label::OfferParties,
         Label::OfferMac,
         Label::OfferId,
