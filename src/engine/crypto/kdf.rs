@@ -13,6 +13,8 @@ use crate::engine::secret::Secret;
 pub enum Label {
     /// The hash people compare.
     Fingerprint,
+    /// How a point hides among random bytes.
+    Elligator,
     /// The salt under which an offer's MAC key is derived: names both parties.
     OfferParties,
     /// The key of an offer's MAC.
@@ -53,6 +55,7 @@ impl Label {
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
             Self::Fingerprint => b"undertone/1 fingerprint",
+            Self::Elligator => b"undertone/1 elligator",
             Self::OfferParties => b"undertone/1 offer parties",
             Self::OfferMac => b"undertone/1 offer mac",
             Self::OfferId => b"undertone/1 offer id",
@@ -147,6 +150,7 @@ mod tests {
 
     const ALL: &[Label] = &[
         Label::Fingerprint,
+        Label::Elligator,
         Label::OfferParties,
         Label::OfferMac,
         Label::OfferId,

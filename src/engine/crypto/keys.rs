@@ -162,6 +162,11 @@ impl PublicKey {
         k256::PublicKey::from_sec1_bytes(bytes).ok().map(Self::of)
     }
 
+    /// Takes the compressed form from whoever has computed it, unchecked: it must be that of a point.
+    pub(super) fn computed(bytes: [u8; PUBLIC_KEY_SIZE]) -> Self {
+        Self(bytes)
+    }
+
     /// SEC 1's compressed form.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PUBLIC_KEY_SIZE] {
