@@ -1,63 +1,14 @@
-"""A second implementation of the envelope, in the words of proto/README.md.
+"""The envelope, in the words of proto/README.md, and its test vectors."""
 
-Writes envelope.json, which tests/vectors/envelope.rs reads:
-
-    python3 tests/vectors/envelope.py > tests/vectors/envelope.json
-
-Nothing but the standard library; Keccak-256 is written out from FIPS 202, with Keccak's own padding.
-"""
-
-import hashlib
-import json
 from fractions import Fraction
 
-MASK = (1 << 64) - 1
+from Crypto.Hash import keccak
 
-
-def rotate(lane, by):
-    return ((lane << by) | (lane >> (64 - by))) & MASK if by else lane
-
-
-def permute(a):
-    """Keccak-f[1600] on a[x][y], FIPS 202 section 3.3."""
-    lfsr = 1
-    for _ in range(24):
-        c = [a[x][0] ^ a[x][1] ^ a[x][2] ^ a[x][3] ^ a[x][4] for x in range(5)]
-        d = [c[(x + 4) % 5] ^ rotate(c[(x + 1) % 5], 1) for x in range(5)]
-        a = [[a[x][y] ^ d[x] for y in range(5)] for x in range(5)]
-        x, y, lane = 1, 0, a[1][0]
-        for t in range(24):
-            x, y = y, (2 * x + 3 * y) % 5
-            lane, a[x][y] = a[x][y], rotate(lane, (t + 1) * (t + 2) // 2 % 64)
-        a = [[a[x][y] ^ (~a[(x + 1) % 5][y] & a[(x + 2) % 5][y]) for y in range(5)] for x in range(5)]
-        for j in range(7):
-            lfsr = ((lfsr << 1) ^ ((lfsr >> 7) * 0x71)) % 256
-            if lfsr & 2:
-                a[0][0] ^= 1 << ((1 << j) - 1)
-    return a
-
-
-def sponge(message, suffix):
-    rate = 136
-    padded = bytearray(message + b"\0" * (rate - len(message) % rate))
-    padded[len(message)] ^= suffix
-    padded[-1] ^= 0x80
-    a = [[0] * 5 for _ in range(5)]
-    for at in range(0, len(padded), rate):
-        for lane in range(rate // 8):
-            start = at + 8 * lane
-            a[lane % 5][lane // 5] ^= int.from_bytes(padded[start : start + 8], "little")
-        a = permute(a)
-    return b"".join(a[lane][0].to_bytes(8, "little") for lane in range(4))
+from .primitives import Refused
 
 
 def keccak256(message):
-    return sponge(message, 0x01)
-
-
-# The permutation is right if SHA3-256, which differs in its suffix alone, is the library's.
-for length in (0, 1, 135, 136, 137, 500):
-    assert sponge(bytes(length), 0x06) == hashlib.sha3_256(bytes(length)).digest()
+    return keccak.new(digest_bits=256, data=message).digest()
 
 
 def varint(number):
@@ -175,15 +126,11 @@ def refused():
     yield case("little work", "LittleWork", poor)
 
 
-def main():
-    everything = {
-        "source": "tests/vectors/envelope.py, an implementation of its own",
+def vectors():
+    return {
+        "source": "tests/interop/python/undertone/envelope.py",
         "now": str(NOW),
         "carried": list(carried()),
         "refused_floor": 24,
         "refused": list(refused()),
     }
-    print(json.dumps(everything, indent=1))
-
-
-main()
