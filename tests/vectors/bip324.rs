@@ -76,17 +76,31 @@ proptest! {
 #[test]
 fn every_byte_of_two_thousand_encodings_is_uniform() {
     let mut entropy = Seeded::new(1);
-    let own = point(&mut entropy);
     let mut encodings = Vec::new();
-    for _ in 0..1000 {
-        // Many points, each once, and one point many times.
-        for point in [point(&mut entropy), own] {
-            encodings.push(encode(&mut turn(&mut entropy), &point).to_vec());
-        }
+    for _ in 0..2000 {
+        let point = point(&mut entropy);
+        encodings.push(encode(&mut turn(&mut entropy), &point).to_vec());
     }
     assert!(worst_bit(&encodings) < BIT_BOUND, "bit: {}", worst_bit(&encodings));
     let position = worst_position(&encodings);
     assert!(position < POSITION_BOUND, "position: {position}");
     let all = surprise(&histogram(encodings.concat().into_iter()));
     assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+}
+
+#[test]
+fn one_point_written_often_looks_random_but_for_its_sign() {
+    let mut entropy = Seeded::new(2);
+    let point = point(&mut entropy);
+    let mut encodings: Vec<Vec<u8>> =
+        (0..2000).map(|_| encode(&mut turn(&mut entropy), &point).to_vec()).collect();
+    let [sign, ..] = point.to_bytes();
+    for (encoded, coin) in encodings.iter_mut().zip([0, 1].into_iter().cycle()) {
+        let last = encoded.last_mut().expect("64 bytes");
+        assert_eq!(*last & 1, sign & 1);
+        *last ^= coin;
+    }
+    assert!(worst_bit(&encodings) < BIT_BOUND, "bit: {}", worst_bit(&encodings));
+    let position = worst_position(&encodings);
+    assert!(position < POSITION_BOUND, "position: {position}");
 }

@@ -1,7 +1,8 @@
 //! Points that look like random bytes: ElligatorSwift, as BIP 324 has it, with the sign of y besides.
 //!
-//! 64 bytes, `u 32 | t 32`, both big-endian. Every 64 bytes are some point, and those of a drawn
-//! point are uniform, so nothing tells the two apart. Reading:
+//! 64 bytes, `u 32 | t 32`, both big-endian. Every 64 bytes are some point, and those of a point
+//! drawn for them alone are uniform, so nothing tells the two apart. (One point written twice has
+//! other bytes, but whoever sees both reads the same point in them.) Reading:
 //!
 //! 1. `u` and `t` are taken modulo the field's prime p. y is odd when `t` is.
 //! 2. A `u` of 0 becomes 1; then a `t` of 0 becomes 1; then, if `u^3 + t^2 + 7 = 0`, `t` is doubled.
