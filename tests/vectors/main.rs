@@ -3,6 +3,8 @@
 mod crypto;
 mod entropy;
 mod envelope;
+mod hashes;
 mod session;
 mod statistics;
 mod uniform;
+mod wycheproof;
