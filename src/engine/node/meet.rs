@@ -257,9 +257,8 @@ impl Node {
         let record = self.sessions.remove(&id)?;
         self.watch.remove(&record.session);
         // What came early in it stays marked so.
-        self.open.retain(|_, message| {
-            message.early != Some(id) || message.side != RecordSide::Shown
-        });
+        self.open
+            .retain(|_, message| message.early != Some(id) || message.side != RecordSide::Shown);
         self.timers.clear(Timer::Answer(record.contact, id));
         Some(Change::Erase(Key::Session(id)))
     }
