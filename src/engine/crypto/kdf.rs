@@ -29,6 +29,10 @@ pub enum Label {
     ChainStep,
     /// Key and nonce of one message.
     Payload,
+    /// The number people compare for two keys.
+    SafetyNumber,
+    /// The words people read to each other for one session.
+    Words,
 }
 
 impl Label {
@@ -45,6 +49,8 @@ impl Label {
             Self::TopicStep => b"undertone/1 topic step",
             Self::ChainStep => b"undertone/1 chain step",
             Self::Payload => b"undertone/1 payload",
+            Self::SafetyNumber => b"undertone/1 safety number",
+            Self::Words => b"undertone/1 words",
         }
     }
 }
@@ -121,7 +127,7 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 mod tests {
     use super::*;
 
-    const ALL: [Label; 9] = [
+    const ALL: [Label; 11] = [
         Label::Fingerprint,
         Label::OfferParties,
         Label::OfferMac,
@@ -131,6 +137,8 @@ mod tests {
         Label::TopicStep,
         Label::ChainStep,
         Label::Payload,
+        Label::SafetyNumber,
+        Label::Words,
     ];
 
     fn hex(text: &str) -> Vec<u8> {

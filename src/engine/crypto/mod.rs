@@ -17,5 +17,6 @@ pub mod ecies;
 pub mod invite;
 pub mod kdf;
 pub mod keys;
+pub mod safety;
 #[cfg(test)]
 pub(crate) mod seeded;

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
 use crate::engine::crypto::kdf::Label;
+use crate::engine::crypto::safety::Words;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::BODY_SIZE;
@@ -127,6 +128,12 @@ impl Session {
     #[must_use]
     pub fn confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// What two people read to each other, once the handshake has told it to both.
+    #[must_use]
+    pub fn words(&self) -> Option<Words> {
+        None
     }
 
     /// Whether anything was ever encrypted in it.
