@@ -45,7 +45,9 @@ pub enum Label {
     MessageExtension,
     /// Key and nonce of a message's payload.
     MessagePayload,
-    /// What two people read to each other.
+    /// The number people compare for two keys.
+    SafetyNumber,
+    /// The words people read to each other for one session.
     Words,
 }
 
@@ -71,6 +73,7 @@ impl Label {
             Self::MessageHeader => b"undertone/1 message header",
             Self::MessageExtension => b"undertone/1 message extension",
             Self::MessagePayload => b"undertone/1 message payload",
+            Self::SafetyNumber => b"undertone/1 safety number",
             Self::Words => b"undertone/1 words",
         }
     }
@@ -168,6 +171,7 @@ mod tests {
         Label::MessageHeader,
         Label::MessageExtension,
         Label::MessagePayload,
+        Label::SafetyNumber,
         Label::Words,
     ];
 

@@ -5,9 +5,9 @@
 
 use crate::engine::crypto::kem::CIPHERTEXT_SIZE;
 use crate::engine::crypto::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
+use crate::engine::crypto::safety::Words;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
-use crate::engine::secret::Secret;
 
 use super::chain::{HeaderKey, Place, ReceivingChain, SendingChain, SkippedKeys, TopicRow};
 use super::message::{Extension, Header, Opened};
@@ -186,7 +186,7 @@ impl Session {
 struct Turn {
     stepped: Stepped,
     stage: Stage,
-    words: Option<Secret<32>>,
+    words: Option<Words>,
 }
 
 /// The responder's handshake key and the KEM's ciphertext.
