@@ -29,6 +29,10 @@ pub enum Label {
     ChainStep,
     /// Key and nonce of one message.
     Payload,
+    /// The key of a database's rows.
+    RowKey,
+    /// Key and nonce of one stored row.
+    StoredRow,
 }
 
 impl Label {
@@ -45,6 +49,8 @@ impl Label {
             Self::TopicStep => b"undertone/1 topic step",
             Self::ChainStep => b"undertone/1 chain step",
             Self::Payload => b"undertone/1 payload",
+            Self::RowKey => b"undertone/1 row key",
+            Self::StoredRow => b"undertone/1 stored row",
         }
     }
 }
@@ -121,7 +127,7 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 mod tests {
     use super::*;
 
-    const ALL: [Label; 9] = [
+    const ALL: [Label; 11] = [
         Label::Fingerprint,
         Label::OfferParties,
         Label::OfferMac,
@@ -131,6 +137,8 @@ mod tests {
         Label::TopicStep,
         Label::ChainStep,
         Label::Payload,
+        Label::RowKey,
+        Label::StoredRow,
     ];
 
     fn hex(text: &str) -> Vec<u8> {
