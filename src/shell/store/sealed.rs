@@ -7,7 +7,8 @@
 //! changing sizes, copies of them stay in the page's gap (`rebuildPage` in btree.c; the tests show
 //! it), and nothing overwrites those when the row is erased.
 //!
-//! What a row holds is not known here. What a disk keeps of blocks that were overwritten, or a
+//! What a row holds is not known here. The names and columns by which the database finds rows are not
+//! sealed, and copies of them may stay. What a disk keeps of blocks that were overwritten, or a
 //! backup of the file, is out of reach.
 
 use rusqlite::{Connection, OptionalExtension};
@@ -99,7 +100,7 @@ fn write_salt(connection: &Connection, salt: &[u8; SALT_BYTES]) -> Result<i64, S
     Ok(connection.query_row(query, [salt], |row| row.get(0))?)
 }
 
-/// As long as AES-256-GCM's bound on guessing: a salt that was overwritten is not found by trying.
+/// 128 bits: a salt that was overwritten is not found by trying.
 const SALT_BYTES: usize = 16;
 
 #[cfg(test)]

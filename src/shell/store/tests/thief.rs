@@ -106,7 +106,12 @@ impl Loot {
                 [id.0.cast_signed()],
                 read,
             ),
-            _ => store.connection.query_row(
+            Key::Identity(_)
+            | Key::Contact(_)
+            | Key::Session(_)
+            | Key::Request(_)
+            | Key::Seen(_)
+            | Key::Outgoing(_) => store.connection.query_row(
                 "SELECT bytes, value FROM record JOIN salt ON slot = salt WHERE key = ?1",
                 [&name],
                 read,
@@ -270,7 +275,7 @@ fn after_much_coming_and_going(seed: u64) -> (usize, usize) {
             .unwrap();
         let live_salts = column(&store, "SELECT bytes FROM salt WHERE free = 0");
         let live: BTreeSet<Vec<u8>> =
-            column(&store, "SELECT value FROM record").iter().flat_map(blocks).collect();
+            column(&store, "SELECT value FROM record").iter().flat_map(|row| blocks(row)).collect();
         salts.extend(live_salts.iter().cloned());
         sealed.extend(live.iter().cloned());
         if step % 20 == 19 {
@@ -284,7 +289,7 @@ fn after_much_coming_and_going(seed: u64) -> (usize, usize) {
     (salts_found, sealed_found)
 }
 
-fn blocks(bytes: &Vec<u8>) -> Vec<Vec<u8>> {
+fn blocks(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.chunks_exact(PART).map(<[u8]>::to_vec).collect()
 }
 
