@@ -49,6 +49,10 @@ pub enum Label {
     SafetyNumber,
     /// The words people read to each other for one session.
     Words,
+    /// The key of a database's rows.
+    RowKey,
+    /// Key and nonce of one stored row.
+    StoredRow,
 }
 
 impl Label {
@@ -75,6 +79,8 @@ impl Label {
             Self::MessagePayload => b"undertone/1 message payload",
             Self::SafetyNumber => b"undertone/1 safety number",
             Self::Words => b"undertone/1 words",
+            Self::RowKey => b"undertone/1 row key",
+            Self::StoredRow => b"undertone/1 stored row",
         }
     }
 }
@@ -173,6 +179,8 @@ mod tests {
         Label::MessagePayload,
         Label::SafetyNumber,
         Label::Words,
+        Label::RowKey,
+        Label::StoredRow,
     ];
 
     fn hex(text: &str) -> Vec<u8> {
