@@ -25,6 +25,11 @@ pub(super) enum Action {
     List(List),
     Answer(Answer),
     Leave(Leave),
+    Compare(Compare),
+    Choose(Choose),
+    Held(Held),
+    /// Draw codes the other way round.
+    Invert,
 }
 
 /// The pages.
@@ -121,6 +126,8 @@ pub(super) enum Deed {
     Rename,
     Block,
     Remove,
+    Verify,
+    Rekey,
 }
 
 /// To a question.
@@ -135,6 +142,34 @@ pub(super) enum Answer {
 pub(super) enum Leave {
     Wait,
     Quit,
+}
+
+/// What is done on the page on which one compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Digits,
+    Code,
+    Sent,
+    Complete,
+    Next,
+    Previous,
+    Enter,
+    Back,
+}
+
+/// What is done after a comparison failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choose {
+    Up,
+    Down,
+    Take,
+}
+
+/// What is done about a contact that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Verify,
+    Accept,
 }
 
 /// Where a key is pressed.
@@ -158,6 +193,14 @@ pub(super) enum Context {
     Asking,
     /// The question before leaving.
     Leaving,
+    /// Comparing words or digits with a contact.
+    Comparing,
+    /// On a page that shows a code.
+    Code,
+    /// Choosing what to do.
+    Choosing,
+    /// In the chat with a contact that is held.
+    Held,
 }
 
 impl Context {
@@ -173,6 +216,10 @@ impl Context {
             Self::Page => &[Self::Page, Self::Everywhere],
             Self::Asking => &[Self::Asking, Self::Everywhere],
             Self::Leaving => &[Self::Leaving, Self::Everywhere],
+            Self::Comparing => &[Self::Comparing, Self::Editing, Self::Everywhere],
+            Self::Code => &[Self::Code, Self::Everywhere],
+            Self::Choosing => &[Self::Choosing, Self::Everywhere],
+            Self::Held => &[Self::Held, Self::Everywhere],
         }
     }
 
@@ -188,13 +235,24 @@ impl Context {
             Self::Page => "Pages",
             Self::Asking => "Questions",
             Self::Leaving => "Leaving",
+            Self::Comparing => "Verifying",
+            Self::Code => "Codes",
+            Self::Choosing => "Choosing",
+            Self::Held => "Held contacts",
         }
     }
 }
 
 /// The contexts help lists, in its order.
-pub(super) const HELP_ORDER: [Context; 5] =
-    [Context::Typing, Context::Browsing, Context::List, Context::Everywhere, Context::Editing];
+pub(super) const HELP_ORDER: [Context; 7] = [
+    Context::Typing,
+    Context::Browsing,
+    Context::List,
+    Context::Comparing,
+    Context::Held,
+    Context::Everywhere,
+    Context::Editing,
+];
 
 /// One key in one context.
 #[derive(Debug)]
@@ -339,6 +397,8 @@ bindings! {
     List: NONE Char('r') => Action::List(List::Row(Deed::Rename)), "rename" "call a contact something else";
     List: NONE Char('b') => Action::List(List::Row(Deed::Block)), "block" "block, or unblock";
     List: NONE Char('x') => Action::List(List::Row(Deed::Remove)), "remove" "remove, with all messages";
+    List: NONE Char('v') => Action::List(List::Row(Deed::Verify)), "verify" "compare words or digits with a contact";
+    List: NONE Char('K') => Action::List(List::Row(Deed::Rekey)), "new key" "replace a contact's key";
     List: NONE Char('n') => Action::List(List::New), "new" "make an identity";
     List: NONE Esc => Action::Back, "back" "back to the chats";
 
@@ -364,6 +424,37 @@ bindings! {
     Leaving: NONE Char('q') => Action::Leave(Leave::Quit), "quit" "";
     Leaving: CTRL Char('q') => Action::Leave(Leave::Quit), "quit" "";
     Leaving: NONE Esc => Action::Back, "stay" "";
+
+    Comparing: NONE Enter => Action::Compare(Compare::Enter), "compare" "compare";
+    Comparing: NONE Tab => Action::Compare(Compare::Complete), "complete" "complete a word";
+    Comparing: NONE Down => Action::Compare(Compare::Next), "next word" "";
+    Comparing: NONE Up => Action::Compare(Compare::Previous), "word before" "";
+    Comparing: SHIFT BackTab => Action::Compare(Compare::Previous), "word before" "";
+    Comparing: NONE BackTab => Action::Compare(Compare::Previous), "word before" "";
+    Comparing: NONE F(7) => Action::Compare(Compare::Digits), "digits" "60 digits in place of words";
+    Comparing: NONE F(8) => Action::Compare(Compare::Code), "QR" "show the digits as a QR code";
+    Comparing: NONE F(9) => Action::Compare(Compare::Sent), "paste" "paste what they sent";
+    Comparing: NONE Esc => Action::Compare(Compare::Back), "back" "";
+
+    Code: NONE Char('i') => Action::Invert, "invert" "";
+    Code: NONE F(7) => Action::Compare(Compare::Digits), "digits" "";
+    Code: NONE F(9) => Action::Compare(Compare::Sent), "paste" "";
+    Code: NONE Esc => Action::Back, "back" "";
+    Code: NONE Enter => Action::Back, "back" "";
+
+    Choosing: NONE Up => Action::Choose(Choose::Up), "up" "";
+    Choosing: NONE Char('k') => Action::Choose(Choose::Up), "up" "";
+    Choosing: NONE Down => Action::Choose(Choose::Down), "down" "";
+    Choosing: NONE Char('j') => Action::Choose(Choose::Down), "down" "";
+    Choosing: NONE Enter => Action::Choose(Choose::Take), "choose" "";
+    Choosing: NONE Esc => Action::Back, "keep held" "";
+
+    Held: NONE Char('v') => Action::Held(Held::Verify), "verify again" "verify again";
+    Held: NONE Char('a') => Action::Held(Held::Accept), "accept unverified" "send again, not verified; asks for a word";
+    Held: NONE PageUp => Action::Scroll(Scroll::Up), "scroll" "";
+    Held: NONE PageDown => Action::Scroll(Scroll::Down), "scroll" "";
+    Held: CTRL End => Action::Scroll(Scroll::Newest), "newest" "";
+    Held: NONE Esc => Action::Write(Write::Browse), "browse" "";
 }
 
 /// What a key means in a context, if anything.
@@ -429,7 +520,7 @@ pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
 mod tests {
     use super::*;
 
-    const CONTEXTS: [Context; 9] = [
+    const CONTEXTS: [Context; 13] = [
         Context::Everywhere,
         Context::Editing,
         Context::Typing,
@@ -439,6 +530,10 @@ mod tests {
         Context::Page,
         Context::Asking,
         Context::Leaving,
+        Context::Comparing,
+        Context::Code,
+        Context::Choosing,
+        Context::Held,
     ];
 
     #[test]
