@@ -8,6 +8,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{ContactView, Link, Notice, OwnWords, Reply};
 use undertone::engine::node::record::{Doubt, Means, Trust};
+use undertone::shell::ui::model::Enter;
 use undertone::shell::ui::port::{Event, Glyphs};
 
 use crate::stage::{MIRA, NOW, Stage, contact, key, options};
@@ -134,6 +135,9 @@ fn what_was_sent_may_be_words_or_digits() {
     stage.press(KeyCode::F(9));
     stage.paste("walnut  saddle\tharvest\n");
     assert_snapshot!("sent_80x24", stage.see(80, 24));
+    stage.model.set_enter(Enter::Held);
+    assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
+    stage.model.set_enter(Enter::Sends);
     let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
     let proof = Proof::Words(words(["walnut", "saddle", "harvest"]));
     assert_eq!(command, Command::Verify { contact: MIRA, proof });

@@ -104,30 +104,30 @@ impl Verify {
             }
             Way::Digits | Way::Code => digits(self.line.text()).map(Proof::Digits),
             Way::Sent => {
-                let mut words = self.line.text().split_whitespace();
-                let told = [words.next(), words.next(), words.next(), words.next()];
-                match told {
-                    [Some(one), Some(two), Some(three_), None] => {
-                        three([one, two, three_], first).map(Proof::Words)
+                let text = self.line.text();
+                if let Some(number) = SafetyNumber::parse(text) {
+                    return Ok(Proof::Digits(number));
+                }
+                let mut words = text.split_whitespace();
+                match [words.next(), words.next(), words.next(), words.next()] {
+                    [Some(one), Some(two), Some(last), None] => {
+                        three([one, two, last], first).map(Proof::Words)
                     }
-                    _ => digits(self.line.text()).map(Proof::Digits),
+                    _ => Err("these are neither three words nor 60 digits".to_owned()),
                 }
             }
         }
     }
 
-    /// Fills the fields from the current one on, a word each.
+    /// Fills the fields from the current one on, a word each; what no field takes is left out.
     fn paste_words(&mut self, pasted: &str) {
         let at = self.at;
         let fields = self.words.iter_mut().skip(at);
         for (count, (field, word)) in fields.zip(pasted.split_whitespace()).enumerate() {
-            let short: String = word.chars().take(MAX_WORD_BYTES / 4).collect();
-            field.replace("");
-            // It was cut to fit.
-            field
-                .paste(if word.len() <= MAX_WORD_BYTES { word } else { &short })
-                .unwrap_or_default();
-            self.at = (at + count).min(HALF - 1);
+            field.take();
+            if field.paste(word).is_ok() {
+                self.at = (at + count).min(HALF - 1);
+            }
         }
     }
 }
