@@ -19,7 +19,10 @@ use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
-use crate::shell::ui::port::{Event, Request};
+use crate::shell::ui::{
+    self,
+    port::{Event, Request},
+};
 
 /// One thing to ask, and who speaks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -293,7 +296,7 @@ fn about_contact<'a>(
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
-                let mark = trust::mark(view.trust);
+                let mark = ui::trust::mark(view.trust);
                 format!("{}  {mark} {:<24}  {}", view.key.short(), view.petname, words(view.link))
             };
             let none = "nobody yet; undertone contact add INVITE --name NAME";
@@ -306,7 +309,7 @@ fn about_contact<'a>(
                 view.petname,
                 view.key.fingerprint(),
                 words(view.link),
-                trust::words(view.trust),
+                ui::trust::words(view.trust),
                 trust::to_compare(view)
             );
             told(contact_json(view), text)

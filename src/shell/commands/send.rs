@@ -19,7 +19,10 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print;
 use crate::shell::store::StoreError;
-use crate::shell::ui::port::{Event, Request};
+use crate::shell::ui::{
+    self,
+    port::{Event, Request},
+};
 
 /// What to send, and when to be content.
 #[derive(Clone, Debug)]
@@ -213,7 +216,7 @@ impl Course {
     }
 
     fn held(&self) -> Failure {
-        let why = super::trust::words(self.trust);
+        let why = ui::trust::words(self.trust);
         let safe = "the message is queued here and leaves once you have decided";
         let next = "undertone contact verify NAME, or contact accept-key NAME";
         Failure::new("held", Exit::Refused, ["the message was not sent", &why, safe, next])

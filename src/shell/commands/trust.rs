@@ -1,45 +1,18 @@
-//! How sure one is of a contact, for programs and in words, and what a comparison came to. The
-//! engine compares; nothing here does.
+//! How sure one is of a contact, for programs, and what a comparison came to. The engine compares;
+//! nothing here does.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
 use serde_json::{Value, json};
 
 use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
-use crate::engine::env::UnixSeconds;
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, OwnWords, Reply};
-use crate::engine::node::record::{Doubt, Means, Trust};
-use crate::shell::calendar::Civil;
+use crate::engine::node::record::{Doubt, Trust};
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
-
-/// How sure, in a mark of three columns.
-pub(super) const fn mark(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Unverified => "[?]",
-        Trust::Verified { .. } => "[v]",
-        Trust::Held { .. } => "[!]",
-    }
-}
-
-/// How sure, in words.
-pub(super) fn words(trust: Trust) -> String {
-    match trust {
-        Trust::Unverified => "not verified".to_owned(),
-        Trust::Verified { at, by } => format!("verified on {} by {}", date(at), means(by)),
-        Trust::Held { since, doubt: Doubt::KeyChanged { verified }, tries: _ } => {
-            let before = verified.map_or_else(String::new, |at| {
-                format!(", the one before was verified on {}", date(at))
-            });
-            format!("KEY CHANGED on {}{before}; sending is held", date(since))
-        }
-        Trust::Held { since, doubt: Doubt::Mismatch, tries: _ } => {
-            format!("NOT THE SAME when compared on {}; sending is held", date(since))
-        }
-    }
-}
+use crate::shell::ui::trust::means;
 
 /// How sure, for programs.
 pub(super) fn to_json(trust: Trust) -> Value {
@@ -155,17 +128,6 @@ pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), F
         return Ok(());
     }
     refused("not_confirmed", Exit::Usage, "the word was another one")
-}
-
-const fn means(by: Means) -> &'static str {
-    match by {
-        Means::Words => "words",
-        Means::Digits => "digits",
-    }
-}
-
-fn date(at: UnixSeconds) -> String {
-    Civil::at(at).date()
 }
 
 #[cfg(test)]
