@@ -54,6 +54,8 @@ pub struct Seen {
     pub texts: Vec<(ContactId, String)>,
     /// The last known state of each message of ours.
     pub states: BTreeMap<MessageId, MessageState>,
+    /// Messages that came early and whose session is not confirmed.
+    pub early: BTreeSet<MessageId>,
     /// How each contact stands.
     pub contacts: BTreeMap<ContactId, (PublicKey, Link)>,
     /// Requests that wait.

@@ -165,6 +165,9 @@ impl World {
                     self.violate(index, "a delivered message moved on");
                 }
             }
+            Notice::Confirmed { message, .. } => {
+                seen.early.remove(&message);
+            }
             Notice::Message(view) => self.tell_message(index, view),
         }
     }
@@ -176,6 +179,9 @@ impl World {
                 sim.seen.states.insert(view.id, state);
             }
             Side::Theirs => {
+                if view.early {
+                    sim.seen.early.insert(view.id);
+                }
                 sim.seen.texts.push((view.contact, view.text.into_raw()));
                 if !sim.seen.shown.insert(view.id) {
                     self.violate(index, "a message was shown twice");

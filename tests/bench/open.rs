@@ -9,7 +9,7 @@ use divan::{Bencher, black_box};
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
 use undertone::engine::envelope::Topic;
-use undertone::engine::session::{Offer, Payload, ReceivedOffer, Sealed, Session, Watch, junk};
+use undertone::engine::session::{Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk};
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
@@ -42,11 +42,12 @@ impl Scene {
         let sender = Identity::generate(&mut env);
         let recipient = Identity::generate(&mut env);
         let stranger = Identity::generate(&mut env);
-        let (offer, ours) = Offer::new(&mut env, &sender, &recipient.public());
+        let (offer, ours) = Offer::new(&mut env, &sender, &recipient.public(), WINDOW);
         let offer = offer.seal(&mut env);
         let theirs = ReceivedOffer::open(&recipient, &offer.body).expect("an offer to them");
         let step = ours.encrypt(&mut env, &Payload::nothing()).expect("room in the window");
-        Self { recipient, stranger, offer, theirs: theirs.accept(), message: step.sealed }
+        let theirs = theirs.accept(&mut env, WINDOW);
+        Self { recipient, stranger, offer, theirs, message: step.sealed }
     }
 }
 
@@ -59,8 +60,12 @@ fn a_topic_nobody_waits_for(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn a_message(bencher: Bencher<'_, '_>) {
-    let Scene { theirs, message, .. } = Scene::new();
-    bencher.bench(|| theirs.decrypt(NOW, message.topic, black_box(&message.body)));
+    let Scene { recipient, theirs, message, .. } = Scene::new();
+    let mut counter = Counter(3);
+    let mut env = Env::new(Millis(0), NOW, &mut counter);
+    bencher.bench_local(|| {
+        theirs.decrypt(&mut env, &recipient, message.topic, black_box(&message.body))
+    });
 }
 
 #[divan::bench]
@@ -79,7 +84,9 @@ fn an_offer_to_somebody_else(bencher: Bencher<'_, '_>) {
 fn accepting_an_offer(bencher: Bencher<'_, '_>) {
     let Scene { recipient, offer, .. } = Scene::new();
     let received = ReceivedOffer::open(&recipient, &offer.body).expect("an offer to them");
-    bencher.bench(|| black_box(&received).accept());
+    let mut counter = Counter(4);
+    let mut env = Env::new(Millis(0), NOW, &mut counter);
+    bencher.bench_local(|| black_box(&received).accept(&mut env, WINDOW));
 }
 
 #[divan::bench]

@@ -182,6 +182,7 @@ fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
         text: PeerText::new(text.to_owned()),
         at: UnixSeconds(at),
         missing: 0,
+        early: false,
     }
 }
 

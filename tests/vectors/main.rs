@@ -1,5 +1,6 @@
 //! What other programs must agree with, byte for byte: files of vectors, each with its source.
 
+mod bip324;
 mod crypto;
 mod entropy;
 mod envelope;

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::Entropy;
 use undertone::engine::envelope::wire::BODY_SIZE;
-use undertone::engine::session::{Content, MAX_TEXT, Offer, Payload, Sealed, Session, junk};
+use undertone::engine::session::{
+    Content, MAX_TEXT, Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, junk,
+};
 
 use crate::entropy::{Seeded, turn};
 use crate::statistics::{
@@ -25,10 +27,11 @@ fn shown(sealed: Sealed) -> Vec<u8> {
     [sealed.topic.0.as_slice(), &sealed.body].concat()
 }
 
-/// Messages of ten sessions: long and short texts, the same text again and again, and no text.
+/// Messages of ten sessions, half of them answers: long and short texts, the same text again and
+/// again, and no text.
 fn messages(seed: u64) -> Vec<Vec<u8>> {
     let mut entropy = Seeded::new(seed);
-    let mut sessions: Vec<Session> = (0..10).map(|_| session(&mut entropy)).collect();
+    let mut sessions: Vec<Session> = (0..5).flat_map(|_| sessions(&mut entropy)).collect();
     let mut shown_ones = Vec::new();
     for number in 0..COUNT {
         let content = match number % 4 {
@@ -47,10 +50,25 @@ fn messages(seed: u64) -> Vec<Vec<u8>> {
     shown_ones
 }
 
-fn session(entropy: &mut dyn Entropy) -> Session {
-    let own = Identity::generate(&mut turn(entropy));
+/// Both ends of a session: what one says is early, what the other says answers.
+fn sessions(entropy: &mut dyn Entropy) -> [Session; 2] {
     let their = Identity::generate(&mut turn(entropy));
-    Offer::new(&mut turn(entropy), &own, &their.public()).1
+    let (offer, session) = offer(entropy, &their);
+    let received = ReceivedOffer::open(&their, &offer.seal(&mut turn(entropy)).body);
+    [session, received.expect("an offer to them").accept(&mut turn(entropy), WINDOW)]
+}
+
+fn offer(entropy: &mut dyn Entropy, their: &Identity) -> (Offer, Session) {
+    let own = Identity::generate(&mut turn(entropy));
+    Offer::new(&mut turn(entropy), &own, &their.public(), WINDOW)
+}
+
+/// Two offers, each sealed again and again.
+fn offers(seed: u64) -> Vec<Vec<u8>> {
+    let mut entropy = Seeded::new(seed);
+    let their = Identity::generate(&mut turn(&mut entropy));
+    let offers = [0, 1].map(|_| offer(&mut entropy, &their).0);
+    offers.iter().cycle().take(COUNT).map(|offer| shown(offer.seal(&mut turn(&mut entropy)))).collect()
 }
 
 fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {
@@ -59,28 +77,32 @@ fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_byte_of_two_thousand_messages_and_pieces_of_junk_is_uniform() {
-    let both = [messages(1), pieces_of_junk(2)].concat();
-    assert!(worst_bit(&both) < BIT_BOUND, "bit: {}", worst_bit(&both));
-    assert!(worst_position(&both) < POSITION_BOUND, "position: {}", worst_position(&both));
-    let all = surprise(&histogram(both.concat().into_iter()));
-    assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+fn every_byte_of_three_thousand_messages_offers_and_pieces_of_junk_is_uniform() {
+    for bodies in [[messages(1), pieces_of_junk(2)].concat(), offers(10)] {
+        assert!(worst_bit(&bodies) < BIT_BOUND, "bit: {}", worst_bit(&bodies));
+        let worst = worst_position(&bodies);
+        assert!(worst < POSITION_BOUND, "position: {worst}");
+        let all = surprise(&histogram(bodies.concat().into_iter()));
+        assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+    }
 }
 
 #[test]
-fn messages_and_junk_are_alike_at_every_position() {
-    let (messages, junk) = (messages(3), pieces_of_junk(4));
-    let worst = worst_disagreement(&messages, &junk);
-    assert!(worst < POSITION_BOUND, "position: {worst}");
-    let (all, others) = (messages.concat().into_iter(), junk.concat().into_iter());
-    let all = disagreement(&histogram(all), &histogram(others));
-    assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+fn messages_offers_and_junk_are_alike_at_every_position() {
+    let (messages, offers, junk) = (messages(3), offers(11), pieces_of_junk(4));
+    for (some, others) in [(&messages, &junk), (&offers, &junk), (&messages, &offers)] {
+        let worst = worst_disagreement(some, others);
+        assert!(worst < POSITION_BOUND, "position: {worst}");
+        let (all, others) = (some.concat().into_iter(), others.concat().into_iter());
+        let all = disagreement(&histogram(all), &histogram(others));
+        assert!(all.abs() < TOTAL_BOUND, "all bytes: {all}");
+    }
 }
 
 #[test]
 fn no_eight_bytes_come_twice() {
     let mut seen = BTreeSet::new();
-    for body in [messages(5), pieces_of_junk(6)].concat() {
+    for body in [messages(5), offers(12), pieces_of_junk(6)].concat() {
         let (chunks, _) = body.as_chunks::<8>();
         assert!(chunks.iter().all(|chunk| seen.insert(*chunk)));
     }

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn key(salt: &[u8]) -> OneTimeKey {
-        OneTimeKey::derive(salt, &Secret::take(&mut [7; 32]), Label::Payload)
+        OneTimeKey::derive(salt, &Secret::take(&mut [7; 32]), Label::MessagePayload)
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! ECIES over secp256k1: a sealed letter to a public key, from nobody in particular.
 //!
-//! The bytes are those of the crate `ecies` (and of npm `eciesjs`, PyPI `eciespy`) with both of its
-//! compression settings on: `ephemeral key 33 | nonce 16 | tag 16 | ciphertext`, AES-256-GCM under
+//! `point 64 | nonce 16 | tag 16 | ciphertext`: all of it looks random, the ephemeral key too, which
+//! is written as [`ellswift`] does. With that key in its 33 bytes it is the form of the crate `ecies`
+//! (and of npm `eciesjs`, PyPI `eciespy`) with both of its compression settings on: AES-256-GCM under
 //! HKDF-SHA-256(ephemeral key || shared point), both compressed, without salt or info.
 //!
 //! It proves nothing about who sealed, binds no context, and what it hides falls to whoever steals
-//! the recipient's key later. What such letters carry must bring its own proof.
+//! the recipient's key later. What such letters carry must bring its own proof. Anybody can write
+//! the point in other bytes, so a letter is not recognised by how it looks.
+
+use core::fmt;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::aead::consts::U16;
@@ -16,35 +20,86 @@ use zeroize::Zeroizing;
 use crate::engine::env::Env;
 use crate::engine::secret::Secret;
 
+use super::ellswift::{self, ENCODED_SIZE};
 use super::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
 
 /// Bytes by which a sealed letter is longer than its content.
-pub const OVERHEAD: usize = PUBLIC_KEY_SIZE + NONCE_SIZE + TAG_SIZE;
+pub const OVERHEAD: usize = ENCODED_SIZE + NONCE_SIZE + TAG_SIZE;
 
 /// Seals `plaintext` to the holder of `to`, with a fresh ephemeral key and nonce each time.
 ///
-/// Encryption is done here and not by `ecies::symmetric::sym_encrypt`, because that draws its nonce
-/// from the operating system, while the engine's entropy is lent to it.
+/// Draws the ephemeral key, what hides it among random bytes, and the nonce. Encryption is done
+/// here and not by `ecies::symmetric::sym_encrypt`, because that draws its nonce from the operating
+/// system, while the engine's entropy is lent to it.
 pub fn seal(env: &mut Env<'_>, to: &PublicKey, plaintext: &[u8]) -> Vec<u8> {
     let ephemeral = Ephemeral::draw(env);
-    let point = ephemeral.public().to_bytes();
+    let point = ephemeral.public();
     let key = symmetric_key(&point, &ephemeral.shared_point(to));
+    let hidden = ellswift::encode(env, &point);
     let nonce = env.draw::<NONCE_SIZE>();
 
     let (ciphertext, tag) = encrypt(&key, &nonce, plaintext);
-    [point.as_slice(), &nonce, &tag, &ciphertext].concat()
+    [hidden.as_slice(), &nonce, &tag, &ciphertext].concat()
 }
 
 /// Opens a letter sealed to `own`; `None` for anything else.
-///
-/// Bytes that do not begin with a point are refused at once: anyone can see that, so it tells
-/// nothing. From there on letters to us and to others cost the same.
 #[must_use]
 pub fn open(own: &Identity, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (point, rest) = sealed.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
-    let ephemeral = PublicKey::from_bytes(point)?;
-    let key = symmetric_key(point, &own.shared_point(&ephemeral));
-    ecies::symmetric::sym_decrypt(key.expose(), rest).map(Zeroizing::new)
+    Letter::parse(sealed)?.open(own)
+}
+
+/// A sealed letter whose point is already found, so that several identities can try it for the
+/// price of finding it once.
+#[derive(Clone, Copy)]
+pub struct Letter<'a> {
+    point: PublicKey,
+    /// Nonce, tag and ciphertext.
+    rest: &'a [u8],
+}
+
+impl<'a> Letter<'a> {
+    /// Takes a letter apart. `None` only for what is too short: all other bytes could be a letter.
+    #[must_use]
+    pub fn parse(sealed: &'a [u8]) -> Option<Self> {
+        let (hidden, rest) = sealed.split_first_chunk::<ENCODED_SIZE>()?;
+        if sealed.len() < OVERHEAD {
+            return None;
+        }
+        Some(Self { point: ellswift::decode(hidden), rest })
+    }
+
+    /// Opens it if it was sealed to `own`. Letters to us and to others cost the same.
+    #[must_use]
+    pub fn open(&self, own: &Identity) -> Option<Zeroizing<Vec<u8>>> {
+        let key = symmetric_key(&self.point, &own.shared_point(&self.point));
+        ecies::symmetric::sym_decrypt(key.expose(), self.rest).map(Zeroizing::new)
+    }
+}
+
+impl fmt::Debug for Letter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { point: _, rest: _ } = self;
+        f.write_str("Letter")
+    }
+}
+
+/// A sealed letter as the crate `ecies` writes it, with the ephemeral key in 33 bytes. `None` for
+/// what is too short.
+#[must_use]
+pub fn to_ecies(sealed: &[u8]) -> Option<Vec<u8>> {
+    let Letter { point, rest } = Letter::parse(sealed)?;
+    Some([&point.to_bytes(), rest].concat())
+}
+
+/// A letter of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None`
+/// for what is too short or does not begin with a compressed point.
+pub fn from_ecies(env: &mut Env<'_>, letter: &[u8]) -> Option<Vec<u8>> {
+    let (point, rest) = letter.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
+    if rest.len() < NONCE_SIZE + TAG_SIZE {
+        return None;
+    }
+    let point = PublicKey::from_bytes(point)?;
+    Some([&ellswift::encode(env, &point), rest].concat())
 }
 
 fn encrypt(
@@ -60,9 +115,9 @@ fn encrypt(
     (ciphertext, tag.into())
 }
 
-fn symmetric_key(point: &[u8; PUBLIC_KEY_SIZE], shared: &Secret<PUBLIC_KEY_SIZE>) -> Secret<32> {
+fn symmetric_key(point: &PublicKey, shared: &Secret<PUBLIC_KEY_SIZE>) -> Secret<32> {
     let mut extract = hkdf::HkdfExtract::<Sha256>::new(None);
-    extract.input_ikm(point);
+    extract.input_ikm(&point.to_bytes());
     extract.input_ikm(shared.expose());
     let (mut pseudorandom, hkdf) = extract.finalize();
     zeroize::Zeroize::zeroize(pseudorandom.as_mut_slice());
@@ -103,8 +158,55 @@ mod tests {
         let ours = Identity::generate(&mut seeded.turn());
         let one = seal(&mut seeded.turn(), &ours.public(), &[0; 64]);
         let two = seal(&mut seeded.turn(), &ours.public(), &[0; 64]);
-        // The first byte is a sign and may agree; four bytes in a row agree once in 2^32.
-        assert!(one[1..].chunks(4).zip(two[1..].chunks(4)).all(|(one, two)| one != two));
+        // Four bytes in a row agree once in 2^32.
+        assert!(one.chunks(4).zip(two.chunks(4)).all(|(one, two)| one != two));
+    }
+
+    #[test]
+    fn one_letter_is_tried_by_several_identities_and_prints_nothing() {
+        let mut seeded = Seeded::new(5);
+        let ours = [(); 3].map(|()| Identity::generate(&mut seeded.turn()));
+        let sealed = seal(&mut seeded.turn(), &ours[1].public(), b"words");
+        let letter = Letter::parse(&sealed).unwrap();
+        let opened = ours.each_ref().map(|own| letter.open(own).is_some());
+        assert_eq!(opened, [false, true, false]);
+        assert_eq!(format!("{letter:?}"), "Letter");
+    }
+
+    #[test]
+    fn only_what_is_too_short_is_no_letter() {
+        let bytes = [0; OVERHEAD];
+        assert!(Letter::parse(&bytes).is_some());
+        assert!((0..OVERHEAD).all(|length| Letter::parse(&bytes[..length]).is_none()));
+        assert!((0..OVERHEAD).all(|length| to_ecies(&bytes[..length]).is_none()));
+    }
+
+    #[test]
+    fn a_letter_whose_point_is_written_in_other_bytes_still_opens() {
+        let mut seeded = Seeded::new(6);
+        let ours = Identity::generate(&mut seeded.turn());
+        let sealed = seal(&mut seeded.turn(), &ours.public(), b"words");
+        let theirs = to_ecies(&sealed).unwrap();
+        assert_eq!(theirs.len(), 33 + 16 + 16 + 5);
+        let other = from_ecies(&mut seeded.turn(), &theirs).unwrap();
+        assert_ne!(other[..64], sealed[..64]);
+        assert_eq!(other[64..], sealed[64..]);
+        assert_eq!(open(&ours, &other).unwrap().as_slice(), b"words");
+        assert_eq!(to_ecies(&other).unwrap(), theirs);
+    }
+
+    #[test]
+    fn what_the_crate_ecies_would_not_write_is_not_taken_from_it() {
+        let mut seeded = Seeded::new(7);
+        let ours = Identity::generate(&mut seeded.turn());
+        let sealed = seal(&mut seeded.turn(), &ours.public(), &[]);
+        let mut theirs = to_ecies(&sealed).unwrap();
+        for length in 0..theirs.len() {
+            assert!(from_ecies(&mut seeded.turn(), &theirs[..length]).is_none(), "{length}");
+        }
+        assert!(from_ecies(&mut seeded.turn(), &theirs).is_some());
+        theirs[0] = 4;
+        assert!(from_ecies(&mut seeded.turn(), &theirs).is_none());
     }
 
     proptest! {
@@ -121,16 +223,22 @@ mod tests {
         }
 
         #[test]
-        fn opening_anything_never_panics(
-            mut sealed in proptest::collection::vec(any::<u8>(), 0..200),
+        fn opening_anything_never_panics(sealed in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut seeded = Seeded::new(4);
+            let ours = Identity::generate(&mut seeded.turn());
+            prop_assert!(open(&ours, &sealed).is_none());
+            prop_assert_eq!(to_ecies(&sealed).is_some(), sealed.len() >= OVERHEAD);
+        }
+
+        #[test]
+        fn a_letter_of_the_crate_ecies_reads_back_as_it_was(
+            mut letter in proptest::collection::vec(any::<u8>(), 65..200),
             sign in 2..=3_u8,
         ) {
-            let ours = Identity::generate(&mut Seeded::new(4).turn());
-            prop_assert!(open(&ours, &sealed).is_none());
-            if let Some(first) = sealed.first_mut() {
-                *first = sign;
+            letter[0] = sign;
+            if let Some(ours) = from_ecies(&mut Seeded::new(8).turn(), &letter) {
+                prop_assert_eq!(to_ecies(&ours), Some(letter));
             }
-            prop_assert!(open(&ours, &sealed).is_none());
         }
     }
 }

@@ -13,22 +13,40 @@ use crate::engine::secret::Secret;
 pub enum Label {
     /// The hash people compare.
     Fingerprint,
+    /// How a point hides among random bytes.
+    Elligator,
     /// The salt under which an offer's MAC key is derived: names both parties.
     OfferParties,
     /// The key of an offer's MAC.
     OfferMac,
     /// The name of an offer and of its session; covers the whole offer.
     OfferId,
-    /// The chains of a session.
+    /// Where a session's keys begin.
     OfferKeys,
-    /// The first topic key of a direction.
+    /// The first topic key of a chain that an offer begins.
     PartialTopic,
-    /// One step of a direction's topics.
+    /// What an initiator commits to before it is answered.
+    Commitment,
+    /// The name of an offer and its answer together.
+    Reply,
+    /// Where the responder's first chain begins.
+    AnswerKeys,
+    /// Where every later chain begins.
+    RootStep,
+    /// One step of a chain's topics.
     TopicStep,
-    /// One step of a direction's message keys.
+    /// The header key at one position.
+    HeaderKey,
+    /// One step of a chain's message keys.
     ChainStep,
-    /// Key and nonce of one message.
-    Payload,
+    /// Key and nonce of a message's header.
+    MessageHeader,
+    /// Key and nonce of the answer that a message carries.
+    MessageExtension,
+    /// Key and nonce of a message's payload.
+    MessagePayload,
+    /// What two people read to each other.
+    Words,
 }
 
 impl Label {
@@ -37,14 +55,23 @@ impl Label {
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
             Self::Fingerprint => b"undertone/1 fingerprint",
+            Self::Elligator => b"undertone/1 elligator",
             Self::OfferParties => b"undertone/1 offer parties",
             Self::OfferMac => b"undertone/1 offer mac",
             Self::OfferId => b"undertone/1 offer id",
             Self::OfferKeys => b"undertone/1 offer keys",
             Self::PartialTopic => b"undertone/1 partial topic",
+            Self::Commitment => b"undertone/1 commitment",
+            Self::Reply => b"undertone/1 reply",
+            Self::AnswerKeys => b"undertone/1 answer keys",
+            Self::RootStep => b"undertone/1 root step",
             Self::TopicStep => b"undertone/1 topic step",
+            Self::HeaderKey => b"undertone/1 header key",
             Self::ChainStep => b"undertone/1 chain step",
-            Self::Payload => b"undertone/1 payload",
+            Self::MessageHeader => b"undertone/1 message header",
+            Self::MessageExtension => b"undertone/1 message extension",
+            Self::MessagePayload => b"undertone/1 message payload",
+            Self::Words => b"undertone/1 words",
         }
     }
 }
@@ -121,16 +148,25 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 mod tests {
     use super::*;
 
-    const ALL: [Label; 9] = [
+    const ALL: &[Label] = &[
         Label::Fingerprint,
+        Label::Elligator,
         Label::OfferParties,
         Label::OfferMac,
         Label::OfferId,
         Label::OfferKeys,
         Label::PartialTopic,
+        Label::Commitment,
+        Label::Reply,
+        Label::AnswerKeys,
+        Label::RootStep,
         Label::TopicStep,
+        Label::HeaderKey,
         Label::ChainStep,
-        Label::Payload,
+        Label::MessageHeader,
+        Label::MessageExtension,
+        Label::MessagePayload,
+        Label::Words,
     ];
 
     fn hex(text: &str) -> Vec<u8> {

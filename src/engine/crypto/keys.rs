@@ -20,24 +20,19 @@ use super::kdf::Label;
 pub const PUBLIC_KEY_SIZE: usize = 33;
 
 /// One of our identities: a long-lived secret key.
-///
-/// It is kept with its public key, which costs a multiplication to compute.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Identity {
-    secret: Box<k256::SecretKey>,
-    public: PublicKey,
-}
+pub struct Identity(KeyPair);
 
 impl Identity {
     /// Makes a fresh identity, with no relation to any other.
     pub fn generate(env: &mut Env<'_>) -> Self {
-        Self::of(draw_secret(env))
+        Self(KeyPair::of(draw_secret(env)))
     }
 
     /// Its public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.public
+        self.0.public
     }
 
     /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
@@ -48,18 +43,13 @@ impl Identity {
 
     /// The shared point, compressed, for the one scheme that hashes it whole.
     pub(super) fn shared_point(&self, their: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
-        multiply(&self.secret, their)
-    }
-
-    fn of(secret: Box<k256::SecretKey>) -> Self {
-        let public = PublicKey::of(secret.public_key());
-        Self { secret, public }
+        multiply(&self.0.secret, their)
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { secret: _, public: _ } = self;
+        let Self(_) = self;
         f.write_str("Identity")
     }
 }
@@ -67,33 +57,31 @@ impl fmt::Debug for Identity {
 /// For the store alone, which encrypts every page it writes.
 impl Serialize for Identity {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = Zeroizing::new(self.secret.to_bytes());
-        serializer.serialize_bytes(bytes.as_slice())
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Identity {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = Secret::<32>::deserialize(deserializer)?;
-        let secret = k256::SecretKey::from_slice(bytes.expose())
-            .map_err(|_| serde::de::Error::custom("not a secret key"))?;
-        Ok(Self::of(Box::new(secret)))
+        KeyPair::deserialize(deserializer).map(Self)
     }
 }
 
-/// A secret key of ours that lives for one handshake or one sealing, and is never stored.
-pub struct Ephemeral(Box<k256::SecretKey>);
+/// A secret key of ours that serves one handshake, one sealing or one step of a ratchet, and is
+/// wiped when that is done.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ephemeral(KeyPair);
 
 impl Ephemeral {
     /// Draws a fresh one.
     pub fn draw(env: &mut Env<'_>) -> Self {
-        Self(draw_secret(env))
+        Self(KeyPair::of(draw_secret(env)))
     }
 
     /// Its public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey::of(self.0.public_key())
+        self.0.public
     }
 
     /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
@@ -104,7 +92,7 @@ impl Ephemeral {
 
     /// The shared point, compressed, for the one scheme that hashes it whole.
     pub(super) fn shared_point(&self, their: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
-        multiply(&self.0, their)
+        multiply(&self.0.secret, their)
     }
 }
 
@@ -112,6 +100,49 @@ impl fmt::Debug for Ephemeral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(_) = self;
         f.write_str("Ephemeral")
+    }
+}
+
+/// For the store alone, which encrypts every page it writes.
+impl Serialize for Ephemeral {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ephemeral {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        KeyPair::deserialize(deserializer).map(Self)
+    }
+}
+
+/// A secret key, kept with its public key, which costs a multiplication to compute.
+#[derive(Clone, PartialEq, Eq)]
+struct KeyPair {
+    secret: Box<k256::SecretKey>,
+    public: PublicKey,
+}
+
+impl KeyPair {
+    fn of(secret: Box<k256::SecretKey>) -> Self {
+        let public = PublicKey::of(secret.public_key());
+        Self { secret, public }
+    }
+}
+
+impl Serialize for KeyPair {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = Zeroizing::new(self.secret.to_bytes());
+        serializer.serialize_bytes(bytes.as_slice())
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPair {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Secret::<32>::deserialize(deserializer)?;
+        let secret = k256::SecretKey::from_slice(bytes.expose())
+            .map_err(|_| serde::de::Error::custom("not a secret key"))?;
+        Ok(Self::of(Box::new(secret)))
     }
 }
 
@@ -129,6 +160,11 @@ impl PublicKey {
             return None;
         }
         k256::PublicKey::from_sec1_bytes(bytes).ok().map(Self::of)
+    }
+
+    /// Takes the compressed form from whoever has computed it, unchecked: it must be that of a point.
+    pub(super) fn computed(bytes: [u8; PUBLIC_KEY_SIZE]) -> Self {
+        Self(bytes)
     }
 
     /// SEC 1's compressed form.

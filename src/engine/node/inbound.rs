@@ -75,8 +75,8 @@ impl Node {
     pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
-            if let Some(payload) = self.decrypt(env, session, checked.topic(), envelope.data) {
-                return self.on_payload(env, session, payload);
+            if self.read(env, session, checked.topic(), envelope.data) {
+                return;
             }
         }
         if checked.bytes().len() != ENVELOPE_SIZE {
@@ -90,16 +90,50 @@ impl Node {
         }
     }
 
-    /// Decrypts on a copy of the session; only success replaces it.
-    pub(super) fn decrypt(
+    /// Reads a message of a session, and what waited for it; answers whether it was one.
+    pub(super) fn read(
         &mut self,
-        env: &Env<'_>,
+        env: &mut Env<'_>,
+        session: SessionId,
+        topic: Topic,
+        body: &[u8],
+    ) -> bool {
+        let confirmed = |node: &Self| {
+            node.sessions.get(&session).is_some_and(|record| record.session.confirmed())
+        };
+        let before = confirmed(self);
+        let Some(payload) = self.decrypt(env, session, topic, body) else { return false };
+        self.on_payload(env, session, payload);
+        if !before && confirmed(self) {
+            // Messages of the answer's chain may have overtaken the answer.
+            self.read_waiting(env, session);
+        }
+        true
+    }
+
+    /// Reads the messages of a session that came before they could be opened: they wait in the
+    /// pool, found by topic.
+    pub(super) fn read_waiting(&mut self, env: &mut Env<'_>, session: SessionId) {
+        let Some(record) = self.sessions.get(&session) else { return };
+        let waiting: Vec<Checked> =
+            record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
+        for checked in waiting {
+            self.read(env, session, checked.topic(), checked.envelope().data);
+        }
+    }
+
+    /// Decrypts on a copy of the session; only success replaces it.
+    fn decrypt(
+        &mut self,
+        env: &mut Env<'_>,
         id: SessionId,
         topic: Topic,
         body: &[u8],
     ) -> Option<Payload> {
         let record = self.sessions.get_mut(&id)?;
-        let (next, payload) = record.session.decrypt(env.wall, topic, body)?;
+        let contact = self.book.contacts.get(&record.contact)?;
+        let own = &self.book.identities.get(&contact.identity)?.identity;
+        let (next, payload) = record.session.decrypt(env, own, topic, body)?;
         self.watch.update(&record.session, &next);
         record.session = next;
         Some(payload)

@@ -4,7 +4,7 @@
 //! node does answer by itself, it answers to contacts, after a delay drawn for each answer.
 
 use crate::engine::env::{Env, Millis, Seconds};
-use crate::engine::envelope::{Checked, wire::MAX_TTL};
+use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
 
@@ -13,8 +13,8 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{ContactView, Link, Notice, RequestView};
 use super::record::{
-    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RequestRecord,
-    SeenRecord, SessionRecord, Standing,
+    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RecordSide,
+    RequestRecord, SeenRecord, SessionRecord, Standing,
 };
 use super::timers::Timer;
 
@@ -27,6 +27,9 @@ const OFFER_AGAIN: Millis = Millis::from_secs(30);
 /// Doubling ends at 2^11 times half a minute, about 17 hours. protocol.md 2.6 says up to a day.
 const MAX_DOUBLINGS: u32 = 11;
 
+/// Skipped keys all sessions keep together, some 15 MiB. protocol.md 2.5.
+const MAX_SKIPPED_IN_ALL: usize = 100_000;
+
 /// A day: how far two clocks may be apart before an offer is taken for a replay. protocol.md 2.3.
 const DAY: Seconds = Seconds(86_400);
 
@@ -35,7 +38,8 @@ impl Node {
     pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
         let Some(own) = self.book.identities.get(&record.identity) else { return };
-        let (offer, session) = Offer::new(env, &own.identity, &record.key);
+        let window = self.settings.window;
+        let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
         record.standing = Standing::Open;
         record.offer = Some(PendingOffer { offer, times: 0 });
         let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
@@ -43,6 +47,22 @@ impl Node {
         self.commit(changes);
         self.outbox.push(Job::Offer(contact));
         self.notice_contact(contact);
+        self.wake(contact);
+    }
+
+    /// Offers a session if there is something to say and none to say it in, though neither side
+    /// closed one: it was silent too long, or its state was lost or left out of a backup.
+    pub(super) fn recover(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let record = self.book.contacts.get(&contact);
+        let open = record
+            .is_some_and(|record| record.standing == Standing::Open && record.offer.is_none());
+        let waiting = self
+            .talks
+            .get(&contact)
+            .is_some_and(|talk| !talk.queued.is_empty() || !talk.unacknowledged.is_empty());
+        if open && waiting && self.preferred(contact).is_none() {
+            self.start_offer(env, contact);
+        }
     }
 
     /// Seals the pending offer afresh, in place of the envelope that carried it before.
@@ -84,7 +104,9 @@ impl Node {
         offer: ReceivedOffer,
     ) {
         let from = offer.from();
-        if !offer.timely(env.wall) || self.book.is_own(&from) {
+        let born = self.book.identities.get(&identity).map(|record| record.created.minus(DAY));
+        let replayed = born.is_none_or(|born| offer.created() < born);
+        if replayed || !offer.timely(env.wall) || self.book.is_own(&from) {
             return;
         }
         let contact = self.book.contact_by_key(identity, &from);
@@ -145,26 +167,14 @@ impl Node {
         record.standing = Standing::Open;
         changes.push(Change::Put(Record::Contact(record.clone())));
         self.see(offer, &mut changes);
-        let session = offer.accept();
+        let session = offer.accept(env, self.settings.window);
         let id = session.id();
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
         self.notice_contact(contact);
         self.wake(contact);
-        self.open_early(env, id);
-    }
-
-    /// Messages that overtook their offer wait in the pool, found by topic.
-    fn open_early(&mut self, env: &mut Env<'_>, session: SessionId) {
-        let Some(record) = self.sessions.get(&session) else { return };
-        let early: Vec<Checked> =
-            record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
-        for checked in early {
-            let (topic, body) = (checked.topic(), checked.envelope().data);
-            if let Some(payload) = self.decrypt(env, session, topic, body) {
-                self.on_payload(env, session, payload);
-            }
-        }
+        // Its messages may have overtaken the offer.
+        self.read_waiting(env, id);
     }
 
     fn see(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
@@ -201,8 +211,7 @@ impl Node {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
-        let (record, changes, _) =
-            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
         let wait = Millis(self.settings.resend.0 << talk.answers.min(MAX_DOUBLINGS));
@@ -247,17 +256,20 @@ impl Node {
     pub(super) fn drop_session(&mut self, id: SessionId) -> Option<Change> {
         let record = self.sessions.remove(&id)?;
         self.watch.remove(&record.session);
+        // What came early in it stays marked so.
+        self.open.retain(|_, message| {
+            message.early != Some(id) || message.side != RecordSide::Shown
+        });
         self.timers.clear(Timer::Answer(record.contact, id));
         Some(Change::Erase(Key::Session(id)))
     }
 
-    /// The session to send on: one both sides have spoken in, else one the contact offered.
+    /// The session to send on: a confirmed one, else one the contact offered, else our own offer.
     pub(super) fn preferred(&self, contact: ContactId) -> Option<SessionId> {
         self.sessions
             .values()
             .filter(|record| record.contact == contact)
             .map(|record| &record.session)
-            .filter(|session| session.confirmed() || session.role() == Role::Responder)
             .max_by_key(|session| preference(session))
             .map(Session::id)
     }
@@ -270,7 +282,7 @@ impl Node {
             let payload = self.payload(contact, None, Content::Close)?;
             self.encrypt(env, session, &payload, Purpose::Control(contact))
         });
-        if let Some((record, stored, _)) = farewell {
+        if let Some((record, stored)) = farewell {
             changes.extend(stored);
             self.outbox.push_encrypted(record);
         }
@@ -335,8 +347,8 @@ impl Node {
         }
     }
 
-    /// Ages skipped keys, and erases sessions that were superseded so long ago that nothing of
-    /// theirs can still arrive.
+    /// Ages skipped keys, and erases sessions that were silent too long, or were superseded so long
+    /// ago that nothing of theirs can still arrive.
     pub(super) fn age_sessions(&mut self, env: &Env<'_>, changes: &mut Vec<Change>) {
         let mut old = Vec::new();
         for record in self.sessions.values_mut() {
@@ -345,15 +357,34 @@ impl Node {
                 record.session = next;
                 changes.push(Change::Put(Record::Session(record.clone())));
             }
-            if record.session.created().plus(MAX_TTL).plus(DAY) < env.wall {
-                old.push((record.contact, record.session.id()));
+            let session = &record.session;
+            if session.is_idle(env.wall) || session.created().plus(MAX_TTL).plus(DAY) < env.wall {
+                old.push((record.contact, session.id(), session.is_idle(env.wall)));
             }
         }
-        for (contact, id) in old {
+        for (contact, id, idle) in old {
             let superseded = self.preferred(contact).is_some_and(|preferred| preferred != id);
-            if superseded {
+            if superseded || idle {
                 changes.extend(self.drop_session(id));
             }
+        }
+        self.bound_skipped(changes);
+    }
+
+    /// Forgets the oldest skipped keys when all sessions together keep too many.
+    fn bound_skipped(&mut self, changes: &mut Vec<Change>) {
+        let total: usize = self.sessions.values().map(|record| record.session.skipped()).sum();
+        let mut excess = total.saturating_sub(MAX_SKIPPED_IN_ALL);
+        while excess > 0 {
+            let by_age = |record: &&mut SessionRecord| record.session.oldest_skipped();
+            let holders = self.sessions.values_mut().filter(|record| record.session.skipped() > 0);
+            let Some(record) = holders.min_by_key(by_age) else { return };
+            let count = excess.min(record.session.skipped());
+            let next = record.session.without_oldest(count);
+            self.watch.update(&record.session, &next);
+            record.session = next;
+            changes.push(Change::Put(Record::Session(record.clone())));
+            excess -= count;
         }
     }
 
@@ -380,19 +411,19 @@ impl Node {
             return Link::Blocked;
         }
         let usable = self.preferred(contact.id).and_then(|id| self.sessions.get(&id));
-        match (usable, &contact.offer) {
-            (Some(record), _) if record.session.confirmed() => Link::Ready,
-            (Some(record), _) if record.session.has_sent() => Link::Ready,
-            (Some(_), _) => Link::Answering,
-            (None, Some(pending)) if pending.times == 0 => Link::Offering,
-            (None, Some(_)) => Link::Offered,
-            (None, None) => Link::Closed,
+        match (usable.map(|record| &record.session), &contact.offer) {
+            (Some(session), _) if session.confirmed() => Link::Ready,
+            (Some(session), _) if session.role() == Role::Responder => Link::Answering,
+            (_, Some(pending)) if pending.times == 0 => Link::Offering,
+            (_, Some(_)) => Link::Offered,
+            (_, None) => Link::Closed,
         }
     }
 }
 
 /// How much a session is preferred: confirmed first, then offered by the contact, then the latest.
-/// Both sides know all three, so they prefer the same one without comparing clocks.
+/// Both sides know all three, so they prefer the same one without comparing clocks. What somebody
+/// offered who stole our key is never confirmed, so a session that is loses nothing to it.
 type Preference = (bool, bool, (crate::engine::env::UnixSeconds, SessionId));
 
 fn preference(session: &Session) -> Preference {

@@ -134,6 +134,13 @@ pub enum Notice {
         /// Where it is.
         state: MessageState,
     },
+    /// A message of a contact that came early is theirs without doubt: they confirmed its session.
+    Confirmed {
+        /// Which message.
+        message: MessageId,
+        /// Whose conversation.
+        contact: ContactId,
+    },
 }
 
 /// An identity as its owner sees it.
@@ -171,7 +178,7 @@ pub enum Link {
     Offering,
     /// Our offer is out; they have not answered.
     Offered,
-    /// Their offer is accepted; our answer is on its way.
+    /// Their offer is accepted; our answer is on its way, or they have not confirmed it.
     Answering,
     /// Both sides have heard each other.
     Ready,
@@ -210,6 +217,9 @@ pub struct MessageView {
     pub at: UnixSeconds,
     /// How many of the sender's messages before this one are missing and no longer waited for.
     pub missing: u64,
+    /// Whether it came with an offer, before the contact proved to be there: whoever stole our key
+    /// could have written it.
+    pub early: bool,
 }
 
 /// Who wrote a message.

@@ -219,11 +219,14 @@ pub struct MessageRecord {
     pub at: UnixSeconds,
     /// How many messages before this one are missing and no longer waited for.
     pub missing: u64,
+    /// The session it came in, while that is not confirmed: until then somebody who stole our key
+    /// could have written it.
+    pub early: Option<SessionId>,
 }
 
 impl core::fmt::Debug for MessageRecord {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { id: _, contact: _, side, number: _, text, at: _, missing: _ } = self;
+        let Self { id: _, contact: _, side, number: _, text, at: _, missing: _, early: _ } = self;
         f.debug_struct("MessageRecord").field("side", side).field("bytes", &text.len()).finish()
     }
 }

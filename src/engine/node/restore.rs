@@ -81,6 +81,8 @@ impl Node {
                 self.timers.set(Timer::Resend(id), at);
             }
             (RecordSide::Ours(MessageState::Failed | MessageState::Cancelled), _) => {}
+            // Marked until its session is confirmed; for ever, if that is gone.
+            (RecordSide::Shown, _) if self.is_early(&record) => {}
             (
                 RecordSide::Ours(
                     MessageState::Mining | MessageState::Sent | MessageState::Delivered,
@@ -91,6 +93,10 @@ impl Node {
             ) => return,
         }
         self.open.insert(id, record);
+    }
+
+    fn is_early(&self, message: &MessageRecord) -> bool {
+        message.early.is_some_and(|session| self.sessions.contains_key(&session))
     }
 
     /// Plans what was under way when the process ended.
@@ -104,6 +110,7 @@ impl Node {
                 self.outbox.push(Job::Offer(contact));
             }
             self.wake(contact);
+            self.recover(env, contact);
         }
         let unanswered: Vec<_> = self
             .sessions
@@ -126,7 +133,7 @@ impl Node {
     }
 }
 
-/// Whether a contact's offer was let in and nothing was said in its session yet.
+/// Whether a contact's offer was let in, and they have not confirmed our answer.
 fn is_unanswered(session: &Session) -> bool {
-    session.role() == Role::Responder && !session.confirmed() && !session.has_sent()
+    session.role() == Role::Responder && !session.confirmed()
 }

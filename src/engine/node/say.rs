@@ -38,8 +38,7 @@ impl Node {
         }
         let session = self.preferred(contact)?;
         let payload = self.payload(contact, None, Content::Nothing)?;
-        let (record, changes, _) =
-            self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         Some(record)
     }
@@ -69,14 +68,14 @@ impl Node {
         let text = self.open.get(&id)?.text.clone();
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
-        let Some((record, mut changes, position)) = encrypted else {
+        let Some((record, mut changes)) = encrypted else {
             self.renew(env, contact);
             return None;
         };
         let talk = self.talks.entry(contact).or_default();
         talk.queued.pop_front();
         talk.unacknowledged.insert(number, id);
-        talk.flights.insert(id, Flight { session, position, times: 0, at: env.mono });
+        talk.flights.insert(id, Flight { times: 0, at: env.mono });
         if let Some(contact) = self.book.contacts.get_mut(&contact) {
             contact.ours.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
@@ -107,14 +106,15 @@ impl Node {
         let contact = message.contact;
         let payload = self.payload(contact, message.number, Content::Text(message.text.clone()))?;
         let Some(session) = self.preferred(contact) else {
-            // The session was closed: it goes in the next one.
+            // The session was closed, or lost: it goes in the next one.
             self.plan_resend(env, id, 0);
+            self.recover(env, contact);
             return None;
         };
         let (mut changes, _) =
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
-        let Some((record, stored, position)) = encrypted else {
+        let Some((record, stored)) = encrypted else {
             self.commit(changes);
             self.plan_resend(env, id, 0);
             self.renew(env, contact);
@@ -124,7 +124,7 @@ impl Node {
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
         let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
-        talk.flights.insert(id, Flight { session, position, times, at: env.mono });
+        talk.flights.insert(id, Flight { times, at: env.mono });
         Some(record)
     }
 
@@ -195,10 +195,10 @@ impl Node {
         session: SessionId,
         payload: &Payload,
         purpose: Purpose,
-    ) -> Option<(OutgoingRecord, Vec<Change>, u32)> {
+    ) -> Option<(OutgoingRecord, Vec<Change>)> {
         let step = self.sessions.get(&session)?.session.encrypt(env, payload).ok()?;
         if cfg!(debug_assertions) {
-            self.outputs.push_back(Output::Ledger(step.ledger));
+            self.outputs.extend(step.ledger.into_iter().map(Output::Ledger));
         }
         let outgoing = self.outgoing(env, purpose, step.sealed);
         let record = self.sessions.get_mut(&session)?;
@@ -212,7 +212,7 @@ impl Node {
             talk.heard = 0;
         }
         self.timers.clear(Timer::Acknowledge(record.contact));
-        Some((outgoing, changes, step.position))
+        Some((outgoing, changes))
     }
 
     /// Takes back a message that is encrypted and was never published: its number is free again.

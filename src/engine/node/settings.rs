@@ -3,6 +3,7 @@
 use crate::engine::env::{Millis, Seconds};
 use crate::engine::envelope::Floor;
 use crate::engine::pool::Bounds;
+use crate::engine::session::WINDOW;
 
 /// How a node behaves.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,9 @@ pub struct NodeSettings {
     pub reply_delay: Millis,
     /// The delay before what was not acknowledged is sent again; doubles each time.
     pub resend: Millis,
+    /// Positions of a session's chains: [`WINDOW`], on which all who talk must agree. Simulations of
+    /// bad networks use fewer, at most as many.
+    pub window: u32,
 }
 
 impl NodeSettings {
@@ -36,6 +40,7 @@ impl NodeSettings {
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
             resend: DEFAULT_RESEND,
+            window: WINDOW,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Conversation {
     pub(super) queued: VecDeque<MessageId>,
     /// Encrypted at least once and not acknowledged, by number.
     pub(super) unacknowledged: BTreeMap<u64, MessageId>,
-    /// Where each of them was last encrypted.
+    /// When each of them was last encrypted.
     pub(super) flights: BTreeMap<MessageId, Flight>,
     /// Theirs that wait for the ones before them, by numbering and number.
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
@@ -48,8 +48,6 @@ pub(super) struct Conversation {
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
-    pub(super) session: SessionId,
-    pub(super) position: u32,
     pub(super) times: u32,
     pub(super) at: Millis,
 }
@@ -67,8 +65,12 @@ impl Node {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;
         let mut effects = Effects::default();
+        let early = (!record.session.confirmed()).then_some(session);
         effects.changes.push(Change::Put(Record::Session(record.clone())));
-        self.on_heard(contact, &mut effects);
+        if early.is_none() {
+            self.on_confirmed(session, &mut effects);
+            self.on_heard(contact, &mut effects);
+        }
         if let Some(ack) = &payload.ack {
             self.on_ack(env, contact, ack, &mut effects);
         }
@@ -76,7 +78,7 @@ impl Node {
         match payload.content {
             Content::Text(text) => {
                 if let Some(number) = payload.number {
-                    let place = Place { contact, stream: payload.stream, number };
+                    let place = Place { contact, stream: payload.stream, number, early };
                     self.on_text(env, place, text, &mut effects);
                 }
             }
@@ -86,7 +88,7 @@ impl Node {
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
-                    let place = Place { contact, stream: payload.stream, number };
+                    let place = Place { contact, stream: payload.stream, number, early };
                     self.on_unknown(env, place, &mut effects);
                 }
             }
@@ -114,6 +116,26 @@ impl Node {
         self.timers.clear(Timer::Offer(contact));
     }
 
+    /// The contact confirmed a session: what came early in it is theirs without doubt.
+    pub(super) fn on_confirmed(&mut self, session: SessionId, effects: &mut Effects) {
+        let early: Vec<MessageId> = self
+            .open
+            .values()
+            .filter(|message| message.early == Some(session))
+            .map(|message| message.id)
+            .collect();
+        for id in early {
+            let Some(message) = self.open.get_mut(&id) else { continue };
+            message.early = None;
+            let contact = message.contact;
+            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            if message.side == RecordSide::Shown {
+                self.open.remove(&id);
+            }
+            effects.notices.push(Notice::Confirmed { message: id, contact });
+        }
+    }
+
     /// Marks what the contact has received, and hurries what it lacks.
     fn on_ack(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack, effects: &mut Effects) {
         let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
@@ -127,10 +149,9 @@ impl Node {
             .map(|(&number, &id)| (number, id))
             .collect();
         let Some(&(highest, _)) = received.last() else { return };
-        let mut flown = Vec::new();
         for &(number, id) in &received {
             talk.unacknowledged.remove(&number);
-            flown.extend(talk.flights.remove(&id));
+            talk.flights.remove(&id);
         }
         // Long enough that what is merely late is not taken for lost.
         let in_flight = Millis(self.settings.resend.0 / 4);
@@ -147,19 +168,8 @@ impl Node {
             let at = env.mono.plus(env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Resend(id), at);
         }
-        for flight in flown {
-            self.heard_of(flight, effects);
-        }
         for (_, id) in received {
             self.delivered(contact, id, effects);
-        }
-    }
-
-    /// The session's window moves on: the contact has this position.
-    fn heard_of(&mut self, flight: Flight, effects: &mut Effects) {
-        if let Some(record) = self.sessions.get_mut(&flight.session) {
-            record.session = record.session.heard_of(flight.position);
-            effects.changes.push(Change::Put(Record::Session(record.clone())));
         }
     }
 
@@ -218,11 +228,15 @@ impl Node {
             text,
             at: env.wall,
             missing: 0,
+            early: place.early,
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         self.put_contact(place.contact, effects);
         if shown {
             effects.notices.push(Notice::Message(view_message(&message)));
+            if message.early.is_some() {
+                self.open.insert(message.id, message);
+            }
             self.release(place.contact, place.stream, 0, effects);
         } else {
             let talk = self.talks.entry(place.contact).or_default();
@@ -312,7 +326,10 @@ impl Node {
             message.side = RecordSide::Shown;
             message.missing = core::mem::take(&mut missing);
             effects.notices.push(Notice::Message(view_message(&message)));
-            effects.changes.push(Change::Put(Record::Message(message)));
+            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            if message.early.is_some() {
+                self.open.insert(message.id, message);
+            }
         }
     }
 
@@ -341,6 +358,8 @@ struct Place {
     contact: ContactId,
     stream: u64,
     number: u64,
+    /// The session, if it is not confirmed.
+    early: Option<SessionId>,
 }
 
 pub(super) fn view_message(record: &MessageRecord) -> MessageView {
@@ -362,6 +381,7 @@ impl MessageRecord {
             text: PeerText::new(self.text.clone()),
             at: self.at,
             missing: self.missing,
+            early: self.early.is_some(),
         }
     }
 }
@@ -381,5 +401,6 @@ pub(super) fn accepted(
         text,
         at,
         missing: 0,
+        early: None,
     }
 }

@@ -1,8 +1,8 @@
-//! Chains: from one secret to a row of message keys and topics, one of each for every position.
+//! Chains: from one secret to a row of message keys, and from another to a row of topics and header keys.
 //!
 //! A step goes forward alone: whoever holds a chain finds nothing of what it passed. Our own chain
 //! and theirs are different types, so that neither can do the other's work. Nothing here encrypts,
-//! and nothing is changed in place: a step gives the next chain, and the caller decides.
+//! and nothing is changed in place but the copy a caller works on.
 
 use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,19 +10,20 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
-/// Positions a recipient watches ahead of the last one received, and therefore positions a sender
-/// may fill without hearing that any of the recent ones arrived.
+/// Positions of one chain: how many messages a side may send before it has opened an answer to any
+/// of them, and how many topics of a chain the other side watches.
 ///
-/// A guess: 1,024 messages to somebody who is away, for some 70 KiB in memory, nearly all of it in
-/// the watch, and a millisecond or two when a session is loaded.
+/// A guess: 1,024 messages to somebody who is away, for some 40 KiB in memory for each of two
+/// chains, nearly all of it in the watch, and a millisecond or two whenever a chain begins.
 pub const WINDOW: u32 = 1024;
 
-/// Skipped keys one session keeps, the lowest positions going first: two windows of lost messages.
+/// Skipped keys one session keeps, the oldest going first: two chains of lost messages.
 pub const MAX_SKIPPED: usize = 2 * WINDOW as usize;
 
 /// The key of one message. Whoever has opened the message must forget it.
@@ -36,92 +37,60 @@ impl MessageKey {
     }
 }
 
+/// The key of one message's header.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeaderKey(Secret<32>);
+
+impl HeaderKey {
+    /// The secret from which key and nonce are derived.
+    pub(super) fn secret(&self) -> &Secret<32> {
+        &self.0
+    }
+}
+
 /// The chain of message keys at one position.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ChainKey(Secret<32>);
+pub(super) struct ChainKey(Secret<32>);
 
 impl ChainKey {
+    /// The chain that begins with this secret.
+    pub(super) fn new(secret: Secret<32>) -> Self {
+        Self(secret)
+    }
+
     fn step(&self) -> (Self, MessageKey) {
         let both = kdf::expand::<64>(&self.0, Label::ChainStep);
         (Self(both.part::<0, 32>()), MessageKey(both.part::<32, 32>()))
     }
+
+    /// The key of a message so many positions ahead.
+    fn ahead(&self, positions: u32) -> MessageKey {
+        let (mut chain, mut key) = self.step();
+        for _ in 0..positions {
+            (chain, key) = chain.step();
+        }
+        key
+    }
 }
 
-/// The chain of topics at one position. Apart from the keys: a recipient must know topics long
-/// before the messages, and what it keeps for them must open nothing.
+/// The chain of topics and header keys at one position. Apart from the message keys: a recipient
+/// must know topics long before the messages, and what it keeps for them must open no text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct TopicKey(Secret<32>);
+pub(super) struct TopicKey(Secret<32>);
 
 impl TopicKey {
+    /// The chain that begins with this secret.
+    pub(super) fn new(secret: Secret<32>) -> Self {
+        Self(secret)
+    }
+
     fn step(&self) -> (Self, Topic) {
         let both = kdf::expand::<36>(&self.0, Label::TopicStep);
         (Self(both.part::<0, 32>()), Topic(*both.part::<32, 4>().expose()))
     }
-}
 
-/// The secrets one direction begins with.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
-    chain: ChainKey,
-    topics: TopicKey,
-}
-
-impl Origin {
-    /// The direction whose message keys come from `chain` and whose topics come from `topics`.
-    pub(super) fn new(chain: Secret<32>, topics: Secret<32>) -> Self {
-        Self { chain: ChainKey(chain), topics: TopicKey(topics) }
-    }
-}
-
-/// What we send: the next position, and how far the other side is known to have come.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SendingChain {
-    chain: ChainKey,
-    topics: TopicKey,
-    next: u32,
-    /// One more than the highest position that is known to have arrived.
-    heard: u32,
-}
-
-impl SendingChain {
-    /// Our direction, at its first position.
-    pub(super) fn new(origin: &Origin) -> Self {
-        let Origin { chain, topics } = origin.clone();
-        Self { chain, topics, next: 0, heard: 0 }
-    }
-
-    /// The next chain, and what is needed at this position. `None` when the recipient may not be
-    /// watching it.
-    pub(super) fn step(&self) -> Option<(Self, Slot)> {
-        if self.next.saturating_sub(self.heard) >= WINDOW {
-            return None;
-        }
-        let (chain, key) = self.chain.step();
-        let (topics, topic) = self.topics.step();
-        let next = Self { chain, topics, next: self.next.checked_add(1)?, heard: self.heard };
-        Some((next, Slot { position: self.next, topic, key }))
-    }
-
-    /// The chain once some position before `end` is known to have arrived, and it is the highest.
-    /// Who says so of positions never filled says nothing.
-    pub(super) fn heard_before(&self, end: u32) -> Self {
-        let mut chain = self.clone();
-        if end <= self.next {
-            chain.heard = self.heard.max(end);
-        }
-        chain
-    }
-
-    /// Whether any position was filled.
-    pub(super) fn has_sent(&self) -> bool {
-        self.next > 0
-    }
-}
-
-impl fmt::Debug for SendingChain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chain: _, topics: _, next, heard } = self;
-        f.debug_struct("SendingChain").field("next", next).field("heard", heard).finish()
+    fn header_key(&self) -> HeaderKey {
+        HeaderKey(kdf::expand(&self.0, Label::HeaderKey))
     }
 }
 
@@ -131,6 +100,8 @@ pub(super) struct Slot {
     pub(super) position: u32,
     /// Where the recipient waits.
     pub(super) topic: Topic,
+    /// What the recipient opens its header with.
+    pub(super) header: HeaderKey,
     /// What the recipient opens it with.
     pub(super) key: MessageKey,
 }
@@ -138,155 +109,294 @@ pub(super) struct Slot {
 impl Slot {
     /// A position of no chain: what is sealed at it, nobody can open.
     pub(super) fn draw(env: &mut Env<'_>) -> Self {
-        Self { position: 0, topic: Topic(env.draw()), key: MessageKey(Secret::draw(env)) }
+        Self {
+            position: 0,
+            topic: Topic(env.draw()),
+            header: HeaderKey(Secret::draw(env)),
+            key: MessageKey(Secret::draw(env)),
+        }
     }
 }
 
-/// What they send: the window of positions to watch, and the keys of those that were passed over.
+/// What we send: one chain, at its next position.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredChain", into = "StoredChain")]
-pub(super) struct ReceivingChain {
+pub(super) struct SendingChain {
+    number: u32,
     chain: ChainKey,
     topics: TopicKey,
-    /// One more than the highest position received: where the window begins.
     next: u32,
-    skipped: SkippedKeys,
-    /// The topics of the window, in order; computed, not stored.
-    window: VecDeque<Topic>,
-    /// The topic chain at the window's end.
-    end: TopicKey,
+    /// How many positions of the sender's chain before this one were filled.
+    pub(super) before: u32,
 }
 
-impl ReceivingChain {
-    /// Their direction, at its first position.
-    pub(super) fn new(origin: &Origin) -> Self {
-        let Origin { chain, topics } = origin.clone();
-        StoredChain { chain, topics, next: 0, skipped: SkippedKeys::default() }.into()
+impl SendingChain {
+    /// The chain with this number, at its first position; `before` positions were filled in the one
+    /// we sent in before it.
+    pub(super) fn new(number: u32, chain: ChainKey, topics: TopicKey, before: u32) -> Self {
+        Self { number, chain, topics, next: 0, before }
     }
 
-    /// One more than the highest position received.
-    pub(super) fn received(&self) -> u32 {
+    /// The chain after it filled a position, and what is needed there. `None` when all of the
+    /// `window` positions are filled.
+    pub(super) fn step(&self, window: u32) -> Option<(Self, Slot)> {
+        if self.next >= window {
+            return None;
+        }
+        let (chain, key) = self.chain.step();
+        let (topics, topic) = self.topics.step();
+        let slot = Slot { position: self.next, topic, header: self.topics.header_key(), key };
+        Some((Self { chain, topics, next: self.next.checked_add(1)?, ..*self }, slot))
+    }
+
+    /// Which chain of the session it is; the initiator's are even.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How many positions were filled.
+    pub(super) fn filled(&self) -> u32 {
+        self.next
+    }
+}
+
+impl fmt::Debug for SendingChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, chain: _, topics: _, next, before: _ } = self;
+        f.debug_struct("SendingChain").field("number", number).field("next", next).finish()
+    }
+}
+
+/// The positions of one of their chains at which we wait: from the first not passed to the last.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRow", into = "StoredRow")]
+pub(super) struct TopicRow {
+    number: u32,
+    topics: TopicKey,
+    next: u32,
+    window: u32,
+    /// The topics from `next` to the last position; computed, not stored.
+    ahead: VecDeque<Topic>,
+}
+
+impl TopicRow {
+    /// All positions of the chain with this number.
+    pub(super) fn new(number: u32, topics: TopicKey, window: u32) -> Self {
+        StoredRow { number, topics, next: 0, window }.into()
+    }
+
+    /// Which chain of the session it is.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// One more than the highest position passed.
+    pub(super) fn next(&self) -> u32 {
         self.next
     }
 
-    /// The watched positions of a topic. Mostly none or one; topics are short enough to meet.
-    pub(super) fn positions(&self, topic: Topic) -> impl Iterator<Item = u32> {
-        let skipped = self.skipped.0.iter().filter(move |(_, skipped)| skipped.topic == topic);
-        let ahead = (self.next..).zip(&self.window).filter(move |(_, ahead)| **ahead == topic);
-        skipped.map(|(position, _)| *position).chain(ahead.map(|(position, _)| position))
-    }
-
-    /// Every watched topic, once for each position that has it.
+    /// Every topic, in order.
     pub(super) fn topics(&self) -> impl Iterator<Item = Topic> {
-        self.skipped.0.values().map(|skipped| skipped.topic).chain(self.window.iter().copied())
+        self.ahead.iter().copied()
     }
 
-    /// The key at a watched position.
+    /// How many positions were passed from this state of a row to a later one.
+    pub(super) fn passed(&self, later: &Self) -> usize {
+        later.next.saturating_sub(self.next) as usize
+    }
+
+    /// The positions that have a topic. Mostly none or one; topics are short enough to meet.
+    pub(super) fn positions(&self, topic: Topic) -> impl Iterator<Item = u32> {
+        let ahead = (self.next..).zip(&self.ahead).filter(move |(_, ahead)| **ahead == topic);
+        ahead.map(|(position, _)| position)
+    }
+
+    /// The header key at a position that was not passed.
+    pub(super) fn header_key(&self, position: u32) -> Option<HeaderKey> {
+        let mut topics = self.topics.clone();
+        for _ in self.next..self.within(position)? {
+            (topics, _) = topics.step();
+        }
+        Some(topics.header_key())
+    }
+
+    fn within(&self, position: u32) -> Option<u32> {
+        (self.next..self.window).contains(&position).then_some(position)
+    }
+
+    /// Passes one position, and gives what stood there.
+    fn pass(&mut self) -> Option<(Topic, HeaderKey)> {
+        let topic = self.ahead.pop_front()?;
+        let header = self.topics.header_key();
+        (self.topics, _) = self.topics.step();
+        self.next = self.next.checked_add(1)?;
+        Some((topic, header))
+    }
+}
+
+impl fmt::Debug for TopicRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, topics: _, next, window: _, ahead: _ } = self;
+        f.debug_struct("TopicRow").field("number", number).field("next", next).finish()
+    }
+}
+
+/// A [`TopicRow`] as the store keeps it: without what can be computed.
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    number: u32,
+    topics: TopicKey,
+    next: u32,
+    window: u32,
+}
+
+impl From<StoredRow> for TopicRow {
+    fn from(stored: StoredRow) -> Self {
+        let StoredRow { number, topics, next, window } = stored;
+        // What a damaged record says is bounded before it costs anything.
+        let window = window.min(WINDOW);
+        let mut last = topics.clone();
+        let mut ahead = VecDeque::with_capacity(window.saturating_sub(next) as usize);
+        for _ in next..window {
+            let (after, topic) = last.step();
+            ahead.push_back(topic);
+            last = after;
+        }
+        Self { number, topics, next, window, ahead }
+    }
+}
+
+impl From<TopicRow> for StoredRow {
+    fn from(row: TopicRow) -> Self {
+        let TopicRow { number, topics, next, window, ahead: _ } = row;
+        Self { number, topics, next, window }
+    }
+}
+
+/// What they send: the chain we read, with its message keys.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReceivingChain {
+    /// Their ratchet key in it.
+    pub(super) ratchet: PublicKey,
+    chain: ChainKey,
+    row: TopicRow,
+}
+
+impl ReceivingChain {
+    /// The chain whose topics are `row`'s, from the position `row` stands at.
+    pub(super) fn new(ratchet: PublicKey, chain: ChainKey, row: TopicRow) -> Self {
+        Self { ratchet, chain, row }
+    }
+
+    /// Where we wait in it.
+    pub(super) fn row(&self) -> &TopicRow {
+        &self.row
+    }
+
+    /// The message key at a position that was not passed.
     pub(super) fn key(&self, position: u32) -> Option<MessageKey> {
-        if let Some(skipped) = self.skipped.0.get(&position) {
-            return Some(skipped.key.clone());
-        }
-        let ahead = usize::try_from(position.checked_sub(self.next)?).ok()?;
-        if ahead >= self.window.len() {
-            return None;
-        }
-        let (mut chain, mut key) = self.chain.step();
-        for _ in 0..ahead {
-            (chain, key) = chain.step();
-        }
-        Some(key)
+        let position = self.row.within(position)?;
+        Some(self.chain.ahead(position - self.row.next))
     }
 
-    /// The chain once the message at a watched position was opened, `now`: its key is gone, and the
-    /// keys of those passed over are kept.
-    pub(super) fn without(&self, position: u32, now: UnixSeconds) -> Self {
-        let mut chain = self.clone();
-        if chain.skipped.0.remove(&position).is_some() {
-            return chain;
-        }
-        while chain.next <= position {
-            let passed = chain.next;
-            let Some((topic, key)) = chain.advance() else { break };
-            if passed < position {
-                chain.skipped.keep(passed, Skipped { topic, key, since: now });
-            }
-        }
-        chain
-    }
-
-    /// The chain without the skipped keys that nothing can arrive for any more; `None` if there is
-    /// no such key.
-    pub(super) fn aged(&self, now: UnixSeconds) -> Option<Self> {
-        if !self.skipped.0.values().any(|skipped| skipped.is_past(now)) {
-            return None;
-        }
-        let mut chain = self.clone();
-        chain.skipped.0.retain(|_, skipped| !skipped.is_past(now));
-        Some(chain)
-    }
-
-    /// What a watcher must do to follow from this chain to `after`, a later state of it.
-    pub(super) fn changes(&self, after: &Self) -> Changes {
-        let passed = (self.next..after.next).zip(&self.window);
-        let passed = passed.filter(|(position, _)| !after.skipped.0.contains_key(position));
-        let dropped = self.skipped.0.iter().filter(|(at, _)| !after.skipped.0.contains_key(at));
-        let stay = self.window.len().saturating_sub(after.next.saturating_sub(self.next) as usize);
-        Changes {
-            ended: passed
-                .map(|(_, topic)| *topic)
-                .chain(dropped.map(|(_, skipped)| skipped.topic))
-                .collect(),
-            begun: after.window.iter().skip(stay).copied().collect(),
+    /// Passes every position before `end`, and keeps the keys of those in `skipped`.
+    pub(super) fn pass_to(&mut self, end: u32, now: UnixSeconds, skipped: &mut SkippedKeys) {
+        while self.row.next < end {
+            let place = (self.row.number, self.row.next);
+            let Some((topic, header, key)) = self.pass() else { return };
+            skipped.keep(place, Skipped { topic, header, key, since: now });
         }
     }
 
-    /// Moves the window on by one, and gives what stood at its beginning.
-    fn advance(&mut self) -> Option<(Topic, MessageKey)> {
-        let next = self.next.checked_add(1)?;
-        let topic = self.window.pop_front()?;
+    /// Passes one position and forgets its key.
+    pub(super) fn pass(&mut self) -> Option<(Topic, HeaderKey, MessageKey)> {
+        let (topic, header) = self.row.pass()?;
         let (chain, key) = self.chain.step();
-        let (topics, _) = self.topics.step();
-        let (end, last) = self.end.step();
-        self.window.push_back(last);
-        (self.chain, self.topics, self.end, self.next) = (chain, topics, end, next);
-        Some((topic, key))
+        self.chain = chain;
+        Some((topic, header, key))
     }
 }
 
 impl fmt::Debug for ReceivingChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chain: _, topics: _, next, skipped, window: _, end: _ } = self;
-        f.debug_struct("ReceivingChain")
-            .field("next", next)
-            .field("skipped", &skipped.0.len())
-            .finish()
+        let Self { ratchet: _, chain: _, row } = self;
+        f.debug_tuple("ReceivingChain").field(row).finish()
     }
 }
 
-/// What a watcher must do to follow one step.
-pub(super) struct Changes {
-    /// Topics to stop watching, once for each position that has gone.
-    pub(super) ended: Vec<Topic>,
-    /// Topics to watch, once for each position that has come.
-    pub(super) begun: Vec<Topic>,
-}
+/// A chain's number and a position in it.
+pub(super) type Place = (u32, u32);
 
 /// Keys of positions that were passed over, for messages that are late.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct SkippedKeys(BTreeMap<u32, Skipped>);
+pub(super) struct SkippedKeys(BTreeMap<Place, Skipped>);
 
 impl SkippedKeys {
-    fn keep(&mut self, position: u32, skipped: Skipped) {
-        self.0.insert(position, skipped);
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Every place with its topic.
+    pub(super) fn topics(&self) -> impl Iterator<Item = (Place, Topic)> {
+        self.0.iter().map(|(place, skipped)| (*place, skipped.topic))
+    }
+
+    /// Whether the key of this place is kept.
+    pub(super) fn holds(&self, place: Place) -> bool {
+        self.0.contains_key(&place)
+    }
+
+    /// The keys of header and message at a place.
+    pub(super) fn get(&self, place: Place) -> Option<(&HeaderKey, &MessageKey)> {
+        self.0.get(&place).map(|skipped| (&skipped.header, &skipped.key))
+    }
+
+    /// All but this one.
+    pub(super) fn without(&self, place: Place) -> Self {
+        let mut rest = self.clone();
+        rest.0.remove(&place);
+        rest
+    }
+
+    /// All but the oldest `count`.
+    pub(super) fn without_oldest(&self, count: usize) -> Self {
+        Self(self.0.iter().skip(count).map(|(place, key)| (*place, key.clone())).collect())
+    }
+
+    /// When the oldest was passed over.
+    pub(super) fn oldest(&self) -> Option<UnixSeconds> {
+        self.0.first_key_value().map(|(_, skipped)| skipped.since)
+    }
+
+    /// Without those that nothing can arrive for any more; `None` if there is no such key.
+    pub(super) fn aged(&self, now: UnixSeconds) -> Option<Self> {
+        if !self.0.values().any(|skipped| skipped.is_past(now)) {
+            return None;
+        }
+        let mut rest = self.clone();
+        rest.0.retain(|_, skipped| !skipped.is_past(now));
+        Some(rest)
+    }
+
+    fn keep(&mut self, place: Place, skipped: Skipped) {
+        self.0.insert(place, skipped);
         if self.0.len() > MAX_SKIPPED {
             self.0.pop_first();
         }
     }
 }
 
+impl fmt::Debug for SkippedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(keys) = self;
+        write!(f, "SkippedKeys({})", keys.len())
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Skipped {
     topic: Topic,
+    header: HeaderKey,
     key: MessageKey,
     since: UnixSeconds,
 }
@@ -296,35 +406,5 @@ impl Skipped {
     /// so no envelope with it lives longer than the longest life; a day is for clocks that differ.
     fn is_past(&self, now: UnixSeconds) -> bool {
         self.since.plus(MAX_TTL).plus(ONE_DAY) <= now
-    }
-}
-
-/// A [`ReceivingChain`] as the store keeps it: without what can be computed.
-#[derive(Serialize, Deserialize)]
-struct StoredChain {
-    chain: ChainKey,
-    topics: TopicKey,
-    next: u32,
-    skipped: SkippedKeys,
-}
-
-impl From<StoredChain> for ReceivingChain {
-    fn from(stored: StoredChain) -> Self {
-        let StoredChain { chain, topics, next, skipped } = stored;
-        let mut end = topics.clone();
-        let mut window = VecDeque::with_capacity(WINDOW as usize);
-        for _ in 0..WINDOW {
-            let (after, topic) = end.step();
-            window.push_back(topic);
-            end = after;
-        }
-        Self { chain, topics, next, skipped, window, end }
-    }
-}
-
-impl From<ReceivingChain> for StoredChain {
-    fn from(chain: ReceivingChain) -> Self {
-        let ReceivingChain { chain, topics, next, skipped, window: _, end: _ } = chain;
-        Self { chain, topics, next, skipped }
     }
 }

@@ -1,44 +1,51 @@
 //! Sessions: what two people share after a handshake, and every message they send in it.
 //!
-//! A session is a chain of keys and topics for each direction. Each message takes one key and one
-//! topic, so no two messages show anything in common, and a key is forgotten when it
-//! was used. Every step borrows a session and returns the next one: a message that fails to open
-//! changes nothing, and a step must be durable before what it made is sent.
+//! An offer, an answer and a confirmation are an authenticated key exchange; what follows is a double
+//! ratchet with encrypted headers. Each message takes one key and one topic, so no two messages show
+//! anything in common; a key is forgotten when it was used; and each time the two have heard each
+//! other, fresh keys make a copied state worthless. Every step borrows a session and returns the next
+//! one: a message that fails to open changes nothing, and a step must be durable before what it made
+//! is sent.
 //!
 //! It does not number messages, repeat or acknowledge them, and does not know who a contact is: the
-//! conversation does, with the numbers in [`Payload`]. Chains never heal: whoever copies a session's
-//! state reads on until the session ends.
+//! conversation does, with the numbers in [`Payload`].
 //!
-//! With every message each side says how far the other's chain has come here, so that windows move
-//! on although most messages are never acknowledged one by one.
-//!
-//! The layouts and the key schedule are specified in `proto/session.md`.
+//! The layouts and the key schedule are specified in `proto/session.md`. There is one suite, with a
+//! KEM always: nothing is negotiated, so there is nothing to be talked down to.
 
 mod chain;
+mod message;
 mod offer;
+mod opening;
 mod payload;
 mod reader;
+mod schedule;
 mod watch;
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use zeroize::Zeroizing;
-
-use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
-use crate::engine::crypto::kdf::Label;
-use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::crypto::kem::{KemPublic, KemSecret};
+use crate::engine::crypto::keys::{Ephemeral, PublicKey};
+use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
-use crate::engine::envelope::wire::BODY_SIZE;
+use crate::engine::secret::Secret;
 
-use chain::{Changes, Origin, ReceivingChain, SendingChain, Slot};
-use reader::Reader;
+use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
+use message::{
+    EXTENDED_ROOM, EXTENSION_SIZE, Extension, Header, PLAIN_ROOM, REVEAL_SIZE, seal_nothing,
+};
+use schedule::{Agreed, Beginning, RootKey, Transcript};
 
 pub use chain::{MAX_SKIPPED, WINDOW};
 pub use offer::{Offer, OfferId, ReceivedOffer};
 pub use payload::{Ack, Content, MAX_TEXT, Payload};
 pub use watch::Watch;
+
+/// Nothing was opened in a session for so long: its contact has lost it, or is gone. 30 days,
+/// several times the longest life of an envelope. protocol.md 2.8.
+pub const IDLE: Seconds = Seconds(30 * 86_400);
 
 /// The name of a session: that of the offer it came from. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,27 +89,131 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// One direction each way with one contact.
+/// One session with one contact.
+///
+/// Chains have numbers. The initiator sends in the even ones and the responder in the odd ones; whoever
+/// opens the first message of a chain begins the next.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     id: SessionId,
     role: Role,
     created: UnixSeconds,
-    confirmed: bool,
+    /// When anything was opened in it last; before that, when it came to be here.
+    heard: UnixSeconds,
+    window: u32,
+    stage: Stage,
+    root: RootKey,
+    /// Our ratchet key, for the chain we send in.
+    own: Ephemeral,
     sending: SendingChain,
-    receiving: ReceivingChain,
+    /// The topics of our chain after that.
+    later: TopicKey,
+    /// What we read; nothing before an offer of ours is answered.
+    receiving: Option<ReceivingChain>,
+    /// Where their next chain would begin.
+    next: TopicRow,
+    skipped: SkippedKeys,
+    words: Option<Secret<32>>,
+}
+
+/// How far the handshake is, with what it still needs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Stage {
+    /// We offered, and have opened nothing.
+    Offered { kem: KemSecret, reveal: Secret<REVEAL_SIZE> },
+    /// We answer until we are confirmed.
+    Answering {
+        #[serde(with = "extension_bytes")]
+        extension: Box<Extension>,
+        transcript: Transcript,
+        commitment: [u8; 32],
+    },
+    /// We were answered and confirm until we are heard.
+    Confirming { reveal: Secret<REVEAL_SIZE> },
+    /// Both have heard each other.
+    Settled,
+}
+
+/// What a session begins with on the side that offers it.
+struct Inviting {
+    id: SessionId,
+    created: UnixSeconds,
+    ephemeral: Ephemeral,
+    kem: KemSecret,
+    reveal: Secret<REVEAL_SIZE>,
+    beginning: Beginning,
+}
+
+/// What a session begins with on the side that accepts it.
+struct Invited {
+    id: SessionId,
+    created: UnixSeconds,
+    from: PublicKey,
+    ephemeral: PublicKey,
+    kem: KemPublic,
+    commitment: [u8; 32],
+    beginning: Beginning,
 }
 
 impl Session {
-    fn new(
-        id: SessionId,
-        role: Role,
-        created: UnixSeconds,
-        sending: &Origin,
-        receiving: &Origin,
-    ) -> Self {
-        let (sending, receiving) = (SendingChain::new(sending), ReceivingChain::new(receiving));
-        Self { id, role, created, confirmed: false, sending, receiving }
+    /// The initiator's side, before anything is answered: it sends in chain 0.
+    fn offered(inviting: Inviting, window: u32) -> Self {
+        let Inviting { id, created, ephemeral, kem, reveal, beginning } = inviting;
+        let Beginning { root, chain, topics: [outward, inward, later] } = beginning;
+        Self {
+            id,
+            role: Role::Initiator,
+            created,
+            heard: created,
+            window,
+            stage: Stage::Offered { kem, reveal },
+            root,
+            own: ephemeral,
+            sending: SendingChain::new(0, chain, outward, 0),
+            later,
+            receiving: None,
+            next: TopicRow::new(1, inward, window),
+            skipped: SkippedKeys::default(),
+            words: None,
+        }
+    }
+
+    /// The responder's side: it reads chain 0 and answers in chain 1.
+    fn accepted(env: &mut Env<'_>, invited: Invited, window: u32) -> Self {
+        let Invited { id, created, from, ephemeral, kem, commitment, beginning } = invited;
+        let Beginning { root, chain, topics: [outward, inward, later] } = beginning;
+        let (handshake, own) = (Ephemeral::draw(env), Ephemeral::draw(env));
+        let (ciphertext, encapsulated) = kem.encapsulate(env);
+        let mut extension = Box::new([0; EXTENSION_SIZE]);
+        let handshake_key = handshake.public().to_bytes();
+        for (to, from) in extension.iter_mut().zip(handshake_key.iter().chain(ciphertext.iter())) {
+            *to = *from;
+        }
+        let transcript = Transcript::new(id, &extension, &own.public());
+        let agreed = Agreed {
+            ee: handshake.agree(&ephemeral),
+            se: handshake.agree(&from),
+            kem: encapsulated,
+            dd: own.agree(&ephemeral),
+        };
+        let stepped = root.answer(&agreed, &transcript);
+        let row = TopicRow::new(0, outward, window);
+        Self {
+            id,
+            role: Role::Responder,
+            created,
+            heard: env.wall,
+            window,
+            stage: Stage::Answering { extension, transcript, commitment },
+            root: stepped.root,
+            own,
+            sending: SendingChain::new(1, stepped.chain, inward, 0),
+            later: stepped.topics,
+            receiving: Some(ReceivingChain::new(ephemeral, chain, row)),
+            next: TopicRow::new(2, later, window),
+            skipped: SkippedKeys::default(),
+            words: None,
+        }
     }
 
     /// Its name, the same on both sides.
@@ -123,16 +234,33 @@ impl Session {
         self.created
     }
 
-    /// Whether any message of the other side has been opened in it.
+    /// Whether the other side has proved to be live and who it says: nothing stolen earlier, and no
+    /// replay, can have done that. What is opened before is only as good as the offer.
     #[must_use]
     pub fn confirmed(&self) -> bool {
-        self.confirmed
+        match self.stage {
+            Stage::Offered { .. } | Stage::Answering { .. } => false,
+            Stage::Confirming { .. } | Stage::Settled => true,
+        }
     }
 
     /// Whether anything was ever encrypted in it.
     #[must_use]
     pub fn has_sent(&self) -> bool {
-        self.sending.has_sent()
+        self.sending.number() > 1 || self.sending.filled() > 0
+    }
+
+    /// Whether nothing was opened in it for [`IDLE`].
+    #[must_use]
+    pub fn is_idle(&self, now: UnixSeconds) -> bool {
+        self.heard.plus(IDLE) <= now
+    }
+
+    /// What two people read to each other to be sure that nobody sits between them; none before the
+    /// exchange is complete here. The initiator committed to its part before the responder's existed.
+    #[must_use]
+    pub fn words(&self) -> Option<&Secret<32>> {
+        self.words.as_ref()
     }
 
     /// Encrypts a payload at the next position.
@@ -143,76 +271,133 @@ impl Session {
     /// # Errors
     /// See [`EncryptError`]; nothing was used up.
     pub fn encrypt(&self, env: &mut Env<'_>, payload: &Payload) -> Result<Step, EncryptError> {
-        let payload = payload.encode().ok_or(EncryptError::TooLong)?;
-        let received = self.receiving.received().to_le_bytes();
-        let plaintext = Zeroizing::new([received.as_slice(), &payload].concat());
-        let (sending, slot) = self.sending.step().ok_or(EncryptError::Exhausted)?;
-        let (sealed, ledger) = seal(env, self.id, &slot, &plaintext);
+        // Whatever leaves room for the answer carries it, so that no single one can be lost.
+        let extended = match &self.stage {
+            Stage::Answering { extension, .. } => {
+                payload.encode(EXTENDED_ROOM).map(|payload| (Some(&**extension), payload))
+            }
+            Stage::Offered { .. } | Stage::Confirming { .. } | Stage::Settled => None,
+        };
+        let plain = || payload.encode(PLAIN_ROOM).map(|payload| (None, payload));
+        let (extension, payload) = extended.or_else(plain).ok_or(EncryptError::TooLong)?;
+        let (sending, slot) = self.sending.step(self.window).ok_or(EncryptError::Exhausted)?;
+        let reveal = match &self.stage {
+            Stage::Confirming { reveal } => Some(reveal.clone()),
+            Stage::Offered { .. } | Stage::Answering { .. } | Stage::Settled => None,
+        };
+        let header = Header {
+            position: slot.position,
+            before: self.sending.before,
+            ratchet: self.own.public(),
+            reveal,
+        };
+        let written = message::seal(env, self.id, &slot, &header, extension, &payload);
         let session = Self { sending, ..self.clone() };
-        Ok(Step { session, sealed, position: slot.position, ledger })
+        Ok(Step { session, sealed: written.sealed, ledger: written.ledger })
     }
 
-    /// Opens a body that arrived under one of our [`Self::topics`]; `now` dates the keys of
-    /// messages that it overtook.
-    ///
-    /// `None`, without a reason, when it is not for this session, was opened before, or was altered:
-    /// then nothing has changed. The caller makes the returned session durable before it acts on the payload.
+    /// How many keys of messages that were passed over it keeps.
     #[must_use]
-    pub fn decrypt(&self, now: UnixSeconds, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
-        if body.len() != BODY_SIZE {
-            return None;
-        }
-        let (salt, sealed) = body.split_first_chunk::<SALT_SIZE>()?;
-        let bound = bound(self.id, topic, salt);
-        let (position, (received, payload)) =
-            self.receiving.positions(topic).find_map(|position| {
-                let key = self.receiving.key(position)?;
-                let key = OneTimeKey::derive(salt, key.secret(), Label::Payload);
-                let plaintext = key.open(&bound, sealed)?;
-                Some((position, read(&plaintext)?))
-            })?;
-        let receiving = self.receiving.without(position, now);
-        let receiving = receiving.aged(now).unwrap_or(receiving);
-        let sending = self.sending.heard_before(received);
-        let (id, role, created) = (self.id, self.role, self.created);
-        Some((Self { id, role, created, confirmed: true, sending, receiving }, payload))
+    pub fn skipped(&self) -> usize {
+        self.skipped.len()
     }
 
-    /// The session once what we sent at `position` is known to have arrived, from whatever source;
-    /// messages of the session itself are heeded when they are opened.
+    /// When the oldest message whose key it keeps was passed over.
     #[must_use]
-    pub fn heard_of(&self, position: u32) -> Self {
-        let sending = self.sending.heard_before(position.saturating_add(1));
-        Self { sending, ..self.clone() }
+    pub fn oldest_skipped(&self) -> Option<UnixSeconds> {
+        self.skipped.oldest()
+    }
+
+    /// The session without the oldest `count` of those keys.
+    #[must_use]
+    pub fn without_oldest(&self, count: usize) -> Self {
+        Self { skipped: self.skipped.without_oldest(count), ..self.clone() }
     }
 
     /// The session without keys of messages that cannot arrive any more; `None` if it holds none.
     #[must_use]
     pub fn age(&self, now: UnixSeconds) -> Option<Self> {
-        let receiving = self.receiving.aged(now)?;
-        Some(Self { receiving, ..self.clone() })
+        Some(Self { skipped: self.skipped.aged(now)?, ..self.clone() })
     }
 
     /// The topics at which it waits for messages; one may come twice.
     pub fn topics(&self) -> impl Iterator<Item = Topic> {
-        self.receiving.topics()
+        let skipped = self.skipped.topics().map(|(_, topic)| topic);
+        self.rows().flat_map(TopicRow::topics).chain(skipped)
     }
 
+    /// What a watcher must do to follow from this session to `after`, a later state of it.
     fn changes(&self, after: &Self) -> Changes {
-        self.receiving.changes(&after.receiving)
+        let mut changes = Changes::default();
+        for row in self.rows() {
+            let later = after.rows().find(|later| later.number() == row.number());
+            let passed = later.map_or(usize::MAX, |later| row.passed(later));
+            changes.ended.extend(row.topics().take(passed));
+        }
+        for row in after.rows() {
+            if !self.rows().any(|earlier| earlier.number() == row.number()) {
+                changes.begun.extend(row.topics());
+            }
+        }
+        let gone = self.skipped.topics().filter(|(place, _)| !after.skipped.holds(*place));
+        changes.ended.extend(gone.map(|(_, topic)| topic));
+        let come = after.skipped.topics().filter(|(place, _)| !self.skipped.holds(*place));
+        changes.begun.extend(come.map(|(_, topic)| topic));
+        changes
+    }
+
+    /// The chains it waits for, each from where it stands.
+    fn rows(&self) -> impl Iterator<Item = &TopicRow> {
+        self.receiving.iter().map(ReceivingChain::row).chain([&self.next])
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, role, created: _, confirmed, sending, receiving } = self;
+        let Self {
+            id: _,
+            role,
+            created: _,
+            heard: _,
+            window: _,
+            stage,
+            root: _,
+            own: _,
+            sending,
+            later: _,
+            receiving,
+            next: _,
+            skipped,
+            words: _,
+        } = self;
         f.debug_struct("Session")
             .field("role", role)
-            .field("confirmed", confirmed)
+            .field("stage", stage)
             .field("sending", sending)
             .field("receiving", receiving)
+            .field("skipped", skipped)
             .finish()
     }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Offered { kem: _, reveal: _ } => "Offered",
+            Self::Answering { extension: _, transcript: _, commitment: _ } => "Answering",
+            Self::Confirming { reveal: _ } => "Confirming",
+            Self::Settled => "Settled",
+        })
+    }
+}
+
+/// What a watcher must do to follow one step.
+#[derive(Default)]
+struct Changes {
+    /// Topics to watch, once for each position that has come.
+    begun: Vec<Topic>,
+    /// Topics to stop watching, once for each position that has gone.
+    ended: Vec<Topic>,
 }
 
 /// One message encrypted.
@@ -222,10 +407,9 @@ pub struct Step {
     pub session: Session,
     /// The message, to be sent then.
     pub sealed: Sealed,
-    /// Its position among all that was ever sent in this session.
-    pub position: u32,
-    /// The name of its key and nonce; see [`OneTimeKey::ledger`].
-    pub ledger: [u8; 16],
+    /// The names of its pairs of key and nonce; see
+    /// [`OneTimeKey::ledger`](crate::engine::crypto::aead::OneTimeKey::ledger).
+    pub ledger: Vec<[u8; 16]>,
 }
 
 /// Why nothing was encrypted.
@@ -245,33 +429,30 @@ pub enum EncryptError {
 pub fn junk(env: &mut Env<'_>) -> Sealed {
     let slot = Slot::draw(env);
     let id = SessionId(env.draw());
-    seal(env, id, &slot, &[0; PLAINTEXT_SIZE]).0
+    seal_nothing(env, id, &slot)
 }
 
-/// The one place where messages are sealed: `salt 16 | ciphertext | tag 16`.
-fn seal(env: &mut Env<'_>, id: SessionId, slot: &Slot, plaintext: &[u8]) -> (Sealed, [u8; 16]) {
-    let salt = env.draw::<SALT_SIZE>();
-    let key = OneTimeKey::derive(&salt, slot.key.secret(), Label::Payload);
-    let ledger = key.ledger();
-    let mut body = key.seal(&bound(id, slot.topic, &salt), plaintext);
-    body.splice(..0, salt);
-    (Sealed { topic: slot.topic, body }, ledger)
-}
+/// Stores the answer's extension as bytes, which serde knows for short arrays alone.
+mod extension_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Reads `positions received u32 | payload`.
-fn read(plaintext: &[u8]) -> Option<(u32, Payload)> {
-    let mut reader = Reader::new(plaintext);
-    let received = u32::from_le_bytes(*reader.take()?);
-    Some((received, Payload::decode(reader.rest())?))
-}
+    use super::{EXTENSION_SIZE, Extension};
+    use crate::engine::secret::Secret;
 
-/// What a message is bound to without carrying it: session, topic and salt.
-fn bound(id: SessionId, topic: Topic, salt: &[u8; SALT_SIZE]) -> Vec<u8> {
-    [id.0.as_slice(), &topic.0, salt].concat()
-}
+    pub(super) fn serialize<S: Serializer>(
+        extension: &Extension,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        extension.as_slice().serialize(serializer)
+    }
 
-const SALT_SIZE: usize = 16;
-const PLAINTEXT_SIZE: usize = BODY_SIZE - SALT_SIZE - TAG_SIZE;
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<Extension>, D::Error> {
+        let bytes = Secret::<EXTENSION_SIZE>::deserialize(deserializer)?;
+        Ok(Box::new(*bytes.expose()))
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
-//! The handshake's first message: one sealed letter that gives both sides their chains.
+//! The handshake's first message: one sealed letter that gives both sides the beginning of a session.
 //!
 //! An offer proves who made it by a MAC under a key that only the two can compute: no signature, so
 //! it convinces nobody else. It is not forward secret: whoever steals the recipient's key later and
-//! kept the letter reads it. Everything that is wrong with a letter looks the same from outside.
+//! kept the letter reads it, and what was said before the answer. Everything that is wrong with a
+//! letter looks the same from outside.
 
 use core::fmt;
 
@@ -11,15 +12,16 @@ use zeroize::Zeroizing;
 
 use crate::engine::crypto::ecies;
 use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::kem::{self, KemPublic, KemSecret};
 use crate::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
-use super::chain::Origin;
 use super::reader::Reader;
-use super::{Role, Sealed, Session, SessionId};
+use super::schedule::{Beginning, Offered, commitment};
+use super::{Invited, Inviting, Sealed, Session, SessionId};
 
 /// The name of an offer: a hash over all of it and its recipient. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,24 +45,37 @@ pub struct Offer {
 
 impl Offer {
     /// Makes an offer to `their`, and the session it offers, in which messages can be sent at once.
+    /// Chains have `window` positions: [`super::WINDOW`], but in a simulation of other networks.
     ///
-    /// Draws two keys, two partial topics and an ephemeral key; what only the making needs is wiped.
-    pub fn new(env: &mut Env<'_>, own: &Identity, their: &PublicKey) -> (Self, Session) {
+    /// What only the making needs is wiped.
+    pub fn new(
+        env: &mut Env<'_>,
+        own: &Identity,
+        their: &PublicKey,
+        window: u32,
+    ) -> (Self, Session) {
         let ephemeral = Ephemeral::draw(env);
+        let (outward, inward) = (Secret::draw(env), Secret::draw(env));
+        let topics = Secret::draw(env);
+        let reveal = Secret::draw(env);
+        let kem = KemSecret::draw(env);
         let terms = Terms {
             from: own.public(),
             ephemeral: ephemeral.public(),
-            outward: Secret::draw(env),
-            inward: Secret::draw(env),
-            topics: Secret::draw(env),
+            outward,
+            inward,
+            topics,
             created: env.wall,
+            commitment: commitment(&reveal),
+            kem: kem.public(),
         };
-        let shared = Shared { es: ephemeral.agree(their), ss: own.agree(their) };
+        let shared = Offered { es: ephemeral.agree(their), ss: own.agree(their) };
         let letter = terms.write(&shared, their);
         let id = name(their, &letter);
-        let keys = Schedule::new(id, &shared, &terms);
-        let session = keys.session(id, Role::Initiator, terms.created);
-        (Self { to: *their, letter, id, created: terms.created }, session)
+        let beginning = terms.beginning(&shared, id);
+        let created = terms.created;
+        let inviting = Inviting { id: session_of(id), created, ephemeral, kem, reveal, beginning };
+        (Self { to: *their, letter, id, created }, Session::offered(inviting, window))
     }
 
     /// Its name, which is also its session's.
@@ -99,7 +114,10 @@ pub struct ReceivedOffer {
     from: PublicKey,
     id: OfferId,
     created: UnixSeconds,
-    keys: Schedule,
+    ephemeral: PublicKey,
+    kem: KemPublic,
+    commitment: [u8; 32],
+    beginning: Beginning,
 }
 
 impl ReceivedOffer {
@@ -118,15 +136,16 @@ impl ReceivedOffer {
         if terms.from == own.public() {
             return None;
         }
-        let shared = Shared { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
+        let shared = Offered { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
         let (said, tag) = letter.split_last_chunk::<MAC_SIZE>()?;
         if !kdf::mac_holds(&shared.mac_key(&own.public(), &terms.from), said, tag) {
             return None;
         }
         let letter = Secret::make(|bytes| bytes.copy_from_slice(letter));
         let id = name(&own.public(), &letter);
-        let keys = Schedule::new(id, &shared, &terms);
-        Some(Self { from: terms.from, id, created: terms.created, keys })
+        let beginning = terms.beginning(&shared, id);
+        let Terms { from, created, ephemeral, kem, commitment, .. } = terms;
+        Some(Self { from, id, created, ephemeral, kem, commitment, beginning })
     }
 
     /// Who made it.
@@ -155,17 +174,31 @@ impl ReceivedOffer {
         (earliest..=now.plus(ONE_DAY)).contains(&self.created)
     }
 
-    /// The session it offers, for the side that answers. Needs no identity, so that an offer can
-    /// wait for a person while identities are locked away.
+    /// The session it offers, for the side that answers, with its half of the handshake drawn.
+    /// Needs no identity, so that an offer can wait for a person while identities are locked away.
+    /// Chains have `window` positions.
+    ///
+    /// Two answers to one offer are two sessions under one name: accept it once.
     #[must_use]
-    pub fn accept(&self) -> Session {
-        self.keys.session(self.id, Role::Responder, self.created)
+    pub fn accept(&self, env: &mut Env<'_>, window: u32) -> Session {
+        let Self { from, id, created, ephemeral, kem, commitment, beginning } = self.clone();
+        let id = session_of(id);
+        let invited = Invited { id, created, from, ephemeral, kem, commitment, beginning };
+        Session::accepted(env, invited, window)
     }
 }
 
 impl fmt::Debug for ReceivedOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from: _, id: _, created: _, keys: _ } = self;
+        let Self {
+            from: _,
+            id: _,
+            created: _,
+            ephemeral: _,
+            kem: _,
+            commitment: _,
+            beginning: _,
+        } = self;
         f.write_str("ReceivedOffer")
     }
 }
@@ -181,11 +214,13 @@ struct Terms {
     /// Two partial topics, outward and inward.
     topics: Secret<8>,
     created: UnixSeconds,
+    commitment: [u8; 32],
+    kem: KemPublic,
 }
 
 impl Terms {
-    fn write(&self, shared: &Shared, to: &PublicKey) -> Secret<LETTER_SIZE> {
-        let Self { from, ephemeral, outward, inward, topics, created } = self;
+    fn write(&self, shared: &Offered, to: &PublicKey) -> Secret<LETTER_SIZE> {
+        let Self { from, ephemeral, outward, inward, topics, created, commitment, kem } = self;
         let mut said = Zeroizing::new(Vec::with_capacity(LETTER_SIZE));
         said.extend_from_slice(&HEAD);
         said.extend_from_slice(&from.to_bytes());
@@ -194,6 +229,8 @@ impl Terms {
         said.extend_from_slice(inward.expose());
         said.extend_from_slice(topics.expose());
         said.extend_from_slice(&created.0.to_le_bytes());
+        said.extend_from_slice(commitment);
+        said.extend_from_slice(kem.as_bytes());
         let tag = kdf::mac(&shared.mac_key(to, from), &said);
         Secret::make(|letter| {
             for (to, from) in letter.iter_mut().zip(said.iter().chain(&tag)) {
@@ -215,54 +252,13 @@ impl Terms {
             inward: secret(reader.take()?),
             topics: secret(reader.take()?),
             created: UnixSeconds(reader.number()?),
+            commitment: *reader.take()?,
+            kem: KemPublic::from_bytes(reader.take()?)?,
         })
     }
-}
 
-/// What the two can compute and nobody else.
-struct Shared {
-    /// The ephemeral key with the recipient's.
-    es: Secret<32>,
-    /// The two identities.
-    ss: Secret<32>,
-}
-
-impl Shared {
-    fn mac_key(&self, to: &PublicKey, from: &PublicKey) -> Secret<32> {
-        let salt = kdf::hash(Label::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
-        kdf::derive(&salt, &[self.es.expose(), self.ss.expose()], Label::OfferMac)
-    }
-}
-
-/// Where both directions begin.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Schedule {
-    outward: Origin,
-    inward: Origin,
-}
-
-impl Schedule {
-    fn new(id: OfferId, shared: &Shared, terms: &Terms) -> Self {
-        let secrets: [&[u8]; 4] =
-            [shared.es.expose(), shared.ss.expose(), terms.outward.expose(), terms.inward.expose()];
-        let keys = kdf::derive::<128>(&id.0, &secrets, Label::OfferKeys);
-        let topics = |salt: Secret<32>, partial: Secret<4>| {
-            kdf::derive(salt.expose(), &[partial.expose()], Label::PartialTopic)
-        };
-        let outward = topics(keys.part::<64, 32>(), terms.topics.part::<0, 4>());
-        let inward = topics(keys.part::<96, 32>(), terms.topics.part::<4, 4>());
-        Self {
-            outward: Origin::new(keys.part::<0, 32>(), outward),
-            inward: Origin::new(keys.part::<32, 32>(), inward),
-        }
-    }
-
-    fn session(&self, id: OfferId, role: Role, created: UnixSeconds) -> Session {
-        let (sending, receiving) = match role {
-            Role::Initiator => (&self.outward, &self.inward),
-            Role::Responder => (&self.inward, &self.outward),
-        };
-        Session::new(SessionId(id.0), role, created, sending, receiving)
+    fn beginning(&self, shared: &Offered, id: OfferId) -> Beginning {
+        shared.start(session_of(id), [&self.outward, &self.inward], &self.topics)
     }
 }
 
@@ -270,13 +266,19 @@ fn name(to: &PublicKey, letter: &Secret<LETTER_SIZE>) -> OfferId {
     OfferId(kdf::hash(Label::OfferId, &[&to.to_bytes(), letter.expose()]))
 }
 
+/// A session has the name of the offer it came from.
+fn session_of(offer: OfferId) -> SessionId {
+    offer.into()
+}
+
 fn secret<const N: usize>(bytes: &[u8; N]) -> Secret<N> {
     Secret::make(|secret| secret.copy_from_slice(bytes))
 }
 
-/// Version 1, suite 1 (secp256k1 alone), no flags (u16).
-const HEAD: [u8; 4] = [1, 1, 0, 0];
+/// Version 1, suite 2 (secp256k1 and ML-KEM-768), no flags (u16).
+const HEAD: [u8; 4] = [1, 2, 0, 0];
 const MAC_SIZE: usize = 32;
-/// Head 4, identity 33, ephemeral key 33, two keys of 32, two partial topics of 4, created 8, MAC.
-const LETTER_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + MAC_SIZE;
+/// Head 4, identity 33, ephemeral key 33, two keys of 32, two partial topics of 4, created 8,
+/// commitment 32, KEM key, MAC.
+const LETTER_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + 32 + kem::PUBLIC_SIZE + MAC_SIZE;
 const PADDED_SIZE: usize = BODY_SIZE - ecies::OVERHEAD;

@@ -7,15 +7,11 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use super::PLAINTEXT_SIZE;
 use super::reader::Reader;
-
-/// Bytes of every payload: what a message has room for.
-pub(super) const PAYLOAD_SIZE: usize = PLAINTEXT_SIZE - size_of::<u32>();
 
 /// Longest text one message carries, in bytes of UTF-8.
 ///
-/// Less than fits, so that the 80 bytes of an encrypted ratchet header can join the same envelope.
+/// It fills a message but for two bytes.
 pub const MAX_TEXT: usize = 1850;
 
 /// What one side tells the other in one envelope.
@@ -78,9 +74,9 @@ impl Payload {
         Self { stream: 0, number: None, ack: None, base: 0, content: Content::Nothing }
     }
 
-    /// Writes the [`PAYLOAD_SIZE`] bytes, padded with zeros. `None` if the text is longer than
-    /// [`MAX_TEXT`].
-    pub(super) fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
+    /// Writes `room` bytes, padded with zeros. `None` if the text is longer than [`MAX_TEXT`] or
+    /// than there is room for.
+    pub(super) fn encode(&self, room: usize) -> Option<Zeroizing<Vec<u8>>> {
         let Self { stream, number, ack, base, content } = self;
         let (kind, text) = match content {
             Content::Nothing => (KIND_NOTHING, ""),
@@ -89,14 +85,14 @@ impl Payload {
             Content::Close => (KIND_CLOSE, ""),
             Content::Unknown => (KIND_UNKNOWN, ""),
         };
-        if text.len() > MAX_TEXT {
+        if text.len() > MAX_TEXT || HEAD_SIZE + text.len() > room {
             return None;
         }
         let flags = if number.is_some() { FLAG_NUMBER } else { 0 }
             | if ack.is_some() { FLAG_ACK } else { 0 };
         let ack = ack.unwrap_or(Ack { stream: 0, next: 0, beyond: 0 });
 
-        let mut bytes = Zeroizing::new(Vec::with_capacity(PAYLOAD_SIZE));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         for number in [*stream, number.unwrap_or(0), ack.stream, ack.next, ack.beyond, *base] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -104,16 +100,13 @@ impl Payload {
         bytes.push(kind);
         bytes.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
         bytes.extend_from_slice(text.as_bytes());
-        bytes.resize(PAYLOAD_SIZE, 0);
+        bytes.resize(room, 0);
         Some(bytes)
     }
 
     /// Reads what [`Self::encode`] wrote; `None` for anything it would not have written, but for
     /// kinds it does not know.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != PAYLOAD_SIZE {
-            return None;
-        }
         let mut reader = Reader::new(bytes);
         let stream = reader.number()?;
         let number = reader.number()?;
@@ -176,6 +169,9 @@ fn present<T: PartialEq>(flag: u8, value: T, absent: T) -> Option<Option<T>> {
     (value == absent).then_some(None)
 }
 
+/// Bytes before what is said: six numbers, flags, kind, length.
+const HEAD_SIZE: usize = 6 * 8 + 1 + 1 + 2;
+
 const FLAG_NUMBER: u8 = 1;
 const FLAG_ACK: u8 = 2;
 
@@ -191,9 +187,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::session::message::PLAIN_ROOM;
 
-    /// Bytes before what is said.
-    const HEAD: usize = 52;
+    const HEAD: usize = HEAD_SIZE;
 
     fn content() -> impl Strategy<Value = Content> {
         prop_oneof![
@@ -231,9 +227,9 @@ mod tests {
 
     #[test]
     fn the_longest_text_fits_and_one_byte_more_does_not() {
-        let encoded = text(MAX_TEXT).encode().unwrap();
+        let encoded = text(MAX_TEXT).encode(PLAIN_ROOM).unwrap();
         assert_eq!(Payload::decode(&encoded), Some(text(MAX_TEXT)));
-        assert_eq!(text(MAX_TEXT + 1).encode(), None);
+        assert_eq!(text(MAX_TEXT + 1).encode(PLAIN_ROOM), None);
         let mut long = encoded;
         long[50..52].copy_from_slice(&1851_u16.to_le_bytes());
         long[HEAD..HEAD + 1851].fill(b'x');
@@ -242,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_kind_of_a_later_version_is_unknown_not_refused() {
-        let mut bytes = text(5).encode().unwrap();
+        let mut bytes = text(5).encode(PLAIN_ROOM).unwrap();
         bytes[49] = 77;
         assert_eq!(Payload::decode(&bytes).unwrap().content, Content::Unknown);
     }
@@ -257,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_says_nothing_is_zeros() {
-        assert_eq!(Payload::nothing().encode().unwrap().as_slice(), [0; PAYLOAD_SIZE]);
+        assert_eq!(Payload::nothing().encode(PLAIN_ROOM).unwrap().as_slice(), [0; PLAIN_ROOM]);
     }
 
     #[test]
@@ -269,8 +265,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_payload_reads_back_as_it_was_written(payload in payload()) {
-            let bytes = payload.encode().unwrap();
-            prop_assert_eq!(bytes.len(), PAYLOAD_SIZE);
+            let bytes = payload.encode(PLAIN_ROOM).unwrap();
+            prop_assert_eq!(bytes.len(), PLAIN_ROOM);
             prop_assert_eq!(Payload::decode(&bytes), Some(payload));
         }
 
@@ -280,9 +276,9 @@ mod tests {
             at in any::<prop::sample::Index>(),
             with in 1_u8..,
         ) {
-            let mut bytes = payload.encode().unwrap();
+            let mut bytes = payload.encode(PLAIN_ROOM).unwrap();
             let used = HEAD + usize::from(u16::from_le_bytes([bytes[50], bytes[51]]));
-            let at = used + at.index(PAYLOAD_SIZE - used);
+            let at = used + at.index(PLAIN_ROOM - used);
             bytes[at] = with;
             prop_assert_eq!(Payload::decode(&bytes), None);
         }
@@ -293,23 +289,23 @@ mod tests {
             at in 0..HEAD,
             with in any::<u8>(),
         ) {
-            let mut bytes = payload.encode().unwrap();
+            let mut bytes = payload.encode(PLAIN_ROOM).unwrap();
             bytes[at] = with;
             let Some(read) = Payload::decode(&bytes) else { return Ok(()) };
             if read.content != Content::Unknown {
-                prop_assert_eq!(read.encode().unwrap(), bytes);
+                prop_assert_eq!(read.encode(PLAIN_ROOM).unwrap(), bytes);
             }
         }
 
         #[test]
         fn reading_anything_never_panics(
             head in proptest::collection::vec(any::<u8>(), 0..HEAD + 8),
-            length in prop_oneof![Just(PAYLOAD_SIZE), 0..PAYLOAD_SIZE + 8],
+            length in prop_oneof![Just(PLAIN_ROOM), 0..PLAIN_ROOM + 8],
         ) {
             let mut bytes = head;
             bytes.resize(length, 0);
             let read = Payload::decode(&bytes);
-            prop_assert!(length == PAYLOAD_SIZE || read.is_none());
+            prop_assert!(length >= HEAD || read.is_none());
         }
     }
 }

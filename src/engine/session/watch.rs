@@ -47,11 +47,12 @@ impl Watch {
     /// Follows a session from the state `before` to a later one; costs what has changed.
     pub fn update(&mut self, before: &Session, after: &Session) {
         let changes = before.changes(after);
-        for topic in changes.ended {
-            self.end(topic, before.id());
-        }
+        // What moves to the messages passed over is begun before it is ended, so it never goes.
         for topic in changes.begun {
             self.begin(topic, after.id());
+        }
+        for topic in changes.ended {
+            self.end(topic, before.id());
         }
     }
 

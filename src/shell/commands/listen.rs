@@ -160,6 +160,12 @@ impl Page {
                 });
                 self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
             }
+            Notice::Confirmed { message, contact } if self.how == How::Programs => {
+                let from = self.name(contact);
+                self.print(&json!({
+                    "v": 1, "type": "confirmed", "id": short(message), "from": from,
+                }));
+            }
             Notice::Request(view) => {
                 let key = hex(&view.key);
                 let at = Civil::at(view.arrived).iso();
@@ -174,6 +180,7 @@ impl Page {
             }
             Notice::Message(_)
             | Notice::State { .. }
+            | Notice::Confirmed { .. }
             | Notice::Contact(_)
             | Notice::Identity(_)
             | Notice::IdentityGone(_)
@@ -190,7 +197,7 @@ impl Page {
         }
         let line = json!({
             "v": 1, "type": "message", "id": short(view.id), "from": from,
-            "number": view.number, "missing": view.missing,
+            "number": view.number, "missing": view.missing, "early": view.early,
             "text": raw(&view.text), "at": Civil::at(view.at).iso(),
         });
         let at = Civil::at(view.at).iso();

@@ -53,7 +53,7 @@ impl People {
                 self.requests.push(view.clone());
             }
             Notice::RequestGone(id) => self.requests.retain(|known| known.id != *id),
-            Notice::Message(_) | Notice::State { .. } => {}
+            Notice::Message(_) | Notice::State { .. } | Notice::Confirmed { .. } => {}
         }
     }
 

@@ -12,7 +12,7 @@ use crate::engine::node::record::{
     ContactRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer, Purpose,
     Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing,
 };
-use crate::engine::session::{Offer, OfferId, ReceivedOffer};
+use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 
 /// A stored identity: its secret key is 32 bytes of 07.
 pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172
@@ -45,11 +45,11 @@ pub(super) fn handshake() -> [Record; 4] {
     let mut seeded = Seeded::new(1);
     let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
-    let (offer, session) = Offer::new(&mut env, &own, &their.public());
+    let (offer, session) = Offer::new(&mut env, &own, &their.public(), WINDOW);
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
     let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
     pending.offer = Some(PendingOffer { offer, times: 2 });
-    let responder = received.accept();
+    let responder = received.accept(&mut env, WINDOW);
     [
         Record::Session(SessionRecord { contact: ContactId(7), session }),
         Record::Contact(pending),
@@ -87,6 +87,7 @@ pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Re
         text: text.to_owned(),
         at: UnixSeconds(100_000_000),
         missing: 0,
+        early: None,
     })
 }
 
@@ -129,6 +130,7 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
             text,
             at: UnixSeconds(at),
             missing,
+            early: (number % 2 == 1).then_some(SessionId([7; 32])),
         },
     )
 }

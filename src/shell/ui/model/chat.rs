@@ -154,6 +154,14 @@ impl Chat {
         }
     }
 
+    /// What came early is theirs without doubt.
+    pub(super) fn confirm(&mut self, id: MessageId) {
+        let message = self.messages.iter_mut().rev().find(|message| message.id == id);
+        if let Some(message) = message {
+            message.early = false;
+        }
+    }
+
     /// All was seen: nothing is unread. The line above what was new stays until the next word.
     pub(super) const fn read(&mut self) {
         self.unread = 0;

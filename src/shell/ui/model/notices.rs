@@ -66,6 +66,11 @@ impl Model {
                     chat.set_state(message, state);
                 }
             }
+            Notice::Confirmed { message, contact } => {
+                if let Some(chat) = self.chats.get_mut(&contact) {
+                    chat.confirm(message);
+                }
+            }
         }
         self.mark_row(self.row);
     }

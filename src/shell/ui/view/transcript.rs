@@ -255,6 +255,9 @@ impl Layout<'_> {
             rows.push(self.note(&text, look));
         }
         self.message(message, look, &mut rows);
+        if message.early {
+            rows.push(self.note("not confirmed yet: it came with their offer", look));
+        }
         rows
     }
 

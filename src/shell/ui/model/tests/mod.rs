@@ -67,6 +67,7 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
         text: PeerText::new(format!("text {id}")),
         at: UnixSeconds(1_795_171_000 + id),
         missing: 0,
+        early: false,
     }
 }
 

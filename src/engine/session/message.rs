@@ -1,0 +1,198 @@
+//! The bytes of one message: salt, encrypted header, now and then an extension, encrypted payload.
+//!
+//! It knows keys and layouts, not whose turn it is: whether a header makes sense where it stands is
+//! the session's to say.
+
+use zeroize::Zeroizing;
+
+use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
+use crate::engine::crypto::kdf::Label;
+use crate::engine::crypto::keys::{PUBLIC_KEY_SIZE, PublicKey};
+use crate::engine::crypto::kem;
+use crate::engine::env::Env;
+use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::BODY_SIZE;
+use crate::engine::secret::Secret;
+
+use super::chain::{HeaderKey, MessageKey, Slot};
+use super::payload::Payload;
+use super::reader::Reader;
+use super::{Sealed, SessionId};
+
+/// What chain 1 carries beside its payloads: the responder's handshake key and the KEM's ciphertext.
+pub(super) type Extension = [u8; EXTENSION_SIZE];
+
+/// What a message's header says.
+pub(super) struct Header {
+    /// Its position in its chain.
+    pub(super) position: u32,
+    /// How many positions of the sender's chain before this one were filled.
+    pub(super) before: u32,
+    /// The sender's ratchet key in this chain.
+    pub(super) ratchet: PublicKey,
+    /// What the initiator's offer committed to.
+    pub(super) reveal: Option<Secret<REVEAL_SIZE>>,
+}
+
+impl Header {
+    fn write(&self, flags: u8) -> Secret<HEADER_SIZE> {
+        let Self { position, before, ratchet, reveal } = self;
+        let flags = flags | if reveal.is_some() { FLAG_REVEAL } else { 0 };
+        let mut said = Zeroizing::new(Vec::with_capacity(HEADER_SIZE));
+        said.push(flags);
+        said.extend_from_slice(&position.to_le_bytes());
+        said.extend_from_slice(&before.to_le_bytes());
+        said.extend_from_slice(&ratchet.to_bytes());
+        if let Some(reveal) = reveal {
+            said.extend_from_slice(reveal.expose());
+        }
+        Secret::make(|header| {
+            for (to, from) in header.iter_mut().zip(said.iter()) {
+                *to = *from;
+            }
+        })
+    }
+
+    /// Reads what [`Self::write`] wrote, and whether an extension follows; `None` for anything else.
+    fn read(bytes: &[u8]) -> Option<(Self, bool)> {
+        let mut reader = Reader::new(bytes);
+        let flags = reader.byte()?;
+        if flags & !(FLAG_EXTENSION | FLAG_REVEAL) != 0 {
+            return None;
+        }
+        let position = u32::from_le_bytes(*reader.take()?);
+        let before = u32::from_le_bytes(*reader.take()?);
+        let ratchet = PublicKey::from_bytes(reader.take()?)?;
+        let reveal = if flags & FLAG_REVEAL != 0 {
+            let revealed = reader.take::<REVEAL_SIZE>()?;
+            Some(Secret::make(|reveal| reveal.copy_from_slice(revealed)))
+        } else {
+            None
+        };
+        reader.padding()?;
+        Some((Self { position, before, ratchet, reveal }, flags & FLAG_EXTENSION != 0))
+    }
+}
+
+/// A message with its keys used up.
+pub(super) struct Written {
+    pub(super) sealed: Sealed,
+    /// Names of the pairs of key and nonce; see [`OneTimeKey::ledger`].
+    pub(super) ledger: Vec<[u8; 16]>,
+}
+
+/// Seals a payload that leaves room for the extension, if there is one: the only place where messages are sealed.
+pub(super) fn seal(
+    env: &mut Env<'_>,
+    id: SessionId,
+    slot: &Slot,
+    header: &Header,
+    extension: Option<&Extension>,
+    payload: &[u8],
+) -> Written {
+    let header = header.write(if extension.is_some() { FLAG_EXTENSION } else { 0 });
+    write(env, id, slot, &header, extension, payload)
+}
+
+/// Seals zeros at a slot of no chain.
+pub(super) fn seal_nothing(env: &mut Env<'_>, id: SessionId, slot: &Slot) -> Sealed {
+    let zeros = Secret::make(|_| ());
+    write(env, id, slot, &zeros, None, &[0; PLAIN_ROOM]).sealed
+}
+
+fn write(
+    env: &mut Env<'_>,
+    id: SessionId,
+    slot: &Slot,
+    header: &Secret<HEADER_SIZE>,
+    extension: Option<&Extension>,
+    payload: &[u8],
+) -> Written {
+    let salt = env.draw::<SALT_SIZE>();
+    let outer = [id.0.as_slice(), &slot.topic.0].concat();
+    let mut ledger = Vec::with_capacity(3);
+    let mut body = Vec::with_capacity(BODY_SIZE);
+    body.extend_from_slice(&salt);
+
+    let mut part = |secret: &Secret<32>, label, bound: &[u8], plaintext: &[u8]| {
+        let key = OneTimeKey::derive(&salt, secret, label);
+        ledger.push(key.ledger());
+        key.seal(bound, plaintext)
+    };
+    body.extend(part(slot.header.secret(), Label::MessageHeader, &outer, header.expose()));
+    if let Some(extension) = extension {
+        body.extend(part(slot.header.secret(), Label::MessageExtension, &outer, extension));
+    }
+    let bound = [outer.as_slice(), &body].concat();
+    body.extend(part(slot.key.secret(), Label::MessagePayload, &bound, payload));
+    Written { sealed: Sealed { topic: slot.topic, body }, ledger }
+}
+
+/// A message whose header is open.
+pub(super) struct Opened<'a> {
+    /// What it says.
+    pub(super) header: Header,
+    salt: &'a [u8; SALT_SIZE],
+    outer: Vec<u8>,
+    extension: Option<&'a [u8]>,
+    front: &'a [u8],
+    payload: &'a [u8],
+}
+
+impl<'a> Opened<'a> {
+    /// Opens the header of a body with the header key of a place.
+    pub(super) fn new(
+        id: SessionId,
+        topic: Topic,
+        body: &'a [u8],
+        key: &HeaderKey,
+    ) -> Option<Self> {
+        if body.len() != BODY_SIZE {
+            return None;
+        }
+        let mut reader = Reader::new(body);
+        let salt = reader.take::<SALT_SIZE>()?;
+        let sealed = reader.take::<{ HEADER_SIZE + TAG_SIZE }>()?;
+        let outer = [id.0.as_slice(), &topic.0].concat();
+        let key = OneTimeKey::derive(salt, key.secret(), Label::MessageHeader);
+        let (header, extended) = Header::read(&key.open(&outer, sealed)?)?;
+        let extension = if extended { Some(reader.slice(SEALED_EXTENSION)?) } else { None };
+        let payload = reader.rest();
+        let front = body.get(..body.len().saturating_sub(payload.len()))?;
+        Some(Self { header, salt, outer, extension, front, payload })
+    }
+
+    /// Opens the extension, with the same header key. `None` also when there is none.
+    pub(super) fn extension(&self, key: &HeaderKey) -> Option<Box<Extension>> {
+        let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessageExtension);
+        let plaintext = key.open(&self.outer, self.extension?)?;
+        <[u8; EXTENSION_SIZE]>::try_from(plaintext.as_slice()).ok().map(Box::new)
+    }
+
+    /// Whether an extension is there.
+    pub(super) fn is_extended(&self) -> bool {
+        self.extension.is_some()
+    }
+
+    /// Opens and reads the payload.
+    pub(super) fn payload(&self, key: &MessageKey) -> Option<Payload> {
+        let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessagePayload);
+        let bound = [self.outer.as_slice(), self.front].concat();
+        Payload::decode(&*key.open(&bound, self.payload)?)
+    }
+}
+
+/// Bytes the initiator commits to in its offer and reveals with its confirmation.
+pub(super) const REVEAL_SIZE: usize = 16;
+/// Bytes of a payload that stands alone.
+pub(super) const PLAIN_ROOM: usize = BODY_SIZE - SALT_SIZE - HEADER_SIZE - 2 * TAG_SIZE;
+/// Bytes of a payload beside the extension.
+pub(super) const EXTENDED_ROOM: usize = PLAIN_ROOM - SEALED_EXTENSION;
+
+const SALT_SIZE: usize = 16;
+const HEADER_SIZE: usize = 64;
+pub(super) const EXTENSION_SIZE: usize = PUBLIC_KEY_SIZE + kem::CIPHERTEXT_SIZE;
+const SEALED_EXTENSION: usize = EXTENSION_SIZE + TAG_SIZE;
+
+const FLAG_EXTENSION: u8 = 1;
+const FLAG_REVEAL: u8 = 2;

@@ -1,0 +1,204 @@
+//! Opening a message: where it belongs, whether it makes sense there, and the session after it.
+//!
+//! Everything happens on copies. What is refused, for whatever reason, gives nothing and changes
+//! nothing, and nobody outside can tell the reasons apart.
+
+use crate::engine::crypto::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
+use crate::engine::crypto::kem::CIPHERTEXT_SIZE;
+use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::envelope::Topic;
+use crate::engine::secret::Secret;
+
+use super::chain::{HeaderKey, Place, ReceivingChain, SendingChain, SkippedKeys, TopicRow};
+use super::message::{Extension, Header, Opened};
+use super::payload::Payload;
+use super::schedule::{Agreed, Stepped, Transcript, commitment};
+use super::{Session, Stage};
+
+impl Session {
+    /// Opens a body that arrived under one of our [`Self::topics`]; `own` is the identity the
+    /// session belongs to, and `env` dates the keys of messages that it overtook and gives our next
+    /// ratchet key.
+    ///
+    /// `None`, without a reason, when it is not for this session, was opened before, was altered, or
+    /// needs an answer that has not come: then nothing has changed. The caller makes the returned
+    /// session durable before it acts on the payload.
+    #[must_use]
+    pub fn decrypt(
+        &self,
+        env: &mut Env<'_>,
+        own: &Identity,
+        topic: Topic,
+        body: &[u8],
+    ) -> Option<(Self, Payload)> {
+        let opened = self
+            .open_late(topic, body)
+            .or_else(|| self.open_current(env.wall, topic, body))
+            .or_else(|| self.open_next(env, own, topic, body));
+        let (session, payload) = opened?;
+        let aged = session.age(env.wall).unwrap_or(session);
+        Some((Self { heard: env.wall, ..aged }, payload))
+    }
+
+    /// A message that was passed over.
+    fn open_late(&self, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
+        let places = self.skipped.topics().filter(|(_, skipped)| *skipped == topic);
+        let (place, payload) = places.map(|(place, _)| place).find_map(|place| {
+            let (header, key) = self.skipped.get(place)?;
+            let opened = self.open_at(place, topic, body, header)?;
+            Some((place, opened.payload(key)?))
+        })?;
+        Some((Self { skipped: self.skipped.without(place), ..self.clone() }, payload))
+    }
+
+    /// A message of the chain we read.
+    fn open_current(&self, now: UnixSeconds, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
+        let receiving = self.receiving.as_ref()?;
+        let row = receiving.row();
+        let (position, payload) = row.positions(topic).find_map(|position| {
+            let place = (row.number(), position);
+            let opened = self.open_at(place, topic, body, &row.header_key(position)?)?;
+            if opened.header.ratchet != receiving.ratchet {
+                return None;
+            }
+            Some((position, opened.payload(&receiving.key(position)?)?))
+        })?;
+        let (mut receiving, mut skipped) = (receiving.clone(), self.skipped.clone());
+        receiving.pass_to(position, now, &mut skipped);
+        receiving.pass()?;
+        Some((Self { receiving: Some(receiving), skipped, ..self.clone() }, payload))
+    }
+
+    /// The first message of their next chain, with which we begin ours.
+    fn open_next(
+        &self,
+        env: &mut Env<'_>,
+        own: &Identity,
+        topic: Topic,
+        body: &[u8],
+    ) -> Option<(Self, Payload)> {
+        self.next.positions(topic).find_map(|position| {
+            let key = self.next.header_key(position)?;
+            let place = (self.next.number(), position);
+            let opened = self.open_at(place, topic, body, &key)?;
+            let Turn { stepped, stage, words } = self.turn(own, &opened, &key)?;
+            let Header { before, ratchet, .. } = opened.header;
+            let receiving = ReceivingChain::new(ratchet, stepped.chain, self.next.clone());
+            let payload = opened.payload(&receiving.key(position)?)?;
+            let (receiving, skipped) = self.pass_over(env.wall, receiving, before, position)?;
+
+            let fresh = Ephemeral::draw(env);
+            let ours = stepped.root.step(&fresh.agree(&ratchet));
+            let number = self.next.number().checked_add(1)?;
+            let filled = self.sending.filled();
+            let session = Self {
+                stage,
+                root: ours.root,
+                own: fresh,
+                sending: SendingChain::new(number, ours.chain, self.later.clone(), filled),
+                later: ours.topics,
+                receiving: Some(receiving),
+                next: TopicRow::new(number.checked_add(1)?, stepped.topics, self.window),
+                skipped,
+                words,
+                ..self.clone()
+            };
+            Some((session, payload))
+        })
+    }
+
+    /// Opens the header of a message at a place, and sees whether it makes sense there.
+    fn open_at<'a>(
+        &self,
+        place: Place,
+        topic: Topic,
+        body: &'a [u8],
+        key: &HeaderKey,
+    ) -> Option<Opened<'a>> {
+        let opened = Opened::new(self.id, topic, body, key)?;
+        let (number, position) = place;
+        let Header { position: said, before, ratchet: _, reveal } = &opened.header;
+        let fits = *said == position
+            && (number > 1 || *before == 0)
+            && (number == 1 || !opened.is_extended())
+            && (number == 2) == reveal.is_some();
+        fits.then_some(opened)
+    }
+
+    /// What the first message of their next chain gives, by what the handshake still needs.
+    fn turn(&self, own: &Identity, opened: &Opened<'_>, key: &HeaderKey) -> Option<Turn> {
+        match &self.stage {
+            Stage::Offered { kem, reveal } => {
+                let extension = opened.extension(key)?;
+                let ratchet = &opened.header.ratchet;
+                let transcript = Transcript::new(self.id, &extension, ratchet);
+                let (handshake, ciphertext) = parts(&extension)?;
+                let agreed = Agreed {
+                    ee: self.own.agree(&handshake),
+                    se: own.agree(&handshake),
+                    kem: kem.decapsulate(ciphertext),
+                    dd: self.own.agree(ratchet),
+                };
+                Some(Turn {
+                    stepped: self.root.answer(&agreed, &transcript),
+                    stage: Stage::Confirming { reveal: reveal.clone() },
+                    words: Some(transcript.words(self.id, reveal)),
+                })
+            }
+            Stage::Answering { extension: _, transcript, commitment: committed } => {
+                let reveal = opened.header.reveal.as_ref()?;
+                if commitment(reveal) != *committed {
+                    return None;
+                }
+                Some(Turn {
+                    stepped: self.step(opened),
+                    stage: Stage::Settled,
+                    words: Some(transcript.words(self.id, reveal)),
+                })
+            }
+            Stage::Confirming { reveal: _ } | Stage::Settled => Some(Turn {
+                stepped: self.step(opened),
+                stage: Stage::Settled,
+                words: self.words.clone(),
+            }),
+        }
+    }
+
+    fn step(&self, opened: &Opened<'_>) -> Stepped {
+        self.root.step(&self.own.agree(&opened.header.ratchet))
+    }
+
+    /// Leaves the chain that was read, in which `before` positions were filled, for `receiving`, and
+    /// takes its message at `position`. The keys of what has not come are kept.
+    fn pass_over(
+        &self,
+        now: UnixSeconds,
+        mut receiving: ReceivingChain,
+        before: u32,
+        position: u32,
+    ) -> Option<(ReceivingChain, SkippedKeys)> {
+        let mut skipped = self.skipped.clone();
+        if let Some(mut left) = self.receiving.clone() {
+            if !(left.row().next()..=self.window).contains(&before) {
+                return None;
+            }
+            left.pass_to(before, now, &mut skipped);
+        }
+        receiving.pass_to(position, now, &mut skipped);
+        receiving.pass()?;
+        Some((receiving, skipped))
+    }
+}
+
+/// What the first message of a chain gives beside its payload.
+struct Turn {
+    stepped: Stepped,
+    stage: Stage,
+    words: Option<Secret<32>>,
+}
+
+/// The responder's handshake key and the KEM's ciphertext.
+fn parts(extension: &Extension) -> Option<(PublicKey, &[u8; CIPHERTEXT_SIZE])> {
+    let (handshake, ciphertext) = extension.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
+    Some((PublicKey::from_bytes(handshake)?, ciphertext.try_into().ok()?))
+}
