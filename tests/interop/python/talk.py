@@ -72,20 +72,20 @@ class Person(Messenger):
     def __init__(self, flood, other, packages):
         super().__init__(Draws().secret(), other, self.leave, int(time.time()))
         self.flood, self.packages = flood, packages
-        self.held, self.inbox, self.opened_by_eciesjs = [], [], 0
+        self.outbox, self.inbox, self.opened_by_eciesjs = [], [], 0
         flood.people.append(self)
 
     def leave(self, topic, body):
-        self.held.append((topic, body))
+        self.outbox.append((topic, body))
 
     def release(self):
         """Posts what was held back: shuffled, and half of it twice under another life."""
-        random.shuffle(self.held)
-        for topic, body in self.held:
+        random.shuffle(self.outbox)
+        for topic, body in self.outbox:
             self.flood.post(topic, body)
-        for topic, body in self.held[::2]:
+        for topic, body in self.outbox[::2]:
             self.flood.post(topic, body, SHORT_LIFE)
-        self.held = []
+        self.outbox = []
 
     def arrive(self, topic, body):
         self.inbox.append((topic, body))
@@ -115,10 +115,11 @@ class Person(Messenger):
 
 
 class Messages:
-    """What `listen --json` prints."""
+    """What `listen --json` prints, once it is connected."""
 
     def __init__(self, child):
         self.child, self.events = child, []
+        child.wait("the relay as Rust's neighbour", lambda line: json.loads(line)["type"] == "network")
 
     def look(self):
         while not self.child.lines.empty():
@@ -176,7 +177,7 @@ def python_offers(flood, home, person, count):
     rust = Messages(home.listen())
     try:
         person.offer()
-        letter = person.held.pop()
+        letter = person.outbox.pop()
         for number in range(3):
             person.say(f"early {number}")
         person.release()
