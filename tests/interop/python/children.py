@@ -74,7 +74,7 @@ class Home:
         self.home = ["--home", folder / name, "--passphrase-file", passphrase, "--no-input", "--json"]
 
     def listen(self):
-        return Child(self.program, *self.home, "listen", *self.flags)
+        return Child(self.program, *self.home, "listen", "--states", *self.flags)
 
     def run(self, *words):
         done = subprocess.run(

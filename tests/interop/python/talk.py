@@ -24,6 +24,8 @@ NETWORK, FLOOR = "python", 10
 TOPIC = f"/undertone/1/{NETWORK}/{FLOOR}"
 # Lives of an envelope: what messages have, and another one for the same body posted again; in seconds.
 LIFE, SHORT_LIFE = 86_400, 21_600
+# Messages said before the offer is answered.
+EARLY = 3
 
 
 class Flood:
@@ -69,8 +71,8 @@ class Flood:
 class Person(Messenger):
     """Speaks into the flood, out of order and more than once; reads in batches, in any order."""
 
-    def __init__(self, flood, other, packages):
-        super().__init__(Draws().secret(), other, self.leave, int(time.time()))
+    def __init__(self, flood, other, packages, secret=None):
+        super().__init__(secret or Draws().secret(), other, self.leave, int(time.time()))
         self.flood, self.packages = flood, packages
         self.outbox, self.inbox, self.opened_by_eciesjs = [], [], 0
         flood.people.append(self)
@@ -114,12 +116,12 @@ class Person(Messenger):
         return True
 
 
-class Messages:
-    """What `listen --json` prints, once it is connected."""
+class Rust:
+    """An undertone messenger that listens, and its commands beside it."""
 
-    def __init__(self, child):
-        self.child, self.events = child, []
-        child.wait("the relay as Rust's neighbour", lambda line: json.loads(line)["type"] == "network")
+    def __init__(self, home):
+        self.home, self.child, self.events = home, home.listen(), []
+        self.child.wait("the relay as Rust's neighbour", lambda line: json.loads(line)["type"] == "network")
 
     def look(self):
         while not self.child.lines.empty():
@@ -129,23 +131,36 @@ class Messages:
     def texts(self):
         return [event["text"] for event in self.look() if event["type"] == "message"]
 
-    def first(self, kind):
-        return next((event for event in self.look() if event["type"] == kind), None)
+    def delivered(self):
+        """How many of its own messages it knows to have been read."""
+        known = {event["id"] for event in self.look() if event["type"] == "state" and event["state"] == "delivered"}
+        return len(known)
+
+    def confirmed(self):
+        """How many early messages are no longer in doubt."""
+        return sum(event["type"] == "confirmed" for event in self.look())
+
+    def request(self):
+        return next((event["key"] for event in self.look() if event["type"] == "request"), None)
+
+    def say(self, text):
+        self.home.run("send", "py", text, "--wait", "queued")
 
 
-def converse(flood, home, heard, person, count):
-    """So many more texts each way; all come once, and in their order."""
+def converse(flood, rust, person, count):
+    """So many more texts each way. All come once and in their order, and each side learns that."""
+    shown, known = len(rust.texts()) - len(person.said), rust.delivered()
+    from_rust = [f"{number} from Rust" for number in range(count)]
     for number in range(count):
         person.say(f"{number} from Python")
         if number % 4 == 3:
             person.repeat(number - 2)
             person.release()
-        home.run("send", "py", f"{number} from Rust", "--wait", "queued")
+        rust.say(from_rust[number])
         flood.turn(0.05)
         if number % 5 == 4:
             person.read()
     person.release()
-    from_rust = [f"{number} from Rust" for number in range(count)]
 
     def all_read():
         person.read()
@@ -153,76 +168,86 @@ def converse(flood, home, heard, person, count):
         return person.heard() == from_rust
 
     flood.until("all that Rust said", all_read)
-    flood.until("Rust to show all that Python said", lambda: len(heard.texts()) >= len(person.said))
-    if heard.texts() != person.said:
-        raise Failed(f"Rust shows {heard.texts()} for {person.said}")
+    flood.until("Rust to show all that Python said", lambda: len(rust.texts()) >= shown + len(person.said))
 
-
-def deliver(flood, home, person):
-    """A last word from Rust, until it knows that it was read; and Python learns the same of all it said."""
-    home.run("send", "py", "the last word", "--wait", "queued")
-
-    def known():
-        person.read()
+    def all_known():
         person.acknowledge()
         person.release()
         flood.turn(1)
-        return len(person.delivered) == len(person.said) and person.heard()[-1] == "the last word"
-
-    flood.until("acknowledgements both ways", known)
-
-
-def python_offers(flood, home, person, count):
-    """A stranger's early messages arrive before the offer; nothing is answered before a person lets them in."""
-    rust = Messages(home.listen())
-    try:
-        person.offer()
-        letter = person.outbox.pop()
-        for number in range(3):
-            person.say(f"early {number}")
-        person.release()
-        flood.post(*letter)
-        flood.post(*letter, SHORT_LIFE)
-        flood.until("the request", lambda: rust.first("request"))
-        key = rust.first("request")["key"]
-        if key != person.key().hex():
-            raise Failed("a request of somebody else")
-        flood.turn(1)
         person.read()
-        if person.sessions[0].confirmed:
-            raise Failed("answered before anybody let them in")
-        home.run("request", "accept", key, "--name", "py")
+        return len(person.delivered) == len(person.said) and rust.delivered() == known + count
 
-        def answered():
-            person.read()
-            return person.sessions[0].confirmed
-
-        flood.until("the answer", answered)
-        print("ok  Python offered, by eciesjs, as a stranger; Rust answered when told to")
-        converse(flood, home, rust, person, count)
-        deliver(flood, home, person)
-    finally:
-        rust.child.end()
+    flood.until("acknowledgements both ways", all_known)
+    if rust.texts()[shown:] != person.said:
+        raise Failed(f"Rust shows {rust.texts()[shown:]} for {person.said}")
+    chains = person.preferred().sending.index
+    print(f"ok  {count} messages each way, shuffled and repeated: all once and in order, in {chains} chains")
 
 
-def rust_offers(flood, home, person, count):
-    rust = Messages(home.listen())
-    try:
-        home.run("contact", "add", identity.write_invite(person.key()), "--name", "py")
+def python_offers(flood, rust, person, count):
+    """A stranger's early messages arrive before the offer; nothing is answered before a person lets them in."""
+    person.offer()
+    letter = person.outbox.pop()
+    for number in range(EARLY):
+        person.say(f"early {number}")
+    person.release()
+    flood.post(*letter)
+    flood.post(*letter, SHORT_LIFE)
+    flood.until("the request", rust.request)
+    if rust.request() != person.key().hex():
+        raise Failed("a request of somebody else")
+    flood.turn(1)
+    person.read()
+    if person.sessions[0].confirmed or rust.texts():
+        raise Failed("answered or shown before anybody let them in")
+    rust.home.run("request", "accept", rust.request(), "--name", "py")
 
-        def met():
-            person.read()
-            person.release()
-            return person.sessions and person.sessions[0].confirmed
+    def answered():
+        person.read()
+        return person.sessions[0].confirmed
 
-        flood.until("the offer and its confirmation", met)
-        if not person.opened_by_eciesjs:
-            raise Failed("eciesjs opened no offer")
-        print("ok  Rust offered, opened by eciesjs too; Python answered and was confirmed")
-        converse(flood, home, rust, person, count)
-        deliver(flood, home, person)
-    finally:
-        rust.child.end()
+    flood.until("the answer", answered)
+    flood.until("the early messages", lambda: len(rust.texts()) == EARLY)
+    print("ok  Python offered, by eciesjs, as a stranger; Rust answered when told to")
+    converse(flood, rust, person, count)
+    if rust.confirmed() != EARLY:
+        raise Failed(f"of {EARLY} early messages {rust.confirmed()} were confirmed")
+
+
+def rust_offers(flood, rust, person, count):
+    rust.home.run("contact", "add", identity.write_invite(person.key()), "--name", "py")
+
+    def met():
+        person.read()
+        person.release()
+        return person.sessions and person.sessions[0].confirmed
+
+    flood.until("the offer and its confirmation", met)
+    if not person.opened_by_eciesjs:
+        raise Failed("eciesjs opened no offer")
+    print("ok  Rust offered, opened by eciesjs too; Python answered and was confirmed")
+    converse(flood, rust, person, count)
+
+
+def python_forgets(flood, rust, person, count):
+    """Python loses all but its key: a new offer, a new stream, and the conversation goes on."""
+    again = Person(flood, person.other, person.packages, person.identity)
+    flood.people.remove(person)
+    again.offer()
+    again.release()
+
+    def answered():
+        again.read()
+        return again.sessions[0].confirmed
+
+    flood.until("the answer to who forgot", answered)
+    # What Rust says before this is confirmed goes to the session that is forgotten, and comes again much later.
+    before = len(rust.texts())
+    again.say("I am back")
+    again.release()
+    flood.until("Rust to be in the other session", lambda: len(rust.texts()) > before)
+    print("ok  Python forgot everything but its key and offered again; Rust answered")
+    converse(flood, rust, again, count)
 
 
 def main(program, count, folder, children):
@@ -235,14 +260,28 @@ def main(program, count, folder, children):
     print("ok  a relay is up; Python is its neighbour")
 
     flags = ["--peer", at, "--network", NETWORK, "--floor", str(FLOOR)]
-    for name, conversation in (("ana", python_offers), ("ben", rust_offers)):
+    for name, scenes in (("ana", [python_offers]), ("ben", [rust_offers, python_forgets])):
         home = Home(program, folder, name, flags)
         key = identity.read_invite(home.run("identity", "new", name)["invite"])
-        person = Person(flood, key, packages)
-        conversation(flood, home, person, count)
-        steps = person.preferred().sending.index
-        print(f"ok  {count} messages each way, shuffled and repeated: all shown once and in order, {steps} chains")
-    print(f"ok  through the relay's pool: {flood.posted} envelopes in, {flood.arrived} out")
+        rust, person = Rust(home), Person(flood, key, packages)
+        children.append(rust.child)
+        for scene in scenes:
+            scene(flood, rust, person, count)
+        children.pop().end()
+    pooled(relay, flood)
+
+
+def pooled(relay, flood):
+    """Every envelope that was said lies in the relay's pool, and nothing else does."""
+    flood.turn(2)
+    total = flood.posted + flood.arrived
+
+    def all_there(line):
+        event = json.loads(line)
+        return event["type"] == "network" and event["pool_items"] == total
+
+    relay.wait(f"{total} envelopes in the relay's pool", all_there)
+    print(f"ok  the relay's pool holds all {total} envelopes: {flood.posted} of Python's, {flood.arrived} of Rust's")
 
 
 def run():
