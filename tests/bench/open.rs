@@ -9,7 +9,9 @@ use divan::{Bencher, black_box};
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
 use undertone::engine::envelope::Topic;
-use undertone::engine::session::{Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk};
+use undertone::engine::session::{
+    Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk,
+};
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 

@@ -5,11 +5,13 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
 use undertone::engine::crypto::keys::PublicKey;
+use undertone::engine::crypto::safety::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::output::{
     ContactView, IdentityView, Link, MessageState, MessageView, Notice, RequestView, Side,
 };
+use undertone::engine::node::record::Trust;
 use undertone::engine::text::PeerText;
 use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::port::{
@@ -51,6 +53,20 @@ pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
     }
 }
 
+/// A contact nobody has compared anything with.
+pub(crate) fn contact(id: ContactId, petname: &str, link: Link) -> ContactView {
+    ContactView {
+        id,
+        identity: ME,
+        petname: petname.to_owned(),
+        key: key(1),
+        link,
+        trust: Trust::Unverified,
+        safety: SafetyNumber::of(&key(0), &key(1)),
+        words: None,
+    }
+}
+
 /// A model, what its reader sees of it, and a screen.
 pub(crate) struct Stage {
     pub(crate) model: Model,
@@ -77,9 +93,7 @@ impl Stage {
             (ContactId(11), "田中 (tanaka)", Link::Offered),
             (ContactId(12), "zed", Link::Blocked),
         ] {
-            let petname = petname.to_owned();
-            let view = ContactView { id, identity: ME, petname, key: key(1), link };
-            stage.tell(Event::Notice(Notice::Contact(view)));
+            stage.tell(Event::Notice(Notice::Contact(contact(id, petname, link))));
         }
         let arrived = UnixSeconds(NOW - 2_000);
         let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
