@@ -176,7 +176,7 @@ class Network:
 
 class Conversation(unittest.TestCase):
     def test_all_comes_in_order_over_a_network_that_loses_repeats_and_shuffles(self):
-        for seed in range(6):
+        for seed in range(4):
             with self.subTest(seed=seed):
                 network = Network(seed, crossing=seed % 2 == 1)
                 for _ in range(2):

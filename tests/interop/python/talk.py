@@ -229,6 +229,22 @@ def rust_offers(flood, rust, person, count):
     converse(flood, rust, person, count)
 
 
+def both_offer(flood, rust, person, count):
+    """Neither offer is refused because of the other; both ends come to the same session."""
+    rust.home.run("contact", "add", identity.write_invite(person.key()), "--name", "py")
+    person.offer()
+    person.release()
+
+    def settled():
+        person.read()
+        person.release()
+        return len(person.sessions) == 2 and person.preferred().confirmed
+
+    flood.until("two sessions, one confirmed", settled)
+    print("ok  both offered at once; neither refused the other's")
+    converse(flood, rust, person, count)
+
+
 def python_forgets(flood, rust, person, count):
     """Python loses all but its key: a new offer, a new stream, and the conversation goes on."""
     again = Person(flood, person.other, person.packages, person.identity)
@@ -260,7 +276,7 @@ def main(program, count, folder, children):
     print("ok  a relay is up; Python is its neighbour")
 
     flags = ["--peer", at, "--network", NETWORK, "--floor", str(FLOOR)]
-    for name, scenes in (("ana", [python_offers]), ("ben", [rust_offers, python_forgets])):
+    for name, scenes in (("ana", [python_offers]), ("ben", [rust_offers, python_forgets]), ("cem", [both_offer])):
         home = Home(program, folder, name, flags)
         key = identity.read_invite(home.run("identity", "new", name)["invite"])
         rust, person = Rust(home), Person(flood, key, packages)

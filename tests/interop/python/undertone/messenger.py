@@ -20,8 +20,8 @@ class Messenger:
         self.draws = draws or Draws()
         self.sessions, self.letters, self.seen = [], {}, set()
         self.stream, self.said = self.word(), []
-        # What the other said: which stream, which numbers, what is shown, and how often each came.
-        self.heard_stream, self.texts, self.shown, self.times, self.base = None, {}, [], {}, 0
+        # What the other said: in which stream, under which numbers, from which on.
+        self.heard_stream, self.texts, self.base = None, {}, 0
         # What the other acknowledged of ours.
         self.delivered, self.unopened, self.closed = set(), [], False
 
@@ -141,9 +141,9 @@ class Messenger:
             return
         self.base = max(self.base, payload.base)
         if payload.number is not None:
-            self.times[payload.number] = self.times.get(payload.number, 0) + 1
-            if payload.number not in self.texts:
-                self.texts[payload.number] = payload.said.decode()
+            # What a later version says has a number too, and counts as received.
+            said = payload.said.decode() if payload.kind == TEXT else ""
+            self.texts.setdefault(payload.number, said)
 
     def heard(self):
         """The texts, in the order of their numbers."""
