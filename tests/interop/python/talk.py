@@ -143,6 +143,11 @@ class Rust:
     def request(self):
         return next((event["key"] for event in self.look() if event["type"] == "request"), None)
 
+    def parted(self):
+        """Whether its last session is gone."""
+        links = [event["session"] for event in self.look() if event["type"] == "session"]
+        return links[-1:] == ["no session"]
+
     def say(self, text):
         self.home.run("send", "py", text, "--wait", "queued")
 
@@ -212,6 +217,10 @@ def python_offers(flood, rust, person, count):
     converse(flood, rust, person, count)
     if rust.confirmed() != EARLY:
         raise Failed(f"of {EARLY} early messages {rust.confirmed()} were confirmed")
+    person.close()
+    person.release()
+    flood.until("Rust to have no session", rust.parted)
+    print("ok  Python closed; Rust has no session")
 
 
 def rust_offers(flood, rust, person, count):
