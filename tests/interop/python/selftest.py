@@ -1,6 +1,6 @@
 """Checks this implementation on its own: against BIP 324, against eciespy, and against itself over a bad network.
 
-    python3 tests/interop/python/selftest.py
+python3 tests/interop/python/selftest.py
 """
 
 import csv

@@ -133,7 +133,9 @@ class Rust:
 
     def delivered(self):
         """How many of its own messages it knows to have been read."""
-        known = {event["id"] for event in self.look() if event["type"] == "state" and event["state"] == "delivered"}
+        known = {
+            event["id"] for event in self.look() if event["type"] == "state" and event["state"] == "delivered"
+        }
         return len(known)
 
     def confirmed(self):
@@ -185,8 +187,8 @@ def converse(flood, rust, person, count):
     flood.until("acknowledgements both ways", all_known)
     if rust.texts()[shown:] != person.said:
         raise Failed(f"Rust shows {rust.texts()[shown:]} for {person.said}")
-    chains = person.preferred().sending.index
-    print(f"ok  {count} messages each way, shuffled and repeated: all once and in order, in {chains} chains")
+    chain = max(one.sending.index for one in person.sessions)
+    print(f"ok  {count} messages each way, shuffled and repeated: all once and in order, up to chain {chain}")
 
 
 def python_offers(flood, rust, person, count):
@@ -279,13 +281,19 @@ def main(program, count, folder, children):
     relay = Child(program, "relay", "run", "--json", "--network", NETWORK, "--floor", FLOOR,
                   "--listen", "/ip4/127.0.0.1/tcp/0", "--home", folder / "relay")  # fmt: skip
     children.append(relay)
-    at = json.loads(relay.wait("the relay's address", lambda line: json.loads(line)["type"] == "listening"))["address"]
+    at = json.loads(relay.wait("the relay's address", lambda line: json.loads(line)["type"] == "listening"))[
+        "address"
+    ]
     flood, packages = Flood(at), Child("node", SCRIPTS / "ecies.mjs")
     children += [flood.pipe, packages]
     print("ok  a relay is up; Python is its neighbour")
 
     flags = ["--peer", at, "--network", NETWORK, "--floor", str(FLOOR)]
-    for name, scenes in (("ana", [python_offers]), ("ben", [rust_offers, python_forgets]), ("cem", [both_offer])):
+    for name, scenes in (
+        ("ana", [python_offers]),
+        ("ben", [rust_offers, python_forgets]),
+        ("cem", [both_offer]),
+    ):
         home = Home(program, folder, name, flags)
         key = identity.read_invite(home.run("identity", "new", name)["invite"])
         rust, person = Rust(home), Person(flood, key, packages)
@@ -306,7 +314,9 @@ def pooled(relay, flood):
         return event["type"] == "network" and event["pool_items"] == total
 
     relay.wait(f"{total} envelopes in the relay's pool", all_there)
-    print(f"ok  the relay's pool holds all {total} envelopes: {flood.posted} of Python's, {flood.arrived} of Rust's")
+    print(
+        f"ok  the relay's pool holds all {total} envelopes: {flood.posted} of Python's, {flood.arrived} of Rust's"
+    )
 
 
 def run():
@@ -315,7 +325,12 @@ def run():
     children, status = [], 0
     with tempfile.TemporaryDirectory(prefix="undertone-python-") as folder:
         try:
-            main(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) == 3 else 24, Path(folder), children)
+            main(
+                Path(sys.argv[1]).resolve(),
+                int(sys.argv[2]) if len(sys.argv) == 3 else 24,
+                Path(folder),
+                children,
+            )
         except Failed as error:
             print(f"failed: {error}", file=sys.stderr)
             status = 1

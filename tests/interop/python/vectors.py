@@ -92,7 +92,9 @@ def refused_invites():
         ("66 digits of no point", "05" + PUBLIC["a"].hex()[2:]),
         ("bits after the last byte", with_last_bits(good)),
     ]
-    return [refusal(about, lambda text=text: identity.read_invite(text), {"text": text}) for about, text in cases]
+    return [
+        refusal(about, lambda text=text: identity.read_invite(text), {"text": text}) for about, text in cases
+    ]
 
 
 def with_last_bits(invite):
@@ -112,7 +114,13 @@ def keys():
         encoding = elligator.write(key, seed)
         assert elligator.read(encoding) == key
         written.append({"key": key.hex(), "seed": seed.hex(), "encoding": encoding.hex()})
-    wide = [bytes(64), b"\xff" * 64, elligator.P.to_bytes(32, "big") * 2, bytes(32) + entropy.draw(32), entropy.draw(32) + bytes(32)]
+    wide = [
+        bytes(64),
+        b"\xff" * 64,
+        elligator.P.to_bytes(32, "big") * 2,
+        bytes(32) + entropy.draw(32),
+        entropy.draw(32) + bytes(32),
+    ]
     wide += [vanishing(), (elligator.P + 3).to_bytes(32, "big") + (elligator.P + 4).to_bytes(32, "big")]
     wide += [entropy.draw(64) for _ in range(12)]
     for encoding in wide:
@@ -275,7 +283,9 @@ def messages():
     for _ in range(8):
         topic_key, topic, header_key = chain.topic_step(topic_key)
         chain_key, message_key = chain.chain_step(chain_key)
-        positions.append({"topic": topic.hex(), "header_key": header_key.hex(), "message_key": message_key.hex()})
+        positions.append(
+            {"topic": topic.hex(), "header_key": header_key.hex(), "message_key": message_key.hex()}
+        )
     return {
         "source": SOURCE,
         "chain": {**keys, "positions": positions},
@@ -329,7 +339,10 @@ def refused_offers():
         ("a byte too many", good + b"\0"),
         ("a letter of the earlier suite's size", sealed(changed(0, b"\1\1")[:182])),
     ]
-    refused = [refusal(about, lambda body=body: offer.read(SECRETS["b"], body, NOW), {"body": body.hex()}) for about, body in cases]
+    refused = [
+        refusal(about, lambda body=body: offer.read(SECRETS["b"], body, NOW), {"body": body.hex()})
+        for about, body in cases
+    ]
     taken = []
     for about, created in (("8 days ago", NOW - 8 * DAY), ("a day ahead", NOW + DAY)):
         body = aged(created)
@@ -354,7 +367,9 @@ class Transcript:
     def offer(self):
         draws = self.draws()
         self.ends["a"], self.letter = Session.initiate(draws, SECRETS["a"], PUBLIC["b"], NOW)
-        return self.note("a", "offer", draws, created=NOW, id=self.ends["a"].id.hex(), letter=self.letter.hex())
+        return self.note(
+            "a", "offer", draws, created=NOW, id=self.ends["a"].id.hex(), letter=self.letter.hex()
+        )
 
     def seal(self):
         draws = self.draws()
@@ -375,7 +390,9 @@ class Transcript:
         end, draws = self.ends[who], self.draws()
         place = {"chain": end.sending.index, "position": end.sending.filled}
         topic, body = end.send(draws, payload)
-        return self.note(who, "send", draws, **place, payload=shown(payload), topic=topic.hex(), body=body.hex())
+        return self.note(
+            who, "send", draws, **place, payload=shown(payload), topic=topic.hex(), body=body.hex()
+        )
 
     def open(self, of, result="opened", edit=None):
         sent, draws = self.steps[of], self.draws()
@@ -398,7 +415,7 @@ def transcript():
     """Two people: all that happens between an offer and a close."""
     t = Transcript()
     t.offer()
-    first, second = t.seal(), t.seal()
+    _, second = t.seal(), t.seal()
     early = [t.send("a", Payload(11, n, None, 0, TEXT, f"early {n}".encode())) for n in range(3)]
     t.read_offer(second)
     t.open(early[0])
@@ -419,7 +436,9 @@ def transcript():
     t.open(long)
     t.open(answer)
     # The initiator's next chain confirms; its first message comes last.
-    confirm = [t.send("a", Payload(11, 3 + n, (12, 2, 0), 0, TEXT, f"confirmed {n}".encode())) for n in range(3)]
+    confirm = [
+        t.send("a", Payload(11, 3 + n, (12, 2, 0), 0, TEXT, f"confirmed {n}".encode())) for n in range(3)
+    ]
     t.open(confirm[1], "nothing", edit=40)
     t.open(confirm[1])
     t.open(early[1])

@@ -18,10 +18,15 @@ def varint(number):
 
 def prefix(expiry, ttl, topic, data):
     return (
-        b"\x09" + expiry.to_bytes(8, "little")
-        + b"\x15" + ttl.to_bytes(4, "little")
-        + b"\x1a\x04" + topic
-        + b"\x22" + varint(len(data)) + data
+        b"\x09"
+        + expiry.to_bytes(8, "little")
+        + b"\x15"
+        + ttl.to_bytes(4, "little")
+        + b"\x1a\x04"
+        + topic
+        + b"\x22"
+        + varint(len(data))
+        + data
     )
 
 
@@ -141,7 +146,9 @@ def refused():
     yield case("an unknown field at the front", "Malformed", b"\x30\x01" + head + tail)
     yield case("a length of two bytes where one does", "Malformed", head[:20] + b"\x22\x84\x00data" + tail)
     yield case("a length past the end", "Malformed", head[:20] + b"\x22\x7fdata" + tail)
-    yield case("a length past all memory", "Malformed", head[:20] + b"\x22" + b"\xff" * 9 + b"\x01data" + tail)
+    yield case(
+        "a length past all memory", "Malformed", head[:20] + b"\x22" + b"\xff" * 9 + b"\x01data" + tail
+    )
     yield case("a topic of 3 bytes", "Malformed", head[:14] + b"\x1a\x03abc" + head[20:] + tail)
     yield case("a topic of 5 bytes", "Malformed", head[:14] + b"\x1a\x05abcde" + head[20:] + tail)
     yield case("a ttl as a varint", "Malformed", head[:9] + b"\x10\x05" + head[14:] + tail)

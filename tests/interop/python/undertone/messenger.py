@@ -46,6 +46,7 @@ class Messenger:
 
     def preferred(self):
         """The session to send in."""
+
         def rank(one):
             return (one.confirmed, not one.initiator, one.created, one.id)
 

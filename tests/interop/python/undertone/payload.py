@@ -45,4 +45,6 @@ class Payload:
                 text.decode()
             except UnicodeDecodeError:
                 raise Refused("not UTF-8") from None
-        return Payload(stream, number if flags & 1 else None, tuple(ack) if flags & 2 else None, base, kind, text)
+        return Payload(
+            stream, number if flags & 1 else None, tuple(ack) if flags & 2 else None, base, kind, text
+        )

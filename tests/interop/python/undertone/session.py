@@ -121,7 +121,9 @@ class Session:
         theirs = self.start.ephemeral
         ciphertext, z = encapsulate(self.start.kem, drawn)
         extension = public(ephemeral) + ciphertext
-        secrets = agree(ephemeral, theirs) + agree(ephemeral, self.start.initiator) + z + agree(ratchet, theirs)
+        secrets = (
+            agree(ephemeral, theirs) + agree(ephemeral, self.start.initiator) + z + agree(ratchet, theirs)
+        )
         self.transcript, keys = self.answer_keys(extension, public(ratchet), secrets)
         self.root, key, topics = keys
         self.sending = Outgoing(1, key, self.own_topics, public(ratchet), extension=extension)
@@ -169,7 +171,9 @@ class Session:
             return None
         for place, position, header_key in list(self.places(topic)):
             try:
-                header = Header.read(chain.read_header(body, self.id, topic, header_key), place.index, position)
+                header = Header.read(
+                    chain.read_header(body, self.id, topic, header_key), place.index, position
+                )
                 return self.open_at(draws, place, header, header_key, topic, body, now)
             except Refused:
                 continue
@@ -191,7 +195,9 @@ class Session:
         if place.key is None:
             if not header.extended:
                 return LATER
-            return self.open_answer(draws, header, chain.read_extension(body, self.id, topic, header_key), payload, now)
+            return self.open_answer(
+                draws, header, chain.read_extension(body, self.id, topic, header_key), payload, now
+            )
         if header.ratchet != place.ratchet:
             raise Refused("another ratchet key")
         found, key = place.keys(header.position)
