@@ -1,18 +1,18 @@
 //! What survives a crash in the simulator: the store's contract, in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{Change, Key, MessageRecord, Purpose, Record, RecordSide};
+use crate::engine::node::record::{
+    Change, ContactRecord, Key, MessageRecord, OwnStream, Purpose, Record, RecordSide,
+};
 
 /// Records by key, in the order they were first put.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     rows: BTreeMap<Key, (u64, Record)>,
     sequence: u64,
-    /// Every (key, nonce) fingerprint of this node's whole life.
-    pub(super) ledger: BTreeSet<[u8; 16]>,
 }
 
 impl Disk {
@@ -34,6 +34,26 @@ impl Disk {
                 Change::EraseMessages(contact) => self.rows.retain(
                     |_, (_, record)| !matches!(record, Record::Message(m) if m.contact == contact),
                 ),
+            }
+        }
+    }
+
+    /// Everything that is kept.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.rows.values().map(|(_, record)| record)
+    }
+
+    /// Forgets all but identities and contacts, as a backup brings them back: whom one knows, under
+    /// another numbering, drawn from `stream`.
+    pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
+        self.rows.retain(|_, (_, record)| {
+            matches!(record, Record::Identity(_) | Record::Contact(_))
+        });
+        for (_, record) in self.rows.values_mut() {
+            if let Record::Contact(contact) = record {
+                let ours = OwnStream { stream: stream(), next: 0 };
+                let known = contact.clone();
+                *contact = ContactRecord { ours, theirs: Vec::new(), offer: None, ..known };
             }
         }
     }

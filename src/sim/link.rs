@@ -18,6 +18,9 @@ pub struct Links {
     pub jitter: Millis,
     /// How many of a thousand envelopes a link loses.
     pub loss_per_mille: u16,
+    /// How many of a thousand envelopes a link brings twice, the second time after gossipsub forgot
+    /// it, so that the engine is asked again.
+    pub repeat_per_mille: u16,
     pub(super) rest: BTreeMap<NodeIndex, Millis>,
     pairs: BTreeSet<(NodeIndex, NodeIndex)>,
     apart: BTreeSet<NodeIndex>,
@@ -31,6 +34,7 @@ impl Links {
             latency: Millis(10),
             jitter: Millis(110),
             loss_per_mille: 0,
+            repeat_per_mille: 0,
             rest: BTreeMap::new(),
             pairs: BTreeSet::new(),
             apart: BTreeSet::new(),
@@ -64,6 +68,17 @@ impl Links {
         if chance.below(1_000) < u64::from(self.loss_per_mille) {
             return None;
         }
-        Some(self.latency.plus(Millis(chance.below(self.jitter.0.saturating_add(1)))))
+        Some(self.delay(chance))
+    }
+
+    /// How long after that it comes again, or nothing if it does not.
+    pub(super) fn carry_again(&self, chance: &mut Seeded) -> Option<Millis> {
+        let repeats = self.repeat_per_mille;
+        let again = repeats > 0 && chance.below(1_000) < u64::from(repeats);
+        again.then(|| self.delay(chance))
+    }
+
+    fn delay(&self, chance: &mut Seeded) -> Millis {
+        self.latency.plus(Millis(chance.below(self.jitter.0.saturating_add(1))))
     }
 }

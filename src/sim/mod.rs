@@ -10,12 +10,14 @@
 mod disk;
 mod entropy;
 pub mod link;
+mod look;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use entropy::Seeded;
 use link::Links;
+pub use look::DiskCopy;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
@@ -44,6 +46,10 @@ pub struct World {
     sequence: u64,
     trace: Trace,
     said: Vec<Vec<u8>>,
+    /// Every (key, nonce) fingerprint of every node's whole life.
+    ledger: BTreeSet<[u8; 16]>,
+    /// Everything that was ever published.
+    envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
     violations: Vec<String>,
 }
 
@@ -112,6 +118,7 @@ struct SimNode {
 #[derive(Debug)]
 enum Event {
     Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
+    ArriveAgain { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     Mined { at: NodeIndex, outgoing: OutgoingId, nonce: WorkNonce },
     Wake(NodeIndex),
     Restart(NodeIndex),
@@ -140,6 +147,8 @@ impl World {
             sequence: 0,
             trace: Trace { digest: 0xcbf2_9ce4_8422_2325, turns: 0 },
             said: Vec::new(),
+            ledger: BTreeSet::new(),
+            envelopes: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -332,6 +341,7 @@ impl World {
     fn carry(&mut self, event: Event) {
         match event {
             Event::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
+            Event::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
             Event::Mined { at, outgoing, nonce } => {
                 let wanted =
                     self.nodes.get_mut(at.0).is_some_and(|sim| sim.mining.remove(&outgoing));
@@ -355,6 +365,15 @@ impl World {
     fn arrive(&mut self, to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
         let Some(sim) = self.nodes.get_mut(to.0) else { return };
         if sim.node.is_none() || !sim.heard.insert(id) {
+            return;
+        }
+        self.arrive_again(to, from, id, bytes);
+    }
+
+    /// gossipsub has forgotten it; only what is being judged does it not hand on twice.
+    fn arrive_again(&mut self, to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
+        let Some(sim) = self.nodes.get_mut(to.0) else { return };
+        if sim.node.is_none() || sim.carried.contains_key(&id) {
             return;
         }
         sim.carried.insert(id, bytes.clone());

@@ -79,9 +79,7 @@ impl World {
             }
             Output::Notice(notice) => self.tell(index, notice),
             Output::Ledger(pair) => {
-                let repeated =
-                    self.nodes.get_mut(index.0).is_some_and(|sim| !sim.disk.ledger.insert(pair));
-                if repeated {
+                if !self.ledger.insert(pair) {
                     self.violate(index, "a key and nonce were used twice");
                 }
             }
@@ -107,6 +105,7 @@ impl World {
 
     fn publish(&mut self, index: NodeIndex, id: EnvelopeId, bytes: &[u8]) {
         let at = self.now;
+        self.envelopes.entry(id).or_insert_with(|| bytes.to_vec());
         if let Some(sim) = self.nodes.get_mut(index.0) {
             sim.heard.insert(id);
             // What is not on disk before it is published is worth nothing to anyone.
@@ -138,7 +137,12 @@ impl World {
             }
             if let Some(latency) = self.links.carry(&mut self.chance) {
                 let event = Event::Arrive { to, from, id, bytes: bytes.to_vec() };
-                self.push(self.now.plus(latency), event);
+                let at = self.now.plus(latency);
+                self.push(at, event);
+                if let Some(later) = self.links.carry_again(&mut self.chance) {
+                    let event = Event::ArriveAgain { to, from, id, bytes: bytes.to_vec() };
+                    self.push(at.plus(later), event);
+                }
             }
         }
     }

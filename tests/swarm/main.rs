@@ -9,6 +9,7 @@ mod flood;
 mod junk;
 mod meeting;
 mod model;
+mod networks;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;

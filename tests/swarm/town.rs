@@ -5,7 +5,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
 use undertone::engine::id::{ContactId, IdentityId};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, Notice, Reply};
+use undertone::engine::node::output::{Link, MessageState, Notice, Reply};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, World};
@@ -64,6 +64,20 @@ impl Town {
         self.world.join(node, relay);
         self.populate(node);
         node
+    }
+
+    /// Two messengers whose chains have `window` positions, with a relay between them or none.
+    pub(crate) fn pair(seed: u64, links: Links, window: u32, relays: usize) -> Self {
+        let mut town = Self::new(seed, links, 0, relays);
+        let messenger = NodeSettings { window, ..settings(Role::Messenger) };
+        // The second is the first one's neighbour when there is no other.
+        let first = town.world.add(messenger);
+        if relays > 0 {
+            town.world.join(first, NodeIndex(0));
+        }
+        town.populate(first);
+        town.settle(messenger, NodeIndex(0));
+        town
     }
 
     fn populate(&mut self, node: NodeIndex) {
@@ -131,6 +145,24 @@ impl Town {
     pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) {
         let command = Command::Say { contact, text: text.to_owned() };
         self.world.ask(self.people[who].node, command).expect("accepted");
+    }
+
+    /// Lets time pass until `done`, at most `days`; fails when they did not suffice.
+    pub(crate) fn wait(&mut self, days: u64, what: &str, done: impl Fn(&Self) -> bool) {
+        const STEP: Millis = Millis::from_secs(120);
+        for _ in 0..days * 86_400_000 / STEP.0 {
+            if done(self) {
+                return;
+            }
+            self.world.run_for(STEP);
+        }
+        assert!(done(self), "not in {days} days: {what}");
+    }
+
+    /// Whether everything somebody said was acknowledged.
+    pub(crate) fn all_delivered(&self, who: usize) -> bool {
+        let states = &self.world.seen(self.people[who].node).states;
+        states.values().all(|&state| state == MessageState::Delivered)
     }
 
     /// What somebody was shown of a contact.

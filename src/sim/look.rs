@@ -1,0 +1,76 @@
+//! What a test may look at and do to a node from behind: its disk, and everything it ever published.
+//!
+//! None of it is seen by the engines, which go on as if nothing had been done but to their disks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::disk::Disk;
+use super::{NodeIndex, World};
+use crate::engine::env::Entropy;
+use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
+use crate::engine::node::record::Record;
+
+/// A copy of a node's whole disk at one moment, as of a virtual machine.
+#[derive(Clone, Debug)]
+pub struct DiskCopy(Disk);
+
+impl World {
+    /// What a node keeps on its disk.
+    pub fn records(&self, node: NodeIndex) -> impl Iterator<Item = &Record> {
+        self.nodes.get(node.0).into_iter().flat_map(|sim| sim.disk.records())
+    }
+
+    /// Copies a node's whole disk; nothing when there is no such node.
+    #[must_use]
+    pub fn copy_disk(&self, node: NodeIndex) -> Option<DiskCopy> {
+        self.nodes.get(node.0).map(|sim| DiskCopy(sim.disk.clone()))
+    }
+
+    /// Ends a node and starts it from a copy of its disk, which may be older than what it did.
+    pub fn put_back(&mut self, node: NodeIndex, copy: DiskCopy) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            sim.disk = copy.0;
+        }
+        self.start_over(node);
+    }
+
+    /// Ends a node and starts it with nothing but who it is and whom it knows, as a backup brings
+    /// it back: without sessions, messages, requests and the memory of offers.
+    pub fn lose_state(&mut self, node: NodeIndex) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            let entropy = &mut sim.entropy;
+            sim.disk.keep_people(|| {
+                let mut stream = [0; 8];
+                entropy.fill(&mut stream);
+                u64::from_le_bytes(stream)
+            });
+        }
+        self.start_over(node);
+    }
+
+    /// Ends a node and starts it from its disk.
+    pub fn start_over(&mut self, node: NodeIndex) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            sim.fuse = None;
+        }
+        self.start(node);
+    }
+
+    /// An envelope that somebody published.
+    #[must_use]
+    pub fn envelope(&self, id: EnvelopeId) -> Option<&[u8]> {
+        self.envelopes.get(&id).map(Vec::as_slice)
+    }
+
+    /// How many topics were used for two bodies or more. One body may have been dated twice.
+    #[must_use]
+    pub fn topics_met(&self) -> usize {
+        let mut bodies: BTreeMap<Topic, BTreeSet<&[u8]>> = BTreeMap::new();
+        for bytes in self.envelopes.values() {
+            if let Ok(envelope) = Envelope::decode(bytes) {
+                bodies.entry(envelope.topic).or_default().insert(envelope.data);
+            }
+        }
+        bodies.values().filter(|bodies| bodies.len() > 1).count()
+    }
+}
