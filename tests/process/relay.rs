@@ -69,7 +69,8 @@ fn nodes_of_another_network_or_floor_never_become_neighbours() {
         assert_eq!(parse(&output.stdout)["error"]["code"], "no_relay");
     }
     // The same words reach it in its own network: what they wait for is only an answer.
-    let output = names.run(&[&peer[..], &network.flags()[..]].concat());
+    let delivered = ["--wait", "delivered"];
+    let output = names.run(&[&peer[..], &delivered[..], &network.flags()[..]].concat());
     assert_eq!(parse(&output.stdout)["error"]["code"], "ack_timeout");
     assert!(!relay.has_ended());
     relay.kill();
