@@ -6,10 +6,12 @@
 mod conversation;
 mod crash;
 mod flood;
+mod handshake;
 mod junk;
 mod meeting;
 mod model;
 mod networks;
+mod post;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;

@@ -71,7 +71,13 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
-        let sealed = self.book.contacts.get(&contact)?.offer.as_ref()?.offer.seal(env);
+        let offer = &self.book.contacts.get(&contact)?.offer.as_ref()?.offer;
+        if !(env.wall.minus(MAX_TTL)..=env.wall.plus(DAY)).contains(&offer.created()) {
+            // It waited so long, or our clock was so wrong, that nobody would take it.
+            self.start_offer(env, contact);
+            return None;
+        }
+        let sealed = offer.seal(env);
         let record = self.outgoing(env, Purpose::Offer(contact), sealed);
         let (mut changes, _) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
         changes.push(Change::Put(Record::Outgoing(record.clone())));
@@ -232,21 +238,26 @@ impl Node {
         })
     }
 
-    /// Takes a session in; the least preferred gives way when a contact has too many.
+    /// Takes a session in; the least preferred gives way when a contact has too many. Never the one
+    /// whose offer waits: it could be answered, and nobody would read the answer.
     fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
         self.watch.add(&session);
         let record = SessionRecord { contact, session };
         changes.push(Change::Put(Record::Session(record.clone())));
         let newest = record.session.id();
         self.sessions.insert(newest, record);
+        let pending = self.book.contacts.get(&contact).and_then(|record| record.offer.as_ref());
+        let pending = pending.map(|pending| session_of(pending.offer.id()));
+        let stays = |id: SessionId| id == newest || Some(id) == pending;
         let mut ours: Vec<(Preference, SessionId)> = self
             .sessions
             .values()
-            .filter(|other| other.contact == contact && other.session.id() != newest)
+            .filter(|other| other.contact == contact && !stays(other.session.id()))
             .map(|other| (preference(&other.session), other.session.id()))
             .collect();
         ours.sort_unstable();
-        let excess = (ours.len() + 1).saturating_sub(MAX_SESSIONS);
+        let count = self.sessions.values().filter(|other| other.contact == contact).count();
+        let excess = count.saturating_sub(MAX_SESSIONS);
         for (_, id) in ours.into_iter().take(excess) {
             changes.extend(self.drop_session(id));
         }

@@ -11,6 +11,7 @@
 
 mod book;
 mod commands;
+mod forgotten;
 mod inbound;
 pub mod input;
 mod meet;
