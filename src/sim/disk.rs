@@ -47,7 +47,7 @@ impl Disk {
     /// another numbering, drawn from `stream`.
     pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
         self.rows
-            .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_) | Record::Seen(_)));
+            .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
                 let ours = OwnStream { stream: stream(), next: 0 };

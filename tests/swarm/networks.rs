@@ -81,12 +81,12 @@ impl Talk {
     fn finish(&mut self) {
         self.town.wait(DAYS, "everything", |town| town.all_delivered(0) && town.all_delivered(1));
         self.town.assert_sound();
-        // Topics are short: of a thousand two meet in one of 8,000 conversations.
-        assert_eq!(self.town.world.topics_met(), 0, "a topic was used twice");
     }
 
     fn finish_complete(&mut self) {
         self.finish();
+        // Topics are short: of a thousand two meet in one of 8,000 conversations.
+        assert_eq!(self.town.world.topics_met(), 0, "a topic was used twice");
         assert_eq!(self.town.heard(1), self.said[0]);
         assert_eq!(self.town.heard(0), self.said[1]);
     }
@@ -187,6 +187,9 @@ fn whatever_was_not_received_arrives_although_one_side_loses_its_state_in_mid_co
         talk.town.world.lose_state(node);
         let before = [talk.said[0].len(), talk.said[1].len()];
         talk.go_on(LINES);
+        talk.finish();
+        // What comes after something that was acknowledged before the loss waits for the next word.
+        talk.go_on(LINES + 1);
         talk.finish();
 
         // The victim reads what it had not, and whatever was said since; the survivor said nothing in vain.

@@ -3,6 +3,8 @@
 //! A stranger's offer causes nothing that anyone could see: it waits until a person decides. What a
 //! node does answer by itself, it answers to contacts, after a delay drawn for each answer.
 
+use std::collections::BTreeSet;
+
 use crate::engine::env::{Env, Millis, Seconds};
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
@@ -358,8 +360,12 @@ impl Node {
     }
 
     /// Ages skipped keys, and erases sessions that were silent too long, or were superseded so long
-    /// ago that nothing of theirs can still arrive.
-    pub(super) fn age_sessions(&mut self, env: &Env<'_>, changes: &mut Vec<Change>) {
+    /// ago that nothing of theirs can still arrive; answers whose.
+    pub(super) fn age_sessions(
+        &mut self,
+        env: &Env<'_>,
+        changes: &mut Vec<Change>,
+    ) -> BTreeSet<ContactId> {
         let mut old = Vec::new();
         for record in self.sessions.values_mut() {
             if let Some(next) = record.session.age(env.wall) {
@@ -372,13 +378,16 @@ impl Node {
                 old.push((record.contact, session.id(), session.is_idle(env.wall)));
             }
         }
+        let mut left = BTreeSet::new();
         for (contact, id, idle) in old {
             let superseded = self.preferred(contact).is_some_and(|preferred| preferred != id);
             if superseded || idle {
                 changes.extend(self.drop_session(id));
+                left.insert(contact);
             }
         }
         self.bound_skipped(changes);
+        left
     }
 
     /// Forgets the oldest skipped keys when all sessions together keep too many.
