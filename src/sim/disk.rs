@@ -46,9 +46,8 @@ impl Disk {
     /// Forgets all but identities and contacts, as a backup brings them back: whom one knows, under
     /// another numbering, drawn from `stream`.
     pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
-        self.rows.retain(|_, (_, record)| {
-            matches!(record, Record::Identity(_) | Record::Contact(_))
-        });
+        self.rows
+            .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
                 let ours = OwnStream { stream: stream(), next: 0 };

@@ -49,3 +49,47 @@ fn a_crash_in_the_middle_of_a_handshake_only_delays_it() {
         town.assert_sound();
     });
 }
+
+/// How many outputs a node carries out, at the most, while six lines and their answers cross.
+const OUTPUTS: u32 = 70;
+
+#[test]
+fn a_crash_after_any_output_of_a_handshake_loses_nothing_that_was_said_early() {
+    each_output(|town| {
+        let contacts = [town.add(0, 1), town.add(1, 0)];
+        say_three_each(town, contacts);
+    });
+}
+
+#[test]
+fn a_crash_after_any_output_of_a_conversation_repeats_no_step() {
+    each_output(|town| {
+        let (a, b) = town.introduce(0, 1);
+        say_three_each(town, [a, b]);
+    });
+}
+
+fn say_three_each(town: &mut Town, contacts: [undertone::engine::id::ContactId; 2]) {
+    for number in 0..3 {
+        for (who, contact) in contacts.into_iter().enumerate() {
+            town.say(who, contact, &format!("person {who} says line {number}"));
+        }
+    }
+}
+
+/// Kills either side after each number of outputs from where `begin` left it.
+fn each_output(begin: impl Fn(&mut Town)) {
+    seeds(u64::from(OUTPUTS) * 2, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 1);
+        begin(&mut town);
+        let victim = town.people[usize::from(seed % 2 == 0)].node;
+        town.world.crash_after(victim, u32::try_from(seed / 2).unwrap(), Millis(1_500));
+        town.world.run_for(Millis::from_secs(3_600));
+        for who in [0, 1] {
+            let lines: Vec<_> =
+                (0..3).map(|n| format!("person {} says line {n}", 1 - who)).collect();
+            assert_eq!(town.heard(who), lines);
+        }
+        town.assert_sound();
+    });
+}

@@ -5,11 +5,15 @@
 
 mod conversation;
 mod crash;
+mod endings;
 mod flood;
+mod handshake;
 mod junk;
 mod meeting;
 mod model;
 mod networks;
+mod offers;
+mod post;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;

@@ -3,6 +3,8 @@
 //! A stranger's offer causes nothing that anyone could see: it waits until a person decides. What a
 //! node does answer by itself, it answers to contacts, after a delay drawn for each answer.
 
+use std::collections::BTreeSet;
+
 use crate::engine::env::{Env, Millis, Seconds};
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
@@ -74,7 +76,13 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
-        let sealed = self.book.contacts.get(&contact)?.offer.as_ref()?.offer.seal(env);
+        let offer = &self.book.contacts.get(&contact)?.offer.as_ref()?.offer;
+        if !(env.wall.minus(MAX_TTL)..=env.wall.plus(DAY)).contains(&offer.created()) {
+            // It waited so long, or our clock was so wrong, that nobody would take it.
+            self.start_offer(env, contact);
+            return None;
+        }
+        let sealed = offer.seal(env);
         let record = self.outgoing(env, Purpose::Offer(contact), sealed);
         let (mut changes, _) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
         changes.push(Change::Put(Record::Outgoing(record.clone())));
@@ -235,21 +243,26 @@ impl Node {
         })
     }
 
-    /// Takes a session in; the least preferred gives way when a contact has too many.
+    /// Takes a session in; the least preferred gives way when a contact has too many. Never the one
+    /// whose offer waits: it could be answered, and nobody would read the answer.
     fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
         self.watch.add(&session);
         let record = SessionRecord { contact, session };
         changes.push(Change::Put(Record::Session(record.clone())));
         let newest = record.session.id();
         self.sessions.insert(newest, record);
+        let pending = self.book.contacts.get(&contact).and_then(|record| record.offer.as_ref());
+        let pending = pending.map(|pending| session_of(pending.offer.id()));
+        let stays = |id: SessionId| id == newest || Some(id) == pending;
         let mut ours: Vec<(Preference, SessionId)> = self
             .sessions
             .values()
-            .filter(|other| other.contact == contact && other.session.id() != newest)
+            .filter(|other| other.contact == contact && !stays(other.session.id()))
             .map(|other| (preference(&other.session), other.session.id()))
             .collect();
         ours.sort_unstable();
-        let excess = (ours.len() + 1).saturating_sub(MAX_SESSIONS);
+        let count = self.sessions.values().filter(|other| other.contact == contact).count();
+        let excess = count.saturating_sub(MAX_SESSIONS);
         for (_, id) in ours.into_iter().take(excess) {
             changes.extend(self.drop_session(id));
         }
@@ -351,8 +364,12 @@ impl Node {
     }
 
     /// Ages skipped keys, and erases sessions that were silent too long, or were superseded so long
-    /// ago that nothing of theirs can still arrive.
-    pub(super) fn age_sessions(&mut self, env: &Env<'_>, changes: &mut Vec<Change>) {
+    /// ago that nothing of theirs can still arrive; answers whose.
+    pub(super) fn age_sessions(
+        &mut self,
+        env: &Env<'_>,
+        changes: &mut Vec<Change>,
+    ) -> BTreeSet<ContactId> {
         let mut old = Vec::new();
         for record in self.sessions.values_mut() {
             if let Some(next) = record.session.age(env.wall) {
@@ -365,13 +382,16 @@ impl Node {
                 old.push((record.contact, session.id(), session.is_idle(env.wall)));
             }
         }
+        let mut left = BTreeSet::new();
         for (contact, id, idle) in old {
             let superseded = self.preferred(contact).is_some_and(|preferred| preferred != id);
             if superseded || idle {
                 changes.extend(self.drop_session(id));
+                left.insert(contact);
             }
         }
         self.bound_skipped(changes);
+        left
     }
 
     /// Forgets the oldest skipped keys when all sessions together keep too many.

@@ -11,6 +11,7 @@
 
 mod book;
 mod commands;
+mod forgotten;
 mod inbound;
 pub mod input;
 mod meet;
@@ -160,8 +161,11 @@ impl Node {
         self.pool.sweep(env.wall);
         let mut changes: Vec<Change> =
             self.book.forget_seen(env.wall).into_iter().map(Change::Erase).collect();
-        self.age_sessions(env, &mut changes);
+        let left = self.age_sessions(env, &mut changes);
         self.commit(changes);
+        for contact in left {
+            self.notice_contact(contact);
+        }
         self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
     }
 

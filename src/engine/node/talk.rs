@@ -43,6 +43,9 @@ pub(super) struct Conversation {
     pub(super) heard: u32,
     /// How often their offer was answered since they were last heard.
     pub(super) answers: u32,
+    /// The next number when this process began: what has a lower one was said by this state, even if
+    /// it is older than what it did.
+    pub(super) restored: u64,
 }
 
 /// The last time a message was sent.
@@ -72,14 +75,18 @@ impl Node {
             self.on_heard(contact, &mut effects);
         }
         if let Some(ack) = &payload.ack {
+            self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, &mut effects);
         }
         self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
+        let place = |number| {
+            let Payload { stream, base, .. } = payload;
+            Place { contact, stream, number, base, early }
+        };
         match payload.content {
             Content::Text(text) => {
                 if let Some(number) = payload.number {
-                    let place = Place { contact, stream: payload.stream, number, early };
-                    self.on_text(env, place, text, &mut effects);
+                    self.on_text(env, place(number), text, &mut effects);
                 }
             }
             Content::Answer => self.plan_acknowledgement(env, contact),
@@ -88,8 +95,7 @@ impl Node {
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
-                    let place = Place { contact, stream: payload.stream, number, early };
-                    self.on_unknown(env, place, &mut effects);
+                    self.on_unknown(env, place(number), &mut effects);
                 }
             }
         }
@@ -173,7 +179,7 @@ impl Node {
         }
     }
 
-    fn delivered(&mut self, contact: ContactId, id: MessageId, effects: &mut Effects) {
+    pub(super) fn delivered(&mut self, contact: ContactId, id: MessageId, effects: &mut Effects) {
         self.timers.clear(Timer::Resend(id));
         self.outbox.drop_jobs(|job| *job == Job::Resend(id));
         let (erased, stopped) =
@@ -256,8 +262,9 @@ impl Node {
         self.plan_acknowledgement(env, place.contact);
     }
 
-    /// The numbering a text belongs to. One not seen before starts now, and whatever waited in the
-    /// others is shown: their gaps will not be filled.
+    /// The numbering a text belongs to. One not seen before starts now, at what its sender still
+    /// holds: the rest was acknowledged before we lost our state. Whatever waited in the others is
+    /// shown: their gaps will not be filled.
     fn stream_mut(&mut self, place: Place, effects: &mut Effects) -> Option<&mut PeerStream> {
         let known = self
             .book
@@ -272,7 +279,10 @@ impl Node {
         let theirs = &mut self.book.contacts.get_mut(&place.contact)?.theirs;
         let stream = match known {
             Some(index) => theirs.remove(index),
-            None => PeerStream { stream: place.stream, next: 0, beyond: 0 },
+            None => {
+                let next = place.base.min(place.number);
+                PeerStream { stream: place.stream, next, beyond: 0 }
+            }
         };
         if theirs.len() >= MAX_PEER_STREAMS {
             theirs.remove(0);
@@ -358,6 +368,8 @@ struct Place {
     contact: ContactId,
     stream: u64,
     number: u64,
+    /// The lowest number its sender still holds.
+    base: u64,
     /// The session, if it is not confirmed.
     early: Option<SessionId>,
 }

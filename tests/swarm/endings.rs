@@ -1,0 +1,91 @@
+//! How sessions end: silence, farewell, and a disk that is older than what it did.
+
+use std::collections::BTreeSet;
+
+use undertone::engine::env::Millis;
+use undertone::engine::id::ContactId;
+use undertone::engine::node::input::Command;
+use undertone::engine::node::output::Link;
+use undertone::sim::link::Links;
+
+use crate::post::Post;
+use crate::town::{Town, link, seeds};
+
+const DAY: u64 = 86_400;
+
+#[test]
+fn a_session_that_was_silent_for_thirty_days_is_erased_and_the_next_word_opens_another() {
+    let (mut post, [a, _]) = Post::introduced(50);
+    post.town.say(0, a, "until next month");
+    post.exchange(Millis::from_secs(60));
+    let session = post.preferred(0);
+    post.pass(Millis::from_secs(29 * DAY));
+    assert_eq!((post.sessions(0).len(), post.sessions(1).len()), (1, 1));
+    let published = [0, 1].map(|who| post.published(who));
+    post.pass(Millis::from_secs(2 * DAY));
+    assert_eq!((post.sessions(0).len(), post.sessions(1).len()), (0, 0));
+    assert_eq!(link(&post.town.world, post.node(0), a), Link::Closed);
+    assert_eq!([0, 1].map(|who| post.published(who)), published, "silence is kept silently");
+    post.town.say(0, a, "it is next month");
+    post.exchange(Millis::from_secs(60));
+    assert_eq!(post.town.heard(1), ["until next month", "it is next month"]);
+    assert!(post.preferred(0).is_some() && post.preferred(0) == post.preferred(1));
+    assert_ne!(post.preferred(0), session);
+    post.town.assert_sound();
+}
+
+#[test]
+fn a_farewell_leaves_no_session_on_either_disk() {
+    let (mut post, [a, _]) = Post::introduced(51);
+    post.town.say(0, a, "that was all");
+    post.exchange(Millis::from_secs(60));
+    post.town.world.ask(post.node(0), Command::CloseSession { contact: a }).expect("closed");
+    assert_eq!(post.sessions(0), []);
+    assert_eq!(post.sessions(1).len(), 1, "the farewell has not come");
+    post.exchange(Millis::from_secs(60));
+    assert_eq!(post.sessions(1), []);
+    post.town.assert_sound();
+}
+
+fn say(town: &mut Town, contacts: [ContactId; 2], numbers: core::ops::Range<usize>) {
+    for number in numbers {
+        for (who, contact) in contacts.into_iter().enumerate() {
+            town.say(who, contact, &line(who, number));
+        }
+        town.world.run_for(Millis(2_500));
+    }
+}
+
+fn line(who: usize, number: usize) -> String {
+    format!("person {who} says line {number}")
+}
+
+#[test]
+fn a_disk_put_back_repeats_no_key_and_the_conversation_goes_on() {
+    seeds(40, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 1);
+        let (a, b) = town.introduce(0, 1);
+        let (twin, peer) = if seed % 2 == 0 { (0, 1) } else { (1, 0) };
+        say(&mut town, [a, b], 0..12);
+        let node = town.people[twin].node;
+        let copy = town.world.copy_disk(node).expect("a node of this world");
+        say(&mut town, [a, b], 12..18);
+        town.wait(1, "everything", |town| town.all_delivered(0) && town.all_delivered(1));
+        assert_eq!(town.heard(peer).len(), 18);
+
+        town.world.put_back(node, copy);
+        say(&mut town, [a, b], 18..22);
+        town.wait(7, "the rest", |town| town.all_delivered(0) && town.all_delivered(1));
+        // No pair of key and nonce twice, though the twin filled positions again.
+        town.assert_sound();
+        let heard = town.heard(peer);
+        assert_eq!(heard.iter().collect::<BTreeSet<_>>().len(), heard.len(), "shown twice");
+        let expected: Vec<_> = (0..22).map(|number| line(twin, number)).collect();
+        assert_eq!(heard, expected);
+        let expected: Vec<_> = (18..22).map(|number| line(peer, number)).collect();
+        assert!(town.heard(twin).ends_with(&expected));
+        for (who, contact) in [(0, a), (1, b)] {
+            assert_eq!(link(&town.world, town.people[who].node, contact), Link::Ready);
+        }
+    });
+}
