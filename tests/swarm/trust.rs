@@ -1,7 +1,7 @@
 //! A contact that is held: what it sends is read, and nothing leaves for it until a person decides.
 
 use undertone::engine::crypto::keys::PublicKey;
-use undertone::engine::crypto::safety::SafetyNumber;
+use undertone::engine::crypto::safety::{HALF, SafetyNumber, Word};
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_TRIES;
@@ -123,10 +123,34 @@ fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
     });
 }
 
+/// Compares the words one side is told.
+fn tell(town: &mut Town, who: usize, contact: ContactId, words: [Word; HALF]) -> Reply {
+    let command = Command::Verify { contact, proof: Proof::Words(words) };
+    town.world.ask(town.people[who].node, command).expect("compared")
+}
+
+#[test]
+fn the_words_each_side_reads_out_are_those_the_other_is_asked_for() {
+    let mut town = Town::new(5, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    town.world.run_for(HOUR);
+    let own = |town: &Town, who, contact| view(town, who, contact).words.expect("words");
+    let (ours, theirs) = (own(&town, 0, a), own(&town, 1, b));
+    assert_ne!(ours.half, theirs.half);
+    assert_eq!(tell(&mut town, 0, a, theirs.words), Reply::Verified);
+    // Whoever is told their own half back was told nothing.
+    let Reply::Differs { .. } = tell(&mut town, 1, b, theirs.words) else {
+        panic!("one's own words were taken for the other's");
+    };
+    assert_eq!(tell(&mut town, 1, b, ours.words), Reply::Verified);
+    town.assert_sound();
+}
+
 #[test]
 fn the_last_try_erases_the_session_without_a_farewell() {
     let mut town = Town::new(4, Links::calm(), 2, 2);
     let (a, b) = town.introduce(0, 1);
+    town.world.run_for(HOUR);
     let digits = wrong(&town);
     for left in (0..MAX_TRIES).rev() {
         assert_eq!(view(&town, 0, a).link, Link::Ready);

@@ -105,6 +105,7 @@ impl Node {
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
+            self.on_first_confirmed(env, session);
         }
         true
     }

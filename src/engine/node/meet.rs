@@ -307,21 +307,22 @@ impl Node {
         self.notice_contact(contact);
     }
 
-    /// The contact told us a session is over: it and every one before it end here too.
+    /// The contact told us a session is over: it and every one before it end here too. In one that
+    /// is not confirmed it may not be the contact who says so, and that one ends alone.
     pub(super) fn on_close(
         &mut self,
         contact: ContactId,
         closed: SessionId,
         changes: &mut Vec<Change>,
     ) {
-        let Some(last) = self.sessions.get(&closed).map(|record| age(&record.session)) else {
-            return;
-        };
+        let Some(last) = self.sessions.get(&closed).map(|record| &record.session) else { return };
+        let (confirmed, last) = (last.confirmed(), age(last));
         let ended: Vec<SessionId> = self
             .sessions
             .values()
             .filter(|record| record.contact == contact && age(&record.session) <= last)
             .map(|record| record.session.id())
+            .filter(|&id| confirmed || id == closed)
             .collect();
         for id in ended {
             // A record put earlier in the same list is erased by what follows it.

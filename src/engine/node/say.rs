@@ -75,7 +75,7 @@ impl Node {
         let talk = self.talks.entry(contact).or_default();
         talk.queued.pop_front();
         talk.unacknowledged.insert(number, id);
-        talk.flights.insert(id, Flight { times: 0, at: env.mono });
+        talk.flights.insert(id, Flight { session, times: 0, at: env.mono });
         if let Some(contact) = self.book.contacts.get_mut(&contact) {
             contact.ours.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
@@ -124,7 +124,7 @@ impl Node {
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
         let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
-        talk.flights.insert(id, Flight { times, at: env.mono });
+        talk.flights.insert(id, Flight { session, times, at: env.mono });
         Some(record)
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Conversation {
     pub(super) queued: VecDeque<MessageId>,
     /// Encrypted at least once and not acknowledged, by number.
     pub(super) unacknowledged: BTreeMap<u64, MessageId>,
-    /// When each of them was last encrypted.
+    /// Where and when each of them was last encrypted.
     pub(super) flights: BTreeMap<MessageId, Flight>,
     /// Theirs that wait for the ones before them, by numbering and number.
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
@@ -51,6 +51,7 @@ pub(super) struct Conversation {
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
+    pub(super) session: SessionId,
     pub(super) times: u32,
     pub(super) at: Millis,
 }
@@ -78,7 +79,9 @@ impl Node {
             self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, &mut effects);
         }
-        self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
+        if early.is_none() {
+            self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
+        }
         let place = |number| {
             let Payload { stream, base, .. } = payload;
             Place { contact, stream, number, base, early }
@@ -122,8 +125,21 @@ impl Node {
         self.timers.clear(Timer::Offer(contact));
     }
 
-    /// The contact confirmed a session: what came early in it is theirs without doubt.
-    pub(super) fn on_confirmed(&mut self, session: SessionId, effects: &mut Effects) {
+    /// A session is confirmed: what was sent in another one and not acknowledged may have gone to
+    /// somebody who lost its keys, so it goes in this one soon.
+    pub(super) fn on_first_confirmed(&mut self, env: &mut Env<'_>, session: SessionId) {
+        let Some(record) = self.sessions.get(&session) else { return };
+        let Some(talk) = self.talks.get(&record.contact) else { return };
+        let elsewhere = talk.flights.iter().filter(|(_, flight)| flight.session != session);
+        let ids: Vec<MessageId> = elsewhere.map(|(&id, _)| id).collect();
+        for id in ids {
+            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+            self.timers.set_by(Timer::Resend(id), at);
+        }
+    }
+
+    /// The contact speaks in a confirmed session: what came early in it is theirs without doubt.
+    fn on_confirmed(&mut self, session: SessionId, effects: &mut Effects) {
         let early: Vec<MessageId> = self
             .open
             .values()
