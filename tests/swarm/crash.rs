@@ -83,7 +83,7 @@ fn each_output(begin: impl Fn(&mut Town)) {
         let mut town = Town::new(seed, Links::calm(), 2, 1);
         begin(&mut town);
         let victim = town.people[usize::from(seed % 2 == 0)].node;
-        town.world.crash_after(victim, u32::try_from(seed / 2).unwrap(), Millis(1_500));
+        town.world.crash_after(victim, u32::try_from(seed / 2).expect("few"), Millis(1_500));
         town.world.run_for(Millis::from_secs(3_600));
         for who in [0, 1] {
             let lines: Vec<_> =

@@ -6,6 +6,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::Link;
+use undertone::engine::node::record::Record;
 use undertone::sim::link::Links;
 
 use crate::post::Post;
@@ -88,4 +89,27 @@ fn a_disk_put_back_repeats_no_key_and_the_conversation_goes_on() {
             assert_eq!(link(&town.world, town.people[who].node, contact), Link::Ready);
         }
     });
+}
+
+#[test]
+fn a_numbering_first_heard_in_its_middle_begins_with_what_its_sender_still_holds() {
+    for said in [5, 80] {
+        let mut town = Town::new(52, Links::calm(), 2, 1);
+        let (a, _) = town.introduce(0, 1);
+        for number in 0..said {
+            town.say(0, a, &line(0, number));
+        }
+        town.wait(1, "everything", |town| town.all_delivered(0));
+        let node = town.people[1].node;
+        town.world.lose_state(node);
+        town.say(0, a, "where were we");
+        town.wait(1, "the rest", |town| town.all_delivered(0));
+        assert_eq!(town.heard(1), ["where were we"]);
+        let missing = town.world.records(node).find_map(|record| match record {
+            Record::Message(message) => Some(message.missing),
+            _ => None,
+        });
+        assert_eq!(missing, Some(0));
+        town.assert_sound();
+    }
 }
