@@ -114,8 +114,16 @@
 //!   and the envelope it became are durable together or not at all.
 //! - A conversation (`engine::node::{talk, say}`) numbers and repeats messages above the sessions. A message
 //!   can then cross from one session to the next without being shown twice.
-//! - Sessions are chains of symmetric keys. The seams for a Diffie-Hellman ratchet are there (own and
-//!   remote chains are different types, one commit a step), the ratchet is not.
+//! - Sessions have one suite, with ML-KEM always: nothing is negotiated, so nothing can be talked down.
+//! - An offer commits to what the words people compare are made of, so six words are enough.
+//! - A message's place is told by its topic and found before anything is opened, and a chain has a
+//!   fixed number of positions: what is heard back begins the next chain, so no window slides.
+//! - The answer goes with every message that leaves room for it; one that does not waits in the pool.
+//! - What sealing a row draws (its salt) lies in a table of its own, where it is overwritten in place:
+//!   SQLite leaves copies of rows behind even with `secure_delete`, and without their salts they
+//!   cannot be read.
+//! - A state that was put back notices that a contact acknowledges what it does not know of, and
+//!   begins another numbering (`engine::node::forgotten`).
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
 //! - Scripts join the lines at `Command` and `Notice` through [`shell::commands`] and a socket in the
