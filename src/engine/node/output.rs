@@ -4,13 +4,13 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 use super::input::{AskId, PeerTag};
 use super::record::Change;
 
 /// One thing the driver must do, in the order given, before the next turn.
-#[derive(Debug)]
 pub enum Output {
     /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
     /// envelope causes.
@@ -48,6 +48,19 @@ pub enum Output {
     /// with different plaintexts would be the end of both.
     Ledger([u8; 16]),
 }
+
+name_alone!(
+    enum Output {
+        Judge,
+        Commit,
+        Mine,
+        StopMining,
+        Publish,
+        Reply,
+        Notice,
+        Ledger,
+    }
+);
 
 /// A command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +157,7 @@ pub enum Notice {
 }
 
 /// An identity as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IdentityView {
     /// Its local name.
     pub id: IdentityId,
@@ -154,8 +167,10 @@ pub struct IdentityView {
     pub key: PublicKey,
 }
 
+name_alone!(struct IdentityView { id, name, key });
+
 /// A contact as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ContactView {
     /// Its local name.
     pub id: ContactId,
@@ -168,6 +183,8 @@ pub struct ContactView {
     /// How far the handshake is.
     pub link: Link,
 }
+
+name_alone!(struct ContactView { id, identity, petname, key, link });
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

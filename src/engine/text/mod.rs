@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::engine::secret::name_alone;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -101,7 +102,7 @@ impl core::fmt::Debug for PeerText {
 }
 
 /// Text that is safe in the sink it was cleaned for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cleaned {
     /// The text.
     pub text: String,
@@ -109,8 +110,10 @@ pub struct Cleaned {
     pub changes: usize,
 }
 
+name_alone!(struct Cleaned { text, changes });
+
 /// A name that is safe to show beside the program's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Label {
     /// The name.
     pub text: String,
@@ -119,6 +122,8 @@ pub struct Label {
     /// Whether its letters come from alphabets with letters that look alike.
     pub scripts: Scripts,
 }
+
+name_alone!(struct Label { text, changes, scripts });
 
 /// Which alphabets a name is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

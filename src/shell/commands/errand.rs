@@ -22,14 +22,14 @@ use crate::shell::print;
 use crate::shell::ui::port::{Event, Request};
 
 /// One thing to ask, and who speaks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Errand {
     identity: Option<String>,
     about: About,
 }
 
 /// What it is about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum About {
     /// `undertone identity ..`
     Identity(IdentityAction),
@@ -40,7 +40,7 @@ pub(super) enum About {
 }
 
 /// What came of it: for programs, and in words.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Answer {
     data: Value,
     words: String,

@@ -21,7 +21,7 @@ use crate::shell::store::StoreError;
 use crate::shell::ui::port::{Event, Request};
 
 /// What to send, and when to be content.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Order {
     pub(super) contact: String,
     pub(super) text: Option<String>,
@@ -81,7 +81,7 @@ fn tell(everywhere: &Everywhere, data: &Value) {
 }
 
 /// A message on its way through a host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::shell) struct Letter {
     identity: Option<String>,
     contact: String,

@@ -42,7 +42,7 @@ pub(super) enum Moved {
 }
 
 /// The text as rows of a given width.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     /// At least one, each at most as wide as asked, clean for a grid.
     pub(super) rows: Vec<String>,

@@ -7,6 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use zeroize::Zeroizing;
 
 use crate::engine::env::UnixSeconds;
+use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 use super::port::{GateChoice, GateState, UiOptions};
@@ -21,7 +22,6 @@ const WEAK_CHARACTERS: usize = 12;
 const MAX_WAIT_DOUBLINGS: u32 = 6;
 
 /// What the gate knows.
-#[derive(Debug)]
 pub struct GateModel {
     pub(super) options: UiOptions,
     pub(super) page: Page,
@@ -35,6 +35,8 @@ pub struct GateModel {
     not_before: UnixSeconds,
     now: UnixSeconds,
 }
+
+name_alone!(struct GateModel { options, page, secret, first, complaint, wrong, not_before, now });
 
 /// What the gate shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ pub(super) const MAX_NAME_BYTES: usize = 128;
 const MAX_INVITE_BYTES: usize = 512;
 
 /// What stands in front.
-#[derive(Debug)]
 pub(in crate::shell::ui) enum Overlay {
     /// A field with a purpose.
     Prompt(Prompt),
@@ -33,7 +32,6 @@ pub(in crate::shell::ui) enum Overlay {
 }
 
 /// A field with a purpose.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Prompt {
     pub(in crate::shell::ui) purpose: Purpose,
     pub(in crate::shell::ui) field: Composer,
@@ -70,14 +68,12 @@ impl Prompt {
 }
 
 /// A question that waits for yes or no.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Confirm {
     pub(in crate::shell::ui) question: String,
     pub(super) command: Command,
 }
 
 /// A list that shrinks as one types.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Picker {
     pub(in crate::shell::ui) filter: Composer,
     pub(in crate::shell::ui) index: usize,
