@@ -191,12 +191,14 @@ impl Host {
     }
 
     fn turn(&mut self, input: Input) -> Result<(), HostError> {
+        tracing::trace!(?input);
         self.desk.turn(input);
         self.carry_out()
     }
 
     fn carry_out(&mut self) -> Result<(), HostError> {
         while let Some(deed) = self.desk.next_deed()? {
+            tracing::trace!(?deed);
             match deed {
                 Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
                 Deed::Mine(order) => self.miner.start(order),

@@ -407,3 +407,13 @@ pub(super) fn accepted(
         early: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Conversation::default()), "Conversation");
+    }
+}

@@ -8,7 +8,6 @@
 #[cfg(test)]
 mod tests;
 
-use crate::engine::secret::name_alone;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -110,7 +109,12 @@ pub struct Cleaned {
     pub changes: usize,
 }
 
-name_alone!(struct Cleaned { text, changes });
+impl core::fmt::Debug for Cleaned {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { text, changes } = self;
+        write!(f, "Cleaned({} bytes, {changes} changes)", text.len())
+    }
+}
 
 /// A name that is safe to show beside the program's own words.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,7 +127,12 @@ pub struct Label {
     pub scripts: Scripts,
 }
 
-name_alone!(struct Label { text, changes, scripts });
+impl core::fmt::Debug for Label {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { text, changes, scripts } = self;
+        write!(f, "Label({} bytes, {changes} changes, {scripts:?})", text.len())
+    }
+}
 
 /// Which alphabets a name is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -306,6 +306,11 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_not_printed() {
+        assert_eq!(format!("{:?}", written("good morning")), "Composer(12 bytes)");
+    }
+
+    #[test]
     fn one_backspace_erases_a_whole_family_and_a_whole_flag() {
         let mut composer = written("a👨\u{200d}👩\u{200d}👧🇺🇦");
         assert_eq!(composer.edit(Edit::EraseBack), Ok(()));
