@@ -12,6 +12,41 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::env::Env;
 
+/// `Debug` that tells the name of a type, or of a value's variant, and nothing of what is in it.
+///
+/// Fields and variants are listed, so that whoever adds one sees that it is not shown.
+macro_rules! name_alone {
+    (struct $name:ident { $($field:ident),+ $(,)? }) => {
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                let Self { $($field: _),+ } = self;
+                f.write_str(stringify!($name))
+            }
+        }
+    };
+    (struct $name:ident(_)) => {
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                let Self(_) = self;
+                f.write_str(stringify!($name))
+            }
+        }
+    };
+    (enum $name:ident { $($variant:ident),+ $(,)? }) => {
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant { .. } => {
+                        concat!(stringify!($name), "::", stringify!($variant))
+                    })+
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use name_alone;
+
 /// `N` secret bytes on the heap, so that moving the value leaves no copy behind.
 ///
 /// `Clone` exists for one use: a ratchet step works on a copy, which replaces the original only

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::net::{Multiaddr, NetworkName};
 use crate::engine::env::Millis;
 use crate::engine::envelope::Floor;
+use crate::engine::secret::name_alone;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
@@ -27,7 +28,7 @@ pub struct Cli {
 }
 
 /// Settings of every command.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
 pub struct Everywhere {
     /// Folder of everything that is kept [default: ~/.local/share/undertone].
@@ -84,8 +85,13 @@ pub struct Everywhere {
     pub verbose: bool,
 }
 
+name_alone!(struct Everywhere {
+    home, memory, identity, json, no_input, passphrase_file, passphrase_fd, passphrase_cmd,
+    color, ascii, log, verbose,
+});
+
 /// Settings of a node that joins a network.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Network {
     /// A neighbour to keep connected, such as /ip4/192.0.2.7/tcp/4141. May be given often.
     #[arg(long = "peer", value_name = "MULTIADDR")]
@@ -110,8 +116,10 @@ pub struct Network {
     pub junk: Option<Rate>,
 }
 
+name_alone!(struct Network { peers, listen, lan, network, floor, junk });
+
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Action {
     /// A private network inside this computer, with an echo friend. Keeps nothing.
     Demo {
@@ -186,6 +194,20 @@ pub enum Action {
     },
 }
 
+name_alone!(
+    enum Action {
+        Demo,
+        Relay,
+        Identity,
+        Contact,
+        Request,
+        Send,
+        Listen,
+        Status,
+        Completions,
+    }
+);
+
 /// What to do as a relay.
 #[derive(Debug, Subcommand)]
 pub enum RelayAction {
@@ -201,7 +223,7 @@ pub enum RelayAction {
 }
 
 /// What to do with identities.
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+#[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum IdentityAction {
     /// Make one.
     New {
@@ -230,8 +252,18 @@ pub enum IdentityAction {
     },
 }
 
+name_alone!(
+    enum IdentityAction {
+        New,
+        List,
+        Show,
+        Use,
+        Delete,
+    }
+);
+
 /// What to do with contacts.
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+#[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum ContactAction {
     /// Know somebody by their invite, and offer them a session.
     Add {
@@ -304,8 +336,20 @@ pub enum ContactAction {
     },
 }
 
+name_alone!(
+    enum ContactAction {
+        Add,
+        List,
+        Show,
+        Rename,
+        Block,
+        Unblock,
+        Remove,
+    }
+);
+
 /// What to do with requests.
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+#[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum RequestAction {
     /// List them.
     List,
@@ -323,6 +367,14 @@ pub enum RequestAction {
         key: String,
     },
 }
+
+name_alone!(
+    enum RequestAction {
+        List,
+        Accept,
+        Decline,
+    }
+);
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -15,9 +15,9 @@ use crate::engine::id::OutgoingId;
 use crate::engine::node::input::{AskId, Command, Input, PeerTag};
 use crate::engine::node::output::{CommandError, Notice, Output, Reply};
 use crate::engine::node::{Node, NodeSettings};
+use crate::engine::secret::name_alone;
 
 /// An engine, its store and its clock.
-#[derive(Debug)]
 pub struct Desk {
     node: Node,
     store: Store,
@@ -26,8 +26,9 @@ pub struct Desk {
     asks: u64,
 }
 
+name_alone!(struct Desk { node, store, clock, ledger, asks });
+
 /// An output that is left to the caller; what had to be durable before it is.
-#[derive(Debug)]
 pub enum Deed {
     /// Tell the carrier's protocol.
     Judge(PeerTag, EnvelopeId, Acceptance),
@@ -42,6 +43,17 @@ pub enum Deed {
     /// Tell.
     Notice(Notice),
 }
+
+name_alone!(
+    enum Deed {
+        Judge,
+        Mine,
+        StopMining,
+        Publish,
+        Reply,
+        Notice,
+    }
+);
 
 impl Desk {
     /// Restores a node from its store.

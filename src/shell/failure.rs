@@ -11,7 +11,7 @@ use crate::engine::crypto::invite::InviteError;
 use crate::engine::node::output::CommandError;
 
 /// An error with everything a person needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     /// A stable word to search for.
     pub code: &'static str,
@@ -25,6 +25,14 @@ pub struct Failure {
     pub safe: String,
     /// What to type next.
     pub next: String,
+}
+
+impl core::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // Its words are for the person who asked: they name people, files and addresses.
+        let Self { code, exit: _, what: _, why: _, safe: _, next: _ } = self;
+        f.debug_tuple("Failure").field(code).finish()
+    }
 }
 
 /// The exit codes.

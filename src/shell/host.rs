@@ -15,9 +15,9 @@ use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
 use crate::engine::node::input::Input;
+use crate::engine::secret::name_alone;
 
 /// A node with its network, its store and its miner.
-#[derive(Debug)]
 pub struct Host {
     desk: Desk,
     net: Net,
@@ -35,6 +35,11 @@ pub struct Host {
     unsent: VecDeque<Event>,
     since_tick: u32,
 }
+
+name_alone!(struct Host {
+    desk, net, miner, network, listening, seconds, line, clients, door, key, unsent,
+    since_tick,
+});
 
 /// Lets further clients in while a host runs.
 #[derive(Clone, Debug)]
@@ -186,12 +191,14 @@ impl Host {
     }
 
     fn turn(&mut self, input: Input) -> Result<(), HostError> {
+        tracing::trace!(?input);
         self.desk.turn(input);
         self.carry_out()
     }
 
     fn carry_out(&mut self) -> Result<(), HostError> {
         while let Some(deed) = self.desk.next_deed()? {
+            tracing::trace!(?deed);
             match deed {
                 Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
                 Deed::Mine(order) => self.miner.start(order),

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
+use crate::engine::secret::name_alone;
 use crate::shell::home::{UnsafeMode, refuse_shared};
 
 /// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
@@ -56,7 +57,7 @@ impl core::fmt::Debug for Passphrase {
 }
 
 /// Where the passphrase comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum PassphraseSource {
     /// A file descriptor this process was started with; read to its end.
     Descriptor(u32),
@@ -67,6 +68,15 @@ pub enum PassphraseSource {
     /// The person at the terminal.
     Prompt,
 }
+
+name_alone!(
+    enum PassphraseSource {
+        Descriptor,
+        File,
+        Command,
+        Prompt,
+    }
+);
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use undertone::engine::id::OutgoingId;
 use undertone::engine::pool::{Admission, Bounds, ENTRY_OVERHEAD, Pool};
 
 mod open;
+mod talk;
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 

@@ -7,16 +7,16 @@
 use divan::{Bencher, black_box};
 
 use undertone::engine::crypto::keys::Identity;
-use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
+use undertone::engine::env::{Entropy, Env, Millis};
 use undertone::engine::envelope::Topic;
 use undertone::engine::session::{
     Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk,
 };
 
-const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
+use super::NOW;
 
 /// Numbers that never repeat: enough for a benchmark, for nothing else.
-struct Counter(u64);
+pub(crate) struct Counter(pub(crate) u64);
 
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {

@@ -9,10 +9,14 @@ use divan::black_box;
 use keccak::Keccak;
 use sha3::{Digest, Keccak256};
 
+use undertone::engine::env::{Env, Millis};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{Floor, WorkNonce, WorkOrder, check, work};
 use undertone::engine::id::OutgoingId;
+use undertone::engine::session::{Offer, ReceivedOffer, WINDOW, Watch};
 
+use super::open::Counter;
+use super::talk::{Talk, foreign, is_for_us, multiplication, restored, said, stored, watching};
 use super::{NOW, encoded, full, newcomer};
 
 /// Turns for each side: enough for a few that nothing disturbs.
@@ -50,6 +54,87 @@ pub(super) fn print() {
     line("an attempt at work / a permutation", 1.1, permute, || {
         _ = black_box(work::search(black_box(&order), WorkNonce(0), BATCH));
     });
+
+    print_talk();
+    print_strangers();
+    print_rates();
+}
+
+/// What a conversation costs beside one multiplication, or beside one hash of an envelope.
+fn print_talk() {
+    let Talk { ann, ben, at_ann, at_ben, before, first, next, offer, received } = Talk::new();
+    let mut counter = Counter(3);
+    let mut env = Env::new(Millis(0), NOW, &mut counter);
+    let hashed = vec![7; ENVELOPE_SIZE];
+    let hash = || drop(black_box(Keccak256::digest(black_box(&hashed))));
+
+    // Four multiplications, an encapsulation key, a row of topics, and the sealing's own two.
+    line("make and seal an offer / multiply", 40.0, multiplication(), || {
+        drop(black_box(Offer::new(&mut env, &ann, &ben.public(), WINDOW).0.seal(&mut env)));
+    });
+    line("open an offer to us / multiply", 6.0, multiplication(), || {
+        drop(black_box(ReceivedOffer::open(&ben, black_box(&offer.body))));
+    });
+    // Six multiplications, an encapsulation, two rows of topics.
+    line("accept an offer / multiply", 60.0, multiplication(), || {
+        drop(black_box(received.accept(&mut env, WINDOW)));
+    });
+    let payload = said();
+    line("encrypt a message / hash an envelope", 8.0, hash, || {
+        drop(black_box(at_ann.encrypt(&mut env, black_box(&payload))));
+    });
+    line("decrypt the next of a chain / hash an envelope", 8.0, hash, || {
+        drop(black_box(at_ben.decrypt(&mut env, &ben, next.topic, black_box(&next.body))));
+    });
+    line("decrypt the first of a chain / multiply", 40.0, multiplication(), || {
+        drop(black_box(before.decrypt(&mut env, &ben, first.topic, black_box(&first.body))));
+    });
+    let stored = stored(&at_ben);
+    line("set two windows of 1,024 topics up / multiply", 40.0, multiplication(), || {
+        drop(black_box(restored(black_box(&stored))));
+    });
+}
+
+/// How often a second one core does what Whisper did so often.
+fn print_rates() {
+    let Talk { ben, at_ben, next, offer, .. } = Talk::new();
+    let mut counter = Counter(4);
+    let mut env = Env::new(Millis(0), NOW, &mut counter);
+    rate("messages opened a second (Whisper: 450,000 symmetric)", || {
+        drop(black_box(at_ben.decrypt(&mut env, &ben, next.topic, black_box(&next.body))));
+    });
+    rate("offers to us opened a second (Whisper: 6,500 asymmetric)", || {
+        drop(black_box(ReceivedOffer::open(&ben, black_box(&offer.body))));
+    });
+    let (watch, strangers) = (watching(1_000), foreign(64));
+    rate("strangers' envelopes a second, 1,000 sessions (Whisper: 6 without topics)", || {
+        drop(black_box(strangers.first().map(|sealed| is_for_us(&watch, &ben, sealed))));
+    });
+}
+
+fn rate(name: &str, mut work: impl FnMut()) {
+    let fastest = (0..TURNS).map(|_| time(&mut work)).min().unwrap_or(Duration::MAX);
+    println!("{name}: {:.0}", 1.0 / fastest.as_secs_f64());
+}
+
+/// What everybody else's envelopes cost: the ratio of many sessions to few.
+fn print_strangers() {
+    let (few, many) = (watching(10), watching(1_000));
+    let (own, strangers) = (Talk::new().ben, foreign(64));
+    let look_up = |watch: &Watch| {
+        for sealed in &strangers {
+            drop(black_box(watch.candidates(black_box(sealed.topic))));
+        }
+    };
+    let all = |watch: &Watch| {
+        drop(black_box(strangers.first().map(|sealed| is_for_us(watch, &own, black_box(sealed)))));
+    };
+    // The sieve of a thousand windows is wider than the nearest cache.
+    let name = "look a stranger's topic up, 1,000 sessions / 10 sessions";
+    line(name, 4.0, || look_up(&few), || look_up(&many));
+    let name = "all of an envelope not for us, 1,000 sessions / 10 sessions";
+    line(name, 1.05, || all(&few), || all(&many));
+    line("all of an envelope not for us / multiply", 1.6, multiplication(), || all(&many));
 }
 
 fn line(name: &str, budget: f64, mut baseline: impl FnMut(), mut measured: impl FnMut()) {

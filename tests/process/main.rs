@@ -13,6 +13,7 @@
 mod conversation;
 mod crash;
 mod hostile;
+mod log;
 mod memory;
 mod people;
 mod relay;

@@ -13,10 +13,13 @@ use keccak::{Keccak, State1600};
 use super::wire::{ENVELOPE_SIZE, ONE_DAY};
 use crate::engine::env::Seconds;
 use crate::engine::id::OutgoingId;
+use crate::engine::secret::name_alone;
 
 /// The nonce that shows an envelope's work. Not an AEAD nonce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct WorkNonce(pub u64);
+
+name_alone!(struct WorkNonce(_));
 
 impl WorkNonce {
     /// The nonce so many attempts further on; after the last comes the first.
@@ -27,7 +30,7 @@ impl WorkNonce {
 }
 
 /// A search to be done: everything a miner needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WorkOrder {
     /// Which envelope of ours it is for.
     pub outgoing: OutgoingId,
@@ -37,6 +40,14 @@ pub struct WorkOrder {
     pub bits: u8,
     /// Where the search starts: random, so that the nonce tells nothing of the machine.
     pub start: u64,
+}
+
+impl core::fmt::Debug for WorkOrder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // The digest and where the search starts would tell which envelope is ours.
+        let Self { outgoing: _, digest: _, bits, start: _ } = self;
+        f.debug_struct("WorkOrder").field("bits", bits).finish()
+    }
 }
 
 /// Counts the leading zero bits that `nonce` shows for the digest `H` of an envelope: 0 to 256.

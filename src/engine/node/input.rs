@@ -4,9 +4,9 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::secret::name_alone;
 
 /// One thing that happened outside the engine.
-#[derive(Debug)]
 pub enum Input {
     /// A neighbour handed over the bytes of an envelope.
     Gossip {
@@ -37,6 +37,16 @@ pub enum Input {
     Tick,
 }
 
+name_alone!(
+    enum Input {
+        Gossip,
+        Mined,
+        Peers,
+        Ask,
+        Tick,
+    }
+);
+
 /// A neighbour, as the driver numbers it. The engine never learns an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerTag(pub u64);
@@ -46,7 +56,7 @@ pub struct PeerTag(pub u64);
 pub struct AskId(pub u64);
 
 /// What a person or a program can ask of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     /// Make an identity. The name is for its owner's eyes only.
     CreateIdentity {
@@ -154,3 +164,21 @@ pub enum Proof {
     /// The safety number they see.
     Digits(SafetyNumber),
 }
+
+name_alone!(
+    enum Command {
+        CreateIdentity,
+        DeleteIdentity,
+        AddContact,
+        RenameContact,
+        RemoveContact,
+        Block,
+        Unblock,
+        AcceptRequest,
+        DeclineRequest,
+        Say,
+        Cancel,
+        Retry,
+        CloseSession,
+    }
+);

@@ -5,13 +5,13 @@ use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 use super::input::{AskId, PeerTag};
 use super::record::{Change, Trust};
 
 /// One thing the driver must do, in the order given, before the next turn.
-#[derive(Debug)]
 pub enum Output {
     /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
     /// envelope causes.
@@ -49,6 +49,19 @@ pub enum Output {
     /// with different plaintexts would be the end of both.
     Ledger([u8; 16]),
 }
+
+name_alone!(
+    enum Output {
+        Judge,
+        Commit,
+        Mine,
+        StopMining,
+        Publish,
+        Reply,
+        Notice,
+        Ledger,
+    }
+);
 
 /// A command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +174,7 @@ pub enum Notice {
 }
 
 /// An identity as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IdentityView {
     /// Its local name.
     pub id: IdentityId,
@@ -171,8 +184,10 @@ pub struct IdentityView {
     pub key: PublicKey,
 }
 
+name_alone!(struct IdentityView { id, name, key });
+
 /// A contact as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ContactView {
     /// Its local name.
     pub id: ContactId,
@@ -200,6 +215,8 @@ pub struct OwnWords {
     /// The words.
     pub words: [Word; HALF],
 }
+
+name_alone!(struct ContactView { id, identity, petname, key, link });
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

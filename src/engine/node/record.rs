@@ -8,6 +8,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+use crate::engine::secret::name_alone;
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
 
 use super::output::MessageState;
@@ -92,7 +93,7 @@ impl core::fmt::Debug for Key {
 }
 
 /// One of our identities. Holds a secret key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IdentityRecord {
     /// Its local name.
     pub id: IdentityId,
@@ -104,8 +105,10 @@ pub struct IdentityRecord {
     pub created: UnixSeconds,
 }
 
+name_alone!(struct IdentityRecord { id, name, identity, created });
+
 /// A person one of our identities knows, and the numbers of the conversation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContactRecord {
     /// Its local name.
     pub id: ContactId,
@@ -127,6 +130,8 @@ pub struct ContactRecord {
     /// How sure we are that the key is theirs.
     pub trust: Trust,
 }
+
+name_alone!(struct ContactRecord { id, identity, key, petname, standing, ours, theirs, offer });
 
 /// Whether we listen to a contact, and whether we want a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +189,7 @@ pub enum Doubt {
 }
 
 /// Our numbering of what we send to one contact. New after loss of state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnStream {
     /// A random name for this numbering.
     pub stream: u64,
@@ -192,12 +197,14 @@ pub struct OwnStream {
     pub next: u64,
 }
 
+name_alone!(struct OwnStream { stream, next });
+
 /// How many numberings of one contact are remembered. A contact starts another one only after losing
 /// its state, and the remains of the one before may still arrive; four are a guess with room.
 pub const MAX_PEER_STREAMS: usize = 4;
 
 /// What has been received of one numbering of a contact.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStream {
     /// Their name for the numbering.
     pub stream: u64,
@@ -206,6 +213,8 @@ pub struct PeerStream {
     /// Bit k: `next + 1 + k` was received.
     pub beyond: u64,
 }
+
+name_alone!(struct PeerStream { stream, next, beyond });
 
 /// An offer of ours that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,7 +287,7 @@ impl core::fmt::Debug for MessageRecord {
 }
 
 /// Who wrote a stored message, and what is left to do with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordSide {
     /// We did.
     Ours(MessageState),
@@ -289,6 +298,16 @@ pub enum RecordSide {
         /// Their name for the numbering it belongs to.
         stream: u64,
     },
+}
+
+impl core::fmt::Debug for RecordSide {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Ours(state) => write!(f, "Ours({state:?})"),
+            Self::Shown => f.write_str("Shown"),
+            Self::Held { stream: _ } => f.write_str("Held"),
+        }
+    }
 }
 
 /// An envelope of ours that is not done with: encrypted once, never again.

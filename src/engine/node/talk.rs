@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::secret::name_alone;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
 use crate::engine::text::PeerText;
 
@@ -29,7 +30,7 @@ pub const SPAN: u64 = 64;
 const HEARD_AT_MOST: u32 = 32;
 
 /// What a node remembers of one conversation between turns; all of it can be rebuilt from records.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Conversation {
     /// Accepted and not encrypted yet, in order.
     pub(super) queued: VecDeque<MessageId>,
@@ -47,6 +48,8 @@ pub(super) struct Conversation {
     /// it is older than what it did.
     pub(super) restored: u64,
 }
+
+name_alone!(struct Conversation { queued, unacknowledged, flights, held, heard, answers });
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
@@ -379,7 +382,7 @@ impl Node {
 }
 
 /// Where a text belongs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Place {
     contact: ContactId,
     stream: u64,
@@ -430,5 +433,15 @@ pub(super) fn accepted(
         at,
         missing: 0,
         early: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Conversation::default()), "Conversation");
     }
 }

@@ -31,7 +31,7 @@ use crate::engine::crypto::keys::{Ephemeral, PublicKey};
 use crate::engine::crypto::safety::Words;
 use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
-use crate::engine::secret::Secret;
+use crate::engine::secret::{Secret, name_alone};
 
 use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
 use message::{
@@ -402,7 +402,7 @@ struct Changes {
 }
 
 /// One message encrypted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Step {
     /// The session after it, to be stored first.
     pub session: Session,
@@ -412,6 +412,8 @@ pub struct Step {
     /// [`OneTimeKey::ledger`](crate::engine::crypto::aead::OneTimeKey::ledger).
     pub ledger: Vec<[u8; 16]>,
 }
+
+name_alone!(struct Step { session, sealed, ledger });
 
 /// Why nothing was encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

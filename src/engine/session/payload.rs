@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use crate::engine::secret::name_alone;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
@@ -30,7 +31,7 @@ pub struct Payload {
 }
 
 /// What one side has received of the other's numbering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
     /// Which numbering.
     pub stream: u64,
@@ -39,6 +40,8 @@ pub struct Ack {
     /// Bit k: `next + 1 + k` was received.
     pub beyond: u64,
 }
+
+name_alone!(struct Ack { stream, next, beyond });
 
 impl Ack {
     /// Whether it says that `number` was received.

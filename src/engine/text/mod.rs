@@ -101,7 +101,7 @@ impl core::fmt::Debug for PeerText {
 }
 
 /// Text that is safe in the sink it was cleaned for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cleaned {
     /// The text.
     pub text: String,
@@ -109,8 +109,15 @@ pub struct Cleaned {
     pub changes: usize,
 }
 
+impl core::fmt::Debug for Cleaned {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { text, changes } = self;
+        write!(f, "Cleaned({} bytes, {changes} changes)", text.len())
+    }
+}
+
 /// A name that is safe to show beside the program's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Label {
     /// The name.
     pub text: String,
@@ -118,6 +125,13 @@ pub struct Label {
     pub changes: usize,
     /// Whether its letters come from alphabets with letters that look alike.
     pub scripts: Scripts,
+}
+
+impl core::fmt::Debug for Label {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { text, changes, scripts } = self;
+        write!(f, "Label({} bytes, {changes} changes, {scripts:?})", text.len())
+    }
 }
 
 /// Which alphabets a name is written in.

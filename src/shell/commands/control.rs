@@ -26,7 +26,6 @@ use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
 /// A socket that waits, and the node behind it.
-#[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,

@@ -25,14 +25,14 @@ use crate::shell::ui::{
 };
 
 /// One thing to ask, and who speaks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Errand {
     identity: Option<String>,
     about: About,
 }
 
 /// What it is about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum About {
     /// `undertone identity ..`
     Identity(IdentityAction),
@@ -43,7 +43,7 @@ pub(super) enum About {
 }
 
 /// What came of it: for programs, and in words.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Answer {
     data: Value,
     words: String,

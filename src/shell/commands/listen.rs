@@ -19,7 +19,7 @@ use crate::shell::print::{self, How};
 use crate::shell::ui::port::{Event, Request};
 
 /// What to print, and when to end.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Wish {
     pub(super) from: Vec<String>,
     pub(super) count: Option<u64>,

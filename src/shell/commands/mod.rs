@@ -14,6 +14,9 @@ mod stop;
 mod trust;
 
 use clap::CommandFactory as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use errand::About;
 
@@ -134,13 +137,16 @@ fn log_to(everywhere: &Everywhere) -> Result<(), Failure> {
                 Failure::new("log", Exit::Other, parts)
             },
         )?;
-    let level = if everywhere.verbose { "debug" } else { "info" };
-    // libp2p's own lines name addresses and keys; ours are written not to.
-    let filter = tracing_subscriber::EnvFilter::new(format!("off,undertone={level}"));
+    let most = if everywhere.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
+    // libp2p's own lines name addresses and keys; ours are written not to. What is let through is
+    // said here alone: no flag and no variable of the environment adds to it.
+    let ours = Targets::new().with_target("undertone", most);
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(most)
         .with_ansi(false)
         .with_writer(std::sync::Mutex::new(file))
+        .finish()
+        .with(ours)
         .try_init()
         .unwrap_or_default();
     Ok(())

@@ -8,7 +8,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::ui::port::Event;
 
 /// Whom a node knows, as its notices tell it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct People {
     pub(super) identities: Vec<IdentityView>,
     pub(super) contacts: Vec<ContactView>,

@@ -25,7 +25,7 @@ use crate::shell::ui::{
 };
 
 /// What to send, and when to be content.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Order {
     pub(super) contact: String,
     pub(super) text: Option<String>,
@@ -85,7 +85,7 @@ fn tell(everywhere: &Everywhere, data: &Value) {
 }
 
 /// A message on its way through a host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::shell) struct Letter {
     identity: Option<String>,
     contact: String,

@@ -23,7 +23,6 @@ const WANTED: usize = 8;
 const PATIENCE: u32 = 10;
 
 /// All addresses to keep connected.
-#[derive(Debug)]
 pub(super) struct Dialler {
     targets: BTreeMap<Multiaddr, Target>,
     first_retry: Duration,
@@ -39,7 +38,6 @@ pub(super) enum Origin {
     Heard,
 }
 
-#[derive(Debug)]
 struct Target {
     origin: Origin,
     state: State,
@@ -47,7 +45,6 @@ struct Target {
     failures: u32,
 }
 
-#[derive(Debug)]
 enum State {
     Waiting { until: Instant },
     Dialling { connection: ConnectionId },

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
 use crate::engine::node::input::PeerTag;
+use crate::engine::secret::name_alone;
 
 mod behaviour;
 mod dial;
@@ -49,7 +50,6 @@ pub struct Net {
 }
 
 /// What happened on the network.
-#[derive(Debug)]
 pub enum NetEvent {
     /// A neighbour handed over an envelope; [`Net::judge`] it within four seconds, or it is not
     /// passed on (gossipsub keeps it for five heartbeats of one second).
@@ -84,6 +84,18 @@ pub enum NetEvent {
         why: Parting,
     },
 }
+
+name_alone!(
+    enum NetEvent {
+        Gossip,
+        Peers,
+        Listening,
+        ListenFailed,
+        Reached,
+        DialFailed,
+        Parted,
+    }
+);
 
 /// Why a dial came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,6 @@ pub(super) const MEMORY: Duration = Duration::from_secs(600);
 const DEPARTED: usize = 1024;
 
 /// All neighbours, present and lately gone.
-#[derive(Debug)]
 pub(super) struct Peers {
     by_id: BTreeMap<PeerId, Peer>,
     by_tag: BTreeMap<PeerTag, PeerId>,
@@ -36,7 +35,6 @@ pub(super) struct Peers {
     next_tag: u64,
 }
 
-#[derive(Debug)]
 struct Peer {
     tag: PeerTag,
     presence: Presence,
@@ -209,7 +207,7 @@ impl Peers {
 }
 
 /// The neighbours blocked last, so that the list of them has an end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Blocks(VecDeque<PeerId>);
 
 /// Neighbours blocked at a time. Keys are free, so a longer memory would only cost; a guess.

@@ -7,10 +7,11 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
+use crate::engine::secret::name_alone;
 use libp2p::{Multiaddr, gossipsub};
 
 /// Everything [`super::Net`] needs to know at its start.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NetSettings {
     /// Which network: nodes with different names never exchange envelopes.
     pub network: NetworkName,
@@ -31,6 +32,8 @@ pub struct NetSettings {
     /// How often things happen.
     pub pace: Pace,
 }
+
+name_alone!(struct NetSettings { network, floor_bits, listen, peers, lan, carrier, limits, pace });
 
 impl NetSettings {
     /// Settings for a network, with nobody to reach and nowhere to listen.

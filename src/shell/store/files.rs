@@ -81,7 +81,6 @@ pub(super) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError>
 }
 
 /// Holds a home folder for this process, until it is dropped or the process ends in any way.
-#[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }

@@ -1,13 +1,22 @@
 //! Lines that start with a slash. They are never sent: what is not understood is an error.
 
+use crate::engine::secret::name_alone;
+
 /// What a written line is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Line {
     /// To be said, as it stands here.
     Text(String),
     /// To be done.
     Slash(Slash, Option<String>),
 }
+
+name_alone!(
+    enum Line {
+        Text,
+        Slash,
+    }
+);
 
 /// Why a line that starts with a slash was not understood. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

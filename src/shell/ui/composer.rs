@@ -42,7 +42,7 @@ pub(super) enum Moved {
 }
 
 /// The text as rows of a given width.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     /// At least one, each at most as wide as asked, clean for a grid.
     pub(super) rows: Vec<String>,
@@ -303,6 +303,11 @@ mod tests {
         let mut composer = Composer::new(Lines::Many, 1_000);
         composer.replace(text);
         composer
+    }
+
+    #[test]
+    fn what_is_written_is_not_printed() {
+        assert_eq!(format!("{:?}", written("good morning")), "Composer(12 bytes)");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use zeroize::Zeroizing;
 
 use crate::engine::env::UnixSeconds;
+use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 use super::port::{GateChoice, GateState, UiOptions};
@@ -21,7 +22,6 @@ const WEAK_CHARACTERS: usize = 12;
 const MAX_WAIT_DOUBLINGS: u32 = 6;
 
 /// What the gate knows.
-#[derive(Debug)]
 pub struct GateModel {
     pub(super) options: UiOptions,
     pub(super) page: Page,
@@ -35,6 +35,8 @@ pub struct GateModel {
     not_before: UnixSeconds,
     now: UnixSeconds,
 }
+
+name_alone!(struct GateModel { options, page, secret, first, complaint, wrong, not_before, now });
 
 /// What the gate shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -355,7 +357,7 @@ mod tests {
         let mut locked = gate(GateState::Locked);
         locked.paste("hunter2\nsecond line");
         assert_eq!(locked.secret.characters(), 7);
-        assert!(!format!("{locked:?}").contains("hunter"));
+        assert_eq!(format!("{locked:?} {:?}", locked.secret), "GateModel SecretField");
         let choice = GateChoice::Unlock(Zeroizing::new("hunter2".to_owned()));
         assert_eq!(format!("{choice:?}"), "Unlock");
     }

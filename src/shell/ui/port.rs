@@ -10,9 +10,10 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
+use crate::engine::secret::name_alone;
 
 /// What the host tells.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Event {
     /// The engine told something unasked. At the start the host sends one for every identity,
     /// contact and request that is kept.
@@ -37,6 +38,18 @@ pub enum Event {
     /// The engine cannot go on; why, for a person to read.
     Fatal(String),
 }
+
+name_alone!(
+    enum Event {
+        Notice,
+        Replied,
+        History,
+        Network,
+        Unread,
+        Kept,
+        Fatal,
+    }
+);
 
 /// What the interface asks of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +88,7 @@ pub enum Kept {
 }
 
 /// How the network is, in totals: nothing here tells real traffic from cover.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct NetworkLine {
     /// Neighbours that take part in the flood.
     pub peers: usize,
@@ -98,6 +111,11 @@ pub struct NetworkLine {
     /// Envelopes of ours that have not left.
     pub queued: usize,
 }
+
+name_alone!(struct NetworkLine {
+    peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
+    cover_per_minute, mining, queued,
+});
 
 /// A search for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ const MAX_MESSAGES: usize = 2_000;
 const MAX_RECALLED: usize = 50;
 
 /// A conversation with one contact.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Chat {
     pub(in crate::shell::ui) contact: ContactView,
     /// Oldest first.

@@ -23,6 +23,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::input::{AskId, Command, Proof};
 use crate::engine::node::output::{IdentityView, Link, RequestView};
+use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 pub(super) use chat::Chat;
@@ -34,7 +35,6 @@ use super::keys::{self, Context, Place, Scroll};
 use super::port::{Kept, NetworkLine, Request, UiOptions};
 
 /// What the interface knows and where its user is.
-#[derive(Debug)]
 pub struct Model {
     pub(super) options: UiOptions,
     pub(super) now: UnixSeconds,
@@ -68,6 +68,12 @@ pub struct Model {
     asked: BTreeMap<AskId, Asked>,
     next_ask: u64,
 }
+
+name_alone!(struct Model {
+    options, now, identities, speaking, chats, open, requests, network, kept, place,
+    overlay, hint, tab, row, welcome, scratch, following, enter, leaving, interrupted,
+    asked, next_ask,
+});
 
 /// Something to be done outside the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +149,6 @@ enum Leaving {
 }
 
 /// What a question to the engine was about, for its answer.
-#[derive(Debug)]
 enum Asked {
     /// To make an identity.
     Identity,

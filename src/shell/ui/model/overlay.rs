@@ -15,7 +15,6 @@ pub(super) const MAX_NAME_BYTES: usize = 128;
 const MAX_INVITE_BYTES: usize = 512;
 
 /// What stands in front.
-#[derive(Debug)]
 pub(in crate::shell::ui) enum Overlay {
     /// A field with a purpose.
     Prompt(Prompt),
@@ -40,7 +39,6 @@ pub(in crate::shell::ui) enum Overlay {
 }
 
 /// A field with a purpose.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Prompt {
     pub(in crate::shell::ui) purpose: Purpose,
     pub(in crate::shell::ui) field: Composer,
@@ -100,14 +98,12 @@ impl Ink {
 }
 
 /// A question that waits for yes or no.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Confirm {
     pub(in crate::shell::ui) question: String,
     pub(super) command: Command,
 }
 
 /// A list that shrinks as one types.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Picker {
     pub(in crate::shell::ui) filter: Composer,
     pub(in crate::shell::ui) index: usize,

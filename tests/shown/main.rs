@@ -1,0 +1,13 @@
+//! What `{:?}` shows: of whatever holds a key, a text, a name or an address, nothing but its kind.
+//!
+//! Three ways, because each misses something: snapshots, to be read by people; a search through
+//! everything a conversation touches; and the text of the sources, for what comes later.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that fails should say where")]
+#![expect(clippy::indexing_slicing, reason = "tests index what they made")]
+#![expect(clippy::string_slice, reason = "cut where a search in the same text ended")]
+
+mod conversation;
+mod search;
+mod sources;
+mod stage;
+mod types;

@@ -1,0 +1,162 @@
+//! Two nodes and a wire that loses some envelopes; whatever passes is kept for who looks at it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use undertone::engine::env::{Env, Millis, UnixSeconds};
+use undertone::engine::envelope::{Floor, WorkNonce, work};
+use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
+use undertone::engine::node::output::{Notice, Output, Reply};
+use undertone::engine::node::record::{Change, Record};
+use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::sim::Seeded;
+
+use crate::search::Hidden;
+
+/// One envelope of so many is lost, so that keys are kept for what was passed over.
+const LOST: usize = 5;
+
+/// Turns after which two nodes that have nothing else to do have said everything.
+const TURNS: usize = 600;
+
+/// Two nodes, and everything that came by.
+pub(crate) struct Stage {
+    nodes: [Node; 2],
+    entropy: [Seeded; 2],
+    now: Millis,
+    wire: VecDeque<(usize, Input)>,
+    published: usize,
+    pub(crate) replies: VecDeque<Reply>,
+    pub(crate) notices: Vec<Notice>,
+    /// Everything that went in or came out, as `{:?}` shows it.
+    pub(crate) passed: BTreeSet<String>,
+    /// The same and the whole nodes, as `{:#?}` shows it.
+    pub(crate) shown: String,
+    /// What must not be in any of these.
+    pub(crate) hidden: Hidden,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let settings = NodeSettings {
+            junk: Some(Millis::from_secs(60)),
+            ..NodeSettings::new(Role::Messenger, Floor::new(1))
+        };
+        let mut stage = Self {
+            nodes: [Node::new(settings), Node::new(settings)],
+            entropy: [Seeded::new(7, 1), Seeded::new(7, 2)],
+            now: Millis(0),
+            wire: VecDeque::new(),
+            published: 0,
+            replies: VecDeque::new(),
+            notices: Vec::new(),
+            passed: BTreeSet::new(),
+            shown: String::new(),
+            hidden: Hidden::default(),
+        };
+        stage.turn(0, Input::Peers(1));
+        stage.turn(1, Input::Peers(1));
+        stage
+    }
+
+    /// Asks one of the two for something.
+    pub(crate) fn ask(&mut self, who: usize, command: Command) -> Reply {
+        self.passed.insert(format!("{command:?}"));
+        self.turn(who, Input::Ask { ask: AskId(1), command });
+        self.replies.pop_front().expect("an answer")
+    }
+
+    /// Lets time pass, from one thing that happens to the next.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..TURNS {
+            if let Some((who, input)) = self.wire.pop_front() {
+                self.turn(who, input);
+                continue;
+            }
+            let due = (0..2).filter_map(|who| Some((self.nodes[who].deadline()?, who))).min();
+            let Some((at, who)) = due else { return };
+            self.now = self.now.max(at);
+            self.turn(who, Input::Tick);
+        }
+    }
+
+    /// Looks at both nodes whole.
+    pub(crate) fn look(&mut self) {
+        for node in &self.nodes {
+            self.shown.push_str(&format!("{node:?}\n{node:#?}\n"));
+        }
+    }
+
+    fn turn(&mut self, who: usize, input: Input) {
+        self.show(&input);
+        let wall = UnixSeconds(1_795_171_640 + self.now.0 / 1_000);
+        let mut env = Env::new(self.now, wall, &mut self.entropy[who]);
+        self.nodes[who].handle(&mut env, input);
+        while let Some(output) = self.nodes[who].poll_output() {
+            self.show(&output);
+            self.carry_out(who, output);
+        }
+    }
+
+    fn show(&mut self, thing: &impl core::fmt::Debug) {
+        self.passed.insert(format!("{thing:?}"));
+        self.shown.push_str(&format!("{thing:?}\n{thing:#?}\n"));
+    }
+
+    fn carry_out(&mut self, who: usize, output: Output) {
+        match output {
+            Output::Judge { from: _, id, acceptance: _ } => self.hidden.bytes(&id.0),
+            Output::Commit(changes) => changes.into_iter().for_each(|change| self.keep(change)),
+            Output::Mine(order) => {
+                self.hidden.bytes(&order.digest);
+                self.hidden.bytes(&order.outgoing.0.to_le_bytes());
+                self.show(&order);
+                let nonce = work::search(&order, WorkNonce(order.start), u64::MAX).expect("work");
+                self.wire.push_back((who, Input::Mined { outgoing: order.outgoing, nonce }));
+            }
+            Output::Publish { id, bytes } => {
+                self.hidden.bytes(&bytes);
+                self.hidden.bytes(&id.0);
+                self.published += 1;
+                if self.published % LOST != 0 {
+                    let from = PeerTag(who as u64);
+                    self.wire.push_back((1 - who, Input::Gossip { from, id, bytes }));
+                }
+            }
+            Output::Reply { ask: _, reply } => {
+                self.show(&reply);
+                self.replies.push_back(reply.expect("it is done"));
+            }
+            Output::Notice(notice) => {
+                self.show(&notice);
+                self.notices.push(notice);
+            }
+            Output::Ledger(pair) => self.hidden.bytes(&pair),
+            Output::StopMining(_) => {}
+        }
+    }
+
+    fn keep(&mut self, change: Change) {
+        self.show(&change);
+        let Change::Put(record) = change else { return };
+        let config = bincode::config::legacy();
+        self.hidden.bytes(&bincode::serde::encode_to_vec(&record, config).expect("an encoding"));
+        match &record {
+            Record::Identity(kept) => {
+                let key = kept.identity.public();
+                self.hidden.bytes(key.fingerprint().as_bytes());
+                self.hidden.word(&key.short());
+                self.hidden.word(&kept.name);
+            }
+            Record::Contact(kept) => self.hidden.word(&kept.petname),
+            Record::Session(kept) => {
+                let words = kept.session.words().map(|words| *words.expose());
+                self.hidden.bytes(&words.unwrap_or_default());
+                for topic in kept.session.topics() {
+                    self.hidden.bytes(&topic.0);
+                }
+            }
+            Record::Message(kept) => self.hidden.word(&kept.text),
+            Record::Request(_) | Record::Seen(_) | Record::Outgoing(_) => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Snapshots of `{:?}`: one line for each type, and one for each shape that a conversation gave it.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use clap::Parser as _;
+use insta::assert_snapshot;
+use undertone::engine::crypto::aead::OneTimeKey;
+use undertone::engine::crypto::ecies::{self, Letter};
+use undertone::engine::crypto::kdf::Label;
+use undertone::engine::crypto::kem::KemSecret;
+use undertone::engine::crypto::keys::{Ephemeral, Identity};
+use undertone::engine::env::{Env, Millis, UnixSeconds};
+use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
+use undertone::engine::envelope::{Draft, Envelope, Floor, Topic, WorkNonce, check};
+use undertone::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
+use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::output::{ContactView, Link, Output};
+use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, RecordSide};
+use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::secret::Secret;
+use undertone::engine::session::{
+    Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
+};
+use undertone::engine::text::PeerText;
+use undertone::shell::cli::{Action, Cli};
+use undertone::shell::desk::{Deed, Desk};
+use undertone::shell::failure::{Exit, Failure};
+use undertone::shell::host::Host;
+use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
+use undertone::shell::passphrase::{Passphrase, PassphraseSource};
+use undertone::shell::store::Store;
+use undertone::shell::ui::port::{Event, GateChoice, Kept, More, NetworkLine, Request};
+use undertone::sim::Seeded;
+use zeroize::Zeroizing;
+
+use crate::conversation::held;
+
+/// A line for each thing, by what it is called here.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, thing: &impl Debug) {
+        self.0.push_str(&format!("{name}: {thing:?}\n"));
+    }
+}
+
+/// A text with `N` for each number, so that what is counted may change.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for letter in text.chars() {
+        match (letter.is_ascii_digit(), shape.ends_with('N')) {
+            (false, _) => shape.push(letter),
+            (true, true) => {}
+            (true, false) => shape.push('N'),
+        }
+    }
+    shape
+}
+
+fn shapes(shown: &BTreeSet<String>) -> String {
+    let shapes: BTreeSet<String> = shown.iter().map(|text| shape(text)).collect();
+    shapes.into_iter().map(|line| line + "\n").collect()
+}
+
+#[test]
+fn keys_and_sessions_show_what_they_are() {
+    let mut chance = Seeded::new(1, 0);
+    let mut env = Env::new(Millis(0), UnixSeconds(1_795_171_640), &mut chance);
+    let (ours, theirs) = (Identity::generate(&mut env), Identity::generate(&mut env));
+    let kem = KemSecret::draw(&mut env);
+    let sealed = ecies::seal(&mut env, &theirs.public(), b"good morning");
+    let (offer, session) = Offer::new(&mut env, &ours, &theirs.public(), WINDOW);
+    let letter = offer.seal(&mut env);
+    let received = ReceivedOffer::open(&theirs, &letter.body).expect("an offer to them");
+    let answering = received.accept(&mut env, WINDOW);
+    let ack = Ack { stream: 0x5ac3_1799_e02b_7408, next: 3, beyond: 0 };
+    let content = Content::Text("good morning".to_owned());
+    let said = Payload { ack: Some(ack), number: Some(7), content, ..Payload::nothing() };
+    let step = session.encrypt(&mut env, &said).expect("room in the window");
+    let mut watch = Watch::new();
+    watch.add(&session);
+
+    let mut lines = Lines::default();
+    lines.add("Secret", &Secret::<32>::draw(&mut env));
+    lines.add("Identity", &ours);
+    lines.add("PublicKey", &ours.public());
+    lines.add("Fingerprint", &ours.public().fingerprint());
+    lines.add("Ephemeral", &Ephemeral::draw(&mut env));
+    lines.add("KemSecret", &kem);
+    lines.add("KemPublic", &kem.public());
+    let key = OneTimeKey::derive(b"salt", &Secret::draw(&mut env), Label::MessagePayload);
+    lines.add("OneTimeKey", &key);
+    lines.add("Letter", &Letter::parse(&sealed));
+    lines.add("Offer", &offer);
+    lines.add("OfferId", &offer.id());
+    lines.add("ReceivedOffer", &received);
+    lines.add("Session, Stage, SendingChain", &session);
+    lines.add("Session, ReceivingChain, TopicRow, SkippedKeys", &answering);
+    lines.add("SessionId", &session.id());
+    lines.add("Step", &step);
+    lines.add("Sealed", &step.sealed);
+    lines.add("Payload, Content", &said);
+    lines.add("Ack", &ack);
+    lines.add("Watch", &watch);
+    lines.add("junk", &junk(&mut env));
+    lines.add("Env, Entropy", &env);
+    assert_snapshot!("keys", lines.0);
+}
+
+#[test]
+fn envelopes_and_texts_show_sizes_and_counts() {
+    let now = UnixSeconds(472_222 * 3_600);
+    let draft = Draft::new(now, ONE_DAY, Topic([1, 2, 3, 4]), vec![7; BODY_SIZE]).expect("a draft");
+    let order = draft.order(OutgoingId(5), &Floor::new(1), 0x5ac3_1799_e02b_7408);
+    let (shown, id) = (format!("{draft:?}"), draft.finish(WorkNonce(0x5ac3_1799_e02b_7408)));
+    let checked = check(id.1.clone(), now, &Floor::new(0)).expect("an envelope");
+    let text = PeerText::new("good\u{202e} morning".to_owned());
+
+    let mut lines = Lines::default();
+    lines.add("Draft", &format_args!("{shown}"));
+    lines.add("WorkOrder", &order);
+    lines.add("WorkNonce", &WorkNonce(7));
+    lines.add("Topic", &Topic([1, 2, 3, 4]));
+    lines.add("EnvelopeId", &id.0);
+    lines.add("Envelope", &Envelope::decode(&id.1));
+    lines.add("Checked", &checked);
+    lines.add("Rank", &checked.rank());
+    lines.add("PeerText", &text);
+    lines.add("Cleaned", &text.for_line());
+    lines.add("Label", &text.for_label());
+    lines.add("OwnStream", &OwnStream { stream: 0x5ac3_1799_e02b_7408, next: 1 });
+    lines.add("PeerStream", &PeerStream::default());
+    lines.add("RecordSide", &RecordSide::Held { stream: 0x5ac3_1799_e02b_7408 });
+    assert_snapshot!("envelopes", lines.0);
+}
+
+#[test]
+fn what_passes_the_edge_of_a_node_shows_its_kind() {
+    let stage = held();
+    let mut lines = Lines::default();
+    lines.add("Output", &Output::Ledger([7; 16]));
+    lines.add("Change, Key", &Change::Erase(Key::Message(MessageId(7))));
+    lines.add("Node", &Node::new(NodeSettings::new(Role::Relay, Floor::new(4))));
+    assert_snapshot!("passed", format!("{}{}", lines.0, shapes(&stage.passed)));
+}
+
+#[test]
+fn commands_show_their_name_and_not_what_was_typed() {
+    let mut lines = Lines::default();
+    for typed in [
+        "undertone --identity Annabel --home /home/annabel/undertone",
+        "undertone --passphrase-cmd pass-show-undertone --peer /ip4/192.0.2.7/tcp/4141",
+        "undertone send harbour good-morning",
+        "undertone listen --from harbour",
+        "undertone relay run --listen /ip4/192.0.2.7/tcp/4141",
+        "undertone identity new Annabel",
+        "undertone contact add UNDERTONE1XYZ --name harbour",
+        "undertone request accept 02c6 --name harbour",
+    ] {
+        let cli = Cli::try_parse_from(typed.split(' ')).expect("a command line");
+        lines.add("Cli, Everywhere, Network, Action", &cli);
+    }
+    let action = |typed: &str| Cli::try_parse_from(typed.split(' ')).expect("a command").action;
+    if let Some(Action::Identity { action }) = action("undertone identity new Annabel") {
+        lines.add("IdentityAction", &action);
+    }
+    if let Some(Action::Contact { action }) = action("undertone contact add X --name harbour") {
+        lines.add("ContactAction", &action);
+    }
+    if let Some(Action::Request { action }) = action("undertone request accept 02 --name harbour") {
+        lines.add("RequestAction", &action);
+    }
+    lines.add("PassphraseSource", &PassphraseSource::Command("pass show undertone".to_owned()));
+    let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
+    lines.add("Passphrase", &passphrase.expect("a passphrase"));
+    lines.add("GateChoice", &GateChoice::Unlock(Zeroizing::new("correct horse".to_owned())));
+    let said = ["no contact \"harbour\"", "why", "nothing was done", "undertone contact list"];
+    lines.add("Failure", &Failure::new("contact", Exit::NotFound, said));
+    assert_snapshot!("commands", lines.0);
+}
+
+#[test]
+fn a_node_in_its_shell_shows_no_address_and_no_text() {
+    let address = || "/ip4/192.0.2.7/tcp/4141".parse().expect("an address");
+    let mut settings = NetSettings::new("harbour".parse().expect("a name"), 4);
+    settings.carrier = Carrier::Memory;
+    settings.peers = vec![address()];
+    let node = NodeSettings::new(Role::Messenger, Floor::new(4));
+    let line = NetworkLine {
+        peers: 1,
+        network: "harbour".to_owned(),
+        listening: vec![address().to_string()],
+        pool_bytes: 0,
+        pool_capacity: 0,
+        pool_items: 0,
+        floor_bits: 4,
+        cover_per_minute: None,
+        mining: None,
+        queued: 0,
+    };
+    let say = Command::Say { contact: ContactId(7), text: "good morning".to_owned() };
+
+    let mut lines = Lines::default();
+    lines.add("NetSettings", &settings);
+    lines.add("NetEvent", &NetEvent::Listening(address()));
+    lines.add("NetworkLine", &line);
+    lines.add("Event", &Event::Network(line));
+    lines.add("Event", &Event::Fatal("harbour".to_owned()));
+    let messages = Vec::new();
+    lines.add("Event", &Event::History { contact: ContactId(7), messages, more: More::No });
+    lines.add("Event", &Event::Kept(Kept::Sealed));
+    lines.add("Request, Command", &Request::Command(AskId(1), say));
+    lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
+    let memory = || Store::in_memory().expect("a store");
+    lines.add("Store", &memory());
+    lines.add("Desk", &Desk::open(node, memory()).expect("a desk"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        lines.add("Net", &Net::new(settings.clone()).expect("a network"));
+        lines.add("Host", &Host::start(node, settings, memory()).expect("a host"));
+    });
+    assert_snapshot!("shell", lines.0);
+}
+
+#[test]
+fn a_view_of_somebody_shows_no_name() {
+    let mut chance = Seeded::new(1, 0);
+    let mut env = Env::new(Millis(0), UnixSeconds(0), &mut chance);
+    let identity = Identity::generate(&mut env);
+    let view = ContactView {
+        id: ContactId(7),
+        identity: IdentityId(8),
+        petname: "harbour".to_owned(),
+        key: identity.public(),
+        link: Link::Ready,
+    };
+    assert_snapshot!(format!("{view:?} {:?} {:?}", view.id, view.identity), @"ContactView ContactId IdentityId");
+}
