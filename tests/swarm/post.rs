@@ -138,7 +138,7 @@ impl Post {
     pub(crate) fn sessions(&self, who: usize) -> Vec<Session> {
         let records = self.town.world.records(self.node(who));
         let sessions = records.filter_map(|record| match record {
-            Record::Session(record) => Some(record.session.clone()),
+            Record::Session(record) => Some((*record.session).clone()),
             _ => None,
         });
         sessions.collect()

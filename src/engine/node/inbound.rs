@@ -134,7 +134,7 @@ impl Node {
         let own = &self.book.identities.get(&contact.identity)?.identity;
         let (next, payload) = record.session.decrypt(env, own, topic, body)?;
         self.watch.update(&record.session, &next);
-        record.session = next;
+        *record.session = next;
         Some(payload)
     }
 }

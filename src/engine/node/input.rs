@@ -180,5 +180,8 @@ name_alone!(
         Cancel,
         Retry,
         CloseSession,
+        Verify,
+        Rekey,
+        AcceptUnverified,
     }
 );

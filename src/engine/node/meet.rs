@@ -247,7 +247,7 @@ impl Node {
     /// whose offer waits: it could be answered, and nobody would read the answer.
     fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
         self.watch.add(&session);
-        let record = SessionRecord { contact, session };
+        let record = SessionRecord { contact, session: Box::new(session) };
         changes.push(Change::Put(Record::Session(record.clone())));
         let newest = record.session.id();
         self.sessions.insert(newest, record);
@@ -286,7 +286,7 @@ impl Node {
             .filter(|record| record.contact == contact)
             .map(|record| &record.session)
             .max_by_key(|session| preference(session))
-            .map(Session::id)
+            .map(|session| session.id())
     }
 
     /// Tells the contact the session is over. Keys and topics are erased in the change that stores
@@ -375,7 +375,7 @@ impl Node {
         for record in self.sessions.values_mut() {
             if let Some(next) = record.session.age(env.wall) {
                 self.watch.update(&record.session, &next);
-                record.session = next;
+                *record.session = next;
                 changes.push(Change::Put(Record::Session(record.clone())));
             }
             let session = &record.session;
@@ -406,7 +406,7 @@ impl Node {
             let count = excess.min(record.session.skipped());
             let next = record.session.without_oldest(count);
             self.watch.update(&record.session, &next);
-            record.session = next;
+            *record.session = next;
             changes.push(Change::Put(Record::Session(record.clone())));
             excess -= count;
         }

@@ -216,7 +216,7 @@ pub struct OwnWords {
     pub words: [Word; HALF],
 }
 
-name_alone!(struct ContactView { id, identity, petname, key, link });
+name_alone!(struct ContactView { id, identity, petname, key, link, trust, safety, words });
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -131,7 +131,9 @@ pub struct ContactRecord {
     pub trust: Trust,
 }
 
-name_alone!(struct ContactRecord { id, identity, key, petname, standing, ours, theirs, offer });
+name_alone!(struct ContactRecord {
+    id, identity, key, petname, standing, ours, theirs, offer, trust,
+});
 
 /// Whether we listen to a contact, and whether we want a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,7 +233,7 @@ pub struct SessionRecord {
     /// With whom.
     pub contact: ContactId,
     /// The ratchet.
-    pub session: Session,
+    pub session: Box<Session>,
 }
 
 /// A stranger's offer that waits for a decision.

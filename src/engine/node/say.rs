@@ -202,7 +202,7 @@ impl Node {
         }
         let outgoing = self.outgoing(env, purpose, step.sealed);
         let record = self.sessions.get_mut(&session)?;
-        record.session = step.session;
+        *record.session = step.session;
         let changes = vec![
             Change::Put(Record::Session(record.clone())),
             Change::Put(Record::Outgoing(outgoing.clone())),

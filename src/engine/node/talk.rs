@@ -49,7 +49,7 @@ pub(super) struct Conversation {
     pub(super) restored: u64,
 }
 
-name_alone!(struct Conversation { queued, unacknowledged, flights, held, heard, answers });
+name_alone!(struct Conversation { queued, unacknowledged, flights, held, heard, answers, restored });
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]

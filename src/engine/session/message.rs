@@ -32,13 +32,16 @@ pub(super) struct Header {
     pub(super) ratchet: PublicKey,
     /// What the initiator's offer committed to.
     pub(super) reveal: Option<Secret<REVEAL_SIZE>>,
+    /// Whether an extension follows.
+    pub(super) extended: bool,
 }
 
 impl Header {
-    /// Writes it; `flags` says what follows.
-    pub(super) fn write(&self, flags: u8) -> Secret<HEADER_SIZE> {
-        let Self { position, before, ratchet, reveal } = self;
-        let flags = flags | if reveal.is_some() { FLAG_REVEAL } else { 0 };
+    /// The 64 bytes that are encrypted.
+    pub(super) fn write(&self) -> Secret<HEADER_SIZE> {
+        let Self { position, before, ratchet, reveal, extended } = self;
+        let flags = if *extended { FLAG_EXTENSION } else { 0 }
+            | if reveal.is_some() { FLAG_REVEAL } else { 0 };
         let mut said = Zeroizing::new(Vec::with_capacity(HEADER_SIZE));
         said.push(flags);
         said.extend_from_slice(&position.to_le_bytes());
@@ -54,8 +57,8 @@ impl Header {
         })
     }
 
-    /// Reads what [`Self::write`] wrote, and whether an extension follows; `None` for anything else.
-    pub(super) fn read(bytes: &[u8]) -> Option<(Self, bool)> {
+    /// Reads what [`Self::write`] wrote; `None` for anything else.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let flags = reader.byte()?;
         if flags & !(FLAG_EXTENSION | FLAG_REVEAL) != 0 {
@@ -71,16 +74,16 @@ impl Header {
             None
         };
         reader.padding()?;
-        Some((Self { position, before, ratchet, reveal }, flags & FLAG_EXTENSION != 0))
+        Some(Self { position, before, ratchet, reveal, extended: flags & FLAG_EXTENSION != 0 })
     }
 
     /// Whether it makes sense at a place, in chains of `window` positions: chain 1 alone is
     /// extended, chain 2 alone reveals, and nobody sent before the first two.
-    pub(super) fn fits(&self, (chain, position): Place, window: u32, extended: bool) -> bool {
+    pub(super) fn fits(&self, (chain, position): Place, window: u32) -> bool {
         let most = if chain < 2 { 0 } else { window };
         self.position == position
             && self.before <= most
-            && (chain == 1 || !extended)
+            && (chain == 1 || !self.extended)
             && (chain == 2) == self.reveal.is_some()
     }
 }
@@ -92,23 +95,29 @@ pub(super) struct Written {
     pub(super) ledger: Vec<[u8; 16]>,
 }
 
-/// Seals a payload that leaves room for the extension, if there is one: the only place where messages are sealed.
+/// What a message says behind its header.
+pub(super) struct Contents<'a> {
+    /// The answer; only beside a payload that leaves room for it.
+    pub(super) extension: Option<&'a Extension>,
+    /// As long as there is room.
+    pub(super) payload: &'a [u8],
+}
+
+/// Seals a message: with [`seal_nothing`] the only place where bodies are made.
 pub(super) fn seal(
     env: &mut Env<'_>,
     id: SessionId,
     slot: &Slot,
     header: &Header,
-    extension: Option<&Extension>,
-    payload: &[u8],
+    contents: &Contents<'_>,
 ) -> Written {
-    let header = header.write(if extension.is_some() { FLAG_EXTENSION } else { 0 });
-    write(env, id, slot, &header, extension, payload)
+    write(env, id, slot, &header.write(), contents)
 }
 
 /// Seals zeros at a slot of no chain.
 pub(super) fn seal_nothing(env: &mut Env<'_>, id: SessionId, slot: &Slot) -> Sealed {
-    let zeros = Secret::make(|_| ());
-    write(env, id, slot, &zeros, None, &[0; PLAIN_ROOM]).sealed
+    let contents = Contents { extension: None, payload: &[0; PLAIN_ROOM] };
+    write(env, id, slot, &Secret::make(|_| ()), &contents).sealed
 }
 
 fn write(
@@ -116,8 +125,7 @@ fn write(
     id: SessionId,
     slot: &Slot,
     header: &Secret<HEADER_SIZE>,
-    extension: Option<&Extension>,
-    payload: &[u8],
+    contents: &Contents<'_>,
 ) -> Written {
     let salt = env.draw::<SALT_SIZE>();
     let outer = [id.0.as_slice(), &slot.topic.0].concat();
@@ -131,11 +139,11 @@ fn write(
         key.seal(bound, plaintext)
     };
     body.extend(part(slot.header.secret(), Label::MessageHeader, &outer, header.expose()));
-    if let Some(extension) = extension {
+    if let Some(extension) = contents.extension {
         body.extend(part(slot.header.secret(), Label::MessageExtension, &outer, extension));
     }
     let bound = [outer.as_slice(), &body].concat();
-    body.extend(part(slot.key.secret(), Label::MessagePayload, &bound, payload));
+    body.extend(part(slot.key.secret(), Label::MessagePayload, &bound, contents.payload));
     Written { sealed: Sealed { topic: slot.topic, body }, ledger }
 }
 
@@ -168,11 +176,11 @@ impl<'a> Opened<'a> {
         let sealed = reader.take::<{ HEADER_SIZE + TAG_SIZE }>()?;
         let outer = [id.0.as_slice(), &topic.0].concat();
         let key = OneTimeKey::derive(salt, key.secret(), Label::MessageHeader);
-        let (header, extended) = Header::read(&key.open(&outer, sealed)?)?;
-        if !header.fits(place, window, extended) {
+        let header = Header::read(&key.open(&outer, sealed)?)?;
+        if !header.fits(place, window) {
             return None;
         }
-        let extension = if extended { Some(reader.slice(SEALED_EXTENSION)?) } else { None };
+        let extension = if header.extended { Some(reader.slice(SEALED_EXTENSION)?) } else { None };
         let payload = reader.rest();
         let front = body.get(..body.len().saturating_sub(payload.len()))?;
         Some(Self { header, salt, outer, extension, front, payload })
@@ -189,7 +197,7 @@ impl<'a> Opened<'a> {
     pub(super) fn payload(&self, key: &MessageKey) -> Option<Payload> {
         let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessagePayload);
         let bound = [self.outer.as_slice(), self.front].concat();
-        Payload::decode(&*key.open(&bound, self.payload)?)
+        Payload::decode(&key.open(&bound, self.payload)?)
     }
 }
 

@@ -35,7 +35,8 @@ use crate::engine::secret::{Secret, name_alone};
 
 use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
 use message::{
-    EXTENDED_ROOM, EXTENSION_SIZE, Extension, Header, PLAIN_ROOM, REVEAL_SIZE, seal_nothing,
+    Contents, EXTENDED_ROOM, EXTENSION_SIZE, Extension, Header, PLAIN_ROOM, REVEAL_SIZE,
+    seal_nothing,
 };
 use schedule::{Agreed, Beginning, RootKey, Transcript};
 
@@ -291,8 +292,10 @@ impl Session {
             before: self.sending.before,
             ratchet: self.own.public(),
             reveal,
+            extended: extension.is_some(),
         };
-        let written = message::seal(env, self.id, &slot, &header, extension, &payload);
+        let contents = Contents { extension, payload: &payload };
+        let written = message::seal(env, self.id, &slot, &header, &contents);
         let session = Self { sending, ..self.clone() };
         Ok(Step { session, sealed: written.sealed, ledger: written.ledger })
     }

@@ -60,9 +60,9 @@ pub(super) fn handshake() -> [Record; 4] {
     pending.offer = Some(Box::new(PendingOffer { offer, times: 2 }));
     let responder = received.accept(&mut env, WINDOW);
     [
-        Record::Session(SessionRecord { contact: ContactId(7), session }),
+        Record::Session(SessionRecord { contact: ContactId(7), session: Box::new(session) }),
         Record::Contact(pending),
-        Record::Session(SessionRecord { contact: ContactId(8), session: responder }),
+        Record::Session(SessionRecord { contact: ContactId(8), session: Box::new(responder) }),
         Record::Request(RequestRecord {
             id: RequestId(9),
             identity: IdentityId(1),

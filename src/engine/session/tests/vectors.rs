@@ -111,11 +111,10 @@ fn the_same_headers_are_taken_and_refused() {
     for case in taken.iter().chain(&refused) {
         let read = Header::read(&bytes(&case.bytes));
         let place = (case.chain, case.position.unwrap());
-        let fits = read.filter(|(header, extended)| header.fits(place, WINDOW, *extended));
+        let fits = read.filter(|header| header.fits(place, WINDOW));
         assert_eq!(fits.is_some(), case.about.is_none(), "{:?}", case.about);
-        if let Some((header, extended)) = fits {
-            let flags = u8::from(extended);
-            assert_eq!(header.write(flags).expose().as_slice(), bytes(&case.bytes));
+        if let Some(header) = fits {
+            assert_eq!(header.write().expose().as_slice(), bytes(&case.bytes));
         }
     }
 }
@@ -146,8 +145,8 @@ fn the_three_parts_of_a_message_open_as_in_the_second_implementation() {
         let topic = Topic(bytes(&case.topic).try_into().unwrap());
         let body = bytes(&case.body);
         assert!(case.body.starts_with(&case.salt));
-        let (header, extended) = Header::read(&bytes(&case.header)).unwrap();
-        let chain = match (extended, &header.reveal) {
+        let header = Header::read(&bytes(&case.header)).unwrap();
+        let chain = match (header.extended, &header.reveal) {
             (true, _) => 1,
             (false, Some(_)) => 2,
             (false, None) if header.before == 0 => 0,

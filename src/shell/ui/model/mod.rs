@@ -71,7 +71,7 @@ pub struct Model {
 
 name_alone!(struct Model {
     options, now, identities, speaking, chats, open, requests, network, kept, place,
-    overlay, hint, tab, row, welcome, scratch, following, enter, leaving, interrupted,
+    overlay, hint, tab, row, welcome, scratch, ink, following, enter, leaving, interrupted,
     asked, next_ask,
 });
 
