@@ -56,6 +56,12 @@ impl World {
         self.start(node);
     }
 
+    /// How many outputs a node that is to die carries out before; nothing when it has died.
+    #[must_use]
+    pub fn outputs_left(&self, node: NodeIndex) -> Option<u32> {
+        self.nodes.get(node.0).and_then(|sim| sim.fuse)
+    }
+
     /// An envelope that somebody published.
     #[must_use]
     pub fn envelope(&self, id: EnvelopeId) -> Option<&[u8]> {

@@ -1,12 +1,15 @@
 //! How a session begins: both sides at once, what is said before the answer, and who is believed.
 
-use undertone::engine::env::{Millis, Seconds};
+use undertone::engine::env::Millis;
+use undertone::engine::node::input::Command;
 use undertone::engine::node::output::Link;
+use undertone::engine::node::record::Purpose;
+use undertone::engine::node::{MAX_SESSIONS, NodeSettings, Role};
 use undertone::engine::session::{Content, Payload};
-use undertone::sim::Seeded;
+use undertone::sim::{Seeded, Sent};
 
 use crate::post::{Letter, Post};
-use crate::town::{link, seeds};
+use crate::town::{link, seeds, settings};
 
 const MINUTE: Millis = Millis::from_secs(60);
 
@@ -71,7 +74,7 @@ fn both_sides_that_start_at_once_settle_on_one_session_in_every_order_of_their_e
 #[test]
 fn what_is_said_with_an_offer_is_read_before_the_answer_and_believed_after_the_confirmation() {
     let (mut post, [a, b]) = Post::introduced(40);
-    let command = undertone::engine::node::input::Command::CloseSession { contact: b };
+    let command = Command::CloseSession { contact: b };
     post.town.world.ask(post.node(1), command).expect("closed");
     post.exchange(MINUTE);
     post.town.say(0, a, "I come back with this");
@@ -179,7 +182,7 @@ fn many_forged_offers_do_not_displace_what_we_offered() {
         let [offer, _] = forge(&mut post, 0, "let me in");
         post.hand(0, &offer);
     }
-    assert_eq!(post.sessions(0).len(), undertone::engine::node::MAX_SESSIONS);
+    assert_eq!(post.sessions(0).len(), MAX_SESSIONS);
     post.exchange(MINUTE);
     post.town.accept(1);
     post.exchange(MINUTE);
@@ -196,13 +199,8 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
     const COUNT: u64 = 40;
     let mut delays: Vec<u64> = Vec::new();
     for seed in 0..COUNT {
-        let mut post = Post::with(
-            seed,
-            undertone::engine::node::NodeSettings {
-                reply_delay: MEAN,
-                ..crate::town::settings(undertone::engine::node::Role::Messenger)
-            },
-        );
+        let mut post =
+            Post::with(seed, NodeSettings { reply_delay: MEAN, ..settings(Role::Messenger) });
         // The second one knows the first, whose offers he does not get.
         post.town.add(0, 1);
         post.town.add(1, 0);
@@ -213,9 +211,7 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
         post.hand(1, &bytes);
         let answered = |post: &Post| {
             let sent = &post.town.world.sent(post.node(1))[before..];
-            let control = |sent: &&undertone::sim::Sent| {
-                matches!(sent.purpose, undertone::engine::node::record::Purpose::Control(_))
-            };
+            let control = |sent: &&Sent| matches!(sent.purpose, Purpose::Control(_));
             sent.iter().find(control).map(|sent| sent.at.0 - handed.0)
         };
         while answered(&post).is_none() {
@@ -236,7 +232,7 @@ fn an_offer_that_waited_past_its_time_is_made_afresh() {
     let mut post = Post::new(45);
     let a = post.town.add(0, 1);
     post.town.say(0, a, "you were away for long");
-    post.pass(Millis::from_secs(u64::from(Seconds(20 * 86_400).0)));
+    post.pass(Millis::from_secs(20 * 86_400));
     post.take(0);
     post.exchange(Millis::from_secs(3 * 86_400));
     post.town.accept(1);

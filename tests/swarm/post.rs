@@ -9,7 +9,7 @@ use undertone::engine::node::record::{Purpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::session::{Offer, Sealed, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seeded};
+use undertone::sim::{NodeIndex, Seeded, Sent};
 
 use crate::town::{FLOOR, Town, settings};
 
@@ -65,7 +65,7 @@ impl Post {
     pub(crate) fn take(&mut self, who: usize) -> Vec<Letter> {
         let sent = &self.town.world.sent(self.node(who))[self.taken[who]..];
         self.taken[who] += sent.len();
-        let letter = |sent: &undertone::sim::Sent| Letter {
+        let letter = |sent: &Sent| Letter {
             purpose: sent.purpose,
             bytes: self.town.world.envelope(sent.id).expect("it was published").to_vec(),
         };
