@@ -149,8 +149,11 @@ impl Stage {
             }
             Record::Contact(kept) => self.hidden.word(&kept.petname),
             Record::Session(kept) => {
-                let words = kept.session.words().map(|words| *words.expose());
-                self.hidden.bytes(&words.unwrap_or_default());
+                if let Some(words) = kept.session.words() {
+                    let stored = serde_json::to_value(words).expect("bytes");
+                    let bytes: Vec<u8> = serde_json::from_value(stored).expect("bytes");
+                    self.hidden.bytes(&bytes);
+                }
                 for topic in kept.session.topics() {
                     self.hidden.bytes(&topic.0);
                 }

@@ -10,13 +10,14 @@ use undertone::engine::crypto::ecies::{self, Letter};
 use undertone::engine::crypto::kdf::Label;
 use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{Ephemeral, Identity};
+use undertone::engine::crypto::safety::SafetyNumber;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{Draft, Envelope, Floor, Topic, WorkNonce, check};
 use undertone::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{ContactView, Link, Output};
-use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, RecordSide};
+use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, RecordSide, Trust};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
@@ -235,6 +236,9 @@ fn a_view_of_somebody_shows_no_name() {
         petname: "harbour".to_owned(),
         key: identity.public(),
         link: Link::Ready,
+        trust: Trust::Unverified,
+        safety: SafetyNumber::of(&identity.public(), &identity.public()),
+        words: None,
     };
     assert_snapshot!(format!("{view:?} {:?} {:?}", view.id, view.identity), @"ContactView ContactId IdentityId");
 }
