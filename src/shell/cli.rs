@@ -275,10 +275,39 @@ pub enum ContactAction {
     },
     /// List them.
     List,
-    /// Show one with their fingerprint.
+    /// Show one: fingerprint, trust, and what to compare with them.
     Show {
         /// Which one.
         name: String,
+    },
+    /// Compare what one reads to you, over a channel you trust already.
+    Verify {
+        /// Which one.
+        name: String,
+        /// Their three words; yours are in `contact show`.
+        #[arg(
+            long, num_args = 3, value_names = ["WORD", "WORD", "WORD"],
+            required_unless_present = "digits", conflicts_with = "digits"
+        )]
+        words: Vec<String>,
+        /// Their 60 digits.
+        #[arg(long, value_name = "DIGITS")]
+        digits: Option<String>,
+    },
+    /// Put another key in one's place; nothing is sent to them until you verify or accept it.
+    Rekey {
+        /// Which one.
+        name: String,
+        /// Their other invite, or 66 hexadecimal digits; - reads it from standard input.
+        invite: String,
+    },
+    /// Send to one again without having verified them. Asks for the word "accept".
+    AcceptKey {
+        /// Which one.
+        name: String,
+        /// The word was thought over already; do not ask.
+        #[arg(long)]
+        yes_accept: bool,
     },
     /// Call one something else.
     Rename {
@@ -316,6 +345,9 @@ name_alone!(
         Block,
         Unblock,
         Remove,
+        Verify,
+        Rekey,
+        AcceptKey,
     }
 );
 

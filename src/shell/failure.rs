@@ -53,6 +53,8 @@ pub enum Exit {
     TimeOver = 6,
     /// Refused: blocked, taken, too long.
     Refused = 7,
+    /// What a contact read out is not what this machine computed.
+    Mismatch = 8,
     /// What is kept is damaged, foreign or of a newer version.
     Damaged = 9,
     /// A node runs already in this home.
@@ -205,7 +207,7 @@ impl From<HostError> for Failure {
 impl From<InviteError> for Failure {
     fn from(error: InviteError) -> Self {
         let why = error.to_string();
-        let what = "the contact was not added";
+        let what = "the invite was not taken";
         let next = "ask for the invite once more: undertone identity show";
         Self::new("bad_invite", Exit::Usage, [what, &why, "nothing was sent", next])
     }
@@ -235,6 +237,8 @@ impl From<CommandError> for Failure {
             CommandError::Blocked => ("blocked", Exit::Refused, "undertone contact unblock NAME"),
             CommandError::TooLate => ("too_late", Exit::Refused, "undertone"),
             CommandError::Full => ("full", Exit::Refused, "undertone status"),
+            CommandError::NoWords => ("no_words", Exit::Refused, "undertone contact show NAME"),
+            CommandError::NotHeld => ("not_held", Exit::Refused, "undertone contact show NAME"),
             CommandError::Relay => ("relay", Exit::Refused, "undertone"),
         };
         Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])

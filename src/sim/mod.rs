@@ -215,7 +215,11 @@ impl World {
     pub fn identity(&mut self, node: NodeIndex, name: &str) -> Result<IdentityId, CommandError> {
         match self.ask(node, Command::CreateIdentity { name: name.to_owned() })? {
             Reply::Identity(id) => Ok(id),
-            Reply::Done | Reply::Contact(_) | Reply::Message(_) => Err(CommandError::NoIdentity),
+            Reply::Done
+            | Reply::Contact(_)
+            | Reply::Message(_)
+            | Reply::Verified
+            | Reply::Differs { .. } => Err(CommandError::NoIdentity),
         }
     }
 

@@ -66,7 +66,7 @@ fn print_talk() {
     let mut counter = Counter(3);
     let mut env = Env::new(Millis(0), NOW, &mut counter);
     let hashed = vec![7; ENVELOPE_SIZE];
-    let hash = || drop(black_box(Keccak256::digest(black_box(&hashed))));
+    let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
 
     // Four multiplications, an encapsulation key, a row of topics, and the sealing's own two.
     line("make and seal an offer / multiply", 40.0, multiplication(), || {
@@ -108,7 +108,7 @@ fn print_rates() {
     });
     let (watch, strangers) = (watching(1_000), foreign(64));
     rate("strangers' envelopes a second, 1,000 sessions (Whisper: 6 without topics)", || {
-        drop(black_box(strangers.first().map(|sealed| is_for_us(&watch, &ben, sealed))));
+        _ = black_box(strangers.first().map(|sealed| is_for_us(&watch, &ben, sealed)));
     });
 }
 
@@ -127,7 +127,7 @@ fn print_strangers() {
         }
     };
     let all = |watch: &Watch| {
-        drop(black_box(strangers.first().map(|sealed| is_for_us(watch, &own, black_box(sealed)))));
+        _ = black_box(strangers.first().map(|sealed| is_for_us(watch, &own, black_box(sealed))));
     };
     // The sieve of a thousand windows is wider than the nearest cache.
     let name = "look a stranger's topic up, 1,000 sessions / 10 sessions";

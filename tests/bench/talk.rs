@@ -107,7 +107,7 @@ pub(super) fn multiplication() -> impl FnMut() {
     let mut env = Env::new(Millis(0), NOW, &mut counter);
     let (ours, theirs): (Ephemeral, PublicKey) =
         (Ephemeral::draw(&mut env), Ephemeral::draw(&mut env).public());
-    move || _ = black_box(ours.agree(black_box(&theirs)))
+    move || drop(black_box(ours.agree(black_box(&theirs))))
 }
 
 #[divan::bench]

@@ -89,6 +89,7 @@ impl View {
             Notice::State { message, state, .. } => {
                 seen.states.insert(message, state);
             }
+            Notice::Confirmed { .. } => {}
             Notice::Message(view) => match view.side {
                 Side::Ours(state) => {
                     seen.states.insert(view.id, state);

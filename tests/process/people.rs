@@ -60,3 +60,78 @@ fn the_chosen_identity_speaks() {
     assert_eq!(home.run(&["identity", "use", "third"]).status.code(), Some(3));
     assert_eq!(home.ask(&["identity", "show", "-i", "first"])["key"], first.key.as_str());
 }
+
+#[test]
+fn a_contact_is_verified_by_the_digits_both_see_and_another_key_ends_that() {
+    let (home, other) = (Home::new(), Home::new());
+    let (ann, ben) = (home.identity("ann"), other.identity("ben"));
+    home.ask(&["contact", "add", &ben.invite, "--name", "ben"]);
+    other.ask(&["contact", "add", &ann.invite, "--name", "ann"]);
+    let shown = home.ask(&["contact", "show", "ben"]);
+    assert_eq!(shown["trust"]["state"], "unverified");
+    let theirs = other.ask(&["contact", "show", "ann"])["safety_number"].clone();
+    assert_eq!(shown["safety_number"], theirs);
+    let digits = theirs.as_str().expect("60 digits").to_owned();
+    let verified = home.ask(&["contact", "verify", "ben", "--digits", &digits]);
+    assert_eq!(
+        (&verified["trust"]["state"], &verified["trust"]["by"]),
+        (&"verified".into(), &"digits".into())
+    );
+
+    let second = Home::new().identity("ben on another device");
+    let rekeyed = home.ask(&["contact", "rekey", "ben", &second.invite]);
+    assert_eq!(rekeyed["key"], second.key.as_str());
+    assert_eq!(rekeyed["trust"]["why"], "key_changed");
+    assert_eq!(rekeyed["trust"]["verified_before"], verified["trust"]["at"]);
+    assert_ne!(rekeyed["safety_number"], theirs);
+    assert_eq!(
+        home.run(&["contact", "accept-key", "ben"]).status.code(),
+        Some(12),
+        "nobody to ask"
+    );
+    let accepted = home.ask(&["contact", "accept-key", "ben", "--yes-accept"]);
+    assert_eq!(accepted["trust"]["state"], "unverified");
+    assert_eq!(home.run(&["contact", "accept-key", "ben", "--yes-accept"]).status.code(), Some(7));
+}
+
+#[test]
+fn what_is_not_the_same_holds_sending_with_and_without_a_running_node() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    home.ask(&["contact", "add", &Home::new().identity("ben").invite, "--name", "ben"]);
+    let wrong = "0".repeat(60);
+    let differs: &[&str] = &["contact", "verify", "ben", "--digits", &wrong, "--json"];
+    let alone = home.run(differs);
+    assert_eq!(alone.status.code(), Some(8));
+    assert_eq!(home.ask(&["contact", "show", "ben"])["trust"]["why"], "mismatch");
+    home.ask(&["contact", "accept-key", "ben", "--yes-accept"]);
+
+    let node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
+    node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
+    assert_eq!(home.run(differs), alone);
+    assert_eq!(home.ask(&["contact", "list"])[0]["trust"]["state"], "held");
+    let words = ["contact", "verify", "ben", "--words", "copper", "violin", "harbor"];
+    assert_eq!(home.run(&words).status.code(), Some(7), "there is no session to have words");
+    assert_eq!(home.run(&["send", "ben", "are you there", "--json"]).status.code(), Some(7));
+    assert_eq!(home.ask(&["send", "ben", "this waits", "--wait", "queued"])["state"], "queued");
+    assert_eq!(node.end("TERM"), Some(143));
+    assert_eq!(home.ask(&["contact", "list"])[0]["trust"]["state"], "held");
+}
+
+#[test]
+fn what_is_no_proof_is_refused_before_it_is_compared() {
+    let home = Home::new();
+    home.identity("ann");
+    home.ask(&["contact", "add", &Home::new().identity("ben").invite, "--name", "ben"]);
+    let refused: [&[&str]; 4] = [
+        &["contact", "verify", "ben"],
+        &["contact", "verify", "ben", "--digits", "12345"],
+        &["contact", "verify", "ben", "--words", "copper", "violin"],
+        &["contact", "verify", "ben", "--words", "copper", "violin", "harbour"],
+    ];
+    for args in refused {
+        assert_eq!(home.run(args).status.code(), Some(2), "{args:?}");
+    }
+    assert_eq!(home.ask(&["contact", "show", "ben"])["trust"]["state"], "unverified");
+}

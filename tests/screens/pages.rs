@@ -2,11 +2,10 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::id::IdentityId;
-use undertone::engine::node::output::{ContactView, Link, Notice};
+use undertone::engine::node::output::{Link, Notice};
 use undertone::shell::ui::port::{Colour, Event, Glyphs, Kept, Mode, UiOptions};
 
-use crate::stage::{MIRA, Stage, key, options};
+use crate::stage::{MIRA, Stage, contact, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 
@@ -183,14 +182,8 @@ fn hostile_text_becomes_marks_behind_the_gutter() {
 #[test]
 fn a_hostile_name_cannot_leave_its_place() {
     let mut stage = stage();
-    let view = ContactView {
-        id: MIRA,
-        identity: IdentityId(1),
-        petname: "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends"
-            .to_owned(),
-        key: key(1),
-        link: Link::Ready,
-    };
+    let hostile = "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends";
+    let view = contact(MIRA, hostile, Link::Ready);
     stage.tell(Event::Notice(Notice::Contact(view)));
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));

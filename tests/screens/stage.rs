@@ -4,16 +4,20 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
+use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
+use undertone::engine::crypto::safety::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
     ContactView, IdentityView, Link, MessageState, MessageView, Notice, RequestView, Side,
 };
+use undertone::engine::node::record::Trust;
 use undertone::engine::text::PeerText;
 use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::port::{
-    Colour, Event, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine, UiOptions,
+    Colour, Event, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine, Request, UiOptions,
 };
 use undertone::shell::ui::view::{ViewState, view};
 
@@ -45,9 +49,23 @@ pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
         max_text: 1_900,
         clock: || UnixSeconds(NOW),
         invites: Invites {
-            write: |_| "UNDERTONE1QQPJ9M8W3XKJL5R7ZC2V4N6YT0HDGSAFUEP".to_owned(),
+            write: invite::encode,
             read: |_| Err("this is damaged: a letter is wrong or missing".to_owned()),
         },
+    }
+}
+
+/// A contact nobody has compared anything with.
+pub(crate) fn contact(id: ContactId, petname: &str, link: Link) -> ContactView {
+    ContactView {
+        id,
+        identity: ME,
+        petname: petname.to_owned(),
+        key: key(1),
+        link,
+        trust: Trust::Unverified,
+        safety: SafetyNumber::of(&key(0), &key(1)),
+        words: None,
     }
 }
 
@@ -77,9 +95,7 @@ impl Stage {
             (ContactId(11), "田中 (tanaka)", Link::Offered),
             (ContactId(12), "zed", Link::Blocked),
         ] {
-            let petname = petname.to_owned();
-            let view = ContactView { id, identity: ME, petname, key: key(1), link };
-            stage.tell(Event::Notice(Notice::Contact(view)));
+            stage.tell(Event::Notice(Notice::Contact(contact(id, petname, link))));
         }
         let arrived = UnixSeconds(NOW - 2_000);
         let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
@@ -112,12 +128,32 @@ impl Stage {
         text.chars().for_each(|letter| self.press(KeyCode::Char(letter)));
     }
 
+    /// Presses a key; what the engine is asked by it.
+    pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(AskId, Command)> {
+        let effects = self.model.key(KeyEvent::new(code, KeyModifiers::NONE));
+        effects.into_iter().find_map(|effect| {
+            let Effect::Request(Request::Command(ask, command)) = effect else { return None };
+            Some((ask, command))
+        })
+    }
+
     fn key(&mut self, event: KeyEvent) {
         for effect in self.model.key(event) {
             if let Effect::Scroll(scroll) = effect {
                 self.state.scroll(&self.model, scroll);
             }
         }
+    }
+
+    /// The cells of the screen.
+    pub(crate) fn cells(&mut self, columns: u16, rows: u16) -> Buffer {
+        let (model, state) = (&self.model, &mut self.state);
+        cells(columns, rows, |frame| view(model, state, frame)).backend().buffer().clone()
+    }
+
+    /// Something is pasted.
+    pub(crate) fn paste(&mut self, text: &str) {
+        drop(self.model.paste(text));
     }
 
     /// What the screen shows, and where the cursor stands.
@@ -131,11 +167,16 @@ impl Stage {
 
 /// What a drawing leaves on a screen of this size, with the place of the cursor under it.
 pub(crate) fn see(columns: u16, rows: u16, draw: impl FnOnce(&mut Frame<'_>)) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal");
-    terminal.draw(draw).expect("drawing in memory");
+    let mut terminal = cells(columns, rows, draw);
     let cursor = terminal.get_cursor_position().expect("a cursor");
     let text = dump(terminal.backend().buffer());
     format!("{text}cursor {},{}\n", cursor.x, cursor.y)
+}
+
+fn cells(columns: u16, rows: u16, draw: impl FnOnce(&mut Frame<'_>)) -> Terminal<TestBackend> {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal");
+    terminal.draw(draw).expect("drawing in memory");
+    terminal
 }
 
 fn dump(buffer: &Buffer) -> String {

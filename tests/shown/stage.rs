@@ -128,6 +128,11 @@ impl Stage {
             }
             Output::Notice(notice) => {
                 self.show(&notice);
+                if let Notice::Contact(view) = &notice {
+                    self.hidden.word(&view.safety.to_string());
+                    let words = view.words.map(|words| words.words.map(|word| word.to_string()));
+                    words.iter().for_each(|words| self.hidden.word(&words.join(" ")));
+                }
                 self.notices.push(notice);
             }
             Output::Ledger(pair) => self.hidden.bytes(&pair),
@@ -149,8 +154,6 @@ impl Stage {
             }
             Record::Contact(kept) => self.hidden.word(&kept.petname),
             Record::Session(kept) => {
-                let words = kept.session.words().map(|words| *words.expose());
-                self.hidden.bytes(&words.unwrap_or_default());
                 for topic in kept.session.topics() {
                     self.hidden.bytes(&topic.0);
                 }

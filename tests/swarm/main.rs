@@ -12,3 +12,4 @@ mod model;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;
+mod trust;

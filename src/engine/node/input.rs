@@ -1,6 +1,7 @@
 //! Everything that crosses the engine's edge inwards.
 
 use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::name_alone;
@@ -132,6 +133,36 @@ pub enum Command {
         /// With whom.
         contact: ContactId,
     },
+    /// Compare what a contact read out with what this machine computed. The same makes them
+    /// verified; anything else holds what is sent to them.
+    Verify {
+        /// Who read it out.
+        contact: ContactId,
+        /// What.
+        proof: Proof,
+    },
+    /// A contact has another key: its sessions end, and nothing is sent to it until a person
+    /// decides.
+    Rekey {
+        /// Who.
+        contact: ContactId,
+        /// Their other key, from an invite.
+        key: PublicKey,
+    },
+    /// Send to a contact again although what held it was not cleared up.
+    AcceptUnverified {
+        /// Who.
+        contact: ContactId,
+    },
+}
+
+/// What a contact read out, over a channel that their owner trusts already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Their half of a session's words, in order.
+    Words([Word; HALF]),
+    /// The safety number they see.
+    Digits(SafetyNumber),
 }
 
 name_alone!(
@@ -149,5 +180,8 @@ name_alone!(
         Cancel,
         Retry,
         CloseSession,
+        Verify,
+        Rekey,
+        AcceptUnverified,
     }
 );

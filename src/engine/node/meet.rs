@@ -37,11 +37,14 @@ impl Node {
     /// Offers a session to a contact.
     pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        if record.trust.is_held() {
+            return;
+        }
         let Some(own) = self.book.identities.get(&record.identity) else { return };
         let window = self.settings.window;
         let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
         record.standing = Standing::Open;
-        record.offer = Some(PendingOffer { offer, times: 0 });
+        record.offer = Some(Box::new(PendingOffer { offer, times: 0 }));
         let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
@@ -257,9 +260,8 @@ impl Node {
         let record = self.sessions.remove(&id)?;
         self.watch.remove(&record.session);
         // What came early in it stays marked so.
-        self.open.retain(|_, message| {
-            message.early != Some(id) || message.side != RecordSide::Shown
-        });
+        self.open
+            .retain(|_, message| message.early != Some(id) || message.side != RecordSide::Shown);
         self.timers.clear(Timer::Answer(record.contact, id));
         Some(Change::Erase(Key::Session(id)))
     }
@@ -278,7 +280,8 @@ impl Node {
     /// the farewell.
     pub(super) fn close(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let mut changes = Vec::new();
-        let farewell = self.preferred(contact).and_then(|session| {
+        let speaks = if self.is_held(contact) { None } else { self.preferred(contact) };
+        let farewell = speaks.and_then(|session| {
             let payload = self.payload(contact, None, Content::Close)?;
             self.encrypt(env, session, &payload, Purpose::Control(contact))
         });
@@ -390,20 +393,24 @@ impl Node {
 
     /// Tells how a contact stands.
     pub(super) fn notice_contact(&mut self, contact: ContactId) {
-        if let Some(record) = self.book.contacts.get(&contact) {
-            let view = self.view_contact(record);
+        let record = self.book.contacts.get(&contact);
+        if let Some(view) = record.and_then(|record| self.view_contact(record)) {
             self.notice(Notice::Contact(view));
         }
     }
 
-    pub(super) fn view_contact(&self, record: &ContactRecord) -> ContactView {
-        ContactView {
+    /// The contact as its owner sees it; `None` if its identity is gone, and it goes too.
+    pub(super) fn view_contact(&self, record: &ContactRecord) -> Option<ContactView> {
+        Some(ContactView {
             id: record.id,
             identity: record.identity,
             petname: record.petname.clone(),
             key: record.key,
             link: self.link(record),
-        }
+            trust: record.trust,
+            safety: self.safety_number(record)?,
+            words: self.own_words(record.id),
+        })
     }
 
     fn link(&self, contact: &ContactRecord) -> Link {

@@ -23,6 +23,7 @@ pub mod settings;
 mod stream;
 mod talk;
 mod timers;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -44,6 +45,7 @@ pub use settings::{NodeSettings, Role};
 use talk::Conversation;
 pub use talk::SPAN;
 use timers::{Timer, Timers};
+pub use trust::MAX_TRIES;
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]

@@ -149,6 +149,9 @@ impl Node {
 
     /// Turns a job into an encrypted envelope, stored; or into nothing when there is no need for it.
     fn begin(&mut self, env: &mut Env<'_>, job: Job) -> Option<OutgoingRecord> {
+        if self.is_held_back(job) {
+            return None;
+        }
         match job {
             Job::Offer(contact) => self.begin_offer(env, contact),
             Job::Talk(contact) => self.begin_talk(env, contact),

@@ -1,6 +1,7 @@
 //! Everything that crosses the engine's edge outwards.
 
 use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -8,7 +9,7 @@ use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 use super::input::{AskId, PeerTag};
-use super::record::Change;
+use super::record::{Change, Trust};
 
 /// One thing the driver must do, in the order given, before the next turn.
 pub enum Output {
@@ -73,6 +74,16 @@ pub enum Reply {
     Contact(ContactId),
     /// The message accepted; it is stored and will not be lost.
     Message(MessageId),
+    /// What was compared is the same: the contact is verified.
+    Verified,
+    /// What was compared is not the same: nothing is sent to the contact any more.
+    Differs {
+        /// The first word that is another one, as people count the six; none if numbers were
+        /// compared.
+        word: Option<usize>,
+        /// So many more tries; at 0 the session has been erased.
+        left: u8,
+    },
 }
 
 /// Why a command was not carried out. Nothing was changed.
@@ -116,6 +127,12 @@ pub enum CommandError {
     /// Wait until some of what is queued has left, or remove something.
     #[error("there are as many of these as a node keeps")]
     Full,
+    /// Wait until both sides have heard each other, or compare the digits.
+    #[error("there are no words to compare yet; the 60 digits can be compared")]
+    NoWords,
+    /// There is nothing to decide.
+    #[error("nothing is held back from this contact")]
+    NotHeld,
     /// A relay holds no identity.
     #[error("this node is a relay")]
     Relay,
@@ -182,9 +199,24 @@ pub struct ContactView {
     pub key: PublicKey,
     /// How far the handshake is.
     pub link: Link,
+    /// How sure we are that the key is theirs.
+    pub trust: Trust,
+    /// What they see too if our keys are the ones both believe.
+    pub safety: SafetyNumber,
+    /// Our half of the words, once there are any.
+    pub words: Option<OwnWords>,
 }
 
-name_alone!(struct ContactView { id, identity, petname, key, link });
+name_alone!(struct ContactView { id, identity, petname, key, link, trust, safety, words });
+
+/// The half of a session's words that we read out. The contact reads us the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnWords {
+    /// Which half: the side that offered the session reads the first.
+    pub half: Half,
+    /// The words.
+    pub words: [Word; HALF],
+}
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

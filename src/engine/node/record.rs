@@ -126,10 +126,14 @@ pub struct ContactRecord {
     /// [`MAX_PEER_STREAMS`].
     pub theirs: Vec<PeerStream>,
     /// The offer that waits for an answer, to be sealed afresh until it comes.
-    pub offer: Option<PendingOffer>,
+    pub offer: Option<Box<PendingOffer>>,
+    /// How sure we are that the key is theirs.
+    pub trust: Trust,
 }
 
-name_alone!(struct ContactRecord { id, identity, key, petname, standing, ours, theirs, offer });
+name_alone!(struct ContactRecord {
+    id, identity, key, petname, standing, ours, theirs, offer, trust,
+});
 
 /// Whether we listen to a contact, and whether we want a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +144,50 @@ pub enum Standing {
     Closed,
     /// No.
     Blocked,
+}
+
+/// How sure the owner of a node is that a contact's key is the contact's. Never sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    /// Nothing was compared.
+    Unverified,
+    /// The two of them compared, and it was the same.
+    Verified {
+        /// When, by the clock of this machine.
+        at: UnixSeconds,
+        /// What they compared.
+        by: Means,
+    },
+    /// Nothing is sent to them until a person decides.
+    Held {
+        /// Since when, by the clock of this machine.
+        since: UnixSeconds,
+        /// What happened.
+        doubt: Doubt,
+        /// Comparisons that failed since then and in this session.
+        tries: u8,
+    },
+}
+
+/// What two people compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Means {
+    /// The words of a session.
+    Words,
+    /// The safety number of their keys.
+    Digits,
+}
+
+/// Why nothing is sent to a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// Their key is another one than before.
+    KeyChanged {
+        /// When the key before it was verified, if it was.
+        verified: Option<UnixSeconds>,
+    },
+    /// What they read out is not what this machine computed.
+    Mismatch,
 }
 
 /// Our numbering of what we send to one contact. New after loss of state.

@@ -127,7 +127,7 @@ impl Node {
     #[must_use]
     pub fn everything(&self) -> Vec<Notice> {
         let identities = self.book.identities.values().map(view_identity).map(Notice::Identity);
-        let contacts = self.book.contacts.values().map(|record| self.view_contact(record));
+        let contacts = self.book.contacts.values().filter_map(|record| self.view_contact(record));
         let requests = self.book.requests.values().map(view_request).map(Notice::Request);
         identities.chain(contacts.map(Notice::Contact)).chain(requests).collect()
     }

@@ -336,7 +336,7 @@ impl Node {
         }
     }
 
-    fn put_contact(&self, contact: ContactId, effects: &mut Effects) {
+    pub(super) fn put_contact(&self, contact: ContactId, effects: &mut Effects) {
         if let Some(record) = self.book.contacts.get(&contact) {
             effects.changes.push(Change::Put(Record::Contact(record.clone())));
         }

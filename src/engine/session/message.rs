@@ -7,14 +7,14 @@ use zeroize::Zeroizing;
 
 use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
 use crate::engine::crypto::kdf::Label;
-use crate::engine::crypto::keys::{PUBLIC_KEY_SIZE, PublicKey};
 use crate::engine::crypto::kem;
+use crate::engine::crypto::keys::{PUBLIC_KEY_SIZE, PublicKey};
 use crate::engine::env::Env;
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::BODY_SIZE;
 use crate::engine::secret::Secret;
 
-use super::chain::{HeaderKey, MessageKey, Slot};
+use super::chain::{HeaderKey, MessageKey, Place, Slot};
 use super::payload::Payload;
 use super::reader::Reader;
 use super::{Sealed, SessionId};
@@ -35,7 +35,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn write(&self, flags: u8) -> Secret<HEADER_SIZE> {
+    /// Writes it; `flags` says what follows.
+    pub(super) fn write(&self, flags: u8) -> Secret<HEADER_SIZE> {
         let Self { position, before, ratchet, reveal } = self;
         let flags = flags | if reveal.is_some() { FLAG_REVEAL } else { 0 };
         let mut said = Zeroizing::new(Vec::with_capacity(HEADER_SIZE));
@@ -54,7 +55,7 @@ impl Header {
     }
 
     /// Reads what [`Self::write`] wrote, and whether an extension follows; `None` for anything else.
-    fn read(bytes: &[u8]) -> Option<(Self, bool)> {
+    pub(super) fn read(bytes: &[u8]) -> Option<(Self, bool)> {
         let mut reader = Reader::new(bytes);
         let flags = reader.byte()?;
         if flags & !(FLAG_EXTENSION | FLAG_REVEAL) != 0 {
@@ -71,6 +72,16 @@ impl Header {
         };
         reader.padding()?;
         Some((Self { position, before, ratchet, reveal }, flags & FLAG_EXTENSION != 0))
+    }
+
+    /// Whether it makes sense at a place, in chains of `window` positions: chain 1 alone is
+    /// extended, chain 2 alone reveals, and nobody sent before the first two.
+    pub(super) fn fits(&self, (chain, position): Place, window: u32, extended: bool) -> bool {
+        let most = if chain < 2 { 0 } else { window };
+        self.position == position
+            && self.before <= most
+            && (chain == 1 || !extended)
+            && (chain == 2) == self.reveal.is_some()
     }
 }
 
@@ -140,9 +151,11 @@ pub(super) struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Opens the header of a body with the header key of a place.
+    /// Opens the header of a body with the header key of a place, in chains of `window` positions.
+    /// `None` also for a header that does not belong there.
     pub(super) fn new(
         id: SessionId,
+        (place, window): (Place, u32),
         topic: Topic,
         body: &'a [u8],
         key: &HeaderKey,
@@ -156,6 +169,9 @@ impl<'a> Opened<'a> {
         let outer = [id.0.as_slice(), &topic.0].concat();
         let key = OneTimeKey::derive(salt, key.secret(), Label::MessageHeader);
         let (header, extended) = Header::read(&key.open(&outer, sealed)?)?;
+        if !header.fits(place, window, extended) {
+            return None;
+        }
         let extension = if extended { Some(reader.slice(SEALED_EXTENSION)?) } else { None };
         let payload = reader.rest();
         let front = body.get(..body.len().saturating_sub(payload.len()))?;
@@ -167,11 +183,6 @@ impl<'a> Opened<'a> {
         let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessageExtension);
         let plaintext = key.open(&self.outer, self.extension?)?;
         <[u8; EXTENSION_SIZE]>::try_from(plaintext.as_slice()).ok().map(Box::new)
-    }
-
-    /// Whether an extension is there.
-    pub(super) fn is_extended(&self) -> bool {
-        self.extension.is_some()
     }
 
     /// Opens and reads the payload.

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kem::{KemPublic, KemSecret};
 use crate::engine::crypto::keys::{Ephemeral, PublicKey};
+use crate::engine::crypto::safety::Words;
 use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::secret::{Secret, name_alone};
@@ -113,7 +114,7 @@ pub struct Session {
     /// Where their next chain would begin.
     next: TopicRow,
     skipped: SkippedKeys,
-    words: Option<Secret<32>>,
+    words: Option<Words>,
 }
 
 /// How far the handshake is, with what it still needs.
@@ -259,7 +260,7 @@ impl Session {
     /// What two people read to each other to be sure that nobody sits between them; none before the
     /// exchange is complete here. The initiator committed to its part before the responder's existed.
     #[must_use]
-    pub fn words(&self) -> Option<&Secret<32>> {
+    pub fn words(&self) -> Option<&Words> {
         self.words.as_ref()
     }
 

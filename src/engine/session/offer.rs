@@ -10,7 +10,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::engine::crypto::ecies;
+use crate::engine::crypto::ecies::{self, Letter};
 use crate::engine::crypto::kdf::{self, Label};
 use crate::engine::crypto::kem::{self, KemPublic, KemSecret};
 use crate::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
@@ -125,10 +125,24 @@ impl ReceivedOffer {
     /// whom it names, or not as this version writes it: nobody learns which.
     #[must_use]
     pub fn open(own: &Identity, body: &[u8]) -> Option<Self> {
+        Self::find([((), own)], body).map(|((), offer)| offer)
+    }
+
+    /// Opens a body with whichever of our identities it is for, and says which. What all have in
+    /// common is done once: an envelope for nobody here costs one multiplication for each.
+    pub fn find<'a, T>(
+        identities: impl IntoIterator<Item = (T, &'a Identity)>,
+        body: &[u8],
+    ) -> Option<(T, Self)> {
         if body.len() != BODY_SIZE {
             return None;
         }
-        let padded = ecies::open(own, body)?;
+        let sealed = Letter::parse(body)?;
+        let mut identities = identities.into_iter();
+        identities.find_map(|(name, own)| Some((name, Self::read(own, &sealed.open(own)?)?)))
+    }
+
+    fn read(own: &Identity, padded: &[u8]) -> Option<Self> {
         let (letter, padding) = padded.split_first_chunk::<LETTER_SIZE>()?;
         Reader::new(padding).padding()?;
         let terms = Terms::read(letter)?;
@@ -190,15 +204,8 @@ impl ReceivedOffer {
 
 impl fmt::Debug for ReceivedOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            from: _,
-            id: _,
-            created: _,
-            ephemeral: _,
-            kem: _,
-            commitment: _,
-            beginning: _,
-        } = self;
+        let Self { from: _, id: _, created: _, ephemeral: _, kem: _, commitment: _, beginning: _ } =
+            self;
         f.write_str("ReceivedOffer")
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kdf::{self, Label};
 use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety::Words;
 use crate::engine::secret::Secret;
 
 use super::SessionId;
@@ -126,11 +127,10 @@ impl Transcript {
         Self(kdf::hash(Label::Reply, &[&id.0, extension, &ratchet.to_bytes()]))
     }
 
-    /// What two people read to each other comes from these bytes.
-    pub(super) fn words(&self, id: SessionId, reveal: &Secret<REVEAL_SIZE>) -> Secret<32> {
-        Secret::make(|words| {
-            *words = kdf::hash(Label::Words, &[&id.0, &self.0, reveal.expose()]);
-        })
+    /// What two people read to each other.
+    pub(super) fn words(&self, id: SessionId, reveal: &Secret<REVEAL_SIZE>) -> Words {
+        let mut hash = kdf::hash(Label::Words, &[&id.0, &self.0, reveal.expose()]);
+        Words::new(&Secret::take(&mut hash))
     }
 }
 

@@ -20,39 +20,62 @@ pub struct Watch {
     /// As many as `sieved` may reach before the sieve is made afresh.
     room: usize,
     /// At how many positions a session has a topic; never none.
-    index: BTreeMap<(Topic, SessionId), usize>,
+    index: BTreeMap<(Topic, Handle), u16>,
+    /// What the index calls each session.
+    handles: BTreeMap<SessionId, Handle>,
+    sessions: BTreeMap<Handle, SessionId>,
+    made: Handle,
 }
+
+/// What the index calls a session: an eighth of its name, for it stands beside every topic.
+type Handle = u32;
 
 impl Watch {
     /// Waits for nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { sieve: sieve(LEAST_ROOM), sieved: 0, room: LEAST_ROOM, index: BTreeMap::new() }
+        Self {
+            sieve: sieve(LEAST_ROOM),
+            sieved: 0,
+            room: LEAST_ROOM,
+            index: BTreeMap::new(),
+            handles: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            made: 0,
+        }
     }
 
     /// Waits for every topic of a session.
     pub fn add(&mut self, session: &Session) {
+        // No process lives through so many sessions that a handle comes twice.
+        self.made = self.made.wrapping_add(1);
+        let handle = self.made;
+        self.handles.insert(session.id(), handle);
+        self.sessions.insert(handle, session.id());
         for topic in session.topics() {
-            self.begin(topic, session.id());
+            self.begin(topic, handle);
         }
     }
 
     /// Stops waiting for every topic of a session that was added in this same state.
     pub fn remove(&mut self, session: &Session) {
+        let Some(handle) = self.handles.remove(&session.id()) else { return };
+        self.sessions.remove(&handle);
         for topic in session.topics() {
-            self.end(topic, session.id());
+            self.end(topic, handle);
         }
     }
 
     /// Follows a session from the state `before` to a later one; costs what has changed.
     pub fn update(&mut self, before: &Session, after: &Session) {
+        let Some(&handle) = self.handles.get(&before.id()) else { return };
         let changes = before.changes(after);
         // What moves to the messages passed over is begun before it is ended, so it never goes.
         for topic in changes.begun {
-            self.begin(topic, after.id());
+            self.begin(topic, handle);
         }
         for topic in changes.ended {
-            self.end(topic, before.id());
+            self.end(topic, handle);
         }
     }
 
@@ -62,12 +85,12 @@ impl Watch {
         if !self.sieve.check(&topic) {
             return Vec::new();
         }
-        let all = (topic, SessionId([0; 32]))..=(topic, SessionId([u8::MAX; 32]));
-        self.index.range(all).map(|((_, session), _)| *session).collect()
+        let all = self.index.range((topic, Handle::MIN)..=(topic, Handle::MAX));
+        all.filter_map(|((_, handle), _)| self.sessions.get(handle).copied()).collect()
     }
 
-    fn begin(&mut self, topic: Topic, session: SessionId) {
-        *self.index.entry((topic, session)).or_default() += 1;
+    fn begin(&mut self, topic: Topic, handle: Handle) {
+        *self.index.entry((topic, handle)).or_default() += 1;
         if self.sieved == self.room {
             self.sieve_afresh();
         } else {
@@ -76,11 +99,11 @@ impl Watch {
         }
     }
 
-    fn end(&mut self, topic: Topic, session: SessionId) {
-        let Some(positions) = self.index.get_mut(&(topic, session)) else { return };
+    fn end(&mut self, topic: Topic, handle: Handle) {
+        let Some(positions) = self.index.get_mut(&(topic, handle)) else { return };
         *positions -= 1;
         if *positions == 0 {
-            self.index.remove(&(topic, session));
+            self.index.remove(&(topic, handle));
         }
     }
 
@@ -103,7 +126,7 @@ impl Default for Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sieve: _, sieved: _, room: _, index } = self;
+        let Self { sieve: _, sieved: _, room: _, index, handles: _, sessions: _, made: _ } = self;
         f.debug_struct("Watch").field("topics", &index.len()).finish()
     }
 }
@@ -123,5 +146,5 @@ const BITS_PER_TOPIC: usize = 10;
 /// made afresh, and making it costs each new topic two more insertions.
 const ROOM_FACTOR: usize = 2;
 
-/// The smallest sieve: two sessions' windows, 2.5 KiB.
+/// The smallest sieve: two chains' topics, 2.5 KiB.
 const LEAST_ROOM: usize = 2048;

@@ -10,7 +10,7 @@ mod tests;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A string somebody else chose. It has no `Display`, no `Deref` and no `Into<String>`: the only
 /// way out is through the cleaner of a sink.
@@ -275,8 +275,10 @@ fn fate(character: char, before: &Before, next: Option<char>, sink: Sink) -> Fat
             return if joins { Fate::Keep } else { Fate::Picture(BLANK) };
         }
         '\u{200C}' => {
-            let parts =
-                before.last.is_some_and(wants_non_joiner) && next.is_some_and(wants_non_joiner);
+            // A letter nobody could see is shown as a blank, which has nothing to part from.
+            let seen = |next| is_mark(next) || next.width().is_some_and(|width| width > 0);
+            let parts = before.last.is_some_and(wants_non_joiner)
+                && next.is_some_and(|next| wants_non_joiner(next) && seen(next));
             return if parts { Fate::Keep } else { Fate::Picture(BLANK) };
         }
         _ => {}

@@ -144,6 +144,13 @@ fn debug_tells_a_length_and_nothing_else() {
     assert_eq!(format!("{:?}", PeerText::new("secret".to_owned())), "PeerText(6 bytes)");
 }
 
+#[test]
+fn a_non_joiner_before_a_letter_without_width_is_made_visible() {
+    let once = grid("क\u{200c}\u{d4e}");
+    assert_eq!(once.text, "क␣␣");
+    assert_eq!(grid(&once.text).text, once.text);
+}
+
 fn any_text() -> impl Strategy<Value = String> {
     let troublesome = prop::sample::select(vec![
         '\n', '\r', '\t', '\u{1b}', '\u{200d}', '\u{200c}', '\u{fe0f}', '\u{301}', '\u{94d}', 'क',

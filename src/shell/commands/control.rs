@@ -198,7 +198,8 @@ fn failure_from(answer: &Value) -> Failure {
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits = [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused];
+    let exits =
+        [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused, Exit::Mismatch];
     let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
     let codes = [
         "contact_not_found",
@@ -213,6 +214,11 @@ fn failure_from(answer: &Value) -> Failure {
         "bad_invite",
         "known_key",
         "not_confirmed",
+        "not_a_proof",
+        "mismatch",
+        "no_words",
+        "not_held",
+        "held",
         "blocked",
         "full",
         "node_ended",
@@ -238,8 +244,8 @@ const VISITORS: usize = 8;
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
 
-/// The longest answer: a list of as many contacts as a node keeps, half a kibibyte each.
-const MAX_ANSWER: u64 = 1 << 20;
+/// The longest answer: a list of as many contacts as a node keeps, a kibibyte each.
+const MAX_ANSWER: u64 = 2 << 20;
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::people::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
-use super::{control, keep};
+use super::{control, keep, trust};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{ContactView, IdentityView, RequestView};
+use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
-use crate::shell::ui::port::{Event, Request};
+use crate::shell::ui::{
+    self,
+    port::{Event, Request},
+};
 
 /// One thing to ask, and who speaks.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,12 +58,27 @@ enum Sender {
     NextNode,
 }
 
+/// What the engine said to an errand, if it was asked, and who sends what that causes.
+#[derive(Clone, Copy, Debug)]
+struct Done<'a> {
+    reply: Option<&'a Reply>,
+    sender: Sender,
+}
+
 /// Carries an errand out, wherever that is possible, and prints what came of it.
 pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
     let about = match about {
         About::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
             let invite = keep::standard_input(MAX_INVITE)?;
             About::Contact(ContactAction::Add { invite, name })
+        }
+        About::Contact(ContactAction::Rekey { name, invite }) if invite == "-" => {
+            let invite = keep::standard_input(MAX_INVITE)?;
+            About::Contact(ContactAction::Rekey { name, invite })
+        }
+        About::Contact(ContactAction::AcceptKey { name, yes_accept: false }) => {
+            trust::ask_to_accept(everywhere, &name)?;
+            About::Contact(ContactAction::AcceptKey { name, yes_accept: true })
         }
         About::Contact(_) | About::Identity(_) | About::Request(_) => about,
     };
@@ -105,6 +123,7 @@ impl Errand {
         mut events: mpsc::Receiver<Event>,
     ) -> Result<Value, Failure> {
         let mut people = People::told(&mut events).await?;
+        let mut replied = None;
         if let Some(command) = self.plan(&people, chosen.as_deref())? {
             if requests.send(Request::Command(ask, command)).await.is_err() {
                 return Err(gone());
@@ -115,7 +134,7 @@ impl Errand {
                     Some(Event::Fatal(why)) => return Err(broken(&why)),
                     Some(Event::Notice(notice)) => people.note(&notice),
                     Some(Event::Replied(id, reply)) if id == ask => {
-                        reply?;
+                        replied = Some(reply?);
                         break;
                     }
                     Some(
@@ -128,7 +147,8 @@ impl Errand {
                 }
             }
         }
-        let Answer { data, words } = self.answer(&people, chosen.as_deref(), Sender::ThisNode)?;
+        let done = Done { reply: replied.as_ref(), sender: Sender::ThisNode };
+        let Answer { data, words } = self.answer(&people, chosen.as_deref(), done)?;
         Ok(json!({ "data": data, "words": words }))
     }
 
@@ -144,14 +164,16 @@ impl Errand {
             people.note(&notice);
         }
         let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+        let mut replied = None;
         if let Some(command) = self.plan(&people, chosen.as_deref())? {
             let (reply, notices) = desk.ask(command)?;
             for notice in &notices {
                 people.note(notice);
             }
-            reply?;
+            replied = Some(reply?);
         }
-        let answer = self.answer(&people, chosen.as_deref(), Sender::NextNode)?;
+        let done = Done { reply: replied.as_ref(), sender: Sender::NextNode };
+        let answer = self.answer(&people, chosen.as_deref(), done)?;
         if let About::Identity(IdentityAction::Use { name }) = &self.about {
             desk.store().set_setting(CHOSEN_IDENTITY, name)?;
         }
@@ -189,6 +211,16 @@ impl Errand {
                 confirmed(name, confirm.as_deref(), "the contact and all messages")?;
                 Command::RemoveContact { contact }
             }
+            About::Contact(ContactAction::Verify { name, words, digits }) => Command::Verify {
+                contact: contact(name)?,
+                proof: trust::proof(words, digits.as_deref())?,
+            },
+            About::Contact(ContactAction::Rekey { name, invite }) => {
+                Command::Rekey { contact: contact(name)?, key: invite::decode(invite)? }
+            }
+            About::Contact(ContactAction::AcceptKey { name, yes_accept: _ }) => {
+                Command::AcceptUnverified { contact: contact(name)? }
+            }
             About::Request(RequestAction::Accept { key, name }) => {
                 Command::AcceptRequest { request: people.request(key)?.id, petname: name.clone() }
             }
@@ -208,7 +240,7 @@ impl Errand {
         &self,
         people: &People,
         chosen: Option<&str>,
-        sender: Sender,
+        done: Done<'_>,
     ) -> Result<Answer, Failure> {
         let named = self.identity.as_deref();
         match &self.about {
@@ -216,9 +248,9 @@ impl Errand {
             About::Contact(action) => {
                 let speaker = || people.speaker(named, chosen);
                 let contact = |name: &str| people.contact(speaker()?, name);
-                about_contact(action, people, contact, sender)
+                about_contact(action, people, contact, done)
             }
-            About::Request(action) => Ok(about_request(action, people, sender)),
+            About::Request(action) => Ok(about_request(action, people, done.sender)),
         }
     }
 }
@@ -252,11 +284,11 @@ fn about_contact<'a>(
     action: &ContactAction,
     people: &'a People,
     contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
-    sender: Sender,
+    done: Done<'_>,
 ) -> Result<Answer, Failure> {
     Ok(match action {
         ContactAction::Add { name, .. } => {
-            let leaves = match sender {
+            let leaves = match done.sender {
                 Sender::ThisNode => "The offer leaves by itself.",
                 Sender::NextNode => "The offer leaves with the next node: undertone",
             };
@@ -264,7 +296,8 @@ fn about_contact<'a>(
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
-                format!("{}  {:<24}  {}", view.key.short(), view.petname, words(view.link))
+                let mark = ui::trust::mark(view.trust);
+                format!("{}  {mark} {:<24}  {}", view.key.short(), view.petname, words(view.link))
             };
             let none = "nobody yet; undertone contact add INVITE --name NAME";
             list(&people.contacts, contact_json, line, none)
@@ -272,12 +305,25 @@ fn about_contact<'a>(
         ContactAction::Show { name } => {
             let view = contact(name)?;
             let text = format!(
-                "{}\n  fingerprint  {}\n  state        {}",
+                "{}\n  fingerprint  {}\n  state        {}\n  trust        {}\n{}",
                 view.petname,
                 view.key.fingerprint(),
-                words(view.link)
+                words(view.link),
+                ui::trust::words(view.trust),
+                trust::to_compare(view)
             );
             told(contact_json(view), text)
+        }
+        ContactAction::Verify { name, .. } => {
+            trust::outcome(name, done.reply)?;
+            told(contact_json(contact(name)?), format!("{name} is verified, on this machine only"))
+        }
+        ContactAction::Rekey { name, .. } => {
+            let next = "sending is held until you verify or accept it";
+            told(contact_json(contact(name)?), format!("{name} has another key; {next}"))
+        }
+        ContactAction::AcceptKey { name, .. } => {
+            told(contact_json(contact(name)?), format!("{name} is sent to again, not verified"))
         }
         ContactAction::Rename { name, to } => {
             told(json!({ "name": to }), format!("{name} is called {to}"))
@@ -354,6 +400,9 @@ fn contact_json(view: &ContactView) -> Value {
         "key": hex(&view.key),
         "fingerprint": view.key.fingerprint().to_string(),
         "session": words(view.link),
+        "trust": trust::to_json(view.trust),
+        "safety_number": view.safety.to_string(),
+        "words": view.words.as_ref().map(trust::own_words_json),
     })
 }
 

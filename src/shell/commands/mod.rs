@@ -11,6 +11,7 @@ mod relay;
 mod send;
 mod status;
 mod stop;
+mod trust;
 
 use clap::CommandFactory as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};

@@ -12,13 +12,17 @@ use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{MessageState, Notice, Reply, Side};
+use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Everywhere, Network, Span, Wait};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print;
 use crate::shell::store::StoreError;
-use crate::shell::ui::port::{Event, Request};
+use crate::shell::ui::{
+    self,
+    port::{Event, Request},
+};
 
 /// What to send, and when to be content.
 #[derive(Clone)]
@@ -136,12 +140,13 @@ impl Letter {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let people = People::told(&mut events).await?;
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
-        let contact = people.contact(speaker, &self.contact)?.id;
+        let view = people.contact(speaker, &self.contact)?;
+        let (contact, trust) = (view.id, view.trust);
         let command = Command::Say { contact, text: self.text };
         if requests.send(Request::Command(ask, command)).await.is_err() {
             return Err(gone());
         }
-        let mut course = Course { ask, wait: self.wait, message: None, peers: 0 };
+        let mut course = Course { ask, wait: self.wait, trust, message: None, peers: 0 };
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -158,6 +163,7 @@ impl Letter {
 struct Course {
     ask: AskId,
     wait: Wait,
+    trust: Trust,
     message: Option<MessageId>,
     peers: usize,
 }
@@ -168,7 +174,13 @@ impl Course {
             Event::Replied(ask, reply) if ask == self.ask => {
                 if let Reply::Message(id) = reply? {
                     self.message = Some(id);
-                    return Ok(self.reached(MessageState::Queued));
+                    let reached = self.reached(MessageState::Queued);
+                    // It will not leave while anybody waits for that.
+                    return if reached.is_none() && self.trust.is_held() {
+                        Err(self.held())
+                    } else {
+                        Ok(reached)
+                    };
                 }
             }
             Event::Notice(Notice::State { message, state, .. })
@@ -201,6 +213,13 @@ impl Course {
         };
         let id = self.message?;
         far_enough.then(|| json!({ "state": word, "id": super::listen::short(id) }))
+    }
+
+    fn held(&self) -> Failure {
+        let why = ui::trust::words(self.trust);
+        let safe = "the message is queued here and leaves once you have decided";
+        let next = "undertone contact verify NAME, or contact accept-key NAME";
+        Failure::new("held", Exit::Refused, ["the message was not sent", &why, safe, next])
     }
 
     fn too_late(&self) -> Failure {

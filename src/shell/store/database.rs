@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 use super::StoreError;
 use super::files;
 use super::key::KEY_BYTES;
+use super::migrate;
+use super::sealed::RowKey;
 use crate::engine::secret::Secret;
 
 /// Makes a database with empty tables, beside the place where [`publish`] puts it.
@@ -22,7 +24,7 @@ pub(super) fn build(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(
     // Made here and not by SQLite, whose mode for a file depends on the umask.
     files::create(&path)?.sync_all()?;
     let mut connection = unlock(&path, key)?;
-    migrate(&mut connection, 0)?;
+    migrate(&mut connection, 0, &RowKey::of_database(key))?;
     // The journal carries the database's name: it has to be gone before the name changes.
     connection.close().map_err(|(_, error)| error)?;
     files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}{JOURNAL}")))
@@ -56,7 +58,7 @@ pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, S
     let version = number(&connection, "user_version")?;
     match usize::try_from(version) {
         Ok(version @ 1..) if version <= migrations().count() => {
-            migrate(&mut connection, version)?;
+            migrate(&mut connection, version, &RowKey::of_database(key))?;
         }
         Ok(0) | Err(_) => return Err(StoreError::Damaged),
         Ok(_) => return Err(StoreError::Newer),
@@ -68,11 +70,11 @@ pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, S
 }
 
 /// Makes a database that is gone when it is dropped.
-pub(super) fn in_memory() -> Result<Connection, StoreError> {
+pub(super) fn in_memory(key: &RowKey) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_in_memory()?;
     connection.execute_batch(QUIET)?;
     connection.execute_batch(EVERYWHERE)?;
-    migrate(&mut connection, 0)?;
+    migrate(&mut connection, 0, key)?;
     Ok(connection)
 }
 
@@ -106,12 +108,13 @@ fn settle(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A database that is like any other but can be read from outside, to see what it leaves there.
+/// A database as the first version of this program left it, without rows.
 #[cfg(test)]
-pub(super) fn in_the_clear(path: &Path) -> Connection {
-    let mut connection = Connection::open(path).unwrap();
-    settle(&connection).unwrap();
-    migrate(&mut connection, 0).unwrap();
+pub(super) fn of_version_1(path: &Path, key: &Secret<KEY_BYTES>) -> Connection {
+    let connection = unlock(path, key).unwrap();
+    connection.execute_batch(migrations().next().unwrap()).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
     connection
 }
 
@@ -132,18 +135,25 @@ fn key_statement(key: &Secret<KEY_BYTES>) -> Zeroizing<String> {
 
 /// Brings a database that has been through `done` migrations to the current schema, or leaves it as
 /// it was.
-fn migrate(connection: &mut Connection, done: usize) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, done: usize, key: &RowKey) -> Result<(), StoreError> {
     let count = migrations().count();
     if done == count {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    for migration in migrations().skip(done) {
+    for (number, migration) in (1..).zip(migrations()).skip(done) {
         transaction.execute_batch(migration)?;
+        if number == SEALING {
+            migrate::seal_rows(&transaction, key)?;
+        }
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", i64::try_from(count).unwrap_or(i64::MAX))?;
     transaction.commit()?;
+    if (1..SEALING).contains(&done) {
+        // Writes the whole file again: rows that nobody had sealed left copies behind.
+        connection.execute_batch("VACUUM")?;
+    }
     Ok(())
 }
 
@@ -173,6 +183,9 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+/// The migration with which rows are sealed.
+const SEALING: usize = 2;
 
 /// Ends the name of a database that is not whole yet.
 const UNPUBLISHED: &str = ".new";
@@ -223,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_memory_database_has_the_tables_of_the_last_migration() {
-        let connection = in_memory().unwrap();
+        let connection = in_memory(&RowKey::draw().unwrap()).unwrap();
         let count = i64::try_from(migrations().count()).unwrap();
         assert_eq!(number(&connection, "user_version").unwrap(), count);
         assert_eq!(number(&connection, "application_id").unwrap(), APPLICATION_ID);
@@ -232,10 +245,12 @@ mod tests {
 
     #[test]
     fn a_migration_that_fails_leaves_everything_as_it_was() {
-        let mut connection = in_memory().unwrap();
+        let key = RowKey::draw().unwrap();
+        let mut connection = in_memory(&key).unwrap();
+        let before = number(&connection, "user_version").unwrap();
         // All its tables exist: going through it once more must fail.
-        assert!(migrate(&mut connection, 0).is_err());
-        assert_eq!(number(&connection, "user_version").unwrap(), 1);
+        assert!(migrate(&mut connection, 0, &key).is_err());
+        assert_eq!(number(&connection, "user_version").unwrap(), before);
         assert!(connection.is_autocommit());
     }
 }

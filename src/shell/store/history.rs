@@ -5,7 +5,8 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Store, StoreError, record_in};
+use super::sealed::Sealed;
+use super::{Store, StoreError, begin};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{MessageRecord, Record, RecordSide};
@@ -31,14 +32,14 @@ impl Store {
         };
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
         let mut statement = self.connection.prepare(
-            "SELECT value FROM message
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
              WHERE contact = ?1 AND place < ?2 AND NOT (author = 1 AND open = 1)
              ORDER BY place DESC LIMIT ?3",
         )?;
         let mut rows = statement.query(params![contact.0.cast_signed(), end, limit])?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            page.push(message_in(row)?);
+            page.push(self.message_in(row)?);
         }
         page.reverse();
         Ok(page)
@@ -50,9 +51,11 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] if it cannot be read.
     pub fn message(&self, message: MessageId) -> Result<Option<MessageRecord>, StoreError> {
-        let mut statement = self.connection.prepare("SELECT value FROM message WHERE id = ?1")?;
+        let mut statement = self.connection.prepare(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt WHERE id = ?1",
+        )?;
         let mut rows = statement.query([message.0.cast_signed()])?;
-        rows.next()?.map(message_in).transpose()
+        rows.next()?.map(|row| self.message_in(row)).transpose()
     }
 
     /// Takes everything in a conversation as read.
@@ -117,7 +120,7 @@ impl Store {
     /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
     pub fn remember_peer(&mut self, address: &str) -> Result<(), StoreError> {
         let address = bounded(address)?;
-        let transaction = self.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
         transaction.execute(
             "DELETE FROM peer
@@ -162,6 +165,18 @@ impl Store {
         Ok(())
     }
 
+    fn message_in(&self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
+        match self.record_in(row)? {
+            Record::Message(message) => Ok(message),
+            Record::Identity(_)
+            | Record::Contact(_)
+            | Record::Session(_)
+            | Record::Request(_)
+            | Record::Seen(_)
+            | Record::Outgoing(_) => Err(StoreError::Damaged),
+        }
+    }
+
     fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
         let query = "SELECT place FROM message WHERE id = ?1";
         let id = message.0.cast_signed();
@@ -173,17 +188,19 @@ impl Store {
 pub(super) fn put(
     transaction: &Transaction<'_>,
     message: &MessageRecord,
-    value: &[u8],
+    sealed: &Sealed,
 ) -> Result<(), StoreError> {
     let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
     let (author, open) = columns(message.side);
     // What was held gets its place when it is shown, behind what was shown meanwhile.
     transaction.execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
     transaction.execute(
-        "INSERT INTO message (id, contact, author, open, value) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO message (id, contact, author, open, early, salt, value)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id) DO UPDATE SET contact = excluded.contact, author = excluded.author,
-             open = excluded.open, value = excluded.value",
-        params![id, contact, author, open, value],
+             open = excluded.open, early = excluded.early, salt = excluded.salt,
+             value = excluded.value",
+        params![id, contact, author, open, message.early.is_some(), sealed.slot, sealed.value],
     )?;
     if (author, open) == SHOWN {
         transaction.execute(
@@ -232,18 +249,6 @@ const fn columns(side: RecordSide) -> (i64, i64) {
         RecordSide::Ours(MessageState::Delivered) => (0, 0),
         RecordSide::Shown => SHOWN,
         RecordSide::Held { stream: _ } => (1, 1),
-    }
-}
-
-fn message_in(row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
-    match record_in(row)? {
-        Record::Message(message) => Ok(message),
-        Record::Identity(_)
-        | Record::Contact(_)
-        | Record::Session(_)
-        | Record::Request(_)
-        | Record::Seen(_)
-        | Record::Outgoing(_) => Err(StoreError::Damaged),
     }
 }
 

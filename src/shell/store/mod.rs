@@ -6,6 +6,8 @@
 //!
 //! * One process uses a home folder at a time.
 //! * [`Store::commit`] writes all of its changes or none, and they are durable when it returns.
+//! * Every record is sealed once more under a salt of its own. Erasing or replacing a record
+//!   overwrites the salt, and with it what is left of the record anywhere in the file.
 //! * A crash while a store is made leaves none, or a whole one.
 //! * The store decides nothing about records: it does not look into them beyond what orders a
 //!   conversation, and it never sees an envelope of anybody else.
@@ -14,17 +16,21 @@ mod database;
 mod files;
 mod history;
 mod key;
+mod migrate;
 mod rows;
 #[cfg(test)]
 mod samples;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::path::Path;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use crate::engine::id::MessageId;
 use crate::engine::node::record::{Change, Key, Record};
 use crate::engine::secret::Secret;
 use crate::shell::home::{self, HomeError, UnsafeMode};
@@ -33,6 +39,7 @@ use crate::shell::passphrase::Passphrase;
 use self::files::{Lock, Presence};
 use self::key::{FILE_BYTES, KEY_BYTES, KeyError};
 use self::rows::RowError;
+use self::sealed::{RowKey, Sealed};
 
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
 pub use self::key::KeyCost;
@@ -41,6 +48,7 @@ pub use self::key::KeyCost;
 pub struct Store {
     // Before the lock, so that it is closed before another process may open it.
     connection: Connection,
+    rows: RowKey,
     lock: Option<Lock>,
 }
 
@@ -120,7 +128,8 @@ impl Store {
     ///
     /// [`StoreError::OutOfMemory`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self { connection: database::in_memory()?, lock: None })
+        let rows = RowKey::draw()?;
+        Ok(Self { connection: database::in_memory(&rows)?, rows, lock: None })
     }
 
     /// Seals the store in `dir` under another passphrase, durably, or leaves it under the old one.
@@ -175,13 +184,15 @@ impl Store {
     pub fn load(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
         for query in [
-            "SELECT value FROM record ORDER BY key",
-            "SELECT value FROM message WHERE open = 1 ORDER BY place",
+            "SELECT bytes, value, key FROM record
+             LEFT JOIN salt ON slot = salt ORDER BY key",
+            "SELECT bytes, value, id FROM message
+             LEFT JOIN salt ON slot = salt WHERE open = 1 OR early = 1 ORDER BY place",
         ] {
             let mut statement = self.connection.prepare(query)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                records.push(record_in(row)?);
+                records.push(self.record_in(row)?);
             }
         }
         Ok(records)
@@ -196,10 +207,10 @@ impl Store {
         if changes.is_empty() {
             return Ok(());
         }
-        let transaction = self.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         for change in changes {
             match change {
-                Change::Put(record) => put(&transaction, record)?,
+                Change::Put(record) => put(&transaction, &self.rows, record)?,
                 Change::Erase(key) => erase(&transaction, key)?,
                 Change::EraseMessages(contact) => history::erase_all(&transaction, *contact)?,
             }
@@ -215,12 +226,25 @@ impl Store {
             database::build(dir, DATABASE_FILE, key)?;
             database::publish(dir, DATABASE_FILE)?;
         }
-        Ok(Self { connection: database::open(&path, key)?, lock: Some(lock) })
+        let connection = database::open(&path, key)?;
+        Ok(Self { connection, rows: RowKey::of_database(key), lock: Some(lock) })
     }
 
-    fn transaction(&mut self) -> Result<Transaction<'_>, StoreError> {
-        // The write lock comes with the first statement and not in the middle.
-        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    /// The record of a row with three columns: the salt, the sealed record, and the name that the
+    /// row goes by, which is the id of a message and a whole key otherwise.
+    fn record_in(&self, row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
+        // A salt that is missing is read as NULL, which is no blob either.
+        let blob = |column| row.get_ref(column)?.as_blob().map_err(|_| StoreError::Damaged);
+        let name = match row.get_ref(2)? {
+            ValueRef::Integer(id) => {
+                &rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?
+            }
+            ValueRef::Blob(key) => key,
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) => {
+                return Err(StoreError::Damaged);
+            }
+        };
+        Ok(rows::decode(&self.rows.open(blob(0)?, name, blob(1)?)?)?)
     }
 }
 
@@ -243,17 +267,27 @@ fn write_store(
     database::publish(dir, DATABASE_FILE)
 }
 
-fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
-    let value = rows::encode(record)?;
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    // The write lock comes with the first statement and not in the middle.
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(), StoreError> {
+    let sealed = seal(transaction, key, record)?;
     if let Record::Message(message) = record {
-        return history::put(transaction, message, &value);
+        return history::put(transaction, message, &sealed);
     }
     transaction.execute(
-        "INSERT INTO record (key, value) VALUES (?1, ?2)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        params![rows::encode_key(&record.key())?, value.as_slice()],
+        "INSERT INTO record (key, salt, value) VALUES (?1, ?2, ?3)
+         ON CONFLICT (key) DO UPDATE SET salt = excluded.salt, value = excluded.value",
+        params![rows::encode_key(&record.key())?, sealed.slot, sealed.value],
     )?;
     Ok(())
+}
+
+/// The sealed row of a record; its salt is written.
+fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<Sealed, StoreError> {
+    key.seal(connection, &rows::encode_key(&record.key())?, &rows::encode(record)?)
 }
 
 fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
@@ -264,12 +298,6 @@ fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
     }
     transaction.execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?])?;
     Ok(())
-}
-
-/// The record in the first column.
-fn record_in(row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
-    let bytes = row.get_ref(0)?.as_blob().map_err(|_| StoreError::Damaged)?;
-    Ok(rows::decode(bytes)?)
 }
 
 /// Reads the key file and opens it.

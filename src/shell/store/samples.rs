@@ -9,8 +9,8 @@ use crate::engine::envelope::Topic;
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer, Purpose,
-    Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing,
+    ContactRecord, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer,
+    Purpose, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 
@@ -36,7 +36,16 @@ pub(super) fn contact(id: u64) -> Record {
         ours: OwnStream { stream: 3, next: 4 },
         theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7 }],
         offer: None,
+        trust: Trust::Unverified,
     })
+}
+
+/// The same contact after its key changed and two comparisons failed.
+pub(super) fn doubted(id: u64) -> Record {
+    let Record::Contact(record) = contact(id) else { panic!("not a contact") };
+    let doubt = Doubt::KeyChanged { verified: Some(UnixSeconds(128)) };
+    let trust = Trust::Held { since: UnixSeconds(100_000_000), doubt, tries: 2 };
+    Record::Contact(ContactRecord { trust, ..record })
 }
 
 /// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
@@ -48,7 +57,7 @@ pub(super) fn handshake() -> [Record; 4] {
     let (offer, session) = Offer::new(&mut env, &own, &their.public(), WINDOW);
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
     let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
-    pending.offer = Some(PendingOffer { offer, times: 2 });
+    pending.offer = Some(Box::new(PendingOffer { offer, times: 2 }));
     let responder = received.accept(&mut env, WINDOW);
     [
         Record::Session(SessionRecord { contact: ContactId(7), session }),

@@ -44,3 +44,40 @@ CREATE TABLE setting (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT;
+
+-- migration
+
+-- What a sealed row cannot be read without. A salt is written where a slot is free and overwritten
+-- there; slots are never deleted and all have one length, so that SQLite never moves one and never
+-- leaves a copy behind, as it does of rows.
+CREATE TABLE salt (
+    slot INTEGER PRIMARY KEY,
+    free INTEGER NOT NULL CHECK (free IN (0, 1)),
+    bytes BLOB NOT NULL CHECK (length(bytes) = 16)
+) STRICT;
+
+CREATE INDEX salt_free ON salt (slot) WHERE free = 1;
+
+-- From here on every `value` is sealed; `salt` is the slot of its salt.
+ALTER TABLE record ADD COLUMN salt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN salt INTEGER NOT NULL DEFAULT 0;
+
+-- 1 while a message that was shown came in a session that the contact has not confirmed: the engine
+-- has something left to do with it, too.
+ALTER TABLE message ADD COLUMN early INTEGER NOT NULL DEFAULT 0 CHECK (early IN (0, 1));
+
+CREATE INDEX message_early ON message (place) WHERE early = 1;
+
+-- However a row goes or is replaced, its salt goes with it.
+CREATE TRIGGER record_erased AFTER DELETE ON record BEGIN
+    UPDATE salt SET free = 1, bytes = zeroblob(16) WHERE slot = OLD.salt;
+END;
+CREATE TRIGGER record_replaced AFTER UPDATE OF salt ON record WHEN OLD.salt <> NEW.salt BEGIN
+    UPDATE salt SET free = 1, bytes = zeroblob(16) WHERE slot = OLD.salt;
+END;
+CREATE TRIGGER message_erased AFTER DELETE ON message BEGIN
+    UPDATE salt SET free = 1, bytes = zeroblob(16) WHERE slot = OLD.salt;
+END;
+CREATE TRIGGER message_replaced AFTER UPDATE OF salt ON message WHEN OLD.salt <> NEW.salt BEGIN
+    UPDATE salt SET free = 1, bytes = zeroblob(16) WHERE slot = OLD.salt;
+END;

@@ -47,11 +47,13 @@ pub(super) enum Slash {
     New,
     Next,
     Quit,
+    Rekey,
     Remove,
     Rename,
     Requests,
     Retry,
     Unblock,
+    Verify,
     Why,
 }
 
@@ -69,7 +71,7 @@ const fn entry(name: &'static str, takes: &'static str, does: &'static str, slas
 }
 
 /// Every command, in the order of the alphabet.
-pub(super) const COMMANDS: [Entry; 21] = [
+pub(super) const COMMANDS: [Entry; 23] = [
     entry("accept", "[name]", "let the first request in", Slash::Accept),
     entry("add", "[invite]", "add a contact", Slash::Add),
     entry("block", "", "stop listening to this contact", Slash::Block),
@@ -85,11 +87,13 @@ pub(super) const COMMANDS: [Entry; 21] = [
     entry("new", "[name]", "make another identity", Slash::New),
     entry("next", "", "next chat with unread messages", Slash::Next),
     entry("quit", "", "leave", Slash::Quit),
+    entry("rekey", "[invite]", "replace this contact's key", Slash::Rekey),
     entry("remove", "", "forget this contact and all messages", Slash::Remove),
     entry("rename", "[name]", "call this contact something else", Slash::Rename),
     entry("requests", "", "list strangers who ask", Slash::Requests),
     entry("retry", "", "send the last failed message again", Slash::Retry),
     entry("unblock", "", "listen to this contact again", Slash::Unblock),
+    entry("verify", "", "compare words with this contact", Slash::Verify),
     entry("why", "", "what happened to the last message", Slash::Why),
 ];
 
@@ -153,7 +157,7 @@ mod tests {
         assert_eq!(parse("/ren  Ana "), Ok(Line::Slash(Slash::Rename, Some("Ana".to_owned()))));
         assert_eq!(
             parse("/re"),
-            Err(LineError::Ambiguous("/remove /rename /requests /retry".to_owned()))
+            Err(LineError::Ambiguous("/rekey /remove /rename /requests /retry".to_owned()))
         );
     }
 

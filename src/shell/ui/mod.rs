@@ -11,6 +11,7 @@ mod keys;
 pub mod model;
 pub mod port;
 mod terminal;
+pub(in crate::shell) mod trust;
 pub mod view;
 
 use std::collections::VecDeque;

@@ -94,12 +94,7 @@ fn whoever_stole_the_responders_key_cannot_confirm_an_offer_in_another_name() {
     let step = theirs.encrypt(&mut seeded.turn(), &text(0)).unwrap();
     // Everything the session holds, with any identity but `a`'s.
     for thief in [&b, &c] {
-        let read = forged.decrypt(
-            &mut seeded.turn(),
-            thief,
-            step.sealed.topic,
-            &step.sealed.body,
-        );
+        let read = forged.decrypt(&mut seeded.turn(), thief, step.sealed.topic, &step.sealed.body);
         assert!(read.is_none());
     }
     assert!(!theirs.confirmed());
@@ -131,11 +126,19 @@ fn stealing_both_identities_afterwards_opens_no_answer() {
     assert!(pair.hear(&answer).is_some());
     let bytes = stored(&pair.theirs.session);
     let mut restored = restored(&bytes);
-    assert!(restored.decrypt(&mut pair.seeded.turn(), &pair.theirs.own, answer.topic, &answer.body).is_none());
+    assert!(
+        restored
+            .decrypt(&mut pair.seeded.turn(), &pair.theirs.own, answer.topic, &answer.body)
+            .is_none()
+    );
     // Not even with the state of the exchange put back: the keys are gone from it.
     restored.stage = Stage::Offered {
         kem: KemSecret::draw(&mut pair.seeded.turn()),
         reveal: Secret::draw(&mut pair.seeded.turn()),
     };
-    assert!(restored.decrypt(&mut pair.seeded.turn(), &pair.theirs.own, answer.topic, &answer.body).is_none());
+    assert!(
+        restored
+            .decrypt(&mut pair.seeded.turn(), &pair.theirs.own, answer.topic, &answer.body)
+            .is_none()
+    );
 }

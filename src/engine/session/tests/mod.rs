@@ -4,6 +4,7 @@ mod exchange;
 mod network;
 mod offers;
 mod ratchet;
+mod vectors;
 mod waiting;
 
 use std::collections::BTreeSet;

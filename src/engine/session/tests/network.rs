@@ -87,7 +87,10 @@ impl Talk {
         let heard = self.pair.hear(sealed);
         let watch = &mut self.watches[usize::from(from == End::Initiator)];
         watch.update(&before, &self.pair.theirs.session);
-        assert!(heard.is_some() || before == self.pair.theirs.session, "a refusal changed the state");
+        assert!(
+            heard.is_some() || before == self.pair.theirs.session,
+            "a refusal changed the state"
+        );
         heard
     }
 

@@ -3,6 +3,8 @@
 mod changes;
 mod history;
 mod making;
+mod migration;
+mod thief;
 mod trouble;
 
 use std::fs;

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::RecordSide;
 use crate::shell::store::samples::{contact, message, ours, outgoing, theirs};
@@ -93,6 +92,26 @@ fn a_damaged_page_in_the_middle_is_never_read_as_something_else() {
 }
 
 #[test]
+fn a_row_in_the_place_of_another_is_damage() {
+    for damage in [
+        "UPDATE record SET value = (SELECT value FROM record ORDER BY key DESC)",
+        "UPDATE record SET value = (SELECT value FROM record ORDER BY key DESC),
+             salt = (SELECT salt FROM record ORDER BY key DESC)",
+        "UPDATE record SET value = substr(value, 2)",
+        "UPDATE record SET value = zeroblob(20)",
+        "UPDATE message SET id = id + 1",
+        "UPDATE salt SET bytes = zeroblob(16)",
+        "DELETE FROM salt",
+    ] {
+        let mut store = Store::in_memory().unwrap();
+        store.commit(&puts(&[contact(7), contact(8), ours(1, 7, MessageState::Sent)])).unwrap();
+        assert_eq!(store.load().unwrap().len(), 3);
+        store.connection.execute_batch(damage).unwrap();
+        assert!(matches!(store.load(), Err(StoreError::Damaged)), "{damage}");
+    }
+}
+
+#[test]
 fn a_database_nobody_encrypted_is_foreign() {
     let home = Home::new();
     fs::remove_file(home.file("store.db")).unwrap();
@@ -140,7 +159,7 @@ fn nothing_that_was_written_can_be_found_on_disk() {
     store.commit(&puts(&[theirs(1, 7, "the quick brown fox"), contact(7)])).unwrap();
     store.set_setting("identity", "the quick brown fox").unwrap();
     // A transaction that is open leaves its journal to be looked at.
-    let transaction = store.transaction().unwrap();
+    let transaction = begin(&mut store.connection).unwrap();
     transaction.execute("UPDATE message SET open = 1", []).unwrap();
     for name in ["key", "store.db", "store.db-journal"] {
         let bytes = fs::read(home.file(name)).unwrap();
@@ -155,37 +174,6 @@ fn nothing_that_was_written_can_be_found_on_disk() {
     let mut counts = BTreeMap::new();
     bytes[..4096].iter().for_each(|byte| *counts.entry(byte).or_insert(0) += 1);
     assert!(counts.values().all(|count| *count < 50));
-}
-
-/// Whether a database in the clear, or its journal, still shows a text after it was erased.
-fn shows_what_was_erased(prepare: impl FnOnce(&Connection), erase: &[Change]) -> bool {
-    let dir = tempfile::tempdir().unwrap();
-    let connection = database::in_the_clear(&dir.path().join("db"));
-    prepare(&connection);
-    let mut store = Store { connection, lock: None };
-    let shown = |name: &str| {
-        let bytes = fs::read(dir.path().join(name)).unwrap();
-        bytes.windows(9).any(|window| window == b"the quick")
-    };
-    let text = "the quick brown fox".repeat(1000);
-    store.commit(&puts(&[theirs(1, 7, &text), theirs(2, 7, "the quick one")])).unwrap();
-    assert!(shown("db"));
-    store.commit(erase).unwrap();
-    assert!(page(&store, 7).is_empty());
-    shown("db") || shown("db-journal")
-}
-
-#[test]
-fn what_was_erased_is_overwritten() {
-    let one_by_one = [1, 2].map(|id| Change::Erase(Key::Message(MessageId(id))));
-    let at_once = [Change::EraseMessages(ContactId(7))];
-    assert!(!shows_what_was_erased(|_| {}, &one_by_one));
-    assert!(!shows_what_was_erased(|_| {}, &at_once));
-    // It is the setting that does it.
-    let careless = |connection: &Connection| {
-        connection.pragma_update(None, "secure_delete", "OFF").unwrap();
-    };
-    assert!(shows_what_was_erased(careless, &one_by_one));
 }
 
 /// Where the process that is to be killed finds its home folder.

@@ -7,7 +7,7 @@ use crate::engine::node::output::MessageState;
 use super::super::commands;
 use super::super::composer::{Composer, Full, Moved};
 use super::super::keys::{
-    Action, Answer, Browse, Context, Edit, Leave, Place, Scroll, Step, Write,
+    Action, Answer, Browse, Compare, Context, Edit, Leave, Place, Scroll, Step, Write,
 };
 use super::super::port::Kept;
 use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose};
@@ -36,6 +36,9 @@ impl Model {
                 self.overlay = None;
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
+            Action::Back if matches!(self.overlay, Some(Overlay::Verify(_))) => {
+                self.compare(Compare::Back, effects);
+            }
             Action::Back => self.back(),
             Action::Insert(letter) => self.insert(letter),
             Action::Answer(answer) => self.answer(answer, effects),
@@ -44,6 +47,10 @@ impl Model {
             Action::Write(key) => self.write(key, effects),
             Action::Browse(key) => self.browse(key, effects),
             Action::List(key) => self.act_on_list(key, effects),
+            Action::Compare(key) => self.compare(key, effects),
+            Action::Choose(key) => self.choose(key, effects),
+            Action::Held(key) => self.act_held(key),
+            Action::Invert => self.ink = self.ink.other(),
         }
     }
 
@@ -64,6 +71,9 @@ impl Model {
         if self.context() == Context::Browsing {
             self.leave_browsing();
         }
+        if letter == ' ' && self.blank_between_words() {
+            return;
+        }
         let Some(field) = self.field() else { return };
         let taken = field.insert_char(letter);
         self.note_full(taken);
@@ -74,6 +84,10 @@ impl Model {
     pub fn paste(&mut self, pasted: &str) -> Vec<Effect> {
         if self.context() == Context::Browsing {
             self.leave_browsing();
+        }
+        if matches!(self.overlay, Some(Overlay::Verify(_))) {
+            self.paste_proof(pasted);
+            return Vec::new();
         }
         let Some(field) = self.field() else { return Vec::new() };
         let (before, room) = (field.text().len(), field.room());

@@ -225,7 +225,7 @@ impl Chat {
     }
 
     /// How many messages of ours are still on this machine and want to leave.
-    pub(super) fn unsent(&self) -> usize {
+    pub(in crate::shell::ui) fn unsent(&self) -> usize {
         let waits = |message: &&MessageView| {
             matches!(message.side, Side::Ours(MessageState::Queued | MessageState::Mining))
         };
@@ -249,6 +249,11 @@ impl Chat {
         let last = self.messages.len().saturating_sub(1);
         let index = index.saturating_add_signed(step).min(last);
         self.chosen = self.messages.get(index).map(|message| message.id);
+    }
+
+    /// Whether nothing may be sent until a person decides.
+    pub(in crate::shell::ui) const fn is_held(&self) -> bool {
+        self.contact.trust.is_held()
     }
 
     /// Whether what is written can leave as soon as its work is done.

@@ -101,6 +101,8 @@ impl Model {
                 format!("remove {name} and erase all messages?"),
                 Command::RemoveContact { contact },
             ),
+            Deed::Verify => self.open_verify(contact),
+            Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
             Deed::Accept | Deed::Decline => {}
         }
     }
@@ -116,7 +118,7 @@ impl Model {
             Deed::Decline => {
                 self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
             }
-            Deed::Rename | Deed::Block | Deed::Remove => {}
+            Deed::Rename | Deed::Block | Deed::Remove | Deed::Verify | Deed::Rekey => {}
         }
     }
 
@@ -133,7 +135,12 @@ impl Model {
                     Command::DeleteIdentity { identity },
                 );
             }
-            Deed::Accept | Deed::Decline | Deed::Rename | Deed::Block => {}
+            Deed::Accept
+            | Deed::Decline
+            | Deed::Rename
+            | Deed::Block
+            | Deed::Verify
+            | Deed::Rekey => {}
         }
     }
 
@@ -202,6 +209,20 @@ impl Model {
             Purpose::Accept(request) => {
                 let command = Command::AcceptRequest { request, petname: text };
                 self.ask(command, Asked::Contact, effects);
+            }
+            Purpose::Rekey(contact) => match (self.options.invites.read)(&text) {
+                Ok(key) => self.ask(Command::Rekey { contact, key }, Asked::Other, effects),
+                Err(why) => {
+                    prompt.complaint = Some(sentence(&why));
+                    self.overlay = Some(Overlay::Prompt(prompt));
+                }
+            },
+            Purpose::AcceptUnverified(contact) if text == "accept" => {
+                self.ask(Command::AcceptUnverified { contact }, Asked::Other, effects);
+            }
+            Purpose::AcceptUnverified(_) => {
+                prompt.complaint = Some("that is another word; sending stays held".to_owned());
+                self.overlay = Some(Overlay::Prompt(prompt));
             }
             Purpose::Rename(contact) => {
                 let command = Command::RenameContact { contact, petname: text };

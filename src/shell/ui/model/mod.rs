@@ -10,6 +10,7 @@ mod lists;
 mod notices;
 mod overlay;
 mod slash;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,14 @@ use crossterm::event::KeyEvent;
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId};
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{AskId, Command, Proof};
 use crate::engine::node::output::{IdentityView, Link, RequestView};
 use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
 pub(super) use chat::Chat;
-pub(super) use overlay::{Confirm, Overlay, Picker, Prompt, Purpose, Tab, Target};
+pub(super) use overlay::{Confirm, Ink, Overlay, Picker, Prompt, Purpose, Tab, Target};
+pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
 use super::keys::{self, Context, Place, Scroll};
@@ -56,6 +58,8 @@ pub struct Model {
     pub(super) welcome: Prompt,
     /// A composer for commands while no conversation is open.
     pub(super) scratch: Composer,
+    /// How codes are drawn.
+    pub(super) ink: Ink,
     following: Following,
     enter: Enter,
     leaving: Leaving,
@@ -67,7 +71,7 @@ pub struct Model {
 
 name_alone!(struct Model {
     options, now, identities, speaking, chats, open, requests, network, kept, place,
-    overlay, hint, tab, row, welcome, scratch, following, enter, leaving, interrupted,
+    overlay, hint, tab, row, welcome, scratch, ink, following, enter, leaving, interrupted,
     asked, next_ask,
 });
 
@@ -150,6 +154,8 @@ enum Asked {
     Identity,
     /// To add a contact or let one in.
     Contact,
+    /// To compare this.
+    Verify(ContactId, Proof),
     /// To say this.
     Say(ContactId, String),
     /// Anything whose answer needs no memory.
@@ -183,6 +189,7 @@ impl Model {
             row: 0,
             welcome: Prompt::new(Purpose::NewIdentity),
             scratch: Composer::new(Lines::One, options.max_text),
+            ink: Ink::Dark,
             following: Following::Yes,
             enter: Enter::Sends,
             leaving: Leaving::No,
@@ -242,13 +249,19 @@ impl Model {
             Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return Context::Field,
             Some(Overlay::Confirm(_)) => return Context::Asking,
             Some(Overlay::Leaving) => return Context::Leaving,
-            Some(Overlay::Why(_) | Overlay::Invite(_) | Overlay::Fatal(_)) => return Context::Page,
+            Some(Overlay::Verify(Verify { way: Way::Code, .. }) | Overlay::Invite(_)) => {
+                return Context::Code;
+            }
+            Some(Overlay::Verify(_)) => return Context::Comparing,
+            Some(Overlay::Mismatch(_)) => return Context::Choosing,
+            Some(Overlay::Why(_) | Overlay::Keys(_) | Overlay::Fatal(_)) => return Context::Page,
             None => {}
         }
         match self.place {
             Place::Chats if self.identities.is_empty() => Context::Field,
             Place::Chats => match self.current() {
                 Some(chat) if chat.chosen.is_some() => Context::Browsing,
+                Some(chat) if chat.is_held() => Context::Held,
                 Some(_) | None => Context::Typing,
             },
             Place::Contacts | Place::Identities => Context::List,
@@ -261,8 +274,11 @@ impl Model {
         match &mut self.overlay {
             Some(Overlay::Prompt(prompt)) => return Some(&mut prompt.field),
             Some(Overlay::GoTo(picker)) => return Some(&mut picker.filter),
+            Some(Overlay::Verify(verify)) => return verify.field(),
             Some(
                 Overlay::Confirm(_)
+                | Overlay::Mismatch(_)
+                | Overlay::Keys(_)
                 | Overlay::Why(_)
                 | Overlay::Invite(_)
                 | Overlay::Leaving
@@ -276,8 +292,12 @@ impl Model {
         if self.identities.is_empty() {
             return Some(&mut self.welcome.field);
         }
-        let open = self.open.and_then(|open| self.chats.get_mut(&open));
-        Some(open.map_or(&mut self.scratch, |chat| &mut chat.composer))
+        match self.open.and_then(|open| self.chats.get_mut(&open)) {
+            // What is held takes the place of the composer; what was written in it stays.
+            Some(chat) if chat.is_held() => None,
+            Some(chat) => Some(&mut chat.composer),
+            None => Some(&mut self.scratch),
+        }
     }
 
     /// The conversation that is open.

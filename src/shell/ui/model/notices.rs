@@ -96,7 +96,22 @@ impl Model {
         if self.open == Some(gone) {
             self.open = None;
         }
-        if matches!(self.overlay, Some(Overlay::Why(_))) {
+        let about = match &self.overlay {
+            Some(Overlay::Why(_)) => Some(gone),
+            Some(Overlay::Verify(verify)) => Some(verify.contact),
+            Some(Overlay::Mismatch(mismatch)) => Some(mismatch.contact),
+            Some(Overlay::Keys(contact)) => Some(*contact),
+            Some(
+                Overlay::Prompt(_)
+                | Overlay::GoTo(_)
+                | Overlay::Confirm(_)
+                | Overlay::Invite(_)
+                | Overlay::Leaving
+                | Overlay::Fatal(_),
+            )
+            | None => None,
+        };
+        if about == Some(gone) {
             self.overlay = None;
         }
     }
@@ -128,6 +143,7 @@ impl Model {
                 self.speak_as(Some(id), effects);
             }
             (Asked::Contact, Ok(Reply::Contact(id))) => self.open_chat(id, effects),
+            (Asked::Verify(contact, proof), reply) => self.compared((contact, proof), reply),
             (_, Ok(_)) => {}
             (Asked::Say(contact, text), Err(error)) => {
                 let composer = self.chats.get_mut(&contact).map(|chat| &mut chat.composer);

@@ -6,6 +6,7 @@ use crate::engine::node::input::Command;
 
 use super::super::composer::{Composer, Lines};
 use super::super::keys::Place;
+use super::verify::{Mismatch, Verify};
 
 /// Most bytes of a name, in a field; the engine judges what it takes.
 pub(super) const MAX_NAME_BYTES: usize = 128;
@@ -25,6 +26,12 @@ pub(in crate::shell::ui) enum Overlay {
     Why(MessageId),
     /// An identity's own invite.
     Invite(IdentityId),
+    /// Comparing with a contact.
+    Verify(Verify),
+    /// A comparison failed.
+    Mismatch(Mismatch),
+    /// The keys of both sides, to compare another way.
+    Keys(ContactId),
     /// Something has not left; leave all the same?
     Leaving,
     /// The engine has stopped; why.
@@ -52,18 +59,41 @@ pub(in crate::shell::ui) enum Purpose {
     Accept(RequestId),
     /// What to call a contact.
     Rename(ContactId),
+    /// Another key of a contact.
+    Rekey(ContactId),
+    /// The word that lets sending go on unverified.
+    AcceptUnverified(ContactId),
 }
 
 impl Prompt {
     pub(super) const fn new(purpose: Purpose) -> Self {
         let limit = match purpose {
-            Purpose::AddKey => MAX_INVITE_BYTES,
+            Purpose::AddKey | Purpose::Rekey(_) => MAX_INVITE_BYTES,
             Purpose::NewIdentity
             | Purpose::AddName(_)
             | Purpose::Accept(_)
-            | Purpose::Rename(_) => MAX_NAME_BYTES,
+            | Purpose::Rename(_)
+            | Purpose::AcceptUnverified(_) => MAX_NAME_BYTES,
         };
         Self { purpose, field: Composer::new(Lines::One, limit), complaint: None }
+    }
+}
+
+/// How a code is drawn: most readers want it dark on light, and what a terminal shows is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Ink {
+    /// Dark on light; without colours, for a dark terminal.
+    Dark,
+    /// The other way round.
+    Light,
+}
+
+impl Ink {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light => Self::Dark,
+        }
     }
 }
 

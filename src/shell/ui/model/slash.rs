@@ -37,7 +37,13 @@ impl Model {
                 let newest = self.current().and_then(|chat| chat.messages.last());
                 self.overlay = newest.map(|message| Overlay::Why(message.id));
             }
-            Slash::Block | Slash::Unblock | Slash::Close | Slash::Remove | Slash::Rename => {
+            Slash::Block
+            | Slash::Unblock
+            | Slash::Close
+            | Slash::Rekey
+            | Slash::Remove
+            | Slash::Rename
+            | Slash::Verify => {
                 self.obey_about_contact(slash, argument, effects);
             }
         }
@@ -65,6 +71,10 @@ impl Model {
             (Slash::Unblock, _) if !is_blocked => self.say_hint("this contact is not blocked"),
             (Slash::Block | Slash::Unblock, _) => {
                 self.act_on_contact(contact, Deed::Block, effects);
+            }
+            (Slash::Verify, _) => self.open_verify(contact),
+            (Slash::Rekey, invite) => {
+                self.prompt_with(Purpose::Rekey(contact), &invite.unwrap_or_default());
             }
             (Slash::Remove, _) => self.act_on_contact(contact, Deed::Remove, effects),
             (Slash::Rename, Some(petname)) => {

@@ -9,6 +9,7 @@ use crate::engine::node::output::Link;
 use super::super::commands;
 use super::super::composer::Composer;
 use super::super::model::{Chat, Kind, Model, label};
+use super::super::trust;
 use super::contacts::short_key;
 use super::look::{Look, link_word};
 use super::transcript::ViewState;
@@ -32,6 +33,9 @@ pub(super) fn draw(
 ) -> Rect {
     let look = Look::new(&model.options);
     let composer = model.current().map_or(&model.scratch, |chat| &chat.composer);
+    if let Some(chat) = model.current().filter(|chat| chat.is_held()) {
+        return held(model, state, chat, frame, area);
+    }
     let prompt = 2;
     let layout = composer.layout(usize::from(area.width).saturating_sub(prompt));
     let rows = layout.rows.len().min(composer_rows(usize::from(area.height)));
@@ -56,6 +60,29 @@ pub(super) fn draw(
     rule
 }
 
+/// A conversation with a contact that is held: why stands where the composer would.
+fn held(
+    model: &Model,
+    state: &mut ViewState,
+    chat: &Chat,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Rect {
+    let look = Look::new(&model.options);
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let lines = super::verify::held(chat, look, (width, composer_rows(height)));
+    let written = u16::try_from(lines.len()).unwrap_or(1);
+    let head = Rect { height: 1, ..area };
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(written + 2), ..area };
+    let rule = Rect { y: body.bottom(), height: 1, ..area };
+    let place = Rect { y: rule.bottom(), height: written, ..area };
+    conversation(model, state, chat, frame, (head, body));
+    frame.render_widget(Line::styled(look.rule().repeat(width), look.quiet()), rule);
+    super::rows(frame, place, lines);
+    super::cursor(frame, place, (0, 0));
+    rule
+}
+
 fn conversation(
     model: &Model,
     state: &mut ViewState,
@@ -68,13 +95,20 @@ fn conversation(
     let link = link_word(chat.contact.link);
     let key = short_key(&chat.contact.key);
     let room = width.saturating_sub(link.len() + 3);
-    let name = cut(&label(&chat.contact.petname), room);
+    let name = cut(&label(&chat.contact.petname), room.saturating_sub(4));
     let who = Line::raw(name.as_str()).width();
-    let key = if who + key.len() + 2 <= room { format!("  {key}") } else { String::new() };
-    let gap = room.saturating_sub(who + key.len()) + 1;
+    // What is least missed is left out first: the key, then when it was verified.
+    let mark = trust::mark(chat.contact.trust).to_owned();
+    let brief = trust::brief(chat.contact.trust);
+    let trust = if who + brief.len() < room { brief } else { mark };
+    let taken = who + trust.len() + 1;
+    let key = if taken + key.len() + 2 <= room { format!("  {key}") } else { String::new() };
+    let gap = room.saturating_sub(taken + key.len()) + 1;
     let spans = vec![
         Span::raw(" "),
         Span::styled(name, look.strong()),
+        Span::raw(" "),
+        Span::styled(trust, if chat.is_held() { look.call() } else { look.quiet() }),
         Span::styled(key, look.quiet()),
         Span::raw(" ".repeat(gap)),
         Span::raw(link),

@@ -9,6 +9,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{PeerText, Scripts};
 
 use super::super::model::{Chat, Kind, Model, Tab, label};
+use super::super::trust;
 use super::look::{Look, link_word};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
@@ -64,7 +65,8 @@ fn contacts(model: &Model, kind: Kind, width: usize) -> ListAndDetail {
     let rows = contacts.iter().map(|chat| {
         let unread = if chat.unread == 0 { String::new() } else { format!("  {}", chat.unread) };
         let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
-        format!("{name} {}{unread}", link_word(chat.contact.link))
+        let trust = trust::mark(chat.contact.trust);
+        format!("{name} {trust} {}{unread}", link_word(chat.contact.link))
     });
     let detail = contacts.get(model.row).map(|chat| contact_detail(chat, width));
     (rows.collect(), detail.unwrap_or_default())
@@ -72,9 +74,10 @@ fn contacts(model: &Model, kind: Kind, width: usize) -> ListAndDetail {
 
 fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
     let mut text = format!(
-        "{}: {}.\nKey {}",
+        "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
         link_word(chat.contact.link),
+        trust::words(chat.contact.trust),
         whole_key(&chat.contact.key),
     );
     let name = PeerText::new(chat.contact.petname.clone()).for_label();
@@ -153,7 +156,7 @@ pub(super) fn short_key(key: &PublicKey) -> String {
 }
 
 /// A key in groups of four digits.
-fn whole_key(key: &PublicKey) -> String {
+pub(super) fn whole_key(key: &PublicKey) -> String {
     let digits: Vec<char> = hex(key).chars().collect();
     let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
     groups.join(" ")

@@ -1,6 +1,7 @@
 //! Drawing: a model in, cells out. It changes nothing but the [`ViewState`], and decides nothing.
 
 mod chat;
+mod code;
 mod contacts;
 pub(super) mod gate;
 mod help;
@@ -10,6 +11,7 @@ mod overlay;
 mod sidebar;
 mod title;
 mod transcript;
+mod verify;
 mod wrap;
 
 use ratatui::Frame;

@@ -14,6 +14,7 @@ use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
 use super::super::port::Kept;
 use super::look::{Look, link_word, state_meaning, state_word};
 use super::transcript::mining_words;
+use super::verify;
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 
@@ -33,6 +34,9 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         Some(Overlay::GoTo(picker)) => go_to(model, picker, frame, area),
         Some(Overlay::Why(message)) => why(model, *message, frame, area),
         Some(Overlay::Invite(identity)) => invite(model, *identity, frame, area),
+        Some(Overlay::Verify(page)) => verify::compare(model, page, frame, area),
+        Some(Overlay::Mismatch(failed)) => verify::mismatch(model, failed, frame, area),
+        Some(Overlay::Keys(contact)) => verify::keys(model, *contact, frame, area),
         Some(Overlay::Leaving) => leaving(model, frame, area),
         Some(Overlay::Fatal(reason)) => fatal(model, reason, frame, area),
         Some(Overlay::Confirm(_)) | None => {}
@@ -40,7 +44,13 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// A box of text; gives the area inside.
-fn page(model: &Model, frame: &mut Frame<'_>, area: Rect, title: &str, text: &str) -> Rect {
+pub(super) fn page(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &str,
+    text: &str,
+) -> Rect {
     let rows = wrap(text, usize::from(inner_width(area)));
     let inner = open_box(model, frame, area, (title, rows.len()));
     super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
@@ -48,12 +58,12 @@ fn page(model: &Model, frame: &mut Frame<'_>, area: Rect, title: &str, text: &st
     inner
 }
 
-fn inner_width(area: Rect) -> u16 {
+pub(super) fn inner_width(area: Rect) -> u16 {
     area.width.min(BOX_COLUMNS).saturating_sub(4)
 }
 
 /// Draws an empty box for so many rows in the middle; gives the area inside.
-fn open_box(
+pub(super) fn open_box(
     model: &Model,
     frame: &mut Frame<'_>,
     area: Rect,
@@ -96,6 +106,16 @@ fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
              you.",
         ),
         Purpose::Rename(_) => ("Rename", "What do you call them? Only you see it."),
+        Purpose::Rekey(_) => (
+            "Another key",
+            "Paste their other invite. The session ends, and nothing is sent to them until you \
+             verify or accept it.",
+        ),
+        Purpose::AcceptUnverified(_) => (
+            "Accept without verifying",
+            "What you write goes to whoever holds this key, and nobody knows who that is. Type \
+             accept to send again.",
+        ),
     };
     let mut rows = wrap(text, usize::from(inner_width(area)));
     rows.push(String::new());
@@ -209,27 +229,16 @@ fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
     page(model, frame, area, &format!("Message with {name}"), &text);
 }
 
-/// An invite, at the left edge and without a border, so that it can be copied.
+/// An invite, at the left edge and without a border, so that it can be copied, and as a code.
 fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
     let Some(identity) = model.identities.get(&id) else { return };
     let written = PeerText::new((model.options.invites.write)(&identity.key)).for_line().text;
-    let width = usize::from(area.width);
+    let rows = wrap(&written, usize::from(area.width));
     let text = "Whoever has it can ask to talk with you; you decide. Hand it over where you trust \
-                the way. On the other side:";
-    let mut rows = vec![
-        Line::styled(format!(" Invite of {}", label(&identity.name)), look.strong()),
-        Line::raw(""),
-    ];
-    rows.extend(wrap(&written, width).into_iter().map(Line::raw));
-    rows.push(Line::raw(""));
-    let sentences = wrap(text, width.saturating_sub(2));
-    rows.extend(sentences.into_iter().map(|row| Line::raw(format!(" {row}"))));
-    rows.push(Line::raw("   undertone contact add INVITE"));
-    rows.push(Line::styled(" or F3, then +.  Esc goes back", look.quiet()));
-    frame.render_widget(Clear, area);
-    super::rows(frame, area, rows);
-    super::cursor(frame, area, (0, 2));
+                the way. On the other side:\n  undertone contact add INVITE\nor F3, then +.\n\nEsc \
+                goes back; i inverts the code, if it cannot be read.";
+    let title = format!("Invite of {}", label(&identity.name));
+    verify::with_code(model, (&title, &written, &rows), text, frame, area);
 }
 
 fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {

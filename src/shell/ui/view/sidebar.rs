@@ -6,6 +6,7 @@ use ratatui::text::Line;
 
 use super::super::keys::{self, Action, Context, Place};
 use super::super::model::{Chat, Kind, Model, label};
+use super::super::trust;
 use super::look::{Look, link_mark};
 use super::wrap::{cut, fit};
 
@@ -43,9 +44,13 @@ fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
     let is_open = model.open == Some(chat.id());
     let unread = if chat.unread == 0 { String::new() } else { format!(" {}", chat.unread) };
     let name = label(&chat.contact.petname);
-    let name = fit(&name, width.saturating_sub(4 + unread.len()));
+    let name = fit(&name, width.saturating_sub(6 + unread.len()));
     let arrow = if is_open { ">" } else { " " };
-    let text = format!("{arrow} {} {name}{unread}", link_mark(chat.contact.link));
+    let text = format!(
+        "{arrow}{}{} {name}{unread}",
+        link_mark(chat.contact.link),
+        trust::mark(chat.contact.trust)
+    );
     let style = match (is_open, chat.unread) {
         (true, _) => look.marked(),
         (false, 0) => ratatui::style::Style::new(),

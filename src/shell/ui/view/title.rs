@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::keys::{
-    self, Action, Browse, Context, Deed, Edit, Leave, List, Place, Scroll, Write,
+    self, Action, Browse, Choose, Compare, Context, Deed, Edit, Held, Leave, List, Place, Scroll,
+    Write,
 };
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::port::{Kept, Mode, NetworkLine};
@@ -139,7 +140,9 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
             let deeds = match model.tab {
                 Tab::Requests => vec![row(Deed::Accept), row(Deed::Decline)],
                 Tab::Contacts | Tab::Blocked => {
-                    vec![row(Deed::Open), row(Deed::Rename), row(Deed::Block), row(Deed::Remove)]
+                    [Deed::Open, Deed::Verify, Deed::Rename, Deed::Block, Deed::Remove]
+                        .map(row)
+                        .to_vec()
                 }
             };
             let always = [
@@ -159,9 +162,45 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         }
         Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
         Context::Page => vec![Action::Back, HELP],
+        Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
+            wanted_in_verifying(context)
+        }
         Context::Leaving => {
             vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
         }
         Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
     }
+}
+
+/// The same about verifying a contact.
+fn wanted_in_verifying(context: Context) -> Vec<Action> {
+    if context == Context::Code {
+        return vec![Action::Invert, Action::Back];
+    }
+    if context == Context::Choosing {
+        return vec![
+            Action::Choose(Choose::Up),
+            Action::Choose(Choose::Down),
+            Action::Choose(Choose::Take),
+            Action::Back,
+        ];
+    }
+    if context == Context::Held {
+        return vec![
+            Action::Held(Held::Verify),
+            Action::Held(Held::Accept),
+            Action::Write(Write::Browse),
+            Action::GoTo,
+            Action::Show(Place::Help),
+            Action::Quit,
+        ];
+    }
+    vec![
+        Action::Compare(Compare::Enter),
+        Action::Compare(Compare::Complete),
+        Action::Compare(Compare::Digits),
+        Action::Compare(Compare::Code),
+        Action::Compare(Compare::Sent),
+        Action::Compare(Compare::Back),
+    ]
 }

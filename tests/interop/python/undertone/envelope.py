@@ -43,14 +43,48 @@ def required(floor, size, ttl):
     return next(bits for bits in range(65) if rating(bits, size, ttl) >= least)
 
 
+def search(digest, bits, start):
+    """The first nonce from `start` on that shows so many bits."""
+    nonce = start
+    while work(digest, nonce) < bits:
+        nonce = (nonce + 1) % 2**64
+    return nonce
+
+
+def make(topic, data, now, ttl, floor, start=0):
+    """An envelope made at `now`, with the work that a network of this floor asks for."""
+    step = 3600 if ttl >= 3600 else 600
+    head = prefix(-(-(now + ttl) // step) * step, ttl, topic, data)
+    bits = required(floor, len(head) + 9, ttl)
+    return head + suffix(search(keccak256(head), bits, start))
+
+
+def read(encoding):
+    """The topic and the data of an envelope; work and times are the carrier's to check."""
+    expiry, ttl = int.from_bytes(encoding[1:9], "little"), int.from_bytes(encoding[10:14], "little")
+    length = shift = 0
+    for at in range(21, min(24, len(encoding))):
+        length |= (encoding[at] & 0x7F) << shift
+        shift += 7
+        if encoding[at] < 0x80:
+            break
+    topic, data = encoding[16:20], encoding[len(encoding) - 9 - length : len(encoding) - 9]
+    # One envelope has one encoding: what is written again must be what was read.
+    if len(encoding) > 65536 or prefix(expiry, ttl, topic, data) + suffix_of(encoding) != encoding:
+        raise Refused("not an envelope")
+    return topic, data
+
+
+def suffix_of(encoding):
+    return suffix(int.from_bytes(encoding[-8:], "little"))
+
+
 def vector(about, expiry, ttl, topic, data, start, floor):
     head = prefix(expiry, ttl, topic, data)
     digest = keccak256(head)
     size = len(head) + 9
     bits = required(floor, size, ttl)
-    nonce = start
-    while work(digest, nonce) < bits:
-        nonce = (nonce + 1) % 2**64
+    nonce = search(digest, bits, start)
     encoding = head + suffix(nonce)
     return {
         "about": about,

@@ -7,6 +7,9 @@ use ratatui::backend::TestBackend;
 use super::super::super::port::{Kept, Mining};
 use super::super::super::view::{ViewState, view};
 use super::*;
+use crate::engine::crypto::safety::{Half, Word};
+use crate::engine::node::output::OwnWords;
+use crate::engine::node::record::{Doubt, Means};
 
 #[derive(Clone, Debug)]
 enum Doing {
@@ -19,7 +22,7 @@ enum Doing {
 fn any_doing() -> impl Strategy<Value = Doing> {
     let code = prop_oneof![
         any::<char>().prop_map(KeyCode::Char),
-        prop::sample::select("abcdegijklnpqruvwxyzRG+/".chars().collect::<Vec<_>>())
+        prop::sample::select("abcdegijklnpqruvwxyzRGK+/".chars().collect::<Vec<_>>())
             .prop_map(KeyCode::Char),
         prop::sample::select(vec![
             KeyCode::Enter,
@@ -77,9 +80,13 @@ fn told(what: u8, id: u64, text: String) -> Event {
     message.missing = id / 5;
     message.at = UnixSeconds(u64::from(what) * 40_000);
     let request = RequestId(id);
-    match what % 16 {
+    match what % 18 {
         0 | 1 => identity(IdentityId(1 + id % 2), &text),
-        2 | 3 => contact(contact_id, &text, link),
+        2 | 3 => {
+            let view = contact_view(contact_id, &text, link);
+            let words = (id < 3).then(own_words);
+            Event::Notice(Notice::Contact(ContactView { trust: trust(what), words, ..view }))
+        }
         4..=7 => Event::Notice(Notice::Message(message)),
         8 => Event::History { contact: contact_id, messages: vec![message], more: More::Yes },
         9 => {
@@ -92,12 +99,17 @@ fn told(what: u8, id: u64, text: String) -> Event {
         12 => Event::Unread(contact_id, usize::from(what)),
         13 => Event::Kept(Kept::MemoryOnly),
         14 => Event::Notice(Notice::IdentityGone(IdentityId(1 + id % 2))),
+        15 => Event::Replied(AskId(1 + id), Ok(Reply::Verified)),
+        16 => {
+            let word = (id > 0).then_some(1 + usize::from(what) % 6);
+            Event::Replied(AskId(1 + id), Ok(Reply::Differs { word, left: what % 3 }))
+        }
         _ => Event::Network(NetworkLine {
             peers: usize::from(what),
             network: text.clone(),
             listening: vec![text],
             pool_bytes: usize::MAX,
-            pool_capacity: usize::from(what) - 15,
+            pool_capacity: usize::from(what) - 17,
             pool_items: 3,
             floor_bits: what,
             cover_per_minute: Some(f64::NAN),
@@ -105,6 +117,24 @@ fn told(what: u8, id: u64, text: String) -> Event {
             queued: 1,
         }),
     }
+}
+
+fn trust(what: u8) -> Trust {
+    let at = UnixSeconds(u64::from(what) * 10_000_000);
+    match what / 64 {
+        0 => Trust::Unverified,
+        1 => Trust::Verified { at, by: Means::Words },
+        2 => Trust::Held { since: at, doubt: Doubt::Mismatch, tries: 1 },
+        _ => {
+            let doubt = Doubt::KeyChanged { verified: Some(at) };
+            Trust::Held { since: at, doubt, tries: 0 }
+        }
+    }
+}
+
+fn own_words() -> OwnWords {
+    let words = ["copper", "violin", "bridge"].map(|word| Word::parse(word).expect("a word"));
+    OwnWords { half: Half::Second, words }
 }
 
 fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
@@ -118,6 +148,29 @@ fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
         assert!(!cell.symbol().contains(hostile), "{:?}", cell.symbol());
     }
     model.drawn(state.sight());
+}
+
+proptest! {
+    #[test]
+    fn no_key_and_no_paste_says_anything_to_a_contact_that_is_held(
+        doings in prop::collection::vec(any_doing(), 1..80),
+    ) {
+        let mut model = chatting();
+        write(&mut model, "a draft");
+        model.notice(Event::Notice(Notice::ContactGone(ECHO)));
+        let view = contact_view(MIRA, "mira", Link::Ready);
+        let held = ContactView { trust: trust(255), words: Some(own_words()), ..view };
+        model.notice(Event::Notice(Notice::Contact(held)));
+        for doing in doings {
+            let effects = match doing {
+                Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),
+                Doing::Paste(text) => model.paste(&text),
+                Doing::Tell(..) | Doing::Draw(..) => Vec::new(),
+            };
+            let said = commands(&effects).iter().any(|command| matches!(command, Command::Say { .. }));
+            prop_assert!(!said);
+        }
+    }
 }
 
 proptest! {

@@ -5,10 +5,12 @@ mod drawing;
 use crossterm::event::{KeyCode, KeyModifiers};
 
 use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety::SafetyNumber;
 use crate::engine::id::{MessageId, RequestId};
 use crate::engine::node::output::{
     CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
 };
+use crate::engine::node::record::Trust;
 
 use super::super::port::{Colour, Event, Glyphs, Invites, Mode, More};
 use super::*;
@@ -53,9 +55,21 @@ fn identity(id: IdentityId, name: &str) -> Event {
     Event::Notice(Notice::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
 }
 
+fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
+    ContactView {
+        id,
+        identity: ME,
+        petname: petname.to_owned(),
+        key: key(1),
+        link,
+        trust: Trust::Unverified,
+        safety: SafetyNumber::of(&key(0), &key(1)),
+        words: None,
+    }
+}
+
 fn contact(id: ContactId, petname: &str, link: Link) -> Event {
-    let view = ContactView { id, identity: ME, petname: petname.to_owned(), key: key(1), link };
-    Event::Notice(Notice::Contact(view))
+    Event::Notice(Notice::Contact(contact_view(id, petname, link)))
 }
 
 fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
@@ -346,13 +360,8 @@ fn removing_a_contact_asks_first() {
 fn contacts_of_two_identities_never_share_a_list() {
     let mut model = chatting();
     model.notice(identity(IdentityId(2), "heron"));
-    let other = ContactView {
-        id: ContactId(20),
-        identity: IdentityId(2),
-        petname: "zoe".to_owned(),
-        key: key(1),
-        link: Link::Ready,
-    };
+    let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
+    let other = ContactView { identity: IdentityId(2), ..zoe };
     model.notice(Event::Notice(Notice::Contact(other)));
     let names = |model: &Model| -> Vec<String> {
         let contacts = model.contacts(Kind::Listened);

@@ -1,0 +1,415 @@
+//! How sure we are of a contact's key, and what holds when we are not: nothing leaves.
+//!
+//! While a contact is held, what it sends is received and read, and what is written to it waits.
+//! No message, acknowledgement, answer, offer or farewell is begun, and what was begun before is
+//! erased unsent. Only a person ends that. Nothing here is told to anybody: trust is about the key,
+//! it outlives sessions, and it is this machine's alone.
+
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
+use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::session::{Role, Session};
+
+use super::Node;
+use super::commands::about;
+use super::input::Proof;
+use super::outbound::Job;
+use super::output::{CommandError, MessageState, OwnWords, Reply};
+use super::record::{
+    Change, ContactRecord, Doubt, Key, Means, OwnStream, Record, RecordSide, Standing, Trust,
+};
+use super::talk::Effects;
+
+/// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
+/// between gets no more guesses. ux.md 7.6.
+pub const MAX_TRIES: u8 = 3;
+
+impl Trust {
+    /// Whether nothing may be sent.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        match self {
+            Self::Held { .. } => true,
+            Self::Unverified | Self::Verified { .. } => false,
+        }
+    }
+
+    /// When the key was verified, if it was.
+    #[must_use]
+    pub const fn verified_at(self) -> Option<UnixSeconds> {
+        match self {
+            Self::Verified { at, .. } => Some(at),
+            Self::Unverified | Self::Held { .. } => None,
+        }
+    }
+
+    /// After a comparison that failed.
+    fn mismatched(self, now: UnixSeconds) -> (Self, u8) {
+        let (since, before) = match self {
+            Self::Held { since, tries, .. } => (since, tries),
+            Self::Unverified | Self::Verified { .. } => (now, 0),
+        };
+        let tries = before.saturating_add(1);
+        let left = MAX_TRIES.saturating_sub(tries);
+        // The next session begins to count anew.
+        let tries = if left == 0 { 0 } else { tries };
+        (Self::Held { since, doubt: Doubt::Mismatch, tries }, left)
+    }
+
+    /// After the key became another one.
+    fn rekeyed(self, now: UnixSeconds) -> Self {
+        let verified = match self {
+            // Changed twice before anybody looked: the last key that was verified still counts.
+            Self::Held { doubt: Doubt::KeyChanged { verified }, .. } => verified,
+            Self::Unverified | Self::Verified { .. } | Self::Held { .. } => self.verified_at(),
+        };
+        Self::Held { since: now, doubt: Doubt::KeyChanged { verified }, tries: 0 }
+    }
+}
+
+impl Node {
+    /// Whether nothing may be sent to a contact.
+    pub(super) fn is_held(&self, contact: ContactId) -> bool {
+        self.book.contacts.get(&contact).is_some_and(|record| record.trust.is_held())
+    }
+
+    /// Whether a job is for somebody to whom nothing may be sent. What is encrypted already never
+    /// is: it is erased when the hold begins.
+    pub(super) fn is_held_back(&self, job: Job) -> bool {
+        let contact = match job {
+            Job::Offer(contact)
+            | Job::Talk(contact)
+            | Job::Answer(contact, _)
+            | Job::Acknowledge(contact) => Some(contact),
+            Job::Resend(message) => self.open.get(&message).map(|message| message.contact),
+            Job::Encrypted(_) | Job::Junk => None,
+        };
+        contact.is_some_and(|contact| self.is_held(contact))
+    }
+
+    pub(super) fn safety_number(&self, contact: &ContactRecord) -> Option<SafetyNumber> {
+        let own = self.book.identities.get(&contact.identity)?;
+        Some(SafetyNumber::of(&own.identity.public(), &contact.key))
+    }
+
+    /// What we read to a contact, from the session we speak in.
+    pub(super) fn own_words(&self, contact: ContactId) -> Option<OwnWords> {
+        let session = &self.sessions.get(&self.preferred(contact)?)?.session;
+        let half = own_half(session.role());
+        Some(OwnWords { half, words: session.words()?.half(half) })
+    }
+
+    /// Compares what a contact read out.
+    pub(super) fn verify(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        proof: &Proof,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let (by, compared) = match proof {
+            Proof::Digits(digits) => {
+                let same = self.safety_number(record).as_ref() == Some(digits);
+                (Means::Digits, if same { Compared::Same } else { Compared::Differs(None) })
+            }
+            Proof::Words(words) => (Means::Words, self.compare_words(contact, words)?),
+        };
+        match compared {
+            Compared::Same => {
+                self.decide(env, contact, Trust::Verified { at: env.wall, by });
+                Ok(Reply::Verified)
+            }
+            Compared::Differs(word) => {
+                let left = self.on_mismatch(contact, env.wall);
+                Ok(Reply::Differs { word, left })
+            }
+        }
+    }
+
+    fn compare_words(
+        &self,
+        contact: ContactId,
+        told: &[Word; HALF],
+    ) -> Result<Compared, CommandError> {
+        let shown = self.preferred(contact);
+        let (mut shown, others): (Vec<_>, Vec<_>) = self
+            .sessions
+            .values()
+            .filter(|record| record.contact == contact)
+            .filter_map(|record| Some((record.session.id(), their_half(&record.session)?)))
+            .partition(|&(id, _)| Some(id) == shown);
+        shown.extend(others);
+        let halves: Vec<_> = shown.into_iter().map(|(_, half)| half).collect();
+        compare(&halves, told).ok_or(CommandError::NoWords)
+    }
+
+    /// Holds a contact; answers how many tries are left.
+    fn on_mismatch(&mut self, contact: ContactId, now: UnixSeconds) -> u8 {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return 0 };
+        let (trust, left) = record.trust.mismatched(now);
+        let standing = record.standing;
+        record.trust = trust;
+        let mut effects = Effects::default();
+        self.hold(contact, &mut effects);
+        if left == 0 && standing != Standing::Blocked {
+            self.end_sessions(contact, Standing::Closed, &mut effects.changes);
+        }
+        self.put_contact(contact, &mut effects);
+        self.take_effect(effects);
+        self.notice_contact(contact);
+        left
+    }
+
+    /// Puts another key in a contact's place.
+    pub(super) fn rekey(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        key: PublicKey,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let identity = record.identity;
+        if record.standing == Standing::Blocked {
+            return Err(CommandError::Blocked);
+        }
+        if self.book.is_own(&key) {
+            return Err(CommandError::OwnKey);
+        }
+        if self.book.contact_by_key(identity, &key).is_some() {
+            return Err(CommandError::KnownKey);
+        }
+        let mut effects = Effects::default();
+        self.hold(contact, &mut effects);
+        self.end_sessions(contact, Standing::Closed, &mut effects.changes);
+        self.number_anew(env, contact, &mut effects);
+        if let Some(record) = self.book.contacts.get_mut(&contact) {
+            record.key = key;
+            record.trust = record.trust.rekeyed(env.wall);
+        }
+        self.put_contact(contact, &mut effects);
+        // Whoever holds the other key may have knocked already.
+        let knocked = self
+            .book
+            .requests
+            .values()
+            .find(|request| request.identity == identity && request.offer.from() == key)
+            .map(|request| (request.id, request.offer.clone()));
+        let Some((request, offer)) = knocked else {
+            self.take_effect(effects);
+            self.notice_contact(contact);
+            return Ok(Reply::Done);
+        };
+        self.book.requests.remove(&request);
+        effects.changes.push(Change::Erase(Key::Request(request)));
+        let changes = core::mem::take(&mut effects.changes);
+        self.let_in(env, contact, &offer, changes);
+        effects.notices.push(super::output::Notice::RequestGone(request));
+        self.take_effect(effects);
+        Ok(Reply::Done)
+    }
+
+    /// Sends to a held contact again, verified or not: a person decided.
+    pub(super) fn accept_unverified(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        if !record.trust.is_held() {
+            return Err(CommandError::NotHeld);
+        }
+        self.decide(env, contact, Trust::Unverified);
+        Ok(Reply::Done)
+    }
+
+    fn decide(&mut self, env: &mut Env<'_>, contact: ContactId, trust: Trust) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let held = record.trust.is_held();
+        record.trust = trust;
+        let record = record.clone();
+        self.put(vec![Record::Contact(record)]);
+        if held {
+            self.let_go(env, contact);
+        }
+        self.notice_contact(contact);
+    }
+
+    /// Erases every envelope to a contact that is not done with. What never left waits again, what
+    /// left is to be sent afresh.
+    fn hold(&mut self, contact: ContactId, effects: &mut Effects) {
+        let mining: Vec<MessageId> = self
+            .open
+            .values()
+            .filter(|message| {
+                message.contact == contact && message.side == RecordSide::Ours(MessageState::Mining)
+            })
+            .map(|message| message.id)
+            .collect();
+        for id in mining {
+            if self.may_take_back(id) {
+                effects.changes.extend(self.unsend(contact, id));
+                self.advance(id, MessageState::Queued, effects);
+                self.talks.entry(contact).or_default().queued.push_front(id);
+            } else {
+                // It was finished when the process ended, and may have been published.
+                self.advance(id, MessageState::Sent, effects);
+            }
+        }
+        let (erased, stopped) = self.outbox.forget(|kept| about(kept.purpose, contact));
+        effects.changes.extend(erased);
+        self.stop_mining(stopped);
+    }
+
+    /// Plans what was left out while a contact was held.
+    fn let_go(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(record) = self.book.contacts.get(&contact) else { return };
+        if record.standing == Standing::Blocked {
+            return;
+        }
+        if record.offer.is_some() {
+            self.outbox.push(Job::Offer(contact));
+        } else if self.preferred(contact).is_none() {
+            self.start_offer(env, contact);
+        }
+        let unanswered = self.sessions.values().map(|record| (record.contact, &record.session));
+        for (_, session) in unanswered.filter(|&(with, session)| {
+            with == contact && session.role() == Role::Responder && !session.confirmed()
+        }) {
+            self.outbox.push(Job::Answer(contact, session.id()));
+        }
+        self.outbox.push(Job::Acknowledge(contact));
+        self.resume_resends(env, contact);
+        self.wake(contact);
+    }
+
+    /// Begins another numbering: the holder of another key knows nothing of the one before. What was
+    /// never acknowledged comes first in it.
+    fn number_anew(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
+        let talk = self.talks.entry(contact).or_default();
+        talk.flights.clear();
+        let unacknowledged = core::mem::take(&mut talk.unacknowledged);
+        let mut next = 0;
+        for id in unacknowledged.into_values() {
+            let Some(message) = self.open.get_mut(&id) else { continue };
+            message.number = Some(next);
+            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            talk.unacknowledged.insert(next, id);
+            next += 1;
+        }
+        if let Some(record) = self.book.contacts.get_mut(&contact) {
+            record.ours = OwnStream { stream: env.draw_u64(), next };
+        }
+    }
+
+    fn take_effect(&mut self, effects: Effects) {
+        self.commit(effects.changes);
+        for notice in effects.notices {
+            self.notice(notice);
+        }
+    }
+}
+
+/// What came of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compared {
+    Same,
+    /// With the number of the first word that is another one.
+    Differs(Option<usize>),
+}
+
+/// Compares words with the contact's halves of all sessions, the one that is shown first. Any will
+/// do: the two sides may look at different sessions, and each proves the same key. `None` if there
+/// are no words.
+fn compare(halves: &[(Half, [Word; HALF])], told: &[Word; HALF]) -> Option<Compared> {
+    let (half, shown) = halves.first()?;
+    if halves.iter().any(|(_, words)| words == told) {
+        return Some(Compared::Same);
+    }
+    let wrong = shown.iter().zip(told).position(|(ours, told)| ours != told);
+    Some(Compared::Differs(wrong.map(|place| half.first_number() + place)))
+}
+
+/// What the contact reads out of a session.
+fn their_half(session: &Session) -> Option<(Half, [Word; HALF])> {
+    let half = own_half(session.role()).other();
+    Some((half, session.words()?.half(half)))
+}
+
+/// The side that offered the session reads the first words.
+const fn own_half(role: Role) -> Half {
+    match role {
+        Role::Initiator => Half::First,
+        Role::Responder => Half::Second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::crypto::safety::Words;
+    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::secret::Secret;
+
+    const NOW: UnixSeconds = UnixSeconds(100_000_000);
+    const LATER: UnixSeconds = UnixSeconds(100_086_400);
+
+    fn words(seed: u64, half: Half) -> (Half, [Word; HALF]) {
+        (half, Words::new(&Secret::draw(&mut Seeded::new(seed).turn())).half(half))
+    }
+
+    #[test]
+    fn one_side_reads_what_the_other_is_told() {
+        assert_eq!(own_half(Role::Initiator), own_half(Role::Responder).other());
+        assert_ne!(own_half(Role::Initiator), own_half(Role::Responder));
+    }
+
+    #[test]
+    fn the_words_of_any_session_will_do_and_no_others() {
+        let shown = words(1, Half::Second);
+        let other = words(2, Half::First);
+        assert_eq!(compare(&[shown, other], &shown.1), Some(Compared::Same));
+        assert_eq!(compare(&[shown, other], &other.1), Some(Compared::Same));
+        assert_eq!(compare(&[shown], &other.1), Some(Compared::Differs(Some(4))));
+        assert_eq!(compare(&[], &shown.1), None);
+        let own = words(1, Half::First);
+        assert_ne!(compare(&[shown], &own.1), Some(Compared::Same), "one's own half read back");
+    }
+
+    #[test]
+    fn the_first_wrong_word_is_named_as_people_count_the_six() {
+        let (_, other) = words(3, Half::First);
+        for (half, first) in [(Half::First, 1), (Half::Second, 4)] {
+            for place in 0..HALF {
+                let (_, mut told) = words(1, half);
+                told[place] = other[place];
+                let compared = compare(&[words(1, half)], &told);
+                assert_eq!(compared, Some(Compared::Differs(Some(first + place))));
+            }
+        }
+    }
+
+    #[test]
+    fn three_comparisons_may_fail_and_then_counting_begins_anew() {
+        let mut trust = Trust::Verified { at: NOW, by: Means::Words };
+        for (left, tries) in [(2, 1), (1, 2), (0, 0), (2, 1)] {
+            let (next, told) = trust.mismatched(LATER);
+            assert_eq!(told, left);
+            assert_eq!(next, Trust::Held { since: LATER, doubt: Doubt::Mismatch, tries });
+            trust = next;
+        }
+    }
+
+    #[test]
+    fn another_key_is_not_verified_and_remembers_when_the_one_before_it_was() {
+        let verified = Trust::Verified { at: NOW, by: Means::Digits };
+        let once = verified.rekeyed(LATER);
+        let doubt = Doubt::KeyChanged { verified: Some(NOW) };
+        assert_eq!(once, Trust::Held { since: LATER, doubt, tries: 0 });
+        assert_eq!(once.rekeyed(LATER), once);
+        assert_eq!(once.verified_at(), None);
+        let doubt = Doubt::KeyChanged { verified: None };
+        let never = Trust::Unverified.rekeyed(LATER);
+        assert_eq!(never, Trust::Held { since: LATER, doubt, tries: 0 });
+    }
+}

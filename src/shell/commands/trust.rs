@@ -1,0 +1,171 @@
+//! How sure one is of a contact, for programs, and what a comparison came to. The engine compares;
+//! nothing here does.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use serde_json::{Value, json};
+
+use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
+use crate::engine::node::input::Proof;
+use crate::engine::node::output::{ContactView, OwnWords, Reply};
+use crate::engine::node::record::{Doubt, Trust};
+use crate::shell::cli::Everywhere;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::print;
+use crate::shell::ui::trust::means;
+
+/// How sure, for programs.
+pub(super) fn to_json(trust: Trust) -> Value {
+    match trust {
+        Trust::Unverified => json!({ "state": "unverified" }),
+        Trust::Verified { at, by } => {
+            json!({ "state": "verified", "at": at.0, "by": means(by) })
+        }
+        Trust::Held { since, doubt, tries } => {
+            let (why, verified) = match doubt {
+                Doubt::KeyChanged { verified } => ("key_changed", verified),
+                Doubt::Mismatch => ("mismatch", None),
+            };
+            json!({
+                "state": "held",
+                "since": since.0,
+                "why": why,
+                "verified_before": verified.map(|at| at.0),
+                "tries": tries,
+            })
+        }
+    }
+}
+
+/// One's own half of the words, for programs.
+pub(super) fn own_words_json(own: &OwnWords) -> Value {
+    json!({ "first": own.half.first_number(), "read": own.words.map(|word| word.to_string()) })
+}
+
+/// What to compare with a contact, in lines for a person.
+pub(super) fn to_compare(view: &ContactView) -> String {
+    let read = match &view.words {
+        None => "none yet: nobody has been heard in a session that could be compared".to_owned(),
+        Some(own) => {
+            let words = own.words.map(|word| word.to_string()).join(" ");
+            let (ours, theirs) = (numbers(own.half), numbers(own.half.other()));
+            format!("you read {ours}: {words}; they read you {theirs}")
+        }
+    };
+    format!("  digits       {}\n  words        {read}", view.safety)
+}
+
+fn numbers(half: Half) -> String {
+    let first = half.first_number();
+    format!("{first} to {}", first + HALF - 1)
+}
+
+/// What a contact read out, from words or digits as they were typed.
+pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Failure> {
+    if let Some(digits) = digits {
+        let parsed = SafetyNumber::parse(digits).map(Proof::Digits);
+        return parsed.ok_or_else(|| no_proof("a safety number has 60 digits and nothing else"));
+    }
+    let mut told = words.iter().map(|word| {
+        let quoted = crate::engine::text::PeerText::new(word.clone()).for_label().text;
+        Word::parse(word)
+            .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
+    });
+    let mut next = || told.next().unwrap_or_else(|| Err(no_proof("three words are compared")));
+    Ok(Proof::Words([next()?, next()?, next()?]))
+}
+
+fn no_proof(why: &str) -> Failure {
+    let next = "ask them to read it once more";
+    Failure::new(
+        "not_a_proof",
+        Exit::Usage,
+        ["nothing was compared", why, "nothing was changed", next],
+    )
+}
+
+/// Whether a comparison was the same.
+///
+/// # Errors
+/// When it was not; sending is held then.
+pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> {
+    let Some(Reply::Differs { word, left }) = reply else { return Ok(()) };
+    let why = word.map_or_else(
+        || "the digits are others: somebody may sit between you".to_owned(),
+        |word| format!("word {word} is another one: misheard, or somebody sits between you"),
+    );
+    let safe = match left {
+        0 => format!("sending to {name} is held, and the session is erased"),
+        1 => format!("sending to {name} is held; 1 try is left before the session is erased"),
+        left => {
+            format!("sending to {name} is held; {left} tries are left before the session is erased")
+        }
+    };
+    let next =
+        format!("undertone contact verify {name} --words WORD WORD WORD, or --digits DIGITS");
+    Err(Failure::new("mismatch", Exit::Mismatch, ["they are not the same", &why, &safe, &next]))
+}
+
+/// Asks a person for the word that lets sending go on unverified.
+///
+/// # Errors
+/// When nobody may be asked, and when it is another word.
+pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), Failure> {
+    let refused = |code, exit, why: &str| {
+        let parts = ["nothing was accepted", why, "sending stays held", "add --yes-accept"];
+        Err(Failure::new(code, exit, parts))
+    };
+    let mut input = std::io::stdin().lock();
+    if everywhere.no_input || !input.is_terminal() {
+        return refused("no_input", Exit::NoInput, "nobody is there to be asked");
+    }
+    print::talk(&format!(
+        "Sending to {name} goes on although nobody knows whose key it is.\nType accept:"
+    ));
+    let mut typed = String::new();
+    input.read_line(&mut typed)?;
+    if typed.trim() == "accept" {
+        return Ok(());
+    }
+    refused("not_confirmed", Exit::Usage, "the word was another one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(words: &[String], digits: Option<&str>) -> String {
+        proof(words, digits).unwrap_err().why
+    }
+
+    #[test]
+    fn words_and_digits_are_read_or_refused_with_a_reason() {
+        let typed = |words: [&str; 3]| words.map(str::to_owned).to_vec();
+        let Ok(Proof::Words([first, ..])) = proof(&typed(["WALN", "violin", "harbor"]), None)
+        else {
+            panic!("three words of the list");
+        };
+        assert_eq!(first.to_string(), "walnut");
+        assert_eq!(
+            why(&typed(["walnut", "x\u{1b}", "harbor"]), None),
+            "\"x␛\" is not on the list of words"
+        );
+        assert_eq!(
+            why(&typed(["walnut", "violin", "harbor"])[..2], None),
+            "three words are compared"
+        );
+        assert_eq!(why(&[], Some("123")), "a safety number has 60 digits and nothing else");
+        assert!(matches!(proof(&[], Some(&"12345 ".repeat(12))), Ok(Proof::Digits(_))));
+    }
+
+    #[test]
+    fn a_comparison_that_failed_says_what_holds_and_how_often_one_may_try() {
+        assert!(outcome("mira", Some(&Reply::Verified)).is_ok());
+        let differs =
+            |word, left| outcome("mira", Some(&Reply::Differs { word, left })).unwrap_err();
+        assert_eq!(differs(Some(5), 2).exit, Exit::Mismatch);
+        assert!(differs(Some(5), 2).why.starts_with("word 5 is another one"));
+        assert!(differs(None, 1).safe.contains("1 try is left"));
+        assert!(differs(None, 0).safe.contains("the session is erased"));
+    }
+}

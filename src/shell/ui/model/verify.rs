@@ -1,0 +1,301 @@
+//! Comparing with a contact: what is typed, what came of it, and what is done about a contact that
+//! is held. The engine compares; a page shows one half and asks for the other, so that nobody can
+//! say yes without having listened.
+
+use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
+use crate::engine::id::ContactId;
+use crate::engine::node::input::{Command, Proof};
+use crate::engine::node::output::{CommandError, Reply};
+
+use super::super::composer::{Composer, Lines};
+use super::super::keys::{Choose, Compare, Held};
+use super::{Asked, Effect, Enter, Model, Overlay, Purpose, label};
+
+/// The page on which one compares with a contact.
+pub(in crate::shell::ui) struct Verify {
+    pub(in crate::shell::ui) contact: ContactId,
+    pub(in crate::shell::ui) way: Way,
+    /// The three words that are heard, as they are typed.
+    pub(in crate::shell::ui) words: [Composer; HALF],
+    /// Which of them is being typed.
+    pub(in crate::shell::ui) at: usize,
+    /// The digits, or whatever was sent.
+    pub(in crate::shell::ui) line: Composer,
+    /// What was wrong with the last try.
+    pub(in crate::shell::ui) complaint: Option<String>,
+}
+
+/// How one compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Way {
+    /// Three words are heard and typed.
+    Words,
+    /// 60 digits are heard and typed.
+    Digits,
+    /// The contact reads a code off this screen.
+    Code,
+    /// What came another way is pasted.
+    Sent,
+}
+
+/// What came of a comparison that failed, and what to do.
+pub(in crate::shell::ui) struct Mismatch {
+    pub(in crate::shell::ui) contact: ContactId,
+    /// The number of the first wrong word, and what was typed for it.
+    pub(in crate::shell::ui) word: Option<(usize, String)>,
+    /// How many tries are left before the session is erased; 0 if it was.
+    pub(in crate::shell::ui) left: u8,
+    pub(in crate::shell::ui) row: usize,
+}
+
+/// What to do after a comparison failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum Remedy {
+    Again,
+    Close,
+    Keys,
+}
+
+impl Mismatch {
+    /// What there is to choose from.
+    pub(in crate::shell::ui) const fn remedies(&self) -> &'static [Remedy] {
+        match self.left {
+            0 => &[Remedy::Again, Remedy::Keys],
+            _ => &[Remedy::Again, Remedy::Close, Remedy::Keys],
+        }
+    }
+}
+
+/// The longest word has 8 letters; blanks may stand around it.
+const MAX_WORD_BYTES: usize = 24;
+
+/// 60 digits with any blanks between them.
+const MAX_LINE_BYTES: usize = 240;
+
+impl Verify {
+    fn new(contact: ContactId, way: Way) -> Self {
+        Self {
+            contact,
+            way,
+            words: [const { Composer::new(Lines::One, MAX_WORD_BYTES) }; HALF],
+            at: 0,
+            line: Composer::new(Lines::One, MAX_LINE_BYTES),
+            complaint: None,
+        }
+    }
+
+    /// Where what is typed goes.
+    pub(super) fn field(&mut self) -> Option<&mut Composer> {
+        match self.way {
+            Way::Words => self.words.get_mut(self.at),
+            Way::Digits | Way::Sent => Some(&mut self.line),
+            Way::Code => None,
+        }
+    }
+
+    /// What was typed, if it is something to compare.
+    fn proof(&self, first: usize) -> Result<Proof, String> {
+        match self.way {
+            Way::Words => {
+                let words = self.words.each_ref().map(|field| field.text());
+                three(words, first).map(Proof::Words)
+            }
+            Way::Digits | Way::Code => digits(self.line.text()).map(Proof::Digits),
+            Way::Sent => {
+                let text = self.line.text();
+                if let Some(number) = SafetyNumber::parse(text) {
+                    return Ok(Proof::Digits(number));
+                }
+                let mut words = text.split_whitespace();
+                match [words.next(), words.next(), words.next(), words.next()] {
+                    [Some(one), Some(two), Some(last), None] => {
+                        three([one, two, last], first).map(Proof::Words)
+                    }
+                    _ => Err("these are neither three words nor 60 digits".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Fills the fields from the current one on, a word each; what no field takes is left out.
+    fn paste_words(&mut self, pasted: &str) {
+        let at = self.at;
+        let fields = self.words.iter_mut().skip(at);
+        for (count, (field, word)) in fields.zip(pasted.split_whitespace()).enumerate() {
+            field.take();
+            if field.paste(word).is_ok() {
+                self.at = (at + count).min(HALF - 1);
+            }
+        }
+    }
+}
+
+fn three(words: [&str; HALF], first: usize) -> Result<[Word; HALF], String> {
+    let mut read = words.iter().enumerate().map(|(place, text)| {
+        Word::parse(text).ok_or_else(|| match text.trim() {
+            "" => format!("word {} is missing; nothing was compared", first + place),
+            _ => format!("word {} is not on the list; nothing was compared", first + place),
+        })
+    });
+    let mut next = || read.next().unwrap_or_else(|| Err("a word is missing".to_owned()));
+    Ok([next()?, next()?, next()?])
+}
+
+fn digits(text: &str) -> Result<SafetyNumber, String> {
+    SafetyNumber::parse(text).ok_or_else(|| {
+        let found = text.chars().filter(char::is_ascii_digit).count();
+        format!("60 digits are compared, and these are {found}; nothing was compared")
+    })
+}
+
+impl Model {
+    /// Opens the page on which one compares.
+    pub(super) fn open_verify(&mut self, contact: ContactId) {
+        let Some(chat) = self.chats.get(&contact) else { return };
+        let way = if chat.contact.words.is_some() { Way::Words } else { Way::Digits };
+        self.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
+    }
+
+    /// Keys on that page.
+    pub(super) fn compare(&mut self, key: Compare, effects: &mut Vec<Effect>) {
+        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        let has_words =
+            self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.words.is_some());
+        verify.complaint = None;
+        match key {
+            Compare::Digits => verify.way = Way::Digits,
+            Compare::Code => verify.way = Way::Code,
+            Compare::Sent => verify.way = Way::Sent,
+            Compare::Previous => verify.at = verify.at.saturating_sub(1),
+            Compare::Next => verify.at = (verify.at + 1).min(HALF - 1),
+            Compare::Complete => {
+                // "sad" begins "saddle" too: whoever goes on means the word that stands there.
+                let typed = verify.field().map(|field| field.text().to_owned()).unwrap_or_default();
+                let word = Word::complete(&typed).or_else(|| Word::parse(&typed));
+                if let (Way::Words, Some(word)) = (verify.way, word) {
+                    if let Some(field) = verify.field() {
+                        field.replace(&word.to_string());
+                    }
+                    verify.at = (verify.at + 1).min(HALF - 1);
+                }
+            }
+            Compare::Back => match verify.way {
+                Way::Words => self.overlay = None,
+                Way::Digits if !has_words => self.overlay = None,
+                Way::Digits | Way::Code | Way::Sent if has_words => verify.way = Way::Words,
+                Way::Digits | Way::Code | Way::Sent => verify.way = Way::Digits,
+            },
+            Compare::Enter => self.compare_now(effects),
+        }
+    }
+
+    fn compare_now(&mut self, effects: &mut Vec<Effect>) {
+        if self.enter == Enter::Held {
+            self.say_hint("paste held an Enter; nothing was compared");
+            return;
+        }
+        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        let (contact, way) = (verify.contact, verify.way);
+        let typing = verify.words.iter().position(|field| field.text().trim().is_empty());
+        if let (Way::Words, Some(empty)) = (way, typing)
+            && verify.at < HALF - 1
+        {
+            verify.at = empty;
+            return;
+        }
+        let own = self.chats.get(&contact).and_then(|chat| chat.contact.words);
+        let first = own.map_or(1, |own| own.half.other().first_number());
+        match verify.proof(first) {
+            Err(complaint) => verify.complaint = Some(complaint),
+            Ok(proof) => {
+                let about = Asked::Verify(contact, proof);
+                self.ask(Command::Verify { contact, proof }, about, effects);
+            }
+        }
+    }
+
+    /// The engine has compared.
+    pub(super) fn compared(
+        &mut self,
+        (contact, proof): (ContactId, Proof),
+        reply: Result<Reply, CommandError>,
+    ) {
+        let name = self.chats.get(&contact).map(|chat| label(&chat.contact.petname));
+        let name = name.unwrap_or_default();
+        match reply {
+            Ok(Reply::Differs { word, left }) => {
+                let typed = |number: usize| match proof {
+                    Proof::Words(words) => words.get((number - 1) % HALF).map(Word::to_string),
+                    Proof::Digits(_) => None,
+                };
+                let word = word.and_then(|number| Some((number, typed(number)?)));
+                self.overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
+            }
+            Ok(_) => {
+                if matches!(self.overlay, Some(Overlay::Verify(_))) {
+                    self.overlay = None;
+                }
+                self.say_hint(format!("{name} is [v] verified, on this machine only"));
+            }
+            Err(error) => match &mut self.overlay {
+                Some(Overlay::Verify(verify)) => verify.complaint = Some(error.to_string()),
+                Some(_) | None => self.say_hint(error.to_string()),
+            },
+        }
+    }
+
+    /// Keys after a comparison that failed.
+    pub(super) fn choose(&mut self, key: Choose, effects: &mut Vec<Effect>) {
+        let Some(Overlay::Mismatch(mismatch)) = &mut self.overlay else { return };
+        let last = mismatch.remedies().len().saturating_sub(1);
+        match key {
+            Choose::Up => mismatch.row = mismatch.row.saturating_sub(1),
+            Choose::Down => mismatch.row = (mismatch.row + 1).min(last),
+            Choose::Take => {
+                let contact = mismatch.contact;
+                match mismatch.remedies().get(mismatch.row) {
+                    Some(Remedy::Again) => self.open_verify(contact),
+                    Some(Remedy::Close) => {
+                        self.overlay = None;
+                        self.ask(Command::CloseSession { contact }, Asked::Other, effects);
+                    }
+                    Some(Remedy::Keys) => self.overlay = Some(Overlay::Keys(contact)),
+                    None => self.overlay = None,
+                }
+            }
+        }
+    }
+
+    /// Keys where the composer of a held contact would be.
+    pub(super) fn act_held(&mut self, key: Held) {
+        let Some(contact) = self.open else { return };
+        match key {
+            Held::Verify => self.open_verify(contact),
+            Held::Accept => self.prompt(Purpose::AcceptUnverified(contact)),
+        }
+    }
+
+    /// A paste into that page. Words are put into their fields; nothing is compared by it.
+    pub(super) fn paste_proof(&mut self, pasted: &str) {
+        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        if verify.way == Way::Words {
+            verify.paste_words(pasted);
+            return;
+        }
+        let taken = verify.field().map_or(Ok(()), |field| field.paste(pasted));
+        if taken.is_err() {
+            verify.complaint = Some("that is longer than anything to compare".to_owned());
+        }
+    }
+
+    /// A blank between words goes on to the next one.
+    pub(super) fn blank_between_words(&mut self) -> bool {
+        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return false };
+        let here = verify.words.get(verify.at);
+        if verify.way != Way::Words || here.is_none_or(Composer::is_empty) {
+            return verify.way == Way::Words;
+        }
+        verify.at = (verify.at + 1).min(HALF - 1);
+        true
+    }
+}

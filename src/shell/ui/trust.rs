@@ -1,0 +1,55 @@
+//! How sure one is of a contact, in marks and words, for the interface and the commands. Nothing
+//! here decides.
+
+use crate::engine::env::UnixSeconds;
+use crate::engine::node::record::{Doubt, Means, Trust};
+use crate::shell::calendar::Civil;
+
+/// How sure, in a mark of three columns of ASCII.
+pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "[?]",
+        Trust::Verified { .. } => "[v]",
+        Trust::Held { .. } => "[!]",
+    }
+}
+
+/// How sure, in a mark and as few words as say it.
+pub(super) fn brief(trust: Trust) -> String {
+    let mark = mark(trust);
+    match trust {
+        Trust::Unverified => mark.to_owned(),
+        Trust::Verified { at, .. } => format!("{mark} {}", date(at)),
+        Trust::Held { doubt: Doubt::KeyChanged { .. }, .. } => format!("{mark} KEY CHANGED"),
+        Trust::Held { doubt: Doubt::Mismatch, .. } => format!("{mark} NOT THE SAME"),
+    }
+}
+
+/// How sure, in words.
+pub(in crate::shell) fn words(trust: Trust) -> String {
+    match trust {
+        Trust::Unverified => "not verified".to_owned(),
+        Trust::Verified { at, by } => format!("verified on {} by {}", date(at), means(by)),
+        Trust::Held { since, doubt: Doubt::KeyChanged { verified }, tries: _ } => {
+            let before = verified.map_or_else(String::new, |at| {
+                format!(", the one before was verified on {}", date(at))
+            });
+            format!("KEY CHANGED on {}{before}; sending is held", date(since))
+        }
+        Trust::Held { since, doubt: Doubt::Mismatch, tries: _ } => {
+            format!("NOT THE SAME when compared on {}; sending is held", date(since))
+        }
+    }
+}
+
+/// What was compared, in one word.
+pub(in crate::shell) const fn means(by: Means) -> &'static str {
+    match by {
+        Means::Words => "words",
+        Means::Digits => "digits",
+    }
+}
+
+fn date(at: UnixSeconds) -> String {
+    Civil::at(at).date()
+}

@@ -1,0 +1,341 @@
+//! The pages on which one compares with a contact, and what stands in the composer's place while a
+//! contact is held.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
+
+use crate::engine::crypto::safety::{SafetyNumber, Word};
+use crate::engine::id::ContactId;
+use crate::engine::node::output::OwnWords;
+use crate::engine::node::record::{Doubt, Trust};
+
+use super::super::composer::Composer;
+use super::super::model::{Chat, Mismatch, Model, Remedy, Verify, Way, label};
+use super::code::Code;
+use super::contacts::whole_key;
+use super::look::Look;
+use super::overlay::{inner_width, open_box, page};
+use super::wrap::{cut, fit, wrap};
+
+/// Columns of a word: the longest of the list has 8 letters.
+const WORD_COLUMNS: usize = 8;
+
+/// Groups of digits on a row, where there is room: half of them.
+const GROUPS: usize = 6;
+
+/// From so many rows on there is room to say why.
+const ROWS_FOR_ADVICE: u16 = 18;
+
+/// Draws the page on which one compares.
+pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, area: Rect) {
+    let Some(chat) = model.chats.get(&verify.contact) else { return };
+    let name = label(&chat.contact.petname);
+    match (verify.way, chat.contact.words) {
+        (Way::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
+        (Way::Code, _) => code(model, (&name, &chat.contact.safety), frame, area),
+        (Way::Words | Way::Digits | Way::Sent, _) => line(model, verify, chat, frame, area),
+    }
+}
+
+/// A page that is put together: its rows, and where the caret stands in it.
+struct Draft {
+    rows: Vec<Line<'static>>,
+    caret: (usize, usize),
+    width: usize,
+}
+
+impl Draft {
+    const fn new(width: usize) -> Self {
+        Self { rows: Vec::new(), caret: (0, 0), width }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.rows.extend(wrap(text, self.width).into_iter().map(Line::raw));
+    }
+
+    fn complain(&mut self, complaint: Option<&String>, look: Look) {
+        let Some(text) = complaint else { return };
+        let rows = wrap(text, self.width).into_iter();
+        self.rows.extend(rows.map(|row| Line::styled(row, look.call())));
+    }
+
+    fn blank(&mut self) {
+        self.rows.push(Line::raw(""));
+    }
+
+    fn draw(self, model: &Model, title: &str, frame: &mut Frame<'_>, area: Rect) {
+        let inner = open_box(model, frame, area, (title, self.rows.len()));
+        super::rows(frame, inner, self.rows);
+        super::cursor(frame, inner, self.caret);
+    }
+}
+
+/// One half is shown, the other is asked for.
+fn words(
+    model: &Model,
+    verify: &Verify,
+    (name, own): (&str, OwnWords),
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let look = Look::new(&model.options);
+    let has_room = area.height >= ROWS_FOR_ADVICE;
+    let mut draft = Draft::new(usize::from(inner_width(area)));
+    if has_room {
+        draft.say(
+            "Do this over a channel you already trust: in person, or a call where you know the \
+             voice. Not through this chat.",
+        );
+        draft.blank();
+    }
+    draft.say(&format!("Read these three words to {name}:"));
+    let read = own.words.iter().map(Word::to_string).collect::<Vec<_>>().join("   ");
+    draft.rows.push(Line::styled(format!("   {read}"), look.strong()));
+    draft.say(&format!("Type the three words {name} reads to you:"));
+    let first = own.half.other().first_number();
+    let mut spans = Vec::new();
+    let mut column = 0;
+    for (place, field) in verify.words.iter().enumerate() {
+        let start = format!(" {}: ", first + place);
+        let (typed, caret) = field_row(field, WORD_COLUMNS + 1);
+        if place == verify.at {
+            draft.caret = (column + start.len() + caret, draft.rows.len());
+        }
+        let typed = fit(&typed, WORD_COLUMNS);
+        column += start.len() + WORD_COLUMNS;
+        spans.push(Span::raw(start));
+        let style = if place == verify.at { look.marked() } else { look.strong() };
+        spans.push(Span::styled(typed, style));
+    }
+    draft.rows.push(Line::from(spans));
+    draft.complain(verify.complaint.as_ref(), look);
+    if has_room {
+        draft.blank();
+        draft.say(&format!(
+            "All right: {name} becomes [v] verified, on this machine only.\nOne wrong: sending \
+             stops, and you are told what to do."
+        ));
+        draft.blank();
+        draft.say("F7 compare 60 digits   F8 show a QR code   F9 paste what they sent");
+        draft.say("No hurry: Esc changes nothing.");
+    }
+    draft.draw(model, &format!("Verify {name}"), frame, area);
+}
+
+/// The digits, or what was sent another way.
+fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let name = label(&chat.contact.petname);
+    let has_room = area.height >= ROWS_FOR_ADVICE;
+    let mut draft = Draft::new(usize::from(inner_width(area)));
+    if verify.way == Way::Sent {
+        draft.say(&format!(
+            "Paste what {name} sent you over another channel that you trust: their three words, \
+             or the 60 digits they see."
+        ));
+    } else {
+        if has_room && chat.contact.words.is_none() {
+            draft.say("There are no words yet: they come with a session both have spoken in.");
+            draft.blank();
+        }
+        if has_room {
+            draft.say(&format!(
+                "{name} sees the same digits if nobody sits between you. Compare over a channel \
+                 you already trust, not through this chat."
+            ));
+            draft.blank();
+        }
+        for row in digit_rows(&chat.contact.safety, draft.width) {
+            draft.rows.push(Line::styled(row, look.strong()));
+        }
+        draft.say(&format!("Type the digits {name} reads to you:"));
+    }
+    let (row, column) = field_row(&verify.line, draft.width.saturating_sub(2));
+    draft.caret = (2 + column, draft.rows.len());
+    draft.rows.push(Line::raw(format!("> {row}")));
+    let found = verify.line.text().chars().filter(char::is_ascii_digit).count();
+    match &verify.complaint {
+        None if found > 0 => draft.say(&format!("{found} of 60")),
+        complaint => draft.complain(complaint.as_ref(), look),
+    }
+    if has_room {
+        draft.blank();
+        draft.say("F7 60 digits   F8 show a QR code   F9 paste what they sent");
+    }
+    draft.draw(model, &format!("Verify {name}"), frame, area);
+}
+
+/// The row of a field in which the caret stands, and the column of the caret.
+fn field_row(composer: &Composer, width: usize) -> (String, usize) {
+    let layout = composer.layout(width);
+    (layout.rows.get(layout.row).cloned().unwrap_or_default(), layout.column)
+}
+
+fn digit_rows(number: &SafetyNumber, width: usize) -> Vec<String> {
+    let text = number.to_string();
+    let groups: Vec<&str> = text.split(' ').collect();
+    let rows = groups.chunks(GROUPS).map(|row| row.join(" "));
+    rows.flat_map(|row| wrap(&row, width)).collect()
+}
+
+/// The digits as a code, for the contact's telephone.
+fn code(model: &Model, (name, safety): (&str, &SafetyNumber), frame: &mut Frame<'_>, area: Rect) {
+    let text = format!(
+        "Let {name} read this with a telephone. It shows 60 digits: they are those on {name}'s own \
+         screen (F7) if nobody sits between you, and {name}'s F9 takes them pasted.\n\ni inverts \
+         it, if it cannot be read."
+    );
+    let title = format!("Digits of you and {name}");
+    with_code(model, (&title, &safety.digits(), &[]), &text, frame, area);
+}
+
+/// A page with a code: a title, rows at the left edge, the code, and beside it some text. Where the
+/// code does not fit, it says how much is missing.
+pub(super) fn with_code(
+    model: &Model,
+    (title, content, rows): (&str, &str, &[String]),
+    text: &str,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let look = Look::new(&model.options);
+    frame.render_widget(Clear, area);
+    let mut above = vec![Line::styled(format!(" {title}"), look.strong())];
+    above.extend(rows.iter().map(|row| Line::raw(row.clone())));
+    let used = u16::try_from(above.len()).unwrap_or(u16::MAX).min(area.height);
+    super::rows(frame, area, above);
+    super::cursor(frame, area, (0, 1));
+    let under = Rect { y: area.y + used, height: area.height - used, ..area };
+    let code = Code::new(content, &model.options, model.ink);
+    let room = (usize::from(under.width), usize::from(under.height));
+    let missing = code.as_ref().and_then(|code| missing(code, room));
+    let (columns, note) = match (&code, missing) {
+        (Some(code), None) => {
+            super::rows(frame, under, code.lines());
+            (code.columns(), None)
+        }
+        (_, missing) => (0, missing),
+    };
+    let columns = u16::try_from(columns).unwrap_or(u16::MAX).min(under.width);
+    let beside = Rect { x: under.x + columns, width: under.width - columns, ..under };
+    let width = usize::from(beside.width).saturating_sub(2);
+    let mut lines = vec![Line::raw("")];
+    let note = note.into_iter().flat_map(|note| wrap(&note, width));
+    lines.extend(note.map(|row| Line::styled(format!(" {row}"), look.call())));
+    lines.extend(wrap(text, width).into_iter().map(|row| Line::raw(format!(" {row}"))));
+    super::rows(frame, beside, lines);
+}
+
+/// What a code needs beyond the columns and rows there are, for whoever can make the window larger.
+fn missing(code: &Code, (columns, rows): (usize, usize)) -> Option<String> {
+    let counted = |count: usize, one: &str| match count {
+        0 => None,
+        1 => Some(format!("1 more {one}")),
+        more => Some(format!("{more} more {one}s")),
+    };
+    let parts: Vec<String> = [
+        counted(code.columns().saturating_sub(columns), "column"),
+        counted(code.rows().saturating_sub(rows), "row"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| format!("The QR code needs {}.", parts.join(" and ")))
+}
+
+/// What failed, and what can be done.
+pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>, area: Rect) {
+    let Some(chat) = model.chats.get(&mismatch.contact) else { return };
+    let look = Look::new(&model.options);
+    let name = label(&chat.contact.petname);
+    let mut draft = Draft::new(usize::from(inner_width(area)));
+    let has_room = area.height >= ROWS_FOR_ADVICE;
+    match &mismatch.word {
+        Some((number, typed)) => draft.say(&format!(
+            "You typed word {number} as \"{typed}\". This session says something else."
+        )),
+        None => draft.say("The digits are not those of your two keys."),
+    }
+    if has_room {
+        draft.blank();
+        draft.say(&format!("Either it was misheard, or somebody sits between you and {name}."));
+    }
+    draft.say(&format!("Sending to {name} is held. Nothing you typed here was sent."));
+    if has_room {
+        draft.blank();
+    }
+    for (row, remedy) in mismatch.remedies().iter().enumerate() {
+        let (what, note) = remedy_words(*remedy, mismatch.left);
+        let text = if has_room { format!("{what:26}{note}") } else { format!("{what}: {note}") };
+        let text = cut(&text, draft.width.saturating_sub(2));
+        if row == mismatch.row {
+            draft.caret = (0, draft.rows.len());
+            draft.rows.push(Line::styled(format!("> {text}"), look.marked()));
+        } else {
+            draft.rows.push(Line::raw(format!("  {text}")));
+        }
+    }
+    if has_room {
+        draft.blank();
+        draft.say("Up/Down choose   Enter   Esc keeps sending held");
+    }
+    let title = match mismatch.word {
+        Some(_) => "The words do not match",
+        None => "The digits do not match",
+    };
+    draft.draw(model, title, frame, area);
+}
+
+fn remedy_words(remedy: Remedy, left: u8) -> (&'static str, String) {
+    match (remedy, left) {
+        (Remedy::Again, 0) => ("Compare the 60 digits", "the session is erased".to_owned()),
+        (Remedy::Again, 1) => ("Try again", "1 try, then the session is closed".to_owned()),
+        (Remedy::Again, left) => ("Try again", format!("{left} tries, then the session is closed")),
+        (Remedy::Close, _) => {
+            ("Close this session", "new handshake next time, history kept".to_owned())
+        }
+        (Remedy::Keys, _) => ("Show both keys", "to compare by another way".to_owned()),
+    }
+}
+
+/// Both keys, as fingerprints and whole.
+pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, area: Rect) {
+    let Some(chat) = model.chats.get(&contact) else { return };
+    let Some(own) = model.identities.get(&chat.contact.identity) else { return };
+    let name = label(&chat.contact.petname);
+    let text = format!(
+        "Yours:\n{}\n{name}'s, as far as this machine knows:\n{}\n\n{name} sees the same two, the \
+         other way round, if nobody sits between you.",
+        whole_key(&own.key),
+        whole_key(&chat.contact.key),
+    );
+    page(model, frame, area, &format!("Keys of you and {name}"), &text);
+}
+
+/// What stands where the composer would, in at most so many rows.
+pub(super) fn held(chat: &Chat, look: Look, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
+    let name = label(&chat.contact.petname);
+    let waiting = match chat.unsent() {
+        0 => String::new(),
+        1 => " 1 message waits.".to_owned(),
+        more => format!(" {more} messages wait."),
+    };
+    let why = match chat.contact.trust {
+        Trust::Held { doubt: Doubt::KeyChanged { .. }, .. } => {
+            "their key is another one: a new device, or somebody in between."
+        }
+        Trust::Held { doubt: Doubt::Mismatch, .. } | Trust::Unverified | Trust::Verified { .. } => {
+            "what was compared was not the same."
+        }
+    };
+    let keys = "v verify again  a accept unverified  or leave it held";
+    let long = format!("[!] Sending to {name} is held: {why}{waiting}");
+    let short = "[!] Sending is held. v verify  a accept".to_owned();
+    let mut text = [wrap(&long, width), wrap(keys, width)].concat();
+    if text.len() > rows {
+        text = wrap(&short, width);
+    }
+    text.into_iter().map(|row| Line::styled(row, look.call())).collect()
+}

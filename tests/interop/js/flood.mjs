@@ -1,0 +1,76 @@
+// A libp2p node in the flood of one topic, as proto/network.md has it: what relay.mjs and pipe.mjs share.
+
+import './node20.mjs'
+
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { gossipsub } from '@libp2p/gossipsub'
+import { identify } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { keccak_256 } from '@noble/hashes/sha3.js'
+import { createLibp2p } from 'libp2p'
+
+/**
+ * Joins the flood of `topic`; `carried(envelope)` is called for each envelope that arrives, `peers(count)` when
+ * the number of neighbours changes. Ends with standard input, or on SIGTERM.
+ */
+export async function join({ topic, listen, dial, beat, carried, peers }) {
+  const node = await createLibp2p({
+    addresses: { listen },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: {
+      // Each side learns from it that the other speaks gossipsub.
+      identify: identify(),
+      ping: ping(),
+      pubsub: gossipsub({
+        // Anonymous messages: no author, no sequence number, no signature.
+        globalSignaturePolicy: 'StrictNoSign',
+        // An envelope's id is the Keccak-256 of its bytes (Ethereum's padding, not SHA-3's).
+        msgIdFn: (message) => keccak_256(message.data),
+        // Only the mesh is given an envelope, so that sending marks nobody as its author.
+        floodPublish: false,
+        D: 8,
+        Dlo: 8,
+        Dhi: 12
+      })
+    }
+  })
+  const pubsub = node.services.pubsub
+
+  pubsub.addEventListener('gossipsub:message', ({ detail: { msg } }) => {
+    if (msg.topic === topic) carried(msg.data)
+  })
+  let neighbours = 0
+  pubsub.addEventListener('subscription-change', () => {
+    const count = pubsub.getSubscribers(topic).length
+    if (count !== neighbours) peers(neighbours = count)
+  })
+  pubsub.subscribe(topic)
+  if (beat > 0) giveSignsOfLife(pubsub, `${topic}/beat`, beat * 1000)
+
+  for (const address of dial) await node.dial(multiaddr(address))
+
+  const end = async () => {
+    await node.stop()
+    process.exit(0)
+  }
+  process.once('SIGTERM', end)
+  process.once('SIGINT', end)
+  process.stdin.once('end', end).resume()
+  return { node, pubsub }
+}
+
+// Joining and leaving this topic tells neighbours that the gossip stream works. Optional; whoever never
+// gives a sign is never parted with for lack of them.
+function giveSignsOfLife(pubsub, beat, pause) {
+  let joined = false
+  setInterval(() => {
+    joined = !joined
+    if (joined) pubsub.subscribe(beat)
+    else pubsub.unsubscribe(beat)
+  }, pause).unref()
+}

@@ -1,0 +1,153 @@
+"""One person's end of one conversation: numbers, acknowledgements and order, over any sessions.
+
+What leaves is handed to `post(topic, body)`. Waits for nothing and repeats nothing by itself.
+"""
+
+from . import offer
+from .draws import Draws
+from .payload import ANSWER, CLOSE, NOTHING, TEXT, Payload
+from .primitives import Refused, public
+from .session import LATER, Opened, Session
+
+SESSIONS = 8
+
+
+class Messenger:
+    """`other` is the contact's public key; an offer of anybody else is refused."""
+
+    def __init__(self, identity, other, post, now, draws=None):
+        self.identity, self.other, self.post, self.now = identity, other, post, now
+        self.draws = draws or Draws()
+        self.sessions, self.letters, self.seen = [], {}, set()
+        self.stream, self.said = self.word(), []
+        # What the other said: in which stream, under which numbers, from which on.
+        self.heard_stream, self.texts, self.base = None, {}, 0
+        # What the other acknowledged of ours.
+        self.delivered, self.unopened, self.closed = set(), [], False
+
+    def word(self):
+        return int.from_bytes(self.draws.draw(8), "little")
+
+    def offer(self):
+        """A session of our own; its letter may be sealed again and again."""
+        session, letter = Session.initiate(self.draws, self.identity, self.other, self.now)
+        self.keep(session)
+        self.letters[session.id] = letter
+        self.seal(session)
+        return session
+
+    def seal(self, session):
+        self.post(*offer.seal(self.draws, self.other, self.letters[session.id]))
+
+    def keep(self, session):
+        self.sessions.append(session)
+        while len(self.sessions) > SESSIONS:
+            self.sessions.remove(min(self.sessions, key=lambda one: (one.confirmed, one.created, one.id)))
+
+    def preferred(self):
+        """The session to send in."""
+        def rank(one):
+            return (one.confirmed, not one.initiator, one.created, one.id)
+
+        return max((one for one in self.sessions if one.sending), key=rank, default=None)
+
+    def ack(self):
+        """The lowest number that has not come, and which of the 64 after it have."""
+        if self.heard_stream is None:
+            return None
+        lowest = self.base
+        while lowest in self.texts:
+            lowest += 1
+        beyond = sum(1 << k for k in range(64) if lowest + 1 + k in self.texts)
+        return self.heard_stream, lowest, beyond
+
+    def held(self):
+        """The lowest number that is not known to have come."""
+        return next((n for n in range(len(self.said)) if n not in self.delivered), len(self.said))
+
+    def say(self, text):
+        """A message, under the next number."""
+        self.said.append(text)
+        self.repeat(len(self.said) - 1)
+
+    def repeat(self, number):
+        """The same number again, as another message of a chain."""
+        self.payload(number, TEXT, self.said[number].encode())
+
+    def payload(self, number, kind, said=b""):
+        what = Payload(self.stream, number, self.ack(), self.held(), kind, said)
+        self.post(*self.preferred().send(self.draws, what))
+
+    def acknowledge(self):
+        self.payload(None, NOTHING)
+
+    def close(self):
+        self.payload(None, CLOSE)
+        self.sessions = []
+
+    def take(self, topic, body):
+        """An envelope of the flood, perhaps for us; True if it was."""
+        for session in list(self.sessions):
+            found = session.open(self.draws, topic, body, self.now)
+            if found == LATER:
+                self.unopened.append((topic, body))
+                return True
+            if isinstance(found, Opened):
+                self.hear(session, found.payload)
+                self.again()
+                return True
+        if self.take_offer(body):
+            self.again()
+            return True
+        if len(self.unopened) < 4096:
+            self.unopened.append((topic, body))
+        return False
+
+    def again(self):
+        """What overtook its offer, or its answer."""
+        waiting, self.unopened = self.unopened, []
+        for topic, body in waiting:
+            self.take(topic, body)
+
+    def take_offer(self, body):
+        try:
+            session = Session.respond(self.identity, body, self.now)
+        except Refused:
+            return False
+        if session.other != self.other:
+            return False
+        if session.id not in self.seen:
+            self.seen.add(session.id)
+            session.answer(self.draws)
+            self.keep(session)
+            self.payload_in(session, ANSWER)
+        return True
+
+    def payload_in(self, session, kind):
+        what = Payload(self.stream, None, self.ack(), self.held(), kind)
+        self.post(*session.send(self.draws, what))
+
+    def hear(self, session, payload):
+        if payload.kind == CLOSE:
+            self.sessions.remove(session)
+            self.closed = True
+        if payload.ack and payload.ack[0] == self.stream:
+            _, lowest, beyond = payload.ack
+            self.delivered |= set(range(min(lowest, len(self.said))))
+            self.delivered |= {lowest + 1 + k for k in range(64) if beyond >> k & 1}
+        if self.heard_stream is None:
+            self.heard_stream = payload.stream
+        if payload.stream != self.heard_stream:
+            return
+        self.base = max(self.base, payload.base)
+        if payload.number is not None:
+            # What a later version says has a number too, and counts as received.
+            said = payload.said.decode() if payload.kind == TEXT else ""
+            self.texts.setdefault(payload.number, said)
+
+    def heard(self):
+        """The texts, in the order of their numbers."""
+        return [self.texts[number] for number in sorted(self.texts)]
+
+    def key(self):
+        return public(self.identity)

@@ -1,0 +1,195 @@
+//! The pages on which one compares with a contact, and what is seen of trust.
+
+use crossterm::event::KeyCode;
+use insta::assert_snapshot;
+use undertone::engine::crypto::safety::{Half, SafetyNumber, Word};
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::id::ContactId;
+use undertone::engine::node::input::{Command, Proof};
+use undertone::engine::node::output::{ContactView, Link, Notice, OwnWords, Reply};
+use undertone::engine::node::record::{Doubt, Means, Trust};
+use undertone::shell::ui::model::Enter;
+use undertone::shell::ui::port::{Event, Glyphs};
+
+use crate::stage::{MIRA, NOW, Stage, contact, key, options};
+
+const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
+
+fn at_every_size(name: &str, stage: &mut Stage) {
+    for (columns, rows) in SIZES {
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.see(columns, rows));
+    }
+}
+
+fn words(words: [&str; 3]) -> [Word; 3] {
+    words.map(|word| Word::parse(word).expect("a word of the list"))
+}
+
+/// A chat with mira, with words to compare.
+fn stage() -> Stage {
+    let mut stage = Stage::chatting(options(Glyphs::Unicode));
+    let own = OwnWords { half: Half::First, words: words(["copper", "violin", "bridge"]) };
+    let view = ContactView { words: Some(own), ..contact(MIRA, "mira", Link::Ready) };
+    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage
+}
+
+fn trusted(stage: &mut Stage, trust: Trust) {
+    let view = ContactView { trust, ..contact(MIRA, "mira", Link::Ready) };
+    stage.tell(Event::Notice(Notice::Contact(view)));
+}
+
+const YESTERDAY: UnixSeconds = UnixSeconds(NOW - 86_400);
+
+fn key_changed() -> Trust {
+    let doubt = Doubt::KeyChanged { verified: Some(UnixSeconds(NOW - 30 * 86_400)) };
+    Trust::Held { since: YESTERDAY, doubt, tries: 0 }
+}
+
+/// Types three words; the last Enter asks the engine.
+fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::node::input::AskId, Command) {
+    stage.write(typed);
+    stage.ask(KeyCode::Enter).expect("the engine is asked")
+}
+
+#[test]
+fn one_half_of_the_words_is_shown_and_the_other_asked_for() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Char('v'));
+    stage.write("walnut sad");
+    at_every_size("verify", &mut stage);
+    stage.press(KeyCode::Tab);
+    stage.write("harvest");
+    let (ask, command) = compare(&mut stage, "");
+    let proof = Proof::Words(words(["walnut", "sad", "harvest"]));
+    assert_eq!(command, Command::Verify { contact: MIRA, proof });
+    stage.tell(Event::Replied(ask, Ok(Reply::Verified)));
+    trusted(&mut stage, Trust::Verified { at: UnixSeconds(NOW), by: Means::Words });
+    assert_snapshot!("verified_contacts_80x24", stage.see(80, 24));
+    stage.press(KeyCode::F(2));
+    assert_snapshot!("verified_chat_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn a_word_that_is_none_is_not_compared() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    stage.write("walnut sadle harvest");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    assert_snapshot!("verify_no_word_80x24", stage.see(80, 24));
+    assert_snapshot!("verify_no_word_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn words_that_differ_say_which_one_and_what_can_be_done() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    let (ask, _) = compare(&mut stage, "walnut saddle harvest");
+    stage.tell(Event::Replied(ask, Ok(Reply::Differs { word: Some(5), left: 2 })));
+    at_every_size("mismatch", &mut stage);
+    for _ in 0..2 {
+        stage.press(KeyCode::Down);
+    }
+    stage.press(KeyCode::Enter);
+    assert_snapshot!("keys_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Esc);
+    trusted(&mut stage, Trust::Held { since: YESTERDAY, doubt: Doubt::Mismatch, tries: 1 });
+    at_every_size("held_mismatch", &mut stage);
+}
+
+#[test]
+fn after_the_last_try_there_is_no_session_to_close() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    let (ask, _) = compare(&mut stage, "walnut saddle harvest");
+    stage.tell(Event::Replied(ask, Ok(Reply::Differs { word: Some(4), left: 0 })));
+    assert_snapshot!("mismatch_last_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn digits_are_compared_while_there_are_no_words() {
+    let mut stage = Stage::chatting(options(Glyphs::Unicode));
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    stage.write("12345 67890");
+    at_every_size("digits", &mut stage);
+    assert!(stage.ask(KeyCode::Enter).is_none(), "ten digits are no number");
+    let number = SafetyNumber::of(&key(0), &key(1));
+    for _ in 0..11 {
+        stage.press(KeyCode::Backspace);
+    }
+    stage.paste(&number.to_string().replace(' ', "\n"));
+    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
+    assert_eq!(command, Command::Verify { contact: MIRA, proof: Proof::Digits(number) });
+}
+
+#[test]
+fn what_was_sent_may_be_words_or_digits() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    stage.press(KeyCode::F(9));
+    stage.paste("walnut  saddle\tharvest\n");
+    assert_snapshot!("sent_80x24", stage.see(80, 24));
+    stage.model.set_enter(Enter::Held);
+    assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
+    stage.model.set_enter(Enter::Sends);
+    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
+    let proof = Proof::Words(words(["walnut", "saddle", "harvest"]));
+    assert_eq!(command, Command::Verify { contact: MIRA, proof });
+}
+
+#[test]
+fn a_code_that_does_not_fit_says_how_much_is_missing() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    stage.press(KeyCode::F(8));
+    at_every_size("code", &mut stage);
+}
+
+#[test]
+fn a_changed_key_stands_in_the_composers_place_and_enter_does_not_send_it_away() {
+    let mut stage = stage();
+    stage.write("a draft");
+    trusted(&mut stage, key_changed());
+    at_every_size("key_changed", &mut stage);
+    let before = stage.see(80, 24);
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    stage.write("xyz");
+    stage.paste("pasted");
+    assert_eq!(stage.see(80, 24), before, "nothing is typed, sent or dismissed");
+    trusted(&mut stage, Trust::Unverified);
+    assert!(stage.see(80, 24).contains("> a draft"), "what was written is kept");
+}
+
+#[test]
+fn only_the_word_lets_sending_go_on_unverified() {
+    let mut stage = stage();
+    trusted(&mut stage, key_changed());
+    stage.press(KeyCode::Char('a'));
+    stage.write("yes");
+    assert!(stage.ask(KeyCode::Enter).is_none());
+    assert_snapshot!("accept_unverified_80x24", stage.see(80, 24));
+    for _ in 0..3 {
+        stage.press(KeyCode::Backspace);
+    }
+    stage.write("accept");
+    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
+    assert_eq!(command, Command::AcceptUnverified { contact: MIRA });
+}
+
+#[test]
+fn a_page_about_somebody_who_is_gone_goes_too() {
+    let mut stage = stage();
+    stage.write("/verify");
+    stage.press(KeyCode::Enter);
+    stage.tell(Event::Notice(Notice::ContactGone(ContactId(12))));
+    assert!(stage.see(80, 24).contains("Verify mira"));
+    stage.tell(Event::Notice(Notice::ContactGone(MIRA)));
+    assert!(!stage.see(80, 24).contains("Verify"));
+}

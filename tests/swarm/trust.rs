@@ -1,0 +1,244 @@
+//! A contact that is held: what it sends is read, and nothing leaves for it until a person decides.
+
+use undertone::engine::crypto::keys::PublicKey;
+use undertone::engine::crypto::safety::SafetyNumber;
+use undertone::engine::env::Millis;
+use undertone::engine::id::ContactId;
+use undertone::engine::node::MAX_TRIES;
+use undertone::engine::node::input::{Command, Proof};
+use undertone::engine::node::output::{
+    CommandError, ContactView, Link, MessageState, Notice, Reply,
+};
+use undertone::engine::node::record::{Doubt, Means, Purpose, Trust};
+use undertone::sim::link::Links;
+
+use crate::town::{Town, link, seeds};
+
+const MINUTE: Millis = Millis::from_secs(60);
+const HOUR: Millis = Millis::from_secs(3_600);
+
+fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
+    let everything = town.world.node(town.people[who].node).expect("it is up").everything();
+    everything
+        .into_iter()
+        .find_map(|notice| match notice {
+            Notice::Contact(view) if view.id == contact => Some(view),
+            _ => None,
+        })
+        .expect("a contact")
+}
+
+/// Envelopes that somebody's node gave to the flood for a contact.
+fn sent_to(town: &Town, who: usize, contact: ContactId) -> usize {
+    let all = town.world.sent(town.people[who].node);
+    let about = |purpose: &Purpose| match purpose {
+        Purpose::Offer(to) | Purpose::Control(to) | Purpose::Message(to, _) => *to == contact,
+        Purpose::Junk => false,
+    };
+    all.iter().filter(|sent| about(&sent.purpose)).count()
+}
+
+fn verify(town: &mut Town, who: usize, contact: ContactId, digits: SafetyNumber) -> Reply {
+    let command = Command::Verify { contact, proof: Proof::Digits(digits) };
+    town.world.ask(town.people[who].node, command).expect("compared")
+}
+
+fn wrong(town: &Town) -> SafetyNumber {
+    let key = town.people[0].key;
+    SafetyNumber::of(&key, &key)
+}
+
+fn rekey(
+    town: &mut Town,
+    who: usize,
+    contact: ContactId,
+    key: PublicKey,
+) -> Result<Reply, CommandError> {
+    town.world.ask(town.people[who].node, Command::Rekey { contact, key })
+}
+
+#[test]
+fn both_see_the_same_number_and_digits_that_agree_verify_the_contact() {
+    let mut town = Town::new(1, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    let theirs = view(&town, 1, b).safety;
+    assert_eq!(view(&town, 0, a).safety, theirs);
+    assert_eq!(view(&town, 0, a).trust, Trust::Unverified);
+    assert_eq!(verify(&mut town, 0, a, theirs), Reply::Verified);
+    let Trust::Verified { at, by: Means::Digits } = view(&town, 0, a).trust else {
+        panic!("not verified");
+    };
+    assert!(at <= town.world.wall());
+    assert_eq!(view(&town, 1, b).trust, Trust::Unverified, "trust is one's own");
+    town.assert_sound();
+}
+
+#[test]
+fn a_verified_contact_stays_verified_in_another_session_and_after_a_restart() {
+    let mut town = Town::new(2, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    let theirs = view(&town, 1, b).safety;
+    verify(&mut town, 0, a, theirs);
+    let node = town.people[0].node;
+    town.world.ask(node, Command::CloseSession { contact: a }).unwrap();
+    town.world.run_for(MINUTE);
+    town.say(1, b, "in another session");
+    town.world.run_for(MINUTE);
+    town.world.crash_after(node, 0, Millis::from_secs(1));
+    town.world.run_for(MINUTE);
+    assert_eq!(town.heard(0), ["in another session"]);
+    assert!(view(&town, 0, a).trust.verified_at().is_some());
+    town.assert_sound();
+}
+
+#[test]
+fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
+    seeds(20, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 2);
+        let (a, b) = town.introduce(0, 1);
+        town.say(0, a, "on its way when it happened");
+        let digits = wrong(&town);
+        assert_eq!(verify(&mut town, 0, a, digits), Reply::Differs { word: None, left: 2 });
+        let before = sent_to(&town, 0, a);
+        town.say(0, a, "written while held");
+        town.say(1, b, "are you there");
+        town.world.run_for(HOUR);
+        let node = town.people[0].node;
+        town.world.crash_after(node, 0, Millis::from_secs(1));
+        town.world.run_for(HOUR);
+        town.world.ask(node, Command::CloseSession { contact: a }).unwrap();
+        town.world.run_for(HOUR);
+        town.say(1, b, "a new offer of theirs");
+        town.world.run_for(HOUR);
+        assert_eq!(sent_to(&town, 0, a), before, "something left");
+        assert_eq!(town.heard(0).first().map(String::as_str), Some("are you there"));
+        assert_eq!(town.heard(1), Vec::<String>::new());
+
+        let theirs = view(&town, 1, b).safety;
+        assert_eq!(verify(&mut town, 0, a, theirs), Reply::Verified);
+        town.world.run_for(Millis(24 * HOUR.0));
+        assert_eq!(town.heard(1), ["on its way when it happened", "written while held"]);
+        assert_eq!(town.heard(0), ["are you there", "a new offer of theirs"]);
+        town.assert_sound();
+    });
+}
+
+#[test]
+fn the_last_try_erases_the_session_without_a_farewell() {
+    let mut town = Town::new(4, Links::calm(), 2, 2);
+    let (a, b) = town.introduce(0, 1);
+    let digits = wrong(&town);
+    for left in (0..MAX_TRIES).rev() {
+        assert_eq!(view(&town, 0, a).link, Link::Ready);
+        assert_eq!(verify(&mut town, 0, a, digits), Reply::Differs { word: None, left });
+    }
+    assert_eq!(view(&town, 0, a).link, Link::Closed);
+    town.world.run_for(HOUR);
+    assert_eq!(link(&town.world, town.people[1].node, b), Link::Ready, "they are not told");
+    let node = town.people[0].node;
+    town.say(0, a, "after all");
+    town.world.ask(node, Command::AcceptUnverified { contact: a }).unwrap();
+    assert_eq!(view(&town, 0, a).trust, Trust::Unverified);
+    town.world.run_for(HOUR);
+    assert_eq!(town.heard(1), ["after all"]);
+    let again = town.world.ask(node, Command::AcceptUnverified { contact: a });
+    assert_eq!(again, Err(CommandError::NotHeld));
+    town.assert_sound();
+}
+
+#[test]
+fn another_key_holds_the_contact_until_it_is_accepted_and_what_waited_goes_to_its_holder() {
+    seeds(20, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 3, 2);
+        let (a, b) = town.introduce(0, 1);
+        let theirs = view(&town, 1, b).safety;
+        verify(&mut town, 0, a, theirs);
+        town.say(0, a, "for the key before");
+        town.world.run_for(MINUTE);
+        let at = view(&town, 0, a).trust.verified_at();
+        // The second device knocks, and the owner says whose it is.
+        town.add(2, 0);
+        town.world.run_for(MINUTE);
+        let node = town.people[0].node;
+        assert_eq!(town.world.seen(node).requests.len(), 1);
+        let other = town.people[2].key;
+        assert_eq!(rekey(&mut town, 0, a, other), Ok(Reply::Done));
+        assert!(town.world.seen(node).requests.is_empty());
+        let before = sent_to(&town, 0, a);
+        town.say(0, a, "who are you");
+        town.world.run_for(HOUR);
+        assert_eq!(sent_to(&town, 0, a), before, "something left");
+        let view_of = view(&town, 0, a);
+        assert_eq!(view_of.key, other);
+        let Trust::Held { doubt, tries: 0, since: _ } = view_of.trust else { panic!("not held") };
+        assert_eq!(doubt, Doubt::KeyChanged { verified: at });
+
+        town.world.ask(node, Command::AcceptUnverified { contact: a }).unwrap();
+        town.world.run_for(HOUR);
+        assert_eq!(town.heard(2), ["who are you"]);
+        assert_eq!(town.heard(1), ["for the key before"]);
+        town.assert_sound();
+    });
+}
+
+#[test]
+fn what_the_key_before_never_acknowledged_comes_first_for_the_other() {
+    seeds(20, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 3, 2);
+        let (a, _) = town.introduce(0, 1);
+        for number in 0..80 {
+            town.say(0, a, &format!("read before, number {number}"));
+        }
+        town.world.run_for(HOUR);
+        // The first device is gone; what is said now is for nobody.
+        let gone = [town.people[1].node];
+        town.world.partition(&gone);
+        town.say(0, a, "left and was lost");
+        town.world.run_for(MINUTE);
+        let other = town.people[2].key;
+        rekey(&mut town, 0, a, other).unwrap();
+        town.say(0, a, "waits");
+        town.world.ask(town.people[0].node, Command::AcceptUnverified { contact: a }).unwrap();
+        town.world.run_for(MINUTE);
+        town.accept(2);
+        town.world.run_for(HOUR);
+        assert_eq!(town.heard(2), ["left and was lost", "waits"]);
+        let states = &town.world.seen(town.people[0].node).states;
+        assert!(states.values().all(|state| *state == MessageState::Delivered));
+        town.assert_sound();
+    });
+}
+
+#[test]
+fn a_key_that_is_known_blocked_or_ones_own_takes_no_contacts_place() {
+    let mut town = Town::new(6, Links::calm(), 3, 1);
+    let (a, c) = (town.add(0, 1), town.add(0, 2));
+    let [own, first, second] = [0, 1, 2].map(|who: usize| town.people[who].key);
+    assert_eq!(rekey(&mut town, 0, a, own), Err(CommandError::OwnKey));
+    assert_eq!(rekey(&mut town, 0, a, first), Err(CommandError::KnownKey));
+    assert_eq!(rekey(&mut town, 0, a, second), Err(CommandError::KnownKey));
+    town.world.ask(town.people[0].node, Command::RemoveContact { contact: c }).unwrap();
+    town.world.ask(town.people[0].node, Command::Block { contact: a }).unwrap();
+    assert_eq!(rekey(&mut town, 0, a, second), Err(CommandError::Blocked));
+    assert_eq!(view(&town, 0, a).key, first);
+    assert_eq!(view(&town, 0, a).trust, Trust::Unverified);
+    town.assert_sound();
+}
+
+#[test]
+fn a_crash_anywhere_in_a_change_of_keys_leaves_the_key_before_or_a_held_contact() {
+    for outputs in 0..12 {
+        let mut town = Town::new(u64::from(outputs), Links::calm(), 3, 2);
+        let (a, _) = town.introduce(0, 1);
+        town.say(0, a, "on its way when it happened");
+        let node = town.people[0].node;
+        let (first, second) = (town.people[1].key, town.people[2].key);
+        town.world.crash_after(node, outputs, Millis::from_secs(1));
+        let _answer_is_lost = rekey(&mut town, 0, a, second);
+        town.world.run_for(MINUTE);
+        let found = view(&town, 0, a);
+        assert_eq!(found.key == second, found.trust.is_held());
+        assert!(found.key == first || found.key == second);
+        town.assert_sound();
+    }
+}
