@@ -117,7 +117,7 @@ impl Stage {
                 self.hidden.bytes(&bytes);
                 self.hidden.bytes(&id.0);
                 self.published += 1;
-                if self.published % LOST != 0 {
+                if !self.published.is_multiple_of(LOST) {
                     let from = PeerTag(who as u64);
                     self.wire.push_back((1 - who, Input::Gossip { from, id, bytes }));
                 }
