@@ -36,11 +36,11 @@ pub(crate) fn held() -> Stage {
     let add = Command::AddContact { identity: identities[0], key: keys[1], petname };
     let Reply::Contact(at_ann) = stage.ask(0, add) else { panic!("not a contact") };
     stage.run();
-    let requests = stage
+    let request = stage
         .notices
         .iter()
-        .filter_map(|notice| if let Notice::Request(view) = notice { Some(view.id) } else { None });
-    let request = requests.last().expect("a request");
+        .find_map(|notice| if let Notice::Request(view) = notice { Some(view.id) } else { None });
+    let request = request.expect("a request");
     let accept = Command::AcceptRequest { request, petname: "somebody with a dog".to_owned() };
     let Reply::Contact(at_ben) = stage.ask(1, accept) else { panic!("not a contact") };
     stage.look();

@@ -67,7 +67,7 @@ fn hexadecimal(text: &str) -> Vec<Piece> {
             if run.len() < 2 * TELLING || decimal {
                 continue;
             }
-            for start in [&run[..], &run[1..]] {
+            for start in [run, &run[1..]] {
                 let digits = start.as_bytes().chunks_exact(2);
                 let byte = |pair: &[u8]| {
                     u8::from_str_radix(&String::from_utf8_lossy(pair), 16).expect("two digits")

@@ -117,7 +117,7 @@ impl Stage {
                 self.hidden.bytes(&bytes);
                 self.hidden.bytes(&id.0);
                 self.published += 1;
-                if self.published % LOST != 0 {
+                if !self.published.is_multiple_of(LOST) {
                     let from = PeerTag(who as u64);
                     self.wire.push_back((1 - who, Input::Gossip { from, id, bytes }));
                 }
@@ -128,6 +128,11 @@ impl Stage {
             }
             Output::Notice(notice) => {
                 self.show(&notice);
+                if let Notice::Contact(view) = &notice {
+                    self.hidden.word(&view.safety.to_string());
+                    let words = view.words.map(|words| words.words.map(|word| word.to_string()));
+                    words.iter().for_each(|words| self.hidden.word(&words.join(" ")));
+                }
                 self.notices.push(notice);
             }
             Output::Ledger(pair) => self.hidden.bytes(&pair),

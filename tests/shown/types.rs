@@ -10,14 +10,13 @@ use undertone::engine::crypto::ecies::{self, Letter};
 use undertone::engine::crypto::kdf::Label;
 use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{Ephemeral, Identity};
-use undertone::engine::crypto::safety::SafetyNumber;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{Draft, Envelope, Floor, Topic, WorkNonce, check};
-use undertone::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
+use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{ContactView, Link, Output};
-use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, RecordSide, Trust};
+use undertone::engine::node::output::Output;
+use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, RecordSide};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
@@ -223,22 +222,4 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         lines.add("Host", &Host::start(node, settings, memory()).expect("a host"));
     });
     assert_snapshot!("shell", lines.0);
-}
-
-#[test]
-fn a_view_of_somebody_shows_no_name() {
-    let mut chance = Seeded::new(1, 0);
-    let mut env = Env::new(Millis(0), UnixSeconds(0), &mut chance);
-    let identity = Identity::generate(&mut env);
-    let view = ContactView {
-        id: ContactId(7),
-        identity: IdentityId(8),
-        petname: "harbour".to_owned(),
-        key: identity.public(),
-        link: Link::Ready,
-        trust: Trust::Unverified,
-        safety: SafetyNumber::of(&identity.public(), &identity.public()),
-        words: None,
-    };
-    assert_snapshot!(format!("{view:?} {:?} {:?}", view.id, view.identity), @"ContactView ContactId IdentityId");
 }

@@ -207,6 +207,8 @@ pub struct ContactView {
     pub words: Option<OwnWords>,
 }
 
+name_alone!(struct ContactView { id, identity, petname, key, link, trust, safety, words });
+
 /// The half of a session's words that we read out. The contact reads us the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnWords {
@@ -215,8 +217,6 @@ pub struct OwnWords {
     /// The words.
     pub words: [Word; HALF],
 }
-
-name_alone!(struct ContactView { id, identity, petname, key, link, trust, safety, words });
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,7 +75,6 @@ impl core::fmt::Debug for RowKey {
 }
 
 /// A sealed row, ready to be written. Its salt is written already.
-#[derive(Debug)]
 pub(super) struct Sealed {
     /// Where the salt is.
     pub(super) slot: i64,

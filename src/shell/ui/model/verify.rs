@@ -12,7 +12,6 @@ use super::super::keys::{Choose, Compare, Held};
 use super::{Asked, Effect, Enter, Model, Overlay, Purpose, label};
 
 /// The page on which one compares with a contact.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Verify {
     pub(in crate::shell::ui) contact: ContactId,
     pub(in crate::shell::ui) way: Way,
@@ -40,7 +39,6 @@ pub(in crate::shell::ui) enum Way {
 }
 
 /// What came of a comparison that failed, and what to do.
-#[derive(Debug)]
 pub(in crate::shell::ui) struct Mismatch {
     pub(in crate::shell::ui) contact: ContactId,
     /// The number of the first wrong word, and what was typed for it.
