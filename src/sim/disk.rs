@@ -57,6 +57,18 @@ impl Disk {
         }
     }
 
+    /// Forgets sessions, offers and envelopes; messages stay.
+    pub(super) fn drop_sessions(&mut self) {
+        self.rows.retain(|_, (_, record)| {
+            !matches!(record, Record::Session(_) | Record::Request(_) | Record::Outgoing(_))
+        });
+        for (_, record) in self.rows.values_mut() {
+            if let Record::Contact(contact) = record {
+                contact.offer = None;
+            }
+        }
+    }
+
     /// What was shown of contacts, in that order: a person who comes back reads it from here.
     pub(super) fn shown(&self) -> Vec<(ContactId, String)> {
         let messages = self.rows.values().filter_map(|(order, record)| {

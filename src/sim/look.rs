@@ -48,6 +48,15 @@ impl World {
         self.start_over(node);
     }
 
+    /// Ends a node and starts it without its sessions and what was sealed in them, as a home of an
+    /// earlier program is.
+    pub fn lose_sessions(&mut self, node: NodeIndex) {
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            sim.disk.drop_sessions();
+        }
+        self.start_over(node);
+    }
+
     /// Ends a node and starts it from its disk.
     pub fn start_over(&mut self, node: NodeIndex) {
         if let Some(sim) = self.nodes.get_mut(node.0) {

@@ -50,6 +50,31 @@ fn a_lossy_network_only_delays() {
 }
 
 #[test]
+fn what_was_sent_in_a_lost_session_arrives_though_the_node_never_runs_for_long() {
+    seeds(10, |seed| {
+        let mut town = Town::new(seed, Links::calm(), 2, 2);
+        let (a, _) = town.introduce(0, 1);
+        town.world.run_for(Millis::from_secs(600));
+        town.world.set_loss(1000);
+        town.say(0, a, "before");
+        town.world.run_for(Millis::from_secs(5));
+        town.world.set_loss(0);
+        // Less than the time after which it would be sent again.
+        let short = Millis::from_secs(7);
+        let node = town.people[0].node;
+        town.world.lose_sessions(node);
+        town.say(0, a, "after");
+        for _ in 0..4 {
+            town.world.run_for(short);
+            town.world.start_over(node);
+        }
+        town.world.run_for(short);
+        assert_eq!(town.heard(1), ["before", "after"]);
+        town.assert_sound();
+    });
+}
+
+#[test]
 fn a_partition_heals() {
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 2);

@@ -112,6 +112,13 @@ impl Node {
             }
             self.wake(contact);
             self.recover(env, contact);
+            // The others wait for this one; a node that never runs for long must come to it.
+            let oldest =
+                self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
+            if let Some(&oldest) = oldest {
+                let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+                self.timers.set_by(Timer::Resend(oldest), at);
+            }
         }
         let unanswered: Vec<_> = self
             .sessions

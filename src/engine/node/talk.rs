@@ -133,8 +133,9 @@ impl Node {
     pub(super) fn on_first_confirmed(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
         let Some(talk) = self.talks.get(&record.contact) else { return };
-        let elsewhere = talk.flights.iter().filter(|(_, flight)| flight.session != session);
-        let ids: Vec<MessageId> = elsewhere.map(|(&id, _)| id).collect();
+        let elsewhere =
+            |id: &&MessageId| talk.flights.get(id).is_none_or(|flight| flight.session != session);
+        let ids: Vec<MessageId> = talk.unacknowledged.values().filter(elsewhere).copied().collect();
         for id in ids {
             let at = env.mono.plus(env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Resend(id), at);

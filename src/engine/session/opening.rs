@@ -107,6 +107,7 @@ impl Session {
         })
     }
 
+    /// Opens the header of a message at one of our places.
     fn open_at<'a>(
         &self,
         place: Place,
