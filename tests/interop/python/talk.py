@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 from children import PATIENCE, SCRIPTS, Child, Failed, Home
+from mnemonic import Mnemonic
+
 from undertone import ecies, envelope, identity, offer
 from undertone.draws import Draws
 from undertone.messenger import Messenger
@@ -191,6 +193,22 @@ def converse(flood, rust, person, count):
     print(f"ok  {count} messages each way, shuffled and repeated: all once and in order, up to chain {chain}")
 
 
+def compare(rust, person):
+    """Rust shows the number and the words that Python computes, and believes the half Python reads out."""
+    session, shown = person.preferred(), rust.home.run("contact", "show", "py")
+    if shown["safety_number"].replace(" ", "") != identity.safety_number(person.key(), person.other):
+        raise Failed(f"Rust's safety number is {shown['safety_number']}")
+    names = Mnemonic("english").wordlist
+    spoken = [names[number] for number in session.words]
+    own, told = (spoken[:3], spoken[3:]) if session.initiator else (spoken[3:], spoken[:3])
+    if shown["words"]["read"] != told:
+        raise Failed(f"Rust reads out {shown['words']}, and Python expects {told}")
+    rust.home.run("contact", "verify", "py", "--words", *own)
+    if rust.home.run("contact", "show", "py")["trust"]["state"] != "verified":
+        raise Failed("Rust does not believe the right words")
+    print("ok  both know the same number and words; Rust verified Python")
+
+
 def python_offers(flood, rust, person, count):
     """A stranger's early messages arrive before the offer; nothing is answered before a person lets them in."""
     person.offer()
@@ -217,6 +235,7 @@ def python_offers(flood, rust, person, count):
     flood.until("the early messages", lambda: len(rust.texts()) == EARLY)
     print("ok  Python offered, by eciesjs, as a stranger; Rust answered when told to")
     converse(flood, rust, person, count)
+    compare(rust, person)
     if rust.confirmed() != EARLY:
         raise Failed(f"of {EARLY} early messages {rust.confirmed()} were confirmed")
     person.close()
@@ -238,6 +257,7 @@ def rust_offers(flood, rust, person, count):
         raise Failed("eciesjs opened no offer")
     print("ok  Rust offered, opened by eciesjs too; Python answered and was confirmed")
     converse(flood, rust, person, count)
+    compare(rust, person)
 
 
 def both_offer(flood, rust, person, count):
