@@ -80,7 +80,7 @@ pub enum Role {
 pub struct Sealed {
     /// Where its recipient waits for it.
     pub topic: Topic,
-    /// [`BODY_SIZE`] bytes.
+    /// The 2,016 bytes of `envelope::wire::BODY_SIZE`.
     pub body: Vec<u8>,
 }
 
