@@ -1,5 +1,4 @@
 //! ElligatorSwift against BIP 324's vectors and libsecp256k1, and its bytes against chance.
-#![expect(clippy::expect_used, reason = "a vector that cannot be read is a failed test")]
 
 use proptest::prelude::*;
 use secp256k1::ellswift::ElligatorSwift;
@@ -9,19 +8,10 @@ use undertone::engine::crypto::keys::{Ephemeral, PublicKey};
 use undertone::engine::env::Entropy;
 
 use crate::entropy::{Seeded, turn};
+use crate::hex::bytes;
 use crate::statistics::{
     BIT_BOUND, POSITION_BOUND, TOTAL_BOUND, histogram, surprise, worst_bit, worst_position,
 };
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    assert!(rest.is_empty(), "an odd number of hexadecimal digits");
-    let byte = |pair: &[u8; 2]| {
-        let digits = core::str::from_utf8(pair).expect("ascii");
-        u8::from_str_radix(digits, 16).expect("hexadecimal digits")
-    };
-    pairs.iter().map(byte).collect()
-}
 
 fn point(entropy: &mut dyn Entropy) -> PublicKey {
     Ephemeral::draw(&mut turn(entropy)).public()

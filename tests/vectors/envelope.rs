@@ -12,6 +12,8 @@ use undertone::engine::envelope::{
 };
 use undertone::engine::id::OutgoingId;
 
+use crate::hex::{array, bytes};
+
 /// The whole of `envelope.json`. Numbers of 64 bits are strings, as JSON has none.
 #[derive(Deserialize)]
 struct Vectors {
@@ -48,20 +50,6 @@ struct Refused {
 
 fn vectors() -> Vectors {
     serde_json::from_str(include_str!("envelope.json")).expect("envelope.json has this shape")
-}
-
-pub(crate) fn bytes(hex: &str) -> Vec<u8> {
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    assert!(rest.is_empty(), "an odd number of hexadecimal digits");
-    let byte = |pair: &[u8; 2]| {
-        let digits = core::str::from_utf8(pair).expect("ascii");
-        u8::from_str_radix(digits, 16).expect("hexadecimal digits")
-    };
-    pairs.iter().map(byte).collect()
-}
-
-fn array<const N: usize>(hex: &str) -> [u8; N] {
-    bytes(hex).try_into().expect("as many bytes as the field has")
 }
 
 fn number(decimal: &str) -> u64 {

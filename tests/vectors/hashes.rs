@@ -7,7 +7,7 @@ use sha3::{Digest, Sha3_256};
 
 use undertone::engine::envelope::EnvelopeId;
 
-use crate::envelope::bytes;
+use crate::hex::bytes;
 
 /// The values of all lines `name = value`, in their order.
 fn values<'a>(file: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {

@@ -5,6 +5,7 @@ mod crypto;
 mod entropy;
 mod envelope;
 mod hashes;
+mod hex;
 mod session;
 mod statistics;
 mod uniform;

@@ -17,6 +17,7 @@ use undertone::engine::session::{
 };
 
 use crate::entropy::{NOW, Script, turn};
+use crate::hex::{array, bytes};
 
 #[derive(Deserialize)]
 struct Person {
@@ -187,20 +188,6 @@ fn keys() -> Keys {
 
 fn transcript() -> Transcript {
     serde_json::from_str(include_str!("session.json")).expect("session.json has this shape")
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    assert!(rest.is_empty(), "an odd number of hexadecimal digits");
-    let byte = |pair: &[u8; 2]| {
-        let digits = core::str::from_utf8(pair).expect("ascii");
-        u8::from_str_radix(digits, 16).expect("hexadecimal digits")
-    };
-    pairs.iter().map(byte).collect()
-}
-
-fn array<const N: usize>(hex: &str) -> [u8; N] {
-    bytes(hex).try_into().expect("the right length")
 }
 
 fn script(hex: &str) -> Script {

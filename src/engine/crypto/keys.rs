@@ -38,12 +38,12 @@ impl Identity {
     /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
     #[must_use]
     pub fn agree(&self, their: &PublicKey) -> Secret<32> {
-        self.shared_point(their).part::<1, 32>()
+        self.0.agree(their)
     }
 
     /// The shared point, compressed, for the one scheme that hashes it whole.
     pub(super) fn shared_point(&self, their: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
-        multiply(&self.0.secret, their)
+        self.0.shared_point(their)
     }
 }
 
@@ -87,12 +87,12 @@ impl Ephemeral {
     /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
     #[must_use]
     pub fn agree(&self, their: &PublicKey) -> Secret<32> {
-        self.shared_point(their).part::<1, 32>()
+        self.0.agree(their)
     }
 
     /// The shared point, compressed, for the one scheme that hashes it whole.
     pub(super) fn shared_point(&self, their: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
-        multiply(&self.0.secret, their)
+        self.0.shared_point(their)
     }
 }
 
@@ -127,6 +127,14 @@ impl KeyPair {
     fn of(secret: Box<k256::SecretKey>) -> Self {
         let public = PublicKey::of(secret.public_key());
         Self { secret, public }
+    }
+
+    fn agree(&self, their: &PublicKey) -> Secret<32> {
+        self.shared_point(their).part::<1, 32>()
+    }
+
+    fn shared_point(&self, their: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
+        multiply(&self.secret, their)
     }
 }
 

@@ -210,6 +210,7 @@ pub(super) const EXTENDED_ROOM: usize = PLAIN_ROOM - SEALED_EXTENSION;
 
 const SALT_SIZE: usize = 16;
 const HEADER_SIZE: usize = 64;
+/// The responder's handshake key and the KEM's ciphertext.
 pub(super) const EXTENSION_SIZE: usize = PUBLIC_KEY_SIZE + kem::CIPHERTEXT_SIZE;
 const SEALED_EXTENSION: usize = EXTENSION_SIZE + TAG_SIZE;
 
