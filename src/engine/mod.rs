@@ -18,4 +18,5 @@ pub mod node;
 pub mod pool;
 pub mod secret;
 pub mod session;
+pub mod sync;
 pub mod text;

@@ -12,7 +12,7 @@ use super::store::{Store, StoreError};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::OutgoingId;
-use crate::engine::node::input::{AskId, Command, Input, PeerTag};
+use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use crate::engine::node::output::{CommandError, Notice, Output, Reply};
 use crate::engine::node::{Node, NodeSettings};
 use crate::engine::secret::name_alone;
@@ -38,6 +38,16 @@ pub enum Deed {
     StopMining(OutgoingId),
     /// Hand to the flood.
     Publish(Vec<u8>),
+    /// Ask a neighbour for what we missed.
+    SyncRequest(PeerTag, SyncAsk, Vec<u8>),
+    /// Answer a neighbour that wants to catch up, with these envelopes of the archive appended.
+    SyncResponse(SyncTicket, Vec<u8>, Vec<EnvelopeId>),
+    /// Count one against a neighbour.
+    Blame(PeerTag),
+    /// Keep an envelope in the archive.
+    Archive(EnvelopeId, Vec<u8>),
+    /// Discard envelopes from the archive.
+    Discard(Vec<EnvelopeId>),
     /// Answer.
     Reply(AskId, Result<Reply, CommandError>),
     /// Tell.
@@ -50,6 +60,11 @@ name_alone!(
         Mine,
         StopMining,
         Publish,
+        SyncRequest,
+        SyncResponse,
+        Blame,
+        Archive,
+        Discard,
         Reply,
         Notice,
     }
@@ -106,6 +121,13 @@ impl Desk {
                 Output::Mine(order) => Deed::Mine(order),
                 Output::StopMining(outgoing) => Deed::StopMining(outgoing),
                 Output::Publish { id: _, bytes } => Deed::Publish(bytes),
+                Output::SyncRequest { to, ask, bytes } => Deed::SyncRequest(to, ask, bytes),
+                Output::SyncResponse { ticket, bytes, stored } => {
+                    Deed::SyncResponse(ticket, bytes, stored)
+                }
+                Output::Blame(peer) => Deed::Blame(peer),
+                Output::Archive { id, bytes } => Deed::Archive(id, bytes),
+                Output::Discard(ids) => Deed::Discard(ids),
                 Output::Reply { ask, reply } => Deed::Reply(ask, reply),
                 Output::Notice(notice) => Deed::Notice(notice),
             }));
@@ -130,7 +152,15 @@ impl Desk {
             match deed {
                 Deed::Reply(_, reply) => answer = reply,
                 Deed::Notice(notice) => notices.push(notice),
-                Deed::Judge(..) | Deed::Mine(_) | Deed::StopMining(_) | Deed::Publish(_) => {}
+                Deed::Judge(..)
+                | Deed::Mine(_)
+                | Deed::StopMining(_)
+                | Deed::Publish(_)
+                | Deed::SyncRequest(..)
+                | Deed::SyncResponse(..)
+                | Deed::Blame(_)
+                | Deed::Archive(..)
+                | Deed::Discard(_) => {}
             }
         }
         Ok((answer, notices))

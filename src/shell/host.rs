@@ -204,6 +204,11 @@ impl Host {
                 Deed::Mine(order) => self.miner.start(order),
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
                 Deed::Publish(bytes) => self.publish(bytes),
+                Deed::SyncRequest(..)
+                | Deed::SyncResponse(..)
+                | Deed::Blame(_)
+                | Deed::Archive(..)
+                | Deed::Discard(_) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
                 Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
             }
@@ -228,7 +233,7 @@ impl Host {
                 self.since_tick += 1;
                 return self.turn(Input::Gossip { from, id, bytes });
             }
-            NetEvent::Peers(count) => return self.turn(Input::Peers(count)),
+            NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
                 self.desk.store().remember_peer(&address.to_string())?;
             }
@@ -286,6 +291,9 @@ impl Host {
                 .mining_bits
                 .map(|bits| Mining { bits, hashes_per_second: self.miner.rate() }),
             queued: status.queued,
+            rate: self.miner.rate(),
+            clock: status.clock,
+            caught_up: status.caught_up,
         }
     }
 

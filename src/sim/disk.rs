@@ -120,9 +120,10 @@ fn is_open(record: &Record) -> bool {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
+            | MessageState::Unacknowledged
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => true,
-        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered) => false,
+        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered | MessageState::Read) => false,
     }
 }

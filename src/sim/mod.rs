@@ -412,8 +412,9 @@ impl World {
     }
 
     fn tell_peers(&mut self, index: NodeIndex) {
-        let count = self.links.neighbours(index).len();
-        self.turn(index, Input::Peers(count));
+        let tag = |peer: NodeIndex| PeerTag(peer.0 as u64);
+        let peers = self.links.neighbours(index).into_iter().map(tag).collect();
+        self.turn(index, Input::Peers(peers));
     }
 
     fn push(&mut self, at: Millis, event: Event) {

@@ -72,6 +72,11 @@ impl World {
                 }
             }
             Output::Publish { id, bytes } => self.publish(index, id, &bytes),
+            Output::SyncRequest { .. }
+            | Output::SyncResponse { .. }
+            | Output::Blame(_)
+            | Output::Archive { .. }
+            | Output::Discard(_) => {}
             Output::Reply { ask, reply } => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.replies.insert(ask, reply);
@@ -214,7 +219,10 @@ impl World {
         let kind: u64 = match input {
             Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
             Input::Mined { nonce, .. } => nonce.0,
-            Input::Peers(count) => *count as u64 ^ 0xA5,
+            Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
+            Input::SyncRequest { ticket, .. } => ticket.0 ^ 0x5C00,
+            Input::SyncResponse { ask, .. } => ask.0 ^ 0x5D00,
+            Input::Lost(ids) => ids.len() as u64 ^ 0x5E00,
             Input::Ask { ask, .. } => ask.0 ^ 0x5A00,
             Input::Tick => 0x7C,
         };

@@ -12,7 +12,7 @@ use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{Ephemeral, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Draft, Envelope, Floor, Topic, WorkNonce, check};
+use undertone::engine::envelope::{Draft, Envelope, Floor, Life, Topic, WorkNonce, check};
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::Output;
@@ -199,8 +199,12 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         cover_per_minute: None,
         mining: None,
         queued: 0,
+        rate: 0,
+        clock: None,
+        caught_up: 0,
     };
-    let say = Command::Say { contact: ContactId(7), text: "good morning".to_owned() };
+    let say =
+        Command::Say { contact: ContactId(7), text: "good morning".to_owned(), life: Life::Day };
 
     let mut lines = Lines::default();
     lines.add("NetSettings", &settings);

@@ -4,6 +4,7 @@
 //! what was taken for said, and what the speaker was told did not leave.
 
 use std::collections::BTreeMap;
+use undertone::engine::envelope::Life;
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::{ContactId, MessageId};
@@ -117,7 +118,7 @@ impl Trial {
             return;
         }
         let text = self.reference.next_text(from, to);
-        let command = Command::Say { contact, text: text.clone() };
+        let command = Command::Say { contact, text: text.clone(), life: Life::Day };
         let said = match self.town.world.ask(self.node(from), command) {
             Ok(Reply::Message(id)) => Some(id),
             Ok(other) => panic!("not a message: {other:?}"),

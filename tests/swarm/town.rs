@@ -2,7 +2,7 @@
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Floor;
+use undertone::engine::envelope::{Floor, Life};
 use undertone::engine::id::{ContactId, IdentityId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Notice, Reply};
@@ -143,7 +143,7 @@ impl Town {
 
     /// Says something.
     pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) {
-        let command = Command::Say { contact, text: text.to_owned() };
+        let command = Command::Say { contact, text: text.to_owned(), life: Life::Day };
         self.world.ask(self.people[who].node, command).expect("accepted");
     }
 

@@ -2,6 +2,7 @@
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::Env;
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
@@ -9,8 +10,8 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
-    Trust,
+    Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record,
+    RecordSide, Standing, Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -44,7 +45,10 @@ impl Node {
                 self.accept_request(env, request, petname)
             }
             Command::DeclineRequest { request } => self.decline_request(request),
-            Command::Say { contact, text } => self.say(env, contact, text),
+            Command::Say { contact, text, life } => self.say(env, contact, text, life),
+            Command::MarkRead { contact } => self.mark_read(env, contact),
+            Command::SetReadMarks { contact, on } => self.set_read_marks(contact, on),
+            Command::EraseMessage { message } => self.erase_message(message),
             Command::Cancel { message } => self.cancel(message),
             Command::Retry { message } => self.retry(message),
             Command::CloseSession { contact } => self.close_session(env, contact),
@@ -156,6 +160,8 @@ impl Node {
             theirs: Vec::new(),
             offer: None,
             trust: Trust::Unverified,
+            read_marks: false,
+            restored: None,
         };
         let id = record.id;
         self.book.contacts.insert(id, record);
@@ -265,6 +271,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
         text: String,
+        life: Life,
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if record.standing == Standing::Blocked {
@@ -277,7 +284,8 @@ impl Node {
             return Err(CommandError::Full);
         }
         let unmet = record.offer.is_none();
-        let message = accepted(MessageId::draw(env), contact, text, env.wall);
+        let message =
+            MessageRecord { life, ..accepted(MessageId::draw(env), contact, text, env.wall) };
         let id = message.id;
         self.put(vec![Record::Message(message.clone())]);
         self.notice(Notice::Message(view_message(&message)));
@@ -287,6 +295,30 @@ impl Node {
             self.start_offer(env, contact);
         }
         Ok(Reply::Message(id))
+    }
+
+    fn mark_read(&mut self, _env: &mut Env<'_>, contact: ContactId) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        if let Some(stream) = record.theirs.last_mut() {
+            stream.read = stream.next;
+        }
+        self.put_contact_alone(contact);
+        Ok(Reply::Done)
+    }
+
+    fn set_read_marks(&mut self, contact: ContactId, on: bool) -> Result<Reply, CommandError> {
+        self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?.read_marks = on;
+        self.put_contact_alone(contact);
+        self.notice_contact(contact);
+        Ok(Reply::Done)
+    }
+
+    fn erase_message(&mut self, message: MessageId) -> Result<Reply, CommandError> {
+        if self.open.contains_key(&message) {
+            return Err(CommandError::TooLate);
+        }
+        self.commit(vec![Change::Erase(Key::Message(message))]);
+        Ok(Reply::Done)
     }
 
     fn enqueue(&mut self, contact: ContactId, id: MessageId) {
@@ -301,7 +333,9 @@ impl Node {
             Some(RecordSide::Ours(MessageState::Mining)) => self.outbox.is_unpublished(id),
             Some(RecordSide::Ours(
                 MessageState::Sent
+                | MessageState::Unacknowledged
                 | MessageState::Delivered
+                | MessageState::Read
                 | MessageState::Failed
                 | MessageState::Cancelled,
             ))

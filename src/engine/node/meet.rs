@@ -423,6 +423,9 @@ impl Node {
     /// The contact as its owner sees it; `None` if its identity is gone, and it goes too.
     pub(super) fn view_contact(&self, record: &ContactRecord) -> Option<ContactView> {
         Some(ContactView {
+            missing: 0,
+            read_marks: record.read_marks,
+            restored: record.restored,
             id: record.id,
             identity: record.identity,
             petname: record.petname.clone(),

@@ -10,6 +10,7 @@
 //! - what was refused changed nothing but counters and the memory of ids.
 
 mod book;
+mod catchup;
 mod commands;
 mod forgotten;
 mod inbound;
@@ -63,7 +64,7 @@ pub struct Node {
     talks: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,
     timers: Timers,
-    peers: usize,
+    peers: Vec<PeerTag>,
     tally: Tally,
     outputs: VecDeque<Output>,
 }
@@ -83,7 +84,7 @@ impl Node {
             talks: BTreeMap::new(),
             outbox: Outbox::default(),
             timers: Timers::default(),
-            peers: 0,
+            peers: Vec::new(),
             tally: Tally::default(),
             outputs: VecDeque::new(),
         }
@@ -95,7 +96,12 @@ impl Node {
         match input {
             Input::Gossip { from, id, bytes } => self.on_gossip(env, from, id, bytes),
             Input::Mined { outgoing, nonce } => self.on_mined(env, outgoing, nonce),
-            Input::Peers(count) => self.on_peers(env, count),
+            Input::Peers(peers) => self.on_peers(env, peers),
+            Input::SyncRequest { from, ticket, bytes } => {
+                self.on_sync_request(env, from, ticket, &bytes);
+            }
+            Input::SyncResponse { ask, bytes } => self.on_sync_response(env, ask, bytes),
+            Input::Lost(ids) => self.on_lost(&ids),
             Input::Ask { ask, command } => self.on_ask(env, ask, command),
             Input::Tick => self.on_tick(env),
         }
@@ -117,13 +123,15 @@ impl Node {
     #[must_use]
     pub fn status(&self) -> Status {
         Status {
-            peers: self.peers,
+            peers: self.peers.len(),
             pool_bytes: self.pool.bytes(),
             pool_count: self.pool.count(),
             pool_bounds: self.settings.pool,
             floor_bits: self.settings.floor.bits(),
             mining_bits: self.outbox.mining_bits(),
             queued: self.queued_messages(),
+            clock: None,
+            caught_up: 0,
             tally: self.tally,
         }
     }
@@ -201,8 +209,21 @@ pub struct Status {
     pub mining_bits: Option<u8>,
     /// Messages of ours that have not left.
     pub queued: usize,
+    /// How this machine's clock compares with those of its neighbours, if enough of them said.
+    pub clock: Option<ClockSkew>,
+    /// Envelopes fetched by catching up, since the start.
+    pub caught_up: u64,
     /// What became of the envelopes that came.
     pub tally: Tally,
+}
+
+/// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSkew {
+    /// The middle one of what they say, in whole minutes: above 0 if our clock is ahead of theirs.
+    pub minutes: i64,
+    /// How many said so.
+    pub witnesses: usize,
 }
 
 /// What became of the envelopes that came.
@@ -214,6 +235,10 @@ pub struct Tally {
     pub ignored: u64,
     /// Dropped and counted against the carrier.
     pub rejected: u64,
+    /// Of those dropped without blame: their time was over.
+    pub expired: u64,
+    /// Of those dropped without blame: their time was too far off.
+    pub early: u64,
     /// Published by this node, junk included.
     pub published: u64,
 }

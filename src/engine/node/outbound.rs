@@ -12,6 +12,7 @@ use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{Sealed, SessionId, junk};
 
 use super::Node;
+use super::input::PeerTag;
 use super::output::{MessageState, Output};
 use super::record::{Change, Key, OutgoingRecord, Purpose, Record};
 use super::timers::Timer;
@@ -129,7 +130,7 @@ impl Outbox {
 impl Node {
     /// Begins the next job when nothing is on its way and somebody could take it.
     pub(super) fn pump(&mut self, env: &mut Env<'_>) {
-        while self.peers > 0 {
+        while !self.peers.is_empty() {
             if let Some(current) = self.outbox.current.take() {
                 match current.stage {
                     Stage::Mining { .. } => {
@@ -247,10 +248,10 @@ impl Node {
 
     /// The number of neighbours changed. With the first one, what may have reached nobody is
     /// published again, byte for byte.
-    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, count: usize) {
-        let alone = self.peers == 0;
-        self.peers = count;
-        if !alone || count == 0 {
+    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<PeerTag>) {
+        let alone = self.peers.is_empty();
+        self.peers = peers;
+        if !alone || self.peers.is_empty() {
             return;
         }
         let finished = |record: &&OutgoingRecord| record.envelope.is_some();

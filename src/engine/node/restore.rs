@@ -75,7 +75,12 @@ impl Node {
                 talk.held.insert((stream, number), id);
             }
             (RecordSide::Ours(MessageState::Queued), _) => talk.queued.push_back(id),
-            (RecordSide::Ours(MessageState::Mining | MessageState::Sent), Some(number)) => {
+            (
+                RecordSide::Ours(
+                    MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
+                ),
+                Some(number),
+            ) => {
                 talk.unacknowledged.insert(number, id);
                 let jitter = env.exponential(self.settings.reply_delay);
                 let at = env.mono.plus(self.settings.resend).plus(jitter);
@@ -86,7 +91,11 @@ impl Node {
             (RecordSide::Shown, _) if self.is_early(&record) => {}
             (
                 RecordSide::Ours(
-                    MessageState::Mining | MessageState::Sent | MessageState::Delivered,
+                    MessageState::Mining
+                    | MessageState::Sent
+                    | MessageState::Unacknowledged
+                    | MessageState::Delivered
+                    | MessageState::Read,
                 )
                 | RecordSide::Shown
                 | RecordSide::Held { .. },

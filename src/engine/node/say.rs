@@ -237,6 +237,6 @@ impl Node {
 }
 
 fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
-    let PeerStream { stream, next, beyond } = *contact.theirs.last()?;
+    let PeerStream { stream, next, beyond, read: _ } = *contact.theirs.last()?;
     Some(Ack { stream, next, beyond })
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::secret::name_alone;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
@@ -17,7 +18,7 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{MessageState, MessageView, Notice, Side};
 use super::record::{
-    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide,
+    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide, Trail,
 };
 use super::stream::Taken;
 use super::timers::Timer;
@@ -221,7 +222,12 @@ impl Node {
         }
         message.side = RecordSide::Ours(to);
         effects.changes.push(Change::Put(Record::Message(message.clone())));
-        effects.notices.push(Notice::State { message: id, contact: message.contact, state: to });
+        effects.notices.push(Notice::State {
+            message: id,
+            contact: message.contact,
+            state: to,
+            trail: message.trail,
+        });
     }
 
     /// Moves a message of ours on and stores that.
@@ -255,6 +261,8 @@ impl Node {
             at: env.wall,
             missing: 0,
             early: place.early,
+            life: Life::Day,
+            trail: Trail::default(),
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         self.put_contact(place.contact, effects);
@@ -301,7 +309,7 @@ impl Node {
             Some(index) => theirs.remove(index),
             None => {
                 let next = place.base.min(place.number);
-                PeerStream { stream: place.stream, next, beyond: 0 }
+                PeerStream { stream: place.stream, next, beyond: 0, read: 0 }
             }
         };
         if theirs.len() >= MAX_PEER_STREAMS {
@@ -414,6 +422,8 @@ impl MessageRecord {
             at: self.at,
             missing: self.missing,
             early: self.early.is_some(),
+            life: self.life,
+            trail: self.trail,
         }
     }
 }
@@ -434,6 +444,8 @@ pub(super) fn accepted(
         at,
         missing: 0,
         early: None,
+        life: Life::Day,
+        trail: Trail::default(),
     }
 }
 

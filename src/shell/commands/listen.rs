@@ -152,7 +152,7 @@ impl Page {
     fn notice(&mut self, notice: Notice) -> bool {
         match notice {
             Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
-            Notice::State { message, contact, state } if self.wish.states => {
+            Notice::State { message, contact, state, .. } if self.wish.states => {
                 let to = self.name(contact);
                 let word = state_word(state);
                 let line = json!({
@@ -250,6 +250,8 @@ pub(super) const fn state_word(state: MessageState) -> &'static str {
         MessageState::Delivered => "delivered",
         MessageState::Failed => "failed",
         MessageState::Cancelled => "cancelled",
+        MessageState::Unacknowledged => "unacknowledged",
+        MessageState::Read => "read",
     }
 }
 

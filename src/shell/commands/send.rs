@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::control;
 use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::{keep, net_settings, node_settings};
+use crate::engine::envelope::Life;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
@@ -142,7 +143,7 @@ impl Letter {
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = people.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
-        let command = Command::Say { contact, text: self.text };
+        let command = Command::Say { contact, text: self.text, life: Life::Day };
         if requests.send(Request::Command(ask, command)).await.is_err() {
             return Err(gone());
         }

@@ -51,11 +51,11 @@ impl Net {
         }
     }
 
-    /// Reports the number of neighbours in the flood if it is another than was reported last.
+    /// Reports the neighbours in the flood if they are others than were reported last.
     pub(super) fn tell_peers(&mut self) {
-        let inside = self.peers.inside();
+        let inside = self.peers.insiders();
         if inside != self.told_peers {
-            self.told_peers = inside;
+            self.told_peers.clone_from(&inside);
             self.ready.push_back(NetEvent::Peers(inside));
         }
     }

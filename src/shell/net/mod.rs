@@ -43,7 +43,7 @@ pub struct Net {
     largest: usize,
     /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
     ready: VecDeque<NetEvent>,
-    told_peers: usize,
+    told_peers: Vec<PeerTag>,
     ticks: Interval,
     last_tick: Instant,
     next_beat: Instant,
@@ -61,8 +61,8 @@ pub enum NetEvent {
         /// The envelope as it came, at most [`Limits::gossip`] bytes.
         bytes: Vec<u8>,
     },
-    /// So many neighbours take part in the flood from this moment on.
-    Peers(usize),
+    /// These neighbours take part in the flood from this moment on.
+    Peers(Vec<PeerTag>),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
     /// We stopped listening somewhere: why.
@@ -205,7 +205,7 @@ impl Net {
             pace: settings.pace,
             largest: settings.limits.gossip,
             ready: VecDeque::new(),
-            told_peers: 0,
+            told_peers: Vec::new(),
             ticks,
             last_tick: now,
             next_beat: now,

@@ -79,6 +79,12 @@ impl Peers {
         self.inside
     }
 
+    /// The neighbours that take part in the flood.
+    pub(super) fn insiders(&self) -> Vec<PeerTag> {
+        let inside = |peer: &&Peer| peer.presence == Presence::Inside;
+        self.by_id.values().filter(inside).map(|peer| peer.tag).collect()
+    }
+
     /// The number of a neighbour; the same for as long as it is remembered, then never again.
     pub(super) fn tag(&mut self, peer: PeerId, now: Instant) -> PeerTag {
         self.entry(peer, now).tag

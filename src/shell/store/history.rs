@@ -243,10 +243,11 @@ const fn columns(side: RecordSide) -> (i64, i64) {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
+            | MessageState::Unacknowledged
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => (0, 1),
-        RecordSide::Ours(MessageState::Delivered) => (0, 0),
+        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => (0, 0),
         RecordSide::Shown => SHOWN,
         RecordSide::Held { stream: _ } => (1, 1),
     }

@@ -16,10 +16,11 @@ use super::sealed::RowKey;
 use super::{StoreError, seal};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactRecord, IdentityRecord, MessageRecord, OwnStream, PeerStream, Record, RecordSide,
-    SeenRecord, Standing, Trust,
+    SeenRecord, Standing, Trail, Trust,
 };
 
 /// Seals every row that is kept and drops the others.
@@ -143,6 +144,8 @@ impl From<ContactV1> for ContactRecord {
             theirs,
             offer: None,
             trust: Trust::Unverified,
+            read_marks: false,
+            restored: None,
         }
     }
 }
@@ -150,7 +153,8 @@ impl From<ContactV1> for ContactRecord {
 impl From<MessageV1> for MessageRecord {
     fn from(row: MessageV1) -> Self {
         let MessageV1 { id, contact, side, number, text, at, missing } = row;
-        Self { id, contact, side, number, text, at, missing, early: None }
+        let (life, trail) = (Life::Day, Trail::default());
+        Self { id, contact, side, number, text, at, missing, early: None, life, trail }
     }
 }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::ClockSkew;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
 use crate::engine::secret::name_alone;
@@ -110,11 +111,17 @@ pub struct NetworkLine {
     pub mining: Option<Mining>,
     /// Envelopes of ours that have not left.
     pub queued: usize,
+    /// Tries at work a second, as last measured; 0 while it is not known.
+    pub rate: u64,
+    /// How this machine's clock compares with those of its neighbours, if enough of them said.
+    pub clock: Option<ClockSkew>,
+    /// Envelopes fetched by catching up with neighbours, since the start.
+    pub caught_up: u64,
 }
 
 name_alone!(struct NetworkLine {
     peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
-    cover_per_minute, mining, queued,
+    cover_per_minute, mining, queued, rate, clock, caught_up,
 });
 
 /// A search for work.

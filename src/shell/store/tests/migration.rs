@@ -42,7 +42,7 @@ fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
     blocked.standing = Standing::Blocked;
-    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX });
+    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")
     };

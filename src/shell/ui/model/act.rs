@@ -1,5 +1,6 @@
 //! What a key does.
 
+use crate::engine::envelope::Life;
 use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::MessageState;
@@ -210,7 +211,7 @@ impl Model {
         chat.take_text();
         effects.push(Effect::Scroll(Scroll::Newest));
         let about = Asked::Say(contact, text.clone());
-        self.ask(Command::Say { contact, text }, about, effects);
+        self.ask(Command::Say { contact, text, life: Life::Day }, about, effects);
     }
 
     fn start_browsing(&mut self) {

@@ -61,7 +61,7 @@ impl Model {
             }
             Notice::RequestGone(gone) => self.requests.retain(|request| request.id != gone),
             Notice::Message(message) => self.message(message, effects),
-            Notice::State { message, contact, state } => {
+            Notice::State { message, contact, state, .. } => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_state(message, state);
                 }

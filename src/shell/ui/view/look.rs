@@ -36,6 +36,8 @@ impl Look {
             MessageState::Delivered => self.pick("✓", "+"),
             MessageState::Failed => self.pick("✗", "x"),
             MessageState::Cancelled => self.pick("⊘", "-"),
+            MessageState::Unacknowledged => "?",
+            MessageState::Read => self.pick("✓✓", "++"),
         }
     }
 
@@ -101,13 +103,16 @@ impl Look {
     /// The style of a message mark.
     pub(super) const fn mark_style(self, state: MessageState) -> Style {
         match state {
-            MessageState::Delivered => self.coloured(Style::new(), Color::Green),
+            MessageState::Delivered | MessageState::Read => {
+                self.coloured(Style::new(), Color::Green)
+            }
             MessageState::Failed => {
                 self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Red)
             }
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
+            | MessageState::Unacknowledged
             | MessageState::Cancelled => Style::new(),
         }
     }
@@ -122,6 +127,8 @@ pub(super) const fn state_word(state: MessageState) -> &'static str {
         MessageState::Delivered => "delivered",
         MessageState::Failed => "failed",
         MessageState::Cancelled => "cancelled",
+        MessageState::Unacknowledged => "not acknowledged",
+        MessageState::Read => "read",
     }
 }
 
@@ -139,6 +146,10 @@ pub(super) const fn state_meaning(state: MessageState) -> &'static str {
         MessageState::Delivered => "The contact's device acknowledged it.",
         MessageState::Failed => "It did not leave this computer and will not by itself.",
         MessageState::Cancelled => "You stopped it before it left.",
+        MessageState::Unacknowledged => {
+            "It left, its time in the pool is over, and no answer came. It may have been received."
+        }
+        MessageState::Read => "The contact's device says that it was shown to a person.",
     }
 }
 

@@ -219,6 +219,8 @@ fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
                 | MessageState::Sent
                 | MessageState::Delivered
                 | MessageState::Failed
+                | MessageState::Unacknowledged
+                | MessageState::Read
                 | MessageState::Cancelled => String::new(),
             };
             let word = state_word(state);

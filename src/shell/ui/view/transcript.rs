@@ -333,6 +333,8 @@ impl Layout<'_> {
             MessageState::Queued
             | MessageState::Sent
             | MessageState::Delivered
+            | MessageState::Unacknowledged
+            | MessageState::Read
             | MessageState::Cancelled => None,
         }
     }

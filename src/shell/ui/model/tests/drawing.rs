@@ -115,6 +115,9 @@ fn told(what: u8, id: u64, text: String) -> Event {
             cover_per_minute: Some(f64::NAN),
             mining: Some(Mining { bits: what, hashes_per_second: id }),
             queued: 1,
+            rate: 0,
+            clock: None,
+            caught_up: 0,
         }),
     }
 }
