@@ -12,9 +12,10 @@ use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
 use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
 use crate::engine::env::Millis;
+use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
-use crate::engine::node::input::Input;
+use crate::engine::node::input::{Input, SyncTicket};
 use crate::engine::secret::name_alone;
 
 /// A node with its network, its store and its miner.
@@ -204,16 +205,24 @@ impl Host {
                 Deed::Mine(order) => self.miner.start(order),
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
                 Deed::Publish(bytes) => self.publish(bytes),
-                Deed::SyncRequest(..)
-                | Deed::SyncResponse(..)
-                | Deed::Blame(_)
-                | Deed::Archive(..)
-                | Deed::Discard(_) => {}
+                Deed::SyncRequest(to, ask, bytes) => self.net.sync_request(to, ask, bytes),
+                Deed::SyncResponse(ticket, bytes, stored) => self.respond(ticket, bytes, stored),
+                Deed::Blame(peer) => self.net.blame(peer),
+                Deed::Archive(..) | Deed::Discard(_) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
                 Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
             }
         }
         Ok(())
+    }
+
+    /// Answers a neighbour that wants to catch up. What of `stored` nobody keeps is left out of the
+    /// response and reported.
+    fn respond(&mut self, ticket: SyncTicket, bytes: Vec<u8>, stored: Vec<EnvelopeId>) {
+        self.net.sync_respond(ticket, bytes);
+        if !stored.is_empty() {
+            self.desk.turn(Input::Lost(stored));
+        }
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -232,6 +241,14 @@ impl Host {
             NetEvent::Gossip { from, id, bytes } => {
                 self.since_tick += 1;
                 return self.turn(Input::Gossip { from, id, bytes });
+            }
+            NetEvent::SyncRequest { from, ticket, bytes } => {
+                self.since_tick += 1;
+                return self.turn(Input::SyncRequest { from, ticket, bytes });
+            }
+            NetEvent::SyncResponse { ask, bytes } => {
+                self.since_tick += 1;
+                return self.turn(Input::SyncResponse { ask, bytes });
             }
             NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
