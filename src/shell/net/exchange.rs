@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    const PROTOCOL: StreamProtocol = StreamProtocol::new("/sync");
+    static PROTOCOL: StreamProtocol = StreamProtocol::new("/sync");
 
     #[test]
     fn an_endless_frame_is_given_up_at_its_bound() {
