@@ -139,6 +139,7 @@ impl From<StoreError> for Failure {
                 "make room, or make the folder writable, then again",
             ),
             StoreError::OutOfMemory
+            | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => ("store", Exit::Other, "the store failed", "undertone status"),
