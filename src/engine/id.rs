@@ -81,7 +81,8 @@ impl IdStart {
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        let first = u64::from_str_radix(digits, 16).ok()?.checked_shl(4 * u32::try_from(open).ok()?)?;
+        let first =
+            u64::from_str_radix(digits, 16).ok()?.checked_shl(4 * u32::try_from(open).ok()?)?;
         let below = u64::MAX.checked_shr(64 - 4 * u32::try_from(open).ok()?).unwrap_or(0);
         Some(Self { first: MessageId(first), last: MessageId(first | below) })
     }

@@ -18,7 +18,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
 
 /// The words of all messages that were shown or are ours.
-pub(super) struct Index(Connection);
+pub(super) struct Index(pub(super) Connection);
 
 impl Store {
     /// The newest messages in which all of these words stand, or those before `before`; the last of
@@ -124,7 +124,11 @@ impl Index {
                 let id = message.id.0.cast_signed();
                 let known: Option<i64> =
                     self.0.query_row(query, [id, place], |row| row.get(0)).optional()?;
-                if known.is_some() { Ok(()) } else { add(&self.0, place, message) }
+                if known.is_some() {
+                    return Ok(());
+                }
+                self.remove(message.id)?;
+                add(&self.0, place, message)
             }
         }
     }

@@ -120,7 +120,9 @@ impl Row<'_> {
     /// The name the row is sealed under.
     fn sealed_as(self) -> Result<Vec<u8>, StoreError> {
         match self.name {
-            Value::Integer(id) => Ok(rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?),
+            Value::Integer(id) => {
+                Ok(rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?)
+            }
             Value::Blob(key) => Ok(key.clone()),
             Value::Null | Value::Real(_) | Value::Text(_) => Err(RowError::NotARecord.into()),
         }
@@ -131,15 +133,19 @@ impl Row<'_> {
         transaction: &Transaction<'_>,
         sealed: &super::sealed::Sealed,
     ) -> Result<(), StoreError> {
-        transaction
-            .prepare(self.table.replacement())?
-            .execute(params![self.name, sealed.slot, sealed.value])?;
+        transaction.prepare(self.table.replacement())?.execute(params![
+            self.name,
+            sealed.slot,
+            sealed.value
+        ])?;
         Ok(())
     }
 
     fn drop(self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         match self.table {
-            Table::Records => transaction.execute("DELETE FROM record WHERE key = ?1", [self.name])?,
+            Table::Records => {
+                transaction.execute("DELETE FROM record WHERE key = ?1", [self.name])?
+            }
             // No version kept a message that a later one drops.
             Table::Messages => return Err(StoreError::Damaged),
         };

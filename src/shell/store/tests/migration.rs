@@ -11,9 +11,7 @@ use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{Means, PeerStream, RecordSide, Standing, Trust};
 use crate::engine::session::SessionId;
-use crate::shell::store::samples::{
-    self, contact, doubted, held, ours, outgoing, seen, theirs,
-};
+use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
 /// A home with an empty database of a former version.
 fn empty_home(version: usize) -> (Home, Connection) {
