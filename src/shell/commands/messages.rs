@@ -20,7 +20,7 @@ use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
-use crate::shell::ui::port::{Event, Glyphs, Look, Request};
+use crate::shell::ui::port::{Event, Glyphs, Look, More, Request};
 
 /// One question about messages, who asks, and how the answer is to be written.
 #[derive(Clone, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ async fn history(
             page
         }
     };
-    let more = newest_first.len() > most;
+    let more = if newest_first.len() > most { More::Yes } else { More::No };
     newest_first.truncate(most);
     newest_first.reverse();
     let told: Vec<Told<'_>> =

@@ -13,7 +13,7 @@ use crate::engine::envelope::Life;
 use crate::engine::node::output::{ContactView, MessageState, MessageView, Side};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::HistoryWish;
-use crate::shell::ui::port::Glyphs;
+use crate::shell::ui::port::{Glyphs, More};
 use crate::shell::ui::view::look::{self, Look};
 
 /// A message to tell of, and whose conversation it is in.
@@ -29,10 +29,10 @@ pub(super) fn conversation(
     told: &[Told<'_>],
     wish: &HistoryWish,
     contact: &ContactView,
-    more: bool,
+    more: More,
 ) -> String {
     let mut lines = Vec::new();
-    if let (true, Some(oldest)) = (more, told.first()) {
+    if let (More::Yes, Some(oldest)) = (more, told.first()) {
         lines.push(format!("-- older ones: add --before {} --", oldest.view.id.short()));
     }
     lines.extend(told.iter().map(Told::lines));

@@ -9,7 +9,7 @@
 //! Words are those of Unicode (FTS5, `unicode61`): letters and digits, without regard to case and to
 //! most diacritics. Scripts that put nothing between words are found by the beginning of a run.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::database;
 use super::history::message_in;
@@ -94,14 +94,16 @@ impl Store {
     fn read_all(&self) -> Result<Index, StoreError> {
         let mut index = Index::empty()?;
         let transaction = index.0.transaction()?;
+        let mut writer = Writer::of(&transaction)?;
         let mut statement = self.connection.prepare(
             "SELECT bytes, value, id, place FROM message LEFT JOIN salt ON slot = salt
              WHERE NOT (author = 1 AND open = 1)",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            add(&transaction, row.get(3)?, &message_in(row, &self.rows)?)?;
+            writer.add(row.get(3)?, &message_in(row, &self.rows)?)?;
         }
+        drop(writer);
         transaction.commit()?;
         Ok(index)
     }
@@ -128,7 +130,7 @@ impl Index {
                     return Ok(());
                 }
                 self.remove(message.id)?;
-                add(&self.0, place, message)
+                Writer::of(&self.0)?.add(place, message)
             }
         }
     }
@@ -173,14 +175,28 @@ impl Index {
     }
 }
 
-fn add(connection: &Connection, place: i64, message: &MessageRecord) -> Result<(), StoreError> {
-    connection
-        .execute("INSERT INTO words (rowid, text) VALUES (?1, ?2)", params![place, message.text])?;
-    connection.execute(
-        "INSERT INTO known (place, id, contact) VALUES (?1, ?2, ?3)",
-        [place, message.id.0.cast_signed(), message.contact.0.cast_signed()],
-    )?;
-    Ok(())
+/// Writes messages into an index. Its statements are made once: under SQLCipher's care for memory
+/// making them is most of the cost.
+struct Writer<'a> {
+    words: Statement<'a>,
+    known: Statement<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn of(connection: &'a Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            words: connection.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?,
+            known: connection
+                .prepare("INSERT INTO known (place, id, contact) VALUES (?1, ?2, ?3)")?,
+        })
+    }
+
+    fn add(&mut self, place: i64, message: &MessageRecord) -> Result<(), StoreError> {
+        let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
+        self.words.execute(params![place, message.text])?;
+        self.known.execute([place, id, contact])?;
+        Ok(())
+    }
 }
 
 /// What was typed as an expression of FTS5 in which nothing is a sign of its language: every word is
