@@ -1,6 +1,5 @@
 //! What went wrong, for a person: what did not happen, why, what is safe, what to do next.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::home::HomeError;
@@ -15,7 +14,7 @@ use crate::engine::node::output::CommandError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     /// A stable word to search for.
-    pub code: Cow<'static, str>,
+    pub code: Box<str>,
     /// The exit code of the process.
     pub exit: Exit,
     /// What did not happen.
@@ -115,7 +114,7 @@ impl Failure {
     #[must_use]
     pub fn new(code: &'static str, exit: Exit, parts: [&str; 4]) -> Self {
         let [what, why, safe, next] = parts.map(str::to_owned);
-        Self { code: Cow::Borrowed(code), exit, what, why, safe, next }
+        Self { code: code.into(), exit, what, why, safe, next }
     }
 
     /// A failure that another process of this program tells. What does not look like a code is none.
@@ -123,8 +122,8 @@ impl Failure {
     pub fn told(code: &str, exit: Exit, parts: [&str; 4]) -> Self {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
         let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
-        let code = Cow::Owned(if is_code { code } else { "node" }.to_owned());
-        Self { code, ..Self::new("", exit, parts) }
+        let [what, why, safe, next] = parts.map(str::to_owned);
+        Self { code: if is_code { code } else { "node" }.into(), exit, what, why, safe, next }
     }
 }
 
@@ -309,7 +308,7 @@ mod tests {
             assert_eq!(Failure::told(&failure.code, exit, parts.map(String::as_str)), failure);
         }
         for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
-            assert_eq!(Failure::told(code, Exit::Other, [""; 4]).code, "node");
+            assert_eq!(*Failure::told(code, Exit::Other, [""; 4]).code, *"node");
         }
         assert_eq!(Exit::of_number(11), Exit::Unsafe);
         assert_eq!(Exit::of_number(0), Exit::Other);
