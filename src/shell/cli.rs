@@ -185,6 +185,14 @@ pub enum Action {
         #[command(flatten)]
         network: Network,
     },
+    /// What was said with a contact, oldest first.
+    History(HistoryWish),
+    /// One message, by the first digits of its id as `history` tells it.
+    Message {
+        /// What to do.
+        #[command(subcommand)]
+        action: MessageAction,
+    },
     /// How the running node is, and what is kept.
     Status,
     /// Print a completion script.
@@ -203,6 +211,8 @@ name_alone!(
         Request,
         Send,
         Listen,
+        History,
+        Message,
         Status,
         Completions,
     }
@@ -378,6 +388,81 @@ name_alone!(
         Decline,
     }
 );
+
+/// What to tell of a conversation.
+#[derive(Args, Clone, Serialize, Deserialize)]
+pub struct HistoryWish {
+    /// With whom, by your name for them.
+    pub contact: String,
+    /// The newest so many.
+    #[arg(
+        long, value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u16).range(1..=MAX_LAST)
+    )]
+    pub last: u16,
+    /// Those before this one.
+    #[arg(long, value_name = "ID")]
+    pub before: Option<String>,
+    /// Those with all of these words; the last may be the beginning of one.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+}
+
+name_alone!(struct HistoryWish { contact, last, before, search });
+
+/// What to do with a message.
+#[derive(Clone, Subcommand, Serialize, Deserialize)]
+pub enum MessageAction {
+    /// What became of it, when, and what that means.
+    Show {
+        /// The first digits of its id, at least four.
+        id: String,
+    },
+    /// Send one again that failed, was cancelled or was not acknowledged.
+    Retry {
+        /// The first digits of its id.
+        id: String,
+    },
+    /// Take one back that has not left this computer.
+    Cancel {
+        /// The first digits of its id.
+        id: String,
+    },
+    /// Erase one here. The contact is not told and keeps what arrived.
+    Delete {
+        /// The first digits of its id.
+        id: String,
+        /// The same digits once more.
+        #[arg(long, value_name = "ID")]
+        confirm: Option<String>,
+    },
+}
+
+impl MessageAction {
+    /// Which message, as it was typed.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Show { id }
+            | Self::Retry { id }
+            | Self::Cancel { id }
+            | Self::Delete { id, .. } => id,
+        }
+    }
+}
+
+name_alone!(
+    enum MessageAction {
+        Show,
+        Retry,
+        Cancel,
+        Delete,
+    }
+);
+
+/// The most messages told at once: what a running node answers is bounded. A guess at more than
+/// anybody reads in one go.
+const MAX_LAST: i64 = 500;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,11 +9,13 @@ use std::path::Path;
 
 use super::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
+use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
-use crate::engine::node::output::{CommandError, Notice, Output, Reply};
+use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
+use crate::engine::node::record::MessageRecord;
 use crate::engine::node::{Node, NodeSettings};
 use crate::engine::secret::name_alone;
 
@@ -175,6 +177,22 @@ impl Desk {
         Ok(())
     }
 
+    /// Reads messages from the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn look(&mut self, look: &Look) -> Result<Vec<MessageView>, StoreError> {
+        let store = &mut self.store;
+        let found = match *look {
+            Look::Page { contact, before, limit } => store.history(contact, before, limit)?,
+            Look::Words { contact, ref words, before, limit } => {
+                store.search(Some(contact), words, before, limit)?
+            }
+            Look::Like(start) => store.messages_like(start)?,
+        };
+        Ok(found.iter().map(MessageRecord::view).collect())
+    }
+
     /// When [`Input::Tick`] is due, and whether it is.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
@@ -207,4 +225,4 @@ impl Desk {
 }
 
 /// Far above what an interface counts to, so that the two never meet.
-const FIRST_OWN_ASK: u64 = 1 << 62;
+pub(super) const FIRST_OWN_ASK: u64 = 1 << 62;

@@ -14,7 +14,7 @@ use crate::engine::node::output::CommandError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     /// A stable word to search for.
-    pub code: &'static str,
+    pub code: Box<str>,
     /// The exit code of the process.
     pub exit: Exit,
     /// What did not happen.
@@ -69,6 +69,32 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// All of them.
+    const ALL: [Self; 14] = [
+        Self::Other,
+        Self::Usage,
+        Self::NotFound,
+        Self::Locked,
+        Self::NoPeers,
+        Self::TimeOver,
+        Self::Refused,
+        Self::Mismatch,
+        Self::Damaged,
+        Self::InUse,
+        Self::Unsafe,
+        Self::NoInput,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The one with this number; [`Exit::Other`] if there is none.
+    #[must_use]
+    pub fn of_number(number: u64) -> Self {
+        Self::ALL.into_iter().find(|exit| *exit as u64 == number).unwrap_or(Self::Other)
+    }
+}
+
 impl Failure {
     /// The text on standard error.
     #[must_use]
@@ -88,7 +114,16 @@ impl Failure {
     #[must_use]
     pub fn new(code: &'static str, exit: Exit, parts: [&str; 4]) -> Self {
         let [what, why, safe, next] = parts.map(str::to_owned);
-        Self { code, exit, what, why, safe, next }
+        Self { code: code.into(), exit, what, why, safe, next }
+    }
+
+    /// A failure that another process of this program tells. What does not look like a code is none.
+    #[must_use]
+    pub fn told(code: &str, exit: Exit, parts: [&str; 4]) -> Self {
+        let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
+        let [what, why, safe, next] = parts.map(str::to_owned);
+        Self { code: if is_code { code } else { "node" }.into(), exit, what, why, safe, next }
     }
 }
 
@@ -139,6 +174,7 @@ impl From<StoreError> for Failure {
                 "make room, or make the folder writable, then again",
             ),
             StoreError::OutOfMemory
+            | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => ("store", Exit::Other, "the store failed", "undertone status"),
@@ -257,9 +293,26 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// The longest code. A guess at more than any has.
+const MAX_CODE: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_told_by_another_process_is_the_one_it_had() {
+        for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
+            let parts = [&failure.what, &failure.why, &failure.safe, &failure.next];
+            let exit = Exit::of_number(failure.exit as u64);
+            assert_eq!(Failure::told(&failure.code, exit, parts.map(String::as_str)), failure);
+        }
+        for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
+            assert_eq!(*Failure::told(code, Exit::Other, [""; 4]).code, *"node");
+        }
+        assert_eq!(Exit::of_number(11), Exit::Unsafe);
+        assert_eq!(Exit::of_number(0), Exit::Other);
+    }
 
     #[test]
     fn an_error_says_what_why_what_is_safe_and_what_next() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::desk::{Deed, Desk};
+use super::desk::{Deed, Desk, FIRST_OWN_ASK};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
@@ -15,7 +15,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
-use crate::engine::node::input::{Input, SyncTicket};
+use crate::engine::node::input::{AskId, Command, Input, SyncTicket};
 use crate::engine::secret::name_alone;
 
 /// A node with its network, its store and its miner.
@@ -209,6 +209,8 @@ impl Host {
                 Deed::SyncResponse(ticket, bytes, stored) => self.respond(ticket, bytes, stored),
                 Deed::Blame(peer) => self.net.blame(peer),
                 Deed::Archive(..) | Deed::Discard(_) => {}
+                // Nobody waits for it: a contact that is gone has nothing to be told.
+                Deed::Reply(UNHEARD_ASK, _) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
                 Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
             }
@@ -266,7 +268,13 @@ impl Host {
         match request {
             Request::Command(ask, command) => self.turn(Input::Ask { ask, command }),
             Request::History { contact, before } => self.tell_history(contact, before),
-            Request::Read(contact) => Ok(self.desk.store().mark_read(contact)?),
+            Request::Search { contact, words } => self.tell_found(contact, words),
+            Request::Look(ask, look) => {
+                let messages = self.desk.look(&look)?;
+                self.unsent.push_back(Event::Looked(ask, messages));
+                Ok(())
+            }
+            Request::Read(contact) => self.mark_read(contact),
             Request::Quit => Ok(()),
         }
     }
@@ -281,6 +289,21 @@ impl Host {
         let messages = records.iter().map(|record| record.view()).collect();
         self.unsent.push_back(Event::History { contact, messages, more });
         Ok(())
+    }
+
+    fn tell_found(&mut self, contact: Option<ContactId>, words: String) -> Result<(), HostError> {
+        let records = self.desk.store().search(contact, &words, None, HISTORY_PAGE)?;
+        let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
+        let messages = records.iter().map(|record| record.view()).collect();
+        self.unsent.push_back(Event::Found { contact, words, messages, more });
+        Ok(())
+    }
+
+    /// A person has seen a conversation: the store counts nothing of it as unread, and the engine
+    /// tells the contact, if both wish that.
+    fn mark_read(&mut self, contact: ContactId) -> Result<(), HostError> {
+        self.desk.store().mark_read(contact)?;
+        self.turn(Input::Ask { ask: UNHEARD_ASK, command: Command::MarkRead { contact } })
     }
 
     /// Tells how the network is, when that changed.
@@ -357,6 +380,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Clients that knock at once; the rest wait.
 const CLIENTS_WAITING: usize = 4;
+
+/// What the host asks by itself.
+const UNHEARD_ASK: AskId = AskId(FIRST_OWN_ASK);
 
 /// Names a file for the ledger of a debug build.
 const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";

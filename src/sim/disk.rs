@@ -22,6 +22,8 @@ impl Disk {
             match change {
                 Change::Put(record) => {
                     let key = record.key();
+                    // The store refuses the whole commit, and its node ends there.
+                    debug_assert!(self.may_put(&record), "a message goes back to a former state");
                     self.sequence += 1;
                     // A message that was held takes its place when it is shown.
                     let known = self.rows.get(&key).filter(|(_, before)| !is_held(before));
@@ -35,6 +37,15 @@ impl Disk {
                     |_, (_, record)| !matches!(record, Record::Message(m) if m.contact == contact),
                 ),
             }
+        }
+    }
+
+    fn may_put(&self, record: &Record) -> bool {
+        match (self.rows.get(&record.key()), record) {
+            (Some((_, Record::Message(before))), Record::Message(after)) => {
+                before.side.may_become(after.side)
+            }
+            _ => true,
         }
     }
 

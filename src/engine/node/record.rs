@@ -338,6 +338,23 @@ pub enum RecordSide {
     },
 }
 
+impl RecordSide {
+    /// Whether a stored message may be replaced by one that is so. [`MessageState::may_become`]
+    /// decides about ours, which may also stay as they are; theirs are shown once.
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        match (self, to) {
+            (Self::Ours(from), Self::Ours(to)) => from == to || from.may_become(to),
+            (Self::Held { .. }, Self::Held { .. } | Self::Shown) | (Self::Shown, Self::Shown) => {
+                true
+            }
+            (Self::Ours(_), Self::Shown | Self::Held { .. })
+            | (Self::Shown | Self::Held { .. }, Self::Ours(_))
+            | (Self::Shown, Self::Held { .. }) => false,
+        }
+    }
+}
+
 impl core::fmt::Debug for RecordSide {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {

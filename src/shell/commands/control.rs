@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::errand::Errand;
 use super::keep;
+use super::messages::Inquiry;
 use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
 use crate::engine::node::input::AskId;
@@ -146,6 +147,11 @@ impl Visit {
                 self.door.enter(events).await;
                 errand.by_host(self.chosen, self.ask, self.requests, heard).await
             }
+            Some("messages") => {
+                let inquiry = Inquiry::from_json(question).ok_or_else(misunderstood)?;
+                self.door.enter(events).await;
+                inquiry.by_host(self.chosen, self.ask, self.requests, heard).await
+            }
             Some(_) | None => Err(misunderstood()),
         }
     }
@@ -190,41 +196,14 @@ fn failure_json(failure: &Failure) -> Value {
     ], "exit": failure.exit as u8 })
 }
 
-/// A failure of the node, told by the command that asked. The code words are the program's own, so
-/// they are looked up, not leaked.
+/// A failure of the node, told by the command that asked.
 fn failure_from(answer: &Value) -> Failure {
     let part = |index: usize| {
         let parts = answer.get("parts").and_then(|parts| parts.get(index));
         parts.and_then(Value::as_str).unwrap_or_default()
     };
-    let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits =
-        [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused, Exit::Mismatch];
-    let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
-    let codes = [
-        "contact_not_found",
-        "identity_not_found",
-        "request_not_found",
-        "no_identity",
-        "which_identity",
-        "no_relay",
-        "ack_timeout",
-        "bad_text",
-        "bad_name",
-        "bad_invite",
-        "known_key",
-        "not_confirmed",
-        "not_a_proof",
-        "mismatch",
-        "no_words",
-        "not_held",
-        "held",
-        "blocked",
-        "full",
-        "node_ended",
-    ];
-    let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
-    Failure::new(code, exit, [part(1), part(2), part(3), part(4)])
+    let exit = Exit::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
+    Failure::told(part(0), exit, [part(1), part(2), part(3), part(4)])
 }
 
 /// The node and the command that asks it are not of one mind.
@@ -244,8 +223,9 @@ const VISITORS: usize = 8;
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
 
-/// The longest answer: a list of as many contacts as a node keeps, a kibibyte each.
-const MAX_ANSWER: u64 = 2 << 20;
+/// The longest answer: as many of the longest messages as are told at once, once for programs and
+/// once for people, every byte of them escaped, are 11 MiB.
+const MAX_ANSWER: u64 = 16 << 20;
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

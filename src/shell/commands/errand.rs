@@ -44,14 +44,14 @@ pub(super) enum About {
 
 /// What came of it: for programs, and in words.
 #[derive(Clone, Serialize, Deserialize)]
-struct Answer {
-    data: Value,
-    words: String,
+pub(super) struct Answer {
+    pub(super) data: Value,
+    pub(super) words: String,
 }
 
 /// Who sends what an errand causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
+pub(super) enum Sender {
     /// The node that carried it out.
     ThisNode,
     /// The node that opens this home next.
@@ -141,6 +141,8 @@ impl Errand {
                         Event::Replied(..)
                         | Event::Network(_)
                         | Event::History { .. }
+                        | Event::Found { .. }
+                        | Event::Looked(..)
                         | Event::Unread(..)
                         | Event::Kept(_),
                     ) => {}
@@ -358,7 +360,7 @@ fn about_request(action: &RequestAction, people: &People, sender: Sender) -> Ans
     }
 }
 
-const fn told(data: Value, words: String) -> Answer {
+pub(super) const fn told(data: Value, words: String) -> Answer {
     Answer { data, words }
 }
 
@@ -406,7 +408,7 @@ fn contact_json(view: &ContactView) -> Value {
     })
 }
 
-fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
+pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
     if confirm == Some(name) {
         return Ok(());
     }

@@ -7,7 +7,6 @@ use super::control;
 use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
-use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
 use crate::engine::text::PeerText;
@@ -143,9 +142,12 @@ impl Page {
                 let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
                 Err(Failure::new("node_ended", Exit::Other, parts))
             }
-            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {
-                Ok(false)
-            }
+            Event::Replied(..)
+            | Event::History { .. }
+            | Event::Found { .. }
+            | Event::Looked(..)
+            | Event::Unread(..)
+            | Event::Kept(_) => Ok(false),
         }
     }
 
@@ -156,14 +158,14 @@ impl Page {
                 let to = self.name(contact);
                 let word = state_word(state);
                 let line = json!({
-                    "v": 1, "type": "state", "id": short(message), "to": to, "state": word,
+                    "v": 1, "type": "state", "id": message.hex(), "to": to, "state": word,
                 });
-                self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
+                self.say(&line, || format!("state: {word}, message {} to {to}", message.short()));
             }
             Notice::Confirmed { message, contact } if self.how == How::Programs => {
                 let from = self.name(contact);
                 self.print(&json!({
-                    "v": 1, "type": "confirmed", "id": short(message), "from": from,
+                    "v": 1, "type": "confirmed", "id": message.hex(), "from": from,
                 }));
             }
             Notice::Request(view) => {
@@ -196,7 +198,7 @@ impl Page {
             return false;
         }
         let line = json!({
-            "v": 1, "type": "message", "id": short(view.id), "from": from,
+            "v": 1, "type": "message", "id": view.id.hex(), "from": from,
             "number": view.number, "missing": view.missing, "early": view.early,
             "text": raw(&view.text), "at": Civil::at(view.at).iso(),
         });
@@ -235,11 +237,6 @@ impl Page {
 /// JSON carries what was written, without loss: every character beyond ASCII is escaped.
 fn raw(text: &PeerText) -> String {
     text.clone().into_raw()
-}
-
-/// Four letters to tell messages of one listing apart.
-pub(super) fn short(id: MessageId) -> String {
-    format!("{:04x}", id.0 & 0xFFFF)
 }
 
 pub(super) const fn state_word(state: MessageState) -> &'static str {

@@ -6,11 +6,13 @@ mod errand;
 mod interface;
 mod keep;
 mod listen;
+mod messages;
 mod people;
 mod relay;
 mod send;
 mod status;
 mod stop;
+mod tale;
 mod trust;
 
 use clap::CommandFactory as _;
@@ -90,6 +92,12 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Action::Listen { from, count, timeout, states, network } => {
             let wish = listen::Wish { from, count, timeout, states };
             on_runtime(listen::run(&everywhere, &network, wish))
+        }
+        Action::History(wish) => {
+            on_runtime(messages::run(&everywhere, messages::About::History(wish)))
+        }
+        Action::Message { action } => {
+            on_runtime(messages::run(&everywhere, messages::About::Message(action)))
         }
         Action::Status => status::run(&everywhere),
         Action::Completions { shell } => {

@@ -199,6 +199,8 @@ impl Course {
             Event::Replied(..)
             | Event::Notice(_)
             | Event::History { .. }
+            | Event::Found { .. }
+            | Event::Looked(..)
             | Event::Unread(..)
             | Event::Kept(_) => {}
         }
@@ -213,7 +215,7 @@ impl Course {
             Wait::Delivered => state == MessageState::Delivered,
         };
         let id = self.message?;
-        far_enough.then(|| json!({ "state": word, "id": super::listen::short(id) }))
+        far_enough.then(|| json!({ "state": word, "id": id.hex() }))
     }
 
     fn held(&self) -> Failure {
@@ -231,7 +233,7 @@ impl Course {
             return Failure::new("no_relay", Exit::NoPeers, parts);
         }
         let why = "no acknowledgement came in time, or there is no session yet";
-        let parts = ["not confirmed", why, safe, "do not send it again; undertone shows its state"];
+        let parts = ["not confirmed", why, safe, "do not send it again; undertone history NAME"];
         Failure::new("ack_timeout", Exit::TimeOver, parts)
     }
 }

@@ -28,6 +28,8 @@ impl Model {
                 }
             }
             Event::Kept(kept) => self.kept = Some(kept),
+            // Asked for by others: the host tells everybody.
+            Event::Found { .. } | Event::Looked(..) => {}
             Event::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {

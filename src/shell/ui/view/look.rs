@@ -10,7 +10,7 @@ use super::super::port::{Colour, Glyphs, UiOptions};
 
 /// How things are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(in crate::shell) struct Look {
     glyphs: Glyphs,
     colour: Colour,
 }
@@ -18,6 +18,11 @@ pub(super) struct Look {
 impl Look {
     pub(super) const fn new(options: &UiOptions) -> Self {
         Self { glyphs: options.glyphs, colour: options.colour }
+    }
+
+    /// For lines that are printed, without colours.
+    pub(in crate::shell) const fn of_lines(glyphs: Glyphs) -> Self {
+        Self { glyphs, colour: Colour::Off }
     }
 
     const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
@@ -28,7 +33,7 @@ impl Look {
     }
 
     /// The mark of a message of ours. One column wide in every width table (ux.md, 7.8).
-    pub(super) const fn mark(self, state: MessageState) -> &'static str {
+    pub(in crate::shell) const fn mark(self, state: MessageState) -> &'static str {
         match state {
             MessageState::Queued => self.pick("◌", "."),
             MessageState::Mining => self.pick("◔", "*"),
@@ -119,7 +124,7 @@ impl Look {
 }
 
 /// A message state in one or two words.
-pub(super) const fn state_word(state: MessageState) -> &'static str {
+pub(in crate::shell) const fn state_word(state: MessageState) -> &'static str {
     match state {
         MessageState::Queued => "queued",
         MessageState::Mining => "mining",
@@ -133,7 +138,7 @@ pub(super) const fn state_word(state: MessageState) -> &'static str {
 }
 
 /// What a message state means exactly.
-pub(super) const fn state_meaning(state: MessageState) -> &'static str {
+pub(in crate::shell) const fn state_meaning(state: MessageState) -> &'static str {
     match state {
         MessageState::Queued => "It is stored here and has not started to leave.",
         MessageState::Mining => {

@@ -5,7 +5,7 @@ mod code;
 mod contacts;
 pub(super) mod gate;
 mod help;
-mod look;
+pub(in crate::shell) mod look;
 mod network;
 mod overlay;
 mod sidebar;
