@@ -249,6 +249,11 @@ impl Host {
         match request {
             Request::Command(ask, command) => self.turn(Input::Ask { ask, command }),
             Request::History { contact, before } => self.tell_history(contact, before),
+            Request::Search { contact, words } => {
+                let (messages, more) = (Vec::new(), More::No);
+                self.unsent.push_back(Event::Found { contact, words, messages, more });
+                Ok(())
+            }
             Request::Read(contact) => Ok(self.desk.store().mark_read(contact)?),
             Request::Quit => Ok(()),
         }

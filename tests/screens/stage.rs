@@ -216,7 +216,7 @@ fn network() -> NetworkLine {
         cover_per_minute: Some(2.0),
         mining: Some(Mining { bits: 18, hashes_per_second: 71_000 }),
         queued: 2,
-        rate: 0,
+        rate: 71_000,
         clock: None,
         caught_up: 0,
     }

@@ -141,6 +141,7 @@ impl Errand {
                         Event::Replied(..)
                         | Event::Network(_)
                         | Event::History { .. }
+                        | Event::Found { .. }
                         | Event::Unread(..)
                         | Event::Kept(_),
                     ) => {}

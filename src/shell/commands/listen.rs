@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
-use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
+use crate::engine::node::output::{MessageView, Notice, Side};
 use crate::engine::text::PeerText;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{Everywhere, Network, Span};
@@ -17,6 +17,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print::{self, How};
 use crate::shell::ui::port::{Event, Request};
+pub(super) use crate::shell::ui::state::word as state_word;
 
 /// What to print, and when to end.
 #[derive(Clone)]
@@ -143,9 +144,11 @@ impl Page {
                 let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
                 Err(Failure::new("node_ended", Exit::Other, parts))
             }
-            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {
-                Ok(false)
-            }
+            Event::Replied(..)
+            | Event::History { .. }
+            | Event::Found { .. }
+            | Event::Unread(..)
+            | Event::Kept(_) => Ok(false),
         }
     }
 
@@ -240,19 +243,6 @@ fn raw(text: &PeerText) -> String {
 /// Four letters to tell messages of one listing apart.
 pub(super) fn short(id: MessageId) -> String {
     format!("{:04x}", id.0 & 0xFFFF)
-}
-
-pub(super) const fn state_word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "sent",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-        MessageState::Unacknowledged => "unacknowledged",
-        MessageState::Read => "read",
-    }
 }
 
 /// A burst of messages between two lines that somebody reads.

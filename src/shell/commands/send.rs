@@ -199,6 +199,7 @@ impl Course {
             Event::Replied(..)
             | Event::Notice(_)
             | Event::History { .. }
+            | Event::Found { .. }
             | Event::Unread(..)
             | Event::Kept(_) => {}
         }

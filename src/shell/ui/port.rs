@@ -30,6 +30,17 @@ pub enum Event {
         /// Whether there are older ones.
         more: More,
     },
+    /// Messages in which words stand, asked for by [`Request::Search`].
+    Found {
+        /// Whose conversation was searched; all of them if nobody's.
+        contact: Option<ContactId>,
+        /// What was searched for.
+        words: String,
+        /// Newest first.
+        messages: Vec<MessageView>,
+        /// Whether there are older ones.
+        more: More,
+    },
     /// How the network is. Sent when it changes, at most once a second.
     Network(NetworkLine),
     /// So many messages of this contact were not read yet. Sent at the start.
@@ -45,6 +56,7 @@ name_alone!(
         Notice,
         Replied,
         History,
+        Found,
         Network,
         Unread,
         Kept,
@@ -53,7 +65,7 @@ name_alone!(
 );
 
 /// What the interface asks of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Request {
     /// Ask the engine; answered by [`Event::Replied`] with the same id.
     Command(AskId, Command),
@@ -64,11 +76,28 @@ pub enum Request {
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
     },
+    /// Find messages in which words stand; answered by [`Event::Found`].
+    Search {
+        /// In whose conversation; in all of them if nobody is named.
+        contact: Option<ContactId>,
+        /// What to search for.
+        words: String,
+    },
     /// A person has seen all there is of this conversation.
     Read(ContactId),
     /// The interface is about to end.
     Quit,
 }
+
+name_alone!(
+    enum Request {
+        Command,
+        History,
+        Search,
+        Read,
+        Quit,
+    }
+);
 
 /// Whether there is more of a conversation than was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -103,6 +103,7 @@ impl Model {
             ),
             Deed::Verify => self.open_verify(contact),
             Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
+            Deed::ReadMarks => self.set_read_marks(contact, !chat.contact.read_marks, effects),
             Deed::Accept | Deed::Decline => {}
         }
     }
@@ -118,7 +119,12 @@ impl Model {
             Deed::Decline => {
                 self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
             }
-            Deed::Rename | Deed::Block | Deed::Remove | Deed::Verify | Deed::Rekey => {}
+            Deed::Rename
+            | Deed::Block
+            | Deed::Remove
+            | Deed::Verify
+            | Deed::Rekey
+            | Deed::ReadMarks => {}
         }
     }
 
@@ -140,8 +146,30 @@ impl Model {
             | Deed::Rename
             | Deed::Block
             | Deed::Verify
-            | Deed::Rekey => {}
+            | Deed::Rekey
+            | Deed::ReadMarks => {}
         }
+    }
+
+    /// Turning them on tells something of this person, so it is asked about.
+    pub(super) fn set_read_marks(
+        &mut self,
+        contact: ContactId,
+        on: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(chat) = self.chats.get(&contact) else { return };
+        let name = label(&chat.contact.petname);
+        let command = Command::SetReadMarks { contact, on };
+        if on && !chat.contact.read_marks {
+            let question = format!(
+                "tell {name} when you have looked, and see when they have? Both must turn it on"
+            );
+            return self.confirm(question, command);
+        }
+        let state = if on { "on" } else { "off" };
+        self.say_hint(format!("read marks with {name} are {state}"));
+        self.ask(command, Asked::Other, effects);
     }
 
     pub(super) fn show_invite(&mut self) {
@@ -217,6 +245,7 @@ impl Model {
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
+            Purpose::Search(contact) => self.search(contact, text, effects),
             Purpose::AcceptUnverified(contact) if text == "accept" => {
                 self.ask(Command::AcceptUnverified { contact }, Asked::Other, effects);
             }

@@ -8,10 +8,14 @@ use crate::engine::text::PeerText;
 
 use super::super::model::Model;
 use super::super::port::{Kept, Mode};
+use super::super::skew;
 use super::look::Look;
 use super::title::share;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
+
+/// Columns before a figure.
+const LABEL_COLUMNS: usize = 13;
 
 /// Columns of a gauge.
 const GAUGE: usize = 24;
@@ -21,7 +25,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let look = Look::new(&model.options);
     let width = usize::from(area.width);
     let mut rows = vec![Line::styled(" Network", look.strong()), Line::raw("")];
-    rows.extend(figures(model).into_iter().map(|row| Line::raw(cut(&row, width))));
+    rows.extend(figures(model, width).into_iter().map(|row| Line::raw(cut(&row, width))));
     rows.push(Line::raw(""));
     let note = "All figures stay on this machine. Cover counts every envelope you emit: what is \
                 real and what is not is never shown apart.";
@@ -31,7 +35,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     super::cursor(frame, area, (0, 0));
 }
 
-fn figures(model: &Model) -> Vec<String> {
+fn figures(model: &Model, width: usize) -> Vec<String> {
     let mode = match (model.options.mode, model.kept) {
         (Mode::Demo, _) => "  Kept       nothing; this is a demonstration",
         (Mode::Normal, Some(Kept::MemoryOnly)) => "  Kept       nothing; all ends with the program",
@@ -63,7 +67,7 @@ fn figures(model: &Model) -> Vec<String> {
         None => format!("  Work       none  {} queued", network.queued),
         Some(mining) => format!(
             "  Work       {}  {} tries/s  {} queued",
-            mining_words(model),
+            mining_words(model, None),
             grouped(usize::try_from(mining.hashes_per_second).unwrap_or(usize::MAX)),
             network.queued
         ),
@@ -72,6 +76,14 @@ fn figures(model: &Model) -> Vec<String> {
         None => "  Cover      off; who watches the link sees when you write".to_owned(),
         Some(rate) => format!("  Cover      {rate:.1} envelopes a minute on average"),
     });
+    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), skew::words);
+    let mut clock = wrap(&clock, width.saturating_sub(LABEL_COLUMNS)).into_iter();
+    rows.extend(clock.next().map(|first| format!("  Clock      {first}")));
+    rows.extend(clock.map(|rest| format!("             {rest}")));
+    rows.push(format!(
+        "  Caught up  {} envelopes fetched from neighbours since the start",
+        grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX))
+    ));
     for (index, address) in network.listening.iter().enumerate() {
         let name = if index == 0 { "Listening" } else { "" };
         rows.push(format!("  {name:9}  {}", clean(address)));

@@ -42,7 +42,10 @@ fn head(text: &str, place: Place, look: Look, width: usize) -> Line<'static> {
 
 fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
     let is_open = model.open == Some(chat.id());
-    let unread = if chat.unread == 0 { String::new() } else { format!(" {}", chat.unread) };
+    let mut unread = if chat.unread == 0 { String::new() } else { format!(" {}", chat.unread) };
+    if chat.contact.missing > 0 {
+        unread.push_str(" gap");
+    }
     let name = label(&chat.contact.petname);
     let name = fit(&name, width.saturating_sub(6 + unread.len()));
     let arrow = if is_open { ">" } else { " " };

@@ -10,6 +10,7 @@ use super::super::keys::{
 };
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::port::{Kept, Mode, NetworkLine};
+use super::super::skew;
 use super::look::Look;
 use crate::shell::calendar::Civil;
 
@@ -41,6 +42,7 @@ fn network(model: &Model, room: usize) -> String {
         parts.push((0, "nothing is kept".to_owned()));
     }
     if let Some(network) = &model.network {
+        parts.extend(skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }
     parts.push((1, Civil::at(model.now).clock()));
@@ -119,6 +121,8 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
             Action::GoTo,
             HELP,
             Action::Show(Place::Contacts),
+            Action::Search,
+            Action::Longer,
             Action::Quit,
         ],
         Context::Browsing => vec![
@@ -162,6 +166,13 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         }
         Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
         Context::Page => vec![Action::Back, HELP],
+        Context::Found => vec![
+            Action::Choose(Choose::Down),
+            Action::Choose(Choose::Up),
+            Action::Choose(Choose::Take),
+            Action::Search,
+            Action::Back,
+        ],
         Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
             wanted_in_verifying(context)
         }
