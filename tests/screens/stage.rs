@@ -204,7 +204,7 @@ fn dump(buffer: &Buffer) -> String {
     text
 }
 
-fn network() -> NetworkLine {
+pub(crate) fn network() -> NetworkLine {
     NetworkLine {
         peers: 6,
         network: "main".to_owned(),
@@ -222,7 +222,7 @@ fn network() -> NetworkLine {
     }
 }
 
-fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
+pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
     MessageView {
         id: MessageId(id),
         contact: MIRA,

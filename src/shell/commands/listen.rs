@@ -7,9 +7,9 @@ use super::control;
 use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
-use crate::engine::id::MessageId;
+use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
-use crate::engine::node::output::{MessageView, Notice, Side};
+use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
 use crate::engine::text::PeerText;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{Everywhere, Network, Span};
@@ -155,13 +155,13 @@ impl Page {
     fn notice(&mut self, notice: Notice) -> bool {
         match notice {
             Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
+            Notice::Message(MessageView { id, contact, side: Side::Ours(state), .. })
+                if self.wish.states =>
+            {
+                self.state((id, contact), state);
+            }
             Notice::State { message, contact, state, .. } if self.wish.states => {
-                let to = self.name(contact);
-                let word = state_word(state);
-                let line = json!({
-                    "v": 1, "type": "state", "id": short(message), "to": to, "state": word,
-                });
-                self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
+                self.state((message, contact), state);
             }
             Notice::Confirmed { message, contact } if self.how == How::Programs => {
                 let from = self.name(contact);
@@ -193,6 +193,15 @@ impl Page {
         false
     }
 
+    fn state(&mut self, (message, contact): (MessageId, ContactId), state: MessageState) {
+        let to = self.name(contact);
+        let word = state_word(state);
+        let line = json!({
+            "v": 1, "type": "state", "id": short(message), "to": to, "state": word,
+        });
+        self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
+    }
+
     fn message(&mut self, view: &MessageView) -> bool {
         let from = self.name(view.contact);
         if !self.wish.from.is_empty() && !self.wish.from.contains(&from) {
@@ -212,7 +221,7 @@ impl Page {
         false
     }
 
-    fn name(&self, contact: crate::engine::id::ContactId) -> String {
+    fn name(&self, contact: ContactId) -> String {
         let known = self.people.contacts.iter().find(|view| view.id == contact);
         known.map_or_else(String::new, |view| view.petname.clone())
     }
