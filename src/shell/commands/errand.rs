@@ -320,7 +320,7 @@ fn about_contact<'a>(
                 words(view.link),
                 troubles(view),
                 ui::trust::words(view.trust),
-                read_marks(view.read_marks),
+                read_marks(view),
                 trust::to_compare(view)
             );
             told(contact_json(view), text)
@@ -341,10 +341,7 @@ fn about_contact<'a>(
         }
         ContactAction::ReadMarks { name, .. } => {
             let view = contact(name)?;
-            told(
-                contact_json(view),
-                format!("read marks of {name}: {}", read_marks(view.read_marks)),
-            )
+            told(contact_json(view), format!("read marks of {name}: {}", read_marks(view)))
         }
         ContactAction::Block { name } => {
             told(json!({ "blocked": name }), format!("{name} is blocked"))
@@ -441,8 +438,8 @@ fn troubles(view: &ContactView) -> String {
 }
 
 /// Whether read marks are on, and what that means.
-const fn read_marks(on: bool) -> &'static str {
-    if on {
+const fn read_marks(view: &ContactView) -> &'static str {
+    if view.read_marks {
         "on: they are told when you have looked; you see when they have, if they turn it on too"
     } else {
         "off: neither is told when the other has looked"

@@ -19,6 +19,13 @@ pub(in crate::shell::ui) enum Marked {
     Nothing,
 }
 
+/// Which way a switch is turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    On,
+    Off,
+}
+
 impl Model {
     /// What the marked row is.
     pub(in crate::shell::ui) fn marked(&self) -> Marked {
@@ -103,7 +110,10 @@ impl Model {
             ),
             Deed::Verify => self.open_verify(contact),
             Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
-            Deed::ReadMarks => self.set_read_marks(contact, !chat.contact.read_marks, effects),
+            Deed::ReadMarks if chat.contact.read_marks => {
+                self.turn_read_marks(contact, Turn::Off, effects);
+            }
+            Deed::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
             Deed::Accept | Deed::Decline => {}
         }
     }
@@ -152,24 +162,27 @@ impl Model {
     }
 
     /// Turning them on tells something of this person, so it is asked about.
-    pub(super) fn set_read_marks(
+    pub(super) fn turn_read_marks(
         &mut self,
         contact: ContactId,
-        on: bool,
+        turn: Turn,
         effects: &mut Vec<Effect>,
     ) {
         let Some(chat) = self.chats.get(&contact) else { return };
         let name = label(&chat.contact.petname);
-        let command = Command::SetReadMarks { contact, on };
-        if on && !chat.contact.read_marks {
-            let question = format!(
-                "tell {name} when you have looked, and see when they have? Both must turn it on"
-            );
-            return self.confirm(question, command);
+        match turn {
+            Turn::On => self.confirm(
+                format!(
+                    "tell {name} when you have looked, and see when they have? Both must turn it on"
+                ),
+                Command::SetReadMarks { contact, on: true },
+            ),
+            Turn::Off => {
+                self.say_hint(format!("read marks with {name} are off"));
+                let command = Command::SetReadMarks { contact, on: false };
+                self.ask(command, Asked::Other, effects);
+            }
         }
-        let state = if on { "on" } else { "off" };
-        self.say_hint(format!("read marks with {name} are {state}"));
-        self.ask(command, Asked::Other, effects);
     }
 
     pub(super) fn show_invite(&mut self) {

@@ -6,6 +6,7 @@ use crate::engine::node::output::Link;
 use super::super::commands::Slash;
 use super::super::keys::{Deed, Place};
 use super::super::life::{self, NAMES};
+use super::lists::Turn;
 use super::{Asked, Effect, Model, Overlay, Picker, Purpose, Tab, label, sentence};
 
 impl Model {
@@ -84,8 +85,8 @@ impl Model {
                 self.prompt_with(Purpose::Rekey(contact), &invite.unwrap_or_default());
             }
             (Slash::ReadMarks, argument) => match argument.as_deref() {
-                Some("on") => self.set_read_marks(contact, true, effects),
-                Some("off") => self.set_read_marks(contact, false, effects),
+                Some("on") => self.turn_read_marks(contact, Turn::On, effects),
+                Some("off") => self.turn_read_marks(contact, Turn::Off, effects),
                 Some(_) | None => self.say_hint("/readmarks on, or /readmarks off"),
             },
             (Slash::Remove, _) => self.act_on_contact(contact, Deed::Remove, effects),

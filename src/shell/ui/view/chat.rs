@@ -190,17 +190,22 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let me = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     let whom = model.current().map(|chat| label(&chat.contact.petname));
-    let who = match whom {
-        Some(whom) => format!("as {me} to {whom}"),
-        None => format!("as {me}"),
-    };
+    let to = whom.map(|whom| format!("to {whom}"));
+    let who = to.as_ref().map_or_else(|| format!("as {me}"), |to| format!("as {me} {to}"));
     let left = format!("{} left", grouped(composer.room()));
     let room = width.saturating_sub(left.len() + 8);
     let said = match model.current().and_then(|chat| price(model, chat)) {
         None => who,
-        Some((long, brief)) => {
+        Some(Price { long, brief, least }) => {
+            let to = to.unwrap_or_default();
+            let choice = [
+                format!("{who}: {long}"),
+                format!("{who}: {brief}"),
+                format!("{to}: {brief}"),
+                brief,
+            ];
             let fits = |text: &String| Line::raw(text.as_str()).width() <= room;
-            [format!("{who}: {long}"), long].into_iter().find(fits).unwrap_or(brief)
+            choice.into_iter().find(fits).unwrap_or(least)
         }
     };
     let start = format!("{0}{0} {1} ", look.rule(), cut(&said, room));
@@ -212,18 +217,30 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
     )])
 }
 
-/// What the next message costs, at length and in brief, where that is not the usual: it lives
-/// another time than a day, or takes long.
-fn price(model: &Model, chat: &Chat) -> Option<(String, String)> {
+/// What the next message costs, in more words and in fewer.
+struct Price {
+    long: String,
+    brief: String,
+    least: String,
+}
+
+/// What the next message costs where that is not the usual: it lives another time than a day, or
+/// takes long.
+fn price(model: &Model, chat: &Chat) -> Option<Price> {
     let cost = model.cost(chat.life);
     let takes_long = cost.and_then(life::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
     if chat.life == Life::default() && !takes_long {
         return None;
     }
-    let lives = format!("lives {}", life::words(chat.life));
-    let long = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
-    let brief = cost.and_then(life::Cost::about).map(|about| format!(", {about}"));
-    Some((format!("{lives}{long}"), format!("{lives}{}", brief.unwrap_or_default())))
+    let lives = life::words(chat.life);
+    let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
+    let about = cost.and_then(life::Cost::about).map(|about| format!(", {about}"));
+    let about = about.unwrap_or_default();
+    Some(Price {
+        long: format!("lives {lives}{words}"),
+        brief: format!("lives {lives}{about}"),
+        least: format!("{lives}{about}"),
+    })
 }
 
 /// What takes more seconds than this is said before it is sent. A guess: less is no wait.

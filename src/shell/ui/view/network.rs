@@ -52,6 +52,8 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         0 => "  Peers      none; what you write waits here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
+    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), skew::words);
+    rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);
     let filled = full * GAUGE / 100;
     rows.push(format!(
@@ -63,23 +65,20 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         grouped(network.pool_items),
     ));
     rows.push(format!("  Floor      2^{} tries for an envelope of a day", network.floor_bits));
-    rows.push(match network.mining {
-        None => format!("  Work       none  {} queued", network.queued),
+    let work = match network.mining {
+        None => format!("none  {} queued", network.queued),
         Some(mining) => format!(
-            "  Work       {}  {} tries/s  {} queued",
+            "{}  {} tries/s  {} queued",
             mining_words(model, None),
             grouped(usize::try_from(mining.hashes_per_second).unwrap_or(usize::MAX)),
             network.queued
         ),
-    });
+    };
+    rows.extend(figure("Work", &work, width));
     rows.push(match network.cover_per_minute {
         None => "  Cover      off; who watches the link sees when you write".to_owned(),
         Some(rate) => format!("  Cover      {rate:.1} envelopes a minute on average"),
     });
-    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), skew::words);
-    let mut clock = wrap(&clock, width.saturating_sub(LABEL_COLUMNS)).into_iter();
-    rows.extend(clock.next().map(|first| format!("  Clock      {first}")));
-    rows.extend(clock.map(|rest| format!("             {rest}")));
     rows.push(format!(
         "  Caught up  {} envelopes fetched from neighbours since the start",
         grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX))
@@ -89,6 +88,13 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         rows.push(format!("  {name:9}  {}", clean(address)));
     }
     rows
+}
+
+/// A figure in as many rows as it takes.
+fn figure(name: &str, text: &str, width: usize) -> Vec<String> {
+    let rows = wrap(text, width.saturating_sub(LABEL_COLUMNS)).into_iter().enumerate();
+    let label = |number| if number == 0 { name } else { "" };
+    rows.map(|(number, row)| format!("  {:9}  {row}", label(number))).collect()
 }
 
 fn clean(text: &str) -> String {

@@ -24,6 +24,9 @@ const NAME_COLUMNS: usize = 8;
 /// Columns before the clock: where the chosen message is marked, the mark, and a blank.
 const GUTTER_COLUMNS: usize = MARK_COLUMNS + 2;
 
+/// Columns before a line of the program.
+const NOTE_COLUMNS: usize = 3;
+
 /// Under this width a name stands above its message. ux.md, 7.11.
 const WIDE: usize = 52;
 
@@ -259,16 +262,16 @@ impl Layout<'_> {
                 1 => "1 message before this one will never come".to_owned(),
                 more => format!("{more} messages before this one will never come"),
             };
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
         self.message(message, look, &mut rows);
         if message.early {
-            rows.push(self.note("not confirmed yet: it came with their offer", look));
+            rows.extend(self.note("not confirmed yet: it came with their offer", look));
         }
         if index + 1 == self.chat.messages.len()
             && let Some(text) = missing(self.chat)
         {
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
         rows
     }
@@ -280,9 +283,14 @@ impl Layout<'_> {
         Line::styled(format!("{start}{rest}"), look.quiet())
     }
 
-    fn note(&self, text: &str, look: Look) -> Line<'static> {
-        let text = fit(&format!(" {} {text}", look.note()), self.width);
-        Line::styled(text.trim_end().to_owned(), look.quiet())
+    /// Lines of the program under or above a message.
+    fn note(&self, text: &str, look: Look) -> Vec<Line<'static>> {
+        let lines = wrap(text, self.width.saturating_sub(NOTE_COLUMNS));
+        let lines = lines.into_iter().enumerate().map(|(number, line)| {
+            let start = if number == 0 { look.note() } else { " " };
+            Line::styled(format!(" {start} {line}"), look.quiet())
+        });
+        lines.collect()
     }
 
     fn message(&self, message: &MessageView, look: Look, rows: &mut Vec<Line<'static>>) {
@@ -326,10 +334,10 @@ impl Layout<'_> {
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
             let text = format!("{} {marks} made visible or left out", cleaned.changes);
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
         if let Some(text) = self.progress(message) {
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
     }
 
@@ -343,7 +351,7 @@ impl Layout<'_> {
             MessageState::Mining => Some(mining_brief(self.model, message.id)),
             MessageState::Failed => Some("it did not leave this computer. /retry".to_owned()),
             MessageState::Unacknowledged => {
-                Some("no answer came. /retry sends it again; it is shown once".to_owned())
+                Some("no answer came. /retry sends it again".to_owned())
             }
             MessageState::Queued
             | MessageState::Sent

@@ -48,7 +48,7 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
     );
     for (when, what) in times(chat, message, now) {
         let clock = when.map(|when| moment(when, message.at)).unwrap_or_default();
-        text.push_str(&format!("\n  {clock:<11}  {what}"));
+        text.push_str(&format!("\n  {clock:<16}  {what}"));
     }
     let next = next(model, chat, (message, now));
     let gap = if next.is_empty() { "" } else { " " };
@@ -139,6 +139,5 @@ fn moment(at: UnixSeconds, day: UnixSeconds) -> String {
     if at.days == day.days {
         return at.seconds_clock();
     }
-    let date = at.date();
-    format!("{} {}", date.get(5..).unwrap_or(&date), at.clock())
+    format!("{} {}", at.short_date(), at.clock())
 }
