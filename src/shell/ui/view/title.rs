@@ -166,13 +166,7 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         }
         Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
         Context::Page => vec![Action::Back, HELP],
-        Context::Found => vec![
-            Action::Choose(Choose::Down),
-            Action::Choose(Choose::Up),
-            Action::Choose(Choose::Take),
-            Action::Search,
-            Action::Back,
-        ],
+        Context::Found => wanted_in_results(),
         Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
             wanted_in_verifying(context)
         }
@@ -181,6 +175,17 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         }
         Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
     }
+}
+
+/// The same about what a search has found.
+fn wanted_in_results() -> Vec<Action> {
+    vec![
+        Action::Choose(Choose::Down),
+        Action::Choose(Choose::Up),
+        Action::Choose(Choose::Take),
+        Action::Search,
+        Action::Back,
+    ]
 }
 
 /// The same about verifying a contact.
