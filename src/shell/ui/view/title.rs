@@ -170,11 +170,14 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
             wanted_in_verifying(context)
         }
-        Context::Leaving => {
-            vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
-        }
+        Context::Leaving => wanted_in_leaving(),
         Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
     }
+}
+
+/// The same about leaving.
+fn wanted_in_leaving() -> Vec<Action> {
+    vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
 }
 
 /// The same about what a search has found.
