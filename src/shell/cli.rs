@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::net::{Multiaddr, NetworkName};
+use super::ui::life;
 use crate::engine::env::Millis;
-use crate::engine::envelope::Floor;
+use crate::engine::envelope::{Floor, Life};
 use crate::engine::secret::name_alone;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
@@ -157,6 +159,10 @@ pub enum Action {
         contact: String,
         /// What; - or nothing reads it from standard input, where no list of processes shows it.
         text: Option<String>,
+        /// How long those who carry it keep it. The longer, the more work: a week takes eight times
+        /// that of a day.
+        #[arg(long, value_name = "LIFE", default_value = life::name(Life::Day), value_parser = lives())]
+        life: Life,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: Wait,
@@ -326,6 +332,15 @@ pub enum ContactAction {
         /// What from now on.
         to: String,
     },
+    /// Whether one is told when you have looked at what they wrote, and what they tell is shown.
+    ///
+    /// Off unless turned on. Both must turn it on.
+    ReadMarks {
+        /// Which one.
+        name: String,
+        /// Whether.
+        state: Switch,
+    },
     /// Stop listening to one. They are not told.
     Block {
         /// Which one.
@@ -355,6 +370,7 @@ name_alone!(
         Rekey,
         AcceptKey,
         Rename,
+        ReadMarks,
         Block,
         Unblock,
         Remove,
@@ -476,7 +492,8 @@ pub enum Color {
 }
 
 /// How far a message has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Wait {
     /// Stored here; it leaves by itself.
     Queued,
@@ -484,6 +501,21 @@ pub enum Wait {
     Sent,
     /// The contact acknowledged it.
     Delivered,
+    /// The contact says a person has seen it; only if both turned read marks on.
+    Read,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+fn lives() -> impl TypedValueParser<Value = Life> {
+    PossibleValuesParser::new(life::NAMES).try_map(|name| life::named(&name).ok_or(BadNumber))
 }
 
 /// A time such as `90s`, `5m` or `2h`.

@@ -96,10 +96,12 @@ impl Host {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (key, door) = mpsc::channel(CLIENTS_WAITING);
+        let mut miner = Miner::default();
+        miner.measure();
         Ok(Self {
             desk,
             net,
-            miner: Miner::default(),
+            miner,
             network,
             listening: Vec::new(),
             seconds,

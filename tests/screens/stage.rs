@@ -204,7 +204,7 @@ fn dump(buffer: &Buffer) -> String {
     text
 }
 
-fn network() -> NetworkLine {
+pub(crate) fn network() -> NetworkLine {
     NetworkLine {
         peers: 6,
         network: "main".to_owned(),
@@ -216,13 +216,13 @@ fn network() -> NetworkLine {
         cover_per_minute: Some(2.0),
         mining: Some(Mining { bits: 18, hashes_per_second: 71_000 }),
         queued: 2,
-        rate: 0,
+        rate: 71_000,
         clock: None,
         caught_up: 0,
     }
 }
 
-fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
+pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
     MessageView {
         id: MessageId(id),
         contact: MIRA,

@@ -187,6 +187,10 @@ fn line_json(line: &NetworkLine) -> Value {
         "floor_bits": line.floor_bits,
         "cover_per_minute": line.cover_per_minute,
         "queued": line.queued,
+        "rate": line.rate,
+        "clock_minutes": line.clock.map(|clock| clock.minutes),
+        "clock_witnesses": line.clock.map_or(0, |clock| clock.witnesses),
+        "caught_up": line.caught_up,
     })
 }
 

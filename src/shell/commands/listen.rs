@@ -7,6 +7,7 @@ use super::control;
 use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
+use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
 use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
 use crate::engine::text::PeerText;
@@ -16,6 +17,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print::{self, How};
 use crate::shell::ui::port::{Event, Request};
+pub(super) use crate::shell::ui::state::word as state_word;
 
 /// What to print, and when to end.
 #[derive(Clone)]
@@ -154,13 +156,13 @@ impl Page {
     fn notice(&mut self, notice: Notice) -> bool {
         match notice {
             Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
+            Notice::Message(MessageView { id, contact, side: Side::Ours(state), .. })
+                if self.wish.states =>
+            {
+                self.state((id, contact), state);
+            }
             Notice::State { message, contact, state, .. } if self.wish.states => {
-                let to = self.name(contact);
-                let word = state_word(state);
-                let line = json!({
-                    "v": 1, "type": "state", "id": message.hex(), "to": to, "state": word,
-                });
-                self.say(&line, || format!("state: {word}, message {} to {to}", message.short()));
+                self.state((message, contact), state);
             }
             Notice::Confirmed { message, contact } if self.how == How::Programs => {
                 let from = self.name(contact);
@@ -192,6 +194,15 @@ impl Page {
         false
     }
 
+    fn state(&mut self, (message, contact): (MessageId, ContactId), state: MessageState) {
+        let to = self.name(contact);
+        let word = state_word(state);
+        let line = json!({
+            "v": 1, "type": "state", "id": message.hex(), "to": to, "state": word,
+        });
+        self.say(&line, || format!("state: {word}, message {} to {to}", message.short()));
+    }
+
     fn message(&mut self, view: &MessageView) -> bool {
         let from = self.name(view.contact);
         if !self.wish.from.is_empty() && !self.wish.from.contains(&from) {
@@ -211,7 +222,7 @@ impl Page {
         false
     }
 
-    fn name(&self, contact: crate::engine::id::ContactId) -> String {
+    fn name(&self, contact: ContactId) -> String {
         let known = self.people.contacts.iter().find(|view| view.id == contact);
         known.map_or_else(String::new, |view| view.petname.clone())
     }
@@ -237,19 +248,6 @@ impl Page {
 /// JSON carries what was written, without loss: every character beyond ASCII is escaped.
 fn raw(text: &PeerText) -> String {
     text.clone().into_raw()
-}
-
-pub(super) const fn state_word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "sent",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-        MessageState::Unacknowledged => "unacknowledged",
-        MessageState::Read => "read",
-    }
 }
 
 /// A burst of messages between two lines that somebody reads.

@@ -85,8 +85,8 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         }
         Action::Contact { action } => on_runtime(errand::run(&everywhere, About::Contact(action))),
         Action::Request { action } => on_runtime(errand::run(&everywhere, About::Request(action))),
-        Action::Send { contact, text, wait, timeout, network } => {
-            let order = send::Order { contact, text, wait, timeout };
+        Action::Send { contact, text, life, wait, timeout, network } => {
+            let order = send::Order { contact, text, life, wait, timeout };
             on_runtime(send::run(&everywhere, &network, order))
         }
         Action::Listen { from, count, timeout, states, network } => {

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{control, keep};
+use crate::engine::node::ClockSkew;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::Failure;
 use crate::shell::print;
 use crate::shell::store::Store;
+use crate::shell::ui::skew;
 
 /// `undertone status`
 pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
@@ -39,7 +41,7 @@ fn words(line: &Value) -> String {
     };
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {} KiB, {} envelopes\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}",
+         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncaught   {} envelopes fetched from neighbours",
         line.get("network").and_then(Value::as_str).unwrap_or_default(),
         number("peers"),
         number("pool_bytes") >> 10,
@@ -47,10 +49,20 @@ fn words(line: &Value) -> String {
         number("pool_items"),
         number("floor_bits"),
         number("queued"),
+        clock(line),
+        number("caught_up"),
     );
     for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
         text.push_str("\nlistens  ");
         text.push_str(address.as_str().unwrap_or_default());
     }
     text
+}
+
+fn clock(line: &Value) -> String {
+    let minutes = line.get("clock_minutes").and_then(Value::as_i64);
+    let witnesses = line.get("clock_witnesses").and_then(Value::as_u64).unwrap_or_default();
+    let witnesses = usize::try_from(witnesses).unwrap_or(usize::MAX);
+    let clock = minutes.map(|minutes| ClockSkew { minutes, witnesses });
+    clock.map_or_else(|| "not compared yet".to_owned(), skew::words)
 }

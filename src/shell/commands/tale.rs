@@ -14,7 +14,8 @@ use crate::engine::node::output::{ContactView, MessageState, MessageView, Side};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::HistoryWish;
 use crate::shell::ui::port::{Glyphs, More};
-use crate::shell::ui::view::look::{self, Look};
+use crate::shell::ui::view::look::Look;
+use crate::shell::ui::{life, state};
 
 /// A message to tell of, and whose conversation it is in.
 #[derive(Clone, Copy)]
@@ -83,7 +84,7 @@ impl Told<'_> {
     /// Mark and word.
     fn state(&self, state: MessageState) -> String {
         let mark = Look::of_lines(self.glyphs).mark(state);
-        format!("{mark} {}", look::state_word(state))
+        format!("{mark} {}", state::words(state))
     }
 
     /// Everything that is known of it.
@@ -107,7 +108,7 @@ impl Told<'_> {
             Side::Ours(state) => {
                 page.0 = format!("message {} to {name}", view.id.short());
                 page.row("state", &self.state(state));
-                page.row("", look::state_meaning(state));
+                page.row("", state::meaning(state));
                 page.row("accepted", &Civil::at(view.at).iso());
                 self.sendings(&mut page);
                 page.row("delivered", &moment(view.trail.delivered, "no acknowledgement yet"));
@@ -117,7 +118,7 @@ impl Told<'_> {
                     "not told: read marks are off for this contact"
                 };
                 page.row("read", &moment(view.trail.read, no_mark));
-                page.row("carried for", lifetime(view.life));
+                page.row("carried for", life::words(view.life));
                 page.row("from here on", &self.prospect(state));
             }
         }
@@ -213,15 +214,6 @@ fn moment(at: Option<UnixSeconds>, none: &str) -> String {
 
 fn messages(count: u64) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
-}
-
-const fn lifetime(life: Life) -> &'static str {
-    match life {
-        Life::TenMinutes => "10 minutes by those who carry it",
-        Life::SixHours => "6 hours by those who carry it",
-        Life::Day => "a day by those who carry it",
-        Life::Week => "7 days by those who carry it",
-    }
 }
 
 /// Where a further line of a text begins.

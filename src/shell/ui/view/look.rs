@@ -8,6 +8,9 @@ use crate::engine::node::output::{Link, MessageState};
 
 use super::super::port::{Colour, Glyphs, UiOptions};
 
+/// Columns of the widest mark.
+pub(super) const MARK_COLUMNS: usize = 2;
+
 /// How things are drawn.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shell) struct Look {
@@ -32,7 +35,8 @@ impl Look {
         }
     }
 
-    /// The mark of a message of ours. One column wide in every width table (ux.md, 7.8).
+    /// The mark of a message of ours: at most [`MARK_COLUMNS`] wide in every width table (ux.md,
+    /// 7.8).
     pub(in crate::shell) const fn mark(self, state: MessageState) -> &'static str {
         match state {
             MessageState::Queued => self.pick("◌", "."),
@@ -114,47 +118,14 @@ impl Look {
             MessageState::Failed => {
                 self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Red)
             }
+            MessageState::Unacknowledged => {
+                self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
+            }
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
-            | MessageState::Unacknowledged
             | MessageState::Cancelled => Style::new(),
         }
-    }
-}
-
-/// A message state in one or two words.
-pub(in crate::shell) const fn state_word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "in the pool",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-        MessageState::Unacknowledged => "not acknowledged",
-        MessageState::Read => "read",
-    }
-}
-
-/// What a message state means exactly.
-pub(in crate::shell) const fn state_meaning(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "It is stored here and has not started to leave.",
-        MessageState::Mining => {
-            "Its stamp is being computed. There is no progress to show: each try is as likely to \
-             succeed as the last."
-        }
-        MessageState::Sent => {
-            "At least one neighbour took it, and they pass it on. You may switch off."
-        }
-        MessageState::Delivered => "The contact's device acknowledged it.",
-        MessageState::Failed => "It did not leave this computer and will not by itself.",
-        MessageState::Cancelled => "You stopped it before it left.",
-        MessageState::Unacknowledged => {
-            "It left, its time in the pool is over, and no answer came. It may have been received."
-        }
-        MessageState::Read => "The contact's device says that it was shown to a person.",
     }
 }
 

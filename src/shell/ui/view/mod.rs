@@ -8,10 +8,12 @@ mod help;
 pub(in crate::shell) mod look;
 mod network;
 mod overlay;
+mod search;
 mod sidebar;
 mod title;
 mod transcript;
 mod verify;
+mod why;
 mod wrap;
 
 use ratatui::Frame;

@@ -1,6 +1,8 @@
 //! What is told and what is done, and what comes of it.
 
+mod course;
 mod drawing;
+mod search;
 
 use crate::engine::envelope::Life;
 use crate::engine::node::record::Trail;
