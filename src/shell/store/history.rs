@@ -165,7 +165,7 @@ impl Store {
         Ok(())
     }
 
-    fn message_in(&self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
+    pub(super) fn message_in(&self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
         match self.record_in(row)? {
             Record::Message(message) => Ok(message),
             Record::Identity(_)
