@@ -185,6 +185,9 @@ fn write(
         }
     }
     let (mut output, summary) = writer.finish()?;
+    if summary.identities == 0 {
+        return Err(BackupError::Empty);
+    }
     output.flush()?;
     Ok(summary)
 }
@@ -292,6 +295,9 @@ pub enum BackupError {
     /// Remove it, if nobody is writing it.
     #[error("an unfinished backup is there: {0:?}")]
     Unfinished(PathBuf),
+    /// Make an identity first.
+    #[error("there is no identity yet")]
+    Empty,
     /// Name another file.
     #[error("the file is not a backup of this program")]
     Foreign,

@@ -13,6 +13,7 @@ use crate::engine::node::record::{
     SeenRecord, SessionRecord, Standing, Trail, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
+use crate::shell::store::encode_record;
 
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()
@@ -332,7 +333,7 @@ fn rows_that_no_sound_node_has_are_refused() {
     let session = store([]).load().unwrap().into_iter().nth(2).unwrap();
     let stray = row(&message(1, RecordSide::Shown, "to nobody"));
     for bytes in [
-        [&rows, about].concat(),
+        [rows.as_slice(), about].concat(),
         [about, &row(&session)].concat(),
         [about, &stray].concat(),
         [about, &[1, 255, 255, 255, 255][..]].concat(),
@@ -377,7 +378,7 @@ proptest! {
         folder.create(&conversation(), History::With);
         let mut file = fs::read(folder.file()).unwrap();
         let at = at.index(file.len());
-        file[at] ^= 1 << bit;
+        file[at] ^= 1_u8 << bit;
         prop_assert!(folder.check_bytes(&file).is_err());
     }
 }

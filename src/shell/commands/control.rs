@@ -14,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::backup::Order;
 use super::errand::Errand;
 use super::keep;
 use super::people::{CHOSEN_IDENTITY, gone};
@@ -21,7 +22,7 @@ use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::{Door, Host};
+use crate::shell::host::{Door, Host, StoreDoor};
 use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
@@ -30,6 +31,7 @@ pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     served: u64,
@@ -54,8 +56,8 @@ impl Socket {
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
-        let (door, requests) = (host.door(), requests.clone());
-        Ok(Some(Self { listener, path, door, requests, chosen, served: 0 }))
+        let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
+        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0 }))
     }
 
     /// Answers whoever comes, for ever.
@@ -70,6 +72,7 @@ impl Socket {
                     self.served += 1;
                     let visit = Visit {
                         door: self.door.clone(),
+                        store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
                         ask: AskId(FIRST_ASK + self.served),
@@ -96,6 +99,7 @@ impl Drop for Socket {
 /// One question and its answer.
 struct Visit {
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     ask: AskId,
@@ -145,6 +149,10 @@ impl Visit {
                 let errand = Errand::from_json(question).ok_or_else(misunderstood)?;
                 self.door.enter(events).await;
                 errand.by_host(self.chosen, self.ask, self.requests, heard).await
+            }
+            Some("backup") => {
+                let order = Order::from_json(question).ok_or_else(misunderstood)?;
+                order.carry_out(&self.store).await
             }
             Some(_) | None => Err(misunderstood()),
         }
@@ -198,8 +206,15 @@ fn failure_from(answer: &Value) -> Failure {
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits =
-        [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused, Exit::Mismatch];
+    let exits = [
+        Exit::Damaged,
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::NoPeers,
+        Exit::TimeOver,
+        Exit::Refused,
+        Exit::Mismatch,
+    ];
     let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
     let codes = [
         "contact_not_found",
@@ -222,6 +237,12 @@ fn failure_from(answer: &Value) -> Failure {
         "blocked",
         "full",
         "node_ended",
+        "backup",
+        "backup_exists",
+        "backup_unfinished",
+        "no_file",
+        "store",
+        "store_unreadable",
     ];
     let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
     Failure::new(code, exit, [part(1), part(2), part(3), part(4)])

@@ -1,8 +1,10 @@
 //! What each command does, one chapter a command; [`run`] chooses.
 
+mod backup;
 mod control;
 mod demo;
 mod errand;
+mod export;
 mod interface;
 mod keep;
 mod listen;
@@ -90,6 +92,14 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Action::Listen { from, count, timeout, states, network } => {
             let wish = listen::Wish { from, count, timeout, states };
             on_runtime(listen::run(&everywhere, &network, wish))
+        }
+        Action::Backup { action } => on_runtime(backup::run(&everywhere, action)),
+        Action::Export { file, contact, all: _ } => {
+            export::export(&everywhere, &file, contact.as_deref())
+        }
+        Action::Import { file, contact, dry_run } => {
+            let how = if dry_run { export::Take::Nothing } else { export::Take::All };
+            export::import(&everywhere, &file, &contact, how)
         }
         Action::Status => status::run(&everywhere),
         Action::Completions { shell } => {

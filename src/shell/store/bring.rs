@@ -1,8 +1,11 @@
 //! Whole conversations in and out: what backups and exports read, and what they bring back.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Transaction, params};
 
 use super::{Store, StoreError, begin, put};
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::ContactId;
 use crate::engine::node::record::{MessageRecord, Record};
 
@@ -59,6 +62,69 @@ impl Store {
         }
         transaction.commit().map_err(StoreError::from)?;
         Ok(())
+    }
+
+    /// Those of `messages` that are not there, each once.
+    ///
+    /// # Errors
+    ///
+    /// What kept the store from being read.
+    pub fn unknown(&self, messages: Vec<MessageRecord>) -> Result<Vec<MessageRecord>, StoreError> {
+        let mut seen = BTreeSet::new();
+        let mut unknown = Vec::new();
+        for message in messages {
+            if seen.insert(message.id) && self.place(message.id)?.is_none() {
+                unknown.push(message);
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Adds messages to a conversation, by their times among each other: those from before its first
+    /// message go before it and count as read, the rest behind its last. All of them or none. The
+    /// engine does not hear of it: it must not be running.
+    ///
+    /// # Errors
+    ///
+    /// What kept them from being stored.
+    pub fn add_history(
+        &mut self,
+        contact: ContactId,
+        mut messages: Vec<MessageRecord>,
+    ) -> Result<(), StoreError> {
+        messages.sort_by_key(|message| message.at);
+        let first = self.first_shown(contact)?;
+        let is_earlier = |message: &&MessageRecord| first.is_none_or(|first| message.at < first);
+        let earlier = messages.iter().filter(is_earlier).count();
+        let transaction = begin(&mut self.connection)?;
+        let least: i64 = transaction.query_row(
+            "SELECT MIN(0, COALESCE(MIN(place), 0)) FROM message",
+            [],
+            |row| row.get(0),
+        )?;
+        // Below every place that was given: places need not be above zero.
+        let start = i64::try_from(earlier).ok().and_then(|count| least.checked_sub(count));
+        let mut place = start.ok_or(StoreError::TooLarge)?;
+        for message in messages {
+            let id = message.id.0.cast_signed();
+            put(&transaction, &self.rows, &Record::Message(message))?;
+            if place < least {
+                transaction.execute("UPDATE message SET place = ?2 WHERE id = ?1", [id, place])?;
+                place += 1;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// When the first message that stands in a conversation was accepted or arrived.
+    fn first_shown(&self, contact: ContactId) -> Result<Option<UnixSeconds>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+             WHERE contact = ?1 AND NOT (author = 1 AND open = 1) ORDER BY place LIMIT 1",
+        )?;
+        let mut rows = statement.query([contact.0.cast_signed()])?;
+        rows.next()?.map(|row| self.message_in(row).map(|message| message.at)).transpose()
     }
 }
 

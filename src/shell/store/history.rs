@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<Vec<MessageRecord>, StoreError> {
         let end = match before {
             None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(0),
+            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
         };
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
         let mut statement = self.connection.prepare(
@@ -177,7 +177,7 @@ impl Store {
         }
     }
 
-    fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
+    pub(super) fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
         let query = "SELECT place FROM message WHERE id = ?1";
         let id = message.0.cast_signed();
         Ok(self.connection.query_row(query, [id], |row| row.get(0)).optional()?)
