@@ -218,46 +218,56 @@ impl Backup {
         Ok(Self { file, head, key, size: CHUNK_BYTES })
     }
 
-    /// Reads all of it and says what is in it.
+    /// Reads all of it.
     ///
     /// # Errors
     ///
     /// [`BackupError::Damaged`] if one bit is not what it was.
-    pub fn check(&mut self) -> Result<Summary, BackupError> {
+    pub fn check(mut self) -> Result<Whole, BackupError> {
         let mut reader = self.reader()?;
         while reader.next_row()?.is_some() {}
-        Ok(reader.summary())
-    }
-
-    /// Checks all of it, and then gives all of it to a store that holds nothing.
-    ///
-    /// # Errors
-    ///
-    /// Any [`BackupError`]. The store is as it was then.
-    pub fn restore(
-        &mut self,
-        env: &mut Env<'_>,
-        store: &mut Store,
-    ) -> Result<Summary, BackupError> {
-        if !store.load()?.is_empty() {
-            return Err(StoreError::Exists.into());
-        }
-        self.check()?;
-        let mut reader = self.reader()?;
-        let rows = std::iter::from_fn(|| reader.next_row().transpose());
-        store.take_over(rows.filter_map(|row| match row {
-            Ok(Brought::Record(record)) => {
-                backup::restored(env, record).map(|record| Ok(Brought::Record(record)))
-            }
-            other => Some(other),
-        }))?;
-        Ok(reader.summary())
+        let summary = reader.summary();
+        Ok(Whole { backup: self, summary })
     }
 
     fn reader(&mut self) -> Result<Reader<BufReader<&File>>, BackupError> {
         self.file.seek(SeekFrom::Start(u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX)))?;
         let input = BufReader::new(&self.file);
         Reader::begin(Opener::begin(input, &self.key, &self.head, self.size)?)
+    }
+}
+
+/// A backup that was read to its end and is what was written.
+#[derive(Debug)]
+pub struct Whole {
+    backup: Backup,
+    summary: Summary,
+}
+
+impl Whole {
+    /// What is in it.
+    #[must_use]
+    pub const fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Gives all of it to a store that holds nothing.
+    ///
+    /// # Errors
+    ///
+    /// Any [`BackupError`]. The store is as it was then.
+    pub fn restore(mut self, env: &mut Env<'_>, store: &mut Store) -> Result<(), BackupError> {
+        if !store.load()?.is_empty() {
+            return Err(StoreError::Exists.into());
+        }
+        let mut reader = self.backup.reader()?;
+        let rows = std::iter::from_fn(|| reader.next_row().transpose());
+        store.take_over(rows.filter_map(|row| match row {
+            Ok(Brought::Record(record)) => {
+                backup::restored(env, record).map(|record| Ok(Brought::Record(record)))
+            }
+            other => Some(other),
+        }))
     }
 }
 

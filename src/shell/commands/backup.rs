@@ -81,7 +81,7 @@ fn check(
     file: &Path,
     sealed_by: &BackupPassphrase,
 ) -> Result<(), Failure> {
-    let summary = open(everywhere, file, sealed_by)?.check()?;
+    let summary = open(everywhere, file, sealed_by)?.check()?.summary();
     let told = told(&summary);
     if everywhere.json {
         print::answer(&told);
@@ -97,13 +97,13 @@ fn restore(
     file: &Path,
     sealed_by: &BackupPassphrase,
 ) -> Result<(), Failure> {
-    let mut backup = open(everywhere, file, sealed_by)?;
     // Before a store is made for it.
-    backup.check()?;
+    let backup = open(everywhere, file, sealed_by)?.check()?;
+    let summary = backup.summary();
     let mut store = keep::open_or_create(everywhere)?;
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
-    let summary = backup.restore(&mut env, &mut store)?;
+    backup.restore(&mut env, &mut store)?;
     let told = told(&summary);
     if everywhere.json {
         print::answer(&told);

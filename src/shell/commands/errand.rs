@@ -15,6 +15,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeSettings, Role};
+use crate::shell::calendar::Civil;
 use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
@@ -305,11 +306,12 @@ fn about_contact<'a>(
         ContactAction::Show { name } => {
             let view = contact(name)?;
             let text = format!(
-                "{}\n  fingerprint  {}\n  state        {}\n  trust        {}\n{}",
+                "{}\n  fingerprint  {}\n  state        {}\n  trust        {}\n{}{}",
                 view.petname,
                 view.key.fingerprint(),
                 words(view.link),
                 ui::trust::words(view.trust),
+                restored(view),
                 trust::to_compare(view)
             );
             told(contact_json(view), text)
@@ -403,6 +405,14 @@ fn contact_json(view: &ContactView) -> Value {
         "trust": trust::to_json(view.trust),
         "safety_number": view.safety.to_string(),
         "words": view.words.as_ref().map(trust::own_words_json),
+        "restored": view.restored.map(|at| at.0),
+    })
+}
+
+/// A line for a contact that a backup brought and that was not heard since.
+fn restored(view: &ContactView) -> String {
+    view.restored.map_or_else(String::new, |at| {
+        format!("  restored     {}, from a backup; a new session is made\n", Civil::at(at).iso())
     })
 }
 

@@ -143,3 +143,81 @@ fn leave_unread(
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::id::MessageId;
+    use crate::engine::node::record::Change;
+    use crate::shell::store::samples::{contact, held, theirs};
+
+    /// Theirs to contact 7, that long after 1970.
+    fn at(id: u64, seconds: u64) -> MessageRecord {
+        let Record::Message(message) = theirs(id, 7, "said") else { panic!("not a message") };
+        MessageRecord { at: UnixSeconds(seconds), ..message }
+    }
+
+    /// A store with a contact and these messages of theirs.
+    fn store(messages: &[MessageRecord]) -> Store {
+        let mut store = Store::in_memory().unwrap();
+        let messages = messages.iter().cloned().map(Record::Message);
+        let puts: Vec<Change> = [contact(7)].into_iter().chain(messages).map(Change::Put).collect();
+        store.commit(&puts).unwrap();
+        store
+    }
+
+    fn page(store: &Store) -> Vec<u64> {
+        let page = store.history(ContactId(7), None, 100).unwrap();
+        page.iter().map(|message| message.id.0).collect()
+    }
+
+    #[test]
+    fn what_is_older_than_a_conversation_goes_before_it_and_is_read() {
+        let mut store = store(&[at(10, 100), at(11, 200)]);
+        store.add_history(ContactId(7), vec![at(2, 20), at(3, 150), at(1, 10)]).unwrap();
+        assert_eq!(page(&store), [1, 2, 10, 11, 3]);
+        assert_eq!(store.unread().unwrap(), [(ContactId(7), 3)]);
+        store.add_history(ContactId(7), vec![at(0, 5)]).unwrap();
+        assert_eq!(page(&store), [0, 1, 2, 10, 11, 3]);
+        let before = store.history(ContactId(7), Some(MessageId(2)), 100).unwrap();
+        assert_eq!(before.len(), 2);
+        assert!(store.history(ContactId(7), Some(MessageId(99)), 100).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_conversation_that_was_empty_is_all_read() {
+        let mut store = store(&[]);
+        store.add_history(ContactId(7), vec![at(2, 20), at(1, 10)]).unwrap();
+        assert_eq!(page(&store), [1, 2]);
+        assert!(store.unread().unwrap().is_empty());
+        store.commit(&[Change::Put(theirs(3, 7, "new"))]).unwrap();
+        assert_eq!(page(&store), [1, 2, 3]);
+        assert_eq!(store.unread().unwrap(), [(ContactId(7), 1)]);
+    }
+
+    #[test]
+    fn what_is_there_is_not_taken_again_nor_twice() {
+        let store = store(&[at(1, 10)]);
+        let unknown = store.unknown(vec![at(1, 10), at(2, 20), at(2, 30)]).unwrap();
+        assert_eq!(unknown, [at(2, 20)]);
+    }
+
+    #[test]
+    fn a_row_that_is_an_error_leaves_a_store_as_it_was() {
+        let mut store = store(&[]);
+        let rows = [Ok(Brought::Record(held(1, 7))), Err(StoreError::Damaged)];
+        assert!(matches!(store.take_over(rows.into_iter()), Err(StoreError::Damaged)));
+        assert_eq!(store.load().unwrap(), [contact(7)]);
+    }
+
+    #[test]
+    fn so_many_of_the_last_are_unread() {
+        for count in 0..5 {
+            let mut store = store(&[at(1, 10), at(2, 20), at(3, 30)]);
+            let row = Brought::Unread(ContactId(7), count);
+            store.take_over([Ok::<_, StoreError>(row)].into_iter()).unwrap();
+            let unread = store.unread().unwrap().first().map_or(0, |(_, unread)| *unread as u64);
+            assert_eq!(unread, count.min(3));
+        }
+    }
+}
