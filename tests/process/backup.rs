@@ -170,6 +170,7 @@ fn two_talk_again_after_one_of_them_was_restored_and_no_nonce_repeats() {
     let texts: Vec<String> = said(&again).into_iter().map(|(_, _, text)| text).collect();
     assert_eq!(texts, ["the first of hers", "the first of his"]);
     let at_again = again.listen(&network, &address, &["--json"]);
+    at_again.wait_for_neighbour();
     again.ask(&["send", "bittern", "I am back", "--wait", "delivered", "--timeout", "140s"]);
     // Under a numbering of its own, which is not taken for a repetition.
     assert_eq!(at_ben.messages(1), [(0, "I am back".to_owned())]);

@@ -246,11 +246,11 @@ mod tests {
     }
 
     fn the_contact(records: &[Record]) -> &ContactRecord {
-        let mut contacts = records.iter().filter_map(|record| match record {
-            Record::Contact(contact) => Some(contact),
-            _ => None,
-        });
-        contacts.next().unwrap()
+        let contact = |record| {
+            let Record::Contact(contact) = record else { return None };
+            Some(contact)
+        };
+        records.iter().find_map(contact).unwrap()
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Whole files, and rows inside the seal that somebody with the passphrase put together.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -363,6 +365,9 @@ fn rows_that_no_sound_node_has_are_refused() {
     assert!(matches!(read_rows(&lying), Err(BackupError::Damaged)));
 }
 
+/// The rows of a conversation, not sealed.
+static ROWS: LazyLock<Vec<u8>> = LazyLock::new(|| plain_rows(&conversation(), History::With));
+
 /// A backup of a conversation.
 static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = Folder::new();
@@ -384,7 +389,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         flip in 1_u8..,
     ) {
-        let mut rows = plain_rows(&conversation(), History::With);
+        let mut rows = ROWS.clone();
         let at = at.index(rows.len());
         rows[at] ^= flip;
         if let Ok(summary) = read_rows(&rows) {
