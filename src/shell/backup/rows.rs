@@ -81,7 +81,8 @@ pub(super) struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Begins with the row about it.
     pub(super) fn begin(mut opener: Opener<R>) -> Result<Self, BackupError> {
-        let Some((ABOUT, about)) = row(&mut opener)? else { return Err(BackupError::Damaged) };
+        let about = row(&mut opener)?.filter(|row| row.kind == ABOUT);
+        let about = about.ok_or(BackupError::Damaged)?.bytes;
         let (made, rest) = about.split_first_chunk().ok_or(BackupError::Damaged)?;
         let history = match rest {
             [0] => History::Without,
@@ -94,7 +95,7 @@ impl<R: Read> Reader<R> {
 
     /// The next row, in order with all before it; nothing at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<Brought>, BackupError> {
-        let Some((kind, bytes)) = row(&mut self.opener)? else { return Ok(None) };
+        let Some(Row { kind, bytes }) = row(&mut self.opener)? else { return Ok(None) };
         let brought = match kind {
             RECORD => Brought::Record(decode_record(&bytes)?),
             UNREAD => {
@@ -115,8 +116,14 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// A row's kind and bytes, bounded before they are read; nothing at the end of the file.
-fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<(u8, Zeroizing<Vec<u8>>)>, BackupError> {
+/// A row as it stands in the file.
+struct Row {
+    kind: u8,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// The next row, bounded before they are read; nothing at the end of the file.
+fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<Row>, BackupError> {
     let mut kind = [0];
     if opener.read(&mut kind)? == End::Reached {
         return Ok(None);
@@ -130,7 +137,7 @@ fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<(u8, Zeroizing<Vec<u8>>
     let mut bytes = Zeroizing::new(vec![0; length]);
     whole(opener, &mut bytes)?;
     let [kind] = kind;
-    Ok(Some((kind, bytes)))
+    Ok(Some(Row { kind, bytes }))
 }
 
 /// Fills `bytes`; the end before is damage.

@@ -62,7 +62,7 @@ async fn create(
     let order = Order { file, sealing: Sealing::draw(&passphrase)?, history };
     let told = match control::ask(&home, &order.to_json()?).await? {
         Some(told) => told,
-        None => order.at(&mut keep::open(everywhere)?)?,
+        None => order.at(&keep::open(everywhere)?)?,
     };
     if everywhere.json {
         print::answer(&told);
@@ -188,7 +188,7 @@ impl Order {
         store.work(move |store| self.at(store)).await.ok_or_else(gone)?
     }
 
-    fn at(self, store: &mut Store) -> Result<Value, Failure> {
+    fn at(self, store: &Store) -> Result<Value, Failure> {
         let summary = backup::create(store, &self.file, self.sealing, wall(), self.history)?;
         Ok(told(&summary))
     }
@@ -227,7 +227,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 || digits.len() > MAX_HEX {
+    if !digits.len().is_multiple_of(2) || digits.len() > MAX_HEX {
         return None;
     }
     digits

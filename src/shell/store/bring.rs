@@ -11,6 +11,7 @@ use crate::engine::node::record::{MessageRecord, Record};
 
 /// What is brought to a store.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is held at a time, and most are records")]
 pub enum Brought {
     /// A record; messages stand in the order of their conversation.
     Record(Record),
