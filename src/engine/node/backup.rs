@@ -246,11 +246,11 @@ mod tests {
     }
 
     fn the_contact(records: &[Record]) -> &ContactRecord {
-        let contact = |record| {
+        let contact = records.iter().find_map(|record| {
             let Record::Contact(contact) = record else { return None };
             Some(contact)
-        };
-        records.iter().find_map(contact).unwrap()
+        });
+        contact.unwrap()
     }
 
     #[test]
