@@ -68,7 +68,7 @@
 //! engine   env text  <  id secret  <  crypto  <  envelope  <  session | pool | intake  <  node
 //! sim      above node; nothing names it
 //! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
-//!          <  cli | desk  <  host  <  failure  <  print  <  commands  <  main
+//!          <  backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main
 //! ```
 //!
 //! `net` cannot call `ui`, `session` cannot call `pool`; they meet in `host` and in `node`. The host

@@ -199,6 +199,34 @@ pub enum Action {
         #[command(subcommand)]
         action: MessageAction,
     },
+    /// A sealed copy of who you are and whom you know, in one file.
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        action: BackupAction,
+    },
+    /// Write what was said to a file that anybody can read, a line of JSON each.
+    Export {
+        /// Where to; - writes to standard output. A file that is there is not written over.
+        file: PathBuf,
+        /// The conversation with this contact.
+        #[arg(long, value_name = "NAME", required_unless_present = "all")]
+        contact: Option<String>,
+        /// The conversations with everybody the identity knows.
+        #[arg(long, conflicts_with = "contact")]
+        all: bool,
+    },
+    /// Take over what `export` wrote. Nothing of it is sent.
+    Import {
+        /// The file; - reads standard input.
+        file: PathBuf,
+        /// Whose conversation it belongs to.
+        #[arg(long, value_name = "NAME")]
+        contact: String,
+        /// Look at all of it and take nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// How the running node is, and what is kept.
     Status,
     /// Print a completion script.
@@ -219,6 +247,9 @@ name_alone!(
         Listen,
         History,
         Message,
+        Backup,
+        Export,
+        Import,
         Status,
         Completions,
     }
@@ -479,6 +510,59 @@ name_alone!(
 /// The most messages told at once: what a running node answers is bounded. A guess at more than
 /// anybody reads in one go.
 const MAX_LAST: i64 = 500;
+
+/// What to do with backups.
+#[derive(Clone, Subcommand)]
+pub enum BackupAction {
+    /// Write one. It never holds the keys of a session.
+    Create {
+        /// The file; one that is there is not written over.
+        file: PathBuf,
+        /// Put what was said into it, too.
+        #[arg(long)]
+        with_history: bool,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+    /// Make a home from one. The device it was made on must not be used any more.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+    /// Read one to its end and say what is in it, in counts.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+}
+
+name_alone!(
+    enum BackupAction {
+        Create,
+        Restore,
+        Check,
+    }
+);
+
+/// Where the passphrase of a backup comes from; asked for when neither is given.
+#[derive(Args, Clone)]
+pub struct BackupPassphrase {
+    /// Read the backup's passphrase from this file, which only you may read.
+    #[arg(long, value_name = "FILE")]
+    pub backup_passphrase_file: Option<PathBuf>,
+    /// Read the backup's passphrase from this descriptor.
+    #[arg(long, value_name = "N", conflicts_with = "backup_passphrase_file")]
+    pub backup_passphrase_fd: Option<u32>,
+}
+
+name_alone!(struct BackupPassphrase { backup_passphrase_file, backup_passphrase_fd });
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

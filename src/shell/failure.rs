@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::backup::BackupError;
 use super::home::HomeError;
 use super::host::HostError;
 use super::net::NetError;
@@ -181,6 +182,40 @@ impl From<StoreError> for Failure {
         };
         let why = error.to_string();
         Self::new(code, exit, [what, &why, "what was accepted before is kept", next])
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let why = error.to_string();
+        let (code, exit, next) = match error {
+            BackupError::Store(StoreError::Exists) => {
+                ("store_exists", Exit::Refused, "name another folder with --home DIR")
+            }
+            BackupError::Store(error) => return error.into(),
+            BackupError::Exists => ("backup_exists", Exit::Refused, "name another file"),
+            BackupError::Unfinished(_) => {
+                ("backup_unfinished", Exit::Refused, "remove it, if nobody is writing it")
+            }
+            BackupError::Empty => ("no_identity", Exit::NotFound, "undertone identity new NAME"),
+            BackupError::WrongPassphrase => {
+                ("backup_locked", Exit::Locked, "try again; nobody can recover a forgotten one")
+            }
+            BackupError::Foreign | BackupError::TooCostly => {
+                ("not_a_backup", Exit::Damaged, "name the file that undertone backup create wrote")
+            }
+            BackupError::Newer => {
+                ("backup_newer", Exit::Damaged, "use the undertone that made it, or a newer one")
+            }
+            BackupError::Damaged => ("backup_damaged", Exit::Damaged, "use another copy of it"),
+            BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                ("no_file", Exit::NotFound, "name a file, in a folder that is there")
+            }
+            BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
+                ("backup", Exit::Other, "make room, or name another file")
+            }
+        };
+        Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::desk::{Deed, Desk, FIRST_OWN_ASK};
@@ -31,6 +31,8 @@ pub struct Host {
     clients: Vec<mpsc::Sender<Event>>,
     door: mpsc::Receiver<mpsc::Sender<Event>>,
     key: mpsc::Sender<mpsc::Sender<Event>>,
+    work: mpsc::Receiver<StoreWork>,
+    work_key: mpsc::Sender<StoreWork>,
     /// What the clients have not been told yet. Never more than one turn makes, because the next
     /// turn waits for it.
     unsent: VecDeque<Event>,
@@ -38,7 +40,7 @@ pub struct Host {
 }
 
 name_alone!(struct Host {
-    desk, net, miner, network, listening, seconds, line, clients, door, key, unsent,
+    desk, net, miner, network, listening, seconds, line, clients, door, key, work, work_key, unsent,
     since_tick,
 });
 
@@ -53,6 +55,31 @@ impl Door {
         if self.0.send(events).await.is_err() {
             tracing::debug!("the host has ended");
         }
+    }
+}
+
+/// Lets others at the store while a host runs.
+#[derive(Clone, Debug)]
+pub struct StoreDoor(mpsc::Sender<StoreWork>);
+
+/// What is done at the store between two turns of the engine.
+type StoreWork = Box<dyn FnOnce(&mut Store) + Send>;
+
+impl StoreDoor {
+    /// Does `work` at the store and answers what came of it; nothing when the host has ended. The
+    /// node stands still meanwhile. What the engine keeps must not be changed behind its back.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let work: StoreWork = Box::new(move |store| {
+            if answer.send(work(store)).is_err() {
+                tracing::debug!("whoever asked is gone");
+            }
+        });
+        self.0.send(work).await.ok()?;
+        answered.await.ok()
     }
 }
 
@@ -98,6 +125,7 @@ impl Host {
         let (key, door) = mpsc::channel(CLIENTS_WAITING);
         let mut miner = Miner::default();
         miner.measure();
+        let (work_key, work) = mpsc::channel(CLIENTS_WAITING);
         Ok(Self {
             desk,
             net,
@@ -109,6 +137,8 @@ impl Host {
             clients: Vec::new(),
             door,
             key,
+            work,
+            work_key,
             unsent: VecDeque::new(),
             since_tick: 0,
         })
@@ -118,6 +148,12 @@ impl Host {
     #[must_use]
     pub fn door(&self) -> Door {
         Door(self.key.clone())
+    }
+
+    /// Lets others at the store, before or while it runs.
+    #[must_use]
+    pub fn store_door(&self) -> StoreDoor {
+        StoreDoor(self.work_key.clone())
     }
 
     /// What was chosen under a name, from the store.
@@ -157,6 +193,7 @@ impl Host {
                     None | Some(Request::Quit) => return Ok(()),
                     Some(request) => self.on_request(request)?,
                 },
+                Some(work) = self.work.recv() => work(self.desk.store()),
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
                 }

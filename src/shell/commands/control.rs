@@ -14,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::backup::Order;
 use super::errand::Errand;
 use super::keep;
 use super::messages::Inquiry;
@@ -22,7 +23,7 @@ use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::{Door, Host};
+use crate::shell::host::{Door, Host, StoreDoor};
 use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
@@ -31,6 +32,7 @@ pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     served: u64,
@@ -55,8 +57,8 @@ impl Socket {
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
-        let (door, requests) = (host.door(), requests.clone());
-        Ok(Some(Self { listener, path, door, requests, chosen, served: 0 }))
+        let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
+        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0 }))
     }
 
     /// Answers whoever comes, for ever.
@@ -71,6 +73,7 @@ impl Socket {
                     self.served += 1;
                     let visit = Visit {
                         door: self.door.clone(),
+                        store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
                         ask: AskId(FIRST_ASK + self.served),
@@ -97,6 +100,7 @@ impl Drop for Socket {
 /// One question and its answer.
 struct Visit {
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     ask: AskId,
@@ -151,6 +155,10 @@ impl Visit {
                 let inquiry = Inquiry::from_json(question).ok_or_else(misunderstood)?;
                 self.door.enter(events).await;
                 inquiry.by_host(self.chosen, self.ask, self.requests, heard).await
+            }
+            Some("backup") => {
+                let order = Order::from_json(question).ok_or_else(misunderstood)?;
+                order.carry_out(&self.store).await
             }
             Some(_) | None => Err(misunderstood()),
         }

@@ -1,8 +1,10 @@
 //! What each command does, one chapter a command; [`run`] chooses.
 
+mod backup;
 mod control;
 mod demo;
 mod errand;
+mod export;
 mod interface;
 mod keep;
 mod listen;
@@ -98,6 +100,14 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         }
         Action::Message { action } => {
             on_runtime(messages::run(&everywhere, messages::About::Message(action)))
+        }
+        Action::Backup { action } => on_runtime(backup::run(&everywhere, action)),
+        Action::Export { file, contact, all: _ } => {
+            export::export(&everywhere, &file, contact.as_deref())
+        }
+        Action::Import { file, contact, dry_run } => {
+            let how = if dry_run { export::Take::Nothing } else { export::Take::All };
+            export::import(&everywhere, &file, &contact, how)
         }
         Action::Status => status::run(&everywhere),
         Action::Completions { shell } => {

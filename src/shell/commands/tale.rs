@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::listen::state_word;
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::Life;
 use crate::engine::node::output::{ContactView, MessageState, MessageView, Side};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::HistoryWish;

@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<Vec<MessageRecord>, StoreError> {
         let end = match before {
             None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(0),
+            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
         };
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
         let mut statement = self.connection.prepare(

@@ -15,6 +15,7 @@
 //! * The store decides nothing about records: it does not look into them beyond what orders a
 //!   conversation, and it never sees an envelope of anybody else.
 
+mod bring;
 mod database;
 mod files;
 mod history;
@@ -41,14 +42,22 @@ use crate::shell::home::{self, HomeError, UnsafeMode};
 use crate::shell::passphrase::Passphrase;
 
 use self::files::{Lock, Presence};
-use self::key::{FILE_BYTES, KEY_BYTES, KeyError};
-use self::rows::RowError;
+use self::key::{FILE_BYTES, KEY_BYTES};
 use self::sealed::{RowKey, Sealed};
 use self::search::Index;
 
+pub use self::bring::Brought;
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
 pub use self::key::KeyCost;
 pub use self::search::MAX_QUERY_CHARACTERS;
+pub(super) use self::key::KeyError;
+/// Key files serve backups, too.
+pub(super) use self::key::{
+    FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
+};
+pub(super) use self::rows::{
+    MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
+};
 
 /// An open store. Dropping it closes the files and gives the home folder back.
 pub struct Store {

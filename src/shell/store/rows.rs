@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::engine::node::record::{Key, Record};
 
 /// The bytes of a record. Wiped when dropped: a record may hold keys.
-pub(super) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
+pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
     let size = size(record)?;
     if size > MAX_RECORD_BYTES {
         return Err(RowError::TooLarge);
@@ -32,7 +32,7 @@ pub(super) fn encode_key(key: &Key) -> Result<Vec<u8>, RowError> {
 }
 
 /// Reads a record back. Refuses bytes that are more or less than one record.
-pub(super) fn decode(row: &[u8]) -> Result<Record, RowError> {
+pub(in crate::shell) fn decode(row: &[u8]) -> Result<Record, RowError> {
     decode_whole(row)
 }
 
@@ -61,7 +61,7 @@ fn size(value: &impl Serialize) -> Result<usize, RowError> {
 
 /// Why a row is no record, or a record no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RowError {
+pub(in crate::shell) enum RowError {
     /// The row was not written by [`encode`]: the store is damaged.
     #[error("a stored record cannot be read")]
     NotARecord,
@@ -75,7 +75,7 @@ pub(super) enum RowError {
 
 /// The largest record. A guess at several times the largest session: 2,048 skipped keys of 76 bytes
 /// are 152 KiB.
-pub(super) const MAX_RECORD_BYTES: usize = 1 << 20;
+pub(in crate::shell) const MAX_RECORD_BYTES: usize = 1 << 20;
 
 const LAYOUT: Configuration<LittleEndian, Fixint, Limit<MAX_RECORD_BYTES>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<MAX_RECORD_BYTES>();

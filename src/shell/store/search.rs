@@ -42,7 +42,7 @@ impl Store {
         let Some(query) = query(words) else { return Ok(Vec::new()) };
         let end = match before {
             None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(0),
+            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
         };
         let index = match self.index.take() {
             Some(index) => index,

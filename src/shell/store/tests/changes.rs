@@ -49,7 +49,7 @@ fn messages_that_are_history_alone_are_not_loaded() {
 fn when_one_change_cannot_be_made_none_is() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[contact(7)])).unwrap();
-    let too_large = theirs(2, 7, &"x".repeat(rows::MAX_RECORD_BYTES));
+    let too_large = theirs(2, 7, &"x".repeat(MAX_RECORD_BYTES));
     let changes =
         [Change::Erase(contact(7).key()), Change::Put(theirs(1, 7, "hi")), Change::Put(too_large)];
     assert!(matches!(store.commit(&changes), Err(StoreError::TooLarge)));
