@@ -12,6 +12,7 @@
 
 mod conversation;
 mod crash;
+mod disk;
 mod hostile;
 mod log;
 mod memory;

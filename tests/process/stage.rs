@@ -66,12 +66,14 @@ impl Network {
 pub(crate) struct Home {
     folder: TempDir,
     ledger: Option<PathBuf>,
+    /// Who runs its processes, if they see other disks than we do.
+    world: Vec<String>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = Self { folder, ledger: None };
+        let home = Self { folder, ledger: None, world: Vec::new() };
         home.write_secret("passphrase", "correct horse battery staple");
         home
     }
@@ -81,6 +83,12 @@ impl Home {
         let mut home = Self::new();
         home.ledger = Some(home.path("ledger"));
         home
+    }
+
+    /// A home whose processes are run by this command.
+    pub(crate) fn run_by(mut self, world: &[&str]) -> Self {
+        self.world = world.iter().map(|&word| word.to_owned()).collect();
+        self
     }
 
     /// What the nodes of this home wrote down.
@@ -107,8 +115,10 @@ impl Home {
 
     /// The program in this home and nothing of ours around it.
     pub(crate) fn bare(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let words = [self.world.iter().map(String::as_str).collect(), vec![PROGRAM]].concat();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(args)
             .arg("--home")
             .arg(self.path("home"))
@@ -346,6 +356,13 @@ impl Running {
         while self.next_line(until).is_some() {}
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.wait().expect("its end").code()
+    }
+
+    /// Waits for its end; its exit code and the last line of JSON it printed.
+    pub(crate) fn last_line(&self) -> (Option<i32>, Value) {
+        let until = deadline();
+        let last = std::iter::from_fn(|| self.next_line(until)).last().expect("a line");
+        (self.ended(), parse(&last))
     }
 
     /// Whether it has told all it will ever tell. Lines that were not read yet are dropped.

@@ -21,7 +21,7 @@ use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::{Door, Host};
+use crate::shell::host::{Door, Host, HostError};
 use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
@@ -33,6 +33,29 @@ pub(super) struct Socket {
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     served: u64,
+    visits: JoinSet<()>,
+}
+
+/// Runs a host until it ends, and answers meanwhile whoever comes to its socket, if it has one.
+///
+/// # Errors
+/// Why the host ended, if that was not asked for.
+pub(super) async fn host(
+    host: Host,
+    asked: mpsc::Receiver<Request>,
+    socket: Option<Socket>,
+) -> Result<(), HostError> {
+    let Some(mut socket) = socket else { return host.run(asked).await };
+    let ended = tokio::select! {
+        ended = host.run(asked) => ended,
+        () = socket.serve() => Ok(()),
+    };
+    // Whoever waits for an answer has been told that there will be none, and says so.
+    let told = async { while socket.visits.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, told).await.is_err() {
+        tracing::debug!("somebody was left without an answer");
+    }
+    ended
 }
 
 impl Socket {
@@ -55,15 +78,14 @@ impl Socket {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
         let (door, requests) = (host.door(), requests.clone());
-        Ok(Some(Self { listener, path, door, requests, chosen, served: 0 }))
+        Ok(Some(Self { listener, path, door, requests, chosen, served: 0, visits: JoinSet::new() }))
     }
 
     /// Answers whoever comes, for ever.
-    pub(super) async fn serve(mut self) {
-        let mut visits = JoinSet::new();
+    async fn serve(&mut self) {
         loop {
-            while visits.len() >= VISITORS {
-                visits.join_next().await;
+            while self.visits.len() >= VISITORS {
+                self.visits.join_next().await;
             }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -74,7 +96,7 @@ impl Socket {
                         chosen: self.chosen.clone(),
                         ask: AskId(FIRST_ASK + self.served),
                     };
-                    visits.spawn(visit.attend(stream));
+                    self.visits.spawn(visit.attend(stream));
                 }
                 Err(error) => {
                     tracing::warn!("the socket failed: {}", error.kind());
@@ -246,6 +268,10 @@ const MAX_LINE: u64 = 64 << 10;
 
 /// The longest answer: a list of as many contacts as a node keeps, a kibibyte each.
 const MAX_ANSWER: u64 = 2 << 20;
+
+/// How long the last answers may take once the host has ended. A guess: they are written to a socket
+/// that somebody reads, or are not.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -359,6 +359,9 @@ pub enum StoreError {
     /// Make the disk or the file writable.
     #[error("nothing was stored: the disk or the file is read-only")]
     ReadOnly,
+    /// Look after the disk, or after the quota it is used under.
+    #[error("nothing was stored: the disk cannot be read or written (code {0})")]
+    DiskFails(i32),
     /// A bound of the program is missing or wrong.
     #[error("nothing was stored: this is larger than the store keeps")]
     TooLarge,
