@@ -146,22 +146,15 @@ impl From<StoreError> for Failure {
                 "what is kept cannot be read",
                 "use the undertone that wrote it, or name another folder with --home DIR",
             ),
-            StoreError::DiskFull => (
-                "disk_full",
-                Exit::NotStored,
-                "nothing more can be stored, so undertone has stopped",
-                "free some space on that disk, then start it again",
-            ),
-            StoreError::ReadOnly => (
+            StoreError::DiskFull => {
+                of_the_disk("disk_full", "free some space on that disk, then start it again")
+            }
+            StoreError::ReadOnly => of_the_disk(
                 "read_only",
-                Exit::NotStored,
-                "nothing can be stored, so undertone has stopped",
                 "make the disk and the folder writable, then start it again",
             ),
-            StoreError::DiskFails(_) => (
+            StoreError::DiskFails(_) => of_the_disk(
                 "disk_fails",
-                Exit::NotStored,
-                "nothing more can be stored, so undertone has stopped",
                 "look after the disk and your quota on it, then start it again",
             ),
             StoreError::TooLarge => {
@@ -180,6 +173,14 @@ impl From<StoreError> for Failure {
         };
         Self::new(code, exit, [what, &why, safe, next])
     }
+}
+
+/// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
+const fn of_the_disk(
+    code: &'static str,
+    next: &'static str,
+) -> (&'static str, Exit, &'static str, &'static str) {
+    (code, Exit::NotStored, "nothing more can be stored, so undertone has stopped", next)
 }
 
 impl From<HomeError> for Failure {
@@ -281,11 +282,9 @@ impl From<CommandError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let error = match StoreError::from(error) {
-            StoreError::Io(error) => error,
-            // A disk that is full or read-only is that to whatever writes to it.
-            known => return known.into(),
-        };
+        let store = StoreError::from(error);
+        // A disk that is full or read-only is that to whatever writes to it.
+        let StoreError::Io(error) = store else { return store.into() };
         let parts = [
             "that was not done",
             &error.to_string(),

@@ -48,6 +48,13 @@ const EVERY: u64 = 120;
 /// is later, at the latest.
 const WITHIN: Millis = Millis::from_secs(3_600);
 
+/// What people do, besides listening.
+#[derive(Clone, Copy)]
+enum People {
+    Speak,
+    Listen,
+}
+
 /// What people do and see, second by second.
 struct Course {
     town: Town,
@@ -101,13 +108,14 @@ impl Course {
         Self { town, chance, partner, said, heard: BTreeMap::new(), counted, up }
     }
 
-    /// Goes on for `span`; people speak if `speaking`.
-    fn go_on(&mut self, span: Millis, speaking: bool) {
+    /// Goes on for `span`.
+    fn go_on(&mut self, span: Millis, people: People) {
         let end = self.town.world.now().plus(span);
         while self.town.world.now() < end {
             self.come_and_go();
-            if speaking {
-                self.speak();
+            match people {
+                People::Speak => self.speak(),
+                People::Listen => {}
             }
             self.town.world.run_for(Millis::from_secs(1));
             self.listen();
@@ -207,18 +215,18 @@ fn run(seed: u64) -> (Vec<Millis>, Millis) {
     course.town.world.set_loss(LOSS_PER_MILLE);
     // The halves part at another moment of everybody's plans in each seed.
     let before = Millis::from_secs(180 + course.chance.below(180));
-    course.go_on(before, true);
+    course.go_on(before, People::Speak);
     let mut all: Vec<NodeIndex> = (0..NODES).map(NodeIndex).collect();
     let half: Vec<NodeIndex> =
         (0..NODES / 2).map(|_| all.swap_remove(pick(&mut course.chance, all.len()))).collect();
     course.town.world.partition(&half);
-    course.go_on(APART, true);
+    course.go_on(APART, People::Speak);
     course.town.world.heal();
     let healed = course.town.world.now();
-    course.go_on(AFTERWARDS, true);
+    course.go_on(AFTERWARDS, People::Speak);
     let end = course.town.world.now().plus(WITHIN);
     while !(course.all_heard() && course.all_delivered()) && course.town.world.now() < end {
-        course.go_on(Millis::from_secs(10), false);
+        course.go_on(Millis::from_secs(10), People::Listen);
     }
     let lateness = course.check(seed, healed);
     let latest = lateness.iter().max().copied().unwrap_or_default();
@@ -229,7 +237,6 @@ fn run(seed: u64) -> (Vec<Millis>, Millis) {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are stated in the README")]
 fn in_a_swarm_that_comes_and_goes_and_was_in_two_halves_everything_is_shown_once_and_in_time() {
     let all = RefCell::new(Vec::new());
     seeds(seeds_wished(2), |seed| {
