@@ -1,6 +1,7 @@
 //! What went wrong, for a person: what did not happen, why, what is safe, what to do next.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::backup::BackupError;
 use super::home::HomeError;
@@ -10,6 +11,7 @@ use super::passphrase::PassphraseError;
 use super::store::StoreError;
 use crate::engine::crypto::invite::InviteError;
 use crate::engine::node::output::CommandError;
+use crate::engine::text::PeerText;
 
 /// An error with everything a person needs.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum Exit {
     Unsafe = 11,
     /// A question would have to be asked, and may not be.
     NoInput = 12,
+    /// The disk is full, read-only or failing: what was asked last was not stored.
+    NotStored = 13,
     /// Interrupted.
     Interrupted = 130,
     /// Terminated.
@@ -109,6 +113,16 @@ impl Failure {
         }
         writeln!(text, "   next: {}", self.next).unwrap_or_default();
         text
+    }
+
+    /// The same, naming the folder if what it holds could not be written.
+    #[must_use]
+    pub fn about(mut self, home: &Path) -> Self {
+        if self.exit == Exit::NotStored {
+            let home = PeerText::new(home.display().to_string()).for_line().text;
+            write!(self.why, "; the folder is {home}").unwrap_or_default();
+        }
+        self
     }
 
     /// A failure made of its four parts.
@@ -168,12 +182,20 @@ impl From<StoreError> for Failure {
                 "what is kept cannot be read",
                 "use the undertone that wrote it, or name another folder with --home DIR",
             ),
-            StoreError::DiskFull | StoreError::ReadOnly | StoreError::TooLarge => (
-                "not_stored",
-                Exit::Other,
-                "nothing more could be kept",
-                "make room, or make the folder writable, then again",
+            StoreError::DiskFull => {
+                of_the_disk("disk_full", "free some space on that disk, then start it again")
+            }
+            StoreError::ReadOnly => of_the_disk(
+                "read_only",
+                "make the disk and the folder writable, then start it again",
             ),
+            StoreError::DiskFails(_) => of_the_disk(
+                "disk_fails",
+                "look after the disk and your quota on it, then start it again",
+            ),
+            StoreError::TooLarge => {
+                ("not_stored", Exit::NotStored, "that was not stored", "send it in parts")
+            }
             StoreError::OutOfMemory
             | StoreError::Backwards
             | StoreError::Unsafe
@@ -181,7 +203,12 @@ impl From<StoreError> for Failure {
             | StoreError::Io(_) => ("store", Exit::Other, "the store failed", "undertone status"),
         };
         let why = error.to_string();
-        Self::new(code, exit, [what, &why, "what was accepted before is kept", next])
+        let safe = if exit == Exit::NotStored {
+            "everything accepted before is kept; what was not accepted never left"
+        } else {
+            "what was accepted before is kept"
+        };
+        Self::new(code, exit, [what, &why, safe, next])
     }
 }
 
@@ -217,6 +244,14 @@ impl From<BackupError> for Failure {
         };
         Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
     }
+}
+
+/// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
+const fn of_the_disk(
+    code: &'static str,
+    next: &'static str,
+) -> (&'static str, Exit, &'static str, &'static str) {
+    (code, Exit::NotStored, "nothing more can be stored, so undertone has stopped", next)
 }
 
 impl From<HomeError> for Failure {
@@ -318,6 +353,9 @@ impl From<CommandError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        let store = StoreError::from(error);
+        // A disk that is full or read-only is that to whatever writes to it.
+        let StoreError::Io(error) = store else { return store.into() };
         let parts = [
             "that was not done",
             &error.to_string(),
@@ -347,6 +385,20 @@ mod tests {
         }
         assert_eq!(Exit::of_number(11), Exit::Unsafe);
         assert_eq!(Exit::of_number(0), Exit::Other);
+    }
+
+    #[test]
+    fn a_full_disk_says_which_and_that_what_was_accepted_is_safe() {
+        let failure = Failure::from(StoreError::DiskFull).about(Path::new("/home/ann/\u{1b}[2J"));
+        let text = failure.render();
+        assert!(
+            text.contains("stopped [disk_full]") && text.contains("is full; the folder is /home")
+        );
+        assert!(text.contains("everything accepted before is kept") && !text.contains('\u{1b}'));
+        let elsewhere = Failure::from(CommandError::Blocked).about(Path::new("/home/ann"));
+        assert!(!elsewhere.render().contains("/home"));
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Failure::from(full).exit, Exit::NotStored);
     }
 
     #[test]

@@ -135,6 +135,8 @@ fn is_open(record: &Record) -> bool {
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => true,
-        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered | MessageState::Read) => false,
+        // What came early is marked until its session is confirmed.
+        RecordSide::Shown => message.early.is_some(),
+        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => false,
     }
 }

@@ -122,6 +122,7 @@ enum Event {
     Mined { at: NodeIndex, outgoing: OutgoingId, nonce: WorkNonce },
     Wake(NodeIndex),
     Restart(NodeIndex),
+    SwitchOn(NodeIndex),
 }
 
 /// A running digest of everything that happened, and how often.
@@ -215,6 +216,22 @@ impl World {
             sim.fuse = Some(outputs);
         }
         self.links.rest.insert(node, rest);
+    }
+
+    /// Switches a node off: it keeps its disk and nothing else, and its neighbours are told.
+    pub fn switch_off(&mut self, node: NodeIndex) {
+        let Some(sim) = self.nodes.get_mut(node.0) else { return };
+        sim.node = None;
+        sim.fuse = None;
+        sim.wake = None;
+        let parted = self.links.neighbours(node);
+        self.links.switch_off(node);
+        self.tell_those(&parted);
+    }
+
+    /// Switches a node on again, from its disk, after `rest`.
+    pub fn switch_on_after(&mut self, node: NodeIndex, rest: Millis) {
+        self.push(self.now.plus(rest), Event::SwitchOn(node));
     }
 
     /// Gives a node an identity; answers its local name and its key.
@@ -358,6 +375,12 @@ impl World {
                 }
             }
             Event::Restart(node) => self.start(node),
+            Event::SwitchOn(node) => {
+                self.links.switch_on(node);
+                self.start(node);
+                let met = self.links.neighbours(node);
+                self.tell_those(&met);
+            }
         }
     }
 
@@ -408,6 +431,12 @@ impl World {
     fn tell_all_peers(&mut self) {
         for index in 0..self.nodes.len() {
             self.tell_peers(NodeIndex(index));
+        }
+    }
+
+    fn tell_those(&mut self, these: &[NodeIndex]) {
+        for &index in these {
+            self.tell_peers(index);
         }
     }
 

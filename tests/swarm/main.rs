@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "tests index what they made")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod churn;
 mod conversation;
 mod crash;
 mod endings;

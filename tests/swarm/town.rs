@@ -66,6 +66,13 @@ impl Town {
         node
     }
 
+    /// A further messenger without neighbours, with somebody at it.
+    pub(crate) fn lodge(&mut self, settings: NodeSettings) -> NodeIndex {
+        let node = self.world.add(settings);
+        self.populate(node);
+        node
+    }
+
     /// Two messengers whose chains have `window` positions, with a relay between them or none.
     pub(crate) fn pair(seed: u64, links: Links, window: u32, relays: usize) -> Self {
         let mut town = Self::new(seed, links, 0, relays);
@@ -180,6 +187,12 @@ impl Town {
 /// How somebody stands with a contact.
 pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> Link {
     world.seen(node).contacts.get(&contact).map_or(Link::Closed, |&(_, link)| link)
+}
+
+/// How many seeds a long scenario is run from: `UNDERTONE_SEEDS`, else a few.
+pub(crate) fn seeds_wished(few: u64) -> u64 {
+    let wished = std::env::var("UNDERTONE_SEEDS").ok();
+    wished.and_then(|wished| wished.parse().ok()).unwrap_or(few)
 }
 
 /// Runs a scenario from every seed, or from the one in `SEED`; says which one failed.

@@ -23,7 +23,7 @@ use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::{Door, Host, StoreDoor};
+use crate::shell::host::{Door, Host, HostError, StoreDoor};
 use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
@@ -36,6 +36,29 @@ pub(super) struct Socket {
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     served: u64,
+    visits: JoinSet<()>,
+}
+
+/// Runs a host until it ends, and answers meanwhile whoever comes to its socket, if it has one.
+///
+/// # Errors
+/// Why the host ended, if that was not asked for.
+pub(super) async fn host(
+    host: Host,
+    asked: mpsc::Receiver<Request>,
+    socket: Option<Socket>,
+) -> Result<(), HostError> {
+    let Some(mut socket) = socket else { return host.run(asked).await };
+    let ended = tokio::select! {
+        ended = host.run(asked) => ended,
+        () = socket.serve() => Ok(()),
+    };
+    // Whoever waits for an answer has been told that there will be none, and says so.
+    let told = async { while socket.visits.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, told).await.is_err() {
+        tracing::debug!("somebody was left without an answer");
+    }
+    ended
 }
 
 impl Socket {
@@ -58,15 +81,15 @@ impl Socket {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
         let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
-        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0 }))
+        let visits = JoinSet::new();
+        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0, visits }))
     }
 
     /// Answers whoever comes, for ever.
-    pub(super) async fn serve(mut self) {
-        let mut visits = JoinSet::new();
+    async fn serve(&mut self) {
         loop {
-            while visits.len() >= VISITORS {
-                visits.join_next().await;
+            while self.visits.len() >= VISITORS {
+                self.visits.join_next().await;
             }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -78,7 +101,7 @@ impl Socket {
                         chosen: self.chosen.clone(),
                         ask: AskId(FIRST_ASK + self.served),
                     };
-                    visits.spawn(visit.attend(stream));
+                    self.visits.spawn(visit.attend(stream));
                 }
                 Err(error) => {
                     tracing::warn!("the socket failed: {}", error.kind());
@@ -238,6 +261,10 @@ const MAX_LINE: u64 = 64 << 10;
 /// The longest answer: as many of the longest messages as are told at once, once for programs and
 /// once for people, every byte of them escaped, are 11 MiB.
 const MAX_ANSWER: u64 = 16 << 20;
+
+/// How long the last answers may take once the host has ended. A guess: they are written to a socket
+/// that somebody reads, or are not.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

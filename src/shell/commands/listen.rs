@@ -69,19 +69,7 @@ pub(super) async fn run(
         }
         done
     };
-    let serving = async {
-        match socket {
-            Some(socket) => socket.serve().await,
-            None => std::future::pending().await,
-        }
-    };
-    let hosted = async {
-        tokio::select! {
-            ended = host.run(asked) => ended,
-            () = serving => Ok(()),
-        }
-    };
-    let (done, ended) = tokio::join!(reading, hosted);
+    let (done, ended) = tokio::join!(reading, control::host(host, asked, socket));
     ended?;
     done
 }

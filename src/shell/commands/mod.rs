@@ -36,6 +36,7 @@ use crate::engine::text::PeerText;
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let how = if cli.everywhere.json { How::Programs } else { How::People };
+    let home = keep::home(&cli.everywhere).unwrap_or_default();
     let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit as u8
         }
         Err(failure) => {
+            let failure = failure.about(&home);
             print::failure(&failure, how);
             failure.exit as u8
         }

@@ -205,6 +205,10 @@ impl From<rusqlite::Error> for StoreError {
         match sqlite.code {
             ErrorCode::DiskFull => Self::DiskFull,
             ErrorCode::ReadOnly => Self::ReadOnly,
+            // A quota that is used up reads like this, too: SQLite tells only a full disk apart.
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                Self::DiskFails(sqlite.extended_code)
+            }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse,
             ErrorCode::OutOfMemory => Self::OutOfMemory,

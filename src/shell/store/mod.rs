@@ -49,7 +49,6 @@ use self::search::Index;
 pub use self::bring::Brought;
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
 pub use self::key::KeyCost;
-pub use self::search::MAX_QUERY_CHARACTERS;
 pub(super) use self::key::KeyError;
 /// Key files serve backups, too.
 pub(super) use self::key::{
@@ -58,6 +57,7 @@ pub(super) use self::key::{
 pub(super) use self::rows::{
     MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
 };
+pub use self::search::MAX_QUERY_CHARACTERS;
 
 /// An open store. Dropping it closes the files and gives the home folder back.
 pub struct Store {
@@ -382,6 +382,9 @@ pub enum StoreError {
     /// Make the disk or the file writable.
     #[error("nothing was stored: the disk or the file is read-only")]
     ReadOnly,
+    /// Look after the disk, or after the quota it is used under.
+    #[error("nothing was stored: the disk cannot be read or written (code {0})")]
+    DiskFails(i32),
     /// A bound of the program is missing or wrong.
     #[error("nothing was stored: this is larger than the store keeps")]
     TooLarge,

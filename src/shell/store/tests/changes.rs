@@ -76,6 +76,34 @@ fn a_full_disk_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn wherever_in_a_commit_the_disk_runs_full_none_of_it_is_kept_and_all_before_it_is() {
+    let home = Home::new();
+    let mut store = home.open().unwrap();
+    let before = [contact(7), outgoing(1), ours(1, 7, MessageState::Sent)];
+    store.commit(&puts(&before)).unwrap();
+    let mut changes = vec![Change::Erase(outgoing(1).key())];
+    changes.extend((2..40).map(|id| Change::Put(theirs(id, 7, &"x".repeat(1_000)))));
+    let mut refused = 0;
+    for room in 0.. {
+        let pages: i64 =
+            store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + room).unwrap();
+        match store.commit(&changes) {
+            Ok(()) => break,
+            Err(error) => assert!(matches!(error, StoreError::DiskFull), "{room}: {error:?}"),
+        }
+        refused += 1;
+        assert_eq!(store.load().unwrap(), before, "the same store, {room} pages of room");
+        drop(store);
+        store = home.open().unwrap();
+        assert_eq!(store.load().unwrap(), before, "opened again, {room} pages of room");
+    }
+    assert!(refused >= 10, "the commit took {refused} pages");
+    assert_eq!(page(&store, 7).len(), 39);
+    assert!(!store.load().unwrap().contains(&before[1]));
+}
+
+#[test]
 fn a_database_that_cannot_be_written_is_told() {
     let home = Home::new();
     let mut store = home.open().unwrap();
