@@ -7,7 +7,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
-use crate::engine::node::output::{MessageState, MessageView, Notice, Output, Side};
+use crate::engine::node::output::{MessageView, Notice, Output, Side};
 use crate::engine::node::record::Purpose;
 
 impl World {
@@ -170,8 +170,8 @@ impl World {
             Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
             Notice::State { message, state, .. } => {
                 let before = seen.states.insert(message, state);
-                if before == Some(MessageState::Delivered) {
-                    self.violate(index, "a delivered message moved on");
+                if before.is_some_and(|before| before != state && !before.may_become(state)) {
+                    self.violate(index, "a message moved where it may not");
                 }
             }
             Notice::Confirmed { message, .. } => {
