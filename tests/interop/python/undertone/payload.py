@@ -15,6 +15,11 @@ def mark(stream, below):
     return stream.to_bytes(8, "little") + below.to_bytes(8, "little")
 
 
+def marked(said):
+    """The stream, and the number below which all was seen."""
+    return int.from_bytes(said[:8], "little"), int.from_bytes(said[8:], "little")
+
+
 @dataclass
 class Payload:
     """`number` is None or a number of `stream`; `ack` is None or (stream, next, beyond)."""
