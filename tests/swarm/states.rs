@@ -424,3 +424,25 @@ fn nobody_who_was_not_let_in_or_is_held_or_blocked_hears_an_acknowledgement() {
     post.pass(Millis::from_secs(600));
     assert_eq!(controls(&post.take(1)), 0);
 }
+
+#[test]
+fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_said_to_have_stayed() {
+    let mut found = 0;
+    for outputs in 0..12 {
+        let (mut post, [a, _]) = Post::introduced(95);
+        let node = post.node(0);
+        let message = post.town.say_for(0, a, "out of time", Life::TenMinutes);
+        post.town.world.crash_after(node, outputs, Millis::from_secs(DAY));
+        post.pass(Millis::from_secs(3_600));
+        let down = post.town.world.node(node).is_none();
+        let mining = post.town.message(0, message).expect("kept").side
+            == RecordSide::Ours(MessageState::Mining);
+        found += usize::from(down && mining && !sendings(&post.town, 0, message).is_empty());
+        post.pass(Millis::from_secs(DAY));
+        post.exchange(Millis::from_secs(600));
+        assert_eq!(post.town.state(0, message), MessageState::Delivered, "{outputs}");
+        assert_eq!(post.town.heard(1), ["out of time"]);
+        post.town.assert_sound();
+    }
+    assert!(found > 0, "no crash came between the publishing and its note");
+}

@@ -202,7 +202,7 @@ impl Town {
     /// Whether everything somebody said was acknowledged.
     pub(crate) fn all_delivered(&self, who: usize) -> bool {
         let states = &self.world.seen(self.people[who].node).states;
-        states.values().all(|&state| state == MessageState::Delivered)
+        states.values().all(|&state| matches!(state, MessageState::Delivered | MessageState::Read))
     }
 
     /// What somebody was shown of a contact.

@@ -36,7 +36,8 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    /// Tells a contact what was read from here on, and shows what they tell; or neither.
+    /// Tells a contact what was read, and shows what they tell; or neither. A mark covers all before
+    /// it, so what was read earlier is told too; what was delivered earlier is not shown as read.
     pub(super) fn set_read_marks(
         &mut self,
         contact: ContactId,

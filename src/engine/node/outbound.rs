@@ -304,6 +304,8 @@ impl Node {
             {
                 self.on_message_sent(env, contact, message);
             }
+        } else if let Purpose::Message(_, message) = record.purpose {
+            self.on_expired_unsent(env, message);
         }
         // An acknowledgement or a farewell is done with, whether it went or was too old to go.
         if let Purpose::Control(_) = record.purpose {

@@ -120,6 +120,22 @@ impl Node {
         side.is_some_and(|side| side != RecordSide::Ours(MessageState::Sent))
     }
 
+    /// A finished envelope expired while no neighbour could take it, or while the process was not
+    /// running and nobody knows whether it left. The message is said to have left, which is the one
+    /// thing that cannot turn out to be false, and is sent again.
+    pub(super) fn on_expired_unsent(&mut self, env: &mut Env<'_>, id: MessageId) {
+        let side = self.open.get(&id).map(|message| message.side);
+        if side != Some(RecordSide::Ours(MessageState::Mining)) {
+            return;
+        }
+        let mut effects = Effects::default();
+        self.advance(id, MessageState::Sent, &mut effects);
+        self.advance(id, MessageState::Unacknowledged, &mut effects);
+        self.take_effect(effects);
+        self.timers.set(Timer::End(id), env.mono.plus(GRACE));
+        self.hurry(env, id);
+    }
+
     fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, wait: Millis) {
         let jitter = env.exponential(Millis(wait.0 / 8));
         self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));

@@ -1,8 +1,9 @@
 //! When a message that was not acknowledged is sent again, and for how long: arithmetic on its trail.
 //!
 //! Each wait is twice the one before, up to the life of its envelopes or [`LEAST_LONGEST_WAIT`],
-//! whichever is longer: while one of them is still carried, another adds little. What counts is
-//! stored with the message, so no restart begins anew.
+//! whichever is longer: while one of them is still carried, another adds little. It is computed from
+//! the times of the first and the last sending, which are stored with the message: so no restart
+//! begins anew, and what was hurried in between makes no later wait longer.
 //!
 //! A wall clock may jump. Every span that is computed from it lies between nothing and what it would
 //! be with a true clock and no time gone, so a jump can neither bring a storm nor stop anything for
@@ -29,10 +30,15 @@ pub const LEAST_LONGEST_WAIT: Life = Life::SixHours;
 
 impl MessageRecord {
     /// How long after its last sending it is sent again. `resend` is the wait after the first.
+    ///
+    /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
     pub(super) fn wait(&self, resend: Millis) -> Millis {
         let longest = Millis::from_secs(self.life.max(LEAST_LONGEST_WAIT).ttl().0.into());
-        let doublings = self.trail.sendings.saturating_sub(1).min(u32::BITS);
-        Millis(resend.0.saturating_mul(1 << doublings)).min(longest)
+        let span = match (self.trail.first, self.trail.last) {
+            (Some(first), Some(last)) => since(first, last),
+            (None, _) | (_, None) => Millis(0),
+        };
+        span.plus(resend).min(longest)
     }
 
     /// What is left of a `wait` that began with its last sending.
@@ -111,20 +117,26 @@ mod tests {
 
     #[test]
     fn every_wait_is_twice_the_one_before_up_to_the_life_or_six_hours() {
-        let waits = |life: Life| {
-            let wait = move |sendings| {
-                let trail = Trail { sendings, ..Trail::default() };
-                message(life, trail).wait(Millis(60_000)).0 / 1_000
-            };
-            [1, 2, 3, 9, 10, 11, 12, 14, 15, u32::MAX].map(wait)
-        };
-        let (hours, day, week) = (21_600, 86_400, 604_800);
-        let short = [60, 120, 240, 15_360, hours, hours, hours, hours, hours, hours];
-        assert_eq!(waits(Life::TenMinutes), short);
-        assert_eq!(waits(Life::SixHours), short);
-        assert_eq!(waits(Life::Day), [60, 120, 240, 15_360, 30_720, 61_440, day, day, day, day]);
-        let long = [60, 120, 240, 15_360, 30_720, 61_440, 122_880, 491_520, week, week];
-        assert_eq!(waits(Life::Week), long);
+        let doubling = |longest: u64| (0..20).map(move |n: u32| (60_u64 << n).min(longest));
+        for (life, longest) in Life::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800]) {
+            let mut message = message(life, Trail::default());
+            let mut now = UnixSeconds(77);
+            for expected in doubling(longest) {
+                message.note_sending(now);
+                let wait = message.wait(DEFAULT_RESEND).0 / 1_000;
+                assert_eq!(wait, expected, "{life:?} after {} sendings", message.trail.sendings);
+                now = now.plus(Seconds(u32::try_from(wait).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_hurried_makes_no_later_wait_longer() {
+        let mut message = message(Life::Day, Trail::default());
+        for second in 0..50 {
+            message.note_sending(UnixSeconds(1_000 + second));
+        }
+        assert_eq!(message.wait(DEFAULT_RESEND), Millis(60_000 + 49_000));
     }
 
     #[test]
