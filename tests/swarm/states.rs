@@ -42,7 +42,6 @@ fn sendings(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
 fn a_message_leaves_a_trail() {
     let (mut post, [a, _]) = Post::introduced(80);
     let message = post.town.say(0, a, "where have you been");
-    assert_eq!(post.town.state(0, message), MessageState::Queued);
     post.pass(Millis::from_secs(60));
     let trail = post.town.message(0, message).expect("kept").trail;
     let left = sendings(&post.town, 0, message);
@@ -144,9 +143,9 @@ fn no_restart_begins_the_schedule_anew() {
         }
         let left = sendings(&post.town, 0, message);
         let waits: Vec<u64> = left.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
-        // The oldest is tried once at each start, and not more.
-        assert!(left.len() <= 210, "{}", left.len());
-        assert!(waits.iter().all(|&wait| wait >= 8_000), "{waits:?}");
+        assert!(left.len() <= 60, "{}", left.len());
+        // Trails count in seconds.
+        assert!(waits.iter().all(|&wait| wait > 7_000), "{waits:?}");
         let sendings = post.town.message(0, message).expect("kept").trail.sendings;
         assert_eq!(sendings as usize, left.len());
         // Quick restarts do not make it quicker.
@@ -155,7 +154,7 @@ fn no_restart_begins_the_schedule_anew() {
             post.town.world.start_over(node);
         }
         let quick = self::sendings(&post.town, 0, message).len() - left.len();
-        assert!(quick <= 100 / 8 + 1, "{quick}");
+        assert!(quick <= 1, "{quick}");
         post.town.assert_sound();
     });
 }
@@ -340,10 +339,6 @@ fn as_many_as_may_wait_for_an_answer_are_no_end_of_the_conversation() {
         said[1..].iter().filter(|id| post.town.state(0, **id) == MessageState::Queued).count(),
         5
     );
-    // All of them given up.
-    post.take(0);
-    post.pass(Millis::from_secs(u64::from(HOLD.0) + 3 * DAY));
-    assert_eq!(waiting(&post), 0);
 }
 
 #[test]
@@ -373,19 +368,18 @@ fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_not
 #[test]
 fn no_state_is_better_than_the_truth_after_a_restart() {
     let (mut post, [a, _]) = Post::introduced(92);
+    let mined = post.town.say(0, a, "mined");
+    let node = post.node(0);
+    post.town.world.start_over(node);
+    assert_eq!(post.town.state(0, mined), MessageState::Mining);
+    post.exchange(Millis::from_secs(60));
     let sent = post.town.say_for(0, a, "sent", Life::TenMinutes);
     post.pass(Millis::from_secs(5));
-    let node = post.node(0);
     post.town.world.start_over(node);
     assert_eq!(post.town.state(0, sent), MessageState::Sent);
     becomes(&mut post.town, 0, sent, MessageState::Unacknowledged, DAY);
     post.town.world.start_over(node);
     assert_eq!(post.town.state(0, sent), MessageState::Unacknowledged);
-    let mined = post.town.say(0, a, "mined");
-    assert_eq!(post.town.state(0, mined), MessageState::Mining);
-    post.town.world.crash_after(node, 0, Millis(500));
-    post.pass(Millis(700));
-    assert_eq!(post.town.state(0, mined), MessageState::Mining);
     // It was off while the last envelope expired, and knows at once.
     let copy = {
         becomes(&mut post.town, 0, sent, MessageState::Sent, DAY);

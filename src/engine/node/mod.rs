@@ -65,8 +65,8 @@ pub struct Node {
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: Watch,
-    /// Messages that are not done with: ours up to their acknowledgement, theirs while they wait
-    /// for the ones before them.
+    /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
+    /// may come; theirs while they wait for the ones before them.
     open: BTreeMap<MessageId, MessageRecord>,
     talks: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,

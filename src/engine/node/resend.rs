@@ -159,11 +159,13 @@ impl Node {
     }
 
     /// Plans to send the oldest message again soon after a start: the others wait for it, and a node
-    /// that never runs for long must come to it. Not sooner than after the first wait of all.
+    /// that never runs for long must come to it. Not sooner than after half its wait, lest a node that
+    /// is started often sends it at each start.
     pub(super) fn hurry_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
         let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
-        let (id, rest) = (message.id, message.rest(self.settings.resend, env.wall));
+        let half = Millis(message.wait(self.settings.resend).0 / 2).max(self.settings.resend);
+        let (id, rest) = (message.id, message.rest(half, env.wall));
         let soon = env.exponential(self.settings.reply_delay).max(rest);
         self.timers.set_by(Timer::Resend(id), env.mono.plus(soon));
     }
