@@ -87,7 +87,7 @@ fn many_looks_make_one_mark_and_it_waits_a_random_while() {
 }
 
 #[test]
-fn a_read_mark_says_delivered_too_and_none_is_lost_to_loss_or_death() {
+fn a_read_mark_says_delivered_too() {
     seeds(10, |seed| {
         let (mut post, [a, b]) = pair(seed, [true; 2]);
         post.take(1);
