@@ -98,8 +98,9 @@ fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_onc
         }
         becomes(&mut post.town, 0, message, MessageState::Sent, DAY);
         assert_eq!(sendings(&post.town, 0, message).len(), before + 1);
-        let again = post.take(0).remove(0);
-        assert!(again.carries(message) && again.bytes != first.bytes);
+        let again = post.take(0).into_iter().find(|letter| letter.carries(message));
+        let again = again.expect("it left again");
+        assert_ne!(again.bytes, first.bytes);
         post.hand(1, &again.bytes);
         post.exchange(Millis::from_secs(20));
         assert_eq!(post.town.state(0, message), MessageState::Delivered);
