@@ -250,12 +250,12 @@ impl Node {
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
-        if let Some(message) = self.open.get_mut(&id) {
-            if message.side == RecordSide::Ours(MessageState::Mining) {
-                // A crash after publishing can leave the record one state behind the truth.
-                message.note_sending(now);
-                self.advance(id, MessageState::Sent, effects);
-            }
+        if let Some(message) = self.open.get_mut(&id)
+            && message.side == RecordSide::Ours(MessageState::Mining)
+        {
+            // A crash after publishing can leave the record one state behind the truth.
+            message.note_sending(now);
+            self.advance(id, MessageState::Sent, effects);
         }
         if let Some(message) = self.open.get_mut(&id) {
             message.trail.delivered = Some(now);
