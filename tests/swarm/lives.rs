@@ -73,7 +73,8 @@ fn a_short_lived_message_does_not_carry_the_only_acknowledgement_of_a_long_lived
     post.town.say_for(1, b, "yes", Life::Week);
     post.pass(Millis::from_secs(7));
     let letters = post.take(1);
-    assert_eq!((messages(&letters).len(), acknowledgements(&letters).len()), (1, 0));
+    assert!(messages(&letters).contains(&Life::Week));
+    assert_eq!(acknowledgements(&letters), []);
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Node {
 
     /// Tells a contact what was read, and shows what they tell; or neither. A mark covers all before
     /// it, so what was read earlier is told too; what was delivered earlier is not shown as read.
+    #[expect(clippy::fn_params_excessive_bools, reason = "the command's own, named there")]
     pub(super) fn set_read_marks(
         &mut self,
         contact: ContactId,

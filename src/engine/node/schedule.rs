@@ -35,7 +35,9 @@ impl MessageRecord {
     pub(super) fn wait(&self, resend: Millis) -> Millis {
         let longest = Millis::from_secs(self.life.max(LEAST_LONGEST_WAIT).ttl().0.into());
         let span = match (self.trail.first, self.trail.last) {
-            (Some(first), Some(last)) => since(first, last),
+            // Forwards or backwards: a clock that was set back says as little of the time gone as
+            // one that was set ahead, and must not make every wait the shortest.
+            (Some(first), Some(last)) => Millis::from_secs(first.0.abs_diff(last.0)),
             (None, _) | (_, None) => Millis(0),
         };
         span.plus(resend).min(longest)
@@ -146,6 +148,17 @@ mod tests {
         let whole = 86_400 + u64::from(grid(Life::Day.ttl()).0);
         assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
         assert_eq!(message(Life::Day, Trail::default()).life_left(UnixSeconds(1)), Millis(0));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_every_wait_the_shortest() {
+        let year = 31_536_000;
+        let trail = Trail {
+            first: Some(UnixSeconds(2 * year)),
+            last: Some(UnixSeconds(year)),
+            ..Trail::default()
+        };
+        assert_eq!(message(Life::Day, trail).wait(DEFAULT_RESEND), Millis::from_secs(86_400));
     }
 
     proptest! {

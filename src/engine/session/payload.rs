@@ -272,7 +272,7 @@ mod tests {
         let mark = Payload { content: Content::Read { stream: 3, below: 9 }, ..Payload::nothing() };
         let written = mark.encode(PLAIN_ROOM).unwrap();
         assert_eq!(Payload::decode(&written), Some(mark));
-        for length in (0..=MAX_TEXT as u16).filter(|&length| length != 16) {
+        for length in (0..=1_850_u16).filter(|&length| length != 16) {
             let mut bytes = Payload::nothing().encode(PLAIN_ROOM).unwrap();
             bytes[49] = KIND_READ;
             bytes[50..52].copy_from_slice(&length.to_le_bytes());
