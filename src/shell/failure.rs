@@ -76,7 +76,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Other,
         Self::Usage,
         Self::NotFound,
@@ -89,6 +89,7 @@ impl Exit {
         Self::InUse,
         Self::Unsafe,
         Self::NoInput,
+        Self::NotStored,
         Self::Interrupted,
         Self::Terminated,
     ];

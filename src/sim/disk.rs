@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
@@ -59,11 +60,27 @@ impl Disk {
     pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
+        self.number_anew(None, &mut stream);
+    }
+
+    /// Forgets what no backup holds: sessions, requests, envelopes, and messages that are not done
+    /// with. The contacts are marked as taken over at `now`.
+    pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut stream: impl FnMut() -> u64) {
+        self.rows.retain(|_, (_, record)| match record {
+            Record::Identity(_) | Record::Contact(_) | Record::Seen(_) => true,
+            Record::Message(_) => !is_open(record),
+            Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => false,
+        });
+        self.number_anew(Some(now), &mut stream);
+    }
+
+    fn number_anew(&mut self, restored: Option<UnixSeconds>, stream: &mut dyn FnMut() -> u64) {
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
                 let ours = OwnStream { stream: stream(), next: 0 };
                 let known = contact.clone();
-                *contact = ContactRecord { ours, theirs: Vec::new(), offer: None, ..known };
+                *contact =
+                    ContactRecord { ours, theirs: Vec::new(), offer: None, restored, ..known };
             }
         }
     }

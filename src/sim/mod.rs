@@ -64,6 +64,10 @@ pub struct Seen {
     pub early: BTreeSet<MessageId>,
     /// How each contact stands.
     pub contacts: BTreeMap<ContactId, (PublicKey, Link)>,
+    /// How many messages of each contact are missing.
+    pub missing: BTreeMap<ContactId, u64>,
+    /// The contacts that were taken over from a backup and not heard since.
+    pub restored: BTreeSet<ContactId>,
     /// Requests that wait.
     pub requests: Vec<RequestView>,
     /// Every id this node has ever shown, to notice a message shown twice.

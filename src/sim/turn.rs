@@ -158,6 +158,12 @@ impl World {
         match notice {
             Notice::Identity(_) | Notice::IdentityGone(_) => {}
             Notice::Contact(view) => {
+                seen.missing.insert(view.id, view.missing);
+                if view.restored.is_some() {
+                    seen.restored.insert(view.id);
+                } else {
+                    seen.restored.remove(&view.id);
+                }
                 seen.contacts.insert(view.id, (view.key, view.link));
             }
             Notice::ContactGone(id) => {

@@ -8,13 +8,18 @@ mod conversation;
 mod crash;
 mod endings;
 mod flood;
+mod gaps;
 mod handshake;
 mod junk;
+mod lives;
+mod marks;
 mod meeting;
 mod model;
 mod networks;
 mod offers;
 mod post;
+mod restored;
+mod states;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;

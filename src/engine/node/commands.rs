@@ -48,7 +48,7 @@ impl Node {
             Command::Say { contact, text, life } => self.say(env, contact, text, life),
             Command::MarkRead { contact } => self.mark_read(env, contact),
             Command::SetReadMarks { contact, on } => self.set_read_marks(contact, on),
-            Command::EraseMessage { message } => self.erase_message(message),
+            Command::EraseMessage { message } => self.erase_message(env, message),
             Command::Cancel { message } => self.cancel(message),
             Command::Retry { message } => self.retry(message),
             Command::CloseSession { contact } => self.close_session(env, contact),
@@ -222,6 +222,9 @@ impl Node {
                 self.commit(changes);
                 self.advance_alone(id, MessageState::Failed);
             }
+            if let Some(talk) = self.talks.get_mut(&contact) {
+                talk.queued.retain(|&queued| queued != id);
+            }
             self.timers.clear(Timer::Resend(id));
         }
         let mut changes = Vec::new();
@@ -297,31 +300,7 @@ impl Node {
         Ok(Reply::Message(id))
     }
 
-    fn mark_read(&mut self, _env: &mut Env<'_>, contact: ContactId) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
-        if let Some(stream) = record.theirs.last_mut() {
-            stream.read = stream.next;
-        }
-        self.put_contact_alone(contact);
-        Ok(Reply::Done)
-    }
-
-    fn set_read_marks(&mut self, contact: ContactId, on: bool) -> Result<Reply, CommandError> {
-        self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?.read_marks = on;
-        self.put_contact_alone(contact);
-        self.notice_contact(contact);
-        Ok(Reply::Done)
-    }
-
-    fn erase_message(&mut self, message: MessageId) -> Result<Reply, CommandError> {
-        if self.open.contains_key(&message) {
-            return Err(CommandError::TooLate);
-        }
-        self.commit(vec![Change::Erase(Key::Message(message))]);
-        Ok(Reply::Done)
-    }
-
-    fn enqueue(&mut self, contact: ContactId, id: MessageId) {
+    pub(super) fn enqueue(&mut self, contact: ContactId, id: MessageId) {
         self.talks.entry(contact).or_default().queued.push_back(id);
         self.wake(contact);
     }
@@ -355,21 +334,6 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
-        let message = self.open.get(&id).ok_or(CommandError::NoMessage)?;
-        let contact = message.contact;
-        let RecordSide::Ours(MessageState::Failed | MessageState::Cancelled) = message.side else {
-            return Err(CommandError::TooLate);
-        };
-        let standing = self.book.contacts.get(&contact).map(|record| record.standing);
-        if standing == Some(Standing::Blocked) {
-            return Err(CommandError::Blocked);
-        }
-        self.advance_alone(id, MessageState::Queued);
-        self.enqueue(contact, id);
-        Ok(Reply::Done)
-    }
-
     fn close_session(
         &mut self,
         env: &mut Env<'_>,
@@ -382,7 +346,7 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn put_contact_alone(&mut self, contact: ContactId) {
+    pub(super) fn put_contact_alone(&mut self, contact: ContactId) {
         if let Some(record) = self.book.contacts.get(&contact) {
             let record = record.clone();
             self.put(vec![Record::Contact(record)]);

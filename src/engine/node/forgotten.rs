@@ -12,7 +12,6 @@ use crate::engine::session::Ack;
 use super::Node;
 use super::record::{Change, OwnStream, Record};
 use super::talk::Effects;
-use super::timers::Timer;
 
 impl Node {
     /// Begins another numbering if the contact acknowledges what we do not know of. What this state
@@ -36,6 +35,7 @@ impl Node {
         for (_, id) in &received {
             talk.flights.remove(id);
         }
+        (talk.untold, talk.acknowledged) = (None, 0);
         talk.unacknowledged = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
         let next = talk.unacknowledged.len() as u64;
         record.ours = OwnStream { stream: env.draw_u64(), next };
@@ -43,14 +43,14 @@ impl Node {
         let again: Vec<(u64, MessageId)> =
             talk.unacknowledged.iter().map(|(&number, &id)| (number, id)).collect();
         for (_, id) in received {
-            self.delivered(contact, id, effects);
+            self.delivered(contact, id, env.wall, effects);
         }
+        self.forget_all_unread(contact);
         for (number, id) in again {
             let Some(message) = self.open.get_mut(&id) else { continue };
             message.number = Some(number);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
     }
 }

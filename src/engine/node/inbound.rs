@@ -4,7 +4,7 @@
 
 use crate::engine::env::Env;
 use crate::engine::envelope::{
-    Acceptance, Checked, EnvelopeId, Refusal, Topic, check, wire::ENVELOPE_SIZE,
+    Acceptance, Checked, EnvelopeId, Life, Refusal, Topic, check, wire::ENVELOPE_SIZE,
 };
 use crate::engine::intake::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
@@ -75,7 +75,7 @@ impl Node {
     pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
-            if self.read(env, session, checked.topic(), envelope.data) {
+            if self.read(env, session, checked) {
                 return;
             }
         }
@@ -84,7 +84,7 @@ impl Node {
         }
         let identities = self.book.identities.values().map(|record| (record.id, &record.identity));
         if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
-            self.on_offer(env, identity, offer);
+            self.on_offer(env, identity, offer, Life::covering(envelope.ttl));
         }
     }
 
@@ -93,15 +93,15 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         session: SessionId,
-        topic: Topic,
-        body: &[u8],
+        checked: &Checked,
     ) -> bool {
         let confirmed = |node: &Self| {
             node.sessions.get(&session).is_some_and(|record| record.session.confirmed())
         };
         let before = confirmed(self);
-        let Some(payload) = self.decrypt(env, session, topic, body) else { return false };
-        self.on_payload(env, session, payload);
+        let (topic, envelope) = (checked.topic(), checked.envelope());
+        let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
+        self.on_payload(env, session, payload, Life::covering(envelope.ttl));
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
@@ -117,7 +117,7 @@ impl Node {
         let waiting: Vec<Checked> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
-            self.read(env, session, checked.topic(), checked.envelope().data);
+            self.read(env, session, &checked);
         }
     }
 

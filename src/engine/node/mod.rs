@@ -14,14 +14,18 @@ mod book;
 mod catchup;
 mod commands;
 mod forgotten;
+mod gaps;
 mod inbound;
 pub mod input;
+mod marks;
 mod meet;
 mod outbound;
 pub mod output;
 pub mod record;
+mod resend;
 mod restore;
 mod say;
+mod schedule;
 pub mod settings;
 mod stream;
 mod talk;
@@ -39,11 +43,14 @@ use crate::engine::session::{SessionId, Watch};
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
 pub use commands::MAX_QUEUED;
+pub use gaps::MAX_ASKS;
 use input::{Input, PeerTag};
+pub use marks::MAX_UNREAD;
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
+pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
 pub use settings::{NodeSettings, Role};
 use talk::Conversation;
 pub use talk::SPAN;
@@ -59,8 +66,8 @@ pub struct Node {
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: Watch,
-    /// Messages that are not done with: ours up to their acknowledgement, theirs while they wait
-    /// for the ones before them.
+    /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
+    /// may come; theirs while they wait for the ones before them.
     open: BTreeMap<MessageId, MessageRecord>,
     talks: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,
@@ -162,6 +169,8 @@ impl Node {
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),
                 Timer::Resend(message) => self.on_resend_due(message),
+                Timer::End(message) => self.on_end_due(env, message),
+                Timer::Ask(contact) => self.on_ask_due(env, contact),
             }
         }
     }

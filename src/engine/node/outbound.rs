@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Draft, EnvelopeId, WorkNonce, check};
+use crate::engine::envelope::{Draft, EnvelopeId, Life, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{Sealed, SessionId, junk};
 
 use super::Node;
 use super::input::PeerTag;
 use super::output::{MessageState, Output};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide};
 use super::timers::Timer;
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
@@ -29,6 +29,8 @@ pub(super) enum Job {
     Talk(ContactId),
     /// A message that was not acknowledged, encrypted afresh.
     Resend(MessageId),
+    /// The same because a person asked for it.
+    Again(MessageId),
     /// The answer to a contact's offer.
     Answer(ContactId, SessionId),
     /// What was received from a contact.
@@ -119,6 +121,11 @@ impl Outbox {
         (gone.into_iter().map(|id| Change::Erase(Key::Outgoing(id))).collect(), stopped)
     }
 
+    /// Whether this job waits for its turn.
+    pub(super) fn waits(&self, job: Job) -> bool {
+        self.jobs.contains(&job)
+    }
+
     /// Whether this message is encrypted and was never published.
     pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
         let about = |record: &OutgoingRecord| matches!(record.purpose, Purpose::Message(_, id) if id == message);
@@ -157,6 +164,7 @@ impl Node {
             Job::Offer(contact) => self.begin_offer(env, contact),
             Job::Talk(contact) => self.begin_talk(env, contact),
             Job::Resend(message) => self.begin_resend(env, message),
+            Job::Again(message) => self.begin_again(env, message),
             Job::Answer(contact, session) => self.begin_answer(env, contact, session),
             Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
             Job::Encrypted(id) => self.outbox.kept.remove(&id),
@@ -179,8 +187,31 @@ impl Node {
             purpose,
             topic: sealed.topic,
             body: sealed.body,
-            ttl: self.settings.ttl,
+            ttl: self.life_of(purpose).ttl(),
             envelope: None,
+        }
+    }
+
+    /// How long an envelope of ours is to live: a message's as long as its writer wanted, an offer's
+    /// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as
+    /// what it answers, so that whoever sent that and went away still finds it.
+    pub(super) fn life_of(&self, purpose: Purpose) -> Life {
+        let default = self.settings.life;
+        match purpose {
+            Purpose::Junk => default,
+            Purpose::Message(_, message) => {
+                self.open.get(&message).map_or(default, |message| message.life)
+            }
+            Purpose::Control(contact) => {
+                let owed = self.talks.get(&contact).and_then(|talk| talk.owed);
+                owed.map_or(default, |owed| owed.max(default))
+            }
+            Purpose::Offer(contact) => {
+                let waiting = self.open.values().filter(|message| {
+                    message.contact == contact && waits_for_session(message.side)
+                });
+                waiting.map(|message| message.life).max().map_or(default, |life| life.max(default))
+            }
         }
     }
 
@@ -268,9 +299,13 @@ impl Node {
             let id = checked.id();
             self.pool.admit(checked, env.wall);
             self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
-            if let Purpose::Message(contact, message) = record.purpose {
+            if let Purpose::Message(contact, message) = record.purpose
+                && self.is_uncounted(message)
+            {
                 self.on_message_sent(env, contact, message);
             }
+        } else if let Purpose::Message(_, message) = record.purpose {
+            self.on_expired_unsent(env, message);
         }
         // An acknowledgement or a farewell is done with, whether it went or was too old to go.
         if let Purpose::Control(_) = record.purpose {
@@ -306,9 +341,26 @@ impl Node {
             .filter(|message| {
                 matches!(
                     message.side,
-                    super::record::RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+                    RecordSide::Ours(MessageState::Queued | MessageState::Mining)
                 )
             })
             .count()
+    }
+}
+
+/// Whether a message of ours goes in the next session if there is none.
+const fn waits_for_session(side: RecordSide) -> bool {
+    match side {
+        RecordSide::Ours(state) => match state {
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Unacknowledged => true,
+            MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => false,
+        },
+        RecordSide::Shown | RecordSide::Held { .. } => false,
     }
 }

@@ -375,3 +375,54 @@ impl MessageState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MessageState::{self, *};
+
+    const ALL: [MessageState; 8] =
+        [Queued, Mining, Sent, Unacknowledged, Delivered, Read, Failed, Cancelled];
+
+    #[test]
+    fn a_message_moves_as_the_table_says_and_in_no_other_way() {
+        // ux.md 7.8, row by row. A late read mark moves by delivered.
+        let table: [(MessageState, &[MessageState]); 8] = [
+            (Queued, &[Mining, Failed, Cancelled]),
+            (Mining, &[Queued, Sent, Failed, Cancelled]),
+            (Sent, &[Unacknowledged, Delivered]),
+            (Unacknowledged, &[Sent, Delivered]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[Queued]),
+            (Cancelled, &[Queued]),
+        ];
+        assert_eq!(table.map(|(from, _)| from), ALL);
+        for (from, allowed) in table {
+            let moves: Vec<MessageState> =
+                ALL.into_iter().filter(|to| from.may_become(*to)).collect();
+            assert_eq!(moves, allowed, "from {from:?}");
+        }
+    }
+
+    /// Everything a state may come to, step by step.
+    fn reached(from: MessageState) -> Vec<MessageState> {
+        let mut reached = vec![from];
+        while let Some(next) = ALL
+            .into_iter()
+            .find(|to| !reached.contains(to) && reached.iter().any(|from| from.may_become(*to)))
+        {
+            reached.push(next);
+        }
+        reached
+    }
+
+    #[test]
+    fn what_left_is_never_said_to_have_stayed_and_what_was_delivered_never_gets_worse() {
+        for left in [Sent, Unacknowledged, Delivered, Read] {
+            for stayed in [Queued, Mining, Failed, Cancelled] {
+                assert!(!reached(left).contains(&stayed), "{left:?} came to {stayed:?}");
+            }
+        }
+        assert_eq!(reached(Delivered), [Delivered, Read]);
+    }
+}

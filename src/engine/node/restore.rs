@@ -82,18 +82,23 @@ impl Node {
                 Some(number),
             ) => {
                 talk.unacknowledged.insert(number, id);
-                let jitter = env.exponential(self.settings.reply_delay);
-                let at = env.mono.plus(self.settings.resend).plus(jitter);
-                self.timers.set(Timer::Resend(id), at);
+                self.open.insert(id, record);
+                return self.resume_message(env, id);
+            }
+            // Given up; a person asked to send it again if it did not leave since.
+            (RecordSide::Ours(MessageState::Unacknowledged), None) => {
+                if record.trail.first.is_none() {
+                    talk.queued.push_back(id);
+                }
             }
             (RecordSide::Ours(MessageState::Failed | MessageState::Cancelled), _) => {}
             // Marked until its session is confirmed; for ever, if that is gone.
             (RecordSide::Shown, _) if self.is_early(&record) => {}
             (
+                // Delivered is done with: no read mark is waited for over a restart.
                 RecordSide::Ours(
                     MessageState::Mining
                     | MessageState::Sent
-                    | MessageState::Unacknowledged
                     | MessageState::Delivered
                     | MessageState::Read,
                 )
@@ -121,13 +126,8 @@ impl Node {
             }
             self.wake(contact);
             self.recover(env, contact);
-            // The others wait for this one; a node that never runs for long must come to it.
-            let oldest =
-                self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
-            if let Some(&oldest) = oldest {
-                let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-                self.timers.set_by(Timer::Resend(oldest), at);
-            }
+            self.hurry_oldest(env, contact);
+            self.watch_gap(env, contact);
         }
         let unanswered: Vec<_> = self
             .sessions

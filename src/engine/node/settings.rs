@@ -1,7 +1,7 @@
 //! What a node is told once, at its start.
 
-use crate::engine::env::{Millis, Seconds};
-use crate::engine::envelope::Floor;
+use crate::engine::env::Millis;
+use crate::engine::envelope::{Floor, Life};
 use crate::engine::pool::Bounds;
 use crate::engine::session::WINDOW;
 
@@ -14,8 +14,9 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// How much it holds.
     pub pool: Bounds,
-    /// How long its own envelopes live.
-    pub ttl: Seconds,
+    /// How long its own envelopes live at least: all but those that carry a message, which live as
+    /// long as who wrote it wanted. Junk lives exactly so long.
+    pub life: Life,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
     /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
@@ -36,7 +37,7 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
-            ttl: crate::engine::envelope::wire::ONE_DAY,
+            life: Life::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
             resend: DEFAULT_RESEND,

@@ -1,9 +1,8 @@
 //! The conversation above the sessions, and what is heard in it: numbers, order, acknowledgements.
 //!
 //! A message keeps its number across sending again and across sessions, so it is shown once and in
-//! its place whatever the network does. Nothing is given up: a message is sent again, each time
-//! encrypted afresh under another topic, until it is acknowledged or taken back. Our own side of it
-//! is [`super::say`]'s.
+//! its place whatever the network does. Our own side of it is [`super::say`]'s, and [`super::resend`]'s
+//! while it is not acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,6 +14,7 @@ use crate::engine::session::{Ack, Content, Payload, SessionId};
 use crate::engine::text::PeerText;
 
 use super::Node;
+use super::gaps::Gap;
 use super::outbound::Job;
 use super::output::{MessageState, MessageView, Notice, Side};
 use super::record::{
@@ -43,6 +43,19 @@ pub(super) struct Conversation {
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
     /// Theirs that were not acknowledged yet; counts repeated ones too.
     pub(super) heard: u32,
+    /// The longest life of the envelopes they came in: what acknowledges them lives as long.
+    pub(super) owed: Option<Life>,
+    /// Whether the contact is to hear what was read.
+    pub(super) marked: bool,
+    /// The lowest number we still hold, if the contact is to hear it soon.
+    pub(super) untold: Option<u64>,
+    /// The lowest number that the contact had not received when it was heard last.
+    pub(super) acknowledged: u64,
+    /// What is missing of theirs, as it was last pointed out.
+    pub(super) gap: Option<Gap>,
+    /// Delivered messages that wait for a read mark, by number; at most
+    /// [`super::marks::MAX_UNREAD`].
+    pub(super) unread: BTreeMap<u64, MessageId>,
     /// How often their offer was answered since they were last heard.
     pub(super) answers: u32,
     /// The next number when this process began: what has a lower one was said by this state, even if
@@ -50,7 +63,10 @@ pub(super) struct Conversation {
     pub(super) restored: u64,
 }
 
-name_alone!(struct Conversation { queued, unacknowledged, flights, held, heard, answers, restored });
+name_alone!(struct Conversation {
+    queued, unacknowledged, flights, held, heard, owed, marked, untold, acknowledged, gap, unread, answers,
+    restored,
+});
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +85,15 @@ pub(super) struct Effects {
 
 impl Node {
     /// A payload from a contact, decrypted; the session has moved on.
-    pub(super) fn on_payload(&mut self, env: &mut Env<'_>, session: SessionId, payload: Payload) {
+    ///
+    /// `life` is that of the envelope it came in.
+    pub(super) fn on_payload(
+        &mut self,
+        env: &mut Env<'_>,
+        session: SessionId,
+        payload: Payload,
+        life: Life,
+    ) {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;
         let mut effects = Effects::default();
@@ -82,13 +106,14 @@ impl Node {
         if let Some(ack) = &payload.ack {
             self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, &mut effects);
+            self.on_waiting_in_vain(env, contact, ack);
         }
         if early.is_none() {
             self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
         }
         let place = |number| {
             let Payload { stream, base, .. } = payload;
-            Place { contact, stream, number, base, early }
+            Place { contact, stream, number, base, early, life }
         };
         match payload.content {
             Content::Text(text) => {
@@ -96,9 +121,12 @@ impl Node {
                     self.on_text(env, place(number), text, &mut effects);
                 }
             }
-            Content::Answer => self.plan_acknowledgement(env, contact),
+            Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
-            Content::Nothing => {}
+            Content::Read { stream, below } if early.is_none() => {
+                self.on_read(contact, (stream, below), env.wall, &mut effects);
+            }
+            Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
@@ -111,14 +139,24 @@ impl Node {
         for notice in effects.notices {
             self.notice(notice);
         }
+        self.watch_gap(env, contact);
         self.wake(contact);
+    }
+
+    /// Stores what a turn changed, then tells of it.
+    pub(super) fn take_effect(&mut self, effects: Effects) {
+        self.commit(effects.changes);
+        for notice in effects.notices {
+            self.notice(notice);
+        }
     }
 
     /// The contact speaks in a session, so our offer is answered or not needed.
     fn on_heard(&mut self, contact: ContactId, effects: &mut Effects) {
         self.talks.entry(contact).or_default().answers = 0;
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        if record.offer.take().is_none() {
+        let (offered, restored) = (record.offer.take(), record.restored.take());
+        if offered.is_none() && restored.is_none() {
             return;
         }
         effects.changes.push(Change::Put(Record::Contact(record.clone())));
@@ -138,8 +176,7 @@ impl Node {
             |id: &&MessageId| talk.flights.get(id).is_none_or(|flight| flight.session != session);
         let ids: Vec<MessageId> = talk.unacknowledged.values().filter(elsewhere).copied().collect();
         for id in ids {
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
     }
 
@@ -192,32 +229,46 @@ impl Node {
             .map(|(_, &id)| id)
             .collect();
         for id in overtaken {
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
         for (_, id) in received {
-            self.delivered(contact, id, effects);
+            self.delivered(contact, id, env.wall, effects);
         }
     }
 
-    pub(super) fn delivered(&mut self, contact: ContactId, id: MessageId, effects: &mut Effects) {
+    pub(super) fn delivered(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        now: UnixSeconds,
+        effects: &mut Effects,
+    ) {
         self.timers.clear(Timer::Resend(id));
-        self.outbox.drop_jobs(|job| *job == Job::Resend(id));
+        self.timers.clear(Timer::End(id));
+        self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
         let (erased, stopped) =
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
-        // A crash after publishing can leave the record one state behind the truth.
-        self.advance(id, MessageState::Sent, effects);
+        if let Some(message) = self.open.get_mut(&id)
+            && message.side == RecordSide::Ours(MessageState::Mining)
+        {
+            // A crash after publishing can leave the record one state behind the truth.
+            message.note_sending(now);
+            self.advance(id, MessageState::Sent, effects);
+        }
+        if let Some(message) = self.open.get_mut(&id) {
+            message.trail.delivered = Some(now);
+        }
         self.advance(id, MessageState::Delivered, effects);
-        self.open.remove(&id);
+        self.await_read(contact, id);
     }
 
-    /// Moves a message of ours on, if it may.
+    /// Moves a message of ours on, if it may; stays where it is to tell of its trail.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
         let RecordSide::Ours(from) = message.side else { return };
-        if !from.may_become(to) {
+        if from != to && !from.may_become(to) {
             return;
         }
         message.side = RecordSide::Ours(to);
@@ -234,10 +285,7 @@ impl Node {
     pub(super) fn advance_alone(&mut self, id: MessageId, to: MessageState) {
         let mut effects = Effects::default();
         self.advance(id, to, &mut effects);
-        self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
-        }
+        self.take_effect(effects);
     }
 
     /// A text with its number: shown if it is the next, held if others come before it.
@@ -246,7 +294,7 @@ impl Node {
         let taken = stream.take(place.number);
         match taken {
             Taken::TooFar => return,
-            Taken::Known => return self.plan_acknowledgement(env, place.contact),
+            Taken::Known => return self.plan_acknowledgement(env, place.contact, place.life),
             Taken::Next | Taken::Beyond => {}
         }
         let shown = matches!(taken, Taken::Next);
@@ -261,7 +309,7 @@ impl Node {
             at: env.wall,
             missing: 0,
             early: place.early,
-            life: Life::Day,
+            life: place.life,
             trail: Trail::default(),
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
@@ -277,7 +325,7 @@ impl Node {
             talk.held.insert((place.stream, place.number), message.id);
             self.open.insert(message.id, message);
         }
-        self.plan_acknowledgement(env, place.contact);
+        self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     fn on_unknown(&mut self, env: &mut Env<'_>, place: Place, effects: &mut Effects) {
@@ -287,7 +335,7 @@ impl Node {
         }
         self.put_contact(place.contact, effects);
         self.release(place.contact, place.stream, 0, effects);
-        self.plan_acknowledgement(env, place.contact);
+        self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     /// The numbering a text belongs to. One not seen before starts now, at what its sender still
@@ -377,8 +425,15 @@ impl Node {
         }
     }
 
+    /// Notes that the next acknowledgement or answer answers an envelope of this life.
+    pub(super) fn owe(&mut self, contact: ContactId, life: Life) {
+        let talk = self.talks.entry(contact).or_default();
+        talk.owed = talk.owed.max(Some(life));
+    }
+
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Life) {
+        self.owe(contact, life);
         let talk = self.talks.entry(contact).or_default();
         talk.heard = talk.heard.saturating_add(1);
         let delay = if talk.heard >= HEARD_AT_MOST {
@@ -400,6 +455,8 @@ struct Place {
     base: u64,
     /// The session, if it is not confirmed.
     early: Option<SessionId>,
+    /// How long what carried it is kept by those who carry it.
+    life: Life,
 }
 
 pub(super) fn view_message(record: &MessageRecord) -> MessageView {

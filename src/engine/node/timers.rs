@@ -21,6 +21,10 @@ pub(super) enum Timer {
     Offer(ContactId),
     /// A message without an acknowledgement is sent again.
     Resend(MessageId),
+    /// The last envelope of a message has expired, or the message was held long enough.
+    End(MessageId),
+    /// What is missing of a contact's messages is pointed out again.
+    Ask(ContactId),
 }
 
 /// The set of reasons, ordered by time.
