@@ -25,7 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["shell::calendar", "shell::clock", "shell::home"],
     &["shell::passphrase"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
-    &["shell::cli", "shell::desk"],
+    &["shell::archive", "shell::cli", "shell::desk"],
     &["shell::host"],
     &["shell::failure"],
     &["shell::print"],

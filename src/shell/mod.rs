@@ -1,5 +1,6 @@
 //! The shell does: sockets, files, clocks, entropy, terminal.
 
+pub mod archive;
 mod calendar;
 pub mod cli;
 pub mod clock;

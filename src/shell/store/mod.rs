@@ -13,7 +13,7 @@
 //!   conversation, and it never sees an envelope of anybody else.
 
 mod database;
-mod files;
+pub(in crate::shell) mod files;
 mod history;
 mod key;
 mod migrate;
