@@ -2,7 +2,7 @@
 
 use crate::engine::env::{Millis, Seconds};
 use crate::engine::envelope::Floor;
-use crate::engine::pool::Bounds;
+use crate::engine::pool::{Bodies, Bounds};
 use crate::engine::session::WINDOW;
 
 /// How a node behaves.
@@ -14,6 +14,8 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// How much it holds.
     pub pool: Bounds,
+    /// Where the bytes of what it holds are.
+    pub bodies: Bodies,
     /// How long its own envelopes live.
     pub ttl: Seconds,
     /// The mean time between two junk envelopes; none are made while it is `None`.
@@ -36,6 +38,7 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
+            bodies: Bodies::Memory,
             ttl: crate::engine::envelope::wire::ONE_DAY,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
