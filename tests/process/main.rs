@@ -10,6 +10,7 @@
     reason = "what is not where it should be is a failed test"
 )]
 
+mod archive;
 mod conversation;
 mod crash;
 mod hostile;

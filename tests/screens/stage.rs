@@ -219,6 +219,7 @@ fn network() -> NetworkLine {
         rate: 0,
         clock: None,
         caught_up: 0,
+        archive: None,
     }
 }
 

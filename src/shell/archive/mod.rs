@@ -104,7 +104,7 @@ pub enum Fate {
 
 /// What became of the rows found at a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TakenOver {
+pub struct Found {
     /// Rows whose envelopes did not match their ids; they are gone.
     pub damaged: u64,
     /// The file was damaged: so many envelopes could be read out of it, some of them perhaps
@@ -175,7 +175,7 @@ impl Archive {
     pub fn take_over(
         &mut self,
         mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Fate,
-    ) -> Result<TakenOver, ArchiveError> {
+    ) -> Result<Found, ArchiveError> {
         let mut damaged = 0;
         let mut attempts = 0;
         loop {
@@ -205,7 +205,7 @@ impl Archive {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(TakenOver { damaged, salvaged: self.salvaged.take() })
+        Ok(Found { damaged, salvaged: self.salvaged.take() })
     }
 
     /// Keeps an envelope. If that fails, its id is among the lost.

@@ -35,7 +35,7 @@ impl Home {
     }
 
     /// Everything that is handed over at a start, and what was found.
-    fn contents(&self) -> (Kept, TakenOver) {
+    fn contents(&self) -> (Kept, Found) {
         everything(&mut self.open())
     }
 
@@ -67,7 +67,7 @@ fn keep_all(archive: &mut Archive, envelopes: &Kept) {
     archive.beat();
 }
 
-fn everything(archive: &mut Archive) -> (Kept, TakenOver) {
+fn everything(archive: &mut Archive) -> (Kept, Found) {
     let mut kept = Kept::new();
     let taken = archive
         .take_over(|id, bytes| {
@@ -119,7 +119,7 @@ fn what_was_kept_is_handed_over_after_a_restart_and_found_by_its_id() {
     let mut archive = home.open();
     let (kept, taken) = everything(&mut archive);
     assert_eq!(kept, all);
-    assert_eq!(taken, TakenOver::default());
+    assert_eq!(taken, Found::default());
     for (id, bytes) in &all {
         assert_eq!(archive.get(id).as_ref(), Some(bytes));
     }
@@ -139,7 +139,7 @@ fn what_was_kept_before_the_last_beat_survives_a_kill() {
     archive.keep(EnvelopeId::of(&late), &late);
     let (left, taken) = home.copy().contents();
     assert_eq!(left, all);
-    assert_eq!(taken, TakenOver::default());
+    assert_eq!(taken, Found::default());
     drop(archive);
     assert_eq!(home.contents().0.len(), all.len() + 1, "whoever ends in peace loses nothing");
 }
@@ -214,7 +214,7 @@ fn a_row_that_does_not_match_its_id_is_never_handed_out_and_goes() {
     everything(&mut archive);
     archive.beat();
     drop(archive);
-    assert_eq!(home.contents().1, TakenOver::default());
+    assert_eq!(home.contents().1, Found::default());
 }
 
 #[test]
@@ -336,13 +336,13 @@ fn a_file_without_its_header_or_of_something_else_is_carved_or_replaced() {
     fs::write(home.file(), &bytes).unwrap();
     let (kept, taken) = home.contents();
     assert_eq!(kept, all);
-    assert_eq!(taken, TakenOver { damaged: 0, salvaged: Some(300) });
+    assert_eq!(taken, Found { damaged: 0, salvaged: Some(300) });
 
     for other in [&b""[..], b"x", &[0xff; 5000]] {
         fs::write(home.file(), other).unwrap();
         let (kept, taken) = home.contents();
         assert_eq!(kept, Kept::new());
-        assert_eq!(taken, TakenOver { damaged: 0, salvaged: Some(0) });
+        assert_eq!(taken, Found { damaged: 0, salvaged: Some(0) });
     }
 }
 

@@ -118,6 +118,7 @@ fn told(what: u8, id: u64, text: String) -> Event {
             rate: 0,
             clock: None,
             caught_up: 0,
+            archive: None,
         }),
     }
 }
