@@ -13,7 +13,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::database::PAGE_BYTES;
+use super::database::{PAGE, PAGE_BYTES};
 use super::place;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
@@ -33,7 +33,7 @@ pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u
 }
 
 /// A page.
-type Page = [u8; PAGE_BYTES as usize];
+type Page = [u8; PAGE];
 
 /// Where one image of a page lies.
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ impl Pages {
             Image::Database(offset) => (self.database.as_ref()?, offset),
             Image::Log(offset) => (self.log.as_ref()?, offset),
         };
-        let mut page = [0; PAGE_BYTES as usize];
+        let mut page = [0; PAGE];
         // A page the disk does not give is one page less.
         file.read_exact_at(&mut page, offset).ok()?;
         Some(page)
@@ -107,21 +107,21 @@ enum Origin {
 /// Where the last image of each page lies in a log.
 fn frames(log: &File) -> BTreeMap<u32, u64> {
     let mut found = BTreeMap::new();
-    let mut header = [0; LOG_HEADER as usize];
+    let mut header = [0; LOG_HEADER];
     if log.read_exact_at(&mut header, 0).is_err() {
         return found;
     }
-    let mut frame = [0; FRAME_HEADER as usize];
-    let mut offset = LOG_HEADER;
+    let mut frame = [0; FRAME_HEADER];
+    let mut offset = LOG_HEADER as u64;
     while log.read_exact_at(&mut frame, offset).is_ok() {
         // Another salt: left by an earlier round of the log, which was written from its start.
         if frame.get(8..16) != header.get(16..24) {
             break;
         }
         if let Some(number) = frame.first_chunk() {
-            found.insert(u32::from_be_bytes(*number), offset + FRAME_HEADER);
+            found.insert(u32::from_be_bytes(*number), offset + FRAME_HEADER as u64);
         }
-        offset += FRAME_HEADER + PAGE_BYTES;
+        offset += (FRAME_HEADER + PAGE) as u64;
     }
     found
 }
@@ -166,7 +166,7 @@ fn whole(pages: &Pages, cell: &[u8], length: usize, origin: Origin) -> Option<Ve
 
 /// How much of a record of this length lies in the leaf itself.
 const fn local(length: usize) -> usize {
-    let usable = PAGE_BYTES as usize;
+    let usable = PAGE;
     if length <= usable - 35 {
         return length;
     }
@@ -197,10 +197,10 @@ const LEAF: u8 = 0x0d;
 const MAX_RECORD: usize = MAX_ENVELOPE_SIZE + 8;
 
 /// How a log begins.
-const LOG_HEADER: u64 = 32;
+const LOG_HEADER: usize = 32;
 
 /// What stands before each page in it.
-const FRAME_HEADER: u64 = 24;
+const FRAME_HEADER: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -220,7 +220,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_page_of_anything_is_read_without_a_panic_and_gives_nothing_that_does_not_match(
-            bytes in proptest::collection::vec(any::<u8>(), PAGE_BYTES as usize),
+            bytes in proptest::collection::vec(any::<u8>(), PAGE),
         ) {
             let nowhere = Path::new("/nonexistent");
             let pages = Pages::open(nowhere, nowhere);

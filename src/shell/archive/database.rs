@@ -209,7 +209,10 @@ pub(super) const fn most_pages(bytes: u64) -> u64 {
 
 /// The page. 1 KiB, because a 2 KiB envelope then lies in two pages of its own and a ninth of a
 /// third: every larger page leaves more of itself unused, and damage to a page costs more of them.
-pub(super) const PAGE_BYTES: u64 = 1024;
+pub(super) const PAGE: usize = 1024;
+
+/// [`PAGE`], to count with.
+pub(super) const PAGE_BYTES: u64 = PAGE as u64;
 
 /// What a file takes beyond its envelopes: the header, the map of pages, the tree's first levels.
 const SPARE_PAGES: u64 = 64;

@@ -14,8 +14,8 @@
 //! * What was kept is on its way to the disk with the next [`Archive::beat`]. A killed process loses
 //!   what came after that. A power cut may undo the last moments before, because nothing is synced
 //!   at each write, but it tears nothing; a relay fetches both from its neighbours again.
-//! * The file does not grow beyond [`most_pages`], whose margin over the bound is a sixteenth and a
-//!   little; beside it lies a log of a few MiB.
+//! * The file does not grow beyond its bound, a sixteenth and 64 KiB; beside it lies a log, which is
+//!   cut back to 8 MiB.
 
 mod carve;
 mod database;
@@ -178,8 +178,7 @@ impl Archive {
     ) -> Result<Found, ArchiveError> {
         let mut damaged = 0;
         let mut attempts = 0;
-        loop {
-            let Some(connection) = &self.connection else { break };
+        while let Some(connection) = &self.connection {
             let passed = pass(connection, |place, bytes| {
                 let id = EnvelopeId::of(&bytes);
                 if self::place(&id) != place {

@@ -222,9 +222,10 @@ fn one_damaged_page_costs_at_most_the_envelopes_that_lie_in_it() {
     let all = alike(400);
     let home = Home::with(&all);
     let clean = fs::read(home.file()).unwrap();
-    let pages = clean.len() / Page::SIZE;
+    let pages = clean.len() / database::PAGE;
     for page in (0..pages).step_by(7).chain(0..8) {
-        for damage in [Damage::Zero(page), Damage::Noise(page), Damage::Flip(page * Page::SIZE, 3)]
+        for damage in
+            [Damage::Zero(page), Damage::Noise(page), Damage::Flip(page * database::PAGE, 3)]
         {
             let mut bytes = clean.clone();
             damage.apply(&mut bytes);
@@ -242,12 +243,6 @@ fn one_damaged_page_costs_at_most_the_envelopes_that_lie_in_it() {
 
 /// 1,024 bytes hold no more cells of a 2 KiB envelope, whose share of a leaf is 120 bytes.
 const ROWS_A_LEAF: usize = 8;
-
-struct Page;
-
-impl Page {
-    const SIZE: usize = 1024;
-}
 
 /// What happens to files.
 #[derive(Clone, Copy, Debug)]
@@ -271,8 +266,8 @@ impl Damage {
     fn apply(self, bytes: &mut Vec<u8>) {
         let length = bytes.len().max(1);
         let page = |number: usize| {
-            let start = number % length.div_ceil(Page::SIZE) * Page::SIZE;
-            start..(start + Page::SIZE).min(length)
+            let start = number % length.div_ceil(database::PAGE) * database::PAGE;
+            start..(start + database::PAGE).min(length)
         };
         if bytes.is_empty() {
             return;
@@ -466,10 +461,13 @@ fn flood(bytes: u64, rounds: u64, size: impl Fn(u64) -> usize) -> u64 {
     most
 }
 
+/// The size of an envelope by its number.
+type Size = fn(u64) -> usize;
+
 #[test]
 fn an_archive_filled_many_times_over_keeps_all_it_should_and_never_outgrows_its_margin() {
     let bytes = 3 << 20;
-    let sizes: [(&str, fn(u64) -> usize); 6] = [
+    let sizes: [(&str, Size); 6] = [
         ("a messenger's", |_| 2048),
         ("the smallest", |_| 40),
         ("the worst for a leaf", |_| 345),

@@ -12,7 +12,7 @@ use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::{Host, TakenOver};
-use crate::shell::print;
+use crate::shell::print::{self, How};
 use crate::shell::store::Store;
 use crate::shell::ui::port::{ArchiveLine, Event, NetworkLine, Request};
 
@@ -49,7 +49,8 @@ pub(super) async fn run(
     };
     let mut host = Host::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
-        tell_taken_over(&host.attach(archive)?, everywhere.json);
+        let how = if everywhere.json { How::Programs } else { How::People };
+        tell_taken_over(&host.attach(archive)?, how);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<Request>(1);
@@ -81,9 +82,9 @@ pub(super) async fn run(
 }
 
 /// Says what an archive kept over a restart.
-fn tell_taken_over(taken: &TakenOver, json: bool) {
+fn tell_taken_over(taken: &TakenOver, how: How) {
     let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
-    if json {
+    if how == How::Programs {
         return print::line(&print::ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
             "damaged": damaged, "salvaged": salvaged,
