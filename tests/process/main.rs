@@ -11,6 +11,7 @@
 )]
 
 mod archive;
+mod away;
 mod conversation;
 mod crash;
 mod hostile;
