@@ -25,7 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["shell::calendar", "shell::clock", "shell::home"],
     &["shell::passphrase"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
-    &["shell::backup", "shell::cli", "shell::desk"],
+    &["shell::archive", "shell::backup", "shell::cli", "shell::desk"],
     &["shell::host"],
     &["shell::failure"],
     &["shell::print"],

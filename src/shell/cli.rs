@@ -260,9 +260,14 @@ name_alone!(
 pub enum RelayAction {
     /// Carry envelopes until SIGTERM.
     Run {
-        /// The most the pool holds, such as 64MiB.
+        /// The most the pool holds, such as 64MiB. It is in memory, and gone with the process.
         #[arg(long, value_name = "SIZE", default_value = "64MiB")]
         pool: Size,
+        /// Keep envelopes to their expiry on disk instead, in the home folder, up to this size, such
+        /// as 10GiB. It survives restarts. Memory then holds an index alone, up to 640 bytes for each
+        /// envelope. The file may outgrow the size by a sixteenth and 8 MiB.
+        #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
+        archive: Option<Size>,
         /// The network it serves; it listens on port 4141 unless told otherwise.
         #[command(flatten)]
         network: Network,

@@ -11,7 +11,7 @@ use super::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
 use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
+use crate::engine::envelope::{Acceptance, EnvelopeId, Refusal, WorkOrder};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
@@ -166,6 +166,17 @@ impl Desk {
             }
         }
         Ok((answer, notices))
+    }
+
+    /// Hands the engine an envelope that the archive kept over a restart. Take every deed with
+    /// [`Desk::next_deed`] before the next turn.
+    ///
+    /// # Errors
+    /// Why the engine does not hold it.
+    pub fn rehold(&mut self, bytes: Vec<u8>) -> Result<(), Refusal> {
+        let mut entropy = OsEntropy;
+        let env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.node.rehold(&env, bytes)
     }
 
     /// Makes durable what the restoration changed. Call once, before the first turn.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::archive::ArchiveError;
 use super::backup::BackupError;
 use super::home::HomeError;
 use super::host::HostError;
@@ -297,11 +298,51 @@ impl From<NetError> for Failure {
     }
 }
 
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let why = error.to_string();
+        let (code, exit, next) = match error.cause() {
+            StoreError::InUse => (
+                "in_use",
+                Exit::InUse,
+                "stop the other relay, or name another folder with --home DIR",
+            ),
+            StoreError::UnsafeMode(_) => {
+                ("unsafe_mode", Exit::Unsafe, "chmod 700 the folder and chmod 600 the files in it")
+            }
+            StoreError::Missing
+            | StoreError::Exists
+            | StoreError::KeyMissing
+            | StoreError::WrongPassphrase
+            | StoreError::Foreign
+            | StoreError::Newer
+            | StoreError::Damaged
+            | StoreError::TooCostly
+            | StoreError::OutOfMemory
+            | StoreError::DiskFull
+            | StoreError::ReadOnly
+            | StoreError::DiskFails(_)
+            | StoreError::TooLarge
+            | StoreError::Backwards
+            | StoreError::Unsafe
+            | StoreError::Sqlite(_)
+            | StoreError::Io(_) => (
+                "archive",
+                Exit::Other,
+                "make room and the folder writable, or name another with --home DIR",
+            ),
+        };
+        let safe = "what it holds is as it was; without --archive a relay needs no disk";
+        Self::new(code, exit, ["the archive was not opened", &why, safe, next])
+    }
+}
+
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Store(error) => error.into(),
             HostError::Net(error) => error.into(),
+            HostError::Archive(error) => error.into(),
             HostError::Ledger(error) => {
                 let parts =
                     ["the ledger was not written", &error.to_string(), "", "check its path"];

@@ -6,21 +6,24 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::archive::{Archive, ArchiveError, Fate, Trouble};
 use super::desk::{Deed, Desk, FIRST_OWN_ASK};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
-use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
+use super::ui::port::{ArchiveLine, Event, Kept, Mining, More, NetworkLine, Request};
 use crate::engine::env::Millis;
-use crate::engine::envelope::EnvelopeId;
+use crate::engine::envelope::{EnvelopeId, Refusal};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
-use crate::engine::node::input::{AskId, Command, Input, SyncTicket};
+use crate::engine::node::input::{AskId, Command, Input};
 use crate::engine::secret::name_alone;
+use crate::engine::sync;
 
 /// A node with its network, its store and its miner.
 pub struct Host {
     desk: Desk,
+    archive: Option<Archive>,
     net: Net,
     miner: Miner,
     network: String,
@@ -40,7 +43,8 @@ pub struct Host {
 }
 
 name_alone!(struct Host {
-    desk, net, miner, network, listening, seconds, line, clients, door, key, work, work_key, unsent,
+    desk, archive, net, miner, network, listening, seconds, line, clients, door, key, work, work_key,
+    unsent,
     since_tick,
 });
 
@@ -95,6 +99,24 @@ pub enum HostError {
     /// The ledger of a debug build could not be written.
     #[error("the ledger cannot be written: {0}")]
     Ledger(#[from] std::io::Error),
+    /// The archive could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// What became of the envelopes that an archive kept over a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// They are held.
+    pub held: u64,
+    /// Their time is over.
+    pub expired: u64,
+    /// They are refused for another reason: better ones fill the size, or the floor is another.
+    pub refused: u64,
+    /// They were damaged, each by itself.
+    pub damaged: u64,
+    /// The file was damaged, and so many were saved from it.
+    pub salvaged: Option<u64>,
 }
 
 impl Host {
@@ -128,6 +150,7 @@ impl Host {
         let (work_key, work) = mpsc::channel(CLIENTS_WAITING);
         Ok(Self {
             desk,
+            archive: None,
             net,
             miner,
             network,
@@ -142,6 +165,63 @@ impl Host {
             unsent: VecDeque::new(),
             since_tick: 0,
         })
+    }
+
+    /// Takes an archive into use, and over what it holds. Call it once, before it runs, on a node
+    /// whose settings say that there is an archive. Takes time for each envelope.
+    ///
+    /// # Errors
+    /// When the archive or the store fails.
+    pub fn attach(&mut self, mut archive: Archive) -> Result<TakenOver, HostError> {
+        let mut taken = TakenOver::default();
+        let mut left = Vec::new();
+        let mut failed = None;
+        let found = archive.take_over(|_, bytes| {
+            let reheld = self.desk.rehold(bytes);
+            failed = failed.take().or(self.discarded(&mut left).err());
+            match reheld {
+                Ok(()) => taken.held += 1,
+                Err(Refusal::Duplicate) => {}
+                Err(Refusal::Expired) => {
+                    taken.expired += 1;
+                    return Fate::Dropped;
+                }
+                Err(
+                    Refusal::TooLarge
+                    | Refusal::Malformed
+                    | Refusal::BadTtl
+                    | Refusal::OffGrid
+                    | Refusal::Early
+                    | Refusal::LittleWork
+                    | Refusal::NoRoom
+                    | Refusal::Crowded,
+                ) => {
+                    taken.refused += 1;
+                    return Fate::Dropped;
+                }
+            }
+            Fate::Held
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        archive.discard(&left);
+        let pushed_out = left.len() as u64;
+        taken.held = taken.held.saturating_sub(pushed_out);
+        taken.refused += pushed_out;
+        (taken.damaged, taken.salvaged) = (found.damaged, found.salvaged);
+        self.archive = Some(archive);
+        Ok(taken)
+    }
+
+    /// Takes the deeds of an envelope that was handed back: others may have to make room for it.
+    fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
+        while let Some(deed) = self.desk.next_deed()? {
+            if let Deed::Discard(ids) = deed {
+                left.extend(ids);
+            }
+        }
+        Ok(())
     }
 
     /// Lets clients in, before or while it runs.
@@ -180,6 +260,10 @@ impl Host {
     async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), HostError> {
         loop {
             self.flush().await;
+            if let Some(lost) = self.lost() {
+                self.turn(Input::Lost(lost))?;
+                continue;
+            }
             if self.since_tick >= EVENTS_A_TICK {
                 self.tick()?;
                 continue;
@@ -199,7 +283,7 @@ impl Host {
                 }
                 event = self.net.next() => self.on_net(event)?,
                 () = sleep_until(due) => self.tick()?,
-                _ = self.seconds.tick() => self.tell_network(),
+                _ = self.seconds.tick() => self.on_second(),
             }
         }
     }
@@ -245,9 +329,21 @@ impl Host {
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
                 Deed::Publish(bytes) => self.publish(bytes),
                 Deed::SyncRequest(to, ask, bytes) => self.net.sync_request(to, ask, bytes),
-                Deed::SyncResponse(ticket, bytes, stored) => self.respond(ticket, bytes, stored),
+                Deed::SyncResponse(ticket, mut bytes, stored) => {
+                    self.append_stored(&mut bytes, &stored);
+                    self.net.sync_respond(ticket, bytes);
+                }
                 Deed::Blame(peer) => self.net.blame(peer),
-                Deed::Archive(..) | Deed::Discard(_) => {}
+                Deed::Archive(id, bytes) => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.keep(id, &bytes);
+                    }
+                }
+                Deed::Discard(ids) => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.discard(&ids);
+                    }
+                }
                 // Nobody waits for it: a contact that is gone has nothing to be told.
                 Deed::Reply(UNHEARD_ASK, _) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
@@ -257,13 +353,27 @@ impl Host {
         Ok(())
     }
 
-    /// Answers a neighbour that wants to catch up. What of `stored` nobody keeps is left out of the
-    /// response and reported.
-    fn respond(&mut self, ticket: SyncTicket, bytes: Vec<u8>, stored: Vec<EnvelopeId>) {
-        self.net.sync_respond(ticket, bytes);
-        if !stored.is_empty() {
-            self.desk.turn(Input::Lost(stored));
+    /// Appends envelopes of the archive to a response. What is not there is left out, and the engine
+    /// hears of it before its next turn.
+    fn append_stored(&mut self, response: &mut Vec<u8>, stored: &[EnvelopeId]) {
+        let Some(archive) = &mut self.archive else { return };
+        for id in stored {
+            if let Some(envelope) = archive.get(id) {
+                sync::append_envelope(response, &envelope);
+            }
         }
+    }
+
+    /// What the archive does not have and the engine takes it to have.
+    fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
+        self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
+    }
+
+    fn on_second(&mut self) {
+        if let Some(archive) = &mut self.archive {
+            archive.beat();
+        }
+        self.tell_network();
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -373,6 +483,11 @@ impl Host {
             rate: self.miner.rate(),
             clock: status.clock,
             caught_up: status.caught_up,
+            archive: self.archive.as_ref().map(|archive| ArchiveLine {
+                bytes: archive.bytes(),
+                missed: archive.missed(),
+                trouble: archive.trouble().map(Trouble::words),
+            }),
         }
     }
 

@@ -11,6 +11,8 @@
     reason = "what is not where it should be is a failed test"
 )]
 
+mod archive;
+mod away;
 mod backup;
 mod conversation;
 mod crash;

@@ -219,6 +219,7 @@ pub(crate) fn network() -> NetworkLine {
         rate: 71_000,
         clock: None,
         caught_up: 0,
+        archive: None,
     }
 }
 

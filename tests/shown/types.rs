@@ -202,6 +202,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         rate: 0,
         clock: None,
         caught_up: 0,
+        archive: None,
     };
     let say =
         Command::Say { contact: ContactId(7), text: "good morning".to_owned(), life: Life::Day };

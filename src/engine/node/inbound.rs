@@ -7,6 +7,7 @@ use crate::engine::envelope::{
     Acceptance, Checked, EnvelopeId, Life, Refusal, Topic, check, wire::ENVELOPE_SIZE,
 };
 use crate::engine::intake::Pushed;
+use crate::engine::pool::Bodies;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
 use super::input::PeerTag;
@@ -48,10 +49,26 @@ impl Node {
         }
     }
 
+    /// Holds an envelope that the archive kept over a restart.
+    ///
+    /// # Errors
+    /// Why it is not held; the archive need not keep it.
+    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), Refusal> {
+        let checked = check(bytes, env.wall, &self.settings.floor)?;
+        match self.pool.admit(checked, env.wall).refusal() {
+            None => Ok(()),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
     fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
         let refusal = self.pool.admit(checked.clone(), env.wall).refusal();
         let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
         self.judge(from, checked.id(), acceptance);
+        if self.settings.bodies == Bodies::Archive && refusal.is_none() {
+            let (id, bytes) = (checked.id(), checked.bytes().to_vec());
+            self.outputs.push_back(Output::Archive { id, bytes });
+        }
         match self.settings.role {
             Role::Messenger if acceptance == Acceptance::Accept => self.open(env, &checked),
             Role::Messenger | Role::Relay => {}

@@ -2,7 +2,7 @@
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Life};
-use crate::engine::pool::Bounds;
+use crate::engine::pool::{Bodies, Bounds};
 use crate::engine::session::WINDOW;
 
 /// How a node behaves.
@@ -14,6 +14,8 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// How much it holds.
     pub pool: Bounds,
+    /// Where the bytes of what it holds are.
+    pub bodies: Bodies,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as who wrote it wanted. Junk lives exactly so long.
     pub life: Life,
@@ -37,6 +39,7 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
+            bodies: Bodies::Memory,
             life: Life::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,

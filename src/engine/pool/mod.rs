@@ -25,6 +25,16 @@ pub struct Bounds {
     pub count: usize,
 }
 
+/// Where the bytes of what is held are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// In the pool.
+    #[default]
+    Memory,
+    /// In an archive outside, which is told what to keep and what to discard.
+    Archive,
+}
+
 /// What an envelope is charged beyond its size, in bytes, for its places in the trees.
 ///
 /// B-tree nodes are between half and entirely full; twice the bare entries is the most they take.

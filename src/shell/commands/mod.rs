@@ -81,8 +81,9 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
     match action {
         Action::Demo { check: true } => on_runtime(demo::check()),
         Action::Demo { check: false } => on_runtime(demo::open(&everywhere)),
-        Action::Relay { action: RelayAction::Run { pool, network } } => {
-            on_runtime(relay::run(&everywhere, &network, pool))
+        Action::Relay { action: RelayAction::Run { pool, archive, network } } => {
+            let room = archive.map_or(relay::Room::Memory(pool), relay::Room::Archive);
+            on_runtime(relay::run(&everywhere, &network, room))
         }
         Action::Identity { action } => {
             on_runtime(errand::run(&everywhere, About::Identity(action)))

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{control, keep};
 use crate::engine::node::ClockSkew;
+use crate::shell::archive::Archive;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::Failure;
 use crate::shell::print;
@@ -16,16 +17,20 @@ pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
     let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
+    let archive = Archive::on_disk(&home);
     if everywhere.json {
         let running = node.is_some();
         let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
         print::answer(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
-            "kept": Store::exists(&home), "node": node,
+            "kept": Store::exists(&home), "archive_bytes": archive, "node": node,
         }));
         return Ok(());
     }
     print::line(&format!("home     {}\nkept     {kept}", home.display()));
+    if let Some(bytes) = archive {
+        print::line(&format!("archive  {} KiB on disk", bytes >> 10));
+    }
     match node {
         None => print::line("node     none runs here; undertone opens one"),
         Some(line) => print::line(&words(&line)),

@@ -17,7 +17,7 @@
 
 mod bring;
 mod database;
-mod files;
+pub(in crate::shell) mod files;
 mod history;
 mod key;
 mod migrate;

@@ -187,11 +187,24 @@ pub struct NetworkLine {
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up with neighbours, since the start.
     pub caught_up: u64,
+    /// How the archive is, if there is one.
+    pub archive: Option<ArchiveLine>,
+}
+
+/// How an archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchiveLine {
+    /// Bytes it takes on disk.
+    pub bytes: u64,
+    /// Envelopes it could not keep, since the start.
+    pub missed: u64,
+    /// Why nothing is kept at the moment, if so.
+    pub trouble: Option<&'static str>,
 }
 
 name_alone!(struct NetworkLine {
     peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
-    cover_per_minute, mining, queued, rate, clock, caught_up,
+    cover_per_minute, mining, queued, rate, clock, caught_up, archive,
 });
 
 /// A search for work.

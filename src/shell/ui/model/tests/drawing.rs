@@ -140,6 +140,7 @@ fn told(what: u8, id: u64, text: String) -> Event {
             rate: id,
             clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),
             caught_up: u64::MAX,
+            archive: None,
         }),
     }
 }
