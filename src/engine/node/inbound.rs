@@ -9,6 +9,7 @@ use crate::engine::envelope::{
 use crate::engine::intake::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
+use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::Output;
 use super::settings::Role;
@@ -25,7 +26,7 @@ impl Node {
     ) {
         let checked = match check(bytes, env.wall, &self.settings.floor) {
             Ok(checked) => checked,
-            Err(refusal) => return self.judge(from, id, refusal.acceptance()),
+            Err(refusal) => return self.refuse(from, id, refusal),
         };
         if self.pool.contains(&id) {
             return self.refuse(from, id, Refusal::Duplicate);
@@ -49,17 +50,52 @@ impl Node {
     }
 
     fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
-        let refusal = self.pool.admit(checked.clone(), env.wall).refusal();
+        let settled = env.mono.plus(SETTLE);
+        let refusal = self.pool.admit(checked.clone(), env.wall, settled).refusal();
+        match refusal {
+            Some(refusal) => self.refuse(from, checked.id(), refusal),
+            None => self.judge(from, checked.id(), Acceptance::Accept),
+        }
+        self.receive(env, &checked, refusal);
+    }
+
+    /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
+    /// messenger sees whether it is for us.
+    pub(super) fn receive(
+        &mut self,
+        env: &mut Env<'_>,
+        checked: &Checked,
+        refusal: Option<Refusal>,
+    ) {
+        if refusal.is_none() {
+            self.archive(checked);
+        }
         let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
-        self.judge(from, checked.id(), acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, &checked),
+            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked),
             Role::Messenger | Role::Relay => {}
         }
     }
 
     fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: Refusal) {
+        self.tally_off_time(refusal);
         self.judge(from, id, refusal.acceptance());
+    }
+
+    /// Counts what came too late or too soon: many of them say that a clock is wrong.
+    pub(super) fn tally_off_time(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Expired => self.tally.expired += 1,
+            Refusal::Early => self.tally.early += 1,
+            Refusal::TooLarge
+            | Refusal::Malformed
+            | Refusal::BadTtl
+            | Refusal::OffGrid
+            | Refusal::LittleWork
+            | Refusal::Duplicate
+            | Refusal::NoRoom
+            | Refusal::Crowded => {}
+        }
     }
 
     fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {

@@ -11,6 +11,7 @@
 
 mod book;
 mod catchup;
+mod clock;
 mod commands;
 mod forgotten;
 mod inbound;
@@ -37,13 +38,14 @@ use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 use input::{Input, PeerTag};
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
-pub use settings::{NodeSettings, Role};
+pub use settings::{NodeSettings, Pace, Role, Sync};
 use talk::Conversation;
 pub use talk::SPAN;
 use timers::{Timer, Timers};
@@ -65,6 +67,7 @@ pub struct Node {
     outbox: Outbox,
     timers: Timers,
     peers: Vec<PeerTag>,
+    catchup: CatchUp,
     tally: Tally,
     outputs: VecDeque<Output>,
 }
@@ -75,7 +78,7 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         Self {
             settings,
-            pool: Pool::new(settings.pool),
+            pool: Pool::new(settings.pool, settings.kept()),
             intake: Intake::new(intake::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
@@ -85,6 +88,7 @@ impl Node {
             outbox: Outbox::default(),
             timers: Timers::default(),
             peers: Vec::new(),
+            catchup: CatchUp::default(),
             tally: Tally::default(),
             outputs: VecDeque::new(),
         }
@@ -106,6 +110,7 @@ impl Node {
             Input::Tick => self.on_tick(env),
         }
         self.pump(env);
+        self.discard_left();
     }
 
     /// The next thing to carry out, oldest first.
@@ -130,8 +135,8 @@ impl Node {
             floor_bits: self.settings.floor.bits(),
             mining_bits: self.outbox.mining_bits(),
             queued: self.queued_messages(),
-            clock: None,
-            caught_up: 0,
+            clock: self.catchup.skew(),
+            caught_up: self.catchup.fetched(),
             tally: self.tally,
         }
     }
@@ -157,6 +162,9 @@ impl Node {
             match timer {
                 Timer::Junk => self.on_junk_due(env),
                 Timer::Sweep => self.on_sweep(env),
+                Timer::Join => self.on_join_due(env),
+                Timer::CatchUp => self.on_catch_up_due(env),
+                Timer::CatchUpNext => self.on_catch_up_next_due(env),
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),
