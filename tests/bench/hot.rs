@@ -19,12 +19,14 @@ use undertone::engine::id::OutgoingId;
 use undertone::engine::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
 
 mod open;
+mod sync;
 mod talk;
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
     ratios::print();
+    sync::print();
     divan::main();
 }
 

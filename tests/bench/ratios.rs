@@ -137,7 +137,12 @@ fn print_strangers() {
     line("all of an envelope not for us / multiply", 1.6, multiplication(), || all(&many));
 }
 
-fn line(name: &str, budget: f64, mut baseline: impl FnMut(), mut measured: impl FnMut()) {
+pub(super) fn line(
+    name: &str,
+    budget: f64,
+    mut baseline: impl FnMut(),
+    mut measured: impl FnMut(),
+) {
     let mut fastest = [Duration::MAX; 2];
     for _ in 0..TURNS {
         let [base, cost] = &mut fastest;

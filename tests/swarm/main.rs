@@ -3,6 +3,8 @@
 #![expect(clippy::indexing_slicing, reason = "tests index what they made")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod away;
+mod catchup;
 mod conversation;
 mod crash;
 mod endings;
@@ -18,3 +20,4 @@ mod post;
 mod statistics;
 mod town;
 mod trust;
+mod two;
