@@ -9,6 +9,7 @@
 //!   [`Output::Publish`], so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.
 
+mod archive;
 mod book;
 mod catchup;
 mod clock;
