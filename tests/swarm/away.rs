@@ -52,8 +52,8 @@ fn who_was_away_reads_what_was_said_though_the_speaker_is_off() {
         let relay = settings(Role::Relay);
         let (mut town, _, contact) = two_at(seed, Links::calm(), &[relay, relay]);
         says_and_leaves(&mut town, contact, "see you in the morning");
-        town.world.run_for(HOUR);
         assert_eq!(town.heard(1), Vec::<String>::new());
+        town.world.run_for(HOUR);
         let back = |town: &Town| town.heard(1) == ["see you in the morning"];
         for _ in 0..20 {
             town.world.run_for(Millis::from_secs(30));
@@ -124,7 +124,7 @@ fn what_an_archive_lost_is_fetched_again_from_a_neighbour() {
         let relays = [archive(), settings(Role::Relay)];
         let (mut town, relays, _) = two_at(seed, Links::calm(), &relays);
         let kept: Vec<_> = town.world.archived(relays[0]).collect();
-        assert!(kept.len() > 3);
+        assert!(kept.len() > 1);
         kept.iter().for_each(|id| town.world.lose_archived(relays[0], *id));
         // Nobody knows until somebody asks for one.
         let late = town.settle(settings(Role::Messenger), relays[0]);

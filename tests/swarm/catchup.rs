@@ -18,7 +18,9 @@ use undertone::sim::Seeded;
 use undertone::sim::link::Links;
 
 use crate::town::Town;
-use crate::two::{Alone, Cost, OTHER, START, Two, envelope, mixed, responded, roomy, wall};
+use crate::two::{
+    Alone, Cost, OTHER, START, Two, by_second, envelope, mixed, responded, roomy, wall,
+};
 
 /// Half an hour: enough for every session that is needed, however much is missing.
 const LONG: Millis = Millis::from_secs(1_800);
@@ -73,7 +75,10 @@ fn what_the_newest_that_are_missing_cost_beside_themselves_is_less_than_forty_by
 
 #[test]
 fn a_gap_within_one_hour_and_what_is_scattered_costs_more_and_is_found() {
-    let all = mixed(10_000);
+    // Away for a quarter of an hour: what is missing lies scattered in the hour it was made in.
+    let all = by_second(10_000);
+    let short = cost(&all, |at| at >= 9_900);
+    println!("the very last 100 of 10,000: {} besides, {short:?}", short.besides());
     let gap = cost(&all, |at| (9_500..9_600).contains(&at));
     println!("a gap of 100 in 10,000: {} besides, {gap:?}", gap.besides());
     for every in [100, 10] {
@@ -121,9 +126,13 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
 {
     const SESSIONS: usize = 100;
     let mut town = Town::new(5, Links::calm(), SESSIONS + 1, 1);
-    (1..=SESSIONS).for_each(|other| drop(town.add(0, other)));
+    for other in 1..=SESSIONS {
+        town.add(0, other);
+    }
     town.world.run_for(Millis::from_secs(900));
-    (1..=SESSIONS).for_each(|other| drop(town.accept(other)));
+    for other in 1..=SESSIONS {
+        town.accept(other);
+    }
     town.world.run_for(Millis::from_secs(900));
     let node = town.people[0].node;
     let ready = town.world.seen(node).contacts.values().filter(|(_, link)| *link == Link::Ready);
@@ -134,7 +143,9 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
     let mut messenger = Alone::new(NodeSettings { resend: Millis(u64::MAX >> 8), ..settings });
     messenger.restore(records);
 
-    let flood = mixed(1_500);
+    let made = |number: u64| START.minus(Seconds(20 * u32::try_from(number).expect("few")));
+    let flood: Vec<Vec<u8>> =
+        (0..1_500).map(|number| envelope(made(number), ONE_DAY, number)).collect();
     let from_relay = asked(Alone::new(roomy(Role::Relay)), &flood);
     let from_messenger = asked(messenger, &flood);
     assert!(from_relay.len() > 20, "{}", from_relay.len());
@@ -159,7 +170,10 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
     author.turn(Millis(0), Input::Peers(vec![OTHER]));
     author.turn(
         Millis(0),
-        Input::Ask { ask: AskId(1), command: Command::CreateIdentity { name: "me".to_owned() } },
+        Input::Ask {
+            ask: AskId(1),
+            command: Command::CreateIdentity { name: "author".to_owned() },
+        },
     );
     let identity = author.node.everything().into_iter().find_map(|notice| match notice {
         Notice::Identity(view) => Some(view.id),
@@ -332,7 +346,7 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
 
 #[test]
 fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
-    let all = mixed(3_000);
+    let all: Vec<Vec<u8>> = (0..3_000).map(|number| envelope(START, ONE_DAY, number)).collect();
     let small = Bounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
     let mut holder = Alone::new(roomy(Role::Relay));
     holder.hold(&all);
@@ -346,7 +360,7 @@ fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
         .filter_map(|bytes| check(bytes.clone(), wall(two.now), &Floor::new(0)).ok())
         .collect();
     ranked.sort_by_key(Checked::rank);
-    let alive: BTreeSet<EnvelopeId> = ranked.iter().rev().take(900).map(Checked::id).collect();
+    let alive: BTreeSet<EnvelopeId> = ranked.iter().rev().take(1_000).map(Checked::id).collect();
     assert!(alive.iter().all(|id| two.opener.node.pool().contains(id)));
     let later = two.pass(Millis::from_secs(3_600));
     assert_eq!(later.bodies, filled.bodies, "nothing twice");

@@ -2,7 +2,7 @@
 
 use undertone::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
-use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce};
+use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
 use undertone::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
@@ -63,9 +63,19 @@ pub(crate) fn wall(now: Millis) -> UnixSeconds {
     UnixSeconds(START.0 + now.0 / 1000)
 }
 
-/// The `number`th of `count` envelopes of a week's mixed traffic that are alive at [`START`], in the order
-/// of their making: a tenth live ten minutes or six hours, a tenth a week, the rest a day.
+/// As [`by_second`], in the order of the compared sets: by the hour of their making, then by id.
 pub(crate) fn mixed(count: u64) -> Vec<Vec<u8>> {
+    let mut envelopes = by_second(count);
+    envelopes.sort_by_cached_key(|bytes| {
+        let checked = check(bytes.clone(), START, &Floor::new(0)).expect("alive");
+        (checked.made(), checked.id())
+    });
+    envelopes
+}
+
+/// So many envelopes of a week's mixed traffic that are alive at [`START`], in the order of their
+/// making: a tenth live ten minutes or six hours, a tenth a week, the rest a day.
+pub(crate) fn by_second(count: u64) -> Vec<Vec<u8>> {
     let mut envelopes: Vec<(u64, Vec<u8>)> = (0..count)
         .map(|number| {
             let ttl = match number % 20 {
