@@ -220,8 +220,8 @@ impl Node {
                 return Missed::Refused(refusal);
             }
         };
-        let settled = env.mono.plus(SETTLE);
-        let refusal = self.pool.admit(checked.clone(), env.wall, settled).refusal();
+        // It had settled where it came from. If it had not here, the next session would bring it again.
+        let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).refusal();
         self.receive(env, &checked, refusal);
         match refusal {
             Some(refusal) => Missed::Refused(refusal),
