@@ -13,6 +13,9 @@ use undertone::engine::sync::Set;
 use super::NOW;
 use super::ratios::line;
 
+/// What orders a set.
+type Key = fn(&Member) -> UnixSeconds;
+
 /// What is known of an envelope here.
 #[derive(Clone, Copy)]
 struct Member {
@@ -51,7 +54,7 @@ fn members(count: u64) -> Vec<Member> {
     members
 }
 
-fn set(members: &[Member], key: fn(&Member) -> UnixSeconds, has: impl Fn(usize) -> bool) -> Set {
+fn set(members: &[Member], key: Key, has: impl Fn(usize) -> bool) -> Set {
     let all = members.iter().enumerate();
     Set::new(all.filter(|(at, _)| has(*at)).map(|(_, member)| (key(member), member.id)))
 }
@@ -70,8 +73,7 @@ fn compare(holder: &Set, opener: &Set) -> (u32, usize, usize) {
 
 /// Prints the tables of `proto/sync.md`, and what the time is a multiple of.
 pub(super) fn print() {
-    let orders: [(&str, fn(&Member) -> UnixSeconds); 2] =
-        [("made", Member::made), ("expiry", Member::expiry)];
+    let orders: [(&str, Key); 2] = [("made", Member::made), ("expiry", Member::expiry)];
     for count in [10_000_u64, 100_000] {
         let all = members(count);
         let held = all.len();
@@ -119,6 +121,6 @@ fn print_times() {
     });
     let few = members(10_000);
     line("sync: make a set of 10,000 / hash an envelope", 500.0, hash, || {
-        _ = black_box(set(&few, Member::made, |_| true));
+        drop(black_box(set(&few, Member::made, |_| true)));
     });
 }

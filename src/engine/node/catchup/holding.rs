@@ -116,7 +116,7 @@ impl Holding {
 impl Node {
     pub(in crate::engine::node) fn on_sync_request(
         &mut self,
-        env: &mut Env<'_>,
+        env: &Env<'_>,
         from: PeerTag,
         ticket: SyncTicket,
         bytes: &[u8],

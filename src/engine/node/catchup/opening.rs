@@ -116,7 +116,7 @@ impl Node {
     }
 
     /// It is time for the neighbour that is new, or that has more for us.
-    pub(in crate::engine::node) fn on_catch_up_next_due(&mut self, env: &mut Env<'_>) {
+    pub(in crate::engine::node) fn on_catch_up_next_due(&mut self, env: &Env<'_>) {
         if self.catchup.opening.session.is_some() {
             self.timers.set(Timer::CatchUpNext, env.mono.plus(BEGIN_EVERY));
             return;
