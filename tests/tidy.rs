@@ -19,7 +19,7 @@ const ORDER: &[&[&str]] = &[
     &["engine::id", "engine::secret"],
     &["engine::crypto"],
     &["engine::envelope"],
-    &["engine::intake", "engine::pool", "engine::session"],
+    &["engine::intake", "engine::pool", "engine::session", "engine::sync"],
     &["engine::node"],
     &["sim"],
     &["shell::calendar", "shell::clock", "shell::home"],

@@ -6,7 +6,7 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env secret text id  <  crypto  <  envelope  <  session | pool | intake  <  node
+//! env secret text id  <  crypto  <  envelope  <  session | pool | intake | sync  <  node
 //! ```
 
 pub mod crypto;

@@ -2,7 +2,7 @@
 //!
 //! A [`World`] owns one queue, one clock and one seed. It carries out each `Output` as the shell
 //! would, over a model of gossipsub ([`link`]) that knows latency, loss, partitions and skewed
-//! clocks, and it can crash a node between any two outputs. After every turn it checks what must
+//! clocks, and over the same links for catching up; it can crash a node between any two outputs. After every turn it checks what must
 //! always hold. The same seed gives the same [`World::trace`].
 //!
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
@@ -11,6 +11,7 @@ mod disk;
 mod entropy;
 pub mod link;
 mod look;
+mod sync;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,17 +19,19 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use entropy::Seeded;
 use link::Links;
 pub use look::DiskCopy;
+pub use sync::{Asked, Traffic};
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
-use crate::engine::node::input::{AskId, Command, Input, PeerTag};
+use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
 use crate::engine::node::output::{CommandError, Link, MessageState, Reply, RequestView};
 use crate::engine::node::record::Purpose;
 use crate::engine::node::{Node, NodeSettings};
 
 use disk::Disk;
+use sync::{Bring, CatchingUp, Ticket};
 
 /// Names one node of a world: its place in the order they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,8 @@ pub struct World {
     said: Vec<Vec<u8>>,
     /// Every (key, nonce) fingerprint of every node's whole life.
     ledger: BTreeSet<[u8; 16]>,
+    /// Requests to catch up that wait for a response.
+    tickets: BTreeMap<SyncTicket, Ticket>,
     /// Everything that was ever published.
     envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
     violations: Vec<String>,
@@ -117,10 +122,15 @@ struct SimNode {
     /// Everything it published in its whole life, in that order.
     sent: Vec<Sent>,
     verdicts: BTreeMap<NodeIndex, Verdicts>,
+    /// How often it was started: what was sent to it before reaches nobody.
+    life: u64,
+    catching_up: CatchingUp,
 }
 
 #[derive(Debug)]
 enum Event {
+    Sync(Bring),
+    Lost(NodeIndex, Vec<EnvelopeId>),
     Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     ArriveAgain { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     Mined { at: NodeIndex, outgoing: OutgoingId, nonce: WorkNonce },
@@ -153,6 +163,7 @@ impl World {
             trace: Trace { digest: 0xcbf2_9ce4_8422_2325, turns: 0 },
             said: Vec::new(),
             ledger: BTreeSet::new(),
+            tickets: BTreeMap::new(),
             envelopes: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -177,6 +188,8 @@ impl World {
             mining: BTreeSet::new(),
             sent: Vec::new(),
             verdicts: BTreeMap::new(),
+            life: 0,
+            catching_up: CatchingUp::default(),
         });
         self.start(index);
         index
@@ -361,6 +374,8 @@ impl World {
 
     fn carry(&mut self, event: Event) {
         match event {
+            Event::Sync(bring) => self.bring(bring),
+            Event::Lost(node, ids) => self.turn(node, Input::Lost(ids)),
             Event::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
             Event::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
             Event::Mined { at, outgoing, nonce } => {
@@ -420,9 +435,17 @@ impl World {
         sim.seen.texts = sim.disk.shown();
         sim.seen.states = sim.disk.states();
         sim.wake = None;
+        sim.life += 1;
         let records = sim.disk.open_records();
         let mut env = Env::new(now, wall, &mut sim.entropy);
         node.restore(&mut env, records);
+        let kept: Vec<Vec<u8>> = sim.catching_up.archive.values().cloned().collect();
+        for bytes in kept {
+            let id = EnvelopeId::of(&bytes);
+            if node.rehold(&env, bytes).is_err() {
+                sim.catching_up.archive.remove(&id);
+            }
+        }
         let everything = node.everything();
         sim.node = Some(node);
         for notice in everything {

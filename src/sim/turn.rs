@@ -72,11 +72,13 @@ impl World {
                 }
             }
             Output::Publish { id, bytes } => self.publish(index, id, &bytes),
-            Output::SyncRequest { .. }
-            | Output::SyncResponse { .. }
-            | Output::Blame(_)
-            | Output::Archive { .. }
-            | Output::Discard(_) => {}
+            Output::SyncRequest { to, ask, bytes } => self.sync_request(index, to, ask, bytes),
+            Output::SyncResponse { ticket, bytes, stored } => {
+                self.sync_response(index, ticket, bytes, &stored);
+            }
+            Output::Blame(peer) => self.blame(index, peer),
+            Output::Archive { id, bytes } => self.archive(index, id, bytes),
+            Output::Discard(ids) => self.discard(index, &ids),
             Output::Reply { ask, reply } => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.replies.insert(ask, reply);
@@ -215,7 +217,7 @@ impl World {
         }
     }
 
-    fn violate(&mut self, index: NodeIndex, what: &str) {
+    pub(super) fn violate(&mut self, index: NodeIndex, what: &str) {
         let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, self.now.0, index.0);
         self.violations.push(line);
     }

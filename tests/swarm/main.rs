@@ -3,6 +3,8 @@
 #![expect(clippy::indexing_slicing, reason = "tests index what they made")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod away;
+mod catchup;
 mod churn;
 mod conversation;
 mod crash;
@@ -24,3 +26,4 @@ mod states;
 mod statistics;
 mod town;
 mod trust;
+mod two;

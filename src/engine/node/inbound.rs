@@ -7,9 +7,9 @@ use crate::engine::envelope::{
     Acceptance, Checked, EnvelopeId, Life, Refusal, Topic, check, wire::ENVELOPE_SIZE,
 };
 use crate::engine::intake::Pushed;
-use crate::engine::pool::Bodies;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
+use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::Output;
 use super::settings::Role;
@@ -26,7 +26,7 @@ impl Node {
     ) {
         let checked = match check(bytes, env.wall, &self.settings.floor) {
             Ok(checked) => checked,
-            Err(refusal) => return self.judge(from, id, refusal.acceptance()),
+            Err(refusal) => return self.refuse(from, id, refusal),
         };
         if self.pool.contains(&id) {
             return self.refuse(from, id, Refusal::Duplicate);
@@ -49,34 +49,53 @@ impl Node {
         }
     }
 
-    /// Holds an envelope that the archive kept over a restart.
-    ///
-    /// # Errors
-    /// Why it is not held; the archive need not keep it.
-    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), Refusal> {
-        let checked = check(bytes, env.wall, &self.settings.floor)?;
-        match self.pool.admit(checked, env.wall).refusal() {
-            None => Ok(()),
-            Some(refusal) => Err(refusal),
+    fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
+        let settled = env.mono.plus(SETTLE);
+        let refusal = self.pool.admit(checked.clone(), env.wall, settled).refusal();
+        match refusal {
+            Some(refusal) => self.refuse(from, checked.id(), refusal),
+            None => self.judge(from, checked.id(), Acceptance::Accept),
         }
+        self.receive(env, &checked, refusal);
     }
 
-    fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
-        let refusal = self.pool.admit(checked.clone(), env.wall).refusal();
-        let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
-        self.judge(from, checked.id(), acceptance);
-        if self.settings.bodies == Bodies::Archive && refusal.is_none() {
-            let (id, bytes) = (checked.id(), checked.bytes().to_vec());
-            self.outputs.push_back(Output::Archive { id, bytes });
+    /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
+    /// messenger sees whether it is for us.
+    pub(super) fn receive(
+        &mut self,
+        env: &mut Env<'_>,
+        checked: &Checked,
+        refusal: Option<Refusal>,
+    ) {
+        if refusal.is_none() {
+            self.archive(checked);
         }
+        let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, &checked),
+            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked),
             Role::Messenger | Role::Relay => {}
         }
     }
 
     fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: Refusal) {
+        self.tally_off_time(refusal);
         self.judge(from, id, refusal.acceptance());
+    }
+
+    /// Counts what came too late or too soon: many of them say that a clock is wrong.
+    pub(super) fn tally_off_time(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Expired => self.tally.expired += 1,
+            Refusal::Early => self.tally.early += 1,
+            Refusal::TooLarge
+            | Refusal::Malformed
+            | Refusal::BadTtl
+            | Refusal::OffGrid
+            | Refusal::LittleWork
+            | Refusal::Duplicate
+            | Refusal::NoRoom
+            | Refusal::Crowded => {}
+        }
     }
 
     fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {

@@ -9,9 +9,11 @@
 //!   [`Output::Publish`], so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.
 
+mod archive;
 pub mod backup;
 mod book;
 mod catchup;
+mod clock;
 mod commands;
 mod forgotten;
 mod gaps;
@@ -42,6 +44,7 @@ use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 pub use gaps::MAX_ASKS;
 use input::{Input, PeerTag};
@@ -51,7 +54,7 @@ use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
-pub use settings::{NodeSettings, Role};
+pub use settings::{NodeSettings, Pace, Role, Sync};
 use talk::Conversation;
 pub use talk::SPAN;
 use timers::{Timer, Timers};
@@ -73,6 +76,7 @@ pub struct Node {
     outbox: Outbox,
     timers: Timers,
     peers: Vec<PeerTag>,
+    catchup: CatchUp,
     tally: Tally,
     outputs: VecDeque<Output>,
 }
@@ -83,7 +87,7 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         Self {
             settings,
-            pool: Pool::new(settings.pool),
+            pool: Pool::new(settings.pool, settings.kept()),
             intake: Intake::new(intake::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
@@ -93,6 +97,7 @@ impl Node {
             outbox: Outbox::default(),
             timers: Timers::default(),
             peers: Vec::new(),
+            catchup: CatchUp::default(),
             tally: Tally::default(),
             outputs: VecDeque::new(),
         }
@@ -114,6 +119,7 @@ impl Node {
             Input::Tick => self.on_tick(env),
         }
         self.pump(env);
+        self.discard_left();
     }
 
     /// The next thing to carry out, oldest first.
@@ -138,8 +144,8 @@ impl Node {
             floor_bits: self.settings.floor.bits(),
             mining_bits: self.outbox.mining_bits(),
             queued: self.queued_messages(),
-            clock: None,
-            caught_up: 0,
+            clock: self.catchup.skew(),
+            caught_up: self.catchup.fetched(),
             tally: self.tally,
         }
     }
@@ -165,6 +171,9 @@ impl Node {
             match timer {
                 Timer::Junk => self.on_junk_due(env),
                 Timer::Sweep => self.on_sweep(env),
+                Timer::Join => self.on_join_due(env),
+                Timer::CatchUp => self.on_catch_up_due(env),
+                Timer::CatchUpNext => self.on_catch_up_next_due(env),
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Draft, EnvelopeId, Life, WorkNonce, check};
+use crate::engine::envelope::{Checked, Draft, EnvelopeId, Life, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{Sealed, SessionId, junk};
 
 use super::Node;
+use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::{MessageState, Output};
 use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide};
@@ -260,7 +261,7 @@ impl Node {
         };
         // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
         // envelopes like anyone's.
-        self.pool.admit(checked, env.wall);
+        self.hold_own(env, checked);
         self.tally.published += 1;
         self.outputs.push_back(Output::Publish { id, bytes });
         match record.purpose {
@@ -277,11 +278,21 @@ impl Node {
         }
     }
 
-    /// The number of neighbours changed. With the first one, what may have reached nobody is
+    /// Holds an envelope of ours like anyone's. Others may be told of it a while after it was handed
+    /// to the flood, as of all envelopes: if they were not, it would be the one that only we lack.
+    fn hold_own(&mut self, env: &Env<'_>, checked: Checked) {
+        let settled = env.mono.plus(SETTLE);
+        if self.pool.admit(checked.clone(), env.wall, settled).refusal().is_none() {
+            self.archive(&checked);
+        }
+    }
+
+    /// The neighbours changed. With the first one, what may have reached nobody is
     /// published again, byte for byte.
     pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<PeerTag>) {
-        let alone = self.peers.is_empty();
-        self.peers = peers;
+        let before = core::mem::replace(&mut self.peers, peers);
+        self.plan_catching_up(env, &before);
+        let alone = before.is_empty();
         if !alone || self.peers.is_empty() {
             return;
         }
@@ -297,7 +308,7 @@ impl Node {
         let Some(bytes) = &record.envelope else { return };
         if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
             let id = checked.id();
-            self.pool.admit(checked, env.wall);
+            self.hold_own(env, checked);
             self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
             if let Purpose::Message(contact, message) = record.purpose
                 && self.is_uncounted(message)

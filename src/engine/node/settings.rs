@@ -14,8 +14,11 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// How much it holds.
     pub pool: Bounds,
-    /// Where the bytes of what it holds are.
+    /// Where the bytes of what it holds are. A relay's choice: a messenger keeps them in its pool,
+    /// where it finds again what it could not open at once.
     pub bodies: Bodies,
+    /// Whether it catches up with neighbours, and lets them catch up with it.
+    pub sync: Sync,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as who wrote it wanted. Junk lives exactly so long.
     pub life: Life,
@@ -40,6 +43,7 @@ impl NodeSettings {
             floor,
             pool: DEFAULT_POOL,
             bodies: Bodies::Memory,
+            sync: Sync::On(Pace::USUAL),
             life: Life::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
@@ -47,6 +51,45 @@ impl NodeSettings {
             window: WINDOW,
         }
     }
+}
+
+impl NodeSettings {
+    /// Where the bytes of what it holds are, by its role.
+    #[must_use]
+    pub const fn kept(&self) -> Bodies {
+        match self.role {
+            Role::Messenger => Bodies::Memory,
+            Role::Relay => self.bodies,
+        }
+    }
+}
+
+/// Whether a node catches up with neighbours, and lets them catch up with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Both, so often.
+    On(Pace),
+    /// Neither: for tests of what the flood does alone.
+    Off,
+}
+
+/// How often a node catches up. Everybody's is the same, or a node could be told by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The time between two neighbours, give or take a quarter.
+    pub every: Millis,
+    /// The time after joining when it catches up once more, with what was not settled before.
+    pub joining: Millis,
+    /// The mean delay before it catches up with a neighbour that came later: exponential, so that
+    /// not all ask a newcomer at once.
+    pub newcomer: Millis,
+}
+
+impl Pace {
+    /// Five minutes, as store nodes of Waku do; a minute and a half, half a minute more than
+    /// envelopes take to settle; ten seconds, a guess.
+    pub const USUAL: Self =
+        Self { every: Millis(300_000), joining: Millis(90_000), newcomer: Millis(10_000) };
 }
 
 /// Whether a node speaks for anyone.

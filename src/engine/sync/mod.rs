@@ -1,8 +1,30 @@
 //! Catching up: what two nodes say to each other so that one gets what it missed.
+//!
+//! The *opener* lacks something, the *holder* has it; `proto/sync.md` is the text this keeps to.
+//! Here are the bytes ([`wire`]), the compared sets ([`Set`]), one session's state on either side
+//! ([`Holder`], [`Opener`]) and what a holder spends on others ([`Budget`]). Nothing here knows the
+//! pool, a neighbour or a schedule, and nothing of ours is in a request but what the comparison asks
+//! for.
 
-/// Appends an envelope to a response that carries envelopes.
-pub fn append_envelope(response: &mut Vec<u8>, envelope: &[u8]) {
-    let length = u32::try_from(envelope.len()).unwrap_or(u32::MAX);
-    response.extend_from_slice(&length.to_le_bytes());
-    response.extend_from_slice(envelope);
-}
+mod budget;
+mod holder;
+mod opener;
+mod set;
+pub mod wire;
+
+pub use budget::{Budget, PEER_BYTES, TOTAL_BYTES};
+pub use holder::{Holder, MAX_QUEUED, Step};
+pub use opener::{MAX_OFF_TIME, MAX_SENT, MAX_USELESS, Missed, Opener, Stop};
+pub use set::{MAX_COMPARISON, Set};
+pub use wire::{Body, MAX_MESSAGE, Request, Response, append_envelope};
+
+/// Queries in one session, on either side.
+///
+/// Sixteen-fold splitting reaches single envelopes of a million in five queries; what is scattered
+/// wide fills some 20 of them. Comparing reads the whole set up to three times a query, so the bound
+/// is also one on computing.
+pub const MAX_ROUNDS: u32 = 64;
+
+/// Requests in one session, on either side: every query, and twice the chunks of a full queue of
+/// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what an opener takes in.
+pub const MAX_REQUESTS: u32 = 256;

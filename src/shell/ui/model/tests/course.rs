@@ -31,6 +31,7 @@ fn network(clock: Option<ClockSkew>) -> Event {
         rate: 1_000_000,
         clock,
         caught_up: 0,
+        archive: None,
     })
 }
 

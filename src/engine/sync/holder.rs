@@ -1,0 +1,151 @@
+//! One neighbour that catches up with us: asks what it lacks, then gets it, then is asked again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::set::Set;
+use super::wire::{CHUNK, LENGTH, Malformed};
+use super::{MAX_REQUESTS, MAX_ROUNDS};
+use crate::engine::envelope::EnvelopeId;
+
+/// Envelopes found in one session to be sent: of the one size, 16 MiB, what a neighbour is sent in
+/// a minute. What is found beyond them the next session finds again.
+pub const MAX_QUEUED: usize = 8_192;
+
+/// A session with one opener.
+#[derive(Debug)]
+pub struct Holder {
+    /// What we held when it began: one set for all sessions that begin within a while.
+    set: Arc<Set>,
+    /// What the opener lacks and is still to be sent.
+    queue: VecDeque<EnvelopeId>,
+    /// What comes after the queue.
+    next: Next,
+    expected: Expected,
+    rounds: u32,
+    requests: u32,
+}
+
+/// What to do next for an opener.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Ask it to compare this.
+    Query(Vec<u8>),
+    /// Send it these; at least one, at most a chunk.
+    Envelopes(Vec<EnvelopeId>),
+    /// Tell it that there is nothing more.
+    Done,
+    /// Tell it to come back.
+    Busy,
+}
+
+#[derive(Debug)]
+enum Next {
+    Query(Vec<u8>),
+    Done,
+    /// More was found than is sent in one session.
+    Busy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Answer,
+    More,
+    Nothing,
+}
+
+impl Holder {
+    /// An opener begins. The first step is [`Self::step`]'s.
+    ///
+    /// # Errors
+    /// Never; the type is the comparison's.
+    pub fn begin(set: Arc<Set>) -> Result<Self, Malformed> {
+        let next = if set.is_empty() { Next::Done } else { Next::Query(set.query()?) };
+        let (queue, expected) = (VecDeque::new(), Expected::Nothing);
+        Ok(Self { set, queue, next, expected, rounds: 0, requests: 1 })
+    }
+
+    /// The opener answers a query.
+    ///
+    /// # Errors
+    /// [`Malformed`] if none was asked or it is no answer.
+    pub fn answer(&mut self, answer: &[u8]) -> Result<(), Malformed> {
+        self.request(Expected::Answer)?;
+        let (lacking, next) = self.set.lacking(answer)?;
+        let cut = lacking.len() > MAX_QUEUED;
+        self.queue = lacking.into_iter().take(MAX_QUEUED).collect();
+        self.next = match next {
+            _ if cut => Next::Busy,
+            Some(query) => Next::Query(query),
+            None => Next::Done,
+        };
+        Ok(())
+    }
+
+    /// The opener wants more.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it was not sent any.
+    pub fn more(&mut self) -> Result<(), Malformed> {
+        self.request(Expected::More)
+    }
+
+    fn request(&mut self, expected: Expected) -> Result<(), Malformed> {
+        if self.expected != expected {
+            return Err(Malformed);
+        }
+        self.requests += 1;
+        self.expected = Expected::Nothing;
+        Ok(())
+    }
+
+    /// What to do next. `size` answers how large an envelope is, in bytes, and nothing for those
+    /// that are not held any more. After [`Step::Done`] and [`Step::Busy`] the session is over.
+    pub fn step(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> Step {
+        if self.requests > MAX_REQUESTS {
+            return Step::Busy;
+        }
+        let chunk = self.chunk(size);
+        if !chunk.is_empty() {
+            self.expected = Expected::More;
+            return Step::Envelopes(chunk);
+        }
+        match core::mem::replace(&mut self.next, Next::Done) {
+            Next::Query(_) if self.rounds == MAX_ROUNDS => Step::Busy,
+            Next::Query(query) => {
+                self.rounds += 1;
+                self.expected = Expected::Answer;
+                Step::Query(query)
+            }
+            Next::Done => Step::Done,
+            Next::Busy => Step::Busy,
+        }
+    }
+
+    /// Takes from the queue what fits one response.
+    fn chunk(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> Vec<EnvelopeId> {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while let Some(id) = self.queue.front() {
+            if let Some(size) = size(id) {
+                bytes += LENGTH + size;
+                if bytes > CHUNK {
+                    break;
+                }
+                chunk.push(*id);
+            }
+            self.queue.pop_front();
+        }
+        chunk
+    }
+}
+
+impl core::fmt::Debug for Step {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Query(_) => "Step::Query",
+            Self::Envelopes(_) => "Step::Envelopes",
+            Self::Done => "Step::Done",
+            Self::Busy => "Step::Busy",
+        })
+    }
+}

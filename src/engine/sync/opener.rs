@@ -1,0 +1,176 @@
+//! Our session with a neighbour we catch up with: it asks, we compare; it sends, we look.
+
+use super::set::Set;
+use super::wire::{Malformed, Request};
+use super::{MAX_REQUESTS, MAX_ROUNDS};
+use crate::engine::envelope::{Acceptance, Refusal};
+
+/// Comparisons sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
+/// itself, and no more than this.
+pub const MAX_SENT: usize = 1 << 20;
+
+/// Envelopes in one session that we held already, or had no room for. What the flood brings us
+/// while a session runs is sent twice: minutes of a busy network. A guess.
+pub const MAX_USELESS: u32 = 1_024;
+
+/// Envelopes in one session that were expired or early: the holder's clock may be wrong, or ours.
+/// A guess.
+pub const MAX_OFF_TIME: u32 = 256;
+
+/// A session with one holder.
+#[derive(Debug)]
+pub struct Opener {
+    had: Set,
+    expected: Expected,
+    rounds: u32,
+    requests: u32,
+    sent: usize,
+    received: usize,
+    useless: u32,
+    off_time: u32,
+    fetched: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// What comes after [`Request::Begin`].
+    First,
+    Any,
+}
+
+/// What became of an envelope we were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// We hold it.
+    Fetched,
+    /// We do not, for this reason.
+    Refused(Refusal),
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// There is nothing more, or not for us.
+    Done,
+    /// There may be more, another time.
+    More,
+    /// The holder broke the rules.
+    Blame,
+}
+
+impl From<Malformed> for Stop {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Blame
+    }
+}
+
+impl Opener {
+    /// A session of a node that needs nothing of what is in `had`. Its first request is
+    /// [`Request::Begin`].
+    #[must_use]
+    pub const fn new(had: Set) -> Self {
+        Self {
+            had,
+            expected: Expected::First,
+            rounds: 0,
+            requests: 1,
+            sent: 1,
+            received: 0,
+            useless: 0,
+            off_time: 0,
+            fetched: 0,
+        }
+    }
+
+    /// Envelopes fetched in this session.
+    #[must_use]
+    pub const fn fetched(&self) -> u32 {
+        self.fetched
+    }
+
+    /// What the session cost both ways, in bytes.
+    #[must_use]
+    pub const fn cost(&self) -> usize {
+        self.sent + self.received
+    }
+
+    /// Notes the size of a response.
+    pub const fn receive(&mut self, bytes: usize) {
+        self.received = self.received.saturating_add(bytes);
+    }
+
+    /// Whether this response is the one to the first request.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.expected == Expected::First
+    }
+
+    /// The request that answers a query.
+    ///
+    /// # Errors
+    /// Why the session ends instead.
+    pub fn answer(&mut self, query: &[u8]) -> Result<Vec<u8>, Stop> {
+        self.rounds += 1;
+        if self.rounds > MAX_ROUNDS {
+            return Err(Stop::More);
+        }
+        let answer = self.had.answer(query)?;
+        self.request(Request::Answer(&answer))
+    }
+
+    /// Notes that envelopes were sent.
+    ///
+    /// # Errors
+    /// [`Stop::Blame`] if the holder cannot know yet what we lack.
+    pub fn take(&mut self) -> Result<(), Stop> {
+        match self.expected {
+            Expected::First => Err(Stop::Blame),
+            Expected::Any => Ok(()),
+        }
+    }
+
+    /// Notes what became of one of the envelopes.
+    ///
+    /// # Errors
+    /// Why the session ends.
+    pub fn count(&mut self, missed: Missed) -> Result<(), Stop> {
+        match missed {
+            Missed::Fetched => self.fetched = self.fetched.saturating_add(1),
+            Missed::Refused(Refusal::Expired | Refusal::Early) => {
+                self.off_time += 1;
+                if self.off_time > MAX_OFF_TIME {
+                    return Err(Stop::Done);
+                }
+            }
+            Missed::Refused(refusal) => {
+                if refusal.acceptance() == Acceptance::Reject {
+                    return Err(Stop::Blame);
+                }
+                self.useless += 1;
+                if self.useless > MAX_USELESS {
+                    return Err(Stop::Done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The request for what comes next.
+    ///
+    /// # Errors
+    /// Why the session ends instead.
+    pub fn more(&mut self) -> Result<Vec<u8>, Stop> {
+        self.request(Request::More)
+    }
+
+    fn request(&mut self, request: Request<'_>) -> Result<Vec<u8>, Stop> {
+        let bytes = request.encode();
+        self.requests += 1;
+        self.sent = self.sent.saturating_add(bytes.len());
+        if self.requests > MAX_REQUESTS || self.sent > MAX_SENT {
+            return Err(Stop::More);
+        }
+        self.expected = Expected::Any;
+        Ok(bytes)
+    }
+}
