@@ -12,7 +12,9 @@ use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{Ephemeral, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Draft, Envelope, Floor, Life, Topic, WorkNonce, check};
+use undertone::engine::envelope::{
+    Draft, Envelope, EnvelopeId, Floor, Life, Topic, WorkNonce, check,
+};
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::Output;
@@ -22,8 +24,9 @@ use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
 };
+use undertone::engine::sync::{Body, Response, Set};
 use undertone::engine::text::PeerText;
-use undertone::shell::cli::{Action, Cli};
+use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
 use undertone::shell::failure::{Exit, Failure};
 use undertone::shell::host::Host;
@@ -158,6 +161,9 @@ fn commands_show_their_name_and_not_what_was_typed() {
         "undertone identity new Annabel",
         "undertone contact add UNDERTONE1XYZ --name harbour",
         "undertone request accept 02c6 --name harbour",
+        "undertone history harbour --search good-morning",
+        "undertone message show 0123abcd",
+        "undertone backup create /home/annabel/backup",
     ] {
         let cli = Cli::try_parse_from(typed.split(' ')).expect("a command line");
         lines.add("Cli, Everywhere, Network, Action", &cli);
@@ -171,6 +177,20 @@ fn commands_show_their_name_and_not_what_was_typed() {
     }
     if let Some(Action::Request { action }) = action("undertone request accept 02 --name harbour") {
         lines.add("RequestAction", &action);
+    }
+    if let Some(Action::History(wish)) = action("undertone history harbour --search morning") {
+        lines.add("HistoryWish", &wish);
+    }
+    if let Some(Action::Message { action }) = action("undertone message show 0123abcd") {
+        lines.add("MessageAction", &action);
+    }
+    let typed =
+        "undertone backup check /home/annabel/backup --backup-passphrase-file /home/annabel/p";
+    if let Some(Action::Backup { action }) = action(typed) {
+        lines.add("BackupAction", &action);
+        if let BackupAction::Check { sealed_by, .. } = action {
+            lines.add("BackupPassphrase", &sealed_by);
+        }
     }
     lines.add("PassphraseSource", &PassphraseSource::Command("pass show undertone".to_owned()));
     let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
@@ -208,6 +228,9 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         Command::Say { contact: ContactId(7), text: "good morning".to_owned(), life: Life::Day };
 
     let mut lines = Lines::default();
+    let (minutes, envelope) = (0, [7; 40]);
+    lines.add("Set", &Set::new([(UnixSeconds(7), EnvelopeId([7; 32]))]));
+    lines.add("Response, Body", &Response { minutes, body: Body::Envelopes(&envelope) });
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
     lines.add("NetworkLine", &line);

@@ -189,7 +189,7 @@ impl Default for Pace {
 }
 
 /// What a network calls its two gossipsub topics and its own protocol.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Names {
     /// Carries the envelopes.
     pub(super) flood: gossipsub::IdentTopic,
