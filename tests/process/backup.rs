@@ -67,10 +67,7 @@ fn a_backup_is_made_and_checked_and_makes_a_home() {
     assert_eq!(done(&other, "restore", &file, &[]), made);
     let (old, new) = (home.ask(&["identity", "show"]), other.ask(&["identity", "show"]));
     assert_eq!(old["invite"], new["invite"]);
-    assert_eq!(
-        other.ask(&["contact", "show", "bittern"])["restored"].as_u64().map(|_| ()),
-        Some(())
-    );
+    assert!(other.ask(&["contact", "show", "bittern"])["restored"].is_string());
     assert_eq!(home.ask(&["contact", "show", "bittern"])["restored"], Value::Null);
     let (code, again) = backup(&other, "restore", &file, &[]);
     assert_eq!((code, &again["error"]["code"]), (Some(7), &"store_exists".into()));

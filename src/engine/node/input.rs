@@ -163,8 +163,8 @@ pub enum Command {
         /// Whether.
         on: bool,
     },
-    /// Erase one message here. The contact is not told. What has not been acknowledged must be
-    /// cancelled first, or be given up.
+    /// Erase one message here. The contact is not told, and keeps what arrived. One of ours that has
+    /// not left is taken back first; one that left is not sent again.
     EraseMessage {
         /// Which one.
         message: MessageId,

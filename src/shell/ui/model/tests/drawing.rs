@@ -126,22 +126,26 @@ fn told(what: u8, id: u64, text: String) -> Event {
             let (contact, more) = (Some(contact_id).filter(|_| id > 1), More::Yes);
             Event::Found { contact, words: text, messages: vec![message; 3], more }
         }
-        _ => Event::Network(NetworkLine {
-            peers: usize::from(what),
-            network: text.clone(),
-            listening: vec![text],
-            pool_bytes: usize::MAX,
-            pool_capacity: usize::from(what) - 17,
-            pool_items: 3,
-            floor_bits: what,
-            cover_per_minute: Some(f64::NAN),
-            mining: Some(Mining { bits: what, hashes_per_second: id }),
-            queued: 1,
-            rate: id,
-            clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),
-            caught_up: u64::MAX,
-            archive: None,
-        }),
+        _ => Event::Network(network(what, id, text)),
+    }
+}
+
+fn network(what: u8, id: u64, text: String) -> NetworkLine {
+    NetworkLine {
+        peers: usize::from(what),
+        network: text.clone(),
+        listening: vec![text],
+        pool_bytes: usize::MAX,
+        pool_capacity: usize::from(what) - 17,
+        pool_items: 3,
+        floor_bits: what,
+        cover_per_minute: Some(f64::NAN),
+        mining: Some(Mining { bits: what, hashes_per_second: id }),
+        queued: 1,
+        rate: id,
+        clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),
+        caught_up: u64::MAX,
+        archive: None,
     }
 }
 
