@@ -15,9 +15,6 @@ const KEPT: Millis = Millis::from_secs(6 * 3600);
 /// Neighbours whose word is kept; more than a node has. A guess.
 const MAX_WITNESSES: usize = 32;
 
-/// A single neighbour may be the one whose clock is wrong.
-const LEAST_WITNESSES: usize = 2;
-
 /// What neighbours said last, each once.
 #[derive(Debug, Default)]
 pub(super) struct Witnesses {
@@ -43,15 +40,13 @@ impl Witnesses {
         }
     }
 
-    /// The middle one of what is kept, and of two middle ones the smaller error; nothing while too
-    /// few said anything.
+    /// The middle one of what is kept, and of two middle ones the smaller error; nothing while nobody
+    /// said anything. Of two that differ, a single witness may be the one that is wrong: how many there
+    /// are is part of the answer.
     pub(super) fn skew(&self) -> Option<ClockSkew> {
         let mut ahead: Vec<i64> = self.said.values().map(|said| said.ahead).collect();
         ahead.sort_unstable();
         let witnesses = ahead.len();
-        if witnesses < LEAST_WITNESSES {
-            return None;
-        }
         let middle = [(witnesses - 1) / 2, witnesses / 2];
         let minutes = middle.iter().filter_map(|&at| ahead.get(at)).min_by_key(|said| said.abs());
         Some(ClockSkew { minutes: *minutes?, witnesses })
@@ -75,11 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn one_neighbour_alone_is_no_witness_however_often_it_speaks() {
+    fn a_neighbour_is_one_witness_however_often_it_speaks() {
         let mut witnesses = Witnesses::default();
-        heard(0, &mut witnesses, 1, 99_000);
-        heard(1, &mut witnesses, 1, 99_000);
         assert_eq!(witnesses.skew(), None);
+        heard(0, &mut witnesses, 1, 98_000);
+        heard(1, &mut witnesses, 1, 99_000);
+        assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 1_000, witnesses: 1 }));
     }
 
     #[test]

@@ -228,7 +228,7 @@ pub struct Status {
     pub mining_bits: Option<u8>,
     /// Messages of ours that have not left.
     pub queued: usize,
-    /// How this machine's clock compares with those of its neighbours, if enough of them said.
+    /// How this machine's clock compares with those of its neighbours, if any said.
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up, since the start.
     pub caught_up: u64,

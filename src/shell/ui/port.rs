@@ -183,7 +183,7 @@ pub struct NetworkLine {
     pub queued: usize,
     /// Tries at work a second, as last measured; 0 while it is not known.
     pub rate: u64,
-    /// How this machine's clock compares with those of its neighbours, if enough of them said.
+    /// How this machine's clock compares with those of its neighbours, if any said.
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up with neighbours, since the start.
     pub caught_up: u64,

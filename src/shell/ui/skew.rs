@@ -23,9 +23,12 @@ pub(super) enum Doubt {
 
 impl Doubt {
     pub(super) fn of(clock: Option<ClockSkew>) -> Self {
-        match clock.map_or(0, |clock| clock.minutes.unsigned_abs()) {
+        let Some(ClockSkew { minutes, witnesses }) = clock else { return Self::None };
+        match minutes.unsigned_abs() {
             0..DOUBTED_MINUTES => Self::None,
             DOUBTED_MINUTES..REFUSED_MINUTES => Self::Some,
+            // A single neighbour may be the one whose clock is wrong.
+            _ if witnesses < 2 => Self::Some,
             _ => Self::Refused,
         }
     }
@@ -41,6 +44,10 @@ pub(in crate::shell) fn words(clock: ClockSkew) -> String {
     match Doubt::of(Some(clock)) {
         Doubt::None if minutes == 0 => format!("agrees with {neighbours}"),
         Doubt::None => format!("within {off} min of {neighbours}"),
+        Doubt::Some if witnesses < 2 => format!(
+            "your clock is {off} min {side} that of your one neighbour: one of the two is wrong. \
+             Beyond {REFUSED_MINUTES} min envelopes are refused: check the clock"
+        ),
         Doubt::Some => format!(
             "your clock may be {off} min {side} those of {neighbours}. Beyond {REFUSED_MINUTES} \
              min others refuse envelopes: check the clock"
@@ -85,5 +92,10 @@ mod tests {
         let clock = ClockSkew { minutes: 0, witnesses: 1 };
         assert_eq!(words(clock), "agrees with 1 neighbour");
         assert_eq!(brief(Some(clock)), None);
+        let clock = ClockSkew { minutes: 60, witnesses: 1 };
+        assert!(
+            words(clock).contains("60 min ahead of that of your one neighbour: one of the two")
+        );
+        assert_eq!(brief(Some(clock)).as_deref(), Some("clock may be 60 min ahead"));
     }
 }
