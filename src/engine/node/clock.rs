@@ -47,7 +47,7 @@ impl Witnesses {
         let mut ahead: Vec<i64> = self.said.values().map(|said| said.ahead).collect();
         ahead.sort_unstable();
         let witnesses = ahead.len();
-        let middle = [(witnesses - 1) / 2, witnesses / 2];
+        let middle = [witnesses.saturating_sub(1) / 2, witnesses / 2];
         let minutes = middle.iter().filter_map(|&at| ahead.get(at)).min_by_key(|said| said.abs());
         Some(ClockSkew { minutes: *minutes?, witnesses })
     }
