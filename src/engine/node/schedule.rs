@@ -15,6 +15,7 @@ use crate::engine::envelope::Life;
 use crate::engine::envelope::wire::grid;
 use crate::engine::session::IDLE;
 
+use super::output::{MessageState, MessageView, Side};
 use super::record::MessageRecord;
 
 /// How long a message that was not acknowledged is sent again by itself, from the first time it
@@ -79,6 +80,28 @@ impl MessageRecord {
 /// The time from `then` to `now`; nothing if the clock says that `then` is still to come.
 const fn since(then: UnixSeconds, now: UnixSeconds) -> Millis {
     Millis::from_secs(now.0.saturating_sub(then.0))
+}
+
+impl MessageView {
+    /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
+    #[must_use]
+    pub fn sent_again_until(&self) -> Option<UnixSeconds> {
+        match self.side {
+            Side::Ours(MessageState::Sent | MessageState::Unacknowledged) => {
+                // What was given up has no number any more.
+                self.number.and(self.trail.first).map(|first| first.plus(HOLD))
+            }
+            Side::Ours(
+                MessageState::Queued
+                | MessageState::Mining
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | Side::Theirs => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -152,16 +152,26 @@ impl Told<'_> {
             MessageState::Sent => {
                 let until = self.view.trail.last.map(|last| last.plus(self.view.life.ttl()));
                 let until = moment(until, "its time is over");
-                format!("carried until {until}; sent again by itself before it is given up")
+                format!("carried until {until}; {}", self.again())
             }
             MessageState::Unacknowledged => {
-                "nobody carries it; it is not sent again unless you ask; a late answer counts"
-                    .to_owned()
+                format!("nobody carries it; {}; a late answer counts", self.again())
             }
             MessageState::Failed | MessageState::Cancelled => {
                 "it is not sent unless you ask".to_owned()
             }
             MessageState::Delivered | MessageState::Read => "it is not sent again".to_owned(),
+        }
+    }
+
+    /// How long it is sent again by itself.
+    fn again(&self) -> String {
+        match self.view.sent_again_until() {
+            Some(until) => {
+                let until = Civil::at(until).iso();
+                format!("sent again by itself, ever more rarely, until {until}")
+            }
+            None => "it is not sent again unless you ask".to_owned(),
         }
     }
 
@@ -180,6 +190,7 @@ impl Told<'_> {
                 "life_seconds": view.life.ttl().0, "sendings": view.trail.sendings,
                 "first_sent": iso(view.trail.first), "last_sent": iso(view.trail.last),
                 "delivered": iso(view.trail.delivered), "read": iso(view.trail.read),
+                "sent_again_until": iso(view.sent_again_until()),
             }),
         };
         if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {

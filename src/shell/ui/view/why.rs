@@ -52,7 +52,12 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
     }
     let next = next(model, chat, (message, now));
     let gap = if next.is_empty() { "" } else { " " };
-    text.push_str(&format!("\n\n{}: {}{gap}{next}", state::words(now), state::meaning(now)));
+    text.push_str(&format!(
+        "\n\n{}: {}{gap}{}",
+        state::words(now),
+        state::meaning(now),
+        next.trim_end()
+    ));
     text
 }
 
@@ -113,20 +118,25 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
                 let end = Civil::at(UnixSeconds(end));
                 format!("It is carried until about {} {} UTC. ", end.date(), end.clock())
             });
-            format!(
-                "{}Until it is acknowledged this program sends it again from time to time, while \
-                 it runs; the contact sees it once.",
-                until.unwrap_or_default()
-            )
+            format!("{}{}", until.unwrap_or_default(), again(message))
         }
-        MessageState::Unacknowledged => {
-            "R sends it again, and the contact sees it once; an answer that comes late still \
-             counts."
-                .to_owned()
-        }
+        MessageState::Unacknowledged => format!(
+            "{}R sends it now, and the contact sees it once; an answer that comes late still counts.",
+            again(message)
+        ),
         MessageState::Failed | MessageState::Cancelled => "R sends it.".to_owned(),
         MessageState::Delivered | MessageState::Read => "It is not sent any more.".to_owned(),
     }
+}
+
+/// How long it is sent again by itself, if it is.
+fn again(message: &MessageView) -> String {
+    let Some(until) = message.sent_again_until() else { return String::new() };
+    format!(
+        "Until it is acknowledged this program sends it again while it runs, ever more rarely, \
+         until {} at the latest. ",
+        Civil::at(until).date()
+    )
 }
 
 fn number(message: &MessageView) -> String {
