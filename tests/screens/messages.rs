@@ -62,6 +62,7 @@ fn a_search_for_work_tells_how_long_it_took_so_far() {
     stage.tell(Event::Notice(Notice::State {
         message: MessageId(200),
         contact: MIRA,
+        number: Some(200),
         state: MessageState::Mining,
         trail: Trail::default(),
     }));

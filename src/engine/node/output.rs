@@ -197,6 +197,8 @@ pub enum Notice {
         message: MessageId,
         /// Whose conversation.
         contact: ContactId,
+        /// Its number, once it has one.
+        number: Option<u64>,
         /// Where it is.
         state: MessageState,
         /// When it got there, and what came before.

@@ -276,6 +276,7 @@ impl Node {
         effects.notices.push(Notice::State {
             message: id,
             contact: message.contact,
+            number: message.number,
             state: to,
             trail: message.trail,
         });

@@ -149,14 +149,22 @@ impl Chat {
     }
 
     /// Moves a message on. What was delivered only ever becomes read.
-    pub(super) fn set_state(&mut self, id: MessageId, to: MessageState, passed: Trail) {
+    pub(super) fn set_state(
+        &mut self,
+        id: MessageId,
+        numbered: Option<u64>,
+        (to, passed): (MessageState, Trail),
+    ) {
         let message = self.messages.iter_mut().rev().find(|message| message.id == id);
-        let Some(MessageView { side: Side::Ours(state), trail, .. }) = message else { return };
+        let Some(MessageView { side: Side::Ours(state), number, trail, .. }) = message else {
+            return;
+        };
         let settled = matches!(state, MessageState::Delivered | MessageState::Read);
         if settled && *state != to && !state.may_become(to) {
             return;
         }
         *state = to;
+        *number = numbered;
         *trail = passed;
     }
 

@@ -13,7 +13,13 @@ fn said_life(model: &mut Model) -> Life {
 
 fn told(model: &mut Model, id: u64, state: MessageState, trail: Trail) {
     let message = MessageId(id);
-    model.notice(Event::Notice(Notice::State { message, contact: MIRA, state, trail }));
+    model.notice(Event::Notice(Notice::State {
+        message,
+        contact: MIRA,
+        number: Some(1),
+        state,
+        trail,
+    }));
 }
 
 fn network(clock: Option<ClockSkew>) -> Event {

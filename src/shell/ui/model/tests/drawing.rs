@@ -120,7 +120,13 @@ fn told(what: u8, id: u64, text: String) -> Event {
         }
         17 => {
             let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
-            Event::Notice(Notice::State { message, contact, state, trail: trail(what) })
+            Event::Notice(Notice::State {
+                message,
+                contact,
+                number: Some(id),
+                state,
+                trail: trail(what),
+            })
         }
         18 => {
             let (contact, more) = (Some(contact_id).filter(|_| id > 1), More::Yes);

@@ -233,8 +233,13 @@ fn a_delivered_message_stays_delivered() {
     let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
     model.notice(Event::Notice(Notice::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
-        let notice =
-            Notice::State { message: MessageId(1), contact: MIRA, state, trail: Trail::default() };
+        let notice = Notice::State {
+            message: MessageId(1),
+            contact: MIRA,
+            number: Some(1),
+            state,
+            trail: Trail::default(),
+        };
         model.notice(Event::Notice(notice));
     }
     assert_eq!(model.chats[&MIRA].messages[0].side, Side::Ours(MessageState::Delivered));
@@ -259,8 +264,13 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
     let state = MessageState::Sent;
-    let sent =
-        Notice::State { message: MessageId(1), contact: MIRA, state, trail: Trail::default() };
+    let sent = Notice::State {
+        message: MessageId(1),
+        contact: MIRA,
+        number: Some(1),
+        state,
+        trail: Trail::default(),
+    };
     let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
     assert_eq!(model.notice(Event::Notice(sent)), end);
 }
