@@ -58,34 +58,67 @@ fn nothing_missing_costs_less_than_a_kilobyte_whatever_is_held() {
     }
 }
 
+/// What envelopes that are missing may cost beside themselves: 40 bytes each, and what nothing costs.
+fn dear(missing: usize) -> usize {
+    1_024 + 40 * missing
+}
+
+/// Measures what it costs that these are missing of `all`, and holds it to the figure.
+fn measure(what: &str, all: &[Vec<u8>], missing: impl Fn(usize) -> bool) {
+    let count = (0..all.len()).filter(|at| missing(*at)).count();
+    let cost = cost(all, missing);
+    let each = cost.besides() as f64 / count as f64;
+    let held = all.len();
+    println!(
+        "{held} held, {count} missing, {what}: {} besides, {each:.1} each, {cost:?}",
+        cost.besides()
+    );
+    assert!(cost.besides() <= dear(count), "{held} held, {count} missing, {what}: {cost:?}");
+}
+
+/// Whether an envelope is one of so many chosen by chance of `held`.
+fn scattered(held: usize, count: usize) -> impl Fn(usize) -> bool {
+    let mut places: Vec<usize> = (0..held).collect();
+    places.sort_by_cached_key(|place| EnvelopeId::of(&place.to_le_bytes()).0);
+    let chosen: BTreeSet<usize> = places.into_iter().take(count).collect();
+    move |at| chosen.contains(&at)
+}
+
 #[test]
-fn what_the_newest_that_are_missing_cost_beside_themselves_is_less_than_forty_bytes_each() {
+fn the_newest_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
     for count in [10_000, 100_000] {
-        let all = mixed(count);
-        for missing in [all.len() / 100, all.len() / 20, all.len() / 2, all.len()] {
-            let cost = cost(&all, |at| at >= all.len() - missing);
-            println!(
-                "{count} held, newest {missing} missing: {} besides, {cost:?}",
-                cost.besides()
-            );
-            assert!(cost.besides() < 40 * missing, "{count}, {missing}: {cost:?}");
+        let (by_hour, by_second) = (mixed(count), by_second(count));
+        let held = by_second.len();
+        for missing in [1, held / 100, held / 20, held / 2] {
+            measure("newest", &by_second, |at| at >= held - missing);
+        }
+        for missing in [held / 100, held / 20, held / 2, held] {
+            measure("newest by whole hours", &by_hour, |at| at >= held - missing);
         }
     }
 }
 
 #[test]
-fn a_gap_within_one_hour_and_what_is_scattered_costs_more_and_is_found() {
-    // Away for a quarter of an hour: what is missing lies scattered in the hour it was made in.
-    let all = by_second(10_000);
-    let short = cost(&all, |at| at >= 9_900);
-    println!("the very last 100 of 10,000: {} besides, {short:?}", short.besides());
-    let gap = cost(&all, |at| (9_500..9_600).contains(&at));
-    println!("a gap of 100 in 10,000: {} besides, {gap:?}", gap.besides());
-    for every in [100, 10] {
-        let cost = cost(&all, |at| at % every == 50 % every);
-        println!("each {every}th of 10,000: {} besides, {cost:?}", cost.besides());
-        // Four times as much as listing all ids would be too much to call it reconciliation.
-        assert!(cost.besides() < 10_000 * 32 * 2, "{cost:?}");
+fn the_scattered_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
+    let few = mixed(10_000);
+    for missing in [1, 10, 100, 1_000, 5_000] {
+        measure("scattered", &few, scattered(few.len(), missing));
+    }
+    let many = mixed(100_000);
+    for missing in [1, 100, 1_000, 10_000, 20_000] {
+        measure("scattered", &many, scattered(many.len(), missing));
+    }
+}
+
+#[test]
+fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself() {
+    for (count, hour) in [(10_000, 360), (100_000, 3_600)] {
+        let all = by_second(count);
+        let begin = all.len() / 2;
+        let part = |part: usize| move |at: usize| (begin..begin + part).contains(&at);
+        measure("a gap of half an hour", &all, part(hour / 2));
+        measure("a gap of two minutes", &all, part(hour / 30));
+        measure("every second of an hour", &all, |at| at % 2 == 0 && part(hour)(at));
     }
 }
 
