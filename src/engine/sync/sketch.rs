@@ -219,13 +219,26 @@ mod tests {
         one.iter().zip(other).map(|(one, other)| one.less(*other)).collect()
     }
 
+    /// Written down from another implementation, in Python.
     #[test]
-    fn the_cells_of_a_small_set_are_these() {
+    fn three_ids_have_these_cells_and_the_first_is_in_these_places() {
         let hash = Hash::new(Salt([1, 2, 3, 4, 5, 6, 7, 8]));
-        let places: Vec<usize> = hash.element(7).places().take(8).collect();
-        let written = write(&hash.cells([7, 8].into_iter(), 3));
-        let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((places.as_slice(), hex.as_str()), (&[0_usize][..], ""));
+        let shorts = [1, 2, 3].map(|byte| hash.short(&EnvelopeId([byte; 32])));
+        assert_eq!(shorts, [0x7842_f976_2cbc, 0x28b1_d396_a4a9, 0x3665_a0b6_f6e7]);
+        let places: Vec<usize> = hash.element(shorts[0]).places().collect();
+        let first = [0, 1, 2, 3, 7, 13, 74, 122, 1002, 1518, 6294, 7400, 11104, 15896];
+        assert_eq!(places, first);
+        let written = write(&hash.cells(shorts.into_iter(), 6));
+        let hex: Vec<String> = written.iter().map(|byte| format!("{byte:02x}")).collect();
+        let cells = [
+            "f27e568a9666902f3af4",
+            "1588e02af350ee50452e",
+            "5bdac059274e26af3456",
+            "f27e568a9666902f3af4",
+            "a9a496d3b128b6800ea2",
+            "4e522073d41ec8ff7178",
+        ];
+        assert_eq!(hex.concat(), cells.concat());
     }
 
     #[test]
