@@ -134,6 +134,25 @@ fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself
 }
 
 #[test]
+fn where_each_lacks_what_the_other_has_it_costs_less_than_forty_bytes_for_each_of_both() {
+    let all = mixed(10_000);
+    let mut two = pair(&all, scattered(all.len(), 500));
+    two.holder = Alone::new(roomy(Role::Relay));
+    let chosen = scattered(all.len(), 1_000);
+    let opener = &two.opener;
+    let shared = |(at, bytes): (usize, &'_ Vec<u8>)| !chosen(at) || !opener.holds(bytes);
+    two.holder.hold(all.iter().enumerate().filter(|each| shared(*each)).map(|(_, bytes)| bytes));
+    two.meet();
+    assert_eq!((two.opener.node.pool().count(), two.blamed), (all.len(), 0));
+    println!(
+        "10000 held, 500 missing on either side: {} besides, {:?}",
+        two.cost.besides(),
+        two.cost
+    );
+    assert!(two.cost.besides() < dear(1_000), "{:?}", two.cost);
+}
+
+#[test]
 fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
     let all = mixed(9_000);
     let mut two = pair(&all, |_| false);
@@ -283,17 +302,20 @@ fn a_node_that_does_not_catch_up_neither_asks_nor_tells() {
     assert_eq!(two.blamed, 0);
 }
 
+/// The kind of response to a request at this time, and whether whoever asked is blamed.
+fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
+    let ticket = SyncTicket(1);
+    let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
+    let outputs = holder.turn(Millis(now), input);
+    let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(OTHER)));
+    (responded(outputs, ticket)[0], blamed)
+}
+
 #[test]
 fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
     let mut holder = Alone::new(roomy(Role::Relay));
     holder.hold(&mixed(500));
-    let mut ask = |now, bytes: &[u8]| {
-        let ticket = SyncTicket(1);
-        let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
-        let outputs = holder.turn(Millis(now), input);
-        let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(OTHER)));
-        (responded(outputs, ticket)[0], blamed)
-    };
+    let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
     assert_eq!(ask(0, &[2]), (BUSY, false));
     assert_eq!(ask(0, &[0]), (QUERY, false));
     assert_eq!(ask(19_000, &[0]), (BUSY, false));
@@ -308,13 +330,7 @@ fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
 fn cells_that_tell_nothing_are_asked_for_more_and_those_out_of_turn_end_the_session() {
     let mut holder = Alone::new(roomy(Role::Relay));
     holder.hold(&mixed(500));
-    let mut ask = |now, bytes: &[u8]| {
-        let ticket = SyncTicket(1);
-        let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
-        let outputs = holder.turn(Millis(now), input);
-        let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(OTHER)));
-        (responded(outputs, ticket)[0], blamed)
-    };
+    let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
     let nonsense = |cells: usize| [vec![SKETCH], vec![0x5a; cells * CELL]].concat();
     assert_eq!(ask(0, &nonsense(1)), (BUSY, false), "nothing was begun");
     assert_eq!(ask(0, &[0]), (QUERY, false));
