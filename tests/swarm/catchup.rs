@@ -75,6 +75,7 @@ fn dear(missing: usize) -> usize {
 }
 
 /// Measures what it costs that these are missing of `all`, and holds it to the figure.
+#[expect(clippy::print_stdout, reason = "the figures of proto/sync.md")]
 fn measure(what: &str, all: &[Vec<u8>], missing: impl Fn(usize) -> bool) {
     let count = (0..all.len()).filter(|at| missing(*at)).count();
     let cost = cost(all, missing);
@@ -165,8 +166,7 @@ fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
     let kinds: Vec<u8> = two.asked.iter().map(|(_, bytes)| bytes[0]).collect();
     let last_cells = kinds.iter().rposition(|kind| *kind == SKETCH).expect("cells");
     assert!(kinds[last_cells + 1..].contains(&ANSWER), "{kinds:?}");
-    let cells: usize = kinds.iter().filter(|kind| **kind == SKETCH).count();
-    assert!(cells < 16, "{kinds:?}");
+    assert!(kinds.iter().filter(|kind| **kind == SKETCH).count() < 16, "{kinds:?}");
 }
 
 #[test]

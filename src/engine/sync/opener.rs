@@ -126,7 +126,8 @@ impl Opener {
         self.expected == Expected::First
     }
 
-    /// The request that answers a query: by cells, if it is the first and they cost less than ranges may.
+    /// The request that answers a query: by cells, if it is the first and they cost less than ranges
+    /// may.
     ///
     /// # Errors
     /// Why the session ends instead.
@@ -225,7 +226,8 @@ impl Opener {
 }
 
 impl Sketching {
-    /// Cells for what two sets seem to differ in, unless ranges cannot cost more than the first of them.
+    /// Cells for what two sets seem to differ in, unless ranges cannot cost more than the first of
+    /// them.
     fn plan(had: &Set, query: Query<'_>) -> Result<Option<Self>, Malformed> {
         let count = usize::try_from(query.count).map_err(|_| Malformed)?;
         let gap = had.gap(query.comparison, count)?;

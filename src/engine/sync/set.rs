@@ -109,8 +109,8 @@ impl Set {
         Some(EnvelopeId(*item.id))
     }
 
-    /// How this set differs, as far as it shows, from the one of `count` envelopes that a first query
-    /// is of. Its ranges are taken to be even.
+    /// How this set differs, as far as it shows, from the one of `count` envelopes that a first
+    /// query is of. Its ranges are taken to be even.
     ///
     /// # Errors
     /// [`Malformed`] for what is no query.
@@ -327,8 +327,11 @@ mod tests {
         assert!(down + up < 1_024, "{down} {up}");
     }
 
+    /// The hour and the number of each envelope.
+    type Members = BTreeSet<(u64, u64)>;
+
     /// Sets that share much, lie in few hours, and differ in clusters.
-    fn two_sets() -> impl Strategy<Value = (BTreeSet<(u64, u64)>, BTreeSet<(u64, u64)>)> {
+    fn two_sets() -> impl Strategy<Value = (Members, Members)> {
         let hour = prop_oneof![Just(7_u64), 0_u64..6];
         proptest::collection::vec((hour, any::<u64>(), 0_u8..6), 0..400).prop_map(|members| {
             let part = |without: u8| {

@@ -37,7 +37,7 @@ pub(super) fn most_cells(count: usize) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt(pub [u8; 8]);
 
-/// SipHash-2-4 under a salt.
+/// SipHash-2-4 under a salt: quick, and none can be predicted by whoever does not know the salt.
 pub(super) struct Hash(SipHasher24);
 
 /// An envelope in a sketch: its short id, and what follows from that under the salt.
@@ -122,7 +122,7 @@ impl Element {
     }
 }
 
-/// The cells an element is in, ascending: the first, and then each `i` with probability `2 / (i + 2)`.
+/// The cells an element is in, ascending: the first, then each `i` with probability `2 / (i + 2)`.
 struct Places {
     next: Option<u64>,
     state: u64,
@@ -149,10 +149,12 @@ impl Places {
     }
 }
 
-/// The least `j` after `i` with `(j + 1)(j + 2)(drawn + 1) >= (i + 1)(i + 2) 2^32`, if there are so many cells.
+/// The least `j` after `i` with `(j + 1)(j + 2)(drawn + 1) >= (i + 1)(i + 2) 2^32`, if there are so
+/// many cells.
 ///
 /// That none from `i + 1` to `j` is met has the probability `(i + 1)(i + 2) / ((j + 1)(j + 2))`: the
-/// product of `1 - 2 / (k + 2)`, of which all but the ends cancels. Below [`MAX_CELLS`] nothing overflows.
+/// product of `1 - 2 / (k + 2)`, of which all but the ends cancels. Below [`MAX_CELLS`] nothing
+/// overflows.
 const fn after(place: u64, drawn: u64) -> Option<u64> {
     let least = (((place + 1) * (place + 2)) << 32).div_ceil(drawn + 1);
     let root = least.isqrt();
@@ -245,7 +247,7 @@ mod tests {
     fn the_next_place_is_the_least_that_the_draw_reaches() {
         let reaches = |next: u64, place: u64, drawn: u64| {
             let (next, place, drawn) = (u128::from(next), u128::from(place), u128::from(drawn));
-            (next + 1) * (next + 2) * (drawn + 1) >= (place + 1) * (place + 2) << 32
+            (next + 1) * (next + 2) * (drawn + 1) >= ((place + 1) * (place + 2)) << 32
         };
         let draws = [0, 1, 0x10_0000, 0x1234_5678, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
         for place in (0..2_000).chain([32_000, MAX_CELLS as u64 - 1]) {

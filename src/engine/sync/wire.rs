@@ -16,8 +16,8 @@ pub const CHUNK: usize = 256 << 10;
 /// The length before each envelope.
 pub const LENGTH: usize = 4;
 
-/// The most cells in one request, in bytes: 8,192. A guess.
-pub const MAX_SKETCH: usize = CELL << 13;
+/// The most cells in one request, in bytes: 6,144. Within the 64 KiB a driver reads of a request.
+pub const MAX_SKETCH: usize = CELL * (6 << 10);
 
 /// Kind and clock.
 const HEADER: usize = 5;
@@ -29,7 +29,7 @@ const QUERY_HEADER: usize = 12;
 const _: () = assert!(
     HEADER + CHUNK <= MAX_MESSAGE
         && HEADER + QUERY_HEADER + MAX_COMPARISON <= MAX_MESSAGE
-        && 1 + MAX_SKETCH <= MAX_MESSAGE
+        && MAX_SKETCH < MAX_MESSAGE
         && LENGTH + MAX_ENVELOPE_SIZE <= CHUNK
 );
 
