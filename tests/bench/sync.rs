@@ -1,5 +1,7 @@
 //! What comparing two sets costs: bytes by what is missing and by what orders the set, and time.
 
+use std::sync::Arc;
+
 use divan::black_box;
 use sha3::{Digest, Keccak256};
 
@@ -8,7 +10,7 @@ use undertone::engine::envelope::EnvelopeId;
 use undertone::engine::envelope::wire::{
     ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, grid,
 };
-use undertone::engine::sync::Set;
+use undertone::engine::sync::{Holder, Opener, Query, Salt, Set, Step, Told};
 
 use super::NOW;
 use super::ratios::line;
@@ -100,6 +102,7 @@ pub(super) fn print() {
         }
     }
     print_times();
+    print_sketches();
 }
 
 fn print_times() {
@@ -123,4 +126,41 @@ fn print_times() {
     line("sync: make a set of 10,000 / hash an envelope", 500.0, hash, || {
         drop(black_box(set(&few, Member::made, |_| true)));
     });
+}
+
+/// The times of sketches: of 10,000 envelopes, of which 1,000 are missing all over.
+fn print_sketches() {
+    let all = members(10_000);
+    let hashed = vec![7; ENVELOPE_SIZE];
+    let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
+    let whole = set(&all, Member::made, |_| true);
+    let part = set(&all, Member::made, |at| at % 10 > 0);
+    let told = Arc::new(Told::new(whole.clone(), Salt([7; 8])));
+    let cells = || {
+        let (_, query) = asked(&told);
+        let count = told.count();
+        let query = Query { salt: told.salt(), count, comparison: &query };
+        Opener::new(part.clone()).answer(query).expect("cells")
+    };
+    let sent = cells();
+    let (_, sent) = sent.split_first().expect("a kind, then cells");
+    println!("10,000, scattered 1,000: {} B of cells", sent.len());
+    line("sync: query, and cells of 9,000 / hash an envelope", 1_000.0, hash, || {
+        drop(black_box(cells()));
+    });
+    let read = |told: &Arc<Told>| asked(told).0.sketch(sent).expect("cells");
+    line("sync: the same of 10,000, and 1,000 from them / hash an envelope", 1_500.0, hash, || {
+        read(&Arc::new(Told::new(whole.clone(), Salt([7; 8]))));
+    });
+    line("sync: query, and 1,000 from cells / hash an envelope", 300.0, hash, || read(&told));
+}
+
+/// A session in which the first query was asked.
+fn asked(told: &Arc<Told>) -> (Holder, Vec<u8>) {
+    let mut holder = Holder::begin(Arc::clone(told)).expect("a query");
+    let query = match holder.step(|_| Some(ENVELOPE_SIZE)) {
+        Step::Query { comparison, .. } => Some(comparison),
+        Step::Further | Step::Envelopes(_) | Step::Done | Step::Busy => None,
+    };
+    (holder, query.expect("a query comes first"))
 }

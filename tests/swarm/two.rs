@@ -8,7 +8,12 @@ use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::pool::Bounds;
+use undertone::engine::sync::MAX_MESSAGE;
+use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::Seeded;
+
+/// What a holder writes is what a network reads.
+const _: () = assert!(MAX_MESSAGE <= LONGEST_RESPONSE);
 
 pub(crate) const START: UnixSeconds = UnixSeconds(490_896 * 3600);
 
@@ -164,6 +169,7 @@ impl Two {
         let mut next = outputs;
         while let Some((ask, bytes)) = self.requested(core::mem::take(&mut next)) {
             self.now = self.now.plus(Millis(50));
+            assert!(bytes.len() <= LONGEST_REQUEST, "no network reads {} bytes", bytes.len());
             self.cost.requests += 1;
             self.cost.up += bytes.len();
             self.asked.push((self.now, bytes.clone()));

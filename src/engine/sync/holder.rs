@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::set::Set;
+use super::sketch::{self, Cell, Salt};
+use super::told::Told;
 use super::wire::{CHUNK, LENGTH, Malformed};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
@@ -16,7 +17,9 @@ pub const MAX_QUEUED: usize = 8_192;
 #[derive(Debug)]
 pub struct Holder {
     /// What we held when it began: one set for all sessions that begin within a while.
-    set: Arc<Set>,
+    told: Arc<Told>,
+    /// The cells the opener sent.
+    cells: Vec<Cell>,
     /// What the opener lacks and is still to be sent.
     queue: VecDeque<EnvelopeId>,
     /// What comes after the queue.
@@ -30,7 +33,16 @@ pub struct Holder {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Step {
     /// Ask it to compare this.
-    Query(Vec<u8>),
+    Query {
+        /// Under which it would make cells.
+        salt: Salt,
+        /// How many envelopes our set has.
+        count: u32,
+        /// Our set by ranges.
+        comparison: Vec<u8>,
+    },
+    /// Ask it for further cells, or its answer.
+    Further,
     /// Send it these; at least one, at most a chunk.
     Envelopes(Vec<EnvelopeId>),
     /// Tell it that there is nothing more.
@@ -42,6 +54,7 @@ pub enum Step {
 #[derive(Debug)]
 enum Next {
     Query(Vec<u8>),
+    Further,
     Done,
     /// More was found than is sent in one session.
     Busy,
@@ -49,6 +62,8 @@ enum Next {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
+    /// An answer to the first query, or cells.
+    First,
     Answer,
     More,
     Nothing,
@@ -59,10 +74,11 @@ impl Holder {
     ///
     /// # Errors
     /// Never; the type is the comparison's.
-    pub fn begin(set: Arc<Set>) -> Result<Self, Malformed> {
+    pub fn begin(told: Arc<Told>) -> Result<Self, Malformed> {
+        let set = told.set();
         let next = if set.is_empty() { Next::Done } else { Next::Query(set.query()?) };
-        let (queue, expected) = (VecDeque::new(), Expected::Nothing);
-        Ok(Self { set, queue, next, expected, rounds: 0, requests: 1 })
+        let (cells, queue, expected) = (Vec::new(), VecDeque::new(), Expected::Nothing);
+        Ok(Self { told, cells, queue, next, expected, rounds: 0, requests: 1 })
     }
 
     /// The opener answers a query.
@@ -70,16 +86,38 @@ impl Holder {
     /// # Errors
     /// [`Malformed`] if none was asked or it is no answer.
     pub fn answer(&mut self, answer: &[u8]) -> Result<(), Malformed> {
-        self.request(Expected::Answer)?;
-        let (lacking, next) = self.set.lacking(answer)?;
+        self.request(&[Expected::First, Expected::Answer])?;
+        self.cells = Vec::new();
+        let (lacking, next) = self.told.set().lacking(answer)?;
+        self.send(lacking, next.map_or(Next::Done, Next::Query));
+        Ok(())
+    }
+
+    /// The opener sends its next cells.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it has answered a query, or these are no cells, or too many.
+    pub fn sketch(&mut self, cells: &[u8]) -> Result<(), Malformed> {
+        self.request(&[Expected::First])?;
+        self.cells.extend(sketch::read(cells)?);
+        if self.cells.len() > sketch::most_cells(self.told.set().len()) {
+            return Err(Malformed);
+        }
+        match self.told.lacking(&self.cells) {
+            Some(lacking) => {
+                self.cells = Vec::new();
+                self.send(lacking, Next::Done);
+            }
+            None => self.next = Next::Further,
+        }
+        Ok(())
+    }
+
+    /// Sends what was found, and then does `next`.
+    fn send(&mut self, lacking: Vec<EnvelopeId>, next: Next) {
         let cut = lacking.len() > MAX_QUEUED;
         self.queue = lacking.into_iter().take(MAX_QUEUED).collect();
-        self.next = match next {
-            _ if cut => Next::Busy,
-            Some(query) => Next::Query(query),
-            None => Next::Done,
-        };
-        Ok(())
+        self.next = if cut { Next::Busy } else { next };
     }
 
     /// The opener wants more.
@@ -87,11 +125,11 @@ impl Holder {
     /// # Errors
     /// [`Malformed`] if it was not sent any.
     pub fn more(&mut self) -> Result<(), Malformed> {
-        self.request(Expected::More)
+        self.request(&[Expected::More])
     }
 
-    fn request(&mut self, expected: Expected) -> Result<(), Malformed> {
-        if self.expected != expected {
+    fn request(&mut self, among: &[Expected]) -> Result<(), Malformed> {
+        if !among.contains(&self.expected) {
             return Err(Malformed);
         }
         self.requests += 1;
@@ -111,11 +149,16 @@ impl Holder {
             return Step::Envelopes(chunk);
         }
         match core::mem::replace(&mut self.next, Next::Done) {
-            Next::Query(_) if self.rounds == MAX_ROUNDS => Step::Busy,
-            Next::Query(query) => {
+            Next::Query(_) | Next::Further if self.rounds == MAX_ROUNDS => Step::Busy,
+            Next::Query(comparison) => {
+                self.expected = if self.rounds == 0 { Expected::First } else { Expected::Answer };
                 self.rounds += 1;
-                self.expected = Expected::Answer;
-                Step::Query(query)
+                Step::Query { salt: self.told.salt(), count: self.told.count(), comparison }
+            }
+            Next::Further => {
+                self.expected = Expected::First;
+                self.rounds += 1;
+                Step::Further
             }
             Next::Done => Step::Done,
             Next::Busy => Step::Busy,
@@ -142,7 +185,8 @@ impl Holder {
 impl core::fmt::Debug for Step {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Query(_) => "Step::Query",
+            Self::Query { .. } => "Step::Query",
+            Self::Further => "Step::Further",
             Self::Envelopes(_) => "Step::Envelopes",
             Self::Done => "Step::Done",
             Self::Busy => "Step::Busy",

@@ -1,11 +1,12 @@
 //! Our session with a neighbour we catch up with: it asks, we compare; it sends, we look.
 
 use super::set::Set;
-use super::wire::{Malformed, Request};
+use super::sketch::{self, CELL, Cell, Hash};
+use super::wire::{MAX_SKETCH, Malformed, Query, Request};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, Refusal};
 
-/// Comparisons sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
+/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
 /// itself, and no more than this.
 pub const MAX_SENT: usize = 1 << 20;
 
@@ -17,10 +18,17 @@ pub const MAX_USELESS: u32 = 1_024;
 /// A guess.
 pub const MAX_OFF_TIME: u32 = 256;
 
+/// The fewest cells to begin with: for one difference they cost less than ranges of 10,000.
+const MIN_CELLS: usize = 32;
+
+/// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the holder's.
+const LISTED: usize = 64;
+
 /// A session with one holder.
 #[derive(Debug)]
 pub struct Opener {
     had: Set,
+    sketching: Option<Sketching>,
     expected: Expected,
     rounds: u32,
     requests: u32,
@@ -29,6 +37,18 @@ pub struct Opener {
     useless: u32,
     off_time: u32,
     fetched: u32,
+}
+
+/// Cells on their way to a holder.
+struct Sketching {
+    /// All there can be.
+    cells: Vec<Cell>,
+    /// So many were sent.
+    sent: usize,
+    /// So many are sent before the holder's word counts.
+    goal: usize,
+    /// The query that is answered if cells do not tell.
+    query: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +91,7 @@ impl Opener {
     pub const fn new(had: Set) -> Self {
         Self {
             had,
+            sketching: None,
             expected: Expected::First,
             rounds: 0,
             requests: 1,
@@ -105,17 +126,45 @@ impl Opener {
         self.expected == Expected::First
     }
 
-    /// The request that answers a query.
+    /// The request that answers a query: by cells, if it is the first and they cost less than ranges
+    /// may.
     ///
     /// # Errors
     /// Why the session ends instead.
-    pub fn answer(&mut self, query: &[u8]) -> Result<Vec<u8>, Stop> {
-        self.rounds += 1;
-        if self.rounds > MAX_ROUNDS {
-            return Err(Stop::More);
+    pub fn answer(&mut self, query: Query<'_>) -> Result<Vec<u8>, Stop> {
+        if self.is_first() {
+            self.sketching = Sketching::plan(&self.had, query)?;
+            if self.sketching.is_some() {
+                return self.further();
+            }
         }
+        self.sketching = None;
+        self.answer_by_ranges(query.comparison)
+    }
+
+    /// The request for which a holder could not read all from the cells it has.
+    ///
+    /// # Errors
+    /// Why the session ends instead.
+    pub fn further(&mut self) -> Result<Vec<u8>, Stop> {
+        let mut sketching = self.sketching.take().ok_or(Stop::Blame)?;
+        let Some(cells) = sketching.next() else {
+            return self.answer_by_ranges(&sketching.query);
+        };
+        self.sketching = Some(sketching);
+        self.round()?;
+        self.request(Request::Sketch(&cells))
+    }
+
+    fn answer_by_ranges(&mut self, query: &[u8]) -> Result<Vec<u8>, Stop> {
+        self.round()?;
         let answer = self.had.answer(query)?;
         self.request(Request::Answer(&answer))
+    }
+
+    const fn round(&mut self) -> Result<(), Stop> {
+        self.rounds += 1;
+        if self.rounds > MAX_ROUNDS { Err(Stop::More) } else { Ok(()) }
     }
 
     /// Notes that envelopes were sent.
@@ -160,6 +209,7 @@ impl Opener {
     /// # Errors
     /// Why the session ends instead.
     pub fn more(&mut self) -> Result<Vec<u8>, Stop> {
+        self.sketching = None;
         self.request(Request::More)
     }
 
@@ -172,5 +222,42 @@ impl Opener {
         }
         self.expected = Expected::Any;
         Ok(bytes)
+    }
+}
+
+impl Sketching {
+    /// Cells for what two sets seem to differ in, unless ranges cannot cost more than the first of
+    /// them.
+    fn plan(had: &Set, query: Query<'_>) -> Result<Option<Self>, Malformed> {
+        let count = usize::try_from(query.count).map_err(|_| Malformed)?;
+        let gap = had.gap(query.comparison, count)?;
+        let most = sketch::most_cells(count);
+        // 1.35 for each of many, more for each of few.
+        let goal = (gap.least.saturating_mul(7) / 5).max(MIN_CELLS);
+        if goal > most || gap.mixed.saturating_mul(LISTED) <= goal * CELL {
+            return Ok(None);
+        }
+        let hash = Hash::new(query.salt);
+        let cells = hash.cells(had.ids().map(|id| hash.short(&id)), most);
+        Ok(Some(Self { cells, sent: 0, goal, query: query.comparison.to_vec() }))
+    }
+
+    /// What to send next: until the goal, then a quarter more each time.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.sent == self.goal {
+            self.goal = (self.goal + (self.goal / 4).max(MIN_CELLS / 2)).min(self.cells.len());
+        }
+        let end = self.goal.min(self.sent + MAX_SKETCH / CELL);
+        let cells = self.cells.get(self.sent..end).filter(|cells| !cells.is_empty())?;
+        self.sent = end;
+        Some(sketch::write(cells))
+    }
+}
+
+impl core::fmt::Debug for Sketching {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { cells, sent, goal, query: _ } = self;
+        let all = cells.len();
+        write!(f, "Sketching({sent} of {goal} of {all} cells)")
     }
 }

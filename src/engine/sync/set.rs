@@ -73,7 +73,7 @@ impl Set {
     /// [`Malformed`] for what is no query.
     pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>, Malformed> {
         let ranges = Reader { rest: query, made: 0 }.ranges()?;
-        if ranges.iter().any(|range| range.listed.is_some()) {
+        if ranges.iter().any(|range| matches!(range.says, Says::Listed(_))) {
             let narrowed = self.narrowed(&ranges)?;
             return respond(&narrowed, query);
         }
@@ -97,16 +97,53 @@ impl Set {
         Ok((lacking.into_iter().map(|id| EnvelopeId(*id)).collect(), next))
     }
 
+    /// All ids, in the order of making.
+    pub fn ids(&self) -> impl Iterator<Item = EnvelopeId> {
+        (0..self.len()).filter_map(|at| self.id(at))
+    }
+
+    /// The id at a place in the order of making.
+    #[must_use]
+    pub fn id(&self, at: usize) -> Option<EnvelopeId> {
+        let item = self.items.get_item(at).ok().flatten()?;
+        Some(EnvelopeId(*item.id))
+    }
+
+    /// How this set differs, as far as it shows, from the one of `count` envelopes that a first
+    /// query is of. Its ranges are taken to be even.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what is no query.
+    pub fn gap(&self, query: &[u8], count: usize) -> Result<Gap, Malformed> {
+        let ranges = Reader { rest: query, made: 0 }.ranges()?;
+        let (mut gap, mut lower) = (Gap::default(), 0);
+        for (at, range) in ranges.iter().enumerate() {
+            let from = lower;
+            lower = self.items.find_lower_bound(from, self.len(), &range.upper);
+            let Says::Fingerprint(theirs) = range.says else { continue };
+            let ours = self.items.fingerprint(from, lower).map_err(|_| Malformed)?;
+            if *ours == *theirs {
+                continue;
+            }
+            let (own, even) = (lower - from, share(count, ranges.len(), at));
+            gap.least += own.abs_diff(even).max(1);
+            gap.mixed += if own > 0 { even } else { 0 };
+        }
+        Ok(gap)
+    }
+
     /// This set without what lies in a range that the query lists, and is not listed.
     fn narrowed(&self, ranges: &[Range<'_>]) -> Result<NegentropyStorageVector, Malformed> {
         let size = self.len();
         let mut kept = NegentropyStorageVector::with_capacity(size);
         let mut lower = 0;
-        let end = Range { upper: Bound::with_timestamp(u64::MAX), listed: None };
+        let end = Range { upper: Bound::with_timestamp(u64::MAX), says: Says::Nothing };
         for range in ranges.iter().chain([&end]) {
             let upper = self.items.find_lower_bound(lower, size, &range.upper);
-            let listed: Option<BTreeSet<&[u8; ID_SIZE]>> =
-                range.listed.map(|ids| ids.iter().collect());
+            let listed: Option<BTreeSet<&[u8; ID_SIZE]>> = match range.says {
+                Says::Listed(ids) => Some(ids.iter().collect()),
+                Says::Nothing | Says::Fingerprint(_) => None,
+            };
             let mut keep = |item: Item, _| {
                 if listed.as_ref().is_none_or(|listed| listed.contains(&*item.id)) {
                     kept.insert(item.timestamp, item.id)?;
@@ -132,10 +169,35 @@ fn respond(items: &NegentropyStorageVector, query: &[u8]) -> Result<Vec<u8>, Mal
     comparison.reconcile(query).map_err(|_| Malformed)
 }
 
-/// One range of a comparison: up to where, and the ids listed, if it lists them.
+/// How many of `count` are in one of so many even ranges.
+fn share(count: usize, ranges: usize, at: usize) -> usize {
+    let whole = count.checked_div(ranges).unwrap_or(0);
+    let rest = count.checked_rem(ranges).unwrap_or(0);
+    whole + usize::from(at < rest)
+}
+
+/// What shows of two sets by a first query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// They differ in at least so many envelopes.
+    pub least: usize,
+    /// The holder has so many in ranges that differ and that are not empty here: comparing by ranges
+    /// may list them all.
+    pub mixed: usize,
+}
+
+/// One range of a comparison: up to where, and what is said of it.
 struct Range<'a> {
     upper: Bound,
-    listed: Option<&'a [[u8; ID_SIZE]]>,
+    says: Says<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Says<'a> {
+    /// Nothing more.
+    Nothing,
+    Fingerprint(&'a [u8; FINGERPRINT_SIZE]),
+    Listed(&'a [[u8; ID_SIZE]]),
 }
 
 /// Reads negentropy's version 1: ranges, each a bound, a mode and what the mode brings.
@@ -161,22 +223,16 @@ impl<'a> Reader<'a> {
 
     fn range(&mut self) -> Option<Range<'a>> {
         let upper = self.bound()?;
-        let listed = match self.number()? {
-            // Nothing more to say of it.
-            0 => None,
-            // A fingerprint.
-            1 => {
-                self.take(FINGERPRINT_SIZE)?;
-                None
-            }
-            // Ids.
+        let says = match self.number()? {
+            0 => Says::Nothing,
+            1 => Says::Fingerprint(self.take(FINGERPRINT_SIZE)?.first_chunk()?),
             2 => {
                 let count = usize::try_from(self.number()?).ok()?;
-                Some(self.take(count.checked_mul(ID_SIZE)?)?.as_chunks().0)
+                Says::Listed(self.take(count.checked_mul(ID_SIZE)?)?.as_chunks().0)
             }
             _ => return None,
         };
-        Some(Range { upper, listed })
+        Some(Range { upper, says })
     }
 
     fn bound(&mut self) -> Option<Bound> {
@@ -271,8 +327,11 @@ mod tests {
         assert!(down + up < 1_024, "{down} {up}");
     }
 
+    /// The hour and the number of each envelope.
+    type Members = BTreeSet<(u64, u64)>;
+
     /// Sets that share much, lie in few hours, and differ in clusters.
-    fn two_sets() -> impl Strategy<Value = (BTreeSet<(u64, u64)>, BTreeSet<(u64, u64)>)> {
+    fn two_sets() -> impl Strategy<Value = (Members, Members)> {
         let hour = prop_oneof![Just(7_u64), 0_u64..6];
         proptest::collection::vec((hour, any::<u64>(), 0_u8..6), 0..400).prop_map(|members| {
             let part = |without: u8| {
@@ -302,6 +361,9 @@ mod tests {
             let bytes = [&[version], bytes.as_slice()].concat();
             if let Ok(answer) = set.answer(&bytes) {
                 prop_assert!(answer.len() <= MAX_COMPARISON);
+            }
+            if let Ok(gap) = set.gap(&bytes, usize::from(u16::MAX)) {
+                prop_assert!(gap.mixed <= usize::from(u16::MAX));
             }
             if let Ok((lacking, next)) = set.lacking(&bytes) {
                 prop_assert!(lacking.len() <= set.len());

@@ -1,6 +1,7 @@
 //! Bytes and what they say, both ways. A reader refuses whatever the writer would not have written.
 
 use super::set::MAX_COMPARISON;
+use super::sketch::{CELL, Salt};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
@@ -15,13 +16,20 @@ pub const CHUNK: usize = 256 << 10;
 /// The length before each envelope.
 pub const LENGTH: usize = 4;
 
+/// The most cells in one request, in bytes: 6,144. Within the 64 KiB a driver reads of a request.
+pub const MAX_SKETCH: usize = CELL * (6 << 10);
+
 /// Kind and clock.
 const HEADER: usize = 5;
+
+/// Salt and count.
+const QUERY_HEADER: usize = 12;
 
 /// The largest chunk, and the largest comparison, fit a message; the largest envelope fits a chunk.
 const _: () = assert!(
     HEADER + CHUNK <= MAX_MESSAGE
-        && HEADER + MAX_COMPARISON <= MAX_MESSAGE
+        && HEADER + QUERY_HEADER + MAX_COMPARISON <= MAX_MESSAGE
+        && MAX_SKETCH < MAX_MESSAGE
         && LENGTH + MAX_ENVELOPE_SIZE <= CHUNK
 );
 
@@ -34,6 +42,8 @@ pub enum Request<'a> {
     Answer(&'a [u8]),
     /// Go on.
     More,
+    /// The next cells of what we do not need.
+    Sketch(&'a [u8]),
 }
 
 /// What a holder responds.
@@ -51,11 +61,24 @@ pub enum Body<'a> {
     /// There is nothing more.
     Done,
     /// Compare this.
-    Query(&'a [u8]),
+    Query(Query<'a>),
     /// Envelopes, each after its length; [`envelopes`] reads them.
     Envelopes(&'a [u8]),
     /// Come back another time: there may be more.
     Busy,
+    /// The cells do not tell yet.
+    Further,
+}
+
+/// What an opener compares with what it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// Under which cells are made.
+    pub salt: Salt,
+    /// How many envelopes the holder's set has.
+    pub count: u32,
+    /// The set by ranges.
+    pub comparison: &'a [u8],
 }
 
 /// Bytes that are no request or response, or too many.
@@ -73,6 +96,13 @@ impl<'a> Request<'a> {
             Some((0, [])) => Ok(Self::Begin),
             Some((1, answer)) if answer.len() <= MAX_COMPARISON => Ok(Self::Answer(answer)),
             Some((2, [])) => Ok(Self::More),
+            Some((3, cells))
+                if !cells.is_empty()
+                    && cells.len() <= MAX_SKETCH
+                    && cells.len().is_multiple_of(CELL) =>
+            {
+                Ok(Self::Sketch(cells))
+            }
             Some(_) | None => Err(Malformed),
         }
     }
@@ -84,6 +114,7 @@ impl<'a> Request<'a> {
             Self::Begin => vec![0],
             Self::Answer(answer) => [&[1], *answer].concat(),
             Self::More => vec![2],
+            Self::Sketch(cells) => [&[3], *cells].concat(),
         }
     }
 }
@@ -98,9 +129,10 @@ impl<'a> Response<'a> {
         let (minutes, rest) = rest.split_first_chunk().ok_or(Malformed)?;
         let body = match (kind, rest) {
             (0, []) => Body::Done,
-            (1, query) if query.len() <= MAX_COMPARISON => Body::Query(query),
+            (1, query) => Body::Query(Query::decode(query).ok_or(Malformed)?),
             (2, envelopes) if envelopes.len() <= CHUNK => Body::Envelopes(envelopes),
             (3, []) => Body::Busy,
+            (4, []) => Body::Further,
             _ => return Err(Malformed),
         };
         Ok(Self { minutes: u32::from_le_bytes(*minutes), body })
@@ -111,15 +143,29 @@ impl<'a> Response<'a> {
     pub fn encode(&self) -> Vec<u8> {
         let (kind, rest): (u8, &[u8]) = match self.body {
             Body::Done => (0, &[]),
-            Body::Query(query) => (1, query),
+            Body::Query(query) => (1, query.comparison),
             Body::Envelopes(envelopes) => (2, envelopes),
             Body::Busy => (3, &[]),
+            Body::Further => (4, &[]),
         };
-        let mut bytes = Vec::with_capacity(HEADER + rest.len());
+        let mut bytes = Vec::with_capacity(HEADER + QUERY_HEADER + rest.len());
         bytes.push(kind);
         bytes.extend(self.minutes.to_le_bytes());
+        if let Body::Query(query) = self.body {
+            bytes.extend(query.salt.0);
+            bytes.extend(query.count.to_le_bytes());
+        }
         bytes.extend(rest);
         bytes
+    }
+}
+
+impl<'a> Query<'a> {
+    fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (salt, rest) = bytes.split_first_chunk()?;
+        let (count, comparison) = rest.split_first_chunk()?;
+        let (salt, count) = (Salt(*salt), u32::from_le_bytes(*count));
+        (comparison.len() <= MAX_COMPARISON).then_some(Self { salt, count, comparison })
     }
 }
 
@@ -159,6 +205,7 @@ impl core::fmt::Debug for Request<'_> {
             Self::Begin => "Request::Begin",
             Self::Answer(_) => "Request::Answer",
             Self::More => "Request::More",
+            Self::Sketch(_) => "Request::Sketch",
         })
     }
 }
@@ -170,6 +217,13 @@ impl core::fmt::Debug for Response<'_> {
     }
 }
 
+impl core::fmt::Debug for Query<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { salt: _, count, comparison: _ } = self;
+        f.debug_struct("Query").field("count", count).finish_non_exhaustive()
+    }
+}
+
 impl core::fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
@@ -177,6 +231,7 @@ impl core::fmt::Debug for Body<'_> {
             Self::Query(_) => "Body::Query",
             Self::Envelopes(_) => "Body::Envelopes",
             Self::Busy => "Body::Busy",
+            Self::Further => "Body::Further",
         })
     }
 }
@@ -196,8 +251,10 @@ mod tests {
     #[test]
     fn a_response_is_its_kind_its_minute_and_the_rest() {
         let wall = UnixSeconds(60 * 0x0102_0304 + 59);
-        let response = Response { minutes: minutes(wall), body: Body::Query(&[9]) };
-        assert_eq!(response.encode(), [1, 4, 3, 2, 1, 9]);
+        let query = Query { salt: Salt([8; 8]), count: 7, comparison: &[9] };
+        let response = Response { minutes: minutes(wall), body: Body::Query(query) };
+        let salt_and_count = [8, 8, 8, 8, 8, 8, 8, 8, 7, 0, 0, 0];
+        assert_eq!(response.encode(), [&[1, 4, 3, 2, 1][..], &salt_and_count, &[9]].concat());
         assert_eq!(minutes(UnixSeconds(u64::MAX)), u32::MAX);
     }
 
@@ -205,6 +262,7 @@ mod tests {
     fn what_is_too_long_is_refused() {
         let long = vec![1; MAX_COMPARISON + 2];
         assert_eq!(Request::decode(&long), Err(Malformed));
+        assert_eq!(Request::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(Malformed));
         let body = Body::Envelopes(&[0; CHUNK + 1]);
         assert_eq!(Response::decode(&Response { minutes: 0, body }.encode()), Err(Malformed));
         assert_eq!(Request::decode(&[0, 0]), Err(Malformed));

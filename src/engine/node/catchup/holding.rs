@@ -12,7 +12,7 @@ use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
 use crate::engine::sync::wire::{self, CHUNK, Malformed, Request, Response};
 use crate::engine::sync::{
-    Body, Budget, Holder, PEER_BYTES, Set, Step, TOTAL_BYTES, append_envelope,
+    Body, Budget, Holder, PEER_BYTES, Query, Salt, Set, Step, TOTAL_BYTES, Told, append_envelope,
 };
 
 /// A set is made at most so often, and shared by all who begin meanwhile.
@@ -34,7 +34,7 @@ pub(super) struct Holding {
     serving: BTreeMap<PeerTag, Serving>,
     accounts: BTreeMap<PeerTag, Account>,
     total: Budget,
-    set: Option<(Millis, Arc<Set>)>,
+    told: Option<(Millis, Arc<Told>)>,
 }
 
 /// A neighbour that catches up with us.
@@ -55,7 +55,7 @@ struct Account {
 impl Default for Holding {
     fn default() -> Self {
         let total = Budget::new(TOTAL_BYTES, Millis(0));
-        Self { serving: BTreeMap::new(), accounts: BTreeMap::new(), total, set: None }
+        Self { serving: BTreeMap::new(), accounts: BTreeMap::new(), total, told: None }
     }
 }
 
@@ -66,24 +66,24 @@ impl Holding {
     }
 
     /// The set others compare with, made if the last one is too old.
-    fn set(
+    fn told(
         &mut self,
-        now: Millis,
+        env: &mut Env<'_>,
         members: impl Iterator<Item = (UnixSeconds, EnvelopeId)>,
-    ) -> Arc<Set> {
-        let fresh = self.set.as_ref().filter(|(made, _)| made.plus(SET_LIFE) > now);
-        if let Some((_, set)) = fresh {
-            return Arc::clone(set);
+    ) -> Arc<Told> {
+        let fresh = self.told.as_ref().filter(|(made, _)| made.plus(SET_LIFE) > env.mono);
+        if let Some((_, told)) = fresh {
+            return Arc::clone(told);
         }
-        let set = Arc::new(Set::new(members));
-        self.set = Some((now, Arc::clone(&set)));
-        set
+        let told = Arc::new(Told::new(Set::new(members), Salt(env.draw())));
+        self.told = Some((env.mono, Arc::clone(&told)));
+        told
     }
 
     /// Forgets openers that have gone quiet, and a set that is of no more use.
     pub(super) fn forget_idle(&mut self, now: Millis) {
         self.serving.retain(|_, serving| serving.at.plus(IDLE) > now);
-        self.set.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
+        self.told.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
     }
 
     /// A neighbour's account; the one longest unused makes room.
@@ -116,7 +116,7 @@ impl Holding {
 impl Node {
     pub(in crate::engine::node) fn on_sync_request(
         &mut self,
-        env: &Env<'_>,
+        env: &mut Env<'_>,
         from: PeerTag,
         ticket: SyncTicket,
         bytes: &[u8],
@@ -131,7 +131,7 @@ impl Node {
         };
         match step {
             Step::Done | Step::Busy => drop(self.catchup.holding.serving.remove(&from)),
-            Step::Query(_) | Step::Envelopes(_) => {}
+            Step::Query { .. } | Step::Further | Step::Envelopes(_) => {}
         }
         let (bytes, stored) = self.respond(env, &step);
         let stored_bytes: usize = stored
@@ -143,7 +143,12 @@ impl Node {
         self.outputs.push_back(Output::SyncResponse { ticket, bytes, stored });
     }
 
-    fn next_step(&mut self, env: &Env<'_>, from: PeerTag, bytes: &[u8]) -> Result<Step, Malformed> {
+    fn next_step(
+        &mut self,
+        env: &mut Env<'_>,
+        from: PeerTag,
+        bytes: &[u8],
+    ) -> Result<Step, Malformed> {
         let request = Request::decode(bytes)?;
         if !self.catchup.holding.affords(from, env.mono) {
             return Ok(Step::Busy);
@@ -154,7 +159,7 @@ impl Node {
                     return Ok(Step::Busy);
                 }
             }
-            Request::Answer(_) | Request::More => {}
+            Request::Answer(_) | Request::Sketch(_) | Request::More => {}
         }
         // A session that was dropped for its idleness is begun again; nobody is to blame.
         let Some(serving) = self.catchup.holding.serving.get_mut(&from) else {
@@ -164,13 +169,14 @@ impl Node {
         match request {
             Request::Begin => {}
             Request::Answer(answer) => serving.holder.answer(answer)?,
+            Request::Sketch(cells) => serving.holder.sketch(cells)?,
             Request::More => serving.holder.more()?,
         }
         Ok(serving.holder.step(|id| self.pool.size(id, env.wall)))
     }
 
     /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
-    fn begin_serving(&mut self, env: &Env<'_>, from: PeerTag) -> Result<bool, Malformed> {
+    fn begin_serving(&mut self, env: &mut Env<'_>, from: PeerTag) -> Result<bool, Malformed> {
         self.catchup.holding.serving.remove(&from);
         let account = self.catchup.holding.account(from, env.mono);
         let soon = account.began.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
@@ -181,8 +187,9 @@ impl Node {
             return Ok(false);
         }
         self.catchup.holding.account(from, env.mono).began = Some(env.mono);
-        let set = self.catchup.holding.set(env.mono, self.pool.told(env.wall, env.mono));
-        let serving = Serving { holder: Holder::begin(set)?, at: env.mono };
+        let members = self.pool.told(env.wall, env.mono);
+        let told = self.catchup.holding.told(env, members);
+        let serving = Serving { holder: Holder::begin(told)?, at: env.mono };
         self.catchup.holding.serving.insert(from, serving);
         Ok(true)
     }
@@ -191,7 +198,10 @@ impl Node {
     fn respond(&self, env: &Env<'_>, step: &Step) -> (Vec<u8>, Vec<EnvelopeId>) {
         let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
         let body = match step {
-            Step::Query(query) => Body::Query(query),
+            Step::Query { salt, count, comparison } => {
+                Body::Query(Query { salt: *salt, count: *count, comparison })
+            }
+            Step::Further => Body::Further,
             Step::Done => Body::Done,
             Step::Busy => Body::Busy,
             Step::Envelopes(ids) => {

@@ -200,6 +200,7 @@ impl Node {
             Body::Done => Err(Stop::Done),
             Body::Busy => Err(Stop::More),
             Body::Query(query) => opener.answer(query),
+            Body::Further => opener.further(),
             Body::Envelopes(envelopes) => {
                 opener.take()?;
                 for envelope in wire::envelopes(envelopes) {
