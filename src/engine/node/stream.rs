@@ -35,6 +35,23 @@ impl PeerStream {
         Taken::Beyond
     }
 
+    /// Whether a number was received, or given up.
+    pub(super) const fn has(&self, number: u64) -> bool {
+        match number.checked_sub(self.next) {
+            None => true,
+            Some(0) => false,
+            Some(ahead) => ahead <= SPAN && self.beyond >> (ahead - 1) & 1 == 1,
+        }
+    }
+
+    /// One more than the highest number that was received.
+    pub(super) const fn end(&self) -> u64 {
+        match u64::BITS - self.beyond.leading_zeros() {
+            0 => self.next,
+            span => self.next.saturating_add(span as u64 + 1),
+        }
+    }
+
     /// Gives up on what is missing below `base`; answers how many those are.
     pub(super) fn skip_to(&mut self, base: u64) -> u64 {
         let mut missing = 0_u64;

@@ -62,7 +62,7 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             key,
             petname: "mira".to_owned(),
             standing: Standing::Open,
-            ours: OwnStream { stream: 3, next: 4 },
+            ours: OwnStream { stream: 3, next: 4, before: vec![2] },
             theirs: vec![PeerStream { stream: 5, next: 6, beyond: 0, read: 2 }],
             offer: None,
             trust: Trust::Unverified,
