@@ -48,7 +48,7 @@ impl Node {
         } else {
             let first = base.min(number);
             let alone = first >= start(stream);
-            self.release_if(contact, effects, |held| {
+            self.release_if(contact, effects, |(held, _)| {
                 !same_line(held, stream) || (alone && start(held) <= first)
             });
             self.book.contacts.get_mut(&contact)?.begin(stream, first);
@@ -81,7 +81,8 @@ impl Node {
     }
 
     /// The sender holds nothing below `base` any more: gaps below it will never be filled, in the
-    /// numbering that says so and in those before it.
+    /// numbering that says so and in those before it. Whatever waits in those is shown, and its gaps
+    /// stay: they may be another's, if one of the two is of a time that was lost.
     pub(super) fn skip_gaps(
         &mut self,
         contact: ContactId,
@@ -89,32 +90,18 @@ impl Node {
         base: u64,
         effects: &mut Effects,
     ) {
+        let below = base.min(start(stream));
+        let before = self.release_if(contact, effects, |(held, number)| {
+            held != stream && same_line(held, stream) && number < below
+        });
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        let mut skipped: Vec<(u64, u64)> = Vec::new();
-        for known in &mut record.theirs {
-            let below = if known.stream == stream {
-                base
-            } else if same_line(known.stream, stream) {
-                base.min(start(stream)).min(known.end())
-            } else {
-                continue;
-            };
-            let missing = known.skip_to(below);
-            if missing > 0 {
-                skipped.push((known.stream, missing));
-            }
-        }
-        if skipped.is_empty() {
+        let known = record.theirs.iter_mut().find(|known| known.stream == stream);
+        let missing = known.map_or(0, |known| known.skip_to(base));
+        if missing == 0 {
             return;
         }
-        skipped.sort_by_key(|&(stream, _)| start(stream));
         self.put_contact(contact, effects);
-        // What is missing in one numbering is missing in those that follow it, and told once.
-        let mut told = 0;
-        for (stream, missing) in skipped {
-            if self.release(contact, stream, missing.saturating_sub(told), effects) {
-                told = told.max(missing);
-            }
-        }
+        // What is missing in a numbering is missing in those that follow it, and told once.
+        self.release(contact, stream, missing.saturating_sub(u64::from(before)), effects);
     }
 }

@@ -44,14 +44,6 @@ impl PeerStream {
         }
     }
 
-    /// One more than the highest number that was received.
-    pub(super) const fn end(&self) -> u64 {
-        match u64::BITS - self.beyond.leading_zeros() {
-            0 => self.next,
-            span => self.next.saturating_add(span as u64 + 1),
-        }
-    }
-
     /// Gives up on what is missing below `base`; answers how many those are.
     pub(super) fn skip_to(&mut self, base: u64) -> u64 {
         let mut missing = 0_u64;

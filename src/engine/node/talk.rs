@@ -354,37 +354,37 @@ impl Node {
     }
 
     /// Shows what waited and waits no longer.
-    /// Answers whether there was something.
     pub(super) fn release(
         &mut self,
         contact: ContactId,
         stream: u64,
         missing: u64,
         effects: &mut Effects,
-    ) -> bool {
+    ) {
         let theirs = self.book.contacts.get(&contact).map(|record| &record.theirs);
         let known = theirs.and_then(|all| all.iter().find(|known| known.stream == stream));
-        let Some(next) = known.map(|known| known.next) else { return false };
-        let Some(talk) = self.talks.get_mut(&contact) else { return false };
+        let Some(next) = known.map(|known| known.next) else { return };
+        let Some(talk) = self.talks.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
             talk.held.range((stream, 0)..(stream, next)).map(|(&place, _)| place).collect();
-        let some = !free.is_empty();
         self.show(contact, free, missing, effects);
-        some
     }
 
-    /// Shows what waits in the numberings that `unwanted` names.
+    /// Shows what waits in the places, numbering and number, that `unwanted` names; answers whether
+    /// there was something.
     pub(super) fn release_if(
         &mut self,
         contact: ContactId,
         effects: &mut Effects,
-        unwanted: impl Fn(u64) -> bool,
-    ) {
-        let Some(talk) = self.talks.get(&contact) else { return };
+        unwanted: impl Fn((u64, u64)) -> bool,
+    ) -> bool {
+        let Some(talk) = self.talks.get(&contact) else { return false };
         let mut all: Vec<(u64, u64)> =
-            talk.held.keys().copied().filter(|&(stream, _)| unwanted(stream)).collect();
+            talk.held.keys().copied().filter(|&place| unwanted(place)).collect();
         all.sort_by_key(|&(_, number)| number);
+        let some = !all.is_empty();
         self.show(contact, all, 1, effects);
+        some
     }
 
     fn show(
