@@ -21,6 +21,7 @@ mod networks;
 mod offers;
 mod post;
 mod restored;
+mod rollback;
 mod states;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
