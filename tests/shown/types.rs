@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use insta::assert_snapshot;
@@ -24,7 +25,7 @@ use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
 };
-use undertone::engine::sync::{Body, Response, Set};
+use undertone::engine::sync::{Body, Holder, Opener, Query, Response, Salt, Set, Told};
 use undertone::engine::text::PeerText;
 use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
@@ -229,7 +230,12 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
 
     let mut lines = Lines::default();
     let (minutes, envelope) = (0, [7; 40]);
-    lines.add("Set", &Set::new([(UnixSeconds(7), EnvelopeId([7; 32]))]));
+    let set = || Set::new([(UnixSeconds(7), EnvelopeId([7; 32]))]);
+    let told = Arc::new(Told::new(set(), Salt([7; 8])));
+    lines.add("Told, Set", &told);
+    lines.add("Holder", &Holder::begin(told).expect("a query"));
+    lines.add("Opener", &Opener::new(set()));
+    lines.add("Query", &Query { salt: Salt([7; 8]), count: 1, comparison: &envelope });
     lines.add("Response, Body", &Response { minutes, body: Body::Envelopes(&envelope) });
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));

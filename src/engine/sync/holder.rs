@@ -8,13 +8,13 @@ use super::told::Told;
 use super::wire::{CHUNK, LENGTH, Malformed};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
+use crate::engine::secret::name_alone;
 
 /// Envelopes found in one session to be sent: of the one size, 16 MiB, what a neighbour is sent in
 /// a minute. What is found beyond them the next session finds again.
 pub const MAX_QUEUED: usize = 8_192;
 
 /// A session with one opener.
-#[derive(Debug)]
 pub struct Holder {
     /// What we held when it began: one set for all sessions that begin within a while.
     told: Arc<Told>,
@@ -51,7 +51,6 @@ pub enum Step {
     Busy,
 }
 
-#[derive(Debug)]
 enum Next {
     Query(Vec<u8>),
     Further,
@@ -59,6 +58,8 @@ enum Next {
     /// More was found than is sent in one session.
     Busy,
 }
+
+name_alone!(struct Holder { told, cells, queue, next, expected, rounds, requests });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {

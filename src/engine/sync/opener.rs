@@ -5,6 +5,7 @@ use super::sketch::{self, CELL, Cell, Hash};
 use super::wire::{MAX_SKETCH, Malformed, Query, Request};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, Refusal};
+use crate::engine::secret::name_alone;
 
 /// Comparisons and cells sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
 /// itself, and no more than this.
@@ -25,7 +26,6 @@ const MIN_CELLS: usize = 32;
 const LISTED: usize = 64;
 
 /// A session with one holder.
-#[derive(Debug)]
 pub struct Opener {
     had: Set,
     sketching: Option<Sketching>,
@@ -38,6 +38,10 @@ pub struct Opener {
     off_time: u32,
     fetched: u32,
 }
+
+name_alone!(struct Opener {
+    had, sketching, expected, rounds, requests, sent, received, useless, off_time, fetched,
+});
 
 /// Cells on their way to a holder.
 struct Sketching {
@@ -251,13 +255,5 @@ impl Sketching {
         let cells = self.cells.get(self.sent..end).filter(|cells| !cells.is_empty())?;
         self.sent = end;
         Some(sketch::write(cells))
-    }
-}
-
-impl core::fmt::Debug for Sketching {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { cells, sent, goal, query: _ } = self;
-        let all = cells.len();
-        write!(f, "Sketching({sent} of {goal} of {all} cells)")
     }
 }

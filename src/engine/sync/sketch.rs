@@ -14,6 +14,7 @@ use siphasher::sip::SipHasher24;
 
 use super::wire::Malformed;
 use crate::engine::envelope::EnvelopeId;
+use crate::engine::secret::name_alone;
 
 /// The most cells of one set: 320 KiB. They do for some 23,000 differences.
 pub const MAX_CELLS: usize = 1 << 15;
@@ -34,8 +35,10 @@ pub(super) fn most_cells(count: usize) -> usize {
 
 /// What a holder draws for each set it tells of, so that nobody can have made two envelopes that
 /// meet in a short id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salt(pub [u8; 8]);
+
+name_alone!(struct Salt(_));
 
 /// SipHash-2-4 under a salt: quick, and none can be predicted by whoever does not know the salt.
 pub(super) struct Hash(SipHasher24);
@@ -208,6 +211,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn salts_and_cells_show_nothing_of_what_they_are() {
+        let shown = format!("{:?} {:?}", Salt([7; 8]), Cell { shorts: 7, checks: 7 });
+        assert_eq!(shown, "Salt Cell(..)");
+    }
 
     fn id(number: u64) -> EnvelopeId {
         EnvelopeId::of(&number.to_le_bytes())
