@@ -77,7 +77,7 @@ impl Disk {
     fn number_anew(&mut self, restored: Option<UnixSeconds>, stream: &mut dyn FnMut() -> u64) {
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
-                let ours = OwnStream::first(stream());
+                let ours = OwnStream { stream: stream(), next: 0 };
                 let known = contact.clone();
                 *contact =
                     ContactRecord { ours, theirs: Vec::new(), offer: None, restored, ..known };

@@ -8,7 +8,7 @@ use super::disk::Disk;
 use super::{NodeIndex, World, skewed};
 use crate::engine::env::Entropy;
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
-use crate::engine::node::record::{Record, RecordSide};
+use crate::engine::node::record::Record;
 
 /// A copy of a node's whole disk at one moment, as of a virtual machine.
 #[derive(Clone, Debug)]
@@ -30,12 +30,6 @@ impl World {
     pub fn put_back(&mut self, node: NodeIndex, copy: DiskCopy) {
         if let Some(sim) = self.nodes.get_mut(node.0) {
             sim.disk = copy.0;
-            // What it shows again of what it forgot is not shown twice.
-            let shown = sim.disk.records().filter_map(|record| match record {
-                Record::Message(message) if message.side == RecordSide::Shown => Some(message.id),
-                _ => None,
-            });
-            sim.seen.shown = shown.collect();
         }
         self.start_over(node);
     }

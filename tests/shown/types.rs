@@ -134,7 +134,7 @@ fn envelopes_and_texts_show_sizes_and_counts() {
     lines.add("PeerText", &text);
     lines.add("Cleaned", &text.for_line());
     lines.add("Label", &text.for_label());
-    lines.add("OwnStream", &OwnStream { stream: 0x5ac3_1799_e02b_7408, next: 1, before: vec![2] });
+    lines.add("OwnStream", &OwnStream { stream: 0x5ac3_1799_e02b_7408, next: 1 });
     lines.add("PeerStream", &PeerStream::default());
     lines.add("RecordSide", &RecordSide::Held { stream: 0x5ac3_1799_e02b_7408 });
     assert_snapshot!("envelopes", lines.0);

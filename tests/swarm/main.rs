@@ -21,7 +21,6 @@ mod networks;
 mod offers;
 mod post;
 mod restored;
-mod rollback;
 mod states;
 #[path = "../vectors/statistics.rs"]
 mod statistics;

@@ -60,7 +60,7 @@ pub fn restored(env: &mut Env<'_>, record: Record) -> Option<Record> {
         Record::Contact(contact) => {
             // The copied device numbers on where the backup was made: the same numbers would be
             // taken for repetitions.
-            let ours = OwnStream::first(env.draw_u64());
+            let ours = OwnStream { stream: env.draw_u64(), next: 0 };
             let restored = Some(env.wall);
             Some(Record::Contact(ContactRecord { ours, offer: None, restored, ..contact }))
         }
@@ -96,7 +96,7 @@ fn portable_contact(contact: ContactRecord, history: History) -> ContactRecord {
             stream.beyond = 0;
         }
     }
-    let ours = OwnStream::first(0);
+    let ours = OwnStream { stream: 0, next: 0 };
     ContactRecord { theirs, ours, offer: None, ..contact }
 }
 
@@ -178,7 +178,7 @@ mod tests {
                 key,
                 petname: "mira".to_owned(),
                 standing: Standing::Open,
-                ours: OwnStream { stream: 3, next: 4, before: vec![2] },
+                ours: OwnStream { stream: 3, next: 4 },
                 theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
                 offer: Some(Box::new(PendingOffer { offer, times: 2 })),
                 trust: Trust::Verified { at: NOW, by: Means::Words },
@@ -262,7 +262,7 @@ mod tests {
             assert!(matches!(carried[0], Record::Identity(_)));
             let contact = the_contact(&carried);
             assert_eq!(contact.offer, None);
-            assert_eq!(contact.ours, OwnStream::first(0));
+            assert_eq!(contact.ours, OwnStream { stream: 0, next: 0 });
             assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_marks);
             assert!(matches!(&carried[2], Record::Seen(seen) if seen.offer == OfferId([9; 32])));
         }

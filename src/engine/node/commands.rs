@@ -156,7 +156,7 @@ impl Node {
             key,
             petname,
             standing: Standing::Open,
-            ours: OwnStream::first(env.draw_u64()),
+            ours: OwnStream { stream: env.draw_u64(), next: 0 },
             theirs: Vec::new(),
             offer: None,
             trust: Trust::Unverified,

@@ -73,18 +73,13 @@ impl Node {
         now: UnixSeconds,
         effects: &mut Effects,
     ) {
-        let ours = self.book.contacts.get(&contact).filter(|record| {
+        let known = self.book.contacts.get(&contact).is_some_and(|record| {
             record.read_marks && record.ours.stream == stream && below <= record.ours.next
         });
-        let Some(ours) = ours.map(|record| &record.ours) else { return };
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
         // What was read was delivered, though the acknowledgement may be late.
-        let delivered: Vec<(u64, MessageId)> = talk
-            .unacknowledged
-            .range(..below)
-            .filter(|&(&number, _)| ours.name_of(number) == stream)
-            .map(|(&number, &id)| (number, id))
-            .collect();
+        let delivered: Vec<(u64, MessageId)> =
+            talk.unacknowledged.range(..below).map(|(&number, &id)| (number, id)).collect();
         for (number, id) in delivered {
             if let Some(talk) = self.talks.get_mut(&contact) {
                 talk.unacknowledged.remove(&number);

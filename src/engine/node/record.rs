@@ -194,25 +194,20 @@ pub enum Doubt {
     Mismatch,
 }
 
-/// Our numbering of what we send to one contact. Another one follows after each start; one of another
-/// line after loss of state.
+/// Our numbering of what we send to one contact. New after loss of state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnStream {
-    /// The name of this numbering.
+    /// A random name for this numbering.
     pub stream: u64,
     /// The number of the next message.
     pub next: u64,
-    /// The names of those before it in which a number is held, the oldest first; at most
-    /// [`super::SPAN`].
-    pub before: Vec<u64>,
 }
 
-name_alone!(struct OwnStream { stream, next, before });
+name_alone!(struct OwnStream { stream, next });
 
-/// How many numberings of one contact are remembered. A contact begins another one after each start,
-/// and may hold a number in each of [`super::SPAN`] and be at one more; the rest, a guess, is for
-/// those of which something may still arrive that was sent twice.
-pub const MAX_PEER_STREAMS: usize = 80;
+/// How many numberings of one contact are remembered. A contact starts another one only after losing
+/// its state, and the remains of the one before may still arrive; four are a guess with room.
+pub const MAX_PEER_STREAMS: usize = 4;
 
 /// What has been received of one numbering of a contact.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -248,7 +248,7 @@ impl Node {
     /// The contact holds messages for one that will never come: it has not heard that.
     pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        if !record.ours.is_ours(ack.stream) {
+        if record.ours.stream != ack.stream {
             return;
         }
         let next = record.ours.next;

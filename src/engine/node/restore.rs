@@ -31,7 +31,7 @@ impl Node {
                     self.book.identities.insert(record.id, record);
                 }
                 Record::Contact(record) => {
-                    self.talks.entry(record.id).or_default().older = true;
+                    self.talks.entry(record.id).or_default().restored = record.ours.next;
                     self.book.contacts.insert(record.id, record);
                 }
                 Record::Session(record) => self.restore_session(record),

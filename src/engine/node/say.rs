@@ -7,7 +7,7 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{MessageState, Output};
 use super::record::{Change, ContactRecord, OutgoingRecord, PeerStream, Purpose, Record};
-use super::talk::{Conversation, Effects, Flight, SPAN};
+use super::talk::{Effects, Flight, SPAN};
 use super::timers::Timer;
 use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};
@@ -61,7 +61,6 @@ impl Node {
             return None;
         }
         let text = self.open.get(&id)?.text.clone();
-        self.number_on(env, contact);
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
         let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
         let Some((record, mut changes)) = encrypted else {
@@ -88,17 +87,6 @@ impl Node {
         Some(record)
     }
 
-    /// Begins another numbering if the one there is has not been begun since this process was: its
-    /// state may be older than what was said in it.
-    fn number_on(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let talk = self.talks.entry(contact).or_default();
-        if core::mem::take(&mut talk.older)
-            && let Some(record) = self.book.contacts.get_mut(&contact)
-        {
-            record.ours.go_on(env, talk.unacknowledged.keys());
-        }
-    }
-
     /// Offers another session, unless an offer waits already.
     pub(super) fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let pending = self.book.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
@@ -115,12 +103,11 @@ impl Node {
         content: Content,
     ) -> Option<Payload> {
         let record = self.book.contacts.get(&contact)?;
-        let talk = self.talks.get(&contact);
-        let oldest = talk.and_then(|talk| talk.unacknowledged.keys().next());
+        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
         Some(Payload {
-            stream: number.map_or(record.ours.stream, |number| record.ours.name_of(number)),
+            stream: record.ours.stream,
             number,
-            ack: next_ack(record, talk),
+            ack: latest_ack(record),
             base: oldest.copied().or(number).unwrap_or(record.ours.next),
             content,
         })
@@ -151,19 +138,7 @@ impl Node {
         if let Some(talk) = self.talks.get_mut(&contact) {
             talk.untold.take_if(|base| *base <= payload.base);
             if talk.owed.is_none_or(|owed| owed <= life) {
-                if let Some(ack) = payload.ack {
-                    talk.unanswered.remove(&ack.stream);
-                }
-                if let Some(record) = self.book.contacts.get(&contact) {
-                    talk.keep_unanswered(record);
-                }
-                if talk.unanswered.is_empty() {
-                    (talk.heard, talk.owed) = (0, None);
-                } else {
-                    // One envelope acknowledges one numbering: the others follow.
-                    let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-                    self.timers.set_by(Timer::Acknowledge(contact), at);
-                }
+                (talk.heard, talk.owed) = (0, None);
             }
             if talk.heard == 0 && !talk.marked {
                 self.timers.clear(Timer::Acknowledge(contact));
@@ -193,11 +168,7 @@ impl Node {
     }
 }
 
-/// Acknowledges a numbering in which something was heard since its last acknowledgement, or else the
-/// one heard last.
-fn next_ack(contact: &ContactRecord, talk: Option<&Conversation>) -> Option<Ack> {
-    let unanswered = talk.and_then(|talk| talk.unanswered.first());
-    let asked = contact.theirs.iter().find(|known| Some(&known.stream) == unanswered);
-    let PeerStream { stream, next, beyond, read: _ } = *asked.or(contact.theirs.last())?;
+fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
+    let PeerStream { stream, next, beyond, read: _ } = *contact.theirs.last()?;
     Some(Ack { stream, next, beyond })
 }

@@ -35,15 +35,6 @@ impl PeerStream {
         Taken::Beyond
     }
 
-    /// Whether a number was received, or given up.
-    pub(super) const fn has(&self, number: u64) -> bool {
-        match number.checked_sub(self.next) {
-            None => true,
-            Some(0) => false,
-            Some(ahead) => ahead <= SPAN && self.beyond >> (ahead - 1) & 1 == 1,
-        }
-    }
-
     /// Gives up on what is missing below `base`; answers how many those are.
     pub(super) fn skip_to(&mut self, base: u64) -> u64 {
         let mut missing = 0_u64;

@@ -4,7 +4,7 @@
 //! its place whatever the network does. Our own side of it is [`super::say`]'s, and [`super::resend`]'s
 //! while it is not acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::Life;
@@ -17,7 +17,9 @@ use super::Node;
 use super::gaps::Gap;
 use super::outbound::Job;
 use super::output::{MessageState, MessageView, Notice, Side};
-use super::record::{Change, ContactRecord, MessageRecord, Purpose, Record, RecordSide, Trail};
+use super::record::{
+    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide, Trail,
+};
 use super::stream::Taken;
 use super::timers::Timer;
 
@@ -56,24 +58,15 @@ pub(super) struct Conversation {
     pub(super) unread: BTreeMap<u64, MessageId>,
     /// How often their offer was answered since they were last heard.
     pub(super) answers: u32,
-    /// Whether our numbering is older than this process.
-    pub(super) older: bool,
-    /// Their numberings in which something was heard since it was last acknowledged; at most
-    /// [`super::record::MAX_PEER_STREAMS`].
-    pub(super) unanswered: BTreeSet<u64>,
+    /// The next number when this process began: what has a lower one was said by this state, even if
+    /// it is older than what it did.
+    pub(super) restored: u64,
 }
 
 name_alone!(struct Conversation {
     queued, unacknowledged, flights, held, heard, owed, marked, untold, acknowledged, gap, unread, answers,
-    older, unanswered,
+    restored,
 });
-
-impl Conversation {
-    /// Forgets that a numbering is to be acknowledged that is not remembered.
-    pub(super) fn keep_unanswered(&mut self, contact: &ContactRecord) {
-        self.unanswered.retain(|&stream| contact.theirs.iter().any(|known| known.stream == stream));
-    }
-}
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +104,7 @@ impl Node {
             self.on_heard(contact, &mut effects);
         }
         if let Some(ack) = &payload.ack {
+            self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, &mut effects);
             self.on_waiting_in_vain(env, contact, ack);
         }
@@ -127,7 +121,7 @@ impl Node {
                     self.on_text(env, place(number), text, &mut effects);
                 }
             }
-            Content::Answer => self.plan_acknowledgement(env, contact, None, life),
+            Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
             Content::Read { stream, below } if early.is_none() => {
                 self.on_read(contact, (stream, below), env.wall, &mut effects);
@@ -208,14 +202,14 @@ impl Node {
 
     /// Marks what the contact has received, and hurries what it lacks.
     fn on_ack(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack, effects: &mut Effects) {
-        let Some(ours) = self.book.contacts.get(&contact).map(|record| &record.ours) else {
+        let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
+        let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.stream)) else {
             return;
         };
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
         let received: Vec<(u64, MessageId)> = talk
             .unacknowledged
             .iter()
-            .filter(|&(&number, _)| ack.covers(number) && ours.name_of(number) == ack.stream)
+            .filter(|&(&number, _)| ack.covers(number))
             .map(|(&number, &id)| (number, id))
             .collect();
         let Some(&(highest, _)) = received.last() else { return };
@@ -228,8 +222,8 @@ impl Node {
         let overtaken: Vec<MessageId> = talk
             .unacknowledged
             .range(..highest)
-            .filter(|&(&number, id)| {
-                let flight = talk.flights.get(id).filter(|_| !ack.covers(number));
+            .filter(|(_, id)| {
+                let flight = talk.flights.get(id);
                 flight.is_some_and(|flight| flight.at.plus(in_flight) < env.mono)
             })
             .map(|(_, &id)| id)
@@ -301,14 +295,7 @@ impl Node {
         let taken = stream.take(place.number);
         match taken {
             Taken::TooFar => return,
-            Taken::Known => {
-                return self.plan_acknowledgement(
-                    env,
-                    place.contact,
-                    Some(place.stream),
-                    place.life,
-                );
-            }
+            Taken::Known => return self.plan_acknowledgement(env, place.contact, place.life),
             Taken::Next | Taken::Beyond => {}
         }
         let shown = matches!(taken, Taken::Next);
@@ -339,8 +326,7 @@ impl Node {
             talk.held.insert((place.stream, place.number), message.id);
             self.open.insert(message.id, message);
         }
-        self.fill(place, effects);
-        self.plan_acknowledgement(env, place.contact, Some(place.stream), place.life);
+        self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     fn on_unknown(&mut self, env: &mut Env<'_>, place: Place, effects: &mut Effects) {
@@ -350,42 +336,67 @@ impl Node {
         }
         self.put_contact(place.contact, effects);
         self.release(place.contact, place.stream, 0, effects);
-        self.fill(place, effects);
-        self.plan_acknowledgement(env, place.contact, Some(place.stream), place.life);
+        self.plan_acknowledgement(env, place.contact, place.life);
+    }
+
+    /// The numbering a text belongs to. One not seen before starts now, at what its sender still
+    /// holds: the rest was acknowledged before we lost our state. Whatever waited in the others is
+    /// shown: their gaps will not be filled.
+    fn stream_mut(&mut self, place: Place, effects: &mut Effects) -> Option<&mut PeerStream> {
+        let known = self
+            .book
+            .contacts
+            .get(&place.contact)?
+            .theirs
+            .iter()
+            .position(|stream| stream.stream == place.stream);
+        if known.is_none() {
+            self.release_all(place.contact, effects);
+        }
+        let theirs = &mut self.book.contacts.get_mut(&place.contact)?.theirs;
+        let stream = match known {
+            Some(index) => theirs.remove(index),
+            None => {
+                let next = place.base.min(place.number);
+                PeerStream { stream: place.stream, next, beyond: 0, read: 0 }
+            }
+        };
+        if theirs.len() >= MAX_PEER_STREAMS {
+            theirs.remove(0);
+        }
+        theirs.push(stream);
+        theirs.last_mut()
+    }
+
+    /// The sender holds nothing below `base` any more: gaps below it will never be filled.
+    fn skip_gaps(&mut self, contact: ContactId, stream: u64, base: u64, effects: &mut Effects) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(known) = record.theirs.iter_mut().find(|known| known.stream == stream) else {
+            return;
+        };
+        let missing = known.skip_to(base);
+        if missing == 0 {
+            return;
+        }
+        self.put_contact(contact, effects);
+        self.release(contact, stream, missing, effects);
     }
 
     /// Shows what waited and waits no longer.
-    pub(super) fn release(
-        &mut self,
-        contact: ContactId,
-        stream: u64,
-        missing: u64,
-        effects: &mut Effects,
-    ) {
-        let theirs = self.book.contacts.get(&contact).map(|record| &record.theirs);
-        let known = theirs.and_then(|all| all.iter().find(|known| known.stream == stream));
-        let Some(next) = known.map(|known| known.next) else { return };
+    fn release(&mut self, contact: ContactId, stream: u64, missing: u64, effects: &mut Effects) {
+        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let Some(known) = record.theirs.iter().find(|known| known.stream == stream) else { return };
+        let next = known.next;
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
             talk.held.range((stream, 0)..(stream, next)).map(|(&place, _)| place).collect();
         self.show(contact, free, missing, effects);
     }
 
-    /// Shows what waits in the places, numbering and number, that `unwanted` names; answers whether
-    /// there was something.
-    pub(super) fn release_if(
-        &mut self,
-        contact: ContactId,
-        effects: &mut Effects,
-        unwanted: impl Fn((u64, u64)) -> bool,
-    ) -> bool {
-        let Some(talk) = self.talks.get(&contact) else { return false };
-        let mut all: Vec<(u64, u64)> =
-            talk.held.keys().copied().filter(|&place| unwanted(place)).collect();
-        all.sort_by_key(|&(_, number)| number);
-        let some = !all.is_empty();
+    fn release_all(&mut self, contact: ContactId, effects: &mut Effects) {
+        let Some(talk) = self.talks.get(&contact) else { return };
+        let all = talk.held.keys().copied().collect();
         self.show(contact, all, 1, effects);
-        some
     }
 
     fn show(
@@ -422,19 +433,9 @@ impl Node {
     }
 
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn plan_acknowledgement(
-        &mut self,
-        env: &mut Env<'_>,
-        contact: ContactId,
-        stream: Option<u64>,
-        life: Life,
-    ) {
+    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Life) {
         self.owe(contact, life);
         let talk = self.talks.entry(contact).or_default();
-        talk.unanswered.extend(stream);
-        if let Some(record) = self.book.contacts.get(&contact) {
-            talk.keep_unanswered(record);
-        }
         talk.heard = talk.heard.saturating_add(1);
         let delay = if talk.heard >= HEARD_AT_MOST {
             Millis(0)
@@ -447,12 +448,12 @@ impl Node {
 
 /// Where a text belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) contact: ContactId,
-    pub(super) stream: u64,
-    pub(super) number: u64,
+struct Place {
+    contact: ContactId,
+    stream: u64,
+    number: u64,
     /// The lowest number its sender still holds.
-    pub(super) base: u64,
+    base: u64,
     /// The session, if it is not confirmed.
     early: Option<SessionId>,
     /// How long what carried it is kept by those who carry it.

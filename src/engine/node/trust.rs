@@ -307,7 +307,7 @@ impl Node {
             next += 1;
         }
         if let Some(record) = self.book.contacts.get_mut(&contact) {
-            record.ours = OwnStream { next, ..OwnStream::first(env.draw_u64()) };
+            record.ours = OwnStream { stream: env.draw_u64(), next };
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn contact(id: u64) -> Record {
         key: PublicKey::from_bytes(&GENERATOR).unwrap(),
         petname: "mira".to_owned(),
         standing: Standing::Open,
-        ours: OwnStream { stream: 3, next: 4, before: vec![2] },
+        ours: OwnStream { stream: 3, next: 4 },
         theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
         offer: None,
         trust: Trust::Unverified,

@@ -7,11 +7,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::version2::{ContactV2, MessageV2, OwnStreamV2, PeerStreamV2, RowV2};
+use super::version2::{ContactV2, MessageV2, PeerStreamV2, RowV2};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::record::{IdentityRecord, RecordSide, SeenRecord, Standing, Trust};
+use crate::engine::node::record::{
+    IdentityRecord, OwnStream, RecordSide, SeenRecord, Standing, Trust,
+};
 use crate::shell::store::rows::{self, RowError};
 
 /// What a row says in the shapes of version 2, if it is of a kind that is kept.
@@ -57,7 +59,7 @@ struct ContactV1 {
     key: PublicKey,
     petname: String,
     standing: Standing,
-    ours: OwnStreamV2,
+    ours: OwnStream,
     theirs: Vec<PeerStreamV2>,
 }
 

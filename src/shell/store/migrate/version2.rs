@@ -41,16 +41,10 @@ pub(super) struct ContactV2 {
     pub(super) key: PublicKey,
     pub(super) petname: String,
     pub(super) standing: Standing,
-    pub(super) ours: OwnStreamV2,
+    pub(super) ours: OwnStream,
     pub(super) theirs: Vec<PeerStreamV2>,
     pub(super) offer: Option<Box<PendingOffer>>,
     pub(super) trust: Trust,
-}
-
-#[derive(Deserialize)]
-pub(super) struct OwnStreamV2 {
-    stream: u64,
-    next: u64,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +89,7 @@ impl From<ContactV2> for ContactRecord {
             key,
             petname,
             standing,
-            ours: ours.into(),
+            ours,
             theirs: theirs.into_iter().map(PeerStream::from).collect(),
             offer,
             trust,
@@ -103,13 +97,6 @@ impl From<ContactV2> for ContactRecord {
             read_marks: false,
             restored: None,
         }
-    }
-}
-
-impl From<OwnStreamV2> for OwnStream {
-    fn from(row: OwnStreamV2) -> Self {
-        let OwnStreamV2 { stream, next } = row;
-        Self { stream, next, before: Vec::new() }
     }
 }
 

@@ -212,11 +212,9 @@ fn kept_from_version_2() -> Vec<Record> {
     kept
 }
 
-/// A contact of whose messages nothing is known to have been seen, and to whom all was said in one
-/// numbering.
+/// A contact of whose messages nothing is known to have been seen.
 fn unread(record: Record) -> Record {
     let Record::Contact(mut record) = record else { panic!("another kind") };
-    record.ours.before.clear();
     for stream in &mut record.theirs {
         stream.read = 0;
     }

@@ -19,8 +19,7 @@ class Messenger:
         self.identity, self.other, self.post, self.now = identity, other, post, now
         self.draws = draws or Draws()
         self.sessions, self.letters, self.seen = [], {}, set()
-        # A stream of a line of its own that starts at 0.
-        self.stream, self.said = self.word() >> 28 << 28, []
+        self.stream, self.said = self.word(), []
         # What the other said: in which stream, under which numbers, from which on.
         self.heard_stream, self.texts, self.base = None, {}, 0
         # What the other acknowledged of ours.

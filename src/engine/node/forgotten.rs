@@ -1,0 +1,62 @@
+//! A state older than what it did: a disk that was put back, the snapshot of a machine, a clone.
+//!
+//! Nobody notices that from inside, and keys are safe without it, for each depends on a salt. But a
+//! text would get a number that another text had, be taken for its repetition, and be acknowledged
+//! without having been shown. The contact's acknowledgements give it away: they name numbers that
+//! were never given. It goes unnoticed while we say more than we forgot before we hear of it.
+
+use crate::engine::env::Env;
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::session::Ack;
+
+use super::Node;
+use super::record::{Change, OwnStream, Record};
+use super::talk::Effects;
+
+impl Node {
+    /// Begins another numbering if the contact acknowledges what we do not know of. What this state
+    /// had said before is taken for acknowledged, as far as it is; the rest is said again.
+    pub(super) fn on_forgotten(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        ack: &Ack,
+        effects: &mut Effects,
+    ) {
+        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        if record.ours.stream != ack.stream || end(ack) <= record.ours.next {
+            return;
+        }
+        let talk = self.talks.entry(contact).or_default();
+        let before = core::mem::take(&mut talk.restored);
+        let (received, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut talk.unacknowledged)
+            .into_iter()
+            .partition(|&(number, _)| number < before && ack.covers(number));
+        for (_, id) in &received {
+            talk.flights.remove(id);
+        }
+        (talk.untold, talk.acknowledged) = (None, 0);
+        talk.unacknowledged = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
+        let next = talk.unacknowledged.len() as u64;
+        record.ours = OwnStream { stream: env.draw_u64(), next };
+        effects.changes.push(Change::Put(Record::Contact(record.clone())));
+        let again: Vec<(u64, MessageId)> =
+            talk.unacknowledged.iter().map(|(&number, &id)| (number, id)).collect();
+        for (_, id) in received {
+            self.delivered(contact, id, env.wall, effects);
+        }
+        self.forget_all_unread(contact);
+        for (number, id) in again {
+            let Some(message) = self.open.get_mut(&id) else { continue };
+            message.number = Some(number);
+            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            self.hurry(env, id);
+        }
+    }
+}
+
+/// One more than the highest number that is acknowledged.
+fn end(ack: &Ack) -> u64 {
+    let beyond = u64::from(u64::BITS - ack.beyond.leading_zeros());
+    if beyond == 0 { ack.next } else { ack.next.saturating_add(beyond).saturating_add(1) }
+}
