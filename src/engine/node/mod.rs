@@ -36,7 +36,7 @@ mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::intake::{self, Intake};
 use crate::engine::pool::Pool;
@@ -76,6 +76,8 @@ pub struct Node {
     outbox: Outbox,
     timers: Timers,
     peers: Vec<PeerTag>,
+    /// When this process took back what it knew; what is older may be of a time it forgot.
+    began: UnixSeconds,
     catchup: CatchUp,
     tally: Tally,
     outputs: VecDeque<Output>,
@@ -97,6 +99,7 @@ impl Node {
             outbox: Outbox::default(),
             timers: Timers::default(),
             peers: Vec::new(),
+            began: UnixSeconds(0),
             catchup: CatchUp::default(),
             tally: Tally::default(),
             outputs: VecDeque::new(),

@@ -22,6 +22,7 @@ impl Node {
     /// Call once, before the first turn; then carry out the outputs. [`Node::everything`] tells what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
+        self.began = env.wall;
         let mut outgoing = Vec::new();
         let mut surplus: Vec<Key> = Vec::new();
         let mut messages = Vec::new();

@@ -15,6 +15,7 @@ use crate::engine::text::PeerText;
 
 use super::Node;
 use super::gaps::Gap;
+use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{MessageState, MessageView, Notice, Side};
 use super::record::{
@@ -86,13 +87,12 @@ pub(super) struct Effects {
 impl Node {
     /// A payload from a contact, decrypted; the session has moved on.
     ///
-    /// `life` is that of the envelope it came in.
     pub(super) fn on_payload(
         &mut self,
         env: &mut Env<'_>,
         session: SessionId,
         payload: Payload,
-        life: Life,
+        Came { life, stale }: Came,
     ) {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;
@@ -103,9 +103,12 @@ impl Node {
             self.on_confirmed(session, &mut effects);
             self.on_heard(contact, &mut effects);
         }
+        // What is said of a time that we forgot is not about what has its numbers now.
+        let talk = self.talks.get(&contact).filter(|_| stale);
+        let believed = talk.map_or(u64::MAX, |talk| talk.restored);
         if let Some(ack) = &payload.ack {
             self.on_forgotten(env, contact, ack, &mut effects);
-            self.on_ack(env, contact, ack, &mut effects);
+            self.on_ack(env, contact, ack, (believed, &mut effects));
             self.on_waiting_in_vain(env, contact, ack);
         }
         if early.is_none() {
@@ -124,7 +127,7 @@ impl Node {
             Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
             Content::Read { stream, below } if early.is_none() => {
-                self.on_read(contact, (stream, below), env.wall, &mut effects);
+                self.on_read(contact, (stream, below.min(believed)), env.wall, &mut effects);
             }
             Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
@@ -201,7 +204,13 @@ impl Node {
     }
 
     /// Marks what the contact has received, and hurries what it lacks.
-    fn on_ack(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack, effects: &mut Effects) {
+    fn on_ack(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        ack: &Ack,
+        (believed, effects): (u64, &mut Effects),
+    ) {
         let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.stream)) else {
             return;
@@ -209,7 +218,7 @@ impl Node {
         let received: Vec<(u64, MessageId)> = talk
             .unacknowledged
             .iter()
-            .filter(|&(&number, _)| ack.covers(number))
+            .filter(|&(&number, _)| number < believed && ack.covers(number))
             .map(|(&number, &id)| (number, id))
             .collect();
         let Some(&(highest, _)) = received.last() else { return };

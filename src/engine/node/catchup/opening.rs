@@ -6,6 +6,7 @@ use super::{BEGIN_EVERY, SETTLE};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::check;
 use crate::engine::node::clock::Witnesses;
+use crate::engine::node::inbound::Way;
 use crate::engine::node::input::{PeerTag, SyncAsk};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
@@ -223,7 +224,7 @@ impl Node {
         };
         // It had settled where it came from. If it had not here, the next session would bring it again.
         let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).refusal();
-        self.receive(env, &checked, refusal);
+        self.receive(env, &checked, refusal, Way::CatchUp);
         match refusal {
             Some(refusal) => Missed::Refused(refusal),
             None => {

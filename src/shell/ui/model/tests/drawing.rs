@@ -56,6 +56,19 @@ fn any_doing() -> impl Strategy<Value = Doing> {
     ]
 }
 
+fn state(id: u64) -> MessageState {
+    match id {
+        0 => MessageState::Queued,
+        1 => MessageState::Mining,
+        2 => MessageState::Sent,
+        3 => MessageState::Delivered,
+        4 => MessageState::Failed,
+        5 => MessageState::Cancelled,
+        6 => MessageState::Unacknowledged,
+        _ => MessageState::Read,
+    }
+}
+
 /// Any event, out of a few numbers and some text.
 fn told(what: u8, id: u64, text: String) -> Event {
     let contact_id = ContactId(10 + id % 3);
@@ -67,16 +80,7 @@ fn told(what: u8, id: u64, text: String) -> Event {
         4 => Link::Ready,
         _ => Link::Blocked,
     };
-    let state = match id {
-        0 => MessageState::Queued,
-        1 => MessageState::Mining,
-        2 => MessageState::Sent,
-        3 => MessageState::Delivered,
-        4 => MessageState::Failed,
-        5 => MessageState::Cancelled,
-        6 => MessageState::Unacknowledged,
-        _ => MessageState::Read,
-    };
+    let state = state(id);
     let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
     let mut message = message(u64::from(what) * 6 + id, contact_id, side);
     message.text = PeerText::new(text.clone());
