@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use undertone::engine::env::{Env, Millis, UnixSeconds};
-use undertone::engine::envelope::{Floor, WorkNonce, work};
+use undertone::engine::envelope::{Floor, Life, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
 use undertone::engine::node::output::{Link, Notice, Output, Side};
 use undertone::engine::node::{Node, NodeSettings, Role};
@@ -21,7 +21,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let ask = |command| Input::Ask { ask: AskId(0), command };
     let mut inputs = VecDeque::new();
     for name in ["ann", "bob"] {
-        inputs.push_back((name, Input::Peers(1)));
+        inputs.push_back((name, Input::Peers(vec![PeerTag(0)])));
         inputs.push_back((name, ask(Command::CreateIdentity { name: name.to_owned() })));
     }
     let (mut keys, mut heard) = (Vec::new(), Vec::new());
@@ -54,7 +54,10 @@ pub(crate) fn main() -> anyhow::Result<()> {
                         if heard.iter().all(|(speaker, _)| *speaker != name) {
                             let (contact, text) = (view.id, format!("this is {name}"));
                             heard.push((name, text.clone()));
-                            inputs.push_back((name, ask(Command::Say { contact, text })));
+                            inputs.push_back((
+                                name,
+                                ask(Command::Say { contact, text, life: Life::Day }),
+                            ));
                         }
                     }
                     Output::Notice(Notice::Message(view)) if view.side == Side::Theirs => {

@@ -68,7 +68,7 @@
 //! engine   env text  <  id secret  <  crypto  <  envelope  <  session | pool | intake  <  node
 //! sim      above node; nothing names it
 //! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
-//!          <  cli | desk  <  host  <  failure  <  print  <  commands  <  main
+//!          <  archive | backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main
 //! ```
 //!
 //! `net` cannot call `ui`, `session` cannot call `pool`; they meet in `host` and in `node`. The host
@@ -90,7 +90,8 @@
 //!   and debug builds can write a ledger of every key and nonce used.
 //! - **A message has one name** through sending again, restarts and new sessions, so it is shown
 //!   once and in its place.
-//! - **A relay is a node without an identity**, by one match on its role. It stores nothing on disk.
+//! - **A relay is a node without an identity**, by one match on its role. It stores nothing on disk,
+//!   unless it was asked to be an [`archive`](shell::archive) of what floods.
 //! - **Everything has a bound** with a name beside the code it bounds, and every task an owner.
 //! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is a
 //!   [`PeerText`](engine::text::PeerText) until a cleaner made for the screen, a line or JSON has

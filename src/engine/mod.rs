@@ -6,7 +6,7 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env secret text id  <  crypto  <  envelope  <  session | pool | intake  <  node
+//! env secret text id  <  crypto  <  envelope  <  session | pool | intake | sync  <  node
 //! ```
 
 pub mod crypto;
@@ -18,4 +18,5 @@ pub mod node;
 pub mod pool;
 pub mod secret;
 pub mod session;
+pub mod sync;
 pub mod text;

@@ -43,6 +43,12 @@ impl Civil {
         }
     }
 
+    /// `Fri 20 Nov`
+    pub(crate) fn short_date(self) -> String {
+        let date = self.date();
+        date.rsplit_once(' ').map_or_else(|| date.clone(), |(short, _)| short.to_owned())
+    }
+
     /// `09:58`
     pub(crate) fn clock(self) -> String {
         format!("{:02}:{:02}", self.hour, self.minute)

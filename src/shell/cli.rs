@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::net::{Multiaddr, NetworkName};
+use super::ui::life;
 use crate::engine::env::Millis;
-use crate::engine::envelope::Floor;
+use crate::engine::envelope::{Floor, Life};
 use crate::engine::secret::name_alone;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
@@ -157,6 +159,10 @@ pub enum Action {
         contact: String,
         /// What; - or nothing reads it from standard input, where no list of processes shows it.
         text: Option<String>,
+        /// How long those who carry it keep it. The longer, the more work: a week takes eight times
+        /// that of a day.
+        #[arg(long, value_name = "LIFE", default_value = life::name(Life::Day), value_parser = lives())]
+        life: Life,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: Wait,
@@ -185,6 +191,42 @@ pub enum Action {
         #[command(flatten)]
         network: Network,
     },
+    /// What was said with a contact, oldest first.
+    History(HistoryWish),
+    /// One message, by the first digits of its id as `history` tells it.
+    Message {
+        /// What to do.
+        #[command(subcommand)]
+        action: MessageAction,
+    },
+    /// A sealed copy of who you are and whom you know, in one file.
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        action: BackupAction,
+    },
+    /// Write what was said to a file that anybody can read, a line of JSON each.
+    Export {
+        /// Where to; - writes to standard output. A file that is there is not written over.
+        file: PathBuf,
+        /// The conversation with this contact.
+        #[arg(long, value_name = "NAME", required_unless_present = "all")]
+        contact: Option<String>,
+        /// The conversations with everybody the identity knows.
+        #[arg(long, conflicts_with = "contact")]
+        all: bool,
+    },
+    /// Take over what `export` wrote. Nothing of it is sent.
+    Import {
+        /// The file; - reads standard input.
+        file: PathBuf,
+        /// Whose conversation it belongs to.
+        #[arg(long, value_name = "NAME")]
+        contact: String,
+        /// Look at all of it and take nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// How the running node is, and what is kept.
     Status,
     /// Print a completion script.
@@ -203,6 +245,11 @@ name_alone!(
         Request,
         Send,
         Listen,
+        History,
+        Message,
+        Backup,
+        Export,
+        Import,
         Status,
         Completions,
     }
@@ -213,9 +260,14 @@ name_alone!(
 pub enum RelayAction {
     /// Carry envelopes until SIGTERM.
     Run {
-        /// The most the pool holds, such as 64MiB.
+        /// The most the pool holds, such as 64MiB. It is in memory, and gone with the process.
         #[arg(long, value_name = "SIZE", default_value = "64MiB")]
         pool: Size,
+        /// Keep envelopes to their expiry on disk instead, in the home folder, up to this size, such
+        /// as 10GiB. It survives restarts. Memory then holds an index alone, up to 640 bytes for each
+        /// envelope. The file may outgrow the size by a sixteenth and 8 MiB.
+        #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
+        archive: Option<Size>,
         /// The network it serves; it listens on port 4141 unless told otherwise.
         #[command(flatten)]
         network: Network,
@@ -316,6 +368,15 @@ pub enum ContactAction {
         /// What from now on.
         to: String,
     },
+    /// Whether one is told when you have looked at what they wrote, and what they tell is shown.
+    ///
+    /// Off unless turned on. Both must turn it on.
+    ReadMarks {
+        /// Which one.
+        name: String,
+        /// Whether.
+        state: Switch,
+    },
     /// Stop listening to one. They are not told.
     Block {
         /// Which one.
@@ -345,6 +406,7 @@ name_alone!(
         Rekey,
         AcceptKey,
         Rename,
+        ReadMarks,
         Block,
         Unblock,
         Remove,
@@ -379,6 +441,134 @@ name_alone!(
     }
 );
 
+/// What to tell of a conversation.
+#[derive(Args, Clone, Serialize, Deserialize)]
+pub struct HistoryWish {
+    /// With whom, by your name for them.
+    pub contact: String,
+    /// The newest so many.
+    #[arg(
+        long, value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u16).range(1..=MAX_LAST)
+    )]
+    pub last: u16,
+    /// Those before this one.
+    #[arg(long, value_name = "ID")]
+    pub before: Option<String>,
+    /// Those with all of these words; the last may be the beginning of one.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+}
+
+name_alone!(struct HistoryWish { contact, last, before, search });
+
+/// What to do with a message.
+#[derive(Clone, Subcommand, Serialize, Deserialize)]
+pub enum MessageAction {
+    /// What became of it, when, and what that means.
+    Show {
+        /// The first digits of its id, at least four.
+        id: String,
+    },
+    /// Send one again that failed, was cancelled or was not acknowledged.
+    Retry {
+        /// The first digits of its id.
+        id: String,
+    },
+    /// Take one back that has not left this computer.
+    Cancel {
+        /// The first digits of its id.
+        id: String,
+    },
+    /// Erase one here. The contact is not told and keeps what arrived.
+    Delete {
+        /// The first digits of its id.
+        id: String,
+        /// The same digits once more.
+        #[arg(long, value_name = "ID")]
+        confirm: Option<String>,
+    },
+}
+
+impl MessageAction {
+    /// Which message, as it was typed.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Show { id }
+            | Self::Retry { id }
+            | Self::Cancel { id }
+            | Self::Delete { id, .. } => id,
+        }
+    }
+}
+
+name_alone!(
+    enum MessageAction {
+        Show,
+        Retry,
+        Cancel,
+        Delete,
+    }
+);
+
+/// The most messages told at once: what a running node answers is bounded. A guess at more than
+/// anybody reads in one go.
+const MAX_LAST: i64 = 500;
+
+/// What to do with backups.
+#[derive(Clone, Subcommand)]
+pub enum BackupAction {
+    /// Write one. It never holds the keys of a session.
+    Create {
+        /// The file; one that is there is not written over.
+        file: PathBuf,
+        /// Put what was said into it, too.
+        #[arg(long)]
+        with_history: bool,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+    /// Make a home from one. The device it was made on must not be used any more.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+    /// Read one to its end and say what is in it, in counts.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Its passphrase.
+        #[command(flatten)]
+        sealed_by: BackupPassphrase,
+    },
+}
+
+name_alone!(
+    enum BackupAction {
+        Create,
+        Restore,
+        Check,
+    }
+);
+
+/// Where the passphrase of a backup comes from; asked for when neither is given.
+#[derive(Args, Clone)]
+pub struct BackupPassphrase {
+    /// Read the backup's passphrase from this file, which only you may read.
+    #[arg(long, value_name = "FILE")]
+    pub backup_passphrase_file: Option<PathBuf>,
+    /// Read the backup's passphrase from this descriptor.
+    #[arg(long, value_name = "N", conflicts_with = "backup_passphrase_file")]
+    pub backup_passphrase_fd: Option<u32>,
+}
+
+name_alone!(struct BackupPassphrase { backup_passphrase_file, backup_passphrase_fd });
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
@@ -391,7 +581,8 @@ pub enum Color {
 }
 
 /// How far a message has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Wait {
     /// Stored here; it leaves by itself.
     Queued,
@@ -399,6 +590,21 @@ pub enum Wait {
     Sent,
     /// The contact acknowledged it.
     Delivered,
+    /// The contact says a person has seen it; only if both turned read marks on.
+    Read,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+fn lives() -> impl TypedValueParser<Value = Life> {
+    PossibleValuesParser::new(life::NAMES).try_map(|name| life::named(&name).ok_or(BadNumber))
 }
 
 /// A time such as `90s`, `5m` or `2h`.

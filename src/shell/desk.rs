@@ -9,11 +9,13 @@ use std::path::Path;
 
 use super::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
+use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
+use crate::engine::envelope::{Acceptance, EnvelopeId, Refusal, WorkOrder};
 use crate::engine::id::OutgoingId;
-use crate::engine::node::input::{AskId, Command, Input, PeerTag};
-use crate::engine::node::output::{CommandError, Notice, Output, Reply};
+use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
+use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
+use crate::engine::node::record::MessageRecord;
 use crate::engine::node::{Node, NodeSettings};
 use crate::engine::secret::name_alone;
 
@@ -38,6 +40,16 @@ pub enum Deed {
     StopMining(OutgoingId),
     /// Hand to the flood.
     Publish(Vec<u8>),
+    /// Ask a neighbour for what we missed.
+    SyncRequest(PeerTag, SyncAsk, Vec<u8>),
+    /// Answer a neighbour that wants to catch up, with these envelopes of the archive appended.
+    SyncResponse(SyncTicket, Vec<u8>, Vec<EnvelopeId>),
+    /// Count one against a neighbour.
+    Blame(PeerTag),
+    /// Keep an envelope in the archive.
+    Archive(EnvelopeId, Vec<u8>),
+    /// Discard envelopes from the archive.
+    Discard(Vec<EnvelopeId>),
     /// Answer.
     Reply(AskId, Result<Reply, CommandError>),
     /// Tell.
@@ -50,6 +62,11 @@ name_alone!(
         Mine,
         StopMining,
         Publish,
+        SyncRequest,
+        SyncResponse,
+        Blame,
+        Archive,
+        Discard,
         Reply,
         Notice,
     }
@@ -106,6 +123,13 @@ impl Desk {
                 Output::Mine(order) => Deed::Mine(order),
                 Output::StopMining(outgoing) => Deed::StopMining(outgoing),
                 Output::Publish { id: _, bytes } => Deed::Publish(bytes),
+                Output::SyncRequest { to, ask, bytes } => Deed::SyncRequest(to, ask, bytes),
+                Output::SyncResponse { ticket, bytes, stored } => {
+                    Deed::SyncResponse(ticket, bytes, stored)
+                }
+                Output::Blame(peer) => Deed::Blame(peer),
+                Output::Archive { id, bytes } => Deed::Archive(id, bytes),
+                Output::Discard(ids) => Deed::Discard(ids),
                 Output::Reply { ask, reply } => Deed::Reply(ask, reply),
                 Output::Notice(notice) => Deed::Notice(notice),
             }));
@@ -130,10 +154,29 @@ impl Desk {
             match deed {
                 Deed::Reply(_, reply) => answer = reply,
                 Deed::Notice(notice) => notices.push(notice),
-                Deed::Judge(..) | Deed::Mine(_) | Deed::StopMining(_) | Deed::Publish(_) => {}
+                Deed::Judge(..)
+                | Deed::Mine(_)
+                | Deed::StopMining(_)
+                | Deed::Publish(_)
+                | Deed::SyncRequest(..)
+                | Deed::SyncResponse(..)
+                | Deed::Blame(_)
+                | Deed::Archive(..)
+                | Deed::Discard(_) => {}
             }
         }
         Ok((answer, notices))
+    }
+
+    /// Hands the engine an envelope that the archive kept over a restart. Take every deed with
+    /// [`Desk::next_deed`] before the next turn.
+    ///
+    /// # Errors
+    /// Why the engine does not hold it.
+    pub fn rehold(&mut self, bytes: Vec<u8>) -> Result<(), Refusal> {
+        let mut entropy = OsEntropy;
+        let env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.node.rehold(&env, bytes)
     }
 
     /// Makes durable what the restoration changed. Call once, before the first turn.
@@ -143,6 +186,22 @@ impl Desk {
     pub fn settle(&mut self) -> Result<(), StoreError> {
         while self.next_deed()?.is_some() {}
         Ok(())
+    }
+
+    /// Reads messages from the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn look(&mut self, look: &Look) -> Result<Vec<MessageView>, StoreError> {
+        let store = &mut self.store;
+        let found = match *look {
+            Look::Page { contact, before, limit } => store.history(contact, before, limit)?,
+            Look::Words { contact, ref words, before, limit } => {
+                store.search(Some(contact), words, before, limit)?
+            }
+            Look::Like(start) => store.messages_like(start)?,
+        };
+        Ok(found.iter().map(MessageRecord::view).collect())
     }
 
     /// When [`Input::Tick`] is due, and whether it is.
@@ -177,4 +236,4 @@ impl Desk {
 }
 
 /// Far above what an interface counts to, so that the two never meet.
-const FIRST_OWN_ASK: u64 = 1 << 62;
+pub(super) const FIRST_OWN_ASK: u64 = 1 << 62;

@@ -1,7 +1,10 @@
 //! What went wrong, for a person: what did not happen, why, what is safe, what to do next.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use super::archive::ArchiveError;
+use super::backup::BackupError;
 use super::home::HomeError;
 use super::host::HostError;
 use super::net::NetError;
@@ -9,12 +12,13 @@ use super::passphrase::PassphraseError;
 use super::store::StoreError;
 use crate::engine::crypto::invite::InviteError;
 use crate::engine::node::output::CommandError;
+use crate::engine::text::PeerText;
 
 /// An error with everything a person needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     /// A stable word to search for.
-    pub code: &'static str,
+    pub code: Box<str>,
     /// The exit code of the process.
     pub exit: Exit,
     /// What did not happen.
@@ -63,10 +67,39 @@ pub enum Exit {
     Unsafe = 11,
     /// A question would have to be asked, and may not be.
     NoInput = 12,
+    /// The disk is full, read-only or failing: what was asked last was not stored.
+    NotStored = 13,
     /// Interrupted.
     Interrupted = 130,
     /// Terminated.
     Terminated = 143,
+}
+
+impl Exit {
+    /// All of them.
+    const ALL: [Self; 15] = [
+        Self::Other,
+        Self::Usage,
+        Self::NotFound,
+        Self::Locked,
+        Self::NoPeers,
+        Self::TimeOver,
+        Self::Refused,
+        Self::Mismatch,
+        Self::Damaged,
+        Self::InUse,
+        Self::Unsafe,
+        Self::NoInput,
+        Self::NotStored,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The one with this number; [`Exit::Other`] if there is none.
+    #[must_use]
+    pub fn of_number(number: u64) -> Self {
+        Self::ALL.into_iter().find(|exit| *exit as u64 == number).unwrap_or(Self::Other)
+    }
 }
 
 impl Failure {
@@ -84,11 +117,30 @@ impl Failure {
         text
     }
 
+    /// The same, naming the folder if what it holds could not be written.
+    #[must_use]
+    pub fn about(mut self, home: &Path) -> Self {
+        if self.exit == Exit::NotStored {
+            let home = PeerText::new(home.display().to_string()).for_line().text;
+            write!(self.why, "; the folder is {home}").unwrap_or_default();
+        }
+        self
+    }
+
     /// A failure made of its four parts.
     #[must_use]
     pub fn new(code: &'static str, exit: Exit, parts: [&str; 4]) -> Self {
         let [what, why, safe, next] = parts.map(str::to_owned);
-        Self { code, exit, what, why, safe, next }
+        Self { code: code.into(), exit, what, why, safe, next }
+    }
+
+    /// A failure that another process of this program tells. What does not look like a code is none.
+    #[must_use]
+    pub fn told(code: &str, exit: Exit, parts: [&str; 4]) -> Self {
+        let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
+        let [what, why, safe, next] = parts.map(str::to_owned);
+        Self { code: if is_code { code } else { "node" }.into(), exit, what, why, safe, next }
     }
 }
 
@@ -132,20 +184,76 @@ impl From<StoreError> for Failure {
                 "what is kept cannot be read",
                 "use the undertone that wrote it, or name another folder with --home DIR",
             ),
-            StoreError::DiskFull | StoreError::ReadOnly | StoreError::TooLarge => (
-                "not_stored",
-                Exit::Other,
-                "nothing more could be kept",
-                "make room, or make the folder writable, then again",
+            StoreError::DiskFull => {
+                of_the_disk("disk_full", "free some space on that disk, then start it again")
+            }
+            StoreError::ReadOnly => of_the_disk(
+                "read_only",
+                "make the disk and the folder writable, then start it again",
             ),
+            StoreError::DiskFails(_) => of_the_disk(
+                "disk_fails",
+                "look after the disk and your quota on it, then start it again",
+            ),
+            StoreError::TooLarge => {
+                ("not_stored", Exit::NotStored, "that was not stored", "send it in parts")
+            }
             StoreError::OutOfMemory
+            | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => ("store", Exit::Other, "the store failed", "undertone status"),
         };
         let why = error.to_string();
-        Self::new(code, exit, [what, &why, "what was accepted before is kept", next])
+        let safe = if exit == Exit::NotStored {
+            "everything accepted before is kept; what was not accepted never left"
+        } else {
+            "what was accepted before is kept"
+        };
+        Self::new(code, exit, [what, &why, safe, next])
     }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let why = error.to_string();
+        let (code, exit, next) = match error {
+            BackupError::Store(StoreError::Exists) => {
+                ("store_exists", Exit::Refused, "name another folder with --home DIR")
+            }
+            BackupError::Store(error) => return error.into(),
+            BackupError::Exists => ("backup_exists", Exit::Refused, "name another file"),
+            BackupError::Unfinished(_) => {
+                ("backup_unfinished", Exit::Refused, "remove it, if nobody is writing it")
+            }
+            BackupError::Empty => ("no_identity", Exit::NotFound, "undertone identity new NAME"),
+            BackupError::WrongPassphrase => {
+                ("backup_locked", Exit::Locked, "try again; nobody can recover a forgotten one")
+            }
+            BackupError::Foreign | BackupError::TooCostly => {
+                ("not_a_backup", Exit::Damaged, "name the file that undertone backup create wrote")
+            }
+            BackupError::Newer => {
+                ("backup_newer", Exit::Damaged, "use the undertone that made it, or a newer one")
+            }
+            BackupError::Damaged => ("backup_damaged", Exit::Damaged, "use another copy of it"),
+            BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                ("no_file", Exit::NotFound, "name a file, in a folder that is there")
+            }
+            BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
+                ("backup", Exit::Other, "make room, or name another file")
+            }
+        };
+        Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
+    }
+}
+
+/// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
+const fn of_the_disk(
+    code: &'static str,
+    next: &'static str,
+) -> (&'static str, Exit, &'static str, &'static str) {
+    (code, Exit::NotStored, "nothing more can be stored, so undertone has stopped", next)
 }
 
 impl From<HomeError> for Failure {
@@ -190,11 +298,51 @@ impl From<NetError> for Failure {
     }
 }
 
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let why = error.to_string();
+        let (code, exit, next) = match error.cause() {
+            StoreError::InUse => (
+                "in_use",
+                Exit::InUse,
+                "stop the other relay, or name another folder with --home DIR",
+            ),
+            StoreError::UnsafeMode(_) => {
+                ("unsafe_mode", Exit::Unsafe, "chmod 700 the folder and chmod 600 the files in it")
+            }
+            StoreError::Missing
+            | StoreError::Exists
+            | StoreError::KeyMissing
+            | StoreError::WrongPassphrase
+            | StoreError::Foreign
+            | StoreError::Newer
+            | StoreError::Damaged
+            | StoreError::TooCostly
+            | StoreError::OutOfMemory
+            | StoreError::DiskFull
+            | StoreError::ReadOnly
+            | StoreError::DiskFails(_)
+            | StoreError::TooLarge
+            | StoreError::Backwards
+            | StoreError::Unsafe
+            | StoreError::Sqlite(_)
+            | StoreError::Io(_) => (
+                "archive",
+                Exit::Other,
+                "make room and the folder writable, or name another with --home DIR",
+            ),
+        };
+        let safe = "what it holds is as it was; without --archive a relay needs no disk";
+        Self::new(code, exit, ["the archive was not opened", &why, safe, next])
+    }
+}
+
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Store(error) => error.into(),
             HostError::Net(error) => error.into(),
+            HostError::Archive(error) => error.into(),
             HostError::Ledger(error) => {
                 let parts =
                     ["the ledger was not written", &error.to_string(), "", "check its path"];
@@ -247,6 +395,9 @@ impl From<CommandError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        let store = StoreError::from(error);
+        // A disk that is full or read-only is that to whatever writes to it.
+        let StoreError::Io(error) = store else { return store.into() };
         let parts = [
             "that was not done",
             &error.to_string(),
@@ -257,9 +408,40 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// The longest code. A guess at more than any has.
+const MAX_CODE: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_told_by_another_process_is_the_one_it_had() {
+        for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
+            let parts = [&failure.what, &failure.why, &failure.safe, &failure.next];
+            let exit = Exit::of_number(failure.exit as u64);
+            assert_eq!(Failure::told(&failure.code, exit, parts.map(String::as_str)), failure);
+        }
+        for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
+            assert_eq!(*Failure::told(code, Exit::Other, [""; 4]).code, *"node");
+        }
+        assert_eq!(Exit::of_number(11), Exit::Unsafe);
+        assert_eq!(Exit::of_number(0), Exit::Other);
+    }
+
+    #[test]
+    fn a_full_disk_says_which_and_that_what_was_accepted_is_safe() {
+        let failure = Failure::from(StoreError::DiskFull).about(Path::new("/home/ann/\u{1b}[2J"));
+        let text = failure.render();
+        assert!(
+            text.contains("stopped [disk_full]") && text.contains("is full; the folder is /home")
+        );
+        assert!(text.contains("everything accepted before is kept") && !text.contains('\u{1b}'));
+        let elsewhere = Failure::from(CommandError::Blocked).about(Path::new("/home/ann"));
+        assert!(!elsewhere.render().contains("/home"));
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Failure::from(full).exit, Exit::NotStored);
+    }
 
     #[test]
     fn an_error_says_what_why_what_is_safe_and_what_next() {

@@ -3,23 +3,27 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::desk::{Deed, Desk};
+use super::archive::{Archive, ArchiveError, Fate, Trouble};
+use super::desk::{Deed, Desk, FIRST_OWN_ASK};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
-use super::ui::port::{Event, Kept, Mining, More, NetworkLine, Request};
+use super::ui::port::{ArchiveLine, Event, Kept, Mining, More, NetworkLine, Request};
 use crate::engine::env::Millis;
+use crate::engine::envelope::{EnvelopeId, Refusal};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
-use crate::engine::node::input::Input;
+use crate::engine::node::input::{AskId, Command, Input};
 use crate::engine::secret::name_alone;
+use crate::engine::sync;
 
 /// A node with its network, its store and its miner.
 pub struct Host {
     desk: Desk,
+    archive: Option<Archive>,
     net: Net,
     miner: Miner,
     network: String,
@@ -30,6 +34,8 @@ pub struct Host {
     clients: Vec<mpsc::Sender<Event>>,
     door: mpsc::Receiver<mpsc::Sender<Event>>,
     key: mpsc::Sender<mpsc::Sender<Event>>,
+    work: mpsc::Receiver<StoreWork>,
+    work_key: mpsc::Sender<StoreWork>,
     /// What the clients have not been told yet. Never more than one turn makes, because the next
     /// turn waits for it.
     unsent: VecDeque<Event>,
@@ -37,7 +43,8 @@ pub struct Host {
 }
 
 name_alone!(struct Host {
-    desk, net, miner, network, listening, seconds, line, clients, door, key, unsent,
+    desk, archive, net, miner, network, listening, seconds, line, clients, door, key, work, work_key,
+    unsent,
     since_tick,
 });
 
@@ -55,6 +62,31 @@ impl Door {
     }
 }
 
+/// Lets others at the store while a host runs.
+#[derive(Clone, Debug)]
+pub struct StoreDoor(mpsc::Sender<StoreWork>);
+
+/// What is done at the store between two turns of the engine.
+type StoreWork = Box<dyn FnOnce(&mut Store) + Send>;
+
+impl StoreDoor {
+    /// Does `work` at the store and answers what came of it; nothing when the host has ended. The
+    /// node stands still meanwhile. What the engine keeps must not be changed behind its back.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let work: StoreWork = Box::new(move |store| {
+            if answer.send(work(store)).is_err() {
+                tracing::debug!("whoever asked is gone");
+            }
+        });
+        self.0.send(work).await.ok()?;
+        answered.await.ok()
+    }
+}
+
 /// Why a host could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -67,6 +99,24 @@ pub enum HostError {
     /// The ledger of a debug build could not be written.
     #[error("the ledger cannot be written: {0}")]
     Ledger(#[from] std::io::Error),
+    /// The archive could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// What became of the envelopes that an archive kept over a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// They are held.
+    pub held: u64,
+    /// Their time is over.
+    pub expired: u64,
+    /// They are refused for another reason: better ones fill the size, or the floor is another.
+    pub refused: u64,
+    /// They were damaged, each by itself.
+    pub damaged: u64,
+    /// The file was damaged, and so many were saved from it.
+    pub salvaged: Option<u64>,
 }
 
 impl Host {
@@ -95,10 +145,14 @@ impl Host {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (key, door) = mpsc::channel(CLIENTS_WAITING);
+        let mut miner = Miner::default();
+        miner.measure();
+        let (work_key, work) = mpsc::channel(CLIENTS_WAITING);
         Ok(Self {
             desk,
+            archive: None,
             net,
-            miner: Miner::default(),
+            miner,
             network,
             listening: Vec::new(),
             seconds,
@@ -106,15 +160,80 @@ impl Host {
             clients: Vec::new(),
             door,
             key,
+            work,
+            work_key,
             unsent: VecDeque::new(),
             since_tick: 0,
         })
+    }
+
+    /// Takes an archive into use, and over what it holds. Call it once, before it runs, on a node
+    /// whose settings say that there is an archive. Takes time for each envelope.
+    ///
+    /// # Errors
+    /// When the archive or the store fails.
+    pub fn attach(&mut self, mut archive: Archive) -> Result<TakenOver, HostError> {
+        let mut taken = TakenOver::default();
+        let mut left = Vec::new();
+        let mut failed = None;
+        let found = archive.take_over(|_, bytes| {
+            let reheld = self.desk.rehold(bytes);
+            failed = failed.take().or(self.discarded(&mut left).err());
+            match reheld {
+                Ok(()) => taken.held += 1,
+                Err(Refusal::Duplicate) => {}
+                Err(Refusal::Expired) => {
+                    taken.expired += 1;
+                    return Fate::Dropped;
+                }
+                Err(
+                    Refusal::TooLarge
+                    | Refusal::Malformed
+                    | Refusal::BadTtl
+                    | Refusal::OffGrid
+                    | Refusal::Early
+                    | Refusal::LittleWork
+                    | Refusal::NoRoom
+                    | Refusal::Crowded,
+                ) => {
+                    taken.refused += 1;
+                    return Fate::Dropped;
+                }
+            }
+            Fate::Held
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        archive.discard(&left);
+        let pushed_out = left.len() as u64;
+        taken.held = taken.held.saturating_sub(pushed_out);
+        taken.refused += pushed_out;
+        (taken.damaged, taken.salvaged) = (found.damaged, found.salvaged);
+        self.archive = Some(archive);
+        Ok(taken)
+    }
+
+    /// Takes the deeds of an envelope that was handed back: others may have to make room for it.
+    fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
+        while let Some(deed) = self.desk.next_deed()? {
+            if let Deed::Discard(ids) = deed {
+                left.extend(ids);
+            }
+        }
+        Ok(())
     }
 
     /// Lets clients in, before or while it runs.
     #[must_use]
     pub fn door(&self) -> Door {
         Door(self.key.clone())
+    }
+
+    /// Lets others at the store, before or while it runs.
+    #[must_use]
+    pub fn store_door(&self) -> StoreDoor {
+        StoreDoor(self.work_key.clone())
     }
 
     /// What was chosen under a name, from the store.
@@ -141,6 +260,10 @@ impl Host {
     async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), HostError> {
         loop {
             self.flush().await;
+            if let Some(lost) = self.lost() {
+                self.turn(Input::Lost(lost))?;
+                continue;
+            }
             if self.since_tick >= EVENTS_A_TICK {
                 self.tick()?;
                 continue;
@@ -154,12 +277,13 @@ impl Host {
                     None | Some(Request::Quit) => return Ok(()),
                     Some(request) => self.on_request(request)?,
                 },
+                Some(work) = self.work.recv() => work(self.desk.store()),
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
                 }
                 event = self.net.next() => self.on_net(event)?,
                 () = sleep_until(due) => self.tick()?,
-                _ = self.seconds.tick() => self.tell_network(),
+                _ = self.seconds.tick() => self.on_second(),
             }
         }
     }
@@ -204,11 +328,52 @@ impl Host {
                 Deed::Mine(order) => self.miner.start(order),
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
                 Deed::Publish(bytes) => self.publish(bytes),
+                Deed::SyncRequest(to, ask, bytes) => self.net.sync_request(to, ask, bytes),
+                Deed::SyncResponse(ticket, mut bytes, stored) => {
+                    self.append_stored(&mut bytes, &stored);
+                    self.net.sync_respond(ticket, bytes);
+                }
+                Deed::Blame(peer) => self.net.blame(peer),
+                Deed::Archive(id, bytes) => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.keep(id, &bytes);
+                    }
+                }
+                Deed::Discard(ids) => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.discard(&ids);
+                    }
+                }
+                // Nobody waits for it: a contact that is gone has nothing to be told.
+                Deed::Reply(UNHEARD_ASK, _) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
                 Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
             }
         }
         Ok(())
+    }
+
+    /// Appends envelopes of the archive to a response. What is not there is left out, and the engine
+    /// hears of it before its next turn.
+    fn append_stored(&mut self, response: &mut Vec<u8>, stored: &[EnvelopeId]) {
+        let Some(archive) = &mut self.archive else { return };
+        for id in stored {
+            if let Some(envelope) = archive.get(id) {
+                sync::append_envelope(response, &envelope);
+            }
+        }
+    }
+
+    /// What the archive does not have and the engine takes it to have.
+    fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
+        self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
+    }
+
+    fn on_second(&mut self) {
+        if let Some(archive) = &mut self.archive {
+            archive.beat();
+        }
+        self.tell_network();
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -228,7 +393,15 @@ impl Host {
                 self.since_tick += 1;
                 return self.turn(Input::Gossip { from, id, bytes });
             }
-            NetEvent::Peers(count) => return self.turn(Input::Peers(count)),
+            NetEvent::SyncRequest { from, ticket, bytes } => {
+                self.since_tick += 1;
+                return self.turn(Input::SyncRequest { from, ticket, bytes });
+            }
+            NetEvent::SyncResponse { ask, bytes } => {
+                self.since_tick += 1;
+                return self.turn(Input::SyncResponse { ask, bytes });
+            }
+            NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
                 self.desk.store().remember_peer(&address.to_string())?;
             }
@@ -244,7 +417,13 @@ impl Host {
         match request {
             Request::Command(ask, command) => self.turn(Input::Ask { ask, command }),
             Request::History { contact, before } => self.tell_history(contact, before),
-            Request::Read(contact) => Ok(self.desk.store().mark_read(contact)?),
+            Request::Search { contact, words } => self.tell_found(contact, words),
+            Request::Look(ask, look) => {
+                let messages = self.desk.look(&look)?;
+                self.unsent.push_back(Event::Looked(ask, messages));
+                Ok(())
+            }
+            Request::Read(contact) => self.mark_read(contact),
             Request::Quit => Ok(()),
         }
     }
@@ -259,6 +438,21 @@ impl Host {
         let messages = records.iter().map(|record| record.view()).collect();
         self.unsent.push_back(Event::History { contact, messages, more });
         Ok(())
+    }
+
+    fn tell_found(&mut self, contact: Option<ContactId>, words: String) -> Result<(), HostError> {
+        let records = self.desk.store().search(contact, &words, None, HISTORY_PAGE)?;
+        let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
+        let messages = records.iter().map(|record| record.view()).collect();
+        self.unsent.push_back(Event::Found { contact, words, messages, more });
+        Ok(())
+    }
+
+    /// A person has seen a conversation: the store counts nothing of it as unread, and the engine
+    /// tells the contact, if both wish that.
+    fn mark_read(&mut self, contact: ContactId) -> Result<(), HostError> {
+        self.desk.store().mark_read(contact)?;
+        self.turn(Input::Ask { ask: UNHEARD_ASK, command: Command::MarkRead { contact } })
     }
 
     /// Tells how the network is, when that changed.
@@ -286,6 +480,14 @@ impl Host {
                 .mining_bits
                 .map(|bits| Mining { bits, hashes_per_second: self.miner.rate() }),
             queued: status.queued,
+            rate: self.miner.rate(),
+            clock: status.clock,
+            caught_up: status.caught_up,
+            archive: self.archive.as_ref().map(|archive| ArchiveLine {
+                bytes: archive.bytes(),
+                missed: archive.missed(),
+                trouble: archive.trouble().map(Trouble::words),
+            }),
         }
     }
 
@@ -332,6 +534,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Clients that knock at once; the rest wait.
 const CLIENTS_WAITING: usize = 4;
+
+/// What the host asks by itself.
+const UNHEARD_ASK: AskId = AskId(FIRST_OWN_ASK);
 
 /// Names a file for the ledger of a debug build.
 const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
+use crate::engine::env::Millis;
 use crate::engine::envelope::{WorkNonce, WorkOrder, work};
 use crate::engine::id::OutgoingId;
 
@@ -25,6 +26,19 @@ impl Miner {
         self.stops.insert(order.outgoing, Arc::clone(&stop));
         let rate = Arc::clone(&self.rate);
         self.searches.spawn_blocking(move || search(&order, &stop, &rate));
+    }
+
+    /// Finds out how fast this machine tries, so that costs can be told before the first search.
+    pub fn measure(&mut self) {
+        let rate = Arc::clone(&self.rate);
+        self.searches.spawn_blocking(move || {
+            let measured = speed();
+            // A search that went on meanwhile knows better.
+            if rate.compare_exchange(0, measured, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                tracing::trace!("a search has measured before");
+            }
+            None
+        });
     }
 
     /// Ends a search without result.
@@ -48,7 +62,7 @@ impl Miner {
         }
     }
 
-    /// Tries a second in the last search; 0 before the first chunk of one is done.
+    /// Tries a second in the last search, or as first measured; 0 before either is known.
     #[must_use]
     pub fn rate(&self) -> u64 {
         self.rate.load(Ordering::Relaxed)
@@ -59,6 +73,25 @@ impl Drop for Miner {
     fn drop(&mut self) {
         for stop in self.stops.values() {
             stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Tries a second on this thread, measured for some milliseconds.
+#[must_use]
+pub fn speed() -> u64 {
+    // No digest shows so many bits: the search goes through every attempt.
+    let order = WorkOrder { outgoing: OutgoingId(0), digest: [0; 32], bits: u8::MAX, start: 0 };
+    let clock = Clock::start();
+    let mut tried = 0_u64;
+    loop {
+        if work::search(&order, WorkNonce(tried), MEASURED).is_some() {
+            return 0;
+        }
+        tried = tried.saturating_add(MEASURED);
+        let taken = clock.mono();
+        if taken >= MEASURING {
+            return tried.saturating_mul(1_000).checked_div(taken.0).unwrap_or(0);
         }
     }
 }
@@ -84,5 +117,26 @@ fn search(
     None
 }
 
+/// How long the speed is measured. A guess: long enough for a clock of milliseconds, and nobody
+/// notices it.
+const MEASURING: Millis = Millis(10);
+
+/// Attempts between two looks at the clock while measuring: about a millisecond.
+const MEASURED: u64 = 1 << 12;
+
 /// A search looks up this often: about 20 ms at three million tries a second.
 const CHUNK: u64 = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_speed_is_known_before_the_first_search() {
+        let mut miner = Miner::default();
+        assert_eq!(miner.rate(), 0);
+        miner.measure();
+        assert!(matches!(miner.searches.join_next().await, Some(Ok(None))));
+        assert!(miner.rate() > 0);
+    }
+}

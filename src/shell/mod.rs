@@ -1,5 +1,7 @@
 //! The shell does: sockets, files, clocks, entropy, terminal.
 
+pub mod archive;
+pub mod backup;
 mod calendar;
 pub mod cli;
 pub mod clock;

@@ -93,6 +93,19 @@ pub enum Ask {
 ///
 /// Any [`PassphraseError`] but [`PassphraseError::Mismatch`].
 pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, PassphraseError> {
+    read_called("Passphrase: ", source, ask)
+}
+
+/// Reads the passphrase of something that exists; a person is asked for it in these words.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_called(
+    words: &str,
+    source: &PassphraseSource,
+    ask: Ask,
+) -> Result<Passphrase, PassphraseError> {
     match source {
         PassphraseSource::Descriptor(0) => read_from(io::stdin().lock()),
         // Opening it by name needs no claim that the number is a descriptor of ours.
@@ -103,7 +116,7 @@ pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, Passphras
             read_from(file)
         }
         PassphraseSource::Command(command) => read_from_command(command),
-        PassphraseSource::Prompt => prompt("Passphrase: ", ask),
+        PassphraseSource::Prompt => prompt(words, ask),
     }
 }
 
@@ -113,13 +126,23 @@ pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, Passphras
 ///
 /// [`PassphraseError::Mismatch`] if the two differ; otherwise as [`read`] from a prompt.
 pub fn prompt_new(ask: Ask) -> Result<Passphrase, PassphraseError> {
-    twice(|words| prompt(words, ask))
+    prompt_new_called("New passphrase: ", ask)
+}
+
+/// Asks a person twice for the passphrase of something that is to be made, in these words.
+///
+/// # Errors
+///
+/// As [`prompt_new`].
+pub fn prompt_new_called(words: &str, ask: Ask) -> Result<Passphrase, PassphraseError> {
+    twice(words, |words| prompt(words, ask))
 }
 
 fn twice(
+    words: &str,
     mut prompt: impl FnMut(&str) -> Result<Passphrase, PassphraseError>,
 ) -> Result<Passphrase, PassphraseError> {
-    let first = prompt("New passphrase: ")?;
+    let first = prompt(words)?;
     let second = prompt("The same again: ")?;
     if first.expose() != second.expose() {
         return Err(PassphraseError::Mismatch);
@@ -316,7 +339,7 @@ mod tests {
     fn a_new_passphrase_must_be_typed_the_same_way_twice() {
         let typed = |words: &'static [&'static str]| {
             let mut words = words.iter();
-            twice(move |_| Passphrase::new(Zeroizing::new((*words.next().unwrap()).to_owned())))
+            twice("", move |_| Passphrase::new(Zeroizing::new((*words.next().unwrap()).to_owned())))
         };
         assert_eq!(typed(&["a", "a"]).unwrap().expose(), b"a");
         assert!(matches!(typed(&["a", "b"]), Err(PassphraseError::Mismatch)));

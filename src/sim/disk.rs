@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
@@ -22,6 +23,8 @@ impl Disk {
             match change {
                 Change::Put(record) => {
                     let key = record.key();
+                    // The store refuses the whole commit, and its node ends there.
+                    debug_assert!(self.may_put(&record), "a message goes back to a former state");
                     self.sequence += 1;
                     // A message that was held takes its place when it is shown.
                     let known = self.rows.get(&key).filter(|(_, before)| !is_held(before));
@@ -38,6 +41,15 @@ impl Disk {
         }
     }
 
+    fn may_put(&self, record: &Record) -> bool {
+        match (self.rows.get(&record.key()), record) {
+            (Some((_, Record::Message(before))), Record::Message(after)) => {
+                before.side.may_become(after.side)
+            }
+            _ => true,
+        }
+    }
+
     /// Everything that is kept.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.rows.values().map(|(_, record)| record)
@@ -48,11 +60,27 @@ impl Disk {
     pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
+        self.number_anew(None, &mut stream);
+    }
+
+    /// Forgets what no backup holds: sessions, requests, envelopes, and messages that are not done
+    /// with. The contacts are marked as taken over at `now`.
+    pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut stream: impl FnMut() -> u64) {
+        self.rows.retain(|_, (_, record)| match record {
+            Record::Identity(_) | Record::Contact(_) | Record::Seen(_) => true,
+            Record::Message(_) => !is_open(record),
+            Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => false,
+        });
+        self.number_anew(Some(now), &mut stream);
+    }
+
+    fn number_anew(&mut self, restored: Option<UnixSeconds>, stream: &mut dyn FnMut() -> u64) {
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
                 let ours = OwnStream { stream: stream(), next: 0 };
                 let known = contact.clone();
-                *contact = ContactRecord { ours, theirs: Vec::new(), offer: None, ..known };
+                *contact =
+                    ContactRecord { ours, theirs: Vec::new(), offer: None, restored, ..known };
             }
         }
     }
@@ -120,9 +148,12 @@ fn is_open(record: &Record) -> bool {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
+            | MessageState::Unacknowledged
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => true,
-        RecordSide::Shown | RecordSide::Ours(MessageState::Delivered) => false,
+        // What came early is marked until its session is confirmed.
+        RecordSide::Shown => message.early.is_some(),
+        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => false,
     }
 }

@@ -24,6 +24,7 @@ pub struct Links {
     pub(super) rest: BTreeMap<NodeIndex, Millis>,
     pairs: BTreeSet<(NodeIndex, NodeIndex)>,
     apart: BTreeSet<NodeIndex>,
+    down: BTreeSet<NodeIndex>,
 }
 
 impl Links {
@@ -38,6 +39,7 @@ impl Links {
             rest: BTreeMap::new(),
             pairs: BTreeSet::new(),
             apart: BTreeSet::new(),
+            down: BTreeSet::new(),
         }
     }
 
@@ -54,12 +56,24 @@ impl Links {
         self.apart.clear();
     }
 
+    pub(super) fn switch_off(&mut self, node: NodeIndex) {
+        self.down.insert(node);
+    }
+
+    pub(super) fn switch_on(&mut self, node: NodeIndex) {
+        self.down.remove(&node);
+    }
+
     /// Those a node reaches, in order.
     pub(super) fn neighbours(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        if self.down.contains(&node) {
+            return Vec::new();
+        }
         self.pairs
             .range((node, NodeIndex(0))..=(node, NodeIndex(usize::MAX)))
             .map(|&(_, other)| other)
             .filter(|other| self.apart.contains(other) == self.apart.contains(&node))
+            .filter(|other| !self.down.contains(other))
             .collect()
     }
 

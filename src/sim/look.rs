@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::disk::Disk;
-use super::{NodeIndex, World};
+use super::{NodeIndex, World, skewed};
 use crate::engine::env::Entropy;
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
 use crate::engine::node::record::Record;
@@ -46,6 +46,28 @@ impl World {
             });
         }
         self.start_over(node);
+    }
+
+    /// Ends a node and starts it as another device that took it over from a backup: with who it is,
+    /// whom it knows, the offers it has seen and what was said, under another numbering, without
+    /// sessions and without what was not done with.
+    pub fn restore_backup(&mut self, node: NodeIndex) {
+        let wall = self.wall();
+        if let Some(sim) = self.nodes.get_mut(node.0) {
+            let entropy = &mut sim.entropy;
+            sim.disk.keep_backup(skewed(wall, sim.skew), || {
+                let mut stream = [0; 8];
+                entropy.fill(&mut stream);
+                u64::from_le_bytes(stream)
+            });
+        }
+        self.start_over(node);
+    }
+
+    /// Whether a node has a search for work under way.
+    #[must_use]
+    pub fn is_mining(&self, node: NodeIndex) -> bool {
+        self.nodes.get(node.0).is_some_and(|sim| !sim.mining.is_empty())
     }
 
     /// Ends a node and starts it without its sessions and what was sealed in them, as a home of an

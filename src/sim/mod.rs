@@ -2,7 +2,7 @@
 //!
 //! A [`World`] owns one queue, one clock and one seed. It carries out each `Output` as the shell
 //! would, over a model of gossipsub ([`link`]) that knows latency, loss, partitions and skewed
-//! clocks, and it can crash a node between any two outputs. After every turn it checks what must
+//! clocks, and over the same links for catching up; it can crash a node between any two outputs. After every turn it checks what must
 //! always hold. The same seed gives the same [`World::trace`].
 //!
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
@@ -11,6 +11,7 @@ mod disk;
 mod entropy;
 pub mod link;
 mod look;
+mod sync;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,17 +19,19 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use entropy::Seeded;
 use link::Links;
 pub use look::DiskCopy;
+pub use sync::{Asked, Traffic};
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
-use crate::engine::node::input::{AskId, Command, Input, PeerTag};
+use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
 use crate::engine::node::output::{CommandError, Link, MessageState, Reply, RequestView};
 use crate::engine::node::record::Purpose;
 use crate::engine::node::{Node, NodeSettings};
 
 use disk::Disk;
+use sync::{Bring, CatchingUp, Ticket};
 
 /// Names one node of a world: its place in the order they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,8 @@ pub struct World {
     said: Vec<Vec<u8>>,
     /// Every (key, nonce) fingerprint of every node's whole life.
     ledger: BTreeSet<[u8; 16]>,
+    /// Requests to catch up that wait for a response.
+    tickets: BTreeMap<SyncTicket, Ticket>,
     /// Everything that was ever published.
     envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
     violations: Vec<String>,
@@ -64,6 +69,10 @@ pub struct Seen {
     pub early: BTreeSet<MessageId>,
     /// How each contact stands.
     pub contacts: BTreeMap<ContactId, (PublicKey, Link)>,
+    /// How many messages of each contact are missing.
+    pub missing: BTreeMap<ContactId, u64>,
+    /// The contacts that were taken over from a backup and not heard since.
+    pub restored: BTreeSet<ContactId>,
     /// Requests that wait.
     pub requests: Vec<RequestView>,
     /// Every id this node has ever shown, to notice a message shown twice.
@@ -113,15 +122,21 @@ struct SimNode {
     /// Everything it published in its whole life, in that order.
     sent: Vec<Sent>,
     verdicts: BTreeMap<NodeIndex, Verdicts>,
+    /// How often it was started: what was sent to it before reaches nobody.
+    life: u64,
+    catching_up: CatchingUp,
 }
 
 #[derive(Debug)]
 enum Event {
+    Sync(Bring),
+    Lost(NodeIndex, Vec<EnvelopeId>),
     Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     ArriveAgain { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     Mined { at: NodeIndex, outgoing: OutgoingId, nonce: WorkNonce },
     Wake(NodeIndex),
     Restart(NodeIndex),
+    SwitchOn(NodeIndex),
 }
 
 /// A running digest of everything that happened, and how often.
@@ -148,6 +163,7 @@ impl World {
             trace: Trace { digest: 0xcbf2_9ce4_8422_2325, turns: 0 },
             said: Vec::new(),
             ledger: BTreeSet::new(),
+            tickets: BTreeMap::new(),
             envelopes: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -172,6 +188,8 @@ impl World {
             mining: BTreeSet::new(),
             sent: Vec::new(),
             verdicts: BTreeMap::new(),
+            life: 0,
+            catching_up: CatchingUp::default(),
         });
         self.start(index);
         index
@@ -215,6 +233,22 @@ impl World {
             sim.fuse = Some(outputs);
         }
         self.links.rest.insert(node, rest);
+    }
+
+    /// Switches a node off: it keeps its disk and nothing else, and its neighbours are told.
+    pub fn switch_off(&mut self, node: NodeIndex) {
+        let Some(sim) = self.nodes.get_mut(node.0) else { return };
+        sim.node = None;
+        sim.fuse = None;
+        sim.wake = None;
+        let parted = self.links.neighbours(node);
+        self.links.switch_off(node);
+        self.tell_those(&parted);
+    }
+
+    /// Switches a node on again, from its disk, after `rest`.
+    pub fn switch_on_after(&mut self, node: NodeIndex, rest: Millis) {
+        self.push(self.now.plus(rest), Event::SwitchOn(node));
     }
 
     /// Gives a node an identity; answers its local name and its key.
@@ -340,6 +374,8 @@ impl World {
 
     fn carry(&mut self, event: Event) {
         match event {
+            Event::Sync(bring) => self.bring(bring),
+            Event::Lost(node, ids) => self.turn(node, Input::Lost(ids)),
             Event::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
             Event::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
             Event::Mined { at, outgoing, nonce } => {
@@ -358,6 +394,12 @@ impl World {
                 }
             }
             Event::Restart(node) => self.start(node),
+            Event::SwitchOn(node) => {
+                self.links.switch_on(node);
+                self.start(node);
+                let met = self.links.neighbours(node);
+                self.tell_those(&met);
+            }
         }
     }
 
@@ -393,9 +435,17 @@ impl World {
         sim.seen.texts = sim.disk.shown();
         sim.seen.states = sim.disk.states();
         sim.wake = None;
+        sim.life += 1;
         let records = sim.disk.open_records();
         let mut env = Env::new(now, wall, &mut sim.entropy);
         node.restore(&mut env, records);
+        let kept: Vec<Vec<u8>> = sim.catching_up.archive.values().cloned().collect();
+        for bytes in kept {
+            let id = EnvelopeId::of(&bytes);
+            if node.rehold(&env, bytes).is_err() {
+                sim.catching_up.archive.remove(&id);
+            }
+        }
         let everything = node.everything();
         sim.node = Some(node);
         for notice in everything {
@@ -411,9 +461,16 @@ impl World {
         }
     }
 
+    fn tell_those(&mut self, these: &[NodeIndex]) {
+        for &index in these {
+            self.tell_peers(index);
+        }
+    }
+
     fn tell_peers(&mut self, index: NodeIndex) {
-        let count = self.links.neighbours(index).len();
-        self.turn(index, Input::Peers(count));
+        let tag = |peer: NodeIndex| PeerTag(peer.0 as u64);
+        let peers = self.links.neighbours(index).into_iter().map(tag).collect();
+        self.turn(index, Input::Peers(peers));
     }
 
     fn push(&mut self, at: Millis, event: Event) {

@@ -7,7 +7,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
-use crate::engine::node::output::{MessageState, MessageView, Notice, Output, Side};
+use crate::engine::node::output::{MessageView, Notice, Output, Side};
 use crate::engine::node::record::Purpose;
 
 impl World {
@@ -72,6 +72,13 @@ impl World {
                 }
             }
             Output::Publish { id, bytes } => self.publish(index, id, &bytes),
+            Output::SyncRequest { to, ask, bytes } => self.sync_request(index, to, ask, bytes),
+            Output::SyncResponse { ticket, bytes, stored } => {
+                self.sync_response(index, ticket, bytes, &stored);
+            }
+            Output::Blame(peer) => self.blame(index, peer),
+            Output::Archive { id, bytes } => self.archive(index, id, bytes),
+            Output::Discard(ids) => self.discard(index, &ids),
             Output::Reply { ask, reply } => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.replies.insert(ask, reply);
@@ -153,6 +160,12 @@ impl World {
         match notice {
             Notice::Identity(_) | Notice::IdentityGone(_) => {}
             Notice::Contact(view) => {
+                seen.missing.insert(view.id, view.missing);
+                if view.restored.is_some() {
+                    seen.restored.insert(view.id);
+                } else {
+                    seen.restored.remove(&view.id);
+                }
                 seen.contacts.insert(view.id, (view.key, view.link));
             }
             Notice::ContactGone(id) => {
@@ -165,8 +178,8 @@ impl World {
             Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
             Notice::State { message, state, .. } => {
                 let before = seen.states.insert(message, state);
-                if before == Some(MessageState::Delivered) {
-                    self.violate(index, "a delivered message moved on");
+                if before.is_some_and(|before| before != state && !before.may_become(state)) {
+                    self.violate(index, "a message moved to a state it may not move to");
                 }
             }
             Notice::Confirmed { message, .. } => {
@@ -204,7 +217,7 @@ impl World {
         }
     }
 
-    fn violate(&mut self, index: NodeIndex, what: &str) {
+    pub(super) fn violate(&mut self, index: NodeIndex, what: &str) {
         let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, self.now.0, index.0);
         self.violations.push(line);
     }
@@ -214,7 +227,10 @@ impl World {
         let kind: u64 = match input {
             Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
             Input::Mined { nonce, .. } => nonce.0,
-            Input::Peers(count) => *count as u64 ^ 0xA5,
+            Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
+            Input::SyncRequest { ticket, .. } => ticket.0 ^ 0x5C00,
+            Input::SyncResponse { ask, .. } => ask.0 ^ 0x5D00,
+            Input::Lost(ids) => ids.len() as u64 ^ 0x5E00,
             Input::Ask { ask, .. } => ask.0 ^ 0x5A00,
             Input::Tick => 0x7C,
         };

@@ -10,21 +10,23 @@ mod ratios;
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sha3::{Digest, Keccak256};
 
-use undertone::engine::env::{Seconds, UnixSeconds};
+use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     Checked, Draft, Floor, Topic, WorkNonce, WorkOrder, check as check_envelope,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::pool::{Admission, Bounds, ENTRY_OVERHEAD, Pool};
+use undertone::engine::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
 
 mod open;
+mod sync;
 mod talk;
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
     ratios::print();
+    sync::print();
     divan::main();
 }
 
@@ -42,12 +44,12 @@ fn checked(nonce: u64, ttl: Seconds) -> Checked {
 /// A pool filled to its bound with envelopes that live a day.
 fn full(count: usize) -> Pool {
     let bytes = count * (ENVELOPE_SIZE + ENTRY_OVERHEAD);
-    let mut pool = Pool::new(Bounds { bytes, count });
+    let mut pool = Pool::new(Bounds { bytes, count }, Bodies::Memory);
     for nonce in 0_u64.. {
         if pool.count() == count {
             break;
         }
-        pool.admit(checked(nonce, ONE_DAY), NOW);
+        pool.admit(checked(nonce, ONE_DAY), NOW, Millis(0));
     }
     pool
 }
@@ -114,13 +116,13 @@ mod admit {
                 nonce += 1;
                 newcomer(nonce)
             })
-            .bench_local_values(|newcomer| pool.admit(newcomer, NOW));
+            .bench_local_values(|newcomer| pool.admit(newcomer, NOW, Millis(0)));
     }
 
     /// Nothing fits: each newcomer is refused, its id remembered.
     #[divan::bench]
     fn refused_for_room(bencher: Bencher<'_, '_>) {
-        let mut pool = Pool::new(Bounds { bytes: 0, count: 0 });
+        let mut pool = Pool::new(Bounds { bytes: 0, count: 0 }, Bodies::Memory);
         let mut nonce = 1 << 40;
         bencher
             .with_inputs(|| {
@@ -128,7 +130,7 @@ mod admit {
                 checked(nonce, ONE_DAY)
             })
             .bench_local_values(|newcomer| {
-                let admission = pool.admit(newcomer, NOW);
+                let admission = pool.admit(newcomer, NOW, Millis(0));
                 assert_ne!(admission, Admission::Fresh);
             });
     }

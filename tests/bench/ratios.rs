@@ -42,7 +42,7 @@ pub(super) fn print() {
     let mut newcomers: Vec<_> = (0..TURNS as u64).map(|nonce| newcomer(1 << 40 | nonce)).collect();
     line("admit into a full pool of 10,000 / hash an envelope", 1.0, hash, || {
         if let Some(newcomer) = newcomers.pop() {
-            _ = black_box(pool.admit(newcomer, NOW));
+            _ = black_box(pool.admit(newcomer, NOW, Millis(0)));
         }
     });
 
@@ -137,7 +137,12 @@ fn print_strangers() {
     line("all of an envelope not for us / multiply", 1.6, multiplication(), || all(&many));
 }
 
-fn line(name: &str, budget: f64, mut baseline: impl FnMut(), mut measured: impl FnMut()) {
+pub(super) fn line(
+    name: &str,
+    budget: f64,
+    mut baseline: impl FnMut(),
+    mut measured: impl FnMut(),
+) {
     let mut fastest = [Duration::MAX; 2];
     for _ in 0..TURNS {
         let [base, cost] = &mut fastest;

@@ -4,6 +4,7 @@
 //! what is concluded from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use undertone::engine::envelope::Life;
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
@@ -111,9 +112,10 @@ fn command(people: &[Person], seen: &[&Seen], act: &Act) -> (usize, Command) {
             let request = request.expect("a request").id;
             (*who, Command::AcceptRequest { request, petname: format!("person {whom}") })
         }
-        Act::Say(who, whom, text) => {
-            (*who, Command::Say { contact: contact(*who, *whom), text: text.clone() })
-        }
+        Act::Say(who, whom, text) => (
+            *who,
+            Command::Say { contact: contact(*who, *whom), text: text.clone(), life: Life::Day },
+        ),
         Act::Close(who, whom) => (*who, Command::CloseSession { contact: contact(*who, *whom) }),
         Act::Block(who, whom) => (*who, Command::Block { contact: contact(*who, *whom) }),
     }

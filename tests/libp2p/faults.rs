@@ -3,41 +3,14 @@
 use libp2p::gossipsub;
 use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
-use undertone::shell::net::{Net, NetEvent, Parting};
+use undertone::shell::net::{NetEvent, Parting};
 
-use crate::world::{Kind, Rogue, RogueriesEvent, Turn, accept, drive_with, node, place};
-
-/// A node that keeps a rogue, once the two are neighbours.
-async fn with_rogue(kind: Kind) -> (Net, Rogue) {
-    let there = place();
-    let mut rogue = Rogue::new(kind, &there);
-    let mut net = node(&place(), &[&there]);
-    let mut neighbours = [false; 2];
-    drive_with((&mut net, &mut rogue), "the two to meet", |event, _, _| {
-        match event {
-            Turn::Net(NetEvent::Peers(1)) => neighbours[0] = true,
-            Turn::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
-            _ => {}
-        }
-        neighbours.iter().all(|&met| met).then_some(())
-    })
-    .await;
-    (net, rogue)
-}
-
-fn subscribed(event: &SwarmEvent<RogueriesEvent>) -> Option<&gossipsub::TopicHash> {
-    match event {
-        SwarmEvent::Behaviour(RogueriesEvent::Gossip(
-            gossipsub::Event::Subscribed { topic, .. }
-            | gossipsub::Event::Unsubscribed { topic, .. },
-        )) => Some(topic),
-        _ => None,
-    }
-}
+use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
+use crate::world::{Turn, accept, drive_with, node, place, settings, with_rogue};
 
 #[tokio::test]
 async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     // Frames longer than a node reads: its end of the stream closes for good, in silence.
     rogue.beat();
     assert!(rogue.publish(&vec![0; 2 << 20]));
@@ -61,7 +34,7 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
     let mut again = false;
     drive_with((&mut net, &mut rogue), "gossip on a fresh stream", |event, net, rogue| {
         match event {
-            Turn::Net(NetEvent::Peers(1)) => again = true,
+            Turn::Net(NetEvent::Peers(peers)) if peers.len() == 1 => again = true,
             Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
             Turn::Rogue(event) if subscribed(&event).is_some() && again => {
                 rogue.publish(b"alive");
@@ -75,7 +48,7 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
 
 #[tokio::test]
 async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     let mut beats = 0;
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, rogue| {
         match event {
@@ -94,7 +67,7 @@ async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
 
 #[tokio::test]
 async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     let mut beats = 0;
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, _| {
         match event {
@@ -109,7 +82,7 @@ async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
 
 #[tokio::test]
 async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
-    let (mut net, mut rogue) = with_rogue(Kind::Signing).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Signing, settings()).await;
     for number in 0..8_u8 {
         assert!(rogue.publish(&[number; 64]));
     }
@@ -126,7 +99,7 @@ async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
 
 #[tokio::test]
 async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     for number in 0..4_u8 {
         assert!(rogue.publish(&vec![number; 100_000]));
     }
@@ -143,7 +116,7 @@ async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
 
 #[tokio::test]
 async fn the_topic_of_the_signs_of_life_carries_nothing() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     let mut number = 0_u8;
     drive_with((&mut net, &mut rogue), "the block", |event, _, rogue| match event {
         Turn::Rogue(event) => {
@@ -168,7 +141,7 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
 
 #[tokio::test]
 async fn what_we_publish_names_nobody() {
-    let (mut net, mut rogue) = with_rogue(Kind::Verbose).await;
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     net.publish(vec![9; 2048]);
     drive_with((&mut net, &mut rogue), "the envelope", |event, _, _| match event {
         Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(gossipsub::Event::Message {
@@ -188,7 +161,7 @@ async fn identify_tells_neither_the_program_nor_an_address() {
     let there = place();
     let mut rogue = Rogue::new(Kind::Verbose, &there);
     let mut net = node(&place(), &[&there]);
-    let card = drive_with((&mut net, &mut rogue), "the card", |event, _, _| match event {
+    let mut card = drive_with((&mut net, &mut rogue), "the card", |event, _, _| match event {
         Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Identify(
             identify::Event::Received { info, .. },
         ))) => Some(info),
@@ -200,6 +173,10 @@ async fn identify_tells_neither_the_program_nor_an_address() {
         ("libp2p", "/libp2p/1")
     );
     assert!(card.listen_addrs.is_empty(), "{:?}", card.listen_addrs);
+    let ours = card.protocols.iter().map(AsRef::as_ref).filter(|name| name.contains("undertone"));
+    // The name of the network is in the topics as well, which every neighbour is told.
+    assert_eq!(ours.collect::<Vec<&str>>(), ["/undertone/1/test/20/sync"]);
+    card.protocols.clear();
     let told = format!("{card:?}").to_lowercase();
     assert!(!told.contains("undertone") && !told.contains("rust"), "{told}");
 }

@@ -66,7 +66,11 @@ impl View {
             }
             Event::Network(line) => self.line = Some(line),
             Event::Fatal(why) => panic!("a host ended: {why}"),
-            Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {}
+            Event::History { .. }
+            | Event::Found { .. }
+            | Event::Looked(..)
+            | Event::Unread(..)
+            | Event::Kept(_) => {}
         }
     }
 

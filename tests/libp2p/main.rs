@@ -10,9 +10,11 @@
 )]
 
 mod agreement;
+mod exchanges;
 mod faults;
 mod flood;
 mod hosts;
 mod links;
 mod pour;
+mod rogue;
 mod world;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Topic, WorkNonce, work};
+use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Life, Topic, WorkNonce, work};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Reply};
 use undertone::engine::node::{NodeSettings, Role};
@@ -65,7 +65,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
     in_time("the flooder to be parted with", async {
         while !parted || others > 1 {
             tokio::select! {
-                event = flooder.next() => parted |= matches!(event, NetEvent::Peers(0)),
+                event = flooder.next() => parted |= matches!(event, NetEvent::Peers(peers) if peers.is_empty()),
                 event = observer.next() => {
                     assert!(!matches!(event, NetEvent::Gossip { .. }), "it was passed on");
                 }
@@ -141,7 +141,9 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
             // A line for each twentieth of the flood.
             if said.len() < 20 && passed.len() * 20 >= said.len() * POURED {
                 let text = format!("line {}", said.len());
-                company.ask(first, Command::Say { contact, text: text.clone() }).await;
+                company
+                    .ask(first, Command::Say { contact, text: text.clone(), life: Life::Day })
+                    .await;
                 said.push(text);
             }
             tokio::select! {

@@ -1,4 +1,4 @@
-//! Several nodes driven by one task, and a peer that may do what no node of ours would.
+//! Several nodes driven by one task, with a rogue among them where a test wants one.
 
 use core::future::Future;
 use core::time::Duration;
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
 use futures::future::{Either, select, select_all};
-use libp2p::core::{transport::MemoryTransport, upgrade::Version};
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Swarm, Transport as _, gossipsub, identify, identity, noise, ping, swarm, yamux};
+use libp2p::swarm::SwarmEvent;
 use sha3::{Digest as _, Keccak256};
 use undertone::engine::envelope::{Acceptance, EnvelopeId};
 use undertone::shell::net::{Carrier, Multiaddr, Net, NetEvent, NetSettings, Pace};
+
+use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
 
 /// No wait is longer. Far above what any takes on a machine with many other things to do.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,6 +39,8 @@ pub(crate) fn settings() -> NetSettings {
         join: Duration::from_secs(20),
         beat: Duration::from_millis(100),
         silence: Duration::from_secs(2),
+        // For as long as a test waits at all.
+        exchange: DEADLINE,
         first_retry: Duration::from_millis(20),
         longest_retry: Duration::from_millis(200),
     };
@@ -107,82 +109,6 @@ pub(crate) fn judge(net: &mut Net, event: NetEvent, acceptance: Acceptance) -> O
     Some(bytes)
 }
 
-/// What a [`Rogue`] speaks: the same protocols as a node, with settings of its own.
-#[derive(NetworkBehaviour)]
-pub(crate) struct Rogueries {
-    pub(crate) gossip: gossipsub::Behaviour,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
-}
-
-/// A peer made of bare libp2p.
-pub(crate) struct Rogue {
-    pub(crate) swarm: Swarm<Rogueries>,
-}
-
-/// What sets a [`Rogue`] apart.
-pub(crate) enum Kind {
-    /// Writes frames far above what nodes read.
-    Verbose,
-    /// Signs what it publishes.
-    Signing,
-}
-
-impl Rogue {
-    pub(crate) fn new(kind: Kind, place: &Multiaddr) -> Self {
-        let key = identity::Keypair::generate_ed25519();
-        let transport = MemoryTransport::default()
-            .upgrade(Version::V1)
-            .authenticate(noise::Config::new(&key).expect("noise"))
-            .multiplex(yamux::Config::default())
-            .boxed();
-        let (signing, validation) = match kind {
-            Kind::Verbose => {
-                (gossipsub::MessageAuthenticity::Anonymous, gossipsub::ValidationMode::Anonymous)
-            }
-            Kind::Signing => (
-                gossipsub::MessageAuthenticity::Signed(key.clone()),
-                gossipsub::ValidationMode::None,
-            ),
-        };
-        let config = gossipsub::ConfigBuilder::default()
-            .validation_mode(validation)
-            .message_id_fn(|message| {
-                gossipsub::MessageId::new(Keccak256::digest(&message.data).as_slice())
-            })
-            .max_transmit_size(8 << 20)
-            .build()
-            .expect("a configuration");
-        let mut gossip = gossipsub::Behaviour::new(signing, config).expect("gossipsub");
-        gossip.subscribe(&gossipsub::IdentTopic::new(TOPIC)).expect("a subscription");
-        let card = identify::Config::new("rogue".to_owned(), key.public());
-        let behaviour = Rogueries {
-            gossip,
-            identify: identify::Behaviour::new(card),
-            ping: ping::Behaviour::default(),
-        };
-        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(DEADLINE);
-        let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), config);
-        swarm.listen_on(place.clone()).expect("a place to listen");
-        Self { swarm }
-    }
-
-    /// Publishes; whether anybody was there to take it.
-    pub(crate) fn publish(&mut self, bytes: &[u8]) -> bool {
-        let topic = gossipsub::IdentTopic::new(TOPIC);
-        self.swarm.behaviour_mut().gossip.publish(topic, bytes).is_ok()
-    }
-
-    /// Gives a sign of life, as nodes do.
-    pub(crate) fn beat(&mut self) {
-        let topic = gossipsub::IdentTopic::new(format!("{TOPIC}/beat"));
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.subscribe(&topic).expect("a subscription") {
-            gossip.unsubscribe(&topic);
-        }
-    }
-}
-
 /// What happened to either of the two that [`drive_with`] drives.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Turn {
@@ -196,19 +122,53 @@ pub(crate) async fn drive_with<T>(
     what: &str,
     mut done: impl FnMut(Turn, &mut Net, &mut Rogue) -> Option<T>,
 ) -> T {
+    let nets = core::slice::from_mut(net);
+    drive_among((nets, rogue), what, |_, turn, nets, rogue| done(turn, &mut nets[0], rogue)).await
+}
+
+/// Drives several nodes and a rogue until `done` says so; it is told which node something happened
+/// to.
+pub(crate) async fn drive_among<T>(
+    (nets, rogue): (&mut [Net], &mut Rogue),
+    what: &str,
+    mut done: impl FnMut(usize, Turn, &mut [Net], &mut Rogue) -> Option<T>,
+) -> T {
     in_time(what, async {
         loop {
-            let event = {
-                let ours = Box::pin(net.next());
+            let all = nets.len();
+            let (index, turn) = {
+                let ours = select_all(nets.iter_mut().map(|net| Box::pin(net.next())));
                 match select(ours, rogue.swarm.next()).await {
-                    Either::Left((event, _)) => Turn::Net(event),
-                    Either::Right((event, _)) => Turn::Rogue(event.expect("a swarm never ends")),
+                    Either::Left(((event, index, _), _)) => (index, Turn::Net(event)),
+                    Either::Right((event, _)) => {
+                        (all, Turn::Rogue(event.expect("a swarm never ends")))
+                    }
                 }
             };
-            if let Some(value) = done(event, net, rogue) {
+            if let Some(value) = done(index, turn, nets, rogue) {
                 return value;
             }
         }
     })
     .await
+}
+
+/// A node that keeps a rogue, once the two are neighbours.
+pub(crate) async fn with_rogue(kind: Kind, mut settings: NetSettings) -> (Net, Rogue) {
+    let there = place();
+    let mut rogue = Rogue::new(kind, &there);
+    settings.listen = vec![place()];
+    settings.peers = vec![there];
+    let mut net = Net::new(settings).expect("a node");
+    let mut neighbours = [false; 2];
+    drive_with((&mut net, &mut rogue), "the two to meet", |event, _, _| {
+        match event {
+            Turn::Net(NetEvent::Peers(peers)) if peers.len() == 1 => neighbours[0] = true,
+            Turn::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
+            _ => {}
+        }
+        neighbours.iter().all(|&met| met).then_some(())
+    })
+    .await;
+    (net, rogue)
 }

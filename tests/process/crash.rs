@@ -1,18 +1,35 @@
-//! A messenger that is killed while it sends, again and again.
+//! Two messengers that are killed, one, the other or both, again and again: while they open, speak,
+//! listen and acknowledge.
+//!
+//! Besides what they print, this looks into the stores they leave, with the library's own eyes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::stage::{Home, Network, Running, deadline, finish, parse, unique};
+use undertone::engine::node::output::MessageState;
+use undertone::engine::node::record::{MessageRecord, Record, RecordSide};
+use undertone::shell::passphrase::Passphrase;
+use undertone::shell::store::Store;
+use zeroize::Zeroizing;
 
-/// How often it is killed.
+use crate::stage::{
+    Fuse, Home, Network, PASSPHRASE, Running, deadline, finish, moment_after, parse, unique,
+};
+
+/// How often processes are killed, unless `UNDERTONE_KILLS` says otherwise.
 const KILLS: usize = 10;
 
-/// What it is asked to send between two kills.
-const MESSAGES: usize = 100;
+/// A message is mined, sent and delivered, and each is told. After so many of these at the latest a
+/// node is killed that is killed by what it does.
+const LATEST: u64 = 60;
 
-/// A message is mined, sent and delivered, and tells of each. After so many states at the latest the
-/// node is killed: most messages are sent by then and the last are not acknowledged.
-const LATEST: u64 = 190;
+/// A node that is killed while it opens is killed after so many milliseconds at the latest: opening
+/// takes a second on purpose.
+const OPENING: u64 = 1_500;
+
+/// One that runs, after so many at the latest: some messages are accepted meanwhile, and some
+/// acknowledgements come.
+const TALKING: u64 = 6_000;
 
 /// Numbers that look random and follow from a seed. SplitMix64.
 struct Numbers(u64);
@@ -24,24 +41,52 @@ impl Numbers {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn span(&mut self, millis: u64) -> Duration {
+        Duration::from_millis(self.below(millis))
+    }
 }
 
-/// What became of what was to be sent.
-#[derive(Debug, Default)]
-struct Course {
-    /// Everything that was tried, in order.
+/// One of the two, and what it said and was told.
+struct Side {
+    home: Home,
+    /// How it calls the other.
+    other: &'static str,
+    node: Option<Running>,
+    /// Everything it tried to say, in order.
     tried: Vec<String>,
-    /// What the program said it would not lose.
+    /// What its node said it would not lose.
     accepted: BTreeSet<String>,
+    /// What its nodes printed of the other, in order.
+    printed: Vec<(u64, String)>,
 }
 
-impl Course {
+/// What a store holds of a conversation.
+struct Kept {
+    /// What was shown of the other.
+    shown: Vec<MessageRecord>,
+    /// What came of the other and waits for what is before it.
+    held: Vec<String>,
+    /// What the other acknowledged.
+    delivered: Vec<String>,
+}
+
+impl Side {
+    fn new(home: Home, other: &'static str) -> Self {
+        let (tried, accepted, printed) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self { home, other, node: None, tried, accepted, printed }
+    }
+
     /// Says one thing; a node that is killed meanwhile may have accepted it and not said so.
-    fn say(&mut self, home: &Home) {
-        let text = format!("message {}", self.tried.len());
-        let args = ["send", "ben", &text, "--wait", "queued", "--json"];
+    fn say(&mut self) {
+        let text = format!("to {}, message {}", self.other, self.tried.len());
+        let args = ["send", self.other, &text, "--wait", "queued", "--json"];
         // Without a passphrase no second node is opened in place of the killed one.
-        let mut command = home.bare(&args);
+        let mut command = self.home.bare(&args);
         command.arg("--no-input");
         let output = finish(command, "");
         self.tried.push(text.clone());
@@ -50,16 +95,120 @@ impl Course {
         }
     }
 
-    /// Everything accepted was shown once, in order, under numbers without a gap.
-    fn check(&self, shown: &[(u64, String)], seed: u64) {
-        let texts: Vec<&String> = shown.iter().map(|(_, text)| text).collect();
+    /// Starts a node; it is killed when it has told of so many states.
+    fn start(&mut self, network: &Network, relay: &str, states: Option<usize>) {
+        let flags = ["--json", "--states"];
+        self.node = Some(self.home.listen_until(network, relay, &flags, states));
+    }
+
+    fn running(&self) -> &Running {
+        self.node.as_ref().expect("a node")
+    }
+
+    fn wait_until_it_answers(&self) {
+        let told = |line: &serde_json::Value| (line["type"] == "network").then_some(());
+        self.running().wait_for_json("a node", told);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.node.as_ref().is_none_or(Running::has_ended)
+    }
+
+    /// Takes in what a node printed that has ended.
+    fn bury(&mut self) {
+        let Some(node) = self.node.take() else { return };
+        let until = deadline();
+        while let Some(line) = node.next_line(until) {
+            // A kill may cut the last line.
+            if line.ends_with(b"\n") {
+                self.take_in(&line);
+            }
+        }
+    }
+
+    /// Takes in what its node prints, up to this text of the other's.
+    fn listen_until(&mut self, text: &str) {
+        let node = self.node.take().expect("a node");
+        while self.printed.last().is_none_or(|(_, last)| last != text) {
+            let line = node.next_line(deadline()).expect("it goes on");
+            self.take_in(&line);
+        }
+        self.node = Some(node);
+    }
+
+    fn take_in(&mut self, line: &[u8]) {
+        let line = parse(line);
+        if let (Some(number), Some(text)) = (line["number"].as_u64(), line["text"].as_str()) {
+            self.printed.push((number, text.to_owned()));
+        }
+    }
+
+    /// What its store holds. No node may have it open.
+    fn kept(&self) -> Kept {
+        let passphrase = Passphrase::new(Zeroizing::new(PASSPHRASE.to_owned())).expect("one");
+        let store = Store::open(&self.home.path("home"), &passphrase).expect("a whole store");
+        let mut all = Vec::new();
+        let mut held = Vec::new();
+        for record in store.load().expect("whole records") {
+            match record {
+                Record::Contact(contact) => {
+                    let mut before = None;
+                    loop {
+                        let page = store.history(contact.id, before, 500).expect("a page");
+                        let Some(first) = page.first() else { break };
+                        before = Some(first.id);
+                        all.splice(0..0, page);
+                    }
+                }
+                Record::Message(message) => {
+                    if let RecordSide::Held { .. } = message.side {
+                        held.push(message.text);
+                    }
+                }
+                Record::Identity(_)
+                | Record::Session(_)
+                | Record::Request(_)
+                | Record::Seen(_)
+                | Record::Outgoing(_) => {}
+            }
+        }
+        let acknowledged = |message: &MessageRecord| {
+            use MessageState::{Delivered, Read};
+            matches!(message.side, RecordSide::Ours(Delivered | Read)).then(|| message.text.clone())
+        };
+        let delivered = all.iter().filter_map(acknowledged).collect();
+        all.retain(|message| message.side == RecordSide::Shown);
+        Kept { shown: all, held, delivered }
+    }
+
+    /// Everything the other's node accepted was shown here once, in order, under numbers without a
+    /// gap, and nothing was printed twice or only printed.
+    fn check(&self, from: &Self, kept: &Kept, seed: u64) {
+        let texts: Vec<&String> = kept.shown.iter().map(|message| &message.text).collect();
         let once: BTreeSet<&String> = texts.iter().copied().collect();
         assert_eq!(texts.len(), once.len(), "something was shown twice, SEED={seed}: {texts:?}");
-        let lost: Vec<&String> = self.accepted.iter().filter(|text| !once.contains(text)).collect();
+        let lost: Vec<&String> = from.accepted.iter().filter(|text| !once.contains(text)).collect();
         assert!(lost.is_empty(), "lost, SEED={seed}: {lost:?}");
-        let in_order: Vec<&String> = self.tried.iter().filter(|text| once.contains(text)).collect();
+        let in_order: Vec<&String> = from.tried.iter().filter(|text| once.contains(text)).collect();
         assert_eq!(texts, in_order, "out of order, SEED={seed}");
-        assert!(shown.iter().map(|(number, _)| *number).eq(0..shown.len() as u64), "SEED={seed}");
+        let numbers = kept.shown.iter().map(|message| message.number);
+        assert!(numbers.eq((0..kept.shown.len() as u64).map(Some)), "a gap, SEED={seed}");
+        let rising = self.printed.windows(2).all(|two| two[0].0 < two[1].0);
+        assert!(rising, "printed twice, SEED={seed}: {:?}", self.printed);
+        for (_, text) in &self.printed {
+            assert!(once.contains(text), "printed and not kept, SEED={seed}: {text}");
+        }
+    }
+}
+
+impl Kept {
+    /// What the other holds for delivered is here.
+    fn assert_bears_out(&self, other: &Self, seed: u64) {
+        let mut here: BTreeSet<&String> = self.shown.iter().map(|message| &message.text).collect();
+        here.extend(&self.held);
+        for text in &other.delivered {
+            assert!(here.contains(text), "delivered, and not there, SEED={seed}: {text}");
+        }
     }
 }
 
@@ -70,67 +219,122 @@ fn seed() -> u64 {
     }
 }
 
+fn kills() -> usize {
+    let wished = std::env::var("UNDERTONE_KILLS").ok();
+    wished.map_or(KILLS, |wished| wished.parse().expect("a number"))
+}
+
 /// Two homes that know each other.
-fn friends() -> (Home, Home) {
+fn friends() -> [Side; 2] {
     let (ann, ben) = (Home::with_ledger(), Home::with_ledger());
     let (to_ann, to_ben) = (ann.identity("ann"), ben.identity("ben"));
     ann.ask(&["contact", "add", &to_ben.invite, "--name", "ben"]);
     ben.ask(&["contact", "add", &to_ann.invite, "--name", "ann"]);
-    (ann, ben)
+    [Side::new(ann, "ben"), Side::new(ben, "ann")]
+}
+
+/// Plans the end of a node: while it opens, at any moment, or after something it does.
+fn doom(side: &mut Side, world: (&Network, &str), numbers: &mut Numbers) -> Fuse {
+    let (network, relay) = world;
+    let way = if side.node.is_some() { 1 } else { numbers.below(3) };
+    match way {
+        0 => {
+            side.start(network, relay, None);
+            side.running().kill_at(moment_after(numbers.span(OPENING)))
+        }
+        1 => {
+            if side.node.is_none() {
+                side.start(network, relay, None);
+                side.wait_until_it_answers();
+            }
+            side.running().kill_at(moment_after(numbers.span(TALKING)))
+        }
+        _ => {
+            let states = usize::try_from(1 + numbers.below(LATEST)).expect("a small number");
+            side.start(network, relay, Some(states));
+            // It may have nothing to tell, alone.
+            side.running().kill_at(moment_after(Duration::from_millis(2 * TALKING)))
+        }
+    }
 }
 
 #[test]
-fn a_messenger_killed_ten_times_loses_nothing_shows_nothing_twice_and_repeats_no_nonce() {
-    let seed = seed();
-    eprintln!("SEED={seed} cargo test --test process killed_ten_times");
+fn messengers_killed_at_any_moment_lose_nothing_show_nothing_twice_and_repeat_no_nonce() {
+    let (seed, kills) = (seed(), kills());
+    eprintln!("SEED={seed} UNDERTONE_KILLS={kills} cargo test --test process killed_at_any");
     let mut numbers = Numbers(seed);
     let network = Network::new();
     let relays = Home::new();
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
-    let (ann, ben) = friends();
-    let at_ben = ben.listen(&network, &address, &["--json"]);
-    let first = ann.listen(&network, &address, &["--json"]);
-    first.wait_for_session();
-    at_ben.wait_for_session();
-    first.kill();
-
-    let mut course = Course::default();
-    for _ in 0..KILLS {
-        let states = usize::try_from(1 + numbers.next() % LATEST).expect("a small number");
-        let flags = ["--json", "--states"];
-        let node = ann.listen_until(&network, &address, &flags, Some(states));
-        // It tells of contacts as soon as it is there to be asked.
-        node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
-        for _ in 0..MESSAGES {
-            if node.has_ended() {
-                break;
+    let mut sides = friends();
+    let (mut killed, mut compared) = (0, 0);
+    while killed < kills {
+        let victims: &[usize] = match numbers.below(3) {
+            0 => &[0],
+            1 => &[1],
+            _ => &[0, 1],
+        };
+        let mut fuses = Vec::new();
+        for (who, side) in sides.iter_mut().enumerate() {
+            if victims.contains(&who) {
+                fuses.push(doom(side, (&network, &address), &mut numbers));
+            } else if side.node.is_none() {
+                side.start(&network, &address, None);
             }
-            course.say(&ann);
         }
-        // A moment after everything is accepted is as good as any other.
-        let until = deadline();
-        while node.next_line(until).is_some() {}
+        while !victims.iter().all(|&who| sides[who].has_ended()) {
+            sides.iter_mut().for_each(Side::say);
+        }
+        drop(fuses);
+        victims.iter().for_each(|&who| sides[who].bury());
+        killed += victims.len();
+        if sides.iter().all(|side| side.node.is_none()) {
+            let kept = sides.each_ref().map(Side::kept);
+            kept[0].assert_bears_out(&kept[1], seed);
+            kept[1].assert_bears_out(&kept[0], seed);
+            compared += 1;
+        }
     }
 
-    assert!(course.tried.len() < KILLS * MESSAGES, "no kill came in the middle, SEED={seed}");
-    let last_run = ann.listen(&network, &address, &["--json"]);
-    last_run.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
-    let end = format!("message {}", course.tried.len());
-    course.say(&ann);
-    assert!(course.accepted.contains(&end), "a node that runs accepts");
-    course.check(&shown_until(&at_ben, &end), seed);
-    drop(at_ben);
-    let all = [ann.ledger(), ben.ledger()].concat();
-    let different: BTreeSet<&String> = all.iter().collect();
-    assert_eq!(all.len(), different.len(), "a nonce was used twice under one key, SEED={seed}");
-    assert!(ann.ledger().len() >= course.accepted.len(), "the ledger misses some");
+    for side in &mut sides {
+        if side.node.is_none() {
+            side.start(&network, &address, None);
+            side.wait_until_it_answers();
+        }
+    }
+    let ends = sides.each_mut().map(|side| {
+        side.say();
+        let end = side.tried.last().expect("it said something").clone();
+        assert!(side.accepted.contains(&end), "a node that runs accepts");
+        end
+    });
+    sides[0].listen_until(&ends[1]);
+    sides[1].listen_until(&ends[0]);
+    for side in &mut sides {
+        assert_eq!(side.running().end("TERM"), Some(143));
+        side.node = None;
+    }
+    let [shown, ledger] = finish_off(&sides, seed);
+    let sum = |count: fn(&Side) -> usize| sides.iter().map(count).sum::<usize>();
+    let (tried, accepted) = (sum(|side| side.tried.len()), sum(|side| side.accepted.len()));
+    eprintln!(
+        "{killed} kills, both stores compared {compared} times; tried {tried}, accepted {accepted}, \
+         shown {shown}; ledger of {ledger} lines"
+    );
 }
 
-/// What a node shows up to a last text: numbers and texts.
-fn shown_until(node: &Running, last: &str) -> Vec<(u64, String)> {
-    let mut shown = Vec::new();
-    while shown.last().is_none_or(|(_, text): &(u64, String)| text != last) {
-        shown.extend(node.messages(1));
-    }
-    shown
+/// Checks both stores and both ledgers; how much was shown, and how long the ledgers are.
+fn finish_off(sides: &[Side; 2], seed: u64) -> [usize; 2] {
+    let [ann, ben] = sides;
+    let kept = sides.each_ref().map(Side::kept);
+    ann.check(ben, &kept[0], seed);
+    ben.check(ann, &kept[1], seed);
+    kept[0].assert_bears_out(&kept[1], seed);
+    kept[1].assert_bears_out(&kept[0], seed);
+    let all = [ann.home.ledger(), ben.home.ledger()].concat();
+    let different: BTreeSet<&String> = all.iter().collect();
+    assert_eq!(all.len(), different.len(), "a nonce was used twice under one key, SEED={seed}");
+    let accepted = ann.accepted.len() + ben.accepted.len();
+    assert!(all.len() >= accepted && accepted > 0, "the ledger misses some");
+    [kept[0].shown.len() + kept[1].shown.len(), all.len()]
 }

@@ -5,12 +5,12 @@ use std::time::Instant;
 use crate::stage::{Home, Network, Running, deadline, finish, parse};
 
 /// Moves the cursor, sets a title, colours, reverses, hides, joins, and stacks.
-const HOSTILE: &str = "\u{1b}]0;gotcha\u{7}title \u{1b}[31mred\rEVIL \u{202e}backwards\u{202c} \
+pub(crate) const HOSTILE: &str = "\u{1b}]0;gotcha\u{7}title \u{1b}[31mred\rEVIL \u{202e}backwards\u{202c} \
     \u{2066}isolated\u{2069} z\u{200b}ero \u{9b}31m \u{feff} \u{7f} \u{e0041} \"quoted\\\"\n\
     2026-01-01T00:00:00Z ann: a line that is not hers";
 
 /// Whether a character may do something to a terminal or to the order of what is shown.
-fn acts(character: char) -> bool {
+pub(crate) fn acts(character: char) -> bool {
     let marks = ['\u{61c}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{feff}', '\u{2028}', '\u{2029}'];
     character.is_control()
         || marks.contains(&character)
@@ -71,6 +71,8 @@ fn hostile_words_of_a_command_do_not_reach_the_terminal_by_its_errors() {
         &["identity", "new", HOSTILE],
         &["request", "accept", HOSTILE, "--name", "x"],
         &["send", "x", "--timeout", HOSTILE],
+        &["history", HOSTILE],
+        &["message", "show", HOSTILE],
         &["relay", "run", "--peer", HOSTILE],
         &[HOSTILE],
     ] {

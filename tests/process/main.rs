@@ -1,7 +1,8 @@
 //! The real program from outside: real processes, real sockets, real files, a real terminal.
 //!
-//! Nothing here calls into the library. Every wait is for something that happens, with a deadline;
-//! whatever was started is killed when its test ends, whichever way.
+//! Nothing here calls into the library, but that [`crash`] looks into what killed nodes leave. Every
+//! wait is for something that happens, with a deadline; whatever was started is killed when its test
+//! ends, whichever way.
 #![expect(clippy::expect_used, reason = "a test that cannot set itself up must stop")]
 #![expect(clippy::panic, reason = "a deadline that is over is a failed test")]
 #![expect(
@@ -10,8 +11,13 @@
     reason = "what is not where it should be is a failed test"
 )]
 
+mod archive;
+mod away;
+mod backup;
 mod conversation;
 mod crash;
+mod disk;
+mod history;
 mod hostile;
 mod log;
 mod memory;

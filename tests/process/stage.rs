@@ -6,7 +6,7 @@ use std::io::{BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// The program that is tested.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_undertone");
+
+/// The passphrase of every home.
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Far above anything that is waited for on an idle machine: eight mean reply delays and a resend.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
@@ -30,9 +33,14 @@ pub(crate) fn unique(kind: &str) -> String {
 
 /// The moment a wait that begins at this moment is given up.
 pub(crate) fn deadline() -> Instant {
+    moment_after(PATIENCE)
+}
+
+/// The moment that comes after so long.
+pub(crate) fn moment_after(span: Duration) -> Instant {
     #[expect(clippy::disallowed_methods, reason = "a deadline for real processes is in real time")]
     let now = Instant::now();
-    now + PATIENCE
+    now + span
 }
 
 /// How long it is until a moment.
@@ -66,13 +74,15 @@ impl Network {
 pub(crate) struct Home {
     folder: TempDir,
     ledger: Option<PathBuf>,
+    /// Who runs its processes, if they see other disks than we do.
+    world: Vec<String>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = Self { folder, ledger: None };
-        home.write_secret("passphrase", "correct horse battery staple");
+        let home = Self { folder, ledger: None, world: Vec::new() };
+        home.write_secret("passphrase", PASSPHRASE);
         home
     }
 
@@ -81,6 +91,12 @@ impl Home {
         let mut home = Self::new();
         home.ledger = Some(home.path("ledger"));
         home
+    }
+
+    /// A home whose processes are run by this command.
+    pub(crate) fn run_by(mut self, world: &[&str]) -> Self {
+        self.world = world.iter().map(|&word| word.to_owned()).collect();
+        self
     }
 
     /// What the nodes of this home wrote down.
@@ -107,8 +123,10 @@ impl Home {
 
     /// The program in this home and nothing of ours around it.
     pub(crate) fn bare(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let words = [self.world.iter().map(String::as_str).collect(), vec![PROGRAM]].concat();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(args)
             .arg("--home")
             .arg(self.path("home"))
@@ -329,6 +347,19 @@ impl Running {
         (0..count).map(|_| self.wait_for_json("a message", message)).collect()
     }
 
+    /// Ends it as a power cut would, at this moment, unless what is answered is dropped before.
+    pub(crate) fn kill_at(&self, moment: Instant) -> Fuse {
+        let (leash, cut) = channel::<()>();
+        let child = Arc::clone(&self.child);
+        thread::spawn(move || {
+            // Nothing is ever sent: either the moment comes, or the leash is dropped.
+            if cut.recv_timeout(left(moment)) == Err(RecvTimeoutError::Timeout) {
+                kill(&child);
+            }
+        });
+        Fuse { _leash: leash }
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&self) {
         kill(&self.child);
@@ -348,6 +379,13 @@ impl Running {
         child.wait().expect("its end").code()
     }
 
+    /// Waits for its end; its exit code and the last line of JSON it printed.
+    pub(crate) fn last_line(&self) -> (Option<i32>, Value) {
+        let until = deadline();
+        let last = std::iter::from_fn(|| self.next_line(until)).last().expect("a line");
+        (self.ended(), parse(&last))
+    }
+
     /// Whether it has told all it will ever tell. Lines that were not read yet are dropped.
     pub(crate) fn has_ended(&self) -> bool {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -358,6 +396,12 @@ impl Running {
     pub(crate) fn errors(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
     }
+}
+
+/// A kill that is to come.
+#[derive(Debug)]
+pub(crate) struct Fuse {
+    _leash: Sender<()>,
 }
 
 impl Drop for Running {

@@ -3,6 +3,7 @@
 
 mod codes;
 mod gate;
+mod messages;
 mod pages;
 mod stage;
 mod verifying;

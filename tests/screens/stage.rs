@@ -8,11 +8,13 @@ use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::Life;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
     ContactView, IdentityView, Link, MessageState, MessageView, Notice, RequestView, Side,
 };
+use undertone::engine::node::record::Trail;
 use undertone::engine::node::record::Trust;
 use undertone::engine::text::PeerText;
 use undertone::shell::ui::model::{Effect, Model};
@@ -66,6 +68,9 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: Link) -> ContactView {
         trust: Trust::Unverified,
         safety: SafetyNumber::of(&key(0), &key(1)),
         words: None,
+        missing: 0,
+        read_marks: false,
+        restored: None,
     }
 }
 
@@ -199,7 +204,7 @@ fn dump(buffer: &Buffer) -> String {
     text
 }
 
-fn network() -> NetworkLine {
+pub(crate) fn network() -> NetworkLine {
     NetworkLine {
         peers: 6,
         network: "main".to_owned(),
@@ -211,10 +216,14 @@ fn network() -> NetworkLine {
         cover_per_minute: Some(2.0),
         mining: Some(Mining { bits: 18, hashes_per_second: 71_000 }),
         queued: 2,
+        rate: 71_000,
+        clock: None,
+        caught_up: 0,
+        archive: None,
     }
 }
 
-fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
+pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
     MessageView {
         id: MessageId(id),
         contact: MIRA,
@@ -224,6 +233,8 @@ fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
         at: UnixSeconds(at),
         missing: 0,
         early: false,
+        life: Life::Day,
+        trail: Trail::default(),
     }
 }
 

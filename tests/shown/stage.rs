@@ -53,8 +53,8 @@ impl Stage {
             shown: String::new(),
             hidden: Hidden::default(),
         };
-        stage.turn(0, Input::Peers(1));
-        stage.turn(1, Input::Peers(1));
+        stage.turn(0, Input::Peers(vec![PeerTag(1)]));
+        stage.turn(1, Input::Peers(vec![PeerTag(0)]));
         stage
     }
 
@@ -136,7 +136,12 @@ impl Stage {
                 self.notices.push(notice);
             }
             Output::Ledger(pair) => self.hidden.bytes(&pair),
-            Output::StopMining(_) => {}
+            Output::StopMining(_)
+            | Output::SyncRequest { .. }
+            | Output::SyncResponse { .. }
+            | Output::Blame(_)
+            | Output::Archive { .. }
+            | Output::Discard(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use insta::assert_snapshot;
@@ -12,7 +13,9 @@ use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{Ephemeral, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Draft, Envelope, Floor, Topic, WorkNonce, check};
+use undertone::engine::envelope::{
+    Draft, Envelope, EnvelopeId, Floor, Life, Topic, WorkNonce, check,
+};
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::Output;
@@ -22,15 +25,16 @@ use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
 };
+use undertone::engine::sync::{Body, Holder, Opener, Query, Response, Salt, Set, Told};
 use undertone::engine::text::PeerText;
-use undertone::shell::cli::{Action, Cli};
+use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
 use undertone::shell::failure::{Exit, Failure};
 use undertone::shell::host::Host;
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
 use undertone::shell::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{Event, GateChoice, Kept, More, NetworkLine, Request};
+use undertone::shell::ui::port::{Event, GateChoice, Kept, Look, More, NetworkLine, Request};
 use undertone::sim::Seeded;
 use zeroize::Zeroizing;
 
@@ -158,6 +162,9 @@ fn commands_show_their_name_and_not_what_was_typed() {
         "undertone identity new Annabel",
         "undertone contact add UNDERTONE1XYZ --name harbour",
         "undertone request accept 02c6 --name harbour",
+        "undertone history harbour --search good-morning",
+        "undertone message show 0123abcd",
+        "undertone backup create /home/annabel/backup",
     ] {
         let cli = Cli::try_parse_from(typed.split(' ')).expect("a command line");
         lines.add("Cli, Everywhere, Network, Action", &cli);
@@ -171,6 +178,20 @@ fn commands_show_their_name_and_not_what_was_typed() {
     }
     if let Some(Action::Request { action }) = action("undertone request accept 02 --name harbour") {
         lines.add("RequestAction", &action);
+    }
+    if let Some(Action::History(wish)) = action("undertone history harbour --search morning") {
+        lines.add("HistoryWish", &wish);
+    }
+    if let Some(Action::Message { action }) = action("undertone message show 0123abcd") {
+        lines.add("MessageAction", &action);
+    }
+    let typed =
+        "undertone backup check /home/annabel/backup --backup-passphrase-file /home/annabel/p";
+    if let Some(Action::Backup { action }) = action(typed) {
+        lines.add("BackupAction", &action);
+        if let BackupAction::Check { sealed_by, .. } = action {
+            lines.add("BackupPassphrase", &sealed_by);
+        }
     }
     lines.add("PassphraseSource", &PassphraseSource::Command("pass show undertone".to_owned()));
     let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
@@ -199,10 +220,23 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         cover_per_minute: None,
         mining: None,
         queued: 0,
+        rate: 0,
+        clock: None,
+        caught_up: 0,
+        archive: None,
     };
-    let say = Command::Say { contact: ContactId(7), text: "good morning".to_owned() };
+    let say =
+        Command::Say { contact: ContactId(7), text: "good morning".to_owned(), life: Life::Day };
 
     let mut lines = Lines::default();
+    let (minutes, envelope) = (0, [7; 40]);
+    let set = || Set::new([(UnixSeconds(7), EnvelopeId([7; 32]))]);
+    let told = Arc::new(Told::new(set(), Salt([7; 8])));
+    lines.add("Told, Set", &told);
+    lines.add("Holder", &Holder::begin(told).expect("a query"));
+    lines.add("Opener", &Opener::new(set()));
+    lines.add("Query", &Query { salt: Salt([7; 8]), count: 1, comparison: &envelope });
+    lines.add("Response, Body", &Response { minutes, body: Body::Envelopes(&envelope) });
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
     lines.add("NetworkLine", &line);
@@ -210,8 +244,16 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("Event", &Event::Fatal("harbour".to_owned()));
     let messages = Vec::new();
     lines.add("Event", &Event::History { contact: ContactId(7), messages, more: More::No });
+    let (contact, words) = (None, "good morning".to_owned());
+    let messages = Vec::new();
+    let found = Event::Found { contact, words: words.clone(), messages, more: More::No };
+    lines.add("Event", &found);
     lines.add("Event", &Event::Kept(Kept::Sealed));
-    lines.add("Request, Command", &Request::Command(AskId(1), say));
+    lines.add("Request", &Request::Search { contact, words: words.clone() });
+    let (contact, before, limit) = (ContactId(7), None, 1);
+    lines.add("Look", &Look::Words { contact, words, before, limit });
+    lines.add("Request", &Request::Command(AskId(1), say.clone()));
+    lines.add("Command", &say);
     lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
     let memory = || Store::in_memory().expect("a store");
     lines.add("Store", &memory());

@@ -1,8 +1,15 @@
 //! A node dies between any two outputs and comes back from what it stored.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use undertone::engine::env::Millis;
-use undertone::engine::id::ContactId;
+use undertone::engine::envelope::Life;
+use undertone::engine::id::{ContactId, MessageId};
+use undertone::engine::node::input::Command;
+use undertone::engine::node::output::{MessageState, Reply};
+use undertone::engine::node::record::{MessageRecord, Purpose, Record, RecordSide};
 use undertone::sim::link::Links;
+use undertone::sim::{NodeIndex, Sent};
 
 use crate::town::{Town, seeds};
 
@@ -24,7 +31,7 @@ fn whatever_was_accepted_survives_a_crash_of_either_side() {
         for round in 0..8 {
             let outputs = (seed * 7 + round * 13) % 29;
             town.world.crash_after(victim, u32::try_from(outputs).unwrap(), Millis(1_500));
-            town.world.run_for(Millis::from_secs(9));
+            watch(&mut town, 9);
         }
         town.world.run_for(Millis::from_secs(3_600));
         assert_eq!(town.heard(1), expected.0);
@@ -78,11 +85,16 @@ fn say_three_each(town: &mut Town, contacts: [ContactId; 2]) {
 /// Kills either side after each number of outputs from where `begin` left it, until both live
 /// through it all.
 fn each_output(begin: impl Fn(&mut Town)) {
+    // As many as even a handshake alone takes.
+    kill_after_each(40, |outputs, victim| outlives(outputs, victim, &begin));
+}
+
+/// Kills either side after each number of outputs, until both outlive all that `lives` has them do;
+/// that takes more than `least`.
+fn kill_after_each(least: u32, lives: impl Fn(u32, usize) -> bool) {
     for outputs in 0.. {
-        let lived = [0, 1].map(|victim| outlives(outputs, victim, &begin));
-        if lived == [true; 2] {
-            // As many as even a handshake alone takes.
-            assert!(outputs > 40, "only {outputs}");
+        if [0, 1].map(|victim| lives(outputs, victim)) == [true; 2] {
+            assert!(outputs > least, "only {outputs}");
             return;
         }
     }
@@ -94,11 +106,218 @@ fn outlives(outputs: u32, victim: usize, begin: impl Fn(&mut Town)) -> bool {
     begin(&mut town);
     let node = town.people[victim].node;
     town.world.crash_after(node, outputs, Millis(1_500));
-    town.world.run_for(Millis::from_secs(1_800));
+    watch(&mut town, 1_800);
     for who in [0, 1] {
         let lines: Vec<_> = (0..3).map(|n| format!("person {} says line {n}", 1 - who)).collect();
         assert_eq!(town.heard(who), lines, "person {victim} died after {outputs}");
     }
     town.assert_sound();
     town.world.outputs_left(node).is_some()
+}
+
+/// Lets so many seconds pass and looks every second, for as long as much happens, whether all that
+/// is kept and was told is so.
+fn watch(town: &mut Town, seconds: u64) {
+    let mut past = 0;
+    while past < seconds {
+        let step = if past < 60 { 1 } else { 20 };
+        town.world.run_for(Millis::from_secs(step));
+        past += step;
+        assert_true(town);
+    }
+}
+
+/// No state is better than the truth, on disk or told: what is delivered is there, what is sent was
+/// published, and what was told is kept.
+fn assert_true(town: &Town) {
+    let nodes = [town.people[0].node, town.people[1].node];
+    for (mine, theirs) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
+        let there: BTreeSet<&str> = messages(town, theirs)
+            .filter(|message| !matches!(message.side, RecordSide::Ours(_)))
+            .map(|message| message.text.as_str())
+            .collect();
+        let published: BTreeSet<MessageId> =
+            town.world.sent(mine).iter().filter_map(carried).collect();
+        let mut kept = BTreeMap::new();
+        for message in messages(town, mine) {
+            let RecordSide::Ours(state) = message.side else { continue };
+            let text = message.text.as_str();
+            assert!(!is_received(state) || there.contains(text), "{state:?} and not there: {text}");
+            let sent = published.contains(&message.id);
+            assert!(!is_sent(state) || sent, "{state:?} and not published: {text}");
+            kept.insert(message.id, state);
+        }
+        let seen = town.world.seen(mine);
+        for (id, &told) in &seen.states {
+            let kept = *kept.get(id).expect("what was told is kept");
+            assert!(!is_received(told) || is_received(kept), "{told:?} was told, {kept:?} is kept");
+            assert!(!is_sent(told) || is_sent(kept), "{told:?} was told, {kept:?} is kept");
+        }
+        let shown: BTreeSet<&str> = messages(town, mine)
+            .filter(|message| message.side == RecordSide::Shown)
+            .map(|message| message.text.as_str())
+            .collect();
+        assert!(
+            seen.texts.iter().all(|(_, text)| shown.contains(text.as_str())),
+            "shown, not kept"
+        );
+    }
+}
+
+fn messages(town: &Town, node: NodeIndex) -> impl Iterator<Item = &MessageRecord> {
+    town.world.records(node).filter_map(|record| match record {
+        Record::Message(message) => Some(message),
+        _ => None,
+    })
+}
+
+fn carried(sent: &Sent) -> Option<MessageId> {
+    match sent.purpose {
+        Purpose::Message(_, message) => Some(message),
+        Purpose::Offer(_) | Purpose::Control(_) | Purpose::Junk => None,
+    }
+}
+
+const fn is_received(state: MessageState) -> bool {
+    matches!(state, MessageState::Delivered | MessageState::Read)
+}
+
+const fn is_sent(state: MessageState) -> bool {
+    is_received(state) || matches!(state, MessageState::Sent | MessageState::Unacknowledged)
+}
+
+#[test]
+fn a_crash_after_any_output_of_a_whole_life_loses_nothing_and_makes_no_state_better_than_the_truth()
+{
+    kill_after_each(150, |outputs, victim| {
+        let mut story = Story::begin(u64::from(outputs));
+        let node = story.town.people[victim].node;
+        story.town.world.crash_after(node, outputs, Millis(1_500));
+        story.tell();
+        story.check(&format!("person {victim} died after {outputs}"));
+        story.town.world.outputs_left(node).is_some()
+    });
+}
+
+/// Two people from their offers on, through everything that becomes of messages.
+struct Story {
+    town: Town,
+    contacts: [ContactId; 2],
+    /// What each tried to say, in order.
+    tried: [Vec<String>; 2],
+    /// What was accepted; what is taken back is not.
+    accepted: BTreeSet<String>,
+    /// What was taken back, and its author heard so.
+    taken_back: BTreeSet<String>,
+}
+
+impl Story {
+    fn begin(seed: u64) -> Self {
+        let mut town = Town::new(seed, Links::calm(), 2, 1);
+        let contacts = [town.add(0, 1), town.add(1, 0)];
+        let (tried, accepted, taken_back) = Default::default();
+        Self { town, contacts, tried, accepted, taken_back }
+    }
+
+    fn tell(&mut self) {
+        // Early, while offers and answers are on their way.
+        self.both_say();
+        watch(&mut self.town, 30);
+        for who in [0, 1] {
+            let contact = self.contacts[who];
+            self.ask(who, Command::SetReadMarks { contact, on: true });
+        }
+        self.both_say();
+        watch(&mut self.town, 20);
+        // Nothing gets through: messages are sent again, acknowledgements late.
+        self.town.world.set_loss(1_000);
+        self.both_say();
+        watch(&mut self.town, 20);
+        self.town.world.set_loss(0);
+        watch(&mut self.town, 30);
+        self.take_back_and_say_again();
+        for who in [0, 1] {
+            let contact = self.contacts[who];
+            self.ask(who, Command::MarkRead { contact });
+        }
+        watch(&mut self.town, 30);
+        // One is away for longer than what is sent lives.
+        self.town.world.partition(&[self.town.people[1].node]);
+        let last = self.say(0, Life::TenMinutes);
+        watch(&mut self.town, 1_500);
+        self.town.world.heal();
+        if let Some(message) = last {
+            self.ask(0, Command::Retry { message });
+        }
+        watch(&mut self.town, 1_800);
+    }
+
+    /// With nobody to take anything, one message is taken back, and another once and said again.
+    fn take_back_and_say_again(&mut self) {
+        let nodes = [0, 1].map(|who| self.town.people[who].node);
+        self.town.world.partition(&nodes);
+        for who in [0, 1] {
+            let gone = self.say(who, Life::Day);
+            let again = self.say(who, Life::Day);
+            if let Some(message) = gone {
+                let text = self.tried[who][self.tried[who].len() - 2].clone();
+                self.accepted.remove(&text);
+                if self.ask(who, Command::Cancel { message }) {
+                    self.taken_back.insert(text);
+                }
+            }
+            if let Some(message) = again {
+                let text = self.tried[who].last().expect("it was said").clone();
+                if !self.ask(who, Command::Cancel { message })
+                    || !self.ask(who, Command::Retry { message })
+                {
+                    // It is taken back, or not, or said again: whoever died meanwhile was not told.
+                    self.accepted.remove(&text);
+                }
+            }
+        }
+        watch(&mut self.town, 10);
+        self.town.world.heal();
+        watch(&mut self.town, 40);
+    }
+
+    fn both_say(&mut self) {
+        for who in [0, 1] {
+            self.say(who, Life::Day);
+        }
+    }
+
+    /// Says something; its name, if it was accepted.
+    fn say(&mut self, who: usize, life: Life) -> Option<MessageId> {
+        let text = format!("person {who} says line {}", self.tried[who].len());
+        self.tried[who].push(text.clone());
+        let command = Command::Say { contact: self.contacts[who], text: text.clone(), life };
+        match self.town.world.ask(self.town.people[who].node, command) {
+            Ok(Reply::Message(id)) => {
+                self.accepted.insert(text);
+                Some(id)
+            }
+            // Whoever is down says nothing, and whoever dies may have said it.
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self, who: usize, command: Command) -> bool {
+        self.town.world.ask(self.town.people[who].node, command).is_ok()
+    }
+
+    fn check(&self, when: &str) {
+        for who in [0, 1] {
+            let heard = self.town.heard(1 - who);
+            let in_order: Vec<&String> =
+                self.tried[who].iter().filter(|text| heard.contains(text)).collect();
+            assert_eq!(heard.iter().collect::<Vec<_>>(), in_order, "twice or out of order: {when}");
+            for text in &self.tried[who] {
+                let there = heard.contains(text);
+                assert!(there || !self.accepted.contains(text), "lost: {text}, {when}");
+                assert!(!there || !self.taken_back.contains(text), "taken back: {text}, {when}");
+            }
+        }
+        self.town.assert_sound();
+    }
 }

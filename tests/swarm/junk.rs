@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Checked, EnvelopeId};
+use undertone::engine::envelope::{Checked, EnvelopeId, Life};
 use undertone::engine::node::record::Purpose;
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
@@ -68,8 +68,8 @@ fn observe(seed: u64) -> Evidence {
     let relay = NodeIndex(0);
     for _ in 0..4 {
         let junk = Some(Millis(16_000));
-        let ttl = ONE_DAY;
-        town.settle(NodeSettings { junk, ttl, ..settings(Role::Messenger) }, relay);
+        let life = Life::Day;
+        town.settle(NodeSettings { junk, life, ..settings(Role::Messenger) }, relay);
     }
     let (pairs, mut said) = ([(0, 1), (2, 3)], 0);
     let met = pairs.map(|(one, other)| town.introduce(one, other).0);

@@ -3,18 +3,27 @@
 #![expect(clippy::indexing_slicing, reason = "tests index what they made")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
+mod away;
+mod catchup;
+mod churn;
 mod conversation;
 mod crash;
 mod endings;
 mod flood;
+mod gaps;
 mod handshake;
 mod junk;
+mod lives;
+mod marks;
 mod meeting;
 mod model;
 mod networks;
 mod offers;
 mod post;
+mod restored;
+mod states;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod town;
 mod trust;
+mod two;

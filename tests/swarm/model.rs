@@ -4,11 +4,12 @@
 //! what was taken for said, and what the speaker was told did not leave.
 
 use std::collections::BTreeMap;
+use undertone::engine::envelope::Life;
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, MessageState, Reply};
+use undertone::engine::node::output::{CommandError, Link, MessageState, Reply};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Seeded};
 
@@ -23,6 +24,8 @@ struct Line {
     text: String,
     /// `None` when their node died before it answered: it may have been said or not.
     said: Option<MessageId>,
+    /// Whether its author had it erased, or tried to: it may have been read or not.
+    erased: bool,
 }
 
 /// Who said what to whom, in order.
@@ -54,8 +57,13 @@ impl Reference {
         let mut read = read.iter().peekable();
         for line in self.lines.get(&(from, to)).into_iter().flatten() {
             let heard = read.next_if_eq(&&line.text).is_some();
+            if line.erased {
+                continue;
+            }
             match line.said.map(&state) {
-                Some(MessageState::Delivered) => assert!(heard, "marked delivered: {line:?}"),
+                Some(MessageState::Delivered | MessageState::Read) => {
+                    assert!(heard, "marked delivered: {line:?}")
+                }
                 Some(MessageState::Failed) => assert!(!heard, "marked failed: {line:?}"),
                 Some(other) => panic!("{other:?} in the end, heard: {heard}: {line:?}"),
                 None => {}
@@ -91,7 +99,7 @@ impl Trial {
     fn step(&mut self) {
         let who = self.pick(PEOPLE);
         let whom = (who + 1 + self.pick(PEOPLE - 1)) % PEOPLE;
-        match self.pick(20) {
+        match self.pick(25) {
             0..=8 => self.say(who, whom),
             9 | 10 => self.add(who, whom),
             11 | 12 => self.accept_all(who),
@@ -104,6 +112,15 @@ impl Trial {
                 self.town.world.crash_after(self.node(who), outputs, rest);
             }
             18 => self.town.world.partition(&[self.node(who)]),
+            19 => self.erase(who, whom),
+            20 => self.retry(who),
+            21 => self.ask_of(who, whom, |contact| Command::MarkRead { contact }),
+            22 => self.ask_of(who, whom, |contact| Command::SetReadMarks { contact, on: true }),
+            // Longer than the shortest life, and than what waits for a second try.
+            23 => {
+                let silence = Millis(self.chance.below(7_200_000));
+                self.town.world.run_for(silence);
+            }
             _ => self.town.world.heal(),
         }
         let span = Millis(self.chance.below(15_000));
@@ -117,7 +134,8 @@ impl Trial {
             return;
         }
         let text = self.reference.next_text(from, to);
-        let command = Command::Say { contact, text: text.clone() };
+        let life = Life::ALL[self.pick(Life::ALL.len())];
+        let command = Command::Say { contact, text: text.clone(), life };
         let said = match self.town.world.ask(self.node(from), command) {
             Ok(Reply::Message(id)) => Some(id),
             Ok(other) => panic!("not a message: {other:?}"),
@@ -127,7 +145,37 @@ impl Trial {
                 None
             }
         };
-        self.reference.note(from, to, Line { text, said });
+        self.reference.note(from, to, Line { text, said, erased: false });
+    }
+
+    /// Erases something that was said, whatever became of it.
+    fn erase(&mut self, from: usize, to: usize) {
+        let count = self.reference.lines.get(&(from, to)).map_or(0, Vec::len);
+        if count == 0 {
+            return;
+        }
+        let chosen = self.pick(count);
+        let down = self.town.world.node(self.node(from)).is_none();
+        let line = &mut self.reference.lines.get_mut(&(from, to)).expect("counted")[chosen];
+        let Some(message) = line.said.filter(|_| !down && !line.erased) else { return };
+        line.erased = true;
+        self.ask(from, Command::EraseMessage { message });
+    }
+
+    /// Has everything sent again that was not acknowledged.
+    fn retry(&mut self, who: usize) {
+        let states = self.town.world.seen(self.node(who)).states.clone();
+        for (message, state) in states {
+            let down = self.town.world.node(self.node(who)).is_none();
+            let gone = || self.town.message(who, message).is_none();
+            if state != MessageState::Unacknowledged || down || gone() {
+                continue;
+            }
+            let answer = self.town.world.ask(self.node(who), Command::Retry { message });
+            let down = self.town.world.node(self.node(who)).is_none();
+            let refused = Err(CommandError::Blocked);
+            assert!(answer == Ok(Reply::Done) || answer == refused || down, "{answer:?}");
+        }
     }
 
     fn add(&mut self, who: usize, whom: usize) {

@@ -3,8 +3,8 @@
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::ONE_DAY;
-use undertone::engine::envelope::{Draft, Envelope, Floor};
-use undertone::engine::id::ContactId;
+use undertone::engine::envelope::{Draft, Envelope, Floor, Life};
+use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::record::{Purpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::session::{Offer, Sealed, Session, SessionId, WINDOW};
@@ -56,6 +56,12 @@ impl Post {
         self.town.people[who].node
     }
 
+    /// How somebody calls the other.
+    pub(crate) fn contact(&self, who: usize) -> ContactId {
+        let contacts = &self.town.world.seen(self.node(who)).contacts;
+        *contacts.keys().next().expect("a contact")
+    }
+
     /// Lets time pass and carries nothing.
     pub(crate) fn pass(&mut self, span: Millis) {
         self.town.world.run_for(span);
@@ -85,11 +91,16 @@ impl Post {
 
     /// Carries everything at once both ways, for so long.
     pub(crate) fn exchange(&mut self, span: Millis) {
+        self.exchange_but(span, |_| false);
+    }
+
+    /// The same, but for what `lost` names.
+    pub(crate) fn exchange_but(&mut self, span: Millis, lost: impl Fn(&Letter) -> bool) {
         const STEP: Millis = Millis::from_secs(1);
         for _ in 0..span.0 / STEP.0 {
             self.pass(STEP);
             for from in [0, 1] {
-                for letter in self.take(from) {
+                for letter in self.take(from).into_iter().filter(|letter| !lost(letter)) {
                     self.hand(1 - from, &letter.bytes);
                 }
             }
@@ -158,5 +169,14 @@ impl Letter {
 
     pub(crate) fn is_message(&self) -> bool {
         matches!(self.purpose, Purpose::Message(..))
+    }
+
+    pub(crate) fn carries(&self, message: MessageId) -> bool {
+        matches!(self.purpose, Purpose::Message(_, id) if id == message)
+    }
+
+    /// How long it is to live.
+    pub(crate) fn life(&self) -> Life {
+        Life::covering(Envelope::decode(&self.bytes).expect("an envelope").ttl)
     }
 }

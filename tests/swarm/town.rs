@@ -2,10 +2,11 @@
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Floor;
-use undertone::engine::id::{ContactId, IdentityId};
+use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::id::{ContactId, IdentityId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Notice, Reply};
+use undertone::engine::node::record::{MessageRecord, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, World};
@@ -62,6 +63,13 @@ impl Town {
     pub(crate) fn settle(&mut self, settings: NodeSettings, relay: NodeIndex) -> NodeIndex {
         let node = self.world.add(settings);
         self.world.join(node, relay);
+        self.populate(node);
+        node
+    }
+
+    /// A further messenger without neighbours, with somebody at it.
+    pub(crate) fn lodge(&mut self, settings: NodeSettings) -> NodeIndex {
+        let node = self.world.add(settings);
         self.populate(node);
         node
     }
@@ -142,9 +150,48 @@ impl Town {
     }
 
     /// Says something.
-    pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) {
-        let command = Command::Say { contact, text: text.to_owned() };
-        self.world.ask(self.people[who].node, command).expect("accepted");
+    pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) -> MessageId {
+        self.say_for(who, contact, text, Life::Day)
+    }
+
+    /// Says something in envelopes of this life.
+    pub(crate) fn say_for(
+        &mut self,
+        who: usize,
+        contact: ContactId,
+        text: &str,
+        life: Life,
+    ) -> MessageId {
+        let command = Command::Say { contact, text: text.to_owned(), life };
+        match self.world.ask(self.people[who].node, command).expect("accepted") {
+            Reply::Message(message) => message,
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    /// What somebody was told of a message of theirs last.
+    pub(crate) fn state(&self, who: usize, message: MessageId) -> MessageState {
+        self.world.seen(self.people[who].node).states[&message]
+    }
+
+    /// A message on somebody's disk.
+    pub(crate) fn message(&self, who: usize, message: MessageId) -> Option<MessageRecord> {
+        self.messages(who).into_iter().find(|record| record.id == message)
+    }
+
+    /// The messages on somebody's disk.
+    pub(crate) fn messages(&self, who: usize) -> Vec<MessageRecord> {
+        let records = self.world.records(self.people[who].node);
+        let messages = records.filter_map(|record| match record {
+            Record::Message(message) => Some(message.clone()),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// Asks somebody's node for something that it does.
+    pub(crate) fn ask(&mut self, who: usize, command: Command) {
+        self.world.ask(self.people[who].node, command).expect("done");
     }
 
     /// Lets time pass until `done`, at most `days`; fails when they did not suffice.
@@ -162,7 +209,7 @@ impl Town {
     /// Whether everything somebody said was acknowledged.
     pub(crate) fn all_delivered(&self, who: usize) -> bool {
         let states = &self.world.seen(self.people[who].node).states;
-        states.values().all(|&state| state == MessageState::Delivered)
+        states.values().all(|&state| matches!(state, MessageState::Delivered | MessageState::Read))
     }
 
     /// What somebody was shown of a contact.
@@ -180,6 +227,12 @@ impl Town {
 /// How somebody stands with a contact.
 pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> Link {
     world.seen(node).contacts.get(&contact).map_or(Link::Closed, |&(_, link)| link)
+}
+
+/// How many seeds a long scenario is run from: `UNDERTONE_SEEDS`, else a few.
+pub(crate) fn seeds_wished(few: u64) -> u64 {
+    let wished = std::env::var("UNDERTONE_SEEDS").ok();
+    wished.and_then(|wished| wished.parse().ok()).unwrap_or(few)
 }
 
 /// Runs a scenario from every seed, or from the one in `SEED`; says which one failed.

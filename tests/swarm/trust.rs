@@ -260,6 +260,8 @@ fn a_crash_anywhere_in_a_change_of_keys_leaves_the_key_before_or_a_held_contact(
         town.world.crash_after(node, outputs, Millis::from_secs(1));
         let _answer_is_lost = rekey(&mut town, 0, a, second);
         town.world.run_for(MINUTE);
+        // It may have died in the last second.
+        assert!(town.world.run_until(MINUTE, |world| world.node(node).is_some()));
         let found = view(&town, 0, a);
         assert_eq!(found.key == second, found.trust.is_held());
         assert!(found.key == first || found.key == second);

@@ -160,12 +160,17 @@ struct Said {
 impl Said {
     fn payload(&self) -> Payload {
         let number = |digits: &String| digits.parse::<u64>().expect("a number");
-        let said = String::from_utf8(bytes(&self.said)).expect("text");
+        let said = bytes(&self.said);
         let content = match self.kind {
             0 => Content::Nothing,
-            1 => Content::Text(said),
+            1 => Content::Text(String::from_utf8(said).expect("text")),
             2 => Content::Answer,
             3 => Content::Close,
+            4 => {
+                let (stream, below) = said.split_at(8);
+                let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight"));
+                Content::Read { stream: number(stream), below: number(below) }
+            }
             _ => Content::Unknown,
         };
         Payload {

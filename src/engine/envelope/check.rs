@@ -127,6 +127,12 @@ impl Checked {
         self.expiry
     }
 
+    /// When it was made, on its grid: its expiry less its life. Up to a step after the true time.
+    #[must_use]
+    pub const fn made(&self) -> UnixSeconds {
+        self.expiry.minus(self.ttl)
+    }
+
     /// Whether it is still carried: time passes between a check and a turn in a queue.
     #[must_use]
     pub fn in_time(&self, now: UnixSeconds) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::Env;
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
@@ -9,8 +10,8 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, IdentityRecord, Key, OwnStream, Purpose, Record, RecordSide, Standing,
-    Trust,
+    Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record,
+    RecordSide, Standing, Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -44,7 +45,10 @@ impl Node {
                 self.accept_request(env, request, petname)
             }
             Command::DeclineRequest { request } => self.decline_request(request),
-            Command::Say { contact, text } => self.say(env, contact, text),
+            Command::Say { contact, text, life } => self.say(env, contact, text, life),
+            Command::MarkRead { contact } => self.mark_read(env, contact),
+            Command::SetReadMarks { contact, on } => self.set_read_marks(contact, on),
+            Command::EraseMessage { message } => self.erase_message(env, message),
             Command::Cancel { message } => self.cancel(message),
             Command::Retry { message } => self.retry(message),
             Command::CloseSession { contact } => self.close_session(env, contact),
@@ -156,6 +160,8 @@ impl Node {
             theirs: Vec::new(),
             offer: None,
             trust: Trust::Unverified,
+            read_marks: false,
+            restored: None,
         };
         let id = record.id;
         self.book.contacts.insert(id, record);
@@ -216,6 +222,9 @@ impl Node {
                 self.commit(changes);
                 self.advance_alone(id, MessageState::Failed);
             }
+            if let Some(talk) = self.talks.get_mut(&contact) {
+                talk.queued.retain(|&queued| queued != id);
+            }
             self.timers.clear(Timer::Resend(id));
         }
         let mut changes = Vec::new();
@@ -265,6 +274,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
         text: String,
+        life: Life,
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if record.standing == Standing::Blocked {
@@ -277,7 +287,8 @@ impl Node {
             return Err(CommandError::Full);
         }
         let unmet = record.offer.is_none();
-        let message = accepted(MessageId::draw(env), contact, text, env.wall);
+        let message =
+            MessageRecord { life, ..accepted(MessageId::draw(env), contact, text, env.wall) };
         let id = message.id;
         self.put(vec![Record::Message(message.clone())]);
         self.notice(Notice::Message(view_message(&message)));
@@ -289,7 +300,7 @@ impl Node {
         Ok(Reply::Message(id))
     }
 
-    fn enqueue(&mut self, contact: ContactId, id: MessageId) {
+    pub(super) fn enqueue(&mut self, contact: ContactId, id: MessageId) {
         self.talks.entry(contact).or_default().queued.push_back(id);
         self.wake(contact);
     }
@@ -301,7 +312,9 @@ impl Node {
             Some(RecordSide::Ours(MessageState::Mining)) => self.outbox.is_unpublished(id),
             Some(RecordSide::Ours(
                 MessageState::Sent
+                | MessageState::Unacknowledged
                 | MessageState::Delivered
+                | MessageState::Read
                 | MessageState::Failed
                 | MessageState::Cancelled,
             ))
@@ -321,21 +334,6 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
-        let message = self.open.get(&id).ok_or(CommandError::NoMessage)?;
-        let contact = message.contact;
-        let RecordSide::Ours(MessageState::Failed | MessageState::Cancelled) = message.side else {
-            return Err(CommandError::TooLate);
-        };
-        let standing = self.book.contacts.get(&contact).map(|record| record.standing);
-        if standing == Some(Standing::Blocked) {
-            return Err(CommandError::Blocked);
-        }
-        self.advance_alone(id, MessageState::Queued);
-        self.enqueue(contact, id);
-        Ok(Reply::Done)
-    }
-
     fn close_session(
         &mut self,
         env: &mut Env<'_>,
@@ -348,7 +346,7 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn put_contact_alone(&mut self, contact: ContactId) {
+    pub(super) fn put_contact_alone(&mut self, contact: ContactId) {
         if let Some(record) = self.book.contacts.get(&contact) {
             let record = record.clone();
             self.put(vec![Record::Contact(record)]);

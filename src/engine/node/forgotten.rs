@@ -4,6 +4,11 @@
 //! text would get a number that another text had, be taken for its repetition, and be acknowledged
 //! without having been shown. The contact's acknowledgements give it away: they name numbers that
 //! were never given. It goes unnoticed while we say more than we forgot before we hear of it.
+//!
+//! Acknowledgements of the time that was forgotten may still be carried, and who catches up gets them.
+//! So what was fetched and may be older than this process is believed of the numbers it began with
+//! alone, and of none that were given since (`inbound::Came`). If it was true all the same, the message
+//! is sent once more than it had to be.
 
 use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};
@@ -12,7 +17,6 @@ use crate::engine::session::Ack;
 use super::Node;
 use super::record::{Change, OwnStream, Record};
 use super::talk::Effects;
-use super::timers::Timer;
 
 impl Node {
     /// Begins another numbering if the contact acknowledges what we do not know of. What this state
@@ -36,6 +40,7 @@ impl Node {
         for (_, id) in &received {
             talk.flights.remove(id);
         }
+        (talk.untold, talk.acknowledged) = (None, 0);
         talk.unacknowledged = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
         let next = talk.unacknowledged.len() as u64;
         record.ours = OwnStream { stream: env.draw_u64(), next };
@@ -43,14 +48,14 @@ impl Node {
         let again: Vec<(u64, MessageId)> =
             talk.unacknowledged.iter().map(|(&number, &id)| (number, id)).collect();
         for (_, id) in received {
-            self.delivered(contact, id, effects);
+            self.delivered(contact, id, env.wall, effects);
         }
+        self.forget_all_unread(contact);
         for (number, id) in again {
             let Some(message) = self.open.get_mut(&id) else { continue };
             message.number = Some(number);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
     }
 }

@@ -3,16 +3,37 @@
 //! A relay's line ends after the verdict. Nothing is decrypted and nothing is stored before it.
 
 use crate::engine::env::Env;
+use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::{
-    Acceptance, Checked, EnvelopeId, Refusal, Topic, check, wire::ENVELOPE_SIZE,
+    Acceptance, Checked, Envelope, EnvelopeId, Life, Refusal, Topic, check,
+    wire::{ENVELOPE_SIZE, grid},
 };
 use crate::engine::intake::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
+use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::Output;
 use super::settings::Role;
 use super::{INTAKE_BATCH, Node};
+
+/// How an envelope came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Handed over in the flood, soon after it was made.
+    Flood,
+    /// Fetched, or held until it could be read: of any age.
+    CatchUp,
+}
+
+/// What the envelope of a payload tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// How long it lives.
+    pub(super) life: Life,
+    /// Whether it may be older than this process, and of a time that this state knows nothing of.
+    pub(super) stale: bool,
+}
 
 impl Node {
     /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
@@ -25,7 +46,7 @@ impl Node {
     ) {
         let checked = match check(bytes, env.wall, &self.settings.floor) {
             Ok(checked) => checked,
-            Err(refusal) => return self.judge(from, id, refusal.acceptance()),
+            Err(refusal) => return self.refuse(from, id, refusal),
         };
         if self.pool.contains(&id) {
             return self.refuse(from, id, Refusal::Duplicate);
@@ -49,17 +70,53 @@ impl Node {
     }
 
     fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
-        let refusal = self.pool.admit(checked.clone(), env.wall).refusal();
+        let settled = env.mono.plus(SETTLE);
+        let refusal = self.pool.admit(checked.clone(), env.wall, settled).refusal();
+        match refusal {
+            Some(refusal) => self.refuse(from, checked.id(), refusal),
+            None => self.judge(from, checked.id(), Acceptance::Accept),
+        }
+        self.receive(env, &checked, refusal, Way::Flood);
+    }
+
+    /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
+    /// messenger sees whether it is for us.
+    pub(super) fn receive(
+        &mut self,
+        env: &mut Env<'_>,
+        checked: &Checked,
+        refusal: Option<Refusal>,
+        way: Way,
+    ) {
+        if refusal.is_none() {
+            self.archive(checked);
+        }
         let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
-        self.judge(from, checked.id(), acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, &checked),
+            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked, way),
             Role::Messenger | Role::Relay => {}
         }
     }
 
     fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: Refusal) {
+        self.tally_off_time(refusal);
         self.judge(from, id, refusal.acceptance());
+    }
+
+    /// Counts what came too late or too soon: many of them say that a clock is wrong.
+    pub(super) fn tally_off_time(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Expired => self.tally.expired += 1,
+            Refusal::Early => self.tally.early += 1,
+            Refusal::TooLarge
+            | Refusal::Malformed
+            | Refusal::BadTtl
+            | Refusal::OffGrid
+            | Refusal::LittleWork
+            | Refusal::Duplicate
+            | Refusal::NoRoom
+            | Refusal::Crowded => {}
+        }
     }
 
     fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
@@ -72,10 +129,10 @@ impl Node {
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
-    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked) {
+    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked, way: Way) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
-            if self.read(env, session, checked.topic(), envelope.data) {
+            if self.read(env, session, checked, way) {
                 return;
             }
         }
@@ -84,7 +141,7 @@ impl Node {
         }
         let identities = self.book.identities.values().map(|record| (record.id, &record.identity));
         if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
-            self.on_offer(env, identity, offer);
+            self.on_offer(env, identity, offer, Life::covering(envelope.ttl));
         }
     }
 
@@ -93,21 +150,31 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         session: SessionId,
-        topic: Topic,
-        body: &[u8],
+        checked: &Checked,
+        way: Way,
     ) -> bool {
         let confirmed = |node: &Self| {
             node.sessions.get(&session).is_some_and(|record| record.session.confirmed())
         };
         let before = confirmed(self);
-        let Some(payload) = self.decrypt(env, session, topic, body) else { return false };
-        self.on_payload(env, session, payload);
+        let (topic, envelope) = (checked.topic(), checked.envelope());
+        let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
+        let stale = way == Way::CatchUp && self.may_predate(checked);
+        self.on_payload(env, session, payload, Came { life: Life::covering(envelope.ttl), stale });
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
             self.on_first_confirmed(env, session);
         }
         true
+    }
+
+    /// Whether an envelope may have been made before this process began, by a clock within the
+    /// tolerance of ours.
+    fn may_predate(&self, checked: &Checked) -> bool {
+        let Envelope { expiry, ttl, .. } = checked.envelope();
+        let earliest = expiry.minus(ttl).minus(grid(ttl));
+        earliest <= self.began.plus(CLOCK_TOLERANCE)
     }
 
     /// Reads the messages of a session that came before they could be opened: they wait in the
@@ -117,7 +184,7 @@ impl Node {
         let waiting: Vec<Checked> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
-            self.read(env, session, checked.topic(), checked.envelope().data);
+            self.read(env, session, &checked, Way::CatchUp);
         }
     }
 

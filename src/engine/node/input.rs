@@ -2,7 +2,7 @@
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
-use crate::engine::envelope::{EnvelopeId, WorkNonce};
+use crate::engine::envelope::{EnvelopeId, Life, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::name_alone;
 
@@ -24,8 +24,28 @@ pub enum Input {
         /// The nonce that shows the work.
         nonce: WorkNonce,
     },
-    /// So many neighbours take part in the flood at this moment.
-    Peers(usize),
+    /// These neighbours take part in the flood at this moment.
+    Peers(Vec<PeerTag>),
+    /// A neighbour wants to catch up. Answered by one [`super::output::Output::SyncResponse`] with
+    /// the same ticket, in the same turn.
+    SyncRequest {
+        /// Who asks.
+        from: PeerTag,
+        /// Chosen by the driver; named again in the response.
+        ticket: SyncTicket,
+        /// What it asks, as it came.
+        bytes: Vec<u8>,
+    },
+    /// What came of a [`super::output::Output::SyncRequest`].
+    SyncResponse {
+        /// Which one.
+        ask: SyncAsk,
+        /// What the neighbour answered, as it came; nothing if it did not answer in time, is gone
+        /// or does not speak the protocol.
+        bytes: Option<Vec<u8>>,
+    },
+    /// The archive does not have these envelopes any more, or they are damaged there.
+    Lost(Vec<EnvelopeId>),
     /// A person or a program asks for something; answered by one [`super::output::Reply`].
     Ask {
         /// Chosen by whoever asks; named again in the answer.
@@ -42,6 +62,9 @@ name_alone!(
         Gossip,
         Mined,
         Peers,
+        SyncRequest,
+        SyncResponse,
+        Lost,
         Ask,
         Tick,
     }
@@ -50,6 +73,14 @@ name_alone!(
 /// A neighbour, as the driver numbers it. The engine never learns an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerTag(pub u64);
+
+/// Names a neighbour's request to catch up, so that the response finds back. The driver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncTicket(pub u64);
+
+/// Names our request to catch up, so that the response finds back. The engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncAsk(pub u64);
 
 /// Names one question, so that its answer finds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,13 +148,33 @@ pub enum Command {
         contact: ContactId,
         /// What.
         text: String,
+        /// How long what carries it is kept by those who carry it.
+        life: Life,
+    },
+    /// A person has seen everything of a conversation that was shown.
+    MarkRead {
+        /// Whose conversation.
+        contact: ContactId,
+    },
+    /// Whether a contact is told what was read, and what they tell is shown: off unless turned on.
+    SetReadMarks {
+        /// Who.
+        contact: ContactId,
+        /// Whether.
+        on: bool,
+    },
+    /// Erase one message here. The contact is not told, and keeps what arrived. One of ours that has
+    /// not left is taken back first; one that left is not sent again.
+    EraseMessage {
+        /// Which one.
+        message: MessageId,
     },
     /// Take back a message that has not left.
     Cancel {
         /// Which one.
         message: MessageId,
     },
-    /// Send a message that failed or was cancelled once more.
+    /// Send a message that failed, was cancelled or was not acknowledged once more.
     Retry {
         /// Which one.
         message: MessageId,
@@ -177,6 +228,9 @@ name_alone!(
         AcceptRequest,
         DeclineRequest,
         Say,
+        MarkRead,
+        SetReadMarks,
+        EraseMessage,
         Cancel,
         Retry,
         CloseSession,

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::env::{Env, Millis, Seconds};
+use crate::engine::envelope::Life;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
@@ -56,7 +57,9 @@ impl Node {
     }
 
     /// Offers a session if there is something to say and none to say it in, though neither side
-    /// closed one: it was silent too long, or its state was lost or left out of a backup.
+    /// closed one: it was silent too long, or its state was lost. After a backup was restored, which
+    /// holds no sessions, one is offered though there is nothing to say: the contact speaks in one
+    /// that is lost.
     pub(super) fn recover(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let record = self.book.contacts.get(&contact);
         let open = record
@@ -65,7 +68,8 @@ impl Node {
             .talks
             .get(&contact)
             .is_some_and(|talk| !talk.queued.is_empty() || !talk.unacknowledged.is_empty());
-        if open && waiting && self.preferred(contact).is_none() {
+        let restored = record.is_some_and(|record| record.restored.is_some());
+        if open && (waiting || restored) && self.preferred(contact).is_none() {
             self.start_offer(env, contact);
         }
     }
@@ -107,12 +111,13 @@ impl Node {
         self.outbox.push(Job::Offer(contact));
     }
 
-    /// An offer to one of our identities, opened and verified.
+    /// An offer to one of our identities, opened and verified; it came in an envelope of this life.
     pub(super) fn on_offer(
         &mut self,
         env: &mut Env<'_>,
         identity: IdentityId,
         offer: ReceivedOffer,
+        life: Life,
     ) {
         let from = offer.from();
         let born = self.book.identities.get(&identity).map(|record| record.created.minus(DAY));
@@ -125,6 +130,7 @@ impl Node {
         if self.book.has_seen(offer.id()) {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
+                self.owe(contact, life);
                 self.plan_answer(env, contact, session_of(offer.id()));
             }
             return;
@@ -132,6 +138,7 @@ impl Node {
         match contact {
             Some((_, Standing::Blocked)) => {}
             Some((contact, Standing::Open | Standing::Closed)) => {
+                self.owe(contact, life);
                 self.let_in(env, contact, &offer, Vec::new());
                 let at = env.mono.plus(env.exponential(self.settings.reply_delay));
                 self.timers.set_by(Timer::Answer(contact, session_of(offer.id())), at);
@@ -289,6 +296,13 @@ impl Node {
             .map(|session| session.id())
     }
 
+    /// The session to send on, if the contact was heard in it.
+    pub(super) fn confirmed_session(&self, contact: ContactId) -> Option<SessionId> {
+        let preferred = self.preferred(contact)?;
+        let session = &self.sessions.get(&preferred)?.session;
+        session.confirmed().then_some(preferred)
+    }
+
     /// Tells the contact the session is over. Keys and topics are erased in the change that stores
     /// the farewell.
     pub(super) fn close(&mut self, env: &mut Env<'_>, contact: ContactId) {
@@ -357,6 +371,7 @@ impl Node {
         self.stop_mining(stopped);
         self.timers.clear(Timer::Offer(contact));
         self.timers.clear(Timer::Acknowledge(contact));
+        self.timers.clear(Timer::Ask(contact));
         if let Some(record) = self.book.contacts.get_mut(&contact) {
             record.standing = standing;
             record.offer = None;
@@ -423,6 +438,9 @@ impl Node {
     /// The contact as its owner sees it; `None` if its identity is gone, and it goes too.
     pub(super) fn view_contact(&self, record: &ContactRecord) -> Option<ContactView> {
         Some(ContactView {
+            missing: record.missing(),
+            read_marks: record.read_marks,
+            restored: record.restored,
             id: record.id,
             identity: record.identity,
             petname: record.petname.clone(),

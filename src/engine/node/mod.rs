@@ -9,17 +9,25 @@
 //!   [`Output::Publish`], so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.
 
+mod archive;
+pub mod backup;
 mod book;
+mod catchup;
+mod clock;
 mod commands;
 mod forgotten;
+mod gaps;
 mod inbound;
 pub mod input;
+mod marks;
 mod meet;
 mod outbound;
 pub mod output;
 pub mod record;
+mod resend;
 mod restore;
 mod say;
+mod schedule;
 pub mod settings;
 mod stream;
 mod talk;
@@ -28,7 +36,7 @@ mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::intake::{self, Intake};
 use crate::engine::pool::Pool;
@@ -36,13 +44,17 @@ use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
+use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
+pub use gaps::MAX_ASKS;
 use input::{Input, PeerTag};
+pub use marks::MAX_UNREAD;
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
 use output::{Notice, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
-pub use settings::{NodeSettings, Role};
+pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
+pub use settings::{NodeSettings, Pace, Role, Sync};
 use talk::Conversation;
 pub use talk::SPAN;
 use timers::{Timer, Timers};
@@ -57,13 +69,16 @@ pub struct Node {
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: Watch,
-    /// Messages that are not done with: ours up to their acknowledgement, theirs while they wait
-    /// for the ones before them.
+    /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
+    /// may come; theirs while they wait for the ones before them.
     open: BTreeMap<MessageId, MessageRecord>,
     talks: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,
     timers: Timers,
-    peers: usize,
+    peers: Vec<PeerTag>,
+    /// When this process took back what it knew; what is older may be of a time it forgot.
+    began: UnixSeconds,
+    catchup: CatchUp,
     tally: Tally,
     outputs: VecDeque<Output>,
 }
@@ -74,7 +89,7 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         Self {
             settings,
-            pool: Pool::new(settings.pool),
+            pool: Pool::new(settings.pool, settings.kept()),
             intake: Intake::new(intake::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
@@ -83,7 +98,9 @@ impl Node {
             talks: BTreeMap::new(),
             outbox: Outbox::default(),
             timers: Timers::default(),
-            peers: 0,
+            peers: Vec::new(),
+            began: UnixSeconds(0),
+            catchup: CatchUp::default(),
             tally: Tally::default(),
             outputs: VecDeque::new(),
         }
@@ -95,11 +112,17 @@ impl Node {
         match input {
             Input::Gossip { from, id, bytes } => self.on_gossip(env, from, id, bytes),
             Input::Mined { outgoing, nonce } => self.on_mined(env, outgoing, nonce),
-            Input::Peers(count) => self.on_peers(env, count),
+            Input::Peers(peers) => self.on_peers(env, peers),
+            Input::SyncRequest { from, ticket, bytes } => {
+                self.on_sync_request(env, from, ticket, &bytes);
+            }
+            Input::SyncResponse { ask, bytes } => self.on_sync_response(env, ask, bytes),
+            Input::Lost(ids) => self.on_lost(&ids),
             Input::Ask { ask, command } => self.on_ask(env, ask, command),
             Input::Tick => self.on_tick(env),
         }
         self.pump(env);
+        self.discard_left();
     }
 
     /// The next thing to carry out, oldest first.
@@ -117,13 +140,15 @@ impl Node {
     #[must_use]
     pub fn status(&self) -> Status {
         Status {
-            peers: self.peers,
+            peers: self.peers.len(),
             pool_bytes: self.pool.bytes(),
             pool_count: self.pool.count(),
             pool_bounds: self.settings.pool,
             floor_bits: self.settings.floor.bits(),
             mining_bits: self.outbox.mining_bits(),
             queued: self.queued_messages(),
+            clock: self.catchup.skew(),
+            caught_up: self.catchup.fetched(),
             tally: self.tally,
         }
     }
@@ -149,10 +174,15 @@ impl Node {
             match timer {
                 Timer::Junk => self.on_junk_due(env),
                 Timer::Sweep => self.on_sweep(env),
+                Timer::Join => self.on_join_due(env),
+                Timer::CatchUp => self.on_catch_up_due(env),
+                Timer::CatchUpNext => self.on_catch_up_next_due(env),
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),
                 Timer::Resend(message) => self.on_resend_due(message),
+                Timer::End(message) => self.on_end_due(env, message),
+                Timer::Ask(contact) => self.on_ask_due(env, contact),
             }
         }
     }
@@ -201,8 +231,21 @@ pub struct Status {
     pub mining_bits: Option<u8>,
     /// Messages of ours that have not left.
     pub queued: usize,
+    /// How this machine's clock compares with those of its neighbours, if any said.
+    pub clock: Option<ClockSkew>,
+    /// Envelopes fetched by catching up, since the start.
+    pub caught_up: u64,
     /// What became of the envelopes that came.
     pub tally: Tally,
+}
+
+/// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSkew {
+    /// The middle one of what they say, in whole minutes: above 0 if our clock is ahead of theirs.
+    pub minutes: i64,
+    /// How many said so.
+    pub witnesses: usize,
 }
 
 /// What became of the envelopes that came.
@@ -214,6 +257,10 @@ pub struct Tally {
     pub ignored: u64,
     /// Dropped and counted against the carrier.
     pub rejected: u64,
+    /// Of those dropped without blame: their time was over.
+    pub expired: u64,
+    /// Of those dropped without blame: their time was too far off.
+    pub early: u64,
     /// Published by this node, junk included.
     pub published: u64,
 }

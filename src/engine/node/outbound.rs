@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Draft, EnvelopeId, WorkNonce, check};
+use crate::engine::envelope::{Checked, Draft, EnvelopeId, Life, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{Sealed, SessionId, junk};
 
 use super::Node;
+use super::catchup::SETTLE;
+use super::input::PeerTag;
 use super::output::{MessageState, Output};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide};
 use super::timers::Timer;
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
@@ -28,6 +30,8 @@ pub(super) enum Job {
     Talk(ContactId),
     /// A message that was not acknowledged, encrypted afresh.
     Resend(MessageId),
+    /// The same because a person asked for it.
+    Again(MessageId),
     /// The answer to a contact's offer.
     Answer(ContactId, SessionId),
     /// What was received from a contact.
@@ -118,6 +122,11 @@ impl Outbox {
         (gone.into_iter().map(|id| Change::Erase(Key::Outgoing(id))).collect(), stopped)
     }
 
+    /// Whether this job waits for its turn.
+    pub(super) fn waits(&self, job: Job) -> bool {
+        self.jobs.contains(&job)
+    }
+
     /// Whether this message is encrypted and was never published.
     pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
         let about = |record: &OutgoingRecord| matches!(record.purpose, Purpose::Message(_, id) if id == message);
@@ -129,7 +138,7 @@ impl Outbox {
 impl Node {
     /// Begins the next job when nothing is on its way and somebody could take it.
     pub(super) fn pump(&mut self, env: &mut Env<'_>) {
-        while self.peers > 0 {
+        while !self.peers.is_empty() {
             if let Some(current) = self.outbox.current.take() {
                 match current.stage {
                     Stage::Mining { .. } => {
@@ -156,6 +165,7 @@ impl Node {
             Job::Offer(contact) => self.begin_offer(env, contact),
             Job::Talk(contact) => self.begin_talk(env, contact),
             Job::Resend(message) => self.begin_resend(env, message),
+            Job::Again(message) => self.begin_again(env, message),
             Job::Answer(contact, session) => self.begin_answer(env, contact, session),
             Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
             Job::Encrypted(id) => self.outbox.kept.remove(&id),
@@ -178,8 +188,31 @@ impl Node {
             purpose,
             topic: sealed.topic,
             body: sealed.body,
-            ttl: self.settings.ttl,
+            ttl: self.life_of(purpose).ttl(),
             envelope: None,
+        }
+    }
+
+    /// How long an envelope of ours is to live: a message's as long as its writer wanted, an offer's
+    /// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as
+    /// what it answers, so that whoever sent that and went away still finds it.
+    pub(super) fn life_of(&self, purpose: Purpose) -> Life {
+        let default = self.settings.life;
+        match purpose {
+            Purpose::Junk => default,
+            Purpose::Message(_, message) => {
+                self.open.get(&message).map_or(default, |message| message.life)
+            }
+            Purpose::Control(contact) => {
+                let owed = self.talks.get(&contact).and_then(|talk| talk.owed);
+                owed.map_or(default, |owed| owed.max(default))
+            }
+            Purpose::Offer(contact) => {
+                let waiting = self.open.values().filter(|message| {
+                    message.contact == contact && waits_for_session(message.side)
+                });
+                waiting.map(|message| message.life).max().map_or(default, |life| life.max(default))
+            }
         }
     }
 
@@ -228,7 +261,7 @@ impl Node {
         };
         // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
         // envelopes like anyone's.
-        self.pool.admit(checked, env.wall);
+        self.hold_own(env, checked);
         self.tally.published += 1;
         self.outputs.push_back(Output::Publish { id, bytes });
         match record.purpose {
@@ -245,12 +278,22 @@ impl Node {
         }
     }
 
-    /// The number of neighbours changed. With the first one, what may have reached nobody is
+    /// Holds an envelope of ours like anyone's. Others may be told of it a while after it was handed
+    /// to the flood, as of all envelopes: if they were not, it would be the one that only we lack.
+    fn hold_own(&mut self, env: &Env<'_>, checked: Checked) {
+        let settled = env.mono.plus(SETTLE);
+        if self.pool.admit(checked.clone(), env.wall, settled).refusal().is_none() {
+            self.archive(&checked);
+        }
+    }
+
+    /// The neighbours changed. With the first one, what may have reached nobody is
     /// published again, byte for byte.
-    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, count: usize) {
-        let alone = self.peers == 0;
-        self.peers = count;
-        if !alone || count == 0 {
+    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<PeerTag>) {
+        let before = core::mem::replace(&mut self.peers, peers);
+        self.plan_catching_up(env, &before);
+        let alone = before.is_empty();
+        if !alone || self.peers.is_empty() {
             return;
         }
         let finished = |record: &&OutgoingRecord| record.envelope.is_some();
@@ -265,11 +308,15 @@ impl Node {
         let Some(bytes) = &record.envelope else { return };
         if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
             let id = checked.id();
-            self.pool.admit(checked, env.wall);
+            self.hold_own(env, checked);
             self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
-            if let Purpose::Message(contact, message) = record.purpose {
+            if let Purpose::Message(contact, message) = record.purpose
+                && self.is_uncounted(message)
+            {
                 self.on_message_sent(env, contact, message);
             }
+        } else if let Purpose::Message(_, message) = record.purpose {
+            self.on_expired_unsent(env, message);
         }
         // An acknowledgement or a farewell is done with, whether it went or was too old to go.
         if let Purpose::Control(_) = record.purpose {
@@ -305,9 +352,26 @@ impl Node {
             .filter(|message| {
                 matches!(
                     message.side,
-                    super::record::RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+                    RecordSide::Ours(MessageState::Queued | MessageState::Mining)
                 )
             })
             .count()
+    }
+}
+
+/// Whether a message of ours goes in the next session if there is none.
+const fn waits_for_session(side: RecordSide) -> bool {
+    match side {
+        RecordSide::Ours(state) => match state {
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Unacknowledged => true,
+            MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => false,
+        },
+        RecordSide::Shown | RecordSide::Held { .. } => false,
     }
 }

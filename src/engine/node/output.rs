@@ -3,13 +3,13 @@
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkOrder};
+use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::name_alone;
 use crate::engine::text::PeerText;
 
-use super::input::{AskId, PeerTag};
-use super::record::{Change, Trust};
+use super::input::{AskId, PeerTag, SyncAsk, SyncTicket};
+use super::record::{Change, Trail, Trust};
 
 /// One thing the driver must do, in the order given, before the next turn.
 pub enum Output {
@@ -36,6 +36,37 @@ pub enum Output {
         /// The canonical encoding.
         bytes: Vec<u8>,
     },
+    /// Ask a neighbour for what we missed. Comes back as [`super::input::Input::SyncResponse`].
+    SyncRequest {
+        /// Whom.
+        to: PeerTag,
+        /// Named again in the response.
+        ask: SyncAsk,
+        /// The request, in the bytes of [`crate::engine::sync`].
+        bytes: Vec<u8>,
+    },
+    /// The answer to an [`super::input::Input::SyncRequest`].
+    SyncResponse {
+        /// Which one.
+        ticket: SyncTicket,
+        /// The response, in the bytes of [`crate::engine::sync`].
+        bytes: Vec<u8>,
+        /// Envelopes to append to it from the archive, each by
+        /// [`crate::engine::sync::append_envelope`]; none unless the node has one. What the archive
+        /// lacks is left out and reported by [`super::input::Input::Lost`].
+        stored: Vec<EnvelopeId>,
+    },
+    /// A neighbour broke the rules while we caught up with it: count it as a rejected envelope.
+    Blame(PeerTag),
+    /// Keep an envelope in the archive until it is discarded.
+    Archive {
+        /// Keccak-256 of `bytes`.
+        id: EnvelopeId,
+        /// The canonical encoding.
+        bytes: Vec<u8>,
+    },
+    /// Discard these envelopes from the archive.
+    Discard(Vec<EnvelopeId>),
     /// The answer to an [`super::input::Input::Ask`].
     Reply {
         /// Which question.
@@ -57,6 +88,11 @@ name_alone!(
         Mine,
         StopMining,
         Publish,
+        SyncRequest,
+        SyncResponse,
+        Blame,
+        Archive,
+        Discard,
         Reply,
         Notice,
         Ledger,
@@ -161,8 +197,12 @@ pub enum Notice {
         message: MessageId,
         /// Whose conversation.
         contact: ContactId,
+        /// Its number, once it has one.
+        number: Option<u64>,
         /// Where it is.
         state: MessageState,
+        /// When it got there, and what came before.
+        trail: Trail,
     },
     /// A message of a contact that came early is theirs without doubt: they confirmed its session.
     Confirmed {
@@ -205,9 +245,18 @@ pub struct ContactView {
     pub safety: SafetyNumber,
     /// Our half of the words, once there are any.
     pub words: Option<OwnWords>,
+    /// So many of their messages are known to exist and have not arrived. They have been asked
+    /// again: every acknowledgement says what is missing.
+    pub missing: u64,
+    /// Whether they are told what was read, and what they tell is shown.
+    pub read_marks: bool,
+    /// When this device took them over from a backup, until both have heard each other again.
+    pub restored: Option<UnixSeconds>,
 }
 
-name_alone!(struct ContactView { id, identity, petname, key, link, trust, safety, words });
+name_alone!(struct ContactView {
+    id, identity, petname, key, link, trust, safety, words, missing, read_marks, restored,
+});
 
 /// The half of a session's words that we read out. The contact reads us the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +318,10 @@ pub struct MessageView {
     /// Whether it came with an offer, before the contact proved to be there: whoever stole our key
     /// could have written it.
     pub early: bool,
+    /// How long what carries it is kept by those who carry it.
+    pub life: Life,
+    /// What became of it, and when; empty for theirs.
+    pub trail: Trail,
 }
 
 /// Who wrote a message.
@@ -297,6 +350,10 @@ pub enum MessageState {
     Failed,
     /// Taken back before it left.
     Cancelled,
+    /// It left, nobody carries it any longer, and no answer came. It may have been received.
+    Unacknowledged,
+    /// The contact says that a person has seen it. Only if both turned that on.
+    Read,
 }
 
 impl MessageState {
@@ -311,9 +368,63 @@ impl MessageState {
             Self::Mining => {
                 matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled)
             }
-            Self::Sent => matches!(to, Self::Delivered),
-            Self::Delivered => false,
+            Self::Sent => matches!(to, Self::Delivered | Self::Unacknowledged),
+            // A late answer counts, and it may be sent again.
+            Self::Unacknowledged => matches!(to, Self::Sent | Self::Delivered),
+            Self::Delivered => matches!(to, Self::Read),
+            Self::Read => false,
             Self::Failed | Self::Cancelled => matches!(to, Self::Queued),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MessageState::{self, *};
+
+    const ALL: [MessageState; 8] =
+        [Queued, Mining, Sent, Unacknowledged, Delivered, Read, Failed, Cancelled];
+
+    #[test]
+    fn a_message_moves_as_the_table_says_and_in_no_other_way() {
+        // ux.md 7.8, row by row. A late read mark moves by delivered.
+        let table: [(MessageState, &[MessageState]); 8] = [
+            (Queued, &[Mining, Failed, Cancelled]),
+            (Mining, &[Queued, Sent, Failed, Cancelled]),
+            (Sent, &[Unacknowledged, Delivered]),
+            (Unacknowledged, &[Sent, Delivered]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[Queued]),
+            (Cancelled, &[Queued]),
+        ];
+        assert_eq!(table.map(|(from, _)| from), ALL);
+        for (from, allowed) in table {
+            let moves: Vec<MessageState> =
+                ALL.into_iter().filter(|to| from.may_become(*to)).collect();
+            assert_eq!(moves, allowed, "from {from:?}");
+        }
+    }
+
+    /// Everything a state may come to, step by step.
+    fn reached(from: MessageState) -> Vec<MessageState> {
+        let mut reached = vec![from];
+        while let Some(next) = ALL
+            .into_iter()
+            .find(|to| !reached.contains(to) && reached.iter().any(|from| from.may_become(*to)))
+        {
+            reached.push(next);
+        }
+        reached
+    }
+
+    #[test]
+    fn what_left_is_never_said_to_have_stayed_and_what_was_delivered_never_gets_worse() {
+        for left in [Sent, Unacknowledged, Delivered, Read] {
+            for stayed in [Queued, Mining, Failed, Cancelled] {
+                assert!(!reached(left).contains(&stayed), "{left:?} came to {stayed:?}");
+            }
+        }
+        assert_eq!(reached(Delivered), [Delivered, Read]);
     }
 }

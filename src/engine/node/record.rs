@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::envelope::Topic;
+use crate::engine::envelope::{Life, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::name_alone;
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
@@ -129,10 +129,14 @@ pub struct ContactRecord {
     pub offer: Option<Box<PendingOffer>>,
     /// How sure we are that the key is theirs.
     pub trust: Trust,
+    /// Whether they are told what was read, and what they tell is shown.
+    pub read_marks: bool,
+    /// When this device took them over from a backup, until both have heard each other again.
+    pub restored: Option<UnixSeconds>,
 }
 
 name_alone!(struct ContactRecord {
-    id, identity, key, petname, standing, ours, theirs, offer, trust,
+    id, identity, key, petname, standing, ours, theirs, offer, trust, read_marks, restored,
 });
 
 /// Whether we listen to a contact, and whether we want a session with them.
@@ -214,9 +218,11 @@ pub struct PeerStream {
     pub next: u64,
     /// Bit k: `next + 1 + k` was received.
     pub beyond: u64,
+    /// All below this number were seen by a person.
+    pub read: u64,
 }
 
-name_alone!(struct PeerStream { stream, next, beyond });
+name_alone!(struct PeerStream { stream, next, beyond, read });
 
 /// An offer of ours that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -279,11 +285,41 @@ pub struct MessageRecord {
     /// The session it came in, while that is not confirmed: until then somebody who stole our key
     /// could have written it.
     pub early: Option<SessionId>,
+    /// How long what carries it is kept by those who carry it.
+    pub life: Life,
+    /// What became of it, and when; empty for theirs.
+    pub trail: Trail,
+}
+
+/// What became of a message of ours, and when, by the clock of this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trail {
+    /// Envelopes that carried it into the flood, each encrypted afresh.
+    pub sendings: u32,
+    /// When the first of them left.
+    pub first: Option<UnixSeconds>,
+    /// When the last of them left.
+    pub last: Option<UnixSeconds>,
+    /// When the acknowledgement arrived.
+    pub delivered: Option<UnixSeconds>,
+    /// When the contact's read mark arrived.
+    pub read: Option<UnixSeconds>,
 }
 
 impl core::fmt::Debug for MessageRecord {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { id: _, contact: _, side, number: _, text, at: _, missing: _, early: _ } = self;
+        let Self {
+            id: _,
+            contact: _,
+            side,
+            number: _,
+            text,
+            at: _,
+            missing: _,
+            early: _,
+            life: _,
+            trail: _,
+        } = self;
         f.debug_struct("MessageRecord").field("side", side).field("bytes", &text.len()).finish()
     }
 }
@@ -300,6 +336,23 @@ pub enum RecordSide {
         /// Their name for the numbering it belongs to.
         stream: u64,
     },
+}
+
+impl RecordSide {
+    /// Whether a stored message may be replaced by one that is so. [`MessageState::may_become`]
+    /// decides about ours, which may also stay as they are; theirs are shown once.
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        match (self, to) {
+            (Self::Ours(from), Self::Ours(to)) => from == to || from.may_become(to),
+            (Self::Held { .. }, Self::Held { .. } | Self::Shown) | (Self::Shown, Self::Shown) => {
+                true
+            }
+            (Self::Ours(_), Self::Shown | Self::Held { .. })
+            | (Self::Shown | Self::Held { .. }, Self::Ours(_))
+            | (Self::Shown, Self::Held { .. }) => false,
+        }
+    }
 }
 
 impl core::fmt::Debug for RecordSide {

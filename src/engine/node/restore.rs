@@ -22,6 +22,7 @@ impl Node {
     /// Call once, before the first turn; then carry out the outputs. [`Node::everything`] tells what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
+        self.began = env.wall;
         let mut outgoing = Vec::new();
         let mut surplus: Vec<Key> = Vec::new();
         let mut messages = Vec::new();
@@ -75,18 +76,32 @@ impl Node {
                 talk.held.insert((stream, number), id);
             }
             (RecordSide::Ours(MessageState::Queued), _) => talk.queued.push_back(id),
-            (RecordSide::Ours(MessageState::Mining | MessageState::Sent), Some(number)) => {
+            (
+                RecordSide::Ours(
+                    MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
+                ),
+                Some(number),
+            ) => {
                 talk.unacknowledged.insert(number, id);
-                let jitter = env.exponential(self.settings.reply_delay);
-                let at = env.mono.plus(self.settings.resend).plus(jitter);
-                self.timers.set(Timer::Resend(id), at);
+                self.open.insert(id, record);
+                return self.resume_message(env, id);
+            }
+            // Given up; a person asked to send it again if it did not leave since.
+            (RecordSide::Ours(MessageState::Unacknowledged), None) => {
+                if record.trail.first.is_none() {
+                    talk.queued.push_back(id);
+                }
             }
             (RecordSide::Ours(MessageState::Failed | MessageState::Cancelled), _) => {}
             // Marked until its session is confirmed; for ever, if that is gone.
             (RecordSide::Shown, _) if self.is_early(&record) => {}
             (
+                // Delivered is done with: no read mark is waited for over a restart.
                 RecordSide::Ours(
-                    MessageState::Mining | MessageState::Sent | MessageState::Delivered,
+                    MessageState::Mining
+                    | MessageState::Sent
+                    | MessageState::Delivered
+                    | MessageState::Read,
                 )
                 | RecordSide::Shown
                 | RecordSide::Held { .. },
@@ -112,13 +127,8 @@ impl Node {
             }
             self.wake(contact);
             self.recover(env, contact);
-            // The others wait for this one; a node that never runs for long must come to it.
-            let oldest =
-                self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
-            if let Some(&oldest) = oldest {
-                let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-                self.timers.set_by(Timer::Resend(oldest), at);
-            }
+            self.hurry_oldest(env, contact);
+            self.watch_gap(env, contact);
         }
         let unanswered: Vec<_> = self
             .sessions

@@ -1,43 +1,38 @@
-//! Our side of a conversation: the next message, the same one again, and acknowledgements.
+//! Our side of a conversation: the next message, and acknowledgements.
 //!
 //! Each is encrypted once, when its turn comes, and stored with the session's next state before it
-//! can leave. What is said and heard meanwhile is [`super::talk`]'s.
+//! can leave. What is sent again is [`super::resend`]'s, what is heard meanwhile [`super::talk`]'s.
 
 use super::Node;
 use super::outbound::Job;
 use super::output::{MessageState, Output};
-use super::record::{
-    Change, ContactRecord, OutgoingRecord, PeerStream, Purpose, Record, RecordSide,
-};
+use super::record::{Change, ContactRecord, OutgoingRecord, PeerStream, Purpose, Record};
 use super::talk::{Effects, Flight, SPAN};
 use super::timers::Timer;
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Ack, Content, Payload, SessionId};
-
-/// Doubling ends at 2^6 resend delays, about an hour. A guess.
-const MAX_DOUBLINGS: u32 = 6;
-
-/// Sent so often without an acknowledgement, the contact may have lost its state: offer anew.
-/// protocol.md 2.5.
-const RESENDS_BEFORE_OFFER: u32 = 5;
 
 impl Node {
     pub(super) fn on_acknowledge_due(&mut self, contact: ContactId) {
         self.outbox.push(Job::Acknowledge(contact));
     }
 
-    /// Acknowledges, unless a message did so meanwhile.
+    /// Acknowledges, or tells what was read or will never come, unless a message did so meanwhile.
     pub(super) fn begin_acknowledge(
         &mut self,
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
-        if self.talks.get(&contact)?.heard == 0 {
+        let session = self.preferred(contact)?;
+        let proven = self.confirmed_session(contact).is_some();
+        let talk = self.talks.get_mut(&contact)?;
+        if talk.heard == 0 && !(proven && (talk.marked || talk.untold.is_some())) {
             return None;
         }
-        let session = self.preferred(contact)?;
-        let payload = self.payload(contact, None, Content::Nothing)?;
+        talk.marked &= !proven;
+        let content = if proven { self.read_mark(contact) } else { Content::Nothing };
+        let payload = self.payload(contact, None, content)?;
         let (record, changes) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
         self.commit(changes);
         Some(record)
@@ -82,92 +77,22 @@ impl Node {
         }
         if let Some(message) = self.open.get_mut(&id) {
             message.number = Some(number);
+            changes.push(Change::Put(Record::Message(message.clone())));
         }
         let mut effects = Effects { changes, notices: Vec::new() };
+        // One that left before and was given up stays what it is until it leaves again.
         self.advance(id, MessageState::Mining, &mut effects);
-        self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
-        }
+        self.take_effect(effects);
         self.wake(contact);
         Some(record)
     }
 
-    /// Encrypts a message that was not acknowledged once more, under its old number.
-    pub(super) fn begin_resend(
-        &mut self,
-        env: &mut Env<'_>,
-        id: MessageId,
-    ) -> Option<OutgoingRecord> {
-        let message = self.open.get(&id)?;
-        if message.side != RecordSide::Ours(MessageState::Sent) {
-            return None;
-        }
-        let contact = message.contact;
-        let payload = self.payload(contact, message.number, Content::Text(message.text.clone()))?;
-        let Some(session) = self.preferred(contact) else {
-            // The session was closed, or lost: it goes in the next one.
-            self.plan_resend(env, id, 0);
-            self.recover(env, contact);
-            return None;
-        };
-        let (mut changes, _) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
-        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
-        let Some((record, stored)) = encrypted else {
-            self.commit(changes);
-            self.plan_resend(env, id, 0);
-            self.renew(env, contact);
-            return None;
-        };
-        changes.extend(stored);
-        self.commit(changes);
-        let talk = self.talks.entry(contact).or_default();
-        let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
-        talk.flights.insert(id, Flight { session, times, at: env.mono });
-        Some(record)
-    }
-
-    /// The message is in the flood: count it, and plan to send it again.
-    pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
-        self.advance_alone(id, MessageState::Sent);
-        let mut times = 0;
-        if let Some(flight) = self.talks.entry(contact).or_default().flights.get_mut(&id) {
-            times = flight.times;
-            flight.times = flight.times.saturating_add(1);
-            flight.at = env.mono;
-        }
-        self.plan_resend(env, id, times);
-        if times >= RESENDS_BEFORE_OFFER {
-            self.renew(env, contact);
-        }
-    }
-
-    fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, times: u32) {
-        let wait = Millis(self.settings.resend.0 << times.min(MAX_DOUBLINGS));
-        let jitter = env.exponential(Millis(wait.0 / 8));
-        self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));
-    }
-
-    /// Plans to send everything again that was never acknowledged.
-    pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(talk) = self.talks.get(&contact) else { return };
-        let ids: Vec<MessageId> = talk.unacknowledged.values().copied().collect();
-        for id in ids {
-            self.plan_resend(env, id, 0);
-        }
-    }
-
     /// Offers another session, unless an offer waits already.
-    fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let pending = self.book.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
         if !pending {
             self.start_offer(env, contact);
         }
-    }
-
-    pub(super) fn on_resend_due(&mut self, message: MessageId) {
-        self.outbox.push(Job::Resend(message));
     }
 
     /// What every payload says besides its content: our numbering, and what we have of theirs.
@@ -207,11 +132,18 @@ impl Node {
             Change::Put(Record::Session(record.clone())),
             Change::Put(Record::Outgoing(outgoing.clone())),
         ];
-        // Whatever we say acknowledges what we heard.
-        if let Some(talk) = self.talks.get_mut(&record.contact) {
-            talk.heard = 0;
+        // Whatever we say acknowledges what we heard, if it lives as long as that.
+        let contact = record.contact;
+        let life = self.life_of(purpose);
+        if let Some(talk) = self.talks.get_mut(&contact) {
+            talk.untold.take_if(|base| *base <= payload.base);
+            if talk.owed.is_none_or(|owed| owed <= life) {
+                (talk.heard, talk.owed) = (0, None);
+            }
+            if talk.heard == 0 && !talk.marked {
+                self.timers.clear(Timer::Acknowledge(contact));
+            }
         }
-        self.timers.clear(Timer::Acknowledge(record.contact));
         Some((outgoing, changes))
     }
 
@@ -237,6 +169,6 @@ impl Node {
 }
 
 fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
-    let PeerStream { stream, next, beyond } = *contact.theirs.last()?;
+    let PeerStream { stream, next, beyond, read: _ } = *contact.theirs.last()?;
     Some(Ack { stream, next, beyond })
 }

@@ -1,8 +1,8 @@
 //! What a node is told once, at its start.
 
-use crate::engine::env::{Millis, Seconds};
-use crate::engine::envelope::Floor;
-use crate::engine::pool::Bounds;
+use crate::engine::env::Millis;
+use crate::engine::envelope::{Floor, Life};
+use crate::engine::pool::{Bodies, Bounds};
 use crate::engine::session::WINDOW;
 
 /// How a node behaves.
@@ -14,8 +14,14 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// How much it holds.
     pub pool: Bounds,
-    /// How long its own envelopes live.
-    pub ttl: Seconds,
+    /// Where the bytes of what it holds are. A relay's choice: a messenger keeps them in its pool,
+    /// where it finds again what it could not open at once.
+    pub bodies: Bodies,
+    /// Whether it catches up with neighbours, and lets them catch up with it.
+    pub sync: Sync,
+    /// How long its own envelopes live at least: all but those that carry a message, which live as
+    /// long as who wrote it wanted. Junk lives exactly so long.
+    pub life: Life,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
     /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
@@ -36,13 +42,54 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
-            ttl: crate::engine::envelope::wire::ONE_DAY,
+            bodies: Bodies::Memory,
+            sync: Sync::On(Pace::USUAL),
+            life: Life::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
             resend: DEFAULT_RESEND,
             window: WINDOW,
         }
     }
+}
+
+impl NodeSettings {
+    /// Where the bytes of what it holds are, by its role.
+    #[must_use]
+    pub const fn kept(&self) -> Bodies {
+        match self.role {
+            Role::Messenger => Bodies::Memory,
+            Role::Relay => self.bodies,
+        }
+    }
+}
+
+/// Whether a node catches up with neighbours, and lets them catch up with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Both, so often.
+    On(Pace),
+    /// Neither: for tests of what the flood does alone.
+    Off,
+}
+
+/// How often a node catches up. Everybody's is the same, or a node could be told by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The time between two neighbours, give or take a quarter.
+    pub every: Millis,
+    /// The time after joining when it catches up once more, with what was not settled before.
+    pub joining: Millis,
+    /// The mean delay before it catches up with a neighbour that came later: exponential, so that
+    /// not all ask a newcomer at once.
+    pub newcomer: Millis,
+}
+
+impl Pace {
+    /// Five minutes, as store nodes of Waku do; a minute and a half, half a minute more than
+    /// envelopes take to settle; ten seconds, a guess.
+    pub const USUAL: Self =
+        Self { every: Millis(300_000), joining: Millis(90_000), newcomer: Millis(10_000) };
 }
 
 /// Whether a node speaks for anyone.

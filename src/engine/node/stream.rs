@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_hostile_base_takes_no_time() {
-        let mut stream = PeerStream { stream: 1, next: 0, beyond: 0b101 };
+        let mut stream = PeerStream { stream: 1, next: 0, beyond: 0b101, read: 0 };
         assert_eq!(stream.skip_to(u64::MAX), u64::MAX - 2);
         assert_eq!(stream.next, u64::MAX);
     }

@@ -1,23 +1,25 @@
 //! The conversation above the sessions, and what is heard in it: numbers, order, acknowledgements.
 //!
 //! A message keeps its number across sending again and across sessions, so it is shown once and in
-//! its place whatever the network does. Nothing is given up: a message is sent again, each time
-//! encrypted afresh under another topic, until it is acknowledged or taken back. Our own side of it
-//! is [`super::say`]'s.
+//! its place whatever the network does. Our own side of it is [`super::say`]'s, and [`super::resend`]'s
+//! while it is not acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::secret::name_alone;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
 use crate::engine::text::PeerText;
 
 use super::Node;
+use super::gaps::Gap;
+use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{MessageState, MessageView, Notice, Side};
 use super::record::{
-    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide,
+    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide, Trail,
 };
 use super::stream::Taken;
 use super::timers::Timer;
@@ -42,6 +44,19 @@ pub(super) struct Conversation {
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
     /// Theirs that were not acknowledged yet; counts repeated ones too.
     pub(super) heard: u32,
+    /// The longest life of the envelopes they came in: what acknowledges them lives as long.
+    pub(super) owed: Option<Life>,
+    /// Whether the contact is to hear what was read.
+    pub(super) marked: bool,
+    /// The lowest number we still hold, if the contact is to hear it soon.
+    pub(super) untold: Option<u64>,
+    /// The lowest number that the contact had not received when it was heard last.
+    pub(super) acknowledged: u64,
+    /// What is missing of theirs, as it was last pointed out.
+    pub(super) gap: Option<Gap>,
+    /// Delivered messages that wait for a read mark, by number; at most
+    /// [`super::marks::MAX_UNREAD`].
+    pub(super) unread: BTreeMap<u64, MessageId>,
     /// How often their offer was answered since they were last heard.
     pub(super) answers: u32,
     /// The next number when this process began: what has a lower one was said by this state, even if
@@ -49,7 +64,10 @@ pub(super) struct Conversation {
     pub(super) restored: u64,
 }
 
-name_alone!(struct Conversation { queued, unacknowledged, flights, held, heard, answers, restored });
+name_alone!(struct Conversation {
+    queued, unacknowledged, flights, held, heard, owed, marked, untold, acknowledged, gap, unread, answers,
+    restored,
+});
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +86,14 @@ pub(super) struct Effects {
 
 impl Node {
     /// A payload from a contact, decrypted; the session has moved on.
-    pub(super) fn on_payload(&mut self, env: &mut Env<'_>, session: SessionId, payload: Payload) {
+    ///
+    pub(super) fn on_payload(
+        &mut self,
+        env: &mut Env<'_>,
+        session: SessionId,
+        payload: Payload,
+        Came { life, stale }: Came,
+    ) {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;
         let mut effects = Effects::default();
@@ -78,16 +103,20 @@ impl Node {
             self.on_confirmed(session, &mut effects);
             self.on_heard(contact, &mut effects);
         }
+        // What is said of a time that we forgot is not about what has its numbers now.
+        let talk = self.talks.get(&contact).filter(|_| stale);
+        let believed = talk.map_or(u64::MAX, |talk| talk.restored);
         if let Some(ack) = &payload.ack {
             self.on_forgotten(env, contact, ack, &mut effects);
-            self.on_ack(env, contact, ack, &mut effects);
+            self.on_ack(env, contact, ack, (believed, &mut effects));
+            self.on_waiting_in_vain(env, contact, ack);
         }
         if early.is_none() {
             self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
         }
         let place = |number| {
             let Payload { stream, base, .. } = payload;
-            Place { contact, stream, number, base, early }
+            Place { contact, stream, number, base, early, life }
         };
         match payload.content {
             Content::Text(text) => {
@@ -95,9 +124,12 @@ impl Node {
                     self.on_text(env, place(number), text, &mut effects);
                 }
             }
-            Content::Answer => self.plan_acknowledgement(env, contact),
+            Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
-            Content::Nothing => {}
+            Content::Read { stream, below } if early.is_none() => {
+                self.on_read(contact, (stream, below.min(believed)), env.wall, &mut effects);
+            }
+            Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
@@ -110,14 +142,24 @@ impl Node {
         for notice in effects.notices {
             self.notice(notice);
         }
+        self.watch_gap(env, contact);
         self.wake(contact);
+    }
+
+    /// Stores what a turn changed, then tells of it.
+    pub(super) fn take_effect(&mut self, effects: Effects) {
+        self.commit(effects.changes);
+        for notice in effects.notices {
+            self.notice(notice);
+        }
     }
 
     /// The contact speaks in a session, so our offer is answered or not needed.
     fn on_heard(&mut self, contact: ContactId, effects: &mut Effects) {
         self.talks.entry(contact).or_default().answers = 0;
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        if record.offer.take().is_none() {
+        let (offered, restored) = (record.offer.take(), record.restored.take());
+        if offered.is_none() && restored.is_none() {
             return;
         }
         effects.changes.push(Change::Put(Record::Contact(record.clone())));
@@ -137,8 +179,7 @@ impl Node {
             |id: &&MessageId| talk.flights.get(id).is_none_or(|flight| flight.session != session);
         let ids: Vec<MessageId> = talk.unacknowledged.values().filter(elsewhere).copied().collect();
         for id in ids {
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
     }
 
@@ -163,7 +204,13 @@ impl Node {
     }
 
     /// Marks what the contact has received, and hurries what it lacks.
-    fn on_ack(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack, effects: &mut Effects) {
+    fn on_ack(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+        ack: &Ack,
+        (believed, effects): (u64, &mut Effects),
+    ) {
         let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.stream)) else {
             return;
@@ -171,7 +218,7 @@ impl Node {
         let received: Vec<(u64, MessageId)> = talk
             .unacknowledged
             .iter()
-            .filter(|&(&number, _)| ack.covers(number))
+            .filter(|&(&number, _)| number < believed && ack.covers(number))
             .map(|(&number, &id)| (number, id))
             .collect();
         let Some(&(highest, _)) = received.last() else { return };
@@ -191,47 +238,64 @@ impl Node {
             .map(|(_, &id)| id)
             .collect();
         for id in overtaken {
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-            self.timers.set_by(Timer::Resend(id), at);
+            self.hurry(env, id);
         }
         for (_, id) in received {
-            self.delivered(contact, id, effects);
+            self.delivered(contact, id, env.wall, effects);
         }
     }
 
-    pub(super) fn delivered(&mut self, contact: ContactId, id: MessageId, effects: &mut Effects) {
+    pub(super) fn delivered(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        now: UnixSeconds,
+        effects: &mut Effects,
+    ) {
         self.timers.clear(Timer::Resend(id));
-        self.outbox.drop_jobs(|job| *job == Job::Resend(id));
+        self.timers.clear(Timer::End(id));
+        self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
         let (erased, stopped) =
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
-        // A crash after publishing can leave the record one state behind the truth.
-        self.advance(id, MessageState::Sent, effects);
+        if let Some(message) = self.open.get_mut(&id)
+            && message.side == RecordSide::Ours(MessageState::Mining)
+        {
+            // A crash after publishing can leave the record one state behind the truth.
+            message.note_sending(now);
+            self.advance(id, MessageState::Sent, effects);
+        }
+        if let Some(message) = self.open.get_mut(&id) {
+            message.trail.delivered = Some(now);
+        }
         self.advance(id, MessageState::Delivered, effects);
-        self.open.remove(&id);
+        self.await_read(contact, id);
     }
 
-    /// Moves a message of ours on, if it may.
+    /// Moves a message of ours on, if it may; stays where it is to tell of its trail.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
         let RecordSide::Ours(from) = message.side else { return };
-        if !from.may_become(to) {
+        if from != to && !from.may_become(to) {
             return;
         }
         message.side = RecordSide::Ours(to);
         effects.changes.push(Change::Put(Record::Message(message.clone())));
-        effects.notices.push(Notice::State { message: id, contact: message.contact, state: to });
+        effects.notices.push(Notice::State {
+            message: id,
+            contact: message.contact,
+            number: message.number,
+            state: to,
+            trail: message.trail,
+        });
     }
 
     /// Moves a message of ours on and stores that.
     pub(super) fn advance_alone(&mut self, id: MessageId, to: MessageState) {
         let mut effects = Effects::default();
         self.advance(id, to, &mut effects);
-        self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
-        }
+        self.take_effect(effects);
     }
 
     /// A text with its number: shown if it is the next, held if others come before it.
@@ -240,7 +304,7 @@ impl Node {
         let taken = stream.take(place.number);
         match taken {
             Taken::TooFar => return,
-            Taken::Known => return self.plan_acknowledgement(env, place.contact),
+            Taken::Known => return self.plan_acknowledgement(env, place.contact, place.life),
             Taken::Next | Taken::Beyond => {}
         }
         let shown = matches!(taken, Taken::Next);
@@ -255,6 +319,8 @@ impl Node {
             at: env.wall,
             missing: 0,
             early: place.early,
+            life: place.life,
+            trail: Trail::default(),
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         self.put_contact(place.contact, effects);
@@ -269,7 +335,7 @@ impl Node {
             talk.held.insert((place.stream, place.number), message.id);
             self.open.insert(message.id, message);
         }
-        self.plan_acknowledgement(env, place.contact);
+        self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     fn on_unknown(&mut self, env: &mut Env<'_>, place: Place, effects: &mut Effects) {
@@ -279,7 +345,7 @@ impl Node {
         }
         self.put_contact(place.contact, effects);
         self.release(place.contact, place.stream, 0, effects);
-        self.plan_acknowledgement(env, place.contact);
+        self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     /// The numbering a text belongs to. One not seen before starts now, at what its sender still
@@ -301,7 +367,7 @@ impl Node {
             Some(index) => theirs.remove(index),
             None => {
                 let next = place.base.min(place.number);
-                PeerStream { stream: place.stream, next, beyond: 0 }
+                PeerStream { stream: place.stream, next, beyond: 0, read: 0 }
             }
         };
         if theirs.len() >= MAX_PEER_STREAMS {
@@ -369,8 +435,15 @@ impl Node {
         }
     }
 
+    /// Notes that the next acknowledgement or answer answers an envelope of this life.
+    pub(super) fn owe(&mut self, contact: ContactId, life: Life) {
+        let talk = self.talks.entry(contact).or_default();
+        talk.owed = talk.owed.max(Some(life));
+    }
+
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Life) {
+        self.owe(contact, life);
         let talk = self.talks.entry(contact).or_default();
         talk.heard = talk.heard.saturating_add(1);
         let delay = if talk.heard >= HEARD_AT_MOST {
@@ -392,6 +465,8 @@ struct Place {
     base: u64,
     /// The session, if it is not confirmed.
     early: Option<SessionId>,
+    /// How long what carried it is kept by those who carry it.
+    life: Life,
 }
 
 pub(super) fn view_message(record: &MessageRecord) -> MessageView {
@@ -414,6 +489,8 @@ impl MessageRecord {
             at: self.at,
             missing: self.missing,
             early: self.early.is_some(),
+            life: self.life,
+            trail: self.trail,
         }
     }
 }
@@ -434,6 +511,8 @@ pub(super) fn accepted(
         at,
         missing: 0,
         early: None,
+        life: Life::Day,
+        trail: Trail::default(),
     }
 }
 

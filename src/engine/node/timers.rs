@@ -13,6 +13,12 @@ pub(super) enum Timer {
     Junk,
     /// Expired envelopes, aged keys and old replays go.
     Sweep,
+    /// A while after joining, neighbours are caught up with once more.
+    Join,
+    /// The next neighbour is caught up with.
+    CatchUp,
+    /// A neighbour that is new, or has more for us, is caught up with.
+    CatchUpNext,
     /// What a contact sent is acknowledged.
     Acknowledge(ContactId),
     /// An offer is answered.
@@ -21,6 +27,10 @@ pub(super) enum Timer {
     Offer(ContactId),
     /// A message without an acknowledgement is sent again.
     Resend(MessageId),
+    /// The last envelope of a message has expired, or the message was held long enough.
+    End(MessageId),
+    /// What is missing of a contact's messages is pointed out again.
+    Ask(ContactId),
 }
 
 /// The set of reasons, ordered by time.

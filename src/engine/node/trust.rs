@@ -20,6 +20,7 @@ use super::record::{
     Change, ContactRecord, Doubt, Key, Means, OwnStream, Record, RecordSide, Standing, Trust,
 };
 use super::talk::Effects;
+use super::timers::Timer;
 
 /// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
 /// between gets no more guesses. ux.md 7.6.
@@ -82,7 +83,9 @@ impl Node {
             | Job::Talk(contact)
             | Job::Answer(contact, _)
             | Job::Acknowledge(contact) => Some(contact),
-            Job::Resend(message) => self.open.get(&message).map(|message| message.contact),
+            Job::Resend(message) | Job::Again(message) => {
+                self.open.get(&message).map(|message| message.contact)
+            }
             Job::Encrypted(_) | Job::Junk => None,
         };
         contact.is_some_and(|contact| self.is_held(contact))
@@ -121,7 +124,7 @@ impl Node {
                 Ok(Reply::Verified)
             }
             Compared::Differs(word) => {
-                let left = self.on_mismatch(contact, env.wall);
+                let left = self.on_mismatch(env, contact);
                 Ok(Reply::Differs { word, left })
             }
         }
@@ -145,13 +148,13 @@ impl Node {
     }
 
     /// Holds a contact; answers how many tries are left.
-    fn on_mismatch(&mut self, contact: ContactId, now: UnixSeconds) -> u8 {
+    fn on_mismatch(&mut self, env: &Env<'_>, contact: ContactId) -> u8 {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return 0 };
-        let (trust, left) = record.trust.mismatched(now);
+        let (trust, left) = record.trust.mismatched(env.wall);
         let standing = record.standing;
         record.trust = trust;
         let mut effects = Effects::default();
-        self.hold(contact, &mut effects);
+        self.hold(env, contact, &mut effects);
         if left == 0 && standing != Standing::Blocked {
             self.end_sessions(contact, Standing::Closed, &mut effects.changes);
         }
@@ -180,7 +183,7 @@ impl Node {
             return Err(CommandError::KnownKey);
         }
         let mut effects = Effects::default();
-        self.hold(contact, &mut effects);
+        self.hold(env, contact, &mut effects);
         self.end_sessions(contact, Standing::Closed, &mut effects.changes);
         self.number_anew(env, contact, &mut effects);
         if let Some(record) = self.book.contacts.get_mut(&contact) {
@@ -237,7 +240,7 @@ impl Node {
 
     /// Erases every envelope to a contact that is not done with. What never left waits again, what
     /// left is to be sent afresh.
-    fn hold(&mut self, contact: ContactId, effects: &mut Effects) {
+    fn hold(&mut self, env: &Env<'_>, contact: ContactId, effects: &mut Effects) {
         let mining: Vec<MessageId> = self
             .open
             .values()
@@ -253,6 +256,10 @@ impl Node {
                 self.talks.entry(contact).or_default().queued.push_front(id);
             } else {
                 // It was finished when the process ended, and may have been published.
+                let Some(message) = self.open.get_mut(&id) else { continue };
+                message.note_sending(env.wall);
+                let life = message.life_left(env.wall);
+                self.timers.set(Timer::End(id), env.mono.plus(life));
                 self.advance(id, MessageState::Sent, effects);
             }
         }
@@ -286,8 +293,10 @@ impl Node {
     /// Begins another numbering: the holder of another key knows nothing of the one before. What was
     /// never acknowledged comes first in it.
     fn number_anew(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
+        self.forget_all_unread(contact);
         let talk = self.talks.entry(contact).or_default();
         talk.flights.clear();
+        (talk.untold, talk.acknowledged) = (None, 0);
         let unacknowledged = core::mem::take(&mut talk.unacknowledged);
         let mut next = 0;
         for id in unacknowledged.into_values() {
@@ -299,13 +308,6 @@ impl Node {
         }
         if let Some(record) = self.book.contacts.get_mut(&contact) {
             record.ours = OwnStream { stream: env.draw_u64(), next };
-        }
-    }
-
-    fn take_effect(&mut self, effects: Effects) {
-        self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
         }
     }
 }

@@ -5,6 +5,9 @@
 //! refusal changes nothing but the memory of ids. The pool does not know who carried an envelope,
 //! what is in it or whose it is, and it never waits: all its verbs are O(log n), times the number of
 //! envelopes that leave.
+//!
+//! The bytes themselves are in the pool, or in an archive outside that it keeps the books of
+//! ([`Bodies`]).
 
 mod ranked;
 #[cfg(test)]
@@ -13,7 +16,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use self::ranked::Ranked;
-use crate::engine::env::UnixSeconds;
+use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::{Checked, EnvelopeId, Rank, Rating, Refusal, Topic};
 
 /// How much a pool holds.
@@ -23,6 +26,17 @@ pub struct Bounds {
     pub bytes: usize,
     /// Envelopes.
     pub count: usize,
+}
+
+/// Where the bytes of what is held are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// In the pool.
+    #[default]
+    Memory,
+    /// In an archive outside, which is told what to keep and what to discard. The pool knows ids,
+    /// sizes, ranks and times.
+    Archive,
 }
 
 /// What an envelope is charged beyond its size, in bytes, for its places in the trees.
@@ -71,35 +85,60 @@ impl Admission {
 #[derive(Clone, Debug)]
 pub struct Pool {
     bounds: Bounds,
-    held: Ranked<Checked>,
+    bodies: Bodies,
+    held: Ranked<Held>,
     topics: BTreeSet<(Topic, EnvelopeId)>,
     /// The charges of all held together.
     bytes: usize,
-    remembered: Ranked<()>,
+    remembered: Ranked<Age>,
     most_remembered: usize,
+    /// What left since [`Self::take_left`] was called last, if there is an archive to be told.
+    left: Vec<EnvelopeId>,
+}
+
+/// An envelope that is held.
+#[derive(Clone, Debug)]
+struct Held {
+    age: Age,
+    topic: Topic,
+    size: u32,
+    /// Nothing if the bytes are in an archive.
+    body: Option<Box<Checked>>,
+}
+
+/// When an envelope was made, and from when on others may learn that it is here.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    /// Its expiry less its ttl: when it was made, on its grid.
+    made: UnixSeconds,
+    settled: Millis,
 }
 
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub const fn new(bounds: Bounds) -> Self {
-        Self::with_memory(bounds, REMEMBERED)
+    pub const fn new(bounds: Bounds, bodies: Bodies) -> Self {
+        Self::with_memory(bounds, bodies, REMEMBERED)
     }
 
-    const fn with_memory(bounds: Bounds, most_remembered: usize) -> Self {
+    const fn with_memory(bounds: Bounds, bodies: Bodies, most_remembered: usize) -> Self {
         Self {
             bounds,
+            bodies,
             held: Ranked::new(),
             topics: BTreeSet::new(),
             bytes: 0,
             remembered: Ranked::new(),
             most_remembered,
+            left: Vec::new(),
         }
     }
 
     /// Holds an envelope if the best ones leave room for it. What is expired leaves first, then as
     /// few of the lowest ranked as make room, each of them ranked below the newcomer.
-    pub fn admit(&mut self, checked: Checked, now: UnixSeconds) -> Admission {
+    ///
+    /// `settled` is from when on others may learn that it is here, see [`Self::told`].
+    pub fn admit(&mut self, checked: Checked, now: UnixSeconds, settled: Millis) -> Admission {
         self.sweep(now);
         if !checked.in_time(now) {
             return Admission::Expired;
@@ -108,8 +147,11 @@ impl Pool {
         if self.held.contains(&rank.id) || self.remembered.contains(&rank.id) {
             return Admission::Duplicate;
         }
-        let Some(victims) = self.victims(rank, charge(&checked)) else {
-            return match self.remember(rank, checked.expiry()) {
+        let charged = charge(checked.bytes().len());
+        let expiry = checked.expiry();
+        let age = Age { made: checked.made(), settled };
+        let Some(victims) = self.victims(rank, charged) else {
+            return match self.remember(rank, expiry, age) {
                 Memory::Kept => Admission::NoRoom,
                 Memory::Full => Admission::Crowded,
             };
@@ -117,18 +159,43 @@ impl Pool {
         for victim in victims {
             self.evict(victim);
         }
-        self.bytes += charge(&checked);
+        self.bytes += charged;
         self.topics.insert((checked.topic(), rank.id));
-        self.held.insert(rank, checked.expiry(), checked);
+        // No envelope is larger than 64 KiB.
+        let size = u32::try_from(checked.bytes().len()).unwrap_or(u32::MAX);
+        let topic = checked.topic();
+        let body = match self.bodies {
+            Bodies::Memory => Some(Box::new(checked)),
+            Bodies::Archive => None,
+        };
+        self.held.insert(rank, expiry, Held { age, topic, size, body });
         Admission::Fresh
+    }
+
+    /// Lets go of envelopes that the archive does not have, and forgets that they were seen: they
+    /// may come again. How many of them were held.
+    pub fn lose(&mut self, ids: &[EnvelopeId]) -> usize {
+        let mut lost = 0;
+        for id in ids {
+            if let Some((_, held)) = self.held.remove(id) {
+                self.uncharge(id, &held);
+                lost += 1;
+            }
+        }
+        lost
+    }
+
+    /// What the archive has to discard: what was held and has left since this was called last.
+    pub fn take_left(&mut self) -> Vec<EnvelopeId> {
+        core::mem::take(&mut self.left)
     }
 
     /// Lets go of all that is expired, held or remembered; how many of them were held.
     pub fn sweep(&mut self, now: UnixSeconds) -> usize {
         while self.remembered.remove_expired(now).is_some() {}
         let mut swept = 0;
-        while let Some(checked) = self.held.remove_expired(now) {
-            self.release(&checked);
+        while let Some((id, held)) = self.held.remove_expired(now) {
+            self.release(id, &held);
             swept += 1;
         }
         swept
@@ -140,22 +207,54 @@ impl Pool {
         self.held.contains(id)
     }
 
-    /// The canonical encoding of an envelope that is held.
+    /// The canonical encoding of an envelope that is held here and not in an archive.
     #[must_use]
     pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
-        self.held.get(id).map(Checked::bytes)
+        self.held.get(id)?.body.as_deref().map(Checked::bytes)
     }
 
-    /// All envelopes held that have this topic, by id. They may be expired by now.
+    /// How large an envelope is, in bytes, if it is held and is not expired without tolerance.
+    #[must_use]
+    pub fn size(&self, id: &EnvelopeId, now: UnixSeconds) -> Option<usize> {
+        if self.held.expiry(id)? <= now {
+            return None;
+        }
+        usize::try_from(self.held.get(id)?.size).ok()
+    }
+
+    /// What others may be told of: held, not expired by this clock without tolerance, and settled
+    /// by `at`. Each with when it was made; by id.
+    pub fn told(
+        &self,
+        now: UnixSeconds,
+        at: Millis,
+    ) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
+        self.held
+            .iter()
+            .filter(move |(_, expiry, held)| *expiry > now && held.age.settled <= at)
+            .map(|(id, _, held)| (held.age.made, id))
+    }
+
+    /// What is not needed from others: held, expired or not, or remembered as refused for room, if it
+    /// settled by `at`. Each with when it was made.
+    pub fn had(&self, at: Millis) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
+        let held = self.held.iter().map(|(id, _, held)| (id, held.age));
+        let remembered = self.remembered.iter().map(|(id, _, age)| (id, *age));
+        held.chain(remembered)
+            .filter(move |(_, age)| age.settled <= at)
+            .map(|(id, age)| (age.made, id))
+    }
+
+    /// All envelopes held here that have this topic, by id. They may be expired by now.
     pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &Checked> {
         let first = (topic, EnvelopeId([0; 32]));
         let last = (topic, EnvelopeId([0xff; 32]));
-        self.topics.range(first..=last).filter_map(|(_, id)| self.held.get(id))
+        self.topics.range(first..=last).filter_map(|(_, id)| self.held.get(id)?.body.as_deref())
     }
 
-    /// All envelopes held, lowest rank first. They may be expired by now.
+    /// All envelopes held here, lowest rank first. They may be expired by now.
     pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &Checked> {
-        self.held.by_rank().map(|(_, checked)| checked)
+        self.held.by_rank().filter_map(|(_, held)| held.body.as_deref())
     }
 
     /// The rating of the lowest ranked envelope held.
@@ -194,11 +293,11 @@ impl Pool {
         let mut victims = Vec::new();
         let mut ranks = self.held.by_rank();
         while bytes > self.bounds.bytes || count > self.bounds.count {
-            let (victim, checked) = ranks.next()?;
+            let (victim, held) = ranks.next()?;
             if victim > newcomer {
                 return None;
             }
-            bytes -= self::charge(checked);
+            bytes -= held.charge();
             count -= 1;
             victims.push(victim);
         }
@@ -206,30 +305,38 @@ impl Pool {
     }
 
     fn evict(&mut self, victim: Rank) {
-        let Some((expiry, checked)) = self.held.remove(&victim.id) else { return };
-        self.release(&checked);
+        let Some((expiry, held)) = self.held.remove(&victim.id) else { return };
+        self.release(victim.id, &held);
         // A memory full of better ids forgets this one. Should the envelope come again, it meets a
         // pool that is full of better ones, and the same memory.
-        match self.remember(victim, expiry) {
+        match self.remember(victim, expiry, held.age) {
             Memory::Kept | Memory::Full => (),
         }
     }
 
-    /// Takes an envelope that has left out of the accounts.
-    fn release(&mut self, checked: &Checked) {
-        self.bytes -= charge(checked);
-        self.topics.remove(&(checked.topic(), checked.id()));
+    /// Takes an envelope that has left out of the accounts, and has the archive told.
+    fn release(&mut self, id: EnvelopeId, held: &Held) {
+        self.uncharge(&id, held);
+        match self.bodies {
+            Bodies::Memory => {}
+            Bodies::Archive => self.left.push(id),
+        }
+    }
+
+    fn uncharge(&mut self, id: &EnvelopeId, held: &Held) {
+        self.bytes -= held.charge();
+        self.topics.remove(&(held.topic, *id));
     }
 
     /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
-    fn remember(&mut self, rank: Rank, expiry: UnixSeconds) -> Memory {
+    fn remember(&mut self, rank: Rank, expiry: UnixSeconds, age: Age) -> Memory {
         while self.remembered.len() >= self.most_remembered {
             match self.remembered.lowest() {
                 Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
                 Some(_) | None => return Memory::Full,
             };
         }
-        self.remembered.insert(rank, expiry, ());
+        self.remembered.insert(rank, expiry, age);
         Memory::Kept
     }
 }
@@ -240,12 +347,19 @@ enum Memory {
     Full,
 }
 
-/// What one envelope takes of the bound in bytes.
-fn charge(checked: &Checked) -> usize {
-    checked.bytes().len() + ENTRY_OVERHEAD
+impl Held {
+    fn charge(&self) -> usize {
+        charge(usize::try_from(self.size).unwrap_or(usize::MAX))
+    }
 }
 
-/// The trees' share of one entry, twice, fits the charge.
+/// What one envelope of so many bytes takes of the bound in bytes.
+const fn charge(size: usize) -> usize {
+    size.saturating_add(ENTRY_OVERHEAD)
+}
+
+/// The trees' share of one entry, twice, and the box of its body fit the charge.
 const _: () = assert!(
-    2 * (Ranked::<Checked>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>()) <= ENTRY_OVERHEAD
+    2 * (Ranked::<Held>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>()) + size_of::<Checked>()
+        <= ENTRY_OVERHEAD
 );

@@ -73,12 +73,22 @@ impl<V> Ranked<V> {
         Some((expiry, value))
     }
 
+    /// The expiry of what is under an id.
+    pub(super) fn expiry(&self, id: &EnvelopeId) -> Option<UnixSeconds> {
+        self.entries.get(id).map(|entry| entry.expiry)
+    }
+
+    /// All values by id, each with its expiry.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (EnvelopeId, UnixSeconds, &V)> {
+        self.entries.iter().map(|(id, entry)| (*id, entry.expiry, &entry.value))
+    }
+
     /// Takes out one value that nobody carries any longer, if there is one.
-    pub(super) fn remove_expired(&mut self, now: UnixSeconds) -> Option<V> {
+    pub(super) fn remove_expired(&mut self, now: UnixSeconds) -> Option<(EnvelopeId, V)> {
         let (expiry, id) = *self.expiries.first()?;
         if !expired(expiry, now) {
             return None;
         }
-        self.remove(&id).map(|(_, value)| value)
+        self.remove(&id).map(|(_, value)| (id, value))
     }
 }

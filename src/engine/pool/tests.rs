@@ -11,6 +11,8 @@ use crate::engine::envelope::wire::{ONE_DAY, SIX_HOURS, TEN_MINUTES};
 use crate::engine::envelope::{Draft, Floor, WorkNonce, check};
 
 const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
+/// When everything has settled.
+const SOON: Millis = Millis(60_000);
 const ROOMY: usize = usize::MAX;
 
 /// An envelope; its rating is left to the luck of its nonce.
@@ -31,8 +33,12 @@ fn sorted(count: u64) -> Vec<Checked> {
     envelopes
 }
 
+fn charged(checked: &Checked) -> usize {
+    charge(checked.bytes().len())
+}
+
 fn pool_of(count: usize) -> Pool {
-    Pool::new(Bounds { bytes: ROOMY, count })
+    Pool::new(Bounds { bytes: ROOMY, count }, Bodies::Memory)
 }
 
 fn held(pool: &Pool) -> Vec<EnvelopeId> {
@@ -44,10 +50,10 @@ fn a_newcomer_that_rates_below_all_held_is_refused_when_full() {
     let envelopes = sorted(4);
     let mut pool = pool_of(3);
     for checked in &envelopes[1..] {
-        assert_eq!(pool.admit(checked.clone(), NOW), Admission::Fresh);
+        assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
     let before = held(&pool);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::NoRoom);
     assert_eq!(held(&pool), before);
 }
 
@@ -56,7 +62,7 @@ fn the_best_evicts_the_worst_and_never_the_other_way_round() {
     let envelopes = sorted(4);
     let mut pool = pool_of(3);
     for checked in &envelopes {
-        assert_eq!(pool.admit(checked.clone(), NOW), Admission::Fresh);
+        assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
     assert!(!pool.contains(&envelopes[0].id()));
     assert_eq!(pool.lowest(), Some(envelopes[1].rating()));
@@ -66,36 +72,36 @@ fn the_best_evicts_the_worst_and_never_the_other_way_round() {
 fn what_was_refused_for_room_or_evicted_is_passed_on_once() {
     let envelopes = sorted(3);
     let mut pool = pool_of(1);
-    assert_eq!(pool.admit(envelopes[1].clone(), NOW), Admission::Fresh);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW), Admission::NoRoom);
-    assert_eq!(pool.admit(envelopes[2].clone(), NOW), Admission::Fresh);
+    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::Fresh);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::Fresh);
     for checked in envelopes {
-        assert_eq!(pool.admit(checked, NOW), Admission::Duplicate);
+        assert_eq!(pool.admit(checked, NOW, SOON), Admission::Duplicate);
     }
 }
 
 #[test]
 fn a_full_memory_forgets_the_lowest_and_does_not_pass_it_on_again() {
     let envelopes = sorted(4);
-    let mut pool = Pool::with_memory(Bounds { bytes: ROOMY, count: 1 }, 1);
-    assert_eq!(pool.admit(envelopes[3].clone(), NOW), Admission::Fresh);
-    assert_eq!(pool.admit(envelopes[1].clone(), NOW), Admission::NoRoom);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW), Admission::Crowded);
-    assert_eq!(pool.admit(envelopes[2].clone(), NOW), Admission::NoRoom);
-    assert_eq!(pool.admit(envelopes[1].clone(), NOW), Admission::Crowded);
-    assert_eq!(pool.admit(envelopes[2].clone(), NOW), Admission::Duplicate);
+    let mut pool = Pool::with_memory(Bounds { bytes: ROOMY, count: 1 }, Bodies::Memory, 1);
+    assert_eq!(pool.admit(envelopes[3].clone(), NOW, SOON), Admission::Fresh);
+    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::Crowded);
+    assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::Crowded);
+    assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::Duplicate);
 }
 
 #[test]
 fn what_is_expired_leaves_before_anything_of_worth() {
     let old = envelope(NOW, TEN_MINUTES, 0, 0, 0);
     let mut pool = pool_of(1);
-    assert_eq!(pool.admit(old.clone(), NOW), Admission::Fresh);
+    assert_eq!(pool.admit(old.clone(), NOW, SOON), Admission::Fresh);
     let later = old.expiry().plus(CLOCK_TOLERANCE);
     // The heavier and longer-lived one rates lower than the expired one did.
     let worse = envelope(later, SIX_HOURS, 0, 500, 1);
     assert!(worse.rank() < old.rank());
-    assert_eq!(pool.admit(worse.clone(), later), Admission::Fresh);
+    assert_eq!(pool.admit(worse.clone(), later, SOON), Admission::Fresh);
     assert_eq!(held(&pool), [worse.id()]);
 }
 
@@ -103,22 +109,22 @@ fn what_is_expired_leaves_before_anything_of_worth() {
 fn a_sweep_takes_what_is_expired_at_its_very_second() {
     let checked = plain(0);
     let mut pool = pool_of(1);
-    pool.admit(checked.clone(), NOW);
+    pool.admit(checked.clone(), NOW, SOON);
     let end = checked.expiry().plus(CLOCK_TOLERANCE);
     assert_eq!(pool.sweep(end.minus(Seconds(1))), 0);
     assert_eq!(pool.sweep(end), 1);
     assert_eq!((pool.count(), pool.bytes()), (0, 0));
     assert_eq!(pool.by_topic(checked.topic()).count(), 0);
-    assert_eq!(pool.admit(checked, end), Admission::Expired);
+    assert_eq!(pool.admit(checked, end, SOON), Admission::Expired);
 }
 
 #[test]
 fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
     let small = sorted(4);
-    let charge = charge(&small[0]);
-    let mut pool = Pool::new(Bounds { bytes: 4 * charge, count: ROOMY });
+    let charge = charge(small[0].bytes().len());
+    let mut pool = Pool::new(Bounds { bytes: 4 * charge, count: ROOMY }, Bodies::Memory);
     for checked in &small {
-        assert_eq!(pool.admit(checked.clone(), NOW), Admission::Fresh);
+        assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
     // Takes the room of two small ones, and shows enough bits to outrank all of them.
     let draft = Draft::new(NOW, TEN_MINUTES, Topic([0; 4]), vec![7; charge - 100]).unwrap();
@@ -129,7 +135,7 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
         .find(|nonce| crate::engine::envelope::work::measure(&digest, *nonce) >= bits);
     let (_, bytes) = draft.finish(nonce.unwrap());
     let large = check(bytes, NOW, &Floor::new(0)).unwrap();
-    assert_eq!(pool.admit(large.clone(), NOW), Admission::Fresh);
+    assert_eq!(pool.admit(large.clone(), NOW, SOON), Admission::Fresh);
     assert_eq!(held(&pool), [small[2].id(), small[3].id(), large.id()]);
 
     // One that outranks the lowest but not all who would have to leave changes nothing.
@@ -138,18 +144,18 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
         .map(|nonce| envelope(NOW, TEN_MINUTES, 0, 3 * charge - 100, nonce))
         .find(|heavy| heavy.rank() > small[2].rank() && heavy.rank() < large.rank())
         .unwrap();
-    assert_eq!(pool.admit(heavy, NOW), Admission::NoRoom);
+    assert_eq!(pool.admit(heavy, NOW, SOON), Admission::NoRoom);
     assert_eq!(held(&pool), before);
 }
 
 #[test]
 fn a_pool_without_room_for_one_envelope_refuses_it() {
-    let charge = charge(&plain(0));
+    let charge = charge(plain(0).bytes().len());
     for bounds in [Bounds { bytes: charge - 1, count: 9 }, Bounds { bytes: charge, count: 0 }] {
-        assert_eq!(Pool::new(bounds).admit(plain(0), NOW), Admission::NoRoom);
+        assert_eq!(Pool::new(bounds, Bodies::Memory).admit(plain(0), NOW, SOON), Admission::NoRoom);
     }
     let exact = Bounds { bytes: charge, count: 1 };
-    assert_eq!(Pool::new(exact).admit(plain(0), NOW), Admission::Fresh);
+    assert_eq!(Pool::new(exact, Bodies::Memory).admit(plain(0), NOW, SOON), Admission::Fresh);
 }
 
 #[test]
@@ -157,7 +163,7 @@ fn a_topic_finds_its_envelopes_and_no_others() {
     let mut pool = pool_of(9);
     let mine: Vec<_> = (0..3).map(|n| envelope(NOW, ONE_DAY, 0xff, 4, n)).collect();
     for checked in mine.iter().cloned().chain([envelope(NOW, ONE_DAY, 0xfe, 4, 9)]) {
-        pool.admit(checked, NOW);
+        pool.admit(checked, NOW, SOON);
     }
     let found: BTreeSet<_> = pool.by_topic(Topic([0xff; 4])).map(Checked::id).collect();
     assert_eq!(found, mine.iter().map(Checked::id).collect());
@@ -179,7 +185,7 @@ impl Model {
     }
 
     fn fits(&self, envelopes: &[Checked]) -> bool {
-        let bytes: usize = envelopes.iter().map(charge).sum();
+        let bytes: usize = envelopes.iter().map(charged).sum();
         bytes <= self.bounds.bytes && envelopes.len() <= self.bounds.count
     }
 
@@ -244,7 +250,7 @@ fn agree(pool: &Pool, model: &Model) -> Result<(), TestCaseError> {
     let expected: Vec<_> = expected.iter().map(Checked::id).collect();
     prop_assert_eq!(held(pool), expected);
     prop_assert_eq!(pool.count(), model.held.len());
-    prop_assert_eq!(pool.bytes(), model.held.iter().map(charge).sum::<usize>());
+    prop_assert_eq!(pool.bytes(), model.held.iter().map(charged).sum::<usize>());
     prop_assert!(pool.bytes() <= pool.bounds().bytes && pool.count() <= pool.bounds().count);
     prop_assert_eq!(pool.remembered.len(), model.remembered.len());
     prop_assert_eq!(pool.topics.len(), pool.count());
@@ -258,7 +264,7 @@ proptest! {
         bytes in 0_usize..12_000, count in 0_usize..8, most_remembered in 0_usize..6, steps in steps(),
     ) {
         let bounds = Bounds { bytes, count };
-        let mut pool = Pool::with_memory(bounds, most_remembered);
+        let mut pool = Pool::with_memory(bounds, Bodies::Memory, most_remembered);
         let mut model = Model { bounds, held: vec![], remembered: vec![], most_remembered };
         let mut now = NOW;
         let mut offered = Vec::new();
@@ -274,12 +280,12 @@ proptest! {
                     let Some(checked): Option<&Checked> = offered.get(index.index(offered.len().max(1))) else {
                         continue;
                     };
-                    prop_assert_eq!(pool.admit(checked.clone(), now), model.admit(checked.clone(), now));
+                    prop_assert_eq!(pool.admit(checked.clone(), now, SOON), model.admit(checked.clone(), now));
                 }
                 Step::Offer { ttl, data, nonce } => {
                     let checked = envelope(now, ttl, 0, data, nonce);
                     offered.push(checked.clone());
-                    prop_assert_eq!(pool.admit(checked.clone(), now), model.admit(checked, now));
+                    prop_assert_eq!(pool.admit(checked.clone(), now, SOON), model.admit(checked, now));
                 }
             }
             if !matches!(step, Step::Wait(_)) {
@@ -294,7 +300,7 @@ proptest! {
     ) {
         let mut pool = pool_of(count);
         for nonce in order {
-            pool.admit(plain(nonce), NOW);
+            pool.admit(plain(nonce), NOW, SOON);
         }
         let all = sorted(40);
         let best: Vec<_> = all[all.len().saturating_sub(count)..].iter().map(Checked::id).collect();

@@ -66,6 +66,14 @@ pub enum Content {
     Answer,
     /// The session is over: erase its keys.
     Close,
+    /// A person has seen all messages of the recipient's numbering `stream` that have a number lower
+    /// than `below`. It need not arrive.
+    Read {
+        /// Which numbering.
+        stream: u64,
+        /// The lowest number that was not seen.
+        below: u64,
+    },
     /// Something a later version says. It is acknowledged like anything else, and passed over.
     Unknown,
 }
@@ -81,14 +89,19 @@ impl Payload {
     /// than there is room for.
     pub(super) fn encode(&self, room: usize) -> Option<Zeroizing<Vec<u8>>> {
         let Self { stream, number, ack, base, content } = self;
-        let (kind, text) = match content {
-            Content::Nothing => (KIND_NOTHING, ""),
-            Content::Text(text) => (KIND_TEXT, text.as_str()),
-            Content::Answer => (KIND_ANSWER, ""),
-            Content::Close => (KIND_CLOSE, ""),
-            Content::Unknown => (KIND_UNKNOWN, ""),
+        let mark;
+        let (kind, said): (u8, &[u8]) = match content {
+            Content::Nothing => (KIND_NOTHING, &[]),
+            Content::Text(text) => (KIND_TEXT, text.as_bytes()),
+            Content::Answer => (KIND_ANSWER, &[]),
+            Content::Close => (KIND_CLOSE, &[]),
+            Content::Read { stream, below } => {
+                mark = [stream.to_le_bytes(), below.to_le_bytes()];
+                (KIND_READ, mark.as_flattened())
+            }
+            Content::Unknown => (KIND_UNKNOWN, &[]),
         };
-        if text.len() > MAX_TEXT || HEAD_SIZE + text.len() > room {
+        if said.len() > MAX_TEXT || HEAD_SIZE + said.len() > room {
             return None;
         }
         let flags = if number.is_some() { FLAG_NUMBER } else { 0 }
@@ -101,8 +114,8 @@ impl Payload {
         }
         bytes.push(flags);
         bytes.push(kind);
-        bytes.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
-        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(&u16::try_from(said.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(said);
         bytes.resize(room, 0);
         Some(bytes)
     }
@@ -147,6 +160,11 @@ impl Content {
             KIND_TEXT => str::from_utf8(said).ok().map(|text| Self::Text(text.to_owned())),
             KIND_ANSWER => silent(Self::Answer),
             KIND_CLOSE => silent(Self::Close),
+            KIND_READ => {
+                let mut reader = Reader::new(said);
+                let mark = Self::Read { stream: reader.number()?, below: reader.number()? };
+                reader.rest().is_empty().then_some(mark)
+            }
             _ => Some(Self::Unknown),
         }
     }
@@ -159,6 +177,7 @@ impl fmt::Debug for Content {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Answer => f.write_str("Answer"),
             Self::Close => f.write_str("Close"),
+            Self::Read { stream: _, below: _ } => f.write_str("Read"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }
@@ -182,6 +201,7 @@ const KIND_NOTHING: u8 = 0;
 const KIND_TEXT: u8 = 1;
 const KIND_ANSWER: u8 = 2;
 const KIND_CLOSE: u8 = 3;
+const KIND_READ: u8 = 4;
 /// Never given a meaning by any version.
 const KIND_UNKNOWN: u8 = 255;
 
@@ -200,6 +220,7 @@ mod tests {
             ".{0,400}".prop_map(Content::Text),
             Just(Content::Answer),
             Just(Content::Close),
+            any::<(u64, u64)>().prop_map(|(stream, below)| Content::Read { stream, below }),
             Just(Content::Unknown),
         ]
     }
@@ -244,6 +265,19 @@ mod tests {
         let mut bytes = text(5).encode(PLAIN_ROOM).unwrap();
         bytes[49] = 77;
         assert_eq!(Payload::decode(&bytes).unwrap().content, Content::Unknown);
+    }
+
+    #[test]
+    fn a_read_mark_of_another_length_than_sixteen_bytes_is_refused() {
+        let mark = Payload { content: Content::Read { stream: 3, below: 9 }, ..Payload::nothing() };
+        let written = mark.encode(PLAIN_ROOM).unwrap();
+        assert_eq!(Payload::decode(&written), Some(mark));
+        for length in (0..=1_850_u16).filter(|&length| length != 16) {
+            let mut bytes = Payload::nothing().encode(PLAIN_ROOM).unwrap();
+            bytes[49] = KIND_READ;
+            bytes[50..52].copy_from_slice(&length.to_le_bytes());
+            assert_eq!(Payload::decode(&bytes), None, "{length}");
+        }
     }
 
     #[test]

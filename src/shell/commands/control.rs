@@ -14,14 +14,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::backup::Order;
 use super::errand::Errand;
 use super::keep;
+use super::messages::Inquiry;
 use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
 use crate::engine::node::input::AskId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::{Door, Host};
+use crate::shell::host::{Door, Host, HostError, StoreDoor};
 use crate::shell::print;
 use crate::shell::ui::port::{Event, NetworkLine, Request};
 
@@ -30,9 +32,33 @@ pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     served: u64,
+    visits: JoinSet<()>,
+}
+
+/// Runs a host until it ends, and answers meanwhile whoever comes to its socket, if it has one.
+///
+/// # Errors
+/// Why the host ended, if that was not asked for.
+pub(super) async fn host(
+    host: Host,
+    asked: mpsc::Receiver<Request>,
+    socket: Option<Socket>,
+) -> Result<(), HostError> {
+    let Some(mut socket) = socket else { return host.run(asked).await };
+    let ended = tokio::select! {
+        ended = host.run(asked) => ended,
+        () = socket.serve() => Ok(()),
+    };
+    // Whoever waits for an answer has been told that there will be none, and says so.
+    let told = async { while socket.visits.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, told).await.is_err() {
+        tracing::debug!("somebody was left without an answer");
+    }
+    ended
 }
 
 impl Socket {
@@ -54,27 +80,28 @@ impl Socket {
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
-        let (door, requests) = (host.door(), requests.clone());
-        Ok(Some(Self { listener, path, door, requests, chosen, served: 0 }))
+        let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
+        let visits = JoinSet::new();
+        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0, visits }))
     }
 
     /// Answers whoever comes, for ever.
-    pub(super) async fn serve(mut self) {
-        let mut visits = JoinSet::new();
+    async fn serve(&mut self) {
         loop {
-            while visits.len() >= VISITORS {
-                visits.join_next().await;
+            while self.visits.len() >= VISITORS {
+                self.visits.join_next().await;
             }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     self.served += 1;
                     let visit = Visit {
                         door: self.door.clone(),
+                        store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
                         ask: AskId(FIRST_ASK + self.served),
                     };
-                    visits.spawn(visit.attend(stream));
+                    self.visits.spawn(visit.attend(stream));
                 }
                 Err(error) => {
                     tracing::warn!("the socket failed: {}", error.kind());
@@ -96,6 +123,7 @@ impl Drop for Socket {
 /// One question and its answer.
 struct Visit {
     door: Door,
+    store: StoreDoor,
     requests: mpsc::Sender<Request>,
     chosen: Option<String>,
     ask: AskId,
@@ -146,6 +174,15 @@ impl Visit {
                 self.door.enter(events).await;
                 errand.by_host(self.chosen, self.ask, self.requests, heard).await
             }
+            Some("messages") => {
+                let inquiry = Inquiry::from_json(question).ok_or_else(misunderstood)?;
+                self.door.enter(events).await;
+                inquiry.by_host(self.chosen, self.ask, self.requests, heard).await
+            }
+            Some("backup") => {
+                let order = Order::from_json(question).ok_or_else(misunderstood)?;
+                order.carry_out(&self.store).await
+            }
             Some(_) | None => Err(misunderstood()),
         }
     }
@@ -181,6 +218,10 @@ fn line_json(line: &NetworkLine) -> Value {
         "floor_bits": line.floor_bits,
         "cover_per_minute": line.cover_per_minute,
         "queued": line.queued,
+        "rate": line.rate,
+        "clock_minutes": line.clock.map(|clock| clock.minutes),
+        "clock_witnesses": line.clock.map_or(0, |clock| clock.witnesses),
+        "caught_up": line.caught_up,
     })
 }
 
@@ -190,41 +231,14 @@ fn failure_json(failure: &Failure) -> Value {
     ], "exit": failure.exit as u8 })
 }
 
-/// A failure of the node, told by the command that asked. The code words are the program's own, so
-/// they are looked up, not leaked.
+/// A failure of the node, told by the command that asked.
 fn failure_from(answer: &Value) -> Failure {
     let part = |index: usize| {
         let parts = answer.get("parts").and_then(|parts| parts.get(index));
         parts.and_then(Value::as_str).unwrap_or_default()
     };
-    let exit = answer.get("exit").and_then(Value::as_u64).unwrap_or_default();
-    let exits =
-        [Exit::Usage, Exit::NotFound, Exit::NoPeers, Exit::TimeOver, Exit::Refused, Exit::Mismatch];
-    let exit = exits.into_iter().find(|known| *known as u64 == exit).unwrap_or(Exit::Other);
-    let codes = [
-        "contact_not_found",
-        "identity_not_found",
-        "request_not_found",
-        "no_identity",
-        "which_identity",
-        "no_relay",
-        "ack_timeout",
-        "bad_text",
-        "bad_name",
-        "bad_invite",
-        "known_key",
-        "not_confirmed",
-        "not_a_proof",
-        "mismatch",
-        "no_words",
-        "not_held",
-        "held",
-        "blocked",
-        "full",
-        "node_ended",
-    ];
-    let code = codes.into_iter().find(|known| *known == part(0)).unwrap_or("node");
-    Failure::new(code, exit, [part(1), part(2), part(3), part(4)])
+    let exit = Exit::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
+    Failure::told(part(0), exit, [part(1), part(2), part(3), part(4)])
 }
 
 /// The node and the command that asks it are not of one mind.
@@ -244,8 +258,13 @@ const VISITORS: usize = 8;
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
 
-/// The longest answer: a list of as many contacts as a node keeps, a kibibyte each.
-const MAX_ANSWER: u64 = 2 << 20;
+/// The longest answer: as many of the longest messages as are told at once, once for programs and
+/// once for people, every byte of them escaped, are 11 MiB.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// How long the last answers may take once the host has ended. A guess: they are written to a socket
+/// that somebody reads, or are not.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,7 +15,8 @@ use crate::engine::envelope::Floor;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeSettings, Role};
-use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction};
+use crate::shell::calendar::Civil;
+use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
@@ -44,14 +45,14 @@ pub(super) enum About {
 
 /// What came of it: for programs, and in words.
 #[derive(Clone, Serialize, Deserialize)]
-struct Answer {
-    data: Value,
-    words: String,
+pub(super) struct Answer {
+    pub(super) data: Value,
+    pub(super) words: String,
 }
 
 /// Who sends what an errand causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
+pub(super) enum Sender {
     /// The node that carried it out.
     ThisNode,
     /// The node that opens this home next.
@@ -141,6 +142,8 @@ impl Errand {
                         Event::Replied(..)
                         | Event::Network(_)
                         | Event::History { .. }
+                        | Event::Found { .. }
+                        | Event::Looked(..)
                         | Event::Unread(..)
                         | Event::Kept(_),
                     ) => {}
@@ -210,6 +213,9 @@ impl Errand {
                 let contact = contact(name)?;
                 confirmed(name, confirm.as_deref(), "the contact and all messages")?;
                 Command::RemoveContact { contact }
+            }
+            About::Contact(ContactAction::ReadMarks { name, state }) => {
+                Command::SetReadMarks { contact: contact(name)?, on: *state == Switch::On }
             }
             About::Contact(ContactAction::Verify { name, words, digits }) => Command::Verify {
                 contact: contact(name)?,
@@ -297,7 +303,11 @@ fn about_contact<'a>(
         ContactAction::List => {
             let line = |view: &ContactView| {
                 let mark = ui::trust::mark(view.trust);
-                format!("{}  {mark} {:<24}  {}", view.key.short(), view.petname, words(view.link))
+                {
+                    let short = view.key.short();
+                    let link = words(view.link);
+                    format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
+                }
             };
             let none = "nobody yet; undertone contact add INVITE --name NAME";
             list(&people.contacts, contact_json, line, none)
@@ -305,11 +315,13 @@ fn about_contact<'a>(
         ContactAction::Show { name } => {
             let view = contact(name)?;
             let text = format!(
-                "{}\n  fingerprint  {}\n  state        {}\n  trust        {}\n{}",
+                "{}\n  fingerprint  {}\n  state        {}{}\n  trust        {}\n  read marks   {}\n{}",
                 view.petname,
                 view.key.fingerprint(),
                 words(view.link),
+                troubles(view),
                 ui::trust::words(view.trust),
+                read_marks(view),
                 trust::to_compare(view)
             );
             told(contact_json(view), text)
@@ -327,6 +339,10 @@ fn about_contact<'a>(
         }
         ContactAction::Rename { name, to } => {
             told(json!({ "name": to }), format!("{name} is called {to}"))
+        }
+        ContactAction::ReadMarks { name, .. } => {
+            let view = contact(name)?;
+            told(contact_json(view), format!("read marks of {name}: {}", read_marks(view)))
         }
         ContactAction::Block { name } => {
             told(json!({ "blocked": name }), format!("{name} is blocked"))
@@ -358,7 +374,7 @@ fn about_request(action: &RequestAction, people: &People, sender: Sender) -> Ans
     }
 }
 
-const fn told(data: Value, words: String) -> Answer {
+pub(super) const fn told(data: Value, words: String) -> Answer {
     Answer { data, words }
 }
 
@@ -402,11 +418,36 @@ fn contact_json(view: &ContactView) -> Value {
         "session": words(view.link),
         "trust": trust::to_json(view.trust),
         "safety_number": view.safety.to_string(),
+        "read_marks": view.read_marks,
+        "missing": view.missing,
+        "restored": view.restored.map(|at| Civil::at(at).iso()),
         "words": view.words.as_ref().map(trust::own_words_json),
     })
 }
 
-fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
+/// What is not as it should be with a contact, to stand behind how far the session is.
+fn troubles(view: &ContactView) -> String {
+    let mut text = String::new();
+    if view.missing > 0 {
+        text.push_str(&format!(", {} of theirs missing, asked again", view.missing));
+    }
+    if let Some(at) = view.restored {
+        let date = Civil::at(at).date();
+        text.push_str(&format!(", restored from a backup on {date}: a new session is being made"));
+    }
+    text
+}
+
+/// Whether read marks are on, and what that means.
+const fn read_marks(view: &ContactView) -> &'static str {
+    if view.read_marks {
+        "on: they are told when you have looked; you see when they have, if they turn it on too"
+    } else {
+        "off: neither is told when the other has looked"
+    }
+}
+
+pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {
     if confirm == Some(name) {
         return Ok(());
     }

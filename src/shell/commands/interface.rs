@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::control::Socket;
+use super::control::{self, Socket};
 use super::{keep, net_settings, node_settings};
 use crate::engine::crypto::invite;
 use crate::engine::node::Role;
@@ -53,12 +53,6 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
     let (requests, asked) = mpsc::channel(CHANNEL);
     host.door().enter(events).await;
     let socket = Socket::for_node(&kept, &mut host, &requests)?;
-    let serving = async {
-        match socket {
-            Some(socket) => socket.serve().await,
-            None => std::future::pending().await,
-        }
-    };
     let shown = async {
         let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
         drop(screen);
@@ -68,13 +62,7 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
         }
         ended
     };
-    let hosted = async {
-        tokio::select! {
-            ended = host.run(asked) => ended,
-            () = serving => Ok(()),
-        }
-    };
-    let (shown, hosted) = tokio::join!(shown, hosted);
+    let (shown, hosted) = tokio::join!(shown, control::host(host, asked, socket));
     hosted?;
     left(shown.map_err(broken)?)
 }

@@ -7,7 +7,7 @@ use super::control;
 use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
-use crate::engine::id::MessageId;
+use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
 use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
 use crate::engine::text::PeerText;
@@ -17,6 +17,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print::{self, How};
 use crate::shell::ui::port::{Event, Request};
+pub(super) use crate::shell::ui::state::word as state_word;
 
 /// What to print, and when to end.
 #[derive(Clone)]
@@ -68,19 +69,7 @@ pub(super) async fn run(
         }
         done
     };
-    let serving = async {
-        match socket {
-            Some(socket) => socket.serve().await,
-            None => std::future::pending().await,
-        }
-    };
-    let hosted = async {
-        tokio::select! {
-            ended = host.run(asked) => ended,
-            () = serving => Ok(()),
-        }
-    };
-    let (done, ended) = tokio::join!(reading, hosted);
+    let (done, ended) = tokio::join!(reading, control::host(host, asked, socket));
     ended?;
     done
 }
@@ -143,27 +132,30 @@ impl Page {
                 let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
                 Err(Failure::new("node_ended", Exit::Other, parts))
             }
-            Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {
-                Ok(false)
-            }
+            Event::Replied(..)
+            | Event::History { .. }
+            | Event::Found { .. }
+            | Event::Looked(..)
+            | Event::Unread(..)
+            | Event::Kept(_) => Ok(false),
         }
     }
 
     fn notice(&mut self, notice: Notice) -> bool {
         match notice {
             Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
-            Notice::State { message, contact, state } if self.wish.states => {
-                let to = self.name(contact);
-                let word = state_word(state);
-                let line = json!({
-                    "v": 1, "type": "state", "id": short(message), "to": to, "state": word,
-                });
-                self.say(&line, || format!("state: {word}, message {} to {to}", short(message)));
+            Notice::Message(MessageView { id, contact, side: Side::Ours(state), .. })
+                if self.wish.states =>
+            {
+                self.state((id, contact), state);
+            }
+            Notice::State { message, contact, state, .. } if self.wish.states => {
+                self.state((message, contact), state);
             }
             Notice::Confirmed { message, contact } if self.how == How::Programs => {
                 let from = self.name(contact);
                 self.print(&json!({
-                    "v": 1, "type": "confirmed", "id": short(message), "from": from,
+                    "v": 1, "type": "confirmed", "id": message.hex(), "from": from,
                 }));
             }
             Notice::Request(view) => {
@@ -190,13 +182,22 @@ impl Page {
         false
     }
 
+    fn state(&mut self, (message, contact): (MessageId, ContactId), state: MessageState) {
+        let to = self.name(contact);
+        let word = state_word(state);
+        let line = json!({
+            "v": 1, "type": "state", "id": message.hex(), "to": to, "state": word,
+        });
+        self.say(&line, || format!("state: {word}, message {} to {to}", message.short()));
+    }
+
     fn message(&mut self, view: &MessageView) -> bool {
         let from = self.name(view.contact);
         if !self.wish.from.is_empty() && !self.wish.from.contains(&from) {
             return false;
         }
         let line = json!({
-            "v": 1, "type": "message", "id": short(view.id), "from": from,
+            "v": 1, "type": "message", "id": view.id.hex(), "from": from,
             "number": view.number, "missing": view.missing, "early": view.early,
             "text": raw(&view.text), "at": Civil::at(view.at).iso(),
         });
@@ -209,7 +210,7 @@ impl Page {
         false
     }
 
-    fn name(&self, contact: crate::engine::id::ContactId) -> String {
+    fn name(&self, contact: ContactId) -> String {
         let known = self.people.contacts.iter().find(|view| view.id == contact);
         known.map_or_else(String::new, |view| view.petname.clone())
     }
@@ -235,22 +236,6 @@ impl Page {
 /// JSON carries what was written, without loss: every character beyond ASCII is escaped.
 fn raw(text: &PeerText) -> String {
     text.clone().into_raw()
-}
-
-/// Four letters to tell messages of one listing apart.
-pub(super) fn short(id: MessageId) -> String {
-    format!("{:04x}", id.0 & 0xFFFF)
-}
-
-pub(super) const fn state_word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "sent",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-    }
 }
 
 /// A burst of messages between two lines that somebody reads.

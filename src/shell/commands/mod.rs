@@ -1,16 +1,20 @@
 //! What each command does, one chapter a command; [`run`] chooses.
 
+mod backup;
 mod control;
 mod demo;
 mod errand;
+mod export;
 mod interface;
 mod keep;
 mod listen;
+mod messages;
 mod people;
 mod relay;
 mod send;
 mod status;
 mod stop;
+mod tale;
 mod trust;
 
 use clap::CommandFactory as _;
@@ -32,6 +36,7 @@ use crate::engine::text::PeerText;
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let how = if cli.everywhere.json { How::Programs } else { How::People };
+    let home = keep::home(&cli.everywhere).unwrap_or_default();
     let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
@@ -40,6 +45,7 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit as u8
         }
         Err(failure) => {
+            let failure = failure.about(&home);
             print::failure(&failure, how);
             failure.exit as u8
         }
@@ -75,21 +81,36 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
     match action {
         Action::Demo { check: true } => on_runtime(demo::check()),
         Action::Demo { check: false } => on_runtime(demo::open(&everywhere)),
-        Action::Relay { action: RelayAction::Run { pool, network } } => {
-            on_runtime(relay::run(&everywhere, &network, pool))
+        Action::Relay { action: RelayAction::Run { pool, archive, network } } => {
+            let room = archive.map_or(relay::Room::Memory(pool), relay::Room::Archive);
+            on_runtime(relay::run(&everywhere, &network, room))
         }
         Action::Identity { action } => {
             on_runtime(errand::run(&everywhere, About::Identity(action)))
         }
         Action::Contact { action } => on_runtime(errand::run(&everywhere, About::Contact(action))),
         Action::Request { action } => on_runtime(errand::run(&everywhere, About::Request(action))),
-        Action::Send { contact, text, wait, timeout, network } => {
-            let order = send::Order { contact, text, wait, timeout };
+        Action::Send { contact, text, life, wait, timeout, network } => {
+            let order = send::Order { contact, text, life, wait, timeout };
             on_runtime(send::run(&everywhere, &network, order))
         }
         Action::Listen { from, count, timeout, states, network } => {
             let wish = listen::Wish { from, count, timeout, states };
             on_runtime(listen::run(&everywhere, &network, wish))
+        }
+        Action::History(wish) => {
+            on_runtime(messages::run(&everywhere, messages::About::History(wish)))
+        }
+        Action::Message { action } => {
+            on_runtime(messages::run(&everywhere, messages::About::Message(action)))
+        }
+        Action::Backup { action } => on_runtime(backup::run(&everywhere, action)),
+        Action::Export { file, contact, all: _ } => {
+            export::export(&everywhere, &file, contact.as_deref())
+        }
+        Action::Import { file, contact, dry_run } => {
+            let how = if dry_run { export::Take::Nothing } else { export::Take::All };
+            export::import(&everywhere, &file, &contact, how)
         }
         Action::Status => status::run(&everywhere),
         Action::Completions { shell } => {

@@ -28,8 +28,12 @@ impl People {
                 // The figures come last: everyone is told by then.
                 Event::Network(_) => return Ok(people),
                 Event::Fatal(why) => return Err(broken(&why)),
-                Event::Replied(..) | Event::History { .. } | Event::Unread(..) | Event::Kept(_) => {
-                }
+                Event::Replied(..)
+                | Event::History { .. }
+                | Event::Found { .. }
+                | Event::Looked(..)
+                | Event::Unread(..)
+                | Event::Kept(_) => {}
             }
         }
         Err(gone())

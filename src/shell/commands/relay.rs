@@ -1,45 +1,70 @@
-//! A relay: no identity, nothing decrypted, nothing on disk, until a signal ends it.
+//! A relay: no identity, nothing decrypted, until a signal ends it; and nothing on disk, unless it is
+//! an archive.
 
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::stop::Stop;
-use super::{net_settings, node_settings};
+use super::{keep, net_settings, node_settings};
 use crate::engine::node::{NodeSettings, Role};
-use crate::engine::pool::Bounds;
+use crate::engine::pool::{Bodies, Bounds};
+use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::host::Host;
-use crate::shell::print;
+use crate::shell::host::{Host, TakenOver};
+use crate::shell::print::{self, How};
 use crate::shell::store::Store;
-use crate::shell::ui::port::{Event, NetworkLine, Request};
+use crate::shell::ui::port::{ArchiveLine, Event, NetworkLine, Request};
+
+/// Where a relay holds envelopes, and how much.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// While it runs.
+    Memory(Size),
+    /// On disk.
+    Archive(Size),
+}
 
 /// `undertone relay run`
 pub(super) async fn run(
     everywhere: &Everywhere,
     network: &Network,
-    pool: Size,
+    room: Room,
 ) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let mut net = net_settings(network);
     if net.listen.is_empty() {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let bounds = Bounds { bytes: pool.0, count: (pool.0 / SMALL_ENVELOPE).max(1) };
-    let node = NodeSettings { pool: bounds, ..node_settings(network, Role::Relay) };
-    let host = Host::start(node, net, Store::in_memory()?)?;
+    let (Size(bytes), bodies) = match room {
+        Room::Memory(size) => (size, Bodies::Memory),
+        Room::Archive(size) => (size, Bodies::Archive),
+    };
+    let pool = Bounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
+    let node = NodeSettings { pool, bodies, ..node_settings(network, Role::Relay) };
+    // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
+    let archive = match room {
+        Room::Memory(_) => None,
+        Room::Archive(_) => Some(Archive::open(&keep::home(everywhere)?, bytes as u64)?),
+    };
+    let mut host = Host::start(node, net, Store::in_memory()?)?;
+    if let Some(archive) = archive {
+        let how = if everywhere.json { How::Programs } else { How::People };
+        tell_taken_over(&host.attach(archive)?, how);
+    }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<Request>(1);
     host.door().enter(events).await;
     let telling = async {
-        let mut told = Told { json: everywhere.json, addresses: Vec::new(), peers: None };
+        let mut told = Told { json: everywhere.json, ..Told::default() };
         loop {
             tokio::select! {
                 event = heard.recv() => match event {
                     None => return Ok(()),
                     Some(Event::Network(line)) => told.tell(&line),
                     Some(Event::Fatal(why)) => {
-                        let parts = ["the relay ended", &why, "nothing is kept", "start it again"];
+                        let safe = "an archive has what it kept; nothing else is kept";
+                        let parts = ["the relay ended", &why, safe, "start it again"];
                         return Err(Failure::new("relay", Exit::Other, parts));
                     }
                     Some(_) => {}
@@ -56,11 +81,35 @@ pub(super) async fn run(
     told
 }
 
+/// Says what an archive kept over a restart.
+fn tell_taken_over(taken: &TakenOver, how: How) {
+    let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
+    if how == How::Programs {
+        return print::line(&print::ascii(&json!({
+            "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
+            "damaged": damaged, "salvaged": salvaged,
+        })));
+    }
+    if let Some(saved) = salvaged {
+        print::talk(&format!(
+            "the archive's file was damaged: {saved} envelopes were saved from it, and a fresh one \
+             is in its place; neighbours have the rest"
+        ));
+    }
+    print::talk(&format!(
+        "archive: {held} envelopes taken over; let go: {expired} expired, {refused} not wanted, \
+         {damaged} damaged"
+    ));
+}
+
 /// What was printed already.
+#[derive(Default)]
 struct Told {
     json: bool,
     addresses: Vec<String>,
-    peers: Option<usize>,
+    /// Neighbours and envelopes.
+    figures: Option<(usize, usize)>,
+    trouble: Option<&'static str>,
 }
 
 impl Told {
@@ -77,19 +126,60 @@ impl Told {
                 print::line(&format!("listening on {address}"));
             }
         }
-        if self.peers != Some(line.peers) {
-            self.peers = Some(line.peers);
-            if self.json {
-                let data = json!({
-                    "v": 1, "type": "network", "peers": line.peers,
-                    "pool_items": line.pool_items, "pool_bytes": line.pool_bytes,
-                });
-                print::line(&print::ascii(&data));
-            } else {
-                print::talk(&format!("peers {}, pool {} envelopes", line.peers, line.pool_items));
-            }
+        let figures = (line.peers, line.pool_items);
+        // A program can follow every figure; a person is told of neighbours.
+        let same = self
+            .figures
+            .is_some_and(|told| if self.json { told == figures } else { told.0 == figures.0 });
+        if !same {
+            self.figures = Some(figures);
+            self.tell_figures(line);
+        }
+        if let Some(archive) = &line.archive {
+            self.tell_trouble(archive);
         }
     }
+
+    fn tell_figures(&self, line: &NetworkLine) {
+        let (peers, items) = (line.peers, line.pool_items);
+        if self.json {
+            let data = json!({
+                "v": 1, "type": "network", "peers": peers,
+                "pool_items": items, "pool_bytes": line.pool_bytes,
+                "archive_bytes": line.archive.map(|archive| archive.bytes),
+            });
+            return print::line(&print::ascii(&data));
+        }
+        let disk = line.archive.map(|on| format!(", {} KiB on disk", on.bytes >> 10));
+        print::talk(&format!("peers {peers}, pool {items} envelopes{}", disk.unwrap_or_default()));
+    }
+
+    /// Says once that the archive keeps nothing, and once that it does again.
+    fn tell_trouble(&mut self, archive: &ArchiveLine) {
+        let ArchiveLine { bytes: _, missed, trouble } = *archive;
+        if self.trouble == trouble {
+            return;
+        }
+        self.trouble = trouble;
+        if self.json {
+            return print::line(&print::ascii(&json!({
+                "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed,
+            })));
+        }
+        print::talk(&match trouble {
+            Some(why) => not_kept(why, missed).render(),
+            None => format!("the archive keeps envelopes again; {missed} were not kept"),
+        });
+    }
+}
+
+fn not_kept(why: &str, missed: u64) -> Failure {
+    let what = "the archive keeps nothing more at the moment";
+    let safe = format!(
+        "the relay passes on as before, and has what it kept before; {missed} were not kept"
+    );
+    let next = "make room, or the disk writable; it tries again by itself, twice a minute";
+    Failure::new("not_archived", Exit::Other, [what, why, &safe, next])
 }
 
 /// Where a relay waits unless told otherwise; 4141 is free of registered services of note.

@@ -1,13 +1,17 @@
 //! One message from a script: by the node that runs in this home, or by one of its own.
 
+use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
 use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::{keep, net_settings, node_settings};
+use crate::engine::envelope::Life;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
@@ -17,10 +21,12 @@ use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Everywhere, Network, Span, Wait};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
+use crate::shell::miner;
 use crate::shell::print;
 use crate::shell::store::StoreError;
 use crate::shell::ui::{
     self,
+    life::{self, Cost},
     port::{Event, Request},
 };
 
@@ -29,6 +35,7 @@ use crate::shell::ui::{
 pub(super) struct Order {
     pub(super) contact: String,
     pub(super) text: Option<String>,
+    pub(super) life: Life,
     pub(super) wait: Wait,
     pub(super) timeout: Span,
 }
@@ -47,10 +54,12 @@ pub(super) async fn run(
         identity: everywhere.identity.clone(),
         contact: order.contact,
         text,
+        life: order.life,
         wait: order.wait,
         timeout: order.timeout.0,
     };
     let home = keep::home(everywhere)?;
+    say_price(&home, network, order.life).await?;
     // A node that runs in this home has its store; whoever may use its socket may speak by it.
     if let Some(data) = control::ask(&home, &letter.to_json()).await? {
         tell(everywhere, &data);
@@ -72,6 +81,25 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Says what sending takes before it begins, to a person who would wait for it.
+async fn say_price(home: &Path, network: &Network, life: Life) -> Result<(), Failure> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let cost = match control::ask(home, &json!({ "do": "status" })).await? {
+        None => Cost::of(life, network.floor, miner::speed()),
+        Some(node) => {
+            let figure = |name: &str| node.get(name).and_then(Value::as_u64).unwrap_or_default();
+            let floor = u8::try_from(figure("floor_bits")).unwrap_or(u8::MAX);
+            Cost::of(life, floor, figure("rate"))
+        }
+    };
+    if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
+        print::talk(&format!("lives {}: {}", life::words(life), cost.expectation()));
+    }
+    Ok(())
+}
+
 fn busy() -> Failure {
     StoreError::InUse.into()
 }
@@ -90,6 +118,7 @@ pub(in crate::shell) struct Letter {
     identity: Option<String>,
     contact: String,
     text: String,
+    life: Life,
     wait: Wait,
     timeout: Duration,
 }
@@ -102,11 +131,8 @@ impl Letter {
             "identity": self.identity,
             "contact": self.contact,
             "text": self.text,
-            "wait": match self.wait {
-                Wait::Queued => "queued",
-                Wait::Sent => "sent",
-                Wait::Delivered => "delivered",
-            },
+            "life": life::name(self.life),
+            "wait": self.wait,
             "timeout": self.timeout.as_secs(),
         })
     }
@@ -118,12 +144,8 @@ impl Letter {
             identity: text("identity"),
             contact: text("contact")?,
             text: text("text")?,
-            wait: match text("wait")?.as_str() {
-                "queued" => Wait::Queued,
-                "sent" => Wait::Sent,
-                "delivered" => Wait::Delivered,
-                _ => return None,
-            },
+            life: life::named(&text("life")?)?,
+            wait: Wait::deserialize(request.get("wait")?).ok()?,
             timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
         })
     }
@@ -142,7 +164,10 @@ impl Letter {
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = people.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
-        let command = Command::Say { contact, text: self.text };
+        if self.wait == Wait::Read && !view.read_marks {
+            return Err(no_read_marks());
+        }
+        let command = Command::Say { contact, text: self.text, life: self.life };
         if requests.send(Request::Command(ask, command)).await.is_err() {
             return Err(gone());
         }
@@ -186,11 +211,11 @@ impl Course {
             Event::Notice(Notice::State { message, state, .. })
                 if Some(message) == self.message =>
             {
-                return Ok(self.reached(state));
+                return self.at(state);
             }
             Event::Notice(Notice::Message(view)) if Some(view.id) == self.message => {
                 if let Side::Ours(state) = view.side {
-                    return Ok(self.reached(state));
+                    return self.at(state);
                 }
             }
             Event::Network(line) => self.peers = line.peers,
@@ -198,21 +223,47 @@ impl Course {
             Event::Replied(..)
             | Event::Notice(_)
             | Event::History { .. }
+            | Event::Found { .. }
+            | Event::Looked(..)
             | Event::Unread(..)
             | Event::Kept(_) => {}
         }
         Ok(None)
     }
 
+    /// Whether a state is far enough, or the end of waiting.
+    fn at(&self, state: MessageState) -> Result<Option<Value>, Failure> {
+        match (self.reached(state), state) {
+            (Some(done), _) => Ok(Some(done)),
+            (None, MessageState::Unacknowledged) => Err(not_acknowledged()),
+            (None, MessageState::Failed | MessageState::Cancelled) => Err(not_sent(state)),
+            (
+                None,
+                MessageState::Queued
+                | MessageState::Mining
+                | MessageState::Sent
+                | MessageState::Delivered
+                | MessageState::Read,
+            ) => Ok(None),
+        }
+    }
+
     fn reached(&self, state: MessageState) -> Option<Value> {
         let word = super::listen::state_word(state);
         let far_enough = match self.wait {
             Wait::Queued => true,
-            Wait::Sent => matches!(state, MessageState::Sent | MessageState::Delivered),
-            Wait::Delivered => state == MessageState::Delivered,
+            Wait::Sent => matches!(
+                state,
+                MessageState::Sent
+                    | MessageState::Unacknowledged
+                    | MessageState::Delivered
+                    | MessageState::Read
+            ),
+            Wait::Delivered => matches!(state, MessageState::Delivered | MessageState::Read),
+            Wait::Read => state == MessageState::Read,
         };
         let id = self.message?;
-        far_enough.then(|| json!({ "state": word, "id": super::listen::short(id) }))
+        far_enough.then(|| json!({ "state": word, "id": id.hex() }))
     }
 
     fn held(&self) -> Failure {
@@ -229,11 +280,40 @@ impl Course {
             let parts = ["no neighbour could be reached", why, safe, "add --peer MULTIADDR"];
             return Failure::new("no_relay", Exit::NoPeers, parts);
         }
-        let why = "no acknowledgement came in time, or there is no session yet";
-        let parts = ["not confirmed", why, safe, "do not send it again; undertone shows its state"];
+        let why = match self.wait {
+            Wait::Read => "nobody has looked at it yet, or they do not send read marks",
+            Wait::Queued | Wait::Sent | Wait::Delivered => {
+                "no acknowledgement came in time, or there is no session yet"
+            }
+        };
+        let parts = ["not confirmed", why, safe, "do not send it again; undertone history NAME"];
         Failure::new("ack_timeout", Exit::TimeOver, parts)
     }
 }
+
+fn not_acknowledged() -> Failure {
+    let why = "it left, its time in the network is over, and no answer came";
+    let safe = "it may have been received; a late answer still counts";
+    let next = "send it again from undertone: R on the message; the contact sees it once";
+    Failure::new("not_acknowledged", Exit::TimeOver, ["not acknowledged", why, safe, next])
+}
+
+fn not_sent(state: MessageState) -> Failure {
+    let why = ui::state::meaning(state);
+    let safe = "nobody has received it; it is kept here";
+    let next = "send it again from undertone: R on the message";
+    Failure::new("not_sent", Exit::Other, ["the message was not sent", why, safe, next])
+}
+
+fn no_read_marks() -> Failure {
+    let why = "read marks are off for this contact, so nobody would ever tell";
+    let next = "undertone contact read-marks NAME on, or wait for delivered";
+    let parts = ["nothing was sent", why, "everything is as it was", next];
+    Failure::new("read_marks_off", Exit::Refused, parts)
+}
+
+/// What takes more seconds than this is said before it begins. A guess: less is no wait.
+const LONG_SECONDS: u64 = 2;
 
 /// The asks of a host that serves one letter.
 const FIRST_ASK: AskId = AskId(1);

@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{control, keep};
+use crate::engine::node::ClockSkew;
+use crate::shell::archive::Archive;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::Failure;
 use crate::shell::print;
 use crate::shell::store::Store;
+use crate::shell::ui::skew;
 
 /// `undertone status`
 pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
@@ -14,16 +17,20 @@ pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
     let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
+    let archive = Archive::on_disk(&home);
     if everywhere.json {
         let running = node.is_some();
         let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
         print::answer(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
-            "kept": Store::exists(&home), "node": node,
+            "kept": Store::exists(&home), "archive_bytes": archive, "node": node,
         }));
         return Ok(());
     }
     print::line(&format!("home     {}\nkept     {kept}", home.display()));
+    if let Some(bytes) = archive {
+        print::line(&format!("archive  {} KiB on disk", bytes >> 10));
+    }
     match node {
         None => print::line("node     none runs here; undertone opens one"),
         Some(line) => print::line(&words(&line)),
@@ -39,7 +46,7 @@ fn words(line: &Value) -> String {
     };
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {} KiB, {} envelopes\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}",
+         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncaught   {} envelopes fetched from neighbours",
         line.get("network").and_then(Value::as_str).unwrap_or_default(),
         number("peers"),
         number("pool_bytes") >> 10,
@@ -47,10 +54,20 @@ fn words(line: &Value) -> String {
         number("pool_items"),
         number("floor_bits"),
         number("queued"),
+        clock(line),
+        number("caught_up"),
     );
     for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
         text.push_str("\nlistens  ");
         text.push_str(address.as_str().unwrap_or_default());
     }
     text
+}
+
+fn clock(line: &Value) -> String {
+    let minutes = line.get("clock_minutes").and_then(Value::as_i64);
+    let witnesses = line.get("clock_witnesses").and_then(Value::as_u64).unwrap_or_default();
+    let witnesses = usize::try_from(witnesses).unwrap_or(usize::MAX);
+    let clock = minutes.map(|minutes| ClockSkew { minutes, witnesses });
+    clock.map_or_else(|| "not compared yet".to_owned(), skew::words)
 }

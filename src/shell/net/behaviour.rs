@@ -1,7 +1,8 @@
 //! Which libp2p protocols a node speaks, and the source of each number in them.
 //!
 //! No protocol here says who wrote an envelope, which program runs, or where it listens. Gossip is
-//! judged by us before it is passed on; nothing is passed on unseen.
+//! judged by us before it is passed on; nothing is passed on unseen. Catching up is done in
+//! exchanges of one request and one response, whose bytes are the engine's.
 //!
 //! # Signs of life
 //!
@@ -22,7 +23,8 @@ use libp2p::{
 use sha3::{Digest, Keccak256};
 
 use super::NetError;
-use super::settings::{Carrier, GossipTopics, Lan, Limits};
+use super::exchange::{Exchange, exchange};
+use super::settings::{Carrier, Lan, Limits, Names, Pace};
 
 /// Everything one connection is used for. Gossip comes last: its handler must not be made for a
 /// connection that one of the others denies, or it would wait for that connection forever.
@@ -34,6 +36,7 @@ pub(super) struct Protocols {
     lan: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    pub(super) sync: Exchange,
     pub(super) gossip: Gossip,
 }
 
@@ -45,8 +48,8 @@ impl Protocols {
     /// Sets all protocols up for the transport key `key`.
     pub(super) fn new(
         key: &identity::Keypair,
-        topics: &GossipTopics,
-        limits: &Limits,
+        names: &Names,
+        (limits, pace): (&Limits, &Pace),
         (lan, carrier): (Lan, Carrier),
     ) -> Result<Self, NetError> {
         let lan = match lan {
@@ -63,7 +66,8 @@ impl Protocols {
             lan: Toggle::from(lan),
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
-            gossip: gossip(topics, carrier)?,
+            sync: exchange(names, limits, pace)?,
+            gossip: gossip(names, carrier)?,
         })
     }
 }
@@ -117,23 +121,21 @@ fn identity_card(key: &identity::Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn gossip(topics: &GossipTopics, carrier: Carrier) -> Result<Gossip, NetError> {
-    let config = gossip_config(topics).map_err(|error| NetError::Protocol(error.to_string()))?;
-    let ours = [topics.flood.hash(), topics.beat.hash()].into_iter().collect();
+fn gossip(names: &Names, carrier: Carrier) -> Result<Gossip, NetError> {
+    let config = gossip_config(names).map_err(|error| NetError::Protocol(error.to_string()))?;
+    let ours = [names.flood.hash(), names.beat.hash()].into_iter().collect();
     let mut gossip = Gossip::new_with_subscription_filter(
         gossipsub::MessageAuthenticity::Anonymous,
         config,
         gossipsub::WhitelistSubscriptionFilter(ours),
     )
     .map_err(|error| NetError::Protocol(error.to_owned()))?;
-    gossip.with_peer_score(scores(topics, carrier), thresholds()).map_err(NetError::Protocol)?;
-    gossip.subscribe(&topics.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
+    gossip.with_peer_score(scores(names, carrier), thresholds()).map_err(NetError::Protocol)?;
+    gossip.subscribe(&names.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
     Ok(gossip)
 }
 
-fn gossip_config(
-    topics: &GossipTopics,
-) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
+fn gossip_config(names: &Names) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
     gossipsub::ConfigBuilder::default()
         // No author, sequence number or signature; whoever sends one is refused.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
@@ -156,10 +158,10 @@ fn gossip_config(
         .heartbeat_initial_delay(Duration::from_secs(1))
         // The topic of the signs of life carries nothing and needs no mesh; without one, joining
         // and leaving it costs no GRAFT, no PRUNE and no back-off.
-        .mesh_n_for_topic(0, topics.beat.hash())
-        .mesh_n_low_for_topic(0, topics.beat.hash())
-        .mesh_n_high_for_topic(0, topics.beat.hash())
-        .mesh_outbound_min_for_topic(0, topics.beat.hash())
+        .mesh_n_for_topic(0, names.beat.hash())
+        .mesh_n_low_for_topic(0, names.beat.hash())
+        .mesh_n_high_for_topic(0, names.beat.hash())
+        .mesh_outbound_min_for_topic(0, names.beat.hash())
         .build()
 }
 
@@ -178,7 +180,7 @@ fn thresholds() -> gossipsub::PeerScoreThresholds {
 }
 
 /// All scoring by hand: gossipsub's defaults give +1800 for mere presence (network.md A1).
-fn scores(topics: &GossipTopics, carrier: Carrier) -> gossipsub::PeerScoreParams {
+fn scores(names: &Names, carrier: Carrier) -> gossipsub::PeerScoreParams {
     let tenth_after = gossipsub::score_parameter_decay;
     let mut params = gossipsub::PeerScoreParams {
         // The only positive score is P2, at most 5: less than two refusals cost.
@@ -204,7 +206,7 @@ fn scores(topics: &GossipTopics, carrier: Carrier) -> gossipsub::PeerScoreParams
     };
     params.ip_colocation_factor_whitelist.extend(LOOPBACK);
     params.topics.insert(
-        topics.flood.hash(),
+        names.flood.hash(),
         gossipsub::TopicScoreParams {
             topic_weight: 1.0,
             // P1: presence is no merit.

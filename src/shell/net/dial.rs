@@ -216,6 +216,7 @@ mod tests {
         join: Duration::from_secs(1),
         beat: Duration::from_secs(1),
         silence: Duration::from_secs(1),
+        exchange: Duration::from_secs(1),
         first_retry: Duration::from_secs(1),
         longest_retry: Duration::from_secs(60),
     };

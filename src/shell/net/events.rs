@@ -51,12 +51,12 @@ impl Net {
         }
     }
 
-    /// Reports the number of neighbours in the flood if it is another than was reported last.
+    /// Reports the neighbours in the flood if they are others than were reported last.
     pub(super) fn tell_peers(&mut self) {
         let inside = self.peers.inside();
-        if inside != self.told_peers {
-            self.told_peers = inside;
-            self.ready.push_back(NetEvent::Peers(inside));
+        if *inside != self.told_peers {
+            self.told_peers.clone_from(inside);
+            self.ready.push_back(NetEvent::Peers(inside.iter().copied().collect()));
         }
     }
 
@@ -97,6 +97,7 @@ impl Net {
     fn on_protocol(&mut self, event: ProtocolsEvent) {
         match event {
             ProtocolsEvent::Gossip(event) => self.on_gossip(event),
+            ProtocolsEvent::Sync(event) => self.on_exchange(event),
             ProtocolsEvent::Lan(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
                     // An address that names somebody else is not worth a dial.
@@ -129,7 +130,7 @@ impl Net {
                 self.on_message(propagation_source, message_id, message);
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
-                if topic == self.topics.flood.hash() {
+                if topic == self.names.flood.hash() {
                     self.peers.joined(peer_id);
                     self.dialler.joined(&peer_id);
                 } else {
@@ -137,7 +138,7 @@ impl Net {
                 }
             }
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
-                if topic == self.topics.flood.hash() {
+                if topic == self.names.flood.hash() {
                     self.peers.left(peer_id, now);
                 } else {
                     self.peers.beat(peer_id, now);
@@ -159,7 +160,7 @@ impl Net {
         let from = self.peers.tag(source, Instant::now());
         // Our id function gives 32 bytes; anything else is not a message of this network.
         let id = <[u8; 32]>::try_from(message_id.0.as_slice()).map(EnvelopeId);
-        let fits = message.topic == self.topics.flood.hash() && message.data.len() <= self.largest;
+        let fits = message.topic == self.names.flood.hash() && message.data.len() <= self.largest;
         match id {
             Ok(id) if fits => {
                 self.ready.push_back(NetEvent::Gossip { from, id, bytes: message.data });
@@ -213,7 +214,7 @@ impl Net {
 
     /// Joins or leaves the topic of the signs of life, whichever was not the case.
     fn beat(&mut self, now: Instant) {
-        let topic = &self.topics.beat;
+        let topic = &self.names.beat;
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match gossip.subscribe(topic) {
             Ok(true) => {}

@@ -6,44 +6,49 @@
 //! no address, no key and no id to the log.
 
 use core::fmt;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures::StreamExt as _;
 use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr::Protocol, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::node::input::PeerTag;
+use crate::engine::node::input::{PeerTag, SyncAsk, SyncTicket};
 use crate::engine::secret::name_alone;
 
 mod behaviour;
 mod dial;
 mod events;
+mod exchange;
 mod peers;
 mod settings;
+mod sync;
 mod transport;
 
+pub use exchange::{LONGEST_REQUEST, LONGEST_RESPONSE};
 pub use libp2p::Multiaddr;
 pub use settings::{BadNetworkName, Carrier, Lan, Limits, NetSettings, NetworkName, Pace};
 
 use behaviour::Protocols;
 use dial::{Dialler, Origin};
 use peers::{Blocks, Peers};
-use settings::GossipTopics;
+use settings::Names;
+use sync::Exchanges;
 
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
     listeners: Vec<ListenerId>,
-    topics: GossipTopics,
+    names: Names,
     peers: Peers,
+    exchanges: Exchanges,
     dialler: Dialler,
     blocks: Blocks,
     pace: Pace,
     largest: usize,
     /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
     ready: VecDeque<NetEvent>,
-    told_peers: usize,
+    told_peers: BTreeSet<PeerTag>,
     ticks: Interval,
     last_tick: Instant,
     next_beat: Instant,
@@ -61,8 +66,24 @@ pub enum NetEvent {
         /// The envelope as it came, at most [`Limits::gossip`] bytes.
         bytes: Vec<u8>,
     },
-    /// So many neighbours take part in the flood from this moment on.
-    Peers(usize),
+    /// These neighbours take part in the flood from this moment on.
+    Peers(Vec<PeerTag>),
+    /// A neighbour in the flood wants to catch up; [`Net::sync_respond`].
+    SyncRequest {
+        /// Who asks.
+        from: PeerTag,
+        /// Names the request in the response.
+        ticket: SyncTicket,
+        /// What it asks, as it came: 1 to [`LONGEST_REQUEST`] bytes.
+        bytes: Vec<u8>,
+    },
+    /// What came of a request of ours.
+    SyncResponse {
+        /// Which one.
+        ask: SyncAsk,
+        /// The answer as it came, 1 to [`LONGEST_RESPONSE`] bytes; nothing if there was none.
+        bytes: Option<Vec<u8>>,
+    },
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
     /// We stopped listening somewhere: why.
@@ -89,6 +110,8 @@ name_alone!(
     enum NetEvent {
         Gossip,
         Peers,
+        SyncRequest,
+        SyncResponse,
         Listening,
         ListenFailed,
         Reached,
@@ -181,9 +204,9 @@ impl Net {
     /// When an address cannot be listened on, or the system lacks what a protocol needs.
     pub fn new(settings: NetSettings) -> Result<Self, NetError> {
         let key = identity::Keypair::generate_ed25519();
-        let topics = GossipTopics::new(&settings.network, settings.floor_bits);
+        let names = Names::new(&settings.network, settings.floor_bits);
         let options = (settings.lan, settings.carrier);
-        let protocols = Protocols::new(&key, &topics, &settings.limits, options)?;
+        let protocols = Protocols::new(&key, &names, (&settings.limits, &settings.pace), options)?;
         let carried = transport::carried(settings.carrier, &key)?;
         let config = swarm::Config::with_tokio_executor()
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
@@ -198,14 +221,15 @@ impl Net {
         let mut net = Self {
             swarm: Swarm::new(carried, protocols, key.public().to_peer_id(), config),
             listeners: Vec::new(),
-            topics,
+            names,
             peers: Peers::new(),
+            exchanges: Exchanges::default(),
             dialler,
             blocks: Blocks::default(),
             pace: settings.pace,
             largest: settings.limits.gossip,
             ready: VecDeque::new(),
-            told_peers: 0,
+            told_peers: BTreeSet::new(),
             ticks,
             last_tick: now,
             next_beat: now,
@@ -234,7 +258,7 @@ impl Net {
         if bytes.len() > self.largest {
             return Published::TooLong;
         }
-        match self.swarm.behaviour_mut().gossip.publish(self.topics.flood.hash(), bytes) {
+        match self.swarm.behaviour_mut().gossip.publish(self.names.flood.hash(), bytes) {
             Ok(_) => Published::Sent,
             Err(gossipsub::PublishError::Duplicate) => Published::Known,
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Published::NoPeers,
@@ -294,7 +318,7 @@ impl Net {
     /// How many neighbours take part in the flood.
     #[must_use]
     pub fn peers(&self) -> usize {
-        self.peers.inside()
+        self.peers.inside().len()
     }
 
     fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), NetError> {

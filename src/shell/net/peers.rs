@@ -5,7 +5,7 @@
 //! remembered for a while, so that a late verdict finds its carrier and a return wipes no slate.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use libp2p::PeerId;
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ pub(super) struct Peers {
     by_tag: BTreeMap<PeerTag, PeerId>,
     departed: VecDeque<PeerId>,
     /// Neighbours in the flood at this moment.
-    inside: usize,
+    inside: BTreeSet<PeerTag>,
     next_tag: u64,
 }
 
@@ -69,14 +69,20 @@ impl Peers {
             by_id: BTreeMap::new(),
             by_tag: BTreeMap::new(),
             departed: VecDeque::new(),
-            inside: 0,
+            inside: BTreeSet::new(),
             next_tag: 0,
         }
     }
 
-    /// How many neighbours take part in the flood.
-    pub(super) fn inside(&self) -> usize {
-        self.inside
+    /// The neighbours that take part in the flood.
+    pub(super) fn inside(&self) -> &BTreeSet<PeerTag> {
+        &self.inside
+    }
+
+    /// The number of a neighbour that takes part in the flood; none for all others.
+    pub(super) fn insider(&self, peer: &PeerId) -> Option<PeerTag> {
+        let known = self.by_id.get(peer)?;
+        (known.presence == Presence::Inside).then_some(known.tag)
     }
 
     /// The number of a neighbour; the same for as long as it is remembered, then never again.
@@ -106,9 +112,7 @@ impl Peers {
     /// The last connection to this neighbour is gone.
     pub(super) fn gone(&mut self, peer: PeerId) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
-        if known.presence == Presence::Inside {
-            self.inside = self.inside.saturating_sub(1);
-        }
+        self.inside.remove(&known.tag);
         known.presence = Presence::Gone;
         known.beat = None;
         self.depart(peer);
@@ -119,7 +123,7 @@ impl Peers {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         if matches!(known.presence, Presence::Connected { .. }) {
             known.presence = Presence::Inside;
-            self.inside += 1;
+            self.inside.insert(known.tag);
         }
     }
 
@@ -128,7 +132,7 @@ impl Peers {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         if known.presence == Presence::Inside {
             known.presence = Presence::Connected { since: now };
-            self.inside = self.inside.saturating_sub(1);
+            self.inside.remove(&known.tag);
         }
     }
 
@@ -271,7 +275,7 @@ mod tests {
         let tag = peers.tag(peer, now);
         peers.beat(peer, now);
         peers.gone(peer);
-        assert_eq!((peers.inside(), peers.present().len()), (0, 0));
+        assert!(peers.inside().is_empty() && peers.present().is_empty());
         assert_eq!(peers.named(tag), Some(peer), "a late verdict finds its carrier");
         let late = now + pace.silence * 2;
         peers.connected(peer, late);
@@ -346,7 +350,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_the_count_is_that_of_those_inside_and_numbers_are_unique(
+        fn whatever_happens_the_list_is_of_those_inside_and_numbers_are_unique(
             steps in prop::collection::vec((0..7_u8, 0..6_usize), 0..200),
         ) {
             let now = Instant::now();
@@ -366,8 +370,9 @@ mod tests {
                         peers.refused(tag, now);
                     }
                 }
-                let inside = |peer: &&Peer| peer.presence == Presence::Inside;
-                prop_assert_eq!(peers.inside(), peers.by_id.values().filter(inside).count());
+                let inside: BTreeSet<_> =
+                    peers.by_id.keys().filter_map(|id| peers.insider(id)).collect();
+                prop_assert_eq!(peers.inside(), &inside);
                 prop_assert_eq!(peers.by_id.len(), peers.by_tag.len());
                 for (id, peer) in &peers.by_id {
                     prop_assert_eq!(peers.named(peer.tag), Some(*id));

@@ -123,6 +123,10 @@ pub struct Limits {
     pub memory: usize,
     /// The longest gossip that is handed on, in bytes; longer ones are refused on sight.
     pub gossip: usize,
+    /// Exchanges of one request and one response at a time on one link, of both sides' asking.
+    pub exchanges_per_link: usize,
+    /// Requests of others that are read and answered at a time, on all links together.
+    pub exchanges: usize,
 }
 
 impl Default for Limits {
@@ -136,6 +140,10 @@ impl Default for Limits {
             memory: 1 << 30,
             // The largest envelope any node may be configured to carry (protocol.md, decision 1).
             gossip: 64 << 10,
+            // Two of each side's asking; with gossip, ping and identify ten of a link's streams.
+            exchanges_per_link: 4,
+            // Each holds a request and a response, 0.4 MiB at most: 12 MiB. A guess.
+            exchanges: 32,
         }
     }
 }
@@ -151,6 +159,8 @@ pub struct Pace {
     pub beat: Duration,
     /// How long a neighbour that gave signs of life may be silent before its stream counts as dead.
     pub silence: Duration,
+    /// How long a request and its response may take, from the first byte to the last.
+    pub exchange: Duration,
     /// The wait after the first failed dial; each further failure doubles it.
     pub first_retry: Duration,
     /// The longest wait between two dials.
@@ -168,6 +178,8 @@ impl Default for Pace {
             beat: Duration::from_secs(60),
             // Three beats at their longest (1.25 times the mean), rounded up.
             silence: Duration::from_secs(240),
+            // The longest response at 16 KiB a second.
+            exchange: Duration::from_secs(20),
             // A relay that restarts is back within seconds.
             first_retry: Duration::from_secs(1),
             // Often enough to be found the same evening, seldom enough to be no burden. A guess.
@@ -176,22 +188,25 @@ impl Default for Pace {
     }
 }
 
-/// The two gossipsub topics of a network.
-#[derive(Clone, Debug)]
-pub(super) struct GossipTopics {
+/// What a network calls its two gossipsub topics and its own protocol.
+#[derive(Clone)]
+pub(super) struct Names {
     /// Carries the envelopes.
     pub(super) flood: gossipsub::IdentTopic,
     /// Carries nothing: joining and leaving it is the sign of life (see `behaviour`).
     pub(super) beat: gossipsub::IdentTopic,
+    /// The protocol by which neighbours catch up with each other.
+    pub(super) sync: String,
 }
 
-impl GossipTopics {
-    /// The topics of a network with this name and floor.
+impl Names {
+    /// The names for a network with this name and floor.
     pub(super) fn new(network: &NetworkName, floor_bits: u8) -> Self {
         // The 1 is the version of everything behind it: envelope, work and id.
         let flood = format!("/undertone/1/{network}/{floor_bits}");
-        let beat = format!("{flood}/beat");
-        Self { flood: gossipsub::IdentTopic::new(flood), beat: gossipsub::IdentTopic::new(beat) }
+        let beat = gossipsub::IdentTopic::new(format!("{flood}/beat"));
+        let sync = format!("{flood}/sync");
+        Self { flood: gossipsub::IdentTopic::new(flood), beat, sync }
     }
 }
 
@@ -200,11 +215,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_topic_names_version_network_and_floor() {
+    fn topics_and_protocol_name_version_network_and_floor() {
         let name = "main".parse().expect("a good name");
-        let topics = GossipTopics::new(&name, 21);
-        assert_eq!(topics.flood.hash().as_str(), "/undertone/1/main/21");
-        assert_eq!(topics.beat.hash().as_str(), "/undertone/1/main/21/beat");
+        let names = Names::new(&name, 21);
+        assert_eq!(names.flood.hash().as_str(), "/undertone/1/main/21");
+        assert_eq!(names.beat.hash().as_str(), "/undertone/1/main/21/beat");
+        assert_eq!(names.sync, "/undertone/1/main/21/sync");
     }
 
     proptest::proptest! {

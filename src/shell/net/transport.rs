@@ -28,8 +28,9 @@ pub(super) type Carried = Boxed<(PeerId, StreamMuxerBox)>;
 /// How long two ends may take to agree on a link. Twice what noise needs over a 5 s round trip.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
-/// Streams open at a time on one link, of each side's making. Gossip, ping and identify need one or
-/// two each; every stream may hold 256 KiB of a peer's bytes.
+/// Streams open at a time on one link: yamux counts those of both sides together and ends a link
+/// that has more, QUIC counts each side's. Gossip, ping and identify need two each, exchanges four
+/// (`Limits::exchanges_per_link`); every stream may hold 256 KiB of a peer's bytes.
 const STREAMS: usize = 16;
 
 /// The transport for `carrier` under the transport key `key`.

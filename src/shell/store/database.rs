@@ -7,13 +7,13 @@
 use core::fmt::Write as _;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::files;
 use super::key::KEY_BYTES;
-use super::migrate;
+use super::migrate::{self, Former};
 use super::sealed::RowKey;
 use crate::engine::secret::Secret;
 
@@ -71,10 +71,16 @@ pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, S
 
 /// Makes a database that is gone when it is dropped.
 pub(super) fn in_memory(key: &RowKey) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open_in_memory()?;
+    let mut connection = blank()?;
+    migrate(&mut connection, 0, key)?;
+    Ok(connection)
+}
+
+/// Makes a database without tables that is gone when it is dropped.
+pub(super) fn blank() -> Result<Connection, StoreError> {
+    let connection = Connection::open_in_memory()?;
     connection.execute_batch(QUIET)?;
     connection.execute_batch(EVERYWHERE)?;
-    migrate(&mut connection, 0, key)?;
     Ok(connection)
 }
 
@@ -108,13 +114,15 @@ fn settle(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A database as the first version of this program left it, without rows.
+/// A database as a former version of this program left it, without rows.
 #[cfg(test)]
-pub(super) fn of_version_1(path: &Path, key: &Secret<KEY_BYTES>) -> Connection {
+pub(super) fn of_version(version: usize, path: &Path, key: &Secret<KEY_BYTES>) -> Connection {
     let connection = unlock(path, key).unwrap();
-    connection.execute_batch(migrations().next().unwrap()).unwrap();
+    for migration in migrations().take(version) {
+        connection.execute_batch(migration).unwrap();
+    }
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
     connection
 }
 
@@ -141,12 +149,7 @@ fn migrate(connection: &mut Connection, done: usize, key: &RowKey) -> Result<(),
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    for (number, migration) in (1..).zip(migrations()).skip(done) {
-        transaction.execute_batch(migration)?;
-        if number == SEALING {
-            migrate::seal_rows(&transaction, key)?;
-        }
-    }
+    apply(&transaction, done, key)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", i64::try_from(count).unwrap_or(i64::MAX))?;
     transaction.commit()?;
@@ -155,6 +158,32 @@ fn migrate(connection: &mut Connection, done: usize, key: &RowKey) -> Result<(),
         connection.execute_batch("VACUUM")?;
     }
     Ok(())
+}
+
+/// The migrations after the first `done`, and then the rows in the shapes of today.
+fn apply(transaction: &Transaction<'_>, done: usize, key: &RowKey) -> Result<(), StoreError> {
+    for migration in migrations().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    match done {
+        // There are no rows.
+        0 => Ok(()),
+        1..SEALING => migrate::rewrite(transaction, key, Former::Plain),
+        SEALING.. => migrate::rewrite(transaction, key, Former::Sealed),
+    }
+}
+
+/// Leaves the file and its journal as a power cut would that comes just before the commit of the
+/// migration from version `done`.
+#[cfg(test)]
+pub(super) fn cut_short(path: &Path, key: &Secret<KEY_BYTES>, done: usize, look: impl FnOnce()) {
+    let mut connection = unlock(path, key).unwrap();
+    // Pages reach the file long before the commit when the memory for them is short.
+    connection.pragma_update(None, "cache_size", 2).unwrap();
+    let transaction = connection.transaction().unwrap();
+    apply(&transaction, done, &RowKey::of_database(key)).unwrap();
+    look();
+    drop(transaction);
 }
 
 fn migrations() -> impl Iterator<Item = &'static str> {
@@ -176,6 +205,10 @@ impl From<rusqlite::Error> for StoreError {
         match sqlite.code {
             ErrorCode::DiskFull => Self::DiskFull,
             ErrorCode::ReadOnly => Self::ReadOnly,
+            // A quota that is used up reads like this, too: SQLite tells only a full disk apart.
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                Self::DiskFails(sqlite.extended_code)
+            }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse,
             ErrorCode::OutOfMemory => Self::OutOfMemory,

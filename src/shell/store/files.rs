@@ -13,7 +13,7 @@ use crate::shell::home::{FILE_MODE, refuse_shared};
 
 /// Whether there is a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(in crate::shell) enum Presence {
     /// There is one, and it is ours alone.
     Present,
     /// There is nothing of this name.
@@ -26,7 +26,7 @@ pub(super) enum Presence {
 ///
 /// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
 /// [`StoreError::UnsafeMode`] if others can use the file.
-pub(super) fn presence(path: &Path) -> Result<Presence, StoreError> {
+pub(in crate::shell) fn presence(path: &Path) -> Result<Presence, StoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Missing),
@@ -40,13 +40,13 @@ pub(super) fn presence(path: &Path) -> Result<Presence, StoreError> {
 }
 
 /// Makes a file that was not there, for its owner alone from its first moment.
-pub(super) fn create(path: &Path) -> Result<File, StoreError> {
+pub(in crate::shell) fn create(path: &Path) -> Result<File, StoreError> {
     // `create_new` (O_EXCL) follows no link, and a umask can only narrow the mode.
     Ok(OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?)
 }
 
 /// Removes a file that an interrupted step may have left.
-pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
+pub(in crate::shell) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -56,7 +56,7 @@ pub(super) fn remove_leftover(path: &Path) -> Result<(), StoreError> {
 
 /// Gives the file `name` in `dir` the content `bytes`. A crash at any moment leaves the old content
 /// or all of the new; on return the new one is durable.
-pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub(in crate::shell) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let fresh = dir.join(format!("{name}.new"));
     remove_leftover(&fresh)?;
     let mut file = create(&fresh)?;
@@ -66,7 +66,7 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreE
 }
 
 /// Moves a finished file to its name, durably.
-pub(super) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(in crate::shell) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
     fs::rename(from, to)?;
     // The name is in the folder; it is durable when the folder is.
     File::open(dir)?.sync_all()?;
@@ -74,14 +74,14 @@ pub(super) fn rename(dir: &Path, from: &Path, to: &Path) -> Result<(), StoreErro
 }
 
 /// Reads at most `limit` bytes of a file: the whole of it if it is not longer.
-pub(super) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
+pub(in crate::shell) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Holds a home folder for this process, until it is dropped or the process ends in any way.
-pub(super) struct Lock {
+pub(in crate::shell) struct Lock {
     file: File,
 }
 
@@ -91,7 +91,7 @@ impl Lock {
     /// # Errors
     ///
     /// [`StoreError::InUse`] if another process, or another store of this one, has it.
-    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+    pub(in crate::shell) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOCK_FILE);
         let file = match presence(&path)? {
             Presence::Present => OpenOptions::new().write(true).open(&path)?,

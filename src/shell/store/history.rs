@@ -3,11 +3,11 @@
 //! A message has a place in its conversation from when it was accepted from us, or shown. One that
 //! waits for those before it has none yet: it is in no page and is not unread.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::sealed::Sealed;
-use super::{Store, StoreError, begin};
-use crate::engine::id::{ContactId, MessageId};
+use super::sealed::{RowKey, Sealed};
+use super::{Store, StoreError, begin, record_in};
+use crate::engine::id::{ContactId, IdStart, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{MessageRecord, Record, RecordSide};
 
@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<Vec<MessageRecord>, StoreError> {
         let end = match before {
             None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(0),
+            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
         };
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
         let mut statement = self.connection.prepare(
@@ -39,7 +39,7 @@ impl Store {
         let mut rows = statement.query(params![contact.0.cast_signed(), end, limit])?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            page.push(self.message_in(row)?);
+            page.push(message_in(row, &self.rows)?);
         }
         page.reverse();
         Ok(page)
@@ -51,11 +51,27 @@ impl Store {
     ///
     /// [`StoreError::Damaged`] if it cannot be read.
     pub fn message(&self, message: MessageId) -> Result<Option<MessageRecord>, StoreError> {
+        stored(&self.connection, &self.rows, message)
+    }
+
+    /// The messages whose ids begin with these hexadecimal digits, at most two of them: whether there
+    /// is one, and whether it is the only one. What waits for others before it is not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if one of them cannot be read.
+    pub fn messages_like(&self, start: IdStart) -> Result<Vec<MessageRecord>, StoreError> {
         let mut statement = self.connection.prepare(
-            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt WHERE id = ?1",
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+             WHERE id BETWEEN ?1 AND ?2 AND NOT (author = 1 AND open = 1) LIMIT 2",
         )?;
-        let mut rows = statement.query([message.0.cast_signed()])?;
-        rows.next()?.map(|row| self.message_in(row)).transpose()
+        let IdStart { first, last } = start;
+        let mut rows = statement.query([first.0.cast_signed(), last.0.cast_signed()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(message_in(row, &self.rows)?);
+        }
+        Ok(found)
     }
 
     /// Takes everything in a conversation as read.
@@ -165,22 +181,48 @@ impl Store {
         Ok(())
     }
 
-    fn message_in(&self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
-        match self.record_in(row)? {
-            Record::Message(message) => Ok(message),
-            Record::Identity(_)
-            | Record::Contact(_)
-            | Record::Session(_)
-            | Record::Request(_)
-            | Record::Seen(_)
-            | Record::Outgoing(_) => Err(StoreError::Damaged),
-        }
-    }
-
-    fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
+    pub(super) fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
         let query = "SELECT place FROM message WHERE id = ?1";
         let id = message.0.cast_signed();
         Ok(self.connection.query_row(query, [id], |row| row.get(0)).optional()?)
+    }
+}
+
+/// Refuses a message that may not take the place of the one that is stored, if one is.
+pub(super) fn refuse_backwards(
+    transaction: &Transaction<'_>,
+    key: &RowKey,
+    message: &MessageRecord,
+) -> Result<(), StoreError> {
+    let Some(stored) = stored(transaction, key, message.id)? else { return Ok(()) };
+    if stored.side.may_become(message.side) { Ok(()) } else { Err(StoreError::Backwards) }
+}
+
+fn stored(
+    connection: &Connection,
+    key: &RowKey,
+    message: MessageId,
+) -> Result<Option<MessageRecord>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt WHERE id = ?1",
+    )?;
+    let mut rows = statement.query([message.0.cast_signed()])?;
+    rows.next()?.map(|row| message_in(row, key)).transpose()
+}
+
+/// The message of a row, as [`record_in`] reads it.
+pub(super) fn message_in(
+    row: &rusqlite::Row<'_>,
+    key: &RowKey,
+) -> Result<MessageRecord, StoreError> {
+    match record_in(row, key)? {
+        Record::Message(message) => Ok(message),
+        Record::Identity(_)
+        | Record::Contact(_)
+        | Record::Session(_)
+        | Record::Request(_)
+        | Record::Seen(_)
+        | Record::Outgoing(_) => Err(StoreError::Damaged),
     }
 }
 
@@ -243,10 +285,11 @@ const fn columns(side: RecordSide) -> (i64, i64) {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
+            | MessageState::Unacknowledged
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => (0, 1),
-        RecordSide::Ours(MessageState::Delivered) => (0, 0),
+        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => (0, 0),
         RecordSide::Shown => SHOWN,
         RecordSide::Held { stream: _ } => (1, 1),
     }

@@ -58,7 +58,7 @@ impl KeyCost {
 }
 
 /// Writes a key file. `salt` must be fresh: it makes the sealing key one of its own.
-pub(super) fn seal(
+pub(in crate::shell) fn seal(
     key: &Secret<KEY_BYTES>,
     passphrase: &Passphrase,
     cost: KeyCost,
@@ -84,7 +84,10 @@ pub(super) fn seal(
 }
 
 /// Reads a key file.
-pub(super) fn open(file: &[u8], passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, KeyError> {
+pub(in crate::shell) fn open(
+    file: &[u8],
+    passphrase: &Passphrase,
+) -> Result<Secret<KEY_BYTES>, KeyError> {
     let file = parse(file)?;
     let cipher = cipher(passphrase, file.cost, file.salt)?;
     let mut key = Zeroizing::new(*file.sealed);
@@ -166,7 +169,7 @@ fn cipher(
 
 /// Why a key file gives no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeyError {
+pub(in crate::shell) enum KeyError {
     /// It is not a key file at all.
     #[error("not a key file")]
     Foreign,
@@ -188,13 +191,13 @@ pub(super) enum KeyError {
 }
 
 /// The length of the database's key: AES-256.
-pub(super) const KEY_BYTES: usize = 32;
+pub(in crate::shell) const KEY_BYTES: usize = 32;
 
 /// RFC 9106, section 3.1: 16 bytes are enough for every use.
-pub(super) const SALT_BYTES: usize = 16;
+pub(in crate::shell) const SALT_BYTES: usize = 16;
 
 /// The length of a whole file.
-pub(super) const FILE_BYTES: usize = SUMMED_BYTES + 32;
+pub(in crate::shell) const FILE_BYTES: usize = SUMMED_BYTES + 32;
 
 const MAGIC: &[u8; 8] = b"UNDTNKEY";
 const VERSION: u16 = 1;

@@ -9,11 +9,15 @@
 //! * Every record is sealed once more under a salt of its own. Erasing or replacing a record
 //!   overwrites the salt, and with it what is left of the record anywhere in the file.
 //! * A crash while a store is made leaves none, or a whole one.
+//! * A message of ours never goes back to a state it has left for good: a commit that would do that
+//!   is refused whole.
+//! * What is searched by is built in memory from what is kept, and is never written down.
 //! * The store decides nothing about records: it does not look into them beyond what orders a
 //!   conversation, and it never sees an envelope of anybody else.
 
+mod bring;
 mod database;
-mod files;
+pub(in crate::shell) mod files;
 mod history;
 mod key;
 mod migrate;
@@ -21,6 +25,7 @@ mod rows;
 #[cfg(test)]
 mod samples;
 mod sealed;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -37,18 +42,30 @@ use crate::shell::home::{self, HomeError, UnsafeMode};
 use crate::shell::passphrase::Passphrase;
 
 use self::files::{Lock, Presence};
-use self::key::{FILE_BYTES, KEY_BYTES, KeyError};
-use self::rows::RowError;
+use self::key::{FILE_BYTES, KEY_BYTES};
 use self::sealed::{RowKey, Sealed};
+use self::search::Index;
 
+pub use self::bring::Brought;
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
 pub use self::key::KeyCost;
+pub(super) use self::key::KeyError;
+/// Key files serve backups, too.
+pub(super) use self::key::{
+    FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
+};
+pub(super) use self::rows::{
+    MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
+};
+pub use self::search::MAX_QUERY_CHARACTERS;
 
 /// An open store. Dropping it closes the files and gives the home folder back.
 pub struct Store {
     // Before the lock, so that it is closed before another process may open it.
     connection: Connection,
     rows: RowKey,
+    /// Made at the first search; gone with the store.
+    index: Option<Index>,
     lock: Option<Lock>,
 }
 
@@ -129,7 +146,7 @@ impl Store {
     /// [`StoreError::OutOfMemory`].
     pub fn in_memory() -> Result<Self, StoreError> {
         let rows = RowKey::draw()?;
-        Ok(Self { connection: database::in_memory(&rows)?, rows, lock: None })
+        Ok(Self { connection: database::in_memory(&rows)?, rows, index: None, lock: None })
     }
 
     /// Seals the store in `dir` under another passphrase, durably, or leaves it under the old one.
@@ -202,7 +219,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What kept them from being made. None of them was.
+    /// What kept them from being made, [`StoreError::Backwards`] among it. None of them was.
     pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -216,6 +233,7 @@ impl Store {
             }
         }
         transaction.commit()?;
+        self.note_for_search(changes);
         Ok(())
     }
 
@@ -227,24 +245,11 @@ impl Store {
             database::publish(dir, DATABASE_FILE)?;
         }
         let connection = database::open(&path, key)?;
-        Ok(Self { connection, rows: RowKey::of_database(key), lock: Some(lock) })
+        Ok(Self { connection, rows: RowKey::of_database(key), index: None, lock: Some(lock) })
     }
 
-    /// The record of a row with three columns: the salt, the sealed record, and the name that the
-    /// row goes by, which is the id of a message and a whole key otherwise.
     fn record_in(&self, row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
-        // A salt that is missing is read as NULL, which is no blob either.
-        let blob = |column| row.get_ref(column)?.as_blob().map_err(|_| StoreError::Damaged);
-        let name = match row.get_ref(2)? {
-            ValueRef::Integer(id) => {
-                &rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?
-            }
-            ValueRef::Blob(key) => key,
-            ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) => {
-                return Err(StoreError::Damaged);
-            }
-        };
-        Ok(rows::decode(&self.rows.open(blob(0)?, name, blob(1)?)?)?)
+        record_in(row, &self.rows)
     }
 }
 
@@ -267,12 +272,30 @@ fn write_store(
     database::publish(dir, DATABASE_FILE)
 }
 
+/// The record of a row with three columns: the salt, the sealed record, and the name that the row
+/// goes by, which is the id of a message and a whole key otherwise.
+fn record_in(row: &rusqlite::Row<'_>, key: &RowKey) -> Result<Record, StoreError> {
+    // A salt that is missing is read as NULL, which is no blob either.
+    let blob = |column| row.get_ref(column)?.as_blob().map_err(|_| StoreError::Damaged);
+    let name = match row.get_ref(2)? {
+        ValueRef::Integer(id) => &rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?,
+        ValueRef::Blob(key) => key,
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) => {
+            return Err(StoreError::Damaged);
+        }
+    };
+    Ok(rows::decode(&key.open(blob(0)?, name, blob(1)?)?)?)
+}
+
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
     // The write lock comes with the first statement and not in the middle.
     Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }
 
 fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(), StoreError> {
+    if let Record::Message(message) = record {
+        history::refuse_backwards(transaction, key, message)?;
+    }
     let sealed = seal(transaction, key, record)?;
     if let Record::Message(message) = record {
         return history::put(transaction, message, &sealed);
@@ -359,9 +382,15 @@ pub enum StoreError {
     /// Make the disk or the file writable.
     #[error("nothing was stored: the disk or the file is read-only")]
     ReadOnly,
+    /// Look after the disk, or after the quota it is used under.
+    #[error("nothing was stored: the disk cannot be read or written (code {0})")]
+    DiskFails(i32),
     /// A bound of the program is missing or wrong.
     #[error("nothing was stored: this is larger than the store keeps")]
     TooLarge,
+    /// A rule of the engine is broken: it must not go on from where it is.
+    #[error("nothing was stored: a message would be in a state that it may not come to")]
+    Backwards,
     /// The database of this build cannot be trusted with secrets.
     #[error("the database refuses a setting the store's safety rests on")]
     Unsafe,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::engine::node::record::{Key, Record};
 
 /// The bytes of a record. Wiped when dropped: a record may hold keys.
-pub(super) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
+pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
     let size = size(record)?;
     if size > MAX_RECORD_BYTES {
         return Err(RowError::TooLarge);
@@ -32,7 +32,12 @@ pub(super) fn encode_key(key: &Key) -> Result<Vec<u8>, RowError> {
 }
 
 /// Reads a record back. Refuses bytes that are more or less than one record.
-pub(super) fn decode(row: &[u8]) -> Result<Record, RowError> {
+pub(in crate::shell) fn decode(row: &[u8]) -> Result<Record, RowError> {
+    decode_whole(row)
+}
+
+/// The same for rows of former versions.
+pub(super) fn decode_whole<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
     let (record, used) = decode_from_slice(row, LAYOUT).map_err(|_| RowError::NotARecord)?;
     // bincode itself is content with a prefix.
     if used != row.len() {
@@ -56,7 +61,7 @@ fn size(value: &impl Serialize) -> Result<usize, RowError> {
 
 /// Why a row is no record, or a record no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RowError {
+pub(in crate::shell) enum RowError {
     /// The row was not written by [`encode`]: the store is damaged.
     #[error("a stored record cannot be read")]
     NotARecord,
@@ -70,7 +75,7 @@ pub(super) enum RowError {
 
 /// The largest record. A guess at several times the largest session: 2,048 skipped keys of 76 bytes
 /// are 152 KiB.
-pub(super) const MAX_RECORD_BYTES: usize = 1 << 20;
+pub(in crate::shell) const MAX_RECORD_BYTES: usize = 1 << 20;
 
 const LAYOUT: Configuration<LittleEndian, Fixint, Limit<MAX_RECORD_BYTES>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<MAX_RECORD_BYTES>();
@@ -103,8 +108,8 @@ mod tests {
                  2100000000000000 0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798
                  0400000000000000 6d697261 00000000
                  0300000000000000 0400000000000000
-                 0100000000000000 0500000000000000 0600000000000000 0700000000000000 00
-                 00000000",
+                 0100000000000000 0500000000000000 0600000000000000 0700000000000000
+                 0200000000000000 00 00000000 00 00",
             ),
             (
                 samples::doubted(7),
@@ -112,8 +117,9 @@ mod tests {
                  2100000000000000 0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798
                  0400000000000000 6d697261 00000000
                  0300000000000000 0400000000000000
-                 0100000000000000 0500000000000000 0600000000000000 0700000000000000 00
-                 02000000 00e1f50500000000 00000000 01 8000000000000000 02",
+                 0100000000000000 0500000000000000 0600000000000000 0700000000000000
+                 0200000000000000 00 02000000 00e1f50500000000 00000000 01 8000000000000000 02
+                 00 00",
             ),
             (
                 samples::seen(9),
@@ -123,7 +129,8 @@ mod tests {
             (
                 samples::theirs(3, 7, "hi"),
                 "05000000 0300000000000000 0700000000000000 01000000
-                 01 0300000000000000 0200000000000000 6869 00e1f50500000000 0000000000000000 00",
+                 01 0300000000000000 0200000000000000 6869 00e1f50500000000 0000000000000000 00
+                 02000000 00000000 00 00 00 00",
             ),
             (
                 samples::outgoing(5),
@@ -163,7 +170,7 @@ mod tests {
 
     /// A session of the initiator, the contact with the offer, a session of the responder, a request.
     const HANDSHAKE_SUMS: [&str; 4] =
-        ["7bc0327a3b9f0480", "a033556e5c9b18b0", "c6efaf47b17e2605", "d1f6df1ec2455a1c"];
+        ["7bc0327a3b9f0480", "3c0d8a954acda41b", "c6efaf47b17e2605", "d1f6df1ec2455a1c"];
 
     #[test]
     fn keys_sort_by_their_kind_first() {

@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::crypto::seeded::Seeded;
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
-use crate::engine::envelope::Topic;
+use crate::engine::envelope::{Life, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
     ContactRecord, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer,
-    Purpose, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trust,
+    Purpose, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trail, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 
@@ -34,9 +34,11 @@ pub(super) fn contact(id: u64) -> Record {
         petname: "mira".to_owned(),
         standing: Standing::Open,
         ours: OwnStream { stream: 3, next: 4 },
-        theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7 }],
+        theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
         offer: None,
         trust: Trust::Unverified,
+        read_marks: false,
+        restored: None,
     })
 }
 
@@ -97,6 +99,8 @@ pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Re
         at: UnixSeconds(100_000_000),
         missing: 0,
         early: None,
+        life: Life::Day,
+        trail: Trail::default(),
     })
 }
 
@@ -112,13 +116,15 @@ pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
     message(id, contact, RecordSide::Ours(state), "said")
 }
 
-pub(super) const STATES: [MessageState; 6] = [
+pub(super) const STATES: [MessageState; 8] = [
     MessageState::Queued,
     MessageState::Mining,
     MessageState::Sent,
     MessageState::Delivered,
     MessageState::Failed,
     MessageState::Cancelled,
+    MessageState::Unacknowledged,
+    MessageState::Read,
 ];
 
 pub(super) fn any_side() -> impl Strategy<Value = RecordSide> {
@@ -140,6 +146,8 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
             at: UnixSeconds(at),
             missing,
             early: (number % 2 == 1).then_some(SessionId([7; 32])),
+            life: Life::Week,
+            trail: Trail { sendings: 3, last: Some(UnixSeconds(at)), ..Trail::default() },
         },
     )
 }

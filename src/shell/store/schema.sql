@@ -81,3 +81,7 @@ END;
 CREATE TRIGGER message_replaced AFTER UPDATE OF salt ON message WHEN OLD.salt <> NEW.salt BEGIN
     UPDATE salt SET free = 1, bytes = zeroblob(16) WHERE slot = OLD.salt;
 END;
+
+-- migration
+
+-- What messages and contacts say was added to inside their sealed rows: every row is written again.

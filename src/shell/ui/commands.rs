@@ -43,15 +43,18 @@ pub(super) enum Slash {
     Help,
     Id,
     Invite,
+    Life,
     Net,
     New,
     Next,
     Quit,
+    ReadMarks,
     Rekey,
     Remove,
     Rename,
     Requests,
     Retry,
+    Search,
     Unblock,
     Verify,
     Why,
@@ -71,7 +74,7 @@ const fn entry(name: &'static str, takes: &'static str, does: &'static str, slas
 }
 
 /// Every command, in the order of the alphabet.
-pub(super) const COMMANDS: [Entry; 23] = [
+pub(super) const COMMANDS: [Entry; 26] = [
     entry("accept", "[name]", "let the first request in", Slash::Accept),
     entry("add", "[invite]", "add a contact", Slash::Add),
     entry("block", "", "stop listening to this contact", Slash::Block),
@@ -83,15 +86,18 @@ pub(super) const COMMANDS: [Entry; 23] = [
     entry("help", "", "keys and commands", Slash::Help),
     entry("id", "[name]", "speak as another identity", Slash::Id),
     entry("invite", "", "show your own invite", Slash::Invite),
+    entry("life", "[10m|6h|day|week]", "how long what you send here lives", Slash::Life),
     entry("net", "", "show the network", Slash::Net),
     entry("new", "[name]", "make another identity", Slash::New),
     entry("next", "", "next chat with unread messages", Slash::Next),
     entry("quit", "", "leave", Slash::Quit),
+    entry("readmarks", "on|off", "tell this contact when you looked", Slash::ReadMarks),
     entry("rekey", "[invite]", "replace this contact's key", Slash::Rekey),
     entry("remove", "", "forget this contact and all messages", Slash::Remove),
     entry("rename", "[name]", "call this contact something else", Slash::Rename),
     entry("requests", "", "list strangers who ask", Slash::Requests),
     entry("retry", "", "send the last failed message again", Slash::Retry),
+    entry("search", "[words]", "search all chats", Slash::Search),
     entry("unblock", "", "listen to this contact again", Slash::Unblock),
     entry("verify", "", "compare words with this contact", Slash::Verify),
     entry("why", "", "what happened to the last message", Slash::Why),
@@ -157,7 +163,9 @@ mod tests {
         assert_eq!(parse("/ren  Ana "), Ok(Line::Slash(Slash::Rename, Some("Ana".to_owned()))));
         assert_eq!(
             parse("/re"),
-            Err(LineError::Ambiguous("/rekey /remove /rename /requests /retry".to_owned()))
+            Err(LineError::Ambiguous(
+                "/readmarks /rekey /remove /rename /requests /retry".to_owned()
+            ))
         );
     }
 

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, MessageId};
+use crate::engine::id::{ContactId, IdStart, MessageId};
+use crate::engine::node::ClockSkew;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
 use crate::engine::secret::name_alone;
@@ -29,6 +30,19 @@ pub enum Event {
         /// Whether there are older ones.
         more: More,
     },
+    /// What was found, asked for by [`Request::Search`].
+    Found {
+        /// Whose conversation was searched; all of them if there is none.
+        contact: Option<ContactId>,
+        /// What was searched for.
+        words: String,
+        /// Newest first.
+        messages: Vec<MessageView>,
+        /// Whether there are older ones.
+        more: More,
+    },
+    /// The answer to a [`Request::Look`].
+    Looked(AskId, Vec<MessageView>),
     /// How the network is. Sent when it changes, at most once a second.
     Network(NetworkLine),
     /// So many messages of this contact were not read yet. Sent at the start.
@@ -44,6 +58,8 @@ name_alone!(
         Notice,
         Replied,
         History,
+        Found,
+        Looked,
         Network,
         Unread,
         Kept,
@@ -52,7 +68,7 @@ name_alone!(
 );
 
 /// What the interface asks of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Request {
     /// Ask the engine; answered by [`Event::Replied`] with the same id.
     Command(AskId, Command),
@@ -63,11 +79,66 @@ pub enum Request {
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
     },
+    /// Find the newest messages with these words; answered by [`Event::Found`].
+    Search {
+        /// In whose conversation; in all of them if there is none.
+        contact: Option<ContactId>,
+        /// All of them must be there; the last may be the beginning of one.
+        words: String,
+    },
+    /// Read messages for one who asked by this id; answered by [`Event::Looked`] with the same id.
+    Look(AskId, Look),
     /// A person has seen all there is of this conversation.
     Read(ContactId),
     /// The interface is about to end.
     Quit,
 }
+
+name_alone!(
+    enum Request {
+        Command,
+        History,
+        Search,
+        Look,
+        Read,
+        Quit,
+    }
+);
+
+/// Which messages to read.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Those of a conversation, oldest first.
+    Page {
+        /// Whose conversation.
+        contact: ContactId,
+        /// Those before this one; the newest if there is none.
+        before: Option<MessageId>,
+        /// So many at most.
+        limit: usize,
+    },
+    /// Those of a conversation with these words, newest first.
+    Words {
+        /// Whose conversation.
+        contact: ContactId,
+        /// All of them must be there; the last may be the beginning of one.
+        words: String,
+        /// Those before this one; the newest if there is none.
+        before: Option<MessageId>,
+        /// So many at most.
+        limit: usize,
+    },
+    /// Those whose ids begin like this, two at most.
+    Like(IdStart),
+}
+
+name_alone!(
+    enum Look {
+        Page,
+        Words,
+        Like,
+    }
+);
 
 /// Whether there is more of a conversation than was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,11 +181,30 @@ pub struct NetworkLine {
     pub mining: Option<Mining>,
     /// Envelopes of ours that have not left.
     pub queued: usize,
+    /// Tries at work a second, as last measured; 0 while it is not known.
+    pub rate: u64,
+    /// How this machine's clock compares with those of its neighbours, if any said.
+    pub clock: Option<ClockSkew>,
+    /// Envelopes fetched by catching up with neighbours, since the start.
+    pub caught_up: u64,
+    /// How the archive is, if there is one.
+    pub archive: Option<ArchiveLine>,
+}
+
+/// How an archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchiveLine {
+    /// Bytes it takes on disk.
+    pub bytes: u64,
+    /// Envelopes it could not keep, since the start.
+    pub missed: u64,
+    /// Why nothing is kept at the moment, if so.
+    pub trouble: Option<&'static str>,
 }
 
 name_alone!(struct NetworkLine {
     peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
-    cover_per_minute, mining, queued,
+    cover_per_minute, mining, queued, rate, clock, caught_up, archive,
 });
 
 /// A search for work.

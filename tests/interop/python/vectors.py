@@ -44,7 +44,7 @@ from mnemonic import Mnemonic
 
 from undertone import chain, ecies, elligator, envelope, identity, offer
 from undertone.draws import Written
-from undertone.payload import ANSWER, CLOSE, LONGEST, NOTHING, TEXT, Payload
+from undertone.payload import ANSWER, CLOSE, LONGEST, NOTHING, READ, TEXT, Payload, mark
 from undertone.primitives import Refused, mac, public
 from undertone.session import LATER, Session
 
@@ -229,7 +229,10 @@ def payloads():
         Payload(12, None, (11, 0, 0), 0, ANSWER),
         Payload(12, 5, (0, 0, 0), 5, CLOSE),
         Payload(12, 6, None, 0, TEXT),
+        Payload(12, None, (11, 3, 0), 6, READ, mark(11, 3)),
+        Payload(12, None, None, 0, READ, mark(2**64 - 1, 2**64 - 1)),
         Payload(12, 6, None, 0, 77, b"of a later version"),
+        Payload(12, None, None, 0, 77, b"of a later version"),
     ]
     for payload in cases:
         said = payload.write(chain.LONG)
@@ -255,6 +258,9 @@ def refused_payloads():
         ("nothing, with a length", with_byte(49, NOTHING)),
         ("an answer that says something", with_byte(49, ANSWER)),
         ("a close that says something", with_byte(49, CLOSE)),
+        ("a read mark of 4 bytes", with_byte(49, READ)),
+        ("a read mark of 15 bytes", Payload(12, None, None, 0, READ, bytes(15)).write(chain.LONG)),
+        ("a read mark of 17 bytes", Payload(12, None, None, 0, READ, bytes(17)).write(chain.LONG)),
     ]
     for about, said in cases:
         yield refusal(about, lambda: Payload.read(said), {"bytes": said.hex()})

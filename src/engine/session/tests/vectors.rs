@@ -130,7 +130,7 @@ fn the_same_payloads_are_taken_and_refused() {
         if let Some(payload) = read.filter(|payload| payload.content != Content::Unknown) {
             assert_eq!(payload.encode(written.len()).unwrap().as_slice(), written);
         }
-        let known = case.kind.is_none_or(|kind| kind < 4);
+        let known = case.kind.is_none_or(|kind| kind < 5);
         assert_eq!(
             known,
             Payload::decode(&written).is_none_or(|read| read.content != Content::Unknown)

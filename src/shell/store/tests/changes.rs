@@ -41,7 +41,7 @@ fn messages_that_are_history_alone_are_not_loaded() {
     }
     store.commit(&puts(&[theirs(10, 7, "hi"), held(11, 7)])).unwrap();
     let loaded: Vec<Key> = store.load().unwrap().iter().map(Record::key).collect();
-    let open = [0, 1, 2, 4, 5, 11].map(|id| Key::Message(MessageId(id)));
+    let open = [0, 1, 2, 4, 5, 6, 11].map(|id| Key::Message(MessageId(id)));
     assert_eq!(loaded, open);
 }
 
@@ -49,7 +49,7 @@ fn messages_that_are_history_alone_are_not_loaded() {
 fn when_one_change_cannot_be_made_none_is() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[contact(7)])).unwrap();
-    let too_large = theirs(2, 7, &"x".repeat(rows::MAX_RECORD_BYTES));
+    let too_large = theirs(2, 7, &"x".repeat(MAX_RECORD_BYTES));
     let changes =
         [Change::Erase(contact(7).key()), Change::Put(theirs(1, 7, "hi")), Change::Put(too_large)];
     assert!(matches!(store.commit(&changes), Err(StoreError::TooLarge)));
@@ -73,6 +73,34 @@ fn a_full_disk_is_told_and_loses_nothing() {
     store.commit(&[Change::Put(long)]).unwrap();
     drop(store);
     assert_eq!(page(&home.open().unwrap(), 7), [1, 2]);
+}
+
+#[test]
+fn wherever_in_a_commit_the_disk_runs_full_none_of_it_is_kept_and_all_before_it_is() {
+    let home = Home::new();
+    let mut store = home.open().unwrap();
+    let before = [contact(7), outgoing(1), ours(1, 7, MessageState::Sent)];
+    store.commit(&puts(&before)).unwrap();
+    let mut changes = vec![Change::Erase(outgoing(1).key())];
+    changes.extend((2..40).map(|id| Change::Put(theirs(id, 7, &"x".repeat(1_000)))));
+    let mut refused = 0;
+    for room in 0.. {
+        let pages: i64 =
+            store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + room).unwrap();
+        match store.commit(&changes) {
+            Ok(()) => break,
+            Err(error) => assert!(matches!(error, StoreError::DiskFull), "{room}: {error:?}"),
+        }
+        refused += 1;
+        assert_eq!(store.load().unwrap(), before, "the same store, {room} pages of room");
+        drop(store);
+        store = home.open().unwrap();
+        assert_eq!(store.load().unwrap(), before, "opened again, {room} pages of room");
+    }
+    assert!(refused >= 10, "the commit took {refused} pages");
+    assert_eq!(page(&store, 7).len(), 39);
+    assert!(!store.load().unwrap().contains(&before[1]));
 }
 
 #[test]
@@ -111,22 +139,89 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn a_message_is_only_stored_as_what_it_may_become() {
+    // ux.md, 7.8, written down once more: after each state, those it may go to.
+    use MessageState::{Cancelled, Delivered, Failed, Mining, Queued, Read, Sent, Unacknowledged};
+    let allowed: [(MessageState, &[MessageState]); 8] = [
+        (Queued, &[Mining, Cancelled, Failed]),
+        (Mining, &[Queued, Sent, Cancelled, Failed]),
+        (Sent, &[Delivered, Unacknowledged]),
+        (Delivered, &[Read]),
+        (Read, &[]),
+        (Unacknowledged, &[Delivered, Sent]),
+        (Failed, &[Queued]),
+        (Cancelled, &[Queued]),
+    ];
+    for (from, to_these) in allowed {
+        for to in samples::STATES {
+            let mut store = Store::in_memory().unwrap();
+            store.commit(&puts(&[ours(1, 7, from)])).unwrap();
+            let done = store.commit(&puts(&[contact(7), ours(1, 7, to)]));
+            let after = if from == to || to_these.contains(&to) {
+                done.unwrap();
+                to
+            } else {
+                assert!(matches!(done, Err(StoreError::Backwards)), "{from:?} to {to:?}");
+                assert_eq!(store.load().unwrap().iter().filter(|r| **r == contact(7)).count(), 0);
+                from
+            };
+            let stored = store.message(MessageId(1)).unwrap().unwrap();
+            assert_eq!(stored.side, RecordSide::Ours(after));
+        }
+    }
+}
+
+#[test]
+fn what_was_shown_does_not_wait_again_and_nobody_becomes_the_author() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[theirs(1, 7, "hi"), ours(2, 7, MessageState::Sent)])).unwrap();
+    for record in [held(1, 7), ours(1, 7, MessageState::Queued), theirs(2, 7, "hi"), held(2, 7)] {
+        assert!(matches!(store.commit(&[Change::Put(record)]), Err(StoreError::Backwards)));
+    }
+    assert_eq!(page(&store, 7), [1, 2]);
+}
+
+#[test]
+fn a_message_that_was_erased_begins_anew() {
+    let mut store = Store::in_memory().unwrap();
+    store.commit(&puts(&[ours(1, 7, MessageState::Read)])).unwrap();
+    let anew =
+        [Change::Erase(Key::Message(MessageId(1))), Change::Put(ours(1, 7, MessageState::Queued))];
+    store.commit(&anew).unwrap();
+    assert_eq!(store.load().unwrap(), [ours(1, 7, MessageState::Queued)]);
+}
+
 /// What the store ought to hold: records by key, and messages in the order of their places.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Model {
     records: BTreeMap<Key, Record>,
     messages: Vec<MessageRecord>,
 }
 
 impl Model {
-    fn apply(&mut self, step: &Step) {
+    /// The changes of all steps, or nothing if one of them is refused.
+    fn after(&self, steps: &[Step]) -> Option<Self> {
+        let mut after = self.clone();
+        for step in steps {
+            after.apply(step)?;
+        }
+        Some(after)
+    }
+
+    /// Nothing if a message may not become what it is to be.
+    fn apply(&mut self, step: &Step) -> Option<()> {
         match step {
             Step::Put(Record::Message(message)) => {
                 let known = self.messages.iter().position(|known| known.id == message.id);
+                let side = known.map_or(message.side, |place| self.messages[place].side);
+                if !side.may_become(message.side) {
+                    return None;
+                }
                 match known {
                     Some(place) if !is_held(self.messages[place].side) => {
                         self.messages[place] = message.clone();
-                        return;
+                        return Some(());
                     }
                     Some(place) => drop(self.messages.remove(place)),
                     None => {}
@@ -140,13 +235,16 @@ impl Model {
                 self.messages.retain(|message| message.contact != *contact);
             }
         }
+        Some(())
     }
 
     fn load(&self) -> Vec<Record> {
         let open = |message: &&MessageRecord| match message.side {
             RecordSide::Held { stream: _ } => true,
             RecordSide::Shown => false,
-            RecordSide::Ours(state) => state != MessageState::Delivered,
+            RecordSide::Ours(state) => {
+                !matches!(state, MessageState::Delivered | MessageState::Read)
+            }
         };
         let messages = self.messages.iter().filter(open).cloned().map(Record::Message);
         self.records.values().cloned().chain(messages).collect()
@@ -168,7 +266,7 @@ proptest! {
         let mut store = Store::in_memory().unwrap();
         let mut model = Model::default();
         for batch in batches {
-            batch.iter().for_each(|step| model.apply(step));
+            let after = model.after(&batch);
             let changes: Vec<Change> = batch
                 .into_iter()
                 .map(|step| match step {
@@ -177,7 +275,11 @@ proptest! {
                     Step::EraseMessages(contact) => Change::EraseMessages(contact),
                 })
                 .collect();
-            store.commit(&changes).unwrap();
+            match (store.commit(&changes), after) {
+                (Ok(()), Some(after)) => model = after,
+                (Err(StoreError::Backwards), None) => {}
+                (done, after) => panic!("{done:?}, allowed: {}", after.is_some()),
+            }
             prop_assert_eq!(store.load().unwrap(), model.load());
             for contact in 0..2 {
                 let page = store.history(ContactId(contact), None, 100).unwrap();

@@ -29,7 +29,9 @@ fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
 fn a_message_that_changes_keeps_its_place() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[ours(1, 7, MessageState::Queued), theirs(2, 7, "hi")])).unwrap();
-    for state in [MessageState::Failed, MessageState::Queued, MessageState::Sent] {
+    for state in
+        [MessageState::Failed, MessageState::Queued, MessageState::Mining, MessageState::Sent]
+    {
         store.commit(&puts(&[ours(1, 7, state)])).unwrap();
         assert_eq!(page(&store, 7), [1, 2]);
         let stored = store.message(MessageId(1)).unwrap().unwrap();

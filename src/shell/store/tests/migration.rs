@@ -1,22 +1,80 @@
-//! Homes that the first version of this program wrote.
+//! Homes that former versions of this program wrote.
+
+use std::collections::BTreeSet;
+
+use rusqlite::types::Value;
 
 use super::thief::{Thief, parts};
 use super::*;
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{PeerStream, RecordSide, Standing};
-use crate::shell::store::samples::{contact, held, ours, seen, theirs};
+use crate::engine::node::record::{Means, PeerStream, RecordSide, Standing, Trust};
+use crate::engine::session::SessionId;
+use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
-/// A home with a database of version 1 and the rows of the fixture.
-fn old_home() -> Home {
+/// A home with an empty database of a former version.
+fn empty_home(version: usize) -> (Home, Connection) {
     let home = Home::new();
     let path = home.file("store.db");
     fs::remove_file(&path).unwrap();
     files::create(&path).unwrap();
-    let key = open_key(&home.dir(), &passphrase("right")).unwrap();
-    let connection = database::of_version_1(&path, &key);
+    let connection = database::of_version(version, &path, &key_of(&home));
+    (home, connection)
+}
+
+/// A home with a database of version 1 and the rows of the fixture.
+fn old_home() -> Home {
+    let (home, connection) = empty_home(1);
     connection.execute_batch(include_str!("version1.sql")).unwrap();
     home
+}
+
+/// A home with a database of version 2 and the rows of the fixture, sealed as that version did.
+fn sealed_home() -> Home {
+    let (home, connection) = empty_home(2);
+    connection.execute_batch(include_str!("version2.sql")).unwrap();
+    let key = RowKey::of_database(&key_of(&home));
+    for (table, name) in [("record", "key"), ("message", "id")] {
+        let rows = format!("SELECT {name}, value FROM {table}");
+        let mut rows = connection.prepare(&rows).unwrap();
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let rows: Vec<(Value, Vec<u8>)> =
+            rows.query_map([], read).unwrap().map(Result::unwrap).collect();
+        for (name_of_row, value) in rows {
+            let sealed_as = match &name_of_row {
+                Value::Integer(id) => {
+                    rows::encode_key(&Key::Message(MessageId(id.cast_unsigned()))).unwrap()
+                }
+                Value::Blob(key) => key.clone(),
+                Value::Null | Value::Real(_) | Value::Text(_) => panic!("no name of a row"),
+            };
+            let sealed = key.seal(&connection, &sealed_as, &value).unwrap();
+            let update = format!("UPDATE {table} SET salt = ?2, value = ?3 WHERE {name} = ?1");
+            connection.execute(&update, params![name_of_row, sealed.slot, sealed.value]).unwrap();
+        }
+    }
+    home
+}
+
+fn key_of(home: &Home) -> Secret<KEY_BYTES> {
+    open_key(&home.dir(), &passphrase("right")).unwrap()
+}
+
+/// The database itself, whatever version it is of.
+fn keyed(home: &Home) -> Connection {
+    let connection = Connection::open(home.file("store.db")).unwrap();
+    let hex: String = key_of(home).expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    connection.execute_batch(&format!("PRAGMA key = \"x'{hex}'\"")).unwrap();
+    connection
+}
+
+/// Runs a statement on the database itself; answers its version and how many records it has.
+fn tables(home: &Home, statement: &str) -> (i64, i64) {
+    let connection = keyed(home);
+    connection.execute_batch(statement).unwrap();
+    let number = |query: &str| connection.query_row(query, [], |row| row.get(0)).unwrap();
+    (number("PRAGMA user_version"), number("SELECT COUNT(*) FROM record"))
 }
 
 /// The values of the fixture's rows of one kind, by the number that their keys begin with.
@@ -42,16 +100,16 @@ fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
     blocked.standing = Standing::Blocked;
-    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX });
+    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")
     };
     waiting.number = None;
     waiting.text = "not numbered yet".to_owned();
     let expected = [
-        contact(7),
-        contact(8),
-        Record::Contact(blocked),
+        unread(contact(7)),
+        unread(contact(8)),
+        unread(Record::Contact(blocked)),
         seen(9),
         Record::Message(waiting),
         ours(10, 7, MessageState::Queued),
@@ -96,19 +154,106 @@ fn nothing_of_the_old_rows_is_left_in_the_file() {
 
 #[test]
 fn an_old_home_with_a_damaged_row_stays_as_it_was() {
-    let home = old_home();
-    let key = open_key(&home.dir(), &passphrase("right")).unwrap();
-    let tables = |change: &str| {
-        let connection = Connection::open(home.file("store.db")).unwrap();
-        let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
-        connection.execute_batch(&format!("PRAGMA key = \"x'{hex}'\"; {change}")).unwrap();
-        let count = "SELECT COUNT(*) FROM record";
-        let records: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        (version, records)
+    for home in [old_home(), sealed_home()] {
+        let before = tables(&home, "UPDATE message SET value = zeroblob(60) WHERE id = 13");
+        assert!(matches!(home.open(), Err(StoreError::Damaged)));
+        assert_eq!(tables(&home, ""), before);
+    }
+}
+
+#[test]
+fn a_home_of_version_2_opens_with_nothing_lost() {
+    let home = sealed_home();
+    let mut store = home.open().unwrap();
+    assert_eq!(store.load().unwrap(), kept_from_version_2());
+    assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30, 33]);
+    let delivered = store.message(MessageId(13)).unwrap().unwrap();
+    assert_eq!(Record::Message(delivered), ours(13, 7, MessageState::Delivered));
+    // It goes on from there.
+    store.commit(&puts(&[ours(12, 7, MessageState::Unacknowledged)])).unwrap();
+    store.commit(&puts(&[ours(13, 7, MessageState::Read)])).unwrap();
+    drop(store);
+    let store = home.open().unwrap();
+    assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30, 33]);
+}
+
+/// What there is to load of the fixture, in the shapes of today.
+fn kept_from_version_2() -> Vec<Record> {
+    let [session, pending, _, request] = samples::handshake();
+    let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
+    blocked.petname = "zoë".to_owned();
+    blocked.standing = Standing::Blocked;
+    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
+    blocked.trust = Trust::Verified { at: UnixSeconds(128), by: Means::Digits };
+    let Record::Contact(mut closed) = contact(10) else { panic!("another kind") };
+    closed.standing = Standing::Closed;
+    closed.theirs.clear();
+    let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
+        panic!("another kind")
     };
-    let before = tables("UPDATE message SET value = zeroblob(60) WHERE id = 13");
-    assert!(matches!(home.open(), Err(StoreError::Damaged)));
-    assert_eq!(tables(""), before);
+    waiting.number = None;
+    waiting.text = "not numbered yet".to_owned();
+    let Record::Message(mut early) = theirs(33, 7, "early") else { panic!("another kind") };
+    early.early = Some(SessionId([7; 32]));
+    early.missing = 2;
+    let contacts = [pending, doubted(8), Record::Contact(blocked), Record::Contact(closed)];
+    let mut kept = vec![identity()];
+    kept.extend(contacts.into_iter().map(unread));
+    kept.extend([session, request, seen(9), outgoing(5), Record::Message(waiting)]);
+    let open = [
+        MessageState::Queued,
+        MessageState::Mining,
+        MessageState::Sent,
+        MessageState::Failed,
+        MessageState::Cancelled,
+    ];
+    kept.extend([10, 11, 12, 14, 15].into_iter().zip(open).map(|(id, at)| ours(id, 7, at)));
+    kept.extend([Record::Message(early), held(31, 7)]);
+    kept
+}
+
+/// A contact of whose messages nothing is known to have been seen.
+fn unread(record: Record) -> Record {
+    let Record::Contact(mut record) = record else { panic!("another kind") };
+    for stream in &mut record.theirs {
+        stream.read = 0;
+    }
+    Record::Contact(record)
+}
+
+fn identity() -> Record {
+    let digits: Vec<u8> = samples::IDENTITY_ROW.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    rows::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
+}
+
+#[test]
+fn a_power_cut_before_the_commit_of_a_migration_leaves_the_old_home_whole() {
+    let home = sealed_home();
+    let cut = Home { root: tempfile::tempdir().unwrap() };
+    home::prepare(&cut.dir()).unwrap();
+    let before = tables(&home, "");
+    let untouched = fs::read(home.file("store.db")).unwrap();
+    database::cut_short(&home.file("store.db"), &key_of(&home), 2, || {
+        for name in ["key", "store.db", "store.db-journal"] {
+            fs::copy(home.file(name), cut.file(name)).unwrap();
+        }
+    });
+    assert_ne!(fs::read(cut.file("store.db")).unwrap(), untouched, "nothing had reached the file");
+    assert_eq!(tables(&cut, ""), before);
+    assert_eq!(cut.open().unwrap().load().unwrap(), kept_from_version_2());
+}
+
+#[test]
+fn the_former_seals_are_gone_from_the_file() {
+    let home = sealed_home();
+    let thief = Thief::of(&home);
+    let salts: BTreeSet<Vec<u8>> = {
+        let connection = keyed(&home);
+        let mut salts = connection.prepare("SELECT bytes FROM salt WHERE free = 0").unwrap();
+        salts.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert!(thief.finds(&salts));
+    drop(home.open().unwrap());
+    assert!(!thief.finds(&salts));
 }

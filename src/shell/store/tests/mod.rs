@@ -4,6 +4,7 @@ mod changes;
 mod history;
 mod making;
 mod migration;
+mod search;
 mod thief;
 mod trouble;
 

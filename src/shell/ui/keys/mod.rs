@@ -32,6 +32,10 @@ pub(super) enum Action {
     Compare(Compare),
     Choose(Choose),
     Held(Held),
+    /// Search what was written.
+    Search,
+    /// Choose the next life for what is sent.
+    Longer,
     /// Draw codes the other way round.
     Invert,
 }
@@ -132,6 +136,7 @@ pub(super) enum Deed {
     Remove,
     Verify,
     Rekey,
+    ReadMarks,
 }
 
 /// To a question.
@@ -205,6 +210,8 @@ pub(super) enum Context {
     Choosing,
     /// In the chat with a contact that is held.
     Held,
+    /// In the list of what was found.
+    Found,
 }
 
 impl Context {
@@ -224,6 +231,7 @@ impl Context {
             Self::Code => &[Self::Code, Self::Everywhere],
             Self::Choosing => &[Self::Choosing, Self::Everywhere],
             Self::Held => &[Self::Held, Self::Everywhere],
+            Self::Found => &[Self::Found, Self::Everywhere],
         }
     }
 
@@ -243,14 +251,16 @@ impl Context {
             Self::Code => "Codes",
             Self::Choosing => "Choosing",
             Self::Held => "Held contacts",
+            Self::Found => "Search",
         }
     }
 }
 
 /// The contexts help lists, in its order.
-pub(super) const HELP_ORDER: [Context; 7] = [
+pub(super) const HELP_ORDER: [Context; 8] = [
     Context::Typing,
     Context::Browsing,
+    Context::Found,
     Context::List,
     Context::Comparing,
     Context::Held,
@@ -365,7 +375,7 @@ pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
 mod tests {
     use super::*;
 
-    const CONTEXTS: [Context; 13] = [
+    const CONTEXTS: [Context; 14] = [
         Context::Everywhere,
         Context::Editing,
         Context::Typing,
@@ -379,6 +389,7 @@ mod tests {
         Context::Code,
         Context::Choosing,
         Context::Held,
+        Context::Found,
     ];
 
     #[test]

@@ -39,6 +39,7 @@ bindings! {
     Everywhere: NONE F(3) => Action::Show(Place::Contacts), "contacts" "contacts and requests";
     Everywhere: NONE F(4) => Action::Show(Place::Network), "network" "network";
     Everywhere: NONE F(6) => Action::Show(Place::Identities), "identities" "identities";
+    Everywhere: CTRL Char('f') => Action::Search, "search" "search this chat, or all elsewhere";
     Everywhere: CTRL Char('l') => Action::Redraw, "redraw" "draw everything again";
     Everywhere: CTRL Char('z') => Action::Suspend, "suspend" "suspend; the screen is wiped";
     Everywhere: CTRL Char('c') => Action::Interrupt, "clear" "empty the line; twice: leave";
@@ -51,6 +52,7 @@ bindings! {
     Typing: NONE Tab => Action::Write(Write::Complete), "complete" "complete a /command";
     Typing: NONE Up => Action::Write(Write::Up), "earlier" "line above, or what you sent before";
     Typing: NONE Down => Action::Write(Write::Down), "later" "line below, or what you sent after";
+    Typing: CTRL Char('r') => Action::Longer, "life" "how long it lives: a day, a week, ..";
     Typing: NONE PageUp => Action::Scroll(Scroll::Up), "scroll" "scroll up";
     Typing: NONE PageDown => Action::Scroll(Scroll::Down), "scroll" "scroll down";
     Typing: CTRL End => Action::Scroll(Scroll::Newest), "newest" "newest message";
@@ -86,7 +88,8 @@ bindings! {
     Browsing: NONE PageDown => Action::Scroll(Scroll::Down), "scroll" "";
     Browsing: NONE Char('v') => Action::Browse(Browse::Why), "why" "what happened to it";
     Browsing: NONE Char('c') => Action::Browse(Browse::Cancel), "cancel" "cancel before it leaves";
-    Browsing: NONE Char('R') => Action::Browse(Browse::Retry), "send again" "send a failed one again";
+    Browsing: NONE Char('R') => Action::Browse(Browse::Retry), "send again" "send again what failed or got no answer";
+    Browsing: NONE Char('/') => Action::Search, "search" "search";
     Browsing: NONE Char('i') => Action::Browse(Browse::Type), "type" "back to typing";
     Browsing: NONE Enter => Action::Browse(Browse::Type), "type" "";
     Browsing: NONE Esc => Action::Browse(Browse::Type), "type" "";
@@ -108,6 +111,7 @@ bindings! {
     List: NONE Char('x') => Action::List(List::Row(Deed::Remove)), "remove" "remove, with all messages";
     List: NONE Char('v') => Action::List(List::Row(Deed::Verify)), "verify" "compare words or digits with a contact";
     List: NONE Char('K') => Action::List(List::Row(Deed::Rekey)), "new key" "replace a contact's key";
+    List: NONE Char('m') => Action::List(List::Row(Deed::ReadMarks)), "read marks" "read marks on, or off";
     List: NONE Char('n') => Action::List(List::New), "new" "make an identity";
     List: NONE Esc => Action::Back, "back" "back to the chats";
 
@@ -157,6 +161,15 @@ bindings! {
     Choosing: NONE Char('j') => Action::Choose(Choose::Down), "down" "";
     Choosing: NONE Enter => Action::Choose(Choose::Take), "choose" "";
     Choosing: NONE Esc => Action::Back, "keep held" "";
+
+    Found: NONE Down => Action::Choose(Choose::Down), "older" "older one";
+    Found: NONE Char('n') => Action::Choose(Choose::Down), "older" "";
+    Found: NONE Char('j') => Action::Choose(Choose::Down), "older" "";
+    Found: NONE Up => Action::Choose(Choose::Up), "newer" "newer one";
+    Found: NONE Char('N') => Action::Choose(Choose::Up), "newer" "";
+    Found: NONE Char('k') => Action::Choose(Choose::Up), "newer" "";
+    Found: NONE Enter => Action::Choose(Choose::Take), "go there" "go there";
+    Found: NONE Esc => Action::Back, "back" "back";
 
     Held: NONE Char('v') => Action::Held(Held::Verify), "verify again" "verify again";
     Held: NONE Char('a') => Action::Held(Held::Accept), "accept unverified" "send again, not verified; asks for a word";

@@ -1,5 +1,6 @@
 //! What a key does.
 
+use crate::engine::envelope::Life;
 use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::MessageState;
@@ -9,8 +10,9 @@ use super::super::composer::{Composer, Full, Moved};
 use super::super::keys::{
     Action, Answer, Browse, Compare, Context, Edit, Leave, Place, Scroll, Step, Write,
 };
+use super::super::life::{self, Cost};
 use super::super::port::Kept;
-use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose};
+use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose, label};
 
 /// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
 const INTERRUPT_SECONDS: u64 = 2;
@@ -48,7 +50,12 @@ impl Model {
             Action::Browse(key) => self.browse(key, effects),
             Action::List(key) => self.act_on_list(key, effects),
             Action::Compare(key) => self.compare(key, effects),
+            Action::Choose(key) if matches!(self.overlay, Some(Overlay::Search(_))) => {
+                self.choose_found(key, effects);
+            }
             Action::Choose(key) => self.choose(key, effects),
+            Action::Search => self.ask_for_words(),
+            Action::Longer => self.choose_life(None),
             Action::Held(key) => self.act_held(key),
             Action::Invert => self.ink = self.ink.other(),
         }
@@ -206,11 +213,31 @@ impl Model {
             self.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
             return;
         };
-        let contact = chat.id();
+        let (contact, life) = (chat.id(), chat.life);
         chat.take_text();
         effects.push(Effect::Scroll(Scroll::Newest));
         let about = Asked::Say(contact, text.clone());
-        self.ask(Command::Say { contact, text }, about, effects);
+        self.ask(Command::Say { contact, text, life }, about, effects);
+    }
+
+    /// Chooses how long what is sent to the open contact lives from here on: this, or the next.
+    pub(super) fn choose_life(&mut self, life: Option<Life>) {
+        let Some(chat) = self.current_mut() else {
+            self.say_hint("no chat is open; nothing was changed");
+            return;
+        };
+        chat.life = life.unwrap_or_else(|| life::after(chat.life));
+        let (life, name) = (chat.life, label(&chat.contact.petname));
+        let cost = self.cost(life).map(|cost| format!("; each {}", cost.words()));
+        let lives = life::words(life);
+        let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
+        self.say_hint(hint);
+    }
+
+    /// What a message of this life takes; nothing until the host has told how the network is.
+    pub(in crate::shell::ui) fn cost(&self, life: Life) -> Option<Cost> {
+        let network = self.network.as_ref()?;
+        Some(Cost::of(life, network.floor_bits, network.rate))
     }
 
     fn start_browsing(&mut self) {
@@ -252,7 +279,7 @@ impl Model {
     pub(super) fn retry(&mut self, message: Option<MessageId>, effects: &mut Vec<Effect>) {
         match message {
             Some(message) => self.ask(Command::Retry { message }, Asked::Other, effects),
-            None => self.say_hint("no message failed or was cancelled here"),
+            None => self.say_hint("no message failed, was cancelled or was not acknowledged here"),
         }
     }
 
@@ -262,7 +289,12 @@ impl Model {
     }
 
     pub(super) fn newest_failed(&self) -> Option<MessageId> {
-        let failed = |state| matches!(state, MessageState::Failed | MessageState::Cancelled);
+        let failed = |state| {
+            matches!(
+                state,
+                MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
+            )
+        };
         self.current()?.newest_ours(failed)
     }
 

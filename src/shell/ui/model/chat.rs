@@ -1,7 +1,9 @@
 //! One conversation as the interface holds it: bounded, in order, each message once.
 
+use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{ContactView, Link, MessageState, MessageView, Side};
+use crate::engine::node::record::Trail;
 
 use super::super::composer::{Composer, Lines};
 use super::super::port::More;
@@ -25,6 +27,8 @@ pub(in crate::shell::ui) struct Chat {
     pub(in crate::shell::ui) composer: Composer,
     /// The message chosen in browsing.
     pub(in crate::shell::ui) chosen: Option<MessageId>,
+    /// How long what is sent lives, until another is chosen.
+    pub(in crate::shell::ui) life: Life,
     past: Past,
     sent: Vec<String>,
     /// Which of `sent` stands in the composer, and what stood there before.
@@ -56,6 +60,7 @@ impl Chat {
             fresh: None,
             composer: Composer::new(Lines::Many, max_text),
             chosen: None,
+            life: Life::Day,
             past: Past::Unasked,
             sent: Vec::new(),
             recalled: None,
@@ -143,14 +148,29 @@ impl Chat {
         }
     }
 
-    /// Moves a message on. What was delivered stays delivered.
-    pub(super) fn set_state(&mut self, id: MessageId, to: MessageState) {
+    /// Moves a message on. What was delivered only ever becomes read.
+    pub(super) fn set_state(
+        &mut self,
+        id: MessageId,
+        numbered: Option<u64>,
+        (to, passed): (MessageState, Trail),
+    ) {
         let message = self.messages.iter_mut().rev().find(|message| message.id == id);
-        if let Some(MessageView { side: Side::Ours(state), .. }) = message
-            && *state != MessageState::Delivered
-        {
-            *state = to;
+        let Some(MessageView { side: Side::Ours(state), number, trail, .. }) = message else {
+            return;
+        };
+        let settled = matches!(state, MessageState::Delivered | MessageState::Read);
+        if settled && *state != to && !state.may_become(to) {
+            return;
         }
+        *state = to;
+        *number = numbered;
+        *trail = passed;
+    }
+
+    /// Whether the host was asked for messages and has not answered.
+    pub(super) fn awaits_past(&self) -> bool {
+        self.past == Past::Asked
     }
 
     /// What came early is theirs without doubt.

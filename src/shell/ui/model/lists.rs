@@ -19,6 +19,13 @@ pub(in crate::shell::ui) enum Marked {
     Nothing,
 }
 
+/// Which way a switch is turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    On,
+    Off,
+}
+
 impl Model {
     /// What the marked row is.
     pub(in crate::shell::ui) fn marked(&self) -> Marked {
@@ -103,6 +110,10 @@ impl Model {
             ),
             Deed::Verify => self.open_verify(contact),
             Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
+            Deed::ReadMarks if chat.contact.read_marks => {
+                self.turn_read_marks(contact, Turn::Off, effects);
+            }
+            Deed::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
             Deed::Accept | Deed::Decline => {}
         }
     }
@@ -118,7 +129,12 @@ impl Model {
             Deed::Decline => {
                 self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
             }
-            Deed::Rename | Deed::Block | Deed::Remove | Deed::Verify | Deed::Rekey => {}
+            Deed::Rename
+            | Deed::Block
+            | Deed::Remove
+            | Deed::Verify
+            | Deed::Rekey
+            | Deed::ReadMarks => {}
         }
     }
 
@@ -140,7 +156,32 @@ impl Model {
             | Deed::Rename
             | Deed::Block
             | Deed::Verify
-            | Deed::Rekey => {}
+            | Deed::Rekey
+            | Deed::ReadMarks => {}
+        }
+    }
+
+    /// Turning them on tells something of this person, so it is asked about.
+    pub(super) fn turn_read_marks(
+        &mut self,
+        contact: ContactId,
+        turn: Turn,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(chat) = self.chats.get(&contact) else { return };
+        let name = label(&chat.contact.petname);
+        match turn {
+            Turn::On => self.confirm(
+                format!(
+                    "tell {name} when you have looked, and see when they have? Both must turn it on"
+                ),
+                Command::SetReadMarks { contact, on: true },
+            ),
+            Turn::Off => {
+                self.say_hint(format!("read marks with {name} are off"));
+                let command = Command::SetReadMarks { contact, on: false };
+                self.ask(command, Asked::Other, effects);
+            }
         }
     }
 
@@ -217,6 +258,7 @@ impl Model {
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
+            Purpose::Search(contact) => self.search(contact, text, effects),
             Purpose::AcceptUnverified(contact) if text == "accept" => {
                 self.ask(Command::AcceptUnverified { contact }, Asked::Other, effects);
             }

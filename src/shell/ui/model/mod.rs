@@ -9,6 +9,7 @@ mod chat;
 mod lists;
 mod notices;
 mod overlay;
+mod search;
 mod slash;
 mod verify;
 
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use crossterm::event::KeyEvent;
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, IdentityId};
+use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::input::{AskId, Command, Proof};
 use crate::engine::node::output::{IdentityView, Link, RequestView};
 use crate::engine::secret::name_alone;
@@ -28,6 +29,7 @@ use crate::engine::text::PeerText;
 
 pub(super) use chat::Chat;
 pub(super) use overlay::{Confirm, Ink, Overlay, Picker, Prompt, Purpose, Tab, Target};
+pub(super) use search::Search;
 pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
@@ -60,6 +62,9 @@ pub struct Model {
     pub(super) scratch: Composer,
     /// How codes are drawn.
     pub(super) ink: Ink,
+    /// What is being mined, and since when; nothing if that began before this interface.
+    pub(super) mining: Option<(MessageId, UnixSeconds)>,
+    seek: Option<search::Seek>,
     following: Following,
     enter: Enter,
     leaving: Leaving,
@@ -71,7 +76,7 @@ pub struct Model {
 
 name_alone!(struct Model {
     options, now, identities, speaking, chats, open, requests, network, kept, place,
-    overlay, hint, tab, row, welcome, scratch, ink, following, enter, leaving, interrupted,
+    overlay, hint, tab, row, welcome, scratch, ink, mining, seek, following, enter, leaving, interrupted,
     asked, next_ask,
 });
 
@@ -165,6 +170,10 @@ enum Asked {
 /// How long a hint stays. A guess: long enough to read two lines.
 const HINT_SECONDS: u64 = 8;
 
+/// The time a search for work has taken is told in steps of so many seconds, so that the picture
+/// changes no more often. A guess.
+pub(super) const MINING_STEP_SECONDS: u64 = 5;
+
 /// Most questions to the engine that wait for an answer.
 const MAX_ASKED: usize = 256;
 
@@ -190,6 +199,8 @@ impl Model {
             welcome: Prompt::new(Purpose::NewIdentity),
             scratch: Composer::new(Lines::One, options.max_text),
             ink: Ink::Dark,
+            mining: None,
+            seek: None,
             following: Following::Yes,
             enter: Enter::Sends,
             leaving: Leaving::No,
@@ -202,6 +213,8 @@ impl Model {
     /// A key was pressed.
     pub fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // Who types is not taken to another place.
+        self.seek = None;
         self.saw(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.overlay {
             return vec![Effect::Quit(Ending::Fatal)];
@@ -222,6 +235,13 @@ impl Model {
         let minute = |at: UnixSeconds| at.0 / 60;
         let mut passed =
             if minute(now) == minute(self.now) { Passed::Unseen } else { Passed::Seen };
+        // The time a search has taken is told in such steps.
+        let step = |at: UnixSeconds| {
+            self.mining.map(|(_, since)| at.0.saturating_sub(since.0) / MINING_STEP_SECONDS)
+        };
+        if step(now) != step(self.now) {
+            passed = Passed::Seen;
+        }
         self.now = now;
         if self.hint.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.hint = None;
@@ -254,6 +274,7 @@ impl Model {
             }
             Some(Overlay::Verify(_)) => return Context::Comparing,
             Some(Overlay::Mismatch(_)) => return Context::Choosing,
+            Some(Overlay::Search(_)) => return Context::Found,
             Some(Overlay::Why(_) | Overlay::Keys(_) | Overlay::Fatal(_)) => return Context::Page,
             None => {}
         }
@@ -277,6 +298,7 @@ impl Model {
             Some(Overlay::Verify(verify)) => return verify.field(),
             Some(
                 Overlay::Confirm(_)
+                | Overlay::Search(_)
                 | Overlay::Mismatch(_)
                 | Overlay::Keys(_)
                 | Overlay::Why(_)

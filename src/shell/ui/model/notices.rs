@@ -1,11 +1,14 @@
 //! What the host tells, and what becomes of it.
 
-use crate::engine::id::ContactId;
+use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::input::AskId;
-use crate::engine::node::output::{CommandError, ContactView, MessageView, Notice, Reply, Side};
+use crate::engine::node::output::{
+    CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
+};
 
 use super::super::keys::Place;
-use super::super::port::{Event, Request};
+use super::super::port::{Event, NetworkLine, Request};
+use super::super::skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
 
@@ -20,14 +23,20 @@ impl Model {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.add_past(messages, more);
                 }
+                self.go_on_seeking(&mut effects);
             }
-            Event::Network(line) => self.network = Some(line),
+            Event::Found { contact, words, messages, more } => {
+                self.found(contact, &words, (messages, more));
+            }
+            Event::Network(line) => self.network_is(line),
             Event::Unread(contact, unread) => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_unread(unread);
                 }
             }
             Event::Kept(kept) => self.kept = Some(kept),
+            // Asked for by others: the host tells everybody.
+            Event::Looked(..) => {}
             Event::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
@@ -61,9 +70,10 @@ impl Model {
             }
             Notice::RequestGone(gone) => self.requests.retain(|request| request.id != gone),
             Notice::Message(message) => self.message(message, effects),
-            Notice::State { message, contact, state } => {
+            Notice::State { message, contact, number, state, trail } => {
+                self.note_mining(message, state);
                 if let Some(chat) = self.chats.get_mut(&contact) {
-                    chat.set_state(message, state);
+                    chat.set_state(message, number, (state, trail));
                 }
             }
             Notice::Confirmed { message, contact } => {
@@ -73,6 +83,26 @@ impl Model {
             }
         }
         self.mark_row(self.row);
+    }
+
+    fn note_mining(&mut self, message: MessageId, state: MessageState) {
+        if state == MessageState::Mining {
+            self.mining = Some((message, self.now));
+        } else if self.mining.is_some_and(|(mined, _)| mined == message) {
+            self.mining = None;
+        }
+    }
+
+    /// Takes the figures in; a clock that others doubt is said once, when that begins.
+    fn network_is(&mut self, line: NetworkLine) {
+        let before = self.network.as_ref().map_or(Doubt::None, |line| Doubt::of(line.clock));
+        let doubt = Doubt::of(line.clock);
+        if doubt > before
+            && let Some(clock) = line.clock
+        {
+            self.say_hint(skew::words(clock));
+        }
+        self.network = Some(line);
     }
 
     fn contact(&mut self, contact: ContactView, effects: &mut Vec<Effect>) {
@@ -93,6 +123,7 @@ impl Model {
 
     fn contact_gone(&mut self, gone: ContactId) {
         self.chats.remove(&gone);
+        self.forget_found(gone);
         if self.open == Some(gone) {
             self.open = None;
         }
@@ -101,6 +132,7 @@ impl Model {
             Some(Overlay::Verify(verify)) => Some(verify.contact),
             Some(Overlay::Mismatch(mismatch)) => Some(mismatch.contact),
             Some(Overlay::Keys(contact)) => Some(*contact),
+            Some(Overlay::Search(search)) => search.contact,
             Some(
                 Overlay::Prompt(_)
                 | Overlay::GoTo(_)

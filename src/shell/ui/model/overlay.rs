@@ -6,6 +6,7 @@ use crate::engine::node::input::Command;
 
 use super::super::composer::{Composer, Lines};
 use super::super::keys::Place;
+use super::search::Search;
 use super::verify::{Mismatch, Verify};
 
 /// Most bytes of a name, in a field; the engine judges what it takes.
@@ -20,6 +21,8 @@ pub(in crate::shell::ui) enum Overlay {
     Prompt(Prompt),
     /// Where to go.
     GoTo(Picker),
+    /// Words, and where they stand.
+    Search(Search),
     /// A question in the hint line; yes sends the command.
     Confirm(Confirm),
     /// What happened to a message.
@@ -63,6 +66,8 @@ pub(in crate::shell::ui) enum Purpose {
     Rekey(ContactId),
     /// The word that lets sending go on unverified.
     AcceptUnverified(ContactId),
+    /// Words to search for in a conversation, or in all of them.
+    Search(Option<ContactId>),
 }
 
 impl Prompt {
@@ -73,7 +78,8 @@ impl Prompt {
             | Purpose::AddName(_)
             | Purpose::Accept(_)
             | Purpose::Rename(_)
-            | Purpose::AcceptUnverified(_) => MAX_NAME_BYTES,
+            | Purpose::AcceptUnverified(_)
+            | Purpose::Search(_) => MAX_NAME_BYTES,
         };
         Self { purpose, field: Composer::new(Lines::One, limit), complaint: None }
     }

@@ -5,6 +5,8 @@ use crate::engine::node::output::Link;
 
 use super::super::commands::Slash;
 use super::super::keys::{Deed, Place};
+use super::super::life::{self, NAMES};
+use super::lists::Turn;
 use super::{Asked, Effect, Model, Overlay, Picker, Purpose, Tab, label, sentence};
 
 impl Model {
@@ -33,6 +35,11 @@ impl Model {
             },
             Slash::Cancel => self.cancel(self.newest_waiting(), effects),
             Slash::Retry => self.retry(self.newest_failed(), effects),
+            Slash::Search => match argument {
+                Some(words) => self.search(None, words, effects),
+                None => self.ask_for_words(),
+            },
+            Slash::Life => self.life_by_name(argument),
             Slash::Why => {
                 let newest = self.current().and_then(|chat| chat.messages.last());
                 self.overlay = newest.map(|message| Overlay::Why(message.id));
@@ -41,6 +48,7 @@ impl Model {
             | Slash::Unblock
             | Slash::Close
             | Slash::Rekey
+            | Slash::ReadMarks
             | Slash::Remove
             | Slash::Rename
             | Slash::Verify => {
@@ -76,12 +84,27 @@ impl Model {
             (Slash::Rekey, invite) => {
                 self.prompt_with(Purpose::Rekey(contact), &invite.unwrap_or_default());
             }
+            (Slash::ReadMarks, argument) => match argument.as_deref() {
+                Some("on") => self.turn_read_marks(contact, Turn::On, effects),
+                Some("off") => self.turn_read_marks(contact, Turn::Off, effects),
+                Some(_) | None => self.say_hint("/readmarks on, or /readmarks off"),
+            },
             (Slash::Remove, _) => self.act_on_contact(contact, Deed::Remove, effects),
             (Slash::Rename, Some(petname)) => {
                 let command = Command::RenameContact { contact, petname };
                 self.ask(command, Asked::Other, effects);
             }
             (_, _) => self.act_on_contact(contact, Deed::Rename, effects),
+        }
+    }
+
+    fn life_by_name(&mut self, name: Option<String>) {
+        match name.as_deref().map(life::named) {
+            None => self.choose_life(None),
+            Some(Some(life)) => self.choose_life(Some(life)),
+            Some(None) => {
+                self.say_hint(format!("a message lives {}; nothing was changed", NAMES.join(", ")));
+            }
         }
     }
 

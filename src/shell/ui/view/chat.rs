@@ -4,15 +4,17 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::engine::envelope::Life;
 use crate::engine::node::output::Link;
 
 use super::super::commands;
 use super::super::composer::Composer;
+use super::super::life;
 use super::super::model::{Chat, Kind, Model, label};
 use super::super::trust;
-use super::contacts::short_key;
+use super::contacts::{restored, short_key};
 use super::look::{Look, link_word};
-use super::transcript::ViewState;
+use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
 
 /// Most rows the composer takes, of those there are.
@@ -115,11 +117,19 @@ fn conversation(
     ];
     frame.render_widget(Line::from(spans), head);
 
+    let restored = restored(chat).map(|text| wrap(&text, width.saturating_sub(2)));
+    let restored = restored.unwrap_or_default();
+    let taken = u16::try_from(restored.len()).unwrap_or(0).min(body.height / 2);
+    let banner = Rect { height: taken, ..body };
+    let lines = restored.into_iter().map(|row| Line::styled(format!(" {row}"), look.call()));
+    super::rows(frame, banner, lines.collect());
+    let body = Rect { y: banner.bottom(), height: body.height - taken, ..body };
     let transcript = state.transcript(model, chat, width, usize::from(body.height));
     state.sight = Some(transcript.sight);
     let mut rows = transcript.rows;
     if chat.messages.is_empty() {
         rows = advice(chat, width, look);
+        rows.extend(missing(chat).map(|text| Line::styled(format!("  {text}"), look.quiet())));
     }
     let above = usize::from(body.height).saturating_sub(rows.len());
     rows.splice(0..0, core::iter::repeat_n(Line::raw(""), above));
@@ -180,13 +190,25 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let me = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     let whom = model.current().map(|chat| label(&chat.contact.petname));
-    let who = match whom {
-        Some(whom) => format!("as {me} to {whom}"),
-        None => format!("as {me}"),
-    };
+    let to = whom.map(|whom| format!("to {whom}"));
+    let who = to.as_ref().map_or_else(|| format!("as {me}"), |to| format!("as {me} {to}"));
     let left = format!("{} left", grouped(composer.room()));
     let room = width.saturating_sub(left.len() + 8);
-    let start = format!("{0}{0} {1} ", look.rule(), cut(&who, room));
+    let said = match model.current().and_then(|chat| price(model, chat)) {
+        None => who,
+        Some(Price { long, brief, least }) => {
+            let to = to.unwrap_or_default();
+            let choice = [
+                format!("{who}: {long}"),
+                format!("{who}: {brief}"),
+                format!("{to}: {brief}"),
+                brief,
+            ];
+            let fits = |text: &String| Line::raw(text.as_str()).width() <= room;
+            choice.into_iter().find(fits).unwrap_or(least)
+        }
+    };
+    let start = format!("{0}{0} {1} ", look.rule(), cut(&said, room));
     let columns = Line::raw(start.as_str()).width();
     let fill = look.rule().repeat(width.saturating_sub(columns + left.len() + 4));
     Line::from(vec![Span::styled(
@@ -194,3 +216,32 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
         look.quiet(),
     )])
 }
+
+/// What the next message costs, in more words and in fewer.
+struct Price {
+    long: String,
+    brief: String,
+    least: String,
+}
+
+/// What the next message costs where that is not the usual: it lives another time than a day, or
+/// takes long.
+fn price(model: &Model, chat: &Chat) -> Option<Price> {
+    let cost = model.cost(chat.life);
+    let takes_long = cost.and_then(life::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
+    if chat.life == Life::default() && !takes_long {
+        return None;
+    }
+    let lives = life::words(chat.life);
+    let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
+    let about = cost.and_then(life::Cost::about).map(|about| format!(", {about}"));
+    let about = about.unwrap_or_default();
+    Some(Price {
+        long: format!("lives {lives}{words}"),
+        brief: format!("lives {lives}{about}"),
+        least: format!("{lives}{about}"),
+    })
+}
+
+/// What takes more seconds than this is said before it is sent. A guess: less is no wait.
+const LONG_SECONDS: u64 = 2;

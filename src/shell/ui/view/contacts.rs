@@ -11,6 +11,7 @@ use crate::engine::text::{PeerText, Scripts};
 use super::super::model::{Chat, Kind, Model, Tab, label};
 use super::super::trust;
 use super::look::{Look, link_word};
+use super::transcript::missing;
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 
@@ -80,11 +81,25 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
         trust::words(chat.contact.trust),
         whole_key(&chat.contact.key),
     );
+    let marks = if chat.contact.read_marks {
+        "on: they are told when you have looked; you see when they have, if they turn it on too"
+    } else {
+        "off: neither is told when the other has looked"
+    };
+    text.push_str(&format!("\nRead marks {marks}."));
+    text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
+    text.extend(restored(chat).map(|restored| format!("\n{restored}.")));
     let name = PeerText::new(chat.contact.petname.clone()).for_label();
     if name.scripts == Scripts::Mixed {
         text.push_str("\nThe name mixes alphabets: a letter may not be the one it looks like.");
     }
     sentences(&text, width)
+}
+
+/// What is to be said of a contact that came out of a backup.
+pub(super) fn restored(chat: &Chat) -> Option<String> {
+    let at = Civil::at(chat.contact.restored?);
+    Some(format!("restored from a backup on {}: a new session is being made", at.date()))
 }
 
 fn requests(model: &Model, width: usize) -> ListAndDetail {

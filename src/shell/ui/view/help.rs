@@ -4,26 +4,16 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::engine::node::output::MessageState;
-
 use super::super::commands::COMMANDS;
 use super::super::keys;
 use super::super::model::Model;
-use super::look::{Look, state_word};
+use super::super::state;
+use super::look::{Look, MARK_COLUMNS};
 use super::transcript::ViewState;
 use super::wrap::{cut, fit};
 
 /// Columns of a key, beside what it does.
 const KEY_COLUMNS: usize = 19;
-
-const STATES: [MessageState; 6] = [
-    MessageState::Queued,
-    MessageState::Mining,
-    MessageState::Sent,
-    MessageState::Delivered,
-    MessageState::Failed,
-    MessageState::Cancelled,
-];
 
 /// Draws the page, from the row its reader is at.
 pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
@@ -38,8 +28,9 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
 
 fn page(look: Look, width: usize) -> Vec<Line<'static>> {
     let mut rows = vec![Line::styled(" Marks of your messages", look.strong())];
-    for state in STATES {
-        rows.push(Line::raw(format!("  {}  {}", look.mark(state), state_word(state))));
+    for state in state::ALL {
+        let mark = fit(look.mark(state), MARK_COLUMNS);
+        rows.push(Line::raw(format!("  {mark}  {}", state::words(state))));
     }
     for context in keys::HELP_ORDER {
         rows.push(Line::raw(""));

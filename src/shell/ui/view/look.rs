@@ -8,9 +8,12 @@ use crate::engine::node::output::{Link, MessageState};
 
 use super::super::port::{Colour, Glyphs, UiOptions};
 
+/// Columns of the widest mark.
+pub(super) const MARK_COLUMNS: usize = 2;
+
 /// How things are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(in crate::shell) struct Look {
     glyphs: Glyphs,
     colour: Colour,
 }
@@ -20,6 +23,11 @@ impl Look {
         Self { glyphs: options.glyphs, colour: options.colour }
     }
 
+    /// For lines that are printed, without colours.
+    pub(in crate::shell) const fn of_lines(glyphs: Glyphs) -> Self {
+        Self { glyphs, colour: Colour::Off }
+    }
+
     const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
@@ -27,8 +35,9 @@ impl Look {
         }
     }
 
-    /// The mark of a message of ours. One column wide in every width table (ux.md, 7.8).
-    pub(super) const fn mark(self, state: MessageState) -> &'static str {
+    /// The mark of a message of ours: at most [`MARK_COLUMNS`] wide in every width table (ux.md,
+    /// 7.8).
+    pub(in crate::shell) const fn mark(self, state: MessageState) -> &'static str {
         match state {
             MessageState::Queued => self.pick("◌", "."),
             MessageState::Mining => self.pick("◔", "*"),
@@ -36,6 +45,8 @@ impl Look {
             MessageState::Delivered => self.pick("✓", "+"),
             MessageState::Failed => self.pick("✗", "x"),
             MessageState::Cancelled => self.pick("⊘", "-"),
+            MessageState::Unacknowledged => "?",
+            MessageState::Read => self.pick("✓✓", "++"),
         }
     }
 
@@ -101,44 +112,20 @@ impl Look {
     /// The style of a message mark.
     pub(super) const fn mark_style(self, state: MessageState) -> Style {
         match state {
-            MessageState::Delivered => self.coloured(Style::new(), Color::Green),
+            MessageState::Delivered | MessageState::Read => {
+                self.coloured(Style::new(), Color::Green)
+            }
             MessageState::Failed => {
                 self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Red)
+            }
+            MessageState::Unacknowledged => {
+                self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
             }
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
             | MessageState::Cancelled => Style::new(),
         }
-    }
-}
-
-/// A message state in one or two words.
-pub(super) const fn state_word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "in the pool",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-    }
-}
-
-/// What a message state means exactly.
-pub(super) const fn state_meaning(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "It is stored here and has not started to leave.",
-        MessageState::Mining => {
-            "Its stamp is being computed. There is no progress to show: each try is as likely to \
-             succeed as the last."
-        }
-        MessageState::Sent => {
-            "At least one neighbour took it, and they pass it on. You may switch off."
-        }
-        MessageState::Delivered => "The contact's device acknowledged it.",
-        MessageState::Failed => "It did not leave this computer and will not by itself.",
-        MessageState::Cancelled => "You stopped it before it left.",
     }
 }
 

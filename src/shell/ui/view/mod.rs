@@ -5,13 +5,15 @@ mod code;
 mod contacts;
 pub(super) mod gate;
 mod help;
-mod look;
+pub(in crate::shell) mod look;
 mod network;
 mod overlay;
+mod search;
 mod sidebar;
 mod title;
 mod transcript;
 mod verify;
+mod why;
 mod wrap;
 
 use ratatui::Frame;

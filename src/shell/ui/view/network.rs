@@ -8,10 +8,14 @@ use crate::engine::text::PeerText;
 
 use super::super::model::Model;
 use super::super::port::{Kept, Mode};
+use super::super::skew;
 use super::look::Look;
 use super::title::share;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
+
+/// Columns before a figure.
+const LABEL_COLUMNS: usize = 13;
 
 /// Columns of a gauge.
 const GAUGE: usize = 24;
@@ -21,7 +25,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let look = Look::new(&model.options);
     let width = usize::from(area.width);
     let mut rows = vec![Line::styled(" Network", look.strong()), Line::raw("")];
-    rows.extend(figures(model).into_iter().map(|row| Line::raw(cut(&row, width))));
+    rows.extend(figures(model, width).into_iter().map(|row| Line::raw(cut(&row, width))));
     rows.push(Line::raw(""));
     let note = "All figures stay on this machine. Cover counts every envelope you emit: what is \
                 real and what is not is never shown apart.";
@@ -31,7 +35,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     super::cursor(frame, area, (0, 0));
 }
 
-fn figures(model: &Model) -> Vec<String> {
+fn figures(model: &Model, width: usize) -> Vec<String> {
     let mode = match (model.options.mode, model.kept) {
         (Mode::Demo, _) => "  Kept       nothing; this is a demonstration",
         (Mode::Normal, Some(Kept::MemoryOnly)) => "  Kept       nothing; all ends with the program",
@@ -48,6 +52,8 @@ fn figures(model: &Model) -> Vec<String> {
         0 => "  Peers      none; what you write waits here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
+    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), skew::words);
+    rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);
     let filled = full * GAUGE / 100;
     rows.push(format!(
@@ -59,24 +65,36 @@ fn figures(model: &Model) -> Vec<String> {
         grouped(network.pool_items),
     ));
     rows.push(format!("  Floor      2^{} tries for an envelope of a day", network.floor_bits));
-    rows.push(match network.mining {
-        None => format!("  Work       none  {} queued", network.queued),
+    let work = match network.mining {
+        None => format!("none  {} queued", network.queued),
         Some(mining) => format!(
-            "  Work       {}  {} tries/s  {} queued",
-            mining_words(model),
+            "{}  {} tries/s  {} queued",
+            mining_words(model, None),
             grouped(usize::try_from(mining.hashes_per_second).unwrap_or(usize::MAX)),
             network.queued
         ),
-    });
+    };
+    rows.extend(figure("Work", &work, width));
     rows.push(match network.cover_per_minute {
         None => "  Cover      off; who watches the link sees when you write".to_owned(),
         Some(rate) => format!("  Cover      {rate:.1} envelopes a minute on average"),
     });
+    rows.push(format!(
+        "  Caught up  {} envelopes fetched from neighbours since the start",
+        grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX))
+    ));
     for (index, address) in network.listening.iter().enumerate() {
         let name = if index == 0 { "Listening" } else { "" };
         rows.push(format!("  {name:9}  {}", clean(address)));
     }
     rows
+}
+
+/// A figure in as many rows as it takes.
+fn figure(name: &str, text: &str, width: usize) -> Vec<String> {
+    let rows = wrap(text, width.saturating_sub(LABEL_COLUMNS)).into_iter().enumerate();
+    let label = |number| if number == 0 { name } else { "" };
+    rows.map(|(number, row)| format!("  {:9}  {row}", label(number))).collect()
 }
 
 fn clean(text: &str) -> String {

@@ -5,18 +5,19 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
-use crate::engine::id::{IdentityId, MessageId};
-use crate::engine::node::output::{MessageState, Side};
+use crate::engine::envelope::Life;
+use crate::engine::id::IdentityId;
 use crate::engine::text::PeerText;
 
 use super::super::composer::Composer;
+use super::super::life::{Cost, span};
 use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
 use super::super::port::Kept;
-use super::look::{Look, link_word, state_meaning, state_word};
-use super::transcript::mining_words;
+use super::look::Look;
+use super::search::found;
 use super::verify;
+use super::why::why;
 use super::wrap::{fit, wrap};
-use crate::shell::calendar::Civil;
 
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;
@@ -32,6 +33,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     match &model.overlay {
         Some(Overlay::Prompt(prompt)) => ask(model, prompt, frame, area),
         Some(Overlay::GoTo(picker)) => go_to(model, picker, frame, area),
+        Some(Overlay::Search(search)) => found(model, search, frame, area),
         Some(Overlay::Why(message)) => why(model, *message, frame, area),
         Some(Overlay::Invite(identity)) => invite(model, *identity, frame, area),
         Some(Overlay::Verify(page)) => verify::compare(model, page, frame, area),
@@ -110,6 +112,14 @@ fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
             "Another key",
             "Paste their other invite. The session ends, and nothing is sent to them until you \
              verify or accept it.",
+        ),
+        Purpose::Search(None) => (
+            "Search",
+            "Words that stand in a message, in any chat. It happens on this computer alone.",
+        ),
+        Purpose::Search(Some(_)) => (
+            "Search this chat",
+            "Words that stand in a message. It happens on this computer alone.",
         ),
         Purpose::AcceptUnverified(_) => (
             "Accept without verifying",
@@ -195,40 +205,6 @@ fn go_to(model: &Model, picker: &Picker, frame: &mut Frame<'_>, area: Rect) {
     field(&picker.filter, frame, Rect { height: inner.height.min(1), ..inner });
 }
 
-/// What happened to a message, in words.
-fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.current() else { return };
-    let Some(message) = chat.message(id) else { return };
-    let name = label(&chat.contact.petname);
-    let at = Civil::at(message.at);
-    let when = format!("{} {} UTC", at.date(), at.seconds_clock());
-    let number = message.number.map(|number| format!(" Number {number}."));
-    let number = number.unwrap_or_default();
-    let text = match message.side {
-        Side::Theirs => format!(
-            "{name} wrote it; it arrived here on {when}.{number}\n\nThe time is yours, not \
-             theirs. It was encrypted for this session, and its sender's key was checked."
-        ),
-        Side::Ours(state) => {
-            let now = match state {
-                MessageState::Mining => format!("\n{}.", mining_words(model)),
-                MessageState::Queued if !chat.is_ready() => {
-                    format!("\nIt waits for the session: {}.", link_word(chat.contact.link))
-                }
-                MessageState::Queued
-                | MessageState::Sent
-                | MessageState::Delivered
-                | MessageState::Failed
-                | MessageState::Cancelled => String::new(),
-            };
-            let word = state_word(state);
-            let meaning = state_meaning(state);
-            format!("You wrote it on {when}.{number}\n\n{word}: {meaning}{now}")
-        }
-    };
-    page(model, frame, area, &format!("Message with {name}"), &text);
-}
-
 /// An invite, at the left edge and without a border, so that it can be copied, and as a code.
 fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
     let Some(identity) = model.identities.get(&id) else { return };
@@ -248,10 +224,21 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         unsent => format!("{unsent} messages have not left this computer."),
     };
     let text = format!(
-        "{said}\n\n  w    wait until all has left\n  q    {}\n  Esc  stay",
+        "{said}\n\n  w    wait until all has left{}\n  q    {}\n  Esc  stay",
+        wait_words(model),
         model.fate_of_unsent()
     );
     page(model, frame, area, "Leaving", &text);
+}
+
+/// How long leaving would wait, if that is known: as long as a day's worth of work for each.
+fn wait_words(model: &Model) -> String {
+    let seconds = model.cost(Life::Day).and_then(Cost::seconds).unwrap_or_default();
+    let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);
+    match seconds.saturating_mul(unsent) {
+        0 => String::new(),
+        seconds => format!(", {} of work or more", span(seconds)),
+    }
 }
 
 fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {

@@ -42,7 +42,11 @@ fn head(text: &str, place: Place, look: Look, width: usize) -> Line<'static> {
 
 fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
     let is_open = model.open == Some(chat.id());
-    let unread = if chat.unread == 0 { String::new() } else { format!(" {}", chat.unread) };
+    let unread = match (chat.unread, chat.contact.missing) {
+        (0, 0) => String::new(),
+        (0, _) => " gap".to_owned(),
+        (unread, _) => format!(" {unread}"),
+    };
     let name = label(&chat.contact.petname);
     let name = fit(&name, width.saturating_sub(6 + unread.len()));
     let arrow = if is_open { ">" } else { " " };

@@ -10,6 +10,7 @@ use super::super::keys::{
 };
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::port::{Kept, Mode, NetworkLine};
+use super::super::skew;
 use super::look::Look;
 use crate::shell::calendar::Civil;
 
@@ -41,6 +42,7 @@ fn network(model: &Model, room: usize) -> String {
         parts.push((0, "nothing is kept".to_owned()));
     }
     if let Some(network) = &model.network {
+        parts.extend(skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }
     parts.push((1, Civil::at(model.now).clock()));
@@ -119,6 +121,8 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
             Action::GoTo,
             HELP,
             Action::Show(Place::Contacts),
+            Action::Search,
+            Action::Longer,
             Action::Quit,
         ],
         Context::Browsing => vec![
@@ -162,14 +166,29 @@ fn wanted(model: &Model, context: Context) -> Vec<Action> {
         }
         Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
         Context::Page => vec![Action::Back, HELP],
+        Context::Found => wanted_in_results(),
         Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
             wanted_in_verifying(context)
         }
-        Context::Leaving => {
-            vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
-        }
+        Context::Leaving => wanted_in_leaving(),
         Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
     }
+}
+
+/// The same about leaving.
+fn wanted_in_leaving() -> Vec<Action> {
+    vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
+}
+
+/// The same about what a search has found.
+fn wanted_in_results() -> Vec<Action> {
+    vec![
+        Action::Choose(Choose::Down),
+        Action::Choose(Choose::Up),
+        Action::Choose(Choose::Take),
+        Action::Search,
+        Action::Back,
+    ]
 }
 
 /// The same about verifying a contact.

@@ -12,13 +12,20 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{MessageState, MessageView, Side};
 
 use super::super::keys::Scroll;
-use super::super::model::{Chat, Model, Sight, label};
-use super::look::Look;
+use super::super::life::{Cost, span};
+use super::super::model::{Chat, MINING_STEP_SECONDS, Model, Sight, label};
+use super::look::{Look, MARK_COLUMNS};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 
 /// Columns of a name beside its messages.
 const NAME_COLUMNS: usize = 8;
+
+/// Columns before the clock: where the chosen message is marked, the mark, and a blank.
+const GUTTER_COLUMNS: usize = MARK_COLUMNS + 2;
+
+/// Columns before a line of the program.
+const NOTE_COLUMNS: usize = 3;
 
 /// Under this width a name stands above its message. ux.md, 7.11.
 const WIDE: usize = 52;
@@ -251,12 +258,20 @@ impl Layout<'_> {
             rows.push(self.rule(&format!("{} new", fresh.count), look));
         }
         if message.missing > 0 {
-            let text = format!("{} missing before this one: they did not arrive", message.missing);
-            rows.push(self.note(&text, look));
+            let text = match message.missing {
+                1 => "1 message before this one will never come".to_owned(),
+                more => format!("{more} messages before this one will never come"),
+            };
+            rows.extend(self.note(&text, look));
         }
         self.message(message, look, &mut rows);
         if message.early {
-            rows.push(self.note("not confirmed yet: it came with their offer", look));
+            rows.extend(self.note("not confirmed yet: it came with their offer", look));
+        }
+        if index + 1 == self.chat.messages.len()
+            && let Some(text) = missing(self.chat)
+        {
+            rows.extend(self.note(&text, look));
         }
         rows
     }
@@ -268,9 +283,14 @@ impl Layout<'_> {
         Line::styled(format!("{start}{rest}"), look.quiet())
     }
 
-    fn note(&self, text: &str, look: Look) -> Line<'static> {
-        let text = fit(&format!(" {} {text}", look.note()), self.width);
-        Line::styled(text.trim_end().to_owned(), look.quiet())
+    /// Lines of the program under or above a message.
+    fn note(&self, text: &str, look: Look) -> Vec<Line<'static>> {
+        let lines = wrap(text, self.width.saturating_sub(NOTE_COLUMNS));
+        let lines = lines.into_iter().enumerate().map(|(number, line)| {
+            let start = if number == 0 { look.note() } else { " " };
+            Line::styled(format!(" {start} {line}"), look.quiet())
+        });
+        lines.collect()
     }
 
     fn message(&self, message: &MessageView, look: Look, rows: &mut Vec<Line<'static>>) {
@@ -279,17 +299,17 @@ impl Layout<'_> {
         let clock = Civil::at(message.at).clock();
         let (mark, mark_style, name) = match message.side {
             Side::Ours(state) => (look.mark(state), look.mark_style(state), "me".to_owned()),
-            Side::Theirs => (" ", body, label(&self.chat.contact.petname)),
+            Side::Theirs => ("", body, label(&self.chat.contact.petname)),
         };
         let cleaned = message.text.for_grid();
         let head = [
             Span::styled(if is_chosen { ">" } else { " " }, body),
-            Span::styled(mark, mark_style),
+            Span::styled(fit(mark, MARK_COLUMNS), mark_style),
             Span::raw(" "),
         ];
         if self.width >= WIDE {
             let who = format!("{clock} {} ", fit(&name, NAME_COLUMNS));
-            let indent = head.len() + clock.len() + NAME_COLUMNS + 2;
+            let indent = GUTTER_COLUMNS + clock.len() + NAME_COLUMNS + 2;
             let text = wrap(&cleaned.text, self.width.saturating_sub(indent));
             for (number, row) in text.into_iter().enumerate() {
                 let mut spans = Vec::new();
@@ -304,7 +324,7 @@ impl Layout<'_> {
             }
         } else {
             let mut spans = head.to_vec();
-            let who = format!("{clock} {}", fit(&name, self.width.saturating_sub(9)).trim_end());
+            let who = format!("{clock} {}", fit(&name, self.width.saturating_sub(10)).trim_end());
             spans.push(Span::styled(who, look.quiet()));
             rows.push(Line::from(spans));
             for row in wrap(&cleaned.text, self.width.saturating_sub(4)) {
@@ -314,10 +334,10 @@ impl Layout<'_> {
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
             let text = format!("{} {marks} made visible or left out", cleaned.changes);
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
         if let Some(text) = self.progress(message) {
-            rows.push(self.note(&text, look));
+            rows.extend(self.note(&text, look));
         }
     }
 
@@ -328,36 +348,56 @@ impl Layout<'_> {
             MessageState::Queued if !self.chat.is_ready() => {
                 Some("it waits, sealed, until the session is ready".to_owned())
             }
-            MessageState::Mining => Some(mining_words(self.model)),
+            MessageState::Mining => Some(mining_brief(self.model, message.id)),
             MessageState::Failed => Some("it did not leave this computer. /retry".to_owned()),
+            MessageState::Unacknowledged => {
+                Some("no answer came. /retry sends it again".to_owned())
+            }
             MessageState::Queued
             | MessageState::Sent
             | MessageState::Delivered
+            | MessageState::Read
             | MessageState::Cancelled => None,
         }
     }
 }
 
-/// What is known of the search for work, as time and never as a share.
-pub(super) fn mining_words(model: &Model) -> String {
-    let mining = model.network.as_ref().and_then(|network| network.mining);
-    let Some(mining) = mining else { return "mining".to_owned() };
-    match tries(mining.bits).checked_div(mining.hashes_per_second) {
-        None => format!("mining 2^{}", mining.bits),
-        Some(seconds) => format!("mining 2^{}, about {}", mining.bits, span(seconds)),
+/// What is missing of theirs and may still come.
+pub(super) fn missing(chat: &Chat) -> Option<String> {
+    match chat.contact.missing {
+        0 => None,
+        1 => Some("1 message is missing; asked again".to_owned()),
+        more => Some(format!("{more} messages are missing; asked again")),
     }
 }
 
-fn tries(bits: u8) -> u64 {
-    1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX)
+/// The work that is searched for, if any is.
+fn mined(model: &Model) -> Option<Cost> {
+    let network = model.network.as_ref()?;
+    let mining = network.mining?;
+    let rate = if mining.hashes_per_second > 0 { mining.hashes_per_second } else { network.rate };
+    Some(Cost::of_bits(mining.bits, rate))
 }
 
-/// A span of seconds in words.
-pub(super) fn span(seconds: u64) -> String {
-    match seconds {
-        0 => "1 s".to_owned(),
-        1..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
-    }
+/// How long the search for a message's work has taken, in steps, if that is known.
+fn taken(model: &Model, message: MessageId) -> Option<String> {
+    let (mined, since) = model.mining?;
+    let seconds = model.now.0.saturating_sub(since.0);
+    let steps = seconds / MINING_STEP_SECONDS * MINING_STEP_SECONDS;
+    (mined == message && steps > 0).then(|| format!("{} so far", span(steps)))
+}
+
+/// The search for the work of a message, in one row.
+fn mining_brief(model: &Model, message: MessageId) -> String {
+    let about = mined(model).and_then(Cost::about).map(|about| format!(", {about}"));
+    let taken = taken(model, message).map(|taken| format!(", {taken}"));
+    format!("mining{}{}. /cancel", about.unwrap_or_default(), taken.unwrap_or_default())
+}
+
+/// The search for the work of a message, with all that is known of it.
+pub(super) fn mining_words(model: &Model, message: Option<MessageId>) -> String {
+    let expected = mined(model).map(|cost| format!(" {}", cost.expectation()));
+    let taken = message.and_then(|message| taken(model, message));
+    let taken = taken.map(|taken| format!("; {taken}"));
+    format!("mining{}{}", expected.unwrap_or_default(), taken.unwrap_or_default())
 }

@@ -75,6 +75,32 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     fitted
 }
 
+/// Cuts text to `width` columns so that the first of the wanted words is in view, if it is there; a
+/// `~` says where something was left out.
+pub(super) fn excerpt(text: &str, wanted: &str, width: usize) -> String {
+    let word = wanted.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let at = text.grapheme_indices(true).map(|(at, _)| at).find(|at| {
+        let rest = text.get(*at..).unwrap_or_default();
+        let mut letters = rest.chars().flat_map(char::to_lowercase);
+        word.chars().all(|wanted| letters.next() == Some(wanted))
+    });
+    let before = at.and_then(|at| text.get(..at)).unwrap_or_default();
+    if before.width() + word.width() < width {
+        return cut(text, width);
+    }
+    let mut hidden = 0;
+    let mut columns = before.width();
+    for grapheme in before.graphemes(true) {
+        if columns <= width / 3 {
+            break;
+        }
+        columns = columns.saturating_sub(grapheme.width());
+        hidden += grapheme.len();
+    }
+    let rest = text.get(hidden..).unwrap_or_default();
+    cut(&format!("~{rest}"), width)
+}
+
 /// A number with thin groups: `1 042`.
 pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -110,11 +136,28 @@ mod tests {
     }
 
     #[test]
+    fn an_excerpt_shows_the_first_word_that_was_searched_for() {
+        let text = "the boat leaves from the old pier at noon, as every Friday";
+        assert_eq!(excerpt(text, "boat", 20), "the boat leaves fro~");
+        assert_eq!(excerpt(text, "NOON pier", 20), "~er at noon, as eve~");
+        assert_eq!(excerpt(text, "nothing", 20), "the boat leaves fro~");
+    }
+
+    #[test]
     fn numbers_have_groups_of_three() {
         assert_eq!([0, 999, 1_042, 1_000_000].map(grouped), ["0", "999", "1 042", "1 000 000"]);
     }
 
     proptest! {
+        #[test]
+        fn an_excerpt_is_never_wider_than_asked(
+            text in "[a-zA-Z日 👩é]{0,80}",
+            wanted in "[a-z日é ]{0,4}",
+            width in 0_usize..30,
+        ) {
+            prop_assert!(excerpt(&text, &wanted, width).width() <= width);
+        }
+
         #[test]
         fn no_row_is_wider_than_asked_and_no_letter_is_lost(
             text in "[a-z日 \n👩é]{0,80}",

@@ -5,7 +5,7 @@ What leaves is handed to `post(topic, body)`. Waits for nothing and repeats noth
 
 from . import offer
 from .draws import Draws
-from .payload import ANSWER, CLOSE, NOTHING, TEXT, Payload
+from .payload import ANSWER, CLOSE, NOTHING, READ, TEXT, Payload, mark, marked
 from .primitives import Refused, public
 from .session import LATER, Opened, Session
 
@@ -24,6 +24,8 @@ class Messenger:
         self.heard_stream, self.texts, self.base = None, {}, 0
         # What the other acknowledged of ours.
         self.delivered, self.unopened, self.closed = set(), [], False
+        # What the other has seen of ours: all numbers below this.
+        self.read = 0
 
     def word(self):
         return int.from_bytes(self.draws.draw(8), "little")
@@ -82,6 +84,11 @@ class Messenger:
     def acknowledge(self):
         self.payload(None, NOTHING)
 
+    def show(self):
+        """A person has seen all that came without a gap."""
+        stream, lowest, _ = self.ack()
+        self.payload(None, READ, mark(stream, lowest))
+
     def close(self):
         self.payload(None, CLOSE)
         self.sessions = []
@@ -136,6 +143,10 @@ class Messenger:
             _, lowest, beyond = payload.ack
             self.delivered |= set(range(min(lowest, len(self.said))))
             self.delivered |= {lowest + 1 + k for k in range(64) if beyond >> k & 1}
+        if payload.kind == READ and session.confirmed:
+            stream, below = marked(payload.said)
+            if stream == self.stream and below <= len(self.said):
+                self.read = max(self.read, below)
         if self.heard_stream is None:
             self.heard_stream = payload.stream
         if payload.stream != self.heard_stream:

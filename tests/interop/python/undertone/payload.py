@@ -4,9 +4,20 @@ from dataclasses import dataclass
 
 from .primitives import Refused
 
-NOTHING, TEXT, ANSWER, CLOSE = range(4)
+NOTHING, TEXT, ANSWER, CLOSE, READ = range(5)
 HEAD = 52
+MARK = 16
 LONGEST = 1850
+
+
+def mark(stream, below):
+    """What a read mark says: all of `stream` with a number lower than `below` was seen."""
+    return stream.to_bytes(8, "little") + below.to_bytes(8, "little")
+
+
+def marked(said):
+    """The stream, and the number below which all was seen."""
+    return int.from_bytes(said[:8], "little"), int.from_bytes(said[8:], "little")
 
 
 @dataclass
@@ -38,7 +49,8 @@ class Payload:
             raise Refused("flags")
         if len(text) != length or any(rest):
             raise Refused("a length or a padding")
-        if kind in (NOTHING, ANSWER, CLOSE) and length or kind == TEXT and length > LONGEST:
+        silent = kind in (NOTHING, ANSWER, CLOSE)
+        if silent and length or kind == TEXT and length > LONGEST or kind == READ and length != MARK:
             raise Refused("a length that its kind does not have")
         if kind == TEXT:
             try:

@@ -8,6 +8,7 @@ use super::super::super::port::{Kept, Mining};
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::safety::{Half, Word};
+use crate::engine::node::ClockSkew;
 use crate::engine::node::output::OwnWords;
 use crate::engine::node::record::{Doubt, Means};
 
@@ -22,7 +23,7 @@ enum Doing {
 fn any_doing() -> impl Strategy<Value = Doing> {
     let code = prop_oneof![
         any::<char>().prop_map(KeyCode::Char),
-        prop::sample::select("abcdegijklnpqruvwxyzRGK+/".chars().collect::<Vec<_>>())
+        prop::sample::select("abcdefgijklmnpqruvwxyzRGKN+/".chars().collect::<Vec<_>>())
             .prop_map(KeyCode::Char),
         prop::sample::select(vec![
             KeyCode::Enter,
@@ -50,9 +51,22 @@ fn any_doing() -> impl Strategy<Value = Doing> {
     prop_oneof![
         4 => (code, modifiers).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
         1 => any::<String>().prop_map(Doing::Paste),
-        4 => (any::<u8>(), 0_u64..6, any::<String>()).prop_map(|(what, id, text)| Doing::Tell(what, id, text)),
+        4 => (any::<u8>(), 0_u64..8, any::<String>()).prop_map(|(what, id, text)| Doing::Tell(what, id, text)),
         1 => (1_u16..300, 1_u16..100).prop_map(|(columns, rows)| Doing::Draw(columns, rows)),
     ]
+}
+
+fn state(id: u64) -> MessageState {
+    match id {
+        0 => MessageState::Queued,
+        1 => MessageState::Mining,
+        2 => MessageState::Sent,
+        3 => MessageState::Delivered,
+        4 => MessageState::Failed,
+        5 => MessageState::Cancelled,
+        6 => MessageState::Unacknowledged,
+        _ => MessageState::Read,
+    }
 }
 
 /// Any event, out of a few numbers and some text.
@@ -66,26 +80,30 @@ fn told(what: u8, id: u64, text: String) -> Event {
         4 => Link::Ready,
         _ => Link::Blocked,
     };
-    let state = match id {
-        0 => MessageState::Queued,
-        1 => MessageState::Mining,
-        2 => MessageState::Sent,
-        3 => MessageState::Delivered,
-        4 => MessageState::Failed,
-        _ => MessageState::Cancelled,
-    };
+    let state = state(id);
     let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
     let mut message = message(u64::from(what) * 6 + id, contact_id, side);
     message.text = PeerText::new(text.clone());
     message.missing = id / 5;
+    message.life = Life::ALL[usize::from(what % 4)];
+    message.trail = trail(what);
     message.at = UnixSeconds(u64::from(what) * 40_000);
     let request = RequestId(id);
-    match what % 18 {
+    match what % 20 {
         0 | 1 => identity(IdentityId(1 + id % 2), &text),
         2 | 3 => {
             let view = contact_view(contact_id, &text, link);
             let words = (id < 3).then(own_words);
-            Event::Notice(Notice::Contact(ContactView { trust: trust(what), words, ..view }))
+            let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
+            let (missing, read_marks) = (id / 3, what > 100);
+            Event::Notice(Notice::Contact(ContactView {
+                trust: trust(what),
+                words,
+                missing,
+                read_marks,
+                restored,
+                ..view
+            }))
         }
         4..=7 => Event::Notice(Notice::Message(message)),
         8 => Event::History { contact: contact_id, messages: vec![message], more: More::Yes },
@@ -104,19 +122,47 @@ fn told(what: u8, id: u64, text: String) -> Event {
             let word = (id > 0).then_some(1 + usize::from(what) % 6);
             Event::Replied(AskId(1 + id), Ok(Reply::Differs { word, left: what % 3 }))
         }
-        _ => Event::Network(NetworkLine {
-            peers: usize::from(what),
-            network: text.clone(),
-            listening: vec![text],
-            pool_bytes: usize::MAX,
-            pool_capacity: usize::from(what) - 17,
-            pool_items: 3,
-            floor_bits: what,
-            cover_per_minute: Some(f64::NAN),
-            mining: Some(Mining { bits: what, hashes_per_second: id }),
-            queued: 1,
-        }),
+        17 => {
+            let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
+            Event::Notice(Notice::State {
+                message,
+                contact,
+                number: Some(id),
+                state,
+                trail: trail(what),
+            })
+        }
+        18 => {
+            let (contact, more) = (Some(contact_id).filter(|_| id > 1), More::Yes);
+            Event::Found { contact, words: text, messages: vec![message; 3], more }
+        }
+        _ => Event::Network(network(what, id, text)),
     }
+}
+
+fn network(what: u8, id: u64, text: String) -> NetworkLine {
+    NetworkLine {
+        peers: usize::from(what),
+        network: text.clone(),
+        listening: vec![text],
+        pool_bytes: usize::MAX,
+        pool_capacity: usize::from(what) - 17,
+        pool_items: 3,
+        floor_bits: what,
+        cover_per_minute: Some(f64::NAN),
+        mining: Some(Mining { bits: what, hashes_per_second: id }),
+        queued: 1,
+        rate: id,
+        clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),
+        caught_up: u64::MAX,
+        archive: None,
+    }
+}
+
+fn trail(what: u8) -> Trail {
+    let at = |least| (what > least).then_some(UnixSeconds(u64::from(what) * 40_001));
+    let (first, last, delivered, read) = (at(10), at(20), at(30), at(40));
+    Trail { sendings: u32::from(what) / 10, first, last, delivered, read }
 }
 
 fn trust(what: u8) -> Trust {

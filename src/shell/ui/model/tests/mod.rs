@@ -1,7 +1,11 @@
 //! What is told and what is done, and what comes of it.
 
+mod course;
 mod drawing;
+mod search;
 
+use crate::engine::envelope::Life;
+use crate::engine::node::record::Trail;
 use crossterm::event::{KeyCode, KeyModifiers};
 
 use crate::engine::crypto::keys::PublicKey;
@@ -65,6 +69,9 @@ fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
         trust: Trust::Unverified,
         safety: SafetyNumber::of(&key(0), &key(1)),
         words: None,
+        missing: 0,
+        read_marks: false,
+        restored: None,
     }
 }
 
@@ -82,6 +89,8 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
         at: UnixSeconds(1_795_171_000 + id),
         missing: 0,
         early: false,
+        life: Life::Day,
+        trail: Trail::default(),
     }
 }
 
@@ -140,7 +149,7 @@ fn enter_says_what_was_written_to_the_open_contact() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "hello".to_owned() };
+    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), life: Life::Day };
     assert_eq!(commands(&effects), [&say]);
     assert!(model.field().expect("a composer").is_empty());
 }
@@ -164,7 +173,7 @@ fn a_paste_is_one_message_and_its_enter_is_held() {
     assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
     model.set_enter(Enter::Sends);
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned() };
+    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), life: Life::Day };
     assert_eq!(commands(&effects), [&say]);
 }
 
@@ -224,7 +233,13 @@ fn a_delivered_message_stays_delivered() {
     let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
     model.notice(Event::Notice(Notice::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
-        let notice = Notice::State { message: MessageId(1), contact: MIRA, state };
+        let notice = Notice::State {
+            message: MessageId(1),
+            contact: MIRA,
+            number: Some(1),
+            state,
+            trail: Trail::default(),
+        };
         model.notice(Event::Notice(notice));
     }
     assert_eq!(model.chats[&MIRA].messages[0].side, Side::Ours(MessageState::Delivered));
@@ -249,7 +264,13 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
     let state = MessageState::Sent;
-    let sent = Notice::State { message: MessageId(1), contact: MIRA, state };
+    let sent = Notice::State {
+        message: MessageId(1),
+        contact: MIRA,
+        number: Some(1),
+        state,
+        trail: Trail::default(),
+    };
     let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
     assert_eq!(model.notice(Event::Notice(sent)), end);
 }

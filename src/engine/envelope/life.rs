@@ -1,0 +1,68 @@
+//! How long an envelope of ours lives: one of four, so that nobody stands out by a choice of their own.
+
+use serde::{Deserialize, Serialize};
+
+use super::wire::{ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
+use super::work::Floor;
+use crate::engine::env::Seconds;
+
+/// How long what carries a message is kept by those who carry it. The longer, the more work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Life {
+    /// 10 minutes: for two who are both there.
+    TenMinutes,
+    /// 6 hours.
+    SixHours,
+    /// A day: what nearly everybody uses, and so the least telling.
+    #[default]
+    Day,
+    /// 7 days: for somebody who is away. The longest the network carries.
+    Week,
+}
+
+impl Life {
+    /// All of them, shortest first.
+    pub const ALL: [Self; 4] = [Self::TenMinutes, Self::SixHours, Self::Day, Self::Week];
+
+    /// What an envelope's `ttl` says.
+    #[must_use]
+    pub const fn ttl(self) -> Seconds {
+        match self {
+            Self::TenMinutes => TEN_MINUTES,
+            Self::SixHours => SIX_HOURS,
+            Self::Day => ONE_DAY,
+            Self::Week => SEVEN_DAYS,
+        }
+    }
+
+    /// The shortest of them that is at least `ttl`; a week for what is longer.
+    #[must_use]
+    pub fn covering(ttl: Seconds) -> Self {
+        Self::ALL.into_iter().find(|life| life.ttl() >= ttl).unwrap_or(Self::Week)
+    }
+
+    /// The leading zero bits that a message with this life must show: 2 to the power of that is how
+    /// many attempts it takes on average.
+    #[must_use]
+    pub fn bits(self, floor: &Floor) -> u8 {
+        floor.required(ENVELOPE_SIZE, self.ttl())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_life_costs_more_bits_and_covers_what_is_shorter() {
+        let floor = Floor::new(21);
+        let bits = Life::ALL.map(|life| life.bits(&floor));
+        assert_eq!(bits, [14, 19, 21, 24]);
+        for life in Life::ALL {
+            assert_eq!(Life::covering(life.ttl()), life);
+        }
+        assert_eq!(Life::covering(Seconds(1)), Life::TenMinutes);
+        assert_eq!(Life::covering(Seconds(601)), Life::SixHours);
+        assert_eq!(Life::covering(Seconds(u32::MAX)), Life::Week);
+    }
+}

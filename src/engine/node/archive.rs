@@ -1,0 +1,47 @@
+//! The archive of a relay that keeps its envelopes on disk: what to keep, what to discard, what is back.
+
+use super::Node;
+use super::output::Output;
+use crate::engine::env::{Env, Millis};
+use crate::engine::envelope::{Checked, EnvelopeId, Refusal, check};
+use crate::engine::pool::Bodies;
+
+impl Node {
+    /// Takes back an envelope that the archive kept while the process was down. It was received long
+    /// ago, so others may be told of it at once. Call before the first turn, once for each; carry out
+    /// the outputs.
+    ///
+    /// # Errors
+    /// Why it is not held: the archive should discard it.
+    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), Refusal> {
+        let checked = check(bytes, env.wall, &self.settings.floor)?;
+        let refusal = self.pool.admit(checked, env.wall, Millis(0)).refusal();
+        self.discard_left();
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Has the archive keep what was just admitted, after what left for it.
+    pub(super) fn archive(&mut self, checked: &Checked) {
+        self.discard_left();
+        match self.settings.kept() {
+            Bodies::Memory => {}
+            Bodies::Archive => {
+                let (id, bytes) = (checked.id(), checked.bytes().to_vec());
+                self.outputs.push_back(Output::Archive { id, bytes });
+            }
+        }
+    }
+
+    /// Has the archive discard what has left the pool.
+    pub(super) fn discard_left(&mut self) {
+        let left = self.pool.take_left();
+        if !left.is_empty() {
+            self.outputs.push_back(Output::Discard(left));
+        }
+    }
+
+    /// The archive does not have these. They were not refused, so they may be fetched again.
+    pub(super) fn on_lost(&mut self, ids: &[EnvelopeId]) {
+        self.pool.lose(ids);
+    }
+}

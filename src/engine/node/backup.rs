@@ -1,0 +1,347 @@
+//! What a backup carries of a node's records, and what they are on the device that takes them over.
+//!
+//! A backup is a copy, and the copied device may have gone on: sent, received and drawn keys. So
+//! nothing of a session is in it, nothing that was under way goes on by itself, and no message
+//! claims more than is known.
+
+use std::collections::BTreeSet;
+
+use crate::engine::env::Env;
+use crate::engine::session::{OfferId, SessionId};
+
+use super::output::MessageState;
+use super::record::{ContactRecord, MessageRecord, OwnStream, Record, RecordSide, Trail};
+
+/// Whether a backup carries what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Identities, contacts and messages.
+    With,
+    /// Identities and contacts alone.
+    Without,
+}
+
+/// What a backup carries of these records, in their order. Every record that is not a message must
+/// be among them at once; messages may come in parts.
+///
+/// Requests are left out, because the copied device may answer them as well. The memory of their
+/// offers is left out with them: who asked asks again, and is heard.
+#[must_use]
+pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
+    let waiting: BTreeSet<OfferId> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Request(request) => Some(request.offer.id()),
+            Record::Identity(_)
+            | Record::Contact(_)
+            | Record::Session(_)
+            | Record::Seen(_)
+            | Record::Message(_)
+            | Record::Outgoing(_) => None,
+        })
+        .collect();
+    let kept = records.into_iter().filter_map(|record| match record {
+        Record::Identity(_) => Some(record),
+        Record::Contact(contact) => Some(Record::Contact(portable_contact(contact, history))),
+        Record::Seen(seen) => (!waiting.contains(&seen.offer)).then_some(Record::Seen(seen)),
+        Record::Message(message) => {
+            (history == History::With).then(|| Record::Message(portable_message(message)))
+        }
+        Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => None,
+    });
+    kept.collect()
+}
+
+/// What a record of a backup is on the device that takes it over; nothing if no backup carries it.
+#[must_use]
+pub fn restored(env: &mut Env<'_>, record: Record) -> Option<Record> {
+    match record {
+        Record::Identity(_) | Record::Seen(_) => Some(record),
+        Record::Contact(contact) => {
+            // The copied device numbers on where the backup was made: the same numbers would be
+            // taken for repetitions.
+            let ours = OwnStream { stream: env.draw_u64(), next: 0 };
+            let restored = Some(env.wall);
+            Some(Record::Contact(ContactRecord { ours, offer: None, restored, ..contact }))
+        }
+        Record::Message(message) => Some(Record::Message(restored_message(message))),
+        Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => None,
+    }
+}
+
+/// How far a message of ours is known to be on a device that did not send it.
+///
+/// What had not left is not sent by itself: the copied device may have done so since. A person may
+/// send it again.
+#[must_use]
+pub const fn known_state(state: MessageState) -> MessageState {
+    match state {
+        MessageState::Queued | MessageState::Mining => MessageState::Failed,
+        // The session in which an answer could come is gone.
+        MessageState::Sent => MessageState::Unacknowledged,
+        MessageState::Delivered
+        | MessageState::Failed
+        | MessageState::Cancelled
+        | MessageState::Unacknowledged
+        | MessageState::Read => state,
+    }
+}
+
+fn portable_contact(contact: ContactRecord, history: History) -> ContactRecord {
+    let mut theirs = contact.theirs;
+    if history == History::Without {
+        // What waited for those before it stays behind: so it counts as not received, and is told
+        // as missing instead of being lost in silence.
+        for stream in &mut theirs {
+            stream.beyond = 0;
+        }
+    }
+    let ours = OwnStream { stream: 0, next: 0 };
+    ContactRecord { theirs, ours, offer: None, ..contact }
+}
+
+fn portable_message(message: MessageRecord) -> MessageRecord {
+    // The mark stays, and no session's name: a session that is gone is never confirmed.
+    let early = message.early.map(|_| NO_SESSION);
+    MessageRecord { early, ..message }
+}
+
+fn restored_message(message: MessageRecord) -> MessageRecord {
+    let early = message.early.map(|_| NO_SESSION);
+    match message.side {
+        // What waits for those before it goes on waiting: the contact's numbering is known as far
+        // as it was, so it is shown in its place, or when its place is given up.
+        RecordSide::Held { .. } | RecordSide::Shown => {
+            let trail = Trail::default();
+            MessageRecord { early, trail, ..message }
+        }
+        RecordSide::Ours(state) => {
+            let state = known_state(state);
+            let number = message.number.filter(|_| is_acknowledged(state));
+            MessageRecord { side: RecordSide::Ours(state), number, early, ..message }
+        }
+    }
+}
+
+/// Whether a message keeps the number it had. An acknowledgement of the numbering that begins with
+/// the restoration must not be taken for one of a message that had its number in another.
+const fn is_acknowledged(state: MessageState) -> bool {
+    match state {
+        MessageState::Delivered | MessageState::Read => true,
+        MessageState::Queued
+        | MessageState::Mining
+        | MessageState::Sent
+        | MessageState::Failed
+        | MessageState::Cancelled
+        | MessageState::Unacknowledged => false,
+    }
+}
+
+/// Stands for a session that is gone. The name of a session is a hash, and none is zero.
+const NO_SESSION: SessionId = SessionId([0; 32]);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::crypto::keys::Identity;
+    use crate::engine::crypto::seeded::{NOW, Seeded};
+    use crate::engine::env::{Seconds, UnixSeconds};
+    use crate::engine::envelope::{Life, Topic};
+    use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
+    use crate::engine::node::record::{
+        IdentityRecord, Means, OutgoingRecord, PeerStream, PendingOffer, Purpose, RequestRecord,
+        SeenRecord, SessionRecord, Standing, Trust,
+    };
+    use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
+
+    /// One record of every kind but messages; two offers were seen, and the second still waits.
+    fn everything() -> Vec<Record> {
+        let mut seeded = Seeded::new(1);
+        let mut env = seeded.turn();
+        let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
+        let key = their.public();
+        let (offer, session) = Offer::new(&mut env, &own, &key, WINDOW);
+        let request = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
+        let waiting = SeenRecord { offer: request.id(), until: NOW };
+        vec![
+            Record::Identity(IdentityRecord {
+                id: IdentityId(1),
+                name: "nightjar".to_owned(),
+                identity: own,
+                created: NOW,
+            }),
+            Record::Contact(ContactRecord {
+                id: ContactId(2),
+                identity: IdentityId(1),
+                key,
+                petname: "mira".to_owned(),
+                standing: Standing::Open,
+                ours: OwnStream { stream: 3, next: 4 },
+                theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
+                offer: Some(Box::new(PendingOffer { offer, times: 2 })),
+                trust: Trust::Verified { at: NOW, by: Means::Words },
+                read_marks: true,
+                restored: None,
+            }),
+            Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),
+            Record::Request(RequestRecord {
+                id: RequestId(6),
+                identity: IdentityId(1),
+                offer: request,
+                arrived: NOW,
+            }),
+            Record::Seen(SeenRecord { offer: OfferId([9; 32]), until: NOW }),
+            Record::Seen(waiting),
+            Record::Outgoing(OutgoingRecord {
+                id: OutgoingId(7),
+                purpose: Purpose::Junk,
+                topic: Topic([1, 2, 3, 4]),
+                body: vec![1],
+                ttl: Seconds(600),
+                envelope: None,
+            }),
+        ]
+    }
+
+    const STATES: [MessageState; 8] = [
+        MessageState::Queued,
+        MessageState::Mining,
+        MessageState::Sent,
+        MessageState::Delivered,
+        MessageState::Failed,
+        MessageState::Cancelled,
+        MessageState::Unacknowledged,
+        MessageState::Read,
+    ];
+
+    fn any_message() -> impl Strategy<Value = MessageRecord> {
+        let side = prop_oneof![
+            prop::sample::select(&STATES[..]).prop_map(RecordSide::Ours),
+            Just(RecordSide::Shown),
+            any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
+        ];
+        let early = any::<Option<[u8; 32]>>().prop_map(|id| id.map(SessionId));
+        (any::<[u64; 3]>(), side, any::<Option<u64>>(), any::<String>(), early).prop_map(
+            |([id, at, missing], side, number, text, early)| MessageRecord {
+                id: MessageId(id),
+                contact: ContactId(2),
+                side,
+                number,
+                text,
+                at: UnixSeconds(at),
+                missing,
+                early,
+                life: Life::Week,
+                trail: Trail::default(),
+            },
+        )
+    }
+
+    fn restore_all(seed: u64, records: Vec<Record>) -> Vec<Record> {
+        let mut seeded = Seeded::new(seed);
+        let mut env = seeded.turn();
+        records.into_iter().filter_map(|record| restored(&mut env, record)).collect()
+    }
+
+    fn the_contact(records: &[Record]) -> &ContactRecord {
+        let contact = records.iter().find_map(|record| {
+            let Record::Contact(contact) = record else { return None };
+            Some(contact)
+        });
+        contact.unwrap()
+    }
+
+    #[test]
+    fn a_backup_carries_identities_contacts_and_offers_seen_and_nothing_of_a_session() {
+        for history in [History::With, History::Without] {
+            let carried = portable(everything(), history);
+            let kinds: Vec<String> = carried.iter().map(|record| format!("{record:?}")).collect();
+            assert_eq!(kinds.len(), 3, "{kinds:?}");
+            assert!(matches!(carried[0], Record::Identity(_)));
+            let contact = the_contact(&carried);
+            assert_eq!(contact.offer, None);
+            assert_eq!(contact.ours, OwnStream { stream: 0, next: 0 });
+            assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_marks);
+            assert!(matches!(&carried[2], Record::Seen(seen) if seen.offer == OfferId([9; 32])));
+        }
+    }
+
+    #[test]
+    fn what_was_received_is_known_again_and_what_waited_stays_behind_as_not_received() {
+        let beyond = |history| the_contact(&portable(everything(), history)).theirs[0].beyond;
+        assert_eq!((beyond(History::With), beyond(History::Without)), (7, 0));
+        let without = portable(everything(), History::Without);
+        assert_eq!(
+            (the_contact(&without).theirs[0].stream, the_contact(&without).theirs[0].next),
+            (5, 6)
+        );
+    }
+
+    #[test]
+    fn a_restored_contact_is_marked_and_numbers_by_another_name() {
+        let carried = portable(everything(), History::With);
+        let (one, other) = (restore_all(1, carried.clone()), restore_all(2, carried));
+        assert_ne!(the_contact(&one).ours.stream, the_contact(&other).ours.stream);
+        assert_eq!(the_contact(&one).ours.next, 0);
+        assert_eq!(the_contact(&one).restored, Some(NOW));
+    }
+
+    #[test]
+    fn what_no_backup_carries_is_not_taken_from_one() {
+        let taken = restore_all(1, everything());
+        assert_eq!(taken.len(), 4, "{taken:?}");
+        assert_eq!(the_contact(&taken).offer, None);
+    }
+
+    #[test]
+    fn no_state_gets_better_and_none_is_left_that_goes_on_by_itself() {
+        for state in STATES {
+            let known = known_state(state);
+            let moving = [MessageState::Queued, MessageState::Mining, MessageState::Sent];
+            assert!(!moving.contains(&known), "{state:?}");
+            let acknowledged = [MessageState::Delivered, MessageState::Read];
+            assert!(!acknowledged.contains(&known) || known == state, "{state:?}");
+            // "Failed" is never said of what left.
+            let left = [MessageState::Sent, MessageState::Unacknowledged];
+            assert!(!left.contains(&state) || known == MessageState::Unacknowledged);
+            assert_eq!(known_state(known), known);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_carried_with_history_alone_and_without_a_name_of_a_session(
+            messages in proptest::collection::vec(any_message(), 0..8),
+        ) {
+            let records: Vec<Record> = messages.iter().cloned().map(Record::Message).collect();
+            prop_assert!(portable(records.clone(), History::Without).is_empty());
+            let carried = portable(records, History::With);
+            prop_assert_eq!(carried.len(), messages.len());
+            for (record, before) in carried.iter().zip(&messages) {
+                let Record::Message(after) = record else { panic!("another kind") };
+                prop_assert_eq!(after.early.is_some(), before.early.is_some());
+                prop_assert!(after.early.is_none_or(|id| id == NO_SESSION));
+                prop_assert_eq!(&after.text, &before.text);
+                prop_assert_eq!(after.side, before.side);
+            }
+            prop_assert_eq!(portable(carried.clone(), History::With), carried);
+        }
+
+        #[test]
+        fn a_restored_message_says_the_same_of_theirs_and_no_more_of_ours(message in any_message()) {
+            let after = restored_message(message.clone());
+            prop_assert_eq!(restored_message(after.clone()), after.clone());
+            prop_assert_eq!((after.id, &after.text, after.at), (message.id, &message.text, message.at));
+            match (message.side, after.side) {
+                (RecordSide::Ours(before), RecordSide::Ours(state)) => {
+                    prop_assert_eq!(state, known_state(before));
+                    let acknowledged = matches!(state, MessageState::Delivered | MessageState::Read);
+                    prop_assert!(acknowledged || after.number.is_none());
+                }
+                (before, after) => prop_assert_eq!(before, after),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! How our clock compares with those of neighbours, by what they say when we catch up with them.
+//!
+//! A figure for a person and nothing else: neighbours could lie together, so no clock is set by it.
+
+use std::collections::BTreeMap;
+
+use super::ClockSkew;
+use super::input::PeerTag;
+use crate::engine::env::{Env, Millis};
+use crate::engine::sync::wire::minutes;
+
+/// What a neighbour said counts for 6 hours: a clock that is wrong is set right within a day.
+const KEPT: Millis = Millis::from_secs(6 * 3600);
+
+/// Neighbours whose word is kept; more than a node has. A guess.
+const MAX_WITNESSES: usize = 32;
+
+/// What neighbours said last, each once.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses {
+    said: BTreeMap<PeerTag, Said>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    at: Millis,
+    /// Whole minutes our clock was ahead of theirs.
+    ahead: i64,
+}
+
+impl Witnesses {
+    /// A neighbour says how many minutes it is past 1970. What it said before is forgotten.
+    pub(super) fn hear(&mut self, env: &Env<'_>, from: PeerTag, theirs: u32) {
+        let ahead = i64::from(minutes(env.wall)) - i64::from(theirs);
+        self.said.insert(from, Said { at: env.mono, ahead });
+        self.said.retain(|_, said| said.at.plus(KEPT) > env.mono);
+        if self.said.len() > MAX_WITNESSES {
+            let oldest = self.said.iter().min_by_key(|(_, said)| said.at).map(|(peer, _)| *peer);
+            oldest.and_then(|peer| self.said.remove(&peer));
+        }
+    }
+
+    /// The middle one of what is kept, and of two middle ones the smaller error; nothing while nobody
+    /// said anything. Of two that differ, a single witness may be the one that is wrong: how many there
+    /// are is part of the answer.
+    pub(super) fn skew(&self) -> Option<ClockSkew> {
+        let mut ahead: Vec<i64> = self.said.values().map(|said| said.ahead).collect();
+        ahead.sort_unstable();
+        let witnesses = ahead.len();
+        let middle = [witnesses.saturating_sub(1) / 2, witnesses / 2];
+        let minutes = middle.iter().filter_map(|&at| ahead.get(at)).min_by_key(|said| said.abs());
+        Some(ClockSkew { minutes: *minutes?, witnesses })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::env::UnixSeconds;
+
+    fn heard(at: u64, witnesses: &mut Witnesses, peer: u64, theirs: u32) {
+        let mut entropy = Seeded::new(1);
+        let env = Env::new(Millis(at), UnixSeconds(6_000_000), &mut entropy);
+        witnesses.hear(&env, PeerTag(peer), theirs);
+    }
+
+    fn minutes_of(witnesses: &Witnesses) -> Option<i64> {
+        witnesses.skew().map(|skew| skew.minutes)
+    }
+
+    #[test]
+    fn a_neighbour_is_one_witness_however_often_it_speaks() {
+        let mut witnesses = Witnesses::default();
+        assert_eq!(witnesses.skew(), None);
+        heard(0, &mut witnesses, 1, 98_000);
+        heard(1, &mut witnesses, 1, 99_000);
+        assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 1_000, witnesses: 1 }));
+    }
+
+    #[test]
+    fn a_minority_that_lies_does_not_move_the_middle() {
+        let mut witnesses = Witnesses::default();
+        for (peer, theirs) in [(1, 100_000), (2, 99_999), (3, 100_001), (4, 0), (5, u32::MAX)] {
+            heard(0, &mut witnesses, peer, theirs);
+        }
+        assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 0, witnesses: 5 }));
+        let mut two = Witnesses::default();
+        heard(0, &mut two, 1, 100_000);
+        heard(0, &mut two, 2, 1);
+        assert_eq!(minutes_of(&two), Some(0));
+    }
+
+    #[test]
+    fn a_clock_that_is_an_hour_ahead_of_all_others_shows() {
+        let mut witnesses = Witnesses::default();
+        (0..4).for_each(|peer| heard(0, &mut witnesses, peer, 99_940));
+        assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 60, witnesses: 4 }));
+    }
+
+    #[test]
+    fn what_was_said_long_ago_and_by_too_many_is_forgotten() {
+        let mut witnesses = Witnesses::default();
+        (0..1_000).for_each(|peer| heard(peer, &mut witnesses, peer, 100_000));
+        assert_eq!(witnesses.said.len(), MAX_WITNESSES);
+        heard(KEPT.0 + 1_000, &mut witnesses, 7_000, 100_000);
+        assert_eq!(witnesses.said.len(), 1);
+    }
+}

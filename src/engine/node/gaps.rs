@@ -1,0 +1,101 @@
+//! What a contact sent and has not arrived: counted, shown, and asked for again.
+//!
+//! Every acknowledgement says what is missing. While something is, it is said again, so that one lost
+//! acknowledgement does not leave the contact in the belief that all is well.
+
+use super::Node;
+use super::outbound::Job;
+use super::record::{ContactRecord, PeerStream};
+use super::timers::Timer;
+use crate::engine::env::{Env, Millis};
+use crate::engine::id::ContactId;
+
+/// So often a gap is pointed out, in about an hour with the usual waits; and as often after each
+/// start. From then on the contact's own schedule does. A guess.
+pub const MAX_ASKS: u32 = 6;
+
+/// A gap that is pointed out.
+#[derive(Clone, Copy)]
+pub(super) struct Gap {
+    /// Their name for the numbering it is in.
+    stream: u64,
+    /// Its first number.
+    next: u64,
+    /// How often it was pointed out.
+    asks: u32,
+}
+
+impl PeerStream {
+    /// How many numbers below the highest received one are missing.
+    pub(super) fn missing(&self) -> u64 {
+        let span = u64::from(u64::BITS - self.beyond.leading_zeros());
+        let received = u64::from(self.beyond.count_ones());
+        if span == 0 { 0 } else { (span + 1).saturating_sub(received) }
+    }
+}
+
+impl ContactRecord {
+    /// How many of their messages are known to exist and have not arrived.
+    pub(super) fn missing(&self) -> u64 {
+        self.theirs.last().map_or(0, PeerStream::missing)
+    }
+}
+
+impl Node {
+    /// Sees whether something is missing, and plans to point it out; or not to any more.
+    pub(super) fn watch_gap(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let last = record.theirs.last().filter(|stream| stream.missing() > 0);
+        let place = last.map(|stream| (stream.stream, stream.next));
+        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        if talk.gap.map(|gap| (gap.stream, gap.next)) == place {
+            return;
+        }
+        talk.gap = place.map(|(stream, next)| Gap { stream, next, asks: 0 });
+        if talk.gap.is_some() {
+            self.plan_ask(env, contact, 0);
+        } else {
+            self.timers.clear(Timer::Ask(contact));
+        }
+    }
+
+    /// Acknowledges what was acknowledged before: the gap is still there.
+    pub(super) fn on_ask_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(gap) = &mut talk.gap else { return };
+        gap.asks = gap.asks.saturating_add(1);
+        let asks = gap.asks;
+        talk.heard = talk.heard.max(1);
+        self.outbox.push(Job::Acknowledge(contact));
+        if asks < MAX_ASKS {
+            self.plan_ask(env, contact, asks);
+        }
+    }
+
+    fn plan_ask(&mut self, env: &mut Env<'_>, contact: ContactId, asks: u32) {
+        let wait = Millis(self.settings.resend.0.saturating_mul(1 << asks.min(MAX_ASKS)));
+        let jitter = env.exponential(Millis(wait.0 / 8));
+        self.timers.set(Timer::Ask(contact), env.mono.plus(wait).plus(jitter));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_missing_is_what_was_not_taken_below_the_highest(
+            numbers in proptest::collection::btree_set(0_u64..64, 0..64),
+        ) {
+            let mut stream = PeerStream::default();
+            for &number in &numbers {
+                stream.take(number);
+            }
+            let below = numbers.last().map_or(0, |last| last + 1);
+            prop_assert_eq!(stream.missing(), below - numbers.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Read marks: what a person has seen, told to a contact if both turned that on.
+//!
+//! A mark need not arrive. It goes in the envelopes that carry acknowledgements, in place of nothing,
+//! so nobody who carries them can tell that there are any.
+
+use super::Node;
+use super::output::{CommandError, MessageState, Reply};
+use super::talk::Effects;
+use super::timers::Timer;
+use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::session::Content;
+
+/// Messages that were delivered and wait for a read mark, in one conversation. The oldest gives way.
+/// A guess: more than a person leaves unread and still wonders about.
+pub const MAX_UNREAD: usize = 256;
+
+impl Node {
+    /// A person has seen all that was shown of a conversation.
+    pub(super) fn mark_read(
+        &mut self,
+        env: &mut Env<'_>,
+        contact: ContactId,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        let on = record.read_marks;
+        let stream = record.theirs.last_mut().filter(|stream| stream.read < stream.next);
+        let Some(stream) = stream else { return Ok(Reply::Done) };
+        stream.read = stream.next;
+        self.put_contact_alone(contact);
+        if on && self.confirmed_session(contact).is_some() {
+            self.talks.entry(contact).or_default().marked = true;
+            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+            self.timers.set_by(Timer::Acknowledge(contact), at);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Tells a contact what was read, and shows what they tell; or neither. A mark covers all before
+    /// it, so what was read earlier is told too; what was delivered earlier is not shown as read.
+    #[expect(clippy::fn_params_excessive_bools, reason = "the command's own, named there")]
+    pub(super) fn set_read_marks(
+        &mut self,
+        contact: ContactId,
+        on: bool,
+    ) -> Result<Reply, CommandError> {
+        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        if record.read_marks == on {
+            return Ok(Reply::Done);
+        }
+        record.read_marks = on;
+        self.put_contact_alone(contact);
+        self.talks.entry(contact).or_default().marked = false;
+        self.forget_all_unread(contact);
+        self.notice_contact(contact);
+        Ok(Reply::Done)
+    }
+
+    /// What an envelope says that has nothing else to say.
+    pub(super) fn read_mark(&self, contact: ContactId) -> Content {
+        let record = self.book.contacts.get(&contact).filter(|record| record.read_marks);
+        match record.and_then(|record| record.theirs.last()) {
+            Some(last) if last.read > 0 => Content::Read { stream: last.stream, below: last.read },
+            Some(_) | None => Content::Nothing,
+        }
+    }
+
+    /// The contact says what was read of ours.
+    pub(super) fn on_read(
+        &mut self,
+        contact: ContactId,
+        (stream, below): (u64, u64),
+        now: UnixSeconds,
+        effects: &mut Effects,
+    ) {
+        let known = self.book.contacts.get(&contact).is_some_and(|record| {
+            record.read_marks && record.ours.stream == stream && below <= record.ours.next
+        });
+        let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
+        // What was read was delivered, though the acknowledgement may be late.
+        let delivered: Vec<(u64, MessageId)> =
+            talk.unacknowledged.range(..below).map(|(&number, &id)| (number, id)).collect();
+        for (number, id) in delivered {
+            if let Some(talk) = self.talks.get_mut(&contact) {
+                talk.unacknowledged.remove(&number);
+                talk.flights.remove(&id);
+            }
+            self.delivered(contact, id, now, effects);
+        }
+        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let later = talk.unread.split_off(&below);
+        for id in core::mem::replace(&mut talk.unread, later).into_values() {
+            if let Some(message) = self.open.get_mut(&id) {
+                message.trail.read = Some(now);
+            }
+            self.advance(id, MessageState::Read, effects);
+            self.open.remove(&id);
+        }
+    }
+
+    /// Keeps a delivered message in mind while its read mark may come; else it is done with.
+    pub(super) fn await_read(&mut self, contact: ContactId, id: MessageId) {
+        let on = self.book.contacts.get(&contact).is_some_and(|record| record.read_marks);
+        let number = self.open.get(&id).and_then(|message| message.number).filter(|_| on);
+        let Some(number) = number else {
+            self.open.remove(&id);
+            return;
+        };
+        let talk = self.talks.entry(contact).or_default();
+        talk.unread.insert(number, id);
+        if talk.unread.len() > MAX_UNREAD {
+            let oldest = talk.unread.pop_first();
+            oldest.and_then(|(_, id)| self.open.remove(&id));
+        }
+    }
+
+    /// No read mark is waited for any more in a conversation: of another numbering none would fit.
+    pub(super) fn forget_all_unread(&mut self, contact: ContactId) {
+        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        for id in core::mem::take(&mut talk.unread).into_values() {
+            self.open.remove(&id);
+        }
+    }
+
+    pub(super) fn forget_unread(&mut self, contact: ContactId, id: MessageId) {
+        if let Some(talk) = self.talks.get_mut(&contact) {
+            talk.unread.retain(|_, unread| *unread != id);
+        }
+    }
+}

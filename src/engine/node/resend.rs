@@ -1,0 +1,341 @@
+//! A message of ours that was not acknowledged: sent again, waited for, and in the end given up.
+//!
+//! [`super::schedule`] says when. As long as a message is held, its number is: the contact waits for
+//! it, and takes whatever comes under it for the same message. Giving it up frees the number, lets
+//! the base pass it, and so tells the contact that it will not come. From then on no acknowledgement
+//! is believed for it: one that names all below a number does not tell what came from what was
+//! skipped.
+
+use super::Node;
+use super::outbound::Job;
+use super::output::{CommandError, MessageState, Reply};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide, Standing};
+use super::talk::{Effects, Flight};
+use super::timers::Timer;
+use crate::engine::env::{Env, Millis};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::session::{Ack, Content};
+
+/// Sent so often in one session without an acknowledgement, the contact may have lost its state:
+/// offer anew. protocol.md 2.5.
+const RESENDS_BEFORE_OFFER: u32 = 5;
+
+/// Ten minutes: a node that comes back has caught up by then, and an acknowledgement that waited for
+/// it has arrived. A guess.
+const GRACE: Millis = Millis::from_secs(600);
+
+impl Node {
+    pub(super) fn on_resend_due(&mut self, message: MessageId) {
+        self.outbox.push(Job::Resend(message));
+    }
+
+    /// Encrypts a message that was not acknowledged once more, under its old number, if nobody has
+    /// to be asked for that.
+    pub(super) fn begin_resend(
+        &mut self,
+        env: &mut Env<'_>,
+        id: MessageId,
+    ) -> Option<OutgoingRecord> {
+        let message = self.open.get(&id)?;
+        if !message.may_go_again(env.wall) {
+            // The clock may be wrong, or a person may ask.
+            let wait = message.wait(self.settings.resend);
+            self.plan_resend(env, id, wait);
+            return None;
+        }
+        self.begin_again(env, id)
+    }
+
+    /// Encrypts a message that was not acknowledged once more, under its old number.
+    pub(super) fn begin_again(
+        &mut self,
+        env: &mut Env<'_>,
+        id: MessageId,
+    ) -> Option<OutgoingRecord> {
+        let message = self.open.get(&id)?;
+        match message.side {
+            RecordSide::Ours(MessageState::Sent | MessageState::Unacknowledged) => {}
+            RecordSide::Ours(
+                MessageState::Queued
+                | MessageState::Mining
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | RecordSide::Shown
+            | RecordSide::Held { .. } => return None,
+        }
+        let (contact, number) = (message.contact, message.number?);
+        let text = Content::Text(message.text.clone());
+        let payload = self.payload(contact, Some(number), text)?;
+        let Some(session) = self.preferred(contact) else {
+            // The session was closed, or lost: it goes in the next one.
+            self.plan_resend(env, id, self.settings.resend);
+            self.recover(env, contact);
+            return None;
+        };
+        let (mut changes, _) =
+            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
+        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
+        let Some((record, stored)) = encrypted else {
+            self.commit(changes);
+            self.plan_resend(env, id, self.settings.resend);
+            self.renew(env, contact);
+            return None;
+        };
+        changes.extend(stored);
+        self.commit(changes);
+        let talk = self.talks.entry(contact).or_default();
+        let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
+        talk.flights.insert(id, Flight { session, times, at: env.mono });
+        Some(record)
+    }
+
+    /// The message is in the flood: note it, and plan what follows if nobody answers.
+    pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
+        let Some(message) = self.open.get_mut(&id) else { return };
+        message.note_sending(env.wall);
+        let (wait, life) = (message.wait(self.settings.resend), message.life_left(env.wall));
+        let mut effects = Effects::default();
+        self.advance(id, MessageState::Sent, &mut effects);
+        self.take_effect(effects);
+        let mut times = 0;
+        if let Some(flight) = self.talks.entry(contact).or_default().flights.get_mut(&id) {
+            times = flight.times;
+            flight.times = flight.times.saturating_add(1);
+            flight.at = env.mono;
+        }
+        self.plan_resend(env, id, wait);
+        self.timers.set(Timer::End(id), env.mono.plus(life));
+        if times >= RESENDS_BEFORE_OFFER {
+            self.renew(env, contact);
+        }
+    }
+
+    /// Whether a finished envelope of a message, published once more with the first neighbour, is one
+    /// that was not counted: the process may have ended before it was.
+    pub(super) fn is_uncounted(&self, id: MessageId) -> bool {
+        let side = self.open.get(&id).map(|message| message.side);
+        side.is_some_and(|side| side != RecordSide::Ours(MessageState::Sent))
+    }
+
+    /// A finished envelope expired while no neighbour could take it, or while the process was not
+    /// running and nobody knows whether it left. The message is said to have left, which is the one
+    /// thing that cannot turn out to be false, and is sent again.
+    pub(super) fn on_expired_unsent(&mut self, env: &mut Env<'_>, id: MessageId) {
+        let side = self.open.get(&id).map(|message| message.side);
+        if side != Some(RecordSide::Ours(MessageState::Mining)) {
+            return;
+        }
+        let mut effects = Effects::default();
+        self.advance(id, MessageState::Sent, &mut effects);
+        self.advance(id, MessageState::Unacknowledged, &mut effects);
+        self.take_effect(effects);
+        self.timers.set(Timer::End(id), env.mono.plus(GRACE));
+        self.hurry(env, id);
+    }
+
+    fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, wait: Millis) {
+        let jitter = env.exponential(Millis(wait.0 / 8));
+        self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));
+    }
+
+    /// Plans to send a message again soon: what was sent before is known to be lost, or may be.
+    pub(super) fn hurry(&mut self, env: &mut Env<'_>, id: MessageId) {
+        let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+        self.timers.set_by(Timer::Resend(id), at);
+    }
+
+    /// Plans what a restart interrupted, from what is stored of the last sending.
+    pub(super) fn resume_message(&mut self, env: &mut Env<'_>, id: MessageId) {
+        let Some(message) = self.open.get(&id) else { return };
+        let wait = message.wait(self.settings.resend);
+        // Not before the first neighbours have come, or everything that is due goes at once.
+        let rest = message.rest(wait, env.wall).max(self.settings.resend);
+        let life = message.life_left(env.wall);
+        self.plan_resend(env, id, rest);
+        self.timers.set(Timer::End(id), env.mono.plus(life));
+    }
+
+    /// Plans to send the oldest message again soon after a start: the others wait for it, and a node
+    /// that never runs for long must come to it. Not sooner than after half its wait, lest a node that
+    /// is started often sends it at each start.
+    pub(super) fn hurry_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
+        let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
+        let half = Millis(message.wait(self.settings.resend).0 / 2).max(self.settings.resend);
+        let (id, rest) = (message.id, message.rest(half, env.wall));
+        let soon = env.exponential(self.settings.reply_delay).max(rest);
+        self.timers.set_by(Timer::Resend(id), env.mono.plus(soon));
+    }
+
+    /// Plans to send everything again that was never acknowledged.
+    pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
+        let Some(talk) = self.talks.get(&contact) else { return };
+        let ids: Vec<MessageId> = talk.unacknowledged.values().copied().collect();
+        for id in ids {
+            self.plan_resend(env, id, self.settings.resend);
+        }
+    }
+
+    /// Nobody carries the last envelope of a message any longer, or it was held long enough.
+    pub(super) fn on_end_due(&mut self, env: &mut Env<'_>, id: MessageId) {
+        let Some(message) = self.open.get(&id) else { return };
+        let RecordSide::Ours(state) = message.side else { return };
+        let contact = message.contact;
+        let (life, hold) = (message.life_left(env.wall), message.hold_left(env.wall));
+        let mut effects = Effects::default();
+        match state {
+            MessageState::Sent => {
+                self.advance(id, MessageState::Unacknowledged, &mut effects);
+                self.timers.set(Timer::End(id), env.mono.plus(hold.max(life).max(GRACE)));
+            }
+            MessageState::Unacknowledged if message.number.is_none() => return,
+            MessageState::Unacknowledged => {
+                let left = hold.max(life);
+                let asked = self.outbox.is_unpublished(id) || self.outbox.waits(Job::Again(id));
+                if left > Millis(0) || asked {
+                    self.timers.set(Timer::End(id), env.mono.plus(left.max(GRACE)));
+                    return;
+                }
+                self.give_up(env, id, &mut effects);
+                if let Some(message) = self.open.get(&id) {
+                    effects.changes.push(Change::Put(Record::Message(message.clone())));
+                }
+            }
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled => return,
+        }
+        self.take_effect(effects);
+        self.wake(contact);
+    }
+
+    /// Frees the number of a message that left and was not acknowledged. Storing the message without
+    /// it, or erasing it, is up to the caller.
+    fn give_up(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
+        let Some(message) = self.open.get_mut(&id) else { return };
+        let (contact, number) = (message.contact, message.number.take());
+        self.timers.clear(Timer::Resend(id));
+        self.timers.clear(Timer::End(id));
+        self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
+        let (erased, stopped) =
+            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
+        effects.changes.extend(erased);
+        self.stop_mining(stopped);
+        let next = self.book.contacts.get(&contact).map_or(0, |record| record.ours.next);
+        let talk = self.talks.entry(contact).or_default();
+        talk.flights.remove(&id);
+        let Some(number) = number else { return talk.queued.retain(|&queued| queued != id) };
+        talk.unacknowledged.remove(&number);
+        let base = talk.unacknowledged.keys().next().copied().unwrap_or(next);
+        if number < base && number.saturating_add(1) < next {
+            self.plan_base(env, contact, base);
+        }
+    }
+
+    /// Plans to tell the contact which numbers will never come: it may hold later ones for them.
+    fn plan_base(&mut self, env: &mut Env<'_>, contact: ContactId, base: u64) {
+        self.talks.entry(contact).or_default().untold = Some(base);
+        let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+        self.timers.set_by(Timer::Acknowledge(contact), at);
+    }
+
+    /// The contact holds messages for one that will never come: it has not heard that.
+    pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
+        let Some(record) = self.book.contacts.get(&contact) else { return };
+        if record.ours.stream != ack.stream {
+            return;
+        }
+        let next = record.ours.next;
+        let talk = self.talks.entry(contact).or_default();
+        let base = talk.unacknowledged.keys().next().copied().unwrap_or(next);
+        // An acknowledgement that is older than one read before says nothing of what it waits for.
+        if ack.next < talk.acknowledged {
+            return;
+        }
+        talk.acknowledged = ack.next;
+        if ack.beyond != 0 && ack.next < base {
+            self.plan_base(env, contact, base);
+        }
+    }
+
+    /// Sends once more what a person wants to be sent once more.
+    pub(super) fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
+        let message = self.open.get_mut(&id).ok_or(CommandError::NoMessage)?;
+        let contact = message.contact;
+        let RecordSide::Ours(state) = message.side else { return Err(CommandError::TooLate) };
+        let standing = self.book.contacts.get(&contact).map(|record| record.standing);
+        let blocked = standing == Some(Standing::Blocked);
+        match state {
+            MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
+                if blocked =>
+            {
+                return Err(CommandError::Blocked);
+            }
+            MessageState::Failed | MessageState::Cancelled => {
+                self.advance_alone(id, MessageState::Queued);
+                self.enqueue(contact, id);
+            }
+            MessageState::Unacknowledged if message.number.is_some() => {
+                self.outbox.push(Job::Again(id));
+            }
+            // Given up: it gets another number, and is held for as long again.
+            MessageState::Unacknowledged => {
+                message.trail.first = None;
+                let record = message.clone();
+                self.put(vec![Record::Message(record)]);
+                if !self.talks.get(&contact).is_some_and(|talk| talk.queued.contains(&id)) {
+                    self.enqueue(contact, id);
+                }
+            }
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Read => return Err(CommandError::TooLate),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Erases one message here. Ours that did not leave never does; one that left and was not
+    /// acknowledged is given up. A message that waits for others before it is not shown, and stays.
+    pub(super) fn erase_message(
+        &mut self,
+        env: &mut Env<'_>,
+        id: MessageId,
+    ) -> Result<Reply, CommandError> {
+        let mut effects = Effects::default();
+        if let Some(message) = self.open.get(&id) {
+            let contact = message.contact;
+            match message.side {
+                RecordSide::Held { .. } => return Err(CommandError::TooLate),
+                RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+                    if self.may_take_back(id) =>
+                {
+                    effects.changes.extend(self.unsend(contact, id));
+                }
+                RecordSide::Ours(
+                    MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
+                ) => self.give_up(env, id, &mut effects),
+                RecordSide::Ours(MessageState::Delivered) => self.forget_unread(contact, id),
+                RecordSide::Shown
+                | RecordSide::Ours(
+                    MessageState::Queued
+                    | MessageState::Read
+                    | MessageState::Failed
+                    | MessageState::Cancelled,
+                ) => {}
+            }
+            self.open.remove(&id);
+            self.wake(contact);
+        }
+        effects.changes.push(Change::Erase(Key::Message(id)));
+        self.take_effect(effects);
+        Ok(Reply::Done)
+    }
+}

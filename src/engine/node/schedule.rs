@@ -1,0 +1,212 @@
+//! When a message that was not acknowledged is sent again, and for how long: arithmetic on its trail.
+//!
+//! Each wait is twice the one before, up to the life of its envelopes or [`LEAST_LONGEST_WAIT`],
+//! whichever is longer: while one of them is still carried, another adds little. It is computed from
+//! the times of the first and the last sending, which are stored with the message: so no restart
+//! begins anew, and what was hurried in between makes no later wait longer.
+//!
+//! A wall clock may jump. Every span that is computed from it lies between nothing and what it would
+//! be with a true clock and no time gone, so a jump can neither bring a storm nor stop anything for
+//! good. Only a clock that is ahead by more than [`HOLD`] ends the holding too early; then the
+//! message says that it was not acknowledged, and can be sent again.
+
+use crate::engine::env::{Millis, Seconds, UnixSeconds};
+use crate::engine::envelope::Life;
+use crate::engine::envelope::wire::grid;
+use crate::engine::session::IDLE;
+
+use super::output::{MessageState, MessageView, Side};
+use super::record::MessageRecord;
+
+/// How long a message that was not acknowledged is sent again by itself, from the first time it
+/// left. A guess: as long as a session in which nothing is heard.
+pub const HOLD: Seconds = IDLE;
+
+/// However often a contact or a restart hurries it, a message is not sent more often by itself. Twice
+/// what the schedule alone comes to for the shortest lives.
+pub const MAX_SENDINGS: u32 = 256;
+
+/// Six hours: what lives shorter than that is not sent more often for it. A guess.
+pub const LEAST_LONGEST_WAIT: Life = Life::SixHours;
+
+impl MessageRecord {
+    /// How long after its last sending it is sent again. `resend` is the wait after the first.
+    ///
+    /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
+    pub(super) fn wait(&self, resend: Millis) -> Millis {
+        let longest = Millis::from_secs(self.life.max(LEAST_LONGEST_WAIT).ttl().0.into());
+        let span = match (self.trail.first, self.trail.last) {
+            // Forwards or backwards: a clock that was set back says as little of the time gone as
+            // one that was set ahead, and must not make every wait the shortest.
+            (Some(first), Some(last)) => Millis::from_secs(first.0.abs_diff(last.0)),
+            (None, _) | (_, None) => Millis(0),
+        };
+        span.plus(resend).min(longest)
+    }
+
+    /// What is left of a `wait` that began with its last sending.
+    pub(super) fn rest(&self, wait: Millis, now: UnixSeconds) -> Millis {
+        let gone = self.trail.last.map_or(wait, |last| since(last, now));
+        Millis(wait.0.saturating_sub(gone.0))
+    }
+
+    /// How long those who carry its last envelope still do, at most: the expiry is rounded up.
+    pub(super) fn life_left(&self, now: UnixSeconds) -> Millis {
+        let ttl = self.life.ttl();
+        let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(grid(ttl).0));
+        self.rest(whole, now)
+    }
+
+    /// How long it is still held.
+    pub(super) fn hold_left(&self, now: UnixSeconds) -> Millis {
+        let whole = Millis::from_secs(HOLD.0.into());
+        let gone = self.trail.first.map_or(Millis(0), |first| since(first, now));
+        Millis(whole.0.saturating_sub(gone.0))
+    }
+
+    /// Whether it may be sent again though nobody asked for it.
+    pub(super) fn may_go_again(&self, now: UnixSeconds) -> bool {
+        self.trail.sendings < MAX_SENDINGS && self.hold_left(now) > Millis(0)
+    }
+
+    /// Notes that an envelope with it left.
+    pub(super) fn note_sending(&mut self, now: UnixSeconds) {
+        self.trail.sendings = self.trail.sendings.saturating_add(1);
+        self.trail.first.get_or_insert(now);
+        self.trail.last = Some(now);
+    }
+}
+
+/// The time from `then` to `now`; nothing if the clock says that `then` is still to come.
+const fn since(then: UnixSeconds, now: UnixSeconds) -> Millis {
+    Millis::from_secs(now.0.saturating_sub(then.0))
+}
+
+impl MessageView {
+    /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
+    #[must_use]
+    pub fn sent_again_until(&self) -> Option<UnixSeconds> {
+        match self.side {
+            Side::Ours(MessageState::Sent | MessageState::Unacknowledged) => {
+                // What was given up has no number any more.
+                self.number.and(self.trail.first).map(|first| first.plus(HOLD))
+            }
+            Side::Ours(
+                MessageState::Queued
+                | MessageState::Mining
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | Side::Theirs => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::id::{ContactId, MessageId};
+    use crate::engine::node::record::Trail;
+    use crate::engine::node::settings::DEFAULT_RESEND;
+    use crate::engine::node::talk::accepted;
+
+    fn message(life: Life, trail: Trail) -> MessageRecord {
+        let record = accepted(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));
+        MessageRecord { life, trail, ..record }
+    }
+
+    /// How often it is sent in all when nothing hurries it and nobody answers.
+    fn sendings(life: Life) -> u32 {
+        let mut message = message(life, Trail::default());
+        let start = UnixSeconds(1_000_000);
+        let mut now = start;
+        while message.may_go_again(now) {
+            message.note_sending(now);
+            let wait = u32::try_from(message.wait(DEFAULT_RESEND).0.div_ceil(1_000)).unwrap();
+            now = now.plus(Seconds(wait));
+        }
+        assert!(now >= start.plus(HOLD), "{life:?} ends with the time it is held");
+        message.trail.sendings
+    }
+
+    #[test]
+    fn a_message_is_sent_so_often_at_most_and_never_more() {
+        // session.md, "Sending again", names these.
+        assert_eq!(Life::ALL.map(sendings), [128, 128, 40, 17]);
+        assert!(Life::ALL.into_iter().all(|life| sendings(life) * 2 <= MAX_SENDINGS));
+    }
+
+    #[test]
+    fn every_wait_is_twice_the_one_before_up_to_the_life_or_six_hours() {
+        let doubling = |longest: u64| (0..20).map(move |n: u32| (60_u64 << n).min(longest));
+        for (life, longest) in Life::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800]) {
+            let mut message = message(life, Trail::default());
+            let mut now = UnixSeconds(77);
+            for expected in doubling(longest) {
+                message.note_sending(now);
+                let wait = message.wait(DEFAULT_RESEND).0 / 1_000;
+                assert_eq!(wait, expected, "{life:?} after {} sendings", message.trail.sendings);
+                now = now.plus(Seconds(u32::try_from(wait).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_hurried_makes_no_later_wait_longer() {
+        let mut message = message(Life::Day, Trail::default());
+        for second in 0..50 {
+            message.note_sending(UnixSeconds(1_000 + second));
+        }
+        assert_eq!(message.wait(DEFAULT_RESEND), Millis(60_000 + 49_000));
+    }
+
+    #[test]
+    fn the_last_envelope_is_waited_for_to_the_end_of_its_rounded_life() {
+        let trail = Trail { last: Some(UnixSeconds(1_000)), ..Trail::default() };
+        let left = |now| message(Life::Day, trail).life_left(UnixSeconds(now)).0 / 1_000;
+        let whole = 86_400 + u64::from(grid(Life::Day.ttl()).0);
+        assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
+        assert_eq!(message(Life::Day, Trail::default()).life_left(UnixSeconds(1)), Millis(0));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_every_wait_the_shortest() {
+        let year = 31_536_000;
+        let trail = Trail {
+            first: Some(UnixSeconds(2 * year)),
+            last: Some(UnixSeconds(year)),
+            ..Trail::default()
+        };
+        assert_eq!(message(Life::Day, trail).wait(DEFAULT_RESEND), Millis::from_secs(86_400));
+    }
+
+    proptest! {
+        #[test]
+        fn no_clock_makes_a_span_longer_than_it_is_or_panics(
+            now in any::<u64>(),
+            first in any::<Option<u64>>(),
+            last in any::<Option<u64>>(),
+            sendings in any::<u32>(),
+            resend in any::<u64>(),
+            life in prop::sample::select(Life::ALL.to_vec()),
+        ) {
+            let trail = Trail {
+                sendings,
+                first: first.map(UnixSeconds),
+                last: last.map(UnixSeconds),
+                ..Trail::default()
+            };
+            let (message, now) = (message(life, trail), UnixSeconds(now));
+            let wait = message.wait(Millis(resend));
+            prop_assert!(wait <= Millis::from_secs(604_800));
+            prop_assert!(message.rest(wait, now) <= wait);
+            let whole = u64::from(life.ttl().0) + u64::from(grid(life.ttl()).0);
+            prop_assert!(message.life_left(now) <= Millis::from_secs(whole));
+            prop_assert!(message.hold_left(now) <= Millis::from_secs(HOLD.0.into()));
+        }
+    }
+}

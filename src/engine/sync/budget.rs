@@ -1,0 +1,62 @@
+//! What a holder sends to those who catch up with it, so that answering is never most of its line.
+
+use crate::engine::env::Millis;
+
+/// What one neighbour is sent in a minute, in bytes: a full pool of the default size in four. A
+/// guess; a third of what an uplink of 6 Mbit/s carries.
+pub const PEER_BYTES: u64 = 16 << 20;
+
+/// What all neighbours together are sent in a minute, in bytes: two at a time at their full pace. A
+/// guess.
+pub const TOTAL_BYTES: u64 = 32 << 20;
+
+/// The time in which a spent budget is whole again.
+const REFILL: Millis = Millis::from_secs(60);
+
+/// So many bytes a minute, saved up for a minute at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    most: u64,
+    left: u64,
+    at: Millis,
+}
+
+impl Budget {
+    /// A whole budget of `most` bytes a minute.
+    #[must_use]
+    pub const fn new(most: u64, now: Millis) -> Self {
+        Self { most, left: most, at: now }
+    }
+
+    /// What may be spent at this moment, in bytes.
+    pub fn left(&mut self, now: Millis) -> u64 {
+        let since = now.0.saturating_sub(self.at.0).min(REFILL.0);
+        let earned = self.most.saturating_mul(since) / REFILL.0;
+        // What is too little to count is earned the next time.
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(self.most);
+            self.at = now;
+        }
+        self.left
+    }
+
+    /// Spends bytes; what is not there is not owed.
+    pub fn spend(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spent_comes_back_within_a_minute_and_no_more_than_that() {
+        let mut budget = Budget::new(6_000, Millis(0));
+        budget.spend(6_000);
+        assert_eq!(budget.left(Millis(0)), 0);
+        assert_eq!(budget.left(Millis(10_000)), 1_000);
+        budget.spend(9_999);
+        assert_eq!(budget.left(Millis(500_000)), 6_000);
+    }
+}

@@ -1,0 +1,34 @@
+//! Catching up: what two nodes say to each other so that one gets what it missed.
+//!
+//! The *opener* lacks something, the *holder* has it; `proto/sync.md` is the text this keeps to.
+//! Here are the bytes ([`wire`]), the compared sets ([`Set`], and [`Told`] with its sketch), one
+//! session's state on either side ([`Holder`], [`Opener`]) and what a holder spends on others ([`Budget`]). Nothing here knows the
+//! pool, a neighbour or a schedule, and nothing of ours is in a request but what the comparison asks
+//! for.
+
+mod budget;
+mod holder;
+mod opener;
+mod set;
+mod sketch;
+mod told;
+pub mod wire;
+
+pub use budget::{Budget, PEER_BYTES, TOTAL_BYTES};
+pub use holder::{Holder, MAX_QUEUED, Step};
+pub use opener::{MAX_OFF_TIME, MAX_SENT, MAX_USELESS, Missed, Opener, Stop};
+pub use set::{MAX_COMPARISON, Set};
+pub use sketch::{CELL, MAX_CELLS, Salt};
+pub use told::Told;
+pub use wire::{Body, MAX_MESSAGE, Query, Request, Response, append_envelope};
+
+/// Queries and sketches in one session, on either side.
+///
+/// Sixteen-fold splitting reaches single envelopes of a million in five queries; what is scattered
+/// wide fills some 20 of them. Cells that grow by a quarter each time are all there in 30. Comparing reads the whole set up to three times a query, so the bound
+/// is also one on computing.
+pub const MAX_ROUNDS: u32 = 64;
+
+/// Requests in one session, on either side: every query, and twice the chunks of a full queue of
+/// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what an opener takes in.
+pub const MAX_REQUESTS: u32 = 256;

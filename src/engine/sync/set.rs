@@ -1,0 +1,390 @@
+//! Which envelopes a node holds, in the order of their making, and what two such sets differ in.
+//!
+//! The comparison is negentropy's range-based set reconciliation, version 1. The holder is its
+//! initiator: it learns what the opener lacks and sends just that, and no list of what is missing
+//! crosses the wire. It costs O(n) additions a query; making a set costs O(n log n), 40 bytes an
+//! envelope.
+//!
+//! An initiator that lists what it has in a range is told by negentropy's own responder all that
+//! the other has there, also what the initiator never asked for. An opener with a far larger set
+//! would give away its whole list, over and over; so it compares as if it had nothing but the listed ones
+//! in that range. What the initiator finds the opener to lack is the same.
+
+use std::collections::BTreeSet;
+
+use negentropy::{
+    Bound, FINGERPRINT_SIZE, ID_SIZE, Id, Item, Negentropy, NegentropyStorageBase,
+    NegentropyStorageVector, PROTOCOL_VERSION,
+};
+
+use super::wire::Malformed;
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::EnvelopeId;
+
+/// The largest query or answer, in bytes. What does not fit waits for the next query. A guess: an
+/// answer lists up to a thousand ids.
+pub const MAX_COMPARISON: usize = 32 << 10;
+
+/// The limit as negentropy takes it.
+const FRAME: u64 = MAX_COMPARISON as u64;
+
+/// Envelopes by when they were made, then by id.
+#[derive(Clone)]
+pub struct Set {
+    items: NegentropyStorageVector,
+}
+
+impl Set {
+    /// The set of these envelopes, each with when it was made: its expiry less its ttl.
+    pub fn new(members: impl IntoIterator<Item = (UnixSeconds, EnvelopeId)>) -> Self {
+        let mut items = NegentropyStorageVector::new();
+        let inserted = members
+            .into_iter()
+            .try_for_each(|(made, id)| items.insert(made.0, Id::from_byte_array(id.0)));
+        let sealed = inserted.and_then(|()| items.seal());
+        debug_assert!(sealed.is_ok(), "only what is sealed twice is refused");
+        Self { items }
+    }
+
+    /// How many envelopes are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.size().unwrap_or(0)
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The holder's first query: of the whole set.
+    ///
+    /// # Errors
+    /// Never; the type is negentropy's.
+    pub fn query(&self) -> Result<Vec<u8>, Malformed> {
+        let mut comparison = Negentropy::borrowed(&self.items, FRAME).map_err(|_| Malformed)?;
+        comparison.initiate().map_err(|_| Malformed)
+    }
+
+    /// The opener's answer to a query.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what is no query.
+    pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let ranges = Reader { rest: query, made: 0 }.ranges()?;
+        if ranges.iter().any(|range| matches!(range.says, Says::Listed(_))) {
+            let narrowed = self.narrowed(&ranges)?;
+            return respond(&narrowed, query);
+        }
+        respond(&self.items, query)
+    }
+
+    /// What the opener lacks by its answer, in the order of making; and the holder's next query, if
+    /// something is still undecided.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what is no answer.
+    pub fn lacking(&self, answer: &[u8]) -> Result<(Vec<EnvelopeId>, Option<Vec<u8>>), Malformed> {
+        // Read once more by a reader of our own, which takes nothing that was not written so.
+        Reader { rest: answer, made: 0 }.ranges()?;
+        let mut comparison = Negentropy::borrowed(&self.items, FRAME).map_err(|_| Malformed)?;
+        comparison.set_initiator();
+        let (mut lacking, mut theirs) = (Vec::new(), Vec::new());
+        let next = comparison
+            .reconcile_with_ids(answer, &mut lacking, &mut theirs)
+            .map_err(|_| Malformed)?;
+        Ok((lacking.into_iter().map(|id| EnvelopeId(*id)).collect(), next))
+    }
+
+    /// All ids, in the order of making.
+    pub fn ids(&self) -> impl Iterator<Item = EnvelopeId> {
+        (0..self.len()).filter_map(|at| self.id(at))
+    }
+
+    /// The id at a place in the order of making.
+    #[must_use]
+    pub fn id(&self, at: usize) -> Option<EnvelopeId> {
+        let item = self.items.get_item(at).ok().flatten()?;
+        Some(EnvelopeId(*item.id))
+    }
+
+    /// How this set differs, as far as it shows, from the one of `count` envelopes that a first
+    /// query is of. Its ranges are taken to be even.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what is no query.
+    pub fn gap(&self, query: &[u8], count: usize) -> Result<Gap, Malformed> {
+        let ranges = Reader { rest: query, made: 0 }.ranges()?;
+        let (mut gap, mut lower) = (Gap::default(), 0);
+        for (at, range) in ranges.iter().enumerate() {
+            let from = lower;
+            lower = self.items.find_lower_bound(from, self.len(), &range.upper);
+            let Says::Fingerprint(theirs) = range.says else { continue };
+            let ours = self.items.fingerprint(from, lower).map_err(|_| Malformed)?;
+            if *ours == *theirs {
+                continue;
+            }
+            let (own, even) = (lower - from, share(count, ranges.len(), at));
+            gap.least += own.abs_diff(even).max(1);
+            gap.mixed += if own > 0 { even } else { 0 };
+        }
+        Ok(gap)
+    }
+
+    /// This set without what lies in a range that the query lists, and is not listed.
+    fn narrowed(&self, ranges: &[Range<'_>]) -> Result<NegentropyStorageVector, Malformed> {
+        let size = self.len();
+        let mut kept = NegentropyStorageVector::with_capacity(size);
+        let mut lower = 0;
+        let end = Range { upper: Bound::with_timestamp(u64::MAX), says: Says::Nothing };
+        for range in ranges.iter().chain([&end]) {
+            let upper = self.items.find_lower_bound(lower, size, &range.upper);
+            let listed: Option<BTreeSet<&[u8; ID_SIZE]>> = match range.says {
+                Says::Listed(ids) => Some(ids.iter().collect()),
+                Says::Nothing | Says::Fingerprint(_) => None,
+            };
+            let mut keep = |item: Item, _| {
+                if listed.as_ref().is_none_or(|listed| listed.contains(&*item.id)) {
+                    kept.insert(item.timestamp, item.id)?;
+                }
+                Ok(true)
+            };
+            self.items.iterate(lower, upper, &mut keep).map_err(|_| Malformed)?;
+            lower = upper;
+        }
+        kept.seal().map_err(|_| Malformed)?;
+        Ok(kept)
+    }
+}
+
+impl core::fmt::Debug for Set {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Set").field("len", &self.len()).finish()
+    }
+}
+
+fn respond(items: &NegentropyStorageVector, query: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut comparison = Negentropy::borrowed(items, FRAME).map_err(|_| Malformed)?;
+    comparison.reconcile(query).map_err(|_| Malformed)
+}
+
+/// How many of `count` are in one of so many even ranges.
+fn share(count: usize, ranges: usize, at: usize) -> usize {
+    let whole = count.checked_div(ranges).unwrap_or(0);
+    let rest = count.checked_rem(ranges).unwrap_or(0);
+    whole + usize::from(at < rest)
+}
+
+/// What shows of two sets by a first query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// They differ in at least so many envelopes.
+    pub least: usize,
+    /// The holder has so many in ranges that differ and that are not empty here: comparing by ranges
+    /// may list them all.
+    pub mixed: usize,
+}
+
+/// One range of a comparison: up to where, and what is said of it.
+struct Range<'a> {
+    upper: Bound,
+    says: Says<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Says<'a> {
+    /// Nothing more.
+    Nothing,
+    Fingerprint(&'a [u8; FINGERPRINT_SIZE]),
+    Listed(&'a [[u8; ID_SIZE]]),
+}
+
+/// Reads negentropy's version 1: ranges, each a bound, a mode and what the mode brings.
+struct Reader<'a> {
+    rest: &'a [u8],
+    /// The time of the bound before: times are written as differences.
+    made: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn ranges(mut self) -> Result<Vec<Range<'a>>, Malformed> {
+        let ([version], rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
+        if u64::from(*version) != PROTOCOL_VERSION {
+            return Err(Malformed);
+        }
+        self.rest = rest;
+        let mut ranges = Vec::new();
+        while !self.rest.is_empty() {
+            ranges.push(self.range().ok_or(Malformed)?);
+        }
+        Ok(ranges)
+    }
+
+    fn range(&mut self) -> Option<Range<'a>> {
+        let upper = self.bound()?;
+        let says = match self.number()? {
+            0 => Says::Nothing,
+            1 => Says::Fingerprint(self.take(FINGERPRINT_SIZE)?.first_chunk()?),
+            2 => {
+                let count = usize::try_from(self.number()?).ok()?;
+                Says::Listed(self.take(count.checked_mul(ID_SIZE)?)?.as_chunks().0)
+            }
+            _ => return None,
+        };
+        Some(Range { upper, says })
+    }
+
+    fn bound(&mut self) -> Option<Bound> {
+        let since = self.number()?;
+        // 0 is the end of time; all else is one more than the difference.
+        let made = since.checked_sub(1).map_or(u64::MAX, |since| self.made.saturating_add(since));
+        self.made = made;
+        let length = usize::try_from(self.number()?).ok()?;
+        Bound::with_timestamp_and_id(made, self.take(length)?).ok()
+    }
+
+    /// Seven bits a byte, highest first, the top bit set on all but the last.
+    fn number(&mut self) -> Option<u64> {
+        let mut number: u64 = 0;
+        loop {
+            let [byte] = *self.take(1)?.first_chunk()?;
+            if number > u64::MAX >> 7 {
+                return None;
+            }
+            number = number << 7 | u64::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An id that depends on a number, spread as hashes are.
+    fn id(number: u64) -> EnvelopeId {
+        EnvelopeId::of(&number.to_le_bytes())
+    }
+
+    fn set(members: &BTreeSet<(u64, u64)>) -> Set {
+        Set::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
+    }
+
+    /// Compares to the end: what the holder finds the opener to lack, and the bytes each way.
+    fn compare(holder: &Set, opener: &Set) -> (Vec<EnvelopeId>, usize, usize) {
+        let (mut lacking, mut down, mut up) = (Vec::new(), 0, 0);
+        let mut next = Some(holder.query().unwrap());
+        while let Some(query) = next {
+            assert!(query.len() <= MAX_COMPARISON);
+            let answer = opener.answer(&query).unwrap();
+            assert!(answer.len() <= MAX_COMPARISON);
+            down += query.len();
+            up += answer.len();
+            let (found, further) = holder.lacking(&answer).unwrap();
+            lacking.extend(found);
+            next = further;
+        }
+        (lacking, down, up)
+    }
+
+    fn members(count: u64) -> BTreeSet<(u64, u64)> {
+        (0..count).map(|number| (1_700_000_000 + number / 40 * 3600, number)).collect()
+    }
+
+    #[test]
+    fn equal_sets_are_known_to_be_equal_for_less_than_half_a_kilobyte() {
+        let all = set(&members(10_000));
+        let (lacking, down, up) = compare(&all, &all.clone());
+        assert!(lacking.is_empty());
+        assert!(down + up < 512, "{down} {up}");
+    }
+
+    #[test]
+    fn an_opener_with_far_more_than_the_holder_does_not_list_it() {
+        let many = members(50_000);
+        let few: BTreeSet<_> = many.iter().copied().filter(|(_, n)| n % 5_000 == 0).collect();
+        let (lacking, down, up) = compare(&set(&few), &set(&many));
+        assert!(lacking.is_empty());
+        assert!(down + up < 2_000, "{down} {up}");
+    }
+
+    #[test]
+    fn an_opener_with_nothing_is_found_to_lack_everything_in_one_query() {
+        let all = members(10_000);
+        let (lacking, down, up) = compare(&set(&all), &set(&BTreeSet::new()));
+        assert_eq!(lacking.len(), all.len());
+        assert!(down + up < 1_024, "{down} {up}");
+    }
+
+    /// The hour and the number of each envelope.
+    type Members = BTreeSet<(u64, u64)>;
+
+    /// Sets that share much, lie in few hours, and differ in clusters.
+    fn two_sets() -> impl Strategy<Value = (Members, Members)> {
+        let hour = prop_oneof![Just(7_u64), 0_u64..6];
+        proptest::collection::vec((hour, any::<u64>(), 0_u8..6), 0..400).prop_map(|members| {
+            let part = |without: u8| {
+                let part = members.iter().filter(|(_, _, whose)| *whose != without);
+                part.map(|&(hour, number, _)| (hour * 3600, number)).collect()
+            };
+            (part(0), part(1))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_holder_finds_exactly_what_the_opener_lacks((holder, opener) in two_sets()) {
+            let (lacking, _, _) = compare(&set(&holder), &set(&opener));
+            let found: BTreeSet<EnvelopeId> = lacking.iter().copied().collect();
+            prop_assert_eq!(found.len(), lacking.len(), "named twice");
+            let true_ones = holder.difference(&opener).map(|&(_, number)| id(number));
+            prop_assert_eq!(found, true_ones.collect());
+        }
+
+        #[test]
+        fn comparing_with_garbage_never_panics_and_stays_within_the_limit(
+            version in prop_oneof![Just(0x61_u8), any::<u8>()],
+            bytes in proptest::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..400),
+        ) {
+            let set = set(&members(500));
+            let bytes = [&[version], bytes.as_slice()].concat();
+            if let Ok(answer) = set.answer(&bytes) {
+                prop_assert!(answer.len() <= MAX_COMPARISON);
+            }
+            if let Ok(gap) = set.gap(&bytes, usize::from(u16::MAX)) {
+                prop_assert!(gap.mixed <= usize::from(u16::MAX));
+            }
+            if let Ok((lacking, next)) = set.lacking(&bytes) {
+                prop_assert!(lacking.len() <= set.len());
+                prop_assert!(next.is_none_or(|next| next.len() <= MAX_COMPARISON));
+            }
+        }
+
+        #[test]
+        fn a_spoiled_comparison_never_panics(
+            at: prop::sample::Index, value: u8, cut: prop::sample::Index,
+        ) {
+            let (one, other) = (set(&members(300)), set(&members(250)));
+            let mut query = one.query().unwrap();
+            let at = at.index(query.len());
+            query[at] = value;
+            query.truncate(cut.index(query.len()) + 1);
+            if let Ok(mut answer) = other.answer(&query) {
+                let at = at.min(answer.len() - 1);
+                answer[at] ^= value;
+                _ = one.lacking(&answer).is_ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a holder tells of: its set under a salt, with the sketch of it.
+
+use std::sync::OnceLock;
+
+use super::set::Set;
+use super::sketch::{self, Cell, Hash, Salt};
+use crate::engine::envelope::EnvelopeId;
+
+/// A set that openers compare with. All sessions that begin within a while share one, and so its
+/// sketch, which is made when the first cells come: 16 bytes an envelope, 512 KiB of cells at most.
+pub struct Told {
+    set: Set,
+    salt: Salt,
+    sketch: OnceLock<Sketch>,
+}
+
+/// What is compared with an opener's cells.
+struct Sketch {
+    cells: Vec<Cell>,
+    /// Short ids, ascending, each with its place in the set.
+    places: Vec<(u64, usize)>,
+}
+
+impl Told {
+    /// A set under a salt that was drawn after everything in it had come.
+    #[must_use]
+    pub const fn new(set: Set, salt: Salt) -> Self {
+        Self { set, salt, sketch: OnceLock::new() }
+    }
+
+    /// What is told of.
+    #[must_use]
+    pub const fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// The salt of its sketch.
+    #[must_use]
+    pub const fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// How many envelopes it has, as a query says it.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.set.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What an opener with these cells lacks, in the order of making; nothing if they do not tell.
+    pub(super) fn lacking(&self, theirs: &[Cell]) -> Option<Vec<EnvelopeId>> {
+        let hash = Hash::new(self.salt);
+        let ours = self.sketch.get_or_init(|| Sketch::new(&self.set, &hash));
+        let differences = ours.cells.iter().zip(theirs).map(|(one, other)| one.less(*other));
+        let shorts = hash.elements(differences.collect())?;
+        // What is not among ours is the opener's alone.
+        let mut places: Vec<usize> = shorts.iter().filter_map(|short| ours.place(*short)).collect();
+        places.sort_unstable();
+        Some(places.into_iter().filter_map(|place| self.set.id(place)).collect())
+    }
+}
+
+impl Sketch {
+    fn new(set: &Set, hash: &Hash) -> Self {
+        let shorts = set.ids().map(|id| hash.short(&id));
+        let mut places: Vec<(u64, usize)> = shorts.zip(0..).collect();
+        let most = sketch::most_cells(set.len());
+        let cells = hash.cells(places.iter().map(|(short, _)| *short), most);
+        places.sort_unstable();
+        Self { cells, places }
+    }
+
+    fn place(&self, short: u64) -> Option<usize> {
+        let at = self.places.binary_search_by_key(&short, |(short, _)| *short).ok()?;
+        self.places.get(at).map(|(_, place)| *place)
+    }
+}
+
+impl core::fmt::Debug for Told {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { set, salt: _, sketch: _ } = self;
+        f.debug_tuple("Told").field(set).finish()
+    }
+}

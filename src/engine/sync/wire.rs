@@ -1,0 +1,301 @@
+//! Bytes and what they say, both ways. A reader refuses whatever the writer would not have written.
+
+use super::set::MAX_COMPARISON;
+use super::sketch::{CELL, Salt};
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+
+/// The largest request or response, in bytes: what a driver reads before it gives up.
+pub const MAX_MESSAGE: usize = 320 << 10;
+
+/// The most envelopes in one response, in bytes with their lengths: 127 of the one size. Small
+/// enough that a slow line brings it within a driver's patience, and that looking at them all takes
+/// a few hundredths of a second.
+pub const CHUNK: usize = 256 << 10;
+
+/// The length before each envelope.
+pub const LENGTH: usize = 4;
+
+/// The most cells in one request, in bytes: 6,144. Within the 64 KiB a driver reads of a request.
+pub const MAX_SKETCH: usize = CELL * (6 << 10);
+
+/// Kind and clock.
+const HEADER: usize = 5;
+
+/// Salt and count.
+const QUERY_HEADER: usize = 12;
+
+/// The largest chunk, and the largest comparison, fit a message; the largest envelope fits a chunk.
+const _: () = assert!(
+    HEADER + CHUNK <= MAX_MESSAGE
+        && HEADER + QUERY_HEADER + MAX_COMPARISON <= MAX_MESSAGE
+        && MAX_SKETCH < MAX_MESSAGE
+        && LENGTH + MAX_ENVELOPE_SIZE <= CHUNK
+);
+
+/// What an opener asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Say what you hold.
+    Begin,
+    /// How what you hold compares with what we do not need.
+    Answer(&'a [u8]),
+    /// Go on.
+    More,
+    /// The next cells of what we do not need.
+    Sketch(&'a [u8]),
+}
+
+/// What a holder responds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// Minutes since 1970 by the holder's clock: too coarse to tell one node from another.
+    pub minutes: u32,
+    /// The rest.
+    pub body: Body<'a>,
+}
+
+/// What a response carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// There is nothing more.
+    Done,
+    /// Compare this.
+    Query(Query<'a>),
+    /// Envelopes, each after its length; [`envelopes`] reads them.
+    Envelopes(&'a [u8]),
+    /// Come back another time: there may be more.
+    Busy,
+    /// The cells do not tell yet.
+    Further,
+}
+
+/// What an opener compares with what it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// Under which cells are made.
+    pub salt: Salt,
+    /// How many envelopes the holder's set has.
+    pub count: u32,
+    /// The set by ranges.
+    pub comparison: &'a [u8],
+}
+
+/// Bytes that are no request or response, or too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a message of catching up")]
+pub struct Malformed;
+
+impl<'a> Request<'a> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Malformed`] for everything [`Self::encode`] does not write.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        match bytes.split_first() {
+            Some((0, [])) => Ok(Self::Begin),
+            Some((1, answer)) if answer.len() <= MAX_COMPARISON => Ok(Self::Answer(answer)),
+            Some((2, [])) => Ok(Self::More),
+            Some((3, cells))
+                if !cells.is_empty()
+                    && cells.len() <= MAX_SKETCH
+                    && cells.len().is_multiple_of(CELL) =>
+            {
+                Ok(Self::Sketch(cells))
+            }
+            Some(_) | None => Err(Malformed),
+        }
+    }
+
+    /// Writes a request.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Begin => vec![0],
+            Self::Answer(answer) => [&[1], *answer].concat(),
+            Self::More => vec![2],
+            Self::Sketch(cells) => [&[3], *cells].concat(),
+        }
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Reads a response. Its envelopes are not looked at.
+    ///
+    /// # Errors
+    /// [`Malformed`] for everything [`Self::encode`] does not write.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (kind, rest) = bytes.split_first().ok_or(Malformed)?;
+        let (minutes, rest) = rest.split_first_chunk().ok_or(Malformed)?;
+        let body = match (kind, rest) {
+            (0, []) => Body::Done,
+            (1, query) => Body::Query(Query::decode(query).ok_or(Malformed)?),
+            (2, envelopes) if envelopes.len() <= CHUNK => Body::Envelopes(envelopes),
+            (3, []) => Body::Busy,
+            (4, []) => Body::Further,
+            _ => return Err(Malformed),
+        };
+        Ok(Self { minutes: u32::from_le_bytes(*minutes), body })
+    }
+
+    /// Writes a response.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, rest): (u8, &[u8]) = match self.body {
+            Body::Done => (0, &[]),
+            Body::Query(query) => (1, query.comparison),
+            Body::Envelopes(envelopes) => (2, envelopes),
+            Body::Busy => (3, &[]),
+            Body::Further => (4, &[]),
+        };
+        let mut bytes = Vec::with_capacity(HEADER + QUERY_HEADER + rest.len());
+        bytes.push(kind);
+        bytes.extend(self.minutes.to_le_bytes());
+        if let Body::Query(query) = self.body {
+            bytes.extend(query.salt.0);
+            bytes.extend(query.count.to_le_bytes());
+        }
+        bytes.extend(rest);
+        bytes
+    }
+}
+
+impl<'a> Query<'a> {
+    fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (salt, rest) = bytes.split_first_chunk()?;
+        let (count, comparison) = rest.split_first_chunk()?;
+        let (salt, count) = (Salt(*salt), u32::from_le_bytes(*count));
+        (comparison.len() <= MAX_COMPARISON).then_some(Self { salt, count, comparison })
+    }
+}
+
+/// What a response says of a clock: whole minutes, good until the year 10136.
+#[must_use]
+pub fn minutes(wall: UnixSeconds) -> u32 {
+    u32::try_from(wall.0 / 60).unwrap_or(u32::MAX)
+}
+
+/// Reads the envelopes of a response one by one, without copying them; a fault ends them.
+pub fn envelopes(mut bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
+    core::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let first = split_envelope(bytes);
+        bytes = first.map_or(&[], |(_, rest)| rest);
+        Some(first.map(|(envelope, _)| envelope).ok_or(Malformed))
+    })
+}
+
+fn split_envelope(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+/// Appends an envelope to a response that carries envelopes.
+pub fn append_envelope(response: &mut Vec<u8>, envelope: &[u8]) {
+    let length = u32::try_from(envelope.len()).unwrap_or(u32::MAX);
+    response.extend_from_slice(&length.to_le_bytes());
+    response.extend_from_slice(envelope);
+}
+
+impl core::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Begin => "Request::Begin",
+            Self::Answer(_) => "Request::Answer",
+            Self::More => "Request::More",
+            Self::Sketch(_) => "Request::Sketch",
+        })
+    }
+}
+
+impl core::fmt::Debug for Response<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { minutes: _, body } = self;
+        f.debug_tuple("Response").field(body).finish()
+    }
+}
+
+impl core::fmt::Debug for Query<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { salt: _, count, comparison: _ } = self;
+        f.debug_struct("Query").field("count", count).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Body::Done",
+            Self::Query(_) => "Body::Query",
+            Self::Envelopes(_) => "Body::Envelopes",
+            Self::Busy => "Body::Busy",
+            Self::Further => "Body::Further",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_opening_request_is_one_constant_byte() {
+        assert_eq!(Request::Begin.encode(), [0]);
+        assert_eq!(Request::More.encode(), [2]);
+    }
+
+    #[test]
+    fn a_response_is_its_kind_its_minute_and_the_rest() {
+        let wall = UnixSeconds(60 * 0x0102_0304 + 59);
+        let query = Query { salt: Salt([8; 8]), count: 7, comparison: &[9] };
+        let response = Response { minutes: minutes(wall), body: Body::Query(query) };
+        let salt_and_count = [8, 8, 8, 8, 8, 8, 8, 8, 7, 0, 0, 0];
+        assert_eq!(response.encode(), [&[1, 4, 3, 2, 1][..], &salt_and_count, &[9]].concat());
+        assert_eq!(minutes(UnixSeconds(u64::MAX)), u32::MAX);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let long = vec![1; MAX_COMPARISON + 2];
+        assert_eq!(Request::decode(&long), Err(Malformed));
+        assert_eq!(Request::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(Malformed));
+        let body = Body::Envelopes(&[0; CHUNK + 1]);
+        assert_eq!(Response::decode(&Response { minutes: 0, body }.encode()), Err(Malformed));
+        assert_eq!(Request::decode(&[0, 0]), Err(Malformed));
+        assert_eq!(Request::decode(&[]), Err(Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics_and_what_is_read_is_what_was_written(
+            bytes in proptest::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..300),
+        ) {
+            if let Ok(request) = Request::decode(&bytes) {
+                prop_assert_eq!(request.encode(), bytes.clone());
+            }
+            if let Ok(response) = Response::decode(&bytes) {
+                prop_assert_eq!(response.encode(), bytes.clone());
+            }
+            let mut again = Vec::new();
+            let read: Result<Vec<&[u8]>, Malformed> = envelopes(&bytes).collect();
+            if let Ok(read) = read {
+                read.iter().for_each(|envelope| append_envelope(&mut again, envelope));
+                prop_assert_eq!(again, bytes);
+            }
+        }
+
+        #[test]
+        fn envelopes_read_back_as_they_were_appended(
+            written in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..9),
+        ) {
+            let mut bytes = Vec::new();
+            written.iter().for_each(|envelope| append_envelope(&mut bytes, envelope));
+            let read: Result<Vec<&[u8]>, Malformed> = envelopes(&bytes).collect();
+            prop_assert_eq!(read, Ok(written.iter().map(Vec::as_slice).collect()));
+        }
+    }
+}

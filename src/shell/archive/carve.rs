@@ -1,0 +1,232 @@
+//! Reads envelopes out of a damaged database file, page by page.
+//!
+//! SQLite finds rows by its header and the upper levels of a tree, and one damaged page up there
+//! hides thousands of rows. They are still where they were, and each proves itself: its place is the
+//! beginning of the hash of its bytes. So this looks at every page as if it were a leaf, trusts
+//! nothing that it reads, and hands on what matches. Rows that were removed and not overwritten yet
+//! may come back with the rest.
+//!
+//! The layout is the SQLite file format, sections 1.6, 1.7, 2.1 and 4.1.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use super::database::{PAGE, PAGE_BYTES};
+use super::place;
+use crate::engine::envelope::EnvelopeId;
+use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+
+/// Hands every envelope that can be read of a database and of its log to `each`, until that has had
+/// enough. Some come twice.
+pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u8>) -> bool) {
+    let pages = Pages::open(database, log);
+    for (number, image) in pages.images() {
+        let Some(page) = pages.read(image) else { continue };
+        for (place, bytes) in rows(&pages, &page, number) {
+            if !each(place, bytes) {
+                return;
+            }
+        }
+    }
+}
+
+/// A page.
+type Page = [u8; PAGE];
+
+/// Where one image of a page lies.
+#[derive(Clone, Copy)]
+enum Image {
+    /// In the database, at this offset.
+    Database(u64),
+    /// In the log, at this offset.
+    Log(u64),
+}
+
+/// The pages of a database and of its log.
+struct Pages {
+    database: Option<File>,
+    /// Bytes of the database.
+    length: u64,
+    log: Option<File>,
+    /// Where in the log the last image of a page lies, by its number.
+    logged: BTreeMap<u32, u64>,
+}
+
+impl Pages {
+    fn open(database: &Path, log: &Path) -> Self {
+        let database = File::open(database).ok();
+        let length =
+            database.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |of| of.len());
+        let log = File::open(log).ok();
+        let logged = log.as_ref().map(frames).unwrap_or_default();
+        Self { database, length, log, logged }
+    }
+
+    /// All images: those of the log first, which are the newer.
+    fn images(&self) -> impl Iterator<Item = (Origin, Image)> {
+        let logged = self.logged.values().map(|offset| (Origin::Log, Image::Log(*offset)));
+        // A file that was cut in the middle of a page ends with the page before.
+        let whole = self.length / PAGE_BYTES;
+        let kept = (0..whole).map(|page| (Origin::Database, Image::Database(page * PAGE_BYTES)));
+        logged.chain(kept)
+    }
+
+    fn read(&self, image: Image) -> Option<Page> {
+        let (file, offset) = match image {
+            Image::Database(offset) => (self.database.as_ref()?, offset),
+            Image::Log(offset) => (self.log.as_ref()?, offset),
+        };
+        let mut page = [0; PAGE];
+        // A page the disk does not give is one page less.
+        file.read_exact_at(&mut page, offset).ok()?;
+        Some(page)
+    }
+
+    /// The page of a number, as somebody who reads `origin` has to see it.
+    fn numbered(&self, number: u32, origin: Origin) -> Option<Page> {
+        let logged = self.logged.get(&number).filter(|_| origin == Origin::Log);
+        let image = match logged {
+            Some(offset) => Image::Log(*offset),
+            None => Image::Database(u64::from(number.checked_sub(1)?) * PAGE_BYTES),
+        };
+        self.read(image)
+    }
+}
+
+/// Which of two images of the other pages belong to one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Those of the database: it may be from before the log.
+    Database,
+    /// Those of the log, where it has them.
+    Log,
+}
+
+/// Where the last image of each page lies in a log.
+fn frames(log: &File) -> BTreeMap<u32, u64> {
+    let mut found = BTreeMap::new();
+    let mut header = [0; LOG_HEADER];
+    if log.read_exact_at(&mut header, 0).is_err() {
+        return found;
+    }
+    let mut frame = [0; FRAME_HEADER];
+    let mut offset = LOG_HEADER as u64;
+    while log.read_exact_at(&mut frame, offset).is_ok() {
+        // Another salt: left by an earlier round of the log, which was written from its start.
+        if frame.get(8..16) != header.get(16..24) {
+            break;
+        }
+        if let Some(number) = frame.first_chunk() {
+            found.insert(u32::from_be_bytes(*number), offset + FRAME_HEADER as u64);
+        }
+        offset += (FRAME_HEADER + PAGE) as u64;
+    }
+    found
+}
+
+/// The envelopes in a page, if it is a leaf.
+fn rows(pages: &Pages, page: &Page, origin: Origin) -> Vec<(i64, Vec<u8>)> {
+    let Some((&[LEAF, _, _, high, low, ..], pointers)) = page.split_first_chunk::<8>() else {
+        return Vec::new();
+    };
+    let count = usize::from(u16::from_be_bytes([high, low]));
+    let (pointers, _) = pointers.as_chunks::<2>();
+    let starts = pointers.iter().take(count).map(|start| usize::from(u16::from_be_bytes(*start)));
+    starts.filter_map(|start| row(pages, page.get(start..)?, origin)).collect()
+}
+
+/// The envelope of a cell, if it matches its place.
+fn row(pages: &Pages, cell: &[u8], origin: Origin) -> Option<(i64, Vec<u8>)> {
+    let (length, cell) = varint(cell)?;
+    let (key, cell) = varint(cell)?;
+    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD)?;
+    let record = whole(pages, cell, length, origin)?;
+    // The record's header names its own length first; what follows it is the one column.
+    let (header, _) = varint(&record)?;
+    let bytes = record.get(usize::try_from(header).ok()?..)?.to_vec();
+    let place = place(&EnvelopeId::of(&bytes));
+    (place == key.cast_signed()).then_some((place, bytes))
+}
+
+/// A cell's record, with what lies in pages of its own.
+fn whole(pages: &Pages, cell: &[u8], length: usize, origin: Origin) -> Option<Vec<u8>> {
+    let here = local(length);
+    let mut record = cell.get(..here)?.to_vec();
+    let mut next = *cell.get(here..)?.first_chunk().unwrap_or(&[0; 4]);
+    while record.len() < length {
+        let page = pages.numbered(u32::from_be_bytes(next), origin)?;
+        let (link, content) = page.split_first_chunk()?;
+        record.extend_from_slice(content.get(..content.len().min(length - record.len()))?);
+        next = *link;
+    }
+    Some(record)
+}
+
+/// How much of a record of this length lies in the leaf itself.
+const fn local(length: usize) -> usize {
+    let usable = PAGE;
+    if length <= usable - 35 {
+        return length;
+    }
+    let least = (usable - 12) * 32 / 255 - 23;
+    let rest = least + (length - least) % (usable - 4);
+    if rest <= usable - 35 { rest } else { least }
+}
+
+/// A number of SQLite's, of 1 to 9 bytes, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0_u64;
+    for (index, byte) in bytes.iter().take(9).enumerate() {
+        if index == 8 {
+            return Some((value << 8 | u64::from(*byte), bytes.get(9..)?));
+        }
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+/// The first byte of a leaf of a table.
+const LEAF: u8 = 0x0d;
+
+/// An envelope and the header before it, which takes up to 8 bytes.
+const MAX_RECORD: usize = MAX_ENVELOPE_SIZE + 8;
+
+/// How a log begins.
+const LOG_HEADER: usize = 32;
+
+/// What stands before each page in it.
+const FRAME_HEADER: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_sqlite_writes_them() {
+        assert_eq!(varint(&[0x7f, 1]), Some((127, &[1][..])));
+        assert_eq!(varint(&[0x81, 0]), Some((128, &[][..])));
+        assert_eq!(varint(&[0xff; 9]), Some((u64::MAX, &[][..])));
+        assert_eq!(varint(&[0x81]), None);
+        assert_eq!(varint(&[0x81; 8]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_of_anything_is_read_without_a_panic_and_gives_nothing_that_does_not_match(
+            bytes in proptest::collection::vec(any::<u8>(), PAGE),
+        ) {
+            let nowhere = Path::new("/nonexistent");
+            let pages = Pages::open(nowhere, nowhere);
+            let mut page: Page = bytes.try_into().unwrap();
+            page[0] = LEAF;
+            prop_assert_eq!(rows(&pages, &page, Origin::Database), []);
+        }
+    }
+}

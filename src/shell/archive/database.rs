@@ -1,0 +1,276 @@
+//! The archive's database file: made, opened, checked for being whole as far as a glance tells, and
+//! replaced when it is not.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::carve;
+use crate::shell::store::StoreError;
+use crate::shell::store::files::{self, Presence};
+
+/// Opens the database in `dir`, makes one if there is none, and mends one that is damaged: then how
+/// many envelopes were saved.
+pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Option<u64>), StoreError> {
+    let path = dir.join(DATABASE_FILE);
+    if files::presence(&path)? == Presence::Missing {
+        renew(dir, most_pages)?;
+        return Ok((open(&path, most_pages)?, None));
+    }
+    match open(&path, most_pages) {
+        Ok(connection) => Ok((connection, None)),
+        Err(error) if is_damage(&error) => {
+            let saved = salvage(dir, most_pages)?;
+            Ok((open(&path, most_pages)?, Some(saved)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a fresh database with all that can be read of the damaged one in its place; how many
+/// envelopes that is. A crash at any moment leaves one of the two.
+pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
+    let old = dir.join(DATABASE_FILE);
+    let fresh = build(dir, most_pages)?;
+    let mut saved = 0;
+    let mut failed = None;
+    fresh.execute_batch("BEGIN IMMEDIATE")?;
+    carve::carve(&old, &dir.join(format!("{DATABASE_FILE}{LOG}")), |place, bytes| {
+        match save(&fresh, place, &bytes, saved) {
+            Ok(more) => saved += more,
+            Err(error) => failed = Some(error),
+        }
+        failed.is_none()
+    });
+    match failed {
+        None => fresh.execute_batch("COMMIT")?,
+        // Without room for everything there is room for a part.
+        Some(_) if fresh.is_autocommit() => {}
+        Some(_) => fresh.execute_batch("COMMIT").or_else(|_| fresh.execute_batch("ROLLBACK"))?,
+    }
+    let saved: i64 = fresh.query_row("SELECT count(*) FROM envelope", [], |row| row.get(0))?;
+    fresh.close().map_err(|(_, error)| error)?;
+    publish(dir)?;
+    Ok(saved.cast_unsigned())
+}
+
+/// Puts an empty database in the place of whatever is there.
+pub(super) fn renew(dir: &Path, most_pages: u64) -> Result<(), StoreError> {
+    build(dir, most_pages)?.close().map_err(|(_, error)| error)?;
+    publish(dir)
+}
+
+/// Adds one envelope; 1 if it was not there.
+fn save(fresh: &Connection, place: i64, bytes: &[u8], before: u64) -> rusqlite::Result<u64> {
+    if before % SAVED_TOGETHER == SAVED_TOGETHER - 1 {
+        fresh.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+    }
+    let added = fresh
+        .prepare("INSERT INTO envelope (place, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![place, bytes])?;
+    Ok(added as u64)
+}
+
+/// Makes a database with an empty table, beside the place where [`publish`] puts it.
+fn build(dir: &Path, most_pages: u64) -> Result<Connection, StoreError> {
+    let name = format!("{DATABASE_FILE}{UNPUBLISHED}");
+    for end in ["", LOG, JOURNAL] {
+        files::remove_leftover(&dir.join(format!("{name}{end}")))?;
+    }
+    let path = dir.join(name);
+    // Made here and not by SQLite, whose mode for a file depends on the umask.
+    files::create(&path)?.sync_all()?;
+    let connection = connect(&path)?;
+    connection.execute_batch(MADE)?;
+    settle(&connection, most_pages)?;
+    connection.execute_batch(TABLE)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed())?;
+    connection.pragma_update(None, "user_version", VERSION.cast_signed())?;
+    Ok(connection)
+}
+
+/// Gives the database that [`build`] made, and that was closed since, its name.
+fn publish(dir: &Path) -> Result<(), StoreError> {
+    // A log belongs to the file it lies beside: the old one's must be gone before the name changes.
+    for end in [LOG, JOURNAL] {
+        files::remove_leftover(&dir.join(format!("{DATABASE_FILE}{end}")))?;
+    }
+    let fresh = dir.join(format!("{DATABASE_FILE}{UNPUBLISHED}"));
+    std::fs::File::open(&fresh)?.sync_all()?;
+    files::rename(dir, &fresh, &dir.join(DATABASE_FILE))
+}
+
+/// Opens a database that was published.
+fn open(path: &Path, most_pages: u64) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    settle(&connection, most_pages)?;
+    let kind = (pragma(&connection, "application_id")?, pragma(&connection, "user_version")?);
+    let page = pragma(&connection, "page_size")?;
+    let tables: Vec<String> = connection
+        .prepare("SELECT coalesce(sql, '') FROM sqlite_master")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    // Whatever else lies here is not of this program, or not as it left it.
+    if kind != (APPLICATION_ID, VERSION) || page != PAGE_BYTES || tables != [TABLE] {
+        return Err(StoreError::Damaged);
+    }
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly);
+    }
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW,
+    )?;
+    connection.execute_batch(QUIET)?;
+    Ok(connection)
+}
+
+fn settle(connection: &Connection, most_pages: u64) -> Result<(), StoreError> {
+    connection.execute_batch(SETTINGS)?;
+    limit(connection, most_pages)?;
+    Ok(())
+}
+
+/// Lets the file grow to so many pages, or to what it is already.
+fn limit(connection: &Connection, most_pages: u64) -> rusqlite::Result<()> {
+    // The pragma answers with what it settled on.
+    connection.query_row(&format!("PRAGMA max_page_count = {most_pages}"), [], |_| Ok(()))
+}
+
+/// Gives pages back while the file is larger than it may be.
+pub(super) fn shrink(connection: &Connection, most_pages: u64) -> rusqlite::Result<()> {
+    if pragma(connection, "page_count")? <= most_pages {
+        return Ok(());
+    }
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    limit(connection, most_pages)
+}
+
+/// Pages that can still be used: free inside the file, or not part of it yet.
+pub(super) fn room(connection: &Connection) -> rusqlite::Result<u64> {
+    let most = pragma(connection, "max_page_count")?;
+    Ok(most.saturating_sub(used(connection)?))
+}
+
+/// Pages in use.
+pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
+    let free = pragma(connection, "freelist_count")?;
+    Ok(pragma(connection, "page_count")?.saturating_sub(free))
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    let value: i64 = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+    Ok(value.cast_unsigned())
+}
+
+/// Whether what went wrong is that the file is not as it was written.
+pub(super) const fn is_damage(error: &StoreError) -> bool {
+    match error {
+        StoreError::Damaged => true,
+        StoreError::Sqlite(code) | StoreError::DiskFails(code) => {
+            matches!(*code, IOERR_READ | IOERR_SHORT_READ | IOERR_CORRUPTFS)
+        }
+        StoreError::Missing
+        | StoreError::Exists
+        | StoreError::KeyMissing
+        | StoreError::WrongPassphrase
+        | StoreError::InUse
+        | StoreError::UnsafeMode(_)
+        | StoreError::Foreign
+        | StoreError::Newer
+        | StoreError::TooCostly
+        | StoreError::OutOfMemory
+        | StoreError::DiskFull
+        | StoreError::ReadOnly
+        | StoreError::TooLarge
+        | StoreError::Backwards
+        | StoreError::Unsafe
+        | StoreError::Io(_) => false,
+    }
+}
+
+/// How many pages a file may have whose envelopes, as a pool counts them, take `bytes` bytes.
+///
+/// A pool charges an envelope [`crate::engine::pool::ENTRY_OVERHEAD`] beyond its size. In the file
+/// it takes its size, four bytes in a thousand for the links between pages, and up to 700 for what a
+/// leaf leaves unused; so the two agree to within a sixteenth for every size, and for the size that
+/// messengers send, the file is the smaller by far.
+pub(super) const fn most_pages(bytes: u64) -> u64 {
+    let all = bytes.saturating_add(bytes / 16) / PAGE_BYTES + SPARE_PAGES;
+    if all < MOST_PAGES { all } else { MOST_PAGES }
+}
+
+/// The page. 1 KiB, because a 2 KiB envelope then lies in two pages of its own and a ninth of a
+/// third: every larger page leaves more of itself unused, and damage to a page costs more of them.
+pub(super) const PAGE: usize = 1024;
+
+/// [`PAGE`], to count with.
+pub(super) const PAGE_BYTES: u64 = PAGE as u64;
+
+/// What a file takes beyond its envelopes: the header, the map of pages, the tree's first levels.
+const SPARE_PAGES: u64 = 64;
+
+/// The most SQLite counts (SQLite, `PRAGMA max_page_count`).
+const MOST_PAGES: u64 = 4_294_967_294;
+
+/// The database.
+pub(super) const DATABASE_FILE: &str = "envelopes.db";
+
+/// Ends the name of a database that is not whole yet.
+const UNPUBLISHED: &str = ".new";
+
+/// Ends the name of a database's write-ahead log (SQLite file format, section 4).
+const LOG: &str = "-wal";
+
+/// Ends the name of a database's rollback journal (SQLite file format, section 3).
+const JOURNAL: &str = "-journal";
+
+/// "UNDA": marks an archive of this program (SQLite, `PRAGMA application_id`).
+const APPLICATION_ID: u64 = 0x554e_4441;
+
+/// The tables as this program knows them.
+const VERSION: u64 = 1;
+
+/// The one table, as SQLite repeats it.
+const TABLE: &str = "CREATE TABLE envelope (place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT";
+
+/// SQLCipher complains of damaged pages on the standard error stream, across the interface.
+const QUIET: &str = "PRAGMA cipher_log = off;";
+
+/// What is settled before a database has pages. 2 is INCREMENTAL: free pages are used again, and
+/// given back only when a smaller size is asked for.
+const MADE: &str = "PRAGMA page_size = 1024; PRAGMA auto_vacuum = 2;";
+
+/// Exclusive, so that no third file is needed; what is written is synced with each checkpoint, so
+/// after a power cut the file is whole and lacks the last moments. 8 MiB of cache hold the tree
+/// above the leaves of a million envelopes; the log is cut back to 8 MiB.
+const SETTINGS: &str = "
+    PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 4096;
+    PRAGMA journal_size_limit = 8388608;
+    PRAGMA cache_size = -8192;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+";
+
+/// Pages given back at once: 2 MiB.
+const GIVEN_BACK: u32 = 2_048;
+
+/// Envelopes written in one transaction while a damaged file is read.
+const SAVED_TOGETHER: u64 = 1_024;
+
+/// The disk does not give a page, gives part of it, or says that it is damaged (SQLite, result codes).
+const IOERR_READ: i32 = 266;
+const IOERR_SHORT_READ: i32 = 522;
+const IOERR_CORRUPTFS: i32 = 8458;

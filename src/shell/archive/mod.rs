@@ -1,0 +1,523 @@
+//! The archive of a relay: envelopes on disk, to their expiry or until better ones push them out.
+//!
+//! It keeps and hands back bytes; which ones, the engine decides. An archive is one SQLite database,
+//! in the folder `archive` of a home, for one process at a time. It is not encrypted: it holds what
+//! floods through every node. But the disk of an archive shows what it carried and when it was
+//! there, also after the envelopes expired everywhere else, until their places are used again.
+//!
+//! * An envelope's place in the table is the beginning of its id, and its id is the hash of its
+//!   bytes: damage shows whenever a row is read, and what does not match is never handed out.
+//! * Damage is never a reason not to start. What is readable is carved out of the damaged file page
+//!   by page, whatever became of its indices and its header, into a fresh one in its place.
+//! * Trouble with the disk is never a reason to stop: what could not be kept is counted and told
+//!   ([`Archive::take_lost`]), and after a while it is tried again.
+//! * What was kept is on its way to the disk with the next [`Archive::beat`]. A killed process loses
+//!   what came after that. A power cut may undo the last moments before, because nothing is synced
+//!   at each write, but it tears nothing; a relay fetches both from its neighbours again.
+//! * The file does not grow beyond its bound, a sixteenth and 64 KiB; beside it lies a log, which is
+//!   cut back to 8 MiB.
+
+mod carve;
+mod database;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use self::database::{DATABASE_FILE, PAGE_BYTES, is_damage, most_pages};
+use super::store::StoreError;
+use super::store::files::Lock;
+use crate::engine::envelope::EnvelopeId;
+use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+use crate::shell::home;
+
+/// An open archive. Dropping it writes what is on its way and gives the folder back.
+pub struct Archive {
+    /// There is none while the file can neither be opened nor be made anew.
+    connection: Option<Connection>,
+    dir: PathBuf,
+    most_pages: u64,
+    /// Kept in the open transaction.
+    pending: Vec<EnvelopeId>,
+    /// Bytes of those.
+    pending_bytes: usize,
+    /// Removed in the open transaction.
+    removed: Vec<i64>,
+    /// To be removed: a little at each opportunity, so that no call takes long. Places of rows the
+    /// engine does not want, so never more than there are rows, and ids it named in vain.
+    owed: BTreeSet<i64>,
+    /// Pages that can still be used, as last counted and estimated downwards since.
+    room: u64,
+    lost: Vec<EnvelopeId>,
+    missed: u64,
+    trouble: Option<Trouble>,
+    /// Beats until it is tried again.
+    resting: u32,
+    salvaged: Option<u64>,
+    // Last, so that the files are closed before another process may open them.
+    _lock: Lock,
+}
+
+impl core::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Archive").field("trouble", &self.trouble).finish_non_exhaustive()
+    }
+}
+
+/// Why nothing is kept at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The disk has no room.
+    DiskFull,
+    /// The disk or the file can only be read.
+    ReadOnly,
+    /// The file is as large as it may become: what is to leave it has not left yet.
+    Crowded,
+    /// The disk fails in another way.
+    Failing,
+}
+
+impl Trouble {
+    /// For a person.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the disk is full",
+            Self::ReadOnly => "the disk or the file is read-only",
+            Self::Crowded => "the file is as large as it may become",
+            Self::Failing => "the disk fails",
+        }
+    }
+}
+
+/// What the engine says of an envelope that was found in the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is wanted.
+    Held,
+    /// It is of no use any more.
+    Dropped,
+}
+
+/// What became of the rows found at a start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Rows whose envelopes did not match their ids; they are gone.
+    pub damaged: u64,
+    /// The file was damaged: so many envelopes could be read out of it, some of them perhaps
+    /// discarded before.
+    pub salvaged: Option<u64>,
+}
+
+/// Why there is no archive. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ArchiveError(#[from] StoreError);
+
+impl ArchiveError {
+    /// What lies behind it.
+    #[must_use]
+    pub const fn cause(&self) -> &StoreError {
+        let Self(cause) = self;
+        cause
+    }
+}
+
+impl Archive {
+    /// Opens the archive of the home folder `home`, or makes one, to hold `bytes` bytes of envelopes
+    /// as a pool counts them.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or another process uses it; never for damage.
+    pub fn open(home: &Path, bytes: u64) -> Result<Self, ArchiveError> {
+        let dir = home.join(FOLDER);
+        home::prepare(home).map_err(StoreError::from)?;
+        home::prepare(&dir).map_err(StoreError::from)?;
+        // SQLite is told not to follow links, and applies that to every folder of a path.
+        let dir = dir.canonicalize().map_err(StoreError::from)?;
+        let lock = Lock::take(&dir)?;
+        let most_pages = most_pages(bytes);
+        let (connection, salvaged) = database::attach(&dir, most_pages)?;
+        let room = database::room(&connection).unwrap_or_default();
+        Ok(Self {
+            connection: Some(connection),
+            dir,
+            most_pages,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            removed: Vec::new(),
+            owed: BTreeSet::new(),
+            room,
+            lost: Vec::new(),
+            missed: 0,
+            trouble: None,
+            resting: 0,
+            salvaged,
+            _lock: lock,
+        })
+    }
+
+    /// The bytes that the archive of a home folder takes on disk, if there is one.
+    #[must_use]
+    pub fn on_disk(home: &Path) -> Option<u64> {
+        let path = home.join(FOLDER).join(DATABASE_FILE);
+        Some(path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?.len())
+    }
+
+    /// Hands every envelope that is kept to `each`, which says whether it is wanted. One it was
+    /// handed before comes again if damage was found meanwhile.
+    ///
+    /// # Errors
+    /// When the disk fails; what was handed over is kept.
+    pub fn take_over(
+        &mut self,
+        mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Fate,
+    ) -> Result<Found, ArchiveError> {
+        let mut damaged = 0;
+        let mut attempts = 0;
+        while let Some(connection) = &self.connection {
+            let passed = pass(connection, |place, bytes| {
+                let id = EnvelopeId::of(&bytes);
+                if self::place(&id) != place {
+                    damaged += 1;
+                    self.owed.insert(place);
+                } else if each(id, bytes) == Fate::Dropped {
+                    self.owed.insert(place);
+                }
+            });
+            match passed {
+                Ok(()) => break,
+                Err(error) if is_damage(&error) && attempts < MOST_SALVAGES => {
+                    attempts += 1;
+                    self.salvage()?;
+                }
+                Err(error) if is_damage(&error) && attempts == MOST_SALVAGES => {
+                    attempts += 1;
+                    // Fresh files that are damaged at once: nothing on this disk is worth reading.
+                    self.connection = None;
+                    database::renew(&self.dir, self.most_pages)?;
+                    self.reopen(0)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Found { damaged, salvaged: self.salvaged.take() })
+    }
+
+    /// Keeps an envelope. If that fails, its id is among the lost.
+    pub fn keep(&mut self, id: EnvelopeId, bytes: &[u8]) {
+        self.owed.remove(&place(&id));
+        if self.resting > 0 {
+            return self.miss(id);
+        }
+        self.work_off(OWED_A_KEEP);
+        let pages = pages_of(bytes.len());
+        if self.room < pages {
+            self.write_out();
+        }
+        if self.resting > 0 {
+            return self.miss(id);
+        }
+        if self.room < pages {
+            self.trouble = Some(Trouble::Crowded);
+            return self.miss(id);
+        }
+        match self.within_transaction(|connection| put(connection, place(&id), bytes)) {
+            Ok(()) => {
+                self.room -= pages;
+                self.pending.push(id);
+                self.pending_bytes += bytes.len();
+            }
+            Err(error) => {
+                self.miss(id);
+                return self.fail(&error);
+            }
+        }
+        if self.pending.len() >= BATCH || self.pending_bytes >= BATCH_BYTES {
+            self.write_out();
+        }
+    }
+
+    /// Discards envelopes, over the next beats.
+    pub fn discard(&mut self, ids: &[EnvelopeId]) {
+        self.owed.extend(ids.iter().map(place));
+    }
+
+    /// The bytes of an envelope, exactly those it was kept with. If there are none, its id is among
+    /// the lost.
+    pub fn get(&mut self, id: &EnvelopeId) -> Option<Vec<u8>> {
+        let read = match self.read(place(id)) {
+            Err(error) if is_damage(&error) => {
+                self.fail(&error);
+                self.read(place(id))
+            }
+            read => read,
+        };
+        match read {
+            Ok(Some(bytes)) if EnvelopeId::of(&bytes) == *id => return Some(bytes),
+            // Two ids that begin alike share a place; what is there may be the other, whole.
+            Ok(Some(bytes)) if place(&EnvelopeId::of(&bytes)) == place(id) => {}
+            Ok(Some(_)) => {
+                self.owed.insert(place(id));
+            }
+            Ok(None) => {}
+            Err(error) => self.fail(&error),
+        }
+        self.lost.push(*id);
+        None
+    }
+
+    /// What is not kept though the engine was told so, or never told otherwise. Each is named once.
+    pub fn take_lost(&mut self) -> Vec<EnvelopeId> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Writes out what is on its way, removes some of what is to go, and after trouble tries again
+    /// in time. Call it every second.
+    pub fn beat(&mut self) {
+        if self.resting > 0 {
+            self.resting -= 1;
+            if self.resting > 0 {
+                return;
+            }
+            if self.connection.is_none() && self.salvage().is_err() {
+                self.resting = REST;
+                return;
+            }
+        }
+        self.work_off(OWED_A_BEAT);
+        self.write_out();
+        if self.resting > 0 {
+            return;
+        }
+        if let Some(connection) = &self.connection
+            && let Err(error) = database::shrink(connection, self.most_pages)
+        {
+            self.fail(&error.into());
+        }
+    }
+
+    /// What it takes on disk, in bytes, without the log and what is free inside.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let used = self.connection.as_ref().and_then(|open| database::used(open).ok());
+        used.unwrap_or_default() * PAGE_BYTES
+    }
+
+    /// Envelopes that could not be kept, since the start.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Why nothing is kept at the moment, if so.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<Trouble> {
+        self.trouble
+    }
+
+    fn miss(&mut self, id: EnvelopeId) {
+        self.missed += 1;
+        self.lost.push(id);
+    }
+
+    fn read(&self, place: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let mut statement = connection.prepare("SELECT bytes FROM envelope WHERE place = ?1")?;
+        Ok(statement.query_row([place], |row| Ok(blob(row, 0))).optional()?)
+    }
+
+    fn within_transaction<T>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let connection = self.connection.as_ref().ok_or(StoreError::Damaged)?;
+        if connection.is_autocommit() {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        Ok(change(connection)?)
+    }
+
+    /// Removes up to `most` of what is to go.
+    fn work_off(&mut self, most: usize) {
+        for _ in 0..most {
+            if self.resting > 0 {
+                return;
+            }
+            let Some(place) = self.owed.pop_first() else { return };
+            self.removed.push(place);
+            if let Err(error) = self.within_transaction(|connection| remove(connection, place)) {
+                self.fail(&error);
+            }
+            if self.removed.len() >= BATCH {
+                self.write_out();
+            }
+        }
+    }
+
+    fn write_out(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("COMMIT")
+        {
+            return self.fail(&error.into());
+        }
+        match database::room(connection) {
+            Ok(room) => self.room = room,
+            Err(error) => return self.fail(&error.into()),
+        }
+        if !self.pending.is_empty() {
+            self.trouble = None;
+        }
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.removed.clear();
+    }
+
+    /// Takes back what was on its way; then mends the file, if it is damaged, or rests.
+    fn fail(&mut self, error: &StoreError) {
+        if let Some(connection) = &self.connection
+            && !connection.is_autocommit()
+            && connection.execute_batch("ROLLBACK").is_err()
+        {
+            self.connection = None;
+        }
+        self.missed += self.pending.len() as u64;
+        self.lost.append(&mut self.pending);
+        self.pending_bytes = 0;
+        self.owed.extend(self.removed.drain(..));
+        let mended = (self.connection.is_none() || is_damage(error)) && self.salvage().is_ok();
+        if mended {
+            return;
+        }
+        self.trouble = Some(match error {
+            StoreError::DiskFull => Trouble::DiskFull,
+            StoreError::ReadOnly => Trouble::ReadOnly,
+            StoreError::Missing
+            | StoreError::Exists
+            | StoreError::KeyMissing
+            | StoreError::WrongPassphrase
+            | StoreError::InUse
+            | StoreError::UnsafeMode(_)
+            | StoreError::Foreign
+            | StoreError::Newer
+            | StoreError::Damaged
+            | StoreError::TooCostly
+            | StoreError::OutOfMemory
+            | StoreError::DiskFails(_)
+            | StoreError::TooLarge
+            | StoreError::Backwards
+            | StoreError::Unsafe
+            | StoreError::Sqlite(_)
+            | StoreError::Io(_) => Trouble::Failing,
+        });
+        self.resting = REST;
+        tracing::warn!(trouble = ?self.trouble, "the archive rests");
+    }
+
+    /// Puts a fresh file with all that is readable in the place of a damaged one. Takes as long as
+    /// reading the file does.
+    fn salvage(&mut self) -> Result<(), StoreError> {
+        self.connection = None;
+        let saved = database::salvage(&self.dir, self.most_pages)?;
+        self.reopen(saved)
+    }
+
+    fn reopen(&mut self, saved: u64) -> Result<(), StoreError> {
+        let (connection, again) = database::attach(&self.dir, self.most_pages)?;
+        self.room = database::room(&connection).unwrap_or_default();
+        self.connection = Some(connection);
+        self.salvaged = Some(again.unwrap_or(saved));
+        tracing::warn!(saved, "the archive was damaged");
+        Ok(())
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.write_out();
+    }
+}
+
+/// The place of an envelope: the first 63 bits of its id.
+///
+/// The table is a tree ordered by place, so it needs no index, and what is kept lands evenly in what
+/// was removed. Two ids that begin alike push each other out, which is noticed: among a million
+/// envelopes that happens by chance once in 10^7 archives, and whoever makes two on purpose, in 2^31
+/// attempts, loses one of their own.
+fn place(id: &EnvelopeId) -> i64 {
+    let EnvelopeId(id) = id;
+    let first = id.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    (first >> 1).cast_signed()
+}
+
+/// What an envelope takes at most, in pages: its share of a leaf, and the rest in pages of its own.
+const fn pages_of(bytes: usize) -> u64 {
+    bytes as u64 / OVERFLOW_BYTES + 3
+}
+
+fn put(connection: &Connection, place: i64, bytes: &[u8]) -> rusqlite::Result<()> {
+    connection
+        .prepare(
+            "INSERT INTO envelope (place, bytes) VALUES (?1, ?2)
+             ON CONFLICT (place) DO UPDATE SET bytes = excluded.bytes",
+        )?
+        .execute(params![place, bytes])
+        .map(drop)
+}
+
+fn remove(connection: &Connection, place: i64) -> rusqlite::Result<()> {
+    connection.prepare("DELETE FROM envelope WHERE place = ?1")?.execute([place]).map(drop)
+}
+
+/// Goes through all rows in the order of their places.
+fn pass(connection: &Connection, mut each: impl FnMut(i64, Vec<u8>)) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT place, bytes FROM envelope ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let place: i64 = row.get(0)?;
+        // In a damaged tree a walk may come by the same rows again and again.
+        if last >= Some(place) {
+            return Err(StoreError::Damaged);
+        }
+        last = Some(place);
+        each(place, blob(row, 1));
+    }
+    Ok(())
+}
+
+/// A column's bytes; none, which are no envelope's, if it holds anything else or too much.
+fn blob(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
+    let bytes = row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
+    bytes.filter(|bytes| bytes.len() <= MAX_ENVELOPE_SIZE).unwrap_or_default().to_vec()
+}
+
+/// The archive's folder in a home folder.
+const FOLDER: &str = "archive";
+
+/// What of a page that is not a leaf holds an envelope's bytes (SQLite file format, section 1.7).
+const OVERFLOW_BYTES: u64 = PAGE_BYTES - 4;
+
+/// Envelopes in one transaction at most, and how many are removed in one. A guess: enough that
+/// beginning and ending it costs little, few enough that its end takes milliseconds.
+const BATCH: usize = 256;
+
+/// Bytes of envelopes in one transaction at most: the log is some multiple of that.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What is removed for each envelope that is kept: more than one, so that room is made before it is
+/// needed.
+const OWED_A_KEEP: usize = 4;
+
+/// What is removed in a second that has nothing else to do: some 50 ms of work.
+const OWED_A_BEAT: usize = 2_000;
+
+/// Beats to rest after trouble: half a minute. A guess: soon enough for who just made room.
+const REST: u32 = 30;
+
+/// How often one start mends the file. What is damaged again has a disk that cannot be used.
+const MOST_SALVAGES: u32 = 3;

@@ -1,0 +1,511 @@
+//! What an archive gives back: after restarts, damage, floods and trouble.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::engine::pool::ENTRY_OVERHEAD;
+
+/// Far more than a test keeps.
+const LARGE: u64 = 64 << 20;
+
+/// Envelopes by their ids.
+type Kept = BTreeMap<EnvelopeId, Vec<u8>>;
+
+/// A home folder with an archive.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        Self(folder)
+    }
+
+    fn open(&self) -> Archive {
+        Archive::open(self.0.path(), LARGE).unwrap()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join(FOLDER).join(DATABASE_FILE)
+    }
+
+    /// Everything that is handed over at a start, and what was found.
+    fn contents(&self) -> (Kept, Found) {
+        everything(&mut self.open())
+    }
+
+    /// What a killed process leaves, or a backup made while it runs: the files as they are.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        let to = copy.0.path().join(FOLDER);
+        home::prepare(&to).unwrap();
+        for entry in fs::read_dir(self.0.path().join(FOLDER)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        copy
+    }
+
+    /// A home whose archive was closed after it had kept `envelopes`.
+    fn with(envelopes: &Kept) -> Self {
+        let home = Self::new();
+        let mut archive = home.open();
+        keep_all(&mut archive, envelopes);
+        home
+    }
+}
+
+fn keep_all(archive: &mut Archive, envelopes: &Kept) {
+    for (id, bytes) in envelopes {
+        archive.keep(*id, bytes);
+    }
+    archive.beat();
+}
+
+fn everything(archive: &mut Archive) -> (Kept, Found) {
+    let mut kept = Kept::new();
+    let taken = archive
+        .take_over(|id, bytes| {
+            kept.insert(id, bytes);
+            Fate::Held
+        })
+        .unwrap();
+    (kept, taken)
+}
+
+/// Bytes that look random and follow from a number. SplitMix64.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)).to_le_bytes()
+    };
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&next());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn some(count: u64) -> Kept {
+    let sizes = [2048, 2048, 2048, 40, 990, 5000, 65_536, 2048];
+    let envelope = |number: u64| {
+        let bytes = noise(number, sizes[usize::try_from(number).unwrap() % sizes.len()]);
+        (EnvelopeId::of(&bytes), bytes)
+    };
+    (0..count).map(envelope).collect()
+}
+
+fn alike(count: u64) -> Kept {
+    let envelope = |number: u64| {
+        let bytes = noise(number, 2048);
+        (EnvelopeId::of(&bytes), bytes)
+    };
+    (0..count).map(envelope).collect()
+}
+
+#[test]
+fn what_was_kept_is_handed_over_after_a_restart_and_found_by_its_id() {
+    let all = some(600);
+    let home = Home::with(&all);
+    let mut archive = home.open();
+    let (kept, taken) = everything(&mut archive);
+    assert_eq!(kept, all);
+    assert_eq!(taken, Found::default());
+    for (id, bytes) in &all {
+        assert_eq!(archive.get(id).as_ref(), Some(bytes));
+    }
+    assert_eq!(archive.take_lost(), []);
+    assert_eq!(archive.get(&EnvelopeId([7; 32])), None);
+    assert_eq!(archive.take_lost(), [EnvelopeId([7; 32])]);
+    assert_eq!(archive.take_lost(), [], "told once");
+}
+
+#[test]
+fn what_was_kept_before_the_last_beat_survives_a_kill() {
+    let home = Home::new();
+    let mut archive = home.open();
+    let all = some(300);
+    keep_all(&mut archive, &all);
+    let late = noise(1 << 40, 2048);
+    archive.keep(EnvelopeId::of(&late), &late);
+    let (left, taken) = home.copy().contents();
+    assert_eq!(left, all);
+    assert_eq!(taken, Found::default());
+    drop(archive);
+    assert_eq!(home.contents().0.len(), all.len() + 1, "whoever ends in peace loses nothing");
+}
+
+#[test]
+fn what_is_discarded_or_unwanted_is_gone_and_can_be_kept_again() {
+    let all = some(200);
+    let home = Home::with(&all);
+    let mut archive = home.open();
+    let mut unwanted = BTreeSet::new();
+    archive
+        .take_over(|id, _| {
+            if unwanted.len() < 50 {
+                unwanted.insert(id);
+                return Fate::Dropped;
+            }
+            Fate::Held
+        })
+        .unwrap();
+    let discarded: Vec<EnvelopeId> =
+        all.keys().filter(|id| !unwanted.contains(id)).take(50).copied().collect();
+    archive.discard(&discarded);
+    let again = discarded[0];
+    archive.keep(again, &all[&again]);
+    archive.beat();
+    drop(archive);
+    let left: BTreeSet<EnvelopeId> = home.contents().0.into_keys().collect();
+    let expected =
+        |id: &&EnvelopeId| **id == again || !unwanted.contains(*id) && !discarded.contains(*id);
+    assert_eq!(left, all.keys().filter(expected).copied().collect());
+}
+
+#[test]
+fn an_archive_belongs_to_its_owner_and_to_one_process() {
+    let home = Home::new();
+    let archive = home.open();
+    let again = Archive::open(home.0.path(), LARGE).unwrap_err();
+    assert!(matches!(again.cause(), StoreError::InUse));
+    drop(archive);
+    for entry in fs::read_dir(home.0.path().join(FOLDER)).unwrap() {
+        assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
+    }
+    fs::set_permissions(home.0.path().join(FOLDER), Permissions::from_mode(0o755)).unwrap();
+    let shared = Archive::open(home.0.path(), LARGE).unwrap_err();
+    assert!(matches!(shared.cause(), StoreError::UnsafeMode(_)));
+}
+
+#[test]
+fn a_row_that_does_not_match_its_id_is_never_handed_out_and_goes() {
+    let all = alike(20);
+    let home = Home::with(&all);
+    let mut archive = home.open();
+    let ids: Vec<EnvelopeId> = all.keys().copied().collect();
+    let change = |sql: &str, id: &EnvelopeId| {
+        archive.connection.as_ref().unwrap().execute(sql, [place(id)]).unwrap();
+    };
+    change("UPDATE envelope SET bytes = zeroblob(2048) WHERE place = ?1", &ids[3]);
+    change("UPDATE envelope SET bytes = zeroblob(70000) WHERE place = ?1", &ids[4]);
+    change("UPDATE envelope SET place = place - 1 WHERE place = ?1", &ids[5]);
+    for id in &ids[3..6] {
+        assert_eq!(archive.get(id), None);
+    }
+    assert_eq!(archive.take_lost(), ids[3..6]);
+    assert_eq!(archive.get(&ids[6]).as_ref(), Some(&all[&ids[6]]));
+    let (kept, taken) = everything(&mut archive);
+    assert!(kept.iter().all(|(id, bytes)| all[id] == *bytes));
+    assert_eq!((kept.len(), taken.damaged), (17, 3));
+    drop(archive);
+    let again = Home::contents(&home).1;
+    assert_eq!(again.damaged, 3, "removed with the first beat, and there was none");
+    let mut archive = home.open();
+    everything(&mut archive);
+    archive.beat();
+    drop(archive);
+    assert_eq!(home.contents().1, Found::default());
+}
+
+#[test]
+fn one_damaged_page_costs_at_most_the_envelopes_that_lie_in_it() {
+    let all = alike(400);
+    let home = Home::with(&all);
+    let clean = fs::read(home.file()).unwrap();
+    let pages = clean.len() / database::PAGE;
+    for page in (0..pages).step_by(7).chain(0..8) {
+        for damage in
+            [Damage::Zero(page), Damage::Noise(page), Damage::Flip(page * database::PAGE, 3)]
+        {
+            let mut bytes = clean.clone();
+            damage.apply(&mut bytes);
+            let copy = home.copy();
+            fs::write(copy.file(), bytes).unwrap();
+            let (kept, taken) = copy.contents();
+            assert!(kept.iter().all(|(id, bytes)| all.get(id) == Some(bytes)), "{damage:?}");
+            assert!(kept.len() >= all.len() - ROWS_A_LEAF, "{damage:?}: {}", kept.len());
+            if kept.len() < all.len() {
+                assert!(taken.salvaged.is_some() || taken.damaged > 0, "{damage:?}");
+            }
+        }
+    }
+}
+
+/// 1,024 bytes hold no more cells of a 2 KiB envelope, whose share of a leaf is 120 bytes.
+const ROWS_A_LEAF: usize = 8;
+
+/// What happens to files.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Zero(usize),
+    Noise(usize),
+    Flip(usize, u32),
+    Cut(usize),
+}
+
+impl Damage {
+    fn any() -> impl Strategy<Value = Self> {
+        prop_oneof![
+            any::<usize>().prop_map(Self::Zero),
+            any::<usize>().prop_map(Self::Noise),
+            (any::<usize>(), 0_u32..8).prop_map(|(at, bit)| Self::Flip(at, bit)),
+            any::<usize>().prop_map(Self::Cut),
+        ]
+    }
+
+    fn apply(self, bytes: &mut Vec<u8>) {
+        let length = bytes.len().max(1);
+        let page = |number: usize| {
+            let start = number % length.div_ceil(database::PAGE) * database::PAGE;
+            start..(start + database::PAGE).min(length)
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        match self {
+            Self::Zero(number) => bytes[page(number)].fill(0),
+            Self::Noise(number) => {
+                let range = page(number);
+                let noise = noise(number as u64, range.len());
+                bytes[range].copy_from_slice(&noise);
+            }
+            Self::Flip(at, bit) => bytes[at % length] ^= 1 << bit,
+            Self::Cut(at) => bytes.truncate(at % length),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_damage_keeps_an_archive_from_opening_or_makes_it_hand_out_what_it_never_kept(
+        in_database in proptest::collection::vec(Damage::any(), 0..12),
+        in_log in proptest::collection::vec(Damage::any(), 0..4),
+    ) {
+        let all = some(100);
+        let home = Home::new();
+        let mut archive = home.open();
+        keep_all(&mut archive, &all);
+        // With a log beside the database.
+        let copy = home.copy();
+        drop(archive);
+        for (end, damages) in [("", in_database), ("-wal", in_log)] {
+            let path = PathBuf::from(format!("{}{end}", copy.file().display()));
+            let mut bytes = fs::read(&path).unwrap();
+            damages.iter().for_each(|damage| damage.apply(&mut bytes));
+            fs::write(&path, bytes).unwrap();
+        }
+        let mut archive = copy.open();
+        let (kept, _) = everything(&mut archive);
+        prop_assert!(kept.iter().all(|(id, bytes)| all.get(id) == Some(bytes)));
+        for (id, bytes) in &all {
+            if let Some(found) = archive.get(id) {
+                prop_assert_eq!(&found, bytes);
+            }
+        }
+        // It is as good as any from now on.
+        keep_all(&mut archive, &all);
+        prop_assert_eq!(archive.missed(), 0);
+        drop(archive);
+        prop_assert_eq!(copy.contents().0, all);
+    }
+}
+
+#[test]
+fn a_file_without_its_header_or_of_something_else_is_carved_or_replaced() {
+    let all = alike(300);
+    let home = Home::with(&all);
+    let mut bytes = fs::read(home.file()).unwrap();
+    bytes[..1024].fill(0);
+    fs::write(home.file(), &bytes).unwrap();
+    let (kept, taken) = home.contents();
+    assert_eq!(kept, all);
+    assert_eq!(taken, Found { damaged: 0, salvaged: Some(300) });
+
+    for other in [&b""[..], b"x", &[0xff; 5000]] {
+        fs::write(home.file(), other).unwrap();
+        let (kept, taken) = home.contents();
+        assert_eq!(kept, Kept::new());
+        assert_eq!(taken, Found { damaged: 0, salvaged: Some(0) });
+    }
+}
+
+#[test]
+fn damage_while_it_runs_is_mended_and_the_rest_is_served() {
+    let all = alike(400);
+    let home = Home::with(&all);
+    let mut archive = home.open();
+    let file = fs::OpenOptions::new().write(true).open(home.file()).unwrap();
+    let pages = file.metadata().unwrap().len() / 1024;
+    // The upper half of the file, and nobody has read it yet.
+    for page in pages / 2..pages {
+        file.write_all_at(&[0; 1024], page * 1024).unwrap();
+    }
+    let served: Vec<&EnvelopeId> = all
+        .iter()
+        .filter(|(id, bytes)| archive.get(id).is_some_and(|found| found == **bytes))
+        .map(|(id, _)| id)
+        .collect();
+    let lost = archive.take_lost();
+    assert_eq!(served.len() + lost.len(), all.len());
+    assert!(served.len() > all.len() / 4, "only {} left", served.len());
+    assert_eq!(archive.trouble(), None);
+    keep_all(&mut archive, &all);
+    drop(archive);
+    assert_eq!(home.contents().0, all);
+}
+
+#[test]
+fn a_read_only_disk_is_told_counted_and_tried_again() {
+    let all = alike(40);
+    let home = Home::new();
+    let mut archive = home.open();
+    let writable = |archive: &Archive, pragma: &str| {
+        archive.connection.as_ref().unwrap().execute_batch(pragma).unwrap();
+    };
+    let ids: Vec<EnvelopeId> = all.keys().copied().collect();
+    archive.keep(ids[0], &all[&ids[0]]);
+    archive.beat();
+    writable(&archive, "PRAGMA query_only = ON");
+    for id in &ids[1..10] {
+        archive.keep(*id, &all[id]);
+    }
+    assert_eq!(archive.trouble(), Some(Trouble::ReadOnly));
+    assert_eq!(archive.take_lost(), ids[1..10]);
+    assert_eq!(archive.missed(), 9);
+    assert_eq!(archive.get(&ids[0]).as_ref(), Some(&all[&ids[0]]), "what is there is served");
+    writable(&archive, "PRAGMA query_only = OFF");
+    for _ in 0..REST {
+        archive.beat();
+    }
+    archive.keep(ids[10], &all[&ids[10]]);
+    archive.beat();
+    assert_eq!((archive.trouble(), archive.missed()), (None, 9));
+    drop(archive);
+    assert_eq!(home.contents().0.into_keys().collect::<Vec<_>>(), [ids[0], ids[10]]);
+}
+
+#[test]
+fn a_full_disk_loses_what_was_on_its_way_and_nothing_else_and_says_so() {
+    let all = alike(60);
+    let home = Home::new();
+    let mut archive = home.open();
+    let ids: Vec<EnvelopeId> = all.keys().copied().collect();
+    for id in &ids[..20] {
+        archive.keep(*id, &all[id]);
+    }
+    archive.beat();
+    // SQLite says the same of a file that may not grow as of a disk that is full.
+    let connection = archive.connection.as_ref().unwrap();
+    let pages = database::used(connection).unwrap() + 10;
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    for id in &ids[20..40] {
+        archive.keep(*id, &all[id]);
+    }
+    assert_eq!(archive.trouble(), Some(Trouble::DiskFull));
+    assert_eq!(
+        archive.take_lost().into_iter().collect::<BTreeSet<_>>(),
+        ids[20..40].iter().copied().collect()
+    );
+    assert_eq!(archive.missed(), 20);
+    drop(archive);
+    assert_eq!(home.contents().0.into_keys().collect::<Vec<_>>(), ids[..20]);
+}
+
+/// Keeps and discards as an engine does that counts as a pool does, until the archive was filled
+/// `rounds` times over; the most the file ever took, in bytes.
+fn flood(bytes: u64, rounds: u64, size: impl Fn(u64) -> usize) -> u64 {
+    let home = Home::new();
+    let mut archive = Archive::open(home.0.path(), bytes).unwrap();
+    let mut held: Kept = Kept::new();
+    let (mut charged, mut poured, mut number, mut most) = (0, 0, 0, 0);
+    while poured < bytes * rounds {
+        let envelope = noise(number, size(number));
+        number += 1;
+        let id = EnvelopeId::of(&envelope);
+        let charge = |envelope: &Vec<u8>| (envelope.len() + ENTRY_OVERHEAD) as u64;
+        charged += charge(&envelope);
+        poured += charge(&envelope);
+        let mut evicted = Vec::new();
+        while charged > bytes {
+            // By id, which is as good as any rank that has nothing to do with the order of arrival.
+            let (victim, gone) = held.pop_first().unwrap();
+            charged -= charge(&gone);
+            evicted.push(victim);
+        }
+        archive.discard(&evicted);
+        archive.keep(id, &envelope);
+        held.insert(id, envelope);
+        if number.is_multiple_of(100) {
+            archive.beat();
+            most = most.max(fs::metadata(home.file()).unwrap().len());
+        }
+    }
+    archive.beat();
+    assert_eq!((archive.missed(), archive.trouble()), (0, None));
+    drop(archive);
+    most = most.max(fs::metadata(home.file()).unwrap().len());
+    let mut archive = Archive::open(home.0.path(), bytes).unwrap();
+    assert_eq!(everything(&mut archive).0, held);
+    most
+}
+
+/// The size of an envelope by its number.
+type Size = fn(u64) -> usize;
+
+#[test]
+fn an_archive_filled_many_times_over_keeps_all_it_should_and_never_outgrows_its_margin() {
+    let bytes = 3 << 20;
+    let sizes: [(&str, Size); 6] = [
+        ("a messenger's", |_| 2048),
+        ("the smallest", |_| 40),
+        ("the worst for a leaf", |_| 345),
+        ("just too long to share a leaf", |_| 515),
+        ("the largest", |_| 65_536),
+        ("all sizes", |number| {
+            noise(number, 2).iter().fold(1, |all, byte| all * (usize::from(*byte) + 1))
+        }),
+    ];
+    for (name, size) in sizes {
+        let most = flood(bytes, 6, size);
+        assert!(most <= most_pages(bytes) * PAGE_BYTES, "{name}: {most}");
+    }
+    assert!(
+        flood(bytes, 3, |_| 2048) < bytes,
+        "a messenger's envelopes take less than their charge"
+    );
+}
+
+#[test]
+fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
+    let all = alike(2_000);
+    let home = Home::with(&all);
+    let before = fs::metadata(home.file()).unwrap().len();
+    let small = 1 << 20;
+    let mut archive = Archive::open(home.0.path(), small).unwrap();
+    let mut wanted = 300;
+    archive
+        .take_over(|_, _| {
+            wanted -= 1;
+            if wanted >= 0 { Fate::Held } else { Fate::Dropped }
+        })
+        .unwrap();
+    for _ in 0..8 {
+        archive.beat();
+    }
+    drop(archive);
+    let after = fs::metadata(home.file()).unwrap().len();
+    assert!(after <= most_pages(small) * PAGE_BYTES && after < before / 2, "{before} to {after}");
+    assert_eq!(home.contents().0.len(), 300);
+}

@@ -1,0 +1,199 @@
+//! What is inside the seal: rows of a kind, a length and that many bytes, and what must hold of them.
+//!
+//! ```text
+//! kind 1 byte | length 4 bytes, little-endian as every number here | that many bytes
+//!
+//! kind 0  about it: when it was made, 8 bytes, in seconds since 1970;
+//!                   whether messages are in it, 1 byte, 0 or 1. The first row, and no other
+//! kind 1  a record, as a row of the store holds it
+//! kind 2  unread:   a contact's name, 8 bytes; how many of their messages were unread, 8 bytes
+//! ```
+//!
+//! Identities come first, then contacts, then what belongs to them: each row speaks of what came
+//! before it.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+
+use zeroize::Zeroizing;
+
+use super::seal::{End, Opener, Sealer};
+use super::{BackupError, Summary};
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::{ContactId, IdentityId};
+use crate::engine::node::backup::History;
+use crate::engine::node::record::Record;
+use crate::engine::node::{MAX_CONTACTS, MAX_IDENTITIES, MAX_SEEN};
+use crate::shell::store::{Brought, MAX_RECORD_BYTES, decode_record, encode_record};
+
+/// Writes rows and counts them.
+pub(super) struct Writer<W> {
+    sealer: Sealer<W>,
+    audit: Audit,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins with the row about it.
+    pub(super) fn begin(
+        sealer: Sealer<W>,
+        made: UnixSeconds,
+        history: History,
+    ) -> Result<Self, BackupError> {
+        let mut writer = Self { sealer, audit: Audit::new(made, history) };
+        let mut about = made.0.to_le_bytes().to_vec();
+        about.push(u8::from(history == History::With));
+        writer.row(ABOUT, &about)?;
+        Ok(writer)
+    }
+
+    /// Adds a row.
+    pub(super) fn add(&mut self, row: &Brought) -> Result<(), BackupError> {
+        // What would be refused when it is read is not written.
+        self.audit.count(row)?;
+        match row {
+            Brought::Record(record) => self.row(RECORD, &encode_record(record)?),
+            Brought::Unread(contact, count) => {
+                let bytes = [contact.0.to_le_bytes(), count.to_le_bytes()].concat();
+                self.row(UNREAD, &bytes)
+            }
+        }
+    }
+
+    /// Ends the file; answers what is in it.
+    pub(super) fn finish(self) -> Result<(W, Summary), BackupError> {
+        Ok((self.sealer.finish()?, self.audit.summary))
+    }
+
+    fn row(&mut self, kind: u8, bytes: &[u8]) -> Result<(), BackupError> {
+        let length = u32::try_from(bytes.len()).map_err(|_| BackupError::TooLarge)?;
+        self.sealer.write(&[kind])?;
+        self.sealer.write(&length.to_le_bytes())?;
+        self.sealer.write(bytes)
+    }
+}
+
+/// Reads rows, and refuses what no [`Writer`] writes.
+pub(super) struct Reader<R> {
+    opener: Opener<R>,
+    audit: Audit,
+}
+
+impl<R: Read> Reader<R> {
+    /// Begins with the row about it.
+    pub(super) fn begin(mut opener: Opener<R>) -> Result<Self, BackupError> {
+        let about = row(&mut opener)?.filter(|row| row.kind == ABOUT);
+        let about = about.ok_or(BackupError::Damaged)?.bytes;
+        let (made, rest) = about.split_first_chunk().ok_or(BackupError::Damaged)?;
+        let history = match rest {
+            [0] => History::Without,
+            [1] => History::With,
+            _ => return Err(BackupError::Damaged),
+        };
+        let made = UnixSeconds(u64::from_le_bytes(*made));
+        Ok(Self { opener, audit: Audit::new(made, history) })
+    }
+
+    /// The next row, in order with all before it; nothing at the end.
+    pub(super) fn next_row(&mut self) -> Result<Option<Brought>, BackupError> {
+        let Some(Row { kind, bytes }) = row(&mut self.opener)? else { return Ok(None) };
+        let brought = match kind {
+            RECORD => Brought::Record(decode_record(&bytes)?),
+            UNREAD => {
+                let (contact, rest) = bytes.split_first_chunk().ok_or(BackupError::Damaged)?;
+                let count = rest.try_into().map_err(|_| BackupError::Damaged)?;
+                let contact = ContactId(u64::from_le_bytes(*contact));
+                Brought::Unread(contact, u64::from_le_bytes(count))
+            }
+            _ => return Err(BackupError::Damaged),
+        };
+        self.audit.count(&brought)?;
+        Ok(Some(brought))
+    }
+
+    /// What was read up to here.
+    pub(super) const fn summary(&self) -> Summary {
+        self.audit.summary
+    }
+}
+
+/// A row as it stands in the file.
+struct Row {
+    kind: u8,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// The next row, bounded before they are read; nothing at the end of the file.
+fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<Row>, BackupError> {
+    let mut kind = [0];
+    if opener.read(&mut kind)? == End::Reached {
+        return Ok(None);
+    }
+    let mut length = [0; 4];
+    whole(opener, &mut length)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > MAX_RECORD_BYTES {
+        return Err(BackupError::Damaged);
+    }
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    whole(opener, &mut bytes)?;
+    let [kind] = kind;
+    Ok(Some(Row { kind, bytes }))
+}
+
+/// Fills `bytes`; the end before is damage.
+fn whole<R: Read>(opener: &mut Opener<R>, bytes: &mut [u8]) -> Result<(), BackupError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    match opener.read(bytes)? {
+        End::NotReached => Ok(()),
+        End::Reached => Err(BackupError::Damaged),
+    }
+}
+
+/// Counts rows, and refuses those that no sound node has.
+struct Audit {
+    summary: Summary,
+    identities: BTreeSet<IdentityId>,
+    contacts: BTreeSet<ContactId>,
+}
+
+impl Audit {
+    const fn new(made: UnixSeconds, history: History) -> Self {
+        let summary = Summary { made, history, identities: 0, contacts: 0, offers: 0, messages: 0 };
+        Self { summary, identities: BTreeSet::new(), contacts: BTreeSet::new() }
+    }
+
+    fn count(&mut self, row: &Brought) -> Result<(), BackupError> {
+        let Summary { history, identities, contacts, offers, messages, made: _ } =
+            &mut self.summary;
+        let fine = match row {
+            Brought::Record(Record::Identity(record)) => {
+                *identities += 1;
+                self.identities.insert(record.id) && *identities <= MAX_IDENTITIES
+            }
+            Brought::Record(Record::Contact(record)) => {
+                *contacts += 1;
+                let known = self.identities.contains(&record.identity);
+                known && self.contacts.insert(record.id) && *contacts <= MAX_CONTACTS
+            }
+            Brought::Record(Record::Seen(_)) => {
+                *offers += 1;
+                *offers <= MAX_SEEN
+            }
+            Brought::Record(Record::Message(record)) => {
+                *messages += 1;
+                *history == History::With && self.contacts.contains(&record.contact)
+            }
+            Brought::Unread(contact, _) => {
+                *history == History::With && self.contacts.contains(contact)
+            }
+            Brought::Record(Record::Session(_) | Record::Request(_) | Record::Outgoing(_)) => false,
+        };
+        if fine { Ok(()) } else { Err(BackupError::Damaged) }
+    }
+}
+
+const ABOUT: u8 = 0;
+const RECORD: u8 = 1;
+const UNREAD: u8 = 2;

@@ -1,0 +1,281 @@
+//! Backups: made by the node that runs in this home, else without one; checked; and taken over.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::people::gone;
+use super::{control, keep};
+use crate::engine::env::{Env, Millis};
+use crate::engine::node::backup::History;
+use crate::engine::secret::Secret;
+use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
+use crate::shell::calendar::Civil;
+use crate::shell::cli::{BackupAction, BackupPassphrase, Everywhere};
+use crate::shell::clock::{OsEntropy, wall};
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::host::StoreDoor;
+use crate::shell::passphrase::{self, Ask, Passphrase, PassphraseSource};
+use crate::shell::print;
+use crate::shell::store::{Store, StoreError};
+
+/// `undertone backup ..`
+pub(super) async fn run(everywhere: &Everywhere, action: BackupAction) -> Result<(), Failure> {
+    if everywhere.memory {
+        let why = "with --memory nothing is kept, so there is nothing to copy or to restore to";
+        let parts = ["that was not done", why, "nothing was changed", "leave --memory out"];
+        return Err(Failure::new("memory", Exit::Usage, parts));
+    }
+    match action {
+        BackupAction::Create { file, with_history, sealed_by } => {
+            let history = if with_history { History::With } else { History::Without };
+            create(everywhere, &file, &sealed_by, history).await
+        }
+        BackupAction::Restore { file, sealed_by } => restore(everywhere, &file, &sealed_by),
+        BackupAction::Check { file, sealed_by } => check(everywhere, &file, &sealed_by),
+    }
+}
+
+async fn create(
+    everywhere: &Everywhere,
+    file: &Path,
+    sealed_by: &BackupPassphrase,
+    history: History,
+) -> Result<(), Failure> {
+    let home = keep::home(everywhere)?;
+    // Nobody is asked for a passphrase in vain.
+    if !Store::exists(&home) {
+        return Err(StoreError::Missing.into());
+    }
+    if file.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists.into());
+    }
+    let (source, ask) = source(everywhere, sealed_by);
+    let passphrase = match source {
+        PassphraseSource::Prompt => passphrase::prompt_new_called(NEW, ask)?,
+        PassphraseSource::Descriptor(_)
+        | PassphraseSource::File(_)
+        | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
+    };
+    // The node may have been started elsewhere.
+    let file = std::path::absolute(file)?;
+    let order = Order { file, sealing: Sealing::draw(&passphrase)?, history };
+    let told = match control::ask(&home, &order.to_json()?).await? {
+        Some(told) => told,
+        None => order.at(&keep::open(everywhere)?)?,
+    };
+    if everywhere.json {
+        print::answer(&told);
+        return Ok(());
+    }
+    print::line(&format!("written: {}", counts(&told)));
+    print::talk(
+        "Keep it apart from this device, and its passphrase apart from it. Look after it with\n\
+         undertone backup check FILE.",
+    );
+    Ok(())
+}
+
+fn check(
+    everywhere: &Everywhere,
+    file: &Path,
+    sealed_by: &BackupPassphrase,
+) -> Result<(), Failure> {
+    let summary = open(everywhere, file, sealed_by)?.check()?.summary();
+    let told = told(&summary);
+    if everywhere.json {
+        print::answer(&told);
+    } else {
+        let made = Civil::at(summary.made).iso();
+        print::line(&format!("whole: {}, made {made}", counts(&told)));
+    }
+    Ok(())
+}
+
+fn restore(
+    everywhere: &Everywhere,
+    file: &Path,
+    sealed_by: &BackupPassphrase,
+) -> Result<(), Failure> {
+    // Before a store is made for it.
+    let backup = open(everywhere, file, sealed_by)?.check()?;
+    let summary = backup.summary();
+    let mut store = keep::open_or_create(everywhere)?;
+    let mut entropy = OsEntropy;
+    let mut env = Env::new(Millis(0), wall(), &mut entropy);
+    backup.restore(&mut env, &mut store)?;
+    let told = told(&summary);
+    if everywhere.json {
+        print::answer(&told);
+        return Ok(());
+    }
+    let made = Civil::at(summary.made).iso();
+    print::line(&format!("restored: {}, made {made}", counts(&told)));
+    print::talk(RESTORED);
+    Ok(())
+}
+
+/// What a person has to know after a restoration.
+const RESTORED: &str = "\
+Sessions are not in a backup. New ones with your contacts are offered by themselves when this home's
+node runs: undertone. Messages of yours that were not acknowledged when it was made are marked; they
+may have arrived, and you may send them again.
+Do not use the old device with these identities any more. Were both to run, each would get sessions
+of its own, and what your contacts write would reach now one of them and now the other.";
+
+/// Opens a backup for a person or program that has its passphrase.
+fn open(
+    everywhere: &Everywhere,
+    file: &Path,
+    sealed_by: &BackupPassphrase,
+) -> Result<Backup, Failure> {
+    // Nobody is asked for the passphrase of a file that is not there.
+    if let Err(error) = std::fs::metadata(file) {
+        return Err(BackupError::from(error).into());
+    }
+    let (source, ask) = source(everywhere, sealed_by);
+    let passphrase: Passphrase = passphrase::read_called(KNOWN, &source, ask)?;
+    Ok(Backup::open(file, &passphrase)?)
+}
+
+/// Where a backup's passphrase is, and whether a person may be asked for it.
+fn source(everywhere: &Everywhere, sealed_by: &BackupPassphrase) -> (PassphraseSource, Ask) {
+    let BackupPassphrase { backup_passphrase_file, backup_passphrase_fd } = sealed_by;
+    let source = match (backup_passphrase_fd, backup_passphrase_file) {
+        (Some(descriptor), _) => PassphraseSource::Descriptor(*descriptor),
+        (None, Some(file)) => PassphraseSource::File(file.clone()),
+        (None, None) => PassphraseSource::Prompt,
+    };
+    (source, keep::source(everywhere).1)
+}
+
+/// A backup that is to be written by whoever has the store. The passphrase is no part of it: its key
+/// opens this one file.
+pub(super) struct Order {
+    file: PathBuf,
+    sealing: Sealing,
+    history: History,
+}
+
+impl Order {
+    /// The order as a question to the node that runs.
+    fn to_json(&self) -> Result<Value, Failure> {
+        let (head, key) = self.sealing.parts();
+        let file = self.file.to_str().ok_or_else(|| {
+            let why = "the path is not text in UTF-8";
+            let parts = ["no backup was made", why, "nothing was changed", "name another file"];
+            Failure::new("backup", Exit::Usage, parts)
+        })?;
+        Ok(json!({
+            "do": "backup", "file": file, "head": hex(head), "key": hex(key.expose()),
+            "history": self.history == History::With,
+        }))
+    }
+
+    /// The order in a question to this node, if it is one.
+    pub(super) fn from_json(question: &Value) -> Option<Self> {
+        let text = |name: &str| question.get(name).and_then(Value::as_str);
+        let mut key: [u8; 32] = unhex(text("key")?)?.try_into().ok()?;
+        let sealing = Sealing::from_parts(unhex(text("head")?)?, Secret::take(&mut key));
+        let with = question.get("history")?.as_bool()?;
+        let history = if with { History::With } else { History::Without };
+        let file = PathBuf::from(text("file")?);
+        file.is_absolute().then_some(Self { file, sealing, history })
+    }
+
+    /// Writes it while the node stands still.
+    pub(super) async fn carry_out(self, store: &StoreDoor) -> Result<Value, Failure> {
+        store.work(move |store| self.at(store)).await.ok_or_else(gone)?
+    }
+
+    fn at(self, store: &Store) -> Result<Value, Failure> {
+        let summary = backup::create(store, &self.file, self.sealing, wall(), self.history)?;
+        Ok(told(&summary))
+    }
+}
+
+/// What is in a backup, for programs.
+fn told(summary: &Summary) -> Value {
+    json!({
+        "made": Civil::at(summary.made).iso(),
+        "history": summary.history == History::With,
+        "identities": summary.identities,
+        "contacts": summary.contacts,
+        "messages": summary.messages,
+    })
+}
+
+/// The same for people.
+fn counts(told: &Value) -> String {
+    let count = |field: &str, one: &str, many: &str| {
+        let count = told.get(field).and_then(Value::as_u64).unwrap_or_default();
+        format!("{count} {}", if count == 1 { one } else { many })
+    };
+    let identities = count("identities", "identity", "identities");
+    let contacts = count("contacts", "contact", "contacts");
+    if told.get("history").is_some_and(|history| history == true) {
+        let messages = count("messages", "message", "messages");
+        format!("{identities}, {contacts}, {messages}")
+    } else {
+        format!("{identities}, {contacts}, no messages")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || digits.len() > MAX_HEX {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+/// Twice the length of the head, with room.
+const MAX_HEX: usize = 1_024;
+
+const NEW: &str = "New passphrase of the backup: ";
+const KNOWN: &str = "Passphrase of the backup: ";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_order_reads_back_as_what_was_asked(
+            head in proptest::collection::vec(any::<u8>(), 0..200),
+            key: [u8; 32],
+            with: bool,
+        ) {
+            let history = if with { History::With } else { History::Without };
+            let sealing = Sealing::from_parts(head.clone(), Secret::take(&mut key.clone()));
+            let file = PathBuf::from("/tmp/backup");
+            let asked = Order { file: file.clone(), sealing, history }.to_json().unwrap();
+            let read = Order::from_json(&asked).unwrap();
+            prop_assert_eq!((read.file, read.history), (file, history));
+            prop_assert_eq!(read.sealing.parts().0, head.as_slice());
+            prop_assert_eq!(read.sealing.parts().1.expose(), &key);
+        }
+
+        #[test]
+        fn what_is_no_order_is_refused(head: String, key: String) {
+            let question = json!({ "file": "/x", "head": head, "key": key, "history": true });
+            prop_assert!(Order::from_json(&question).is_none());
+        }
+    }
+
+    #[test]
+    fn a_path_that_depends_on_where_one_is_is_refused() {
+        let key = "00".repeat(32);
+        let question = json!({ "file": "x", "head": "", "key": key, "history": true });
+        assert!(Order::from_json(&question).is_none());
+    }
+}

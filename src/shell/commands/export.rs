@@ -1,0 +1,432 @@
+//! What was said, as lines of JSON that anybody can read, out of a store and back into one.
+//!
+//! ```text
+//! {"v":1,"id":"16 hexadecimal digits","contact":"mira","from":"me" or "them","time":seconds since 1970,
+//!  "at":"the same for people","state":"delivered" (of mine alone),"number":3,"missing":0,
+//!  "early":false,"text":"what was written"}
+//! ```
+//!
+//! Lines are ASCII: what a text holds beyond is escaped, and reads back exactly. What comes back is
+//! history alone: nothing of it is sent, and nothing of it claims more than it did.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::keep;
+use super::listen::state_word;
+use super::people::{CHOSEN_IDENTITY, People};
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::{Floor, Life};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::backup::known_state;
+use crate::engine::node::output::{ContactView, MessageState};
+use crate::engine::node::record::{MessageRecord, RecordSide, Trail};
+use crate::engine::node::{NodeSettings, Role};
+use crate::engine::session::{MAX_TEXT, SessionId};
+use crate::shell::calendar::Civil;
+use crate::shell::cli::Everywhere;
+use crate::shell::desk::Desk;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::home::FILE_MODE;
+use crate::shell::print;
+use crate::shell::store::StoreError;
+
+/// Whether an import is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Take {
+    /// Yes.
+    All,
+    /// It is only looked at.
+    Nothing,
+}
+
+/// `undertone export ..`: one conversation, or those with everybody the identity knows.
+pub(super) fn export(
+    everywhere: &Everywhere,
+    file: &Path,
+    contact: Option<&str>,
+) -> Result<(), Failure> {
+    let (mut desk, people) = open(everywhere)?;
+    let contacts = chosen(everywhere, &mut desk, &people, contact)?;
+    let standard = file.as_os_str() == "-";
+    let output: Box<dyn Write> =
+        if standard { Box::new(std::io::stdout().lock()) } else { Box::new(make(file)?) };
+    let mut output = BufWriter::new(output);
+    let mut count = 0_u64;
+    for contact in &contacts {
+        desk.store().each_message(Some(contact.id), |message| {
+            if let Some(line) = line(&contact.petname, &message) {
+                writeln!(output, "{}", print::ascii(&line))?;
+                count += 1;
+            }
+            Ok::<(), Failure>(())
+        })?;
+    }
+    output.flush()?;
+    if standard {
+        return Ok(());
+    }
+    if everywhere.json {
+        print::answer(&json!({ "messages": count, "conversations": contacts.len() }));
+    } else {
+        print::line(&format!("{count} messages of {} conversations", contacts.len()));
+        print::talk("The file is not encrypted: whoever has it can read it.");
+    }
+    Ok(())
+}
+
+/// `undertone import ..`: into one conversation, all lines or none.
+pub(super) fn import(
+    everywhere: &Everywhere,
+    file: &Path,
+    contact: &str,
+    take: Take,
+) -> Result<(), Failure> {
+    let lines = if file.as_os_str() == "-" {
+        read(std::io::stdin().lock())?
+    } else {
+        read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
+    };
+    let (mut desk, people) = open(everywhere)?;
+    let contacts = chosen(everywhere, &mut desk, &people, Some(contact))?;
+    let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
+    let all = of_one_contact(lines, contact)?;
+    let found = all.len();
+    let records: Vec<MessageRecord> =
+        all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
+    let fresh = desk.store().unknown(records)?;
+    let taken = fresh.len();
+    if take == Take::All {
+        desk.store().add_history(to.id, fresh)?;
+    }
+    if everywhere.json {
+        let would = take == Take::Nothing;
+        print::answer(&json!({ "found": found, "taken": taken, "dry_run": would }));
+        return Ok(());
+    }
+    let verb = if take == Take::All { "taken over" } else { "would be taken over" };
+    print::line(&format!("{found} messages, {taken} of them {verb}; the others are there already"));
+    Ok(())
+}
+
+fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
+    let store = keep::open(everywhere)?;
+    // Nothing is checked and nothing is mined here, so the floor has no part in it.
+    let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+    desk.settle()?;
+    let mut people = People::default();
+    for notice in desk.node().everything() {
+        people.note(&notice);
+    }
+    Ok((desk, people))
+}
+
+/// One contact of the identity that speaks, or all of them.
+fn chosen(
+    everywhere: &Everywhere,
+    desk: &mut Desk,
+    people: &People,
+    contact: Option<&str>,
+) -> Result<Vec<ContactView>, Failure> {
+    let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+    let speaker = people.speaker(everywhere.identity.as_deref(), chosen.as_deref())?;
+    match contact {
+        Some(name) => Ok(vec![people.contact(speaker, name)?.clone()]),
+        None => {
+            let of_it = people.contacts.iter().filter(|view| view.identity == speaker.id);
+            Ok(of_it.cloned().collect())
+        }
+    }
+}
+
+/// Makes a file for its owner alone, where nothing is.
+fn make(file: &Path) -> Result<File, Failure> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
+        let why = error.to_string();
+        let parts = ["nothing was exported", &why, "nothing was changed", "name another file"];
+        Failure::new("export_file", Exit::Refused, parts)
+    })
+}
+
+/// A message as a line; nothing for one that was never shown.
+fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
+    let (from, state) = match message.side {
+        RecordSide::Held { .. } => return None,
+        RecordSide::Shown => ("them", None),
+        RecordSide::Ours(state) => ("me", Some(state_word(state))),
+    };
+    Some(json!({
+        "v": 1,
+        "id": format!("{:016x}", message.id.0),
+        "contact": contact,
+        "from": from,
+        "time": message.at.0,
+        "at": Civil::at(message.at).iso(),
+        "state": state,
+        "number": message.number,
+        "missing": message.missing,
+        "early": message.early.is_some(),
+        "text": message.text,
+    }))
+}
+
+/// One line of an export. What it has beyond this is passed over.
+#[derive(Deserialize)]
+struct Line {
+    v: u64,
+    id: String,
+    contact: String,
+    from: Author,
+    time: u64,
+    #[serde(default)]
+    state: Option<State>,
+    #[serde(default)]
+    number: Option<u64>,
+    #[serde(default)]
+    missing: u64,
+    #[serde(default)]
+    early: bool,
+    text: String,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Author {
+    Me,
+    Them,
+}
+
+/// The words of [`state_word`].
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Queued,
+    Mining,
+    Sent,
+    Delivered,
+    Failed,
+    Cancelled,
+    Unacknowledged,
+    Read,
+}
+
+impl State {
+    const fn known(self) -> MessageState {
+        known_state(match self {
+            Self::Queued => MessageState::Queued,
+            Self::Mining => MessageState::Mining,
+            Self::Sent => MessageState::Sent,
+            Self::Delivered => MessageState::Delivered,
+            Self::Failed => MessageState::Failed,
+            Self::Cancelled => MessageState::Cancelled,
+            Self::Unacknowledged => MessageState::Unacknowledged,
+            Self::Read => MessageState::Read,
+        })
+    }
+}
+
+impl Line {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let line: Self = serde_json::from_slice(text).ok()?;
+        let sound = line.v == 1
+            && line.id.len() == 16
+            && line.message_id().is_some()
+            && line.text.len() <= MAX_TEXT
+            // After the year 9999 no date has four digits, and the store counts in 63 bits.
+            && line.time < 253_402_300_800
+            && (line.from == Author::Me) == line.state.is_some();
+        sound.then_some(line)
+    }
+
+    fn message_id(&self) -> Option<MessageId> {
+        u64::from_str_radix(&self.id, 16).ok().map(MessageId)
+    }
+
+    fn into_record(self, contact: ContactId) -> Option<MessageRecord> {
+        let id = self.message_id()?;
+        let side = match self.state {
+            None => RecordSide::Shown,
+            Some(state) => RecordSide::Ours(state.known()),
+        };
+        Some(MessageRecord {
+            id,
+            contact,
+            side,
+            // Ours had its number in a numbering that need not be the one of this store.
+            number: self.number.filter(|_| side == RecordSide::Shown),
+            text: self.text,
+            at: UnixSeconds(self.time),
+            missing: self.missing,
+            early: self.early.then_some(SessionId([0; 32])),
+            life: Life::default(),
+            trail: Trail::default(),
+        })
+    }
+}
+
+/// Reads every line, or refuses them all for the first that is none.
+fn read(mut input: impl BufRead) -> Result<Vec<Line>, Failure> {
+    let mut lines = Vec::new();
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let mut bounded = (&mut input).take(MAX_LINE + 1);
+        bounded.read_until(b'\n', &mut text).map_err(|error| not_read(&error))?;
+        if text.is_empty() {
+            return Ok(lines);
+        }
+        let number = lines.len() + 1;
+        if lines.len() >= MAX_LINES {
+            let why = format!("it has more than {MAX_LINES} lines");
+            return Err(not_imported(&why, "import it in parts"));
+        }
+        let Some(line) = Line::parse(&text) else {
+            let why = format!("line {number} is not a message as undertone export writes it");
+            return Err(not_imported(&why, "mend or remove that line, then again"));
+        };
+        lines.push(line);
+    }
+}
+
+/// The lines of one conversation: those that name the contact, or all if they name one alone.
+fn of_one_contact(mut lines: Vec<Line>, contact: &str) -> Result<Vec<Line>, Failure> {
+    let first = lines.first().map(|line| line.contact.clone());
+    if lines.iter().all(|line| Some(&line.contact) == first.as_ref()) {
+        return Ok(lines);
+    }
+    lines.retain(|line| line.contact == contact);
+    if lines.is_empty() {
+        let why = "it holds several conversations, and none is with a contact of that name";
+        return Err(not_imported(why, "undertone export FILE --contact NAME writes one alone"));
+    }
+    Ok(lines)
+}
+
+fn not_imported(why: &str, next: &str) -> Failure {
+    let parts = ["nothing was imported", why, "nothing was changed", next];
+    Failure::new("bad_import", Exit::Usage, parts)
+}
+
+fn not_read(error: &std::io::Error) -> Failure {
+    let why = error.to_string();
+    let exit =
+        if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Other };
+    let parts = ["nothing was imported", &why, "nothing was changed", "name another file"];
+    Failure::new("import_file", exit, parts)
+}
+
+/// The longest line: a message of the longest text, every byte of it escaped, with room.
+const MAX_LINE: u64 = 64 << 10;
+
+/// The most lines of one import, which are held at once: a guess at several years of talk.
+const MAX_LINES: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_message() -> impl Strategy<Value = MessageRecord> {
+        let side = prop_oneof![
+            Just(RecordSide::Shown),
+            Just(RecordSide::Ours(MessageState::Delivered)),
+            Just(RecordSide::Ours(MessageState::Read)),
+            Just(RecordSide::Ours(MessageState::Failed)),
+        ];
+        (any::<(u64, u32, Option<u64>, u64, bool)>(), side, "\\PC{0,200}").prop_map(
+            |((id, at, number, missing, early), side, text)| MessageRecord {
+                id: MessageId(id),
+                contact: ContactId(1),
+                side,
+                number: number.filter(|_| side == RecordSide::Shown),
+                text,
+                at: UnixSeconds(u64::from(at)),
+                missing,
+                early: early.then_some(SessionId([0; 32])),
+                life: Life::default(),
+                trail: Trail::default(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_exported_reads_back(message in any_message()) {
+            let text = print::ascii(&line("mira", &message).unwrap());
+            let read = read(text.as_bytes()).map_err(|failure| failure.why).unwrap();
+            let records: Vec<MessageRecord> =
+                read.into_iter().filter_map(|line| line.into_record(ContactId(1))).collect();
+            prop_assert_eq!(records, [message]);
+        }
+
+        #[test]
+        fn reading_anything_never_panics(bytes: Vec<u8>) {
+            prop_assert!(bytes.is_empty() || read(bytes.as_slice()).is_err());
+        }
+    }
+
+    fn why(text: &str) -> String {
+        read(text.as_bytes()).err().map(|failure| failure.why).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_first_line_that_is_none_is_named() {
+        let good =
+            r#"{"v":1,"id":"0000000000000001","contact":"a","from":"them","time":1,"text":"x"}"#;
+        assert_eq!(why(good), "");
+        for bad in [
+            "{}",
+            "",
+            &good.replace("\"v\":1", "\"v\":2"),
+            &good.replace("0000000000000001", "1"),
+            &good.replace("0000000000000001", "+000000000000001x"),
+            &good.replace("them", "me"),
+            &good.replace("\"time\":1", "\"time\":18446744073709551615"),
+            &good.replace('x', &"x".repeat(MAX_TEXT + 1)),
+            &"x".repeat(100_000),
+        ] {
+            let text = format!("{good}\n{bad}\n{good}");
+            assert!(why(&text).starts_with("line 2 "), "{bad}: {}", why(&text));
+        }
+    }
+
+    #[test]
+    fn no_state_that_is_imported_goes_on_by_itself() {
+        for state in ["queued", "mining", "sent"] {
+            let state: State = serde_json::from_value(json!(state)).unwrap();
+            let known = state.known();
+            assert!(matches!(known, MessageState::Failed | MessageState::Unacknowledged));
+        }
+    }
+
+    #[test]
+    fn of_several_conversations_the_named_one_is_taken() {
+        let of = |contact: &str| Line {
+            v: 1,
+            id: String::new(),
+            contact: contact.to_owned(),
+            from: Author::Them,
+            time: 0,
+            state: None,
+            number: None,
+            missing: 0,
+            early: false,
+            text: String::new(),
+        };
+        let count = |names: &[&str], contact| {
+            of_one_contact(names.iter().map(|name| of(name)).collect(), contact)
+                .map(|l| l.len())
+                .ok()
+        };
+        assert_eq!(count(&["a", "a"], "renamed"), Some(2));
+        assert_eq!(count(&["a", "b", "a"], "a"), Some(2));
+        assert_eq!(count(&["a", "b"], "c"), None);
+        assert_eq!(count(&[], "a"), Some(0));
+    }
+}

@@ -1,0 +1,319 @@
+//! What was said: conversations, and single messages, by the node that runs in this home or from a
+//! store that nobody else uses.
+//!
+//! An [`Inquiry`] is answered the same way in both places; only the [`Shelf`] it reads from differs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::errand::{Answer, Sender, confirmed, told};
+use super::people::{CHOSEN_IDENTITY, People, broken, gone};
+use super::tale::{self, Told};
+use super::{control, keep};
+use crate::engine::envelope::Floor;
+use crate::engine::id::{IdStart, MessageId};
+use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::output::{CommandError, ContactView, MessageState, MessageView, Side};
+use crate::engine::node::{NodeSettings, Role};
+use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
+use crate::shell::desk::Desk;
+use crate::shell::failure::{Exit, Failure};
+use crate::shell::print;
+use crate::shell::ui::port::{Event, Glyphs, Look, More, Request};
+
+/// One question about messages, who asks, and how the answer is to be written.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Inquiry {
+    identity: Option<String>,
+    about: About,
+    /// Whether marks are ASCII.
+    ascii: bool,
+}
+
+/// What it is about.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) enum About {
+    /// `undertone history ..`
+    History(HistoryWish),
+    /// `undertone message ..`
+    Message(MessageAction),
+}
+
+/// Answers a question about messages, and prints the answer.
+pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
+    let identity = everywhere.identity.clone();
+    let inquiry = Inquiry { identity, about, ascii: everywhere.ascii };
+    let answer = match inquiry.ask_running(everywhere).await? {
+        Some(answer) => answer,
+        None => inquiry.alone(everywhere).await?,
+    };
+    match (&inquiry.about, everywhere.json, &answer.data) {
+        // A line each, as `listen` prints them.
+        (About::History(_), true, Value::Array(lines)) => {
+            lines.iter().for_each(|line| print::line(&print::ascii(line)));
+        }
+        (_, true, data) => print::answer(data),
+        (_, false, _) => print::line(&answer.words),
+    }
+    Ok(())
+}
+
+impl Inquiry {
+    /// Asks the node that runs in this home, if one does.
+    async fn ask_running(&self, everywhere: &Everywhere) -> Result<Option<Answer>, Failure> {
+        if everywhere.memory {
+            return Ok(None);
+        }
+        let question = json!({ "do": "messages", "inquiry": self });
+        let answer = control::ask(&keep::home(everywhere)?, &question).await?;
+        let Some(answer) = answer else { return Ok(None) };
+        serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
+    }
+
+    /// The inquiry in a question to this node, if it is one.
+    pub(super) fn from_json(question: &Value) -> Option<Self> {
+        Self::deserialize(question.get("inquiry")?).ok()
+    }
+
+    /// Answers by a host that tells `events` what happens.
+    pub(super) async fn by_host(
+        self,
+        chosen: Option<String>,
+        ask: AskId,
+        requests: mpsc::Sender<Request>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> Result<Value, Failure> {
+        let people = People::told(&mut events).await?;
+        let shelf = Shelf::Running { ask, requests, events };
+        let Answer { data, words } = self.answer(shelf, &people, chosen.as_deref()).await?;
+        Ok(json!({ "data": data, "words": words }))
+    }
+
+    /// Answers without a network.
+    async fn alone(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
+        let store = keep::open(everywhere)?;
+        // Nothing is checked and nothing is mined here, so the floor has no part in it.
+        let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+        desk.settle()?;
+        let mut people = People::default();
+        for notice in desk.node().everything() {
+            people.note(&notice);
+        }
+        let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+        self.answer(Shelf::Alone(Box::new(desk)), &people, chosen.as_deref()).await
+    }
+
+    async fn answer(
+        &self,
+        mut shelf: Shelf,
+        people: &People,
+        chosen: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let glyphs = if self.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+        match &self.about {
+            About::History(wish) => {
+                let speaker = people.speaker(self.identity.as_deref(), chosen)?;
+                let contact = people.contact(speaker, &wish.contact)?;
+                history(&mut shelf, wish, contact, glyphs).await
+            }
+            About::Message(action) => {
+                let view = shelf.find(action.id()).await?;
+                let contact = people.contacts.iter().find(|known| known.id == view.contact);
+                let contact = contact.ok_or_else(|| no_message(action.id()))?;
+                message(&mut shelf, action, Told { view: &view, contact, glyphs }).await
+            }
+        }
+    }
+}
+
+async fn history(
+    shelf: &mut Shelf,
+    wish: &HistoryWish,
+    contact: &ContactView,
+    glyphs: Glyphs,
+) -> Result<Answer, Failure> {
+    let before = match &wish.before {
+        Some(id) => Some(shelf.find(id).await?.id),
+        None => None,
+    };
+    let most = usize::from(wish.last);
+    // One more than is told shows whether there is more.
+    let (contact_id, limit) = (contact.id, most + 1);
+    let mut newest_first = match wish.search.clone() {
+        Some(words) => {
+            shelf.look(Look::Words { contact: contact_id, words, before, limit }).await?
+        }
+        None => {
+            let mut page = shelf.look(Look::Page { contact: contact_id, before, limit }).await?;
+            page.reverse();
+            page
+        }
+    };
+    let more = if newest_first.len() > most { More::Yes } else { More::No };
+    newest_first.truncate(most);
+    newest_first.reverse();
+    let told: Vec<Told<'_>> =
+        newest_first.iter().map(|view| Told { view, contact, glyphs }).collect();
+    let data = told.iter().map(Told::json).collect();
+    Ok(Answer { data: Value::Array(data), words: tale::conversation(&told, wish, contact, more) })
+}
+
+async fn message(
+    shelf: &mut Shelf,
+    action: &MessageAction,
+    it: Told<'_>,
+) -> Result<Answer, Failure> {
+    let message = it.view.id;
+    let id = message.short();
+    let (command, word, words) = match action {
+        MessageAction::Show { .. } => return Ok(told(it.json(), it.page())),
+        MessageAction::Retry { .. } => {
+            let leaves = match shelf.sender() {
+                Sender::ThisNode => "It leaves by itself.",
+                Sender::NextNode => "It leaves with the next node: undertone",
+            };
+            (Command::Retry { message }, "queued", format!("{id} is sent again. {leaves}"))
+        }
+        MessageAction::Cancel { .. } => {
+            (Command::Cancel { message }, "cancelled", format!("{id} is taken back"))
+        }
+        MessageAction::Delete { id: typed, confirm } => {
+            let what = "the message on this computer alone, not at the contact's";
+            confirmed(typed, confirm.as_deref(), what)?;
+            (Command::EraseMessage { message }, "erased", format!("{id} is erased here"))
+        }
+    };
+    match shelf.ask(command).await? {
+        Ok(()) => Ok(told(json!({ "id": message.hex(), "done": word }), words)),
+        Err(error @ (CommandError::TooLate | CommandError::NoMessage)) => {
+            Err(too_late(action, it.view.side, message).unwrap_or_else(|| error.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a message that is there is past what was asked, by how far it is.
+fn too_late(action: &MessageAction, side: Side, message: MessageId) -> Option<Failure> {
+    let what = match action {
+        MessageAction::Show { .. } => return None,
+        MessageAction::Retry { .. } => "the message was not sent again",
+        MessageAction::Cancel { .. } => "the message was not taken back",
+        MessageAction::Delete { .. } => "the message was not erased",
+    };
+    let why = match side {
+        Side::Theirs => "it is theirs, not yours",
+        Side::Ours(MessageState::Queued | MessageState::Mining) => {
+            "it has not left yet, and leaves by itself"
+        }
+        Side::Ours(MessageState::Sent | MessageState::Unacknowledged) => {
+            "it has left this computer, and its acknowledgement may still come"
+        }
+        Side::Ours(MessageState::Delivered | MessageState::Read) => "it has arrived",
+        Side::Ours(MessageState::Failed) => "it did not leave, and waits for you to send it again",
+        Side::Ours(MessageState::Cancelled) => "it was taken back before",
+    };
+    let next = format!("undertone message show {}", message.short());
+    Some(Failure::new("too_late", Exit::Refused, [what, why, "nothing was changed", &next]))
+}
+
+/// Where messages are read.
+enum Shelf {
+    /// At the host of a running node.
+    Running { ask: AskId, requests: mpsc::Sender<Request>, events: mpsc::Receiver<Event> },
+    /// In a store that nobody else uses.
+    Alone(Box<Desk>),
+}
+
+impl Shelf {
+    const fn sender(&self) -> Sender {
+        match self {
+            Self::Running { .. } => Sender::ThisNode,
+            Self::Alone(_) => Sender::NextNode,
+        }
+    }
+
+    /// The one message whose id begins like this.
+    async fn find(&mut self, id: &str) -> Result<MessageView, Failure> {
+        let start = IdStart::parse(id).ok_or_else(bad_id)?;
+        let mut found = self.look(Look::Like(start)).await?.into_iter();
+        match (found.next(), found.next()) {
+            (Some(view), None) => Ok(view),
+            (None, _) => Err(no_message(id)),
+            (Some(_), Some(_)) => Err(Failure::new(
+                "which_message",
+                Exit::Usage,
+                [
+                    "several messages have an id that begins like that",
+                    "more of its digits are needed",
+                    "nothing was done",
+                    "undertone history NAME --json   (tells all 16 digits)",
+                ],
+            )),
+        }
+    }
+
+    async fn look(&mut self, look: Look) -> Result<Vec<MessageView>, Failure> {
+        match self {
+            Self::Alone(desk) => Ok(desk.look(&look)?),
+            Self::Running { ask, requests, events } => {
+                hand(requests, Request::Look(*ask, look)).await?;
+                hear(events, |event| {
+                    let Event::Looked(id, messages) = event else { return None };
+                    (id == *ask).then_some(messages)
+                })
+                .await
+            }
+        }
+    }
+
+    async fn ask(&mut self, command: Command) -> Result<Result<(), CommandError>, Failure> {
+        let reply = match self {
+            Self::Alone(desk) => desk.ask(command)?.0,
+            Self::Running { ask, requests, events } => {
+                hand(requests, Request::Command(*ask, command)).await?;
+                hear(events, |event| {
+                    let Event::Replied(id, reply) = event else { return None };
+                    (id == *ask).then_some(reply)
+                })
+                .await?
+            }
+        };
+        Ok(reply.map(|_| ()))
+    }
+}
+
+async fn hand(requests: &mpsc::Sender<Request>, request: Request) -> Result<(), Failure> {
+    requests.send(request).await.map_err(|_| gone())
+}
+
+/// Waits for the event that `pick` wants.
+async fn hear<T>(
+    events: &mut mpsc::Receiver<Event>,
+    mut pick: impl FnMut(Event) -> Option<T>,
+) -> Result<T, Failure> {
+    loop {
+        match events.recv().await {
+            None => return Err(gone()),
+            Some(Event::Fatal(why)) => return Err(broken(&why)),
+            Some(event) => {
+                if let Some(picked) = pick(event) {
+                    return Ok(picked);
+                }
+            }
+        }
+    }
+}
+
+fn bad_id() -> Failure {
+    let what = "this is no id of a message";
+    let why = "it is the first 4 to 16 hexadecimal digits of one";
+    Failure::new("bad_id", Exit::Usage, [what, why, "nothing was done", "undertone history NAME"])
+}
+
+fn no_message(id: &str) -> Failure {
+    let what = format!("there is no message {id:?}");
+    let why = "it was erased, or it is of another home";
+    let parts = [&*what, why, "nothing was done", "undertone history NAME"];
+    Failure::new("message_not_found", Exit::NotFound, parts)
+}

@@ -1,0 +1,230 @@
+//! Messages as lines: for people to read, for programs to take apart. Nothing here asks anybody.
+//!
+//! What somebody else wrote is cleaned, and never begins a line: a text cannot pass itself off as
+//! another message.
+
+use core::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::listen::state_word;
+use crate::engine::env::UnixSeconds;
+use crate::engine::node::output::{ContactView, MessageState, MessageView, Side};
+use crate::shell::calendar::Civil;
+use crate::shell::cli::HistoryWish;
+use crate::shell::ui::port::{Glyphs, More};
+use crate::shell::ui::view::look::Look;
+use crate::shell::ui::{life, state};
+
+/// A message to tell of, and whose conversation it is in.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) view: &'a MessageView,
+    pub(super) contact: &'a ContactView,
+    pub(super) glyphs: Glyphs,
+}
+
+/// A part of a conversation, oldest first.
+pub(super) fn conversation(
+    told: &[Told<'_>],
+    wish: &HistoryWish,
+    contact: &ContactView,
+    more: More,
+) -> String {
+    let mut lines = Vec::new();
+    if let (More::Yes, Some(oldest)) = (more, told.first()) {
+        lines.push(format!("-- older ones: add --before {} --", oldest.view.id.short()));
+    }
+    lines.extend(told.iter().map(Told::lines));
+    if told.is_empty() {
+        let none = if wish.search.is_some() { "nothing was found" } else { "nothing was said" };
+        lines.push(format!("-- {none} --"));
+    }
+    if contact.missing > 0 && wish.before.is_none() && wish.search.is_none() {
+        let count = messages(contact.missing);
+        lines.push(format!("-- {count} of theirs did not arrive yet; they were asked again --"));
+    }
+    lines.join("\n")
+}
+
+impl Told<'_> {
+    /// A line for when, which, who and what, and the text's own lines after it, indented.
+    fn lines(&self) -> String {
+        let view = self.view;
+        let mut lines = String::new();
+        if view.missing > 0 {
+            let gap = messages(view.missing);
+            push(&mut lines, format_args!("-- {gap} before this one will never come --\n"));
+        }
+        let at = Civil::at(view.at).iso();
+        push(&mut lines, format_args!("{at} {} {}", view.id.short(), self.author()));
+        if view.early {
+            lines.push_str(" [early: whoever stole your key could have written it]");
+        }
+        lines.push_str(": ");
+        let cleaned = view.text.for_plain();
+        lines.push_str(&cleaned.text.replace('\n', INDENTED));
+        if cleaned.changes > 0 {
+            push(
+                &mut lines,
+                format_args!("{INDENTED}({} characters made visible)", cleaned.changes),
+            );
+        }
+        lines
+    }
+
+    fn author(&self) -> String {
+        match self.view.side {
+            Side::Theirs => self.contact.petname.clone(),
+            Side::Ours(state) => format!("you [{}]", self.state(state)),
+        }
+    }
+
+    /// Mark and word.
+    fn state(&self, state: MessageState) -> String {
+        let mark = Look::of_lines(self.glyphs).mark(state);
+        format!("{mark} {}", state::words(state))
+    }
+
+    /// Everything that is known of it.
+    pub(super) fn page(&self) -> String {
+        let view = self.view;
+        let name = &self.contact.petname;
+        let mut page = Page(String::new());
+        match view.side {
+            Side::Theirs => {
+                page.0 = format!("message {} from {name}", view.id.short());
+                page.row("arrived", &Civil::at(view.at).iso());
+                if view.missing > 0 {
+                    let gap = messages(view.missing);
+                    page.row("before it", &format!("{gap} will never come"));
+                }
+                if view.early {
+                    page.row("early", "it came before its session was confirmed:");
+                    page.row("", "whoever stole your key could have written it");
+                }
+            }
+            Side::Ours(state) => {
+                page.0 = format!("message {} to {name}", view.id.short());
+                page.row("state", &self.state(state));
+                page.row("", state::meaning(state));
+                page.row("accepted", &Civil::at(view.at).iso());
+                self.sendings(&mut page);
+                page.row("delivered", &moment(view.trail.delivered, "no acknowledgement yet"));
+                let no_mark = if self.contact.read_marks {
+                    "no read mark yet"
+                } else {
+                    "not told: read marks are off for this contact"
+                };
+                page.row("read", &moment(view.trail.read, no_mark));
+                page.row("carried for", life::words(view.life));
+                page.row("from here on", &self.prospect(state));
+            }
+        }
+        page.row("id", &view.id.hex());
+        page.row("text", &view.text.for_plain().text.replace('\n', "\n                "));
+        page.0.push_str("\n  Times are those of this computer, in UTC.");
+        page.0
+    }
+
+    fn sendings(&self, page: &mut Page) {
+        let trail = self.view.trail;
+        match (trail.first, trail.last) {
+            (None, None) => page.row("left", "not yet, or before that was written down"),
+            (first, last) => {
+                let times = match trail.sendings {
+                    1 => "once".to_owned(),
+                    times => format!("{times} times, each encrypted afresh"),
+                };
+                page.row("left", &times);
+                page.row("first", &moment(first, "not written down"));
+                page.row("last", &moment(last, "not written down"));
+            }
+        }
+    }
+
+    /// What happens to it by itself.
+    fn prospect(&self, state: MessageState) -> String {
+        match state {
+            MessageState::Queued | MessageState::Mining => {
+                "it leaves by itself while a node runs".to_owned()
+            }
+            MessageState::Sent => {
+                let until = self.view.trail.last.map(|last| last.plus(self.view.life.ttl()));
+                let until = moment(until, "its time is over");
+                format!("carried until {until}; {}", self.again())
+            }
+            MessageState::Unacknowledged => {
+                format!("nobody carries it; {}; a late answer counts", self.again())
+            }
+            MessageState::Failed | MessageState::Cancelled => {
+                "it is not sent unless you ask".to_owned()
+            }
+            MessageState::Delivered | MessageState::Read => "it is not sent again".to_owned(),
+        }
+    }
+
+    /// How long it is sent again by itself.
+    fn again(&self) -> String {
+        match self.view.sent_again_until() {
+            Some(until) => {
+                let until = Civil::at(until).iso();
+                format!("sent again by itself, ever more rarely, until {until}")
+            }
+            None => "it is not sent again unless you ask".to_owned(),
+        }
+    }
+
+    /// For programs: what `listen` tells of a message, and what became of it.
+    pub(super) fn json(&self) -> Value {
+        let view = self.view;
+        let mut told = json!({
+            "v": 1, "type": "message", "id": view.id.hex(), "number": view.number,
+            "missing": view.missing, "early": view.early,
+            "text": view.text.clone().into_raw(), "at": Civil::at(view.at).iso(),
+        });
+        let more = match view.side {
+            Side::Theirs => json!({ "side": "theirs", "from": self.contact.petname }),
+            Side::Ours(state) => json!({
+                "side": "ours", "to": self.contact.petname, "state": state_word(state),
+                "life_seconds": view.life.ttl().0, "sendings": view.trail.sendings,
+                "first_sent": iso(view.trail.first), "last_sent": iso(view.trail.last),
+                "delivered": iso(view.trail.delivered), "read": iso(view.trail.read),
+                "sent_again_until": iso(view.sent_again_until()),
+            }),
+        };
+        if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
+            told.extend(more);
+        }
+        told
+    }
+}
+
+/// Rows of a name and what is to be said of it.
+struct Page(String);
+
+impl Page {
+    fn row(&mut self, name: &str, text: &str) {
+        push(&mut self.0, format_args!("\n  {name:<14}{text}"));
+    }
+}
+
+fn push(text: &mut String, more: core::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    text.write_fmt(more).unwrap_or_default();
+}
+
+fn iso(at: Option<UnixSeconds>) -> Option<String> {
+    at.map(|at| Civil::at(at).iso())
+}
+
+fn moment(at: Option<UnixSeconds>, none: &str) -> String {
+    iso(at).unwrap_or_else(|| none.to_owned())
+}
+
+fn messages(count: u64) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+/// Where a further line of a text begins.
+const INDENTED: &str = "\n    ";

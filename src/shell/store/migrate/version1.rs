@@ -1,0 +1,100 @@
+//! Rows of store version 1, in the shapes of version 2.
+//!
+//! Identities, contacts, messages and seen offers are kept; sessions, requests, pending offers and
+//! outgoing envelopes belong to a protocol that nobody speaks any more and are dropped.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::version2::{ContactV2, MessageV2, PeerStreamV2, RowV2};
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::node::record::{
+    IdentityRecord, OwnStream, RecordSide, SeenRecord, Standing, Trust,
+};
+use crate::shell::store::rows::{self, RowError};
+
+/// What a row says in the shapes of version 2, if it is of a kind that is kept.
+pub(super) fn read(row: &Zeroizing<Vec<u8>>) -> Result<Option<RowV2>, RowError> {
+    let (bytes, sum) = row.split_last_chunk::<SUM_BYTES>().ok_or(RowError::NotARecord)?;
+    if !Sha256::digest(bytes).starts_with(sum) {
+        return Err(RowError::NotARecord);
+    }
+    Ok(match rows::decode_start(bytes)? {
+        RowV1::Identity(row) => Some(RowV2::Identity(row.into())),
+        RowV1::Contact(row) => Some(RowV2::Contact(row.into())),
+        RowV1::Seen(row) => Some(RowV2::Seen(row)),
+        RowV1::Message(row) => Some(RowV2::Message(row.into())),
+        RowV1::Session | RowV1::Request | RowV1::Outgoing => None,
+    })
+}
+
+/// A row of version 1. A kind that is dropped is told by its number alone.
+#[derive(Deserialize)]
+enum RowV1 {
+    Identity(IdentityV1),
+    Contact(ContactV1),
+    Session,
+    Request,
+    Seen(SeenRecord),
+    Message(MessageV1),
+    Outgoing,
+}
+
+#[derive(Deserialize)]
+struct IdentityV1 {
+    id: IdentityId,
+    name: String,
+    identity: Identity,
+    created: UnixSeconds,
+}
+
+/// A contact as far as it is kept: its last field, the pending offer, is not read.
+#[derive(Deserialize)]
+struct ContactV1 {
+    id: ContactId,
+    identity: IdentityId,
+    key: PublicKey,
+    petname: String,
+    standing: Standing,
+    ours: OwnStream,
+    theirs: Vec<PeerStreamV2>,
+}
+
+#[derive(Deserialize)]
+struct MessageV1 {
+    id: MessageId,
+    contact: ContactId,
+    side: RecordSide,
+    number: Option<u64>,
+    text: String,
+    at: UnixSeconds,
+    missing: u64,
+}
+
+impl From<IdentityV1> for IdentityRecord {
+    fn from(row: IdentityV1) -> Self {
+        let IdentityV1 { id, name, identity, created } = row;
+        Self { id, name, identity, created }
+    }
+}
+
+impl From<ContactV1> for ContactV2 {
+    fn from(row: ContactV1) -> Self {
+        let ContactV1 { id, identity, key, petname, standing, ours, theirs } = row;
+        let (offer, trust) = (None, Trust::Unverified);
+        Self { id, identity, key, petname, standing, ours, theirs, offer, trust }
+    }
+}
+
+impl From<MessageV1> for MessageV2 {
+    fn from(row: MessageV1) -> Self {
+        let MessageV1 { id, contact, side, number, text, at, missing } = row;
+        Self { id, contact, side, number, text, at, missing, early: None }
+    }
+}
+
+/// Version 1 ended each row with the start of its SHA-256.
+const SUM_BYTES: usize = 8;

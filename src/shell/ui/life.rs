@@ -1,0 +1,149 @@
+//! How long a message lives and what that costs, in words, for the interface and the commands.
+
+use crate::engine::envelope::{Floor, Life};
+
+/// The names people choose a life by, shortest first.
+pub(in crate::shell) const NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
+
+/// The name people choose a life by.
+pub(in crate::shell) const fn name(life: Life) -> &'static str {
+    let [ten_minutes, six_hours, day, week] = NAMES;
+    match life {
+        Life::TenMinutes => ten_minutes,
+        Life::SixHours => six_hours,
+        Life::Day => day,
+        Life::Week => week,
+    }
+}
+
+/// The life of a name.
+pub(in crate::shell) fn named(text: &str) -> Option<Life> {
+    Life::ALL.into_iter().find(|life| name(*life) == text)
+}
+
+/// A life in words, to stand behind "lives".
+pub(in crate::shell) const fn words(life: Life) -> &'static str {
+    match life {
+        Life::TenMinutes => "10 minutes",
+        Life::SixHours => "6 hours",
+        Life::Day => "a day",
+        Life::Week => "7 days",
+    }
+}
+
+/// The next one, as a key goes through them: from the usual one up, then from the shortest.
+pub(super) const fn after(life: Life) -> Life {
+    match life {
+        Life::TenMinutes => Life::SixHours,
+        Life::SixHours => Life::Day,
+        Life::Day => Life::Week,
+        Life::Week => Life::TenMinutes,
+    }
+}
+
+/// The work that something takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell) struct Cost {
+    bits: u8,
+    /// How long it takes on average; nothing while it is not known how fast this machine is.
+    seconds: Option<u64>,
+}
+
+impl Cost {
+    /// What a message of this life takes in a network of this floor, at `rate` tries a second; 0 if
+    /// the rate is not known.
+    pub(in crate::shell) fn of(life: Life, floor_bits: u8, rate: u64) -> Self {
+        Self::of_bits(life.bits(&Floor::new(floor_bits)), rate)
+    }
+
+    /// What so many bits take.
+    pub(in crate::shell) fn of_bits(bits: u8, rate: u64) -> Self {
+        let tries = 1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX);
+        Self { bits, seconds: tries.checked_div(rate) }
+    }
+
+    /// How long it takes on average, in seconds; nothing while that is not known.
+    pub(in crate::shell) const fn seconds(self) -> Option<u64> {
+        self.seconds
+    }
+
+    /// `about 9 s`; nothing while that is not known.
+    pub(in crate::shell) fn about(self) -> Option<String> {
+        Some(match self.seconds? {
+            0 => "less than 1 s".to_owned(),
+            seconds => format!("about {}", span(seconds)),
+        })
+    }
+
+    /// `costs about 9 s of work here (2^24 tries)`
+    pub(in crate::shell) fn words(self) -> String {
+        match self.about() {
+            Some(about) => format!("costs {about} of work here (2^{} tries)", self.bits),
+            None => format!("costs 2^{} tries", self.bits),
+        }
+    }
+
+    /// What to expect of the search, as time and never as a share: how long is left is the same at
+    /// every moment of it. The chance that it takes more than three times the average is e^-3, one
+    /// in twenty.
+    pub(in crate::shell) fn expectation(self) -> String {
+        let bits = self.bits;
+        match self.seconds {
+            None => format!("2^{bits} tries on average"),
+            Some(seconds) => format!(
+                "2^{bits} tries on average, {} here, 19 of 20 times under {}",
+                self.about().unwrap_or_default(),
+                span(seconds.saturating_add(1).saturating_mul(3)),
+            ),
+        }
+    }
+}
+
+/// A span of seconds in words.
+pub(in crate::shell) fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_life_is_reached_by_its_name_and_by_the_key() {
+        let mut life = Life::default();
+        for _ in Life::ALL {
+            assert_eq!(named(name(life)), Some(life));
+            life = after(life);
+        }
+        assert_eq!(life, Life::default());
+        assert_eq!(Life::ALL.map(name), NAMES);
+        assert_eq!(named("8d"), None);
+    }
+
+    #[test]
+    fn a_cost_is_told_as_time_only_where_the_rate_is_known() {
+        let week = Cost::of(Life::Week, 21, 1_864_135);
+        assert_eq!(week.words(), "costs about 9 s of work here (2^24 tries)");
+        assert_eq!(
+            week.expectation(),
+            "2^24 tries on average, about 9 s here, 19 of 20 times under 30 s"
+        );
+        assert_eq!(Cost::of(Life::Week, 21, 0).words(), "costs 2^24 tries");
+        assert_eq!(
+            Cost::of(Life::TenMinutes, 21, 3_000_000).about().as_deref(),
+            Some("less than 1 s")
+        );
+        assert_eq!(Cost::of_bits(255, 1).seconds(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn spans_are_in_the_unit_that_says_most() {
+        let seconds = [1, 119, 120, 7_199, 7_200, 604_800];
+        assert_eq!(seconds.map(span), ["1 s", "119 s", "2 min", "119 min", "2 h", "7 days"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Searching what was written, and going to where it was found.
+
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::node::output::MessageView;
+
+use super::super::keys::{Choose, Place};
+use super::super::port::{More, Request};
+use super::{Effect, Model, Overlay, Prompt, Purpose};
+
+/// Most results that are held. A guess: who has read so many searches for more words.
+const MAX_RESULTS: usize = 500;
+
+/// Most parts of the past that are asked for to reach one message. With a hundred messages each
+/// that is as many as a conversation holds here.
+const MAX_PARTS: usize = 20;
+
+/// What is searched for, and what was found.
+pub(in crate::shell::ui) struct Search {
+    /// In whose conversation; in all of them if nobody's.
+    pub(in crate::shell::ui) contact: Option<ContactId>,
+    pub(in crate::shell::ui) words: String,
+    /// Newest first; nothing until the host has answered.
+    pub(in crate::shell::ui) found: Option<Vec<MessageView>>,
+    pub(in crate::shell::ui) more: More,
+    pub(in crate::shell::ui) index: usize,
+}
+
+/// A message that is looked for in the past of the open conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seek {
+    contact: ContactId,
+    message: MessageId,
+    parts: usize,
+}
+
+impl Model {
+    /// Asks for words: those of the conversation that is open, or of all of them.
+    pub(super) fn ask_for_words(&mut self) {
+        let (scope, words) = match &self.overlay {
+            Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
+            Some(_) | None if self.place == Place::Chats => (self.open, String::new()),
+            Some(_) | None => (None, String::new()),
+        };
+        let mut prompt = Prompt::new(Purpose::Search(scope));
+        prompt.field.replace(&words);
+        self.overlay = Some(Overlay::Prompt(prompt));
+    }
+
+    pub(super) fn search(
+        &mut self,
+        contact: Option<ContactId>,
+        words: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Request(Request::Search { contact, words: words.clone() }));
+        let search = Search { contact, words, found: None, more: More::No, index: 0 };
+        self.overlay = Some(Overlay::Search(search));
+    }
+
+    /// The host has found something. What answers an older question is passed over, and so is what
+    /// belongs to another identity than the one that speaks.
+    pub(super) fn found(
+        &mut self,
+        contact: Option<ContactId>,
+        words: &str,
+        (mut messages, more): (Vec<MessageView>, More),
+    ) {
+        let Some(Overlay::Search(search)) = &mut self.overlay else { return };
+        if search.contact != contact || search.words != words {
+            return;
+        }
+        messages.retain(|message| {
+            let chat = self.chats.get(&message.contact);
+            chat.is_some_and(|chat| Some(chat.contact.identity) == self.speaking)
+        });
+        messages.truncate(MAX_RESULTS);
+        search.index = search.index.min(messages.len().saturating_sub(1));
+        search.found = Some(messages);
+        search.more = more;
+    }
+
+    pub(super) fn choose_found(&mut self, key: Choose, effects: &mut Vec<Effect>) {
+        let Some(Overlay::Search(search)) = &mut self.overlay else { return };
+        let found = search.found.as_deref().unwrap_or_default();
+        match key {
+            Choose::Up => search.index = search.index.saturating_sub(1),
+            Choose::Down => search.index = (search.index + 1).min(found.len().saturating_sub(1)),
+            Choose::Take => {
+                let target = found.get(search.index).map(|message| (message.contact, message.id));
+                if let Some((contact, message)) = target {
+                    self.jump(contact, message, effects);
+                }
+            }
+        }
+    }
+
+    /// Opens a conversation at a message, as soon as that is here.
+    fn jump(&mut self, contact: ContactId, message: MessageId, effects: &mut Vec<Effect>) {
+        if !self.chats.contains_key(&contact) {
+            self.say_hint("this contact was removed meanwhile");
+            return;
+        }
+        self.open_chat(contact, effects);
+        self.seek = Some(Seek { contact, message, parts: MAX_PARTS });
+        self.go_on_seeking(effects);
+    }
+
+    /// Chooses the message that is looked for if it is here, and asks for more of the past if not.
+    pub(super) fn go_on_seeking(&mut self, effects: &mut Vec<Effect>) {
+        let Some(mut seek) = self.seek.take() else { return };
+        let Some(chat) = self.current_mut().filter(|chat| chat.id() == seek.contact) else {
+            return;
+        };
+        if chat.holds(seek.message) {
+            chat.chosen = Some(seek.message);
+            return;
+        }
+        if chat.awaits_past() {
+            self.seek = Some(seek);
+            return;
+        }
+        let asked = effects.len();
+        if seek.parts > 0 {
+            self.ask_for_past(super::chat::Wish::Older, effects);
+        }
+        if effects.len() == asked {
+            self.say_hint("this message is older than what can be scrolled to, or was erased");
+            return;
+        }
+        seek.parts -= 1;
+        self.seek = Some(seek);
+    }
+
+    /// A contact is gone: what was found with them, too.
+    pub(super) fn forget_found(&mut self, gone: ContactId) {
+        if let Some(Overlay::Search(search)) = &mut self.overlay
+            && let Some(found) = &mut search.found
+        {
+            found.retain(|message| message.contact != gone);
+            search.index = search.index.min(found.len().saturating_sub(1));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How long messages live, how far they are, and what is told of it.
+
+use super::*;
+use crate::engine::node::ClockSkew;
+
+fn said_life(model: &mut Model) -> Life {
+    write(model, "hello");
+    let effects = press(model, KeyCode::Enter);
+    let all = commands(&effects);
+    let [Command::Say { life, .. }] = all.as_slice() else { panic!("nothing was said") };
+    *life
+}
+
+fn told(model: &mut Model, id: u64, state: MessageState, trail: Trail) {
+    let message = MessageId(id);
+    model.notice(Event::Notice(Notice::State {
+        message,
+        contact: MIRA,
+        number: Some(1),
+        state,
+        trail,
+    }));
+}
+
+fn network(clock: Option<ClockSkew>) -> Event {
+    Event::Network(NetworkLine {
+        peers: 4,
+        network: "main".to_owned(),
+        listening: Vec::new(),
+        pool_bytes: 0,
+        pool_capacity: 1,
+        pool_items: 0,
+        floor_bits: 21,
+        cover_per_minute: None,
+        mining: None,
+        queued: 0,
+        rate: 1_000_000,
+        clock,
+        caught_up: 0,
+        archive: None,
+    })
+}
+
+#[test]
+fn a_life_is_kept_for_its_chat_until_another_is_chosen() {
+    let mut model = chatting();
+    assert_eq!(said_life(&mut model), Life::Day);
+    write(&mut model, "/life week");
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(said_life(&mut model), Life::Week);
+    assert_eq!(said_life(&mut model), Life::Week);
+    write(&mut model, "/go echo");
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(said_life(&mut model), Life::Day);
+    control(&mut model, 'r');
+    control(&mut model, 'r');
+    assert_eq!(said_life(&mut model), Life::TenMinutes);
+    write(&mut model, "/life 9d");
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(said_life(&mut model), Life::TenMinutes);
+}
+
+#[test]
+fn choosing_a_life_says_what_it_costs() {
+    let mut model = chatting();
+    model.notice(network(None));
+    write(&mut model, "/life week");
+    press(&mut model, KeyCode::Enter);
+    let hint = &model.hint.as_ref().expect("a hint").0;
+    assert_eq!(
+        hint,
+        "what you send to mira lives 7 days; each costs about 16 s of work here (2^24 tries)"
+    );
+}
+
+#[test]
+fn a_delivered_message_becomes_read_and_nothing_after_that() {
+    let mut model = chatting();
+    let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    let read = Trail { sendings: 2, read: Some(UnixSeconds(7)), ..Trail::default() };
+    told(&mut model, 1, MessageState::Delivered, Trail::default());
+    told(&mut model, 1, MessageState::Read, read);
+    for worse in [MessageState::Delivered, MessageState::Unacknowledged, MessageState::Sent] {
+        told(&mut model, 1, worse, Trail::default());
+    }
+    let message = &model.chats[&MIRA].messages[0];
+    assert_eq!((message.side, message.trail), (Side::Ours(MessageState::Read), read));
+}
+
+#[test]
+fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
+    let mut model = chatting();
+    let ours = message(1, MIRA, Side::Ours(MessageState::Unacknowledged));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    write(&mut model, "/retry");
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(1) }]);
+}
+
+#[test]
+fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
+    let mut model = chatting();
+    let now = model.now.0;
+    let ours = message(1, MIRA, Side::Ours(MessageState::Queued));
+    model.notice(Event::Notice(Notice::Message(ours)));
+    assert_eq!(model.tick(UnixSeconds(now + 5)), Passed::Unseen);
+    told(&mut model, 1, MessageState::Mining, Trail::default());
+    assert_eq!(model.tick(UnixSeconds(now + 9)), Passed::Unseen);
+    assert_eq!(model.tick(UnixSeconds(now + 10)), Passed::Seen);
+    told(&mut model, 1, MessageState::Sent, Trail::default());
+    assert_eq!(model.tick(UnixSeconds(now + 15)), Passed::Unseen);
+}
+
+#[test]
+fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
+    let mut model = chatting();
+    write(&mut model, "/readmarks on");
+    assert_eq!(press(&mut model, KeyCode::Enter), []);
+    let on = Command::SetReadMarks { contact: MIRA, on: true };
+    assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
+    let view = contact_view(MIRA, "mira", Link::Ready);
+    model.notice(Event::Notice(Notice::Contact(ContactView { read_marks: true, ..view })));
+    press(&mut model, KeyCode::F(3));
+    press(&mut model, KeyCode::Down);
+    let off = Command::SetReadMarks { contact: MIRA, on: false };
+    assert_eq!(commands(&press(&mut model, KeyCode::Char('m'))), [&off]);
+}
+
+#[test]
+fn a_clock_that_others_doubt_is_said_once_when_that_begins_and_when_it_gets_worse() {
+    let mut model = chatting();
+    let mut said = |minutes| {
+        model.hint = None;
+        model.notice(network(Some(ClockSkew { minutes, witnesses: 4 })));
+        model.hint.is_some()
+    };
+    let heard: Vec<bool> = [0, 2, 3, 3, -6, -7, 0, 5].into_iter().map(&mut said).collect();
+    assert_eq!(heard, [false, false, true, false, true, false, false, true]);
+}

@@ -1,0 +1,102 @@
+//! Searching, and going to where something was found.
+
+use super::*;
+
+fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> Event {
+    Event::Found { contact, words: words.to_owned(), messages, more: More::No }
+}
+
+fn results(model: &Model) -> Vec<u64> {
+    let Some(Overlay::Search(search)) = &model.overlay else { return Vec::new() };
+    search.found.iter().flatten().map(|message| message.id.0).collect()
+}
+
+fn searching(words: &str) -> Model {
+    let mut model = chatting();
+    write(&mut model, &format!("/search {words}"));
+    let effects = press(&mut model, KeyCode::Enter);
+    let search = Request::Search { contact: None, words: words.to_owned() };
+    assert_eq!(effects, [Effect::Request(search)]);
+    model
+}
+
+#[test]
+fn a_search_from_a_chat_stays_in_it() {
+    let mut model = chatting();
+    control(&mut model, 'f');
+    write(&mut model, "ferry");
+    let effects = press(&mut model, KeyCode::Enter);
+    let search = Request::Search { contact: Some(MIRA), words: "ferry".to_owned() };
+    assert_eq!(effects, [Effect::Request(search)]);
+}
+
+#[test]
+fn an_answer_to_an_older_search_is_passed_over() {
+    let mut model = searching("ferry");
+    model.notice(found(None, "train", vec![message(1, MIRA, Side::Theirs)]));
+    model.notice(found(Some(MIRA), "ferry", vec![message(1, MIRA, Side::Theirs)]));
+    assert_eq!(results(&model), Vec::<u64>::new());
+    model.notice(found(None, "ferry", vec![message(2, MIRA, Side::Theirs)]));
+    assert_eq!(results(&model), [2]);
+}
+
+#[test]
+fn what_was_written_to_another_identity_is_not_found() {
+    let mut model = searching("ferry");
+    model.notice(identity(IdentityId(2), "heron"));
+    let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
+    model.notice(Event::Notice(Notice::Contact(ContactView { identity: IdentityId(2), ..zoe })));
+    let theirs = |id, contact| message(id, contact, Side::Theirs);
+    let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
+    model.notice(found(None, "ferry", messages));
+    assert_eq!(results(&model), [2]);
+    model.notice(Event::Notice(Notice::ContactGone(ECHO)));
+    assert_eq!(results(&model), Vec::<u64>::new());
+}
+
+#[test]
+fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
+    let mut model = searching("ferry");
+    let messages = vec![message(900, ECHO, Side::Theirs), message(3, ECHO, Side::Theirs)];
+    model.notice(found(None, "ferry", messages));
+    press(&mut model, KeyCode::Char('n'));
+    let history = |before| Effect::Request(Request::History { contact: ECHO, before });
+    assert_eq!(press(&mut model, KeyCode::Enter), [history(None)]);
+    assert_eq!(model.open, Some(ECHO));
+    let past = |ids: core::ops::Range<u64>| Event::History {
+        contact: ECHO,
+        messages: ids.map(|id| message(id, ECHO, Side::Theirs)).collect(),
+        more: More::Yes,
+    };
+    assert_eq!(model.notice(past(800..1_000)), [history(Some(MessageId(800)))]);
+    assert_eq!(model.notice(past(400..800)), [history(Some(MessageId(400)))]);
+    assert_eq!(model.notice(past(1..400)), []);
+    assert_eq!(model.chats[&ECHO].chosen, Some(MessageId(3)));
+}
+
+#[test]
+fn a_message_that_is_nowhere_in_the_past_is_given_up() {
+    let mut model = searching("ferry");
+    model.notice(found(None, "ferry", vec![message(3, ECHO, Side::Theirs)]));
+    press(&mut model, KeyCode::Enter);
+    let mut asked = 1;
+    for part in (0..100).rev() {
+        let messages = vec![message(100 + part, ECHO, Side::Theirs)];
+        asked += model.notice(Event::History { contact: ECHO, messages, more: More::Yes }).len();
+    }
+    assert!(asked <= 22, "{asked}");
+    assert!(model.hint.as_ref().expect("a hint").0.starts_with("this message is older"));
+    assert_eq!(model.chats[&ECHO].chosen, None);
+}
+
+#[test]
+fn who_types_is_not_taken_to_what_was_found() {
+    let mut model = searching("ferry");
+    model.notice(found(None, "ferry", vec![message(3, ECHO, Side::Theirs)]));
+    press(&mut model, KeyCode::Enter);
+    write(&mut model, "c");
+    let messages = vec![message(3, ECHO, Side::Theirs)];
+    model.notice(Event::History { contact: ECHO, messages, more: More::No });
+    assert_eq!(model.chats[&ECHO].chosen, None);
+    assert_eq!(model.field().expect("a composer").text(), "c");
+}

@@ -1,0 +1,72 @@
+//! What a search has found: a row for each message, with what stands around the words.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::engine::node::output::{MessageView, Side};
+use crate::engine::text::PeerText;
+
+use super::super::model::{Model, Search, label};
+use super::super::port::More;
+use super::look::Look;
+use super::overlay::{inner_width, open_box};
+use super::wrap::{excerpt, fit};
+use crate::shell::calendar::Civil;
+
+/// Most rows of the list.
+const RESULT_ROWS: usize = 16;
+
+/// Columns of a name beside what was found.
+const NAME_COLUMNS: usize = 8;
+
+/// Under this width the clock is left out.
+const WIDE: usize = 56;
+
+/// Draws the list so that the marked row is in view.
+pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area: Rect) {
+    let look = Look::new(&model.options);
+    let width = usize::from(inner_width(area));
+    let found = search.found.as_deref().unwrap_or_default();
+    let last = match (&search.found, search.more) {
+        (None, _) => "looking ..",
+        (Some(found), More::No) if found.is_empty() => "nothing was found",
+        (Some(_), More::Yes) => "there are older ones: more words find fewer",
+        (Some(_), More::No) => "",
+    };
+    let room = found.len().min(RESULT_ROWS).min(usize::from(area.height).saturating_sub(3));
+    let first = (search.index + 1).saturating_sub(room);
+    let shown = found.iter().enumerate().skip(first).take(room);
+    let mut rows: Vec<_> = shown
+        .map(|(index, message)| {
+            let is_marked = index == search.index;
+            let text = row(model, message, &search.words, width.saturating_sub(2));
+            let arrow = if is_marked { ">" } else { " " };
+            let style = if is_marked { look.marked() } else { ratatui::style::Style::new() };
+            Line::styled(fit(&format!("{arrow} {text}"), width), style)
+        })
+        .collect();
+    let marked = search.index.saturating_sub(first);
+    rows.push(Line::styled(last, look.quiet()));
+    let words = PeerText::new(search.words.clone()).for_line().text;
+    let title = fit(&format!("Found: {words}"), width.saturating_sub(2));
+    let inner = open_box(model, frame, area, (title.trim_end(), rows.len()));
+    super::rows(frame, inner, rows);
+    super::cursor(frame, inner, (0, marked));
+}
+
+fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> String {
+    let at = Civil::at(message.at);
+    let when = if width < WIDE { at.date() } else { format!("{} {}", at.date(), at.clock()) };
+    let chat = model.chats.get(&message.contact);
+    let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();
+    let who = match message.side {
+        Side::Ours(_) if chat.is_some_and(|chat| model.open == Some(chat.id())) => "me".to_owned(),
+        Side::Ours(_) => format!("to {name}"),
+        Side::Theirs => name,
+    };
+    let start = format!("{when} {} ", fit(&who, NAME_COLUMNS));
+    let room = width.saturating_sub(Line::raw(start.as_str()).width());
+    let text = message.text.for_line().text;
+    format!("{start}{}", excerpt(&text, words, room))
+}

@@ -1,0 +1,153 @@
+//! What became of a message, when, and what happens next.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::engine::env::UnixSeconds;
+use crate::engine::id::MessageId;
+use crate::engine::node::output::{MessageState, MessageView, Side};
+
+use super::super::life::{self, Cost};
+use super::super::model::{Chat, Model, label};
+use super::super::state;
+use super::look::link_word;
+use super::overlay::page;
+use super::transcript::mining_words;
+use crate::shell::calendar::Civil;
+
+/// Draws the page about one message.
+pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
+    let Some(chat) = model.current() else { return };
+    let Some(message) = chat.message(id) else { return };
+    let name = label(&chat.contact.petname);
+    let text = match message.side {
+        Side::Theirs => theirs(message, &name),
+        Side::Ours(now) => ours(model, chat, (message, now)),
+    };
+    page(model, frame, area, &format!("Message with {name}"), &text);
+}
+
+fn theirs(message: &MessageView, name: &str) -> String {
+    let at = Civil::at(message.at);
+    format!(
+        "{name} wrote it; it arrived here on {} {} UTC.{}\n\nThe time is yours, not theirs. It \
+         was encrypted for this session, and its sender's key was checked.",
+        at.date(),
+        at.seconds_clock(),
+        number(message)
+    )
+}
+
+fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
+    let at = Civil::at(message.at);
+    let mut text = format!(
+        "You wrote it on {} UTC.{} It lives {}.\n",
+        at.date(),
+        number(message),
+        life::words(message.life)
+    );
+    for (when, what) in times(chat, message, now) {
+        let clock = when.map(|when| moment(when, message.at)).unwrap_or_default();
+        text.push_str(&format!("\n  {clock:<16}  {what}"));
+    }
+    let next = next(model, chat, (message, now));
+    let gap = if next.is_empty() { "" } else { " " };
+    text.push_str(&format!(
+        "\n\n{}: {}{gap}{}",
+        state::words(now),
+        state::meaning(now),
+        next.trim_end()
+    ));
+    text
+}
+
+/// What happened, in order, and what is not known.
+fn times(
+    chat: &Chat,
+    message: &MessageView,
+    now: MessageState,
+) -> Vec<(Option<UnixSeconds>, String)> {
+    let name = label(&chat.contact.petname);
+    let trail = &message.trail;
+    let mut times = vec![(Some(message.at), "queued".to_owned())];
+    if let Some(first) = trail.first {
+        let again = match (trail.sendings, trail.last) {
+            (2.., Some(last)) => {
+                format!(", sent {} times, last {}", trail.sendings, moment(last, message.at))
+            }
+            (_, _) => String::new(),
+        };
+        times.push((Some(first), format!("in the pool{again}")));
+    }
+    if let Some(delivered) = trail.delivered {
+        times.push((Some(delivered), format!("delivered: {name}'s device acknowledged it")));
+    }
+    match (trail.read, now) {
+        (Some(read), _) => times.push((Some(read), "read".to_owned())),
+        (None, MessageState::Delivered) if chat.contact.read_marks => {
+            times.push((None, format!("not read yet, or {name} does not send read marks")));
+        }
+        (None, MessageState::Delivered) => {
+            times.push((None, "read or not: you have read marks off, /readmarks on".to_owned()));
+        }
+        (None, _) => {}
+    }
+    times
+}
+
+/// What happens next, and what can be done.
+fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
+    match now {
+        MessageState::Queued if chat.is_held() => {
+            "It waits until you have decided about this contact. c cancels it.".to_owned()
+        }
+        MessageState::Queued if !chat.is_ready() => {
+            format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.link))
+        }
+        MessageState::Queued => {
+            let cost = model.cost(message.life).map(Cost::words);
+            let cost = cost.map(|cost| format!("It {cost}. ")).unwrap_or_default();
+            format!("{cost}c cancels it.")
+        }
+        MessageState::Mining => {
+            format!("{}. c cancels it.", mining_words(model, Some(message.id)))
+        }
+        MessageState::Sent => {
+            let until = message.trail.last.map(|last| {
+                let end = last.0.saturating_add(u64::from(message.life.ttl().0));
+                let end = Civil::at(UnixSeconds(end));
+                format!("It is carried until about {} {} UTC. ", end.date(), end.clock())
+            });
+            format!("{}{}", until.unwrap_or_default(), again(message))
+        }
+        MessageState::Unacknowledged => format!(
+            "{}R sends it now, and the contact sees it once; an answer that comes late still counts.",
+            again(message)
+        ),
+        MessageState::Failed | MessageState::Cancelled => "R sends it.".to_owned(),
+        MessageState::Delivered | MessageState::Read => "It is not sent any more.".to_owned(),
+    }
+}
+
+/// How long it is sent again by itself, if it is.
+fn again(message: &MessageView) -> String {
+    let Some(until) = message.sent_again_until() else { return String::new() };
+    format!(
+        "Until it is acknowledged this program sends it again while it runs, ever more rarely, \
+         until {} at the latest. ",
+        Civil::at(until).date()
+    )
+}
+
+fn number(message: &MessageView) -> String {
+    message.number.map(|number| format!(" Number {number}.")).unwrap_or_default()
+}
+
+/// A clock, or a day and a clock if it is another day than `day`.
+fn moment(at: UnixSeconds, day: UnixSeconds) -> String {
+    let (at, day) = (Civil::at(at), Civil::at(day));
+    if at.days == day.days {
+        return at.seconds_clock();
+    }
+    format!("{} {}", at.short_date(), at.clock())
+}

@@ -1,0 +1,166 @@
+//! What comparing two sets costs: bytes by what is missing and by what orders the set, and time.
+
+use std::sync::Arc;
+
+use divan::black_box;
+use sha3::{Digest, Keccak256};
+
+use undertone::engine::env::{Seconds, UnixSeconds};
+use undertone::engine::envelope::EnvelopeId;
+use undertone::engine::envelope::wire::{
+    ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, grid,
+};
+use undertone::engine::sync::{Holder, Opener, Query, Salt, Set, Step, Told};
+
+use super::NOW;
+use super::ratios::line;
+
+/// What orders a set.
+type Key = fn(&Member) -> UnixSeconds;
+
+/// What is known of an envelope here.
+#[derive(Clone, Copy)]
+struct Member {
+    /// The true second it was made.
+    at: u64,
+    ttl: Seconds,
+    id: EnvelopeId,
+}
+
+impl Member {
+    fn expiry(&self) -> UnixSeconds {
+        let step = u64::from(grid(self.ttl).0);
+        UnixSeconds((self.at + u64::from(self.ttl.0)).div_ceil(step) * step)
+    }
+
+    fn made(&self) -> UnixSeconds {
+        self.expiry().minus(self.ttl)
+    }
+}
+
+/// So many envelopes alive at [`NOW`], oldest first: of twenty one lives ten minutes, one six
+/// hours, two a week and the others a day.
+fn members(count: u64) -> Vec<Member> {
+    let member = |number: u64| {
+        let ttl = match number % 20 {
+            0 => TEN_MINUTES,
+            1 => SIX_HOURS,
+            2 | 3 => SEVEN_DAYS,
+            _ => ONE_DAY,
+        };
+        let age = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % u64::from(ttl.0);
+        Member { at: NOW.0 - age, ttl, id: EnvelopeId::of(&number.to_le_bytes()) }
+    };
+    let mut members: Vec<Member> = (0..count).map(member).collect();
+    members.sort_by_key(|member| member.at);
+    members
+}
+
+fn set(members: &[Member], key: Key, has: impl Fn(usize) -> bool) -> Set {
+    let all = members.iter().enumerate();
+    Set::new(all.filter(|(at, _)| has(*at)).map(|(_, member)| (key(member), member.id)))
+}
+
+/// Queries, bytes from the holder, bytes from the opener.
+fn compare(holder: &Set, opener: &Set) -> (u32, usize, usize) {
+    let (mut queries, mut down, mut up) = (0, 0, 0);
+    let mut next = holder.query().ok();
+    while let Some(query) = next {
+        let answer = opener.answer(&query).expect("a query");
+        (queries, down, up) = (queries + 1, down + query.len(), up + answer.len());
+        next = holder.lacking(&answer).expect("an answer").1;
+    }
+    (queries, down, up)
+}
+
+/// Prints the tables of `proto/sync.md`, and what the time is a multiple of.
+pub(super) fn print() {
+    let orders: [(&str, Key); 2] = [("made", Member::made), ("expiry", Member::expiry)];
+    for count in [10_000_u64, 100_000] {
+        let all = members(count);
+        let held = all.len();
+        // Where one crowded hour begins: the second of the last.
+        let hour = all.iter().filter(|member| member.at < NOW.0 - 7_200).count();
+        for (order, key) in orders {
+            let print = |what: &str, missing: usize, lacks: &dyn Fn(usize) -> bool| {
+                let (queries, down, up) =
+                    compare(&set(&all, key, |_| true), &set(&all, key, |at| !lacks(at)));
+                let each = (down + up) as f64 / missing.max(1) as f64;
+                println!(
+                    "{held} by {order}, {what} {missing}: {queries} queries, {down} B down, {up} B up, {each:.1} B each"
+                );
+            };
+            print("nothing", 0, &|_| false);
+            for missing in [held / 100, held / 20, held / 2, held] {
+                print("newest", missing, &|at| at >= held - missing);
+            }
+            print("in a row within an hour", 50, &|at| (hour + 40..hour + 90).contains(&at));
+            for scattered in [100, 1_000] {
+                let every = held / scattered;
+                print("scattered", scattered, &|at| at % every == every / 2);
+            }
+        }
+    }
+    print_times();
+    print_sketches();
+}
+
+fn print_times() {
+    let all = members(100_000);
+    let hashed = vec![7; ENVELOPE_SIZE];
+    let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
+    let whole = set(&all, Member::made, |_| true);
+    let part = set(&all, Member::made, |at| at < 95_000);
+    let query = whole.query().expect("a query");
+    let answer = part.answer(&query).expect("an answer");
+    line("sync: a query of 100,000 / hash an envelope", 500.0, hash, || {
+        _ = black_box(whole.query().is_ok());
+    });
+    line("sync: an answer of 95,000 / hash an envelope", 500.0, hash, || {
+        _ = black_box(part.answer(&query).is_ok());
+    });
+    line("sync: what 95,000 of 100,000 lack / hash an envelope", 500.0, hash, || {
+        _ = black_box(whole.lacking(&answer).is_ok());
+    });
+    let few = members(10_000);
+    line("sync: make a set of 10,000 / hash an envelope", 500.0, hash, || {
+        drop(black_box(set(&few, Member::made, |_| true)));
+    });
+}
+
+/// The times of sketches: of 10,000 envelopes, of which 1,000 are missing all over.
+fn print_sketches() {
+    let all = members(10_000);
+    let hashed = vec![7; ENVELOPE_SIZE];
+    let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
+    let whole = set(&all, Member::made, |_| true);
+    let part = set(&all, Member::made, |at| at % 10 > 0);
+    let told = Arc::new(Told::new(whole.clone(), Salt([7; 8])));
+    let cells = || {
+        let (_, query) = asked(&told);
+        let count = told.count();
+        let query = Query { salt: told.salt(), count, comparison: &query };
+        Opener::new(part.clone()).answer(query).expect("cells")
+    };
+    let sent = cells();
+    let (_, sent) = sent.split_first().expect("a kind, then cells");
+    println!("10,000, scattered 1,000: {} B of cells", sent.len());
+    line("sync: query, and cells of 9,000 / hash an envelope", 1_000.0, hash, || {
+        drop(black_box(cells()));
+    });
+    let read = |told: &Arc<Told>| asked(told).0.sketch(sent).expect("cells");
+    line("sync: the same of 10,000, and 1,000 from them / hash an envelope", 1_500.0, hash, || {
+        read(&Arc::new(Told::new(whole.clone(), Salt([7; 8]))));
+    });
+    line("sync: query, and 1,000 from cells / hash an envelope", 300.0, hash, || read(&told));
+}
+
+/// A session in which the first query was asked.
+fn asked(told: &Arc<Told>) -> (Holder, Vec<u8>) {
+    let mut holder = Holder::begin(Arc::clone(told)).expect("a query");
+    let query = match holder.step(|_| Some(ENVELOPE_SIZE)) {
+        Step::Query { comparison, .. } => Some(comparison),
+        Step::Further | Step::Envelopes(_) | Step::Done | Step::Busy => None,
+    };
+    (holder, query.expect("a query comes first"))
+}

@@ -1,0 +1,208 @@
+//! What is seen of messages on their way: states, times, lives and their cost, gaps, searches.
+
+use crossterm::event::KeyCode;
+use insta::assert_snapshot;
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::Life;
+use undertone::engine::id::MessageId;
+use undertone::engine::node::ClockSkew;
+use undertone::engine::node::output::{ContactView, Link, MessageState, MessageView, Notice, Side};
+use undertone::engine::node::record::Trail;
+use undertone::shell::ui::port::{Colour, Event, Glyphs, More, NetworkLine, UiOptions};
+
+use crate::stage::{MIRA, NOW, Stage, contact, message, network, options};
+
+const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
+
+fn at_every_size(name: &str, mut stage: Stage) {
+    for (columns, rows) in SIZES {
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.see(columns, rows));
+    }
+}
+
+fn stage() -> Stage {
+    Stage::chatting(options(Glyphs::Unicode))
+}
+
+fn tell_message(stage: &mut Stage, message: MessageView) {
+    stage.tell(Event::Notice(Notice::Message(message)));
+}
+
+const STATES: [MessageState; 8] = [
+    MessageState::Queued,
+    MessageState::Mining,
+    MessageState::Sent,
+    MessageState::Delivered,
+    MessageState::Failed,
+    MessageState::Cancelled,
+    MessageState::Unacknowledged,
+    MessageState::Read,
+];
+
+fn every_state(options: UiOptions) -> Stage {
+    let mut stage = Stage::chatting(options);
+    for (id, state) in (200..).zip(STATES) {
+        let text = "the ferry leaves at noon";
+        tell_message(&mut stage, message(id, NOW - 30, Side::Ours(state), text));
+    }
+    stage
+}
+
+#[test]
+fn every_state_has_a_mark() {
+    at_every_size("states", every_state(options(Glyphs::Unicode)));
+    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Ascii) };
+    assert_snapshot!("states_ascii_80x24", every_state(bare).see(80, 24));
+}
+
+#[test]
+fn a_search_for_work_tells_how_long_it_took_so_far() {
+    let mut stage = stage();
+    tell_message(&mut stage, message(200, NOW, Side::Ours(MessageState::Queued), "hello"));
+    stage.tell(Event::Notice(Notice::State {
+        message: MessageId(200),
+        contact: MIRA,
+        number: Some(200),
+        state: MessageState::Mining,
+        trail: Trail::default(),
+    }));
+    stage.model.tick(UnixSeconds(NOW + 13));
+    let seen = stage.see(80, 24);
+    assert!(seen.contains("mining, about 3 s, 10 s so far. /cancel"), "{seen}");
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('v'));
+    at_every_size("why_mining", stage);
+}
+
+/// What became of a message in every state, with all that can have happened to it.
+#[test]
+fn what_became_of_a_message_is_told_with_its_times() {
+    let sent = Trail {
+        sendings: 3,
+        first: Some(UnixSeconds(NOW - 80_000)),
+        last: Some(UnixSeconds(NOW - 100)),
+        ..Trail::default()
+    };
+    let delivered = Trail { delivered: Some(UnixSeconds(NOW - 50)), ..sent };
+    let read = Trail { read: Some(UnixSeconds(NOW - 20)), ..delivered };
+    let pages = [
+        ("sent", MessageState::Sent, sent),
+        ("unacknowledged", MessageState::Unacknowledged, sent),
+        ("delivered", MessageState::Delivered, delivered),
+        ("read", MessageState::Read, read),
+        ("queued", MessageState::Queued, Trail::default()),
+        ("failed", MessageState::Failed, Trail::default()),
+    ];
+    for (name, state, trail) in pages {
+        let mut stage = stage();
+        let ours = message(200, NOW - 90_000, Side::Ours(state), "the ferry leaves at noon");
+        tell_message(&mut stage, MessageView { trail, life: Life::Week, ..ours });
+        stage.press(KeyCode::Esc);
+        stage.press(KeyCode::Char('v'));
+        assert_snapshot!(format!("why_{name}_80x24"), stage.see(80, 24));
+    }
+}
+
+#[test]
+fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
+    let mut stage = stage();
+    let view = ContactView { read_marks: true, ..contact(MIRA, "mira", Link::Ready) };
+    stage.tell(Event::Notice(Notice::Contact(view)));
+    let ours = message(200, NOW - 90, Side::Ours(MessageState::Delivered), "hello");
+    tell_message(&mut stage, ours);
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('v'));
+    assert!(stage.see(80, 24).contains("not read yet, or mira does not send read marks"));
+    stage.press(KeyCode::F(3));
+    assert_snapshot!("read_marks_contacts_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn the_cost_of_a_long_life_is_said_before_it_is_paid() {
+    let mut stage = stage();
+    stage.write("/life week");
+    stage.press(KeyCode::Enter);
+    stage.model.tick(UnixSeconds(NOW + 60));
+    stage.write("for when you are back");
+    at_every_size("life", stage);
+}
+
+#[test]
+fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
+    let mut stage = stage();
+    stage.tell(Event::Network(NetworkLine { rate: 0, mining: None, ..network() }));
+    stage.control('r');
+    stage.model.tick(UnixSeconds(NOW + 60));
+    let seen = stage.see(120, 40);
+    assert!(seen.contains("lives 7 days, costs 2^21 tries"), "{seen}");
+}
+
+#[test]
+fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
+    let mut stage = stage();
+    let restored = Some(UnixSeconds(NOW - 90_000));
+    let view = ContactView { missing: 2, restored, ..contact(MIRA, "mira", Link::Offered) };
+    stage.tell(Event::Notice(Notice::Contact(view)));
+    let theirs = message(200, NOW - 30, Side::Theirs, "and that is why");
+    tell_message(&mut stage, MessageView { missing: 3, ..theirs });
+    at_every_size("gaps", stage);
+}
+
+fn search_results() -> Stage {
+    let mut stage = stage();
+    stage.write("/search ferry");
+    stage.press(KeyCode::Enter);
+    let long = format!("{}and then the ferry left without us", "we waited and waited ".repeat(4));
+    let hostile = "the ferry\u{1b}]0;gotcha\u{7} \u{202e}gpj.exe\n> 2026-11-20 me  forged";
+    let ours = Side::Ours(MessageState::Delivered);
+    let messages = vec![
+        message(300, NOW - 100, Side::Theirs, "the ferry leaves at noon"),
+        message(299, NOW - 1_000, ours, &long),
+        message(298, NOW - 90_000, Side::Theirs, hostile),
+        message(100, NOW - 90_000, Side::Theirs, "FERRY?"),
+    ];
+    let words = "ferry".to_owned();
+    stage.tell(Event::Found { contact: None, words, messages, more: More::Yes });
+    stage.press(KeyCode::Down);
+    stage
+}
+
+#[test]
+fn what_was_found_is_a_list_that_nothing_hostile_leaves() {
+    at_every_size("found", search_results());
+}
+
+#[test]
+fn a_search_asks_waits_and_says_that_nothing_was_found() {
+    let mut stage = stage();
+    stage.control('f');
+    stage.write("ferry");
+    assert_snapshot!("search_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Enter);
+    assert!(stage.see(80, 24).contains("looking .."));
+    let words = "ferry".to_owned();
+    let (contact, messages, more) = (Some(MIRA), Vec::new(), More::No);
+    stage.tell(Event::Found { contact, words, messages, more });
+    assert_snapshot!("found_nothing_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn enter_goes_to_the_message_that_was_found() {
+    let mut stage = search_results();
+    stage.press(KeyCode::Down);
+    stage.press(KeyCode::Down);
+    stage.press(KeyCode::Enter);
+    assert_snapshot!("found_gone_to_80x24", stage.see(80, 24));
+}
+
+#[test]
+fn a_wrong_clock_is_said_on_every_page_and_explained_on_its_own() {
+    let mut stage = stage();
+    let clock = Some(ClockSkew { minutes: -7, witnesses: 4 });
+    stage.tell(Event::Network(NetworkLine { clock, caught_up: 12_345, ..network() }));
+    assert_snapshot!("wrong_clock_chat_80x24", stage.see(80, 24));
+    stage.model.tick(UnixSeconds(NOW + 60));
+    assert!(stage.see(80, 24).contains("clock 7 min behind"));
+    stage.press(KeyCode::F(4));
+    at_every_size("wrong_clock", stage);
+}

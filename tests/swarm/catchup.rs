@@ -1,0 +1,607 @@
+//! Catching up between two nodes: what it costs, what it tells, what it withstands.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use undertone::engine::crypto::keys::Identity;
+use undertone::engine::env::{Env, Millis, Seconds};
+use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
+use undertone::engine::envelope::{Checked, EnvelopeId, Floor, WorkNonce, check};
+use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
+use undertone::engine::node::output::{Link, Notice, Output};
+use undertone::engine::node::{NodeSettings, Role, Sync};
+use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::sync::{
+    Body, CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, Response, append_envelope,
+};
+use undertone::sim::Seeded;
+use undertone::sim::link::Links;
+
+use crate::town::Town;
+use crate::two::{
+    Alone, Cost, OTHER, START, Two, by_second, envelope, mixed, responded, roomy, wall,
+};
+
+/// Kinds of requests.
+const ANSWER: u8 = 1;
+const SKETCH: u8 = 3;
+
+/// Kinds of responses.
+const DONE: u8 = 0;
+const QUERY: u8 = 1;
+const ENVELOPES: u8 = 2;
+const BUSY: u8 = 3;
+const FURTHER: u8 = 4;
+
+/// Half an hour: enough for every session that is needed, however much is missing.
+const LONG: Millis = Millis::from_secs(1_800);
+
+/// A holder of `all`, and an opener that lacks those `missing` says.
+fn pair(all: &[Vec<u8>], missing: impl Fn(usize) -> bool) -> Two {
+    let (mut holder, mut opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Relay)));
+    holder.hold(all);
+    opener.hold(all.iter().enumerate().filter(|(at, _)| !missing(*at)).map(|(_, bytes)| bytes));
+    Two::new(holder, opener)
+}
+
+/// What it costs until the opener has everything.
+fn cost(all: &[Vec<u8>], missing: impl Fn(usize) -> bool) -> Cost {
+    let mut two = pair(all, missing);
+    two.meet();
+    let lacks = |two: &Two| two.opener.node.pool().count() < all.len();
+    for _ in 0..LONG.0 / 1_000 {
+        if !lacks(&two) {
+            break;
+        }
+        two.pass(Millis(1_000));
+    }
+    assert!(!lacks(&two), "{} of {}", two.opener.node.pool().count(), all.len());
+    assert_eq!(two.blamed, 0);
+    two.cost
+}
+
+#[test]
+fn nothing_missing_costs_less_than_a_kilobyte_whatever_is_held() {
+    for count in [10_000, 100_000] {
+        let cost = cost(&mixed(count), |_| false);
+        println!("{count} held, nothing missing: {cost:?}");
+        assert!(cost.up + cost.down < 1_024, "{count}: {cost:?}");
+    }
+}
+
+/// What envelopes that are missing may cost beside themselves: 40 bytes each, and what nothing costs.
+fn dear(missing: usize) -> usize {
+    1_024 + 40 * missing
+}
+
+/// Measures what it costs that these are missing of `all`, and holds it to the figure.
+#[expect(clippy::print_stdout, reason = "the figures of proto/sync.md")]
+fn measure(what: &str, all: &[Vec<u8>], missing: impl Fn(usize) -> bool) {
+    let count = (0..all.len()).filter(|at| missing(*at)).count();
+    let cost = cost(all, missing);
+    let each = cost.besides() as f64 / count as f64;
+    let held = all.len();
+    println!(
+        "{held} held, {count} missing, {what}: {} besides, {each:.1} each, {cost:?}",
+        cost.besides()
+    );
+    assert!(cost.besides() <= dear(count), "{held} held, {count} missing, {what}: {cost:?}");
+}
+
+/// Whether an envelope is one of so many chosen by chance of `held`.
+fn scattered(held: usize, count: usize) -> impl Fn(usize) -> bool {
+    let mut places: Vec<usize> = (0..held).collect();
+    places.sort_by_cached_key(|place| EnvelopeId::of(&place.to_le_bytes()).0);
+    let chosen: BTreeSet<usize> = places.into_iter().take(count).collect();
+    move |at| chosen.contains(&at)
+}
+
+#[test]
+fn the_newest_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
+    for count in [10_000, 100_000] {
+        let (by_hour, by_second) = (mixed(count), by_second(count));
+        let held = by_second.len();
+        for missing in [1, held / 100, held / 20, held / 2] {
+            measure("newest", &by_second, |at| at >= held - missing);
+        }
+        for missing in [held / 100, held / 20, held / 2, held] {
+            measure("newest by whole hours", &by_hour, |at| at >= held - missing);
+        }
+    }
+}
+
+#[test]
+fn the_scattered_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
+    let few = mixed(10_000);
+    for missing in [1, 10, 100, 1_000, 5_000] {
+        measure("scattered", &few, scattered(few.len(), missing));
+    }
+    let many = mixed(100_000);
+    for missing in [1, 100, 1_000, 10_000, 20_000] {
+        measure("scattered", &many, scattered(many.len(), missing));
+    }
+}
+
+#[test]
+fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself() {
+    for (count, hour) in [(10_000, 360), (100_000, 3_600)] {
+        let all = by_second(count);
+        let begin = all.len() / 2;
+        let part = |part: usize| move |at: usize| (begin..begin + part).contains(&at);
+        measure("a gap of half an hour", &all, part(hour / 2));
+        measure("a gap of two minutes", &all, part(hour / 30));
+        measure("every second of an hour", &all, |at| at % 2 == 0 && part(hour)(at));
+    }
+}
+
+#[test]
+fn where_each_lacks_what_the_other_has_it_costs_less_than_forty_bytes_for_each_of_both() {
+    let all = mixed(10_000);
+    let mut two = pair(&all, scattered(all.len(), 500));
+    two.holder = Alone::new(roomy(Role::Relay));
+    let chosen = scattered(all.len(), 1_000);
+    let opener = &two.opener;
+    let shared = |(at, bytes): (usize, &'_ Vec<u8>)| !chosen(at) || !opener.holds(bytes);
+    two.holder.hold(all.iter().enumerate().filter(|each| shared(*each)).map(|(_, bytes)| bytes));
+    two.meet();
+    assert_eq!((two.opener.node.pool().count(), two.blamed), (all.len(), 0));
+    println!(
+        "10000 held, 500 missing on either side: {} besides, {:?}",
+        two.cost.besides(),
+        two.cost
+    );
+    assert!(two.cost.besides() < dear(1_000), "{:?}", two.cost);
+}
+
+#[test]
+fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
+    let all = mixed(9_000);
+    let mut two = pair(&all, |_| false);
+    // Twice as many as the holder has, and none that it has.
+    (two.holder, two.opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Messenger)));
+    two.holder.hold(all.iter().step_by(3));
+    two.opener.hold(all.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, bytes)| bytes));
+    two.meet();
+    assert_eq!((two.opener.node.pool().count(), two.blamed), (all.len(), 0));
+    let kinds: Vec<u8> = two.asked.iter().map(|(_, bytes)| bytes[0]).collect();
+    let last_cells = kinds.iter().rposition(|kind| *kind == SKETCH).expect("cells");
+    assert!(kinds[last_cells + 1..].contains(&ANSWER), "{kinds:?}");
+    assert!(kinds.iter().filter(|kind| **kind == SKETCH).count() < 16, "{kinds:?}");
+}
+
+#[test]
+fn a_node_with_far_more_than_its_neighbour_does_not_list_it_over_and_over() {
+    let all = mixed(20_000);
+    let mut two = pair(&all, |_| false);
+    two.holder = Alone::new(roomy(Role::Relay));
+    two.holder.hold(all.iter().step_by(10));
+    let first = two.meet();
+    // Every tenth id, there and back.
+    assert!(first.besides() < 3 * 32 * 2_000, "{first:?}");
+    let hour = two.pass(Millis::from_secs(3_600));
+    assert!(hour.besides() < 6 * first.besides(), "it comes more and more rarely: {hour:?}");
+}
+
+/// What a node asks while it catches up with a holder for an hour, having heard the same flood.
+fn asked(mut opener: Alone, flood: &[Vec<u8>]) -> Vec<(Millis, Vec<u8>)> {
+    let heard = flood.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, bytes)| bytes);
+    for bytes in heard {
+        let id = EnvelopeId::of(bytes);
+        opener.turn(Millis(0), Input::Gossip { from: PeerTag(1), id, bytes: bytes.clone() });
+        opener.turn(Millis(0), Input::Tick);
+    }
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(flood);
+    let mut two = Two::new(holder, opener);
+    two.meet();
+    for second in 0..3_600 {
+        two.tick_at(Millis(200_000 + second * 1_000));
+    }
+    assert!(flood.iter().all(|bytes| two.opener.holds(bytes)));
+    two.asked
+}
+
+#[test]
+fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_what_a_relay_asks()
+{
+    const SESSIONS: usize = 100;
+    let mut town = Town::new(5, Links::calm(), SESSIONS + 1, 1);
+    for other in 1..=SESSIONS {
+        town.add(0, other);
+    }
+    town.world.run_for(Millis::from_secs(900));
+    for other in 1..=SESSIONS {
+        town.accept(other);
+    }
+    town.world.run_for(Millis::from_secs(900));
+    let node = town.people[0].node;
+    let ready = town.world.seen(node).contacts.values().filter(|(_, link)| *link == Link::Ready);
+    assert_eq!(ready.count(), SESSIONS);
+    let records: Vec<_> = town.world.records(node).cloned().collect();
+    let settings = roomy(Role::Messenger);
+    // What a conversation sends again by itself draws chance too: not in this hour.
+    let mut messenger = Alone::new(NodeSettings { resend: Millis(u64::MAX >> 8), ..settings });
+    messenger.restore(records);
+
+    let made = |number: u64| START.minus(Seconds(20 * u32::try_from(number).expect("few")));
+    let flood: Vec<Vec<u8>> =
+        (0..1_500).map(|number| envelope(made(number), ONE_DAY, number)).collect();
+    let from_relay = asked(Alone::new(roomy(Role::Relay)), &flood);
+    let from_messenger = asked(messenger, &flood);
+    assert!(from_relay.len() > 20, "{}", from_relay.len());
+    assert!(from_relay == from_messenger);
+}
+
+/// A spy asks what a node holds, as often as it may, and learns these ids.
+fn spied(node: &mut Alone, now: Millis) -> BTreeSet<EnvelopeId> {
+    let mut spy = Two::new(core::mem::replace(node, Alone::new(roomy(Role::Relay))), {
+        Alone::new(roomy(Role::Relay))
+    });
+    spy.now = now;
+    spy.meet();
+    *node = spy.holder;
+    spy.opener.node.pool().by_rank().map(Checked::id).collect()
+}
+
+#[test]
+fn what_a_node_published_is_told_of_only_after_it_has_settled() {
+    let mut author = Alone::new(roomy(Role::Messenger));
+    author.hold(&mixed(40));
+    author.turn(Millis(0), Input::Peers(vec![OTHER]));
+    author.turn(
+        Millis(0),
+        Input::Ask {
+            ask: AskId(1),
+            command: Command::CreateIdentity { name: "author".to_owned() },
+        },
+    );
+    let identity = author.node.everything().into_iter().find_map(|notice| match notice {
+        Notice::Identity(view) => Some(view.id),
+        _ => None,
+    });
+    let mut chance = Seeded::new(3, 3);
+    let key = {
+        let mut env = Env::new(Millis(0), START, &mut chance);
+        Identity::generate(&mut env).public()
+    };
+    let ask = AskId(2);
+    let identity = identity.expect("an identity");
+    let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
+    let outputs = author.turn(Millis(1_000), Input::Ask { ask, command });
+    let order = outputs.into_iter().find_map(|output| match output {
+        Output::Mine(order) => Some(order),
+        _ => None,
+    });
+    let outgoing = order.expect("an offer to mine").outgoing;
+    let sent = Millis(2_000);
+    let outputs = author.turn(sent, Input::Mined { outgoing, nonce: WorkNonce(0) });
+    let own = outputs.into_iter().find_map(|output| match output {
+        Output::Publish { id, .. } => Some(id),
+        _ => None,
+    });
+    let own = own.expect("published");
+    assert!(author.node.pool().contains(&own));
+
+    let early = spied(&mut author, Millis(sent.0 + 25_000));
+    assert_eq!((early.len(), early.contains(&own)), (40, false));
+    let almost = spied(&mut author, Millis(sent.0 + 59_000));
+    assert!(!almost.contains(&own));
+    let late = spied(&mut author, Millis(sent.0 + 95_000));
+    assert!(late.contains(&own), "or it would be the one that is missing");
+}
+
+#[test]
+fn a_node_that_does_not_catch_up_neither_asks_nor_tells() {
+    let off = NodeSettings { sync: Sync::Off, ..roomy(Role::Relay) };
+    let mut two = Two::new(Alone::new(off), Alone::new(off));
+    two.holder.hold(&mixed(10));
+    assert_eq!(two.meet(), Cost::default());
+    two.opener = Alone::new(roomy(Role::Relay));
+    two.meet();
+    assert_eq!(two.opener.node.pool().count(), 0);
+    assert_eq!(two.blamed, 0);
+}
+
+/// The kind of response to a request at this time, and whether whoever asked is blamed.
+fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
+    let ticket = SyncTicket(1);
+    let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
+    let outputs = holder.turn(Millis(now), input);
+    let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(OTHER)));
+    (responded(outputs, ticket)[0], blamed)
+}
+
+#[test]
+fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(&mixed(500));
+    let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
+    assert_eq!(ask(0, &[2]), (BUSY, false));
+    assert_eq!(ask(0, &[0]), (QUERY, false));
+    assert_eq!(ask(19_000, &[0]), (BUSY, false));
+    assert_eq!(ask(20_000, &[0]), (QUERY, false));
+    assert_eq!(ask(20_000, &[2]), (BUSY, true));
+    assert_eq!(ask(20_000, &[9, 9]), (BUSY, true));
+    assert_eq!(ask(40_000, &[0]), (QUERY, false));
+    assert_eq!(ask(101_000, &[1, 0x61]), (BUSY, false), "idle for too long");
+}
+
+#[test]
+fn cells_that_tell_nothing_are_asked_for_more_and_those_out_of_turn_end_the_session() {
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(&mixed(500));
+    let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
+    let nonsense = |cells: usize| [vec![SKETCH], vec![0x5a; cells * CELL]].concat();
+    assert_eq!(ask(0, &nonsense(1)), (BUSY, false), "nothing was begun");
+    assert_eq!(ask(0, &[0]), (QUERY, false));
+    for _ in 0..3 {
+        assert_eq!(ask(0, &nonsense(400)), (FURTHER, false));
+    }
+    assert_eq!(ask(0, &[ANSWER, 0x61]), (DONE, false), "by ranges instead");
+
+    assert_eq!(ask(30_000, &[0]), (QUERY, false));
+    assert_eq!(ask(30_000, &nonsense(1_200)), (FURTHER, false));
+    assert_eq!(ask(30_000, &nonsense(301)), (BUSY, true), "three for each that is held");
+
+    assert_eq!(ask(60_000, &[0]), (QUERY, false));
+    let everything = [ANSWER, 0x61, 0, 0, 2, 0];
+    assert_eq!(ask(60_000, &everything), (ENVELOPES, false));
+    assert_eq!(ask(60_000, &nonsense(1)), (BUSY, true), "after an answer");
+
+    assert_eq!(ask(90_000, &[0]), (QUERY, false));
+    let empty = [vec![SKETCH], vec![0; CELL]].concat();
+    assert_eq!(ask(90_000, &empty), (FURTHER, false));
+    let odd = [vec![SKETCH], vec![0; CELL + 1]].concat();
+    assert_eq!(ask(90_000, &odd), (BUSY, true));
+}
+
+/// Catches up with somebody who responds as `respond` says, given the number of the request; how many
+/// requests were made, and whether it was blamed.
+fn against(opener: &mut Alone, respond: impl FnMut(u32) -> Option<Vec<u8>>) -> (u32, bool) {
+    let (requests, blamed) = asked_against(opener, respond);
+    (u32::try_from(requests.len()).expect("few"), blamed)
+}
+
+/// As [`against`], with what was requested.
+fn asked_against(
+    opener: &mut Alone,
+    mut respond: impl FnMut(u32) -> Option<Vec<u8>>,
+) -> (Vec<Vec<u8>>, bool) {
+    let mut outputs = opener.turn(Millis(1), Input::Peers(vec![OTHER]));
+    let mut requests = Vec::new();
+    loop {
+        let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(_)));
+        let request = outputs.into_iter().find_map(|output| match output {
+            Output::SyncRequest { ask, bytes, .. } => Some((ask, bytes)),
+            _ => None,
+        });
+        let Some((ask, request)) = request else { return (requests, blamed) };
+        requests.push(request);
+        let bytes = respond(u32::try_from(requests.len()).expect("few"));
+        outputs = opener.turn(Millis(1), Input::SyncResponse { ask, bytes });
+    }
+}
+
+fn response(body: Body<'_>) -> Option<Vec<u8>> {
+    Some(Response { minutes: 1, body }.encode())
+}
+
+fn sending(envelopes: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    envelopes.iter().for_each(|e| append_envelope(&mut bytes, e));
+    response(Body::Envelopes(&bytes))
+}
+
+/// A query that an empty set cannot settle.
+fn query() -> Vec<u8> {
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(&mixed(100));
+    begun(holder)
+}
+
+/// What a holder responds first.
+fn begun(mut holder: Alone) -> Vec<u8> {
+    let ticket = SyncTicket(0);
+    let begin = Input::SyncRequest { from: OTHER, ticket, bytes: vec![0] };
+    responded(holder.turn(Millis(0), begin), ticket)
+}
+
+#[test]
+fn a_holder_that_asks_without_end_is_left_and_one_that_is_silent_is_not_blamed() {
+    let mut opener = Alone::new(roomy(Role::Relay));
+    let query = query();
+    let (requests, blamed) = against(&mut opener, |_| Some(query.clone()));
+    assert!(requests > 1 && requests <= MAX_REQUESTS && !blamed, "{requests}");
+    let (requests, blamed) = against(&mut Alone::new(roomy(Role::Relay)), |_| None);
+    assert_eq!((requests, blamed), (1, false));
+}
+
+#[test]
+fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer() {
+    let all = mixed(20_000);
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(&all);
+    let query = begun(holder);
+    let mut opener = Alone::new(roomy(Role::Relay));
+    opener.hold(all.iter().enumerate().filter(|(at, _)| at % 40 > 0).map(|(_, bytes)| bytes));
+    let (requests, blamed) = asked_against(&mut opener, |n| {
+        if n == 1 { Some(query.clone()) } else { response(Body::Further) }
+    });
+    let (answer, cells) = requests[1..].split_last().expect("requests");
+    assert!(cells.iter().all(|request| request[0] == SKETCH) && cells.len() < 40);
+    let bytes: usize = cells.iter().map(|request| request.len() - 1).sum();
+    assert_eq!((bytes, answer[0], blamed), (MAX_CELLS * CELL, ANSWER, true), "answered already");
+    // Before there are any cells.
+    let (requests, blamed) =
+        against(&mut Alone::new(roomy(Role::Relay)), |_| response(Body::Further));
+    assert_eq!((requests, blamed), (1, true));
+}
+
+#[test]
+fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_looked_at() {
+    let good = envelope(START, ONE_DAY, 1);
+    let floor = Floor::new(30);
+    let bad = [vec![1, 2, 3], vec![7; 70_000]];
+    for bad in bad {
+        let mut opener = Alone::new(roomy(Role::Relay));
+        let other = envelope(START, ONE_DAY, 2);
+        let lies = [good.clone(), bad, other.clone()];
+        let query = query();
+        let (requests, blamed) =
+            against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&lies) });
+        assert!(blamed && requests == 2, "{requests}");
+        assert!(opener.holds(&good) && !opener.holds(&other));
+        let (requests, _) = against(&mut opener, |_| None);
+        assert_eq!(requests, 0, "not asked again");
+    }
+    // Without the work that the network wants.
+    let strict = NodeSettings { floor, ..roomy(Role::Relay) };
+    let mut opener = Alone::new(strict);
+    let query = query();
+    let lie = [good.clone()];
+    let (_, blamed) =
+        against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&lie) });
+    assert!(blamed && !opener.holds(&good));
+    // Before it can know what is lacking.
+    let (requests, blamed) = against(&mut Alone::new(roomy(Role::Relay)), |_| sending(&lie));
+    assert!(blamed && requests == 1);
+}
+
+#[test]
+fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
+    let old = envelope(START.minus(Seconds(3 * 86_400)), ONE_DAY, 1);
+    let early = envelope(START.plus(Seconds(3 * 86_400)), SIX_HOURS, 2);
+    let query = query();
+    let mut opener = Alone::new(roomy(Role::Relay));
+    let off = [old, early];
+    let (requests, blamed) =
+        against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&off) });
+    assert!(!blamed && requests > 10 && requests < MAX_REQUESTS, "{requests}");
+    assert_eq!(opener.node.pool().count(), 0);
+    let tally = opener.node.status().tally;
+    assert!(tally.expired > 100 && tally.early > 100, "{tally:?}");
+
+    let held = mixed(50);
+    let mut opener = Alone::new(roomy(Role::Relay));
+    opener.hold(&held);
+    let (requests, blamed) =
+        against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&held) });
+    assert!(!blamed && requests <= 3 + MAX_USELESS / 50, "{requests}");
+}
+
+#[test]
+fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
+    let all: Vec<Vec<u8>> = (0..3_000).map(|number| envelope(START, ONE_DAY, number)).collect();
+    let small = Bounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
+    let mut holder = Alone::new(roomy(Role::Relay));
+    holder.hold(&all);
+    let opener = Alone::new(NodeSettings { pool: small, ..roomy(Role::Relay) });
+    let mut two = Two::new(holder, opener);
+    two.meet();
+    let filled = two.pass(Millis::from_secs(3_000));
+    // The best of all are held: what has no room was seen once and is remembered.
+    let mut ranked: Vec<Checked> = all
+        .iter()
+        .filter_map(|bytes| check(bytes.clone(), wall(two.now), &Floor::new(0)).ok())
+        .collect();
+    ranked.sort_by_key(Checked::rank);
+    let alive: BTreeSet<EnvelopeId> = ranked.iter().rev().take(1_000).map(Checked::id).collect();
+    assert!(alive.iter().all(|id| two.opener.node.pool().contains(id)));
+    let later = two.pass(Millis::from_secs(3_600));
+    assert_eq!(later.bodies, filled.bodies, "nothing twice");
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
+    let mut node = Alone::new(roomy(Role::Relay));
+    let neighbours = [PeerTag(1), PeerTag(2)];
+    let outputs = node.turn(Millis(0), Input::Peers(neighbours.to_vec()));
+    let mut asks: Vec<_> = outputs.into_iter().filter_map(request).collect();
+    assert_eq!(node.node.status().clock, None);
+    let minutes = u32::try_from(START.0 / 60).expect("before 10136") - 90;
+    for _ in neighbours {
+        let ask = asks.pop().expect("it asks");
+        let bytes = Some(Response { minutes, body: Body::Done }.encode());
+        asks.extend(
+            node.turn(Millis(0), Input::SyncResponse { ask, bytes })
+                .into_iter()
+                .filter_map(request),
+        );
+    }
+    let skew = node.node.status().clock.expect("two witnesses");
+    assert_eq!((skew.minutes, skew.witnesses), (90, 2));
+}
+
+fn request(output: Output) -> Option<SyncAsk> {
+    match output {
+        Output::SyncRequest { ask, .. } => Some(ask),
+        _ => None,
+    }
+}
+
+/// Envelopes with whether the holder and the opener have each.
+fn two_pools() -> impl Strategy<Value = Vec<(Vec<u8>, bool, bool)>> {
+    let made = prop_oneof![Just(0_u32), 0_u32..20_000];
+    let one =
+        (made, any::<u64>(), any::<bool>(), any::<bool>()).prop_map(|(age, n, one, other)| {
+            (envelope(START.minus(Seconds(age)), SIX_HOURS, n), one, other)
+        });
+    proptest::collection::vec(one, 0..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_two_pools_hold_the_opener_gets_all_and_the_holder_changes_in_nothing(
+        pools in two_pools(),
+    ) {
+        let (mut holder, mut opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Messenger)));
+        holder.hold(pools.iter().filter(|(_, one, _)| *one).map(|(bytes, ..)| bytes));
+        opener.hold(pools.iter().filter(|(.., other)| *other).map(|(bytes, ..)| bytes));
+        let before: BTreeSet<EnvelopeId> = holder.node.pool().by_rank().map(Checked::id).collect();
+        let had: BTreeSet<EnvelopeId> = opener.node.pool().by_rank().map(Checked::id).collect();
+        let mut two = Two::new(holder, opener);
+        two.meet();
+        let after: BTreeSet<EnvelopeId> = two.holder.node.pool().by_rank().map(Checked::id).collect();
+        prop_assert_eq!(&before, &after);
+        let has: BTreeSet<EnvelopeId> = two.opener.node.pool().by_rank().map(Checked::id).collect();
+        prop_assert_eq!(has, had.union(&before).copied().collect());
+        prop_assert_eq!(two.blamed, 0);
+    }
+
+    #[test]
+    fn hostile_responses_end_within_bounds_and_change_nothing(
+        lies in proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![0_u8..5, Just(0x61_u8), any::<u8>()], 0..80), 1..20),
+        spoil: prop::sample::Index, value: u8,
+    ) {
+        let mut opener = Alone::new(roomy(Role::Relay));
+        opener.hold(&mixed(60));
+        let mut spoilt = query();
+        let at = spoil.index(spoilt.len());
+        spoilt[at] = value;
+        let (requests, _) = against(&mut opener, |n| match n {
+            1 => Some(spoilt.clone()),
+            n => Some(lies[n as usize % lies.len()].clone()),
+        });
+        prop_assert!(requests <= MAX_REQUESTS);
+        prop_assert_eq!(opener.node.pool().count(), 60);
+    }
+
+    #[test]
+    fn hostile_requests_are_answered_within_bounds_and_change_nothing(
+        asks in proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![0_u8..4, Just(0x61_u8), any::<u8>()], 0..60), 1..60),
+    ) {
+        let mut holder = Alone::new(roomy(Role::Relay));
+        holder.hold(&mixed(200));
+        for (now, bytes) in asks.into_iter().enumerate() {
+            let ticket = SyncTicket(now as u64);
+            let input = Input::SyncRequest { from: OTHER, ticket, bytes };
+            let response = responded(holder.turn(Millis(now as u64 * 21_000), input), ticket);
+            prop_assert!(response.len() <= MAX_MESSAGE);
+        }
+        prop_assert_eq!(holder.node.pool().count(), 200);
+    }
+}

@@ -1,0 +1,450 @@
+//! What a person is told of their own messages is true, whatever becomes of them.
+
+use std::collections::BTreeMap;
+
+use undertone::engine::env::Millis;
+use undertone::engine::envelope::{EnvelopeId, Life};
+use undertone::engine::id::{ContactId, MessageId};
+use undertone::engine::node::input::Command;
+use undertone::engine::node::output::{CommandError, MessageState};
+use undertone::engine::node::record::{Purpose, RecordSide};
+use undertone::engine::node::{HOLD, MAX_SENDINGS, SPAN};
+use undertone::sim::link::Links;
+
+use crate::post::{Letter, Post};
+use crate::town::{Town, seeds};
+
+const DAY: u64 = 86_400;
+const YEAR: i64 = 366 * 86_400;
+
+fn becomes(town: &mut Town, who: usize, message: MessageId, state: MessageState, seconds: u64) {
+    let node = town.people[who].node;
+    let reached = town
+        .world
+        .run_until(Millis::from_secs(seconds), |world| world.seen(node).states[&message] == state);
+    assert!(reached, "still {:?} and not {state:?}", town.state(who, message));
+}
+
+/// When each envelope with this message left first.
+fn sendings(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
+    let mut first: BTreeMap<EnvelopeId, Millis> = BTreeMap::new();
+    for sent in town.world.sent(town.people[who].node) {
+        if matches!(sent.purpose, Purpose::Message(_, id) if id == message) {
+            first.entry(sent.id).or_insert(sent.at);
+        }
+    }
+    let mut times: Vec<Millis> = first.into_values().collect();
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn a_message_leaves_a_trail() {
+    let (mut post, [a, _]) = Post::introduced(80);
+    let message = post.town.say(0, a, "where have you been");
+    post.pass(Millis::from_secs(60));
+    let trail = post.town.message(0, message).expect("kept").trail;
+    let left = sendings(&post.town, 0, message);
+    let wall = |at: Millis| {
+        Some(
+            undertone::sim::EPOCH
+                .plus(undertone::engine::env::Seconds(u32::try_from(at.0 / 1_000).expect("soon"))),
+        )
+    };
+    assert!(left.len() > 2, "{left:?}");
+    assert_eq!(trail.sendings as usize, left.len());
+    assert_eq!((trail.first, trail.last), (wall(left[0]), wall(left[left.len() - 1])));
+    assert_eq!((trail.delivered, trail.read), (None, None));
+    post.exchange(Millis::from_secs(60));
+    let trail = post.town.message(0, message).expect("kept").trail;
+    assert!(trail.delivered > trail.last, "{trail:?}");
+    post.town.assert_sound();
+}
+
+#[test]
+fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts() {
+    let (mut post, [a, _]) = Post::introduced(81);
+    post.take(1);
+    let message = post.town.say_for(0, a, "are you still there", Life::TenMinutes);
+    post.pass(Millis(1_500));
+    let letter = post.take(0).remove(0);
+    post.hand(1, &letter.bytes);
+    post.pass(Millis::from_secs(7));
+    let answer = post.take(1).remove(0);
+    becomes(&mut post.town, 0, message, MessageState::Unacknowledged, DAY);
+    let record = post.town.message(0, message).expect("kept");
+    assert_eq!(record.side, RecordSide::Ours(MessageState::Unacknowledged));
+    let gone = post.town.world.wall().0 - record.trail.last.expect("it left").0;
+    assert!((600..=1_200).contains(&gone), "{gone} s after the last envelope left");
+    post.hand(0, &answer.bytes);
+    assert_eq!(post.town.state(0, message), MessageState::Delivered);
+    post.town.assert_sound();
+}
+
+#[test]
+fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_once() {
+    for asked in [false, true] {
+        let (mut post, [a, _]) = Post::introduced(82);
+        let message = post.town.say_for(0, a, "once is enough", Life::TenMinutes);
+        post.pass(Millis(1_500));
+        let first = post.take(0).remove(0);
+        post.hand(1, &first.bytes);
+        becomes(&mut post.town, 0, message, MessageState::Unacknowledged, DAY);
+        let before = sendings(&post.town, 0, message).len();
+        post.take(0);
+        if asked {
+            post.town.ask(0, Command::Retry { message });
+            post.pass(Millis(1_500));
+        }
+        becomes(&mut post.town, 0, message, MessageState::Sent, DAY);
+        assert_eq!(sendings(&post.town, 0, message).len(), before + 1);
+        let again = post.take(0).into_iter().find(|letter| letter.carries(message));
+        let again = again.expect("it left again");
+        assert_ne!(again.bytes, first.bytes);
+        post.hand(1, &again.bytes);
+        post.exchange(Millis::from_secs(20));
+        assert_eq!(post.town.state(0, message), MessageState::Delivered);
+        assert_eq!(post.town.heard(1), ["once is enough"]);
+        post.town.assert_sound();
+    }
+}
+
+#[test]
+fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
+    for life in Life::ALL {
+        let (mut post, [a, _]) = Post::introduced(83);
+        let message = post.town.say_for(0, a, "nobody is there", life);
+        post.pass(Millis::from_secs(u64::from(HOLD.0) + 20 * DAY));
+        let left = sendings(&post.town, 0, message);
+        let record = post.town.message(0, message).expect("kept");
+        assert_eq!(record.trail.sendings as usize, left.len());
+        assert!(
+            left.len() > 10 && record.trail.sendings <= MAX_SENDINGS,
+            "{life:?}: {}",
+            left.len()
+        );
+        let last = left[left.len() - 1].0 - left[0].0;
+        assert!(last <= u64::from(HOLD.0) * 1_000, "{life:?}");
+        // Given up: it says so, and its number is free.
+        assert_eq!(post.town.state(0, message), MessageState::Unacknowledged);
+        assert_eq!(record.number, None, "{life:?}");
+        post.town.assert_sound();
+    }
+}
+
+#[test]
+fn no_restart_begins_the_schedule_anew() {
+    seeds(5, |seed| {
+        let (mut post, [a, _]) = Post::introduced(seed);
+        let message = post.town.say(0, a, "said before all those restarts");
+        let node = post.node(0);
+        for _ in 0..200 {
+            post.pass(Millis::from_secs(3_600));
+            post.town.world.start_over(node);
+        }
+        let left = sendings(&post.town, 0, message);
+        let waits: Vec<u64> = left.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(left.len() <= 60, "{}", left.len());
+        // Trails count in seconds.
+        assert!(waits.iter().all(|&wait| wait > 7_000), "{waits:?}");
+        let sendings = post.town.message(0, message).expect("kept").trail.sendings;
+        assert_eq!(sendings as usize, left.len());
+        // Quick restarts do not make it quicker.
+        for _ in 0..50 {
+            post.pass(Millis::from_secs(2));
+            post.town.world.start_over(node);
+        }
+        let quick = self::sendings(&post.town, 0, message).len() - left.len();
+        assert!(quick <= 1, "{quick}");
+        post.town.assert_sound();
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_brings_neither_a_storm_nor_silence() {
+    for jump in [-YEAR * 10, -3_600, 3_600, YEAR * 10] {
+        for restarted in [false, true] {
+            let mut town = Town::new(84, Links::calm(), 2, 1);
+            let (a, _) = town.introduce(0, 1);
+            let node = town.people[0].node;
+            town.world.set_loss(1_000);
+            let messages: Vec<MessageId> =
+                (0..10).map(|number| town.say(0, a, &format!("line {number}"))).collect();
+            town.world.run_for(Millis::from_secs(600));
+            town.world.skew(node, jump);
+            if restarted {
+                town.world.start_over(node);
+            }
+            let before = town.world.sent(node).len();
+            town.world.run_for(Millis::from_secs(300));
+            let storm = town.world.sent(node).len() - before;
+            assert!(storm <= 60, "{jump}: {storm}");
+            town.world.skew(node, 0);
+            if restarted {
+                town.world.start_over(node);
+            }
+            town.world.set_loss(0);
+            town.wait(3, "everything", |town| town.all_delivered(0));
+            assert_eq!(town.heard(1).len(), 10);
+            for message in messages {
+                assert_eq!(town.state(0, message), MessageState::Delivered, "{jump}");
+            }
+            town.assert_sound();
+        }
+    }
+}
+
+/// The first of three never arrives; the others wait for it on the other side.
+fn gapped(seed: u64) -> (Post, [ContactId; 2], [MessageId; 3]) {
+    let (mut post, contacts) = Post::introduced(seed);
+    let lost = post.town.say(0, contacts[0], "this one is lost");
+    let rest = ["second", "third"].map(|text| post.town.say(0, contacts[0], text));
+    post.exchange_but(Millis::from_secs(30), |letter| letter.carries(lost));
+    assert_eq!(post.town.heard(1), [""; 0]);
+    for message in rest {
+        assert_eq!(post.town.state(0, message), MessageState::Delivered);
+    }
+    (post, contacts, [lost, rest[0], rest[1]])
+}
+
+fn missing(post: &Post, contact: ContactId) -> u64 {
+    post.town.world.seen(post.node(1)).missing[&contact]
+}
+
+#[test]
+fn what_was_given_up_is_shown_as_never_coming_and_goes_in_its_place_when_asked_again() {
+    let (mut post, [a, b], [lost, ..]) = gapped(85);
+    // The conversation goes on, and so does the session.
+    let mut lines = vec!["second".to_owned(), "third".to_owned()];
+    for day in 0..34 {
+        lines.push(format!("day {day}"));
+        post.town.say(0, a, &lines[lines.len() - 1]);
+        post.exchange_but(Millis::from_secs(30), |letter| letter.carries(lost));
+        if day < 30 {
+            assert_eq!(missing(&post, b), 1, "day {day}");
+            assert_eq!(post.town.heard(1), [""; 0], "day {day}");
+        }
+        post.pass(Millis::from_secs(DAY - 30));
+    }
+    post.exchange_but(Millis::from_secs(30), |letter| letter.carries(lost));
+    assert_eq!(post.town.heard(1), lines);
+    assert_eq!(missing(&post, b), 0);
+    let first = post.town.messages(1).into_iter().find(|message| message.text == "second");
+    assert_eq!(first.expect("shown").missing, 1, "it will never come");
+    assert_eq!(post.town.state(0, lost), MessageState::Unacknowledged);
+    // An acknowledgement that covers its old number does not mean it.
+    post.exchange(Millis::from_secs(60));
+    assert_eq!(post.town.state(0, lost), MessageState::Unacknowledged);
+
+    post.town.ask(0, Command::Retry { message: lost });
+    let node = post.node(0);
+    post.town.world.start_over(node);
+    post.exchange(Millis::from_secs(60));
+    assert_eq!(post.town.state(0, lost), MessageState::Delivered);
+    lines.push("this one is lost".to_owned());
+    assert_eq!(post.town.heard(1), lines);
+    post.town.assert_sound();
+}
+
+#[test]
+fn an_erased_message_keeps_nothing_waiting_though_nothing_is_said_after_it() {
+    let (mut post, [_, b], [lost, ..]) = gapped(86);
+    assert_eq!(missing(&post, b), 1);
+    post.town.ask(0, Command::EraseMessage { message: lost });
+    assert_eq!(post.town.message(0, lost), None);
+    post.exchange(Millis::from_secs(30));
+    assert_eq!(post.town.heard(1), ["second", "third"]);
+    assert_eq!(missing(&post, b), 0);
+    // None of its envelopes is left to be sent.
+    let left = sendings(&post.town, 0, lost).len();
+    post.pass(Millis::from_secs(DAY));
+    assert_eq!(sendings(&post.town, 0, lost).len(), left);
+    post.town.assert_sound();
+}
+
+#[test]
+fn who_waits_in_vain_is_told_again_when_the_first_telling_was_lost() {
+    let (mut post, _, [lost, ..]) = gapped(87);
+    post.town.ask(0, Command::EraseMessage { message: lost });
+    // Until the other side asks again.
+    post.pass(Millis::from_secs(5));
+    let told = post.take(0);
+    assert!(told.iter().any(|letter| matches!(letter.purpose, Purpose::Control(_))));
+    assert_eq!(post.town.heard(1), [""; 0]);
+    post.exchange(Millis::from_secs(120));
+    assert_eq!(post.town.heard(1), ["second", "third"]);
+    post.town.assert_sound();
+}
+
+#[test]
+fn what_is_erased_before_it_left_never_leaves() {
+    for (delay, state) in [(None, MessageState::Queued), (Some(10), MessageState::Mining)] {
+        let (mut post, [a, _]) = Post::introduced(88);
+        let before = post.town.say(0, a, "before it");
+        post.exchange(Millis::from_secs(10));
+        let message = match delay {
+            // Behind another one that is being mined.
+            None => {
+                post.town.say(0, a, "in front of it");
+                post.town.say(0, a, "never mind")
+            }
+            Some(_) => post.town.say(0, a, "never mind"),
+        };
+        let told = post.town.state(0, message);
+        assert_eq!(told, state);
+        post.town.ask(0, Command::EraseMessage { message });
+        post.town.say(0, a, "after it");
+        post.exchange(Millis::from_secs(60));
+        assert_eq!(sendings(&post.town, 0, message), []);
+        assert_eq!(post.town.message(0, message), None);
+        assert_eq!(post.town.state(0, before), MessageState::Delivered);
+        let heard = post.town.heard(1);
+        assert!(
+            heard.ends_with(&["after it".to_owned()]) && !heard.contains(&"never mind".to_owned())
+        );
+        assert!(post.town.messages(1).iter().all(|message| message.missing == 0), "no gap is left");
+        post.town.assert_sound();
+    }
+}
+
+#[test]
+fn a_message_of_a_contact_can_be_erased_once_it_is_shown() {
+    let (mut post, _, [lost, ..]) = gapped(89);
+    let held = post.town.messages(1).remove(0).id;
+    let node = post.node(1);
+    let refused = post.town.world.ask(node, Command::EraseMessage { message: held });
+    assert_eq!(refused, Err(CommandError::TooLate));
+    post.town.ask(0, Command::EraseMessage { message: lost });
+    post.exchange(Millis::from_secs(30));
+    post.town.ask(1, Command::EraseMessage { message: held });
+    assert_eq!(post.town.message(1, held), None);
+    post.town.world.start_over(node);
+    assert_eq!(post.town.heard(1).len(), 1);
+}
+
+#[test]
+fn as_many_as_may_wait_for_an_answer_are_no_end_of_the_conversation() {
+    let (mut post, [a, _]) = Post::introduced(90);
+    let count = usize::try_from(SPAN).expect("small") + 6;
+    let said: Vec<MessageId> =
+        (0..count).map(|number| post.town.say(0, a, &format!("line {number}"))).collect();
+    post.pass(Millis::from_secs(200));
+    let waiting = |post: &Post| {
+        let queued = |id: &&MessageId| post.town.state(0, **id) == MessageState::Queued;
+        said.iter().filter(queued).count()
+    };
+    assert_eq!(waiting(&post), 6);
+    post.town.ask(0, Command::EraseMessage { message: said[0] });
+    post.pass(Millis::from_secs(20));
+    assert_eq!(
+        said[1..].iter().filter(|id| post.town.state(0, **id) == MessageState::Queued).count(),
+        5
+    );
+}
+
+#[test]
+fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_nothing() {
+    let mut town = Town::new(91, Links::calm(), 2, 1);
+    let (a, _) = town.introduce(0, 1);
+    town.world.run_for(Millis::from_secs(600));
+    let node = town.people[0].node;
+    let before = town.world.sent(node).len();
+    let message = town.say(0, a, "on second thoughts");
+    assert_eq!(town.state(0, message), MessageState::Mining);
+    assert!(town.world.is_mining(node));
+    town.ask(0, Command::Cancel { message });
+    assert!(!town.world.is_mining(node), "the miner was told to stop");
+    assert_eq!(town.state(0, message), MessageState::Cancelled);
+    town.world.run_for(Millis::from_secs(DAY));
+    assert_eq!(town.world.sent(node).len(), before);
+    assert_eq!(town.heard(1), [""; 0]);
+    let record = town.message(0, message).expect("kept");
+    assert_eq!((record.number, record.trail.sendings), (None, 0));
+    town.ask(0, Command::Retry { message });
+    town.wait(1, "the retry", |town| town.all_delivered(0));
+    assert_eq!(town.heard(1), ["on second thoughts"]);
+    town.assert_sound();
+}
+
+#[test]
+fn no_state_is_better_than_the_truth_after_a_restart() {
+    let (mut post, [a, _]) = Post::introduced(92);
+    let mined = post.town.say(0, a, "mined");
+    let node = post.node(0);
+    post.town.world.start_over(node);
+    assert_eq!(post.town.state(0, mined), MessageState::Mining);
+    post.exchange(Millis::from_secs(60));
+    let sent = post.town.say_for(0, a, "sent", Life::TenMinutes);
+    post.pass(Millis::from_secs(5));
+    post.town.world.start_over(node);
+    assert_eq!(post.town.state(0, sent), MessageState::Sent);
+    becomes(&mut post.town, 0, sent, MessageState::Unacknowledged, DAY);
+    post.town.world.start_over(node);
+    // An envelope that was finished while the node went down leaves at its start.
+    let now = post.town.state(0, sent);
+    assert!(matches!(now, MessageState::Unacknowledged | MessageState::Sent), "{now:?}");
+    // It was off while the last envelope expired, and knows at once.
+    let copy = {
+        becomes(&mut post.town, 0, sent, MessageState::Sent, DAY);
+        post.town.world.copy_disk(node).expect("a node of this world")
+    };
+    post.pass(Millis::from_secs(DAY));
+    post.town.world.put_back(node, copy);
+    assert_eq!(post.town.state(0, sent), MessageState::Sent);
+    post.pass(Millis(1));
+    assert_eq!(post.town.state(0, sent), MessageState::Unacknowledged);
+    post.exchange(Millis::from_secs(600));
+    assert!(post.town.all_delivered(0));
+    post.town.assert_sound();
+}
+
+#[test]
+fn nobody_who_was_not_let_in_or_is_held_or_blocked_hears_an_acknowledgement() {
+    let controls = |letters: &[Letter]| {
+        letters.iter().filter(|letter| matches!(letter.purpose, Purpose::Control(_))).count()
+    };
+    // A stranger.
+    let mut post = Post::new(93);
+    let a = post.town.add(0, 1);
+    post.town.say(0, a, "let me in");
+    post.exchange(Millis::from_secs(300));
+    assert_eq!(post.published(1), 0);
+    // A contact, blocked while what it said is to be acknowledged.
+    let (mut post, [a, b]) = Post::introduced(94);
+    post.take(1);
+    post.town.say(0, a, "hello");
+    post.pass(Millis(1_500));
+    let letter = post.take(0).remove(0);
+    post.hand(1, &letter.bytes);
+    assert_eq!(post.town.heard(1), ["hello"]);
+    post.town.ask(1, Command::Block { contact: b });
+    post.pass(Millis::from_secs(600));
+    assert_eq!(controls(&post.take(1)), 0);
+}
+
+#[test]
+fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_said_to_have_stayed() {
+    let mut found = 0;
+    for outputs in 0..12 {
+        let (mut post, [a, _]) = Post::introduced(95);
+        let node = post.node(0);
+        let message = post.town.say_for(0, a, "out of time", Life::TenMinutes);
+        post.town.world.crash_after(node, outputs, Millis::from_secs(DAY));
+        post.pass(Millis::from_secs(3_600));
+        let down = post.town.world.node(node).is_none();
+        let mining = post.town.message(0, message).expect("kept").side
+            == RecordSide::Ours(MessageState::Mining);
+        found += usize::from(down && mining && !sendings(&post.town, 0, message).is_empty());
+        post.pass(Millis::from_secs(DAY));
+        for _ in 0..72 {
+            if post.town.state(0, message) == MessageState::Delivered {
+                break;
+            }
+            post.exchange(Millis::from_secs(600));
+        }
+        assert_eq!(post.town.state(0, message), MessageState::Delivered, "{outputs}");
+        assert_eq!(post.town.heard(1), ["out of time"]);
+        post.town.assert_sound();
+    }
+    assert!(found > 0, "no crash came between the publishing and its note");
+}

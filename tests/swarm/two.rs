@@ -1,0 +1,224 @@
+//! Two nodes, one of which catches up with the other, without a world around them.
+
+use undertone::engine::env::{Env, Millis, Seconds, UnixSeconds};
+use undertone::engine::envelope::wire::{ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
+use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+use undertone::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
+use undertone::engine::node::output::Output;
+use undertone::engine::node::record::Record;
+use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::pool::Bounds;
+use undertone::engine::sync::MAX_MESSAGE;
+use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
+use undertone::sim::Seeded;
+
+/// What a holder writes is what a network reads.
+const _: () = assert!(MAX_MESSAGE <= LONGEST_RESPONSE);
+
+pub(crate) const START: UnixSeconds = UnixSeconds(490_896 * 3600);
+
+/// What the other node is called by either.
+pub(crate) const OTHER: PeerTag = PeerTag(7);
+
+/// A node whose chance is the same at the same time, whatever it did before.
+pub(crate) struct Alone {
+    pub(crate) node: Node,
+}
+
+/// Settings of a network where nothing needs work, with room for everything.
+pub(crate) fn roomy(role: Role) -> NodeSettings {
+    let pool = Bounds { bytes: 1 << 30, count: 1 << 20 };
+    NodeSettings { pool, ..NodeSettings::new(role, Floor::new(0)) }
+}
+
+impl Alone {
+    pub(crate) fn new(settings: NodeSettings) -> Self {
+        Self { node: Node::new(settings) }
+    }
+
+    /// One turn at `now`, and everything it asks for.
+    pub(crate) fn turn(&mut self, now: Millis, input: Input) -> Vec<Output> {
+        let mut chance = Seeded::new(now.0, 0);
+        let mut env = Env::new(now, wall(now), &mut chance);
+        self.node.handle(&mut env, input);
+        core::iter::from_fn(|| self.node.poll_output()).collect()
+    }
+
+    pub(crate) fn restore(&mut self, records: Vec<Record>) {
+        let mut chance = Seeded::new(1, 0);
+        self.node.restore(&mut Env::new(Millis(0), START, &mut chance), records);
+        while self.node.poll_output().is_some() {}
+    }
+
+    /// Holds envelopes as if they had been received long ago.
+    pub(crate) fn hold<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a Vec<u8>>) {
+        let mut chance = Seeded::new(1, 0);
+        let env = Env::new(Millis(0), START, &mut chance);
+        for bytes in envelopes {
+            _ = self.node.rehold(&env, bytes.clone());
+        }
+    }
+
+    pub(crate) fn holds(&self, envelope: &[u8]) -> bool {
+        self.node.pool().contains(&EnvelopeId::of(envelope))
+    }
+}
+
+pub(crate) fn wall(now: Millis) -> UnixSeconds {
+    UnixSeconds(START.0 + now.0 / 1000)
+}
+
+/// As [`by_second`], in the order of the compared sets: by the hour of their making, then by id.
+pub(crate) fn mixed(count: u64) -> Vec<Vec<u8>> {
+    let mut envelopes = by_second(count);
+    envelopes.sort_by_cached_key(|bytes| {
+        let checked = check(bytes.clone(), START, &Floor::new(0)).expect("alive");
+        (checked.made(), checked.id())
+    });
+    envelopes
+}
+
+/// So many envelopes of a week's mixed traffic that are alive at [`START`], in the order of their
+/// making: a tenth live ten minutes or six hours, a tenth a week, the rest a day.
+pub(crate) fn by_second(count: u64) -> Vec<Vec<u8>> {
+    let mut envelopes: Vec<(u64, Vec<u8>)> = (0..count)
+        .map(|number| {
+            let ttl = match number % 20 {
+                0 => TEN_MINUTES,
+                1 => SIX_HOURS,
+                2 | 3 => SEVEN_DAYS,
+                _ => ONE_DAY,
+            };
+            // Spread over its life by a multiplier that is odd, so it meets every place.
+            let age = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % u64::from(ttl.0);
+            (START.0 - age, envelope(UnixSeconds(START.0 - age), ttl, number))
+        })
+        .collect();
+    envelopes.sort();
+    envelopes.into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+/// A small envelope.
+pub(crate) fn envelope(made: UnixSeconds, ttl: Seconds, number: u64) -> Vec<u8> {
+    let data = number.to_le_bytes().to_vec();
+    Draft::new(made, ttl, Topic([0; 4]), data).expect("a draft").finish(WorkNonce(number)).1
+}
+
+/// What catching up cost, in bytes and otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) requests: u64,
+    pub(crate) up: usize,
+    pub(crate) down: usize,
+    /// Of `down`, the envelopes themselves.
+    pub(crate) bodies: usize,
+}
+
+impl Cost {
+    pub(crate) fn besides(&self) -> usize {
+        self.up + self.down - self.bodies
+    }
+}
+
+/// Somebody who holds, somebody who catches up.
+pub(crate) struct Two {
+    pub(crate) holder: Alone,
+    pub(crate) opener: Alone,
+    pub(crate) now: Millis,
+    pub(crate) cost: Cost,
+    /// Every request, with its time.
+    pub(crate) asked: Vec<(Millis, Vec<u8>)>,
+    pub(crate) blamed: u64,
+}
+
+impl Two {
+    pub(crate) fn new(holder: Alone, opener: Alone) -> Self {
+        let now = Millis(100_000);
+        let (cost, asked) = (Cost::default(), Vec::new());
+        Self { holder, opener, now, cost, asked, blamed: 0 }
+    }
+
+    /// They become neighbours; the opener catches up until it asks no more for the moment.
+    pub(crate) fn meet(&mut self) -> Cost {
+        self.holder.turn(self.now, Input::Peers(vec![OTHER]));
+        let outputs = self.opener.turn(self.now, Input::Peers(vec![OTHER]));
+        self.carry(outputs);
+        self.cost
+    }
+
+    /// Lets time pass; the opener does what it does by itself.
+    pub(crate) fn pass(&mut self, span: Millis) -> Cost {
+        let end = self.now.plus(span);
+        while let Some(at) = self.opener.node.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            let outputs = self.opener.turn(self.now, Input::Tick);
+            self.carry(outputs);
+        }
+        self.now = end;
+        self.cost
+    }
+
+    /// The opener is woken at this time, as a clock does that wakes everybody each second.
+    pub(crate) fn tick_at(&mut self, now: Millis) {
+        self.now = now;
+        let outputs = self.opener.turn(now, Input::Tick);
+        self.carry(outputs);
+    }
+
+    fn carry(&mut self, outputs: Vec<Output>) {
+        let mut next = outputs;
+        while let Some((ask, bytes)) = self.requested(core::mem::take(&mut next)) {
+            self.now = self.now.plus(Millis(50));
+            assert!(bytes.len() <= LONGEST_REQUEST, "no network reads {} bytes", bytes.len());
+            self.cost.requests += 1;
+            self.cost.up += bytes.len();
+            self.asked.push((self.now, bytes.clone()));
+            let ticket = SyncTicket(self.cost.requests);
+            let input = Input::SyncRequest { from: OTHER, ticket, bytes };
+            let response = responded(self.holder.turn(self.now, input), ticket);
+            self.cost.down += response.len();
+            self.cost.bodies += bodies(&response);
+            next = self.opener.turn(self.now, Input::SyncResponse { ask, bytes: Some(response) });
+        }
+    }
+
+    fn requested(&mut self, outputs: Vec<Output>) -> Option<(SyncAsk, Vec<u8>)> {
+        let mut request = None;
+        for output in outputs {
+            match output {
+                Output::SyncRequest { to, ask, bytes } => {
+                    assert_eq!(to, OTHER);
+                    assert!(request.replace((ask, bytes)).is_none(), "one request at a time");
+                }
+                Output::Blame(_) => self.blamed += 1,
+                _ => {}
+            }
+        }
+        request
+    }
+}
+
+/// The one response among what a holder wants done.
+pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncTicket) -> Vec<u8> {
+    let mut responses = outputs.into_iter().filter_map(|output| match output {
+        Output::SyncResponse { ticket: named, bytes, stored } => {
+            assert_eq!((named, stored.len()), (ticket, 0));
+            Some(bytes)
+        }
+        _ => None,
+    });
+    let response = responses.next().expect("a response in the same turn");
+    assert_eq!(responses.count(), 0, "one response");
+    response
+}
+
+/// The bytes of envelopes in a response, without their lengths.
+fn bodies(response: &[u8]) -> usize {
+    use undertone::engine::sync::wire::envelopes;
+    match response {
+        [2, _, _, _, _, rest @ ..] => {
+            envelopes(rest).map(|envelope| envelope.expect("well-formed").len()).sum()
+        }
+        _ => 0,
+    }
+}
