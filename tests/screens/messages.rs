@@ -28,20 +28,9 @@ fn tell_message(stage: &mut Stage, message: MessageView) {
     stage.tell(Event::Notice(Notice::Message(message)));
 }
 
-const STATES: [MessageState; 8] = [
-    MessageState::Queued,
-    MessageState::Mining,
-    MessageState::Sent,
-    MessageState::Delivered,
-    MessageState::Failed,
-    MessageState::Cancelled,
-    MessageState::Unacknowledged,
-    MessageState::Read,
-];
-
 fn every_state(options: UiOptions) -> Stage {
     let mut stage = Stage::chatting(options);
-    for (id, state) in (200..).zip(STATES) {
+    for (id, state) in (200..).zip(MessageState::ALL) {
         let text = "the ferry leaves at noon";
         tell_message(&mut stage, message(id, NOW - 30, Side::Ours(state), text));
     }

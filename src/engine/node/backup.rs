@@ -205,20 +205,9 @@ mod tests {
         ]
     }
 
-    const STATES: [MessageState; 8] = [
-        MessageState::Queued,
-        MessageState::Mining,
-        MessageState::Sent,
-        MessageState::Delivered,
-        MessageState::Failed,
-        MessageState::Cancelled,
-        MessageState::Unacknowledged,
-        MessageState::Read,
-    ];
-
     fn any_message() -> impl Strategy<Value = MessageRecord> {
         let side = prop_oneof![
-            prop::sample::select(&STATES[..]).prop_map(RecordSide::Ours),
+            prop::sample::select(&MessageState::ALL[..]).prop_map(RecordSide::Ours),
             Just(RecordSide::Shown),
             any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
         ];
@@ -297,7 +286,7 @@ mod tests {
 
     #[test]
     fn no_state_gets_better_and_none_is_left_that_goes_on_by_itself() {
-        for state in STATES {
+        for state in MessageState::ALL {
             let known = known_state(state);
             let moving = [MessageState::Queued, MessageState::Mining, MessageState::Sent];
             assert!(!moving.contains(&known), "{state:?}");

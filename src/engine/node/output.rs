@@ -357,6 +357,18 @@ pub enum MessageState {
 }
 
 impl MessageState {
+    /// All of them, in the order of their records.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Mining,
+        Self::Sent,
+        Self::Delivered,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Unacknowledged,
+        Self::Read,
+    ];
+
     /// Whether a message may move from this state to `to`: the only authority on it.
     ///
     /// A mark never gets worse after it says delivered, and failed is only ever said of what did

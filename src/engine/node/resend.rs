@@ -215,11 +215,13 @@ impl Node {
         self.wake(contact);
     }
 
-    /// Frees the number of a message that left and was not acknowledged. Storing the message without
-    /// it, or erasing it, is up to the caller.
-    fn give_up(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
-        let Some(message) = self.open.get_mut(&id) else { return };
-        let (contact, number) = (message.contact, message.number.take());
+    /// Drops everything that would send a message again.
+    pub(super) fn stop_sending(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        effects: &mut Effects,
+    ) {
         self.timers.clear(Timer::Resend(id));
         self.timers.clear(Timer::End(id));
         self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
@@ -227,6 +229,14 @@ impl Node {
             self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
+    }
+
+    /// Frees the number of a message that left and was not acknowledged. Storing the message without
+    /// it, or erasing it, is up to the caller.
+    fn give_up(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
+        let Some(message) = self.open.get_mut(&id) else { return };
+        let (contact, number) = (message.contact, message.number.take());
+        self.stop_sending(contact, id, effects);
         let next = self.book.contacts.get(&contact).map_or(0, |record| record.ours.next);
         let talk = self.talks.entry(contact).or_default();
         talk.flights.remove(&id);

@@ -252,13 +252,7 @@ impl Node {
         now: UnixSeconds,
         effects: &mut Effects,
     ) {
-        self.timers.clear(Timer::Resend(id));
-        self.timers.clear(Timer::End(id));
-        self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
-        let (erased, stopped) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
-        effects.changes.extend(erased);
-        self.stop_mining(stopped);
+        self.stop_sending(contact, id, effects);
         if let Some(message) = self.open.get_mut(&id)
             && message.side == RecordSide::Ours(MessageState::Mining)
         {

@@ -116,20 +116,9 @@ pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
     message(id, contact, RecordSide::Ours(state), "said")
 }
 
-pub(super) const STATES: [MessageState; 8] = [
-    MessageState::Queued,
-    MessageState::Mining,
-    MessageState::Sent,
-    MessageState::Delivered,
-    MessageState::Failed,
-    MessageState::Cancelled,
-    MessageState::Unacknowledged,
-    MessageState::Read,
-];
-
 pub(super) fn any_side() -> impl Strategy<Value = RecordSide> {
     prop_oneof![
-        prop::sample::select(&STATES[..]).prop_map(RecordSide::Ours),
+        prop::sample::select(&MessageState::ALL[..]).prop_map(RecordSide::Ours),
         Just(RecordSide::Shown),
         any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
     ]

@@ -36,7 +36,7 @@ fn changes_take_effect_in_their_order() {
 #[test]
 fn messages_that_are_history_alone_are_not_loaded() {
     let mut store = Store::in_memory().unwrap();
-    for (id, state) in (0..).zip(samples::STATES) {
+    for (id, state) in (0..).zip(MessageState::ALL) {
         store.commit(&puts(&[ours(id, 7, state)])).unwrap();
     }
     store.commit(&puts(&[theirs(10, 7, "hi"), held(11, 7)])).unwrap();
@@ -154,7 +154,7 @@ fn a_message_is_only_stored_as_what_it_may_become() {
         (Cancelled, &[Queued]),
     ];
     for (from, to_these) in allowed {
-        for to in samples::STATES {
+        for to in MessageState::ALL {
             let mut store = Store::in_memory().unwrap();
             store.commit(&puts(&[ours(1, 7, from)])).unwrap();
             let done = store.commit(&puts(&[contact(7), ours(1, 7, to)]));
