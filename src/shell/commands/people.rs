@@ -13,6 +13,8 @@ pub(super) struct People {
     pub(super) identities: Vec<IdentityView>,
     pub(super) contacts: Vec<ContactView>,
     pub(super) requests: Vec<RequestView>,
+    /// Neighbours of the node, when it told.
+    pub(super) peers: usize,
 }
 
 impl People {
@@ -26,7 +28,10 @@ impl People {
             match event {
                 Event::Notice(notice) => people.note(&notice),
                 // The figures come last: everyone is told by then.
-                Event::Network(_) => return Ok(people),
+                Event::Network(line) => {
+                    people.peers = line.peers;
+                    return Ok(people);
+                }
                 Event::Fatal(why) => return Err(broken(&why)),
                 Event::Replied(..)
                 | Event::History { .. }

@@ -171,7 +171,7 @@ impl Letter {
         if requests.send(Request::Command(ask, command)).await.is_err() {
             return Err(gone());
         }
-        let mut course = Course { ask, wait: self.wait, trust, message: None, peers: 0 };
+        let mut course = Course { ask, wait: self.wait, trust, message: None, peers: people.peers };
         loop {
             tokio::select! {
                 event = events.recv() => match event {
