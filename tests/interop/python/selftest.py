@@ -186,11 +186,11 @@ class Conversation(unittest.TestCase):
                 self.assertEqual(a.heard(), b.said)
                 self.assertEqual(b.heard(), a.said)
                 self.assertGreater(len(b.said), 0)
-                self.assertEqual((a.read, b.read), (0, 0))
-                while a.read < len(a.said) or b.read < len(b.said):
+                self.assertEqual((a.seen_below, b.seen_below), (0, 0))
+                while a.seen_below < len(a.said) or b.seen_below < len(b.said):
                     a.show(), b.show()
                     network.carry(0.4, 0.3)
-                self.assertEqual((a.read, b.read), (len(a.said), len(b.said)))
+                self.assertEqual((a.seen_below, b.seen_below), (len(a.said), len(b.said)))
                 confirmed = [one for one in a.sessions if one.confirmed]
                 words = {one.id: one.words for one in b.sessions if one.confirmed}
                 for one in confirmed:

@@ -25,7 +25,7 @@ class Messenger:
         # What the other acknowledged of ours.
         self.delivered, self.unopened, self.closed = set(), [], False
         # What the other has seen of ours: all numbers below this.
-        self.read = 0
+        self.seen_below = 0
 
     def word(self):
         return int.from_bytes(self.draws.draw(8), "little")
@@ -146,7 +146,7 @@ class Messenger:
         if payload.kind == READ and session.confirmed:
             stream, below = marked(payload.said)
             if stream == self.stream and below <= len(self.said):
-                self.read = max(self.read, below)
+                self.seen_below = max(self.seen_below, below)
         if self.heard_stream is None:
             self.heard_stream = payload.stream
         if payload.stream != self.heard_stream:
