@@ -14,7 +14,7 @@ use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{Event, Request};
+use undertone::shell::ui::port::{ClientEvent, ClientRequest};
 
 #[tokio::main]
 pub(crate) async fn main() -> anyhow::Result<()> {
@@ -64,8 +64,8 @@ fn answer(text: &str) -> String {
 
 /// A node with an identity, and both ends of what is said to it and by it.
 struct Somebody {
-    requests: Sender<Request>,
-    events: Receiver<Event>,
+    requests: Sender<ClientRequest>,
+    events: Receiver<ClientEvent>,
     /// Ends with its owner.
     _task: JoinSet<Result<(), HostError>>,
 }
@@ -89,12 +89,14 @@ impl Somebody {
     }
 
     async fn ask(&self, command: Command) -> anyhow::Result<()> {
-        Ok(self.requests.send(Request::Command(AskId(0), command)).await?)
+        Ok(self.requests.send(ClientRequest::Command(AskId(0), command)).await?)
     }
 
     async fn hear(&mut self) -> anyhow::Result<Notice> {
         loop {
-            if let Event::Notice(notice) = self.events.recv().await.context("the node ended")? {
+            if let ClientEvent::Engine(notice) =
+                self.events.recv().await.context("the node ended")?
+            {
                 return Ok(notice);
             }
         }

@@ -17,7 +17,7 @@ use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{Event, Request};
+use undertone::shell::ui::port::{ClientEvent, ClientRequest};
 
 const FLOOR: u8 = 8;
 const ADDRESS: &str = "/memory/4141";
@@ -68,7 +68,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
         }
     }
     while let Some(event) = carried.recv().await {
-        if let Event::Network(line) = event
+        if let ClientEvent::Network(line) = event
             && line.pool_items > 0
         {
             println!("the relay holds {} envelopes, all alike", line.pool_items);
@@ -94,7 +94,7 @@ async fn start(
     tasks: &mut JoinSet<Result<(), HostError>>,
     role: Role,
     net: NetSettings,
-) -> anyhow::Result<(Sender<Request>, Receiver<Event>)> {
+) -> anyhow::Result<(Sender<ClientRequest>, Receiver<ClientEvent>)> {
     let host = Host::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;
     let ((requests, asked), (told, events)) = (channel(16), channel(256));
     host.door().enter(told).await;
@@ -102,13 +102,13 @@ async fn start(
     Ok((requests, events))
 }
 
-async fn ask(node: &Sender<Request>, command: Command) -> anyhow::Result<()> {
-    Ok(node.send(Request::Command(AskId(0), command)).await?)
+async fn ask(node: &Sender<ClientRequest>, command: Command) -> anyhow::Result<()> {
+    Ok(node.send(ClientRequest::Command(AskId(0), command)).await?)
 }
 
-async fn notice(events: &mut Receiver<Event>) -> anyhow::Result<Notice> {
+async fn notice(events: &mut Receiver<ClientEvent>) -> anyhow::Result<Notice> {
     loop {
-        if let Event::Notice(notice) = events.recv().await.context("the node has ended")? {
+        if let ClientEvent::Engine(notice) = events.recv().await.context("the node has ended")? {
             return Ok(notice);
         }
     }

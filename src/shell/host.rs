@@ -11,7 +11,7 @@ use super::desk::{Deed, Desk, FIRST_OWN_ASK};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
-use super::ui::port::{ArchiveLine, Event, Kept, Mining, More, NetworkLine, Request};
+use super::ui::port::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, Refusal};
 use crate::engine::id::{ContactId, MessageId};
@@ -31,14 +31,14 @@ pub struct Host {
     listening: Vec<String>,
     seconds: Interval,
     line: Option<NetworkLine>,
-    clients: Vec<mpsc::Sender<Event>>,
-    door: mpsc::Receiver<mpsc::Sender<Event>>,
-    key: mpsc::Sender<mpsc::Sender<Event>>,
+    clients: Vec<mpsc::Sender<ClientEvent>>,
+    door: mpsc::Receiver<mpsc::Sender<ClientEvent>>,
+    key: mpsc::Sender<mpsc::Sender<ClientEvent>>,
     work: mpsc::Receiver<StoreWork>,
     work_key: mpsc::Sender<StoreWork>,
     /// What the clients have not been told yet. Never more than one turn makes, because the next
     /// turn waits for it.
-    unsent: VecDeque<Event>,
+    unsent: VecDeque<ClientEvent>,
     since_tick: u32,
 }
 
@@ -50,12 +50,12 @@ name_alone!(struct Host {
 
 /// Lets further clients in while a host runs.
 #[derive(Clone, Debug)]
-pub struct Door(mpsc::Sender<mpsc::Sender<Event>>);
+pub struct Door(mpsc::Sender<mpsc::Sender<ClientEvent>>);
 
 impl Door {
     /// Tells `events` everything that is so, and from then on everything that happens. Nobody is
     /// told anything when the host has ended.
-    pub async fn enter(&self, events: mpsc::Sender<Event>) {
+    pub async fn enter(&self, events: mpsc::Sender<ClientEvent>) {
         if self.0.send(events).await.is_err() {
             tracing::debug!("the host has ended");
         }
@@ -244,20 +244,26 @@ impl Host {
         Ok(self.desk.store().setting(name)?)
     }
 
-    /// Runs until [`Request::Quit`], or until the other end of the requests is dropped.
+    /// Runs until [`ClientRequest::Quit`], or until the other end of the requests is dropped.
     ///
     /// # Errors
     /// When the store fails; the last event says so too.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), HostError> {
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ClientRequest>,
+    ) -> Result<(), HostError> {
         let ended = self.serve(&mut requests).await;
         if let Err(error) = &ended {
-            self.unsent.push_back(Event::Fatal(error.to_string()));
+            self.unsent.push_back(ClientEvent::Fatal(error.to_string()));
             self.flush().await;
         }
         ended
     }
 
-    async fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), HostError> {
+    async fn serve(
+        &mut self,
+        requests: &mut mpsc::Receiver<ClientRequest>,
+    ) -> Result<(), HostError> {
         loop {
             self.flush().await;
             if let Some(lost) = self.lost() {
@@ -274,7 +280,7 @@ impl Host {
                 // Before the requests: who comes in and asks must be there to hear the answer.
                 Some(client) = self.door.recv() => self.greet(client).await?,
                 request = requests.recv() => match request {
-                    None | Some(Request::Quit) => return Ok(()),
+                    None | Some(ClientRequest::Quit) => return Ok(()),
                     Some(request) => self.on_request(request)?,
                 },
                 Some(work) = self.work.recv() => work(self.desk.store()),
@@ -289,17 +295,17 @@ impl Host {
     }
 
     /// Tells a client everything that is so, and adds it to those who are told what happens.
-    async fn greet(&mut self, client: mpsc::Sender<Event>) -> Result<(), HostError> {
+    async fn greet(&mut self, client: mpsc::Sender<ClientEvent>) -> Result<(), HostError> {
         let kept = match self.desk.store().kept() {
             StoreKept::Sealed => Kept::Sealed,
             StoreKept::MemoryOnly => Kept::MemoryOnly,
         };
-        let mut all = vec![Event::Kept(kept)];
-        all.extend(self.desk.node().everything().into_iter().map(Event::Notice));
+        let mut all = vec![ClientEvent::Kept(kept)];
+        all.extend(self.desk.node().everything().into_iter().map(ClientEvent::Engine));
         for (contact, count) in self.desk.store().unread()? {
-            all.push(Event::Unread(contact, count));
+            all.push(ClientEvent::Unread(contact, count));
         }
-        all.push(Event::Network(self.network_line()));
+        all.push(ClientEvent::Network(self.network_line()));
         for event in all {
             if !handed(&client, event).await {
                 return Ok(());
@@ -346,8 +352,8 @@ impl Host {
                 }
                 // Nobody waits for it: a contact that is gone has nothing to be told.
                 Deed::Reply(UNHEARD_ASK, _) => {}
-                Deed::Reply(ask, reply) => self.unsent.push_back(Event::Replied(ask, reply)),
-                Deed::Notice(notice) => self.unsent.push_back(Event::Notice(notice)),
+                Deed::Reply(ask, reply) => self.unsent.push_back(ClientEvent::Replied(ask, reply)),
+                Deed::Notice(notice) => self.unsent.push_back(ClientEvent::Engine(notice)),
             }
         }
         Ok(())
@@ -413,18 +419,18 @@ impl Host {
         Ok(())
     }
 
-    fn on_request(&mut self, request: Request) -> Result<(), HostError> {
+    fn on_request(&mut self, request: ClientRequest) -> Result<(), HostError> {
         match request {
-            Request::Command(ask, command) => self.turn(Input::Ask { ask, command }),
-            Request::History { contact, before } => self.tell_history(contact, before),
-            Request::Search { contact, words } => self.tell_found(contact, words),
-            Request::Look(ask, look) => {
+            ClientRequest::Command(ask, command) => self.turn(Input::Ask { ask, command }),
+            ClientRequest::History { contact, before } => self.tell_history(contact, before),
+            ClientRequest::Search { contact, words } => self.tell_found(contact, words),
+            ClientRequest::Look(ask, look) => {
                 let messages = self.desk.look(&look)?;
-                self.unsent.push_back(Event::Looked(ask, messages));
+                self.unsent.push_back(ClientEvent::Looked(ask, messages));
                 Ok(())
             }
-            Request::Read(contact) => self.mark_read(contact),
-            Request::Quit => Ok(()),
+            ClientRequest::Read(contact) => self.mark_read(contact),
+            ClientRequest::Quit => Ok(()),
         }
     }
 
@@ -436,7 +442,7 @@ impl Host {
         let records = self.desk.store().history(contact, before, HISTORY_PAGE)?;
         let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
         let messages = records.iter().map(|record| record.view()).collect();
-        self.unsent.push_back(Event::History { contact, messages, more });
+        self.unsent.push_back(ClientEvent::History { contact, messages, more });
         Ok(())
     }
 
@@ -444,7 +450,7 @@ impl Host {
         let records = self.desk.store().search(contact, &words, None, HISTORY_PAGE)?;
         let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
         let messages = records.iter().map(|record| record.view()).collect();
-        self.unsent.push_back(Event::Found { contact, words, messages, more });
+        self.unsent.push_back(ClientEvent::Found { contact, words, messages, more });
         Ok(())
     }
 
@@ -460,7 +466,7 @@ impl Host {
         let line = self.network_line();
         if self.line.as_ref() != Some(&line) {
             self.line = Some(line.clone());
-            self.unsent.push_back(Event::Network(line));
+            self.unsent.push_back(ClientEvent::Network(line));
         }
     }
 
@@ -507,7 +513,7 @@ impl Host {
 }
 
 /// Hands one event to a client, if it takes it in time.
-async fn handed(client: &mpsc::Sender<Event>, event: Event) -> bool {
+async fn handed(client: &mpsc::Sender<ClientEvent>, event: ClientEvent) -> bool {
     matches!(tokio::time::timeout(PATIENCE, client.send(event)).await, Ok(Ok(())))
 }
 

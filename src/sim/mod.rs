@@ -45,7 +45,7 @@ pub struct World {
     chance: Seeded,
     links: Links,
     nodes: Vec<SimNode>,
-    queue: BTreeMap<(Millis, u64), Event>,
+    queue: BTreeMap<(Millis, u64), SimEvent>,
     sequence: u64,
     trace: Trace,
     said: Vec<Vec<u8>>,
@@ -128,7 +128,7 @@ struct SimNode {
 }
 
 #[derive(Debug)]
-enum Event {
+enum SimEvent {
     Sync(Bring),
     Lost(NodeIndex, Vec<EnvelopeId>),
     Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
@@ -248,7 +248,7 @@ impl World {
 
     /// Switches a node on again, from its disk, after `rest`.
     pub fn switch_on_after(&mut self, node: NodeIndex, rest: Millis) {
-        self.push(self.now.plus(rest), Event::SwitchOn(node));
+        self.push(self.now.plus(rest), SimEvent::SwitchOn(node));
     }
 
     /// Gives a node an identity; answers its local name and its key.
@@ -318,7 +318,7 @@ impl World {
     /// Puts bytes on a link as if `from` had sent them: for tests of what a hostile neighbour does.
     pub fn inject(&mut self, from: NodeIndex, to: NodeIndex, bytes: Vec<u8>) {
         let id = EnvelopeId::of(&bytes);
-        self.push(self.now, Event::Arrive { to, from, id, bytes });
+        self.push(self.now, SimEvent::Arrive { to, from, id, bytes });
     }
 
     /// Virtual time.
@@ -372,20 +372,20 @@ impl World {
         done(self)
     }
 
-    fn carry(&mut self, event: Event) {
+    fn carry(&mut self, event: SimEvent) {
         match event {
-            Event::Sync(bring) => self.bring(bring),
-            Event::Lost(node, ids) => self.turn(node, Input::Lost(ids)),
-            Event::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
-            Event::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
-            Event::Mined { at, outgoing, nonce } => {
+            SimEvent::Sync(bring) => self.bring(bring),
+            SimEvent::Lost(node, ids) => self.turn(node, Input::Lost(ids)),
+            SimEvent::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
+            SimEvent::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
+            SimEvent::Mined { at, outgoing, nonce } => {
                 let wanted =
                     self.nodes.get_mut(at.0).is_some_and(|sim| sim.mining.remove(&outgoing));
                 if wanted {
                     self.turn(at, Input::Mined { outgoing, nonce });
                 }
             }
-            Event::Wake(node) => {
+            SimEvent::Wake(node) => {
                 let due = self.nodes.get_mut(node.0).is_some_and(|sim| {
                     sim.wake.take_if(|at| *at <= self.now).is_some() && sim.node.is_some()
                 });
@@ -393,8 +393,8 @@ impl World {
                     self.turn(node, Input::Tick);
                 }
             }
-            Event::Restart(node) => self.start(node),
-            Event::SwitchOn(node) => {
+            SimEvent::Restart(node) => self.start(node),
+            SimEvent::SwitchOn(node) => {
                 self.links.switch_on(node);
                 self.start(node);
                 let met = self.links.neighbours(node);
@@ -473,7 +473,7 @@ impl World {
         self.turn(index, Input::Peers(peers));
     }
 
-    fn push(&mut self, at: Millis, event: Event) {
+    fn push(&mut self, at: Millis, event: SimEvent) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), event);
     }

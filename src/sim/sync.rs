@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, NodeIndex, World};
+use super::{NodeIndex, SimEvent, World};
 use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
@@ -105,7 +105,7 @@ impl World {
         let ticket = SyncTicket(self.sequence);
         self.tickets.insert(ticket, Ticket { opener, life, ask });
         let timeout = Bring::Response { ticket, bytes: None };
-        self.push(at.plus(TIMEOUT), Event::Sync(timeout));
+        self.push(at.plus(TIMEOUT), SimEvent::Sync(timeout));
         self.send(opener, to, Bring::Request { to, ticket, bytes });
     }
 
@@ -126,7 +126,7 @@ impl World {
         }
         if !lost.is_empty() {
             // The node is told when this turn is over.
-            self.push(self.now, Event::Lost(holder, lost));
+            self.push(self.now, SimEvent::Lost(holder, lost));
         }
         let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else { return };
         self.send(holder, opener, Bring::Response { ticket, bytes: Some(bytes) });
@@ -138,7 +138,7 @@ impl World {
             return;
         }
         if let Some(latency) = self.links.carry(&mut self.chance) {
-            self.push(self.now.plus(latency), Event::Sync(bring));
+            self.push(self.now.plus(latency), SimEvent::Sync(bring));
         }
     }
 

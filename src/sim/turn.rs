@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides when a turn comes; that is the queue's business in [`World`].
 
-use super::{Event, NodeIndex, Sent, World, skewed};
+use super::{NodeIndex, Sent, SimEvent, World, skewed};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
 use crate::engine::node::Node;
@@ -42,7 +42,7 @@ impl World {
         sim.node = None;
         sim.fuse = None;
         sim.wake = None;
-        self.push(self.now.plus(rest), Event::Restart(index));
+        self.push(self.now.plus(rest), SimEvent::Restart(index));
     }
 
     fn plan_wake(&mut self, index: NodeIndex) {
@@ -53,7 +53,7 @@ impl World {
             return;
         }
         sim.wake = Some(at);
-        self.push(at, Event::Wake(index));
+        self.push(at, SimEvent::Wake(index));
     }
 
     /// Carries one output out, as the shell does.
@@ -133,7 +133,7 @@ impl World {
         if let Some(sim) = self.nodes.get_mut(index.0) {
             sim.mining.insert(order.outgoing);
         }
-        let event = Event::Mined { at: index, outgoing: order.outgoing, nonce };
+        let event = SimEvent::Mined { at: index, outgoing: order.outgoing, nonce };
         self.push(self.now.plus(Millis(span)), event);
     }
 
@@ -143,11 +143,11 @@ impl World {
                 continue;
             }
             if let Some(latency) = self.links.carry(&mut self.chance) {
-                let event = Event::Arrive { to, from, id, bytes: bytes.to_vec() };
+                let event = SimEvent::Arrive { to, from, id, bytes: bytes.to_vec() };
                 let at = self.now.plus(latency);
                 self.push(at, event);
                 if let Some(later) = self.links.carry_again(&mut self.chance) {
-                    let event = Event::ArriveAgain { to, from, id, bytes: bytes.to_vec() };
+                    let event = SimEvent::ArriveAgain { to, from, id, bytes: bytes.to_vec() };
                     self.push(at.plus(later), event);
                 }
             }

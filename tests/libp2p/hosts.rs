@@ -14,7 +14,7 @@ use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{Event, NetworkLine, Request};
+use undertone::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
 use undertone::sim::Seen;
 
 use crate::world::in_time;
@@ -58,19 +58,19 @@ impl View {
         self.line.as_ref().map_or(0, |line| line.peers)
     }
 
-    fn note(&mut self, event: Event) {
+    fn note(&mut self, event: ClientEvent) {
         match event {
-            Event::Notice(notice) => self.hear(notice),
-            Event::Replied(ask, reply) => {
+            ClientEvent::Engine(notice) => self.hear(notice),
+            ClientEvent::Replied(ask, reply) => {
                 self.replies.insert(ask, reply);
             }
-            Event::Network(line) => self.line = Some(line),
-            Event::Fatal(why) => panic!("a host ended: {why}"),
-            Event::History { .. }
-            | Event::Found { .. }
-            | Event::Looked(..)
-            | Event::Unread(..)
-            | Event::Kept(_) => {}
+            ClientEvent::Network(line) => self.line = Some(line),
+            ClientEvent::Fatal(why) => panic!("a host ended: {why}"),
+            ClientEvent::History { .. }
+            | ClientEvent::Found { .. }
+            | ClientEvent::Looked(..)
+            | ClientEvent::Unread(..)
+            | ClientEvent::Kept(_) => {}
         }
     }
 
@@ -108,9 +108,9 @@ impl View {
 #[derive(Debug)]
 pub(crate) struct Company {
     tasks: JoinSet<Result<(), HostError>>,
-    requests: Vec<mpsc::Sender<Request>>,
-    told: mpsc::Sender<(usize, Event)>,
-    heard: mpsc::Receiver<(usize, Event)>,
+    requests: Vec<mpsc::Sender<ClientRequest>>,
+    told: mpsc::Sender<(usize, ClientEvent)>,
+    heard: mpsc::Receiver<(usize, ClientEvent)>,
     asks: u64,
     /// Each host, in the order they entered.
     pub(crate) views: Vec<View>,
@@ -160,7 +160,7 @@ impl Company {
     pub(crate) async fn ask(&mut self, place: usize, command: Command) -> Reply {
         self.asks += 1;
         let ask = AskId(self.asks);
-        let request = Request::Command(ask, command);
+        let request = ClientRequest::Command(ask, command);
         self.requests[place].send(request).await.expect("a host that runs");
         self.until("an answer", |views| views[place].replies.contains_key(&ask)).await;
         let reply = self.views[place].replies.remove(&ask).expect("an answer");

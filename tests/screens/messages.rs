@@ -8,7 +8,7 @@ use undertone::engine::id::MessageId;
 use undertone::engine::node::ClockSkew;
 use undertone::engine::node::output::{ContactView, Link, MessageState, MessageView, Notice, Side};
 use undertone::engine::node::record::Trail;
-use undertone::shell::ui::port::{Colour, Event, Glyphs, More, NetworkLine, UiOptions};
+use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
 
 use crate::stage::{MIRA, NOW, Stage, contact, message, network, options};
 
@@ -25,7 +25,7 @@ fn stage() -> Stage {
 }
 
 fn tell_message(stage: &mut Stage, message: MessageView) {
-    stage.tell(Event::Notice(Notice::Message(message)));
+    stage.tell(ClientEvent::Engine(Notice::Message(message)));
 }
 
 fn every_state(options: UiOptions) -> Stage {
@@ -48,7 +48,7 @@ fn every_state_has_a_mark() {
 fn a_search_for_work_tells_how_long_it_took_so_far() {
     let mut stage = stage();
     tell_message(&mut stage, message(200, NOW, Side::Ours(MessageState::Queued), "hello"));
-    stage.tell(Event::Notice(Notice::State {
+    stage.tell(ClientEvent::Engine(Notice::State {
         message: MessageId(200),
         contact: MIRA,
         number: Some(200),
@@ -96,7 +96,7 @@ fn what_became_of_a_message_is_told_with_its_times() {
 fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view = ContactView { read_marks: true, ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
     let ours = message(200, NOW - 90, Side::Ours(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);
     stage.press(KeyCode::Esc);
@@ -119,7 +119,7 @@ fn the_cost_of_a_long_life_is_said_before_it_is_paid() {
 #[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
-    stage.tell(Event::Network(NetworkLine { rate: 0, mining: None, ..network() }));
+    stage.tell(ClientEvent::Network(NetworkLine { rate: 0, mining: None, ..network() }));
     stage.control('r');
     stage.model.tick(UnixSeconds(NOW + 60));
     let seen = stage.see(120, 40);
@@ -131,7 +131,7 @@ fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let mut stage = stage();
     let restored = Some(UnixSeconds(NOW - 90_000));
     let view = ContactView { missing: 2, restored, ..contact(MIRA, "mira", Link::Offered) };
-    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
     let theirs = message(200, NOW - 30, Side::Theirs, "and that is why");
     tell_message(&mut stage, MessageView { missing: 3, ..theirs });
     at_every_size("gaps", stage);
@@ -151,7 +151,7 @@ fn search_results() -> Stage {
         message(100, NOW - 90_000, Side::Theirs, "FERRY?"),
     ];
     let words = "ferry".to_owned();
-    stage.tell(Event::Found { contact: None, words, messages, more: More::Yes });
+    stage.tell(ClientEvent::Found { contact: None, words, messages, more: More::Yes });
     stage.press(KeyCode::Down);
     stage
 }
@@ -171,7 +171,7 @@ fn a_search_asks_waits_and_says_that_nothing_was_found() {
     assert!(stage.see(80, 24).contains("looking .."));
     let words = "ferry".to_owned();
     let (contact, messages, more) = (Some(MIRA), Vec::new(), More::No);
-    stage.tell(Event::Found { contact, words, messages, more });
+    stage.tell(ClientEvent::Found { contact, words, messages, more });
     assert_snapshot!("found_nothing_40x10", stage.see(40, 10));
 }
 
@@ -188,7 +188,7 @@ fn enter_goes_to_the_message_that_was_found() {
 fn a_wrong_clock_is_said_on_every_page_and_explained_on_its_own() {
     let mut stage = stage();
     let clock = Some(ClockSkew { minutes: -7, witnesses: 4 });
-    stage.tell(Event::Network(NetworkLine { clock, caught_up: 12_345, ..network() }));
+    stage.tell(ClientEvent::Network(NetworkLine { clock, caught_up: 12_345, ..network() }));
     assert_snapshot!("wrong_clock_chat_80x24", stage.see(80, 24));
     stage.model.tick(UnixSeconds(NOW + 60));
     assert!(stage.see(80, 24).contains("clock 7 min behind"));

@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::node::output::{Link, Notice};
-use undertone::shell::ui::port::{Colour, Event, Glyphs, Kept, Mode, UiOptions};
+use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
 
 use crate::stage::{MIRA, Stage, contact, options};
 
@@ -38,7 +38,7 @@ fn a_conversation_in_ascii_without_colour() {
 #[test]
 fn a_first_start_asks_for_a_name_and_says_what_is_kept() {
     let mut stage = Stage::empty(options(Glyphs::Unicode));
-    stage.tell(Event::Kept(Kept::MemoryOnly));
+    stage.tell(ClientEvent::Kept(Kept::MemoryOnly));
     stage.write("nightjar");
     at_every_size("welcome", stage);
 }
@@ -147,7 +147,7 @@ fn a_reader_of_older_messages_is_told_what_is_below() {
 #[test]
 fn a_stopped_node_says_so() {
     let mut stage = stage();
-    stage.tell(Event::Fatal("the store cannot be written: the disk is full".to_owned()));
+    stage.tell(ClientEvent::Fatal("the store cannot be written: the disk is full".to_owned()));
     assert_snapshot!("fatal_80x24", stage.see(80, 24));
 }
 
@@ -184,7 +184,7 @@ fn a_hostile_name_cannot_leave_its_place() {
     let mut stage = stage();
     let hostile = "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends";
     let view = contact(MIRA, hostile, Link::Ready);
-    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));
     assert_snapshot!("hostile_name_contacts_80x24", stage.see(80, 24));

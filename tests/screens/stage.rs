@@ -19,7 +19,8 @@ use undertone::engine::node::record::Trust;
 use undertone::engine::text::PeerText;
 use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::port::{
-    Colour, Event, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine, Request, UiOptions,
+    ClientEvent, ClientRequest, Colour, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine,
+    UiOptions,
 };
 use undertone::shell::ui::view::{ViewState, view};
 
@@ -93,32 +94,36 @@ impl Stage {
     pub(crate) fn chatting(options: UiOptions) -> Self {
         let mut stage = Self::empty(options);
         let identity = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
-        stage.tell(Event::Kept(Kept::Sealed));
-        stage.tell(Event::Notice(Notice::Identity(identity)));
+        stage.tell(ClientEvent::Kept(Kept::Sealed));
+        stage.tell(ClientEvent::Engine(Notice::Identity(identity)));
         for (id, petname, link) in [
             (MIRA, "mira", Link::Ready),
             (ContactId(11), "田中 (tanaka)", Link::Offered),
             (ContactId(12), "zed", Link::Blocked),
         ] {
-            stage.tell(Event::Notice(Notice::Contact(contact(id, petname, link))));
+            stage.tell(ClientEvent::Engine(Notice::Contact(contact(id, petname, link))));
         }
         let arrived = UnixSeconds(NOW - 2_000);
         let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
-        stage.tell(Event::Notice(Notice::Request(request)));
-        stage.tell(Event::Unread(ContactId(11), 3));
-        stage.tell(Event::Network(network()));
-        stage.tell(Event::History { contact: MIRA, messages: conversation(), more: More::No });
+        stage.tell(ClientEvent::Engine(Notice::Request(request)));
+        stage.tell(ClientEvent::Unread(ContactId(11), 3));
+        stage.tell(ClientEvent::Network(network()));
+        stage.tell(ClientEvent::History {
+            contact: MIRA,
+            messages: conversation(),
+            more: More::No,
+        });
         stage
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: ClientEvent) {
         drop(self.model.notice(event));
     }
 
     /// Something mira wrote arrives.
     pub(crate) fn hear(&mut self, id: u64, text: &str) {
         let message = message(id, NOW - 60, Side::Theirs, text);
-        self.tell(Event::Notice(Notice::Message(message)));
+        self.tell(ClientEvent::Engine(Notice::Message(message)));
     }
 
     pub(crate) fn press(&mut self, code: KeyCode) {
@@ -137,7 +142,7 @@ impl Stage {
     pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(AskId, Command)> {
         let effects = self.model.key(KeyEvent::new(code, KeyModifiers::NONE));
         effects.into_iter().find_map(|effect| {
-            let Effect::Request(Request::Command(ask, command)) = effect else { return None };
+            let Effect::Request(ClientRequest::Command(ask, command)) = effect else { return None };
             Some((ask, command))
         })
     }

@@ -9,7 +9,7 @@ use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{ContactView, Link, Notice, OwnWords, Reply};
 use undertone::engine::node::record::{Doubt, Means, Trust};
 use undertone::shell::ui::model::Enter;
-use undertone::shell::ui::port::{Event, Glyphs};
+use undertone::shell::ui::port::{ClientEvent, Glyphs};
 
 use crate::stage::{MIRA, NOW, Stage, contact, key, options};
 
@@ -30,13 +30,13 @@ fn stage() -> Stage {
     let mut stage = Stage::chatting(options(Glyphs::Unicode));
     let own = OwnWords { half: Half::First, words: words(["copper", "violin", "bridge"]) };
     let view = ContactView { words: Some(own), ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
     stage
 }
 
 fn trusted(stage: &mut Stage, trust: Trust) {
     let view = ContactView { trust, ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(Event::Notice(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
 }
 
 const YESTERDAY: UnixSeconds = UnixSeconds(NOW - 86_400);
@@ -64,7 +64,7 @@ fn one_half_of_the_words_is_shown_and_the_other_asked_for() {
     let (ask, command) = compare(&mut stage, "");
     let proof = Proof::Words(words(["walnut", "sad", "harvest"]));
     assert_eq!(command, Command::Verify { contact: MIRA, proof });
-    stage.tell(Event::Replied(ask, Ok(Reply::Verified)));
+    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Verified)));
     trusted(&mut stage, Trust::Verified { at: UnixSeconds(NOW), by: Means::Words });
     assert_snapshot!("verified_contacts_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(2));
@@ -88,7 +88,7 @@ fn words_that_differ_say_which_one_and_what_can_be_done() {
     stage.write("/verify");
     stage.press(KeyCode::Enter);
     let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(Event::Replied(ask, Ok(Reply::Differs { word: Some(5), left: 2 })));
+    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(5), left: 2 })));
     at_every_size("mismatch", &mut stage);
     for _ in 0..2 {
         stage.press(KeyCode::Down);
@@ -106,7 +106,7 @@ fn after_the_last_try_there_is_no_session_to_close() {
     stage.write("/verify");
     stage.press(KeyCode::Enter);
     let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(Event::Replied(ask, Ok(Reply::Differs { word: Some(4), left: 0 })));
+    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(4), left: 0 })));
     assert_snapshot!("mismatch_last_80x24", stage.see(80, 24));
 }
 
@@ -188,8 +188,8 @@ fn a_page_about_somebody_who_is_gone_goes_too() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
-    stage.tell(Event::Notice(Notice::ContactGone(ContactId(12))));
+    stage.tell(ClientEvent::Engine(Notice::ContactGone(ContactId(12))));
     assert!(stage.see(80, 24).contains("Verify mira"));
-    stage.tell(Event::Notice(Notice::ContactGone(MIRA)));
+    stage.tell(ClientEvent::Engine(Notice::ContactGone(MIRA)));
     assert!(!stage.see(80, 24).contains("Verify"));
 }

@@ -34,7 +34,9 @@ use undertone::shell::host::Host;
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
 use undertone::shell::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{Event, GateChoice, Kept, Look, More, NetworkLine, Request};
+use undertone::shell::ui::port::{
+    ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
+};
 use undertone::sim::Seeded;
 use zeroize::Zeroizing;
 
@@ -240,19 +242,22 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
     lines.add("NetworkLine", &line);
-    lines.add("Event", &Event::Network(line));
-    lines.add("Event", &Event::Fatal("harbour".to_owned()));
+    lines.add("ClientEvent", &ClientEvent::Network(line));
+    lines.add("ClientEvent", &ClientEvent::Fatal("harbour".to_owned()));
     let messages = Vec::new();
-    lines.add("Event", &Event::History { contact: ContactId(7), messages, more: More::No });
+    lines.add(
+        "ClientEvent",
+        &ClientEvent::History { contact: ContactId(7), messages, more: More::No },
+    );
     let (contact, words) = (None, "good morning".to_owned());
     let messages = Vec::new();
-    let found = Event::Found { contact, words: words.clone(), messages, more: More::No };
-    lines.add("Event", &found);
-    lines.add("Event", &Event::Kept(Kept::Sealed));
-    lines.add("Request", &Request::Search { contact, words: words.clone() });
+    let found = ClientEvent::Found { contact, words: words.clone(), messages, more: More::No };
+    lines.add("ClientEvent", &found);
+    lines.add("ClientEvent", &ClientEvent::Kept(Kept::Sealed));
+    lines.add("ClientRequest", &ClientRequest::Search { contact, words: words.clone() });
     let (contact, before, limit) = (ContactId(7), None, 1);
     lines.add("Look", &Look::Words { contact, words, before, limit });
-    lines.add("Request", &Request::Command(AskId(1), say.clone()));
+    lines.add("ClientRequest", &ClientRequest::Command(AskId(1), say.clone()));
     lines.add("Command", &say);
     lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
     let memory = || Store::in_memory().expect("a store");

@@ -25,7 +25,7 @@ use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::{Door, Host, HostError, StoreDoor};
 use crate::shell::print;
-use crate::shell::ui::port::{Event, NetworkLine, Request};
+use crate::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
 
 /// A socket that waits, and the node behind it.
 pub(super) struct Socket {
@@ -33,7 +33,7 @@ pub(super) struct Socket {
     path: PathBuf,
     door: Door,
     store: StoreDoor,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
     served: u64,
     visits: JoinSet<()>,
@@ -45,7 +45,7 @@ pub(super) struct Socket {
 /// Why the host ended, if that was not asked for.
 pub(super) async fn host(
     host: Host,
-    asked: mpsc::Receiver<Request>,
+    asked: mpsc::Receiver<ClientRequest>,
     socket: Option<Socket>,
 ) -> Result<(), HostError> {
     let Some(mut socket) = socket else { return host.run(asked).await };
@@ -66,7 +66,7 @@ impl Socket {
     pub(super) fn for_node(
         everywhere: &Everywhere,
         host: &mut Host,
-        requests: &mpsc::Sender<Request>,
+        requests: &mpsc::Sender<ClientRequest>,
     ) -> Result<Option<Self>, Failure> {
         if everywhere.memory {
             return Ok(None);
@@ -124,7 +124,7 @@ impl Drop for Socket {
 struct Visit {
     door: Door,
     store: StoreDoor,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
     ask: AskId,
 }
@@ -158,7 +158,7 @@ impl Visit {
             Some("status") => {
                 self.door.enter(events).await;
                 while let Some(event) = heard.recv().await {
-                    if let Event::Network(line) = event {
+                    if let ClientEvent::Network(line) = event {
                         return Ok(line_json(&line));
                     }
                 }

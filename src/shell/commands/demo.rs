@@ -24,7 +24,7 @@ use crate::shell::host::{Door, Host, HostError};
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
 use crate::shell::print;
 use crate::shell::store::Store;
-use crate::shell::ui::port::{Event, Mode, Request};
+use crate::shell::ui::port::{ClientEvent, ClientRequest, Mode};
 
 /// `undertone demo`
 pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ impl Cast {
             let mut net = net(relays.last());
             net.listen.push(address.clone());
             let host = Host::start(node(Role::Relay), net, Store::in_memory()?)?;
-            let (requests, asked) = mpsc::channel::<Request>(1);
+            let (requests, asked) = mpsc::channel::<ClientRequest>(1);
             troupe.spawn(async move {
                 // A relay is asked nothing; holding the sender keeps it running.
                 let _requests = requests;
@@ -123,8 +123,8 @@ impl Cast {
 
 /// Somebody with an identity, played by a program.
 struct Player {
-    requests: mpsc::Sender<Request>,
-    events: mpsc::Receiver<Event>,
+    requests: mpsc::Sender<ClientRequest>,
+    events: mpsc::Receiver<ClientEvent>,
     door: Door,
     identity: IdentityId,
     key: PublicKey,
@@ -147,17 +147,17 @@ impl Player {
         door.enter(sender).await;
         troupe.spawn(host.run(asked));
         let command = Command::CreateIdentity { name: name.to_owned() };
-        if requests.send(Request::Command(AskId(FIRST_ASK), command)).await.is_err() {
+        if requests.send(ClientRequest::Command(AskId(FIRST_ASK), command)).await.is_err() {
             return Err(failed("a node ended"));
         }
         loop {
             match events.recv().await {
-                Some(Event::Notice(Notice::Identity(view))) => {
+                Some(ClientEvent::Engine(Notice::Identity(view))) => {
                     let (identity, key) = (view.id, view.key);
                     let (link, asks) = (Link::Closed, FIRST_ASK);
                     return Ok(Self { requests, events, door, identity, key, link, asks });
                 }
-                Some(Event::Fatal(why)) => return Err(failed(&why)),
+                Some(ClientEvent::Fatal(why)) => return Err(failed(&why)),
                 Some(_) => {}
                 None => return Err(failed("a node ended")),
             }
@@ -185,11 +185,11 @@ impl Player {
     async fn ask(&mut self, command: Command) -> Result<Reply, Failure> {
         self.asks += 1;
         let ask = AskId(self.asks);
-        if self.requests.send(Request::Command(ask, command)).await.is_err() {
+        if self.requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(failed("a node ended"));
         }
         loop {
-            if let Event::Replied(answered, reply) = self.event().await?
+            if let ClientEvent::Replied(answered, reply) = self.event().await?
                 && answered == ask
             {
                 return Ok(reply?);
@@ -201,7 +201,7 @@ impl Player {
     async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.asks += 1;
         let command = Command::Say { contact, text: text.to_owned(), life: Life::Day };
-        let said = self.requests.send(Request::Command(AskId(self.asks), command)).await;
+        let said = self.requests.send(ClientRequest::Command(AskId(self.asks), command)).await;
         said.map_err(|_| failed("a node ended"))
     }
 
@@ -235,17 +235,17 @@ impl Player {
 
     async fn notice(&mut self) -> Result<Notice, Failure> {
         loop {
-            if let Event::Notice(notice) = self.event().await? {
+            if let ClientEvent::Engine(notice) = self.event().await? {
                 return Ok(notice);
             }
         }
     }
 
-    async fn event(&mut self) -> Result<Event, Failure> {
+    async fn event(&mut self) -> Result<ClientEvent, Failure> {
         match self.events.recv().await {
-            Some(Event::Fatal(why)) => Err(failed(&why)),
+            Some(ClientEvent::Fatal(why)) => Err(failed(&why)),
             Some(event) => {
-                if let Event::Notice(Notice::Contact(view)) = &event {
+                if let ClientEvent::Engine(Notice::Contact(view)) = &event {
                     self.link = view.link;
                 }
                 Ok(event)
@@ -272,7 +272,8 @@ impl Player {
                 Ok(_) => continue,
             };
             self.asks += 1;
-            if self.requests.send(Request::Command(AskId(self.asks), command)).await.is_err() {
+            if self.requests.send(ClientRequest::Command(AskId(self.asks), command)).await.is_err()
+            {
                 return;
             }
         }

@@ -22,7 +22,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
 use crate::shell::ui::{
     self,
-    port::{Event, Request},
+    port::{ClientEvent, ClientRequest},
 };
 
 /// One thing to ask, and who speaks.
@@ -120,32 +120,32 @@ impl Errand {
         self,
         chosen: Option<String>,
         ask: AskId,
-        requests: mpsc::Sender<Request>,
-        mut events: mpsc::Receiver<Event>,
+        requests: mpsc::Sender<ClientRequest>,
+        mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
         let mut people = People::told(&mut events).await?;
         let mut replied = None;
         if let Some(command) = self.plan(&people, chosen.as_deref())? {
-            if requests.send(Request::Command(ask, command)).await.is_err() {
+            if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
                 return Err(gone());
             }
             loop {
                 match events.recv().await {
                     None => return Err(gone()),
-                    Some(Event::Fatal(why)) => return Err(broken(&why)),
-                    Some(Event::Notice(notice)) => people.note(&notice),
-                    Some(Event::Replied(id, reply)) if id == ask => {
+                    Some(ClientEvent::Fatal(why)) => return Err(broken(&why)),
+                    Some(ClientEvent::Engine(notice)) => people.note(&notice),
+                    Some(ClientEvent::Replied(id, reply)) if id == ask => {
                         replied = Some(reply?);
                         break;
                     }
                     Some(
-                        Event::Replied(..)
-                        | Event::Network(_)
-                        | Event::History { .. }
-                        | Event::Found { .. }
-                        | Event::Looked(..)
-                        | Event::Unread(..)
-                        | Event::Kept(_),
+                        ClientEvent::Replied(..)
+                        | ClientEvent::Network(_)
+                        | ClientEvent::History { .. }
+                        | ClientEvent::Found { .. }
+                        | ClientEvent::Looked(..)
+                        | ClientEvent::Unread(..)
+                        | ClientEvent::Kept(_),
                     ) => {}
                 }
             }

@@ -17,8 +17,8 @@ use crate::shell::host::Host;
 use crate::shell::passphrase::Passphrase;
 use crate::shell::store::Store;
 use crate::shell::ui::port::{
-    Colour, Event, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode, Request, UiError,
-    UiOptions,
+    ClientEvent, ClientRequest, Colour, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
+    UiError, UiOptions,
 };
 use crate::shell::ui::{self, Screen};
 
@@ -57,7 +57,7 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
         let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
         drop(screen);
         // The host ends with it, whoever else holds a sender.
-        if requests.send(Request::Quit).await.is_err() {
+        if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the host ended first");
         }
         ended
@@ -71,8 +71,8 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
 pub(super) async fn show(
     everywhere: &Everywhere,
     mode: Mode,
-    events: mpsc::Receiver<Event>,
-    requests: mpsc::Sender<Request>,
+    events: mpsc::Receiver<ClientEvent>,
+    requests: mpsc::Sender<ClientRequest>,
 ) -> Result<(), Failure> {
     let mut screen = screen()?;
     let ended = ui::run(&mut screen, events, requests, options(everywhere, mode)).await;

@@ -16,7 +16,7 @@ use crate::shell::cli::{Everywhere, Network, Span};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::Host;
 use crate::shell::print::{self, How};
-use crate::shell::ui::port::{Event, Request};
+use crate::shell::ui::port::{ClientEvent, ClientRequest};
 pub(super) use crate::shell::ui::state::word as state_word;
 
 /// What to print, and when to end.
@@ -64,7 +64,7 @@ pub(super) async fn run(
             }
         };
         // The host writes down what is under way and ends.
-        if requests.send(Request::Quit).await.is_err() {
+        if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the node ended first");
         }
         done
@@ -106,18 +106,18 @@ enum Reader {
 
 impl Page {
     /// Prints one event, if it is wanted; answers whether that was the last.
-    fn turn(&mut self, event: Event) -> Result<bool, Failure> {
+    fn turn(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         let enough = self.tell(event)?;
         Ok(enough || self.reader == Reader::Gone)
     }
 
-    fn tell(&mut self, event: Event) -> Result<bool, Failure> {
+    fn tell(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         match event {
-            Event::Notice(notice) => {
+            ClientEvent::Engine(notice) => {
                 self.people.note(&notice);
                 Ok(self.notice(notice))
             }
-            Event::Network(line) => {
+            ClientEvent::Network(line) => {
                 let told = json!({
                     "v": 1, "type": "network", "peers": line.peers,
                     "listening": line.listening, "pool_items": line.pool_items,
@@ -128,16 +128,16 @@ impl Page {
                 }
                 Ok(false)
             }
-            Event::Fatal(why) => {
+            ClientEvent::Fatal(why) => {
                 let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
                 Err(Failure::new("node_ended", Exit::Other, parts))
             }
-            Event::Replied(..)
-            | Event::History { .. }
-            | Event::Found { .. }
-            | Event::Looked(..)
-            | Event::Unread(..)
-            | Event::Kept(_) => Ok(false),
+            ClientEvent::Replied(..)
+            | ClientEvent::History { .. }
+            | ClientEvent::Found { .. }
+            | ClientEvent::Looked(..)
+            | ClientEvent::Unread(..)
+            | ClientEvent::Kept(_) => Ok(false),
         }
     }
 

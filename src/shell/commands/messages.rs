@@ -20,7 +20,7 @@ use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
-use crate::shell::ui::port::{Event, Glyphs, Look, More, Request};
+use crate::shell::ui::port::{ClientEvent, ClientRequest, Glyphs, Look, More};
 
 /// One question about messages, who asks, and how the answer is to be written.
 #[derive(Clone, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ impl Inquiry {
         self,
         chosen: Option<String>,
         ask: AskId,
-        requests: mpsc::Sender<Request>,
-        mut events: mpsc::Receiver<Event>,
+        requests: mpsc::Sender<ClientRequest>,
+        mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
         let people = People::told(&mut events).await?;
         let shelf = Shelf::Running { ask, requests, events };
@@ -220,7 +220,11 @@ fn too_late(action: &MessageAction, side: Side, message: MessageId) -> Option<Fa
 /// Where messages are read.
 enum Shelf {
     /// At the host of a running node.
-    Running { ask: AskId, requests: mpsc::Sender<Request>, events: mpsc::Receiver<Event> },
+    Running {
+        ask: AskId,
+        requests: mpsc::Sender<ClientRequest>,
+        events: mpsc::Receiver<ClientEvent>,
+    },
     /// In a store that nobody else uses.
     Alone(Box<Desk>),
 }
@@ -257,9 +261,9 @@ impl Shelf {
         match self {
             Self::Alone(desk) => Ok(desk.look(&look)?),
             Self::Running { ask, requests, events } => {
-                hand(requests, Request::Look(*ask, look)).await?;
+                hand(requests, ClientRequest::Look(*ask, look)).await?;
                 hear(events, |event| {
-                    let Event::Looked(id, messages) = event else { return None };
+                    let ClientEvent::Looked(id, messages) = event else { return None };
                     (id == *ask).then_some(messages)
                 })
                 .await
@@ -271,9 +275,9 @@ impl Shelf {
         let reply = match self {
             Self::Alone(desk) => desk.ask(command)?.0,
             Self::Running { ask, requests, events } => {
-                hand(requests, Request::Command(*ask, command)).await?;
+                hand(requests, ClientRequest::Command(*ask, command)).await?;
                 hear(events, |event| {
-                    let Event::Replied(id, reply) = event else { return None };
+                    let ClientEvent::Replied(id, reply) = event else { return None };
                     (id == *ask).then_some(reply)
                 })
                 .await?
@@ -283,19 +287,22 @@ impl Shelf {
     }
 }
 
-async fn hand(requests: &mpsc::Sender<Request>, request: Request) -> Result<(), Failure> {
+async fn hand(
+    requests: &mpsc::Sender<ClientRequest>,
+    request: ClientRequest,
+) -> Result<(), Failure> {
     requests.send(request).await.map_err(|_| gone())
 }
 
 /// Waits for the event that `pick` wants.
 async fn hear<T>(
-    events: &mut mpsc::Receiver<Event>,
-    mut pick: impl FnMut(Event) -> Option<T>,
+    events: &mut mpsc::Receiver<ClientEvent>,
+    mut pick: impl FnMut(ClientEvent) -> Option<T>,
 ) -> Result<T, Failure> {
     loop {
         match events.recv().await {
             None => return Err(gone()),
-            Some(Event::Fatal(why)) => return Err(broken(&why)),
+            Some(ClientEvent::Fatal(why)) => return Err(broken(&why)),
             Some(event) => {
                 if let Some(picked) = pick(event) {
                     return Ok(picked);

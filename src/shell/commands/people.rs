@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::node::output::{ContactView, IdentityView, Link, Notice, RequestView};
 use crate::shell::failure::{Exit, Failure};
-use crate::shell::ui::port::Event;
+use crate::shell::ui::port::ClientEvent;
 
 /// Whom a node knows, as its notices tell it.
 #[derive(Default)]
@@ -22,23 +22,23 @@ impl People {
     ///
     /// # Errors
     /// When the host ends first.
-    pub(super) async fn told(events: &mut mpsc::Receiver<Event>) -> Result<Self, Failure> {
+    pub(super) async fn told(events: &mut mpsc::Receiver<ClientEvent>) -> Result<Self, Failure> {
         let mut people = Self::default();
         while let Some(event) = events.recv().await {
             match event {
-                Event::Notice(notice) => people.note(&notice),
+                ClientEvent::Engine(notice) => people.note(&notice),
                 // The figures come last: everyone is told by then.
-                Event::Network(line) => {
+                ClientEvent::Network(line) => {
                     people.peers = line.peers;
                     return Ok(people);
                 }
-                Event::Fatal(why) => return Err(broken(&why)),
-                Event::Replied(..)
-                | Event::History { .. }
-                | Event::Found { .. }
-                | Event::Looked(..)
-                | Event::Unread(..)
-                | Event::Kept(_) => {}
+                ClientEvent::Fatal(why) => return Err(broken(&why)),
+                ClientEvent::Replied(..)
+                | ClientEvent::History { .. }
+                | ClientEvent::Found { .. }
+                | ClientEvent::Looked(..)
+                | ClientEvent::Unread(..)
+                | ClientEvent::Kept(_) => {}
             }
         }
         Err(gone())

@@ -14,7 +14,7 @@ use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::{Host, TakenOver};
 use crate::shell::print::{self, How};
 use crate::shell::store::Store;
-use crate::shell::ui::port::{ArchiveLine, Event, NetworkLine, Request};
+use crate::shell::ui::port::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
 
 /// Where a relay holds envelopes, and how much.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub(super) async fn run(
         tell_taken_over(&host.attach(archive)?, how);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
-    let (requests, asked) = mpsc::channel::<Request>(1);
+    let (requests, asked) = mpsc::channel::<ClientRequest>(1);
     host.door().enter(events).await;
     let telling = async {
         let mut told = Told { json: everywhere.json, ..Told::default() };
@@ -61,8 +61,8 @@ pub(super) async fn run(
             tokio::select! {
                 event = heard.recv() => match event {
                     None => return Ok(()),
-                    Some(Event::Network(line)) => told.tell(&line),
-                    Some(Event::Fatal(why)) => {
+                    Some(ClientEvent::Network(line)) => told.tell(&line),
+                    Some(ClientEvent::Fatal(why)) => {
                         let safe = "an archive has what it kept; nothing else is kept";
                         let parts = ["the relay ended", &why, safe, "start it again"];
                         return Err(Failure::new("relay", Exit::Other, parts));

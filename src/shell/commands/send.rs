@@ -27,7 +27,7 @@ use crate::shell::store::StoreError;
 use crate::shell::ui::{
     self,
     life::{self, Cost},
-    port::{Event, Request},
+    port::{ClientEvent, ClientRequest},
 };
 
 /// What to send, and when to be content.
@@ -156,8 +156,8 @@ impl Letter {
         self,
         chosen: Option<String>,
         ask: AskId,
-        requests: mpsc::Sender<Request>,
-        mut events: mpsc::Receiver<Event>,
+        requests: mpsc::Sender<ClientRequest>,
+        mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let people = People::told(&mut events).await?;
@@ -168,7 +168,7 @@ impl Letter {
             return Err(no_read_marks());
         }
         let command = Command::Say { contact, text: self.text, life: self.life };
-        if requests.send(Request::Command(ask, command)).await.is_err() {
+        if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(gone());
         }
         let mut course = Course { ask, wait: self.wait, trust, message: None, peers: people.peers };
@@ -194,9 +194,9 @@ struct Course {
 }
 
 impl Course {
-    fn follow(&mut self, event: Event) -> Result<Option<Value>, Failure> {
+    fn follow(&mut self, event: ClientEvent) -> Result<Option<Value>, Failure> {
         match event {
-            Event::Replied(ask, reply) if ask == self.ask => {
+            ClientEvent::Replied(ask, reply) if ask == self.ask => {
                 if let Reply::Message(id) = reply? {
                     self.message = Some(id);
                     let reached = self.reached(MessageState::Queued);
@@ -208,25 +208,25 @@ impl Course {
                     };
                 }
             }
-            Event::Notice(Notice::State { message, state, .. })
+            ClientEvent::Engine(Notice::State { message, state, .. })
                 if Some(message) == self.message =>
             {
                 return self.at(state);
             }
-            Event::Notice(Notice::Message(view)) if Some(view.id) == self.message => {
+            ClientEvent::Engine(Notice::Message(view)) if Some(view.id) == self.message => {
                 if let Side::Ours(state) = view.side {
                     return self.at(state);
                 }
             }
-            Event::Network(line) => self.peers = line.peers,
-            Event::Fatal(why) => return Err(broken(&why)),
-            Event::Replied(..)
-            | Event::Notice(_)
-            | Event::History { .. }
-            | Event::Found { .. }
-            | Event::Looked(..)
-            | Event::Unread(..)
-            | Event::Kept(_) => {}
+            ClientEvent::Network(line) => self.peers = line.peers,
+            ClientEvent::Fatal(why) => return Err(broken(&why)),
+            ClientEvent::Replied(..)
+            | ClientEvent::Engine(_)
+            | ClientEvent::History { .. }
+            | ClientEvent::Found { .. }
+            | ClientEvent::Looked(..)
+            | ClientEvent::Unread(..)
+            | ClientEvent::Kept(_) => {}
         }
         Ok(None)
     }

@@ -32,7 +32,7 @@ pub use terminal::Screen;
 pub use view::gate::view as gate_view;
 
 use model::{Effect, Ending, Enter, Model, Passed};
-use port::{Event, Exit, Gate, GateChoice, GateState, Request, UiError, UiOptions};
+use port::{ClientEvent, ClientRequest, Exit, Gate, GateChoice, GateState, UiError, UiOptions};
 use terminal::Told;
 use view::{ViewState, view};
 
@@ -66,8 +66,8 @@ const MAX_PENDING: usize = 1_024;
 /// The terminal cannot be used, or the host has let go of its end of the channels.
 pub async fn run(
     screen: &mut Screen,
-    mut events: mpsc::Receiver<Event>,
-    requests: mpsc::Sender<Request>,
+    mut events: mpsc::Receiver<ClientEvent>,
+    requests: mpsc::Sender<ClientRequest>,
     options: UiOptions,
 ) -> Result<Exit, UiError> {
     let mut turn = Turn {
@@ -114,9 +114,9 @@ pub async fn run(
 
 /// Hands the host what still waits, and listens meanwhile so that it is never stuck telling us.
 async fn flush(
-    mut pending: VecDeque<Request>,
-    mut events: mpsc::Receiver<Event>,
-    requests: mpsc::Sender<Request>,
+    mut pending: VecDeque<ClientRequest>,
+    mut events: mpsc::Receiver<ClientEvent>,
+    requests: mpsc::Sender<ClientRequest>,
 ) {
     while !pending.is_empty() {
         tokio::select! {
@@ -148,7 +148,7 @@ enum Picture {
 struct Turn {
     model: Model,
     state: ViewState,
-    pending: VecDeque<Request>,
+    pending: VecDeque<ClientRequest>,
     pace: Pace,
     picture: Picture,
 }
@@ -165,7 +165,7 @@ impl Turn {
         self.picture = Picture::Stale;
         match told {
             Told::End(exit) => {
-                self.push(Request::Quit);
+                self.push(ClientRequest::Quit);
                 return Ok(Some(exit));
             }
             Told::Suspend => screen.suspend()?,
@@ -181,7 +181,7 @@ impl Turn {
     ) -> Result<Option<Exit>, UiError> {
         let Some(event) = event else {
             // The terminal is gone, as if it had hung up.
-            self.push(Request::Quit);
+            self.push(ClientRequest::Quit);
             return Ok(Some(Exit::Terminated));
         };
         self.picture = Picture::Stale;
@@ -233,7 +233,7 @@ impl Turn {
         Ok(exit)
     }
 
-    fn push(&mut self, request: Request) {
+    fn push(&mut self, request: ClientRequest) {
         if self.pending.len() < MAX_PENDING {
             self.pending.push_back(request);
         }
@@ -399,16 +399,18 @@ mod tests {
     async fn the_last_requests_reach_a_host_that_is_busy_telling() {
         let (tell, events) = mpsc::channel(1);
         let (requests, mut asked) = mpsc::channel(1);
-        let pending =
-            VecDeque::from([Request::Read(crate::engine::id::ContactId(1)), Request::Quit]);
+        let pending = VecDeque::from([
+            ClientRequest::Read(crate::engine::id::ContactId(1)),
+            ClientRequest::Quit,
+        ]);
         let host = async move {
             for _ in 0..8 {
-                tell.send(Event::Kept(port::Kept::Sealed)).await.expect("somebody listens");
+                tell.send(ClientEvent::Kept(port::Kept::Sealed)).await.expect("somebody listens");
             }
             let first = asked.recv().await;
             (first.is_some(), asked.recv().await)
         };
         let ((), taken) = tokio::join!(flush(pending, events, requests), host);
-        assert_eq!(taken, (true, Some(Request::Quit)));
+        assert_eq!(taken, (true, Some(ClientRequest::Quit)));
     }
 }

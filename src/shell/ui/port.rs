@@ -1,7 +1,7 @@
 //! What crosses the edge between the interface and its host, as plain values.
 //!
-//! The interface never touches the network, the store or the engine: it asks by [`Request`] and is
-//! told by [`Event`], over two bounded channels the host made.
+//! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and is
+//! told by [`ClientEvent`], over two bounded channels the host made.
 
 use zeroize::Zeroizing;
 
@@ -15,13 +15,13 @@ use crate::engine::secret::name_alone;
 
 /// What the host tells.
 #[derive(Clone)]
-pub enum Event {
+pub enum ClientEvent {
     /// The engine told something unasked. At the start the host sends one for every identity,
     /// contact and request that is kept.
-    Notice(Notice),
-    /// The answer to a [`Request::Command`].
+    Engine(Notice),
+    /// The answer to a [`ClientRequest::Command`].
     Replied(AskId, Result<Reply, CommandError>),
-    /// A part of a conversation, asked for by [`Request::History`].
+    /// A part of a conversation, asked for by [`ClientRequest::History`].
     History {
         /// Whose conversation.
         contact: ContactId,
@@ -30,7 +30,7 @@ pub enum Event {
         /// Whether there are older ones.
         more: More,
     },
-    /// What was found, asked for by [`Request::Search`].
+    /// What was found, asked for by [`ClientRequest::Search`].
     Found {
         /// Whose conversation was searched; all of them if there is none.
         contact: Option<ContactId>,
@@ -41,7 +41,7 @@ pub enum Event {
         /// Whether there are older ones.
         more: More,
     },
-    /// The answer to a [`Request::Look`].
+    /// The answer to a [`ClientRequest::Look`].
     Looked(AskId, Vec<MessageView>),
     /// How the network is. Sent when it changes, at most once a second.
     Network(NetworkLine),
@@ -54,8 +54,8 @@ pub enum Event {
 }
 
 name_alone!(
-    enum Event {
-        Notice,
+    enum ClientEvent {
+        Engine,
         Replied,
         History,
         Found,
@@ -69,24 +69,24 @@ name_alone!(
 
 /// What the interface asks of the host.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Request {
-    /// Ask the engine; answered by [`Event::Replied`] with the same id.
+pub enum ClientRequest {
+    /// Ask the engine; answered by [`ClientEvent::Replied`] with the same id.
     Command(AskId, Command),
-    /// Read older messages; answered by [`Event::History`].
+    /// Read older messages; answered by [`ClientEvent::History`].
     History {
         /// Whose conversation.
         contact: ContactId,
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
     },
-    /// Find the newest messages with these words; answered by [`Event::Found`].
+    /// Find the newest messages with these words; answered by [`ClientEvent::Found`].
     Search {
         /// In whose conversation; in all of them if there is none.
         contact: Option<ContactId>,
         /// All of them must be there; the last may be the beginning of one.
         words: String,
     },
-    /// Read messages for one who asked by this id; answered by [`Event::Looked`] with the same id.
+    /// Read messages for one who asked by this id; answered by [`ClientEvent::Looked`] with the same id.
     Look(AskId, Look),
     /// A person has seen all there is of this conversation.
     Read(ContactId),
@@ -95,7 +95,7 @@ pub enum Request {
 }
 
 name_alone!(
-    enum Request {
+    enum ClientRequest {
         Command,
         History,
         Search,

@@ -34,7 +34,7 @@ pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
 use super::keys::{self, Context, Place, Scroll};
-use super::port::{Kept, NetworkLine, Request, UiOptions};
+use super::port::{ClientRequest, Kept, NetworkLine, UiOptions};
 
 /// What the interface knows and where its user is.
 pub struct Model {
@@ -84,7 +84,7 @@ name_alone!(struct Model {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Hand this to the host.
-    Request(Request),
+    Request(ClientRequest),
     /// Move what is in view.
     Scroll(Scroll),
     /// Draw every cell again.
@@ -374,14 +374,14 @@ impl Model {
         let ask = AskId(self.next_ask);
         self.next_ask += 1;
         self.asked.insert(ask, about);
-        effects.push(Effect::Request(Request::Command(ask, command)));
+        effects.push(Effect::Request(ClientRequest::Command(ask, command)));
     }
 
     fn ask_for_past(&mut self, wish: chat::Wish, effects: &mut Vec<Effect>) {
         let Some(chat) = self.current_mut() else { return };
         let contact = chat.id();
         if let Some(before) = chat.ask_for_past(wish) {
-            effects.push(Effect::Request(Request::History { contact, before }));
+            effects.push(Effect::Request(ClientRequest::History { contact, before }));
         }
     }
 
@@ -396,7 +396,7 @@ impl Model {
         let Some(chat) = self.current_mut() else { return };
         if chat.unread > 0 {
             chat.read();
-            effects.push(Effect::Request(Request::Read(chat.id())));
+            effects.push(Effect::Request(ClientRequest::Read(chat.id())));
         }
     }
 }

@@ -7,37 +7,37 @@ use crate::engine::node::output::{
 };
 
 use super::super::keys::Place;
-use super::super::port::{Event, NetworkLine, Request};
+use super::super::port::{ClientEvent, ClientRequest, NetworkLine};
 use super::super::skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
 
 impl Model {
     /// The host has told something.
-    pub fn notice(&mut self, event: Event) -> Vec<Effect> {
+    pub fn notice(&mut self, event: ClientEvent) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Notice(notice) => self.engine_notice(notice, &mut effects),
-            Event::Replied(ask, reply) => self.replied(ask, reply, &mut effects),
-            Event::History { contact, messages, more } => {
+            ClientEvent::Engine(notice) => self.engine_notice(notice, &mut effects),
+            ClientEvent::Replied(ask, reply) => self.replied(ask, reply, &mut effects),
+            ClientEvent::History { contact, messages, more } => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.add_past(messages, more);
                 }
                 self.go_on_seeking(&mut effects);
             }
-            Event::Found { contact, words, messages, more } => {
+            ClientEvent::Found { contact, words, messages, more } => {
                 self.found(contact, &words, (messages, more));
             }
-            Event::Network(line) => self.network_is(line),
-            Event::Unread(contact, unread) => {
+            ClientEvent::Network(line) => self.network_is(line),
+            ClientEvent::Unread(contact, unread) => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_unread(unread);
                 }
             }
-            Event::Kept(kept) => self.kept = Some(kept),
+            ClientEvent::Kept(kept) => self.kept = Some(kept),
             // Asked for by others: the host tells everybody.
-            Event::Looked(..) => {}
-            Event::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
+            ClientEvent::Looked(..) => {}
+            ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
             Self::quit(&mut effects);
@@ -213,7 +213,7 @@ impl Model {
 
     /// Tells the host the interface ends.
     pub(super) fn quit(effects: &mut Vec<Effect>) {
-        effects.push(Effect::Request(Request::Quit));
+        effects.push(Effect::Request(ClientRequest::Quit));
         effects.push(Effect::Quit(Ending::Asked));
     }
 }

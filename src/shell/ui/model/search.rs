@@ -4,7 +4,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::MessageView;
 
 use super::super::keys::{Choose, Place};
-use super::super::port::{More, Request};
+use super::super::port::{ClientRequest, More};
 use super::{Effect, Model, Overlay, Prompt, Purpose};
 
 /// Most results that are held. A guess: who has read so many searches for more words.
@@ -52,7 +52,7 @@ impl Model {
         words: String,
         effects: &mut Vec<Effect>,
     ) {
-        effects.push(Effect::Request(Request::Search { contact, words: words.clone() }));
+        effects.push(Effect::Request(ClientRequest::Search { contact, words: words.clone() }));
         let search = Search { contact, words, found: None, more: More::No, index: 0 };
         self.overlay = Some(Overlay::Search(search));
     }

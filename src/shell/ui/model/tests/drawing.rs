@@ -70,7 +70,7 @@ fn state(id: u64) -> MessageState {
 }
 
 /// Any event, out of a few numbers and some text.
-fn told(what: u8, id: u64, text: String) -> Event {
+fn told(what: u8, id: u64, text: String) -> ClientEvent {
     let contact_id = ContactId(10 + id % 3);
     let link = match what % 6 {
         0 => Link::Closed,
@@ -96,7 +96,7 @@ fn told(what: u8, id: u64, text: String) -> Event {
             let words = (id < 3).then(own_words);
             let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
             let (missing, read_marks) = (id / 3, what > 100);
-            Event::Notice(Notice::Contact(ContactView {
+            ClientEvent::Engine(Notice::Contact(ContactView {
                 trust: trust(what),
                 words,
                 missing,
@@ -105,26 +105,26 @@ fn told(what: u8, id: u64, text: String) -> Event {
                 ..view
             }))
         }
-        4..=7 => Event::Notice(Notice::Message(message)),
-        8 => Event::History { contact: contact_id, messages: vec![message], more: More::Yes },
+        4..=7 => ClientEvent::Engine(Notice::Message(message)),
+        8 => ClientEvent::History { contact: contact_id, messages: vec![message], more: More::Yes },
         9 => {
             let arrived = UnixSeconds(id);
             let view = RequestView { id: request, identity: ME, key: key(0), arrived };
-            Event::Notice(Notice::Request(view))
+            ClientEvent::Engine(Notice::Request(view))
         }
-        10 => Event::Notice(Notice::RequestGone(request)),
-        11 => Event::Notice(Notice::ContactGone(contact_id)),
-        12 => Event::Unread(contact_id, usize::from(what)),
-        13 => Event::Kept(Kept::MemoryOnly),
-        14 => Event::Notice(Notice::IdentityGone(IdentityId(1 + id % 2))),
-        15 => Event::Replied(AskId(1 + id), Ok(Reply::Verified)),
+        10 => ClientEvent::Engine(Notice::RequestGone(request)),
+        11 => ClientEvent::Engine(Notice::ContactGone(contact_id)),
+        12 => ClientEvent::Unread(contact_id, usize::from(what)),
+        13 => ClientEvent::Kept(Kept::MemoryOnly),
+        14 => ClientEvent::Engine(Notice::IdentityGone(IdentityId(1 + id % 2))),
+        15 => ClientEvent::Replied(AskId(1 + id), Ok(Reply::Verified)),
         16 => {
             let word = (id > 0).then_some(1 + usize::from(what) % 6);
-            Event::Replied(AskId(1 + id), Ok(Reply::Differs { word, left: what % 3 }))
+            ClientEvent::Replied(AskId(1 + id), Ok(Reply::Differs { word, left: what % 3 }))
         }
         17 => {
             let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
-            Event::Notice(Notice::State {
+            ClientEvent::Engine(Notice::State {
                 message,
                 contact,
                 number: Some(id),
@@ -134,9 +134,9 @@ fn told(what: u8, id: u64, text: String) -> Event {
         }
         18 => {
             let (contact, more) = (Some(contact_id).filter(|_| id > 1), More::Yes);
-            Event::Found { contact, words: text, messages: vec![message; 3], more }
+            ClientEvent::Found { contact, words: text, messages: vec![message; 3], more }
         }
-        _ => Event::Network(network(what, id, text)),
+        _ => ClientEvent::Network(network(what, id, text)),
     }
 }
 
@@ -203,10 +203,10 @@ proptest! {
     ) {
         let mut model = chatting();
         write(&mut model, "a draft");
-        model.notice(Event::Notice(Notice::ContactGone(ECHO)));
+        model.notice(ClientEvent::Engine(Notice::ContactGone(ECHO)));
         let view = contact_view(MIRA, "mira", Link::Ready);
         let held = ContactView { trust: trust(255), words: Some(own_words()), ..view };
-        model.notice(Event::Notice(Notice::Contact(held)));
+        model.notice(ClientEvent::Engine(Notice::Contact(held)));
         for doing in doings {
             let effects = match doing {
                 Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),

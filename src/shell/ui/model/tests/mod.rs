@@ -16,7 +16,7 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::record::Trust;
 
-use super::super::port::{Colour, Event, Glyphs, Invites, Mode, More};
+use super::super::port::{ClientEvent, Colour, Glyphs, Invites, Mode, More};
 use super::*;
 
 /// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
@@ -55,8 +55,8 @@ const ME: IdentityId = IdentityId(1);
 const MIRA: ContactId = ContactId(10);
 const ECHO: ContactId = ContactId(11);
 
-fn identity(id: IdentityId, name: &str) -> Event {
-    Event::Notice(Notice::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
+fn identity(id: IdentityId, name: &str) -> ClientEvent {
+    ClientEvent::Engine(Notice::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
 }
 
 fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
@@ -75,8 +75,8 @@ fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
     }
 }
 
-fn contact(id: ContactId, petname: &str, link: Link) -> Event {
-    Event::Notice(Notice::Contact(contact_view(id, petname, link)))
+fn contact(id: ContactId, petname: &str, link: Link) -> ClientEvent {
+    ClientEvent::Engine(Notice::Contact(contact_view(id, petname, link)))
 }
 
 fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
@@ -94,8 +94,8 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
     }
 }
 
-fn arrives(id: u64, contact: ContactId) -> Event {
-    Event::Notice(Notice::Message(message(id, contact, Side::Theirs)))
+fn arrives(id: u64, contact: ContactId) -> ClientEvent {
+    ClientEvent::Engine(Notice::Message(message(id, contact, Side::Theirs)))
 }
 
 /// Me, with mira open and echo beside.
@@ -105,7 +105,7 @@ fn chatting() -> Model {
         identity(ME, "nightjar"),
         contact(MIRA, "mira", Link::Ready),
         contact(ECHO, "echo", Link::Ready),
-        Event::History { contact: MIRA, messages: Vec::new(), more: More::No },
+        ClientEvent::History { contact: MIRA, messages: Vec::new(), more: More::No },
     ] {
         model.notice(event);
     }
@@ -128,7 +128,7 @@ fn write(model: &mut Model, text: &str) {
 
 fn asked(effects: &[Effect]) -> Vec<(AskId, &Command)> {
     let command = |effect| {
-        if let &Effect::Request(Request::Command(ask, ref command)) = effect {
+        if let &Effect::Request(ClientRequest::Command(ask, ref command)) = effect {
             return Some((ask, command));
         }
         None
@@ -159,7 +159,7 @@ fn what_was_refused_comes_back_to_the_composer() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    model.notice(Event::Replied(first_ask(&effects), Err(CommandError::Blocked)));
+    model.notice(ClientEvent::Replied(first_ask(&effects), Err(CommandError::Blocked)));
     assert_eq!(model.field().expect("a composer").text(), "hello");
     assert!(model.hint.is_some());
 }
@@ -201,7 +201,7 @@ fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
     assert_eq!(effects, []);
     assert_eq!(model.chats[&MIRA].unread, 1);
     let effects = press(&mut model, KeyCode::Char('x'));
-    assert_eq!(effects, [Effect::Request(Request::Read(MIRA))]);
+    assert_eq!(effects, [Effect::Request(ClientRequest::Read(MIRA))]);
     assert_eq!(model.chats[&MIRA].unread, 0);
 }
 
@@ -231,7 +231,7 @@ fn the_first_unread_message_elsewhere_rings_once() {
 fn a_delivered_message_stays_delivered() {
     let mut model = chatting();
     let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
-    model.notice(Event::Notice(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Notice::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
         let notice = Notice::State {
             message: MessageId(1),
@@ -240,7 +240,7 @@ fn a_delivered_message_stays_delivered() {
             state,
             trail: Trail::default(),
         };
-        model.notice(Event::Notice(notice));
+        model.notice(ClientEvent::Engine(notice));
     }
     assert_eq!(model.chats[&MIRA].messages[0].side, Side::Ours(MessageState::Delivered));
 }
@@ -250,7 +250,7 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     let mut model = chatting();
     model.notice(arrives(3, ECHO));
     let messages = (1..=3).map(|id| message(id, ECHO, Side::Theirs)).collect();
-    model.notice(Event::History { contact: ECHO, messages, more: More::No });
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
     let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
 }
@@ -259,7 +259,7 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
 fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let mut model = chatting();
     let ours = message(1, MIRA, Side::Ours(MessageState::Mining));
-    model.notice(Event::Notice(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Notice::Message(ours)));
     assert_eq!(control(&mut model, 'q'), []);
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
@@ -271,8 +271,8 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
         state,
         trail: Trail::default(),
     };
-    let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
-    assert_eq!(model.notice(Event::Notice(sent)), end);
+    let end = [Effect::Request(ClientRequest::Quit), Effect::Quit(Ending::Asked)];
+    assert_eq!(model.notice(ClientEvent::Engine(sent)), end);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_second_that_changes_nothing_in_view_is_not_drawn() {
 #[test]
 fn quitting_with_nothing_unsent_tells_the_host_and_ends() {
     let mut model = chatting();
-    let end = [Effect::Request(Request::Quit), Effect::Quit(Ending::Asked)];
+    let end = [Effect::Request(ClientRequest::Quit), Effect::Quit(Ending::Asked)];
     assert_eq!(control(&mut model, 'q'), end);
 }
 
@@ -321,7 +321,7 @@ fn escape_never_discards_what_was_written() {
 fn a_chosen_message_can_be_cancelled_and_sent_again() {
     let mut model = chatting();
     let ours = message(7, MIRA, Side::Ours(MessageState::Queued));
-    model.notice(Event::Notice(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Notice::Message(ours)));
     press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('c'));
     assert_eq!(commands(&effects), [&Command::Cancel { message: MessageId(7) }]);
@@ -345,7 +345,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     assert_eq!(commands(&effects), [&add]);
     let wren = ContactId(12);
     model.notice(contact(wren, "wren", Link::Offering));
-    model.notice(Event::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
+    model.notice(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
     assert_eq!((model.place, model.open), (Place::Chats, Some(wren)));
 }
 
@@ -355,7 +355,7 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
     let view = RequestView { id: request, identity: ME, key: key(1), arrived };
-    model.notice(Event::Notice(Notice::Request(view)));
+    model.notice(ClientEvent::Engine(Notice::Request(view)));
     write(&mut model, "/accept wren");
     press(&mut model, KeyCode::Enter);
     let effects = press(&mut model, KeyCode::Enter);
@@ -383,7 +383,7 @@ fn contacts_of_two_identities_never_share_a_list() {
     model.notice(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
     let other = ContactView { identity: IdentityId(2), ..zoe };
-    model.notice(Event::Notice(Notice::Contact(other)));
+    model.notice(ClientEvent::Engine(Notice::Contact(other)));
     let names = |model: &Model| -> Vec<String> {
         let contacts = model.contacts(Kind::Listened);
         contacts.iter().map(|chat| chat.contact.petname.clone()).collect()
@@ -411,10 +411,10 @@ fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     assert_eq!(model.drawn(Sight::Oldest), [], "this conversation is known from its beginning");
     write(&mut model, "/go echo");
     let effects = press(&mut model, KeyCode::Enter);
-    assert_eq!(effects, [Effect::Request(Request::History { contact: ECHO, before: None })]);
+    assert_eq!(effects, [Effect::Request(ClientRequest::History { contact: ECHO, before: None })]);
     let messages = vec![message(5, ECHO, Side::Theirs)];
-    model.notice(Event::History { contact: ECHO, messages, more: More::Yes });
-    let ask = Request::History { contact: ECHO, before: Some(MessageId(5)) };
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes });
+    let ask = ClientRequest::History { contact: ECHO, before: Some(MessageId(5)) };
     assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);
     assert_eq!(model.drawn(Sight::Oldest), []);
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> Event {
-    Event::Found { contact, words: words.to_owned(), messages, more: More::No }
+fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> ClientEvent {
+    ClientEvent::Found { contact, words: words.to_owned(), messages, more: More::No }
 }
 
 fn results(model: &Model) -> Vec<u64> {
@@ -15,7 +15,7 @@ fn searching(words: &str) -> Model {
     let mut model = chatting();
     write(&mut model, &format!("/search {words}"));
     let effects = press(&mut model, KeyCode::Enter);
-    let search = Request::Search { contact: None, words: words.to_owned() };
+    let search = ClientRequest::Search { contact: None, words: words.to_owned() };
     assert_eq!(effects, [Effect::Request(search)]);
     model
 }
@@ -26,7 +26,7 @@ fn a_search_from_a_chat_stays_in_it() {
     control(&mut model, 'f');
     write(&mut model, "ferry");
     let effects = press(&mut model, KeyCode::Enter);
-    let search = Request::Search { contact: Some(MIRA), words: "ferry".to_owned() };
+    let search = ClientRequest::Search { contact: Some(MIRA), words: "ferry".to_owned() };
     assert_eq!(effects, [Effect::Request(search)]);
 }
 
@@ -45,12 +45,15 @@ fn what_was_written_to_another_identity_is_not_found() {
     let mut model = searching("ferry");
     model.notice(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
-    model.notice(Event::Notice(Notice::Contact(ContactView { identity: IdentityId(2), ..zoe })));
+    model.notice(ClientEvent::Engine(Notice::Contact(ContactView {
+        identity: IdentityId(2),
+        ..zoe
+    })));
     let theirs = |id, contact| message(id, contact, Side::Theirs);
     let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
     model.notice(found(None, "ferry", messages));
     assert_eq!(results(&model), [2]);
-    model.notice(Event::Notice(Notice::ContactGone(ECHO)));
+    model.notice(ClientEvent::Engine(Notice::ContactGone(ECHO)));
     assert_eq!(results(&model), Vec::<u64>::new());
 }
 
@@ -60,10 +63,10 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     let messages = vec![message(900, ECHO, Side::Theirs), message(3, ECHO, Side::Theirs)];
     model.notice(found(None, "ferry", messages));
     press(&mut model, KeyCode::Char('n'));
-    let history = |before| Effect::Request(Request::History { contact: ECHO, before });
+    let history = |before| Effect::Request(ClientRequest::History { contact: ECHO, before });
     assert_eq!(press(&mut model, KeyCode::Enter), [history(None)]);
     assert_eq!(model.open, Some(ECHO));
-    let past = |ids: core::ops::Range<u64>| Event::History {
+    let past = |ids: core::ops::Range<u64>| ClientEvent::History {
         contact: ECHO,
         messages: ids.map(|id| message(id, ECHO, Side::Theirs)).collect(),
         more: More::Yes,
@@ -82,7 +85,8 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
     let mut asked = 1;
     for part in (0..100).rev() {
         let messages = vec![message(100 + part, ECHO, Side::Theirs)];
-        asked += model.notice(Event::History { contact: ECHO, messages, more: More::Yes }).len();
+        asked +=
+            model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes }).len();
     }
     assert!(asked <= 22, "{asked}");
     assert!(model.hint.as_ref().expect("a hint").0.starts_with("this message is older"));
@@ -96,7 +100,7 @@ fn who_types_is_not_taken_to_what_was_found() {
     press(&mut model, KeyCode::Enter);
     write(&mut model, "c");
     let messages = vec![message(3, ECHO, Side::Theirs)];
-    model.notice(Event::History { contact: ECHO, messages, more: More::No });
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
     assert_eq!(model.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
 }
