@@ -12,10 +12,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::env::Env;
 
-/// `Debug` that tells the name of a type, or of a value's variant, and nothing of what is in it.
+/// Implements `Debug` to print the name of a type, or of a value's variant, and no content.
 ///
 /// Fields and variants are listed, so that whoever adds one sees that it is not shown.
-macro_rules! name_alone {
+macro_rules! opaque_debug {
     (struct $name:ident { $($field:ident),+ $(,)? }) => {
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -45,7 +45,7 @@ macro_rules! name_alone {
     };
 }
 
-pub(crate) use name_alone;
+pub(crate) use opaque_debug;
 
 /// `N` secret bytes on the heap, so that moving the value leaves no copy behind.
 ///

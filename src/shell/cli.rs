@@ -12,7 +12,7 @@ use super::net::{Multiaddr, NetworkName};
 use super::ui::life;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Life};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
@@ -87,7 +87,7 @@ pub struct Everywhere {
     pub verbose: bool,
 }
 
-name_alone!(struct Everywhere {
+opaque_debug!(struct Everywhere {
     home, memory, identity, json, no_input, passphrase_file, passphrase_fd, passphrase_cmd,
     color, ascii, log, verbose,
 });
@@ -118,7 +118,7 @@ pub struct Network {
     pub junk: Option<Rate>,
 }
 
-name_alone!(struct Network { peers, listen, lan, network, floor, junk });
+opaque_debug!(struct Network { peers, listen, lan, network, floor, junk });
 
 /// What to do.
 #[derive(Subcommand)]
@@ -236,7 +236,7 @@ pub enum Action {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum Action {
         Demo,
         Relay,
@@ -304,7 +304,7 @@ pub enum IdentityAction {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum IdentityAction {
         New,
         List,
@@ -397,7 +397,7 @@ pub enum ContactAction {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum ContactAction {
         Add,
         List,
@@ -433,7 +433,7 @@ pub enum RequestAction {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum RequestAction {
         List,
         Accept,
@@ -460,7 +460,7 @@ pub struct HistoryWish {
     pub search: Option<String>,
 }
 
-name_alone!(struct HistoryWish { contact, last, before, search });
+opaque_debug!(struct HistoryWish { contact, last, before, search });
 
 /// What to do with a message.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
@@ -503,7 +503,7 @@ impl MessageAction {
     }
 }
 
-name_alone!(
+opaque_debug!(
     enum MessageAction {
         Show,
         Retry,
@@ -548,7 +548,7 @@ pub enum BackupAction {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum BackupAction {
         Create,
         Restore,
@@ -567,7 +567,7 @@ pub struct BackupPassphrase {
     pub backup_passphrase_fd: Option<u32>,
 }
 
-name_alone!(struct BackupPassphrase { backup_passphrase_file, backup_passphrase_fd });
+opaque_debug!(struct BackupPassphrase { backup_passphrase_file, backup_passphrase_fd });
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,7 +17,7 @@ use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTi
 use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
 use crate::engine::node::record::MessageRecord;
 use crate::engine::node::{Node, NodeSettings};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// An engine, its store and its clock.
 pub struct Desk {
@@ -28,7 +28,7 @@ pub struct Desk {
     asks: u64,
 }
 
-name_alone!(struct Desk { node, store, clock, ledger, asks });
+opaque_debug!(struct Desk { node, store, clock, ledger, asks });
 
 /// An output that is left to the caller; what had to be durable before it is.
 pub enum Deed {
@@ -56,7 +56,7 @@ pub enum Deed {
     Notice(Notice),
 }
 
-name_alone!(
+opaque_debug!(
     enum Deed {
         Judge,
         Mine,

@@ -17,7 +17,7 @@ use crate::engine::envelope::{EnvelopeId, Refusal};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
 use crate::engine::node::input::{AskId, Command, Input};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::sync;
 
 /// A node with its network, its store and its miner.
@@ -42,7 +42,7 @@ pub struct Host {
     since_tick: u32,
 }
 
-name_alone!(struct Host {
+opaque_debug!(struct Host {
     desk, archive, net, miner, network, listening, seconds, line, clients, door, key, work, work_key,
     unsent,
     since_tick,

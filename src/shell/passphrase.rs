@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::shell::home::{UnsafeMode, refuse_shared};
 
 /// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
@@ -69,7 +69,7 @@ pub enum PassphraseSource {
     Prompt,
 }
 
-name_alone!(
+opaque_debug!(
     enum PassphraseSource {
         Descriptor,
         File,

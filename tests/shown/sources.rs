@@ -85,7 +85,7 @@ fn a_type_that_derives_what_it_must_not_is_found() {
     let hidden =
         "#[derive(Clone)] struct Said { text: String }\n#[derive(Debug)] enum Kind { A(u8) }";
     assert!(derived(hidden).iter().all(|(_, fields)| !raw(fields)));
-    assert_eq!(by_hand("impl fmt::Debug for Said {}\nname_alone!(struct Other(_));").len(), 2);
+    assert_eq!(by_hand("impl fmt::Debug for Said {}\nopaque_debug!(struct Other(_));").len(), 2);
 }
 
 /// Every file of the program without its tests; the simulator's people are made up.
@@ -193,7 +193,7 @@ fn without_attributes(text: &str) -> String {
     kept + rest
 }
 
-/// The types whose `Debug` is written by hand, or by `name_alone`.
+/// The types whose `Debug` is written by hand, or by `opaque_debug`.
 fn by_hand(code: &str) -> Vec<String> {
     let after = |line: &str, mark: &str| {
         let (_, rest) = line.split_once(mark)?;
@@ -205,8 +205,8 @@ fn by_hand(code: &str) -> Vec<String> {
         if line.trim_start().starts_with("impl") && !line.contains('$') {
             found.extend(after(line, "Debug for "));
         }
-        if line.starts_with("name_alone!(") {
-            let named = after(line, "name_alone!(");
+        if line.starts_with("opaque_debug!(") {
+            let named = after(line, "opaque_debug!(");
             found.extend(named.or_else(|| after(lines.peek()?, "enum ")));
         }
     }

@@ -13,13 +13,13 @@ use keccak::{Keccak, State1600};
 use super::wire::{ENVELOPE_SIZE, ONE_DAY};
 use crate::engine::env::Seconds;
 use crate::engine::id::OutgoingId;
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// The nonce that shows an envelope's work. Not an AEAD nonce.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct WorkNonce(pub u64);
 
-name_alone!(struct WorkNonce(_));
+opaque_debug!(struct WorkNonce(_));
 
 impl WorkNonce {
     /// The nonce so many attempts further on; after the last comes the first.

@@ -4,7 +4,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
 use crate::engine::envelope::{EnvelopeId, Life, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// One thing that happened outside the engine.
 pub enum Input {
@@ -57,7 +57,7 @@ pub enum Input {
     Tick,
 }
 
-name_alone!(
+opaque_debug!(
     enum Input {
         Gossip,
         Mined,
@@ -216,7 +216,7 @@ pub enum Proof {
     Digits(SafetyNumber),
 }
 
-name_alone!(
+opaque_debug!(
     enum Command {
         CreateIdentity,
         DeleteIdentity,

@@ -5,7 +5,7 @@ use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::text::PeerText;
 
 use super::input::{AskId, PeerTag, SyncAsk, SyncTicket};
@@ -81,7 +81,7 @@ pub enum Output {
     Ledger([u8; 16]),
 }
 
-name_alone!(
+opaque_debug!(
     enum Output {
         Judge,
         Commit,
@@ -224,7 +224,7 @@ pub struct IdentityView {
     pub key: PublicKey,
 }
 
-name_alone!(struct IdentityView { id, name, key });
+opaque_debug!(struct IdentityView { id, name, key });
 
 /// A contact as its owner sees it.
 #[derive(Clone, PartialEq, Eq)]
@@ -254,7 +254,7 @@ pub struct ContactView {
     pub restored: Option<UnixSeconds>,
 }
 
-name_alone!(struct ContactView {
+opaque_debug!(struct ContactView {
     id, identity, petname, key, link, trust, safety, words, missing, read_marks, restored,
 });
 

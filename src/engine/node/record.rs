@@ -8,7 +8,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::{Life, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
 
 use super::output::MessageState;
@@ -105,7 +105,7 @@ pub struct IdentityRecord {
     pub created: UnixSeconds,
 }
 
-name_alone!(struct IdentityRecord { id, name, identity, created });
+opaque_debug!(struct IdentityRecord { id, name, identity, created });
 
 /// A person one of our identities knows, and the numbers of the conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ pub struct ContactRecord {
     pub restored: Option<UnixSeconds>,
 }
 
-name_alone!(struct ContactRecord {
+opaque_debug!(struct ContactRecord {
     id, identity, key, petname, standing, ours, theirs, offer, trust, read_marks, restored,
 });
 
@@ -203,7 +203,7 @@ pub struct OwnStream {
     pub next: u64,
 }
 
-name_alone!(struct OwnStream { stream, next });
+opaque_debug!(struct OwnStream { stream, next });
 
 /// How many numberings of one contact are remembered. A contact starts another one only after losing
 /// its state, and the remains of the one before may still arrive; four are a guess with room.
@@ -222,7 +222,7 @@ pub struct PeerStream {
     pub read: u64,
 }
 
-name_alone!(struct PeerStream { stream, next, beyond, read });
+opaque_debug!(struct PeerStream { stream, next, beyond, read });
 
 /// An offer of ours that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
 use crate::engine::text::PeerText;
 
@@ -64,7 +64,7 @@ pub(super) struct Conversation {
     pub(super) restored: u64,
 }
 
-name_alone!(struct Conversation {
+opaque_debug!(struct Conversation {
     queued, unacknowledged, flights, held, heard, owed, marked, untold, acknowledged, gap, unread, answers,
     restored,
 });

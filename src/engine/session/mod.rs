@@ -31,7 +31,7 @@ use crate::engine::crypto::keys::{Ephemeral, PublicKey};
 use crate::engine::crypto::safety::Words;
 use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
-use crate::engine::secret::{Secret, name_alone};
+use crate::engine::secret::{Secret, opaque_debug};
 
 use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
 use message::{
@@ -416,7 +416,7 @@ pub struct Step {
     pub ledger: Vec<[u8; 16]>,
 }
 
-name_alone!(struct Step { session, sealed, ledger });
+opaque_debug!(struct Step { session, sealed, ledger });
 
 /// Why nothing was encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
@@ -41,7 +41,7 @@ pub struct Ack {
     pub beyond: u64,
 }
 
-name_alone!(struct Ack { stream, next, beyond });
+opaque_debug!(struct Ack { stream, next, beyond });
 
 impl Ack {
     /// Whether it says that `number` was received.

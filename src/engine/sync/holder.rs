@@ -8,7 +8,7 @@ use super::told::Told;
 use super::wire::{CHUNK, LENGTH, Malformed};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// Envelopes found in one session to be sent: of the one size, 16 MiB, what a neighbour is sent in
 /// a minute. What is found beyond them the next session finds again.
@@ -59,7 +59,7 @@ enum Next {
     Busy,
 }
 
-name_alone!(struct Holder { told, cells, queue, next, expected, rounds, requests });
+opaque_debug!(struct Holder { told, cells, queue, next, expected, rounds, requests });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {

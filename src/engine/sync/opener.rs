@@ -5,7 +5,7 @@ use super::sketch::{self, CELL, Cell, Hash};
 use super::wire::{MAX_SKETCH, Malformed, Query, Request};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, Refusal};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// Comparisons and cells sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
 /// itself, and no more than this.
@@ -39,7 +39,7 @@ pub struct Opener {
     fetched: u32,
 }
 
-name_alone!(struct Opener {
+opaque_debug!(struct Opener {
     had, sketching, expected, rounds, requests, sent, received, useless, off_time, fetched,
 });
 

@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher24;
 
 use super::wire::Malformed;
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// The most cells of one set: 320 KiB. They do for some 23,000 differences.
 pub const MAX_CELLS: usize = 1 << 15;
@@ -38,7 +38,7 @@ pub(super) fn most_cells(count: usize) -> usize {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salt(pub [u8; 8]);
 
-name_alone!(struct Salt(_));
+opaque_debug!(struct Salt(_));
 
 /// SipHash-2-4 under a salt: quick, and none can be predicted by whoever does not know the salt.
 pub(super) struct Hash(SipHasher24);

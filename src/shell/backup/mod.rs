@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::env::{Entropy as _, Env, UnixSeconds};
 use crate::engine::node::backup::{self, History};
 use crate::engine::node::record::Record;
-use crate::engine::secret::{Secret, name_alone};
+use crate::engine::secret::{Secret, opaque_debug};
 use crate::shell::clock::OsEntropy;
 use crate::shell::home::FILE_MODE;
 use crate::shell::passphrase::Passphrase;
@@ -66,7 +66,7 @@ pub struct Sealing {
     key: Secret<32>,
 }
 
-name_alone!(struct Sealing { head, key });
+opaque_debug!(struct Sealing { head, key });
 
 impl Sealing {
     /// Draws a key and seals it under the passphrase. Takes about a second on purpose.
@@ -200,7 +200,7 @@ pub struct Backup {
     size: usize,
 }
 
-name_alone!(struct Backup { file, head, key, size });
+opaque_debug!(struct Backup { file, head, key, size });
 
 impl Backup {
     /// Opens a file. Takes about a second on purpose.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
 use crate::engine::node::input::{PeerTag, SyncAsk, SyncTicket};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 mod behaviour;
 mod dial;
@@ -106,7 +106,7 @@ pub enum NetEvent {
     },
 }
 
-name_alone!(
+opaque_debug!(
     enum NetEvent {
         Gossip,
         Peers,

@@ -7,7 +7,7 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use libp2p::{Multiaddr, gossipsub};
 
 /// Everything [`super::Net`] needs to know at its start.
@@ -33,7 +33,7 @@ pub struct NetSettings {
     pub pace: Pace,
 }
 
-name_alone!(struct NetSettings { network, floor_bits, listen, peers, lan, carrier, limits, pace });
+opaque_debug!(struct NetSettings { network, floor_bits, listen, peers, lan, carrier, limits, pace });
 
 impl NetSettings {
     /// Settings for a network, with nobody to reach and nowhere to listen.

@@ -1,6 +1,6 @@
 //! Lines that start with a slash. They are never sent: what is not understood is an error.
 
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// What a written line is.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) enum Line {
     Slash(Slash, Option<String>),
 }
 
-name_alone!(
+opaque_debug!(
     enum Line {
         Text,
         Slash,

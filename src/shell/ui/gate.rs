@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use zeroize::Zeroizing;
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::text::PeerText;
 
 use super::port::{GateChoice, GateState, UiOptions};
@@ -36,7 +36,7 @@ pub struct GateModel {
     now: UnixSeconds,
 }
 
-name_alone!(struct GateModel { options, page, secret, first, complaint, wrong, not_before, now });
+opaque_debug!(struct GateModel { options, page, secret, first, complaint, wrong, not_before, now });
 
 /// What the gate shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

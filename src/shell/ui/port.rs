@@ -11,7 +11,7 @@ use crate::engine::id::{ContactId, IdStart, MessageId};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 
 /// What the host tells.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub enum ClientEvent {
     Fatal(String),
 }
 
-name_alone!(
+opaque_debug!(
     enum ClientEvent {
         Engine,
         Replied,
@@ -94,7 +94,7 @@ pub enum ClientRequest {
     Quit,
 }
 
-name_alone!(
+opaque_debug!(
     enum ClientRequest {
         Command,
         History,
@@ -132,7 +132,7 @@ pub enum Look {
     Like(IdStart),
 }
 
-name_alone!(
+opaque_debug!(
     enum Look {
         Page,
         Words,
@@ -202,7 +202,7 @@ pub struct ArchiveLine {
     pub trouble: Option<&'static str>,
 }
 
-name_alone!(struct NetworkLine {
+opaque_debug!(struct NetworkLine {
     peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
     cover_per_minute, mining, queued, rate, clock, caught_up, archive,
 });

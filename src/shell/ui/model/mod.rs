@@ -24,7 +24,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::input::{AskId, Command, Proof};
 use crate::engine::node::output::{IdentityView, Link, RequestView};
-use crate::engine::secret::name_alone;
+use crate::engine::secret::opaque_debug;
 use crate::engine::text::PeerText;
 
 pub(super) use chat::Chat;
@@ -74,7 +74,7 @@ pub struct Model {
     next_ask: u64,
 }
 
-name_alone!(struct Model {
+opaque_debug!(struct Model {
     options, now, identities, speaking, chats, open, requests, network, kept, place,
     overlay, hint, tab, row, welcome, scratch, ink, mining, seek, following, enter, leaving, interrupted,
     asked, next_ask,
