@@ -49,7 +49,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     visitor.ask(Command::Say { contact: view.id, text, life: Life::Day }).await?;
                 }
                 Notice::Message(view) if view.side == Side::Theirs => {
-                    println!("the bot says: {}", view.text.for_plain().text);
+                    println!("the bot says: {}", view.text.sanitize_for_text().text);
                     return Ok(());
                 }
                 _ => {}

@@ -60,7 +60,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     ask(&bob, Command::AcceptRequest { request, petname }).await?;
                 }
                 Notice::Message(view) if view.side == Side::Theirs => {
-                    println!("bob reads: {}", view.text.for_plain().text);
+                    println!("bob reads: {}", view.text.sanitize_for_text().text);
                     break;
                 }
                 _ => {}

@@ -61,7 +61,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                         }
                     }
                     Output::Notice(Notice::Message(view)) if view.side == Side::Theirs => {
-                        println!("{name} reads: {}", view.text.for_plain().text);
+                        println!("{name} reads: {}", view.text.sanitize_for_text().text);
                     }
                     // Nothing is stored here, nobody is judged, and the marks are not shown.
                     _ => {}

@@ -94,7 +94,7 @@
 //!   unless it was asked to be an [`archive`](shell::archive) of what floods.
 //! - **Everything has a bound** with a name beside the code it bounds, and every task an owner.
 //! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is a
-//!   [`PeerText`](engine::text::PeerText) until a cleaner made for the screen, a line or JSON has
+//!   [`UntrustedText`](engine::text::UntrustedText) until a sanitizer made for the screen, a line or JSON has
 //!   turned it into something printable. The log holds counts and kinds.
 //!
 //! # Where to begin

@@ -12,7 +12,7 @@ use super::passphrase::PassphraseError;
 use super::store::StoreError;
 use crate::engine::crypto::invite::InviteError;
 use crate::engine::node::output::CommandError;
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 /// An error with everything a person needs.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Failure {
     #[must_use]
     pub fn about(mut self, home: &Path) -> Self {
         if self.exit == Exit::NotStored {
-            let home = PeerText::new(home.display().to_string()).for_line().text;
+            let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();
         }
         self

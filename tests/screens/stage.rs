@@ -16,7 +16,7 @@ use undertone::engine::node::output::{
 };
 use undertone::engine::node::record::Trail;
 use undertone::engine::node::record::Trust;
-use undertone::engine::text::PeerText;
+use undertone::engine::text::UntrustedText;
 use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::port::{
     ClientEvent, ClientRequest, Colour, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine,
@@ -234,7 +234,7 @@ pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
         contact: MIRA,
         side,
         number: Some(id),
-        text: PeerText::new(text.to_owned()),
+        text: UntrustedText::new(text.to_owned()),
         at: UnixSeconds(at),
         missing: 0,
         early: false,

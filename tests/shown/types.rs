@@ -26,7 +26,7 @@ use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
 };
 use undertone::engine::sync::{Body, Holder, Opener, Query, Response, Salt, Set, Told};
-use undertone::engine::text::PeerText;
+use undertone::engine::text::UntrustedText;
 use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
 use undertone::shell::failure::{Exit, Failure};
@@ -122,7 +122,7 @@ fn envelopes_and_texts_show_sizes_and_counts() {
     let order = draft.order(OutgoingId(5), &Floor::new(1), 0x5ac3_1799_e02b_7408);
     let (shown, id) = (format!("{draft:?}"), draft.finish(WorkNonce(0x5ac3_1799_e02b_7408)));
     let checked = check(id.1.clone(), now, &Floor::new(0)).expect("an envelope");
-    let text = PeerText::new("good\u{202e} morning".to_owned());
+    let text = UntrustedText::new("good\u{202e} morning".to_owned());
 
     let mut lines = Lines::default();
     lines.add("Draft", &format_args!("{shown}"));
@@ -133,9 +133,9 @@ fn envelopes_and_texts_show_sizes_and_counts() {
     lines.add("Envelope", &Envelope::decode(&id.1));
     lines.add("Checked", &checked);
     lines.add("Rank", &checked.rank());
-    lines.add("PeerText", &text);
-    lines.add("Cleaned", &text.for_line());
-    lines.add("Label", &text.for_label());
+    lines.add("UntrustedText", &text);
+    lines.add("Sanitized", &text.sanitize_for_line());
+    lines.add("SanitizedLabel", &text.sanitize_for_label());
     lines.add("OwnStream", &OwnStream { stream: 0x5ac3_1799_e02b_7408, next: 1 });
     lines.add("PeerStream", &PeerStream::default());
     lines.add("RecordSide", &RecordSide::Held { stream: 0x5ac3_1799_e02b_7408 });

@@ -103,6 +103,6 @@ pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
 
 /// Whether a screen shows the name exactly as it was written.
 fn is_shown_as_written(name: &str) -> bool {
-    let label = crate::engine::text::PeerText::new(name.to_owned()).for_label();
+    let label = crate::engine::text::UntrustedText::new(name.to_owned()).sanitize_for_label();
     label.text == name
 }

@@ -6,7 +6,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::input::{AskId, PeerTag, SyncAsk, SyncTicket};
 use super::record::{Change, Trail, Trust};
@@ -310,7 +310,7 @@ pub struct MessageView {
     /// it is encrypted.
     pub number: Option<u64>,
     /// What was written, uncleaned: it passes a sink's cleaner before anyone sees it.
-    pub text: PeerText,
+    pub text: UntrustedText,
     /// When it was written here or arrived here.
     pub at: UnixSeconds,
     /// How many of the sender's messages before this one are missing and no longer waited for.

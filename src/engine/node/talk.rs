@@ -11,7 +11,7 @@ use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::Node;
 use super::gaps::Gap;
@@ -479,7 +479,7 @@ impl MessageRecord {
                 RecordSide::Shown | RecordSide::Held { .. } => Side::Theirs,
             },
             number: self.number,
-            text: PeerText::new(self.text.clone()),
+            text: UntrustedText::new(self.text.clone()),
             at: self.at,
             missing: self.missing,
             early: self.early.is_some(),

@@ -1,8 +1,8 @@
-//! Text from others, which no sink sees uncleaned.
+//! Text from others, which no sink sees before it is sanitized.
 //!
-//! Cleaning happens where text leaves, once per sink; what is kept is what was written. Nothing is
+//! Sanitizing happens where text leaves, once per sink; what is kept is what was written. Nothing is
 //! dropped in silence: what could move a cursor, hide or reverse text becomes a visible mark, and
-//! [`Cleaned::changes`] counts how often. What this module does not do: judge what is said, or tell
+//! [`Sanitized::changes`] counts how often. What this module does not do: judge what is said, or tell
 //! letters that look alike apart from each other, beyond [`Scripts::Mixed`] for names.
 
 #[cfg(test)]
@@ -13,11 +13,11 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A string somebody else chose. It has no `Display`, no `Deref` and no `Into<String>`: the only
-/// way out is through the cleaner of a sink.
+/// way out is through the sanitizer of a sink.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PeerText(String);
+pub struct UntrustedText(String);
 
-impl PeerText {
+impl UntrustedText {
     /// Takes text as it came.
     #[must_use]
     pub const fn new(raw: String) -> Self {
@@ -39,20 +39,20 @@ impl PeerText {
 
     /// For a grid of cells: newlines stay, every grapheme is at least one column wide.
     #[must_use]
-    pub fn for_grid(&self) -> Cleaned {
-        clean(&self.0, Sink::Grid)
+    pub fn sanitize_for_cell(&self) -> Sanitized {
+        sanitize(&self.0, Sink::Cell)
     }
 
     /// For a sink of single lines: newlines show as `⏎`.
     #[must_use]
-    pub fn for_line(&self) -> Cleaned {
-        clean(&self.0, Sink::Line)
+    pub fn sanitize_for_line(&self) -> Sanitized {
+        sanitize(&self.0, Sink::Line)
     }
 
     /// For exports and pipes: newlines stay, and so do the selectors that colour an emoji.
     #[must_use]
-    pub fn for_plain(&self) -> Cleaned {
-        clean(&self.0, Sink::Plain)
+    pub fn sanitize_for_text(&self) -> Sanitized {
+        sanitize(&self.0, Sink::Text)
     }
 
     /// As a JSON string literal with its quotes, in ASCII alone, from which the raw text can be
@@ -81,8 +81,8 @@ impl PeerText {
     /// For a name: one line without blanks at its ends, at most [`MAX_LABEL_GRAPHEMES`] long, never
     /// empty, and in quotes if it could be taken for a mark or a word of the program.
     #[must_use]
-    pub fn for_label(&self) -> Label {
-        let Cleaned { text, changes } = self.for_line();
+    pub fn sanitize_for_label(&self) -> SanitizedLabel {
+        let Sanitized { text, changes } = self.sanitize_for_line();
         let mut short: String = text.trim().graphemes(true).take(MAX_LABEL_GRAPHEMES).collect();
         short.truncate(short.trim_end().len());
         if short.is_empty() {
@@ -90,35 +90,35 @@ impl PeerText {
         }
         let scripts = scripts_of(&short);
         let text = if looks_like_the_program(&short) { format!("\"{short}\"") } else { short };
-        Label { text, changes, scripts }
+        SanitizedLabel { text, changes, scripts }
     }
 }
 
-impl core::fmt::Debug for PeerText {
+impl core::fmt::Debug for UntrustedText {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "PeerText({} bytes)", self.0.len())
+        write!(f, "UntrustedText({} bytes)", self.0.len())
     }
 }
 
-/// Text that is safe in the sink it was cleaned for.
+/// Text that is safe in the sink it was sanitized for.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct Sanitized {
     /// The text.
     pub text: String,
     /// How many characters were made visible or left out. A person should hear of it.
     pub changes: usize,
 }
 
-impl core::fmt::Debug for Cleaned {
+impl core::fmt::Debug for Sanitized {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { text, changes } = self;
-        write!(f, "Cleaned({} bytes, {changes} changes)", text.len())
+        write!(f, "Sanitized({} bytes, {changes} changes)", text.len())
     }
 }
 
 /// A name that is safe to show beside the program's own words.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Label {
+pub struct SanitizedLabel {
     /// The name.
     pub text: String,
     /// How many characters were made visible or left out.
@@ -127,10 +127,10 @@ pub struct Label {
     pub scripts: Scripts,
 }
 
-impl core::fmt::Debug for Label {
+impl core::fmt::Debug for SanitizedLabel {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { text, changes, scripts } = self;
-        write!(f, "Label({} bytes, {changes} changes, {scripts:?})", text.len())
+        write!(f, "SanitizedLabel({} bytes, {changes} changes, {scripts:?})", text.len())
     }
 }
 
@@ -161,57 +161,57 @@ const TAB: &str = "    ";
 /// Stands for what cannot be seen, or must not be.
 const BLANK: char = '\u{2423}';
 
-/// Where cleaned text goes.
+/// Where sanitized text goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sink {
-    Grid,
+    Cell,
     Line,
-    Plain,
+    Text,
 }
 
-fn clean(raw: &str, sink: Sink) -> Cleaned {
+fn sanitize(raw: &str, sink: Sink) -> Sanitized {
     let mut changes = 0;
     let mapped = map_characters(raw, sink, &mut changes);
     let sized = limit_graphemes(&mapped, &mut changes);
     let text = match sink {
         Sink::Line => sized,
-        Sink::Grid | Sink::Plain => limit_blank_lines(&sized, &mut changes),
+        Sink::Cell | Sink::Text => limit_blank_lines(&sized, &mut changes),
     };
-    Cleaned { text, changes }
+    Sanitized { text, changes }
 }
 
 /// Replaces each character that acts instead of being seen.
 fn map_characters(raw: &str, sink: Sink, changes: &mut usize) -> String {
     let mut text = String::with_capacity(raw.len());
-    let mut before = Before::default();
+    let mut before = CharContext::default();
     let mut rest = raw.chars().peekable();
     while let Some(character) = rest.next() {
         let next = rest.peek().copied();
         if character == '\r' && next == Some('\n') {
             continue;
         }
-        let fate = fate(character, &before, next, sink);
-        match fate {
-            Fate::Keep => text.push(character),
-            Fate::Tab => text.push_str(TAB),
-            Fate::Newline => text.push(if sink == Sink::Line { '⏎' } else { '\n' }),
-            Fate::Drop => {}
-            Fate::Picture(picture) => text.push(picture),
-            Fate::Code => text.push_str(&format!("‹{:02X}›", u32::from(character))),
+        let action = action(character, &before, next, sink);
+        match action {
+            CharAction::Keep => text.push(character),
+            CharAction::Tab => text.push_str(TAB),
+            CharAction::Newline => text.push(if sink == Sink::Line { '⏎' } else { '\n' }),
+            CharAction::Drop => {}
+            CharAction::Picture(picture) => text.push(picture),
+            CharAction::Code => text.push_str(&format!("‹{:02X}›", u32::from(character))),
         }
-        if matches!(fate, Fate::Picture(_) | Fate::Code)
-            || fate == Fate::Drop && !is_honest(character)
+        if matches!(action, CharAction::Picture(_) | CharAction::Code)
+            || action == CharAction::Drop && !is_honest(character)
         {
             *changes += 1;
         }
-        before.step(character, fate);
+        before.step(character, action);
     }
     text
 }
 
 /// What the characters so far say about the next one.
 #[derive(Default)]
-struct Before {
+struct CharContext {
     /// The last character that is not a mark, a selector or a skin colour.
     base: Option<char>,
     /// The last character that was kept.
@@ -220,30 +220,32 @@ struct Before {
     marks: usize,
 }
 
-impl Before {
-    fn step(&mut self, character: char, fate: Fate) {
-        match fate {
-            Fate::Drop => {}
-            Fate::Keep if is_honest(character) => {}
-            Fate::Keep if is_mark(character) => {
+impl CharContext {
+    fn step(&mut self, character: char, action: CharAction) {
+        match action {
+            CharAction::Drop => {}
+            CharAction::Keep if is_honest(character) => {}
+            CharAction::Keep if is_mark(character) => {
                 self.marks += 1;
                 self.last = Some(character);
             }
-            Fate::Keep => {
+            CharAction::Keep => {
                 self.marks = 0;
                 self.last = Some(character);
                 if !is_skin_colour(character) {
                     self.base = Some(character);
                 }
             }
-            Fate::Tab | Fate::Newline | Fate::Picture(_) | Fate::Code => *self = Self::default(),
+            CharAction::Tab | CharAction::Newline | CharAction::Picture(_) | CharAction::Code => {
+                *self = Self::default()
+            }
         }
     }
 }
 
 /// What becomes of one character.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum CharAction {
     Keep,
     Tab,
     Newline,
@@ -254,32 +256,32 @@ enum Fate {
     Code,
 }
 
-fn fate(character: char, before: &Before, next: Option<char>, sink: Sink) -> Fate {
+fn action(character: char, before: &CharContext, next: Option<char>, sink: Sink) -> CharAction {
     match character {
-        '\n' => return Fate::Newline,
-        '\t' => return Fate::Tab,
-        '\u{0}'..='\u{1F}' => return Fate::Picture(control_picture(character)),
-        '\u{7F}' => return Fate::Picture('\u{2421}'),
-        '\u{80}'..='\u{9F}' => return Fate::Code,
+        '\n' => return CharAction::Newline,
+        '\t' => return CharAction::Tab,
+        '\u{0}'..='\u{1F}' => return CharAction::Picture(control_picture(character)),
+        '\u{7F}' => return CharAction::Picture('\u{2421}'),
+        '\u{80}'..='\u{9F}' => return CharAction::Code,
         '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
-            return Fate::Code;
+            return CharAction::Code;
         }
         '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' | '\u{34F}' | '\u{17B4}'
-        | '\u{17B5}' => return Fate::Picture(BLANK),
+        | '\u{17B5}' => return CharAction::Picture(BLANK),
         '\u{FE0E}' | '\u{FE0F}' => return selector(before, sink),
-        '\u{FE00}'..='\u{FE0D}' | '\u{E0100}'..='\u{E01EF}' => return Fate::Picture(BLANK),
+        '\u{FE00}'..='\u{FE0D}' | '\u{E0100}'..='\u{E01EF}' => return CharAction::Picture(BLANK),
         '\u{200D}' => {
             let joins = before.base.is_some_and(is_pictograph)
                 && before.last.is_some_and(|last| is_pictograph(last) || is_skin_colour(last))
                 && next.is_some_and(is_pictograph);
-            return if joins { Fate::Keep } else { Fate::Picture(BLANK) };
+            return if joins { CharAction::Keep } else { CharAction::Picture(BLANK) };
         }
         '\u{200C}' => {
             // A letter nobody could see is shown as a blank, which has nothing to part from.
             let seen = |next| is_mark(next) || next.width().is_some_and(|width| width > 0);
             let parts = before.last.is_some_and(wants_non_joiner)
                 && next.is_some_and(|next| wants_non_joiner(next) && seen(next));
-            return if parts { Fate::Keep } else { Fate::Picture(BLANK) };
+            return if parts { CharAction::Keep } else { CharAction::Picture(BLANK) };
         }
         _ => {}
     }
@@ -287,7 +289,7 @@ fn fate(character: char, before: &Before, next: Option<char>, sink: Sink) -> Fat
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is visible")]
-fn by_category(character: char, before: &Before) -> Fate {
+fn by_category(character: char, before: &CharContext) -> CharAction {
     match character.general_category() {
         GeneralCategory::Format
         | GeneralCategory::LineSeparator
@@ -295,22 +297,22 @@ fn by_category(character: char, before: &Before) -> Fate {
         | GeneralCategory::PrivateUse
         | GeneralCategory::Surrogate
         | GeneralCategory::Unassigned
-        | GeneralCategory::Control => Fate::Picture(BLANK),
+        | GeneralCategory::Control => CharAction::Picture(BLANK),
         GeneralCategory::NonspacingMark
         | GeneralCategory::EnclosingMark
         | GeneralCategory::SpacingMark
             if before.marks >= MAX_MARKS =>
         {
-            Fate::Drop
+            CharAction::Drop
         }
-        _ => Fate::Keep,
+        _ => CharAction::Keep,
     }
 }
 
 /// Terminals disagree about the width of what a selector follows, so a grid has none.
-fn selector(before: &Before, sink: Sink) -> Fate {
+fn selector(before: &CharContext, sink: Sink) -> CharAction {
     let after_symbol = before.last.is_some_and(|last| is_pictograph(last) || is_keycap(last));
-    if sink == Sink::Plain && after_symbol { Fate::Keep } else { Fate::Drop }
+    if sink == Sink::Text && after_symbol { CharAction::Keep } else { CharAction::Drop }
 }
 
 /// The selectors of text and emoji form: with or without one, a person reads the same.

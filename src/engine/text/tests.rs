@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn grid(raw: &str) -> Cleaned {
-    PeerText::new(raw.to_owned()).for_grid()
+fn grid(raw: &str) -> Sanitized {
+    UntrustedText::new(raw.to_owned()).sanitize_for_cell()
 }
 
-fn label(raw: &str) -> Label {
-    PeerText::new(raw.to_owned()).for_label()
+fn label(raw: &str) -> SanitizedLabel {
+    UntrustedText::new(raw.to_owned()).sanitize_for_label()
 }
 
 /// Whether a terminal could take this character for an order, or a person could not see it.
@@ -75,7 +75,7 @@ fn honest_text_of_many_scripts_is_left_alone() {
         "👩🏽\u{200d}🚀 🇺🇦",
         "two\nlines",
     ] {
-        assert_eq!(grid(raw), Cleaned { text: raw.to_owned(), changes: 0 });
+        assert_eq!(grid(raw), Sanitized { text: raw.to_owned(), changes: 0 });
     }
 }
 
@@ -96,16 +96,16 @@ fn every_scalar_alone_and_between_letters_comes_out_harmless() {
 
 #[test]
 fn an_emoji_selector_is_dropped_from_a_grid_and_kept_in_an_export() {
-    let heart = PeerText::new("❤\u{fe0f}".to_owned());
-    assert_eq!(heart.for_grid(), Cleaned { text: "❤".to_owned(), changes: 0 });
-    assert_eq!(heart.for_plain().text, "❤\u{fe0f}");
+    let heart = UntrustedText::new("❤\u{fe0f}".to_owned());
+    assert_eq!(heart.sanitize_for_cell(), Sanitized { text: "❤".to_owned(), changes: 0 });
+    assert_eq!(heart.sanitize_for_text().text, "❤\u{fe0f}");
 }
 
 #[test]
 fn a_line_has_no_newline_and_a_windows_line_end_is_one() {
-    let text = PeerText::new("a\r\nb\tc".to_owned());
-    assert_eq!(text.for_line().text, "a⏎b    c");
-    assert_eq!(text.for_grid(), Cleaned { text: "a\nb    c".to_owned(), changes: 0 });
+    let text = UntrustedText::new("a\r\nb\tc".to_owned());
+    assert_eq!(text.sanitize_for_line().text, "a⏎b    c");
+    assert_eq!(text.sanitize_for_cell(), Sanitized { text: "a\nb    c".to_owned(), changes: 0 });
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_cyrillic_letter_among_latin_ones_is_noticed() {
 
 #[test]
 fn debug_tells_a_length_and_nothing_else() {
-    assert_eq!(format!("{:?}", PeerText::new("secret".to_owned())), "PeerText(6 bytes)");
+    assert_eq!(format!("{:?}", UntrustedText::new("secret".to_owned())), "UntrustedText(6 bytes)");
 }
 
 #[test]
@@ -169,18 +169,18 @@ proptest! {
             prop_assert!(grapheme.len() <= MAX_GRAPHEME_BYTES);
             prop_assert!(grapheme.width() > 0);
         }
-        prop_assert!(!PeerText::new(raw).for_line().text.contains('\n'));
+        prop_assert!(!UntrustedText::new(raw).sanitize_for_line().text.contains('\n'));
     }
 
     #[test]
     fn cleaning_what_is_clean_changes_nothing(raw in any_text()) {
         let once = grid(&raw);
-        prop_assert_eq!(grid(&once.text), Cleaned { text: once.text, changes: 0 });
+        prop_assert_eq!(grid(&once.text), Sanitized { text: once.text, changes: 0 });
     }
 
     #[test]
     fn json_is_ascii_and_reads_back_exactly(raw in any_text()) {
-        let json = PeerText::new(raw.clone()).for_json();
+        let json = UntrustedText::new(raw.clone()).for_json();
         prop_assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         prop_assert_eq!(serde_json::from_str::<String>(&json).ok(), Some(raw));
     }

@@ -67,7 +67,7 @@ async fn walk() -> Result<(), Failure> {
     print::line(&format!("ok  {BURST} messages there and back, in order, none lost"));
     visitor.say_only(echo, "nasty").await?;
     let nasty = visitor.next_text().await?;
-    let cleaned = nasty.text.for_grid();
+    let cleaned = nasty.text.sanitize_for_cell();
     if cleaned.text.chars().any(|c| c.is_control() && c != '\n') || cleaned.changes == 0 {
         return Err(failed("hostile text was not made visible"));
     }

@@ -10,7 +10,7 @@ use super::{keep, net_settings, node_settings};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
 use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{Everywhere, Network, Span};
 use crate::shell::failure::{Exit, Failure};
@@ -202,7 +202,7 @@ impl Page {
             "text": raw(&view.text), "at": Civil::at(view.at).iso(),
         });
         let at = Civil::at(view.at).iso();
-        self.say(&line, || format!("{at} {from}: {}", view.text.for_line().text));
+        self.say(&line, || format!("{at} {from}: {}", view.text.sanitize_for_line().text));
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
             return *left == 0;
@@ -234,7 +234,7 @@ impl Page {
 }
 
 /// JSON carries what was written, without loss: every character beyond ASCII is escaped.
-fn raw(text: &PeerText) -> String {
+fn raw(text: &UntrustedText) -> String {
     text.clone().into_raw()
 }
 

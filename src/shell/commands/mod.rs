@@ -30,7 +30,7 @@ use super::net::{Lan, NetSettings};
 use super::print::{self, How};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeSettings, Role};
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 /// Carries out the command line; answers the exit code.
 #[must_use]
@@ -57,7 +57,7 @@ pub fn run(cli: Cli) -> u8 {
 #[must_use]
 pub fn told_by_the_parser(told: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
-    let text = PeerText::new(told.to_string()).for_plain().text;
+    let text = UntrustedText::new(told.to_string()).sanitize_for_text().text;
     if !told.use_stderr() {
         print::line(text.trim_end());
         return 0;

@@ -62,7 +62,7 @@ impl Told<'_> {
             lines.push_str(" [early: whoever stole your key could have written it]");
         }
         lines.push_str(": ");
-        let cleaned = view.text.for_plain();
+        let cleaned = view.text.sanitize_for_text();
         lines.push_str(&cleaned.text.replace('\n', INDENTED));
         if cleaned.changes > 0 {
             push(
@@ -122,7 +122,7 @@ impl Told<'_> {
             }
         }
         page.row("id", &view.id.hex());
-        page.row("text", &view.text.for_plain().text.replace('\n', "\n                "));
+        page.row("text", &view.text.sanitize_for_text().text.replace('\n', "\n                "));
         page.0.push_str("\n  Times are those of this computer, in UTC.");
         page.0
     }

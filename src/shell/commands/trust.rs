@@ -67,7 +67,8 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
         return parsed.ok_or_else(|| no_proof("a safety number has 60 digits and nothing else"));
     }
     let mut told = words.iter().map(|word| {
-        let quoted = crate::engine::text::PeerText::new(word.clone()).for_label().text;
+        let quoted =
+            crate::engine::text::UntrustedText::new(word.clone()).sanitize_for_label().text;
         Word::parse(word)
             .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
     });

@@ -6,7 +6,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::keys::Edit;
 
@@ -83,10 +83,10 @@ impl Composer {
     /// Takes a paste: line ends become newlines, the rest is cleaned as if a stranger had sent it.
     pub(super) fn paste(&mut self, pasted: &str) -> Result<(), Full> {
         let unix = pasted.replace("\r\n", "\n").replace('\r', "\n");
-        let text = PeerText::new(unix);
+        let text = UntrustedText::new(unix);
         let clean = match self.lines {
-            Lines::Many => text.for_plain().text,
-            Lines::One => text.for_plain().text.trim().replace('\n', " "),
+            Lines::Many => text.sanitize_for_text().text,
+            Lines::One => text.sanitize_for_text().text.trim().replace('\n', " "),
         };
         self.insert_raw(&clean)
     }
@@ -285,7 +285,7 @@ impl core::fmt::Debug for Composer {
 }
 
 fn on_grid(grapheme: &str) -> String {
-    PeerText::new(grapheme.to_owned()).for_grid().text
+    UntrustedText::new(grapheme.to_owned()).sanitize_for_cell().text
 }
 
 const fn is_bidi(character: char) -> bool {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::secret::opaque_debug;
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::port::{GateChoice, GateState, UiOptions};
 
@@ -114,7 +114,7 @@ impl GateModel {
 
     /// The try did not succeed; why, for a person to read.
     pub fn failed(&mut self, why: &str) {
-        self.complaint = Some(PeerText::new(why.to_owned()).for_line().text);
+        self.complaint = Some(UntrustedText::new(why.to_owned()).sanitize_for_line().text);
         self.secret = SecretField::new();
         self.page = match self.page {
             Page::Opening(Door::First) => Page::Choose(Keep::Sealed),

@@ -25,7 +25,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::input::{AskId, Command, Proof};
 use crate::engine::node::output::{IdentityView, Link, RequestView};
 use crate::engine::secret::opaque_debug;
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 pub(super) use chat::Chat;
 pub(super) use overlay::{Confirm, Ink, Overlay, Picker, Prompt, Purpose, Tab, Target};
@@ -412,10 +412,10 @@ pub(super) enum Kind {
 
 /// A sentence of another module as it may be shown.
 pub(super) fn sentence(text: &str) -> String {
-    PeerText::new(text.to_owned()).for_line().text
+    UntrustedText::new(text.to_owned()).sanitize_for_line().text
 }
 
 /// A name as it may be shown.
 pub(super) fn label(name: &str) -> String {
-    PeerText::new(name.to_owned()).for_label().text
+    UntrustedText::new(name.to_owned()).sanitize_for_label().text
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::text::{PeerText, Scripts};
+use crate::engine::text::{Scripts, UntrustedText};
 
 use super::super::model::{Chat, Kind, Model, Tab, label};
 use super::super::trust;
@@ -89,7 +89,7 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
     text.push_str(&format!("\nRead marks {marks}."));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat).map(|restored| format!("\n{restored}.")));
-    let name = PeerText::new(chat.contact.petname.clone()).for_label();
+    let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();
     if name.scripts == Scripts::Mixed {
         text.push_str("\nThe name mixes alphabets: a letter may not be the one it looks like.");
     }

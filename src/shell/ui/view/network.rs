@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::super::model::Model;
 use super::super::port::{Kept, Mode};
@@ -98,5 +98,5 @@ fn figure(name: &str, text: &str, width: usize) -> Vec<String> {
 }
 
 fn clean(text: &str) -> String {
-    PeerText::new(text.to_owned()).for_line().text
+    UntrustedText::new(text.to_owned()).sanitize_for_line().text
 }

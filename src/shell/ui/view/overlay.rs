@@ -7,7 +7,7 @@ use ratatui::widgets::{Block, Clear};
 
 use crate::engine::envelope::Life;
 use crate::engine::id::IdentityId;
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
 use super::super::life::{Cost, span};
@@ -208,7 +208,8 @@ fn go_to(model: &Model, picker: &Picker, frame: &mut Frame<'_>, area: Rect) {
 /// An invite, at the left edge and without a border, so that it can be copied, and as a code.
 fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
     let Some(identity) = model.identities.get(&id) else { return };
-    let written = PeerText::new((model.options.invites.write)(&identity.key)).for_line().text;
+    let written =
+        UntrustedText::new((model.options.invites.write)(&identity.key)).sanitize_for_line().text;
     let rows = wrap(&written, usize::from(area.width));
     let text = "Whoever has it can ask to talk with you; you decide. Hand it over where you trust \
                 the way. On the other side:\n  undertone contact add INVITE\nor F3, then +.\n\nEsc \
@@ -242,7 +243,7 @@ fn wait_words(model: &Model) -> String {
 }
 
 fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
-    let reason = PeerText::new(reason.to_owned()).for_grid().text;
+    let reason = UntrustedText::new(reason.to_owned()).sanitize_for_cell().text;
     let text = format!(
         "The node behind this window has stopped:\n\n{reason}\n\nWhat was accepted is kept. Any \
          key leaves."

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use crate::engine::node::output::{MessageView, Side};
-use crate::engine::text::PeerText;
+use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};
 use super::super::port::More;
@@ -48,7 +48,7 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
         .collect();
     let marked = search.index.saturating_sub(first);
     rows.push(Line::styled(last, look.quiet()));
-    let words = PeerText::new(search.words.clone()).for_line().text;
+    let words = UntrustedText::new(search.words.clone()).sanitize_for_line().text;
     let title = fit(&format!("Found: {words}"), width.saturating_sub(2));
     let inner = open_box(model, frame, area, (title.trim_end(), rows.len()));
     super::rows(frame, inner, rows);
@@ -67,6 +67,6 @@ fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> Strin
     };
     let start = format!("{when} {} ", fit(&who, NAME_COLUMNS));
     let room = width.saturating_sub(Line::raw(start.as_str()).width());
-    let text = message.text.for_line().text;
+    let text = message.text.sanitize_for_line().text;
     format!("{start}{}", excerpt(&text, words, room))
 }

@@ -301,7 +301,7 @@ impl Layout<'_> {
             Side::Ours(state) => (look.mark(state), look.mark_style(state), "me".to_owned()),
             Side::Theirs => ("", body, label(&self.chat.contact.petname)),
         };
-        let cleaned = message.text.for_grid();
+        let cleaned = message.text.sanitize_for_cell();
         let head = [
             Span::styled(if is_chosen { ">" } else { " " }, body),
             Span::styled(fit(mark, MARK_COLUMNS), mark_style),

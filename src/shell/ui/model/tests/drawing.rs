@@ -83,7 +83,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
     let state = state(id);
     let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
     let mut message = message(u64::from(what) * 6 + id, contact_id, side);
-    message.text = PeerText::new(text.clone());
+    message.text = UntrustedText::new(text.clone());
     message.missing = id / 5;
     message.life = Life::ALL[usize::from(what % 4)];
     message.trail = trail(what);

@@ -85,7 +85,7 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
         contact,
         side,
         number: Some(id),
-        text: PeerText::new(format!("text {id}")),
+        text: UntrustedText::new(format!("text {id}")),
         at: UnixSeconds(1_795_171_000 + id),
         missing: 0,
         early: false,
