@@ -65,14 +65,14 @@ impl MessageId {
 
 /// The ids of messages that begin with the same digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct IdStart {
+pub struct IdPrefix {
     /// The lowest of them.
     pub first: MessageId,
     /// The highest of them.
     pub last: MessageId,
 }
 
-impl IdStart {
+impl IdPrefix {
     /// Reads the first digits of an id, 4 to 16 of them. `None` for anything else.
     #[must_use]
     pub fn parse(digits: &str) -> Option<Self> {
@@ -88,10 +88,10 @@ impl IdStart {
     }
 }
 
-impl core::fmt::Debug for IdStart {
+impl core::fmt::Debug for IdPrefix {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { first: _, last: _ } = self;
-        f.write_str("IdStart")
+        f.write_str("IdPrefix")
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
         fn an_id_is_among_those_that_begin_as_it_does(id: u64, digits in 4_usize..=16) {
             let text = MessageId(id).hex();
             let begun: String = text.chars().take(digits).collect();
-            let start = IdStart::parse(&begun).unwrap();
+            let start = IdPrefix::parse(&begun).unwrap();
             prop_assert!((start.first.0..=start.last.0).contains(&id));
             prop_assert!(start.first.hex().starts_with(&begun));
             prop_assert!(start.last.hex().starts_with(&begun));
@@ -118,14 +118,14 @@ mod tests {
         fn what_is_not_4_to_16_digits_is_no_id(text: String) {
             let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
             let is_start = digits && (4..=16).contains(&text.len());
-            prop_assert_eq!(IdStart::parse(&text).is_some(), is_start);
+            prop_assert_eq!(IdPrefix::parse(&text).is_some(), is_start);
         }
     }
 
     #[test]
     fn a_sign_is_no_digit() {
-        assert_eq!(IdStart::parse("+123"), None);
-        assert_eq!(IdStart::parse("123"), None);
-        assert_eq!(IdStart::parse("00112233445566778"), None);
+        assert_eq!(IdPrefix::parse("+123"), None);
+        assert_eq!(IdPrefix::parse("123"), None);
+        assert_eq!(IdPrefix::parse("00112233445566778"), None);
     }
 }

@@ -12,7 +12,7 @@ use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::tale::{self, Told};
 use super::{control, keep};
 use crate::engine::envelope::Floor;
-use crate::engine::id::{IdStart, MessageId};
+use crate::engine::id::{IdPrefix, MessageId};
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, ContactView, MessageState, MessageView, Side};
 use crate::engine::node::{NodeSettings, Role};
@@ -239,7 +239,7 @@ impl Shelf {
 
     /// The one message whose id begins like this.
     async fn find(&mut self, id: &str) -> Result<MessageView, Failure> {
-        let start = IdStart::parse(id).ok_or_else(bad_id)?;
+        let start = IdPrefix::parse(id).ok_or_else(bad_id)?;
         let mut found = self.look(Look::Like(start)).await?.into_iter();
         match (found.next(), found.next()) {
             (Some(view), None) => Ok(view),

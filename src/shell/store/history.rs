@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::sealed::{RowKey, Sealed};
 use super::{Store, StoreError, begin, record_in};
-use crate::engine::id::{ContactId, IdStart, MessageId};
+use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{MessageRecord, Record, RecordSide};
 
@@ -60,12 +60,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if one of them cannot be read.
-    pub fn messages_like(&self, start: IdStart) -> Result<Vec<MessageRecord>, StoreError> {
+    pub fn messages_like(&self, start: IdPrefix) -> Result<Vec<MessageRecord>, StoreError> {
         let mut statement = self.connection.prepare(
             "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
              WHERE id BETWEEN ?1 AND ?2 AND NOT (author = 1 AND open = 1) LIMIT 2",
         )?;
-        let IdStart { first, last } = start;
+        let IdPrefix { first, last } = start;
         let mut rows = statement.query([first.0.cast_signed(), last.0.cast_signed()])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

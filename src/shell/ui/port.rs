@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, IdStart, MessageId};
+use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
@@ -129,7 +129,7 @@ pub enum Look {
         limit: usize,
     },
     /// Those whose ids begin like this, two at most.
-    Like(IdStart),
+    Like(IdPrefix),
 }
 
 opaque_debug!(

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::id::{IdStart, MessageId};
+use crate::engine::id::{IdPrefix, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::shell::store::samples::{held, ours, theirs};
 
@@ -145,7 +145,7 @@ fn messages_are_told_by_how_their_ids_begin() {
     store.commit(&puts(&all.map(|id| theirs(id, 7, "hi")))).unwrap();
     store.commit(&puts(&[held(0x7777_0000_0000_0000, 7)])).unwrap();
     let like = |digits: &str| {
-        let mut found = ids(&store.messages_like(IdStart::parse(digits).unwrap()).unwrap());
+        let mut found = ids(&store.messages_like(IdPrefix::parse(digits).unwrap()).unwrap());
         found.sort_unstable();
         found
     };
