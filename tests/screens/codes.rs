@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 use undertone::engine::crypto::invite;
-use undertone::engine::crypto::safety::SafetyNumber;
+use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::shell::ui::port::{Colour, Glyphs, UiOptions};
 
 use crate::stage::{Stage, key, options};

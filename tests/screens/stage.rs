@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
-use undertone::engine::crypto::safety::SafetyNumber;
+use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Life;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};

@@ -2,7 +2,8 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::crypto::safety::{Half, SafetyNumber, Word};
+use undertone::engine::crypto::safety_number::SafetyNumber;
+use undertone::engine::crypto::sas::{Half, Word};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};

@@ -1,6 +1,6 @@
 //! Read marks are told, and shown, only where both want them.
 
-use undertone::engine::crypto::safety::SafetyNumber;
+use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Life;
 use undertone::engine::id::{ContactId, MessageId};

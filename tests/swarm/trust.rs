@@ -1,7 +1,8 @@
 //! A contact that is held: what it sends is read, and nothing leaves for it until a person decides.
 
 use undertone::engine::crypto::keys::PublicKey;
-use undertone::engine::crypto::safety::{HALF, SafetyNumber, Word};
+use undertone::engine::crypto::safety_number::SafetyNumber;
+use undertone::engine::crypto::sas::{HALF, Word};
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_TRIES;

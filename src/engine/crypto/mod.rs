@@ -21,6 +21,7 @@ pub mod invite;
 pub mod kdf;
 pub mod kem;
 pub mod keys;
-pub mod safety;
+pub mod safety_number;
+pub mod sas;
 #[cfg(test)]
 pub(crate) mod seeded;

@@ -1,7 +1,8 @@
 //! Everything that crosses the engine's edge inwards.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{HALF, Word};
 use crate::engine::envelope::{EnvelopeId, Life, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;

@@ -1,7 +1,8 @@
 //! Everything that crosses the engine's edge outwards.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{HALF, Half, Word};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};

@@ -6,7 +6,8 @@
 //! it outlives sessions, and it is this machine's alone.
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{HALF, Half, Word};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Role, Session};
@@ -349,7 +350,7 @@ const fn own_half(role: Role) -> Half {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::crypto::safety::Words;
+    use crate::engine::crypto::sas::Words;
     use crate::engine::crypto::seeded::Seeded;
     use crate::engine::secret::Secret;
 

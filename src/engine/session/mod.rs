@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kem::{KemPublic, KemSecret};
 use crate::engine::crypto::keys::{Ephemeral, PublicKey};
-use crate::engine::crypto::safety::Words;
+use crate::engine::crypto::sas::Words;
 use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::secret::{Secret, opaque_debug};

@@ -5,7 +5,7 @@
 
 use crate::engine::crypto::kem::CIPHERTEXT_SIZE;
 use crate::engine::crypto::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
-use crate::engine::crypto::safety::Words;
+use crate::engine::crypto::sas::Words;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 

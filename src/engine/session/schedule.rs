@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kdf::{self, Label};
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::safety::Words;
+use crate::engine::crypto::sas::Words;
 use crate::engine::secret::Secret;
 
 use super::SessionId;

@@ -5,7 +5,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use serde_json::{Value, json};
 
-use crate::engine::crypto::safety::{HALF, Half, SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{HALF, Half, Word};
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, OwnWords, Reply};
 use crate::engine::node::record::{Doubt, Trust};

@@ -2,7 +2,8 @@
 //! is held. The engine compares; a page shows one half and asks for the other, so that nobody can
 //! say yes without having listened.
 
-use crate::engine::crypto::safety::{HALF, SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{HALF, Word};
 use crate::engine::id::ContactId;
 use crate::engine::node::input::{Command, Proof};
 use crate::engine::node::output::{CommandError, Reply};

@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 
-use crate::engine::crypto::safety::{SafetyNumber, Word};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::Word;
 use crate::engine::id::ContactId;
 use crate::engine::node::output::OwnWords;
 use crate::engine::node::record::{Doubt, Trust};

@@ -7,7 +7,7 @@ use ratatui::backend::TestBackend;
 use super::super::super::port::{Kept, Mining};
 use super::super::super::view::{ViewState, view};
 use super::*;
-use crate::engine::crypto::safety::{Half, Word};
+use crate::engine::crypto::sas::{Half, Word};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::output::OwnWords;
 use crate::engine::node::record::{Doubt, Means};

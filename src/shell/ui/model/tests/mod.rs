@@ -9,7 +9,7 @@ use crate::engine::node::record::Trail;
 use crossterm::event::{KeyCode, KeyModifiers};
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::safety::SafetyNumber;
+use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::id::{MessageId, RequestId};
 use crate::engine::node::output::{
     CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
