@@ -12,12 +12,12 @@ use undertone::engine::envelope::{Floor, Life, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
 use undertone::engine::node::output::{Link, Notice, Output, Side};
 use undertone::engine::node::{Node, NodeSettings, Role};
-use undertone::sim::Seeded;
+use undertone::sim::SeededRng;
 
 pub(crate) fn main() -> anyhow::Result<()> {
     let settings = NodeSettings::new(Role::Messenger, Floor::new(4));
     let (mut ann, mut bob) = (Node::new(settings), Node::new(settings));
-    let mut entropy = Seeded::new(1, 0);
+    let mut entropy = SeededRng::new(1, 0);
     let ask = |command| Input::Ask { ask: AskId(0), command };
     let mut inputs = VecDeque::new();
     for name in ["ann", "bob"] {

@@ -4,7 +4,7 @@ use sha3::{Digest, Keccak256};
 
 /// A stream of bytes determined by a seed and a lane: Keccak-256 in counter mode.
 #[derive(Clone, Debug)]
-pub struct Seeded {
+pub struct SeededRng {
     seed: u64,
     lane: u64,
     counter: u64,
@@ -12,7 +12,7 @@ pub struct Seeded {
     used: usize,
 }
 
-impl Seeded {
+impl SeededRng {
     /// The stream of `lane`; streams of different lanes are unrelated.
     #[must_use]
     pub const fn new(seed: u64, lane: u64) -> Self {

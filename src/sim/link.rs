@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{NodeIndex, Seeded};
+use super::{NodeIndex, SeededRng};
 use crate::engine::env::Millis;
 
 /// Who is whose neighbour, and how links behave.
@@ -78,7 +78,7 @@ impl Links {
     }
 
     /// How long the next envelope takes, or nothing if it is lost.
-    pub(super) fn carry(&self, chance: &mut Seeded) -> Option<Millis> {
+    pub(super) fn carry(&self, chance: &mut SeededRng) -> Option<Millis> {
         if chance.below(1_000) < u64::from(self.loss_per_mille) {
             return None;
         }
@@ -86,13 +86,13 @@ impl Links {
     }
 
     /// How long after that it comes again, or nothing if it does not.
-    pub(super) fn carry_again(&self, chance: &mut Seeded) -> Option<Millis> {
+    pub(super) fn carry_again(&self, chance: &mut SeededRng) -> Option<Millis> {
         let repeats = self.repeat_per_mille;
         let again = repeats > 0 && chance.below(1_000) < u64::from(repeats);
         again.then(|| self.delay(chance))
     }
 
-    fn delay(&self, chance: &mut Seeded) -> Millis {
+    fn delay(&self, chance: &mut SeededRng) -> Millis {
         self.latency.plus(Millis(chance.below(self.jitter.0.saturating_add(1))))
     }
 }

@@ -16,7 +16,7 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use entropy::Seeded;
+pub use entropy::SeededRng;
 use link::Links;
 pub use look::DiskCopy;
 pub use sync::{Asked, Traffic};
@@ -42,7 +42,7 @@ pub struct NodeIndex(pub usize);
 pub struct World {
     seed: u64,
     now: Millis,
-    chance: Seeded,
+    chance: SeededRng,
     links: Links,
     nodes: Vec<SimNode>,
     queue: BTreeMap<(Millis, u64), SimEvent>,
@@ -106,7 +106,7 @@ struct SimNode {
     settings: NodeSettings,
     node: Option<Node>,
     disk: Disk,
-    entropy: Seeded,
+    entropy: SeededRng,
     /// Seconds this node's wall clock is ahead of the world's; negative if behind.
     skew: i64,
     /// gossipsub's own memory of ids, which lives as long as the process.
@@ -155,7 +155,7 @@ impl World {
         Self {
             seed,
             now: Millis(0),
-            chance: Seeded::new(seed, 0),
+            chance: SeededRng::new(seed, 0),
             links,
             nodes: Vec::new(),
             queue: BTreeMap::new(),
@@ -176,7 +176,7 @@ impl World {
             settings,
             node: None,
             disk: Disk::default(),
-            entropy: Seeded::new(self.seed, index.0 as u64 + 1),
+            entropy: SeededRng::new(self.seed, index.0 as u64 + 1),
             skew: 0,
             heard: BTreeSet::new(),
             carried: BTreeMap::new(),
@@ -486,7 +486,7 @@ fn skewed(wall: UnixSeconds, skew: i64) -> UnixSeconds {
     UnixSeconds(wall.0.saturating_add_signed(skew))
 }
 
-impl Entropy for Seeded {
+impl Entropy for SeededRng {
     fn fill(&mut self, bytes: &mut [u8]) {
         self.fill_bytes(bytes);
     }

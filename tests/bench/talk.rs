@@ -5,7 +5,7 @@
 
 use divan::{Bencher, black_box};
 
-use undertone::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
+use undertone::engine::crypto::keys::{EphemeralSecret, Identity, PublicKey};
 use undertone::engine::env::{Env, Millis};
 use undertone::engine::envelope::Topic;
 use undertone::engine::session::{
@@ -107,8 +107,8 @@ pub(super) fn is_for_us(watch: &Watch, own: &Identity, sealed: &Sealed) -> bool 
 pub(super) fn multiplication() -> impl FnMut() {
     let mut counter = Counter(9);
     let mut env = Env::new(Millis(0), NOW, &mut counter);
-    let (ours, theirs): (Ephemeral, PublicKey) =
-        (Ephemeral::draw(&mut env), Ephemeral::draw(&mut env).public());
+    let (ours, theirs): (EphemeralSecret, PublicKey) =
+        (EphemeralSecret::draw(&mut env), EphemeralSecret::draw(&mut env).public());
     move || drop(black_box(ours.agree(black_box(&theirs))))
 }
 

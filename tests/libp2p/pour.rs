@@ -13,7 +13,7 @@ use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::shell::clock::wall;
 use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
-use undertone::sim::Seeded;
+use undertone::sim::SeededRng;
 
 use crate::hosts::{Company, LOW_FLOOR, net_settings, node_settings};
 use crate::world::{in_time, place};
@@ -25,7 +25,7 @@ const SMALL: Bounds = Bounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), cou
 const POURED: usize = 10 * SMALL.count;
 
 /// An envelope of noise that shows `bits` of work, no more and no less.
-fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
+fn noise(chance: &mut SeededRng, now: UnixSeconds, bits: u8) -> Vec<u8> {
     let mut data = vec![0; BODY_SIZE];
     chance.fill_bytes(&mut data);
     let draft = Draft::new(now, ONE_DAY, Topic([7; 4]), data).expect("a draft");
@@ -56,7 +56,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
         }
     })
     .await;
-    let mut chance = Seeded::new(51, 0);
+    let mut chance = SeededRng::new(51, 0);
     for _ in 0..20 {
         let published = flooder.publish(noise(&mut chance, wall(), LOW_FLOOR - 1));
         assert_eq!(published, Published::Sent);
@@ -81,7 +81,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
 /// Pours envelopes exactly at the floor into the relay at `at`, until whoever reads has gone.
 async fn pour(at: Multiaddr, poured: mpsc::Sender<EnvelopeId>) {
     let mut flooder = bare(&at);
-    let mut chance = Seeded::new(52, 0);
+    let mut chance = SeededRng::new(52, 0);
     loop {
         if flooder.peers() == 0 {
             flooder.next().await;

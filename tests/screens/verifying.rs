@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::engine::crypto::sas::{Half, Word};
+use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
@@ -22,8 +22,8 @@ fn at_every_size(name: &str, stage: &mut Stage) {
     }
 }
 
-fn words(words: [&str; 3]) -> [Word; 3] {
-    words.map(|word| Word::parse(word).expect("a word of the list"))
+fn words(words: [&str; 3]) -> [SasWord; 3] {
+    words.map(|word| SasWord::parse(word).expect("a word of the list"))
 }
 
 /// A chat with mira, with words to compare.

@@ -8,7 +8,7 @@ use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
 use undertone::engine::node::output::{Notice, Output, Reply};
 use undertone::engine::node::record::{Change, Record};
 use undertone::engine::node::{Node, NodeSettings, Role};
-use undertone::sim::Seeded;
+use undertone::sim::SeededRng;
 
 use crate::search::Hidden;
 
@@ -21,7 +21,7 @@ const TURNS: usize = 600;
 /// Two nodes, and everything that came by.
 pub(crate) struct Stage {
     nodes: [Node; 2],
-    entropy: [Seeded; 2],
+    entropy: [SeededRng; 2],
     now: Millis,
     wire: VecDeque<(usize, Input)>,
     published: usize,
@@ -43,7 +43,7 @@ impl Stage {
         };
         let mut stage = Self {
             nodes: [Node::new(settings), Node::new(settings)],
-            entropy: [Seeded::new(7, 1), Seeded::new(7, 2)],
+            entropy: [SeededRng::new(7, 1), SeededRng::new(7, 2)],
             now: Millis(0),
             wire: VecDeque::new(),
             published: 0,
@@ -159,7 +159,7 @@ impl Stage {
             }
             Record::Contact(kept) => self.hidden.word(&kept.petname),
             Record::Session(kept) => {
-                if let Some(words) = kept.session.words() {
+                if let Some(words) = kept.session.sas() {
                     let stored = serde_json::to_value(words).expect("bytes");
                     let bytes: Vec<u8> = serde_json::from_value(stored).expect("bytes");
                     self.hidden.bytes(&bytes);

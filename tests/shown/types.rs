@@ -7,10 +7,10 @@ use std::sync::Arc;
 use clap::Parser as _;
 use insta::assert_snapshot;
 use undertone::engine::crypto::aead::OneTimeKey;
-use undertone::engine::crypto::ecies::{self, Letter};
-use undertone::engine::crypto::kdf::Label;
+use undertone::engine::crypto::ecies::{self, SealedBox};
+use undertone::engine::crypto::kdf::KdfLabel;
 use undertone::engine::crypto::kem::KemSecret;
-use undertone::engine::crypto::keys::{Ephemeral, Identity};
+use undertone::engine::crypto::keys::{EphemeralSecret, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
@@ -37,7 +37,7 @@ use undertone::shell::store::Store;
 use undertone::shell::ui::port::{
     ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
 };
-use undertone::sim::Seeded;
+use undertone::sim::SeededRng;
 use zeroize::Zeroizing;
 
 use crate::conversation::held;
@@ -72,7 +72,7 @@ fn shapes(shown: &BTreeSet<String>) -> String {
 
 #[test]
 fn keys_and_sessions_show_what_they_are() {
-    let mut chance = Seeded::new(1, 0);
+    let mut chance = SeededRng::new(1, 0);
     let mut env = Env::new(Millis(0), UnixSeconds(1_795_171_640), &mut chance);
     let (ours, theirs) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let kem = KemSecret::draw(&mut env);
@@ -93,12 +93,12 @@ fn keys_and_sessions_show_what_they_are() {
     lines.add("Identity", &ours);
     lines.add("PublicKey", &ours.public());
     lines.add("Fingerprint", &ours.public().fingerprint());
-    lines.add("Ephemeral", &Ephemeral::draw(&mut env));
+    lines.add("EphemeralSecret", &EphemeralSecret::draw(&mut env));
     lines.add("KemSecret", &kem);
     lines.add("KemPublic", &kem.public());
-    let key = OneTimeKey::derive(b"salt", &Secret::draw(&mut env), Label::MessagePayload);
+    let key = OneTimeKey::derive(b"salt", &Secret::draw(&mut env), KdfLabel::MessagePayload);
     lines.add("OneTimeKey", &key);
-    lines.add("Letter", &Letter::parse(&sealed));
+    lines.add("SealedBox", &SealedBox::parse(&sealed));
     lines.add("Offer", &offer);
     lines.add("OfferId", &offer.id());
     lines.add("ReceivedOffer", &received);

@@ -14,7 +14,7 @@ use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::engine::sync::{
     Body, CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, Response, append_envelope,
 };
-use undertone::sim::Seeded;
+use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
 
 use crate::town::Town;
@@ -259,7 +259,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
         Notice::Identity(view) => Some(view.id),
         _ => None,
     });
-    let mut chance = Seeded::new(3, 3);
+    let mut chance = SeededRng::new(3, 3);
     let key = {
         let mut env = Env::new(Millis(0), START, &mut chance);
         Identity::generate(&mut env).public()

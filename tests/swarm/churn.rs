@@ -18,7 +18,7 @@ use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seeded};
+use undertone::sim::{NodeIndex, SeededRng};
 
 use crate::town::{FLOOR, Town, link, seeds, seeds_wished};
 
@@ -61,7 +61,7 @@ enum People {
 /// What people do and see, second by second.
 struct Course {
     town: Town,
-    chance: Seeded,
+    chance: SeededRng,
     /// How each calls the one they speak with.
     partner: Vec<ContactId>,
     /// What each has said, and when.
@@ -79,7 +79,7 @@ impl Course {
         let mut links = Links::calm();
         links.jitter = Millis(400);
         let mut town = Town::new(seed, links, 0, 0);
-        let mut chance = Seeded::new(seed, u64::MAX);
+        let mut chance = SeededRng::new(seed, u64::MAX);
         // The real delays, and work that costs nothing.
         let settings = |role| NodeSettings::new(role, Floor::new(FLOOR));
         for _ in 0..PEOPLE {
@@ -208,7 +208,7 @@ const fn other(who: usize) -> usize {
     who ^ 1
 }
 
-fn pick(chance: &mut Seeded, among: usize) -> usize {
+fn pick(chance: &mut SeededRng, among: usize) -> usize {
     usize::try_from(chance.below(among as u64)).expect("a small number")
 }
 

@@ -10,7 +10,7 @@ use undertone::engine::envelope::{
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seeded, Verdicts};
+use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 
 use crate::town::{FLOOR, Town, settings};
 
@@ -24,7 +24,7 @@ const POURED: usize = 10 * SMALL.count;
 const AT_ONCE: usize = 4_200;
 
 /// An envelope of noise that shows exactly `bits` of work.
-fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
+fn noise(chance: &mut SeededRng, now: UnixSeconds, bits: u8) -> Vec<u8> {
     let mut data = vec![0; BODY_SIZE];
     chance.fill_bytes(&mut data);
     let mut topic = [0; 4];
@@ -37,7 +37,7 @@ fn noise(chance: &mut Seeded, now: UnixSeconds, bits: u8) -> Vec<u8> {
 }
 
 fn noises(seed: u64, count: usize, now: UnixSeconds, bits: u8) -> Vec<Vec<u8>> {
-    let mut chance = Seeded::new(seed, u64::MAX);
+    let mut chance = SeededRng::new(seed, u64::MAX);
     (0..count).map(|_| noise(&mut chance, now, bits)).collect()
 }
 
@@ -138,7 +138,7 @@ fn a_flood_below_the_floor_is_rejected_to_the_last_and_goes_nowhere() {
 #[test]
 fn bytes_that_are_no_envelope_are_rejected_and_change_nothing() {
     let (mut town, relay, flooder) = at_a_small_relay(23);
-    let mut chance = Seeded::new(23, u64::MAX);
+    let mut chance = SeededRng::new(23, u64::MAX);
     let envelope = noise(&mut chance, town.world.wall(), FLOOR);
     for length in [0, 1, 31, 2_047, ENVELOPE_SIZE, 65_536, 65_537, 200_000] {
         let mut bytes = vec![0; length];

@@ -10,7 +10,7 @@ use undertone::engine::node::output::MessageState;
 use undertone::engine::node::record::{Record, RecordSide};
 use undertone::engine::session::WINDOW;
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seeded};
+use undertone::sim::{NodeIndex, SeededRng};
 
 use crate::town::{Town, seeds};
 
@@ -26,7 +26,7 @@ const DAYS: u64 = 30;
 /// Two people in a bad network, and who calls the other what.
 struct Talk {
     town: Town,
-    chance: Seeded,
+    chance: SeededRng,
     contacts: [ContactId; 2],
     said: [Vec<String>; 2],
 }
@@ -41,14 +41,14 @@ impl Talk {
         town.wait(DAYS, "the request", |town| !town.world.seen(asked).requests.is_empty());
         let second = town.accept(1);
         let said = [vec![line(0, 0)], Vec::new()];
-        Self { town, chance: Seeded::new(seed, u64::MAX), contacts: [first, second], said }
+        Self { town, chance: SeededRng::new(seed, u64::MAX), contacts: [first, second], said }
     }
 
     /// Both add each other before either has heard of it, and speak at once.
     fn begin_both(seed: u64, links: Links) -> Self {
         let mut town = pair(seed, links);
         let contacts = [town.add(0, 1), town.add(1, 0)];
-        let chance = Seeded::new(seed, u64::MAX);
+        let chance = SeededRng::new(seed, u64::MAX);
         Self { town, chance, contacts, said: [Vec::new(), Vec::new()] }
     }
 

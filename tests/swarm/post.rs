@@ -9,7 +9,7 @@ use undertone::engine::node::record::{Purpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::session::{Offer, Sealed, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seeded, Sent};
+use undertone::sim::{NodeIndex, SeededRng, Sent};
 
 use crate::town::{FLOOR, Town, settings};
 
@@ -18,7 +18,7 @@ pub(crate) struct Post {
     pub(crate) town: Town,
     boxes: [NodeIndex; 2],
     taken: [usize; 2],
-    chance: Seeded,
+    chance: SeededRng,
 }
 
 /// What somebody published.
@@ -39,7 +39,7 @@ impl Post {
         for relay in boxes {
             town.settle(messenger, relay);
         }
-        Self { town, boxes, taken: [0; 2], chance: Seeded::new(seed, u64::MAX) }
+        Self { town, boxes, taken: [0; 2], chance: SeededRng::new(seed, u64::MAX) }
     }
 
     /// Two people in a confirmed session, and nothing on its way.

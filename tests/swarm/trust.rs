@@ -2,7 +2,7 @@
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::engine::crypto::sas::{HALF, Word};
+use undertone::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_TRIES;
@@ -125,7 +125,12 @@ fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
 }
 
 /// Compares the words one side is told.
-fn tell(town: &mut Town, who: usize, contact: ContactId, words: [Word; HALF]) -> Reply {
+fn tell(
+    town: &mut Town,
+    who: usize,
+    contact: ContactId,
+    words: [SasWord; WORDS_PER_HALF],
+) -> Reply {
     let command = Command::Verify { contact, proof: Proof::Words(words) };
     town.world.ask(town.people[who].node, command).expect("compared")
 }

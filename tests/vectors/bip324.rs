@@ -4,17 +4,17 @@ use proptest::prelude::*;
 use secp256k1::ellswift::ElligatorSwift;
 
 use undertone::engine::crypto::ellswift::{ENCODED_SIZE, decode, encode};
-use undertone::engine::crypto::keys::{Ephemeral, PublicKey};
+use undertone::engine::crypto::keys::{EphemeralSecret, PublicKey};
 use undertone::engine::env::Entropy;
 
-use crate::entropy::{Seeded, turn};
+use crate::entropy::{SeededRng, turn};
 use crate::hex::bytes;
 use crate::statistics::{
     BIT_BOUND, POSITION_BOUND, TOTAL_BOUND, histogram, surprise, worst_bit, worst_position,
 };
 
 fn point(entropy: &mut dyn Entropy) -> PublicKey {
-    Ephemeral::draw(&mut turn(entropy)).public()
+    EphemeralSecret::draw(&mut turn(entropy)).public()
 }
 
 /// What libsecp256k1 reads in the same bytes.
@@ -42,7 +42,7 @@ proptest! {
 
     #[test]
     fn libsecp256k1_reads_what_we_write(seed: u64) {
-        let mut entropy = Seeded::new(seed);
+        let mut entropy = SeededRng::new(seed);
         let point = point(&mut entropy);
         let encoded = encode(&mut turn(&mut entropy), &point);
         prop_assert_eq!(theirs(encoded), point.to_bytes());
@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn we_read_what_libsecp256k1_writes(seed: u64, random: [u8; 32]) {
-        let point = point(&mut Seeded::new(seed)).to_bytes();
+        let point = point(&mut SeededRng::new(seed)).to_bytes();
         let key = secp256k1::PublicKey::from_slice(&point).expect("a point");
         let encoded = ElligatorSwift::from_pubkey_with_rnd(key, random).to_byte_array();
         prop_assert_eq!(decode(&encoded).to_bytes(), point);
@@ -65,7 +65,7 @@ proptest! {
 
 #[test]
 fn every_byte_of_two_thousand_encodings_is_uniform() {
-    let mut entropy = Seeded::new(1);
+    let mut entropy = SeededRng::new(1);
     let mut encodings = Vec::new();
     for _ in 0..2000 {
         let point = point(&mut entropy);
@@ -80,7 +80,7 @@ fn every_byte_of_two_thousand_encodings_is_uniform() {
 
 #[test]
 fn one_point_written_often_looks_random_but_for_its_sign() {
-    let mut entropy = Seeded::new(2);
+    let mut entropy = SeededRng::new(2);
     let point = point(&mut entropy);
     let mut encodings: Vec<Vec<u8>> =
         (0..2000).map(|_| encode(&mut turn(&mut entropy), &point).to_vec()).collect();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use undertone::engine::crypto::ecies::{OVERHEAD, from_ecies, open, seal, to_ecies};
 use undertone::engine::crypto::keys::Identity;
 
-use crate::entropy::{Seeded, turn};
+use crate::entropy::{SeededRng, turn};
 
 /// Compression is one setting for the whole process; every test here wants the same one.
 fn compressed() {
@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn the_crate_ecies_opens_what_we_seal(seed: u64, words in proptest::collection::vec(any::<u8>(), 0..3000)) {
         compressed();
-        let mut entropy = Seeded::new(seed);
+        let mut entropy = SeededRng::new(seed);
         let ours = Identity::generate(&mut turn(&mut entropy));
         let sealed = seal(&mut turn(&mut entropy), &ours.public(), &words);
         let theirs = to_ecies(&sealed).expect("long enough");
@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn we_open_what_the_crate_ecies_seals(seed: u64, words in proptest::collection::vec(any::<u8>(), 0..3000)) {
         compressed();
-        let mut entropy = Seeded::new(seed);
+        let mut entropy = SeededRng::new(seed);
         let ours = Identity::generate(&mut turn(&mut entropy));
         let theirs = ecies::encrypt(&ours.public().to_bytes(), &words).expect("a good key");
         let sealed = from_ecies(&mut turn(&mut entropy), &theirs).expect("a point of theirs");

@@ -8,18 +8,18 @@ use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_795_219_200);
 
 /// SHA-256 of a seed and a counter, block by block.
-pub(crate) struct Seeded {
+pub(crate) struct SeededRng {
     seed: u64,
     counter: u64,
 }
 
-impl Seeded {
+impl SeededRng {
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed, counter: 0 }
     }
 }
 
-impl Entropy for Seeded {
+impl Entropy for SeededRng {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(32) {
             let seed = self.seed.to_le_bytes().into_iter().chain(self.counter.to_le_bytes());

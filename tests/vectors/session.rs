@@ -9,7 +9,7 @@ use undertone::engine::crypto::ellswift;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::{Identity, PublicKey};
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::engine::crypto::sas::{Half, Word};
+use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::crypto::{ecies, keys};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::Topic;
@@ -388,9 +388,9 @@ fn both_implementations_write_one_transcript_and_read_each_other() {
     }
     assert!(a.session().confirmed() && b.session().confirmed());
     for side in [a, b] {
-        let read = side.session().words().expect("words");
+        let read = side.session().sas().expect("words");
         let halves = [read.half(Half::First), read.half(Half::Second)].concat();
-        let spoken: Vec<String> = halves.iter().map(Word::to_string).collect();
+        let spoken: Vec<String> = halves.iter().map(SasWord::to_string).collect();
         assert_eq!(spoken, words.words);
     }
 }

@@ -13,7 +13,7 @@ use undertone::engine::session::{
     Content, MAX_TEXT, Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, junk,
 };
 
-use crate::entropy::{Seeded, turn};
+use crate::entropy::{SeededRng, turn};
 use crate::statistics::{
     BIT_BOUND, POSITION_BOUND, TOTAL_BOUND, at, disagreement, histogram, surprise, worst_bit,
     worst_disagreement, worst_position,
@@ -30,7 +30,7 @@ fn shown(sealed: Sealed) -> Vec<u8> {
 /// Messages of ten sessions, half of them answers: long and short texts, the same text again and
 /// again, and no text.
 fn messages(seed: u64) -> Vec<Vec<u8>> {
-    let mut entropy = Seeded::new(seed);
+    let mut entropy = SeededRng::new(seed);
     let mut sessions: Vec<Session> = (0..5).flat_map(|_| sessions(&mut entropy)).collect();
     let mut shown_ones = Vec::new();
     for number in 0..COUNT {
@@ -65,7 +65,7 @@ fn offer(entropy: &mut dyn Entropy, their: &Identity) -> (Offer, Session) {
 
 /// Two offers, each sealed again and again.
 fn offers(seed: u64) -> Vec<Vec<u8>> {
-    let mut entropy = Seeded::new(seed);
+    let mut entropy = SeededRng::new(seed);
     let their = Identity::generate(&mut turn(&mut entropy));
     let offers = [0, 1].map(|_| offer(&mut entropy, &their).0);
     offers
@@ -77,7 +77,7 @@ fn offers(seed: u64) -> Vec<Vec<u8>> {
 }
 
 fn pieces_of_junk(seed: u64) -> Vec<Vec<u8>> {
-    let mut entropy = Seeded::new(seed);
+    let mut entropy = SeededRng::new(seed);
     (0..COUNT).map(|_| shown(junk(&mut turn(&mut entropy)))).collect()
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::secret::Secret;
 
-use super::kdf::{self, Label};
+use super::kdf::{self, KdfLabel};
 
 /// Bytes by which a ciphertext is longer than its plaintext.
 pub const TAG_SIZE: usize = 16;
@@ -40,7 +40,7 @@ impl OneTimeKey {
     /// Whoever seals must draw the salt afresh: then a pair repeats with negligible probability
     /// even if the secret does, as after a restored backup.
     #[must_use]
-    pub fn derive(salt: &[u8], secret: &Secret<32>, label: Label) -> Self {
+    pub fn derive(salt: &[u8], secret: &Secret<32>, label: KdfLabel) -> Self {
         let both = kdf::derive::<44>(salt, &[secret.expose()], label);
         Self { key: both.part::<0, 32>(), nonce: AeadNonce(*both.part::<32, 12>().expose()) }
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn key(salt: &[u8]) -> OneTimeKey {
-        OneTimeKey::derive(salt, &Secret::take(&mut [7; 32]), Label::MessagePayload)
+        OneTimeKey::derive(salt, &Secret::take(&mut [7; 32]), KdfLabel::MessagePayload)
     }
 
     #[test]

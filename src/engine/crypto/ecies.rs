@@ -1,4 +1,4 @@
-//! ECIES over secp256k1: a sealed letter to a public key, from nobody in particular.
+//! ECIES over secp256k1: a sealed box to a public key, from nobody in particular.
 //!
 //! `point 64 | nonce 16 | tag 16 | ciphertext`: all of it looks random, the ephemeral key too, which
 //! is written as [`ellswift`] does. With that key in its 33 bytes it is the form of the crate `ecies`
@@ -6,8 +6,8 @@
 //! HKDF-SHA-256(ephemeral key || shared point), both compressed, without salt or info.
 //!
 //! It proves nothing about who sealed, binds no context, and what it hides falls to whoever steals
-//! the recipient's key later. What such letters carry must bring its own proof. Anybody can write
-//! the point in other bytes, so a letter is not recognised by how it looks.
+//! the recipient's key later. What such boxes carry must bring its own proof. Anybody can write
+//! the point in other bytes, so a box is not recognised by how it looks.
 
 use core::fmt;
 
@@ -21,9 +21,9 @@ use crate::engine::env::Env;
 use crate::engine::secret::Secret;
 
 use super::ellswift::{self, ENCODED_SIZE};
-use super::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
+use super::keys::{EphemeralSecret, Identity, PUBLIC_KEY_SIZE, PublicKey};
 
-/// Bytes by which a sealed letter is longer than its content.
+/// Bytes by which a sealed box is longer than its content.
 pub const OVERHEAD: usize = ENCODED_SIZE + NONCE_SIZE + TAG_SIZE;
 
 /// Seals `plaintext` to the holder of `to`, with a fresh ephemeral key and nonce each time.
@@ -32,7 +32,7 @@ pub const OVERHEAD: usize = ENCODED_SIZE + NONCE_SIZE + TAG_SIZE;
 /// here and not by `ecies::symmetric::sym_encrypt`, because that draws its nonce from the operating
 /// system, while the engine's entropy is lent to it.
 pub fn seal(env: &mut Env<'_>, to: &PublicKey, plaintext: &[u8]) -> Vec<u8> {
-    let ephemeral = Ephemeral::draw(env);
+    let ephemeral = EphemeralSecret::draw(env);
     let point = ephemeral.public();
     let key = symmetric_key(&point, &ephemeral.shared_point(to));
     let hidden = ellswift::encode(env, &point);
@@ -42,23 +42,23 @@ pub fn seal(env: &mut Env<'_>, to: &PublicKey, plaintext: &[u8]) -> Vec<u8> {
     [hidden.as_slice(), &nonce, &tag, &ciphertext].concat()
 }
 
-/// Opens a letter sealed to `own`; `None` for anything else.
+/// Opens a box sealed to `own`; `None` for anything else.
 #[must_use]
 pub fn open(own: &Identity, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    Letter::parse(sealed)?.open(own)
+    SealedBox::parse(sealed)?.open(own)
 }
 
-/// A sealed letter whose point is already found, so that several identities can try it for the
+/// A sealed box whose point is already found, so that several identities can try it for the
 /// price of finding it once.
 #[derive(Clone, Copy)]
-pub struct Letter<'a> {
+pub struct SealedBox<'a> {
     point: PublicKey,
     /// Nonce, tag and ciphertext.
     rest: &'a [u8],
 }
 
-impl<'a> Letter<'a> {
-    /// Takes a letter apart. `None` only for what is too short: all other bytes could be a letter.
+impl<'a> SealedBox<'a> {
+    /// Takes a box apart. `None` only for what is too short: all other bytes could be a box.
     #[must_use]
     pub fn parse(sealed: &'a [u8]) -> Option<Self> {
         let (hidden, rest) = sealed.split_first_chunk::<ENCODED_SIZE>()?;
@@ -68,7 +68,7 @@ impl<'a> Letter<'a> {
         Some(Self { point: ellswift::decode(hidden), rest })
     }
 
-    /// Opens it if it was sealed to `own`. Letters to us and to others cost the same.
+    /// Opens it if it was sealed to `own`. Boxes to us and to others cost the same.
     #[must_use]
     pub fn open(&self, own: &Identity) -> Option<Zeroizing<Vec<u8>>> {
         let key = symmetric_key(&self.point, &own.shared_point(&self.point));
@@ -76,25 +76,25 @@ impl<'a> Letter<'a> {
     }
 }
 
-impl fmt::Debug for Letter<'_> {
+impl fmt::Debug for SealedBox<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { point: _, rest: _ } = self;
-        f.write_str("Letter")
+        f.write_str("SealedBox")
     }
 }
 
-/// A sealed letter as the crate `ecies` writes it, with the ephemeral key in 33 bytes. `None` for
+/// A sealed box as the crate `ecies` writes it, with the ephemeral key in 33 bytes. `None` for
 /// what is too short.
 #[must_use]
 pub fn to_ecies(sealed: &[u8]) -> Option<Vec<u8>> {
-    let Letter { point, rest } = Letter::parse(sealed)?;
+    let SealedBox { point, rest } = SealedBox::parse(sealed)?;
     Some([&point.to_bytes(), rest].concat())
 }
 
-/// A letter of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None`
+/// A box of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None`
 /// for what is too short or does not begin with a compressed point.
-pub fn from_ecies(env: &mut Env<'_>, letter: &[u8]) -> Option<Vec<u8>> {
-    let (point, rest) = letter.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
+pub fn from_ecies(env: &mut Env<'_>, sealed_box: &[u8]) -> Option<Vec<u8>> {
+    let (point, rest) = sealed_box.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
     if rest.len() < NONCE_SIZE + TAG_SIZE {
         return None;
     }
@@ -139,11 +139,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
 
     #[test]
     fn the_recipient_opens_a_letter_and_nobody_else_does() {
-        let mut seeded = Seeded::new(1);
+        let mut seeded = SeededRng::new(1);
         let ours = Identity::generate(&mut seeded.turn());
         let others = Identity::generate(&mut seeded.turn());
         let sealed = seal(&mut seeded.turn(), &ours.public(), b"words");
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn two_letters_with_the_same_words_share_no_part() {
-        let mut seeded = Seeded::new(2);
+        let mut seeded = SeededRng::new(2);
         let ours = Identity::generate(&mut seeded.turn());
         let one = seal(&mut seeded.turn(), &ours.public(), &[0; 64]);
         let two = seal(&mut seeded.turn(), &ours.public(), &[0; 64]);
@@ -164,26 +164,26 @@ mod tests {
 
     #[test]
     fn one_letter_is_tried_by_several_identities_and_prints_nothing() {
-        let mut seeded = Seeded::new(5);
+        let mut seeded = SeededRng::new(5);
         let ours = [(); 3].map(|()| Identity::generate(&mut seeded.turn()));
         let sealed = seal(&mut seeded.turn(), &ours[1].public(), b"words");
-        let letter = Letter::parse(&sealed).unwrap();
-        let opened = ours.each_ref().map(|own| letter.open(own).is_some());
+        let sealed_box = SealedBox::parse(&sealed).unwrap();
+        let opened = ours.each_ref().map(|own| sealed_box.open(own).is_some());
         assert_eq!(opened, [false, true, false]);
-        assert_eq!(format!("{letter:?}"), "Letter");
+        assert_eq!(format!("{sealed_box:?}"), "SealedBox");
     }
 
     #[test]
     fn only_what_is_too_short_is_no_letter() {
         let bytes = [0; OVERHEAD];
-        assert!(Letter::parse(&bytes).is_some());
-        assert!((0..OVERHEAD).all(|length| Letter::parse(&bytes[..length]).is_none()));
+        assert!(SealedBox::parse(&bytes).is_some());
+        assert!((0..OVERHEAD).all(|length| SealedBox::parse(&bytes[..length]).is_none()));
         assert!((0..OVERHEAD).all(|length| to_ecies(&bytes[..length]).is_none()));
     }
 
     #[test]
     fn a_letter_whose_point_is_written_in_other_bytes_still_opens() {
-        let mut seeded = Seeded::new(6);
+        let mut seeded = SeededRng::new(6);
         let ours = Identity::generate(&mut seeded.turn());
         let sealed = seal(&mut seeded.turn(), &ours.public(), b"words");
         let theirs = to_ecies(&sealed).unwrap();
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_the_crate_ecies_would_not_write_is_not_taken_from_it() {
-        let mut seeded = Seeded::new(7);
+        let mut seeded = SeededRng::new(7);
         let ours = Identity::generate(&mut seeded.turn());
         let sealed = seal(&mut seeded.turn(), &ours.public(), &[]);
         let mut theirs = to_ecies(&sealed).unwrap();
@@ -214,7 +214,7 @@ mod tests {
 
         #[test]
         fn a_flipped_bit_anywhere_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-            let mut seeded = Seeded::new(3);
+            let mut seeded = SeededRng::new(3);
             let ours = Identity::generate(&mut seeded.turn());
             let mut sealed = seal(&mut seeded.turn(), &ours.public(), b"words");
             let at = at.index(sealed.len());
@@ -224,7 +224,7 @@ mod tests {
 
         #[test]
         fn opening_anything_never_panics(sealed in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut seeded = Seeded::new(4);
+            let mut seeded = SeededRng::new(4);
             let ours = Identity::generate(&mut seeded.turn());
             prop_assert!(open(&ours, &sealed).is_none());
             prop_assert_eq!(to_ecies(&sealed).is_some(), sealed.len() >= OVERHEAD);
@@ -232,12 +232,12 @@ mod tests {
 
         #[test]
         fn a_letter_of_the_crate_ecies_reads_back_as_it_was(
-            mut letter in proptest::collection::vec(any::<u8>(), 65..200),
+            mut sealed_box in proptest::collection::vec(any::<u8>(), 65..200),
             sign in 2..=3_u8,
         ) {
-            letter[0] = sign;
-            if let Some(ours) = from_ecies(&mut Seeded::new(8).turn(), &letter) {
-                prop_assert_eq!(to_ecies(&ours), Some(letter));
+            sealed_box[0] = sign;
+            if let Some(ours) = from_ecies(&mut SeededRng::new(8).turn(), &sealed_box) {
+                prop_assert_eq!(to_ecies(&ours), Some(sealed_box));
             }
         }
     }

@@ -24,7 +24,7 @@ use k256::elliptic_curve::hazmat::FieldArithmetic;
 
 use crate::engine::env::Env;
 
-use super::kdf::{self, Label};
+use super::kdf::{self, KdfLabel};
 use super::keys::{PUBLIC_KEY_SIZE, PublicKey};
 
 /// Bytes of a point that looks like random bytes.
@@ -34,9 +34,9 @@ pub const ENCODED_SIZE: usize = 64;
 pub fn encode(env: &mut Env<'_>, point: &PublicKey) -> [u8; ENCODED_SIZE] {
     let seed = env.draw::<32>();
     let [sign, x @ ..] = point.to_bytes();
-    let x = Number::reduced(&x);
+    let x = FieldElement::reduced(&x);
     // An attempt succeeds about one time in four, so all of them fail once in 2^1700 seeds. There
-    // is an answer for that too, though it is some other point: the letter then opens for nobody.
+    // is an answer for that too, though it is some other point: the box then opens for nobody.
     (0..ATTEMPTS).find_map(|i| attempt(&seed, i, x, sign)).unwrap_or([0; ENCODED_SIZE])
 }
 
@@ -44,18 +44,18 @@ pub fn encode(env: &mut Env<'_>, point: &PublicKey) -> [u8; ENCODED_SIZE] {
 #[must_use]
 pub fn decode(bytes: &[u8; ENCODED_SIZE]) -> PublicKey {
     let (u, t) = bytes.split_at(ENCODED_SIZE / 2);
-    let (u, t) = (Number::reduced(u), Number::reduced(t));
+    let (u, t) = (FieldElement::reduced(u), FieldElement::reduced(t));
     let [even, odd] = SIGNS;
     let sign = if t.is_odd() { odd } else { even };
     compressed(sign, forward(u, t))
 }
 
 /// One attempt of [`encode`]: `None` for three of four.
-fn attempt(seed: &[u8; 32], i: u32, x: Number, sign: u8) -> Option<[u8; ENCODED_SIZE]> {
+fn attempt(seed: &[u8; 32], i: u32, x: FieldElement, sign: u8) -> Option<[u8; ENCODED_SIZE]> {
     let i = i.to_le_bytes();
-    let u = Number::reduced(&kdf::hash(Label::Elligator, &[seed, &i, &[0]]));
-    let [case, ..] = kdf::hash(Label::Elligator, &[seed, &i, &[1]]);
-    if u == Number::ZERO {
+    let u = FieldElement::reduced(&kdf::hash(KdfLabel::Elligator, &[seed, &i, &[0]]));
+    let [case, ..] = kdf::hash(KdfLabel::Elligator, &[seed, &i, &[1]]);
+    if u == FieldElement::ZERO {
         return None;
     }
     let t = inverse(x, u, case & 7)?;
@@ -69,14 +69,14 @@ fn attempt(seed: &[u8; 32], i: u32, x: Number, sign: u8) -> Option<[u8; ENCODED_
 }
 
 /// BIP 324's `XSwiftEC`: the x that `u` and `t` stand for.
-fn forward(u: Number, t: Number) -> Number {
-    let u = if u == Number::ZERO { Number::ONE } else { u };
-    let t = if t == Number::ZERO { Number::ONE } else { t };
-    let t = if right_side(u) + t * t == Number::ZERO { t + t } else { t };
+fn forward(u: FieldElement, t: FieldElement) -> FieldElement {
+    let u = if u == FieldElement::ZERO { FieldElement::ONE } else { u };
+    let t = if t == FieldElement::ZERO { FieldElement::ONE } else { t };
+    let t = if right_side(u) + t * t == FieldElement::ZERO { t + t } else { t };
 
     let big_x = (right_side(u) - t * t).over(t + t);
     let big_y = (big_x + t).over(root_of_minus_3() * u);
-    let first = u + Number::of(4) * big_y * big_y;
+    let first = u + FieldElement::of(4) * big_y * big_y;
     if on_curve(first) {
         return first;
     }
@@ -90,17 +90,17 @@ fn forward(u: Number, t: Number) -> Number {
 }
 
 /// BIP 324's `XSwiftECInv`: the `t` for which `XSwiftEC(u, t)` is `x`, if the case (0 to 7) has one.
-fn inverse(x: Number, u: Number, case: u8) -> Option<Number> {
+fn inverse(x: FieldElement, u: FieldElement, case: u8) -> Option<FieldElement> {
     let (v, s) = if case & 2 == 0 { from_a_quotient(x, u) } else { from_first(x, u, case) }?;
     let w = s.root()?;
     let c = root_of_minus_3();
     let c = if case & 1 == 0 { -c } else { c };
-    let t = w * (u * (Number::ONE + c).half() + v);
+    let t = w * (u * (FieldElement::ONE + c).half() + v);
     Some(if matches!(case & 5, 0 | 5) { -t } else { t })
 }
 
 /// v and s of [`inverse`] where `x` is the second or third of the values that [`forward`] tries.
-fn from_a_quotient(x: Number, u: Number) -> Option<(Number, Number)> {
+fn from_a_quotient(x: FieldElement, u: FieldElement) -> Option<(FieldElement, FieldElement)> {
     if on_curve(-x - u) {
         return None;
     }
@@ -110,31 +110,31 @@ fn from_a_quotient(x: Number, u: Number) -> Option<(Number, Number)> {
 }
 
 /// v and s of [`inverse`] where `x` is the first of the values that [`forward`] tries.
-fn from_first(x: Number, u: Number, case: u8) -> Option<(Number, Number)> {
+fn from_first(x: FieldElement, u: FieldElement, case: u8) -> Option<(FieldElement, FieldElement)> {
     let s = x - u;
-    if s == Number::ZERO {
+    if s == FieldElement::ZERO {
         return None;
     }
-    let square = -s * (Number::of(4) * right_side(u) + Number::of(3) * u * u * s);
+    let square = -s * (FieldElement::of(4) * right_side(u) + FieldElement::of(3) * u * u * s);
     let r = square.root()?;
-    if case & 1 == 1 && r == Number::ZERO {
+    if case & 1 == 1 && r == FieldElement::ZERO {
         return None;
     }
     Some(((r.over(s) - u).half(), s))
 }
 
 /// `x^3 + 7`, of which y is a square root.
-fn right_side(x: Number) -> Number {
-    x * x * x + Number::of(7)
+fn right_side(x: FieldElement) -> FieldElement {
+    x * x * x + FieldElement::of(7)
 }
 
-fn on_curve(x: Number) -> bool {
+fn on_curve(x: FieldElement) -> bool {
     right_side(x).root().is_some()
 }
 
 /// BIP 324's constant c: of the two roots of -3 the one that is a square.
-fn root_of_minus_3() -> Number {
-    Number::reduced(&[
+fn root_of_minus_3() -> FieldElement {
+    FieldElement::reduced(&[
         0x0a, 0x2d, 0x2b, 0xa9, 0x35, 0x07, 0xf1, 0xdf, 0x23, 0x37, 0x70, 0xc2, 0xa7, 0x97, 0x96,
         0x2c, 0xc6, 0x1f, 0x6d, 0x15, 0xda, 0x14, 0xec, 0xd4, 0x7d, 0x8d, 0x27, 0xae, 0x1c, 0xd5,
         0xf8, 0x52,
@@ -142,7 +142,7 @@ fn root_of_minus_3() -> Number {
 }
 
 /// The point with this x, which has one, and this sign.
-fn compressed(sign: u8, x: Number) -> PublicKey {
+fn compressed(sign: u8, x: FieldElement) -> PublicKey {
     let mut bytes = [sign; PUBLIC_KEY_SIZE];
     for (to, from) in bytes.iter_mut().skip(1).zip(x.to_bytes()) {
         *to = from;
@@ -152,14 +152,14 @@ fn compressed(sign: u8, x: Number) -> PublicKey {
 
 /// A number modulo p, always reduced: `k256` puts that off, and compares rightly only what is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Number(Element);
+struct FieldElement(LazyElement);
 
-impl Number {
-    const ZERO: Self = Self(Element::ZERO);
-    const ONE: Self = Self(Element::ONE);
+impl FieldElement {
+    const ZERO: Self = Self(LazyElement::ZERO);
+    const ONE: Self = Self(LazyElement::ONE);
 
     fn of(small: u64) -> Self {
-        Self(Element::from_u64(small))
+        Self(LazyElement::from_u64(small))
     }
 
     /// Reads big-endian bytes, a multiple of 8 of them, modulo p.
@@ -178,22 +178,22 @@ impl Number {
     }
 
     fn half(self) -> Self {
-        self * Self(Element::TWO_INV)
+        self * Self(LazyElement::TWO_INV)
     }
 
     /// The quotient. Nothing here divides by 0; it would give 0.
     fn over(self, divisor: Self) -> Self {
-        let inverse = divisor.0.invert_vartime().unwrap_or(Element::ZERO);
+        let inverse = divisor.0.invert_vartime().unwrap_or(LazyElement::ZERO);
         self * Self(inverse)
     }
 
     /// The root that is a square itself, if there is a root.
     fn root(self) -> Option<Self> {
-        Option::from(self.0.sqrt()).map(|root: Element| Self(root.normalize()))
+        Option::from(self.0.sqrt()).map(|root: LazyElement| Self(root.normalize()))
     }
 }
 
-impl Add for Number {
+impl Add for FieldElement {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -201,7 +201,7 @@ impl Add for Number {
     }
 }
 
-impl Sub for Number {
+impl Sub for FieldElement {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
@@ -209,7 +209,7 @@ impl Sub for Number {
     }
 }
 
-impl Mul for Number {
+impl Mul for FieldElement {
     type Output = Self;
 
     fn mul(self, other: Self) -> Self {
@@ -217,7 +217,7 @@ impl Mul for Number {
     }
 }
 
-impl Neg for Number {
+impl Neg for FieldElement {
     type Output = Self;
 
     fn neg(self) -> Self {
@@ -225,8 +225,8 @@ impl Neg for Number {
     }
 }
 
-/// `k256` allows lazy arithmetic on these; [`Number`] is the careful way.
-type Element = <k256::Secp256k1 as FieldArithmetic>::FieldElement;
+/// `k256` allows lazy arithmetic on these; [`FieldElement`] is the careful way.
+type LazyElement = <k256::Secp256k1 as FieldArithmetic>::FieldElement;
 
 /// First bytes of SEC 1's compressed form: of an even y, of an odd one.
 const SIGNS: [u8; 2] = [2, 3];
@@ -239,14 +239,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::keys::Ephemeral;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::keys::EphemeralSecret;
+    use crate::engine::crypto::seeded::SeededRng;
 
-    fn number(hex: &str) -> Number {
+    fn number(hex: &str) -> FieldElement {
         assert_eq!(hex.len(), 64);
         let (digits, _) = hex.as_bytes().as_chunks::<2>();
         let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-        Number::reduced(&digits.iter().map(byte).collect::<Vec<_>>())
+        FieldElement::reduced(&digits.iter().map(byte).collect::<Vec<_>>())
     }
 
     #[test]
@@ -273,23 +273,23 @@ mod tests {
     #[test]
     fn the_constant_is_a_root_of_minus_3_and_a_square() {
         let c = root_of_minus_3();
-        assert_eq!(c * c, -Number::of(3));
+        assert_eq!(c * c, -FieldElement::of(3));
         assert!(c.root().is_some());
     }
 
     #[test]
     fn bytes_are_read_modulo_p() {
         let p = "fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f";
-        assert_eq!(number(p), Number::ZERO);
-        assert_eq!(number(&"f".repeat(64)), Number::of(0x1_0000_03d0));
-        assert_eq!(number(&p.replace("2f", "2e")), -Number::ONE);
+        assert_eq!(number(p), FieldElement::ZERO);
+        assert_eq!(number(&"f".repeat(64)), FieldElement::of(0x1_0000_03d0));
+        assert_eq!(number(&p.replace("2f", "2e")), -FieldElement::ONE);
     }
 
     #[test]
     fn one_attempt_in_four_succeeds() {
-        let point = Ephemeral::draw(&mut Seeded::new(1).turn()).public();
+        let point = EphemeralSecret::draw(&mut SeededRng::new(1).turn()).public();
         let [sign, x @ ..] = point.to_bytes();
-        let x = Number::reduced(&x);
+        let x = FieldElement::reduced(&x);
         let found: Vec<_> = (0..1000).filter_map(|i| attempt(&[7; 32], i, x, sign)).collect();
         // 250 expected, with a deviation of 14.
         assert!((180..320).contains(&found.len()), "{}", found.len());
@@ -306,8 +306,8 @@ mod tests {
 
         #[test]
         fn a_point_reads_back_as_it_was_written(seed: u64) {
-            let mut seeded = Seeded::new(seed);
-            let point = Ephemeral::draw(&mut seeded.turn()).public();
+            let mut seeded = SeededRng::new(seed);
+            let point = EphemeralSecret::draw(&mut seeded.turn()).public();
             let one = encode(&mut seeded.turn(), &point);
             let two = encode(&mut seeded.turn(), &point);
             prop_assert_eq!((decode(&one), decode(&two)), (point, point));

@@ -103,10 +103,10 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
 
     fn key(seed: u64) -> PublicKey {
-        Identity::generate(&mut Seeded::new(seed).turn()).public()
+        Identity::generate(&mut SeededRng::new(seed).turn()).public()
     }
 
     #[test]

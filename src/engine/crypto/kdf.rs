@@ -1,6 +1,6 @@
 //! Keys from keys: HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104) and SHA-256, under labels.
 //!
-//! Every use has a [`Label`] of its own, so that no two uses of one secret ever give the same bytes.
+//! Every use has a [`KdfLabel`] of its own, so that no two uses of one secret ever give the same bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use crate::engine::secret::Secret;
 
 /// What a hash or a key is for. The labels are ASCII, and no label is the beginning of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
+pub enum KdfLabel {
     /// The hash people compare.
     Fingerprint,
     /// How a point hides among random bytes.
@@ -48,14 +48,14 @@ pub enum Label {
     /// The number people compare for two keys.
     SafetyNumber,
     /// The words people read to each other for one session.
-    Words,
+    Sas,
     /// The key of a database's rows.
     RowKey,
     /// Key and nonce of one stored row.
     StoredRow,
 }
 
-impl Label {
+impl KdfLabel {
     /// The label as it is hashed.
     #[must_use]
     pub const fn as_bytes(self) -> &'static [u8] {
@@ -78,7 +78,7 @@ impl Label {
             Self::MessageExtension => b"undertone/1 message extension",
             Self::MessagePayload => b"undertone/1 message payload",
             Self::SafetyNumber => b"undertone/1 safety number",
-            Self::Words => b"undertone/1 words",
+            Self::Sas => b"undertone/1 words",
             Self::RowKey => b"undertone/1 row key",
             Self::StoredRow => b"undertone/1 stored row",
         }
@@ -88,7 +88,7 @@ impl Label {
 /// SHA-256 over the label and `parts`, one after the other. All parts but the last must have a
 /// fixed length, or two lists of parts could be hashed alike.
 #[must_use]
-pub fn hash(label: Label, parts: &[&[u8]]) -> [u8; 32] {
+pub fn hash(label: KdfLabel, parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(label.as_bytes());
     for part in parts {
@@ -101,13 +101,13 @@ pub fn hash(label: Label, parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// All secrets but the last must have a fixed length.
 #[must_use]
-pub fn derive<const N: usize>(salt: &[u8], secrets: &[&[u8]], label: Label) -> Secret<N> {
+pub fn derive<const N: usize>(salt: &[u8], secrets: &[&[u8]], label: KdfLabel) -> Secret<N> {
     derive_raw(salt, secrets, label.as_bytes())
 }
 
 /// HKDF's second half: expands a uniform `key` to `N` bytes.
 #[must_use]
-pub fn expand<const N: usize>(key: &Secret<32>, label: Label) -> Secret<N> {
+pub fn expand<const N: usize>(key: &Secret<32>, label: KdfLabel) -> Secret<N> {
     fill(&extracted(key), label.as_bytes())
 }
 
@@ -159,28 +159,28 @@ mod tests {
 
     use super::*;
 
-    const ALL: &[Label] = &[
-        Label::Fingerprint,
-        Label::Elligator,
-        Label::OfferParties,
-        Label::OfferMac,
-        Label::OfferId,
-        Label::OfferKeys,
-        Label::PartialTopic,
-        Label::Commitment,
-        Label::Reply,
-        Label::AnswerKeys,
-        Label::RootStep,
-        Label::TopicStep,
-        Label::HeaderKey,
-        Label::ChainStep,
-        Label::MessageHeader,
-        Label::MessageExtension,
-        Label::MessagePayload,
-        Label::SafetyNumber,
-        Label::Words,
-        Label::RowKey,
-        Label::StoredRow,
+    const ALL: &[KdfLabel] = &[
+        KdfLabel::Fingerprint,
+        KdfLabel::Elligator,
+        KdfLabel::OfferParties,
+        KdfLabel::OfferMac,
+        KdfLabel::OfferId,
+        KdfLabel::OfferKeys,
+        KdfLabel::PartialTopic,
+        KdfLabel::Commitment,
+        KdfLabel::Reply,
+        KdfLabel::AnswerKeys,
+        KdfLabel::RootStep,
+        KdfLabel::TopicStep,
+        KdfLabel::HeaderKey,
+        KdfLabel::ChainStep,
+        KdfLabel::MessageHeader,
+        KdfLabel::MessageExtension,
+        KdfLabel::MessagePayload,
+        KdfLabel::SafetyNumber,
+        KdfLabel::Sas,
+        KdfLabel::RowKey,
+        KdfLabel::StoredRow,
     ];
 
     fn hex(text: &str) -> Vec<u8> {
@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn secrets_in_parts_are_one_secret() {
-        let whole = derive::<32>(b"salt", &[b"abcdef"], Label::OfferMac);
-        assert_eq!(whole, derive::<32>(b"salt", &[b"abc", b"def"], Label::OfferMac));
+        let whole = derive::<32>(b"salt", &[b"abcdef"], KdfLabel::OfferMac);
+        assert_eq!(whole, derive::<32>(b"salt", &[b"abc", b"def"], KdfLabel::OfferMac));
     }
 
     #[test]

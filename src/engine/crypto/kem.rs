@@ -129,10 +129,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
 
     fn secret(seed: u64) -> KemSecret {
-        KemSecret::draw(&mut Seeded::new(seed).turn())
+        KemSecret::draw(&mut SeededRng::new(seed).turn())
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn everything_follows_from_the_lent_entropy() {
-        let made = |seed| secret(1).public().encapsulate(&mut Seeded::new(seed).turn());
+        let made = |seed| secret(1).public().encapsulate(&mut SeededRng::new(seed).turn());
         assert_eq!(secret(1), secret(1));
         assert_eq!(secret(1).public(), secret(1).public());
         assert_ne!(secret(1).public(), secret(2).public());
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn another_key_gives_another_secret_and_no_error() {
-        let (ciphertext, shared) = secret(1).public().encapsulate(&mut Seeded::new(3).turn());
+        let (ciphertext, shared) = secret(1).public().encapsulate(&mut SeededRng::new(3).turn());
         assert_ne!(secret(2).decapsulate(&ciphertext), shared);
     }
 
@@ -190,7 +190,7 @@ mod tests {
             at in 0..CIPHERTEXT_SIZE,
             flip in 1_u8..,
         ) {
-            let mut entropy = Seeded::new(seed);
+            let mut entropy = SeededRng::new(seed);
             let ours = KemSecret::draw(&mut entropy.turn());
             let (mut ciphertext, shared) = ours.public().encapsulate(&mut entropy.turn());
             prop_assert_eq!(ours.decapsulate(&ciphertext), shared.clone());
@@ -228,7 +228,7 @@ mod tests {
             match KemPublic::from_bytes(&whole) {
                 Some(key) => {
                     prop_assert_eq!(key.as_bytes(), &whole);
-                    let _encapsulated = key.encapsulate(&mut Seeded::new(1).turn());
+                    let _encapsulated = key.encapsulate(&mut SeededRng::new(1).turn());
                 }
                 None => prop_assert!(!below),
             }

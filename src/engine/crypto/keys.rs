@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::engine::env::Env;
 use crate::engine::secret::Secret;
 
-use super::kdf::Label;
+use super::kdf::KdfLabel;
 
 /// Bytes of a public key: SEC 1's compressed form, the parity (2 or 3) and x, big-endian.
 pub const PUBLIC_KEY_SIZE: usize = 33;
@@ -70,9 +70,9 @@ impl<'de> Deserialize<'de> for Identity {
 /// A secret key of ours that serves one handshake, one sealing or one step of a ratchet, and is
 /// wiped when that is done.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ephemeral(KeyPair);
+pub struct EphemeralSecret(KeyPair);
 
-impl Ephemeral {
+impl EphemeralSecret {
     /// Draws a fresh one.
     pub fn draw(env: &mut Env<'_>) -> Self {
         Self(KeyPair::of(draw_secret(env)))
@@ -96,21 +96,21 @@ impl Ephemeral {
     }
 }
 
-impl fmt::Debug for Ephemeral {
+impl fmt::Debug for EphemeralSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(_) = self;
-        f.write_str("Ephemeral")
+        f.write_str("EphemeralSecret")
     }
 }
 
 /// For the store alone, which encrypts every page it writes.
-impl Serialize for Ephemeral {
+impl Serialize for EphemeralSecret {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Ephemeral {
+impl<'de> Deserialize<'de> for EphemeralSecret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         KeyPair::deserialize(deserializer).map(Self)
     }
@@ -185,7 +185,7 @@ impl PublicKey {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha3_256::new();
-        hash.update(Label::Fingerprint.as_bytes());
+        hash.update(KdfLabel::Fingerprint.as_bytes());
         hash.update(self.0);
         Fingerprint(hash.finalize().into())
     }
@@ -301,10 +301,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
 
     fn identity(seed: u64) -> Identity {
-        Identity::generate(&mut Seeded::new(seed).turn())
+        Identity::generate(&mut SeededRng::new(seed).turn())
     }
 
     #[test]
@@ -313,7 +313,10 @@ mod tests {
         assert_eq!(format!("{ours:?}"), "Identity");
         assert_eq!(format!("{:?}", ours.public()), "PublicKey");
         assert_eq!(format!("{:?}", ours.public().fingerprint()), "Fingerprint");
-        assert_eq!(format!("{:?}", Ephemeral::draw(&mut Seeded::new(1).turn())), "Ephemeral");
+        assert_eq!(
+            format!("{:?}", EphemeralSecret::draw(&mut SeededRng::new(1).turn())),
+            "EphemeralSecret"
+        );
     }
 
     #[test]
@@ -321,7 +324,7 @@ mod tests {
         let (a, b, c) = (identity(1), identity(2), identity(3));
         assert_eq!(a.agree(&b.public()), b.agree(&a.public()));
         assert_ne!(a.agree(&b.public()), a.agree(&c.public()));
-        let passing = Ephemeral::draw(&mut Seeded::new(4).turn());
+        let passing = EphemeralSecret::draw(&mut SeededRng::new(4).turn());
         assert_eq!(passing.agree(&a.public()), a.agree(&passing.public()));
     }
 

@@ -7,7 +7,7 @@ use core::fmt;
 
 use sha3::{Digest, Sha3_256};
 
-use super::kdf::Label;
+use super::kdf::KdfLabel;
 use super::keys::PublicKey;
 
 /// Decimal digits of a safety number: 199 bits, beyond what anybody can search for a second pair of
@@ -29,7 +29,7 @@ impl SafetyNumber {
     #[must_use]
     pub fn of(one: &PublicKey, other: &PublicKey) -> Self {
         let mut hash = Sha3_256::new();
-        hash.update(Label::SafetyNumber.as_bytes());
+        hash.update(KdfLabel::SafetyNumber.as_bytes());
         hash.update(one.min(other).to_bytes());
         hash.update(one.max(other).to_bytes());
         Self(modulo_digits(&hash.finalize().into()))
@@ -93,10 +93,10 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
 
     fn key(seed: u64) -> PublicKey {
-        Identity::generate(&mut Seeded::new(seed).turn()).public()
+        Identity::generate(&mut SeededRng::new(seed).turn()).public()
     }
 
     #[test]

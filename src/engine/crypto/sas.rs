@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::engine::secret::Secret;
 
 /// Words one side reads out; the other side reads as many.
-pub const HALF: usize = 3;
+pub const WORDS_PER_HALF: usize = 3;
 
-/// Six words for one session, the same on both sides.
+/// The short authentication string of one session (RFC 6189): six words, the same on both sides.
 ///
 /// They mean something only because the handshake commits before it knows them: `proto/session.md`
 /// says how. They are kept with the session and never printed by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Words(Secret<32>);
+pub struct Sas(Secret<32>);
 
-impl Words {
+impl Sas {
     /// The words of a uniform hash: its first 66 bits, big-endian, are six numbers of 11 bits.
     #[must_use]
     pub fn new(hash: &Secret<32>) -> Self {
@@ -30,27 +30,27 @@ impl Words {
 
     /// Three of the six, in order.
     #[must_use]
-    pub fn half(&self, half: Half) -> [Word; HALF] {
+    pub fn half(&self, half: Half) -> [SasWord; WORDS_PER_HALF] {
         let first = match half {
             Half::First => 0,
-            Half::Second => HALF,
+            Half::Second => WORDS_PER_HALF,
         };
         core::array::from_fn(|place| self.word(first + place))
     }
 
     /// The word at a place from 0 to 5.
-    fn word(&self, place: usize) -> Word {
+    fn word(&self, place: usize) -> SasWord {
         let bits = self.0.expose().iter().skip(place * WORD_BITS / 8).take(3);
         let three = bits.fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
         let word = three >> (24 - WORD_BITS - place * WORD_BITS % 8) & MASK;
-        Word(u16::try_from(word).unwrap_or_default())
+        SasWord(u16::try_from(word).unwrap_or_default())
     }
 }
 
-impl fmt::Debug for Words {
+impl fmt::Debug for Sas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(_) = self;
-        f.write_str("Words")
+        f.write_str("Sas")
     }
 }
 
@@ -78,16 +78,16 @@ impl Half {
     pub const fn first_number(self) -> usize {
         match self {
             Self::First => 1,
-            Self::Second => 1 + HALF,
+            Self::Second => 1 + WORDS_PER_HALF,
         }
     }
 }
 
 /// One word of BIP 39's English list. `Display` writes it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Word(u16);
+pub struct SasWord(u16);
 
-impl Word {
+impl SasWord {
     /// Reads a word in any case: whole, or its first letters if they are four or more, which in
     /// this list begin no other.
     #[must_use]
@@ -117,16 +117,16 @@ impl Word {
     }
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for SasWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(list().get(usize::from(self.0)).copied().unwrap_or_default())
     }
 }
 
-impl fmt::Debug for Word {
+impl fmt::Debug for SasWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(_) = self;
-        f.write_str("Word")
+        f.write_str("SasWord")
     }
 }
 
@@ -147,13 +147,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    fn words(mut hash: [u8; 32]) -> Words {
-        Words::new(&Secret::take(&mut hash))
+    fn words(mut hash: [u8; 32]) -> Sas {
+        Sas::new(&Secret::take(&mut hash))
     }
 
-    fn shown(words: &Words) -> String {
+    fn shown(words: &Sas) -> String {
         let halves = [words.half(Half::First), words.half(Half::Second)].concat();
-        halves.iter().map(Word::to_string).collect::<Vec<_>>().join(" ")
+        halves.iter().map(SasWord::to_string).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
     #[test]
     fn every_word_is_read_whole_and_by_its_first_four_letters() {
         for (place, text) in list().iter().enumerate() {
-            let word = Word::at(place);
-            assert_eq!(Word::parse(text), word);
-            assert_eq!(Word::parse(&format!(" {} ", text.to_uppercase())), word);
-            assert_eq!(Word::parse(text.get(..4).unwrap_or(text)), word);
+            let word = SasWord::at(place);
+            assert_eq!(SasWord::parse(text), word);
+            assert_eq!(SasWord::parse(&format!(" {} ", text.to_uppercase())), word);
+            assert_eq!(SasWord::parse(text.get(..4).unwrap_or(text)), word);
             assert_eq!(word.unwrap().to_string(), *text);
         }
         assert!(list().is_sorted());
@@ -193,20 +193,20 @@ mod tests {
     #[test]
     fn what_begins_several_words_or_none_is_no_word() {
         for text in ["", " ", "ac", "acr", "zooo", "saddlex", "violin harbor"] {
-            assert_eq!(Word::parse(text), None, "{text}");
+            assert_eq!(SasWord::parse(text), None, "{text}");
         }
-        assert_eq!(Word::complete("wal"), None, "walk, wall, walnut");
-        assert_eq!(Word::complete("waln").unwrap().to_string(), "walnut");
-        assert_eq!(Word::complete("z"), None);
-        assert_eq!(Word::complete("zeb").unwrap().to_string(), "zebra");
-        assert_eq!(Word::complete(""), None);
+        assert_eq!(SasWord::complete("wal"), None, "walk, wall, walnut");
+        assert_eq!(SasWord::complete("waln").unwrap().to_string(), "walnut");
+        assert_eq!(SasWord::complete("z"), None);
+        assert_eq!(SasWord::complete("zeb").unwrap().to_string(), "zebra");
+        assert_eq!(SasWord::complete(""), None);
     }
 
     #[test]
     fn nothing_that_is_compared_is_printed() {
         let six = words([7; 32]);
         let printed = format!("{six:?} {:?}", six.half(Half::First));
-        assert_eq!(printed, "Words [Word, Word, Word]");
+        assert_eq!(printed, "Sas [SasWord, SasWord, SasWord]");
     }
 
     #[test]
@@ -214,17 +214,17 @@ mod tests {
         let six = words([7; 32]);
         let config = bincode::config::standard();
         let bytes = bincode::serde::encode_to_vec(&six, config).unwrap();
-        let (read, _) = bincode::serde::decode_from_slice::<Words, _>(&bytes, config).unwrap();
+        let (read, _) = bincode::serde::decode_from_slice::<Sas, _>(&bytes, config).unwrap();
         assert_eq!(read, six);
     }
 
     proptest! {
         #[test]
         fn reading_anything_never_panics(text in ".*") {
-            if let Some(word) = Word::parse(&text) {
+            if let Some(word) = SasWord::parse(&text) {
                 prop_assert!(word.to_string().starts_with(&text.trim().to_ascii_lowercase()));
             }
-            let _completed: Option<Word> = Word::complete(&text);
+            let _completed: Option<SasWord> = SasWord::complete(&text);
         }
     }
 }

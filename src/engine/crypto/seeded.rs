@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
 
 /// SHA-256 of a seed and a counter, block by block.
-pub(crate) struct Seeded {
+pub(crate) struct SeededRng {
     seed: u64,
     counter: u64,
 }
 
-impl Seeded {
+impl SeededRng {
     /// The stream that belongs to `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed, counter: 0 }
@@ -22,7 +22,7 @@ impl Seeded {
     }
 }
 
-impl Entropy for Seeded {
+impl Entropy for SeededRng {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(32) {
             let mut hash = Sha256::new();

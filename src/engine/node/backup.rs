@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::seeded::{NOW, Seeded};
+    use crate::engine::crypto::seeded::{NOW, SeededRng};
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Life, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -158,7 +158,7 @@ mod tests {
 
     /// One record of every kind but messages; two offers were seen, and the second still waits.
     fn everything() -> Vec<Record> {
-        let mut seeded = Seeded::new(1);
+        let mut seeded = SeededRng::new(1);
         let mut env = seeded.turn();
         let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
         let key = their.public();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn restore_all(seed: u64, records: Vec<Record>) -> Vec<Record> {
-        let mut seeded = Seeded::new(seed);
+        let mut seeded = SeededRng::new(seed);
         let mut env = seeded.turn();
         records.into_iter().filter_map(|record| restored(&mut env, record)).collect()
     }

@@ -56,11 +56,11 @@ impl Witnesses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::seeded::SeededRng;
     use crate::engine::env::UnixSeconds;
 
     fn heard(at: u64, witnesses: &mut Witnesses, peer: u64, theirs: u32) {
-        let mut entropy = Seeded::new(1);
+        let mut entropy = SeededRng::new(1);
         let env = Env::new(Millis(at), UnixSeconds(6_000_000), &mut entropy);
         witnesses.hear(&env, PeerTag(peer), theirs);
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::{HALF, Word};
+use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use crate::engine::envelope::{EnvelopeId, Life, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
@@ -212,7 +212,7 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Their half of a session's words, in order.
-    Words([Word; HALF]),
+    Words([SasWord; WORDS_PER_HALF]),
     /// The safety number they see.
     Digits(SafetyNumber),
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::{HALF, Half, Word};
+use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -265,7 +265,7 @@ pub struct OwnWords {
     /// Which half: the side that offered the session reads the first.
     pub half: Half,
     /// The words.
-    pub words: [Word; HALF],
+    pub words: [SasWord; WORDS_PER_HALF],
 }
 
 /// How far two people are with each other.

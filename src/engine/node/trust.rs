@@ -7,7 +7,7 @@
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::{HALF, Half, Word};
+use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Role, Session};
@@ -101,7 +101,7 @@ impl Node {
     pub(super) fn own_words(&self, contact: ContactId) -> Option<OwnWords> {
         let session = &self.sessions.get(&self.preferred(contact)?)?.session;
         let half = own_half(session.role());
-        Some(OwnWords { half, words: session.words()?.half(half) })
+        Some(OwnWords { half, words: session.sas()?.half(half) })
     }
 
     /// Compares what a contact read out.
@@ -134,7 +134,7 @@ impl Node {
     fn compare_words(
         &self,
         contact: ContactId,
-        told: &[Word; HALF],
+        told: &[SasWord; WORDS_PER_HALF],
     ) -> Result<Compared, CommandError> {
         let shown = self.preferred(contact);
         let (mut shown, others): (Vec<_>, Vec<_>) = self
@@ -324,7 +324,10 @@ enum Compared {
 /// Compares words with the contact's halves of all sessions, the one that is shown first. Any will
 /// do: the two sides may look at different sessions, and each proves the same key. `None` if there
 /// are no words.
-fn compare(halves: &[(Half, [Word; HALF])], told: &[Word; HALF]) -> Option<Compared> {
+fn compare(
+    halves: &[(Half, [SasWord; WORDS_PER_HALF])],
+    told: &[SasWord; WORDS_PER_HALF],
+) -> Option<Compared> {
     let (half, shown) = halves.first()?;
     if halves.iter().any(|(_, words)| words == told) {
         return Some(Compared::Same);
@@ -334,9 +337,9 @@ fn compare(halves: &[(Half, [Word; HALF])], told: &[Word; HALF]) -> Option<Compa
 }
 
 /// What the contact reads out of a session.
-fn their_half(session: &Session) -> Option<(Half, [Word; HALF])> {
+fn their_half(session: &Session) -> Option<(Half, [SasWord; WORDS_PER_HALF])> {
     let half = own_half(session.role()).other();
-    Some((half, session.words()?.half(half)))
+    Some((half, session.sas()?.half(half)))
 }
 
 /// The side that offered the session reads the first words.
@@ -350,15 +353,15 @@ const fn own_half(role: Role) -> Half {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::crypto::sas::Words;
-    use crate::engine::crypto::seeded::Seeded;
+    use crate::engine::crypto::sas::Sas;
+    use crate::engine::crypto::seeded::SeededRng;
     use crate::engine::secret::Secret;
 
     const NOW: UnixSeconds = UnixSeconds(100_000_000);
     const LATER: UnixSeconds = UnixSeconds(100_086_400);
 
-    fn words(seed: u64, half: Half) -> (Half, [Word; HALF]) {
-        (half, Words::new(&Secret::draw(&mut Seeded::new(seed).turn())).half(half))
+    fn words(seed: u64, half: Half) -> (Half, [SasWord; WORDS_PER_HALF]) {
+        (half, Sas::new(&Secret::draw(&mut SeededRng::new(seed).turn())).half(half))
     }
 
     #[test]
@@ -383,7 +386,7 @@ mod tests {
     fn the_first_wrong_word_is_named_as_people_count_the_six() {
         let (_, other) = words(3, Half::First);
         for (half, first) in [(Half::First, 1), (Half::Second, 4)] {
-            for place in 0..HALF {
+            for place in 0..WORDS_PER_HALF {
                 let (_, mut told) = words(1, half);
                 told[place] = other[place];
                 let compared = compare(&[words(1, half)], &told);

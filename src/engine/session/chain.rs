@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::kdf::{self, KdfLabel};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
@@ -59,7 +59,7 @@ impl ChainKey {
     }
 
     fn step(&self) -> (Self, MessageKey) {
-        let both = kdf::expand::<64>(&self.0, Label::ChainStep);
+        let both = kdf::expand::<64>(&self.0, KdfLabel::ChainStep);
         (Self(both.part::<0, 32>()), MessageKey(both.part::<32, 32>()))
     }
 
@@ -85,12 +85,12 @@ impl TopicKey {
     }
 
     fn step(&self) -> (Self, Topic) {
-        let both = kdf::expand::<36>(&self.0, Label::TopicStep);
+        let both = kdf::expand::<36>(&self.0, KdfLabel::TopicStep);
         (Self(both.part::<0, 32>()), Topic(*both.part::<32, 4>().expose()))
     }
 
     fn header_key(&self) -> HeaderKey {
-        HeaderKey(kdf::expand(&self.0, Label::HeaderKey))
+        HeaderKey(kdf::expand(&self.0, KdfLabel::HeaderKey))
     }
 }
 

@@ -6,7 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::engine::crypto::aead::{OneTimeKey, TAG_SIZE};
-use crate::engine::crypto::kdf::Label;
+use crate::engine::crypto::kdf::KdfLabel;
 use crate::engine::crypto::kem;
 use crate::engine::crypto::keys::{PUBLIC_KEY_SIZE, PublicKey};
 use crate::engine::env::Env;
@@ -138,12 +138,12 @@ fn write(
         ledger.push(key.ledger());
         key.seal(bound, plaintext)
     };
-    body.extend(part(slot.header.secret(), Label::MessageHeader, &outer, header.expose()));
+    body.extend(part(slot.header.secret(), KdfLabel::MessageHeader, &outer, header.expose()));
     if let Some(extension) = contents.extension {
-        body.extend(part(slot.header.secret(), Label::MessageExtension, &outer, extension));
+        body.extend(part(slot.header.secret(), KdfLabel::MessageExtension, &outer, extension));
     }
     let bound = [outer.as_slice(), &body].concat();
-    body.extend(part(slot.key.secret(), Label::MessagePayload, &bound, contents.payload));
+    body.extend(part(slot.key.secret(), KdfLabel::MessagePayload, &bound, contents.payload));
     Written { sealed: Sealed { topic: slot.topic, body }, ledger }
 }
 
@@ -175,7 +175,7 @@ impl<'a> Opened<'a> {
         let salt = reader.take::<SALT_SIZE>()?;
         let sealed = reader.take::<{ HEADER_SIZE + TAG_SIZE }>()?;
         let outer = [id.0.as_slice(), &topic.0].concat();
-        let key = OneTimeKey::derive(salt, key.secret(), Label::MessageHeader);
+        let key = OneTimeKey::derive(salt, key.secret(), KdfLabel::MessageHeader);
         let header = Header::read(&key.open(&outer, sealed)?)?;
         if !header.fits(place, window) {
             return None;
@@ -188,14 +188,14 @@ impl<'a> Opened<'a> {
 
     /// Opens the extension, with the same header key. `None` also when there is none.
     pub(super) fn extension(&self, key: &HeaderKey) -> Option<Box<Extension>> {
-        let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessageExtension);
+        let key = OneTimeKey::derive(self.salt, key.secret(), KdfLabel::MessageExtension);
         let plaintext = key.open(&self.outer, self.extension?)?;
         <[u8; EXTENSION_SIZE]>::try_from(plaintext.as_slice()).ok().map(Box::new)
     }
 
     /// Opens and reads the payload.
     pub(super) fn payload(&self, key: &MessageKey) -> Option<Payload> {
-        let key = OneTimeKey::derive(self.salt, key.secret(), Label::MessagePayload);
+        let key = OneTimeKey::derive(self.salt, key.secret(), KdfLabel::MessagePayload);
         let bound = [self.outer.as_slice(), self.front].concat();
         Payload::decode(&key.open(&bound, self.payload)?)
     }

@@ -27,8 +27,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::kem::{KemPublic, KemSecret};
-use crate::engine::crypto::keys::{Ephemeral, PublicKey};
-use crate::engine::crypto::sas::Words;
+use crate::engine::crypto::keys::{EphemeralSecret, PublicKey};
+use crate::engine::crypto::sas::Sas;
 use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::secret::{Secret, opaque_debug};
@@ -106,7 +106,7 @@ pub struct Session {
     stage: Stage,
     root: RootKey,
     /// Our ratchet key, for the chain we send in.
-    own: Ephemeral,
+    own: EphemeralSecret,
     sending: SendingChain,
     /// The topics of our chain after that.
     later: TopicKey,
@@ -115,7 +115,7 @@ pub struct Session {
     /// Where their next chain would begin.
     next: TopicRow,
     skipped: SkippedKeys,
-    words: Option<Words>,
+    sas: Option<Sas>,
 }
 
 /// How far the handshake is, with what it still needs.
@@ -140,7 +140,7 @@ enum Stage {
 struct Inviting {
     id: SessionId,
     created: UnixSeconds,
-    ephemeral: Ephemeral,
+    ephemeral: EphemeralSecret,
     kem: KemSecret,
     reveal: Secret<REVEAL_SIZE>,
     beginning: Beginning,
@@ -176,7 +176,7 @@ impl Session {
             receiving: None,
             next: TopicRow::new(1, inward, window),
             skipped: SkippedKeys::default(),
-            words: None,
+            sas: None,
         }
     }
 
@@ -184,7 +184,7 @@ impl Session {
     fn accepted(env: &mut Env<'_>, invited: Invited, window: u32) -> Self {
         let Invited { id, created, from, ephemeral, kem, commitment, beginning } = invited;
         let Beginning { root, chain, topics: [outward, inward, later] } = beginning;
-        let (handshake, own) = (Ephemeral::draw(env), Ephemeral::draw(env));
+        let (handshake, own) = (EphemeralSecret::draw(env), EphemeralSecret::draw(env));
         let (ciphertext, encapsulated) = kem.encapsulate(env);
         let mut extension = Box::new([0; EXTENSION_SIZE]);
         let handshake_key = handshake.public().to_bytes();
@@ -214,7 +214,7 @@ impl Session {
             receiving: Some(ReceivingChain::new(ephemeral, chain, row)),
             next: TopicRow::new(2, later, window),
             skipped: SkippedKeys::default(),
-            words: None,
+            sas: None,
         }
     }
 
@@ -261,8 +261,8 @@ impl Session {
     /// What two people read to each other to be sure that nobody sits between them; none before the
     /// exchange is complete here. The initiator committed to its part before the responder's existed.
     #[must_use]
-    pub fn words(&self) -> Option<&Words> {
-        self.words.as_ref()
+    pub fn sas(&self) -> Option<&Sas> {
+        self.sas.as_ref()
     }
 
     /// Encrypts a payload at the next position.
@@ -372,7 +372,7 @@ impl fmt::Debug for Session {
             receiving,
             next: _,
             skipped,
-            words: _,
+            sas: _,
         } = self;
         f.debug_struct("Session")
             .field("role", role)

@@ -10,10 +10,10 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::engine::crypto::ecies::{self, Letter};
-use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::ecies::{self, SealedBox};
+use crate::engine::crypto::kdf::{self, KdfLabel};
 use crate::engine::crypto::kem::{self, KemPublic, KemSecret};
-use crate::engine::crypto::keys::{Ephemeral, Identity, PublicKey};
+use crate::engine::crypto::keys::{EphemeralSecret, Identity, PublicKey};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
@@ -54,7 +54,7 @@ impl Offer {
         their: &PublicKey,
         window: u32,
     ) -> (Self, Session) {
-        let ephemeral = Ephemeral::draw(env);
+        let ephemeral = EphemeralSecret::draw(env);
         let (outward, inward) = (Secret::draw(env), Secret::draw(env));
         let topics = Secret::draw(env);
         let reveal = Secret::draw(env);
@@ -137,7 +137,7 @@ impl ReceivedOffer {
         if body.len() != BODY_SIZE {
             return None;
         }
-        let sealed = Letter::parse(body)?;
+        let sealed = SealedBox::parse(body)?;
         let mut identities = identities.into_iter();
         identities.find_map(|(name, own)| Some((name, Self::read(own, &sealed.open(own)?)?)))
     }
@@ -270,7 +270,7 @@ impl Terms {
 }
 
 fn name(to: &PublicKey, letter: &Secret<LETTER_SIZE>) -> OfferId {
-    OfferId(kdf::hash(Label::OfferId, &[&to.to_bytes(), letter.expose()]))
+    OfferId(kdf::hash(KdfLabel::OfferId, &[&to.to_bytes(), letter.expose()]))
 }
 
 /// A session has the name of the offer it came from.

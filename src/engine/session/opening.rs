@@ -4,8 +4,8 @@
 //! nothing, and nobody outside can tell the reasons apart.
 
 use crate::engine::crypto::kem::CIPHERTEXT_SIZE;
-use crate::engine::crypto::keys::{Ephemeral, Identity, PUBLIC_KEY_SIZE, PublicKey};
-use crate::engine::crypto::sas::Words;
+use crate::engine::crypto::keys::{EphemeralSecret, Identity, PUBLIC_KEY_SIZE, PublicKey};
+use crate::engine::crypto::sas::Sas;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 
@@ -81,13 +81,13 @@ impl Session {
             let key = self.next.header_key(position)?;
             let place = (self.next.number(), position);
             let opened = self.open_at(place, topic, body, &key)?;
-            let Turn { stepped, stage, words } = self.turn(own, &opened, &key)?;
+            let Turn { stepped, stage, sas } = self.turn(own, &opened, &key)?;
             let Header { before, ratchet, .. } = opened.header;
             let receiving = ReceivingChain::new(ratchet, stepped.chain, self.next.clone());
             let payload = opened.payload(&receiving.key(position)?)?;
             let (receiving, skipped) = self.pass_over(env.wall, receiving, before, position)?;
 
-            let fresh = Ephemeral::draw(env);
+            let fresh = EphemeralSecret::draw(env);
             let ours = stepped.root.step(&fresh.agree(&ratchet));
             let number = self.next.number().checked_add(1)?;
             let filled = self.sending.filled();
@@ -100,7 +100,7 @@ impl Session {
                 receiving: Some(receiving),
                 next: TopicRow::new(number.checked_add(1)?, stepped.topics, self.window),
                 skipped,
-                words,
+                sas,
                 ..self.clone()
             };
             Some((session, payload))
@@ -135,7 +135,7 @@ impl Session {
                 Some(Turn {
                     stepped: self.root.answer(&agreed, &transcript),
                     stage: Stage::Confirming { reveal: reveal.clone() },
-                    words: Some(transcript.words(self.id, reveal)),
+                    sas: Some(transcript.sas(self.id, reveal)),
                 })
             }
             Stage::Answering { extension: _, transcript, commitment: committed } => {
@@ -146,13 +146,13 @@ impl Session {
                 Some(Turn {
                     stepped: self.step(opened),
                     stage: Stage::Settled,
-                    words: Some(transcript.words(self.id, reveal)),
+                    sas: Some(transcript.sas(self.id, reveal)),
                 })
             }
             Stage::Confirming { reveal: _ } | Stage::Settled => Some(Turn {
                 stepped: self.step(opened),
                 stage: Stage::Settled,
-                words: self.words.clone(),
+                sas: self.sas.clone(),
             }),
         }
     }
@@ -187,7 +187,7 @@ impl Session {
 struct Turn {
     stepped: Stepped,
     stage: Stage,
-    words: Option<Words>,
+    sas: Option<Sas>,
 }
 
 /// The responder's handshake key and the KEM's ciphertext.

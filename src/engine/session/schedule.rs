@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::kdf::{self, KdfLabel};
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::crypto::sas::Words;
+use crate::engine::crypto::sas::Sas;
 use crate::engine::secret::Secret;
 
 use super::SessionId;
@@ -21,7 +21,7 @@ pub(super) struct RootKey(Secret<32>);
 impl RootKey {
     /// The step that begins a chain, with a secret its two ends have just agreed on.
     pub(super) fn step(&self, agreed: &Secret<32>) -> Stepped {
-        Stepped::of(&kdf::derive(self.0.expose(), &[agreed.expose()], Label::RootStep))
+        Stepped::of(&kdf::derive(self.0.expose(), &[agreed.expose()], KdfLabel::RootStep))
     }
 
     /// The step that begins chain 1, the responder's first.
@@ -29,7 +29,7 @@ impl RootKey {
         let Agreed { ee, se, kem, dd } = agreed;
         let secrets: [&[u8]; 5] =
             [ee.expose(), se.expose(), kem.expose(), dd.expose(), &transcript.0];
-        Stepped::of(&kdf::derive(self.0.expose(), &secrets, Label::AnswerKeys))
+        Stepped::of(&kdf::derive(self.0.expose(), &secrets, KdfLabel::AnswerKeys))
     }
 }
 
@@ -64,8 +64,8 @@ pub(super) struct Offered {
 impl Offered {
     /// The key of the offer's MAC.
     pub(super) fn mac_key(&self, to: &PublicKey, from: &PublicKey) -> Secret<32> {
-        let salt = kdf::hash(Label::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
-        kdf::derive(&salt, &[self.es.expose(), self.ss.expose()], Label::OfferMac)
+        let salt = kdf::hash(KdfLabel::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
+        kdf::derive(&salt, &[self.es.expose(), self.ss.expose()], KdfLabel::OfferMac)
     }
 
     /// Where the session begins; `keys` are the two the offer carries, `topics` its partial topics.
@@ -78,9 +78,9 @@ impl Offered {
         let [outward, inward] = keys;
         let secrets: [&[u8]; 4] =
             [self.es.expose(), self.ss.expose(), outward.expose(), inward.expose()];
-        let keys = kdf::derive::<160>(&id.0, &secrets, Label::OfferKeys);
+        let keys = kdf::derive::<160>(&id.0, &secrets, KdfLabel::OfferKeys);
         let row = |salt: Secret<32>, partial: Secret<4>| {
-            TopicKey::new(kdf::derive(salt.expose(), &[partial.expose()], Label::PartialTopic))
+            TopicKey::new(kdf::derive(salt.expose(), &[partial.expose()], KdfLabel::PartialTopic))
         };
         Beginning {
             root: RootKey(keys.part::<0, 32>()),
@@ -124,17 +124,17 @@ pub(super) struct Transcript([u8; 32]);
 impl Transcript {
     /// Of the session with this name, the answer's extension and the responder's ratchet key.
     pub(super) fn new(id: SessionId, extension: &Extension, ratchet: &PublicKey) -> Self {
-        Self(kdf::hash(Label::Reply, &[&id.0, extension, &ratchet.to_bytes()]))
+        Self(kdf::hash(KdfLabel::Reply, &[&id.0, extension, &ratchet.to_bytes()]))
     }
 
     /// What two people read to each other.
-    pub(super) fn words(&self, id: SessionId, reveal: &Secret<REVEAL_SIZE>) -> Words {
-        let mut hash = kdf::hash(Label::Words, &[&id.0, &self.0, reveal.expose()]);
-        Words::new(&Secret::take(&mut hash))
+    pub(super) fn sas(&self, id: SessionId, reveal: &Secret<REVEAL_SIZE>) -> Sas {
+        let mut hash = kdf::hash(KdfLabel::Sas, &[&id.0, &self.0, reveal.expose()]);
+        Sas::new(&Secret::take(&mut hash))
     }
 }
 
 /// What binds the initiator to `reveal` without telling it.
 pub(super) fn commitment(reveal: &Secret<REVEAL_SIZE>) -> [u8; 32] {
-    kdf::hash(Label::Commitment, &[reveal.expose()])
+    kdf::hash(KdfLabel::Commitment, &[reveal.expose()])
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::engine::crypto::keys::Identity;
-use crate::engine::crypto::seeded::{NOW, Seeded};
+use crate::engine::crypto::seeded::{NOW, SeededRng};
 use crate::engine::envelope::Life;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
@@ -44,7 +44,7 @@ fn message(id: u64, side: RecordSide, text: &str) -> Record {
 
 /// A store with an identity, a contact, a session, an offer seen, and these messages.
 fn store(messages: impl IntoIterator<Item = Record>) -> Store {
-    let mut seeded = Seeded::new(1);
+    let mut seeded = SeededRng::new(1);
     let mut env = seeded.turn();
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let key = their.public();
@@ -99,7 +99,7 @@ impl Folder {
 
     fn restored(&self) -> Store {
         let mut store = Store::in_memory().unwrap();
-        let mut seeded = Seeded::new(2);
+        let mut seeded = SeededRng::new(2);
         let whole = self.open().unwrap().check().unwrap();
         whole.restore(&mut seeded.turn(), &mut store).unwrap();
         store
@@ -266,7 +266,7 @@ fn nothing_is_taken_from_a_file_that_is_not_whole_or_by_a_store_that_holds_somet
         .create(&store((0..1_000).map(|id| message(id, RecordSide::Shown, &text))), History::With);
     let mut full = conversation();
     let before = full.load().unwrap();
-    let mut seeded = Seeded::new(2);
+    let mut seeded = SeededRng::new(2);
     let whole = folder.open().unwrap().check().unwrap();
     let refused = whole.restore(&mut seeded.turn(), &mut full);
     assert!(matches!(refused, Err(BackupError::Store(StoreError::Exists))));

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use serde_json::{Value, json};
 
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::{HALF, Half, Word};
+use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, OwnWords, Reply};
 use crate::engine::node::record::{Doubt, Trust};
@@ -58,7 +58,7 @@ pub(super) fn to_compare(view: &ContactView) -> String {
 
 fn numbers(half: Half) -> String {
     let first = half.first_number();
-    format!("{first} to {}", first + HALF - 1)
+    format!("{first} to {}", first + WORDS_PER_HALF - 1)
 }
 
 /// What a contact read out, from words or digits as they were typed.
@@ -70,7 +70,7 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
     let mut told = words.iter().map(|word| {
         let quoted =
             crate::engine::text::UntrustedText::new(word.clone()).sanitize_for_label().text;
-        Word::parse(word)
+        SasWord::parse(word)
             .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
     });
     let mut next = || told.next().unwrap_or_else(|| Err(no_proof("three words are compared")));

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
-use crate::engine::crypto::seeded::Seeded;
+use crate::engine::crypto::seeded::SeededRng;
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::{Life, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -53,7 +53,7 @@ pub(super) fn doubted(id: u64) -> Record {
 /// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
 /// the responder's session, and the request it came as.
 pub(super) fn handshake() -> [Record; 4] {
-    let mut seeded = Seeded::new(1);
+    let mut seeded = SeededRng::new(1);
     let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let (offer, session) = Offer::new(&mut env, &own, &their.public(), WINDOW);

@@ -18,7 +18,7 @@ use super::key::KEY_BYTES;
 use super::rows::RowError;
 use super::{StoreError, random};
 use crate::engine::crypto::aead::OneTimeKey;
-use crate::engine::crypto::kdf::{self, Label};
+use crate::engine::crypto::kdf::{self, KdfLabel};
 use crate::engine::secret::Secret;
 
 /// The key from which every row's own key is derived.
@@ -27,7 +27,7 @@ pub(super) struct RowKey(Secret<32>);
 impl RowKey {
     /// The row key of a database.
     pub(super) fn of_database(key: &Secret<KEY_BYTES>) -> Self {
-        Self(kdf::expand(key, Label::RowKey))
+        Self(kdf::expand(key, KdfLabel::RowKey))
     }
 
     /// A row key for a store that is gone with the process.
@@ -63,7 +63,7 @@ impl RowKey {
     }
 
     fn one_time(&self, salt: &[u8]) -> OneTimeKey {
-        OneTimeKey::derive(salt, &self.0, Label::StoredRow)
+        OneTimeKey::derive(salt, &self.0, KdfLabel::StoredRow)
     }
 }
 

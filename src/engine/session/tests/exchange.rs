@@ -30,19 +30,19 @@ fn only_an_answer_confirms_to_the_initiator_and_only_its_confirmation_to_the_res
 fn both_know_the_same_words_and_only_after_the_confirmation() {
     let mut pair = Pair::new(32);
     pair.exchange(0);
-    assert_eq!((pair.ours.session.words(), pair.theirs.session.words()), (None, None));
+    assert_eq!((pair.ours.session.sas(), pair.theirs.session.sas()), (None, None));
     pair.exchange(0);
-    assert!(pair.ours.session.words().is_some() && pair.theirs.session.words().is_none());
+    assert!(pair.ours.session.sas().is_some() && pair.theirs.session.sas().is_none());
     pair.exchange(1);
-    let words = pair.ours.session.words().cloned();
+    let words = pair.ours.session.sas().cloned();
     assert!(words.is_some());
-    assert_eq!(words.as_ref(), pair.theirs.session.words());
+    assert_eq!(words.as_ref(), pair.theirs.session.sas());
     for number in 2..6 {
         pair.exchange(number);
     }
-    assert_eq!(words.as_ref(), pair.ours.session.words());
+    assert_eq!(words.as_ref(), pair.ours.session.sas());
     let other = Pair::settled(33);
-    assert_ne!(words.as_ref(), other.ours.session.words());
+    assert_ne!(words.as_ref(), other.ours.session.sas());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::engine::crypto::ecies;
 use crate::engine::crypto::keys::Identity;
-use crate::engine::crypto::seeded::{NOW, Seeded};
+use crate::engine::crypto::seeded::{NOW, SeededRng};
 use crate::engine::env::Seconds;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 
@@ -26,7 +26,7 @@ struct End {
 
 /// Two people after an offer has arrived: `ours` is the one who speaks next.
 struct Pair {
-    seeded: Seeded,
+    seeded: SeededRng,
     ours: End,
     theirs: End,
 }

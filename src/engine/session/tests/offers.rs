@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-pub(super) fn people(seed: u64) -> (Seeded, Identity, Identity) {
-    let mut seeded = Seeded::new(seed);
+pub(super) fn people(seed: u64) -> (SeededRng, Identity, Identity) {
+    let mut seeded = SeededRng::new(seed);
     let a = Identity::generate(&mut seeded.turn());
     let b = Identity::generate(&mut seeded.turn());
     (seeded, a, b)
@@ -49,7 +49,7 @@ fn letter(sealed: &Sealed, own: &Identity) -> Vec<u8> {
     ecies::open(own, &sealed.body).unwrap().to_vec()
 }
 
-fn reseal(seeded: &mut Seeded, to: &PublicKey, letter: &[u8]) -> Vec<u8> {
+fn reseal(seeded: &mut SeededRng, to: &PublicKey, letter: &[u8]) -> Vec<u8> {
     ecies::seal(&mut seeded.turn(), to, letter)
 }
 

@@ -9,7 +9,7 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::aes::cipher::{BlockCipherDecrypt, KeyInit};
 
 use super::*;
-use crate::engine::crypto::seeded::Seeded;
+use crate::engine::crypto::seeded::SeededRng;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::record::{RecordSide, Standing};
@@ -248,7 +248,7 @@ fn without_secure_delete_the_search_finds_rows_but_never_their_salts() {
 fn after_much_coming_and_going(seed: u64) -> (usize, usize) {
     let (_home, mut store, thief) = robbed(&[]);
     store.connection.pragma_update(None, "synchronous", "OFF").unwrap();
-    let mut seeded = Seeded::new(seed);
+    let mut seeded = SeededRng::new(seed);
     let mut env = Env::new(Millis(0), UnixSeconds(0), &mut seeded);
     let mut draw = |below: u64| {
         let mut bytes = [0; 8];

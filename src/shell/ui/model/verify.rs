@@ -3,7 +3,7 @@
 //! say yes without having listened.
 
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::{HALF, Word};
+use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use crate::engine::id::ContactId;
 use crate::engine::node::input::{Command, Proof};
 use crate::engine::node::output::{CommandError, Reply};
@@ -17,7 +17,7 @@ pub(in crate::shell::ui) struct Verify {
     pub(in crate::shell::ui) contact: ContactId,
     pub(in crate::shell::ui) way: Way,
     /// The three words that are heard, as they are typed.
-    pub(in crate::shell::ui) words: [Composer; HALF],
+    pub(in crate::shell::ui) words: [Composer; WORDS_PER_HALF],
     /// Which of them is being typed.
     pub(in crate::shell::ui) at: usize,
     /// The digits, or whatever was sent.
@@ -78,7 +78,7 @@ impl Verify {
         Self {
             contact,
             way,
-            words: [const { Composer::new(Lines::One, MAX_WORD_BYTES) }; HALF],
+            words: [const { Composer::new(Lines::One, MAX_WORD_BYTES) }; WORDS_PER_HALF],
             at: 0,
             line: Composer::new(Lines::One, MAX_LINE_BYTES),
             complaint: None,
@@ -125,15 +125,15 @@ impl Verify {
         for (count, (field, word)) in fields.zip(pasted.split_whitespace()).enumerate() {
             field.take();
             if field.paste(word).is_ok() {
-                self.at = (at + count).min(HALF - 1);
+                self.at = (at + count).min(WORDS_PER_HALF - 1);
             }
         }
     }
 }
 
-fn three(words: [&str; HALF], first: usize) -> Result<[Word; HALF], String> {
+fn three(words: [&str; WORDS_PER_HALF], first: usize) -> Result<[SasWord; WORDS_PER_HALF], String> {
     let mut read = words.iter().enumerate().map(|(place, text)| {
-        Word::parse(text).ok_or_else(|| match text.trim() {
+        SasWord::parse(text).ok_or_else(|| match text.trim() {
             "" => format!("word {} is missing; nothing was compared", first + place),
             _ => format!("word {} is not on the list; nothing was compared", first + place),
         })
@@ -168,16 +168,16 @@ impl Model {
             Compare::Code => verify.way = Way::Code,
             Compare::Sent => verify.way = Way::Sent,
             Compare::Previous => verify.at = verify.at.saturating_sub(1),
-            Compare::Next => verify.at = (verify.at + 1).min(HALF - 1),
+            Compare::Next => verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1),
             Compare::Complete => {
                 // "sad" begins "saddle" too: whoever goes on means the word that stands there.
                 let typed = verify.field().map(|field| field.text().to_owned()).unwrap_or_default();
-                let word = Word::complete(&typed).or_else(|| Word::parse(&typed));
+                let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
                 if let (Way::Words, Some(word)) = (verify.way, word) {
                     if let Some(field) = verify.field() {
                         field.replace(&word.to_string());
                     }
-                    verify.at = (verify.at + 1).min(HALF - 1);
+                    verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
                 }
             }
             Compare::Back => match verify.way {
@@ -199,7 +199,7 @@ impl Model {
         let (contact, way) = (verify.contact, verify.way);
         let typing = verify.words.iter().position(|field| field.text().trim().is_empty());
         if let (Way::Words, Some(empty)) = (way, typing)
-            && verify.at < HALF - 1
+            && verify.at < WORDS_PER_HALF - 1
         {
             verify.at = empty;
             return;
@@ -226,7 +226,9 @@ impl Model {
         match reply {
             Ok(Reply::Differs { word, left }) => {
                 let typed = |number: usize| match proof {
-                    Proof::Words(words) => words.get((number - 1) % HALF).map(Word::to_string),
+                    Proof::Words(words) => {
+                        words.get((number - 1) % WORDS_PER_HALF).map(SasWord::to_string)
+                    }
                     Proof::Digits(_) => None,
                 };
                 let word = word.and_then(|number| Some((number, typed(number)?)));
@@ -296,7 +298,7 @@ impl Model {
         if verify.way != Way::Words || here.is_none_or(Composer::is_empty) {
             return verify.way == Way::Words;
         }
-        verify.at = (verify.at + 1).min(HALF - 1);
+        verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
         true
     }
 }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::crypto::sas::Word;
+use crate::engine::crypto::sas::SasWord;
 use crate::engine::id::ContactId;
 use crate::engine::node::output::OwnWords;
 use crate::engine::node::record::{Doubt, Trust};
@@ -92,7 +92,7 @@ fn words(
         draft.blank();
     }
     draft.say(&format!("Read these three words to {name}:"));
-    let read = own.words.iter().map(Word::to_string).collect::<Vec<_>>().join("   ");
+    let read = own.words.iter().map(SasWord::to_string).collect::<Vec<_>>().join("   ");
     draft.rows.push(Line::styled(format!("   {read}"), look.strong()));
     draft.say(&format!("Type the three words {name} reads to you:"));
     let first = own.half.other().first_number();

@@ -7,7 +7,7 @@ use ratatui::backend::TestBackend;
 use super::super::super::port::{Kept, Mining};
 use super::super::super::view::{ViewState, view};
 use super::*;
-use crate::engine::crypto::sas::{Half, Word};
+use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::output::OwnWords;
 use crate::engine::node::record::{Doubt, Means};
@@ -179,7 +179,7 @@ fn trust(what: u8) -> Trust {
 }
 
 fn own_words() -> OwnWords {
-    let words = ["copper", "violin", "bridge"].map(|word| Word::parse(word).expect("a word"));
+    let words = ["copper", "violin", "bridge"].map(|word| SasWord::parse(word).expect("a word"));
     OwnWords { half: Half::Second, words }
 }
 
