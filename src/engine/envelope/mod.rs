@@ -6,14 +6,14 @@
 
 pub mod check;
 pub mod draft;
-pub mod life;
+pub mod lifetime;
 pub mod topic;
 pub mod wire;
 pub mod work;
 
 pub use check::{Acceptance, Checked, Rank, Refusal, check};
 pub use draft::{BadDraft, Draft};
-pub use life::Life;
+pub use lifetime::Life;
 pub use topic::Topic;
 pub use wire::{Envelope, EnvelopeId, Malformed};
 pub use work::{Floor, Rating, WorkNonce, WorkOrder};
