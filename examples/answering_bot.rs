@@ -7,7 +7,7 @@
 use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
-use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{Link, Notice, Side};
 use undertone::engine::node::{NodeSettings, Role};
@@ -38,7 +38,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 }
                 Notice::Message(view) if view.side == Side::Theirs => {
                     let text = answer(&view.text.into_raw());
-                    bot.ask(Command::Say { contact: view.contact, text, life: Life::Day }).await?;
+                    bot.ask(Command::Say { contact: view.contact, text, life: Lifetime::Day }).await?;
                 }
                 _ => {}
             },
@@ -46,7 +46,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 Notice::Contact(view) if view.link == Link::Ready && !asked => {
                     asked = true;
                     let text = "what is six times seven".to_owned();
-                    visitor.ask(Command::Say { contact: view.id, text, life: Life::Day }).await?;
+                    visitor.ask(Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
                 }
                 Notice::Message(view) if view.side == Side::Theirs => {
                     println!("the bot says: {}", view.text.sanitize_for_text().text);

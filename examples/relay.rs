@@ -10,7 +10,7 @@
 use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
-use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{Link, Notice, Side};
 use undertone::engine::node::{NodeSettings, Role};
@@ -50,7 +50,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 Notice::Contact(view) if view.link == Link::Ready && !said => {
                     said = true;
                     let text = "hello through the relay".to_owned();
-                    ask(&ann, Command::Say { contact: view.id, text, life: Life::Day }).await?;
+                    ask(&ann, Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
                 }
                 _ => {}
             },

@@ -7,7 +7,7 @@
 
 use anyhow::Context as _;
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Notice, Reply};
 use undertone::engine::node::{NodeSettings, Role};
@@ -50,8 +50,10 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     let request = world.seen(bob).requests.first().context("the request never came")?.id;
     world.ask(bob, Command::AcceptRequest { request, petname: "ann".to_owned() })?;
     for number in 0..20 {
-        world
-            .ask(ann, Command::Say { contact, text: format!("line {number}"), life: Life::Day })?;
+        world.ask(
+            ann,
+            Command::Say { contact, text: format!("line {number}"), life: Lifetime::Day },
+        )?;
     }
     // Bob's machine dies after forty more things it did, and is back after a minute.
     world.crash_after(bob, 40, Millis::from_secs(60));

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use undertone::engine::env::{Env, Millis, UnixSeconds};
-use undertone::engine::envelope::{Floor, Life, WorkNonce, work};
+use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
 use undertone::engine::node::output::{Link, Notice, Output, Side};
 use undertone::engine::node::{Node, NodeSettings, Role};
@@ -56,7 +56,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             heard.push((name, text.clone()));
                             inputs.push_back((
                                 name,
-                                ask(Command::Say { contact, text, life: Life::Day }),
+                                ask(Command::Say { contact, text, life: Lifetime::Day }),
                             ));
                         }
                     }

@@ -32,7 +32,7 @@
 //! |---|---|
 //! | a gossipsub message, handed up unjudged | [`shell::net`] |
 //! | `Input::Gossip` | [`shell::host`] |
-//! | decode; then time, then work: `Checked`, or a refusal | [`engine::envelope::check()`] |
+//! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest rated first | [`engine::intake`] |
 //! | admit, and let the lowest rated go | [`engine::pool`] |
 //! | `Output::Judge`; a relay's line ends here | `engine::node::inbound` |
@@ -79,7 +79,7 @@
 //!
 //! - **The engine does nothing.** No socket, file, clock or random generator is named under
 //!   [`engine`]; the same seed gives the same trace.
-//! - **Nothing unchecked is held or sent.** Only a [`Checked`](engine::envelope::Checked) envelope
+//! - **Nothing unchecked is held or sent.** Only a [`CheckedEnvelope`](engine::envelope::CheckedEnvelope) envelope
 //!   enters the pool, only `check` makes one, and our own pass it too.
 //! - **Refusing changes nothing** but counters and the memory of ids. Sessions decrypt on a copy
 //!   that replaces the original on success.

@@ -2,11 +2,11 @@
 //!
 //! Under load the best envelopes are forwarded and handed on first, and the worst are dropped. The
 //! queue does not ask for the time: who takes an envelope out sees whether it is still carried
-//! ([`Checked::in_time`]). What it drops it forgets.
+//! ([`CheckedEnvelope::in_time`]). What it drops it forgets.
 
 use std::collections::BTreeMap;
 
-use crate::engine::envelope::{Checked, Rank};
+use crate::engine::envelope::{CheckedEnvelope, PriorityKey};
 
 /// How many envelopes wait at most, each of at most
 /// [`crate::engine::envelope::wire::MAX_ENVELOPE_SIZE`] bytes.
@@ -21,9 +21,9 @@ pub enum Pushed<T> {
     /// It waits.
     Queued,
     /// It waits, in place of this one, which had the lowest rank.
-    Displaced((Checked, T)),
+    Displaced((CheckedEnvelope, T)),
     /// All that wait outrank it.
-    Crowded(Checked, T),
+    QueueFull(CheckedEnvelope, T),
     /// The same envelope waits already, for the carrier who was first.
     Duplicate,
 }
@@ -32,7 +32,7 @@ pub enum Pushed<T> {
 #[derive(Clone, Debug)]
 pub struct Intake<T> {
     /// A rank contains the id, so one envelope waits once.
-    waiting: BTreeMap<Rank, (Checked, T)>,
+    waiting: BTreeMap<PriorityKey, (CheckedEnvelope, T)>,
     capacity: usize,
 }
 
@@ -44,8 +44,8 @@ impl<T> Intake<T> {
     }
 
     /// Queues an envelope, in place of the lowest ranked if the queue is full of worse. O(log n).
-    pub fn push(&mut self, checked: Checked, carrier: T) -> Pushed<T> {
-        let rank = checked.rank();
+    pub fn push(&mut self, checked: CheckedEnvelope, carrier: T) -> Pushed<T> {
+        let rank = checked.priority_key();
         if self.waiting.contains_key(&rank) {
             return Pushed::Duplicate;
         }
@@ -54,14 +54,14 @@ impl<T> Intake<T> {
             return Pushed::Queued;
         }
         let lowest = self.waiting.first_entry().filter(|lowest| *lowest.key() < rank);
-        let Some(lowest) = lowest else { return Pushed::Crowded(checked, carrier) };
+        let Some(lowest) = lowest else { return Pushed::QueueFull(checked, carrier) };
         let displaced = lowest.remove();
         self.waiting.insert(rank, (checked, carrier));
         Pushed::Displaced(displaced)
     }
 
     /// Takes out the envelope with the highest rank. O(log n).
-    pub fn pop(&mut self) -> Option<(Checked, T)> {
+    pub fn pop(&mut self) -> Option<(CheckedEnvelope, T)> {
         self.waiting.pop_last().map(|(_, waiting)| waiting)
     }
 
@@ -88,13 +88,13 @@ mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
-    /// An envelope of 32 bytes; its rating is left to the luck of its nonce.
-    fn checked(nonce: u64) -> Checked {
+    /// An envelope of 32 bytes; its priority is left to the luck of its nonce.
+    fn checked(nonce: u64) -> CheckedEnvelope {
         let draft = Draft::new(NOW, Seconds(600), Topic([0; 4]), Vec::new()).unwrap();
         check(draft.finish(WorkNonce(nonce)).1, NOW, &Floor::new(0)).unwrap()
     }
 
-    fn ids(envelopes: impl IntoIterator<Item = Checked>) -> Vec<EnvelopeId> {
+    fn ids(envelopes: impl IntoIterator<Item = CheckedEnvelope>) -> Vec<EnvelopeId> {
         envelopes.into_iter().map(|checked| checked.id()).collect()
     }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_queue_without_capacity_is_always_crowded() {
         let mut intake = Intake::new(0);
-        assert_eq!(intake.push(checked(1), ()), Pushed::Crowded(checked(1), ()));
+        assert_eq!(intake.push(checked(1), ()), Pushed::QueueFull(checked(1), ()));
         assert!(intake.is_empty());
         assert_eq!(intake.pop(), None);
     }
@@ -136,7 +136,7 @@ mod tests {
                 prop_oneof![3 => (0_u64..24).prop_map(Step::Push), 1 => Just(Step::Pop)], 0..60),
         ) {
             let mut intake = Intake::new(capacity);
-            let mut model: Vec<Checked> = Vec::new();
+            let mut model: Vec<CheckedEnvelope> = Vec::new();
             for step in steps {
                 match step {
                     Step::Pop => prop_assert_eq!(intake.pop().map(|(found, ())| found), model.pop()),
@@ -148,13 +148,13 @@ mod tests {
                             continue;
                         }
                         model.push(newcomer.clone());
-                        model.sort_by_key(Checked::rank);
+                        model.sort_by_key(CheckedEnvelope::priority_key);
                         let expected = if model.len() <= capacity {
                             Pushed::Queued
                         } else {
                             let lowest = model.remove(0);
                             if lowest == newcomer {
-                                Pushed::Crowded(lowest, ())
+                                Pushed::QueueFull(lowest, ())
                             } else {
                                 Pushed::Displaced((lowest, ()))
                             }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::net::{Multiaddr, NetworkName};
 use super::ui::life;
 use crate::engine::env::Millis;
-use crate::engine::envelope::{Floor, Life};
+use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::secret::opaque_debug;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
@@ -161,8 +161,8 @@ pub enum Action {
         text: Option<String>,
         /// How long those who carry it keep it. The longer, the more work: a week takes eight times
         /// that of a day.
-        #[arg(long, value_name = "LIFE", default_value = life::name(Life::Day), value_parser = lives())]
-        life: Life,
+        #[arg(long, value_name = "LIFE", default_value = life::name(Lifetime::Day), value_parser = lives())]
+        life: Lifetime,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: Wait,
@@ -603,7 +603,7 @@ pub enum Switch {
     Off,
 }
 
-fn lives() -> impl TypedValueParser<Value = Life> {
+fn lives() -> impl TypedValueParser<Value = Lifetime> {
     PossibleValuesParser::new(life::NAMES).try_map(|name| life::named(&name).ok_or(BadNumber))
 }
 

@@ -11,7 +11,7 @@ use super::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
 use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, EnvelopeId, Refusal, WorkOrder};
+use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
@@ -35,7 +35,7 @@ pub enum Deed {
     /// Tell the carrier's protocol.
     Judge(PeerTag, EnvelopeId, Acceptance),
     /// Search for work.
-    Mine(WorkOrder),
+    Mine(MiningJob),
     /// Stop searching.
     StopMining(OutgoingId),
     /// Hand to the flood.
@@ -173,7 +173,7 @@ impl Desk {
     ///
     /// # Errors
     /// Why the engine does not hold it.
-    pub fn rehold(&mut self, bytes: Vec<u8>) -> Result<(), Refusal> {
+    pub fn rehold(&mut self, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let mut entropy = OsEntropy;
         let env = Env::new(self.clock.mono(), wall(), &mut entropy);
         self.node.rehold(&env, bytes)

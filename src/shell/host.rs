@@ -13,7 +13,7 @@ use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
 use super::ui::port::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
 use crate::engine::env::Millis;
-use crate::engine::envelope::{EnvelopeId, Refusal};
+use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
 use crate::engine::node::input::{AskId, Command, Input};
@@ -181,20 +181,20 @@ impl Host {
             failed = failed.take().or(self.discarded(&mut left).err());
             match reheld {
                 Ok(()) => taken.held += 1,
-                Err(Refusal::Duplicate) => {}
-                Err(Refusal::Expired) => {
+                Err(ValidationError::Duplicate) => {}
+                Err(ValidationError::Expired) => {
                     taken.expired += 1;
                     return Fate::Dropped;
                 }
                 Err(
-                    Refusal::TooLarge
-                    | Refusal::Malformed
-                    | Refusal::BadTtl
-                    | Refusal::OffGrid
-                    | Refusal::Early
-                    | Refusal::LittleWork
-                    | Refusal::NoRoom
-                    | Refusal::Crowded,
+                    ValidationError::TooLarge
+                    | ValidationError::Malformed
+                    | ValidationError::InvalidTtl
+                    | ValidationError::UnalignedExpiry
+                    | ValidationError::TooFarInFuture
+                    | ValidationError::InsufficientPow
+                    | ValidationError::PoolFull
+                    | ValidationError::QueueFull,
                 ) => {
                     taken.refused += 1;
                     return Fate::Dropped;

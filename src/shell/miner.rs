@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use crate::engine::env::Millis;
-use crate::engine::envelope::{WorkNonce, WorkOrder, work};
+use crate::engine::envelope::{MiningJob, WorkNonce, work};
 use crate::engine::id::OutgoingId;
 
 /// Searches that are going on. Dropping it stops them all.
@@ -21,7 +21,7 @@ pub struct Miner {
 
 impl Miner {
     /// Begins a search.
-    pub fn start(&mut self, order: WorkOrder) {
+    pub fn start(&mut self, order: MiningJob) {
         let stop = Arc::new(AtomicBool::new(false));
         self.stops.insert(order.outgoing, Arc::clone(&stop));
         let rate = Arc::clone(&self.rate);
@@ -81,7 +81,7 @@ impl Drop for Miner {
 #[must_use]
 pub fn speed() -> u64 {
     // No digest shows so many bits: the search goes through every attempt.
-    let order = WorkOrder { outgoing: OutgoingId(0), digest: [0; 32], bits: u8::MAX, start: 0 };
+    let order = MiningJob { outgoing: OutgoingId(0), digest: [0; 32], bits: u8::MAX, start: 0 };
     let clock = Clock::start();
     let mut tried = 0_u64;
     loop {
@@ -97,7 +97,7 @@ pub fn speed() -> u64 {
 }
 
 fn search(
-    order: &WorkOrder,
+    order: &MiningJob,
     stop: &AtomicBool,
     rate: &AtomicU64,
 ) -> Option<(OutgoingId, WorkNonce)> {

@@ -4,7 +4,7 @@
 
 use super::{NodeIndex, Sent, SimEvent, World, skewed};
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, EnvelopeId, WorkNonce, WorkOrder, work};
+use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
 use crate::engine::node::output::{MessageView, Notice, Output, Side};
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Searches at once and answers after the time it would have taken.
-    fn mine(&mut self, index: NodeIndex, order: &WorkOrder) {
+    fn mine(&mut self, index: NodeIndex, order: &MiningJob) {
         let from = WorkNonce(order.start);
         let Some(nonce) = work::search(order, from, u64::MAX) else { return };
         let span = self.chance.below(MINING_AT_MOST.0) + 1;

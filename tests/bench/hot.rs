@@ -13,7 +13,7 @@ use sha3::{Digest, Keccak256};
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
-    Checked, Draft, Floor, Topic, WorkNonce, WorkOrder, check as check_envelope,
+    CheckedEnvelope, Draft, Floor, MiningJob, Topic, WorkNonce, check as check_envelope,
 };
 use undertone::engine::id::OutgoingId;
 use undertone::engine::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
@@ -30,13 +30,13 @@ fn main() {
     divan::main();
 }
 
-/// An envelope of the one size. Its rating is left to the luck of its nonce.
+/// An envelope of the one size. Its priority is left to the luck of its nonce.
 fn encoded(nonce: u64, ttl: Seconds) -> Vec<u8> {
     let draft = Draft::new(NOW, ttl, Topic([0; 4]), vec![7; BODY_SIZE]);
     draft.expect("a draft every node carries").finish(WorkNonce(nonce)).1
 }
 
-fn checked(nonce: u64, ttl: Seconds) -> Checked {
+fn checked(nonce: u64, ttl: Seconds) -> CheckedEnvelope {
     check_envelope(encoded(nonce, ttl), NOW, &Floor::new(0))
         .expect("an envelope every node carries")
 }
@@ -55,7 +55,7 @@ fn full(count: usize) -> Pool {
 }
 
 /// Lives a tenth of a day, so it is worth ten times as much as most that live a day.
-fn newcomer(nonce: u64) -> Checked {
+fn newcomer(nonce: u64) -> CheckedEnvelope {
     checked(nonce, Seconds(8_640))
 }
 
@@ -144,7 +144,7 @@ mod search {
 
     #[divan::bench]
     fn for_work_nobody_finds(bencher: Bencher<'_, '_>) {
-        let order = WorkOrder { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
+        let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
         bencher
             .counter(ItemsCount::new(ATTEMPTS))
             .bench(|| work::search(black_box(&order), WorkNonce(0), ATTEMPTS));

@@ -11,7 +11,7 @@ use sha3::{Digest, Keccak256};
 
 use undertone::engine::env::{Env, Millis};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Floor, WorkNonce, WorkOrder, check, work};
+use undertone::engine::envelope::{Floor, MiningJob, WorkNonce, check, work};
 use undertone::engine::id::OutgoingId;
 use undertone::engine::session::{Offer, ReceivedOffer, WINDOW, Watch};
 
@@ -50,7 +50,7 @@ pub(super) fn print() {
     let permute = || {
         Keccak::new().with_f1600(|permute| (0..BATCH).for_each(|_| permute(&mut state)));
     };
-    let order = WorkOrder { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
+    let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
     line("an attempt at work / a permutation", 1.1, permute, || {
         _ = black_box(work::search(black_box(&order), WorkNonce(0), BATCH));
     });

@@ -8,7 +8,7 @@ use sha3::{Digest, Keccak256};
 use undertone::engine::env::{Seconds, UnixSeconds};
 use undertone::engine::envelope::EnvelopeId;
 use undertone::engine::envelope::wire::{
-    ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, grid,
+    ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, expiry_quantum,
 };
 use undertone::engine::sync::{Holder, Opener, Query, Salt, Set, Step, Told};
 
@@ -29,7 +29,7 @@ struct Member {
 
 impl Member {
     fn expiry(&self) -> UnixSeconds {
-        let step = u64::from(grid(self.ttl).0);
+        let step = u64::from(expiry_quantum(self.ttl).0);
         UnixSeconds((self.at + u64::from(self.ttl.0)).div_ceil(step) * step)
     }
 

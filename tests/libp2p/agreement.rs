@@ -4,7 +4,7 @@
 //! what is concluded from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
@@ -114,7 +114,7 @@ fn command(people: &[Person], seen: &[&Seen], act: &Act) -> (usize, Command) {
         }
         Act::Say(who, whom, text) => (
             *who,
-            Command::Say { contact: contact(*who, *whom), text: text.clone(), life: Life::Day },
+            Command::Say { contact: contact(*who, *whom), text: text.clone(), life: Lifetime::Day },
         ),
         Act::Close(who, whom) => (*who, Command::CloseSession { contact: contact(*who, *whom) }),
         Act::Block(who, whom) => (*who, Command::Block { contact: contact(*who, *whom) }),

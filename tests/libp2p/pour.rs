@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Acceptance, Draft, EnvelopeId, Life, Topic, WorkNonce, work};
+use undertone::engine::envelope::{
+    Acceptance, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, work,
+};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Reply};
 use undertone::engine::node::{NodeSettings, Role};
@@ -142,7 +144,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
             if said.len() < 20 && passed.len() * 20 >= said.len() * POURED {
                 let text = format!("line {}", said.len());
                 company
-                    .ask(first, Command::Say { contact, text: text.clone(), life: Life::Day })
+                    .ask(first, Command::Say { contact, text: text.clone(), life: Lifetime::Day })
                     .await;
                 said.push(text);
             }

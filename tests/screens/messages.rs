@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::env::UnixSeconds;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::MessageId;
 use undertone::engine::node::ClockSkew;
 use undertone::engine::node::output::{ContactView, Link, MessageState, MessageView, Notice, Side};
@@ -85,7 +85,7 @@ fn what_became_of_a_message_is_told_with_its_times() {
     for (name, state, trail) in pages {
         let mut stage = stage();
         let ours = message(200, NOW - 90_000, Side::Ours(state), "the ferry leaves at noon");
-        tell_message(&mut stage, MessageView { trail, life: Life::Week, ..ours });
+        tell_message(&mut stage, MessageView { trail, life: Lifetime::Week, ..ours });
         stage.press(KeyCode::Esc);
         stage.press(KeyCode::Char('v'));
         assert_snapshot!(format!("why_{name}_80x24"), stage.see(80, 24));

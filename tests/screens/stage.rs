@@ -8,7 +8,7 @@ use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
@@ -238,7 +238,7 @@ pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
         at: UnixSeconds(at),
         missing: 0,
         early: false,
-        life: Life::Day,
+        life: Lifetime::Day,
         trail: Trail::default(),
     }
 }

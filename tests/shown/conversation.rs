@@ -1,7 +1,7 @@
 //! A whole conversation, all of it formatted, and nothing of it to be found in what was formatted.
 
 use std::collections::BTreeSet;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 
 use undertone::engine::crypto::invite;
 use undertone::engine::id::ContactId;
@@ -58,9 +58,9 @@ pub(crate) fn held() -> Stage {
 fn talk(stage: &mut Stage, at_ann: ContactId, at_ben: ContactId) {
     for number in 0..TEXTS {
         let text = format!("the ferry leaves at {number} past noon");
-        stage.ask(0, Command::Say { contact: at_ann, text, life: Life::Day });
+        stage.ask(0, Command::Say { contact: at_ann, text, life: Lifetime::Day });
         let text = format!("no ferry leaves before {number}");
-        stage.ask(1, Command::Say { contact: at_ben, text, life: Life::Day });
+        stage.ask(1, Command::Say { contact: at_ben, text, life: Lifetime::Day });
         // In its middle there are messages queued, mined, sent and held.
         stage.look();
     }

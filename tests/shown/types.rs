@@ -14,7 +14,7 @@ use undertone::engine::crypto::keys::{EphemeralSecret, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
-    Draft, Envelope, EnvelopeId, Floor, Life, Topic, WorkNonce, check,
+    Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check,
 };
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
@@ -119,20 +119,20 @@ fn keys_and_sessions_show_what_they_are() {
 fn envelopes_and_texts_show_sizes_and_counts() {
     let now = UnixSeconds(472_222 * 3_600);
     let draft = Draft::new(now, ONE_DAY, Topic([1, 2, 3, 4]), vec![7; BODY_SIZE]).expect("a draft");
-    let order = draft.order(OutgoingId(5), &Floor::new(1), 0x5ac3_1799_e02b_7408);
+    let order = draft.mining_job(OutgoingId(5), &Floor::new(1), 0x5ac3_1799_e02b_7408);
     let (shown, id) = (format!("{draft:?}"), draft.finish(WorkNonce(0x5ac3_1799_e02b_7408)));
     let checked = check(id.1.clone(), now, &Floor::new(0)).expect("an envelope");
     let text = UntrustedText::new("good\u{202e} morning".to_owned());
 
     let mut lines = Lines::default();
     lines.add("Draft", &format_args!("{shown}"));
-    lines.add("WorkOrder", &order);
+    lines.add("MiningJob", &order);
     lines.add("WorkNonce", &WorkNonce(7));
     lines.add("Topic", &Topic([1, 2, 3, 4]));
     lines.add("EnvelopeId", &id.0);
     lines.add("Envelope", &Envelope::decode(&id.1));
-    lines.add("Checked", &checked);
-    lines.add("Rank", &checked.rank());
+    lines.add("CheckedEnvelope", &checked);
+    lines.add("PriorityKey", &checked.priority_key());
     lines.add("UntrustedText", &text);
     lines.add("Sanitized", &text.sanitize_for_line());
     lines.add("SanitizedLabel", &text.sanitize_for_label());
@@ -227,8 +227,11 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         caught_up: 0,
         archive: None,
     };
-    let say =
-        Command::Say { contact: ContactId(7), text: "good morning".to_owned(), life: Life::Day };
+    let say = Command::Say {
+        contact: ContactId(7),
+        text: "good morning".to_owned(),
+        life: Lifetime::Day,
+    };
 
     let mut lines = Lines::default();
     let (minutes, envelope) = (0, [7; 40]);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
-use undertone::engine::envelope::{Checked, EnvelopeId, Floor, WorkNonce, check};
+use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::{Link, Notice, Output};
 use undertone::engine::node::{NodeSettings, Role, Sync};
@@ -240,7 +240,7 @@ fn spied(node: &mut Alone, now: Millis) -> BTreeSet<EnvelopeId> {
     spy.now = now;
     spy.meet();
     *node = spy.holder;
-    spy.opener.node.pool().by_rank().map(Checked::id).collect()
+    spy.opener.node.pool().by_rank().map(CheckedEnvelope::id).collect()
 }
 
 #[test]
@@ -500,12 +500,13 @@ fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
     two.meet();
     let filled = two.pass(Millis::from_secs(3_000));
     // The best of all are held: what has no room was seen once and is remembered.
-    let mut ranked: Vec<Checked> = all
+    let mut ranked: Vec<CheckedEnvelope> = all
         .iter()
         .filter_map(|bytes| check(bytes.clone(), wall(two.now), &Floor::new(0)).ok())
         .collect();
-    ranked.sort_by_key(Checked::rank);
-    let alive: BTreeSet<EnvelopeId> = ranked.iter().rev().take(1_000).map(Checked::id).collect();
+    ranked.sort_by_key(CheckedEnvelope::priority_key);
+    let alive: BTreeSet<EnvelopeId> =
+        ranked.iter().rev().take(1_000).map(CheckedEnvelope::id).collect();
     assert!(alive.iter().all(|id| two.opener.node.pool().contains(id)));
     let later = two.pass(Millis::from_secs(3_600));
     assert_eq!(later.bodies, filled.bodies, "nothing twice");
@@ -559,13 +560,13 @@ proptest! {
         let (mut holder, mut opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Messenger)));
         holder.hold(pools.iter().filter(|(_, one, _)| *one).map(|(bytes, ..)| bytes));
         opener.hold(pools.iter().filter(|(.., other)| *other).map(|(bytes, ..)| bytes));
-        let before: BTreeSet<EnvelopeId> = holder.node.pool().by_rank().map(Checked::id).collect();
-        let had: BTreeSet<EnvelopeId> = opener.node.pool().by_rank().map(Checked::id).collect();
+        let before: BTreeSet<EnvelopeId> = holder.node.pool().by_rank().map(CheckedEnvelope::id).collect();
+        let had: BTreeSet<EnvelopeId> = opener.node.pool().by_rank().map(CheckedEnvelope::id).collect();
         let mut two = Two::new(holder, opener);
         two.meet();
-        let after: BTreeSet<EnvelopeId> = two.holder.node.pool().by_rank().map(Checked::id).collect();
+        let after: BTreeSet<EnvelopeId> = two.holder.node.pool().by_rank().map(CheckedEnvelope::id).collect();
         prop_assert_eq!(&before, &after);
-        let has: BTreeSet<EnvelopeId> = two.opener.node.pool().by_rank().map(Checked::id).collect();
+        let has: BTreeSet<EnvelopeId> = two.opener.node.pool().by_rank().map(CheckedEnvelope::id).collect();
         prop_assert_eq!(has, had.union(&before).copied().collect());
         prop_assert_eq!(two.blamed, 0);
     }

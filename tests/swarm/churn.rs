@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState};
@@ -149,7 +149,7 @@ impl Course {
             }
             let text = format!("person {who} says line {}", self.said[who].len());
             let contact = self.partner[who];
-            let command = Command::Say { contact, text: text.clone(), life: Life::Day };
+            let command = Command::Say { contact, text: text.clone(), life: Lifetime::Day };
             self.town.world.ask(node, command).expect("accepted");
             self.said[who].push((text, now));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply};
@@ -243,7 +243,7 @@ impl Story {
         watch(&mut self.town, 30);
         // One is away for longer than what is sent lives.
         self.town.world.partition(&[self.town.people[1].node]);
-        let last = self.say(0, Life::TenMinutes);
+        let last = self.say(0, Lifetime::TenMinutes);
         watch(&mut self.town, 1_500);
         self.town.world.heal();
         if let Some(message) = last {
@@ -257,8 +257,8 @@ impl Story {
         let nodes = [0, 1].map(|who| self.town.people[who].node);
         self.town.world.partition(&nodes);
         for who in [0, 1] {
-            let gone = self.say(who, Life::Day);
-            let again = self.say(who, Life::Day);
+            let gone = self.say(who, Lifetime::Day);
+            let again = self.say(who, Lifetime::Day);
             if let Some(message) = gone {
                 let text = self.tried[who][self.tried[who].len() - 2].clone();
                 self.accepted.remove(&text);
@@ -283,12 +283,12 @@ impl Story {
 
     fn both_say(&mut self) {
         for who in [0, 1] {
-            self.say(who, Life::Day);
+            self.say(who, Lifetime::Day);
         }
     }
 
     /// Says something; its name, if it was accepted.
-    fn say(&mut self, who: usize, life: Life) -> Option<MessageId> {
+    fn say(&mut self, who: usize, life: Lifetime) -> Option<MessageId> {
         let text = format!("person {who} says line {}", self.tried[who].len());
         self.tried[who].push(text.clone());
         let command = Command::Say { contact: self.contacts[who], text: text.clone(), life };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use undertone::engine::env::{Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
-    Checked, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
+    CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
 };
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
@@ -52,7 +52,7 @@ fn at_a_small_relay(seed: u64) -> (Town, NodeIndex, NodeIndex) {
     (town, relay, flooder)
 }
 
-fn held(town: &Town, node: NodeIndex) -> Vec<Checked> {
+fn held(town: &Town, node: NodeIndex) -> Vec<CheckedEnvelope> {
     town.world.node(node).expect("it is up").pool().by_rank().cloned().collect()
 }
 
@@ -92,12 +92,12 @@ fn a_flood_at_the_floor_leaves_the_best_rated_in_the_pool_and_the_conversation_r
 
     // Whatever existed, sorted: what the relay holds is the upper end of it.
     let flood = poured.into_iter().map(|bytes| check(bytes, wall, &Floor::new(FLOOR)));
-    let mut all: Vec<Checked> = flood.collect::<Result<_, _>>().expect("at the floor");
-    let flooded: BTreeSet<EnvelopeId> = all.iter().map(Checked::id).collect();
+    let mut all: Vec<CheckedEnvelope> = flood.collect::<Result<_, _>>().expect("at the floor");
+    let flooded: BTreeSet<EnvelopeId> = all.iter().map(CheckedEnvelope::id).collect();
     for person in &town.people {
         all.extend(held(&town, person.node));
     }
-    all.sort_by_key(Checked::rank);
+    all.sort_by_key(CheckedEnvelope::priority_key);
     all.dedup();
     assert!(all.len() > POURED, "the conversation is in it");
     let best = all.split_off(all.len() - SMALL.count);
@@ -145,7 +145,7 @@ fn bytes_that_are_no_envelope_are_rejected_and_change_nothing() {
         chance.fill_bytes(&mut bytes);
         town.world.inject(flooder, relay, bytes);
     }
-    // A real one, cut short, made longer, and with its expiry off the grid.
+    // A real one, cut short, made longer, and with an expiry that is not rounded.
     town.world.inject(flooder, relay, envelope[..envelope.len() - 1].to_vec());
     town.world.inject(flooder, relay, [envelope.as_slice(), &[0]].concat());
     let mut odd = envelope;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Checked, EnvelopeId, Life};
+use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
 use undertone::engine::node::record::Purpose;
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
@@ -28,12 +28,12 @@ const KINDS: [Kind; 3] = [Kind::Message, Kind::Acknowledgement, Kind::Junk];
 
 /// What an observer collected, and the truth about it.
 struct Evidence {
-    seen: Vec<(Kind, Checked)>,
+    seen: Vec<(Kind, CheckedEnvelope)>,
     sent: BTreeMap<EnvelopeId, Sent>,
 }
 
 impl Evidence {
-    fn of(&self, kind: Kind) -> impl Iterator<Item = &Checked> {
+    fn of(&self, kind: Kind) -> impl Iterator<Item = &CheckedEnvelope> {
         self.seen.iter().filter(move |(other, _)| *other == kind).map(|(_, checked)| checked)
     }
 
@@ -47,7 +47,7 @@ impl Evidence {
 }
 
 /// What of an envelope is not the same in all of them.
-fn shown(checked: &Checked) -> Vec<u8> {
+fn shown(checked: &CheckedEnvelope) -> Vec<u8> {
     let envelope = checked.envelope();
     [&envelope.topic.0, envelope.data, envelope.nonce.0.to_le_bytes().as_slice()].concat()
 }
@@ -68,7 +68,7 @@ fn observe(seed: u64) -> Evidence {
     let relay = NodeIndex(0);
     for _ in 0..4 {
         let junk = Some(Millis(16_000));
-        let life = Life::Day;
+        let life = Lifetime::Day;
         town.settle(NodeSettings { junk, life, ..settings(Role::Messenger) }, relay);
     }
     let (pairs, mut said) = ([(0, 1), (2, 3)], 0);
@@ -86,12 +86,12 @@ fn observe(seed: u64) -> Evidence {
     let people = town.people.iter().flat_map(|person| town.world.sent(person.node));
     let sent: BTreeMap<EnvelopeId, Sent> = people.map(|sent| (sent.id, *sent)).collect();
     let pool = town.world.node(relay).expect("it is up").pool();
-    let labelled = |checked: &Checked| {
+    let labelled = |checked: &CheckedEnvelope| {
         let sent = sent.get(&checked.id()).expect("somebody sent it");
         kind(sent.purpose).map(|kind| (kind, checked.clone()))
     };
     // In the order of their ids, which has nothing to do with what they are.
-    let mut seen: Vec<(Kind, Checked)> = pool.by_rank().filter_map(labelled).collect();
+    let mut seen: Vec<(Kind, CheckedEnvelope)> = pool.by_rank().filter_map(labelled).collect();
     seen.sort_by_key(|(_, checked)| checked.id());
     Evidence { seen, sent }
 }
@@ -124,7 +124,8 @@ fn an_observer_cannot_tell_a_message_from_an_acknowledgement_from_junk() {
     for kind in KINDS {
         // Nobody works more than they must, so half show no more than the floor, whatever it is for.
         let count = evidence.of(kind).count() as f64;
-        let least = evidence.of(kind).filter(|checked| checked.rating().bits() == u32::from(FLOOR));
+        let least =
+            evidence.of(kind).filter(|checked| checked.priority().bits() == u32::from(FLOOR));
         let surplus = (least.count() as f64 - count / 2.0) / (count / 4.0).sqrt();
         assert!(surplus.abs() < TOTAL_BOUND, "work of {kind:?}: {surplus}");
     }

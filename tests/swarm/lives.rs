@@ -1,7 +1,7 @@
 //! How long envelopes live: a message as long as its writer wants, an answer as long as what it answers.
 
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::node::output::MessageState;
 use undertone::engine::node::record::Purpose;
 
@@ -9,17 +9,17 @@ use crate::post::{Letter, Post};
 
 const DAY: u64 = 86_400;
 
-fn acknowledgements(letters: &[Letter]) -> Vec<Life> {
+fn acknowledgements(letters: &[Letter]) -> Vec<Lifetime> {
     let controls = letters.iter().filter(|letter| matches!(letter.purpose, Purpose::Control(_)));
     controls.map(Letter::life).collect()
 }
 
-fn messages(letters: &[Letter]) -> Vec<Life> {
+fn messages(letters: &[Letter]) -> Vec<Lifetime> {
     letters.iter().filter(|letter| letter.is_message()).map(Letter::life).collect()
 }
 
 /// Says something that lives so long, and hands it over.
-fn say_and_hand(post: &mut Post, from: usize, life: Life, text: &str) {
+fn say_and_hand(post: &mut Post, from: usize, life: Lifetime, text: &str) {
     let contact = post.contact(from);
     let message = post.town.say_for(from, contact, text, life);
     post.pass(Millis(1_500));
@@ -32,10 +32,10 @@ fn say_and_hand(post: &mut Post, from: usize, life: Life, text: &str) {
 #[test]
 fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_as_long() {
     for (life, answer) in [
-        (Life::TenMinutes, Life::Day),
-        (Life::SixHours, Life::Day),
-        (Life::Day, Life::Day),
-        (Life::Week, Life::Week),
+        (Lifetime::TenMinutes, Lifetime::Day),
+        (Lifetime::SixHours, Lifetime::Day),
+        (Lifetime::Day, Lifetime::Day),
+        (Lifetime::Week, Lifetime::Week),
     ] {
         let (mut post, _) = Post::introduced(70);
         post.take(1);
@@ -50,30 +50,30 @@ fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_
 #[test]
 fn what_answers_nothing_of_a_week_does_not_live_a_week() {
     let (mut post, _) = Post::introduced(71);
-    say_and_hand(&mut post, 0, Life::Week, "first");
+    say_and_hand(&mut post, 0, Lifetime::Week, "first");
     post.exchange(Millis::from_secs(7));
-    say_and_hand(&mut post, 0, Life::TenMinutes, "second");
+    say_and_hand(&mut post, 0, Lifetime::TenMinutes, "second");
     post.pass(Millis::from_secs(7));
-    assert_eq!(acknowledgements(&post.take(1)), [Life::Day]);
+    assert_eq!(acknowledgements(&post.take(1)), [Lifetime::Day]);
 }
 
 #[test]
 fn a_short_lived_message_does_not_carry_the_only_acknowledgement_of_a_long_lived_one() {
     let (mut post, [_, b]) = Post::introduced(72);
     post.take(1);
-    say_and_hand(&mut post, 0, Life::Week, "until next week");
+    say_and_hand(&mut post, 0, Lifetime::Week, "until next week");
     // It is said before the acknowledgement was due, and would carry it.
-    post.town.say_for(1, b, "see you", Life::TenMinutes);
+    post.town.say_for(1, b, "see you", Lifetime::TenMinutes);
     post.pass(Millis::from_secs(7));
     let letters = post.take(1);
-    assert_eq!(messages(&letters), [Life::TenMinutes]);
-    assert_eq!(acknowledgements(&letters), [Life::Week]);
+    assert_eq!(messages(&letters), [Lifetime::TenMinutes]);
+    assert_eq!(acknowledgements(&letters), [Lifetime::Week]);
     // One that lives as long is enough.
-    say_and_hand(&mut post, 0, Life::Week, "until then");
-    post.town.say_for(1, b, "yes", Life::Week);
+    say_and_hand(&mut post, 0, Lifetime::Week, "until then");
+    post.town.say_for(1, b, "yes", Lifetime::Week);
     post.pass(Millis::from_secs(7));
     let letters = post.take(1);
-    assert!(messages(&letters).contains(&Life::Week));
+    assert!(messages(&letters).contains(&Lifetime::Week));
     assert_eq!(acknowledgements(&letters), []);
 }
 
@@ -82,24 +82,24 @@ fn an_offer_lives_as_long_as_what_waits_for_its_answer() {
     let mut post = Post::new(73);
     let a = post.town.add(0, 1);
     post.pass(Millis::from_secs(5));
-    let offers = |letters: &[Letter]| -> Vec<Life> {
+    let offers = |letters: &[Letter]| -> Vec<Lifetime> {
         letters.iter().filter(|letter| letter.is_offer()).map(Letter::life).collect()
     };
-    assert_eq!(offers(&post.take(0)), [Life::Day]);
-    post.town.say_for(0, a, "short", Life::TenMinutes);
+    assert_eq!(offers(&post.take(0)), [Lifetime::Day]);
+    post.town.say_for(0, a, "short", Lifetime::TenMinutes);
     post.pass(Millis::from_secs(60));
-    assert_eq!(offers(&post.take(0)), [Life::Day]);
-    post.town.say_for(0, a, "for when you are back", Life::Week);
+    assert_eq!(offers(&post.take(0)), [Lifetime::Day]);
+    post.town.say_for(0, a, "for when you are back", Lifetime::Week);
     post.pass(Millis::from_secs(200));
     let offers = offers(&post.take(0));
-    assert!(!offers.is_empty() && offers.iter().all(|&life| life == Life::Week), "{offers:?}");
+    assert!(!offers.is_empty() && offers.iter().all(|&life| life == Lifetime::Week), "{offers:?}");
 }
 
 #[test]
 fn who_comes_back_after_days_finds_the_acknowledgement_of_what_was_read_on_the_sixth() {
     let (mut post, [a, _]) = Post::introduced(74);
     post.take(1);
-    let message = post.town.say_for(0, a, "I am off for a while", Life::Week);
+    let message = post.town.say_for(0, a, "I am off for a while", Lifetime::Week);
     post.pass(Millis(1_500));
     let letter = post.take(0).remove(0);
     let copy = post.town.world.copy_disk(post.node(0)).expect("a node of this world");
@@ -108,7 +108,7 @@ fn who_comes_back_after_days_finds_the_acknowledgement_of_what_was_read_on_the_s
     assert_eq!(post.town.heard(1), ["I am off for a while"]);
     post.pass(Millis::from_secs(10));
     let answers = post.take(1);
-    assert_eq!(acknowledgements(&answers), [Life::Week]);
+    assert_eq!(acknowledgements(&answers), [Lifetime::Week]);
     // Six more days, in which the sender was off.
     post.pass(Millis::from_secs(6 * DAY));
     let node = post.node(0);

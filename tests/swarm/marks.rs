@@ -2,7 +2,7 @@
 
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::MAX_UNREAD;
 use undertone::engine::node::input::{Command, Proof};
@@ -91,7 +91,7 @@ fn a_read_mark_says_delivered_too() {
     seeds(10, |seed| {
         let (mut post, [a, b]) = pair(seed, [true; 2]);
         post.take(1);
-        let message = post.town.say_for(0, a, "did you see it", Life::Week);
+        let message = post.town.say_for(0, a, "did you see it", Lifetime::Week);
         post.pass(Millis(1_500));
         for letter in post.take(0) {
             post.hand(1, &letter.bytes);

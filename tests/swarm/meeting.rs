@@ -1,7 +1,7 @@
 //! How two people find each other.
 
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, Link};
 use undertone::sim::link::Links;
@@ -90,7 +90,7 @@ fn a_blocked_contact_is_not_heard_and_cannot_be_spoken_to() {
     town.say(1, b, "can you hear me");
     town.world.run_for(Millis::from_secs(600));
     assert!(town.heard(0).is_empty());
-    let command = Command::Say { contact: a, text: "no".to_owned(), life: Life::Day };
+    let command = Command::Say { contact: a, text: "no".to_owned(), life: Lifetime::Day };
     assert_eq!(town.world.ask(first, command), Err(CommandError::Blocked));
     town.world.ask(first, Command::Unblock { contact: a }).unwrap();
     town.say(0, a, "now I can");

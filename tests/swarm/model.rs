@@ -4,7 +4,7 @@
 //! what was taken for said, and what the speaker was told did not leave.
 
 use std::collections::BTreeMap;
-use undertone::engine::envelope::Life;
+use undertone::engine::envelope::Lifetime;
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::{ContactId, MessageId};
@@ -134,7 +134,7 @@ impl Trial {
             return;
         }
         let text = self.reference.next_text(from, to);
-        let life = Life::ALL[self.pick(Life::ALL.len())];
+        let life = Lifetime::ALL[self.pick(Lifetime::ALL.len())];
         let command = Command::Say { contact, text: text.clone(), life };
         let said = match self.town.world.ask(self.node(from), command) {
             Ok(Reply::Message(id)) => Some(id),

@@ -3,7 +3,7 @@
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::ONE_DAY;
-use undertone::engine::envelope::{Draft, Envelope, Floor, Life};
+use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::record::{Purpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
@@ -176,7 +176,7 @@ impl Letter {
     }
 
     /// How long it is to live.
-    pub(crate) fn life(&self) -> Life {
-        Life::covering(Envelope::decode(&self.bytes).expect("an envelope").ttl)
+    pub(crate) fn life(&self) -> Lifetime {
+        Lifetime::covering(Envelope::decode(&self.bytes).expect("an envelope").ttl)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::{EnvelopeId, Life};
+use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, MessageState};
@@ -65,7 +65,7 @@ fn a_message_leaves_a_trail() {
 fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts() {
     let (mut post, [a, _]) = Post::introduced(81);
     post.take(1);
-    let message = post.town.say_for(0, a, "are you still there", Life::TenMinutes);
+    let message = post.town.say_for(0, a, "are you still there", Lifetime::TenMinutes);
     post.pass(Millis(1_500));
     let letter = post.take(0).remove(0);
     post.hand(1, &letter.bytes);
@@ -85,7 +85,7 @@ fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts()
 fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_once() {
     for asked in [false, true] {
         let (mut post, [a, _]) = Post::introduced(82);
-        let message = post.town.say_for(0, a, "once is enough", Life::TenMinutes);
+        let message = post.town.say_for(0, a, "once is enough", Lifetime::TenMinutes);
         post.pass(Millis(1_500));
         let first = post.take(0).remove(0);
         post.hand(1, &first.bytes);
@@ -111,7 +111,7 @@ fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_onc
 
 #[test]
 fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
-    for life in Life::ALL {
+    for life in Lifetime::ALL {
         let (mut post, [a, _]) = Post::introduced(83);
         let message = post.town.say_for(0, a, "nobody is there", life);
         post.pass(Millis::from_secs(u64::from(HOLD.0) + 20 * DAY));
@@ -374,7 +374,7 @@ fn no_state_is_better_than_the_truth_after_a_restart() {
     post.town.world.start_over(node);
     assert_eq!(post.town.state(0, mined), MessageState::Mining);
     post.exchange(Millis::from_secs(60));
-    let sent = post.town.say_for(0, a, "sent", Life::TenMinutes);
+    let sent = post.town.say_for(0, a, "sent", Lifetime::TenMinutes);
     post.pass(Millis::from_secs(5));
     post.town.world.start_over(node);
     assert_eq!(post.town.state(0, sent), MessageState::Sent);
@@ -428,7 +428,7 @@ fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_sai
     for outputs in 0..12 {
         let (mut post, [a, _]) = Post::introduced(95);
         let node = post.node(0);
-        let message = post.town.say_for(0, a, "out of time", Life::TenMinutes);
+        let message = post.town.say_for(0, a, "out of time", Lifetime::TenMinutes);
         post.town.world.crash_after(node, outputs, Millis::from_secs(DAY));
         post.pass(Millis::from_secs(3_600));
         let down = post.town.world.node(node).is_none();

@@ -2,7 +2,7 @@
 
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
-use undertone::engine::envelope::{Floor, Life};
+use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::{ContactId, IdentityId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Notice, Reply};
@@ -151,7 +151,7 @@ impl Town {
 
     /// Says something.
     pub(crate) fn say(&mut self, who: usize, contact: ContactId, text: &str) -> MessageId {
-        self.say_for(who, contact, text, Life::Day)
+        self.say_for(who, contact, text, Lifetime::Day)
     }
 
     /// Says something in envelopes of this life.
@@ -160,7 +160,7 @@ impl Town {
         who: usize,
         contact: ContactId,
         text: &str,
-        life: Life,
+        life: Lifetime,
     ) -> MessageId {
         let command = Command::Say { contact, text: text.to_owned(), life };
         match self.world.ask(self.people[who].node, command).expect("accepted") {

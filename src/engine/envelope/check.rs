@@ -1,14 +1,14 @@
 //! What an envelope must prove before we carry it, and what its carrier deserves if it does not.
 //!
-//! [`check`] is the only maker of a [`Checked`], so nothing unchecked can be held or passed on. It
-//! looks at the cheap things first, decrypts nothing and touches no disk. [`Refusal::acceptance`] is
+//! [`check`] is the only maker of a [`CheckedEnvelope`], so nothing unchecked can be held or passed on. It
+//! looks at the cheap things first, decrypts nothing and touches no disk. [`ValidationError::acceptance`] is
 //! the only place that turns a reason into a consequence.
 
 use core::ops::Range;
 
 use super::topic::Topic;
-use super::wire::{self, Envelope, EnvelopeId, MAX_ENVELOPE_SIZE, MAX_TTL, grid};
-use super::work::{self, Floor, Rating, WorkNonce};
+use super::wire::{self, Envelope, EnvelopeId, MAX_ENVELOPE_SIZE, MAX_TTL, expiry_quantum};
+use super::work::{self, Floor, Priority, WorkNonce};
 use crate::engine::env::{Seconds, UnixSeconds};
 
 /// How far two clocks may be apart, in seconds, before one's envelopes are refused by the other.
@@ -20,38 +20,42 @@ pub const CLOCK_TOLERANCE: Seconds = Seconds(300);
 /// Checks the bytes of an envelope at the moment `now`.
 ///
 /// # Errors
-/// The first reason, in the order of [`Refusal`], not to carry it.
-pub fn check(bytes: Vec<u8>, now: UnixSeconds, floor: &Floor) -> Result<Checked, Refusal> {
+/// The first reason, in the order of [`ValidationError`], not to carry it.
+pub fn check(
+    bytes: Vec<u8>,
+    now: UnixSeconds,
+    floor: &Floor,
+) -> Result<CheckedEnvelope, ValidationError> {
     if bytes.len() > MAX_ENVELOPE_SIZE {
-        return Err(Refusal::TooLarge);
+        return Err(ValidationError::TooLarge);
     }
-    let envelope = Envelope::decode(&bytes).map_err(|_| Refusal::Malformed)?;
+    let envelope = Envelope::decode(&bytes).map_err(|_| ValidationError::Malformed)?;
     let Envelope { expiry, ttl, topic, data, nonce } = envelope;
     check_times(expiry, ttl, now)?;
 
     let (digest, id) = wire::digest_and_id(&bytes);
-    let rating = Rating::new(work::measure(&digest, nonce), bytes.len(), ttl);
-    if !floor.admits(rating) {
-        return Err(Refusal::LittleWork);
+    let priority = Priority::new(work::measure(&digest, nonce), bytes.len(), ttl);
+    if !floor.admits(priority) {
+        return Err(ValidationError::InsufficientPow);
     }
     let data = wire::data_range(bytes.len(), data.len());
-    Ok(Checked { id, rating, expiry, ttl, topic, nonce, data, bytes })
+    Ok(CheckedEnvelope { id, priority, expiry, ttl, topic, nonce, data, bytes })
 }
 
 /// Whether an envelope's two times agree with each other and with the clock.
-fn check_times(expiry: UnixSeconds, ttl: Seconds, now: UnixSeconds) -> Result<(), Refusal> {
+fn check_times(expiry: UnixSeconds, ttl: Seconds, now: UnixSeconds) -> Result<(), ValidationError> {
     if ttl == Seconds(0) || ttl > MAX_TTL {
-        return Err(Refusal::BadTtl);
+        return Err(ValidationError::InvalidTtl);
     }
-    let step = grid(ttl);
+    let step = expiry_quantum(ttl);
     if !expiry.0.is_multiple_of(u64::from(step.0)) {
-        return Err(Refusal::OffGrid);
+        return Err(ValidationError::UnalignedExpiry);
     }
     if expired(expiry, now) {
-        return Err(Refusal::Expired);
+        return Err(ValidationError::Expired);
     }
     if expiry > now.plus(ttl).plus(step).plus(CLOCK_TOLERANCE) {
-        return Err(Refusal::Early);
+        return Err(ValidationError::TooFarInFuture);
     }
     Ok(())
 }
@@ -64,9 +68,9 @@ pub fn expired(expiry: UnixSeconds, now: UnixSeconds) -> bool {
 
 /// An envelope that was in time and showed enough work, at the moment it was checked.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckedEnvelope {
     id: EnvelopeId,
-    rating: Rating,
+    priority: Priority,
     expiry: UnixSeconds,
     ttl: Seconds,
     topic: Topic,
@@ -76,7 +80,7 @@ pub struct Checked {
     bytes: Vec<u8>,
 }
 
-impl Checked {
+impl CheckedEnvelope {
     /// Its name everywhere.
     #[must_use]
     pub const fn id(&self) -> EnvelopeId {
@@ -86,7 +90,7 @@ impl Checked {
     /// The five fields; nothing is copied.
     #[must_use]
     pub fn envelope(&self) -> Envelope<'_> {
-        let Self { id: _, rating: _, expiry, ttl, topic, nonce, data, bytes } = self;
+        let Self { id: _, priority: _, expiry, ttl, topic, nonce, data, bytes } = self;
         let data = bytes.get(data.clone()).unwrap_or_default();
         Envelope { expiry: *expiry, ttl: *ttl, topic: *topic, data, nonce: *nonce }
     }
@@ -105,14 +109,14 @@ impl Checked {
 
     /// What it is worth to those who carry it.
     #[must_use]
-    pub const fn rating(&self) -> Rating {
-        self.rating
+    pub const fn priority(&self) -> Priority {
+        self.priority
     }
 
     /// Its place among all envelopes.
     #[must_use]
-    pub const fn rank(&self) -> Rank {
-        Rank { rating: self.rating, id: self.id }
+    pub const fn priority_key(&self) -> PriorityKey {
+        PriorityKey { priority: self.priority, id: self.id }
     }
 
     /// Where its recipient waits for it.
@@ -127,7 +131,7 @@ impl Checked {
         self.expiry
     }
 
-    /// When it was made, on its grid: its expiry less its life. Up to a step after the true time.
+    /// When it was made, rounded to its quantum: its expiry less its lifetime. Up to a quantum late.
     #[must_use]
     pub const fn made(&self) -> UnixSeconds {
         self.expiry.minus(self.ttl)
@@ -140,35 +144,38 @@ impl Checked {
     }
 }
 
-impl core::fmt::Debug for Checked {
+impl core::fmt::Debug for CheckedEnvelope {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { id: _, rating, expiry: _, ttl: _, topic: _, nonce: _, data: _, bytes } = self;
-        f.debug_struct("Checked").field("rating", rating).field("size", &bytes.len()).finish()
+        let Self { id: _, priority, expiry: _, ttl: _, topic: _, nonce: _, data: _, bytes } = self;
+        f.debug_struct("CheckedEnvelope")
+            .field("priority", priority)
+            .field("size", &bytes.len())
+            .finish()
     }
 }
 
-/// The place of an envelope among all others: by rating, and among equals by id.
+/// The place of an envelope among all others: by priority, and among equals by id.
 ///
 /// The order is total and every node has the same, so which envelopes outlive a flood does not
 /// depend on the order in which they arrived.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
+pub struct PriorityKey {
     /// What the envelope is worth.
-    pub rating: Rating,
+    pub priority: Priority,
     /// Which envelope; decides between equals, and nobody can choose it without work.
     pub id: EnvelopeId,
 }
 
-impl core::fmt::Debug for Rank {
+impl core::fmt::Debug for PriorityKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("Rank").field(&self.rating).finish()
+        f.debug_tuple("PriorityKey").field(&self.priority).finish()
     }
 }
 
 /// Why we do not hold an envelope. The first seven come from [`check`], in this order; the others
 /// from the queue and the pool an envelope passes afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Refusal {
+pub enum ValidationError {
     /// More than [`MAX_ENVELOPE_SIZE`] bytes. *Reject:* the limit is part of the protocol, and who
     /// passes such a thing on has not looked at it.
     #[error("larger than any envelope")]
@@ -179,10 +186,10 @@ pub enum Refusal {
     Malformed,
     /// A life of nothing or of more than 7 days. *Reject:* every node sees it in the bytes.
     #[error("a lifetime of nothing or more than 7 days")]
-    BadTtl,
-    /// An expiry that is not on the grid of its lifetime. *Reject:* every node sees it in the bytes.
-    #[error("an expiry between two steps of its grid")]
-    OffGrid,
+    InvalidTtl,
+    /// An expiry that is not rounded to its quantum. *Reject:* every node sees it in the bytes.
+    #[error("an expiry that is not rounded to its quantum")]
+    UnalignedExpiry,
     /// Its time is over. *Ignore:* it may have been in time when it was passed on, or the carrier's
     /// clock is behind ours, or ours is wrong.
     #[error("expired")]
@@ -190,11 +197,11 @@ pub enum Refusal {
     /// Its time is too far off for its lifetime. *Ignore:* the carrier's clock may be ahead of ours,
     /// or ours is wrong.
     #[error("from the future")]
-    Early,
+    TooFarInFuture,
     /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and every
     /// honest node checks it before it passes anything on.
     #[error("too little work")]
-    LittleWork,
+    InsufficientPow,
     /// Seen before. *Ignore:* in a flood everybody hands over what others have handed over.
     #[error("seen before")]
     Duplicate,
@@ -202,26 +209,26 @@ pub enum Refusal {
     /// the conversations of others, who may have room or be waiting for this very envelope. Its id is
     /// remembered, so that it is passed on once.
     #[error("passed on, not held: the pool is full of better ones")]
-    NoRoom,
+    PoolFull,
     /// The queue, or the memory of ids, is full of better ones. *Ignore:* we are busy; the carrier
     /// did nothing wrong, and another node passes it on.
     #[error("too busy with better ones")]
-    Crowded,
+    QueueFull,
 }
 
-impl Refusal {
+impl ValidationError {
     /// Every reason, in order; the place of each is its [`Self::index`].
     pub const ALL: [Self; 10] = [
         Self::TooLarge,
         Self::Malformed,
-        Self::BadTtl,
-        Self::OffGrid,
+        Self::InvalidTtl,
+        Self::UnalignedExpiry,
         Self::Expired,
-        Self::Early,
-        Self::LittleWork,
+        Self::TooFarInFuture,
+        Self::InsufficientPow,
         Self::Duplicate,
-        Self::NoRoom,
-        Self::Crowded,
+        Self::PoolFull,
+        Self::QueueFull,
     ];
 
     /// A number for tables of counters: from 0, below the length of [`Self::ALL`].
@@ -234,11 +241,15 @@ impl Refusal {
     #[must_use]
     pub const fn acceptance(self) -> Acceptance {
         match self {
-            Self::TooLarge | Self::Malformed | Self::BadTtl | Self::OffGrid | Self::LittleWork => {
-                Acceptance::Reject
+            Self::TooLarge
+            | Self::Malformed
+            | Self::InvalidTtl
+            | Self::UnalignedExpiry
+            | Self::InsufficientPow => Acceptance::Reject,
+            Self::Expired | Self::TooFarInFuture | Self::Duplicate | Self::QueueFull => {
+                Acceptance::Ignore
             }
-            Self::Expired | Self::Early | Self::Duplicate | Self::Crowded => Acceptance::Ignore,
-            Self::NoRoom => Acceptance::Accept,
+            Self::PoolFull => Acceptance::Accept,
         }
     }
 }
@@ -276,7 +287,7 @@ mod tests {
         Envelope { expiry, ttl, topic, data: &[], nonce: WorkNonce(0) }.encode()
     }
 
-    fn refusal(bytes: Vec<u8>, now: UnixSeconds) -> Option<Refusal> {
+    fn refusal(bytes: Vec<u8>, now: UnixSeconds) -> Option<ValidationError> {
         check(bytes, now, &NO_FLOOR).err()
     }
 
@@ -299,7 +310,7 @@ mod tests {
         assert!(checked.in_time(last));
         assert!(!checked.in_time(NOON.plus(CLOCK_TOLERANCE)));
         let refused = refusal(checked.into_bytes(), NOON.plus(CLOCK_TOLERANCE)).unwrap();
-        assert_eq!(refused, Refusal::Expired);
+        assert_eq!(refused, ValidationError::Expired);
         assert_eq!(refused.acceptance(), Acceptance::Ignore);
     }
 
@@ -307,32 +318,45 @@ mod tests {
     fn an_envelope_from_a_fast_clock_is_carried_up_to_the_tolerance() {
         for ttl in LIFETIMES {
             // The latest expiry an honest clock gives, for a draft made one second after a step.
-            let expiry = NOON.plus(ttl).plus(grid(ttl));
+            let expiry = NOON.plus(ttl).plus(expiry_quantum(ttl));
             let earliest = NOON.minus(CLOCK_TOLERANCE);
             assert_eq!(refusal(encoded(expiry, ttl), earliest), None, "{ttl:?}");
             let too_soon = earliest.minus(Seconds(1));
-            assert_eq!(refusal(encoded(expiry, ttl), too_soon), Some(Refusal::Early), "{ttl:?}");
+            assert_eq!(
+                refusal(encoded(expiry, ttl), too_soon),
+                Some(ValidationError::TooFarInFuture),
+                "{ttl:?}"
+            );
         }
     }
 
     #[test]
     fn a_life_of_nothing_or_more_than_a_week_is_rejected() {
         for ttl in [Seconds(0), Seconds(MAX_TTL.0 + 1), Seconds(u32::MAX)] {
-            assert_eq!(refusal(encoded(NOON, ttl), NOON), Some(Refusal::BadTtl));
+            assert_eq!(refusal(encoded(NOON, ttl), NOON), Some(ValidationError::InvalidTtl));
         }
         let week = encoded(NOON.plus(MAX_TTL), MAX_TTL);
         assert_eq!(refusal(week, NOON), None);
     }
 
     #[test]
-    fn an_expiry_off_its_grid_is_rejected() {
+    fn an_expiry_that_is_not_rounded_is_rejected() {
         let off = |by| NOON.plus(Seconds(by));
         assert_eq!(refusal(encoded(off(600), TEN_MINUTES), NOON), None);
-        assert_eq!(refusal(encoded(off(601), TEN_MINUTES), NOON), Some(Refusal::OffGrid));
+        assert_eq!(
+            refusal(encoded(off(601), TEN_MINUTES), NOON),
+            Some(ValidationError::UnalignedExpiry)
+        );
         assert_eq!(refusal(encoded(off(3600), SIX_HOURS), NOON), None);
-        assert_eq!(refusal(encoded(off(600), SIX_HOURS), NOON), Some(Refusal::OffGrid));
+        assert_eq!(
+            refusal(encoded(off(600), SIX_HOURS), NOON),
+            Some(ValidationError::UnalignedExpiry)
+        );
         assert_eq!(refusal(encoded(off(3000), Seconds(3599)), NOON), None);
-        assert_eq!(refusal(encoded(off(3000), Seconds(3600)), NOON), Some(Refusal::OffGrid));
+        assert_eq!(
+            refusal(encoded(off(3000), Seconds(3600)), NOON),
+            Some(ValidationError::UnalignedExpiry)
+        );
     }
 
     #[test]
@@ -341,7 +365,7 @@ mod tests {
         assert_eq!(largest.len(), MAX_ENVELOPE_SIZE);
         assert_eq!(refusal(largest.clone(), NOON), None);
         let larger = [largest.as_slice(), &[0]].concat();
-        assert_eq!(refusal(larger, NOON), Some(Refusal::TooLarge));
+        assert_eq!(refusal(larger, NOON), Some(ValidationError::TooLarge));
     }
 
     #[test]
@@ -353,9 +377,9 @@ mod tests {
             (0..).map(WorkNonce).find(|nonce| work::measure(&digest, *nonce) == bits).unwrap()
         };
         let enough = draft.clone().finish(showing(8)).1;
-        assert_eq!(check(enough, NOON, &floor).unwrap().rating().bits(), 8);
+        assert_eq!(check(enough, NOON, &floor).unwrap().priority().bits(), 8);
         let little = draft.finish(showing(7)).1;
-        assert_eq!(check(little, NOON, &floor), Err(Refusal::LittleWork));
+        assert_eq!(check(little, NOON, &floor), Err(ValidationError::InsufficientPow));
     }
 
     #[test]
@@ -363,35 +387,47 @@ mod tests {
         // Wrong in everything that can be wrong in a well-formed envelope.
         let expiry = UnixSeconds(1);
         let high = Floor::new(40);
-        assert_eq!(check(encoded(expiry, Seconds(0)), NOON, &high), Err(Refusal::BadTtl));
-        assert_eq!(check(encoded(expiry, ONE_DAY), NOON, &high), Err(Refusal::OffGrid));
+        assert_eq!(
+            check(encoded(expiry, Seconds(0)), NOON, &high),
+            Err(ValidationError::InvalidTtl)
+        );
+        assert_eq!(
+            check(encoded(expiry, ONE_DAY), NOON, &high),
+            Err(ValidationError::UnalignedExpiry)
+        );
         let past = encoded(UnixSeconds(3600), ONE_DAY);
-        assert_eq!(check(past, NOON, &high), Err(Refusal::Expired));
+        assert_eq!(check(past, NOON, &high), Err(ValidationError::Expired));
         let ahead = encoded(UnixSeconds(NOON.0 * 2), ONE_DAY);
-        assert_eq!(check(ahead, NOON, &high), Err(Refusal::Early));
+        assert_eq!(check(ahead, NOON, &high), Err(ValidationError::TooFarInFuture));
         let poor = encoded(NOON, ONE_DAY);
-        assert_eq!(check(poor, NOON, &high), Err(Refusal::LittleWork));
+        assert_eq!(check(poor, NOON, &high), Err(ValidationError::InsufficientPow));
     }
 
     #[test]
     fn every_reason_has_its_own_place_and_consequence() {
-        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+        for (index, refusal) in ValidationError::ALL.into_iter().enumerate() {
             assert_eq!(refusal.index(), index);
         }
-        let with =
-            |acceptance| Refusal::ALL.into_iter().filter(move |r| r.acceptance() == acceptance);
-        assert_eq!(with(Acceptance::Accept).collect::<Vec<_>>(), [Refusal::NoRoom]);
+        let with = |acceptance| {
+            ValidationError::ALL.into_iter().filter(move |r| r.acceptance() == acceptance)
+        };
+        assert_eq!(with(Acceptance::Accept).collect::<Vec<_>>(), [ValidationError::PoolFull]);
         assert_eq!(
             with(Acceptance::Ignore).collect::<Vec<_>>(),
-            [Refusal::Expired, Refusal::Early, Refusal::Duplicate, Refusal::Crowded]
+            [
+                ValidationError::Expired,
+                ValidationError::TooFarInFuture,
+                ValidationError::Duplicate,
+                ValidationError::QueueFull
+            ]
         );
     }
 
     #[test]
-    fn debug_shows_rating_and_size_alone() {
+    fn debug_shows_priority_and_size_alone() {
         let checked = check(encoded(NOON, ONE_DAY), NOON, &NO_FLOOR).unwrap();
-        let shown = format!("{checked:?} {:?}", checked.rank());
-        assert!(shown.starts_with("Checked { rating: Rating { bits: "), "{shown}");
+        let shown = format!("{checked:?} {:?}", checked.priority_key());
+        assert!(shown.starts_with("CheckedEnvelope { priority: Priority { bits: "), "{shown}");
         assert!(!shown.contains("Topic") && !shown.contains("expiry"), "{shown}");
     }
 

@@ -3,8 +3,8 @@
 use sha3::{Digest, Keccak256};
 
 use super::topic::Topic;
-use super::wire::{self, Envelope, EnvelopeId, MAX_DATA, MAX_TTL, grid};
-use super::work::{self, Floor, WorkNonce, WorkOrder};
+use super::wire::{self, Envelope, EnvelopeId, MAX_DATA, MAX_TTL, expiry_quantum};
+use super::work::{self, Floor, MiningJob, WorkNonce};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::id::OutgoingId;
 
@@ -17,24 +17,24 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Drafts an envelope that lives `ttl` from `now` on, rounded up to the next step of its
-    /// [`grid`].
+    /// Drafts an envelope that lives `ttl` from `now` on, rounded up to its
+    /// [`expiry_quantum`].
     ///
     /// # Errors
-    /// [`BadDraft`] for what no node would carry.
+    /// [`DraftError`] for what no node would carry.
     pub fn new(
         now: UnixSeconds,
         ttl: Seconds,
         topic: Topic,
         data: Vec<u8>,
-    ) -> Result<Self, BadDraft> {
+    ) -> Result<Self, DraftError> {
         if ttl == Seconds(0) || ttl > MAX_TTL {
-            return Err(BadDraft::BadTtl);
+            return Err(DraftError::InvalidTtl);
         }
         if data.len() > MAX_DATA {
-            return Err(BadDraft::TooLong);
+            return Err(DraftError::TooLong);
         }
-        let step = u64::from(grid(ttl).0);
+        let step = u64::from(expiry_quantum(ttl).0);
         let expiry = UnixSeconds(now.plus(ttl).0.div_ceil(step).saturating_mul(step));
         let envelope = Envelope { expiry, ttl, topic, data: &data, nonce: WorkNonce(0) };
         Ok(Self { prefix: envelope.encode_prefix(), ttl })
@@ -61,8 +61,8 @@ impl Draft {
     /// The search this draft needs. `start` must be random, so that the nonce tells nothing of how
     /// long the search took.
     #[must_use]
-    pub fn order(&self, outgoing: OutgoingId, floor: &Floor, start: u64) -> WorkOrder {
-        WorkOrder { outgoing, digest: self.digest(), bits: self.bits(floor), start }
+    pub fn mining_job(&self, outgoing: OutgoingId, floor: &Floor, start: u64) -> MiningJob {
+        MiningJob { outgoing, digest: self.digest(), bits: self.bits(floor), start }
     }
 
     /// Adds the nonce: the id and the canonical encoding. Whether the nonce shows enough work is
@@ -78,8 +78,8 @@ impl Draft {
     /// and simulations with a low floor; a node hands its searches out instead.
     #[must_use]
     pub fn mine(self, floor: &Floor, start: u64) -> Option<(EnvelopeId, Vec<u8>)> {
-        let order = self.order(OutgoingId(0), floor, start);
-        let nonce = work::search(&order, WorkNonce(start), u64::MAX)?;
+        let mining_job = self.mining_job(OutgoingId(0), floor, start);
+        let nonce = work::search(&mining_job, WorkNonce(start), u64::MAX)?;
         Some(self.finish(nonce))
     }
 }
@@ -93,10 +93,10 @@ impl core::fmt::Debug for Draft {
 
 /// Why a draft was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadDraft {
+pub enum DraftError {
     /// Choose one of [`wire::LIFETIMES`].
     #[error("an envelope lives between 1 second and 7 days")]
-    BadTtl,
+    InvalidTtl,
     /// Split the data.
     #[error("the data is longer than an envelope carries")]
     TooLong,
@@ -130,14 +130,14 @@ mod tests {
         assert_eq!(draft(ONE_DAY, MAX_DATA).size(), MAX_ENVELOPE_SIZE);
         let longer = vec![0; MAX_DATA + 1];
         let refused = Draft::new(UnixSeconds(0), ONE_DAY, Topic([0; 4]), longer);
-        assert_eq!(refused, Err(BadDraft::TooLong));
+        assert_eq!(refused, Err(DraftError::TooLong));
     }
 
     #[test]
     fn a_life_of_nothing_or_more_than_a_week_is_no_draft() {
         for ttl in [Seconds(0), Seconds(MAX_TTL.0 + 1), Seconds(u32::MAX)] {
             let refused = Draft::new(UnixSeconds(0), ttl, Topic([0; 4]), Vec::new());
-            assert_eq!(refused, Err(BadDraft::BadTtl));
+            assert_eq!(refused, Err(DraftError::InvalidTtl));
         }
     }
 
@@ -151,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn an_order_asks_for_what_the_floor_requires_and_starts_where_it_is_told() {
+    fn a_mining_job_asks_for_what_the_floor_requires_and_starts_where_it_is_told() {
         let draft = draft(ONE_DAY, BODY_SIZE);
-        let order = draft.order(OutgoingId(3), &Floor::new(12), 99);
+        let mining_job = draft.mining_job(OutgoingId(3), &Floor::new(12), 99);
         let digest = draft.digest();
-        assert_eq!(order, WorkOrder { outgoing: OutgoingId(3), digest, bits: 12, start: 99 });
+        assert_eq!(mining_job, MiningJob { outgoing: OutgoingId(3), digest, bits: 12, start: 99 });
     }
 
     #[test]
@@ -175,11 +175,11 @@ mod tests {
         }
 
         #[test]
-        fn an_expiry_lies_on_the_grid_and_no_life_is_cut_short(
+        fn an_expiry_is_rounded_to_its_quantum_and_no_life_is_cut_short(
             now in 0..1_u64 << 40, ttl in 1..=MAX_TTL.0,
         ) {
             let expiry = expiry(now, Seconds(ttl));
-            let step = u64::from(grid(Seconds(ttl)).0);
+            let step = u64::from(expiry_quantum(Seconds(ttl)).0);
             prop_assert_eq!(expiry % step, 0);
             prop_assert!(expiry >= now + u64::from(ttl));
             prop_assert!(expiry < now + u64::from(ttl) + step);

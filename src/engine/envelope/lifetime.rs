@@ -8,7 +8,7 @@ use crate::engine::env::Seconds;
 
 /// How long what carries a message is kept by those who carry it. The longer, the more work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Life {
+pub enum Lifetime {
     /// 10 minutes: for two who are both there.
     TenMinutes,
     /// 6 hours.
@@ -20,7 +20,7 @@ pub enum Life {
     Week,
 }
 
-impl Life {
+impl Lifetime {
     /// All of them, shortest first.
     pub const ALL: [Self; 4] = [Self::TenMinutes, Self::SixHours, Self::Day, Self::Week];
 
@@ -38,10 +38,10 @@ impl Life {
     /// The shortest of them that is at least `ttl`; a week for what is longer.
     #[must_use]
     pub fn covering(ttl: Seconds) -> Self {
-        Self::ALL.into_iter().find(|life| life.ttl() >= ttl).unwrap_or(Self::Week)
+        Self::ALL.into_iter().find(|lifetime| lifetime.ttl() >= ttl).unwrap_or(Self::Week)
     }
 
-    /// The leading zero bits that a message with this life must show: 2 to the power of that is how
+    /// The leading zero bits that a message with this lifetime must show: 2 to the power of that is how
     /// many attempts it takes on average.
     #[must_use]
     pub fn bits(self, floor: &Floor) -> u8 {
@@ -56,13 +56,13 @@ mod tests {
     #[test]
     fn a_longer_life_costs_more_bits_and_covers_what_is_shorter() {
         let floor = Floor::new(21);
-        let bits = Life::ALL.map(|life| life.bits(&floor));
+        let bits = Lifetime::ALL.map(|lifetime| lifetime.bits(&floor));
         assert_eq!(bits, [14, 19, 21, 24]);
-        for life in Life::ALL {
-            assert_eq!(Life::covering(life.ttl()), life);
+        for lifetime in Lifetime::ALL {
+            assert_eq!(Lifetime::covering(lifetime.ttl()), lifetime);
         }
-        assert_eq!(Life::covering(Seconds(1)), Life::TenMinutes);
-        assert_eq!(Life::covering(Seconds(601)), Life::SixHours);
-        assert_eq!(Life::covering(Seconds(u32::MAX)), Life::Week);
+        assert_eq!(Lifetime::covering(Seconds(1)), Lifetime::TenMinutes);
+        assert_eq!(Lifetime::covering(Seconds(601)), Lifetime::SixHours);
+        assert_eq!(Lifetime::covering(Seconds(u32::MAX)), Lifetime::Week);
     }
 }

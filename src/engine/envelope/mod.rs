@@ -1,7 +1,7 @@
 //! The envelope: expiry, ttl, topic, data and a work nonce (the five fields of EIP-627).
 //!
-//! Bytes become an [`Envelope`], an envelope becomes [`Checked`], and what is not becomes a
-//! [`Refusal`]. In the other direction a [`Draft`] becomes bytes when its work is found. What the
+//! Bytes become an [`Envelope`], an envelope becomes [`CheckedEnvelope`], and what is not becomes a
+//! [`ValidationError`]. In the other direction a [`Draft`] becomes bytes when its work is found. What the
 //! data means is nobody's business here.
 
 pub mod check;
@@ -11,9 +11,9 @@ pub mod topic;
 pub mod wire;
 pub mod work;
 
-pub use check::{Acceptance, Checked, Rank, Refusal, check};
-pub use draft::{BadDraft, Draft};
-pub use lifetime::Life;
+pub use check::{Acceptance, CheckedEnvelope, PriorityKey, ValidationError, check};
+pub use draft::{Draft, DraftError};
+pub use lifetime::Lifetime;
 pub use topic::Topic;
-pub use wire::{Envelope, EnvelopeId, Malformed};
-pub use work::{Floor, Rating, WorkNonce, WorkOrder};
+pub use wire::{Envelope, EnvelopeId, MalformedEnvelope};
+pub use work::{Floor, MiningJob, Priority, WorkNonce};

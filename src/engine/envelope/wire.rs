@@ -58,12 +58,12 @@ pub(super) const NONCE_FIELD: usize = 9;
 /// the topic with its length.
 const FIELDS: usize = 5 + 8 + 4 + 1 + 4 + 8;
 
-/// The steps on which the expiries of envelopes with this lifetime lie: a whole hour, or ten minutes
-/// for lives of less than an hour.
+/// The quantum to which the expiries of envelopes with this lifetime are rounded up: an hour, or ten
+/// minutes for lives of less than an hour.
 ///
 /// An exact expiry would show the second an envelope was made, and how far its maker's clock is off.
 #[must_use]
-pub const fn grid(ttl: Seconds) -> Seconds {
+pub const fn expiry_quantum(ttl: Seconds) -> Seconds {
     if ttl.0 >= 3600 { Seconds(3600) } else { Seconds(600) }
 }
 
@@ -104,14 +104,14 @@ impl<'a> Envelope<'a> {
     /// Reads an encoding without copying it.
     ///
     /// # Errors
-    /// [`Malformed`] for everything [`Self::encode`] would not have written: fields out of order,
+    /// [`MalformedEnvelope`] for everything [`Self::encode`] would not have written: fields out of order,
     /// missing, repeated or unknown, a length written longer than need be, trailing bytes; and for
     /// more than [`MAX_ENVELOPE_SIZE`] bytes.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MalformedEnvelope> {
         if bytes.len() > MAX_ENVELOPE_SIZE {
-            return Err(Malformed);
+            return Err(MalformedEnvelope);
         }
-        Self::read(bytes).ok_or(Malformed)
+        Self::read(bytes).ok_or(MalformedEnvelope)
     }
 
     fn read(bytes: &'a [u8]) -> Option<Self> {
@@ -165,7 +165,7 @@ impl core::fmt::Debug for Envelope<'_> {
 /// Bytes that are no envelope in its one encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are not the canonical encoding of an envelope")]
-pub struct Malformed;
+pub struct MalformedEnvelope;
 
 /// Hashes a canonical encoding once for both of its names: the digest its work is for, and its id.
 pub(super) fn digest_and_id(bytes: &[u8]) -> ([u8; 32], EnvelopeId) {
@@ -247,17 +247,17 @@ mod tests {
         let largest = encoded(0, MAX_DATA);
         assert_eq!(largest.len(), MAX_ENVELOPE_SIZE);
         assert!(Envelope::decode(&largest).is_ok());
-        assert_eq!(Envelope::decode(&encoded(0, MAX_DATA + 1)), Err(Malformed));
+        assert_eq!(Envelope::decode(&encoded(0, MAX_DATA + 1)), Err(MalformedEnvelope));
     }
 
     #[test]
     fn no_prefix_of_an_envelope_and_nothing_longer_is_one() {
         let bytes = encoded(6, 130);
         for end in 0..bytes.len() {
-            assert_eq!(Envelope::decode(&bytes[..end]), Err(Malformed), "{end}");
+            assert_eq!(Envelope::decode(&bytes[..end]), Err(MalformedEnvelope), "{end}");
         }
         let longer = [bytes.as_slice(), &[0]].concat();
-        assert_eq!(Envelope::decode(&longer), Err(Malformed));
+        assert_eq!(Envelope::decode(&longer), Err(MalformedEnvelope));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The work digest of an envelope is Keccak-256 over the 64 bytes `H || 24 zero bytes || work nonce`
 //! (u64, big-endian), where `H` is Keccak-256 of the canonical encoding without its nonce. Those 64
-//! bytes fit one block, so an attempt costs one permutation whatever the envelope's size. Ratings
+//! bytes fit one block, so an attempt costs one permutation whatever the envelope's size. Priorities
 //! are compared in integers, never in floats. Nothing here reads a clock, draws a number or starts
 //! a thread: whoever searches says where to start and when to stop.
 
@@ -29,9 +29,9 @@ impl WorkNonce {
     }
 }
 
-/// A search to be done: everything a miner needs.
+/// A search for a nonce: everything a miner needs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct WorkOrder {
+pub struct MiningJob {
     /// Which envelope of ours it is for.
     pub outgoing: OutgoingId,
     /// H: Keccak-256 of the encoding without the nonce.
@@ -42,11 +42,11 @@ pub struct WorkOrder {
     pub start: u64,
 }
 
-impl core::fmt::Debug for WorkOrder {
+impl core::fmt::Debug for MiningJob {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         // The digest and where the search starts would tell which envelope is ours.
         let Self { outgoing: _, digest: _, bits, start: _ } = self;
-        f.debug_struct("WorkOrder").field("bits", bits).finish()
+        f.debug_struct("MiningJob").field("bits", bits).finish()
     }
 }
 
@@ -59,15 +59,15 @@ pub fn measure(digest: &[u8; 32], nonce: WorkNonce) -> u32 {
     leading_zeros(&state)
 }
 
-/// Tries `attempts` nonces from `from` on and returns the first that shows the ordered bits.
+/// Tries `attempts` nonces from `from` on and returns the first that shows the bits asked for.
 ///
 /// A driver that wants to be able to stop calls it for a few thousand attempts at a time, each time
 /// from where the last call ended ([`WorkNonce::plus`]). The first call starts at
-/// [`WorkOrder::start`].
+/// [`MiningJob::start`].
 #[must_use]
-pub fn search(order: &WorkOrder, from: WorkNonce, attempts: u64) -> Option<WorkNonce> {
-    let block = block(&order.digest);
-    let wanted = u32::from(order.bits);
+pub fn search(job: &MiningJob, from: WorkNonce, attempts: u64) -> Option<WorkNonce> {
+    let block = block(&job.digest);
+    let wanted = u32::from(job.bits);
     let mut found = None;
     Keccak::new().with_f1600(|permute| {
         found = (0..attempts).map(|step| from.plus(step)).find(|nonce| {
@@ -115,26 +115,26 @@ fn leading_zeros(state: &State1600) -> u32 {
 
 /// What an envelope is worth to those who carry it: 2^bits / (size * ttl).
 ///
-/// Totally ordered, exactly: two ratings are equal when the two fractions are, so 10 bits for one
+/// Totally ordered, exactly: two priorities are equal when the two fractions are, so 10 bits for one
 /// byte-second equal 11 bits for two.
 #[derive(Clone, Copy, Debug)]
-pub struct Rating {
+pub struct Priority {
     bits: u32,
     cost: u64,
 }
 
-impl Rating {
-    /// More bits than these do not raise a rating: 2^64 attempts are beyond everybody, and the
+impl Priority {
+    /// More bits than these do not raise a priority: 2^64 attempts are beyond everybody, and the
     /// products compared fit 128 bits.
     pub const MAX_BITS: u32 = 64;
 
     /// The shortest life an envelope is charged for: 10 minutes.
     ///
-    /// Expiries are coarse, so even an envelope that asks for one second may stay for a whole step
-    /// of the grid. It pays for that step.
+    /// Expiries are coarse, so even an envelope that asks for one second may stay for a whole
+    /// quantum. It pays for all of it.
     pub const LEAST_CHARGED: Seconds = Seconds(600);
 
-    /// The rating of an envelope of `size` bytes that lives `ttl` and shows `bits`.
+    /// The priority of an envelope of `size` bytes that lives `ttl` and shows `bits`.
     #[must_use]
     pub fn new(bits: u32, size: usize, ttl: Seconds) -> Self {
         // Envelopes are far below 4 GiB; whatever is not costs as much as one that is.
@@ -155,27 +155,27 @@ impl Rating {
     }
 }
 
-impl Ord for Rating {
+impl Ord for Priority {
     fn cmp(&self, other: &Self) -> Ordering {
         self.scaled(other.cost).cmp(&other.scaled(self.cost))
     }
 }
 
-impl PartialOrd for Rating {
+impl PartialOrd for Priority {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Rating {
+impl PartialEq for Priority {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Rating {}
+impl Eq for Priority {}
 
-/// The least rating a network carries, as the bits an envelope of 2,048 bytes that lives one day
+/// The least priority a network carries, as the bits an envelope of 2,048 bytes that lives one day
 /// must show. Smaller and shorter-lived envelopes need fewer bits, larger and longer-lived ones more.
 ///
 /// It is a parameter of the network: its gossip topic names it, so that all neighbours agree on it.
@@ -192,7 +192,7 @@ impl Floor {
     pub const DEFAULT: Self = Self(21);
 
     /// The highest floor: years of work for one envelope, so nobody needs a higher one; and below
-    /// it the largest envelope with the longest life needs fewer bits than a rating counts.
+    /// it the largest envelope with the longest life needs fewer bits than a priority counts.
     pub const MAX_BITS: u8 = 48;
 
     /// A floor of so many bits; more than [`Self::MAX_BITS`] are as many.
@@ -214,14 +214,14 @@ impl Floor {
     #[must_use]
     pub fn required(self, size: usize, ttl: Seconds) -> u8 {
         (0..=u8::MAX)
-            .find(|bits| self.admits(Rating::new(u32::from(*bits), size, ttl)))
+            .find(|bits| self.admits(Priority::new(u32::from(*bits), size, ttl)))
             .unwrap_or(u8::MAX)
     }
 
     /// Whether an envelope so rated is carried.
     #[must_use]
-    pub fn admits(self, rating: Rating) -> bool {
-        rating >= Rating::new(u32::from(self.0), ENVELOPE_SIZE, ONE_DAY)
+    pub fn admits(self, priority: Priority) -> bool {
+        priority >= Priority::new(u32::from(self.0), ENVELOPE_SIZE, ONE_DAY)
     }
 }
 
@@ -254,8 +254,8 @@ mod tests {
         zeros
     }
 
-    fn order(digest: [u8; 32], bits: u8) -> WorkOrder {
-        WorkOrder { outgoing: OutgoingId(0), digest, bits, start: 0 }
+    fn job(digest: [u8; 32], bits: u8) -> MiningJob {
+        MiningJob { outgoing: OutgoingId(0), digest, bits, start: 0 }
     }
 
     #[test]
@@ -272,12 +272,12 @@ mod tests {
 
     #[test]
     fn a_search_goes_on_where_the_last_one_ended_and_past_the_last_nonce() {
-        let order = order([7; 32], 8);
+        let job = job([7; 32], 8);
         let from = WorkNonce(u64::MAX - 3);
-        let whole = search(&order, from, 1 << 16).unwrap();
+        let whole = search(&job, from, 1 << 16).unwrap();
         let mut at = from;
         let chunked = loop {
-            if let Some(found) = search(&order, at, 5) {
+            if let Some(found) = search(&job, at, 5) {
                 break found;
             }
             at = at.plus(5);
@@ -287,30 +287,33 @@ mod tests {
 
     #[test]
     fn a_search_without_attempts_finds_nothing() {
-        assert_eq!(search(&order([7; 32], 0), WorkNonce(0), 0), None);
+        assert_eq!(search(&job([7; 32], 0), WorkNonce(0), 0), None);
     }
 
     #[test]
-    fn equal_fractions_are_equal_ratings() {
-        let one = Rating::new(10, 1000, Seconds(3600));
-        let two = Rating::new(11, 2000, Seconds(3600));
+    fn equal_fractions_are_equal_priorities() {
+        let one = Priority::new(10, 1000, Seconds(3600));
+        let two = Priority::new(11, 2000, Seconds(3600));
         assert_eq!(one, two);
-        assert!(Rating::new(11, 1999, Seconds(3600)) > one);
-        assert!(Rating::new(11, 2001, Seconds(3600)) < one);
+        assert!(Priority::new(11, 1999, Seconds(3600)) > one);
+        assert!(Priority::new(11, 2001, Seconds(3600)) < one);
     }
 
     #[test]
-    fn the_products_of_the_largest_ratings_do_not_overflow() {
-        let heavy = Rating::new(u32::MAX, usize::MAX, Seconds(u32::MAX));
-        let light = Rating::new(u32::MAX, 0, Seconds(0));
+    fn the_products_of_the_largest_priorities_do_not_overflow() {
+        let heavy = Priority::new(u32::MAX, usize::MAX, Seconds(u32::MAX));
+        let light = Priority::new(u32::MAX, 0, Seconds(0));
         assert!(light > heavy);
         assert_eq!(heavy, heavy);
     }
 
     #[test]
-    fn the_shortest_life_is_charged_as_a_whole_step() {
-        assert_eq!(Rating::new(9, 2048, Seconds(1)), Rating::new(9, 2048, Rating::LEAST_CHARGED));
-        assert!(Rating::new(9, 2048, Seconds(601)) < Rating::new(9, 2048, Seconds(600)));
+    fn the_shortest_life_is_charged_as_a_whole_quantum() {
+        assert_eq!(
+            Priority::new(9, 2048, Seconds(1)),
+            Priority::new(9, 2048, Priority::LEAST_CHARGED)
+        );
+        assert!(Priority::new(9, 2048, Seconds(601)) < Priority::new(9, 2048, Seconds(600)));
     }
 
     #[test]
@@ -322,9 +325,9 @@ mod tests {
     }
 
     #[test]
-    fn the_dearest_envelope_under_the_highest_floor_needs_fewer_bits_than_a_rating_counts() {
+    fn the_dearest_envelope_under_the_highest_floor_needs_fewer_bits_than_a_priority_counts() {
         let bits = Floor::new(u8::MAX).required(MAX_ENVELOPE_SIZE, MAX_TTL);
-        assert!(u32::from(bits) < Rating::MAX_BITS, "{bits}");
+        assert!(u32::from(bits) < Priority::MAX_BITS, "{bits}");
     }
 
     proptest! {
@@ -342,11 +345,11 @@ mod tests {
             let by_hand = (0..1 << 14)
                 .map(|step| from.plus(step))
                 .find(|nonce| by_the_book(&digest, *nonce) >= u32::from(bits));
-            prop_assert_eq!(search(&order(digest, bits), from, 1 << 14), by_hand);
+            prop_assert_eq!(search(&job(digest, bits), from, 1 << 14), by_hand);
         }
 
         #[test]
-        fn ratings_are_ordered_as_the_fractions_are(
+        fn priorities_are_ordered_as_the_fractions_are(
             one in (0_u32..40, 1_usize..70_000, 600_u32..700_000),
             two in (0_u32..40, 1_usize..70_000, 600_u32..700_000),
         ) {
@@ -354,7 +357,7 @@ mod tests {
             let cross = |a: (u32, usize, u32), b: (u32, usize, u32)| {
                 2_u128.pow(a.0) * (b.1 as u128) * u128::from(b.2)
             };
-            let rated = |a: (u32, usize, u32)| Rating::new(a.0, a.1, Seconds(a.2));
+            let rated = |a: (u32, usize, u32)| Priority::new(a.0, a.1, Seconds(a.2));
             prop_assert_eq!(rated(one).cmp(&rated(two)), cross(one, two).cmp(&cross(two, one)));
         }
 
@@ -365,9 +368,9 @@ mod tests {
         ) {
             let floor = Floor::new(floor);
             let bits = u32::from(floor.required(size, Seconds(ttl)));
-            prop_assert!(floor.admits(Rating::new(bits, size, Seconds(ttl))));
+            prop_assert!(floor.admits(Priority::new(bits, size, Seconds(ttl))));
             if let Some(fewer) = bits.checked_sub(1) {
-                prop_assert!(!floor.admits(Rating::new(fewer, size, Seconds(ttl))));
+                prop_assert!(!floor.admits(Priority::new(fewer, size, Seconds(ttl))));
             }
         }
     }

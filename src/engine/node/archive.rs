@@ -3,7 +3,7 @@
 use super::Node;
 use super::output::Output;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Checked, EnvelopeId, Refusal, check};
+use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, ValidationError, check};
 use crate::engine::pool::Bodies;
 
 impl Node {
@@ -13,15 +13,15 @@ impl Node {
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
-    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), Refusal> {
+    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let checked = check(bytes, env.wall, &self.settings.floor)?;
-        let refusal = self.pool.admit(checked, env.wall, Millis(0)).refusal();
+        let refusal = self.pool.admit(checked, env.wall, Millis(0)).error();
         self.discard_left();
         refusal.map_or(Ok(()), Err)
     }
 
     /// Has the archive keep what was just admitted, after what left for it.
-    pub(super) fn archive(&mut self, checked: &Checked) {
+    pub(super) fn archive(&mut self, checked: &CheckedEnvelope) {
         self.discard_left();
         match self.settings.kept() {
             Bodies::Memory => {}

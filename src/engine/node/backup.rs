@@ -148,7 +148,7 @@ mod tests {
     use crate::engine::crypto::keys::Identity;
     use crate::engine::crypto::seeded::{NOW, SeededRng};
     use crate::engine::env::{Seconds, UnixSeconds};
-    use crate::engine::envelope::{Life, Topic};
+    use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
     use crate::engine::node::record::{
         IdentityRecord, Means, OutgoingRecord, PeerStream, PendingOffer, Purpose, RequestRecord,
@@ -222,7 +222,7 @@ mod tests {
                 at: UnixSeconds(at),
                 missing,
                 early,
-                life: Life::Week,
+                life: Lifetime::Week,
                 trail: Trail::default(),
             },
         )

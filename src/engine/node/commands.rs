@@ -2,7 +2,7 @@
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::Env;
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
@@ -274,7 +274,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
         text: String,
-        life: Life,
+        life: Lifetime,
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if record.standing == Standing::Blocked {

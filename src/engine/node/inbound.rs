@@ -5,8 +5,8 @@
 use crate::engine::env::Env;
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::{
-    Acceptance, Checked, Envelope, EnvelopeId, Life, Refusal, Topic, check,
-    wire::{ENVELOPE_SIZE, grid},
+    Acceptance, CheckedEnvelope, Envelope, EnvelopeId, Lifetime, Topic, ValidationError, check,
+    wire::{ENVELOPE_SIZE, expiry_quantum},
 };
 use crate::engine::intake::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
@@ -30,7 +30,7 @@ pub(super) enum Way {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Came {
     /// How long it lives.
-    pub(super) life: Life,
+    pub(super) life: Lifetime,
     /// Whether it may be older than this process, and of a time that this state knows nothing of.
     pub(super) stale: bool,
 }
@@ -49,14 +49,14 @@ impl Node {
             Err(refusal) => return self.refuse(from, id, refusal),
         };
         if self.pool.contains(&id) {
-            return self.refuse(from, id, Refusal::Duplicate);
+            return self.refuse(from, id, ValidationError::Duplicate);
         }
         match self.intake.push(checked, from) {
             Pushed::Queued => {}
-            Pushed::Duplicate => self.refuse(from, id, Refusal::Duplicate),
-            Pushed::Crowded(..) => self.refuse(from, id, Refusal::Crowded),
+            Pushed::Duplicate => self.refuse(from, id, ValidationError::Duplicate),
+            Pushed::QueueFull(..) => self.refuse(from, id, ValidationError::QueueFull),
             Pushed::Displaced((other, carrier)) => {
-                self.refuse(carrier, other.id(), Refusal::Crowded);
+                self.refuse(carrier, other.id(), ValidationError::QueueFull);
             }
         }
     }
@@ -69,9 +69,9 @@ impl Node {
         }
     }
 
-    fn take(&mut self, env: &mut Env<'_>, checked: Checked, from: PeerTag) {
+    fn take(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: PeerTag) {
         let settled = env.mono.plus(SETTLE);
-        let refusal = self.pool.admit(checked.clone(), env.wall, settled).refusal();
+        let refusal = self.pool.admit(checked.clone(), env.wall, settled).error();
         match refusal {
             Some(refusal) => self.refuse(from, checked.id(), refusal),
             None => self.judge(from, checked.id(), Acceptance::Accept),
@@ -84,38 +84,38 @@ impl Node {
     pub(super) fn receive(
         &mut self,
         env: &mut Env<'_>,
-        checked: &Checked,
-        refusal: Option<Refusal>,
+        checked: &CheckedEnvelope,
+        refusal: Option<ValidationError>,
         way: Way,
     ) {
         if refusal.is_none() {
             self.archive(checked);
         }
-        let acceptance = refusal.map_or(Acceptance::Accept, Refusal::acceptance);
+        let acceptance = refusal.map_or(Acceptance::Accept, ValidationError::acceptance);
         match self.settings.role {
             Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked, way),
             Role::Messenger | Role::Relay => {}
         }
     }
 
-    fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: Refusal) {
+    fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: ValidationError) {
         self.tally_off_time(refusal);
         self.judge(from, id, refusal.acceptance());
     }
 
     /// Counts what came too late or too soon: many of them say that a clock is wrong.
-    pub(super) fn tally_off_time(&mut self, refusal: Refusal) {
+    pub(super) fn tally_off_time(&mut self, refusal: ValidationError) {
         match refusal {
-            Refusal::Expired => self.tally.expired += 1,
-            Refusal::Early => self.tally.early += 1,
-            Refusal::TooLarge
-            | Refusal::Malformed
-            | Refusal::BadTtl
-            | Refusal::OffGrid
-            | Refusal::LittleWork
-            | Refusal::Duplicate
-            | Refusal::NoRoom
-            | Refusal::Crowded => {}
+            ValidationError::Expired => self.tally.expired += 1,
+            ValidationError::TooFarInFuture => self.tally.early += 1,
+            ValidationError::TooLarge
+            | ValidationError::Malformed
+            | ValidationError::InvalidTtl
+            | ValidationError::UnalignedExpiry
+            | ValidationError::InsufficientPow
+            | ValidationError::Duplicate
+            | ValidationError::PoolFull
+            | ValidationError::QueueFull => {}
         }
     }
 
@@ -129,7 +129,7 @@ impl Node {
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
-    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &Checked, way: Way) {
+    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &CheckedEnvelope, way: Way) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
             if self.read(env, session, checked, way) {
@@ -141,7 +141,7 @@ impl Node {
         }
         let identities = self.book.identities.values().map(|record| (record.id, &record.identity));
         if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
-            self.on_offer(env, identity, offer, Life::covering(envelope.ttl));
+            self.on_offer(env, identity, offer, Lifetime::covering(envelope.ttl));
         }
     }
 
@@ -150,7 +150,7 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         session: SessionId,
-        checked: &Checked,
+        checked: &CheckedEnvelope,
         way: Way,
     ) -> bool {
         let confirmed = |node: &Self| {
@@ -160,7 +160,12 @@ impl Node {
         let (topic, envelope) = (checked.topic(), checked.envelope());
         let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
         let stale = way == Way::CatchUp && self.may_predate(checked);
-        self.on_payload(env, session, payload, Came { life: Life::covering(envelope.ttl), stale });
+        self.on_payload(
+            env,
+            session,
+            payload,
+            Came { life: Lifetime::covering(envelope.ttl), stale },
+        );
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
@@ -171,9 +176,9 @@ impl Node {
 
     /// Whether an envelope may have been made before this process began, by a clock within the
     /// tolerance of ours.
-    fn may_predate(&self, checked: &Checked) -> bool {
+    fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
         let Envelope { expiry, ttl, .. } = checked.envelope();
-        let earliest = expiry.minus(ttl).minus(grid(ttl));
+        let earliest = expiry.minus(ttl).minus(expiry_quantum(ttl));
         earliest <= self.began.plus(CLOCK_TOLERANCE)
     }
 
@@ -181,7 +186,7 @@ impl Node {
     /// pool, found by topic.
     pub(super) fn read_waiting(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
-        let waiting: Vec<Checked> =
+        let waiting: Vec<CheckedEnvelope> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
             self.read(env, session, &checked, Way::CatchUp);

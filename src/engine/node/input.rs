@@ -3,7 +3,7 @@
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
-use crate::engine::envelope::{EnvelopeId, Life, WorkNonce};
+use crate::engine::envelope::{EnvelopeId, Lifetime, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
 
@@ -150,7 +150,7 @@ pub enum Command {
         /// What.
         text: String,
         /// How long what carries it is kept by those who carry it.
-        life: Life,
+        life: Lifetime,
     },
     /// A person has seen everything of a conversation that was shown.
     MarkRead {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::env::{Env, Millis, Seconds};
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
@@ -117,7 +117,7 @@ impl Node {
         env: &mut Env<'_>,
         identity: IdentityId,
         offer: ReceivedOffer,
-        life: Life,
+        life: Lifetime,
     ) {
         let from = offer.from();
         let born = self.book.identities.get(&identity).map(|record| record.created.minus(DAY));

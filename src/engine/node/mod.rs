@@ -268,5 +268,5 @@ pub struct Tally {
 /// What one turn of [`Node::take_in`] looks at: small, so that commands and timers are not kept waiting.
 const INTAKE_BATCH: usize = 32;
 
-/// Ten minutes: expiry is on a coarse grid, so sweeping more often finds little.
+/// Ten minutes: expiry is rounded to a coarse quantum, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Checked, Draft, EnvelopeId, Life, WorkNonce, check};
+use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{Sealed, SessionId, junk};
 
@@ -196,7 +196,7 @@ impl Node {
     /// How long an envelope of ours is to live: a message's as long as its writer wanted, an offer's
     /// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as
     /// what it answers, so that whoever sent that and went away still finds it.
-    pub(super) fn life_of(&self, purpose: Purpose) -> Life {
+    pub(super) fn life_of(&self, purpose: Purpose) -> Lifetime {
         let default = self.settings.life;
         match purpose {
             Purpose::Junk => default,
@@ -220,7 +220,7 @@ impl Node {
     fn mine(&mut self, env: &mut Env<'_>, record: OutgoingRecord) {
         let drafted = Draft::new(env.wall, record.ttl, record.topic, record.body.clone());
         let Ok(draft) = drafted else { return };
-        let order = draft.order(record.id, &self.settings.floor, env.draw_u64());
+        let order = draft.mining_job(record.id, &self.settings.floor, env.draw_u64());
         let bits = order.bits;
         self.outputs.push_back(Output::Mine(order));
         self.outbox.current = Some(Current { record, stage: Stage::Mining { draft, bits } });
@@ -280,9 +280,9 @@ impl Node {
 
     /// Holds an envelope of ours like anyone's. Others may be told of it a while after it was handed
     /// to the flood, as of all envelopes: if they were not, it would be the one that only we lack.
-    fn hold_own(&mut self, env: &Env<'_>, checked: Checked) {
+    fn hold_own(&mut self, env: &Env<'_>, checked: CheckedEnvelope) {
         let settled = env.mono.plus(SETTLE);
-        if self.pool.admit(checked.clone(), env.wall, settled).refusal().is_none() {
+        if self.pool.admit(checked.clone(), env.wall, settled).error().is_none() {
             self.archive(&checked);
         }
     }

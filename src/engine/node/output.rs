@@ -4,7 +4,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::{Acceptance, EnvelopeId, Life, WorkOrder};
+use crate::engine::envelope::{Acceptance, EnvelopeId, Lifetime, MiningJob};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
@@ -27,7 +27,7 @@ pub enum Output {
     /// Make these changes durable, all or none, before the next output is carried out.
     Commit(Vec<Change>),
     /// Search for work. Comes back as [`super::input::Input::Mined`].
-    Mine(WorkOrder),
+    Mine(MiningJob),
     /// Stop searching: the envelope is not wanted any more.
     StopMining(OutgoingId),
     /// Hand an envelope of ours to the flood.
@@ -320,7 +320,7 @@ pub struct MessageView {
     /// could have written it.
     pub early: bool,
     /// How long what carries it is kept by those who carry it.
-    pub life: Life,
+    pub life: Lifetime,
     /// What became of it, and when; empty for theirs.
     pub trail: Trail,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::envelope::{Life, Topic};
+use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
@@ -286,7 +286,7 @@ pub struct MessageRecord {
     /// could have written it.
     pub early: Option<SessionId>,
     /// How long what carries it is kept by those who carry it.
-    pub life: Life,
+    pub life: Lifetime,
     /// What became of it, and when; empty for theirs.
     pub trail: Trail,
 }

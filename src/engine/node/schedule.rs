@@ -11,8 +11,8 @@
 //! message says that it was not acknowledged, and can be sent again.
 
 use crate::engine::env::{Millis, Seconds, UnixSeconds};
-use crate::engine::envelope::Life;
-use crate::engine::envelope::wire::grid;
+use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::wire::expiry_quantum;
 use crate::engine::session::IDLE;
 
 use super::output::{MessageState, MessageView, Side};
@@ -27,7 +27,7 @@ pub const HOLD: Seconds = IDLE;
 pub const MAX_SENDINGS: u32 = 256;
 
 /// Six hours: what lives shorter than that is not sent more often for it. A guess.
-pub const LEAST_LONGEST_WAIT: Life = Life::SixHours;
+pub const LEAST_LONGEST_WAIT: Lifetime = Lifetime::SixHours;
 
 impl MessageRecord {
     /// How long after its last sending it is sent again. `resend` is the wait after the first.
@@ -53,7 +53,7 @@ impl MessageRecord {
     /// How long those who carry its last envelope still do, at most: the expiry is rounded up.
     pub(super) fn life_left(&self, now: UnixSeconds) -> Millis {
         let ttl = self.life.ttl();
-        let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(grid(ttl).0));
+        let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(expiry_quantum(ttl).0));
         self.rest(whole, now)
     }
 
@@ -114,13 +114,13 @@ mod tests {
     use crate::engine::node::settings::DEFAULT_RESEND;
     use crate::engine::node::talk::accepted;
 
-    fn message(life: Life, trail: Trail) -> MessageRecord {
+    fn message(life: Lifetime, trail: Trail) -> MessageRecord {
         let record = accepted(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));
         MessageRecord { life, trail, ..record }
     }
 
     /// How often it is sent in all when nothing hurries it and nobody answers.
-    fn sendings(life: Life) -> u32 {
+    fn sendings(life: Lifetime) -> u32 {
         let mut message = message(life, Trail::default());
         let start = UnixSeconds(1_000_000);
         let mut now = start;
@@ -136,14 +136,14 @@ mod tests {
     #[test]
     fn a_message_is_sent_so_often_at_most_and_never_more() {
         // session.md, "Sending again", names these.
-        assert_eq!(Life::ALL.map(sendings), [128, 128, 40, 17]);
-        assert!(Life::ALL.into_iter().all(|life| sendings(life) * 2 <= MAX_SENDINGS));
+        assert_eq!(Lifetime::ALL.map(sendings), [128, 128, 40, 17]);
+        assert!(Lifetime::ALL.into_iter().all(|life| sendings(life) * 2 <= MAX_SENDINGS));
     }
 
     #[test]
     fn every_wait_is_twice_the_one_before_up_to_the_life_or_six_hours() {
         let doubling = |longest: u64| (0..20).map(move |n: u32| (60_u64 << n).min(longest));
-        for (life, longest) in Life::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800]) {
+        for (life, longest) in Lifetime::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800]) {
             let mut message = message(life, Trail::default());
             let mut now = UnixSeconds(77);
             for expected in doubling(longest) {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_was_hurried_makes_no_later_wait_longer() {
-        let mut message = message(Life::Day, Trail::default());
+        let mut message = message(Lifetime::Day, Trail::default());
         for second in 0..50 {
             message.note_sending(UnixSeconds(1_000 + second));
         }
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn the_last_envelope_is_waited_for_to_the_end_of_its_rounded_life() {
         let trail = Trail { last: Some(UnixSeconds(1_000)), ..Trail::default() };
-        let left = |now| message(Life::Day, trail).life_left(UnixSeconds(now)).0 / 1_000;
-        let whole = 86_400 + u64::from(grid(Life::Day.ttl()).0);
+        let left = |now| message(Lifetime::Day, trail).life_left(UnixSeconds(now)).0 / 1_000;
+        let whole = 86_400 + u64::from(expiry_quantum(Lifetime::Day.ttl()).0);
         assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
-        assert_eq!(message(Life::Day, Trail::default()).life_left(UnixSeconds(1)), Millis(0));
+        assert_eq!(message(Lifetime::Day, Trail::default()).life_left(UnixSeconds(1)), Millis(0));
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
             last: Some(UnixSeconds(year)),
             ..Trail::default()
         };
-        assert_eq!(message(Life::Day, trail).wait(DEFAULT_RESEND), Millis::from_secs(86_400));
+        assert_eq!(message(Lifetime::Day, trail).wait(DEFAULT_RESEND), Millis::from_secs(86_400));
     }
 
     proptest! {
@@ -192,7 +192,7 @@ mod tests {
             last in any::<Option<u64>>(),
             sendings in any::<u32>(),
             resend in any::<u64>(),
-            life in prop::sample::select(Life::ALL.to_vec()),
+            life in prop::sample::select(Lifetime::ALL.to_vec()),
         ) {
             let trail = Trail {
                 sendings,
@@ -204,7 +204,7 @@ mod tests {
             let wait = message.wait(Millis(resend));
             prop_assert!(wait <= Millis::from_secs(604_800));
             prop_assert!(message.rest(wait, now) <= wait);
-            let whole = u64::from(life.ttl().0) + u64::from(grid(life.ttl()).0);
+            let whole = u64::from(life.ttl().0) + u64::from(expiry_quantum(life.ttl()).0);
             prop_assert!(message.life_left(now) <= Millis::from_secs(whole));
             prop_assert!(message.hold_left(now) <= Millis::from_secs(HOLD.0.into()));
         }

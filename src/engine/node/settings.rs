@@ -1,7 +1,7 @@
 //! What a node is told once, at its start.
 
 use crate::engine::env::Millis;
-use crate::engine::envelope::{Floor, Life};
+use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::pool::{Bodies, Bounds};
 use crate::engine::session::WINDOW;
 
@@ -21,7 +21,7 @@ pub struct NodeSettings {
     pub sync: Sync,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as who wrote it wanted. Junk lives exactly so long.
-    pub life: Life,
+    pub life: Lifetime,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
     /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
@@ -44,7 +44,7 @@ impl NodeSettings {
             pool: DEFAULT_POOL,
             bodies: Bodies::Memory,
             sync: Sync::On(Pace::USUAL),
-            life: Life::Day,
+            life: Lifetime::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
             resend: DEFAULT_RESEND,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Ack, Content, Payload, SessionId};
@@ -45,7 +45,7 @@ pub(super) struct Conversation {
     /// Theirs that were not acknowledged yet; counts repeated ones too.
     pub(super) heard: u32,
     /// The longest life of the envelopes they came in: what acknowledges them lives as long.
-    pub(super) owed: Option<Life>,
+    pub(super) owed: Option<Lifetime>,
     /// Whether the contact is to hear what was read.
     pub(super) marked: bool,
     /// The lowest number we still hold, if the contact is to hear it soon.
@@ -430,13 +430,13 @@ impl Node {
     }
 
     /// Notes that the next acknowledgement or answer answers an envelope of this life.
-    pub(super) fn owe(&mut self, contact: ContactId, life: Life) {
+    pub(super) fn owe(&mut self, contact: ContactId, life: Lifetime) {
         let talk = self.talks.entry(contact).or_default();
         talk.owed = talk.owed.max(Some(life));
     }
 
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Life) {
+    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Lifetime) {
         self.owe(contact, life);
         let talk = self.talks.entry(contact).or_default();
         talk.heard = talk.heard.saturating_add(1);
@@ -460,7 +460,7 @@ struct Place {
     /// The session, if it is not confirmed.
     early: Option<SessionId>,
     /// How long what carried it is kept by those who carry it.
-    life: Life,
+    life: Lifetime,
 }
 
 pub(super) fn view_message(record: &MessageRecord) -> MessageView {
@@ -505,7 +505,7 @@ pub(super) fn accepted(
         at,
         missing: 0,
         early: None,
-        life: Life::Day,
+        life: Lifetime::Day,
         trail: Trail::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The bounded store of checked envelopes: admit, rank, evict, sweep.
 //!
-//! Expired envelopes go first, then the lowest ranked. Rank is a total order that every node shares,
+//! Expired envelopes go first, then the lowest ranked. Priority is a total order that every node shares,
 //! so from envelopes of one size the pool holds the best that fit, in whatever order they came. A
 //! refusal changes nothing but the memory of ids. The pool does not know who carried an envelope,
 //! what is in it or whose it is, and it never waits: all its verbs are O(log n), times the number of
@@ -17,7 +17,9 @@ use std::collections::BTreeSet;
 
 use self::ranked::Ranked;
 use crate::engine::env::{Millis, UnixSeconds};
-use crate::engine::envelope::{Checked, EnvelopeId, Rank, Rating, Refusal, Topic};
+use crate::engine::envelope::{
+    CheckedEnvelope, EnvelopeId, Priority, PriorityKey, Topic, ValidationError,
+};
 
 /// How much a pool holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +64,21 @@ pub enum Admission {
     /// Its time ended between its check and this moment.
     Expired,
     /// All that would have to leave for it outrank it. Its id is remembered.
-    NoRoom,
-    /// As [`Self::NoRoom`], and all ids remembered outrank it too: it is forgotten.
-    Crowded,
+    PoolFull,
+    /// As [`Self::PoolFull`], and all ids remembered outrank it too: it is forgotten.
+    MemoryFull,
 }
 
 impl Admission {
     /// Why it is not held, if it is not.
     #[must_use]
-    pub const fn refusal(self) -> Option<Refusal> {
+    pub const fn error(self) -> Option<ValidationError> {
         match self {
             Self::Fresh => None,
-            Self::Duplicate => Some(Refusal::Duplicate),
-            Self::Expired => Some(Refusal::Expired),
-            Self::NoRoom => Some(Refusal::NoRoom),
-            Self::Crowded => Some(Refusal::Crowded),
+            Self::Duplicate => Some(ValidationError::Duplicate),
+            Self::Expired => Some(ValidationError::Expired),
+            Self::PoolFull => Some(ValidationError::PoolFull),
+            Self::MemoryFull => Some(ValidationError::QueueFull),
         }
     }
 }
@@ -103,13 +105,13 @@ struct Held {
     topic: Topic,
     size: u32,
     /// Nothing if the bytes are in an archive.
-    body: Option<Box<Checked>>,
+    body: Option<Box<CheckedEnvelope>>,
 }
 
 /// When an envelope was made, and from when on others may learn that it is here.
 #[derive(Clone, Copy, Debug)]
 struct Age {
-    /// Its expiry less its ttl: when it was made, on its grid.
+    /// Its expiry less its ttl: when it was made, rounded to its quantum.
     made: UnixSeconds,
     settled: Millis,
 }
@@ -138,12 +140,17 @@ impl Pool {
     /// few of the lowest ranked as make room, each of them ranked below the newcomer.
     ///
     /// `settled` is from when on others may learn that it is here, see [`Self::told`].
-    pub fn admit(&mut self, checked: Checked, now: UnixSeconds, settled: Millis) -> Admission {
+    pub fn admit(
+        &mut self,
+        checked: CheckedEnvelope,
+        now: UnixSeconds,
+        settled: Millis,
+    ) -> Admission {
         self.sweep(now);
         if !checked.in_time(now) {
             return Admission::Expired;
         }
-        let rank = checked.rank();
+        let rank = checked.priority_key();
         if self.held.contains(&rank.id) || self.remembered.contains(&rank.id) {
             return Admission::Duplicate;
         }
@@ -152,8 +159,8 @@ impl Pool {
         let age = Age { made: checked.made(), settled };
         let Some(victims) = self.victims(rank, charged) else {
             return match self.remember(rank, expiry, age) {
-                Memory::Kept => Admission::NoRoom,
-                Memory::Full => Admission::Crowded,
+                Memory::Kept => Admission::PoolFull,
+                Memory::Full => Admission::MemoryFull,
             };
         };
         for victim in victims {
@@ -210,7 +217,7 @@ impl Pool {
     /// The canonical encoding of an envelope that is held here and not in an archive.
     #[must_use]
     pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
-        self.held.get(id)?.body.as_deref().map(Checked::bytes)
+        self.held.get(id)?.body.as_deref().map(CheckedEnvelope::bytes)
     }
 
     /// How large an envelope is, in bytes, if it is held and is not expired without tolerance.
@@ -246,21 +253,21 @@ impl Pool {
     }
 
     /// All envelopes held here that have this topic, by id. They may be expired by now.
-    pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &Checked> {
+    pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &CheckedEnvelope> {
         let first = (topic, EnvelopeId([0; 32]));
         let last = (topic, EnvelopeId([0xff; 32]));
         self.topics.range(first..=last).filter_map(|(_, id)| self.held.get(id)?.body.as_deref())
     }
 
     /// All envelopes held here, lowest rank first. They may be expired by now.
-    pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &Checked> {
+    pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &CheckedEnvelope> {
         self.held.by_rank().filter_map(|(_, held)| held.body.as_deref())
     }
 
-    /// The rating of the lowest ranked envelope held.
+    /// The priority of the lowest ranked envelope held.
     #[must_use]
-    pub fn lowest(&self) -> Option<Rating> {
-        self.held.lowest().map(|rank| rank.rating)
+    pub fn lowest(&self) -> Option<Priority> {
+        self.held.lowest().map(|rank| rank.priority)
     }
 
     /// What the envelopes held are charged together, in bytes: their sizes, and [`ENTRY_OVERHEAD`]
@@ -284,7 +291,7 @@ impl Pool {
 
     /// Who would have to leave for a newcomer, lowest first. `None` if one of them outranks it, or
     /// if an empty pool would not hold it.
-    fn victims(&self, newcomer: Rank, charge: usize) -> Option<Vec<Rank>> {
+    fn victims(&self, newcomer: PriorityKey, charge: usize) -> Option<Vec<PriorityKey>> {
         if charge > self.bounds.bytes || self.bounds.count == 0 {
             return None;
         }
@@ -304,7 +311,7 @@ impl Pool {
         Some(victims)
     }
 
-    fn evict(&mut self, victim: Rank) {
+    fn evict(&mut self, victim: PriorityKey) {
         let Some((expiry, held)) = self.held.remove(&victim.id) else { return };
         self.release(victim.id, &held);
         // A memory full of better ids forgets this one. Should the envelope come again, it meets a
@@ -329,7 +336,7 @@ impl Pool {
     }
 
     /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
-    fn remember(&mut self, rank: Rank, expiry: UnixSeconds, age: Age) -> Memory {
+    fn remember(&mut self, rank: PriorityKey, expiry: UnixSeconds, age: Age) -> Memory {
         while self.remembered.len() >= self.most_remembered {
             match self.remembered.lowest() {
                 Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
@@ -360,6 +367,7 @@ const fn charge(size: usize) -> usize {
 
 /// The trees' share of one entry, twice, and the box of its body fit the charge.
 const _: () = assert!(
-    2 * (Ranked::<Held>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>()) + size_of::<Checked>()
+    2 * (Ranked::<Held>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>())
+        + size_of::<CheckedEnvelope>()
         <= ENTRY_OVERHEAD
 );

@@ -6,19 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::check::expired;
-use crate::engine::envelope::{EnvelopeId, Rank, Rating};
+use crate::engine::envelope::{EnvelopeId, Priority, PriorityKey};
 
 /// Values under the id, rank and expiry of an envelope each.
 #[derive(Clone, Debug)]
 pub(super) struct Ranked<V> {
     entries: BTreeMap<EnvelopeId, Entry<V>>,
-    ranks: BTreeSet<Rank>,
+    ranks: BTreeSet<PriorityKey>,
     expiries: BTreeSet<(UnixSeconds, EnvelopeId)>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry<V> {
-    rating: Rating,
+    priority: Priority,
     expiry: UnixSeconds,
     value: V,
 }
@@ -26,7 +26,7 @@ struct Entry<V> {
 impl<V> Ranked<V> {
     /// What one entry occupies in the three trees, in bytes, without what the value points to.
     pub(super) const ENTRY_SIZE: usize = size_of::<(EnvelopeId, Entry<V>)>()
-        + size_of::<Rank>()
+        + size_of::<PriorityKey>()
         + size_of::<(UnixSeconds, EnvelopeId)>();
 
     pub(super) const fn new() -> Self {
@@ -46,29 +46,29 @@ impl<V> Ranked<V> {
     }
 
     /// The lowest rank.
-    pub(super) fn lowest(&self) -> Option<Rank> {
+    pub(super) fn lowest(&self) -> Option<PriorityKey> {
         self.ranks.first().copied()
     }
 
     /// All ranks, lowest first, with what is under them.
-    pub(super) fn by_rank(&self) -> impl DoubleEndedIterator<Item = (Rank, &V)> {
+    pub(super) fn by_rank(&self) -> impl DoubleEndedIterator<Item = (PriorityKey, &V)> {
         self.ranks.iter().filter_map(|rank| Some((*rank, self.get(&rank.id)?)))
     }
 
     /// Puts a value under an id that has none; changes nothing if it has one.
-    pub(super) fn insert(&mut self, rank: Rank, expiry: UnixSeconds, value: V) {
+    pub(super) fn insert(&mut self, rank: PriorityKey, expiry: UnixSeconds, value: V) {
         if self.contains(&rank.id) {
             return;
         }
-        self.entries.insert(rank.id, Entry { rating: rank.rating, expiry, value });
+        self.entries.insert(rank.id, Entry { priority: rank.priority, expiry, value });
         self.ranks.insert(rank);
         self.expiries.insert((expiry, rank.id));
     }
 
     /// Takes out what is under an id, and its expiry.
     pub(super) fn remove(&mut self, id: &EnvelopeId) -> Option<(UnixSeconds, V)> {
-        let Entry { rating, expiry, value } = self.entries.remove(id)?;
-        self.ranks.remove(&Rank { rating, id: *id });
+        let Entry { priority, expiry, value } = self.entries.remove(id)?;
+        self.ranks.remove(&PriorityKey { priority, id: *id });
         self.expiries.remove(&(expiry, *id));
         Some((expiry, value))
     }

@@ -15,25 +15,25 @@ const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 const SOON: Millis = Millis(60_000);
 const ROOMY: usize = usize::MAX;
 
-/// An envelope; its rating is left to the luck of its nonce.
-fn envelope(now: UnixSeconds, ttl: Seconds, topic: u8, data: usize, nonce: u64) -> Checked {
+/// An envelope; its priority is left to the luck of its nonce.
+fn envelope(now: UnixSeconds, ttl: Seconds, topic: u8, data: usize, nonce: u64) -> CheckedEnvelope {
     let draft = Draft::new(now, ttl, Topic([topic; 4]), vec![7; data]).unwrap();
     check(draft.finish(WorkNonce(nonce)).1, now, &Floor::new(0)).unwrap()
 }
 
 /// Envelopes of one size and life, so that only work and id rank them.
-fn plain(nonce: u64) -> Checked {
+fn plain(nonce: u64) -> CheckedEnvelope {
     envelope(NOW, TEN_MINUTES, 0, 0, nonce)
 }
 
 /// `count` of them, lowest rank first.
-fn sorted(count: u64) -> Vec<Checked> {
+fn sorted(count: u64) -> Vec<CheckedEnvelope> {
     let mut envelopes: Vec<_> = (0..count).map(plain).collect();
-    envelopes.sort_by_key(Checked::rank);
+    envelopes.sort_by_key(CheckedEnvelope::priority_key);
     envelopes
 }
 
-fn charged(checked: &Checked) -> usize {
+fn charged(checked: &CheckedEnvelope) -> usize {
     charge(checked.bytes().len())
 }
 
@@ -42,7 +42,7 @@ fn pool_of(count: usize) -> Pool {
 }
 
 fn held(pool: &Pool) -> Vec<EnvelopeId> {
-    pool.by_rank().map(Checked::id).collect()
+    pool.by_rank().map(CheckedEnvelope::id).collect()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_newcomer_that_rates_below_all_held_is_refused_when_full() {
         assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
     let before = held(&pool);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::PoolFull);
     assert_eq!(held(&pool), before);
 }
 
@@ -65,7 +65,7 @@ fn the_best_evicts_the_worst_and_never_the_other_way_round() {
         assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
     assert!(!pool.contains(&envelopes[0].id()));
-    assert_eq!(pool.lowest(), Some(envelopes[1].rating()));
+    assert_eq!(pool.lowest(), Some(envelopes[1].priority()));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_was_refused_for_room_or_evicted_is_passed_on_once() {
     let envelopes = sorted(3);
     let mut pool = pool_of(1);
     assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::Fresh);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::PoolFull);
     assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::Fresh);
     for checked in envelopes {
         assert_eq!(pool.admit(checked, NOW, SOON), Admission::Duplicate);
@@ -85,10 +85,10 @@ fn a_full_memory_forgets_the_lowest_and_does_not_pass_it_on_again() {
     let envelopes = sorted(4);
     let mut pool = Pool::with_memory(Bounds { bytes: ROOMY, count: 1 }, Bodies::Memory, 1);
     assert_eq!(pool.admit(envelopes[3].clone(), NOW, SOON), Admission::Fresh);
-    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::NoRoom);
-    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::Crowded);
-    assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::NoRoom);
-    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::Crowded);
+    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::PoolFull);
+    assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::MemoryFull);
+    assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::PoolFull);
+    assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::MemoryFull);
     assert_eq!(pool.admit(envelopes[2].clone(), NOW, SOON), Admission::Duplicate);
 }
 
@@ -100,7 +100,7 @@ fn what_is_expired_leaves_before_anything_of_worth() {
     let later = old.expiry().plus(CLOCK_TOLERANCE);
     // The heavier and longer-lived one rates lower than the expired one did.
     let worse = envelope(later, SIX_HOURS, 0, 500, 1);
-    assert!(worse.rank() < old.rank());
+    assert!(worse.priority_key() < old.priority_key());
     assert_eq!(pool.admit(worse.clone(), later, SOON), Admission::Fresh);
     assert_eq!(held(&pool), [worse.id()]);
 }
@@ -129,7 +129,7 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
     // Takes the room of two small ones, and shows enough bits to outrank all of them.
     let draft = Draft::new(NOW, TEN_MINUTES, Topic([0; 4]), vec![7; charge - 100]).unwrap();
     let digest = draft.digest();
-    let bits = small[3].rating().bits() + 8;
+    let bits = small[3].priority().bits() + 8;
     let nonce = (0..)
         .map(WorkNonce)
         .find(|nonce| crate::engine::envelope::work::measure(&digest, *nonce) >= bits);
@@ -142,9 +142,12 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
     let before = held(&pool);
     let heavy = (0..)
         .map(|nonce| envelope(NOW, TEN_MINUTES, 0, 3 * charge - 100, nonce))
-        .find(|heavy| heavy.rank() > small[2].rank() && heavy.rank() < large.rank())
+        .find(|heavy| {
+            heavy.priority_key() > small[2].priority_key()
+                && heavy.priority_key() < large.priority_key()
+        })
         .unwrap();
-    assert_eq!(pool.admit(heavy, NOW, SOON), Admission::NoRoom);
+    assert_eq!(pool.admit(heavy, NOW, SOON), Admission::PoolFull);
     assert_eq!(held(&pool), before);
 }
 
@@ -152,7 +155,10 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
 fn a_pool_without_room_for_one_envelope_refuses_it() {
     let charge = charge(plain(0).bytes().len());
     for bounds in [Bounds { bytes: charge - 1, count: 9 }, Bounds { bytes: charge, count: 0 }] {
-        assert_eq!(Pool::new(bounds, Bodies::Memory).admit(plain(0), NOW, SOON), Admission::NoRoom);
+        assert_eq!(
+            Pool::new(bounds, Bodies::Memory).admit(plain(0), NOW, SOON),
+            Admission::PoolFull
+        );
     }
     let exact = Bounds { bytes: charge, count: 1 };
     assert_eq!(Pool::new(exact, Bodies::Memory).admit(plain(0), NOW, SOON), Admission::Fresh);
@@ -165,16 +171,16 @@ fn a_topic_finds_its_envelopes_and_no_others() {
     for checked in mine.iter().cloned().chain([envelope(NOW, ONE_DAY, 0xfe, 4, 9)]) {
         pool.admit(checked, NOW, SOON);
     }
-    let found: BTreeSet<_> = pool.by_topic(Topic([0xff; 4])).map(Checked::id).collect();
-    assert_eq!(found, mine.iter().map(Checked::id).collect());
+    let found: BTreeSet<_> = pool.by_topic(Topic([0xff; 4])).map(CheckedEnvelope::id).collect();
+    assert_eq!(found, mine.iter().map(CheckedEnvelope::id).collect());
     assert_eq!(pool.get(&mine[0].id()), Some(mine[0].bytes()));
 }
 
 /// What the pool is held to: lists, sorted and cut, without a thought for time.
 struct Model {
     bounds: Bounds,
-    held: Vec<Checked>,
-    remembered: Vec<Checked>,
+    held: Vec<CheckedEnvelope>,
+    remembered: Vec<CheckedEnvelope>,
     most_remembered: usize,
 }
 
@@ -184,20 +190,20 @@ impl Model {
         self.remembered.retain(|checked| checked.in_time(now));
     }
 
-    fn fits(&self, envelopes: &[Checked]) -> bool {
+    fn fits(&self, envelopes: &[CheckedEnvelope]) -> bool {
         let bytes: usize = envelopes.iter().map(charged).sum();
         bytes <= self.bounds.bytes && envelopes.len() <= self.bounds.count
     }
 
-    fn remember(&mut self, checked: Checked) -> bool {
+    fn remember(&mut self, checked: CheckedEnvelope) -> bool {
         let id = checked.id();
         self.remembered.push(checked);
-        self.remembered.sort_by_key(|checked| core::cmp::Reverse(checked.rank()));
+        self.remembered.sort_by_key(|checked| core::cmp::Reverse(checked.priority_key()));
         self.remembered.truncate(self.most_remembered);
         self.remembered.iter().any(|checked| checked.id() == id)
     }
 
-    fn admit(&mut self, checked: Checked, now: UnixSeconds) -> Admission {
+    fn admit(&mut self, checked: CheckedEnvelope, now: UnixSeconds) -> Admission {
         self.sweep(now);
         if !checked.in_time(now) {
             return Admission::Expired;
@@ -207,12 +213,16 @@ impl Model {
         }
         let mut all = self.held.clone();
         all.push(checked.clone());
-        all.sort_by_key(Checked::rank);
+        all.sort_by_key(CheckedEnvelope::priority_key);
         // The smallest cut from below after which the rest fits; it may not reach the newcomer.
         let cut = (0..=all.len()).find(|cut| self.fits(&all[*cut..])).unwrap();
         let (evicted, kept) = all.split_at(cut);
         if evicted.contains(&checked) {
-            return if self.remember(checked) { Admission::NoRoom } else { Admission::Crowded };
+            return if self.remember(checked) {
+                Admission::PoolFull
+            } else {
+                Admission::MemoryFull
+            };
         }
         self.held = kept.to_vec();
         for victim in evicted.iter().cloned() {
@@ -246,15 +256,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What must hold after every step.
 fn agree(pool: &Pool, model: &Model) -> Result<(), TestCaseError> {
     let mut expected = model.held.clone();
-    expected.sort_by_key(Checked::rank);
-    let expected: Vec<_> = expected.iter().map(Checked::id).collect();
+    expected.sort_by_key(CheckedEnvelope::priority_key);
+    let expected: Vec<_> = expected.iter().map(CheckedEnvelope::id).collect();
     prop_assert_eq!(held(pool), expected);
     prop_assert_eq!(pool.count(), model.held.len());
     prop_assert_eq!(pool.bytes(), model.held.iter().map(charged).sum::<usize>());
     prop_assert!(pool.bytes() <= pool.bounds().bytes && pool.count() <= pool.bounds().count);
     prop_assert_eq!(pool.remembered.len(), model.remembered.len());
     prop_assert_eq!(pool.topics.len(), pool.count());
-    prop_assert_eq!(pool.lowest(), model.held.iter().map(Checked::rating).min());
+    prop_assert_eq!(pool.lowest(), model.held.iter().map(CheckedEnvelope::priority).min());
     Ok(())
 }
 
@@ -277,7 +287,7 @@ proptest! {
                     prop_assert_eq!(pool.sweep(now), before - model.held.len());
                 }
                 Step::Again(index) => {
-                    let Some(checked): Option<&Checked> = offered.get(index.index(offered.len().max(1))) else {
+                    let Some(checked): Option<&CheckedEnvelope> = offered.get(index.index(offered.len().max(1))) else {
                         continue;
                     };
                     prop_assert_eq!(pool.admit(checked.clone(), now, SOON), model.admit(checked.clone(), now));
@@ -303,7 +313,7 @@ proptest! {
             pool.admit(plain(nonce), NOW, SOON);
         }
         let all = sorted(40);
-        let best: Vec<_> = all[all.len().saturating_sub(count)..].iter().map(Checked::id).collect();
+        let best: Vec<_> = all[all.len().saturating_sub(count)..].iter().map(CheckedEnvelope::id).collect();
         prop_assert_eq!(held(&pool), best);
     }
 }

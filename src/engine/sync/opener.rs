@@ -4,7 +4,7 @@ use super::set::Set;
 use super::sketch::{self, CELL, Cell, Hash};
 use super::wire::{MAX_SKETCH, Malformed, Query, Request};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
-use crate::engine::envelope::{Acceptance, Refusal};
+use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;
 
 /// Comparisons and cells sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
@@ -68,7 +68,7 @@ pub enum Missed {
     /// We hold it.
     Fetched,
     /// We do not, for this reason.
-    Refused(Refusal),
+    Refused(ValidationError),
 }
 
 /// Why a session ends.
@@ -189,7 +189,7 @@ impl Opener {
     pub fn count(&mut self, missed: Missed) -> Result<(), Stop> {
         match missed {
             Missed::Fetched => self.fetched = self.fetched.saturating_add(1),
-            Missed::Refused(Refusal::Expired | Refusal::Early) => {
+            Missed::Refused(ValidationError::Expired | ValidationError::TooFarInFuture) => {
                 self.off_time += 1;
                 if self.off_time > MAX_OFF_TIME {
                     return Err(Stop::Done);

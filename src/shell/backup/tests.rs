@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::engine::crypto::keys::Identity;
 use crate::engine::crypto::seeded::{NOW, SeededRng};
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
@@ -37,7 +37,7 @@ fn message(id: u64, side: RecordSide, text: &str) -> Record {
         at: NOW,
         missing: 0,
         early: None,
-        life: Life::Day,
+        life: Lifetime::Day,
         trail: Trail::default(),
     })
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::interface;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::Millis;
-use crate::engine::envelope::{Floor, Life};
+use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::input::{AskId, Command};
 use crate::engine::node::output::{Link, MessageState, MessageView, Notice, Reply, Side};
@@ -200,7 +200,7 @@ impl Player {
     /// Says something without waiting for anything.
     async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.asks += 1;
-        let command = Command::Say { contact, text: text.to_owned(), life: Life::Day };
+        let command = Command::Say { contact, text: text.to_owned(), life: Lifetime::Day };
         let said = self.requests.send(ClientRequest::Command(AskId(self.asks), command)).await;
         said.map_err(|_| failed("a node ended"))
     }
@@ -267,7 +267,7 @@ impl Player {
                 }
                 Ok(Notice::Message(view)) if view.side == Side::Theirs => {
                     let text = echo(&view.text.into_raw());
-                    Command::Say { contact: view.contact, text, life: Life::Day }
+                    Command::Say { contact: view.contact, text, life: Lifetime::Day }
                 }
                 Ok(_) => continue,
             };

@@ -21,7 +21,7 @@ use super::keep;
 use super::listen::state_word;
 use super::people::{CHOSEN_IDENTITY, People};
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::{Floor, Life};
+use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
 use crate::engine::node::output::{ContactView, MessageState};
@@ -263,7 +263,7 @@ impl Line {
             at: UnixSeconds(self.time),
             missing: self.missing,
             early: self.early.then_some(SessionId([0; 32])),
-            life: Life::default(),
+            life: Lifetime::default(),
             trail: Trail::default(),
         })
     }
@@ -349,7 +349,7 @@ mod tests {
                 at: UnixSeconds(u64::from(at)),
                 missing,
                 early: early.then_some(SessionId([0; 32])),
-                life: Life::default(),
+                life: Lifetime::default(),
                 trail: Trail::default(),
             },
         )

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::control;
 use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::{keep, net_settings, node_settings};
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
@@ -35,7 +35,7 @@ use crate::shell::ui::{
 pub(super) struct Order {
     pub(super) contact: String,
     pub(super) text: Option<String>,
-    pub(super) life: Life,
+    pub(super) life: Lifetime,
     pub(super) wait: Wait,
     pub(super) timeout: Span,
 }
@@ -82,7 +82,7 @@ pub(super) async fn run(
 }
 
 /// Says what sending takes before it begins, to a person who would wait for it.
-async fn say_price(home: &Path, network: &Network, life: Life) -> Result<(), Failure> {
+async fn say_price(home: &Path, network: &Network, life: Lifetime) -> Result<(), Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(());
     }
@@ -118,7 +118,7 @@ pub(in crate::shell) struct Letter {
     identity: Option<String>,
     contact: String,
     text: String,
-    life: Life,
+    life: Lifetime,
     wait: Wait,
     timeout: Duration,
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::crypto::seeded::SeededRng;
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
-use crate::engine::envelope::{Life, Topic};
+use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
@@ -99,7 +99,7 @@ pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Re
         at: UnixSeconds(100_000_000),
         missing: 0,
         early: None,
-        life: Life::Day,
+        life: Lifetime::Day,
         trail: Trail::default(),
     })
 }
@@ -135,7 +135,7 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
             at: UnixSeconds(at),
             missing,
             early: (number % 2 == 1).then_some(SessionId([7; 32])),
-            life: Life::Week,
+            life: Lifetime::Week,
             trail: Trail { sendings: 3, last: Some(UnixSeconds(at)), ..Trail::default() },
         },
     )

@@ -1,43 +1,43 @@
 //! How long a message lives and what that costs, in words, for the interface and the commands.
 
-use crate::engine::envelope::{Floor, Life};
+use crate::engine::envelope::{Floor, Lifetime};
 
 /// The names people choose a life by, shortest first.
 pub(in crate::shell) const NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
 
 /// The name people choose a life by.
-pub(in crate::shell) const fn name(life: Life) -> &'static str {
+pub(in crate::shell) const fn name(life: Lifetime) -> &'static str {
     let [ten_minutes, six_hours, day, week] = NAMES;
     match life {
-        Life::TenMinutes => ten_minutes,
-        Life::SixHours => six_hours,
-        Life::Day => day,
-        Life::Week => week,
+        Lifetime::TenMinutes => ten_minutes,
+        Lifetime::SixHours => six_hours,
+        Lifetime::Day => day,
+        Lifetime::Week => week,
     }
 }
 
 /// The life of a name.
-pub(in crate::shell) fn named(text: &str) -> Option<Life> {
-    Life::ALL.into_iter().find(|life| name(*life) == text)
+pub(in crate::shell) fn named(text: &str) -> Option<Lifetime> {
+    Lifetime::ALL.into_iter().find(|life| name(*life) == text)
 }
 
 /// A life in words, to stand behind "lives".
-pub(in crate::shell) const fn words(life: Life) -> &'static str {
+pub(in crate::shell) const fn words(life: Lifetime) -> &'static str {
     match life {
-        Life::TenMinutes => "10 minutes",
-        Life::SixHours => "6 hours",
-        Life::Day => "a day",
-        Life::Week => "7 days",
+        Lifetime::TenMinutes => "10 minutes",
+        Lifetime::SixHours => "6 hours",
+        Lifetime::Day => "a day",
+        Lifetime::Week => "7 days",
     }
 }
 
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
-pub(super) const fn after(life: Life) -> Life {
+pub(super) const fn after(life: Lifetime) -> Lifetime {
     match life {
-        Life::TenMinutes => Life::SixHours,
-        Life::SixHours => Life::Day,
-        Life::Day => Life::Week,
-        Life::Week => Life::TenMinutes,
+        Lifetime::TenMinutes => Lifetime::SixHours,
+        Lifetime::SixHours => Lifetime::Day,
+        Lifetime::Day => Lifetime::Week,
+        Lifetime::Week => Lifetime::TenMinutes,
     }
 }
 
@@ -52,7 +52,7 @@ pub(in crate::shell) struct Cost {
 impl Cost {
     /// What a message of this life takes in a network of this floor, at `rate` tries a second; 0 if
     /// the rate is not known.
-    pub(in crate::shell) fn of(life: Life, floor_bits: u8, rate: u64) -> Self {
+    pub(in crate::shell) fn of(life: Lifetime, floor_bits: u8, rate: u64) -> Self {
         Self::of_bits(life.bits(&Floor::new(floor_bits)), rate)
     }
 
@@ -115,27 +115,27 @@ mod tests {
 
     #[test]
     fn every_life_is_reached_by_its_name_and_by_the_key() {
-        let mut life = Life::default();
-        for _ in Life::ALL {
+        let mut life = Lifetime::default();
+        for _ in Lifetime::ALL {
             assert_eq!(named(name(life)), Some(life));
             life = after(life);
         }
-        assert_eq!(life, Life::default());
-        assert_eq!(Life::ALL.map(name), NAMES);
+        assert_eq!(life, Lifetime::default());
+        assert_eq!(Lifetime::ALL.map(name), NAMES);
         assert_eq!(named("8d"), None);
     }
 
     #[test]
     fn a_cost_is_told_as_time_only_where_the_rate_is_known() {
-        let week = Cost::of(Life::Week, 21, 1_864_135);
+        let week = Cost::of(Lifetime::Week, 21, 1_864_135);
         assert_eq!(week.words(), "costs about 9 s of work here (2^24 tries)");
         assert_eq!(
             week.expectation(),
             "2^24 tries on average, about 9 s here, 19 of 20 times under 30 s"
         );
-        assert_eq!(Cost::of(Life::Week, 21, 0).words(), "costs 2^24 tries");
+        assert_eq!(Cost::of(Lifetime::Week, 21, 0).words(), "costs 2^24 tries");
         assert_eq!(
-            Cost::of(Life::TenMinutes, 21, 3_000_000).about().as_deref(),
+            Cost::of(Lifetime::TenMinutes, 21, 3_000_000).about().as_deref(),
             Some("less than 1 s")
         );
         assert_eq!(Cost::of_bits(255, 1).seconds(), Some(u64::MAX));

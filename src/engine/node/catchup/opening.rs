@@ -223,7 +223,7 @@ impl Node {
             }
         };
         // It had settled where it came from. If it had not here, the next session would bring it again.
-        let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).refusal();
+        let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).error();
         self.receive(env, &checked, refusal, Way::CatchUp);
         match refusal {
             Some(refusal) => Missed::Refused(refusal),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactRecord, IdentityRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream,
@@ -111,7 +111,7 @@ impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
         let MessageV2 { id, contact, side, number, text, at, missing, early } = row;
         // Every envelope lived for a day, and what became of one was not written down.
-        let (life, trail) = (Life::Day, Trail::default());
+        let (life, trail) = (Lifetime::Day, Trail::default());
         Self { id, contact, side, number, text, at, missing, early, life, trail }
     }
 }

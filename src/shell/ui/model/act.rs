@@ -1,6 +1,6 @@
 //! What a key does.
 
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::MessageState;
@@ -221,7 +221,7 @@ impl Model {
     }
 
     /// Chooses how long what is sent to the open contact lives from here on: this, or the next.
-    pub(super) fn choose_life(&mut self, life: Option<Life>) {
+    pub(super) fn choose_life(&mut self, life: Option<Lifetime>) {
         let Some(chat) = self.current_mut() else {
             self.say_hint("no chat is open; nothing was changed");
             return;
@@ -235,7 +235,7 @@ impl Model {
     }
 
     /// What a message of this life takes; nothing until the host has told how the network is.
-    pub(in crate::shell::ui) fn cost(&self, life: Life) -> Option<Cost> {
+    pub(in crate::shell::ui) fn cost(&self, life: Lifetime) -> Option<Cost> {
         let network = self.network.as_ref()?;
         Some(Cost::of(life, network.floor_bits, network.rate))
     }

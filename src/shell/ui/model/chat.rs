@@ -1,6 +1,6 @@
 //! One conversation as the interface holds it: bounded, in order, each message once.
 
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{ContactView, Link, MessageState, MessageView, Side};
 use crate::engine::node::record::Trail;
@@ -28,7 +28,7 @@ pub(in crate::shell::ui) struct Chat {
     /// The message chosen in browsing.
     pub(in crate::shell::ui) chosen: Option<MessageId>,
     /// How long what is sent lives, until another is chosen.
-    pub(in crate::shell::ui) life: Life,
+    pub(in crate::shell::ui) life: Lifetime,
     past: Past,
     sent: Vec<String>,
     /// Which of `sent` stands in the composer, and what stood there before.
@@ -60,7 +60,7 @@ impl Chat {
             fresh: None,
             composer: Composer::new(Lines::Many, max_text),
             chosen: None,
-            life: Life::Day,
+            life: Lifetime::Day,
             past: Past::Unasked,
             sent: Vec::new(),
             recalled: None,

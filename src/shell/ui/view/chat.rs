@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::node::output::Link;
 
 use super::super::commands;
@@ -229,7 +229,7 @@ struct Price {
 fn price(model: &Model, chat: &Chat) -> Option<Price> {
     let cost = model.cost(chat.life);
     let takes_long = cost.and_then(life::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
-    if chat.life == Life::default() && !takes_long {
+    if chat.life == Lifetime::default() && !takes_long {
         return None;
     }
     let lives = life::words(chat.life);

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::id::IdentityId;
 use crate::engine::text::UntrustedText;
 
@@ -234,7 +234,7 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 /// How long leaving would wait, if that is known: as long as a day's worth of work for each.
 fn wait_words(model: &Model) -> String {
-    let seconds = model.cost(Life::Day).and_then(Cost::seconds).unwrap_or_default();
+    let seconds = model.cost(Lifetime::Day).and_then(Cost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);
     match seconds.saturating_mul(unsent) {
         0 => String::new(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::node::ClockSkew;
 
-fn said_life(model: &mut Model) -> Life {
+fn said_life(model: &mut Model) -> Lifetime {
     write(model, "hello");
     let effects = press(model, KeyCode::Enter);
     let all = commands(&effects);
@@ -44,20 +44,20 @@ fn network(clock: Option<ClockSkew>) -> ClientEvent {
 #[test]
 fn a_life_is_kept_for_its_chat_until_another_is_chosen() {
     let mut model = chatting();
-    assert_eq!(said_life(&mut model), Life::Day);
+    assert_eq!(said_life(&mut model), Lifetime::Day);
     write(&mut model, "/life week");
     press(&mut model, KeyCode::Enter);
-    assert_eq!(said_life(&mut model), Life::Week);
-    assert_eq!(said_life(&mut model), Life::Week);
+    assert_eq!(said_life(&mut model), Lifetime::Week);
+    assert_eq!(said_life(&mut model), Lifetime::Week);
     write(&mut model, "/go echo");
     press(&mut model, KeyCode::Enter);
-    assert_eq!(said_life(&mut model), Life::Day);
+    assert_eq!(said_life(&mut model), Lifetime::Day);
     control(&mut model, 'r');
     control(&mut model, 'r');
-    assert_eq!(said_life(&mut model), Life::TenMinutes);
+    assert_eq!(said_life(&mut model), Lifetime::TenMinutes);
     write(&mut model, "/life 9d");
     press(&mut model, KeyCode::Enter);
-    assert_eq!(said_life(&mut model), Life::TenMinutes);
+    assert_eq!(said_life(&mut model), Lifetime::TenMinutes);
 }
 
 #[test]

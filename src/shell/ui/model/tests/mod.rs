@@ -4,7 +4,7 @@ mod course;
 mod drawing;
 mod search;
 
-use crate::engine::envelope::Life;
+use crate::engine::envelope::Lifetime;
 use crate::engine::node::record::Trail;
 use crossterm::event::{KeyCode, KeyModifiers};
 
@@ -89,7 +89,7 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
         at: UnixSeconds(1_795_171_000 + id),
         missing: 0,
         early: false,
-        life: Life::Day,
+        life: Lifetime::Day,
         trail: Trail::default(),
     }
 }
@@ -149,7 +149,7 @@ fn enter_says_what_was_written_to_the_open_contact() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), life: Life::Day };
+    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), life: Lifetime::Day };
     assert_eq!(commands(&effects), [&say]);
     assert!(model.field().expect("a composer").is_empty());
 }
@@ -173,7 +173,7 @@ fn a_paste_is_one_message_and_its_enter_is_held() {
     assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
     model.set_enter(Enter::Sends);
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), life: Life::Day };
+    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), life: Lifetime::Day };
     assert_eq!(commands(&effects), [&say]);
 }
 
