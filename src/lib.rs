@@ -15,7 +15,7 @@
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
 //!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
-//!   │  node:  intake, pool  ·  sessions, conversations  ·  outbox      │
+//!   │  node:  queue, pool  ·  sessions, conversations  ·  outbox       │
 //!   └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -33,8 +33,8 @@
 //! | a gossipsub message, handed up unjudged | [`shell::net`] |
 //! | `Input::Gossip` | [`shell::host`] |
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
-//! | wait, highest rated first | [`engine::intake`] |
-//! | admit, and let the lowest rated go | [`engine::pool`] |
+//! | wait, highest priority first | [`engine::relay::validation_queue`] |
+//! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
 //! | `Output::Judge`; a relay's line ends here | `engine::node::inbound` |
 //! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
 //! | its number, its order, what it acknowledges | `engine::node::talk` |
@@ -65,13 +65,13 @@
 //! `tests/tidy.rs` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env text  <  id secret  <  crypto  <  envelope  <  session | pool | intake  <  node
+//! engine   env text  <  id secret  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! sim      above node; nothing names it
 //! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
 //!          <  archive | backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main
 //! ```
 //!
-//! `net` cannot call `ui`, `session` cannot call `pool`; they meet in `host` and in `node`. The host
+//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `host` and in `node`. The host
 //! speaks to every front end, the interface and scripts alike, in the words of [`shell::ui::port`],
 //! the interface's own edge.
 //!
@@ -109,7 +109,7 @@
 //!
 //! - The loop is [`shell::host`], apart from [`shell::desk`]: commands that only read and write what
 //!   is kept need turns that are durable and no network.
-//! - [`engine::intake`] stands between the flood and the pool, so that under load the best rated
+//! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load the best rated
 //!   envelopes are looked at first and a flood of cheap ones waits behind them.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
 //!   and the envelope it became are durable together or not at all.

@@ -19,7 +19,7 @@ const ORDER: &[&[&str]] = &[
     &["engine::id", "engine::secret"],
     &["engine::crypto"],
     &["engine::envelope"],
-    &["engine::intake", "engine::pool", "engine::session", "engine::sync"],
+    &["engine::relay", "engine::session", "engine::sync"],
     &["engine::node"],
     &["sim"],
     &["shell::calendar", "shell::clock", "shell::home"],
@@ -405,7 +405,7 @@ fn a_planted_path_upwards_is_caught_however_it_is_written() {
         "mod tests { use super::super::node::Node; }",
         "mod a { mod b { fn f() {} } use super::super::node::Node; }",
         "mod a { fn f() {} } use super::node::Node;",
-        "impl From<crate::engine::pool::Pool> for X {} // crate::engine::env",
+        "impl From<crate::engine::relay::pool::Pool> for X {} // crate::engine::env",
     ] {
         assert!(planted(layering, "engine/crypto/mod.rs", text) > 0, "not caught: {text}");
     }
@@ -415,7 +415,7 @@ fn a_planted_path_upwards_is_caught_however_it_is_written() {
 fn a_planted_path_to_the_side_is_caught() {
     assert_eq!(planted(layering, "shell/net/mod.rs", "use crate::shell::ui::Screen;"), 1);
     assert_eq!(planted(layering, "shell/store/rows.rs", "use super::super::{miner, net};"), 2);
-    assert_eq!(planted(layering, "engine/session/mod.rs", "use super::pool::Pool;"), 1);
+    assert_eq!(planted(layering, "engine/session/mod.rs", "use super::relay::pool::Pool;"), 1);
     assert_eq!(planted(layering, "shell/host.rs", "use crate::sim::World;"), 1);
     assert_eq!(planted(layering, "main.rs", "use undertone::sim;"), 1);
     assert_eq!(planted(layering, "shell/mod.rs", "pub mod net;\npub use net::Net;"), 1);
@@ -425,7 +425,10 @@ fn a_planted_path_to_the_side_is_caught() {
 #[test]
 fn what_may_be_named_is_not_taken_for_a_fault() {
     for (name, text) in [
-        ("engine/node/mod.rs", "use crate::engine::{env::{Env, Millis}, pool::Pool as Held};"),
+        (
+            "engine/node/mod.rs",
+            "use crate::engine::{env::{Env, Millis}, relay::pool::Pool as Held};",
+        ),
         ("engine/node/talk.rs", "use super::outbound::Job; pub(in crate::engine) fn f() {}"),
         ("engine/env.rs", "pub(super) fn f(&self) { self.x; Self::y() }"),
         ("engine/env.rs", "/* crate::shell /* crate::sim */ crate::sim */ \"crate::sim\""),

@@ -6,16 +6,15 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env secret text id  <  crypto  <  envelope  <  session | pool | intake | sync  <  node
+//! env secret text id  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! ```
 
 pub mod crypto;
 pub mod env;
 pub mod envelope;
 pub mod id;
-pub mod intake;
 pub mod node;
-pub mod pool;
+pub mod relay;
 pub mod secret;
 pub mod session;
 pub mod sync;

@@ -16,7 +16,7 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, Floor, MiningJob, Topic, WorkNonce, check as check_envelope,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
+use undertone::engine::relay::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
 
 mod open;
 mod sync;

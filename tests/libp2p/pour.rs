@@ -12,7 +12,7 @@ use undertone::engine::envelope::{
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Reply};
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::shell::clock::wall;
 use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
 use undertone::sim::SeededRng;

@@ -3,7 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::pool::Bodies;
+use undertone::engine::relay::pool::Bodies;
 use undertone::sim::NodeIndex;
 use undertone::sim::link::Links;
 

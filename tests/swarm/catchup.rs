@@ -10,7 +10,7 @@ use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce,
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::{Link, Notice, Output};
 use undertone::engine::node::{NodeSettings, Role, Sync};
-use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::engine::sync::{
     Body, CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, Response, append_envelope,
 };

@@ -8,7 +8,7 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
 };
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 

@@ -7,7 +7,7 @@ use undertone::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
 use undertone::engine::node::{Node, NodeSettings, Role};
-use undertone::engine::pool::Bounds;
+use undertone::engine::relay::pool::Bounds;
 use undertone::engine::sync::MAX_MESSAGE;
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::SeededRng;

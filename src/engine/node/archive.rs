@@ -4,7 +4,7 @@ use super::Node;
 use super::output::Output;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, ValidationError, check};
-use crate::engine::pool::Bodies;
+use crate::engine::relay::pool::Bodies;
 
 impl Node {
     /// Takes back an envelope that the archive kept while the process was down. It was received long

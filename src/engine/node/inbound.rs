@@ -8,7 +8,7 @@ use crate::engine::envelope::{
     Acceptance, CheckedEnvelope, Envelope, EnvelopeId, Lifetime, Topic, ValidationError, check,
     wire::{ENVELOPE_SIZE, expiry_quantum},
 };
-use crate::engine::intake::Pushed;
+use crate::engine::relay::validation_queue::Pushed;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
 use super::catchup::SETTLE;

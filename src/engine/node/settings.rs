@@ -2,7 +2,7 @@
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
-use crate::engine::pool::{Bodies, Bounds};
+use crate::engine::relay::pool::{Bodies, Bounds};
 use crate::engine::session::WINDOW;
 
 /// How a node behaves.

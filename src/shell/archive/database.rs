@@ -199,7 +199,7 @@ pub(super) const fn is_damage(error: &StoreError) -> bool {
 
 /// How many pages a file may have whose envelopes, as a pool counts them, take `bytes` bytes.
 ///
-/// A pool charges an envelope [`crate::engine::pool::ENTRY_OVERHEAD`] beyond its size. In the file
+/// A pool charges an envelope [`crate::engine::relay::pool::ENTRY_OVERHEAD`] beyond its size. In the file
 /// it takes its size, four bytes in a thousand for the links between pages, and up to 700 for what a
 /// leaf leaves unused; so the two agree to within a sixteenth for every size, and for the size that
 /// messengers send, the file is the smaller by far.

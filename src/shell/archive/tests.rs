@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::pool::ENTRY_OVERHEAD;
+use crate::engine::relay::pool::ENTRY_OVERHEAD;
 
 /// Far more than a test keeps.
 const LARGE: u64 = 64 << 20;

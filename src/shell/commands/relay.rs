@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::node::{NodeSettings, Role};
-use crate::engine::pool::{Bodies, Bounds};
+use crate::engine::relay::pool::{Bodies, Bounds};
 use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
 use crate::shell::failure::{Exit, Failure};

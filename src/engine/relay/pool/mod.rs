@@ -9,13 +9,12 @@
 //! The bytes themselves are in the pool, or in an archive outside that it keeps the books of
 //! ([`Bodies`]).
 
-mod ranked;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use self::ranked::Ranked;
+use super::ranking::Ranked;
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::{
     CheckedEnvelope, EnvelopeId, Priority, PriorityKey, Topic, ValidationError,
