@@ -16,7 +16,7 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, Floor, MiningJob, Topic, WorkNonce, check as check_envelope,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::relay::pool::{Admission, Bodies, Bounds, ENTRY_OVERHEAD, Pool};
+use undertone::engine::relay::pool::{Admission, BodyStorage, ENTRY_OVERHEAD, Pool, PoolBounds};
 
 mod open;
 mod sync;
@@ -44,7 +44,7 @@ fn checked(nonce: u64, ttl: Seconds) -> CheckedEnvelope {
 /// A pool filled to its bound with envelopes that live a day.
 fn full(count: usize) -> Pool {
     let bytes = count * (ENVELOPE_SIZE + ENTRY_OVERHEAD);
-    let mut pool = Pool::new(Bounds { bytes, count }, Bodies::Memory);
+    let mut pool = Pool::new(PoolBounds { bytes, count }, BodyStorage::Inline);
     for nonce in 0_u64.. {
         if pool.count() == count {
             break;
@@ -122,7 +122,7 @@ mod admit {
     /// Nothing fits: each newcomer is refused, its id remembered.
     #[divan::bench]
     fn refused_for_room(bencher: Bencher<'_, '_>) {
-        let mut pool = Pool::new(Bounds { bytes: 0, count: 0 }, Bodies::Memory);
+        let mut pool = Pool::new(PoolBounds { bytes: 0, count: 0 }, BodyStorage::Inline);
         let mut nonce = 1 << 40;
         bencher
             .with_inputs(|| {

@@ -12,7 +12,7 @@ use undertone::engine::envelope::{
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Link, MessageState, Reply};
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::shell::clock::wall;
 use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
 use undertone::sim::SeededRng;
@@ -21,7 +21,7 @@ use crate::hosts::{Company, LOW_FLOOR, net_settings, node_settings};
 use crate::world::{in_time, place};
 
 /// What the flooded relay holds.
-const SMALL: Bounds = Bounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 64 };
+const SMALL: PoolBounds = PoolBounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 64 };
 
 /// What is poured in, and arrives at the far side of the relay.
 const POURED: usize = 10 * SMALL.count;

@@ -3,7 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::relay::pool::Bodies;
+use undertone::engine::relay::pool::BodyStorage;
 use undertone::sim::NodeIndex;
 use undertone::sim::link::Links;
 
@@ -101,7 +101,7 @@ fn what_was_said_on_the_other_side_of_a_partition_arrives_when_it_heals() {
 }
 
 fn archive() -> NodeSettings {
-    NodeSettings { bodies: Bodies::Archive, ..settings(Role::Relay) }
+    NodeSettings { bodies: BodyStorage::External, ..settings(Role::Relay) }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce,
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::{Link, Notice, Output};
 use undertone::engine::node::{NodeSettings, Role, Sync};
-use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::sync::{
     Body, CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, Response, append_envelope,
 };
@@ -492,7 +492,7 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
 #[test]
 fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
     let all: Vec<Vec<u8>> = (0..3_000).map(|number| envelope(START, ONE_DAY, number)).collect();
-    let small = Bounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
+    let small = PoolBounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
     let mut holder = Alone::new(roomy(Role::Relay));
     holder.hold(&all);
     let opener = Alone::new(NodeSettings { pool: small, ..roomy(Role::Relay) });

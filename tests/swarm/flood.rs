@@ -8,14 +8,14 @@ use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
 };
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::relay::pool::{Bounds, ENTRY_OVERHEAD};
+use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 
 use crate::town::{FLOOR, Town, settings};
 
 /// What the flooded relay holds.
-const SMALL: Bounds = Bounds { bytes: 450 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 450 };
+const SMALL: PoolBounds = PoolBounds { bytes: 450 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 450 };
 
 /// Ten times that.
 const POURED: usize = 10 * SMALL.count;

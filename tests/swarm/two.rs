@@ -7,7 +7,7 @@ use undertone::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
 use undertone::engine::node::{Node, NodeSettings, Role};
-use undertone::engine::relay::pool::Bounds;
+use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::sync::MAX_MESSAGE;
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::SeededRng;
@@ -27,7 +27,7 @@ pub(crate) struct Alone {
 
 /// Settings of a network where nothing needs work, with room for everything.
 pub(crate) fn roomy(role: Role) -> NodeSettings {
-    let pool = Bounds { bytes: 1 << 30, count: 1 << 20 };
+    let pool = PoolBounds { bytes: 1 << 30, count: 1 << 20 };
     NodeSettings { pool, ..NodeSettings::new(role, Floor::new(0)) }
 }
 

@@ -23,7 +23,7 @@ pub const OVERHEAD: usize = FIELDS + 2;
 pub const BODY_SIZE: usize = ENVELOPE_SIZE - OVERHEAD;
 
 /// The largest envelope a node carries, in bytes. A guess: room for other programs' data, and small
-/// enough that a full intake of them fits a small machine.
+/// enough that a full queue of them fits a small machine.
 pub const MAX_ENVELOPE_SIZE: usize = 65_536;
 
 /// The most data an envelope carries, in bytes.

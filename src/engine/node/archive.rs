@@ -4,7 +4,7 @@ use super::Node;
 use super::output::Output;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, ValidationError, check};
-use crate::engine::relay::pool::Bodies;
+use crate::engine::relay::pool::BodyStorage;
 
 impl Node {
     /// Takes back an envelope that the archive kept while the process was down. It was received long
@@ -24,8 +24,8 @@ impl Node {
     pub(super) fn archive(&mut self, checked: &CheckedEnvelope) {
         self.discard_left();
         match self.settings.kept() {
-            Bodies::Memory => {}
-            Bodies::Archive => {
+            BodyStorage::Inline => {}
+            BodyStorage::External => {
                 let (id, bytes) = (checked.id(), checked.bytes().to_vec());
                 self.outputs.push_back(Output::Archive { id, bytes });
             }
@@ -34,7 +34,7 @@ impl Node {
 
     /// Has the archive discard what has left the pool.
     pub(super) fn discard_left(&mut self) {
-        let left = self.pool.take_left();
+        let left = self.pool.take_evicted();
         if !left.is_empty() {
             self.outputs.push_back(Output::Discard(left));
         }
@@ -42,6 +42,6 @@ impl Node {
 
     /// The archive does not have these. They were not refused, so they may be fetched again.
     pub(super) fn on_lost(&mut self, ids: &[EnvelopeId]) {
-        self.pool.lose(ids);
+        self.pool.mark_missing(ids);
     }
 }

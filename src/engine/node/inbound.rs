@@ -8,7 +8,7 @@ use crate::engine::envelope::{
     Acceptance, CheckedEnvelope, Envelope, EnvelopeId, Lifetime, Topic, ValidationError, check,
     wire::{ENVELOPE_SIZE, expiry_quantum},
 };
-use crate::engine::relay::validation_queue::Pushed;
+use crate::engine::relay::validation_queue::Enqueued;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
 use super::catchup::SETTLE;
@@ -52,10 +52,10 @@ impl Node {
             return self.refuse(from, id, ValidationError::Duplicate);
         }
         match self.intake.push(checked, from) {
-            Pushed::Queued => {}
-            Pushed::Duplicate => self.refuse(from, id, ValidationError::Duplicate),
-            Pushed::QueueFull(..) => self.refuse(from, id, ValidationError::QueueFull),
-            Pushed::Displaced((other, carrier)) => {
+            Enqueued::Queued => {}
+            Enqueued::Duplicate => self.refuse(from, id, ValidationError::Duplicate),
+            Enqueued::QueueFull(..) => self.refuse(from, id, ValidationError::QueueFull),
+            Enqueued::Evicted((other, carrier)) => {
                 self.refuse(carrier, other.id(), ValidationError::QueueFull);
             }
         }

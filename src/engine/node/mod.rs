@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::relay::pool::Pool;
-use crate::engine::relay::validation_queue::{self, Intake};
+use crate::engine::relay::validation_queue::{self, ValidationQueue};
 use crate::engine::session::{SessionId, Watch};
 
 use book::Book;
@@ -65,7 +65,7 @@ pub use trust::MAX_TRIES;
 pub struct Node {
     settings: NodeSettings,
     pool: Pool,
-    intake: Intake<PeerTag>,
+    intake: ValidationQueue<PeerTag>,
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: Watch,
@@ -90,7 +90,7 @@ impl Node {
         Self {
             settings,
             pool: Pool::new(settings.pool, settings.kept()),
-            intake: Intake::new(validation_queue::CAPACITY),
+            intake: ValidationQueue::new(validation_queue::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
             watch: Watch::default(),
@@ -224,7 +224,7 @@ pub struct Status {
     /// Envelopes in the pool.
     pub pool_count: usize,
     /// How much it may hold.
-    pub pool_bounds: crate::engine::relay::pool::Bounds,
+    pub pool_bounds: crate::engine::relay::pool::PoolBounds,
     /// The network's floor.
     pub floor_bits: u8,
     /// What is being searched for, if anything is.

@@ -2,7 +2,7 @@
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
-use crate::engine::relay::pool::{Bodies, Bounds};
+use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::session::WINDOW;
 
 /// How a node behaves.
@@ -13,10 +13,10 @@ pub struct NodeSettings {
     /// The least work this network carries.
     pub floor: Floor,
     /// How much it holds.
-    pub pool: Bounds,
+    pub pool: PoolBounds,
     /// Where the bytes of what it holds are. A relay's choice: a messenger keeps them in its pool,
     /// where it finds again what it could not open at once.
-    pub bodies: Bodies,
+    pub bodies: BodyStorage,
     /// Whether it catches up with neighbours, and lets them catch up with it.
     pub sync: Sync,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
@@ -42,7 +42,7 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
-            bodies: Bodies::Memory,
+            bodies: BodyStorage::Inline,
             sync: Sync::On(Pace::USUAL),
             life: Lifetime::Day,
             junk: None,
@@ -56,9 +56,9 @@ impl NodeSettings {
 impl NodeSettings {
     /// Where the bytes of what it holds are, by its role.
     #[must_use]
-    pub const fn kept(&self) -> Bodies {
+    pub const fn kept(&self) -> BodyStorage {
         match self.role {
-            Role::Messenger => Bodies::Memory,
+            Role::Messenger => BodyStorage::Inline,
             Role::Relay => self.bodies,
         }
     }
@@ -102,7 +102,7 @@ pub enum Role {
 }
 
 /// 64 MiB and 32,768 envelopes: at 2 KiB each the two bounds meet. A guess that fits a small machine.
-pub const DEFAULT_POOL: Bounds = Bounds { bytes: 64 << 20, count: 32_768 };
+pub const DEFAULT_POOL: PoolBounds = PoolBounds { bytes: 64 << 20, count: 32_768 };
 
 /// Five seconds: long enough that an answer is not a reflex, short enough for talk. A guess.
 pub const DEFAULT_REPLY_DELAY: Millis = Millis(5_000);

@@ -10,22 +10,22 @@ use crate::engine::envelope::{EnvelopeId, Priority, PriorityKey};
 
 /// Values under the id, rank and expiry of an envelope each.
 #[derive(Clone, Debug)]
-pub(super) struct Ranked<V> {
-    entries: BTreeMap<EnvelopeId, Entry<V>>,
+pub(super) struct RankedSet<V> {
+    entries: BTreeMap<EnvelopeId, RankedEntry<V>>,
     ranks: BTreeSet<PriorityKey>,
     expiries: BTreeSet<(UnixSeconds, EnvelopeId)>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry<V> {
+struct RankedEntry<V> {
     priority: Priority,
     expiry: UnixSeconds,
     value: V,
 }
 
-impl<V> Ranked<V> {
+impl<V> RankedSet<V> {
     /// What one entry occupies in the three trees, in bytes, without what the value points to.
-    pub(super) const ENTRY_SIZE: usize = size_of::<(EnvelopeId, Entry<V>)>()
+    pub(super) const ENTRY_SIZE: usize = size_of::<(EnvelopeId, RankedEntry<V>)>()
         + size_of::<PriorityKey>()
         + size_of::<(UnixSeconds, EnvelopeId)>();
 
@@ -60,14 +60,14 @@ impl<V> Ranked<V> {
         if self.contains(&rank.id) {
             return;
         }
-        self.entries.insert(rank.id, Entry { priority: rank.priority, expiry, value });
+        self.entries.insert(rank.id, RankedEntry { priority: rank.priority, expiry, value });
         self.ranks.insert(rank);
         self.expiries.insert((expiry, rank.id));
     }
 
     /// Takes out what is under an id, and its expiry.
     pub(super) fn remove(&mut self, id: &EnvelopeId) -> Option<(UnixSeconds, V)> {
-        let Entry { priority, expiry, value } = self.entries.remove(id)?;
+        let RankedEntry { priority, expiry, value } = self.entries.remove(id)?;
         self.ranks.remove(&PriorityKey { priority, id: *id });
         self.expiries.remove(&(expiry, *id));
         Some((expiry, value))

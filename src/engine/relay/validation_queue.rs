@@ -1,4 +1,4 @@
-//! The bounded queue between the flood and the pool: highest rated first.
+//! The bounded queue between the flood and the pool: highest priority first.
 //!
 //! Under load the best envelopes are forwarded and handed on first, and the worst are dropped. The
 //! queue does not ask for the time: who takes an envelope out sees whether it is still carried
@@ -17,11 +17,11 @@ pub const CAPACITY: usize = 512;
 
 /// What became of an envelope that was to be queued. `T` says who carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pushed<T> {
+pub enum Enqueued<T> {
     /// It waits.
     Queued,
     /// It waits, in place of this one, which had the lowest rank.
-    Displaced((CheckedEnvelope, T)),
+    Evicted((CheckedEnvelope, T)),
     /// All that wait outrank it.
     QueueFull(CheckedEnvelope, T),
     /// The same envelope waits already, for the carrier who was first.
@@ -30,13 +30,13 @@ pub enum Pushed<T> {
 
 /// Envelopes that wait, with who carried them.
 #[derive(Clone, Debug)]
-pub struct Intake<T> {
+pub struct ValidationQueue<T> {
     /// A rank contains the id, so one envelope waits once.
     waiting: BTreeMap<PriorityKey, (CheckedEnvelope, T)>,
     capacity: usize,
 }
 
-impl<T> Intake<T> {
+impl<T> ValidationQueue<T> {
     /// An empty queue in which at most `capacity` envelopes wait; [`CAPACITY`] unless tested.
     #[must_use]
     pub const fn new(capacity: usize) -> Self {
@@ -44,20 +44,20 @@ impl<T> Intake<T> {
     }
 
     /// Queues an envelope, in place of the lowest ranked if the queue is full of worse. O(log n).
-    pub fn push(&mut self, checked: CheckedEnvelope, carrier: T) -> Pushed<T> {
+    pub fn push(&mut self, checked: CheckedEnvelope, carrier: T) -> Enqueued<T> {
         let rank = checked.priority_key();
         if self.waiting.contains_key(&rank) {
-            return Pushed::Duplicate;
+            return Enqueued::Duplicate;
         }
         if self.len() < self.capacity {
             self.waiting.insert(rank, (checked, carrier));
-            return Pushed::Queued;
+            return Enqueued::Queued;
         }
         let lowest = self.waiting.first_entry().filter(|lowest| *lowest.key() < rank);
-        let Some(lowest) = lowest else { return Pushed::QueueFull(checked, carrier) };
+        let Some(lowest) = lowest else { return Enqueued::QueueFull(checked, carrier) };
         let displaced = lowest.remove();
         self.waiting.insert(rank, (checked, carrier));
-        Pushed::Displaced(displaced)
+        Enqueued::Evicted(displaced)
     }
 
     /// Takes out the envelope with the highest rank. O(log n).
@@ -100,30 +100,30 @@ mod tests {
 
     #[test]
     fn the_same_envelope_waits_once_for_the_first_carrier() {
-        let mut intake = Intake::new(2);
-        assert_eq!(intake.push(checked(1), "first"), Pushed::Queued);
-        assert_eq!(intake.push(checked(1), "second"), Pushed::Duplicate);
-        assert_eq!(intake.pop(), Some((checked(1), "first")));
-        assert_eq!(intake.push(checked(1), "third"), Pushed::Queued);
+        let mut queue = ValidationQueue::new(2);
+        assert_eq!(queue.push(checked(1), "first"), Enqueued::Queued);
+        assert_eq!(queue.push(checked(1), "second"), Enqueued::Duplicate);
+        assert_eq!(queue.pop(), Some((checked(1), "first")));
+        assert_eq!(queue.push(checked(1), "third"), Enqueued::Queued);
     }
 
     #[test]
     fn a_full_queue_recognises_what_waits_in_it() {
-        let mut intake = Intake::new(1);
-        assert_eq!(intake.push(checked(1), 1), Pushed::Queued);
-        assert_eq!(intake.push(checked(1), 2), Pushed::Duplicate);
+        let mut queue = ValidationQueue::new(1);
+        assert_eq!(queue.push(checked(1), 1), Enqueued::Queued);
+        assert_eq!(queue.push(checked(1), 2), Enqueued::Duplicate);
     }
 
     #[test]
     fn a_queue_without_capacity_is_always_crowded() {
-        let mut intake = Intake::new(0);
-        assert_eq!(intake.push(checked(1), ()), Pushed::QueueFull(checked(1), ()));
-        assert!(intake.is_empty());
-        assert_eq!(intake.pop(), None);
+        let mut queue = ValidationQueue::new(0);
+        assert_eq!(queue.push(checked(1), ()), Enqueued::QueueFull(checked(1), ()));
+        assert!(queue.is_empty());
+        assert_eq!(queue.pop(), None);
     }
 
     #[derive(Clone, Copy, Debug)]
-    enum Step {
+    enum QueueStep {
         Push(u64),
         Pop,
     }
@@ -133,38 +133,38 @@ mod tests {
         fn the_queue_behaves_as_a_sorted_list_does(
             capacity in 0_usize..6,
             steps in proptest::collection::vec(
-                prop_oneof![3 => (0_u64..24).prop_map(Step::Push), 1 => Just(Step::Pop)], 0..60),
+                prop_oneof![3 => (0_u64..24).prop_map(QueueStep::Push), 1 => Just(QueueStep::Pop)], 0..60),
         ) {
-            let mut intake = Intake::new(capacity);
+            let mut queue = ValidationQueue::new(capacity);
             let mut model: Vec<CheckedEnvelope> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Pop => prop_assert_eq!(intake.pop().map(|(found, ())| found), model.pop()),
-                    Step::Push(nonce) => {
+                    QueueStep::Pop => prop_assert_eq!(queue.pop().map(|(found, ())| found), model.pop()),
+                    QueueStep::Push(nonce) => {
                         let newcomer = checked(nonce);
-                        let pushed = intake.push(newcomer.clone(), ());
+                        let pushed = queue.push(newcomer.clone(), ());
                         if model.contains(&newcomer) {
-                            prop_assert_eq!(pushed, Pushed::Duplicate);
+                            prop_assert_eq!(pushed, Enqueued::Duplicate);
                             continue;
                         }
                         model.push(newcomer.clone());
                         model.sort_by_key(CheckedEnvelope::priority_key);
                         let expected = if model.len() <= capacity {
-                            Pushed::Queued
+                            Enqueued::Queued
                         } else {
                             let lowest = model.remove(0);
                             if lowest == newcomer {
-                                Pushed::QueueFull(lowest, ())
+                                Enqueued::QueueFull(lowest, ())
                             } else {
-                                Pushed::Displaced((lowest, ()))
+                                Enqueued::Evicted((lowest, ()))
                             }
                         };
                         prop_assert_eq!(pushed, expected);
                     }
                 }
-                prop_assert_eq!(intake.len(), model.len());
+                prop_assert_eq!(queue.len(), model.len());
             }
-            let rest = core::iter::from_fn(|| intake.pop()).map(|(checked, ())| checked);
+            let rest = core::iter::from_fn(|| queue.pop()).map(|(checked, ())| checked);
             model.reverse();
             prop_assert_eq!(ids(rest), ids(model));
         }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::node::{NodeSettings, Role};
-use crate::engine::relay::pool::{Bodies, Bounds};
+use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
 use crate::shell::failure::{Exit, Failure};
@@ -37,10 +37,10 @@ pub(super) async fn run(
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
     let (Size(bytes), bodies) = match room {
-        Room::Memory(size) => (size, Bodies::Memory),
-        Room::Archive(size) => (size, Bodies::Archive),
+        Room::Memory(size) => (size, BodyStorage::Inline),
+        Room::Archive(size) => (size, BodyStorage::External),
     };
-    let pool = Bounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
+    let pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
     let node = NodeSettings { pool, bodies, ..node_settings(network, Role::Relay) };
     // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
     let archive = match room {

@@ -187,7 +187,7 @@ impl Node {
             return Ok(false);
         }
         self.catchup.holding.account(from, env.mono).began = Some(env.mono);
-        let members = self.pool.told(env.wall, env.mono);
+        let members = self.pool.settled_ids(env.wall, env.mono);
         let told = self.catchup.holding.told(env, members);
         let serving = Serving { holder: Holder::begin(told)?, at: env.mono };
         self.catchup.holding.serving.insert(from, serving);

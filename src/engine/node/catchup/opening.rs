@@ -152,7 +152,7 @@ impl Node {
     fn begin_with(&mut self, env: &Env<'_>, peer: PeerTag) {
         let known = self.catchup.opening.known.entry(peer).or_default();
         known.rests_until = known.rests_until.max(env.mono.plus(BEGIN_EVERY));
-        let had = Set::new(self.pool.had(env.mono.plus(HALF_SETTLED)));
+        let had = Set::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
         self.request(peer, Opener::new(had), Request::Begin.encode());
     }
 

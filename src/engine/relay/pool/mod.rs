@@ -7,14 +7,14 @@
 //! envelopes that leave.
 //!
 //! The bytes themselves are in the pool, or in an archive outside that it keeps the books of
-//! ([`Bodies`]).
+//! ([`BodyStorage`]).
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-use super::ranking::Ranked;
+use super::ranking::RankedSet;
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::{
     CheckedEnvelope, EnvelopeId, Priority, PriorityKey, Topic, ValidationError,
@@ -22,7 +22,7 @@ use crate::engine::envelope::{
 
 /// How much a pool holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct PoolBounds {
     /// Bytes of envelopes, with [`ENTRY_OVERHEAD`] for each.
     pub bytes: usize,
     /// Envelopes.
@@ -31,13 +31,13 @@ pub struct Bounds {
 
 /// Where the bytes of what is held are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Bodies {
+pub enum BodyStorage {
     /// In the pool.
     #[default]
-    Memory,
+    Inline,
     /// In an archive outside, which is told what to keep and what to discard. The pool knows ids,
     /// sizes, ranks and times.
-    Archive,
+    External,
 }
 
 /// What an envelope is charged beyond its size, in bytes, for its places in the trees.
@@ -85,22 +85,22 @@ impl Admission {
 /// Checked envelopes, the best that fit, and the ids of some that did not.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    bounds: Bounds,
-    bodies: Bodies,
-    held: Ranked<Held>,
+    bounds: PoolBounds,
+    bodies: BodyStorage,
+    entries: RankedSet<PoolEntry>,
     topics: BTreeSet<(Topic, EnvelopeId)>,
     /// The charges of all held together.
     bytes: usize,
-    remembered: Ranked<Age>,
+    remembered: RankedSet<Timestamps>,
     most_remembered: usize,
-    /// What left since [`Self::take_left`] was called last, if there is an archive to be told.
-    left: Vec<EnvelopeId>,
+    /// What left since [`Self::take_evicted`] was called last, if there is an archive to be told.
+    evicted: Vec<EnvelopeId>,
 }
 
 /// An envelope that is held.
 #[derive(Clone, Debug)]
-struct Held {
-    age: Age,
+struct PoolEntry {
+    timestamps: Timestamps,
     topic: Topic,
     size: u32,
     /// Nothing if the bytes are in an archive.
@@ -109,7 +109,7 @@ struct Held {
 
 /// When an envelope was made, and from when on others may learn that it is here.
 #[derive(Clone, Copy, Debug)]
-struct Age {
+struct Timestamps {
     /// Its expiry less its ttl: when it was made, rounded to its quantum.
     made: UnixSeconds,
     settled: Millis,
@@ -118,27 +118,27 @@ struct Age {
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub const fn new(bounds: Bounds, bodies: Bodies) -> Self {
+    pub const fn new(bounds: PoolBounds, bodies: BodyStorage) -> Self {
         Self::with_memory(bounds, bodies, REMEMBERED)
     }
 
-    const fn with_memory(bounds: Bounds, bodies: Bodies, most_remembered: usize) -> Self {
+    const fn with_memory(bounds: PoolBounds, bodies: BodyStorage, most_remembered: usize) -> Self {
         Self {
             bounds,
             bodies,
-            held: Ranked::new(),
+            entries: RankedSet::new(),
             topics: BTreeSet::new(),
             bytes: 0,
-            remembered: Ranked::new(),
+            remembered: RankedSet::new(),
             most_remembered,
-            left: Vec::new(),
+            evicted: Vec::new(),
         }
     }
 
     /// Holds an envelope if the best ones leave room for it. What is expired leaves first, then as
     /// few of the lowest ranked as make room, each of them ranked below the newcomer.
     ///
-    /// `settled` is from when on others may learn that it is here, see [`Self::told`].
+    /// `settled` is from when on others may learn that it is here, see [`Self::settled_ids`].
     pub fn admit(
         &mut self,
         checked: CheckedEnvelope,
@@ -150,14 +150,14 @@ impl Pool {
             return Admission::Expired;
         }
         let rank = checked.priority_key();
-        if self.held.contains(&rank.id) || self.remembered.contains(&rank.id) {
+        if self.entries.contains(&rank.id) || self.remembered.contains(&rank.id) {
             return Admission::Duplicate;
         }
         let charged = charge(checked.bytes().len());
         let expiry = checked.expiry();
-        let age = Age { made: checked.made(), settled };
+        let timestamps = Timestamps { made: checked.made(), settled };
         let Some(victims) = self.victims(rank, charged) else {
-            return match self.remember(rank, expiry, age) {
+            return match self.remember(rank, expiry, timestamps) {
                 Memory::Kept => Admission::PoolFull,
                 Memory::Full => Admission::MemoryFull,
             };
@@ -171,20 +171,20 @@ impl Pool {
         let size = u32::try_from(checked.bytes().len()).unwrap_or(u32::MAX);
         let topic = checked.topic();
         let body = match self.bodies {
-            Bodies::Memory => Some(Box::new(checked)),
-            Bodies::Archive => None,
+            BodyStorage::Inline => Some(Box::new(checked)),
+            BodyStorage::External => None,
         };
-        self.held.insert(rank, expiry, Held { age, topic, size, body });
+        self.entries.insert(rank, expiry, PoolEntry { timestamps, topic, size, body });
         Admission::Fresh
     }
 
     /// Lets go of envelopes that the archive does not have, and forgets that they were seen: they
     /// may come again. How many of them were held.
-    pub fn lose(&mut self, ids: &[EnvelopeId]) -> usize {
+    pub fn mark_missing(&mut self, ids: &[EnvelopeId]) -> usize {
         let mut lost = 0;
         for id in ids {
-            if let Some((_, held)) = self.held.remove(id) {
-                self.uncharge(id, &held);
+            if let Some((_, entry)) = self.entries.remove(id) {
+                self.uncharge(id, &entry);
                 lost += 1;
             }
         }
@@ -192,16 +192,16 @@ impl Pool {
     }
 
     /// What the archive has to discard: what was held and has left since this was called last.
-    pub fn take_left(&mut self) -> Vec<EnvelopeId> {
-        core::mem::take(&mut self.left)
+    pub fn take_evicted(&mut self) -> Vec<EnvelopeId> {
+        core::mem::take(&mut self.evicted)
     }
 
     /// Lets go of all that is expired, held or remembered; how many of them were held.
     pub fn sweep(&mut self, now: UnixSeconds) -> usize {
         while self.remembered.remove_expired(now).is_some() {}
         let mut swept = 0;
-        while let Some((id, held)) = self.held.remove_expired(now) {
-            self.release(id, &held);
+        while let Some((id, entry)) = self.entries.remove_expired(now) {
+            self.release(id, &entry);
             swept += 1;
         }
         swept
@@ -210,63 +210,63 @@ impl Pool {
     /// Whether an envelope is held.
     #[must_use]
     pub fn contains(&self, id: &EnvelopeId) -> bool {
-        self.held.contains(id)
+        self.entries.contains(id)
     }
 
     /// The canonical encoding of an envelope that is held here and not in an archive.
     #[must_use]
     pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
-        self.held.get(id)?.body.as_deref().map(CheckedEnvelope::bytes)
+        self.entries.get(id)?.body.as_deref().map(CheckedEnvelope::bytes)
     }
 
     /// How large an envelope is, in bytes, if it is held and is not expired without tolerance.
     #[must_use]
     pub fn size(&self, id: &EnvelopeId, now: UnixSeconds) -> Option<usize> {
-        if self.held.expiry(id)? <= now {
+        if self.entries.expiry(id)? <= now {
             return None;
         }
-        usize::try_from(self.held.get(id)?.size).ok()
+        usize::try_from(self.entries.get(id)?.size).ok()
     }
 
     /// What others may be told of: held, not expired by this clock without tolerance, and settled
     /// by `at`. Each with when it was made; by id.
-    pub fn told(
+    pub fn settled_ids(
         &self,
         now: UnixSeconds,
         at: Millis,
     ) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
-        self.held
+        self.entries
             .iter()
-            .filter(move |(_, expiry, held)| *expiry > now && held.age.settled <= at)
-            .map(|(id, _, held)| (held.age.made, id))
+            .filter(move |(_, expiry, entry)| *expiry > now && entry.timestamps.settled <= at)
+            .map(|(id, _, entry)| (entry.timestamps.made, id))
     }
 
     /// What is not needed from others: held, expired or not, or remembered as refused for room, if it
     /// settled by `at`. Each with when it was made.
-    pub fn had(&self, at: Millis) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
-        let held = self.held.iter().map(|(id, _, held)| (id, held.age));
-        let remembered = self.remembered.iter().map(|(id, _, age)| (id, *age));
+    pub fn known_ids(&self, at: Millis) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
+        let held = self.entries.iter().map(|(id, _, entry)| (id, entry.timestamps));
+        let remembered = self.remembered.iter().map(|(id, _, timestamps)| (id, *timestamps));
         held.chain(remembered)
-            .filter(move |(_, age)| age.settled <= at)
-            .map(|(id, age)| (age.made, id))
+            .filter(move |(_, timestamps)| timestamps.settled <= at)
+            .map(|(id, timestamps)| (timestamps.made, id))
     }
 
     /// All envelopes held here that have this topic, by id. They may be expired by now.
     pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &CheckedEnvelope> {
         let first = (topic, EnvelopeId([0; 32]));
         let last = (topic, EnvelopeId([0xff; 32]));
-        self.topics.range(first..=last).filter_map(|(_, id)| self.held.get(id)?.body.as_deref())
+        self.topics.range(first..=last).filter_map(|(_, id)| self.entries.get(id)?.body.as_deref())
     }
 
     /// All envelopes held here, lowest rank first. They may be expired by now.
     pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &CheckedEnvelope> {
-        self.held.by_rank().filter_map(|(_, held)| held.body.as_deref())
+        self.entries.by_rank().filter_map(|(_, entry)| entry.body.as_deref())
     }
 
     /// The priority of the lowest ranked envelope held.
     #[must_use]
     pub fn lowest(&self) -> Option<Priority> {
-        self.held.lowest().map(|rank| rank.priority)
+        self.entries.lowest().map(|rank| rank.priority)
     }
 
     /// What the envelopes held are charged together, in bytes: their sizes, and [`ENTRY_OVERHEAD`]
@@ -279,12 +279,12 @@ impl Pool {
     /// How many envelopes are held.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.held.len()
+        self.entries.len()
     }
 
     /// How much it holds at most.
     #[must_use]
-    pub const fn bounds(&self) -> Bounds {
+    pub const fn bounds(&self) -> PoolBounds {
         self.bounds
     }
 
@@ -297,13 +297,13 @@ impl Pool {
         let mut bytes = self.bytes.saturating_add(charge);
         let mut count = self.count() + 1;
         let mut victims = Vec::new();
-        let mut ranks = self.held.by_rank();
+        let mut ranks = self.entries.by_rank();
         while bytes > self.bounds.bytes || count > self.bounds.count {
-            let (victim, held) = ranks.next()?;
+            let (victim, entry) = ranks.next()?;
             if victim > newcomer {
                 return None;
             }
-            bytes -= held.charge();
+            bytes -= entry.charge();
             count -= 1;
             victims.push(victim);
         }
@@ -311,38 +311,43 @@ impl Pool {
     }
 
     fn evict(&mut self, victim: PriorityKey) {
-        let Some((expiry, held)) = self.held.remove(&victim.id) else { return };
-        self.release(victim.id, &held);
+        let Some((expiry, entry)) = self.entries.remove(&victim.id) else { return };
+        self.release(victim.id, &entry);
         // A memory full of better ids forgets this one. Should the envelope come again, it meets a
         // pool that is full of better ones, and the same memory.
-        match self.remember(victim, expiry, held.age) {
+        match self.remember(victim, expiry, entry.timestamps) {
             Memory::Kept | Memory::Full => (),
         }
     }
 
     /// Takes an envelope that has left out of the accounts, and has the archive told.
-    fn release(&mut self, id: EnvelopeId, held: &Held) {
-        self.uncharge(&id, held);
+    fn release(&mut self, id: EnvelopeId, entry: &PoolEntry) {
+        self.uncharge(&id, entry);
         match self.bodies {
-            Bodies::Memory => {}
-            Bodies::Archive => self.left.push(id),
+            BodyStorage::Inline => {}
+            BodyStorage::External => self.evicted.push(id),
         }
     }
 
-    fn uncharge(&mut self, id: &EnvelopeId, held: &Held) {
-        self.bytes -= held.charge();
-        self.topics.remove(&(held.topic, *id));
+    fn uncharge(&mut self, id: &EnvelopeId, entry: &PoolEntry) {
+        self.bytes -= entry.charge();
+        self.topics.remove(&(entry.topic, *id));
     }
 
     /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
-    fn remember(&mut self, rank: PriorityKey, expiry: UnixSeconds, age: Age) -> Memory {
+    fn remember(
+        &mut self,
+        rank: PriorityKey,
+        expiry: UnixSeconds,
+        timestamps: Timestamps,
+    ) -> Memory {
         while self.remembered.len() >= self.most_remembered {
             match self.remembered.lowest() {
                 Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
                 Some(_) | None => return Memory::Full,
             };
         }
-        self.remembered.insert(rank, expiry, age);
+        self.remembered.insert(rank, expiry, timestamps);
         Memory::Kept
     }
 }
@@ -353,7 +358,7 @@ enum Memory {
     Full,
 }
 
-impl Held {
+impl PoolEntry {
     fn charge(&self) -> usize {
         charge(usize::try_from(self.size).unwrap_or(usize::MAX))
     }
@@ -366,7 +371,7 @@ const fn charge(size: usize) -> usize {
 
 /// The trees' share of one entry, twice, and the box of its body fit the charge.
 const _: () = assert!(
-    2 * (Ranked::<Held>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>())
+    2 * (RankedSet::<PoolEntry>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>())
         + size_of::<CheckedEnvelope>()
         <= ENTRY_OVERHEAD
 );

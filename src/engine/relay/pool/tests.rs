@@ -38,7 +38,7 @@ fn charged(checked: &CheckedEnvelope) -> usize {
 }
 
 fn pool_of(count: usize) -> Pool {
-    Pool::new(Bounds { bytes: ROOMY, count }, Bodies::Memory)
+    Pool::new(PoolBounds { bytes: ROOMY, count }, BodyStorage::Inline)
 }
 
 fn held(pool: &Pool) -> Vec<EnvelopeId> {
@@ -83,7 +83,7 @@ fn what_was_refused_for_room_or_evicted_is_passed_on_once() {
 #[test]
 fn a_full_memory_forgets_the_lowest_and_does_not_pass_it_on_again() {
     let envelopes = sorted(4);
-    let mut pool = Pool::with_memory(Bounds { bytes: ROOMY, count: 1 }, Bodies::Memory, 1);
+    let mut pool = Pool::with_memory(PoolBounds { bytes: ROOMY, count: 1 }, BodyStorage::Inline, 1);
     assert_eq!(pool.admit(envelopes[3].clone(), NOW, SOON), Admission::Fresh);
     assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::PoolFull);
     assert_eq!(pool.admit(envelopes[0].clone(), NOW, SOON), Admission::MemoryFull);
@@ -122,7 +122,7 @@ fn a_sweep_takes_what_is_expired_at_its_very_second() {
 fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
     let small = sorted(4);
     let charge = charge(small[0].bytes().len());
-    let mut pool = Pool::new(Bounds { bytes: 4 * charge, count: ROOMY }, Bodies::Memory);
+    let mut pool = Pool::new(PoolBounds { bytes: 4 * charge, count: ROOMY }, BodyStorage::Inline);
     for checked in &small {
         assert_eq!(pool.admit(checked.clone(), NOW, SOON), Admission::Fresh);
     }
@@ -154,14 +154,16 @@ fn a_large_newcomer_pushes_out_small_ones_only_if_it_outranks_them_all() {
 #[test]
 fn a_pool_without_room_for_one_envelope_refuses_it() {
     let charge = charge(plain(0).bytes().len());
-    for bounds in [Bounds { bytes: charge - 1, count: 9 }, Bounds { bytes: charge, count: 0 }] {
+    for bounds in
+        [PoolBounds { bytes: charge - 1, count: 9 }, PoolBounds { bytes: charge, count: 0 }]
+    {
         assert_eq!(
-            Pool::new(bounds, Bodies::Memory).admit(plain(0), NOW, SOON),
+            Pool::new(bounds, BodyStorage::Inline).admit(plain(0), NOW, SOON),
             Admission::PoolFull
         );
     }
-    let exact = Bounds { bytes: charge, count: 1 };
-    assert_eq!(Pool::new(exact, Bodies::Memory).admit(plain(0), NOW, SOON), Admission::Fresh);
+    let exact = PoolBounds { bytes: charge, count: 1 };
+    assert_eq!(Pool::new(exact, BodyStorage::Inline).admit(plain(0), NOW, SOON), Admission::Fresh);
 }
 
 #[test]
@@ -177,14 +179,14 @@ fn a_topic_finds_its_envelopes_and_no_others() {
 }
 
 /// What the pool is held to: lists, sorted and cut, without a thought for time.
-struct Model {
-    bounds: Bounds,
+struct PoolModel {
+    bounds: PoolBounds,
     held: Vec<CheckedEnvelope>,
     remembered: Vec<CheckedEnvelope>,
     most_remembered: usize,
 }
 
-impl Model {
+impl PoolModel {
     fn sweep(&mut self, now: UnixSeconds) {
         self.held.retain(|checked| checked.in_time(now));
         self.remembered.retain(|checked| checked.in_time(now));
@@ -233,28 +235,28 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum PoolStep {
     Offer { ttl: Seconds, data: usize, nonce: u64 },
     Again(prop::sample::Index),
     Wait(u32),
     Sweep,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<PoolStep>> {
     let ttl = prop_oneof![Just(TEN_MINUTES), Just(Seconds(1200)), Just(SIX_HOURS)];
     let data = prop_oneof![Just(0_usize), Just(500), 0_usize..2016];
     let step = prop_oneof![
         8 => (ttl, data, any::<u64>())
-            .prop_map(|(ttl, data, nonce)| Step::Offer { ttl, data, nonce }),
-        2 => any::<prop::sample::Index>().prop_map(Step::Again),
-        1 => (1_u32..900).prop_map(Step::Wait),
-        1 => Just(Step::Sweep),
+            .prop_map(|(ttl, data, nonce)| PoolStep::Offer { ttl, data, nonce }),
+        2 => any::<prop::sample::Index>().prop_map(PoolStep::Again),
+        1 => (1_u32..900).prop_map(PoolStep::Wait),
+        1 => Just(PoolStep::Sweep),
     ];
     proptest::collection::vec(step, 0..80)
 }
 
 /// What must hold after every step.
-fn agree(pool: &Pool, model: &Model) -> Result<(), TestCaseError> {
+fn agree(pool: &Pool, model: &PoolModel) -> Result<(), TestCaseError> {
     let mut expected = model.held.clone();
     expected.sort_by_key(CheckedEnvelope::priority_key);
     let expected: Vec<_> = expected.iter().map(CheckedEnvelope::id).collect();
@@ -273,32 +275,32 @@ proptest! {
     fn the_pool_behaves_as_a_sorted_list_does(
         bytes in 0_usize..12_000, count in 0_usize..8, most_remembered in 0_usize..6, steps in steps(),
     ) {
-        let bounds = Bounds { bytes, count };
-        let mut pool = Pool::with_memory(bounds, Bodies::Memory, most_remembered);
-        let mut model = Model { bounds, held: vec![], remembered: vec![], most_remembered };
+        let bounds = PoolBounds { bytes, count };
+        let mut pool = Pool::with_memory(bounds, BodyStorage::Inline, most_remembered);
+        let mut model = PoolModel { bounds, held: vec![], remembered: vec![], most_remembered };
         let mut now = NOW;
         let mut offered = Vec::new();
         for step in steps {
             match step {
-                Step::Wait(seconds) => now = now.plus(Seconds(seconds)),
-                Step::Sweep => {
+                PoolStep::Wait(seconds) => now = now.plus(Seconds(seconds)),
+                PoolStep::Sweep => {
                     let before = model.held.len();
                     model.sweep(now);
                     prop_assert_eq!(pool.sweep(now), before - model.held.len());
                 }
-                Step::Again(index) => {
+                PoolStep::Again(index) => {
                     let Some(checked): Option<&CheckedEnvelope> = offered.get(index.index(offered.len().max(1))) else {
                         continue;
                     };
                     prop_assert_eq!(pool.admit(checked.clone(), now, SOON), model.admit(checked.clone(), now));
                 }
-                Step::Offer { ttl, data, nonce } => {
+                PoolStep::Offer { ttl, data, nonce } => {
                     let checked = envelope(now, ttl, 0, data, nonce);
                     offered.push(checked.clone());
                     prop_assert_eq!(pool.admit(checked.clone(), now, SOON), model.admit(checked, now));
                 }
             }
-            if !matches!(step, Step::Wait(_)) {
+            if !matches!(step, PoolStep::Wait(_)) {
                 agree(&pool, &model)?;
             }
         }
