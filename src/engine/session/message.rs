@@ -15,8 +15,8 @@ use crate::engine::envelope::wire::BODY_SIZE;
 use crate::engine::secret::Secret;
 
 use super::chain::{HeaderKey, MessageKey, Place, Slot};
+use super::cursor::Reader;
 use super::payload::Payload;
-use super::reader::Reader;
 use super::{Sealed, SessionId};
 
 /// What chain 1 carries beside its payloads: the responder's handshake key and the KEM's ciphertext.

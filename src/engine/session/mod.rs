@@ -14,13 +14,13 @@
 //! KEM always: nothing is negotiated, so there is nothing to be talked down to.
 
 mod chain;
+mod cursor;
+mod decrypt;
+mod key_schedule;
 mod message;
 mod offer;
-mod opening;
 mod payload;
-mod reader;
-mod schedule;
-mod watch;
+mod topic_index;
 
 use core::fmt;
 
@@ -34,16 +34,16 @@ use crate::engine::envelope::Topic;
 use crate::engine::secret::{Secret, opaque_debug};
 
 use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
+use key_schedule::{Agreed, Beginning, RootKey, Transcript};
 use message::{
     Contents, EXTENDED_ROOM, EXTENSION_SIZE, Extension, Header, PLAIN_ROOM, REVEAL_SIZE,
     seal_nothing,
 };
-use schedule::{Agreed, Beginning, RootKey, Transcript};
 
 pub use chain::{MAX_SKIPPED, WINDOW};
 pub use offer::{Offer, OfferId, ReceivedOffer};
 pub use payload::{Ack, Content, MAX_TEXT, Payload};
-pub use watch::Watch;
+pub use topic_index::Watch;
 
 /// Nothing was opened in a session for so long: its contact has lost it, or is gone. 30 days,
 /// several times the longest life of an envelope. protocol.md 2.8.

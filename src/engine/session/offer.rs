@@ -19,8 +19,8 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
-use super::reader::Reader;
-use super::schedule::{Beginning, Offered, commitment};
+use super::cursor::Reader;
+use super::key_schedule::{Beginning, Offered, commitment};
 use super::{Invited, Inviting, Sealed, Session, SessionId};
 
 /// The name of an offer: a hash over all of it and its recipient. Never sent.

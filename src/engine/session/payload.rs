@@ -8,7 +8,7 @@ use core::fmt;
 use crate::engine::secret::opaque_debug;
 use zeroize::Zeroizing;
 
-use super::reader::Reader;
+use super::cursor::Reader;
 
 /// Longest text one message carries, in bytes of UTF-8.
 ///

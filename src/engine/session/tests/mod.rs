@@ -4,8 +4,8 @@ mod exchange;
 mod network;
 mod offers;
 mod ratchet;
+mod topic_index;
 mod vectors;
-mod waiting;
 
 use std::collections::BTreeSet;
 

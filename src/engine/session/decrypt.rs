@@ -10,9 +10,9 @@ use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 
 use super::chain::{HeaderKey, Place, ReceivingChain, SendingChain, SkippedKeys, TopicRow};
+use super::key_schedule::{Agreed, Stepped, Transcript, commitment};
 use super::message::{Extension, Header, Opened};
 use super::payload::Payload;
-use super::schedule::{Agreed, Stepped, Transcript, commitment};
 use super::{Session, Stage};
 
 impl Session {
