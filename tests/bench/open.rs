@@ -10,7 +10,7 @@ use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Entropy, Env, Millis};
 use undertone::engine::envelope::Topic;
 use undertone::engine::session::{
-    Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk,
+    Offer, Payload, ReceivedOffer, SealedBody, Session, TopicIndex, WINDOW, junk,
 };
 
 use super::NOW;
@@ -32,9 +32,9 @@ impl Entropy for Counter {
 struct Scene {
     recipient: Identity,
     stranger: Identity,
-    offer: Sealed,
+    offer: SealedBody,
     theirs: Session,
-    message: Sealed,
+    message: SealedBody,
 }
 
 impl Scene {
@@ -55,9 +55,9 @@ impl Scene {
 
 #[divan::bench]
 fn a_topic_nobody_waits_for(bencher: Bencher<'_, '_>) {
-    let mut watch = Watch::new();
-    watch.add(&Scene::new().theirs);
-    bencher.bench(|| watch.candidates(black_box(Topic([1, 2, 3, 4]))));
+    let mut index = TopicIndex::new();
+    index.add(&Scene::new().theirs);
+    bencher.bench(|| index.candidates(black_box(Topic([1, 2, 3, 4]))));
 }
 
 #[divan::bench]

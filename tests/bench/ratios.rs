@@ -13,7 +13,7 @@ use undertone::engine::env::{Env, Millis};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{Floor, MiningJob, WorkNonce, check, work};
 use undertone::engine::id::OutgoingId;
-use undertone::engine::session::{Offer, ReceivedOffer, WINDOW, Watch};
+use undertone::engine::session::{Offer, ReceivedOffer, TopicIndex, WINDOW};
 
 use super::open::Counter;
 use super::talk::{Talk, foreign, is_for_us, multiplication, restored, said, stored, watching};
@@ -106,9 +106,9 @@ fn print_rates() {
     rate("offers to us opened a second (Whisper: 6,500 asymmetric)", || {
         drop(black_box(ReceivedOffer::open(&ben, black_box(&offer.body))));
     });
-    let (watch, strangers) = (watching(1_000), foreign(64));
+    let (index, strangers) = (watching(1_000), foreign(64));
     rate("strangers' envelopes a second, 1,000 sessions (Whisper: 6 without topics)", || {
-        _ = black_box(strangers.first().map(|sealed| is_for_us(&watch, &ben, sealed)));
+        _ = black_box(strangers.first().map(|sealed| is_for_us(&index, &ben, sealed)));
     });
 }
 
@@ -121,13 +121,13 @@ fn rate(name: &str, mut work: impl FnMut()) {
 fn print_strangers() {
     let (few, many) = (watching(10), watching(1_000));
     let (own, strangers) = (Talk::new().ben, foreign(64));
-    let look_up = |watch: &Watch| {
+    let look_up = |index: &TopicIndex| {
         for sealed in &strangers {
-            drop(black_box(watch.candidates(black_box(sealed.topic))));
+            drop(black_box(index.candidates(black_box(sealed.topic))));
         }
     };
-    let all = |watch: &Watch| {
-        _ = black_box(strangers.first().map(|sealed| is_for_us(watch, &own, black_box(sealed))));
+    let all = |index: &TopicIndex| {
+        _ = black_box(strangers.first().map(|sealed| is_for_us(index, &own, black_box(sealed))));
     };
     // The sieve of a thousand windows is wider than the nearest cache.
     let name = "look a stranger's topic up, 1,000 sessions / 10 sessions";

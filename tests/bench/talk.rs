@@ -9,7 +9,7 @@ use undertone::engine::crypto::keys::{EphemeralSecret, Identity, PublicKey};
 use undertone::engine::env::{Env, Millis};
 use undertone::engine::envelope::Topic;
 use undertone::engine::session::{
-    Content, Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, Watch, junk,
+    Content, Offer, Payload, ReceivedOffer, SealedBody, Session, TopicIndex, WINDOW, junk,
 };
 
 use super::NOW;
@@ -26,11 +26,11 @@ pub(super) struct Talk {
     /// Ben's, before he opens the first message of Ann's chain: opening it begins two chains.
     pub(super) before: Session,
     /// The first of Ann's chain.
-    pub(super) first: Sealed,
+    pub(super) first: SealedBody,
     /// The next of it.
-    pub(super) next: Sealed,
+    pub(super) next: SealedBody,
     /// As it was sent.
-    pub(super) offer: Sealed,
+    pub(super) offer: SealedBody,
     /// As Ben opened it.
     pub(super) received: ReceivedOffer,
 }
@@ -53,7 +53,7 @@ impl Talk {
     }
 }
 
-fn encrypt(env: &mut Env<'_>, session: &Session) -> (Session, Sealed) {
+fn encrypt(env: &mut Env<'_>, session: &Session) -> (Session, SealedBody) {
     let step = session.encrypt(env, &said()).expect("room in the window");
     (step.session, step.sealed)
 }
@@ -62,7 +62,7 @@ fn decrypt(
     env: &mut Env<'_>,
     session: &Session,
     own: &Identity,
-    sealed: &Sealed,
+    sealed: &SealedBody,
 ) -> (Session, Payload) {
     session.decrypt(env, own, sealed.topic, &sealed.body).expect("a message to them")
 }
@@ -73,23 +73,23 @@ pub(super) fn said() -> Payload {
     Payload { number: Some(7), content: Content::Text(text), ..Payload::nothing() }
 }
 
-/// A watch over so many sessions, each at the beginning of its two windows.
-pub(super) fn watching(sessions: usize) -> Watch {
+/// The topics of so many sessions, each at the beginning of its two windows.
+pub(super) fn watching(sessions: usize) -> TopicIndex {
     let mut counter = Counter(5);
     let mut env = Env::new(Millis(0), NOW, &mut counter);
     let talk = Talk::new();
-    let mut watch = Watch::new();
+    let mut index = TopicIndex::new();
     for _ in 0..sessions {
         let (offer, _) = Offer::new(&mut env, &talk.ann, &talk.ben.public(), WINDOW);
         let offer = offer.seal(&mut env);
         let received = ReceivedOffer::open(&talk.ben, &offer.body).expect("an offer to Ben");
-        watch.add(&received.accept(&mut env, WINDOW));
+        index.add(&received.accept(&mut env, WINDOW));
     }
-    watch
+    index
 }
 
 /// Topics of other people, and bodies that are none of our business.
-pub(super) fn foreign(count: usize) -> Vec<Sealed> {
+pub(super) fn foreign(count: usize) -> Vec<SealedBody> {
     let mut counter = Counter(6);
     let mut env = Env::new(Millis(0), NOW, &mut counter);
     (0..count).map(|_| junk(&mut env)).collect()
@@ -97,9 +97,9 @@ pub(super) fn foreign(count: usize) -> Vec<Sealed> {
 
 /// What a node with one identity does with an envelope that passed every check: it looks its topic
 /// up, and tries it as an offer. Answers whether it was for us.
-pub(super) fn is_for_us(watch: &Watch, own: &Identity, sealed: &Sealed) -> bool {
+pub(super) fn is_for_us(index: &TopicIndex, own: &Identity, sealed: &SealedBody) -> bool {
     // Both, always: a topic of four bytes may be one of ours by chance.
-    let known = !watch.candidates(sealed.topic).is_empty();
+    let known = !index.candidates(sealed.topic).is_empty();
     ReceivedOffer::open(own, &sealed.body).is_some() || known
 }
 
@@ -181,29 +181,29 @@ pub(super) fn restored(stored: &[u8]) -> Session {
 #[divan::bench]
 fn watching_a_session(bencher: Bencher<'_, '_>) {
     let session = Talk::new().at_ben;
-    bencher.with_inputs(Watch::new).bench_local_values(|mut watch| {
-        watch.add(&session);
-        watch
+    bencher.with_inputs(TopicIndex::new).bench_local_values(|mut index| {
+        index.add(&session);
+        index
     });
 }
 
 #[divan::bench(args = [10, 100, 1_000])]
 fn looking_up_the_topic_of_a_stranger(bencher: Bencher<'_, '_>, sessions: usize) {
-    let watch = watching(sessions);
+    let index = watching(sessions);
     let mut topic = 0_u32;
     bencher.bench_local(|| {
         topic = topic.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        watch.candidates(black_box(Topic(topic.to_be_bytes())))
+        index.candidates(black_box(Topic(topic.to_be_bytes())))
     });
 }
 
 #[divan::bench(args = [10, 100, 1_000])]
 fn all_of_an_envelope_that_is_not_for_us(bencher: Bencher<'_, '_>, sessions: usize) {
-    let (watch, own) = (watching(sessions), Talk::new().ben);
+    let (index, own) = (watching(sessions), Talk::new().ben);
     let strangers = foreign(64);
     let mut turn = 0;
     bencher.bench_local(|| {
         turn = (turn + 1) % strangers.len();
-        strangers.get(turn).map(|sealed| is_for_us(&watch, &own, black_box(sealed)))
+        strangers.get(turn).map(|sealed| is_for_us(&index, &own, black_box(sealed)))
     });
 }

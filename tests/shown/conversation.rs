@@ -73,7 +73,7 @@ fn nothing_that_passes_in_a_conversation_shows_a_key_a_topic_a_text_a_name_or_an
     let texts = stage.notices.iter().filter(|notice| matches!(notice, Notice::Message(_))).count();
     assert!(texts >= 4 * TEXTS, "they were heard: {texts}");
     assert!(stage.hidden.len() > 10_000, "there is much to find: {}", stage.hidden.len());
-    assert!(stage.shown.contains("SkippedKeys(") && stage.shown.contains("stage: Settled"));
+    assert!(stage.shown.contains("SkippedKeys(") && stage.shown.contains("handshake: Established"));
     assert_eq!(stage.hidden.found_in(&stage.shown), BTreeSet::new());
 }
 

@@ -23,7 +23,7 @@ use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, Record
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
-    Ack, Content, Offer, Payload, ReceivedOffer, WINDOW, Watch, junk,
+    Ack, Content, Offer, Payload, ReceivedOffer, TopicIndex, WINDOW, junk,
 };
 use undertone::engine::sync::{Body, Holder, Opener, Query, Response, Salt, Set, Told};
 use undertone::engine::text::UntrustedText;
@@ -85,8 +85,8 @@ fn keys_and_sessions_show_what_they_are() {
     let content = Content::Text("good morning".to_owned());
     let said = Payload { ack: Some(ack), number: Some(7), content, ..Payload::nothing() };
     let step = session.encrypt(&mut env, &said).expect("room in the window");
-    let mut watch = Watch::new();
-    watch.add(&session);
+    let mut index = TopicIndex::new();
+    index.add(&session);
 
     let mut lines = Lines::default();
     lines.add("Secret", &Secret::<32>::draw(&mut env));
@@ -102,14 +102,14 @@ fn keys_and_sessions_show_what_they_are() {
     lines.add("Offer", &offer);
     lines.add("OfferId", &offer.id());
     lines.add("ReceivedOffer", &received);
-    lines.add("Session, Stage, SendingChain", &session);
-    lines.add("Session, ReceivingChain, TopicRow, SkippedKeys", &answering);
+    lines.add("Session, HandshakeState, SendingChain", &session);
+    lines.add("Session, ReceivingChain, TopicWindow, SkippedKeys", &answering);
     lines.add("SessionId", &session.id());
-    lines.add("Step", &step);
-    lines.add("Sealed", &step.sealed);
+    lines.add("EncryptedStep", &step);
+    lines.add("SealedBody", &step.sealed);
     lines.add("Payload, Content", &said);
     lines.add("Ack", &ack);
-    lines.add("Watch", &watch);
+    lines.add("TopicIndex", &index);
     lines.add("junk", &junk(&mut env));
     lines.add("Env, Entropy", &env);
     assert_snapshot!("keys", lines.0);

@@ -5,7 +5,7 @@ use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, MAX_TTL, ONE_DAY};
 use undertone::engine::envelope::{Envelope, Topic};
 use undertone::engine::node::input::Command;
-use undertone::engine::session::Sealed;
+use undertone::engine::session::SealedBody;
 use undertone::sim::SeededRng;
 
 use crate::post::Post;
@@ -46,11 +46,11 @@ fn nothing_leaves_a_node_because_of_a_strangers_offer_a_replay_or_garbage() {
         let Envelope { topic, data, .. } = Envelope::decode(&letter.bytes).expect("an envelope");
         let mut body = data.to_vec();
         body[700] ^= 1;
-        let altered = post.wrap(&Sealed { topic, body });
+        let altered = post.wrap(&SealedBody { topic, body });
         post.hand(1, &altered);
         let mut body = vec![0; BODY_SIZE];
         chance.fill_bytes(&mut body);
-        let noise = post.wrap(&Sealed { topic: Topic(topic.0), body });
+        let noise = post.wrap(&SealedBody { topic: Topic(topic.0), body });
         post.hand(1, &noise);
         let mut garbage = vec![0; ENVELOPE_SIZE];
         chance.fill_bytes(&mut garbage);
@@ -130,7 +130,7 @@ fn an_offer_whose_point_is_written_in_other_bytes_is_the_same_offer() {
     let wall = post.town.world.wall();
     let body = ecies::from_ecies(&mut post.turn(wall), &letter).expect("a letter");
     assert_ne!(body, data);
-    let other = post.wrap(&Sealed { topic, body });
+    let other = post.wrap(&SealedBody { topic, body });
     post.hand(1, &other);
     assert_eq!(requests(&post, 1), 1, "it opens");
     let request = post.town.world.seen(post.node(1)).requests[0].id;

@@ -7,7 +7,7 @@ use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::record::{Purpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
-use undertone::engine::session::{Offer, Sealed, Session, SessionId, WINDOW};
+use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Sent};
 
@@ -110,12 +110,12 @@ impl Post {
     /// The same body in an envelope of its own: what anybody can make of one.
     pub(crate) fn again(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Envelope { topic, data, .. } = Envelope::decode(bytes).expect("an envelope");
-        self.wrap(&Sealed { topic, body: data.to_vec() })
+        self.wrap(&SealedBody { topic, body: data.to_vec() })
     }
 
     /// An envelope around a body, with its work.
-    pub(crate) fn wrap(&mut self, sealed: &Sealed) -> Vec<u8> {
-        let Sealed { topic, body } = sealed.clone();
+    pub(crate) fn wrap(&mut self, sealed: &SealedBody) -> Vec<u8> {
+        let SealedBody { topic, body } = sealed.clone();
         let draft = Draft::new(self.town.world.wall(), ONE_DAY, topic, body).expect("a draft");
         let start = self.chance.below(u64::MAX);
         draft.mine(&Floor::new(FLOOR), start).expect("some nonce will do").1

@@ -14,7 +14,7 @@ use undertone::engine::crypto::{ecies, keys};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::Topic;
 use undertone::engine::session::{
-    Ack, Content, Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW,
+    Ack, Content, Offer, Payload, ReceivedOffer, SealedBody, Session, WINDOW,
 };
 
 use crate::entropy::{NOW, Script, turn};
@@ -361,13 +361,13 @@ fn at(steps: &[Step], which: usize) -> &Step {
 }
 
 /// What a step that seals or sends gives.
-fn of(step: &Step) -> Sealed {
+fn of(step: &Step) -> SealedBody {
     let given = match &step.deed {
         Deed::Seal { topic, body } | Deed::Send { topic, body, .. } => Some((topic, body)),
         Deed::Offer { .. } | Deed::ReadOffer { .. } | Deed::Answer | Deed::Open { .. } => None,
     };
     let (topic, body) = given.expect("a step that gives a body");
-    Sealed { topic: Topic(array(topic)), body: bytes(body) }
+    SealedBody { topic: Topic(array(topic)), body: bytes(body) }
 }
 
 #[test]

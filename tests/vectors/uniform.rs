@@ -10,7 +10,7 @@ use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::Entropy;
 use undertone::engine::envelope::wire::BODY_SIZE;
 use undertone::engine::session::{
-    Content, MAX_TEXT, Offer, Payload, ReceivedOffer, Sealed, Session, WINDOW, junk,
+    Content, MAX_TEXT, Offer, Payload, ReceivedOffer, SealedBody, Session, WINDOW, junk,
 };
 
 use crate::entropy::{SeededRng, turn};
@@ -22,7 +22,7 @@ use crate::statistics::{
 const COUNT: usize = 1000;
 
 /// Topic and body, as an envelope shows them.
-fn shown(sealed: Sealed) -> Vec<u8> {
+fn shown(sealed: SealedBody) -> Vec<u8> {
     assert_eq!(sealed.body.len(), BODY_SIZE);
     [sealed.topic.0.as_slice(), &sealed.body].concat()
 }

@@ -9,7 +9,9 @@ use crate::engine::env::{Env, Millis, Seconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
-use crate::engine::session::{Content, Offer, OfferId, ReceivedOffer, Role, Session, SessionId};
+use crate::engine::session::{
+    Content, Offer, OfferId, ReceivedOffer, Session, SessionId, SessionRole,
+};
 
 use super::MAX_REQUESTS;
 use super::Node;
@@ -459,7 +461,7 @@ impl Node {
         let usable = self.preferred(contact.id).and_then(|id| self.sessions.get(&id));
         match (usable.map(|record| &record.session), &contact.offer) {
             (Some(session), _) if session.confirmed() => Link::Ready,
-            (Some(session), _) if session.role() == Role::Responder => Link::Answering,
+            (Some(session), _) if session.role() == SessionRole::Responder => Link::Answering,
             (_, Some(pending)) if pending.times == 0 => Link::Offering,
             (_, Some(_)) => Link::Offered,
             (_, None) => Link::Closed,
@@ -473,7 +475,11 @@ impl Node {
 type Preference = (bool, bool, (crate::engine::env::UnixSeconds, SessionId));
 
 fn preference(session: &Session) -> Preference {
-    (session.confirmed(), session.role() == Role::Responder && !session.confirmed(), age(session))
+    (
+        session.confirmed(),
+        session.role() == SessionRole::Responder && !session.confirmed(),
+        age(session),
+    )
 }
 
 /// A session has the name of the offer it came from.

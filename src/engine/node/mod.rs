@@ -40,7 +40,7 @@ use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::validation_queue::{self, ValidationQueue};
-use crate::engine::session::{SessionId, Watch};
+use crate::engine::session::{SessionId, TopicIndex};
 
 use book::Book;
 pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
@@ -68,7 +68,7 @@ pub struct Node {
     intake: ValidationQueue<PeerTag>,
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
-    watch: Watch,
+    watch: TopicIndex,
     /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
     /// may come; theirs while they wait for the ones before them.
     open: BTreeMap<MessageId, MessageRecord>,
@@ -93,7 +93,7 @@ impl Node {
             intake: ValidationQueue::new(validation_queue::CAPACITY),
             book: Book::default(),
             sessions: BTreeMap::new(),
-            watch: Watch::default(),
+            watch: TopicIndex::default(),
             open: BTreeMap::new(),
             talks: BTreeMap::new(),
             outbox: Outbox::default(),

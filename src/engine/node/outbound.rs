@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
-use crate::engine::session::{Sealed, SessionId, junk};
+use crate::engine::session::{SealedBody, SessionId, junk};
 
 use super::Node;
 use super::catchup::SETTLE;
@@ -181,7 +181,7 @@ impl Node {
         &self,
         env: &mut Env<'_>,
         purpose: Purpose,
-        sealed: Sealed,
+        sealed: SealedBody,
     ) -> OutgoingRecord {
         OutgoingRecord {
             id: OutgoingId::draw(env),

@@ -4,7 +4,7 @@
 //! was finished is published as it is.
 
 use crate::engine::env::Env;
-use crate::engine::session::{Role, Session};
+use crate::engine::session::{Session, SessionRole};
 
 use super::Node;
 use super::commands::view_identity;
@@ -153,5 +153,5 @@ impl Node {
 
 /// Whether a contact's offer was let in, and they have not confirmed our answer.
 fn is_unanswered(session: &Session) -> bool {
-    session.role() == Role::Responder && !session.confirmed()
+    session.role() == SessionRole::Responder && !session.confirmed()
 }

@@ -10,7 +10,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::session::{Role, Session};
+use crate::engine::session::{Session, SessionRole};
 
 use super::Node;
 use super::commands::about;
@@ -282,7 +282,7 @@ impl Node {
         }
         let unanswered = self.sessions.values().map(|record| (record.contact, &record.session));
         for (_, session) in unanswered.filter(|&(with, session)| {
-            with == contact && session.role() == Role::Responder && !session.confirmed()
+            with == contact && session.role() == SessionRole::Responder && !session.confirmed()
         }) {
             self.outbox.push(Job::Answer(contact, session.id()));
         }
@@ -343,10 +343,10 @@ fn their_half(session: &Session) -> Option<(Half, [SasWord; WORDS_PER_HALF])> {
 }
 
 /// The side that offered the session reads the first words.
-const fn own_half(role: Role) -> Half {
+const fn own_half(role: SessionRole) -> Half {
     match role {
-        Role::Initiator => Half::First,
-        Role::Responder => Half::Second,
+        SessionRole::Initiator => Half::First,
+        SessionRole::Responder => Half::Second,
     }
 }
 
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn one_side_reads_what_the_other_is_told() {
-        assert_eq!(own_half(Role::Initiator), own_half(Role::Responder).other());
-        assert_ne!(own_half(Role::Initiator), own_half(Role::Responder));
+        assert_eq!(own_half(SessionRole::Initiator), own_half(SessionRole::Responder).other());
+        assert_ne!(own_half(SessionRole::Initiator), own_half(SessionRole::Responder));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::engine::secret::Secret;
 /// of them, and how many topics of a chain the other side watches.
 ///
 /// A guess: 1,024 messages to somebody who is away, for some 40 KiB in memory for each of two
-/// chains, nearly all of it in the watch, and a millisecond or two whenever a chain begins.
+/// chains, nearly all of it in the topic index, and a millisecond or two whenever a chain begins.
 pub const WINDOW: u32 = 1024;
 
 /// Skipped keys one session keeps, the oldest going first: two chains of lost messages.
@@ -95,7 +95,7 @@ impl TopicKey {
 }
 
 /// One position of a sending chain.
-pub(super) struct Slot {
+pub(super) struct ChainSlot {
     /// Which one.
     pub(super) position: u32,
     /// Where the recipient waits.
@@ -106,7 +106,7 @@ pub(super) struct Slot {
     pub(super) key: MessageKey,
 }
 
-impl Slot {
+impl ChainSlot {
     /// A position of no chain: what is sealed at it, nobody can open.
     pub(super) fn draw(env: &mut Env<'_>) -> Self {
         Self {
@@ -138,13 +138,13 @@ impl SendingChain {
 
     /// The chain after it filled a position, and what is needed there. `None` when all of the
     /// `window` positions are filled.
-    pub(super) fn step(&self, window: u32) -> Option<(Self, Slot)> {
+    pub(super) fn step(&self, window: u32) -> Option<(Self, ChainSlot)> {
         if self.next >= window {
             return None;
         }
         let (chain, key) = self.chain.step();
         let (topics, topic) = self.topics.step();
-        let slot = Slot { position: self.next, topic, header: self.topics.header_key(), key };
+        let slot = ChainSlot { position: self.next, topic, header: self.topics.header_key(), key };
         Some((Self { chain, topics, next: self.next.checked_add(1)?, ..*self }, slot))
     }
 
@@ -168,8 +168,8 @@ impl fmt::Debug for SendingChain {
 
 /// The positions of one of their chains at which we wait: from the first not passed to the last.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredRow", into = "StoredRow")]
-pub(super) struct TopicRow {
+#[serde(from = "StoredTopicWindow", into = "StoredTopicWindow")]
+pub(super) struct TopicWindow {
     number: u32,
     topics: TopicKey,
     next: u32,
@@ -178,10 +178,10 @@ pub(super) struct TopicRow {
     ahead: VecDeque<Topic>,
 }
 
-impl TopicRow {
+impl TopicWindow {
     /// All positions of the chain with this number.
     pub(super) fn new(number: u32, topics: TopicKey, window: u32) -> Self {
-        StoredRow { number, topics, next: 0, window }.into()
+        StoredTopicWindow { number, topics, next: 0, window }.into()
     }
 
     /// Which chain of the session it is.
@@ -199,7 +199,7 @@ impl TopicRow {
         self.ahead.iter().copied()
     }
 
-    /// How many positions were passed from this state of a row to a later one.
+    /// How many positions were passed from this state of a topic window to a later one.
     pub(super) fn passed(&self, later: &Self) -> usize {
         later.next.saturating_sub(self.next) as usize
     }
@@ -233,25 +233,25 @@ impl TopicRow {
     }
 }
 
-impl fmt::Debug for TopicRow {
+impl fmt::Debug for TopicWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, topics: _, next, window: _, ahead: _ } = self;
-        f.debug_struct("TopicRow").field("number", number).field("next", next).finish()
+        f.debug_struct("TopicWindow").field("number", number).field("next", next).finish()
     }
 }
 
-/// A [`TopicRow`] as the store keeps it: without what can be computed.
+/// A [`TopicWindow`] as the store keeps it: without what can be computed.
 #[derive(Serialize, Deserialize)]
-struct StoredRow {
+struct StoredTopicWindow {
     number: u32,
     topics: TopicKey,
     next: u32,
     window: u32,
 }
 
-impl From<StoredRow> for TopicRow {
-    fn from(stored: StoredRow) -> Self {
-        let StoredRow { number, topics, next, window } = stored;
+impl From<StoredTopicWindow> for TopicWindow {
+    fn from(stored: StoredTopicWindow) -> Self {
+        let StoredTopicWindow { number, topics, next, window } = stored;
         // What a damaged record says is bounded before it costs anything.
         let window = window.min(WINDOW);
         let mut last = topics.clone();
@@ -265,9 +265,9 @@ impl From<StoredRow> for TopicRow {
     }
 }
 
-impl From<TopicRow> for StoredRow {
-    fn from(row: TopicRow) -> Self {
-        let TopicRow { number, topics, next, window, ahead: _ } = row;
+impl From<TopicWindow> for StoredTopicWindow {
+    fn from(topic_window: TopicWindow) -> Self {
+        let TopicWindow { number, topics, next, window, ahead: _ } = topic_window;
         Self { number, topics, next, window }
     }
 }
@@ -278,38 +278,38 @@ pub(super) struct ReceivingChain {
     /// Their ratchet key in it.
     pub(super) ratchet: PublicKey,
     chain: ChainKey,
-    row: TopicRow,
+    topic_window: TopicWindow,
 }
 
 impl ReceivingChain {
-    /// The chain whose topics are `row`'s, from the position `row` stands at.
-    pub(super) fn new(ratchet: PublicKey, chain: ChainKey, row: TopicRow) -> Self {
-        Self { ratchet, chain, row }
+    /// The chain whose topics are `topic_window`'s, from the position `topic_window` stands at.
+    pub(super) fn new(ratchet: PublicKey, chain: ChainKey, topic_window: TopicWindow) -> Self {
+        Self { ratchet, chain, topic_window }
     }
 
     /// Where we wait in it.
-    pub(super) fn row(&self) -> &TopicRow {
-        &self.row
+    pub(super) fn topic_window(&self) -> &TopicWindow {
+        &self.topic_window
     }
 
     /// The message key at a position that was not passed.
     pub(super) fn key(&self, position: u32) -> Option<MessageKey> {
-        let position = self.row.within(position)?;
-        Some(self.chain.ahead(position - self.row.next))
+        let position = self.topic_window.within(position)?;
+        Some(self.chain.ahead(position - self.topic_window.next))
     }
 
     /// Passes every position before `end`, and keeps the keys of those in `skipped`.
     pub(super) fn pass_to(&mut self, end: u32, now: UnixSeconds, skipped: &mut SkippedKeys) {
-        while self.row.next < end {
-            let place = (self.row.number, self.row.next);
+        while self.topic_window.next < end {
+            let place = (self.topic_window.number, self.topic_window.next);
             let Some((topic, header, key)) = self.pass() else { return };
-            skipped.keep(place, Skipped { topic, header, key, since: now });
+            skipped.keep(place, SkippedKey { topic, header, key, since: now });
         }
     }
 
     /// Passes one position and forgets its key.
     pub(super) fn pass(&mut self) -> Option<(Topic, HeaderKey, MessageKey)> {
-        let (topic, header) = self.row.pass()?;
+        let (topic, header) = self.topic_window.pass()?;
         let (chain, key) = self.chain.step();
         self.chain = chain;
         Some((topic, header, key))
@@ -318,17 +318,17 @@ impl ReceivingChain {
 
 impl fmt::Debug for ReceivingChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ratchet: _, chain: _, row } = self;
-        f.debug_tuple("ReceivingChain").field(row).finish()
+        let Self { ratchet: _, chain: _, topic_window } = self;
+        f.debug_tuple("ReceivingChain").field(topic_window).finish()
     }
 }
 
 /// A chain's number and a position in it.
-pub(super) type Place = (u32, u32);
+pub(super) type ChainPosition = (u32, u32);
 
 /// Keys of positions that were passed over, for messages that are late.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SkippedKeys(BTreeMap<Place, Skipped>);
+pub(super) struct SkippedKeys(BTreeMap<ChainPosition, SkippedKey>);
 
 impl SkippedKeys {
     /// How many there are.
@@ -337,22 +337,22 @@ impl SkippedKeys {
     }
 
     /// Every place with its topic.
-    pub(super) fn topics(&self) -> impl Iterator<Item = (Place, Topic)> {
+    pub(super) fn topics(&self) -> impl Iterator<Item = (ChainPosition, Topic)> {
         self.0.iter().map(|(place, skipped)| (*place, skipped.topic))
     }
 
     /// Whether the key of this place is kept.
-    pub(super) fn holds(&self, place: Place) -> bool {
+    pub(super) fn holds(&self, place: ChainPosition) -> bool {
         self.0.contains_key(&place)
     }
 
     /// The keys of header and message at a place.
-    pub(super) fn get(&self, place: Place) -> Option<(&HeaderKey, &MessageKey)> {
+    pub(super) fn get(&self, place: ChainPosition) -> Option<(&HeaderKey, &MessageKey)> {
         self.0.get(&place).map(|skipped| (&skipped.header, &skipped.key))
     }
 
     /// All but this one.
-    pub(super) fn without(&self, place: Place) -> Self {
+    pub(super) fn without(&self, place: ChainPosition) -> Self {
         let mut rest = self.clone();
         rest.0.remove(&place);
         rest
@@ -378,7 +378,7 @@ impl SkippedKeys {
         Some(rest)
     }
 
-    fn keep(&mut self, place: Place, skipped: Skipped) {
+    fn keep(&mut self, place: ChainPosition, skipped: SkippedKey) {
         self.0.insert(place, skipped);
         if self.0.len() > MAX_SKIPPED {
             self.0.pop_first();
@@ -394,14 +394,14 @@ impl fmt::Debug for SkippedKeys {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Skipped {
+struct SkippedKey {
     topic: Topic,
     header: HeaderKey,
     key: MessageKey,
     since: UnixSeconds,
 }
 
-impl Skipped {
+impl SkippedKey {
     /// Whether the message cannot come any more: it was sent before the one that passed it over,
     /// so no envelope with it lives longer than the longest life; a day is for clocks that differ.
     fn is_past(&self, now: UnixSeconds) -> bool {

@@ -1,9 +1,9 @@
 //! Fixed layouts, read from the front. It never reads beyond the end and never panics.
 
 /// What is left of some bytes. Numbers are little-endian.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct ByteCursor<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteCursor<'a> {
     /// Starts at the first byte.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)

@@ -9,11 +9,13 @@ use crate::engine::crypto::sas::Sas;
 use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::envelope::Topic;
 
-use super::chain::{HeaderKey, Place, ReceivingChain, SendingChain, SkippedKeys, TopicRow};
-use super::key_schedule::{Agreed, Stepped, Transcript, commitment};
-use super::message::{Extension, Header, Opened};
+use super::chain::{
+    ChainPosition, HeaderKey, ReceivingChain, SendingChain, SkippedKeys, TopicWindow,
+};
+use super::key_schedule::{HandshakeTranscript, RatchetStep, SharedSecrets, commitment};
+use super::message::{Extension, MessageHeader, OpenedMessage};
 use super::payload::Payload;
-use super::{Session, Stage};
+use super::{HandshakeState, Session};
 
 impl Session {
     /// Opens a body that arrived under one of our [`Self::topics`]; `own` is the identity the
@@ -37,7 +39,7 @@ impl Session {
             .or_else(|| self.open_next(env, own, topic, body));
         let (session, payload) = opened?;
         let aged = session.age(env.wall).unwrap_or(session);
-        Some((Self { heard: env.wall, ..aged }, payload))
+        Some((Self { last_received: env.wall, ..aged }, payload))
     }
 
     /// A message that was passed over.
@@ -54,10 +56,10 @@ impl Session {
     /// A message of the chain we read.
     fn open_current(&self, now: UnixSeconds, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
         let receiving = self.receiving.as_ref()?;
-        let row = receiving.row();
-        let (position, payload) = row.positions(topic).find_map(|position| {
-            let place = (row.number(), position);
-            let opened = self.open_at(place, topic, body, &row.header_key(position)?)?;
+        let topic_window = receiving.topic_window();
+        let (position, payload) = topic_window.positions(topic).find_map(|position| {
+            let place = (topic_window.number(), position);
+            let opened = self.open_at(place, topic, body, &topic_window.header_key(position)?)?;
             if opened.header.ratchet != receiving.ratchet {
                 return None;
             }
@@ -81,8 +83,8 @@ impl Session {
             let key = self.next.header_key(position)?;
             let place = (self.next.number(), position);
             let opened = self.open_at(place, topic, body, &key)?;
-            let Turn { stepped, stage, sas } = self.turn(own, &opened, &key)?;
-            let Header { before, ratchet, .. } = opened.header;
+            let ChainStart { stepped, handshake, sas } = self.start_chain(own, &opened, &key)?;
+            let MessageHeader { before, ratchet, .. } = opened.header;
             let receiving = ReceivingChain::new(ratchet, stepped.chain, self.next.clone());
             let payload = opened.payload(&receiving.key(position)?)?;
             let (receiving, skipped) = self.pass_over(env.wall, receiving, before, position)?;
@@ -92,13 +94,13 @@ impl Session {
             let number = self.next.number().checked_add(1)?;
             let filled = self.sending.filled();
             let session = Self {
-                stage,
+                handshake,
                 root: ours.root,
                 own: fresh,
                 sending: SendingChain::new(number, ours.chain, self.later.clone(), filled),
                 later: ours.topics,
                 receiving: Some(receiving),
-                next: TopicRow::new(number.checked_add(1)?, stepped.topics, self.window),
+                next: TopicWindow::new(number.checked_add(1)?, stepped.topics, self.window),
                 skipped,
                 sas,
                 ..self.clone()
@@ -110,54 +112,61 @@ impl Session {
     /// Opens the header of a message at one of our places.
     fn open_at<'a>(
         &self,
-        place: Place,
+        place: ChainPosition,
         topic: Topic,
         body: &'a [u8],
         key: &HeaderKey,
-    ) -> Option<Opened<'a>> {
-        Opened::new(self.id, (place, self.window), topic, body, key)
+    ) -> Option<OpenedMessage<'a>> {
+        OpenedMessage::new(self.id, (place, self.window), topic, body, key)
     }
 
     /// What the first message of their next chain gives, by what the handshake still needs.
-    fn turn(&self, own: &Identity, opened: &Opened<'_>, key: &HeaderKey) -> Option<Turn> {
-        match &self.stage {
-            Stage::Offered { kem, reveal } => {
+    fn start_chain(
+        &self,
+        own: &Identity,
+        opened: &OpenedMessage<'_>,
+        key: &HeaderKey,
+    ) -> Option<ChainStart> {
+        match &self.handshake {
+            HandshakeState::Offered { kem, reveal } => {
                 let extension = opened.extension(key)?;
                 let ratchet = &opened.header.ratchet;
-                let transcript = Transcript::new(self.id, &extension, ratchet);
+                let transcript = HandshakeTranscript::new(self.id, &extension, ratchet);
                 let (handshake, ciphertext) = parts(&extension)?;
-                let agreed = Agreed {
+                let agreed = SharedSecrets {
                     ee: self.own.agree(&handshake),
                     se: own.agree(&handshake),
                     kem: kem.decapsulate(ciphertext),
                     dd: self.own.agree(ratchet),
                 };
-                Some(Turn {
+                Some(ChainStart {
                     stepped: self.root.answer(&agreed, &transcript),
-                    stage: Stage::Confirming { reveal: reveal.clone() },
+                    handshake: HandshakeState::Confirming { reveal: reveal.clone() },
                     sas: Some(transcript.sas(self.id, reveal)),
                 })
             }
-            Stage::Answering { extension: _, transcript, commitment: committed } => {
+            HandshakeState::Answering { extension: _, transcript, commitment: committed } => {
                 let reveal = opened.header.reveal.as_ref()?;
                 if commitment(reveal) != *committed {
                     return None;
                 }
-                Some(Turn {
+                Some(ChainStart {
                     stepped: self.step(opened),
-                    stage: Stage::Settled,
+                    handshake: HandshakeState::Established,
                     sas: Some(transcript.sas(self.id, reveal)),
                 })
             }
-            Stage::Confirming { reveal: _ } | Stage::Settled => Some(Turn {
-                stepped: self.step(opened),
-                stage: Stage::Settled,
-                sas: self.sas.clone(),
-            }),
+            HandshakeState::Confirming { reveal: _ } | HandshakeState::Established => {
+                Some(ChainStart {
+                    stepped: self.step(opened),
+                    handshake: HandshakeState::Established,
+                    sas: self.sas.clone(),
+                })
+            }
         }
     }
 
-    fn step(&self, opened: &Opened<'_>) -> Stepped {
+    fn step(&self, opened: &OpenedMessage<'_>) -> RatchetStep {
         self.root.step(&self.own.agree(&opened.header.ratchet))
     }
 
@@ -172,7 +181,7 @@ impl Session {
     ) -> Option<(ReceivingChain, SkippedKeys)> {
         let mut skipped = self.skipped.clone();
         if let Some(mut left) = self.receiving.clone() {
-            if before < left.row().next() {
+            if before < left.topic_window().next() {
                 return None;
             }
             left.pass_to(before, now, &mut skipped);
@@ -184,9 +193,9 @@ impl Session {
 }
 
 /// What the first message of a chain gives beside its payload.
-struct Turn {
-    stepped: Stepped,
-    stage: Stage,
+struct ChainStart {
+    stepped: RatchetStep,
+    handshake: HandshakeState,
     sas: Option<Sas>,
 }
 

@@ -20,21 +20,25 @@ pub(super) struct RootKey(Secret<32>);
 
 impl RootKey {
     /// The step that begins a chain, with a secret its two ends have just agreed on.
-    pub(super) fn step(&self, agreed: &Secret<32>) -> Stepped {
-        Stepped::of(&kdf::derive(self.0.expose(), &[agreed.expose()], KdfLabel::RootStep))
+    pub(super) fn step(&self, agreed: &Secret<32>) -> RatchetStep {
+        RatchetStep::of(&kdf::derive(self.0.expose(), &[agreed.expose()], KdfLabel::RootStep))
     }
 
     /// The step that begins chain 1, the responder's first.
-    pub(super) fn answer(&self, agreed: &Agreed, transcript: &Transcript) -> Stepped {
-        let Agreed { ee, se, kem, dd } = agreed;
+    pub(super) fn answer(
+        &self,
+        agreed: &SharedSecrets,
+        transcript: &HandshakeTranscript,
+    ) -> RatchetStep {
+        let SharedSecrets { ee, se, kem, dd } = agreed;
         let secrets: [&[u8]; 5] =
             [ee.expose(), se.expose(), kem.expose(), dd.expose(), &transcript.0];
-        Stepped::of(&kdf::derive(self.0.expose(), &secrets, KdfLabel::AnswerKeys))
+        RatchetStep::of(&kdf::derive(self.0.expose(), &secrets, KdfLabel::AnswerKeys))
     }
 }
 
 /// What a step gives.
-pub(super) struct Stepped {
+pub(super) struct RatchetStep {
     /// Where the next step begins.
     pub(super) root: RootKey,
     /// The message keys of the chain that begins.
@@ -43,7 +47,7 @@ pub(super) struct Stepped {
     pub(super) topics: TopicKey,
 }
 
-impl Stepped {
+impl RatchetStep {
     fn of(keys: &Secret<96>) -> Self {
         Self {
             root: RootKey(keys.part::<0, 32>()),
@@ -54,14 +58,14 @@ impl Stepped {
 }
 
 /// What the two ends of an offer can compute before it is answered, and nobody else.
-pub(super) struct Offered {
+pub(super) struct OfferSecrets {
     /// The session's ephemeral key with the responder's identity.
     pub(super) es: Secret<32>,
     /// The two identities.
     pub(super) ss: Secret<32>,
 }
 
-impl Offered {
+impl OfferSecrets {
     /// The key of the offer's MAC.
     pub(super) fn mac_key(&self, to: &PublicKey, from: &PublicKey) -> Secret<32> {
         let salt = kdf::hash(KdfLabel::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
@@ -74,21 +78,21 @@ impl Offered {
         id: SessionId,
         keys: [&Secret<32>; 2],
         topics: &Secret<8>,
-    ) -> Beginning {
+    ) -> InitialSecrets {
         let [outward, inward] = keys;
         let secrets: [&[u8]; 4] =
             [self.es.expose(), self.ss.expose(), outward.expose(), inward.expose()];
         let keys = kdf::derive::<160>(&id.0, &secrets, KdfLabel::OfferKeys);
-        let row = |salt: Secret<32>, partial: Secret<4>| {
+        let topic_key = |salt: Secret<32>, partial: Secret<4>| {
             TopicKey::new(kdf::derive(salt.expose(), &[partial.expose()], KdfLabel::PartialTopic))
         };
-        Beginning {
+        InitialSecrets {
             root: RootKey(keys.part::<0, 32>()),
             chain: ChainKey::new(keys.part::<32, 32>()),
             topics: [
-                row(keys.part::<64, 32>(), topics.part::<0, 4>()),
-                row(keys.part::<96, 32>(), topics.part::<4, 4>()),
-                row(keys.part::<128, 32>(), topics.part::<0, 4>()),
+                topic_key(keys.part::<64, 32>(), topics.part::<0, 4>()),
+                topic_key(keys.part::<96, 32>(), topics.part::<4, 4>()),
+                topic_key(keys.part::<128, 32>(), topics.part::<0, 4>()),
             ],
         }
     }
@@ -96,7 +100,7 @@ impl Offered {
 
 /// What an offer alone gives.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Beginning {
+pub(super) struct InitialSecrets {
     /// Where the answer begins.
     pub(super) root: RootKey,
     /// The message keys of chain 0.
@@ -106,7 +110,7 @@ pub(super) struct Beginning {
 }
 
 /// What the two ends agree on with the answer.
-pub(super) struct Agreed {
+pub(super) struct SharedSecrets {
     /// The responder's handshake key with the session's ephemeral key.
     pub(super) ee: Secret<32>,
     /// The responder's handshake key with the initiator's identity.
@@ -119,9 +123,9 @@ pub(super) struct Agreed {
 
 /// A hash over the offer and the answer: what both ends have seen of each other.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Transcript([u8; 32]);
+pub(super) struct HandshakeTranscript([u8; 32]);
 
-impl Transcript {
+impl HandshakeTranscript {
     /// Of the session with this name, the answer's extension and the responder's ratchet key.
     pub(super) fn new(id: SessionId, extension: &Extension, ratchet: &PublicKey) -> Self {
         Self(kdf::hash(KdfLabel::Reply, &[&id.0, extension, &ratchet.to_bytes()]))

@@ -14,16 +14,16 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::BODY_SIZE;
 use crate::engine::secret::Secret;
 
-use super::chain::{HeaderKey, MessageKey, Place, Slot};
-use super::cursor::Reader;
+use super::chain::{ChainPosition, ChainSlot, HeaderKey, MessageKey};
+use super::cursor::ByteCursor;
 use super::payload::Payload;
-use super::{Sealed, SessionId};
+use super::{SealedBody, SessionId};
 
 /// What chain 1 carries beside its payloads: the responder's handshake key and the KEM's ciphertext.
 pub(super) type Extension = [u8; EXTENSION_SIZE];
 
 /// What a message's header says.
-pub(super) struct Header {
+pub(super) struct MessageHeader {
     /// Its position in its chain.
     pub(super) position: u32,
     /// How many positions of the sender's chain before this one were filled.
@@ -36,7 +36,7 @@ pub(super) struct Header {
     pub(super) extended: bool,
 }
 
-impl Header {
+impl MessageHeader {
     /// The 64 bytes that are encrypted.
     pub(super) fn write(&self) -> Secret<HEADER_SIZE> {
         let Self { position, before, ratchet, reveal, extended } = self;
@@ -59,27 +59,27 @@ impl Header {
 
     /// Reads what [`Self::write`] wrote; `None` for anything else.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let flags = reader.byte()?;
+        let mut cursor = ByteCursor::new(bytes);
+        let flags = cursor.byte()?;
         if flags & !(FLAG_EXTENSION | FLAG_REVEAL) != 0 {
             return None;
         }
-        let position = u32::from_le_bytes(*reader.take()?);
-        let before = u32::from_le_bytes(*reader.take()?);
-        let ratchet = PublicKey::from_bytes(reader.take()?)?;
+        let position = u32::from_le_bytes(*cursor.take()?);
+        let before = u32::from_le_bytes(*cursor.take()?);
+        let ratchet = PublicKey::from_bytes(cursor.take()?)?;
         let reveal = if flags & FLAG_REVEAL != 0 {
-            let revealed = reader.take::<REVEAL_SIZE>()?;
+            let revealed = cursor.take::<REVEAL_SIZE>()?;
             Some(Secret::make(|reveal| reveal.copy_from_slice(revealed)))
         } else {
             None
         };
-        reader.padding()?;
+        cursor.padding()?;
         Some(Self { position, before, ratchet, reveal, extended: flags & FLAG_EXTENSION != 0 })
     }
 
     /// Whether it makes sense at a place, in chains of `window` positions: chain 1 alone is
     /// extended, chain 2 alone reveals, and nobody sent before the first two.
-    pub(super) fn fits(&self, (chain, position): Place, window: u32) -> bool {
+    pub(super) fn fits(&self, (chain, position): ChainPosition, window: u32) -> bool {
         let most = if chain < 2 { 0 } else { window };
         self.position == position
             && self.before <= most
@@ -89,14 +89,14 @@ impl Header {
 }
 
 /// A message with its keys used up.
-pub(super) struct Written {
-    pub(super) sealed: Sealed,
+pub(super) struct EncryptedMessage {
+    pub(super) sealed: SealedBody,
     /// Names of the pairs of key and nonce; see [`OneTimeKey::ledger`].
     pub(super) ledger: Vec<[u8; 16]>,
 }
 
 /// What a message says behind its header.
-pub(super) struct Contents<'a> {
+pub(super) struct MessageParts<'a> {
     /// The answer; only beside a payload that leaves room for it.
     pub(super) extension: Option<&'a Extension>,
     /// As long as there is room.
@@ -107,26 +107,26 @@ pub(super) struct Contents<'a> {
 pub(super) fn seal(
     env: &mut Env<'_>,
     id: SessionId,
-    slot: &Slot,
-    header: &Header,
-    contents: &Contents<'_>,
-) -> Written {
-    write(env, id, slot, &header.write(), contents)
+    slot: &ChainSlot,
+    header: &MessageHeader,
+    parts: &MessageParts<'_>,
+) -> EncryptedMessage {
+    write(env, id, slot, &header.write(), parts)
 }
 
 /// Seals zeros at a slot of no chain.
-pub(super) fn seal_nothing(env: &mut Env<'_>, id: SessionId, slot: &Slot) -> Sealed {
-    let contents = Contents { extension: None, payload: &[0; PLAIN_ROOM] };
-    write(env, id, slot, &Secret::make(|_| ()), &contents).sealed
+pub(super) fn seal_nothing(env: &mut Env<'_>, id: SessionId, slot: &ChainSlot) -> SealedBody {
+    let parts = MessageParts { extension: None, payload: &[0; PLAIN_ROOM] };
+    write(env, id, slot, &Secret::make(|_| ()), &parts).sealed
 }
 
 fn write(
     env: &mut Env<'_>,
     id: SessionId,
-    slot: &Slot,
+    slot: &ChainSlot,
     header: &Secret<HEADER_SIZE>,
-    contents: &Contents<'_>,
-) -> Written {
+    parts: &MessageParts<'_>,
+) -> EncryptedMessage {
     let salt = env.draw::<SALT_SIZE>();
     let outer = [id.0.as_slice(), &slot.topic.0].concat();
     let mut ledger = Vec::with_capacity(3);
@@ -139,18 +139,18 @@ fn write(
         key.seal(bound, plaintext)
     };
     body.extend(part(slot.header.secret(), KdfLabel::MessageHeader, &outer, header.expose()));
-    if let Some(extension) = contents.extension {
+    if let Some(extension) = parts.extension {
         body.extend(part(slot.header.secret(), KdfLabel::MessageExtension, &outer, extension));
     }
     let bound = [outer.as_slice(), &body].concat();
-    body.extend(part(slot.key.secret(), KdfLabel::MessagePayload, &bound, contents.payload));
-    Written { sealed: Sealed { topic: slot.topic, body }, ledger }
+    body.extend(part(slot.key.secret(), KdfLabel::MessagePayload, &bound, parts.payload));
+    EncryptedMessage { sealed: SealedBody { topic: slot.topic, body }, ledger }
 }
 
 /// A message whose header is open.
-pub(super) struct Opened<'a> {
+pub(super) struct OpenedMessage<'a> {
     /// What it says.
-    pub(super) header: Header,
+    pub(super) header: MessageHeader,
     salt: &'a [u8; SALT_SIZE],
     outer: Vec<u8>,
     extension: Option<&'a [u8]>,
@@ -158,12 +158,12 @@ pub(super) struct Opened<'a> {
     payload: &'a [u8],
 }
 
-impl<'a> Opened<'a> {
+impl<'a> OpenedMessage<'a> {
     /// Opens the header of a body with the header key of a place, in chains of `window` positions.
     /// `None` also for a header that does not belong there.
     pub(super) fn new(
         id: SessionId,
-        (place, window): (Place, u32),
+        (place, window): (ChainPosition, u32),
         topic: Topic,
         body: &'a [u8],
         key: &HeaderKey,
@@ -171,17 +171,17 @@ impl<'a> Opened<'a> {
         if body.len() != BODY_SIZE {
             return None;
         }
-        let mut reader = Reader::new(body);
-        let salt = reader.take::<SALT_SIZE>()?;
-        let sealed = reader.take::<{ HEADER_SIZE + TAG_SIZE }>()?;
+        let mut cursor = ByteCursor::new(body);
+        let salt = cursor.take::<SALT_SIZE>()?;
+        let sealed = cursor.take::<{ HEADER_SIZE + TAG_SIZE }>()?;
         let outer = [id.0.as_slice(), &topic.0].concat();
         let key = OneTimeKey::derive(salt, key.secret(), KdfLabel::MessageHeader);
-        let header = Header::read(&key.open(&outer, sealed)?)?;
+        let header = MessageHeader::read(&key.open(&outer, sealed)?)?;
         if !header.fits(place, window) {
             return None;
         }
-        let extension = if header.extended { Some(reader.slice(SEALED_EXTENSION)?) } else { None };
-        let payload = reader.rest();
+        let extension = if header.extended { Some(cursor.slice(SEALED_EXTENSION)?) } else { None };
+        let payload = cursor.rest();
         let front = body.get(..body.len().saturating_sub(payload.len()))?;
         Some(Self { header, salt, outer, extension, front, payload })
     }

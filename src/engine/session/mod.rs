@@ -33,17 +33,17 @@ use crate::engine::env::{Env, Seconds, UnixSeconds};
 use crate::engine::envelope::Topic;
 use crate::engine::secret::{Secret, opaque_debug};
 
-use chain::{ReceivingChain, SendingChain, SkippedKeys, Slot, TopicKey, TopicRow};
-use key_schedule::{Agreed, Beginning, RootKey, Transcript};
+use chain::{ChainSlot, ReceivingChain, SendingChain, SkippedKeys, TopicKey, TopicWindow};
+use key_schedule::{HandshakeTranscript, InitialSecrets, RootKey, SharedSecrets};
 use message::{
-    Contents, EXTENDED_ROOM, EXTENSION_SIZE, Extension, Header, PLAIN_ROOM, REVEAL_SIZE,
+    EXTENDED_ROOM, EXTENSION_SIZE, Extension, MessageHeader, MessageParts, PLAIN_ROOM, REVEAL_SIZE,
     seal_nothing,
 };
 
 pub use chain::{MAX_SKIPPED, WINDOW};
 pub use offer::{Offer, OfferId, ReceivedOffer};
 pub use payload::{Ack, Content, MAX_TEXT, Payload};
-pub use topic_index::Watch;
+pub use topic_index::TopicIndex;
 
 /// Nothing was opened in a session for so long: its contact has lost it, or is gone. 30 days,
 /// several times the longest life of an envelope. protocol.md 2.8.
@@ -68,7 +68,7 @@ impl fmt::Debug for SessionId {
 
 /// Whose offer a session came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Role {
+pub enum SessionRole {
     /// Ours.
     Initiator,
     /// Theirs.
@@ -77,17 +77,17 @@ pub enum Role {
 
 /// What goes into an envelope.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedBody {
     /// Where its recipient waits for it.
     pub topic: Topic,
     /// The 2,016 bytes of `envelope::wire::BODY_SIZE`.
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Sealed {
+impl fmt::Debug for SealedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic: _, body } = self;
-        f.debug_struct("Sealed").field("bytes", &body.len()).finish()
+        f.debug_struct("SealedBody").field("bytes", &body.len()).finish()
     }
 }
 
@@ -98,12 +98,12 @@ impl fmt::Debug for Sealed {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     id: SessionId,
-    role: Role,
+    role: SessionRole,
     created: UnixSeconds,
     /// When anything was opened in it last; before that, when it came to be here.
-    heard: UnixSeconds,
+    last_received: UnixSeconds,
     window: u32,
-    stage: Stage,
+    handshake: HandshakeState,
     root: RootKey,
     /// Our ratchet key, for the chain we send in.
     own: EphemeralSecret,
@@ -113,77 +113,77 @@ pub struct Session {
     /// What we read; nothing before an offer of ours is answered.
     receiving: Option<ReceivingChain>,
     /// Where their next chain would begin.
-    next: TopicRow,
+    next: TopicWindow,
     skipped: SkippedKeys,
     sas: Option<Sas>,
 }
 
 /// How far the handshake is, with what it still needs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Stage {
+enum HandshakeState {
     /// We offered, and have opened nothing.
     Offered { kem: KemSecret, reveal: Secret<REVEAL_SIZE> },
     /// We answer until we are confirmed.
     Answering {
         #[serde(with = "extension_bytes")]
         extension: Box<Extension>,
-        transcript: Transcript,
+        transcript: HandshakeTranscript,
         commitment: [u8; 32],
     },
     /// We were answered and confirm until we are heard.
     Confirming { reveal: Secret<REVEAL_SIZE> },
     /// Both have heard each other.
-    Settled,
+    Established,
 }
 
 /// What a session begins with on the side that offers it.
-struct Inviting {
+struct InitiatorInput {
     id: SessionId,
     created: UnixSeconds,
     ephemeral: EphemeralSecret,
     kem: KemSecret,
     reveal: Secret<REVEAL_SIZE>,
-    beginning: Beginning,
+    initial: InitialSecrets,
 }
 
 /// What a session begins with on the side that accepts it.
-struct Invited {
+struct ResponderInput {
     id: SessionId,
     created: UnixSeconds,
     from: PublicKey,
     ephemeral: PublicKey,
     kem: KemPublic,
     commitment: [u8; 32],
-    beginning: Beginning,
+    initial: InitialSecrets,
 }
 
 impl Session {
     /// The initiator's side, before anything is answered: it sends in chain 0.
-    fn offered(inviting: Inviting, window: u32) -> Self {
-        let Inviting { id, created, ephemeral, kem, reveal, beginning } = inviting;
-        let Beginning { root, chain, topics: [outward, inward, later] } = beginning;
+    fn offered(input: InitiatorInput, window: u32) -> Self {
+        let InitiatorInput { id, created, ephemeral, kem, reveal, initial } = input;
+        let InitialSecrets { root, chain, topics: [outward, inward, later] } = initial;
         Self {
             id,
-            role: Role::Initiator,
+            role: SessionRole::Initiator,
             created,
-            heard: created,
+            last_received: created,
             window,
-            stage: Stage::Offered { kem, reveal },
+            handshake: HandshakeState::Offered { kem, reveal },
             root,
             own: ephemeral,
             sending: SendingChain::new(0, chain, outward, 0),
             later,
             receiving: None,
-            next: TopicRow::new(1, inward, window),
+            next: TopicWindow::new(1, inward, window),
             skipped: SkippedKeys::default(),
             sas: None,
         }
     }
 
     /// The responder's side: it reads chain 0 and answers in chain 1.
-    fn accepted(env: &mut Env<'_>, invited: Invited, window: u32) -> Self {
-        let Invited { id, created, from, ephemeral, kem, commitment, beginning } = invited;
-        let Beginning { root, chain, topics: [outward, inward, later] } = beginning;
+    fn accepted(env: &mut Env<'_>, input: ResponderInput, window: u32) -> Self {
+        let ResponderInput { id, created, from, ephemeral, kem, commitment, initial } = input;
+        let InitialSecrets { root, chain, topics: [outward, inward, later] } = initial;
         let (handshake, own) = (EphemeralSecret::draw(env), EphemeralSecret::draw(env));
         let (ciphertext, encapsulated) = kem.encapsulate(env);
         let mut extension = Box::new([0; EXTENSION_SIZE]);
@@ -191,28 +191,28 @@ impl Session {
         for (to, from) in extension.iter_mut().zip(handshake_key.iter().chain(ciphertext.iter())) {
             *to = *from;
         }
-        let transcript = Transcript::new(id, &extension, &own.public());
-        let agreed = Agreed {
+        let transcript = HandshakeTranscript::new(id, &extension, &own.public());
+        let agreed = SharedSecrets {
             ee: handshake.agree(&ephemeral),
             se: handshake.agree(&from),
             kem: encapsulated,
             dd: own.agree(&ephemeral),
         };
         let stepped = root.answer(&agreed, &transcript);
-        let row = TopicRow::new(0, outward, window);
+        let topic_window = TopicWindow::new(0, outward, window);
         Self {
             id,
-            role: Role::Responder,
+            role: SessionRole::Responder,
             created,
-            heard: env.wall,
+            last_received: env.wall,
             window,
-            stage: Stage::Answering { extension, transcript, commitment },
+            handshake: HandshakeState::Answering { extension, transcript, commitment },
             root: stepped.root,
             own,
             sending: SendingChain::new(1, stepped.chain, inward, 0),
             later: stepped.topics,
-            receiving: Some(ReceivingChain::new(ephemeral, chain, row)),
-            next: TopicRow::new(2, later, window),
+            receiving: Some(ReceivingChain::new(ephemeral, chain, topic_window)),
+            next: TopicWindow::new(2, later, window),
             skipped: SkippedKeys::default(),
             sas: None,
         }
@@ -226,7 +226,7 @@ impl Session {
 
     /// Whose offer it came from.
     #[must_use]
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> SessionRole {
         self.role
     }
 
@@ -240,9 +240,9 @@ impl Session {
     /// replay, can have done that. What is opened before is only as good as the offer.
     #[must_use]
     pub fn confirmed(&self) -> bool {
-        match self.stage {
-            Stage::Offered { .. } | Stage::Answering { .. } => false,
-            Stage::Confirming { .. } | Stage::Settled => true,
+        match self.handshake {
+            HandshakeState::Offered { .. } | HandshakeState::Answering { .. } => false,
+            HandshakeState::Confirming { .. } | HandshakeState::Established => true,
         }
     }
 
@@ -255,7 +255,7 @@ impl Session {
     /// Whether nothing was opened in it for [`IDLE`].
     #[must_use]
     pub fn is_idle(&self, now: UnixSeconds) -> bool {
-        self.heard.plus(IDLE) <= now
+        self.last_received.plus(IDLE) <= now
     }
 
     /// What two people read to each other to be sure that nobody sits between them; none before the
@@ -272,32 +272,40 @@ impl Session {
     ///
     /// # Errors
     /// See [`EncryptError`]; nothing was used up.
-    pub fn encrypt(&self, env: &mut Env<'_>, payload: &Payload) -> Result<Step, EncryptError> {
+    pub fn encrypt(
+        &self,
+        env: &mut Env<'_>,
+        payload: &Payload,
+    ) -> Result<EncryptedStep, EncryptError> {
         // Whatever leaves room for the answer carries it, so that no single one can be lost.
-        let extended = match &self.stage {
-            Stage::Answering { extension, .. } => {
+        let extended = match &self.handshake {
+            HandshakeState::Answering { extension, .. } => {
                 payload.encode(EXTENDED_ROOM).map(|payload| (Some(&**extension), payload))
             }
-            Stage::Offered { .. } | Stage::Confirming { .. } | Stage::Settled => None,
+            HandshakeState::Offered { .. }
+            | HandshakeState::Confirming { .. }
+            | HandshakeState::Established => None,
         };
         let plain = || payload.encode(PLAIN_ROOM).map(|payload| (None, payload));
         let (extension, payload) = extended.or_else(plain).ok_or(EncryptError::TooLong)?;
         let (sending, slot) = self.sending.step(self.window).ok_or(EncryptError::Exhausted)?;
-        let reveal = match &self.stage {
-            Stage::Confirming { reveal } => Some(reveal.clone()),
-            Stage::Offered { .. } | Stage::Answering { .. } | Stage::Settled => None,
+        let reveal = match &self.handshake {
+            HandshakeState::Confirming { reveal } => Some(reveal.clone()),
+            HandshakeState::Offered { .. }
+            | HandshakeState::Answering { .. }
+            | HandshakeState::Established => None,
         };
-        let header = Header {
+        let header = MessageHeader {
             position: slot.position,
             before: self.sending.before,
             ratchet: self.own.public(),
             reveal,
             extended: extension.is_some(),
         };
-        let contents = Contents { extension, payload: &payload };
-        let written = message::seal(env, self.id, &slot, &header, &contents);
+        let parts = MessageParts { extension, payload: &payload };
+        let written = message::seal(env, self.id, &slot, &header, &parts);
         let session = Self { sending, ..self.clone() };
-        Ok(Step { session, sealed: written.sealed, ledger: written.ledger })
+        Ok(EncryptedStep { session, sealed: written.sealed, ledger: written.ledger })
     }
 
     /// How many keys of messages that were passed over it keeps.
@@ -327,32 +335,32 @@ impl Session {
     /// The topics at which it waits for messages; one may come twice.
     pub fn topics(&self) -> impl Iterator<Item = Topic> {
         let skipped = self.skipped.topics().map(|(_, topic)| topic);
-        self.rows().flat_map(TopicRow::topics).chain(skipped)
+        self.topic_windows().flat_map(TopicWindow::topics).chain(skipped)
     }
 
-    /// What a watcher must do to follow from this session to `after`, a later state of it.
-    fn changes(&self, after: &Self) -> Changes {
-        let mut changes = Changes::default();
-        for row in self.rows() {
-            let later = after.rows().find(|later| later.number() == row.number());
-            let passed = later.map_or(usize::MAX, |later| row.passed(later));
-            changes.ended.extend(row.topics().take(passed));
+    /// What a topic index must do to follow from this session to `after`, a later state of it.
+    fn changes(&self, after: &Self) -> TopicChanges {
+        let mut changes = TopicChanges::default();
+        for topic_window in self.topic_windows() {
+            let later = after.topic_windows().find(|later| later.number() == topic_window.number());
+            let passed = later.map_or(usize::MAX, |later| topic_window.passed(later));
+            changes.removed.extend(topic_window.topics().take(passed));
         }
-        for row in after.rows() {
-            if !self.rows().any(|earlier| earlier.number() == row.number()) {
-                changes.begun.extend(row.topics());
+        for topic_window in after.topic_windows() {
+            if !self.topic_windows().any(|earlier| earlier.number() == topic_window.number()) {
+                changes.added.extend(topic_window.topics());
             }
         }
         let gone = self.skipped.topics().filter(|(place, _)| !after.skipped.holds(*place));
-        changes.ended.extend(gone.map(|(_, topic)| topic));
+        changes.removed.extend(gone.map(|(_, topic)| topic));
         let come = after.skipped.topics().filter(|(place, _)| !self.skipped.holds(*place));
-        changes.begun.extend(come.map(|(_, topic)| topic));
+        changes.added.extend(come.map(|(_, topic)| topic));
         changes
     }
 
     /// The chains it waits for, each from where it stands.
-    fn rows(&self) -> impl Iterator<Item = &TopicRow> {
-        self.receiving.iter().map(ReceivingChain::row).chain([&self.next])
+    fn topic_windows(&self) -> impl Iterator<Item = &TopicWindow> {
+        self.receiving.iter().map(ReceivingChain::topic_window).chain([&self.next])
     }
 }
 
@@ -362,9 +370,9 @@ impl fmt::Debug for Session {
             id: _,
             role,
             created: _,
-            heard: _,
+            last_received: _,
             window: _,
-            stage,
+            handshake,
             root: _,
             own: _,
             sending,
@@ -376,7 +384,7 @@ impl fmt::Debug for Session {
         } = self;
         f.debug_struct("Session")
             .field("role", role)
-            .field("stage", stage)
+            .field("handshake", handshake)
             .field("sending", sending)
             .field("receiving", receiving)
             .field("skipped", skipped)
@@ -384,39 +392,39 @@ impl fmt::Debug for Session {
     }
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for HandshakeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Offered { kem: _, reveal: _ } => "Offered",
             Self::Answering { extension: _, transcript: _, commitment: _ } => "Answering",
             Self::Confirming { reveal: _ } => "Confirming",
-            Self::Settled => "Settled",
+            Self::Established => "Established",
         })
     }
 }
 
-/// What a watcher must do to follow one step.
+/// What a topic index must do to follow one step.
 #[derive(Default)]
-struct Changes {
+struct TopicChanges {
     /// Topics to watch, once for each position that has come.
-    begun: Vec<Topic>,
+    added: Vec<Topic>,
     /// Topics to stop watching, once for each position that has gone.
-    ended: Vec<Topic>,
+    removed: Vec<Topic>,
 }
 
 /// One message encrypted.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct EncryptedStep {
     /// The session after it, to be stored first.
     pub session: Session,
     /// The message, to be sent then.
-    pub sealed: Sealed,
+    pub sealed: SealedBody,
     /// The names of its pairs of key and nonce; see
     /// [`OneTimeKey::ledger`](crate::engine::crypto::aead::OneTimeKey::ledger).
     pub ledger: Vec<[u8; 16]>,
 }
 
-opaque_debug!(struct Step { session, sealed, ledger });
+opaque_debug!(struct EncryptedStep { session, sealed, ledger });
 
 /// Why nothing was encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -432,8 +440,8 @@ pub enum EncryptError {
 
 /// A body that means nothing to anybody: the sealing of a message, under keys that are forgotten
 /// at once. Without those keys it cannot be told from one.
-pub fn junk(env: &mut Env<'_>) -> Sealed {
-    let slot = Slot::draw(env);
+pub fn junk(env: &mut Env<'_>) -> SealedBody {
+    let slot = ChainSlot::draw(env);
     let id = SessionId(env.draw());
     seal_nothing(env, id, &slot)
 }

@@ -1,9 +1,9 @@
-//! The handshake's first message: one sealed letter that gives both sides the beginning of a session.
+//! The handshake's first message: one sealed box that gives both sides the initial secrets of a session.
 //!
 //! An offer proves who made it by a MAC under a key that only the two can compute: no signature, so
 //! it convinces nobody else. It is not forward secret: whoever steals the recipient's key later and
-//! kept the letter reads it, and what was said before the answer. Everything that is wrong with a
-//! letter looks the same from outside.
+//! kept the box reads it, and what was said before the answer. Everything that is wrong with a
+//! box looks the same from outside.
 
 use core::fmt;
 
@@ -19,9 +19,9 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
-use super::cursor::Reader;
-use super::key_schedule::{Beginning, Offered, commitment};
-use super::{Invited, Inviting, Sealed, Session, SessionId};
+use super::cursor::ByteCursor;
+use super::key_schedule::{InitialSecrets, OfferSecrets, commitment};
+use super::{InitiatorInput, ResponderInput, SealedBody, Session, SessionId};
 
 /// The name of an offer: a hash over all of it and its recipient. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl fmt::Debug for OfferId {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     to: PublicKey,
-    letter: Secret<LETTER_SIZE>,
+    plaintext: Secret<PLAINTEXT_SIZE>,
     id: OfferId,
     created: UnixSeconds,
 }
@@ -59,7 +59,7 @@ impl Offer {
         let topics = Secret::draw(env);
         let reveal = Secret::draw(env);
         let kem = KemSecret::draw(env);
-        let terms = Terms {
+        let terms = OfferTerms {
             from: own.public(),
             ephemeral: ephemeral.public(),
             outward,
@@ -69,13 +69,13 @@ impl Offer {
             commitment: commitment(&reveal),
             kem: kem.public(),
         };
-        let shared = Offered { es: ephemeral.agree(their), ss: own.agree(their) };
-        let letter = terms.write(&shared, their);
-        let id = name(their, &letter);
-        let beginning = terms.beginning(&shared, id);
+        let shared = OfferSecrets { es: ephemeral.agree(their), ss: own.agree(their) };
+        let plaintext = terms.write(&shared, their);
+        let id = name(their, &plaintext);
+        let initial = terms.initial_secrets(&shared, id);
         let created = terms.created;
-        let inviting = Inviting { id: session_of(id), created, ephemeral, kem, reveal, beginning };
-        (Self { to: *their, letter, id, created }, Session::offered(inviting, window))
+        let input = InitiatorInput { id: session_of(id), created, ephemeral, kem, reveal, initial };
+        (Self { to: *their, plaintext, id, created }, Session::offered(input, window))
     }
 
     /// Its name, which is also its session's.
@@ -91,19 +91,19 @@ impl Offer {
     }
 
     /// Seals it: a body that nothing links to an earlier sealing, under a random topic.
-    pub fn seal(&self, env: &mut Env<'_>) -> Sealed {
+    pub fn seal(&self, env: &mut Env<'_>) -> SealedBody {
         let mut padded = Zeroizing::new([0; PADDED_SIZE]);
-        for (to, from) in padded.iter_mut().zip(self.letter.expose()) {
+        for (to, from) in padded.iter_mut().zip(self.plaintext.expose()) {
             *to = *from;
         }
         let body = ecies::seal(env, &self.to, padded.as_slice());
-        Sealed { topic: Topic(env.draw()), body }
+        SealedBody { topic: Topic(env.draw()), body }
     }
 }
 
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { to: _, letter: _, id: _, created: _ } = self;
+        let Self { to: _, plaintext: _, id: _, created: _ } = self;
         f.write_str("Offer")
     }
 }
@@ -117,7 +117,7 @@ pub struct ReceivedOffer {
     ephemeral: PublicKey,
     kem: KemPublic,
     commitment: [u8; 32],
-    beginning: Beginning,
+    initial: InitialSecrets,
 }
 
 impl ReceivedOffer {
@@ -143,23 +143,23 @@ impl ReceivedOffer {
     }
 
     fn read(own: &Identity, padded: &[u8]) -> Option<Self> {
-        let (letter, padding) = padded.split_first_chunk::<LETTER_SIZE>()?;
-        Reader::new(padding).padding()?;
-        let terms = Terms::read(letter)?;
+        let (plaintext, padding) = padded.split_first_chunk::<PLAINTEXT_SIZE>()?;
+        ByteCursor::new(padding).padding()?;
+        let terms = OfferTerms::read(plaintext)?;
         // Our own key cannot have made it; nobody else may make us talk to ourselves.
         if terms.from == own.public() {
             return None;
         }
-        let shared = Offered { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
-        let (said, tag) = letter.split_last_chunk::<MAC_SIZE>()?;
+        let shared = OfferSecrets { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
+        let (said, tag) = plaintext.split_last_chunk::<MAC_SIZE>()?;
         if !kdf::mac_holds(&shared.mac_key(&own.public(), &terms.from), said, tag) {
             return None;
         }
-        let letter = Secret::make(|bytes| bytes.copy_from_slice(letter));
-        let id = name(&own.public(), &letter);
-        let beginning = terms.beginning(&shared, id);
-        let Terms { from, created, ephemeral, kem, commitment, .. } = terms;
-        Some(Self { from, id, created, ephemeral, kem, commitment, beginning })
+        let plaintext = Secret::make(|bytes| bytes.copy_from_slice(plaintext));
+        let id = name(&own.public(), &plaintext);
+        let initial = terms.initial_secrets(&shared, id);
+        let OfferTerms { from, created, ephemeral, kem, commitment, .. } = terms;
+        Some(Self { from, id, created, ephemeral, kem, commitment, initial })
     }
 
     /// Who made it.
@@ -195,23 +195,23 @@ impl ReceivedOffer {
     /// Two answers to one offer are two sessions under one name: accept it once.
     #[must_use]
     pub fn accept(&self, env: &mut Env<'_>, window: u32) -> Session {
-        let Self { from, id, created, ephemeral, kem, commitment, beginning } = self.clone();
+        let Self { from, id, created, ephemeral, kem, commitment, initial } = self.clone();
         let id = session_of(id);
-        let invited = Invited { id, created, from, ephemeral, kem, commitment, beginning };
-        Session::accepted(env, invited, window)
+        let input = ResponderInput { id, created, from, ephemeral, kem, commitment, initial };
+        Session::accepted(env, input, window)
     }
 }
 
 impl fmt::Debug for ReceivedOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from: _, id: _, created: _, ephemeral: _, kem: _, commitment: _, beginning: _ } =
+        let Self { from: _, id: _, created: _, ephemeral: _, kem: _, commitment: _, initial: _ } =
             self;
         f.write_str("ReceivedOffer")
     }
 }
 
 /// What an offer says.
-struct Terms {
+struct OfferTerms {
     from: PublicKey,
     ephemeral: PublicKey,
     /// From initiator to responder.
@@ -225,10 +225,10 @@ struct Terms {
     kem: KemPublic,
 }
 
-impl Terms {
-    fn write(&self, shared: &Offered, to: &PublicKey) -> Secret<LETTER_SIZE> {
+impl OfferTerms {
+    fn write(&self, shared: &OfferSecrets, to: &PublicKey) -> Secret<PLAINTEXT_SIZE> {
         let Self { from, ephemeral, outward, inward, topics, created, commitment, kem } = self;
-        let mut said = Zeroizing::new(Vec::with_capacity(LETTER_SIZE));
+        let mut said = Zeroizing::new(Vec::with_capacity(PLAINTEXT_SIZE));
         said.extend_from_slice(&HEAD);
         said.extend_from_slice(&from.to_bytes());
         said.extend_from_slice(&ephemeral.to_bytes());
@@ -239,38 +239,38 @@ impl Terms {
         said.extend_from_slice(commitment);
         said.extend_from_slice(kem.as_bytes());
         let tag = kdf::mac(&shared.mac_key(to, from), &said);
-        Secret::make(|letter| {
-            for (to, from) in letter.iter_mut().zip(said.iter().chain(&tag)) {
+        Secret::make(|plaintext| {
+            for (to, from) in plaintext.iter_mut().zip(said.iter().chain(&tag)) {
                 *to = *from;
             }
         })
     }
 
     /// Reads the fields before the MAC, which is not looked at.
-    fn read(letter: &[u8; LETTER_SIZE]) -> Option<Self> {
-        let mut reader = Reader::new(letter);
-        if *reader.take()? != HEAD {
+    fn read(plaintext: &[u8; PLAINTEXT_SIZE]) -> Option<Self> {
+        let mut cursor = ByteCursor::new(plaintext);
+        if *cursor.take()? != HEAD {
             return None;
         }
         Some(Self {
-            from: PublicKey::from_bytes(reader.take()?)?,
-            ephemeral: PublicKey::from_bytes(reader.take()?)?,
-            outward: secret(reader.take()?),
-            inward: secret(reader.take()?),
-            topics: secret(reader.take()?),
-            created: UnixSeconds(reader.number()?),
-            commitment: *reader.take()?,
-            kem: KemPublic::from_bytes(reader.take()?)?,
+            from: PublicKey::from_bytes(cursor.take()?)?,
+            ephemeral: PublicKey::from_bytes(cursor.take()?)?,
+            outward: secret(cursor.take()?),
+            inward: secret(cursor.take()?),
+            topics: secret(cursor.take()?),
+            created: UnixSeconds(cursor.number()?),
+            commitment: *cursor.take()?,
+            kem: KemPublic::from_bytes(cursor.take()?)?,
         })
     }
 
-    fn beginning(&self, shared: &Offered, id: OfferId) -> Beginning {
+    fn initial_secrets(&self, shared: &OfferSecrets, id: OfferId) -> InitialSecrets {
         shared.start(session_of(id), [&self.outward, &self.inward], &self.topics)
     }
 }
 
-fn name(to: &PublicKey, letter: &Secret<LETTER_SIZE>) -> OfferId {
-    OfferId(kdf::hash(KdfLabel::OfferId, &[&to.to_bytes(), letter.expose()]))
+fn name(to: &PublicKey, plaintext: &Secret<PLAINTEXT_SIZE>) -> OfferId {
+    OfferId(kdf::hash(KdfLabel::OfferId, &[&to.to_bytes(), plaintext.expose()]))
 }
 
 /// A session has the name of the offer it came from.
@@ -287,5 +287,5 @@ const HEAD: [u8; 4] = [1, 2, 0, 0];
 const MAC_SIZE: usize = 32;
 /// Head 4, identity 33, ephemeral key 33, two keys of 32, two partial topics of 4, created 8,
 /// commitment 32, KEM key, MAC.
-const LETTER_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + 32 + kem::PUBLIC_SIZE + MAC_SIZE;
+const PLAINTEXT_SIZE: usize = 4 + 33 + 33 + 32 + 32 + 4 + 4 + 8 + 32 + kem::PUBLIC_SIZE + MAC_SIZE;
 const PADDED_SIZE: usize = BODY_SIZE - ecies::OVERHEAD;

@@ -8,7 +8,7 @@ use core::fmt;
 use crate::engine::secret::opaque_debug;
 use zeroize::Zeroizing;
 
-use super::cursor::Reader;
+use super::cursor::ByteCursor;
 
 /// Longest text one message carries, in bytes of UTF-8.
 ///
@@ -123,17 +123,17 @@ impl Payload {
     /// Reads what [`Self::encode`] wrote; `None` for anything it would not have written, but for
     /// kinds it does not know.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let stream = reader.number()?;
-        let number = reader.number()?;
+        let mut cursor = ByteCursor::new(bytes);
+        let stream = cursor.number()?;
+        let number = cursor.number()?;
         let ack =
-            Ack { stream: reader.number()?, next: reader.number()?, beyond: reader.number()? };
-        let base = reader.number()?;
-        let flags = reader.byte()?;
-        let kind = reader.byte()?;
-        let length = u16::from_le_bytes(*reader.take()?);
-        let said = reader.slice(length.into())?;
-        reader.padding()?;
+            Ack { stream: cursor.number()?, next: cursor.number()?, beyond: cursor.number()? };
+        let base = cursor.number()?;
+        let flags = cursor.byte()?;
+        let kind = cursor.byte()?;
+        let length = u16::from_le_bytes(*cursor.take()?);
+        let said = cursor.slice(length.into())?;
+        cursor.padding()?;
 
         if flags & !(FLAG_NUMBER | FLAG_ACK) != 0 {
             return None;
@@ -161,9 +161,9 @@ impl Content {
             KIND_ANSWER => silent(Self::Answer),
             KIND_CLOSE => silent(Self::Close),
             KIND_READ => {
-                let mut reader = Reader::new(said);
-                let mark = Self::Read { stream: reader.number()?, below: reader.number()? };
-                reader.rest().is_empty().then_some(mark)
+                let mut cursor = ByteCursor::new(said);
+                let mark = Self::Read { stream: cursor.number()?, below: cursor.number()? };
+                cursor.rest().is_empty().then_some(mark)
             }
             _ => Some(Self::Unknown),
         }

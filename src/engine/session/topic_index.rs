@@ -1,6 +1,6 @@
-//! Which sessions wait for a topic: a Bloom filter as the first sieve, the exact index behind it.
+//! Which sessions wait for a topic: a Bloom filter first, the exact index behind it.
 //!
-//! Almost every envelope is for somebody else, and the sieve says so without a search. It never
+//! Almost every envelope is for somebody else, and the filter says so without a search. It never
 //! leaves this process: a filter given to a stranger would be an address.
 
 use core::fmt;
@@ -13,47 +13,47 @@ use crate::engine::envelope::Topic;
 use super::{Session, SessionId};
 
 /// The topics of all sessions, and whose they are.
-pub struct Watch {
-    sieve: Bloom<Topic>,
-    /// Topics put into the sieve since it was made; those that ended are still in it.
-    sieved: usize,
-    /// As many as `sieved` may reach before the sieve is made afresh.
+pub struct TopicIndex {
+    filter: Bloom<Topic>,
+    /// Topics put into the filter since it was made; those that ended are still in it.
+    inserted: usize,
+    /// As many as `inserted` may reach before the filter is made afresh.
     room: usize,
     /// At how many positions a session has a topic; never none.
-    index: BTreeMap<(Topic, Handle), u16>,
+    index: BTreeMap<(Topic, SessionHandle), u16>,
     /// What the index calls each session.
-    handles: BTreeMap<SessionId, Handle>,
-    sessions: BTreeMap<Handle, SessionId>,
-    made: Handle,
+    handles: BTreeMap<SessionId, SessionHandle>,
+    sessions: BTreeMap<SessionHandle, SessionId>,
+    last_handle: SessionHandle,
 }
 
 /// What the index calls a session: an eighth of its name, for it stands beside every topic.
-type Handle = u32;
+type SessionHandle = u32;
 
-impl Watch {
+impl TopicIndex {
     /// Waits for nothing.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            sieve: sieve(LEAST_ROOM),
-            sieved: 0,
+            filter: filter(LEAST_ROOM),
+            inserted: 0,
             room: LEAST_ROOM,
             index: BTreeMap::new(),
             handles: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            made: 0,
+            last_handle: 0,
         }
     }
 
     /// Waits for every topic of a session.
     pub fn add(&mut self, session: &Session) {
         // No process lives through so many sessions that a handle comes twice.
-        self.made = self.made.wrapping_add(1);
-        let handle = self.made;
+        self.last_handle = self.last_handle.wrapping_add(1);
+        let handle = self.last_handle;
         self.handles.insert(session.id(), handle);
         self.sessions.insert(handle, session.id());
         for topic in session.topics() {
-            self.begin(topic, handle);
+            self.add_topic(topic, handle);
         }
     }
 
@@ -62,7 +62,7 @@ impl Watch {
         let Some(handle) = self.handles.remove(&session.id()) else { return };
         self.sessions.remove(&handle);
         for topic in session.topics() {
-            self.end(topic, handle);
+            self.remove_topic(topic, handle);
         }
     }
 
@@ -70,36 +70,36 @@ impl Watch {
     pub fn update(&mut self, before: &Session, after: &Session) {
         let Some(&handle) = self.handles.get(&before.id()) else { return };
         let changes = before.changes(after);
-        // What moves to the messages passed over is begun before it is ended, so it never goes.
-        for topic in changes.begun {
-            self.begin(topic, handle);
+        // What moves to the messages passed over is added before it is removed, so it never goes.
+        for topic in changes.added {
+            self.add_topic(topic, handle);
         }
-        for topic in changes.ended {
-            self.end(topic, handle);
+        for topic in changes.removed {
+            self.remove_topic(topic, handle);
         }
     }
 
     /// The sessions that wait for a topic, each once. Mostly none.
     #[must_use]
     pub fn candidates(&self, topic: Topic) -> Vec<SessionId> {
-        if !self.sieve.check(&topic) {
+        if !self.filter.check(&topic) {
             return Vec::new();
         }
-        let all = self.index.range((topic, Handle::MIN)..=(topic, Handle::MAX));
+        let all = self.index.range((topic, SessionHandle::MIN)..=(topic, SessionHandle::MAX));
         all.filter_map(|((_, handle), _)| self.sessions.get(handle).copied()).collect()
     }
 
-    fn begin(&mut self, topic: Topic, handle: Handle) {
+    fn add_topic(&mut self, topic: Topic, handle: SessionHandle) {
         *self.index.entry((topic, handle)).or_default() += 1;
-        if self.sieved == self.room {
-            self.sieve_afresh();
+        if self.inserted == self.room {
+            self.rebuild_filter();
         } else {
-            self.sieve.set(&topic);
-            self.sieved += 1;
+            self.filter.set(&topic);
+            self.inserted += 1;
         }
     }
 
-    fn end(&mut self, topic: Topic, handle: Handle) {
+    fn remove_topic(&mut self, topic: Topic, handle: SessionHandle) {
         let Some(positions) = self.index.get_mut(&(topic, handle)) else { return };
         *positions -= 1;
         if *positions == 0 {
@@ -107,44 +107,52 @@ impl Watch {
         }
     }
 
-    /// Makes the sieve from what is watched, and drops what has ended.
-    fn sieve_afresh(&mut self) {
-        self.sieved = self.index.len();
-        self.room = (self.sieved * ROOM_FACTOR).max(LEAST_ROOM);
-        self.sieve = sieve(self.room);
+    /// Makes the filter from what is watched, and drops what has ended.
+    fn rebuild_filter(&mut self) {
+        self.inserted = self.index.len();
+        self.room = (self.inserted * ROOM_FACTOR).max(LEAST_ROOM);
+        self.filter = filter(self.room);
         for (topic, _) in self.index.keys() {
-            self.sieve.set(topic);
+            self.filter.set(topic);
         }
     }
 }
 
-impl Default for Watch {
+impl Default for TopicIndex {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for TopicIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sieve: _, sieved: _, room: _, index, handles: _, sessions: _, made: _ } = self;
-        f.debug_struct("Watch").field("topics", &index.len()).finish()
+        let Self {
+            filter: _,
+            inserted: _,
+            room: _,
+            index,
+            handles: _,
+            sessions: _,
+            last_handle: _,
+        } = self;
+        f.debug_struct("TopicIndex").field("topics", &index.len()).finish()
     }
 }
 
 /// A filter for `room` topics. Its hash keys are fixed: whoever makes topics that pass it makes us
 /// look into the index, and nothing more.
-fn sieve(room: usize) -> Bloom<Topic> {
+fn filter(room: usize) -> Bloom<Topic> {
     let bytes = (room * BITS_PER_TOPIC).div_ceil(8).max(1);
     #[expect(clippy::expect_used, reason = "fails for an empty filter alone; both are at least 1")]
     Bloom::new_with_seed(bytes, room.max(1), &[0; 32]).expect("a filter of at least a byte")
 }
 
-/// Bits of the sieve for each topic: one foreign topic in a hundred passes (n = 9.6 for 1 %).
+/// Bits of the filter for each topic: one foreign topic in a hundred passes (n = 9.6 for 1 %).
 const BITS_PER_TOPIC: usize = 10;
 
-/// The sieve is made for this many times what is watched, so at most half of it is stale when it is
+/// The filter is made for this many times what is watched, so at most half of it is stale when it is
 /// made afresh, and making it costs each new topic two more insertions.
 const ROOM_FACTOR: usize = 2;
 
-/// The smallest sieve: two chains' topics, 2.5 KiB.
+/// The smallest filter: two chains' topics, 2.5 KiB.
 const LEAST_ROOM: usize = 2048;

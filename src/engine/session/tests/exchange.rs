@@ -6,7 +6,7 @@ use super::*;
 fn both_sides_talk_before_and_after_they_heard_of_each_other() {
     let mut pair = Pair::new(2);
     let (ours, theirs) = (&pair.ours.session, &pair.theirs.session);
-    assert_eq!((ours.role(), theirs.role()), (Role::Initiator, Role::Responder));
+    assert_eq!((ours.role(), theirs.role()), (SessionRole::Initiator, SessionRole::Responder));
     assert_eq!((ours.id(), ours.created()), (theirs.id(), theirs.created()));
     for number in 0..8 {
         pair.exchange(number);
@@ -49,7 +49,7 @@ fn both_know_the_same_words_and_only_after_the_confirmation() {
 fn any_message_of_the_answers_chain_completes_the_exchange() {
     let mut pair = Pair::new(35);
     pair.swap();
-    let answers: Vec<Sealed> = (0..5).map(|number| pair.say(&text(number))).collect();
+    let answers: Vec<SealedBody> = (0..5).map(|number| pair.say(&text(number))).collect();
     for which in [3, 0, 4, 1, 2] {
         assert_eq!(pair.hear(&answers[which]), Some(text(which as u64)));
         assert!(pair.theirs.session.confirmed());
@@ -72,7 +72,7 @@ fn a_text_too_long_for_the_answer_opens_after_another_brought_it() {
 #[test]
 fn early_messages_open_after_the_confirmation_too() {
     let mut pair = Pair::new(37);
-    let early: Vec<Sealed> = (0..3).map(|number| pair.say(&text(number))).collect();
+    let early: Vec<SealedBody> = (0..3).map(|number| pair.say(&text(number))).collect();
     pair.swap();
     pair.exchange(9);
     pair.exchange(3);
@@ -132,7 +132,7 @@ fn stealing_both_identities_afterwards_opens_no_answer() {
             .is_none()
     );
     // Not even with the state of the exchange put back: the keys are gone from it.
-    restored.stage = Stage::Offered {
+    restored.handshake = HandshakeState::Offered {
         kem: KemSecret::draw(&mut pair.seeded.turn()),
         reveal: Secret::draw(&mut pair.seeded.turn()),
     };

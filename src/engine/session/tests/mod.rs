@@ -19,7 +19,7 @@ use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
 use offers::people;
 
 /// One end.
-struct End {
+struct Endpoint {
     own: Identity,
     session: Session,
 }
@@ -27,8 +27,8 @@ struct End {
 /// Two people after an offer has arrived: `ours` is the one who speaks next.
 struct Pair {
     seeded: SeededRng,
-    ours: End,
-    theirs: End,
+    ours: Endpoint,
+    theirs: Endpoint,
 }
 
 impl Pair {
@@ -43,7 +43,8 @@ impl Pair {
         let sealed = offer.seal(&mut seeded.turn());
         let received = ReceivedOffer::open(&b, &sealed.body).unwrap();
         let theirs = received.accept(&mut seeded.turn(), window);
-        let (ours, theirs) = (End { own: a, session: ours }, End { own: b, session: theirs });
+        let (ours, theirs) =
+            (Endpoint { own: a, session: ours }, Endpoint { own: b, session: theirs });
         Self { seeded, ours, theirs }
     }
 
@@ -70,25 +71,25 @@ impl Pair {
     }
 
     /// We encrypt and keep the step.
-    fn say(&mut self, payload: &Payload) -> Sealed {
+    fn say(&mut self, payload: &Payload) -> SealedBody {
         let step = self.ours.session.encrypt(&mut self.seeded.turn(), payload).unwrap();
         self.ours.session = step.session;
         step.sealed
     }
 
     /// They open and keep the step.
-    fn hear(&mut self, sealed: &Sealed) -> Option<Payload> {
+    fn hear(&mut self, sealed: &SealedBody) -> Option<Payload> {
         let (next, payload) = self.try_hear(sealed)?;
         self.theirs.session = next;
         Some(payload)
     }
 
-    fn try_hear(&mut self, sealed: &Sealed) -> Option<(Session, Payload)> {
+    fn try_hear(&mut self, sealed: &SealedBody) -> Option<(Session, Payload)> {
         self.hear_at(NOW, sealed)
     }
 
-    fn hear_at(&mut self, now: UnixSeconds, sealed: &Sealed) -> Option<(Session, Payload)> {
-        let End { own, session } = &self.theirs;
+    fn hear_at(&mut self, now: UnixSeconds, sealed: &SealedBody) -> Option<(Session, Payload)> {
+        let Endpoint { own, session } = &self.theirs;
         let mut env = self.seeded.turn();
         env.wall = now;
         session.decrypt(&mut env, own, sealed.topic, &sealed.body)
@@ -153,7 +154,7 @@ fn another_session_of_the_same_two_opens_nothing() {
     assert!(other.try_hear(&sealed).is_none());
     // Not even at a topic it watches.
     let topic = other.theirs.session.topics().next().unwrap();
-    assert!(other.try_hear(&Sealed { topic, ..sealed }).is_none());
+    assert!(other.try_hear(&SealedBody { topic, ..sealed }).is_none());
 }
 
 #[test]
@@ -186,12 +187,12 @@ fn no_holder_of_secrets_prints_them() {
     let received = ReceivedOffer::open(&b, &offer.seal(&mut seeded.turn()).body).unwrap();
     let answering = received.accept(&mut seeded.turn(), WINDOW);
     let step = session.encrypt(&mut seeded.turn(), &text(0)).unwrap();
-    let mut watch = Watch::new();
-    watch.add(&session);
+    let mut index = TopicIndex::new();
+    index.add(&session);
     insta::assert_snapshot!(format!("{offer:?} {:?} {received:?}", offer.id()), @"Offer OfferId ReceivedOffer");
-    insta::assert_snapshot!(format!("{session:?}"), @"Session { role: Initiator, stage: Offered, sending: SendingChain { number: 0, next: 0 }, receiving: None, skipped: SkippedKeys(0) }");
-    insta::assert_snapshot!(format!("{answering:?}"), @"Session { role: Responder, stage: Answering, sending: SendingChain { number: 1, next: 0 }, receiving: Some(ReceivingChain(TopicRow { number: 0, next: 0 })), skipped: SkippedKeys(0) }");
-    insta::assert_snapshot!(format!("{:?} {:?} {watch:?}", session.id(), step.sealed), @"SessionId Sealed { bytes: 2016 } Watch { topics: 1024 }");
+    insta::assert_snapshot!(format!("{session:?}"), @"Session { role: Initiator, handshake: Offered, sending: SendingChain { number: 0, next: 0 }, receiving: None, skipped: SkippedKeys(0) }");
+    insta::assert_snapshot!(format!("{answering:?}"), @"Session { role: Responder, handshake: Answering, sending: SendingChain { number: 1, next: 0 }, receiving: Some(ReceivingChain(TopicWindow { number: 0, next: 0 })), skipped: SkippedKeys(0) }");
+    insta::assert_snapshot!(format!("{:?} {:?} {index:?}", session.id(), step.sealed), @"SessionId SealedBody { bytes: 2016 } TopicIndex { topics: 1024 }");
 }
 
 /// All bytes that are equal at every position of a set of bodies.

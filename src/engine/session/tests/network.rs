@@ -6,9 +6,9 @@ use super::*;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
-enum Event {
+enum NetworkStep {
     /// One end sends another message.
-    Send(End),
+    Send(Speaker),
     /// One of the messages so far arrives, perhaps again.
     Deliver(prop::sample::Index),
     /// One arrives with a bit turned.
@@ -16,59 +16,59 @@ enum Event {
     /// One arrives under another one's topic.
     Misplace(prop::sample::Index, prop::sample::Index),
     /// An end restarts from what it stored.
-    Restart(End),
+    Restart(Speaker),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Speaker {
     Initiator,
     Responder,
 }
 
-fn end() -> impl Strategy<Value = End> {
-    prop_oneof![Just(End::Initiator), Just(End::Responder)]
+fn end() -> impl Strategy<Value = Speaker> {
+    prop_oneof![Just(Speaker::Initiator), Just(Speaker::Responder)]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = NetworkStep> {
     let index = any::<prop::sample::Index>;
     prop_oneof![
-        4 => end().prop_map(Event::Send),
-        5 => index().prop_map(Event::Deliver),
-        1 => (index(), index(), 0..8_u8).prop_map(|(a, b, bit)| Event::Damage(a, b, bit)),
-        1 => (index(), index()).prop_map(|(a, b)| Event::Misplace(a, b)),
-        1 => end().prop_map(Event::Restart),
+        4 => end().prop_map(NetworkStep::Send),
+        5 => index().prop_map(NetworkStep::Deliver),
+        1 => (index(), index(), 0..8_u8).prop_map(|(a, b, bit)| NetworkStep::Damage(a, b, bit)),
+        1 => (index(), index()).prop_map(|(a, b)| NetworkStep::Misplace(a, b)),
+        1 => end().prop_map(NetworkStep::Restart),
     ]
 }
 
-/// A pair, what it sent, and what a watch was told of it.
-struct Talk {
+/// A pair, what it sent, and what an index was told of it.
+struct FaultyNetwork {
     pair: Pair,
-    speaks: End,
-    sent: Vec<(End, Sealed)>,
+    speaks: Speaker,
+    sent: Vec<(Speaker, SealedBody)>,
     opened: BTreeSet<usize>,
     /// The initiator's and the responder's.
-    watches: [Watch; 2],
+    indexes: [TopicIndex; 2],
     ledger: BTreeSet<[u8; 16]>,
 }
 
-impl Talk {
+impl FaultyNetwork {
     fn new(seed: u64, window: u32) -> Self {
         let pair = Pair::narrow(seed, window);
-        let mut watches = [Watch::new(), Watch::new()];
-        watches[0].add(&pair.ours.session);
-        watches[1].add(&pair.theirs.session);
+        let mut indexes = [TopicIndex::new(), TopicIndex::new()];
+        indexes[0].add(&pair.ours.session);
+        indexes[1].add(&pair.theirs.session);
         let (sent, opened, ledger) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Self { pair, speaks: End::Initiator, sent, opened, watches, ledger }
+        Self { pair, speaks: Speaker::Initiator, sent, opened, indexes, ledger }
     }
 
-    fn let_speak(&mut self, end: End) {
+    fn let_speak(&mut self, end: Speaker) {
         if self.speaks != end {
             self.pair.swap();
             self.speaks = end;
         }
     }
 
-    fn send(&mut self, end: End) {
+    fn send(&mut self, end: Speaker) {
         self.let_speak(end);
         let number = self.sent.len() as u64;
         let session = &self.pair.ours.session;
@@ -80,13 +80,13 @@ impl Talk {
         self.sent.push((end, step.sealed));
     }
 
-    /// Hands a message to the end that did not send it, and tells the watch.
-    fn hear(&mut self, from: End, sealed: &Sealed) -> Option<Payload> {
+    /// Hands a message to the end that did not send it, and tells the index.
+    fn hear(&mut self, from: Speaker, sealed: &SealedBody) -> Option<Payload> {
         self.let_speak(from);
         let before = self.pair.theirs.session.clone();
         let heard = self.pair.hear(sealed);
-        let watch = &mut self.watches[usize::from(from == End::Initiator)];
-        watch.update(&before, &self.pair.theirs.session);
+        let index = &mut self.indexes[usize::from(from == Speaker::Initiator)];
+        index.update(&before, &self.pair.theirs.session);
         assert!(
             heard.is_some() || before == self.pair.theirs.session,
             "a refusal changed the state"
@@ -94,33 +94,33 @@ impl Talk {
         heard
     }
 
-    fn restart(&mut self, end: End) {
+    fn restart(&mut self, end: Speaker) {
         self.let_speak(end);
         let read = restored(&stored(&self.pair.ours.session));
         assert_eq!(read, self.pair.ours.session);
         self.pair.ours.session = read;
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: NetworkStep) {
         let sent = self.sent.len();
         match event {
-            Event::Send(end) => self.send(end),
-            Event::Restart(end) => self.restart(end),
-            Event::Deliver(which) if sent > 0 => self.deliver(which.index(sent)),
-            Event::Damage(which, at, bit) if sent > 0 => {
+            NetworkStep::Send(end) => self.send(end),
+            NetworkStep::Restart(end) => self.restart(end),
+            NetworkStep::Deliver(which) if sent > 0 => self.deliver(which.index(sent)),
+            NetworkStep::Damage(which, at, bit) if sent > 0 => {
                 let (from, mut damaged) = self.sent[which.index(sent)].clone();
                 damaged.body[at.index(BODY_SIZE)] ^= 1_u8 << bit;
                 assert_eq!(self.hear(from, &damaged), None);
             }
-            Event::Misplace(one, two) if sent > 0 => {
+            NetworkStep::Misplace(one, two) if sent > 0 => {
                 let (from, one) = self.sent[one.index(sent)].clone();
                 let (_, two) = self.sent[two.index(sent)].clone();
                 if one.topic != two.topic {
-                    let misplaced = Sealed { topic: one.topic, body: two.body };
+                    let misplaced = SealedBody { topic: one.topic, body: two.body };
                     assert_eq!(self.hear(from, &misplaced), None);
                 }
             }
-            Event::Deliver(_) | Event::Damage(..) | Event::Misplace(..) => {}
+            NetworkStep::Deliver(_) | NetworkStep::Damage(..) | NetworkStep::Misplace(..) => {}
         }
     }
 
@@ -131,24 +131,24 @@ impl Talk {
         assert_eq!(heard, expected, "message {which}");
     }
 
-    /// Everything that is still on its way arrives, the latest first; and the watches, which were
-    /// only told of changes, know what a watch from nothing knows.
+    /// Everything that is still on its way arrives, the latest first; and the indexes, which were
+    /// only told of changes, know what an index from nothing knows.
     fn finish(mut self) {
         for which in (0..self.sent.len()).rev() {
             if !self.opened.contains(&which) {
                 self.deliver(which);
             }
         }
-        for (end, watch) in [End::Initiator, End::Responder].into_iter().zip([0, 1]) {
+        for (end, index) in [Speaker::Initiator, Speaker::Responder].into_iter().zip([0, 1]) {
             self.let_speak(end);
             let session = &self.pair.ours.session;
             assert_eq!(session.skipped(), 0, "every key of a late message was used");
             let topics: BTreeSet<Topic> = session.topics().collect();
-            let watch = &mut self.watches[watch];
-            assert!(topics.iter().all(|&topic| watch.candidates(topic) == [session.id()]));
-            assert_eq!(format!("{watch:?}"), format!("Watch {{ topics: {} }}", topics.len()));
-            watch.remove(session);
-            assert_eq!(format!("{watch:?}"), "Watch { topics: 0 }");
+            let index = &mut self.indexes[index];
+            assert!(topics.iter().all(|&topic| index.candidates(topic) == [session.id()]));
+            assert_eq!(format!("{index:?}"), format!("TopicIndex {{ topics: {} }}", topics.len()));
+            index.remove(session);
+            assert_eq!(format!("{index:?}"), "TopicIndex { topics: 0 }");
         }
     }
 }
@@ -157,12 +157,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn each_message_opens_exactly_once_and_the_watch_agrees(
+    fn each_message_opens_exactly_once_and_the_topic_index_agrees(
         seed in any::<u64>(),
         window in prop_oneof![3 => Just(8), 3 => Just(64), 1 => Just(WINDOW)],
         events in proptest::collection::vec(event(), 1..80),
     ) {
-        let mut talk = Talk::new(seed, window);
+        let mut talk = FaultyNetwork::new(seed, window);
         for event in events {
             talk.happen(event);
         }
@@ -179,7 +179,7 @@ proptest! {
         let mut body = body;
         body.resize(length, 3);
         for topic in pair.theirs.session.topics().collect::<Vec<_>>() {
-            let sealed = Sealed { topic, body: body.clone() };
+            let sealed = SealedBody { topic, body: body.clone() };
             prop_assert!(pair.try_hear(&sealed).is_none());
         }
         prop_assert!(ReceivedOffer::open(&pair.theirs.own, &body).is_none());

@@ -44,13 +44,13 @@ fn an_offer_is_timely_from_a_longest_life_and_a_day_ago_to_a_day_ahead() {
     assert!(offer.timely(NOW.minus(ONE_DAY)) && !offer.timely(NOW.minus(ONE_DAY).minus(second)));
 }
 
-/// An offer's letter as its recipient finds it, to be forged.
-fn letter(sealed: &Sealed, own: &Identity) -> Vec<u8> {
+/// An offer's plaintext as its recipient finds it, to be forged.
+fn plaintext(sealed: &SealedBody, own: &Identity) -> Vec<u8> {
     ecies::open(own, &sealed.body).unwrap().to_vec()
 }
 
-fn reseal(seeded: &mut SeededRng, to: &PublicKey, letter: &[u8]) -> Vec<u8> {
-    ecies::seal(&mut seeded.turn(), to, letter)
+fn reseal(seeded: &mut SeededRng, to: &PublicKey, plaintext: &[u8]) -> Vec<u8> {
+    ecies::seal(&mut seeded.turn(), to, plaintext)
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_offer_in_another_name_is_refused() {
     let (mut seeded, a, b) = people(19);
     let c = Identity::generate(&mut seeded.turn());
     let (offer, _) = Offer::new(&mut seeded.turn(), &a, &b.public(), WINDOW);
-    let mut forged = letter(&offer.seal(&mut seeded.turn()), &b);
+    let mut forged = plaintext(&offer.seal(&mut seeded.turn()), &b);
     forged[4..37].copy_from_slice(&c.public().to_bytes());
     let body = reseal(&mut seeded, &b.public(), &forged);
     assert!(ReceivedOffer::open(&b, &body).is_none());
@@ -69,8 +69,8 @@ fn an_offer_passed_on_to_somebody_else_is_refused() {
     let (mut seeded, a, b) = people(20);
     let c = Identity::generate(&mut seeded.turn());
     let (offer, _) = Offer::new(&mut seeded.turn(), &a, &b.public(), WINDOW);
-    let letter = letter(&offer.seal(&mut seeded.turn()), &b);
-    let body = reseal(&mut seeded, &c.public(), &letter);
+    let plaintext = plaintext(&offer.seal(&mut seeded.turn()), &b);
+    let body = reseal(&mut seeded, &c.public(), &plaintext);
     assert!(ReceivedOffer::open(&c, &body).is_none());
 }
 
@@ -97,19 +97,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn any_other_byte_in_an_offers_letter_is_refused(
+    fn any_other_byte_in_an_offers_plaintext_is_refused(
         at in any::<prop::sample::Index>(),
         turn in 1_u8..,
     ) {
         let (mut seeded, a, b) = people(25);
         let (offer, _) = Offer::new(&mut seeded.turn(), &a, &b.public(), WINDOW);
-        let mut letter = letter(&offer.seal(&mut seeded.turn()), &b);
-        let whole = reseal(&mut seeded, &b.public(), &letter);
+        let mut plaintext = plaintext(&offer.seal(&mut seeded.turn()), &b);
+        let whole = reseal(&mut seeded, &b.public(), &plaintext);
         prop_assert!(ReceivedOffer::open(&b, &whole).is_some());
         // Half of the cases in the fields, half in the padding, which is much longer.
-        let at = if turn % 2 == 0 { at.index(1398) } else { at.index(letter.len()) };
-        letter[at] ^= turn;
-        let body = reseal(&mut seeded, &b.public(), &letter);
+        let at = if turn % 2 == 0 { at.index(1398) } else { at.index(plaintext.len()) };
+        plaintext[at] ^= turn;
+        let body = reseal(&mut seeded, &b.public(), &plaintext);
         prop_assert!(ReceivedOffer::open(&b, &body).is_none());
     }
 }

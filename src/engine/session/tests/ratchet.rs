@@ -94,7 +94,7 @@ fn a_rolled_back_twin_uses_other_keys_and_only_the_first_of_the_two_opens() {
 fn a_copied_state_is_worthless_once_the_one_it_was_taken_from_has_stepped_and_was_heard() {
     let mut pair = Pair::settled(42);
     let thief = pair.theirs.session.clone();
-    let read = |pair: &mut Pair, sealed: &Sealed| {
+    let read = |pair: &mut Pair, sealed: &SealedBody| {
         thief.decrypt(&mut pair.seeded.turn(), &pair.theirs.own, sealed.topic, &sealed.body)
     };
     let sealed = pair.say(&text(0));

@@ -1,18 +1,18 @@
-//! The watch: whose a topic is.
+//! The index: whose a topic is.
 
 use super::*;
 
 #[test]
-fn the_watch_knows_whose_a_topic_is_and_forgets_a_session() {
+fn the_topic_index_knows_whose_a_topic_is_and_forgets_a_session() {
     let mut pair = Pair::new(23);
     let sealed = pair.say(&text(0));
     let session = &pair.theirs.session;
-    let mut watch = Watch::default();
-    assert!(watch.candidates(sealed.topic).is_empty());
-    watch.add(session);
-    assert_eq!(watch.candidates(sealed.topic), [session.id()]);
-    watch.remove(session);
-    assert!(session.topics().all(|topic| watch.candidates(topic).is_empty()));
+    let mut index = TopicIndex::default();
+    assert!(index.candidates(sealed.topic).is_empty());
+    index.add(session);
+    assert_eq!(index.candidates(sealed.topic), [session.id()]);
+    index.remove(session);
+    assert!(session.topics().all(|topic| index.candidates(topic).is_empty()));
 }
 
 #[test]
@@ -21,24 +21,24 @@ fn two_sessions_may_wait_for_one_topic() {
     let sealed = pair.say(&text(0));
     let session = &pair.theirs.session;
     let twin = Session { id: SessionId([7; 32]), ..session.clone() };
-    let mut watch = Watch::new();
-    watch.add(session);
-    watch.add(&twin);
+    let mut index = TopicIndex::new();
+    index.add(session);
+    index.add(&twin);
     let mut both = [session.id(), twin.id()];
     both.sort();
-    let mut found = watch.candidates(sealed.topic);
+    let mut found = index.candidates(sealed.topic);
     found.sort();
     assert_eq!(found, both);
-    watch.remove(session);
-    assert_eq!(watch.candidates(sealed.topic), [twin.id()]);
+    index.remove(session);
+    assert_eq!(index.candidates(sealed.topic), [twin.id()]);
 }
 
 #[test]
-fn the_watch_follows_a_session_until_its_sieve_is_made_afresh() {
+fn the_topic_index_follows_a_session_until_its_filter_is_rebuilt() {
     let mut pair = Pair::new(24);
-    let mut watch = Watch::new();
-    watch.add(&pair.theirs.session);
-    let mut waits = [watch, Watch::new()];
+    let mut index = TopicIndex::new();
+    index.add(&pair.theirs.session);
+    let mut waits = [index, TopicIndex::new()];
     waits[1].add(&pair.ours.session);
     for number in 0..12 {
         let sealed = pair.say(&text(number));
@@ -51,8 +51,8 @@ fn the_watch_follows_a_session_until_its_sieve_is_made_afresh() {
         pair.swap();
         waits.reverse();
     }
-    let [watch, _] = waits;
+    let [index, _] = waits;
     let topics: BTreeSet<Topic> = pair.theirs.session.topics().collect();
-    assert_eq!(format!("{watch:?}"), format!("Watch {{ topics: {} }}", topics.len()));
-    assert!(topics.into_iter().all(|topic| watch.candidates(topic).len() == 1));
+    assert_eq!(format!("{index:?}"), format!("TopicIndex {{ topics: {} }}", topics.len()));
+    assert!(topics.into_iter().all(|topic| index.candidates(topic).len() == 1));
 }

@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use super::*;
 use crate::engine::session::chain::{ChainKey, HeaderKey, MessageKey, TopicKey};
-use crate::engine::session::message::Opened;
+use crate::engine::session::message::OpenedMessage;
 
 #[derive(Deserialize)]
-struct Vectors {
-    chain: Chain,
+struct MessageVectors {
+    chain: ChainVector,
     headers: Cases<HeaderCase>,
     payloads: Cases<PayloadCase>,
     bodies: Vec<BodyCase>,
@@ -22,14 +22,14 @@ struct Cases<T> {
 }
 
 #[derive(Deserialize)]
-struct Chain {
+struct ChainVector {
     topic_key: String,
     chain_key: String,
-    positions: Vec<Position>,
+    positions: Vec<PositionVector>,
 }
 
 #[derive(Deserialize)]
-struct Position {
+struct PositionVector {
     topic: String,
     header_key: String,
     message_key: String,
@@ -63,7 +63,7 @@ struct BodyCase {
     body: String,
 }
 
-fn vectors() -> Vectors {
+fn vectors() -> MessageVectors {
     serde_json::from_str(include_str!("../../../../tests/vectors/messages.json")).unwrap()
 }
 
@@ -86,11 +86,11 @@ fn secret<const N: usize>(hex: &str) -> Secret<N> {
 
 #[test]
 fn chains_go_on_as_in_the_second_implementation() {
-    let Chain { topic_key, chain_key, positions } = vectors().chain;
+    let ChainVector { topic_key, chain_key, positions } = vectors().chain;
     let window = u32::try_from(positions.len()).unwrap();
     let (topics, chain) = (TopicKey::new(secret(&topic_key)), ChainKey::new(secret(&chain_key)));
     let mut sending = SendingChain::new(0, chain, topics.clone(), 0);
-    let row = TopicRow::new(0, topics, window);
+    let topic_window = TopicWindow::new(0, topics, window);
     for (position, expected) in positions.iter().enumerate() {
         let (next, slot) = sending.step(window).unwrap();
         sending = next;
@@ -98,8 +98,8 @@ fn chains_go_on_as_in_the_second_implementation() {
         assert_eq!(slot.topic.0.as_slice(), bytes(&expected.topic));
         assert_eq!(slot.header.secret(), &secret(&expected.header_key));
         assert_eq!(slot.key.secret(), &secret(&expected.message_key));
-        assert_eq!(row.topics().nth(position), Some(slot.topic));
-        assert!(row.header_key(slot.position).unwrap() == slot.header);
+        assert_eq!(topic_window.topics().nth(position), Some(slot.topic));
+        assert!(topic_window.header_key(slot.position).unwrap() == slot.header);
     }
     assert!(sending.step(window).is_none());
 }
@@ -109,7 +109,7 @@ fn the_same_headers_are_taken_and_refused() {
     let Cases { taken, refused } = vectors().headers;
     assert!(taken.len() > 5 && refused.len() > 10);
     for case in taken.iter().chain(&refused) {
-        let read = Header::read(&bytes(&case.bytes));
+        let read = MessageHeader::read(&bytes(&case.bytes));
         let place = (case.chain, case.position.unwrap());
         let fits = read.filter(|header| header.fits(place, WINDOW));
         assert_eq!(fits.is_some(), case.about.is_none(), "{:?}", case.about);
@@ -145,7 +145,7 @@ fn the_three_parts_of_a_message_open_as_in_the_second_implementation() {
         let topic = Topic(bytes(&case.topic).try_into().unwrap());
         let body = bytes(&case.body);
         assert!(case.body.starts_with(&case.salt));
-        let header = Header::read(&bytes(&case.header)).unwrap();
+        let header = MessageHeader::read(&bytes(&case.header)).unwrap();
         let chain = match (header.extended, &header.reveal) {
             (true, _) => 1,
             (false, Some(_)) => 2,
@@ -153,13 +153,13 @@ fn the_three_parts_of_a_message_open_as_in_the_second_implementation() {
             (false, None) => 3,
         };
         let place = ((chain, header.position), WINDOW);
-        let slot = Slot {
+        let slot = ChainSlot {
             position: header.position,
             topic,
             header: header_key(&case.header_key),
             key: message_key(&case.message_key),
         };
-        let opened = Opened::new(id, place, topic, &body, &slot.header).unwrap();
+        let opened = OpenedMessage::new(id, place, topic, &body, &slot.header).unwrap();
         let extension = opened.extension(&slot.header).map_or(Vec::new(), |bytes| bytes.to_vec());
         assert_eq!(extension, bytes(&case.extension));
         let payload = opened.payload(&slot.key).unwrap();
