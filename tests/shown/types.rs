@@ -81,7 +81,7 @@ fn keys_and_sessions_show_what_they_are() {
     let letter = offer.seal(&mut env);
     let received = ReceivedOffer::open(&theirs, &letter.body).expect("an offer to them");
     let answering = received.accept(&mut env, WINDOW);
-    let ack = Ack { stream: 0x5ac3_1799_e02b_7408, next: 3, beyond: 0 };
+    let ack = Ack { epoch: 0x5ac3_1799_e02b_7408, next: 3, sack: 0 };
     let content = Content::Text("good morning".to_owned());
     let said = Payload { ack: Some(ack), number: Some(7), content, ..Payload::nothing() };
     let step = session.encrypt(&mut env, &said).expect("room in the window");

@@ -121,7 +121,7 @@ fn forge(post: &mut Post, of: usize, line: &str) -> [Vec<u8>; 2] {
     let wall = post.town.world.wall();
     let (offer, session) = post.offer(1 - of, wall);
     let content = Content::Text(line.to_owned());
-    let payload = Payload { stream: 99, number: Some(0), ack: None, base: 0, content };
+    let payload = Payload { epoch: 99, number: Some(0), ack: None, base: 0, content };
     let step = session.encrypt(&mut post.turn(wall), &payload).expect("the first message");
     [offer, post.wrap(&step.sealed)]
 }

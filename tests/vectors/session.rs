@@ -170,17 +170,17 @@ impl Said {
             4 => {
                 let (stream, below) = said.split_at(8);
                 let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight"));
-                Content::Read { stream: number(stream), below: number(below) }
+                Content::Read { epoch: number(stream), below: number(below) }
             }
             _ => Content::Unknown,
         };
         Payload {
-            stream: number(&self.stream),
+            epoch: number(&self.stream),
             number: self.number.as_ref().map(number),
             ack: self.ack.as_ref().map(|[stream, next, beyond]| Ack {
-                stream: number(stream),
+                epoch: number(stream),
                 next: number(next),
-                beyond: number(beyond),
+                sack: number(beyond),
             }),
             base: number(&self.base),
             content,

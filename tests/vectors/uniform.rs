@@ -41,7 +41,7 @@ fn messages(seed: u64) -> Vec<Vec<u8>> {
             _ => Content::Nothing,
         };
         let number = Some(number as u64 / 10);
-        let payload = Payload { stream: 1, number, ack: None, base: 0, content };
+        let payload = Payload { epoch: 1, number, ack: None, base: 0, content };
         let session = sessions.get_mut(shown_ones.len() % 10).expect("ten sessions");
         let step = session.encrypt(&mut turn(&mut entropy), &payload).expect("room in the window");
         *session = step.session;

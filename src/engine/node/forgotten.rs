@@ -29,7 +29,7 @@ impl Node {
         effects: &mut Effects,
     ) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        if record.ours.stream != ack.stream || end(ack) <= record.ours.next {
+        if record.ours.stream != ack.epoch || end(ack) <= record.ours.next {
             return;
         }
         let talk = self.talks.entry(contact).or_default();
@@ -62,6 +62,6 @@ impl Node {
 
 /// One more than the highest number that is acknowledged.
 fn end(ack: &Ack) -> u64 {
-    let beyond = u64::from(u64::BITS - ack.beyond.leading_zeros());
+    let beyond = u64::from(u64::BITS - ack.sack.leading_zeros());
     if beyond == 0 { ack.next } else { ack.next.saturating_add(beyond).saturating_add(1) }
 }

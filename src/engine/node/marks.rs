@@ -60,7 +60,7 @@ impl Node {
     pub(super) fn read_mark(&self, contact: ContactId) -> Content {
         let record = self.book.contacts.get(&contact).filter(|record| record.read_marks);
         match record.and_then(|record| record.theirs.last()) {
-            Some(last) if last.read > 0 => Content::Read { stream: last.stream, below: last.read },
+            Some(last) if last.read > 0 => Content::Read { epoch: last.stream, below: last.read },
             Some(_) | None => Content::Nothing,
         }
     }

@@ -258,7 +258,7 @@ impl Node {
     /// The contact holds messages for one that will never come: it has not heard that.
     pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        if record.ours.stream != ack.stream {
+        if record.ours.stream != ack.epoch {
             return;
         }
         let next = record.ours.next;
@@ -269,7 +269,7 @@ impl Node {
             return;
         }
         talk.acknowledged = ack.next;
-        if ack.beyond != 0 && ack.next < base {
+        if ack.sack != 0 && ack.next < base {
             self.plan_base(env, contact, base);
         }
     }

@@ -105,7 +105,7 @@ impl Node {
         let record = self.book.contacts.get(&contact)?;
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
         Some(Payload {
-            stream: record.ours.stream,
+            epoch: record.ours.stream,
             number,
             ack: latest_ack(record),
             base: oldest.copied().or(number).unwrap_or(record.ours.next),
@@ -170,5 +170,5 @@ impl Node {
 
 fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
     let PeerStream { stream, next, beyond, read: _ } = *contact.theirs.last()?;
-    Some(Ack { stream, next, beyond })
+    Some(Ack { epoch: stream, next, sack: beyond })
 }

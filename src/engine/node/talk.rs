@@ -112,10 +112,10 @@ impl Node {
             self.on_waiting_in_vain(env, contact, ack);
         }
         if early.is_none() {
-            self.skip_gaps(contact, payload.stream, payload.base, &mut effects);
+            self.skip_gaps(contact, payload.epoch, payload.base, &mut effects);
         }
         let place = |number| {
-            let Payload { stream, base, .. } = payload;
+            let Payload { epoch: stream, base, .. } = payload;
             Place { contact, stream, number, base, early, life }
         };
         match payload.content {
@@ -126,7 +126,7 @@ impl Node {
             }
             Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
-            Content::Read { stream, below } if early.is_none() => {
+            Content::Read { epoch: stream, below } if early.is_none() => {
                 self.on_read(contact, (stream, below.min(believed)), env.wall, &mut effects);
             }
             Content::Nothing | Content::Read { .. } => {}
@@ -212,7 +212,7 @@ impl Node {
         (believed, effects): (u64, &mut Effects),
     ) {
         let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
-        let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.stream)) else {
+        let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.epoch)) else {
             return;
         };
         let received: Vec<(u64, MessageId)> = talk

@@ -18,11 +18,11 @@ pub const MAX_TEXT: usize = 1850;
 /// What one side tells the other in one envelope.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// The sender's name for its numbering; another one after it lost its state.
-    pub stream: u64,
-    /// The message's number in that numbering; `None` for what need not arrive.
+    /// The epoch of the sender's numbers, named at random; a new one begins when it has lost its state.
+    pub epoch: u64,
+    /// The message's number in that epoch; `None` for what need not arrive.
     pub number: Option<u64>,
-    /// What the sender has received of the other's numbering.
+    /// What the sender has received of the other's current epoch.
     pub ack: Option<Ack>,
     /// The lowest number the sender still holds: gaps below it will never be filled.
     pub base: u64,
@@ -30,18 +30,18 @@ pub struct Payload {
     pub content: Content,
 }
 
-/// What one side has received of the other's numbering.
+/// What one side has received of the other's current epoch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// Which numbering.
-    pub stream: u64,
+    /// Which epoch.
+    pub epoch: u64,
     /// The lowest number not received.
     pub next: u64,
     /// Bit k: `next + 1 + k` was received.
-    pub beyond: u64,
+    pub sack: u64,
 }
 
-opaque_debug!(struct Ack { stream, next, beyond });
+opaque_debug!(struct Ack { epoch, next, sack });
 
 impl Ack {
     /// Whether it says that `number` was received.
@@ -50,7 +50,7 @@ impl Ack {
         match number.checked_sub(self.next) {
             None => true,
             Some(0) => false,
-            Some(ahead) => ahead <= 64 && self.beyond >> (ahead - 1) & 1 == 1,
+            Some(ahead) => ahead <= 64 && self.sack >> (ahead - 1) & 1 == 1,
         }
     }
 }
@@ -66,11 +66,11 @@ pub enum Content {
     Answer,
     /// The session is over: erase its keys.
     Close,
-    /// A person has seen all messages of the recipient's numbering `stream` that have a number lower
+    /// A person has seen all messages of the recipient's epoch `epoch` that have a number lower
     /// than `below`. It need not arrive.
     Read {
-        /// Which numbering.
-        stream: u64,
+        /// Which epoch.
+        epoch: u64,
         /// The lowest number that was not seen.
         below: u64,
     },
@@ -79,24 +79,24 @@ pub enum Content {
 }
 
 impl Payload {
-    /// A payload that says nothing, of no numbering: zeros, as junk carries.
+    /// A payload that says nothing, of no epoch: zeros, as junk carries.
     #[must_use]
     pub const fn nothing() -> Self {
-        Self { stream: 0, number: None, ack: None, base: 0, content: Content::Nothing }
+        Self { epoch: 0, number: None, ack: None, base: 0, content: Content::Nothing }
     }
 
     /// Writes `room` bytes, padded with zeros. `None` if the text is longer than [`MAX_TEXT`] or
     /// than there is room for.
     pub(super) fn encode(&self, room: usize) -> Option<Zeroizing<Vec<u8>>> {
-        let Self { stream, number, ack, base, content } = self;
+        let Self { epoch, number, ack, base, content } = self;
         let mark;
         let (kind, said): (u8, &[u8]) = match content {
             Content::Nothing => (KIND_NOTHING, &[]),
             Content::Text(text) => (KIND_TEXT, text.as_bytes()),
             Content::Answer => (KIND_ANSWER, &[]),
             Content::Close => (KIND_CLOSE, &[]),
-            Content::Read { stream, below } => {
-                mark = [stream.to_le_bytes(), below.to_le_bytes()];
+            Content::Read { epoch, below } => {
+                mark = [epoch.to_le_bytes(), below.to_le_bytes()];
                 (KIND_READ, mark.as_flattened())
             }
             Content::Unknown => (KIND_UNKNOWN, &[]),
@@ -106,10 +106,10 @@ impl Payload {
         }
         let flags = if number.is_some() { FLAG_NUMBER } else { 0 }
             | if ack.is_some() { FLAG_ACK } else { 0 };
-        let ack = ack.unwrap_or(Ack { stream: 0, next: 0, beyond: 0 });
+        let ack = ack.unwrap_or(Ack { epoch: 0, next: 0, sack: 0 });
 
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        for number in [*stream, number.unwrap_or(0), ack.stream, ack.next, ack.beyond, *base] {
+        for number in [*epoch, number.unwrap_or(0), ack.epoch, ack.next, ack.sack, *base] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.push(flags);
@@ -124,10 +124,9 @@ impl Payload {
     /// kinds it does not know.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut cursor = ByteCursor::new(bytes);
-        let stream = cursor.number()?;
+        let epoch = cursor.number()?;
         let number = cursor.number()?;
-        let ack =
-            Ack { stream: cursor.number()?, next: cursor.number()?, beyond: cursor.number()? };
+        let ack = Ack { epoch: cursor.number()?, next: cursor.number()?, sack: cursor.number()? };
         let base = cursor.number()?;
         let flags = cursor.byte()?;
         let kind = cursor.byte()?;
@@ -139,14 +138,14 @@ impl Payload {
             return None;
         }
         let number = present(flags & FLAG_NUMBER, number, 0)?;
-        let ack = present(flags & FLAG_ACK, ack, Ack { stream: 0, next: 0, beyond: 0 })?;
-        Some(Self { stream, number, ack, base, content: Content::decode(kind, said)? })
+        let ack = present(flags & FLAG_ACK, ack, Ack { epoch: 0, next: 0, sack: 0 })?;
+        Some(Self { epoch, number, ack, base, content: Content::decode(kind, said)? })
     }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stream: _, number: _, ack: _, base: _, content } = self;
+        let Self { epoch: _, number: _, ack: _, base: _, content } = self;
         f.debug_struct("Payload").field("content", content).finish()
     }
 }
@@ -162,7 +161,7 @@ impl Content {
             KIND_CLOSE => silent(Self::Close),
             KIND_READ => {
                 let mut cursor = ByteCursor::new(said);
-                let mark = Self::Read { stream: cursor.number()?, below: cursor.number()? };
+                let mark = Self::Read { epoch: cursor.number()?, below: cursor.number()? };
                 cursor.rest().is_empty().then_some(mark)
             }
             _ => Some(Self::Unknown),
@@ -177,7 +176,7 @@ impl fmt::Debug for Content {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Answer => f.write_str("Answer"),
             Self::Close => f.write_str("Close"),
-            Self::Read { stream: _, below: _ } => f.write_str("Read"),
+            Self::Read { epoch: _, below: _ } => f.write_str("Read"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }
@@ -220,28 +219,28 @@ mod tests {
             ".{0,400}".prop_map(Content::Text),
             Just(Content::Answer),
             Just(Content::Close),
-            any::<(u64, u64)>().prop_map(|(stream, below)| Content::Read { stream, below }),
+            any::<(u64, u64)>().prop_map(|(epoch, below)| Content::Read { epoch, below }),
             Just(Content::Unknown),
         ]
     }
 
     fn ack() -> impl Strategy<Value = Ack> {
-        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(stream, next, beyond)| Ack {
-            stream,
+        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(epoch, next, sack)| Ack {
+            epoch,
             next,
-            beyond,
+            sack,
         })
     }
 
     prop_compose! {
         fn payload()(
-            stream in any::<u64>(),
+            epoch in any::<u64>(),
             number in any::<Option<u64>>(),
             ack in proptest::option::of(ack()),
             base in any::<u64>(),
             content in content(),
         ) -> Payload {
-            Payload { stream, number, ack, base, content }
+            Payload { epoch, number, ack, base, content }
         }
     }
 
@@ -269,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_read_mark_of_another_length_than_sixteen_bytes_is_refused() {
-        let mark = Payload { content: Content::Read { stream: 3, below: 9 }, ..Payload::nothing() };
+        let mark = Payload { content: Content::Read { epoch: 3, below: 9 }, ..Payload::nothing() };
         let written = mark.encode(PLAIN_ROOM).unwrap();
         assert_eq!(Payload::decode(&written), Some(mark));
         for length in (0..=1_850_u16).filter(|&length| length != 16) {
@@ -282,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_ack_covers_what_it_says_and_no_more() {
-        let ack = Ack { stream: 0, next: 10, beyond: 0b101 | 1 << 63 };
+        let ack = Ack { epoch: 0, next: 10, sack: 0b101 | 1 << 63 };
         let covered: Vec<u64> = (0..200).filter(|number| ack.covers(*number)).collect();
         assert_eq!(covered, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 74]);
         assert!(!ack.covers(u64::MAX));

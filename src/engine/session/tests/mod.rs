@@ -98,7 +98,7 @@ impl Pair {
 
 fn text(number: u64) -> Payload {
     let content = Content::Text(format!("message {number}"));
-    Payload { stream: 7, number: Some(number), ack: None, base: 0, content }
+    Payload { epoch: 7, number: Some(number), ack: None, base: 0, content }
 }
 
 /// As long as a text can be: too long to stand beside the answer.
