@@ -7,19 +7,19 @@
 //! for.
 
 mod budget;
-mod holder;
-mod opener;
+mod client_session;
+mod server_session;
 mod set;
 mod sketch;
-mod told;
+mod snapshot;
 pub mod wire;
 
 pub use budget::{Budget, PEER_BYTES, TOTAL_BYTES};
-pub use holder::{Holder, MAX_QUEUED, Step};
-pub use opener::{MAX_OFF_TIME, MAX_SENT, MAX_USELESS, Missed, Opener, Stop};
+pub use client_session::{MAX_OFF_TIME, MAX_SENT, MAX_USELESS, Missed, Opener, Stop};
+pub use server_session::{Holder, MAX_QUEUED, Step};
 pub use set::{MAX_COMPARISON, Set};
 pub use sketch::{CELL, MAX_CELLS, Salt};
-pub use told::Told;
+pub use snapshot::Told;
 pub use wire::{Body, MAX_MESSAGE, Query, Request, Response, append_envelope};
 
 /// Queries and sketches in one session, on either side.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::sketch::{self, Cell, Salt};
-use super::told::Told;
+use super::snapshot::Told;
 use super::wire::{CHUNK, LENGTH, Malformed};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
