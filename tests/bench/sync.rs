@@ -10,7 +10,9 @@ use undertone::engine::envelope::EnvelopeId;
 use undertone::engine::envelope::wire::{
     ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, expiry_quantum,
 };
-use undertone::engine::sync::{Holder, Opener, Query, Salt, Set, Step, Told};
+use undertone::engine::sync::{
+    ClientSession, EnvelopeSet, ServerSession, ServerStep, SketchSalt, Snapshot, SyncQuery,
+};
 
 use super::NOW;
 use super::ratios::line;
@@ -56,13 +58,13 @@ fn members(count: u64) -> Vec<Member> {
     members
 }
 
-fn set(members: &[Member], key: Key, has: impl Fn(usize) -> bool) -> Set {
+fn set(members: &[Member], key: Key, has: impl Fn(usize) -> bool) -> EnvelopeSet {
     let all = members.iter().enumerate();
-    Set::new(all.filter(|(at, _)| has(*at)).map(|(_, member)| (key(member), member.id)))
+    EnvelopeSet::new(all.filter(|(at, _)| has(*at)).map(|(_, member)| (key(member), member.id)))
 }
 
 /// Queries, bytes from the holder, bytes from the opener.
-fn compare(holder: &Set, opener: &Set) -> (u32, usize, usize) {
+fn compare(holder: &EnvelopeSet, opener: &EnvelopeSet) -> (u32, usize, usize) {
     let (mut queries, mut down, mut up) = (0, 0, 0);
     let mut next = holder.query().ok();
     while let Some(query) = next {
@@ -135,12 +137,12 @@ fn print_sketches() {
     let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
     let whole = set(&all, Member::made, |_| true);
     let part = set(&all, Member::made, |at| at % 10 > 0);
-    let told = Arc::new(Told::new(whole.clone(), Salt([7; 8])));
+    let snapshot = Arc::new(Snapshot::new(whole.clone(), SketchSalt([7; 8])));
     let cells = || {
-        let (_, query) = asked(&told);
-        let count = told.count();
-        let query = Query { salt: told.salt(), count, comparison: &query };
-        Opener::new(part.clone()).answer(query).expect("cells")
+        let (_, query) = asked(&snapshot);
+        let count = snapshot.count();
+        let query = SyncQuery { salt: snapshot.salt(), count, comparison: &query };
+        ClientSession::new(part.clone()).answer(query).expect("cells")
     };
     let sent = cells();
     let (_, sent) = sent.split_first().expect("a kind, then cells");
@@ -148,19 +150,21 @@ fn print_sketches() {
     line("sync: query, and cells of 9,000 / hash an envelope", 1_000.0, hash, || {
         drop(black_box(cells()));
     });
-    let read = |told: &Arc<Told>| asked(told).0.sketch(sent).expect("cells");
+    let read = |snapshot: &Arc<Snapshot>| asked(snapshot).0.sketch(sent).expect("cells");
     line("sync: the same of 10,000, and 1,000 from them / hash an envelope", 1_500.0, hash, || {
-        read(&Arc::new(Told::new(whole.clone(), Salt([7; 8]))));
+        read(&Arc::new(Snapshot::new(whole.clone(), SketchSalt([7; 8]))));
     });
-    line("sync: query, and 1,000 from cells / hash an envelope", 300.0, hash, || read(&told));
+    line("sync: query, and 1,000 from cells / hash an envelope", 300.0, hash, || read(&snapshot));
 }
 
 /// A session in which the first query was asked.
-fn asked(told: &Arc<Told>) -> (Holder, Vec<u8>) {
-    let mut holder = Holder::begin(Arc::clone(told)).expect("a query");
+fn asked(snapshot: &Arc<Snapshot>) -> (ServerSession, Vec<u8>) {
+    let mut holder = ServerSession::begin(Arc::clone(snapshot)).expect("a query");
     let query = match holder.step(|_| Some(ENVELOPE_SIZE)) {
-        Step::Query { comparison, .. } => Some(comparison),
-        Step::Further | Step::Envelopes(_) | Step::Done | Step::Busy => None,
+        ServerStep::Query { comparison, .. } => Some(comparison),
+        ServerStep::MoreCells | ServerStep::Envelopes(_) | ServerStep::Done | ServerStep::Busy => {
+            None
+        }
     };
     (holder, query.expect("a query comes first"))
 }

@@ -25,7 +25,10 @@ use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, TopicIndex, WINDOW, junk,
 };
-use undertone::engine::sync::{Body, Holder, Opener, Query, Response, Salt, Set, Told};
+use undertone::engine::sync::{
+    ClientSession, EnvelopeSet, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
+    SyncQuery, SyncResponse,
+};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
@@ -235,13 +238,18 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
 
     let mut lines = Lines::default();
     let (minutes, envelope) = (0, [7; 40]);
-    let set = || Set::new([(UnixSeconds(7), EnvelopeId([7; 32]))]);
-    let told = Arc::new(Told::new(set(), Salt([7; 8])));
-    lines.add("Told, Set", &told);
-    lines.add("Holder", &Holder::begin(told).expect("a query"));
-    lines.add("Opener", &Opener::new(set()));
-    lines.add("Query", &Query { salt: Salt([7; 8]), count: 1, comparison: &envelope });
-    lines.add("Response, Body", &Response { minutes, body: Body::Envelopes(&envelope) });
+    let set = || EnvelopeSet::new([(UnixSeconds(7), EnvelopeId([7; 32]))]);
+    let snapshot = Arc::new(Snapshot::new(set(), SketchSalt([7; 8])));
+    lines.add("Snapshot, EnvelopeSet", &snapshot);
+    lines.add("ServerSession", &ServerSession::begin(snapshot).expect("a query"));
+    lines.add("ServerStep", &ServerStep::Envelopes(vec![EnvelopeId([7; 32])]));
+    lines.add("ClientSession", &ClientSession::new(set()));
+    lines
+        .add("SyncQuery", &SyncQuery { salt: SketchSalt([7; 8]), count: 1, comparison: &envelope });
+    lines.add(
+        "SyncResponse, ResponseBody",
+        &SyncResponse { minutes, body: ResponseBody::Envelopes(&envelope) },
+    );
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
     lines.add("NetworkLine", &line);

@@ -12,7 +12,8 @@ use undertone::engine::node::output::{Link, Notice, Output};
 use undertone::engine::node::{NodeSettings, Role, Sync};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::sync::{
-    Body, CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, Response, append_envelope,
+    CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, ResponseBody, SyncResponse,
+    append_envelope,
 };
 use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
@@ -382,14 +383,14 @@ fn asked_against(
     }
 }
 
-fn response(body: Body<'_>) -> Option<Vec<u8>> {
-    Some(Response { minutes: 1, body }.encode())
+fn response(body: ResponseBody<'_>) -> Option<Vec<u8>> {
+    Some(SyncResponse { minutes: 1, body }.encode())
 }
 
 fn sending(envelopes: &[Vec<u8>]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     envelopes.iter().for_each(|e| append_envelope(&mut bytes, e));
-    response(Body::Envelopes(&bytes))
+    response(ResponseBody::Envelopes(&bytes))
 }
 
 /// A query that an empty set cannot settle.
@@ -425,7 +426,7 @@ fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer(
     let mut opener = Alone::new(roomy(Role::Relay));
     opener.hold(all.iter().enumerate().filter(|(at, _)| at % 40 > 0).map(|(_, bytes)| bytes));
     let (requests, blamed) = asked_against(&mut opener, |n| {
-        if n == 1 { Some(query.clone()) } else { response(Body::Further) }
+        if n == 1 { Some(query.clone()) } else { response(ResponseBody::MoreCells) }
     });
     let (answer, cells) = requests[1..].split_last().expect("requests");
     assert!(cells.iter().all(|request| request[0] == SKETCH) && cells.len() < 40);
@@ -433,7 +434,7 @@ fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer(
     assert_eq!((bytes, answer[0], blamed), (MAX_CELLS * CELL, ANSWER, true), "answered already");
     // Before there are any cells.
     let (requests, blamed) =
-        against(&mut Alone::new(roomy(Role::Relay)), |_| response(Body::Further));
+        against(&mut Alone::new(roomy(Role::Relay)), |_| response(ResponseBody::MoreCells));
     assert_eq!((requests, blamed), (1, true));
 }
 
@@ -522,7 +523,7 @@ fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
     let minutes = u32::try_from(START.0 / 60).expect("before 10136") - 90;
     for _ in neighbours {
         let ask = asks.pop().expect("it asks");
-        let bytes = Some(Response { minutes, body: Body::Done }.encode());
+        let bytes = Some(SyncResponse { minutes, body: ResponseBody::Done }.encode());
         asks.extend(
             node.turn(Millis(0), Input::SyncResponse { ask, bytes })
                 .into_iter()

@@ -15,13 +15,13 @@ const REFILL: Millis = Millis::from_secs(60);
 
 /// So many bytes a minute, saved up for a minute at most.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct UploadBudget {
     most: u64,
     left: u64,
     at: Millis,
 }
 
-impl Budget {
+impl UploadBudget {
     /// A whole budget of `most` bytes a minute.
     #[must_use]
     pub const fn new(most: u64, now: Millis) -> Self {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_is_spent_comes_back_within_a_minute_and_no_more_than_that() {
-        let mut budget = Budget::new(6_000, Millis(0));
+        let mut budget = UploadBudget::new(6_000, Millis(0));
         budget.spend(6_000);
         assert_eq!(budget.left(Millis(0)), 0);
         assert_eq!(budget.left(Millis(10_000)), 1_000);

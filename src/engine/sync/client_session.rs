@@ -1,8 +1,8 @@
 //! Our session with a neighbour we catch up with: it asks, we compare; it sends, we look.
 
-use super::set::Set;
-use super::sketch::{self, CELL, Cell, Hash};
-use super::wire::{MAX_SKETCH, Malformed, Query, Request};
+use super::set::EnvelopeSet;
+use super::sketch::{self, CELL, SketchCell, SketchHash};
+use super::wire::{MAX_SKETCH, MalformedSyncMessage, SyncQuery, SyncRequest};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;
@@ -26,10 +26,10 @@ const MIN_CELLS: usize = 32;
 const LISTED: usize = 64;
 
 /// A session with one holder.
-pub struct Opener {
-    had: Set,
-    sketching: Option<Sketching>,
-    expected: Expected,
+pub struct ClientSession {
+    known: EnvelopeSet,
+    transfer: Option<SketchTransfer>,
+    expected: ExpectedResponse,
     rounds: u32,
     requests: u32,
     sent: usize,
@@ -39,14 +39,14 @@ pub struct Opener {
     fetched: u32,
 }
 
-opaque_debug!(struct Opener {
-    had, sketching, expected, rounds, requests, sent, received, useless, off_time, fetched,
+opaque_debug!(struct ClientSession {
+    known, transfer, expected, rounds, requests, sent, received, useless, off_time, fetched,
 });
 
 /// Cells on their way to a holder.
-struct Sketching {
+struct SketchTransfer {
     /// All there can be.
-    cells: Vec<Cell>,
+    cells: Vec<SketchCell>,
     /// So many were sent.
     sent: usize,
     /// So many are sent before the holder's word counts.
@@ -56,47 +56,47 @@ struct Sketching {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    /// What comes after [`Request::Begin`].
+enum ExpectedResponse {
+    /// What comes after [`SyncRequest::Begin`].
     First,
     Any,
 }
 
 /// What became of an envelope we were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum FetchResult {
     /// We hold it.
     Fetched,
     /// We do not, for this reason.
-    Refused(ValidationError),
+    Rejected(ValidationError),
 }
 
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum SessionEnd {
     /// There is nothing more, or not for us.
     Done,
     /// There may be more, another time.
     More,
     /// The holder broke the rules.
-    Blame,
+    Violation,
 }
 
-impl From<Malformed> for Stop {
-    fn from(Malformed: Malformed) -> Self {
-        Self::Blame
+impl From<MalformedSyncMessage> for SessionEnd {
+    fn from(MalformedSyncMessage: MalformedSyncMessage) -> Self {
+        Self::Violation
     }
 }
 
-impl Opener {
-    /// A session of a node that needs nothing of what is in `had`. Its first request is
-    /// [`Request::Begin`].
+impl ClientSession {
+    /// A session of a node that needs nothing of what is in `known`. Its first request is
+    /// [`SyncRequest::Begin`].
     #[must_use]
-    pub const fn new(had: Set) -> Self {
+    pub const fn new(known: EnvelopeSet) -> Self {
         Self {
-            had,
-            sketching: None,
-            expected: Expected::First,
+            known,
+            transfer: None,
+            expected: ExpectedResponse::First,
             rounds: 0,
             requests: 1,
             sent: 1,
@@ -120,14 +120,14 @@ impl Opener {
     }
 
     /// Notes the size of a response.
-    pub const fn receive(&mut self, bytes: usize) {
+    pub const fn add_received(&mut self, bytes: usize) {
         self.received = self.received.saturating_add(bytes);
     }
 
     /// Whether this response is the one to the first request.
     #[must_use]
     pub fn is_first(&self) -> bool {
-        self.expected == Expected::First
+        self.expected == ExpectedResponse::First
     }
 
     /// The request that answers a query: by cells, if it is the first and they cost less than ranges
@@ -135,14 +135,14 @@ impl Opener {
     ///
     /// # Errors
     /// Why the session ends instead.
-    pub fn answer(&mut self, query: Query<'_>) -> Result<Vec<u8>, Stop> {
+    pub fn answer(&mut self, query: SyncQuery<'_>) -> Result<Vec<u8>, SessionEnd> {
         if self.is_first() {
-            self.sketching = Sketching::plan(&self.had, query)?;
-            if self.sketching.is_some() {
-                return self.further();
+            self.transfer = SketchTransfer::plan(&self.known, query)?;
+            if self.transfer.is_some() {
+                return self.more_cells();
             }
         }
-        self.sketching = None;
+        self.transfer = None;
         self.answer_by_ranges(query.comparison)
     }
 
@@ -150,35 +150,35 @@ impl Opener {
     ///
     /// # Errors
     /// Why the session ends instead.
-    pub fn further(&mut self) -> Result<Vec<u8>, Stop> {
-        let mut sketching = self.sketching.take().ok_or(Stop::Blame)?;
-        let Some(cells) = sketching.next() else {
-            return self.answer_by_ranges(&sketching.query);
+    pub fn more_cells(&mut self) -> Result<Vec<u8>, SessionEnd> {
+        let mut transfer = self.transfer.take().ok_or(SessionEnd::Violation)?;
+        let Some(cells) = transfer.next() else {
+            return self.answer_by_ranges(&transfer.query);
         };
-        self.sketching = Some(sketching);
+        self.transfer = Some(transfer);
         self.round()?;
-        self.request(Request::Sketch(&cells))
+        self.request(SyncRequest::Sketch(&cells))
     }
 
-    fn answer_by_ranges(&mut self, query: &[u8]) -> Result<Vec<u8>, Stop> {
+    fn answer_by_ranges(&mut self, query: &[u8]) -> Result<Vec<u8>, SessionEnd> {
         self.round()?;
-        let answer = self.had.answer(query)?;
-        self.request(Request::Answer(&answer))
+        let answer = self.known.answer(query)?;
+        self.request(SyncRequest::Answer(&answer))
     }
 
-    const fn round(&mut self) -> Result<(), Stop> {
+    const fn round(&mut self) -> Result<(), SessionEnd> {
         self.rounds += 1;
-        if self.rounds > MAX_ROUNDS { Err(Stop::More) } else { Ok(()) }
+        if self.rounds > MAX_ROUNDS { Err(SessionEnd::More) } else { Ok(()) }
     }
 
     /// Notes that envelopes were sent.
     ///
     /// # Errors
-    /// [`Stop::Blame`] if the holder cannot know yet what we lack.
-    pub fn take(&mut self) -> Result<(), Stop> {
+    /// [`SessionEnd::Violation`] if the holder cannot know yet what we lack.
+    pub fn accept_envelopes(&mut self) -> Result<(), SessionEnd> {
         match self.expected {
-            Expected::First => Err(Stop::Blame),
-            Expected::Any => Ok(()),
+            ExpectedResponse::First => Err(SessionEnd::Violation),
+            ExpectedResponse::Any => Ok(()),
         }
     }
 
@@ -186,22 +186,22 @@ impl Opener {
     ///
     /// # Errors
     /// Why the session ends.
-    pub fn count(&mut self, missed: Missed) -> Result<(), Stop> {
-        match missed {
-            Missed::Fetched => self.fetched = self.fetched.saturating_add(1),
-            Missed::Refused(ValidationError::Expired | ValidationError::TooFarInFuture) => {
+    pub fn record(&mut self, result: FetchResult) -> Result<(), SessionEnd> {
+        match result {
+            FetchResult::Fetched => self.fetched = self.fetched.saturating_add(1),
+            FetchResult::Rejected(ValidationError::Expired | ValidationError::TooFarInFuture) => {
                 self.off_time += 1;
                 if self.off_time > MAX_OFF_TIME {
-                    return Err(Stop::Done);
+                    return Err(SessionEnd::Done);
                 }
             }
-            Missed::Refused(refusal) => {
+            FetchResult::Rejected(refusal) => {
                 if refusal.acceptance() == Acceptance::Reject {
-                    return Err(Stop::Blame);
+                    return Err(SessionEnd::Violation);
                 }
                 self.useless += 1;
                 if self.useless > MAX_USELESS {
-                    return Err(Stop::Done);
+                    return Err(SessionEnd::Done);
                 }
             }
         }
@@ -212,37 +212,40 @@ impl Opener {
     ///
     /// # Errors
     /// Why the session ends instead.
-    pub fn more(&mut self) -> Result<Vec<u8>, Stop> {
-        self.sketching = None;
-        self.request(Request::More)
+    pub fn more(&mut self) -> Result<Vec<u8>, SessionEnd> {
+        self.transfer = None;
+        self.request(SyncRequest::More)
     }
 
-    fn request(&mut self, request: Request<'_>) -> Result<Vec<u8>, Stop> {
+    fn request(&mut self, request: SyncRequest<'_>) -> Result<Vec<u8>, SessionEnd> {
         let bytes = request.encode();
         self.requests += 1;
         self.sent = self.sent.saturating_add(bytes.len());
         if self.requests > MAX_REQUESTS || self.sent > MAX_SENT {
-            return Err(Stop::More);
+            return Err(SessionEnd::More);
         }
-        self.expected = Expected::Any;
+        self.expected = ExpectedResponse::Any;
         Ok(bytes)
     }
 }
 
-impl Sketching {
+impl SketchTransfer {
     /// Cells for what two sets seem to differ in, unless ranges cannot cost more than the first of
     /// them.
-    fn plan(had: &Set, query: Query<'_>) -> Result<Option<Self>, Malformed> {
-        let count = usize::try_from(query.count).map_err(|_| Malformed)?;
-        let gap = had.gap(query.comparison, count)?;
+    fn plan(
+        known: &EnvelopeSet,
+        query: SyncQuery<'_>,
+    ) -> Result<Option<Self>, MalformedSyncMessage> {
+        let count = usize::try_from(query.count).map_err(|_| MalformedSyncMessage)?;
+        let difference = known.difference(query.comparison, count)?;
         let most = sketch::most_cells(count);
         // 1.35 for each of many, more for each of few.
-        let goal = (gap.least.saturating_mul(7) / 5).max(MIN_CELLS);
-        if goal > most || gap.mixed.saturating_mul(LISTED) <= goal * CELL {
+        let goal = (difference.least.saturating_mul(7) / 5).max(MIN_CELLS);
+        if goal > most || difference.mixed.saturating_mul(LISTED) <= goal * CELL {
             return Ok(None);
         }
-        let hash = Hash::new(query.salt);
-        let cells = hash.cells(had.ids().map(|id| hash.short(&id)), most);
+        let hash = SketchHash::new(query.salt);
+        let cells = hash.cells(known.ids().map(|id| hash.short(&id)), most);
         Ok(Some(Self { cells, sent: 0, goal, query: query.comparison.to_vec() }))
     }
 

@@ -1,8 +1,8 @@
 //! Catching up: what two nodes say to each other so that one gets what it missed.
 //!
 //! The *opener* lacks something, the *holder* has it; `proto/sync.md` is the text this keeps to.
-//! Here are the bytes ([`wire`]), the compared sets ([`Set`], and [`Told`] with its sketch), one
-//! session's state on either side ([`Holder`], [`Opener`]) and what a holder spends on others ([`Budget`]). Nothing here knows the
+//! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its sketch), one
+//! session's state on either side ([`ServerSession`], [`ClientSession`]) and what a holder spends on others ([`UploadBudget`]). Nothing here knows the
 //! pool, a neighbour or a schedule, and nothing of ours is in a request but what the comparison asks
 //! for.
 
@@ -14,13 +14,15 @@ mod sketch;
 mod snapshot;
 pub mod wire;
 
-pub use budget::{Budget, PEER_BYTES, TOTAL_BYTES};
-pub use client_session::{MAX_OFF_TIME, MAX_SENT, MAX_USELESS, Missed, Opener, Stop};
-pub use server_session::{Holder, MAX_QUEUED, Step};
-pub use set::{MAX_COMPARISON, Set};
-pub use sketch::{CELL, MAX_CELLS, Salt};
-pub use snapshot::Told;
-pub use wire::{Body, MAX_MESSAGE, Query, Request, Response, append_envelope};
+pub use budget::{PEER_BYTES, TOTAL_BYTES, UploadBudget};
+pub use client_session::{
+    ClientSession, FetchResult, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd,
+};
+pub use server_session::{MAX_QUEUED, ServerSession, ServerStep};
+pub use set::{EnvelopeSet, MAX_COMPARISON};
+pub use sketch::{CELL, MAX_CELLS, SketchSalt};
+pub use snapshot::Snapshot;
+pub use wire::{MAX_MESSAGE, ResponseBody, SyncQuery, SyncRequest, SyncResponse, append_envelope};
 
 /// Queries and sketches in one session, on either side.
 ///

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::sketch::{self, Cell, Salt};
-use super::snapshot::Told;
-use super::wire::{CHUNK, LENGTH, Malformed};
+use super::sketch::{self, SketchCell, SketchSalt};
+use super::snapshot::Snapshot;
+use super::wire::{CHUNK, LENGTH, MalformedSyncMessage};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
@@ -15,34 +15,34 @@ use crate::engine::secret::opaque_debug;
 pub const MAX_QUEUED: usize = 8_192;
 
 /// A session with one opener.
-pub struct Holder {
+pub struct ServerSession {
     /// What we held when it began: one set for all sessions that begin within a while.
-    told: Arc<Told>,
+    snapshot: Arc<Snapshot>,
     /// The cells the opener sent.
-    cells: Vec<Cell>,
+    cells: Vec<SketchCell>,
     /// What the opener lacks and is still to be sent.
     queue: VecDeque<EnvelopeId>,
     /// What comes after the queue.
-    next: Next,
-    expected: Expected,
+    next: AfterQueue,
+    expected: ExpectedRequest,
     rounds: u32,
     requests: u32,
 }
 
 /// What to do next for an opener.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ServerStep {
     /// Ask it to compare this.
     Query {
         /// Under which it would make cells.
-        salt: Salt,
+        salt: SketchSalt,
         /// How many envelopes our set has.
         count: u32,
         /// Our set by ranges.
         comparison: Vec<u8>,
     },
     /// Ask it for further cells, or its answer.
-    Further,
+    MoreCells,
     /// Send it these; at least one, at most a chunk.
     Envelopes(Vec<EnvelopeId>),
     /// Tell it that there is nothing more.
@@ -51,18 +51,18 @@ pub enum Step {
     Busy,
 }
 
-enum Next {
+enum AfterQueue {
     Query(Vec<u8>),
-    Further,
+    MoreCells,
     Done,
     /// More was found than is sent in one session.
     Busy,
 }
 
-opaque_debug!(struct Holder { told, cells, queue, next, expected, rounds, requests });
+opaque_debug!(struct ServerSession { snapshot, cells, queue, next, expected, rounds, requests });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
+enum ExpectedRequest {
     /// An answer to the first query, or cells.
     First,
     Answer,
@@ -70,99 +70,106 @@ enum Expected {
     Nothing,
 }
 
-impl Holder {
+impl ServerSession {
     /// An opener begins. The first step is [`Self::step`]'s.
     ///
     /// # Errors
     /// Never; the type is the comparison's.
-    pub fn begin(told: Arc<Told>) -> Result<Self, Malformed> {
-        let set = told.set();
-        let next = if set.is_empty() { Next::Done } else { Next::Query(set.query()?) };
-        let (cells, queue, expected) = (Vec::new(), VecDeque::new(), Expected::Nothing);
-        Ok(Self { told, cells, queue, next, expected, rounds: 0, requests: 1 })
+    pub fn begin(snapshot: Arc<Snapshot>) -> Result<Self, MalformedSyncMessage> {
+        let set = snapshot.set();
+        let next = if set.is_empty() { AfterQueue::Done } else { AfterQueue::Query(set.query()?) };
+        let (cells, queue, expected) = (Vec::new(), VecDeque::new(), ExpectedRequest::Nothing);
+        Ok(Self { snapshot, cells, queue, next, expected, rounds: 0, requests: 1 })
     }
 
     /// The opener answers a query.
     ///
     /// # Errors
-    /// [`Malformed`] if none was asked or it is no answer.
-    pub fn answer(&mut self, answer: &[u8]) -> Result<(), Malformed> {
-        self.request(&[Expected::First, Expected::Answer])?;
+    /// [`MalformedSyncMessage`] if none was asked or it is no answer.
+    pub fn answer(&mut self, answer: &[u8]) -> Result<(), MalformedSyncMessage> {
+        self.request(&[ExpectedRequest::First, ExpectedRequest::Answer])?;
         self.cells = Vec::new();
-        let (lacking, next) = self.told.set().lacking(answer)?;
-        self.send(lacking, next.map_or(Next::Done, Next::Query));
+        let (lacking, next) = self.snapshot.set().lacking(answer)?;
+        self.send(lacking, next.map_or(AfterQueue::Done, AfterQueue::Query));
         Ok(())
     }
 
     /// The opener sends its next cells.
     ///
     /// # Errors
-    /// [`Malformed`] if it has answered a query, or these are no cells, or too many.
-    pub fn sketch(&mut self, cells: &[u8]) -> Result<(), Malformed> {
-        self.request(&[Expected::First])?;
+    /// [`MalformedSyncMessage`] if it has answered a query, or these are no cells, or too many.
+    pub fn sketch(&mut self, cells: &[u8]) -> Result<(), MalformedSyncMessage> {
+        self.request(&[ExpectedRequest::First])?;
         self.cells.extend(sketch::read(cells)?);
-        if self.cells.len() > sketch::most_cells(self.told.set().len()) {
-            return Err(Malformed);
+        if self.cells.len() > sketch::most_cells(self.snapshot.set().len()) {
+            return Err(MalformedSyncMessage);
         }
-        match self.told.lacking(&self.cells) {
+        match self.snapshot.lacking(&self.cells) {
             Some(lacking) => {
                 self.cells = Vec::new();
-                self.send(lacking, Next::Done);
+                self.send(lacking, AfterQueue::Done);
             }
-            None => self.next = Next::Further,
+            None => self.next = AfterQueue::MoreCells,
         }
         Ok(())
     }
 
     /// Sends what was found, and then does `next`.
-    fn send(&mut self, lacking: Vec<EnvelopeId>, next: Next) {
+    fn send(&mut self, lacking: Vec<EnvelopeId>, next: AfterQueue) {
         let cut = lacking.len() > MAX_QUEUED;
         self.queue = lacking.into_iter().take(MAX_QUEUED).collect();
-        self.next = if cut { Next::Busy } else { next };
+        self.next = if cut { AfterQueue::Busy } else { next };
     }
 
     /// The opener wants more.
     ///
     /// # Errors
-    /// [`Malformed`] if it was not sent any.
-    pub fn more(&mut self) -> Result<(), Malformed> {
-        self.request(&[Expected::More])
+    /// [`MalformedSyncMessage`] if it was not sent any.
+    pub fn more(&mut self) -> Result<(), MalformedSyncMessage> {
+        self.request(&[ExpectedRequest::More])
     }
 
-    fn request(&mut self, among: &[Expected]) -> Result<(), Malformed> {
+    fn request(&mut self, among: &[ExpectedRequest]) -> Result<(), MalformedSyncMessage> {
         if !among.contains(&self.expected) {
-            return Err(Malformed);
+            return Err(MalformedSyncMessage);
         }
         self.requests += 1;
-        self.expected = Expected::Nothing;
+        self.expected = ExpectedRequest::Nothing;
         Ok(())
     }
 
     /// What to do next. `size` answers how large an envelope is, in bytes, and nothing for those
-    /// that are not held any more. After [`Step::Done`] and [`Step::Busy`] the session is over.
-    pub fn step(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> Step {
+    /// that are not held any more. After [`ServerStep::Done`] and [`ServerStep::Busy`] the session is over.
+    pub fn step(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> ServerStep {
         if self.requests > MAX_REQUESTS {
-            return Step::Busy;
+            return ServerStep::Busy;
         }
         let chunk = self.chunk(size);
         if !chunk.is_empty() {
-            self.expected = Expected::More;
-            return Step::Envelopes(chunk);
+            self.expected = ExpectedRequest::More;
+            return ServerStep::Envelopes(chunk);
         }
-        match core::mem::replace(&mut self.next, Next::Done) {
-            Next::Query(_) | Next::Further if self.rounds == MAX_ROUNDS => Step::Busy,
-            Next::Query(comparison) => {
-                self.expected = if self.rounds == 0 { Expected::First } else { Expected::Answer };
-                self.rounds += 1;
-                Step::Query { salt: self.told.salt(), count: self.told.count(), comparison }
+        match core::mem::replace(&mut self.next, AfterQueue::Done) {
+            AfterQueue::Query(_) | AfterQueue::MoreCells if self.rounds == MAX_ROUNDS => {
+                ServerStep::Busy
             }
-            Next::Further => {
-                self.expected = Expected::First;
+            AfterQueue::Query(comparison) => {
+                self.expected =
+                    if self.rounds == 0 { ExpectedRequest::First } else { ExpectedRequest::Answer };
                 self.rounds += 1;
-                Step::Further
+                ServerStep::Query {
+                    salt: self.snapshot.salt(),
+                    count: self.snapshot.count(),
+                    comparison,
+                }
             }
-            Next::Done => Step::Done,
-            Next::Busy => Step::Busy,
+            AfterQueue::MoreCells => {
+                self.expected = ExpectedRequest::First;
+                self.rounds += 1;
+                ServerStep::MoreCells
+            }
+            AfterQueue::Done => ServerStep::Done,
+            AfterQueue::Busy => ServerStep::Busy,
         }
     }
 
@@ -183,14 +190,14 @@ impl Holder {
     }
 }
 
-impl core::fmt::Debug for Step {
+impl core::fmt::Debug for ServerStep {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Query { .. } => "Step::Query",
-            Self::Further => "Step::Further",
-            Self::Envelopes(_) => "Step::Envelopes",
-            Self::Done => "Step::Done",
-            Self::Busy => "Step::Busy",
+            Self::Query { .. } => "ServerStep::Query",
+            Self::MoreCells => "ServerStep::MoreCells",
+            Self::Envelopes(_) => "ServerStep::Envelopes",
+            Self::Done => "ServerStep::Done",
+            Self::Busy => "ServerStep::Busy",
         })
     }
 }

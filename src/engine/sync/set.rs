@@ -17,7 +17,7 @@ use negentropy::{
     NegentropyStorageVector, PROTOCOL_VERSION,
 };
 
-use super::wire::Malformed;
+use super::wire::MalformedSyncMessage;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::EnvelopeId;
 
@@ -30,11 +30,11 @@ const FRAME: u64 = MAX_COMPARISON as u64;
 
 /// Envelopes by when they were made, then by id.
 #[derive(Clone)]
-pub struct Set {
+pub struct EnvelopeSet {
     items: NegentropyStorageVector,
 }
 
-impl Set {
+impl EnvelopeSet {
     /// The set of these envelopes, each with when it was made: its expiry less its ttl.
     pub fn new(members: impl IntoIterator<Item = (UnixSeconds, EnvelopeId)>) -> Self {
         let mut items = NegentropyStorageVector::new();
@@ -62,18 +62,19 @@ impl Set {
     ///
     /// # Errors
     /// Never; the type is negentropy's.
-    pub fn query(&self) -> Result<Vec<u8>, Malformed> {
-        let mut comparison = Negentropy::borrowed(&self.items, FRAME).map_err(|_| Malformed)?;
-        comparison.initiate().map_err(|_| Malformed)
+    pub fn query(&self) -> Result<Vec<u8>, MalformedSyncMessage> {
+        let mut comparison =
+            Negentropy::borrowed(&self.items, FRAME).map_err(|_| MalformedSyncMessage)?;
+        comparison.initiate().map_err(|_| MalformedSyncMessage)
     }
 
     /// The opener's answer to a query.
     ///
     /// # Errors
-    /// [`Malformed`] for what is no query.
-    pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>, Malformed> {
-        let ranges = Reader { rest: query, made: 0 }.ranges()?;
-        if ranges.iter().any(|range| matches!(range.says, Says::Listed(_))) {
+    /// [`MalformedSyncMessage`] for what is no query.
+    pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>, MalformedSyncMessage> {
+        let ranges = RangeReader { rest: query, made: 0 }.ranges()?;
+        if ranges.iter().any(|range| matches!(range.content, RangeContent::Listed(_))) {
             let narrowed = self.narrowed(&ranges)?;
             return respond(&narrowed, query);
         }
@@ -84,16 +85,20 @@ impl Set {
     /// something is still undecided.
     ///
     /// # Errors
-    /// [`Malformed`] for what is no answer.
-    pub fn lacking(&self, answer: &[u8]) -> Result<(Vec<EnvelopeId>, Option<Vec<u8>>), Malformed> {
+    /// [`MalformedSyncMessage`] for what is no answer.
+    pub fn lacking(
+        &self,
+        answer: &[u8],
+    ) -> Result<(Vec<EnvelopeId>, Option<Vec<u8>>), MalformedSyncMessage> {
         // Read once more by a reader of our own, which takes nothing that was not written so.
-        Reader { rest: answer, made: 0 }.ranges()?;
-        let mut comparison = Negentropy::borrowed(&self.items, FRAME).map_err(|_| Malformed)?;
+        RangeReader { rest: answer, made: 0 }.ranges()?;
+        let mut comparison =
+            Negentropy::borrowed(&self.items, FRAME).map_err(|_| MalformedSyncMessage)?;
         comparison.set_initiator();
         let (mut lacking, mut theirs) = (Vec::new(), Vec::new());
         let next = comparison
             .reconcile_with_ids(answer, &mut lacking, &mut theirs)
-            .map_err(|_| Malformed)?;
+            .map_err(|_| MalformedSyncMessage)?;
         Ok((lacking.into_iter().map(|id| EnvelopeId(*id)).collect(), next))
     }
 
@@ -113,36 +118,46 @@ impl Set {
     /// query is of. Its ranges are taken to be even.
     ///
     /// # Errors
-    /// [`Malformed`] for what is no query.
-    pub fn gap(&self, query: &[u8], count: usize) -> Result<Gap, Malformed> {
-        let ranges = Reader { rest: query, made: 0 }.ranges()?;
-        let (mut gap, mut lower) = (Gap::default(), 0);
+    /// [`MalformedSyncMessage`] for what is no query.
+    pub fn difference(
+        &self,
+        query: &[u8],
+        count: usize,
+    ) -> Result<SetDifference, MalformedSyncMessage> {
+        let ranges = RangeReader { rest: query, made: 0 }.ranges()?;
+        let (mut difference, mut lower) = (SetDifference::default(), 0);
         for (at, range) in ranges.iter().enumerate() {
             let from = lower;
             lower = self.items.find_lower_bound(from, self.len(), &range.upper);
-            let Says::Fingerprint(theirs) = range.says else { continue };
-            let ours = self.items.fingerprint(from, lower).map_err(|_| Malformed)?;
+            let RangeContent::Fingerprint(theirs) = range.content else { continue };
+            let ours = self.items.fingerprint(from, lower).map_err(|_| MalformedSyncMessage)?;
             if *ours == *theirs {
                 continue;
             }
             let (own, even) = (lower - from, share(count, ranges.len(), at));
-            gap.least += own.abs_diff(even).max(1);
-            gap.mixed += if own > 0 { even } else { 0 };
+            difference.least += own.abs_diff(even).max(1);
+            difference.mixed += if own > 0 { even } else { 0 };
         }
-        Ok(gap)
+        Ok(difference)
     }
 
     /// This set without what lies in a range that the query lists, and is not listed.
-    fn narrowed(&self, ranges: &[Range<'_>]) -> Result<NegentropyStorageVector, Malformed> {
+    fn narrowed(
+        &self,
+        ranges: &[ComparisonRange<'_>],
+    ) -> Result<NegentropyStorageVector, MalformedSyncMessage> {
         let size = self.len();
         let mut kept = NegentropyStorageVector::with_capacity(size);
         let mut lower = 0;
-        let end = Range { upper: Bound::with_timestamp(u64::MAX), says: Says::Nothing };
+        let end = ComparisonRange {
+            upper: Bound::with_timestamp(u64::MAX),
+            content: RangeContent::Nothing,
+        };
         for range in ranges.iter().chain([&end]) {
             let upper = self.items.find_lower_bound(lower, size, &range.upper);
-            let listed: Option<BTreeSet<&[u8; ID_SIZE]>> = match range.says {
-                Says::Listed(ids) => Some(ids.iter().collect()),
-                Says::Nothing | Says::Fingerprint(_) => None,
+            let listed: Option<BTreeSet<&[u8; ID_SIZE]>> = match range.content {
+                RangeContent::Listed(ids) => Some(ids.iter().collect()),
+                RangeContent::Nothing | RangeContent::Fingerprint(_) => None,
             };
             let mut keep = |item: Item, _| {
                 if listed.as_ref().is_none_or(|listed| listed.contains(&*item.id)) {
@@ -150,23 +165,23 @@ impl Set {
                 }
                 Ok(true)
             };
-            self.items.iterate(lower, upper, &mut keep).map_err(|_| Malformed)?;
+            self.items.iterate(lower, upper, &mut keep).map_err(|_| MalformedSyncMessage)?;
             lower = upper;
         }
-        kept.seal().map_err(|_| Malformed)?;
+        kept.seal().map_err(|_| MalformedSyncMessage)?;
         Ok(kept)
     }
 }
 
-impl core::fmt::Debug for Set {
+impl core::fmt::Debug for EnvelopeSet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Set").field("len", &self.len()).finish()
+        f.debug_struct("EnvelopeSet").field("len", &self.len()).finish()
     }
 }
 
-fn respond(items: &NegentropyStorageVector, query: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut comparison = Negentropy::borrowed(items, FRAME).map_err(|_| Malformed)?;
-    comparison.reconcile(query).map_err(|_| Malformed)
+fn respond(items: &NegentropyStorageVector, query: &[u8]) -> Result<Vec<u8>, MalformedSyncMessage> {
+    let mut comparison = Negentropy::borrowed(items, FRAME).map_err(|_| MalformedSyncMessage)?;
+    comparison.reconcile(query).map_err(|_| MalformedSyncMessage)
 }
 
 /// How many of `count` are in one of so many even ranges.
@@ -178,7 +193,7 @@ fn share(count: usize, ranges: usize, at: usize) -> usize {
 
 /// What shows of two sets by a first query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gap {
+pub struct SetDifference {
     /// They differ in at least so many envelopes.
     pub least: usize,
     /// The holder has so many in ranges that differ and that are not empty here: comparing by ranges
@@ -187,13 +202,13 @@ pub struct Gap {
 }
 
 /// One range of a comparison: up to where, and what is said of it.
-struct Range<'a> {
+struct ComparisonRange<'a> {
     upper: Bound,
-    says: Says<'a>,
+    content: RangeContent<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Says<'a> {
+enum RangeContent<'a> {
     /// Nothing more.
     Nothing,
     Fingerprint(&'a [u8; FINGERPRINT_SIZE]),
@@ -201,38 +216,38 @@ enum Says<'a> {
 }
 
 /// Reads negentropy's version 1: ranges, each a bound, a mode and what the mode brings.
-struct Reader<'a> {
+struct RangeReader<'a> {
     rest: &'a [u8],
     /// The time of the bound before: times are written as differences.
     made: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn ranges(mut self) -> Result<Vec<Range<'a>>, Malformed> {
-        let ([version], rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
+impl<'a> RangeReader<'a> {
+    fn ranges(mut self) -> Result<Vec<ComparisonRange<'a>>, MalformedSyncMessage> {
+        let ([version], rest) = self.rest.split_first_chunk().ok_or(MalformedSyncMessage)?;
         if u64::from(*version) != PROTOCOL_VERSION {
-            return Err(Malformed);
+            return Err(MalformedSyncMessage);
         }
         self.rest = rest;
         let mut ranges = Vec::new();
         while !self.rest.is_empty() {
-            ranges.push(self.range().ok_or(Malformed)?);
+            ranges.push(self.range().ok_or(MalformedSyncMessage)?);
         }
         Ok(ranges)
     }
 
-    fn range(&mut self) -> Option<Range<'a>> {
+    fn range(&mut self) -> Option<ComparisonRange<'a>> {
         let upper = self.bound()?;
-        let says = match self.number()? {
-            0 => Says::Nothing,
-            1 => Says::Fingerprint(self.take(FINGERPRINT_SIZE)?.first_chunk()?),
+        let content = match self.number()? {
+            0 => RangeContent::Nothing,
+            1 => RangeContent::Fingerprint(self.take(FINGERPRINT_SIZE)?.first_chunk()?),
             2 => {
                 let count = usize::try_from(self.number()?).ok()?;
-                Says::Listed(self.take(count.checked_mul(ID_SIZE)?)?.as_chunks().0)
+                RangeContent::Listed(self.take(count.checked_mul(ID_SIZE)?)?.as_chunks().0)
             }
             _ => return None,
         };
-        Some(Range { upper, says })
+        Some(ComparisonRange { upper, content })
     }
 
     fn bound(&mut self) -> Option<Bound> {
@@ -277,12 +292,12 @@ mod tests {
         EnvelopeId::of(&number.to_le_bytes())
     }
 
-    fn set(members: &BTreeSet<(u64, u64)>) -> Set {
-        Set::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
+    fn set(members: &BTreeSet<(u64, u64)>) -> EnvelopeSet {
+        EnvelopeSet::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
     }
 
     /// Compares to the end: what the holder finds the opener to lack, and the bytes each way.
-    fn compare(holder: &Set, opener: &Set) -> (Vec<EnvelopeId>, usize, usize) {
+    fn compare(holder: &EnvelopeSet, opener: &EnvelopeSet) -> (Vec<EnvelopeId>, usize, usize) {
         let (mut lacking, mut down, mut up) = (Vec::new(), 0, 0);
         let mut next = Some(holder.query().unwrap());
         while let Some(query) = next {
@@ -362,8 +377,8 @@ mod tests {
             if let Ok(answer) = set.answer(&bytes) {
                 prop_assert!(answer.len() <= MAX_COMPARISON);
             }
-            if let Ok(gap) = set.gap(&bytes, usize::from(u16::MAX)) {
-                prop_assert!(gap.mixed <= usize::from(u16::MAX));
+            if let Ok(difference) = set.difference(&bytes, usize::from(u16::MAX)) {
+                prop_assert!(difference.mixed <= usize::from(u16::MAX));
             }
             if let Ok((lacking, next)) = set.lacking(&bytes) {
                 prop_assert!(lacking.len() <= set.len());

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use siphasher::sip::SipHasher24;
 
-use super::wire::Malformed;
+use super::wire::MalformedSyncMessage;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 
@@ -36,16 +36,16 @@ pub(super) fn most_cells(count: usize) -> usize {
 /// What a holder draws for each set it tells of, so that nobody can have made two envelopes that
 /// meet in a short id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Salt(pub [u8; 8]);
+pub struct SketchSalt(pub [u8; 8]);
 
-opaque_debug!(struct Salt(_));
+opaque_debug!(struct SketchSalt(_));
 
 /// SipHash-2-4 under a salt: quick, and none can be predicted by whoever does not know the salt.
-pub(super) struct Hash(SipHasher24);
+pub(super) struct SketchHash(SipHasher24);
 
 /// An envelope in a sketch: its short id, and what follows from that under the salt.
 #[derive(Clone, Copy)]
-struct Element {
+struct SketchElement {
     short: u64,
     /// Its lower half is the check; all of it seeds the places.
     word: u64,
@@ -53,13 +53,13 @@ struct Element {
 
 /// Some elements, added without carry: short ids and checks.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(super) struct SketchCell {
     shorts: u64,
     checks: u32,
 }
 
-impl Hash {
-    pub(super) fn new(salt: Salt) -> Self {
+impl SketchHash {
+    pub(super) fn new(salt: SketchSalt) -> Self {
         Self(SipHasher24::new_with_keys(u64::from_le_bytes(salt.0), 0))
     }
 
@@ -67,15 +67,15 @@ impl Hash {
         self.0.hash(&id.0) & SHORT_BITS
     }
 
-    fn element(&self, short: u64) -> Element {
-        Element { short, word: self.0.hash(&short.to_le_bytes()) }
+    fn element(&self, short: u64) -> SketchElement {
+        SketchElement { short, word: self.0.hash(&short.to_le_bytes()) }
     }
 
     /// The first `most` cells of a set, given its short ids.
-    pub(super) fn cells(&self, shorts: impl Iterator<Item = u64>, most: usize) -> Vec<Cell> {
-        let mut cells = vec![Cell::default(); most.min(MAX_CELLS)];
+    pub(super) fn cells(&self, shorts: impl Iterator<Item = u64>, most: usize) -> Vec<SketchCell> {
+        let mut cells = vec![SketchCell::default(); most.min(MAX_CELLS)];
         for element in shorts.map(|short| self.element(short)) {
-            for place in element.places() {
+            for place in element.cell_indices() {
                 let Some(cell) = cells.get_mut(place) else { break };
                 cell.add(element);
             }
@@ -84,7 +84,7 @@ impl Hash {
     }
 
     /// The short ids that these cells hold, or nothing if they do not tell all.
-    pub(super) fn elements(&self, mut cells: Vec<Cell>) -> Option<BTreeSet<u64>> {
+    pub(super) fn elements(&self, mut cells: Vec<SketchCell>) -> Option<BTreeSet<u64>> {
         let mut found = BTreeSet::new();
         let mut look: Vec<usize> = (0..cells.len()).collect();
         while let Some(place) = look.pop() {
@@ -95,43 +95,43 @@ impl Hash {
             if !found.insert(element.short) || found.len() > cells.len() {
                 return None;
             }
-            for place in element.places() {
+            for place in element.cell_indices() {
                 let Some(cell) = cells.get_mut(place) else { break };
                 cell.add(element);
                 look.push(place);
             }
         }
-        cells.iter().all(|cell| *cell == Cell::default()).then_some(found)
+        cells.iter().all(|cell| *cell == SketchCell::default()).then_some(found)
     }
 
     /// The element of a cell at `place`, if it has but one.
-    fn only(&self, cell: Cell, place: usize) -> Option<Element> {
-        if cell == Cell::default() {
+    fn only(&self, cell: SketchCell, place: usize) -> Option<SketchElement> {
+        if cell == SketchCell::default() {
             return None;
         }
         let element = self.element(cell.shorts);
-        let fits = || element.places().take_while(|at| *at <= place).any(|at| at == place);
+        let fits = || element.cell_indices().take_while(|at| *at <= place).any(|at| at == place);
         (element.check() == cell.checks && fits()).then_some(element)
     }
 }
 
-impl Element {
+impl SketchElement {
     const fn check(self) -> u32 {
         (self.word & 0xffff_ffff) as u32
     }
 
-    const fn places(self) -> Places {
-        Places { next: Some(0), state: self.word }
+    const fn cell_indices(self) -> CellIndices {
+        CellIndices { next: Some(0), state: self.word }
     }
 }
 
 /// The cells an element is in, ascending: the first, then each `i` with probability `2 / (i + 2)`.
-struct Places {
+struct CellIndices {
     next: Option<u64>,
     state: u64,
 }
 
-impl Iterator for Places {
+impl Iterator for CellIndices {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
@@ -141,7 +141,7 @@ impl Iterator for Places {
     }
 }
 
-impl Places {
+impl CellIndices {
     /// The upper half of what SplitMix64 gives (Steele, Lea, Flood, OOPSLA 2014).
     const fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -166,8 +166,8 @@ const fn after(place: u64, drawn: u64) -> Option<u64> {
     if next < MAX_CELLS as u64 { Some(next) } else { None }
 }
 
-impl Cell {
-    const fn add(&mut self, element: Element) {
+impl SketchCell {
+    const fn add(&mut self, element: SketchElement) {
         self.shorts ^= element.short;
         self.checks ^= element.check();
     }
@@ -178,15 +178,15 @@ impl Cell {
     }
 }
 
-impl core::fmt::Debug for Cell {
+impl core::fmt::Debug for SketchCell {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Cell(..)")
+        f.write_str("SketchCell(..)")
     }
 }
 
 /// Writes cells.
-pub(super) fn write(cells: &[Cell]) -> Vec<u8> {
-    let bytes = |cell: &Cell| {
+pub(super) fn write(cells: &[SketchCell]) -> Vec<u8> {
+    let bytes = |cell: &SketchCell| {
         let short = cell.shorts.to_le_bytes().into_iter().take(SHORT);
         short.chain(cell.checks.to_le_bytes())
     };
@@ -196,14 +196,14 @@ pub(super) fn write(cells: &[Cell]) -> Vec<u8> {
 /// Reads cells.
 ///
 /// # Errors
-/// [`Malformed`] if the last is not whole.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Cell>, Malformed> {
+/// [`MalformedSyncMessage`] if the last is not whole.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<SketchCell>, MalformedSyncMessage> {
     let (cells, rest) = bytes.as_chunks::<CELL>();
-    let cell = |&[a, b, c, d, e, f, checks @ ..]: &[u8; CELL]| Cell {
+    let cell = |&[a, b, c, d, e, f, checks @ ..]: &[u8; CELL]| SketchCell {
         shorts: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
         checks: u32::from_le_bytes(checks),
     };
-    if rest.is_empty() { Ok(cells.iter().map(cell).collect()) } else { Err(Malformed) }
+    if rest.is_empty() { Ok(cells.iter().map(cell).collect()) } else { Err(MalformedSyncMessage) }
 }
 
 #[cfg(test)]
@@ -214,29 +214,33 @@ mod tests {
 
     #[test]
     fn salts_and_cells_show_nothing_of_what_they_are() {
-        let shown = format!("{:?} {:?}", Salt([7; 8]), Cell { shorts: 7, checks: 7 });
-        assert_eq!(shown, "Salt Cell(..)");
+        let shown = format!("{:?} {:?}", SketchSalt([7; 8]), SketchCell { shorts: 7, checks: 7 });
+        assert_eq!(shown, "SketchSalt SketchCell(..)");
     }
 
     fn id(number: u64) -> EnvelopeId {
         EnvelopeId::of(&number.to_le_bytes())
     }
 
-    fn cells(hash: &Hash, numbers: impl Iterator<Item = u64>, most: usize) -> Vec<Cell> {
+    fn cells(
+        hash: &SketchHash,
+        numbers: impl Iterator<Item = u64>,
+        most: usize,
+    ) -> Vec<SketchCell> {
         hash.cells(numbers.map(|number| hash.short(&id(number))), most)
     }
 
-    fn differences(one: &[Cell], other: &[Cell]) -> Vec<Cell> {
+    fn differences(one: &[SketchCell], other: &[SketchCell]) -> Vec<SketchCell> {
         one.iter().zip(other).map(|(one, other)| one.less(*other)).collect()
     }
 
     /// Written down from another implementation, in Python.
     #[test]
     fn three_ids_have_these_cells_and_the_first_is_in_these_places() {
-        let hash = Hash::new(Salt([1, 2, 3, 4, 5, 6, 7, 8]));
+        let hash = SketchHash::new(SketchSalt([1, 2, 3, 4, 5, 6, 7, 8]));
         let shorts = [1, 2, 3].map(|byte| hash.short(&EnvelopeId([byte; 32])));
         assert_eq!(shorts, [0x7842_f976_2cbc, 0x28b1_d396_a4a9, 0x3665_a0b6_f6e7]);
-        let places: Vec<usize> = hash.element(shorts[0]).places().collect();
+        let places: Vec<usize> = hash.element(shorts[0]).cell_indices().collect();
         let first = [0, 1, 2, 3, 7, 13, 74, 122, 1002, 1518, 6294, 7400, 11104, 15896];
         assert_eq!(places, first);
         let written = write(&hash.cells(shorts.into_iter(), 6));
@@ -269,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_and_a_half_cells_for_each_of_a_thousand_differences_are_enough() {
-        let hash = Hash::new(Salt([9; 8]));
+        let hash = SketchHash::new(SketchSalt([9; 8]));
         let (one, other) = (cells(&hash, 0..3_000, 1_500), cells(&hash, 1_000..3_000, 1_500));
         let found = hash.elements(differences(&one, &other)).expect("all of them");
         assert_eq!(found, (0..1_000).map(|number| hash.short(&id(number))).collect());
@@ -281,7 +285,7 @@ mod tests {
         fn what_is_read_from_cells_is_all_that_two_sets_differ_in_or_nothing(
             salt: [u8; 8], shared in 0_u64..300, one in 0_u64..120, other in 0_u64..120, most in 0_usize..800,
         ) {
-            let hash = Hash::new(Salt(salt));
+            let hash = SketchHash::new(SketchSalt(salt));
             let ours = cells(&hash, 0..shared + one, most);
             let theirs = cells(&hash, (0..shared).chain(1_000..1_000 + other), most);
             let found = hash.elements(differences(&ours, &theirs));
@@ -297,7 +301,7 @@ mod tests {
         fn any_cells_are_read_to_an_end_and_written_back_as_they_came(
             bytes in proptest::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..600), salt: [u8; 8],
         ) {
-            let hash = Hash::new(Salt(salt));
+            let hash = SketchHash::new(SketchSalt(salt));
             if let Ok(cells) = read(&bytes) {
                 prop_assert_eq!(write(&cells), bytes);
                 if let Some(found) = hash.elements(cells.clone()) {

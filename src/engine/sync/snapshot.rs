@@ -2,41 +2,41 @@
 
 use std::sync::OnceLock;
 
-use super::set::Set;
-use super::sketch::{self, Cell, Hash, Salt};
+use super::set::EnvelopeSet;
+use super::sketch::{self, SketchCell, SketchHash, SketchSalt};
 use crate::engine::envelope::EnvelopeId;
 
 /// A set that openers compare with. All sessions that begin within a while share one, and so its
 /// sketch, which is made when the first cells come: 16 bytes an envelope, 512 KiB of cells at most.
-pub struct Told {
-    set: Set,
-    salt: Salt,
+pub struct Snapshot {
+    set: EnvelopeSet,
+    salt: SketchSalt,
     sketch: OnceLock<Sketch>,
 }
 
 /// What is compared with an opener's cells.
 struct Sketch {
-    cells: Vec<Cell>,
+    cells: Vec<SketchCell>,
     /// Short ids, ascending, each with its place in the set.
     places: Vec<(u64, usize)>,
 }
 
-impl Told {
+impl Snapshot {
     /// A set under a salt that was drawn after everything in it had come.
     #[must_use]
-    pub const fn new(set: Set, salt: Salt) -> Self {
+    pub const fn new(set: EnvelopeSet, salt: SketchSalt) -> Self {
         Self { set, salt, sketch: OnceLock::new() }
     }
 
     /// What is told of.
     #[must_use]
-    pub const fn set(&self) -> &Set {
+    pub const fn set(&self) -> &EnvelopeSet {
         &self.set
     }
 
     /// The salt of its sketch.
     #[must_use]
-    pub const fn salt(&self) -> Salt {
+    pub const fn salt(&self) -> SketchSalt {
         self.salt
     }
 
@@ -47,8 +47,8 @@ impl Told {
     }
 
     /// What an opener with these cells lacks, in the order of making; nothing if they do not tell.
-    pub(super) fn lacking(&self, theirs: &[Cell]) -> Option<Vec<EnvelopeId>> {
-        let hash = Hash::new(self.salt);
+    pub(super) fn lacking(&self, theirs: &[SketchCell]) -> Option<Vec<EnvelopeId>> {
+        let hash = SketchHash::new(self.salt);
         let ours = self.sketch.get_or_init(|| Sketch::new(&self.set, &hash));
         let differences = ours.cells.iter().zip(theirs).map(|(one, other)| one.less(*other));
         let shorts = hash.elements(differences.collect())?;
@@ -60,7 +60,7 @@ impl Told {
 }
 
 impl Sketch {
-    fn new(set: &Set, hash: &Hash) -> Self {
+    fn new(set: &EnvelopeSet, hash: &SketchHash) -> Self {
         let shorts = set.ids().map(|id| hash.short(&id));
         let mut places: Vec<(u64, usize)> = shorts.zip(0..).collect();
         let most = sketch::most_cells(set.len());
@@ -75,9 +75,9 @@ impl Sketch {
     }
 }
 
-impl core::fmt::Debug for Told {
+impl core::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { set, salt: _, sketch: _ } = self;
-        f.debug_tuple("Told").field(set).finish()
+        f.debug_tuple("Snapshot").field(set).finish()
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes and what they say, both ways. A reader refuses whatever the writer would not have written.
 
 use super::set::MAX_COMPARISON;
-use super::sketch::{CELL, Salt};
+use super::sketch::{CELL, SketchSalt};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
@@ -35,7 +35,7 @@ const _: () = assert!(
 
 /// What an opener asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Request<'a> {
+pub enum SyncRequest<'a> {
     /// Say what you hold.
     Begin,
     /// How what you hold compares with what we do not need.
@@ -48,33 +48,33 @@ pub enum Request<'a> {
 
 /// What a holder responds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Response<'a> {
+pub struct SyncResponse<'a> {
     /// Minutes since 1970 by the holder's clock: too coarse to tell one node from another.
     pub minutes: u32,
     /// The rest.
-    pub body: Body<'a>,
+    pub body: ResponseBody<'a>,
 }
 
 /// What a response carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Body<'a> {
+pub enum ResponseBody<'a> {
     /// There is nothing more.
     Done,
     /// Compare this.
-    Query(Query<'a>),
+    Query(SyncQuery<'a>),
     /// Envelopes, each after its length; [`envelopes`] reads them.
     Envelopes(&'a [u8]),
     /// Come back another time: there may be more.
     Busy,
     /// The cells do not tell yet.
-    Further,
+    MoreCells,
 }
 
 /// What an opener compares with what it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Query<'a> {
+pub struct SyncQuery<'a> {
     /// Under which cells are made.
-    pub salt: Salt,
+    pub salt: SketchSalt,
     /// How many envelopes the holder's set has.
     pub count: u32,
     /// The set by ranges.
@@ -84,14 +84,14 @@ pub struct Query<'a> {
 /// Bytes that are no request or response, or too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a message of catching up")]
-pub struct Malformed;
+pub struct MalformedSyncMessage;
 
-impl<'a> Request<'a> {
+impl<'a> SyncRequest<'a> {
     /// Reads a request.
     ///
     /// # Errors
-    /// [`Malformed`] for everything [`Self::encode`] does not write.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    /// [`MalformedSyncMessage`] for everything [`Self::encode`] does not write.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MalformedSyncMessage> {
         match bytes.split_first() {
             Some((0, [])) => Ok(Self::Begin),
             Some((1, answer)) if answer.len() <= MAX_COMPARISON => Ok(Self::Answer(answer)),
@@ -103,7 +103,7 @@ impl<'a> Request<'a> {
             {
                 Ok(Self::Sketch(cells))
             }
-            Some(_) | None => Err(Malformed),
+            Some(_) | None => Err(MalformedSyncMessage),
         }
     }
 
@@ -119,21 +119,23 @@ impl<'a> Request<'a> {
     }
 }
 
-impl<'a> Response<'a> {
+impl<'a> SyncResponse<'a> {
     /// Reads a response. Its envelopes are not looked at.
     ///
     /// # Errors
-    /// [`Malformed`] for everything [`Self::encode`] does not write.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (kind, rest) = bytes.split_first().ok_or(Malformed)?;
-        let (minutes, rest) = rest.split_first_chunk().ok_or(Malformed)?;
+    /// [`MalformedSyncMessage`] for everything [`Self::encode`] does not write.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, MalformedSyncMessage> {
+        let (kind, rest) = bytes.split_first().ok_or(MalformedSyncMessage)?;
+        let (minutes, rest) = rest.split_first_chunk().ok_or(MalformedSyncMessage)?;
         let body = match (kind, rest) {
-            (0, []) => Body::Done,
-            (1, query) => Body::Query(Query::decode(query).ok_or(Malformed)?),
-            (2, envelopes) if envelopes.len() <= CHUNK => Body::Envelopes(envelopes),
-            (3, []) => Body::Busy,
-            (4, []) => Body::Further,
-            _ => return Err(Malformed),
+            (0, []) => ResponseBody::Done,
+            (1, query) => {
+                ResponseBody::Query(SyncQuery::decode(query).ok_or(MalformedSyncMessage)?)
+            }
+            (2, envelopes) if envelopes.len() <= CHUNK => ResponseBody::Envelopes(envelopes),
+            (3, []) => ResponseBody::Busy,
+            (4, []) => ResponseBody::MoreCells,
+            _ => return Err(MalformedSyncMessage),
         };
         Ok(Self { minutes: u32::from_le_bytes(*minutes), body })
     }
@@ -142,16 +144,16 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (kind, rest): (u8, &[u8]) = match self.body {
-            Body::Done => (0, &[]),
-            Body::Query(query) => (1, query.comparison),
-            Body::Envelopes(envelopes) => (2, envelopes),
-            Body::Busy => (3, &[]),
-            Body::Further => (4, &[]),
+            ResponseBody::Done => (0, &[]),
+            ResponseBody::Query(query) => (1, query.comparison),
+            ResponseBody::Envelopes(envelopes) => (2, envelopes),
+            ResponseBody::Busy => (3, &[]),
+            ResponseBody::MoreCells => (4, &[]),
         };
         let mut bytes = Vec::with_capacity(HEADER + QUERY_HEADER + rest.len());
         bytes.push(kind);
         bytes.extend(self.minutes.to_le_bytes());
-        if let Body::Query(query) = self.body {
+        if let ResponseBody::Query(query) = self.body {
             bytes.extend(query.salt.0);
             bytes.extend(query.count.to_le_bytes());
         }
@@ -160,11 +162,11 @@ impl<'a> Response<'a> {
     }
 }
 
-impl<'a> Query<'a> {
+impl<'a> SyncQuery<'a> {
     fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (salt, rest) = bytes.split_first_chunk()?;
         let (count, comparison) = rest.split_first_chunk()?;
-        let (salt, count) = (Salt(*salt), u32::from_le_bytes(*count));
+        let (salt, count) = (SketchSalt(*salt), u32::from_le_bytes(*count));
         (comparison.len() <= MAX_COMPARISON).then_some(Self { salt, count, comparison })
     }
 }
@@ -176,14 +178,14 @@ pub fn minutes(wall: UnixSeconds) -> u32 {
 }
 
 /// Reads the envelopes of a response one by one, without copying them; a fault ends them.
-pub fn envelopes(mut bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
+pub fn envelopes(mut bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], MalformedSyncMessage>> {
     core::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
         }
         let first = split_envelope(bytes);
         bytes = first.map_or(&[], |(_, rest)| rest);
-        Some(first.map(|(envelope, _)| envelope).ok_or(Malformed))
+        Some(first.map(|(envelope, _)| envelope).ok_or(MalformedSyncMessage))
     })
 }
 
@@ -199,39 +201,39 @@ pub fn append_envelope(response: &mut Vec<u8>, envelope: &[u8]) {
     response.extend_from_slice(envelope);
 }
 
-impl core::fmt::Debug for Request<'_> {
+impl core::fmt::Debug for SyncRequest<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Begin => "Request::Begin",
-            Self::Answer(_) => "Request::Answer",
-            Self::More => "Request::More",
-            Self::Sketch(_) => "Request::Sketch",
+            Self::Begin => "SyncRequest::Begin",
+            Self::Answer(_) => "SyncRequest::Answer",
+            Self::More => "SyncRequest::More",
+            Self::Sketch(_) => "SyncRequest::Sketch",
         })
     }
 }
 
-impl core::fmt::Debug for Response<'_> {
+impl core::fmt::Debug for SyncResponse<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { minutes: _, body } = self;
-        f.debug_tuple("Response").field(body).finish()
+        f.debug_tuple("SyncResponse").field(body).finish()
     }
 }
 
-impl core::fmt::Debug for Query<'_> {
+impl core::fmt::Debug for SyncQuery<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { salt: _, count, comparison: _ } = self;
-        f.debug_struct("Query").field("count", count).finish_non_exhaustive()
+        f.debug_struct("SyncQuery").field("count", count).finish_non_exhaustive()
     }
 }
 
-impl core::fmt::Debug for Body<'_> {
+impl core::fmt::Debug for ResponseBody<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Done => "Body::Done",
-            Self::Query(_) => "Body::Query",
-            Self::Envelopes(_) => "Body::Envelopes",
-            Self::Busy => "Body::Busy",
-            Self::Further => "Body::Further",
+            Self::Done => "ResponseBody::Done",
+            Self::Query(_) => "ResponseBody::Query",
+            Self::Envelopes(_) => "ResponseBody::Envelopes",
+            Self::Busy => "ResponseBody::Busy",
+            Self::MoreCells => "ResponseBody::MoreCells",
         })
     }
 }
@@ -244,15 +246,15 @@ mod tests {
 
     #[test]
     fn the_opening_request_is_one_constant_byte() {
-        assert_eq!(Request::Begin.encode(), [0]);
-        assert_eq!(Request::More.encode(), [2]);
+        assert_eq!(SyncRequest::Begin.encode(), [0]);
+        assert_eq!(SyncRequest::More.encode(), [2]);
     }
 
     #[test]
     fn a_response_is_its_kind_its_minute_and_the_rest() {
         let wall = UnixSeconds(60 * 0x0102_0304 + 59);
-        let query = Query { salt: Salt([8; 8]), count: 7, comparison: &[9] };
-        let response = Response { minutes: minutes(wall), body: Body::Query(query) };
+        let query = SyncQuery { salt: SketchSalt([8; 8]), count: 7, comparison: &[9] };
+        let response = SyncResponse { minutes: minutes(wall), body: ResponseBody::Query(query) };
         let salt_and_count = [8, 8, 8, 8, 8, 8, 8, 8, 7, 0, 0, 0];
         assert_eq!(response.encode(), [&[1, 4, 3, 2, 1][..], &salt_and_count, &[9]].concat());
         assert_eq!(minutes(UnixSeconds(u64::MAX)), u32::MAX);
@@ -261,12 +263,15 @@ mod tests {
     #[test]
     fn what_is_too_long_is_refused() {
         let long = vec![1; MAX_COMPARISON + 2];
-        assert_eq!(Request::decode(&long), Err(Malformed));
-        assert_eq!(Request::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(Malformed));
-        let body = Body::Envelopes(&[0; CHUNK + 1]);
-        assert_eq!(Response::decode(&Response { minutes: 0, body }.encode()), Err(Malformed));
-        assert_eq!(Request::decode(&[0, 0]), Err(Malformed));
-        assert_eq!(Request::decode(&[]), Err(Malformed));
+        assert_eq!(SyncRequest::decode(&long), Err(MalformedSyncMessage));
+        assert_eq!(SyncRequest::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(MalformedSyncMessage));
+        let body = ResponseBody::Envelopes(&[0; CHUNK + 1]);
+        assert_eq!(
+            SyncResponse::decode(&SyncResponse { minutes: 0, body }.encode()),
+            Err(MalformedSyncMessage)
+        );
+        assert_eq!(SyncRequest::decode(&[0, 0]), Err(MalformedSyncMessage));
+        assert_eq!(SyncRequest::decode(&[]), Err(MalformedSyncMessage));
     }
 
     proptest! {
@@ -274,14 +279,14 @@ mod tests {
         fn reading_never_panics_and_what_is_read_is_what_was_written(
             bytes in proptest::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 0..300),
         ) {
-            if let Ok(request) = Request::decode(&bytes) {
+            if let Ok(request) = SyncRequest::decode(&bytes) {
                 prop_assert_eq!(request.encode(), bytes.clone());
             }
-            if let Ok(response) = Response::decode(&bytes) {
+            if let Ok(response) = SyncResponse::decode(&bytes) {
                 prop_assert_eq!(response.encode(), bytes.clone());
             }
             let mut again = Vec::new();
-            let read: Result<Vec<&[u8]>, Malformed> = envelopes(&bytes).collect();
+            let read: Result<Vec<&[u8]>, MalformedSyncMessage> = envelopes(&bytes).collect();
             if let Ok(read) = read {
                 read.iter().for_each(|envelope| append_envelope(&mut again, envelope));
                 prop_assert_eq!(again, bytes);
@@ -294,7 +299,7 @@ mod tests {
         ) {
             let mut bytes = Vec::new();
             written.iter().for_each(|envelope| append_envelope(&mut bytes, envelope));
-            let read: Result<Vec<&[u8]>, Malformed> = envelopes(&bytes).collect();
+            let read: Result<Vec<&[u8]>, MalformedSyncMessage> = envelopes(&bytes).collect();
             prop_assert_eq!(read, Ok(written.iter().map(Vec::as_slice).collect()));
         }
     }

@@ -10,9 +10,10 @@ use crate::engine::node::Node;
 use crate::engine::node::input::{PeerTag, SyncTicket};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
-use crate::engine::sync::wire::{self, CHUNK, Malformed, Request, Response};
+use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
 use crate::engine::sync::{
-    Body, Budget, Holder, PEER_BYTES, Query, Salt, Set, Step, TOTAL_BYTES, Told, append_envelope,
+    EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
+    SyncQuery, TOTAL_BYTES, UploadBudget, append_envelope,
 };
 
 /// A set is made at most so often, and shared by all who begin meanwhile.
@@ -33,28 +34,28 @@ const MAX_ACCOUNTS: usize = 256;
 pub(super) struct Holding {
     serving: BTreeMap<PeerTag, Serving>,
     accounts: BTreeMap<PeerTag, Account>,
-    total: Budget,
-    told: Option<(Millis, Arc<Told>)>,
+    total: UploadBudget,
+    told: Option<(Millis, Arc<Snapshot>)>,
 }
 
 /// A neighbour that catches up with us.
 #[derive(Debug)]
 struct Serving {
-    holder: Holder,
+    holder: ServerSession,
     at: Millis,
 }
 
 /// What a neighbour cost us.
 #[derive(Debug)]
 struct Account {
-    budget: Budget,
+    budget: UploadBudget,
     began: Option<Millis>,
     at: Millis,
 }
 
 impl Default for Holding {
     fn default() -> Self {
-        let total = Budget::new(TOTAL_BYTES, Millis(0));
+        let total = UploadBudget::new(TOTAL_BYTES, Millis(0));
         Self { serving: BTreeMap::new(), accounts: BTreeMap::new(), total, told: None }
     }
 }
@@ -70,12 +71,12 @@ impl Holding {
         &mut self,
         env: &mut Env<'_>,
         members: impl Iterator<Item = (UnixSeconds, EnvelopeId)>,
-    ) -> Arc<Told> {
+    ) -> Arc<Snapshot> {
         let fresh = self.told.as_ref().filter(|(made, _)| made.plus(SET_LIFE) > env.mono);
         if let Some((_, told)) = fresh {
             return Arc::clone(told);
         }
-        let told = Arc::new(Told::new(Set::new(members), Salt(env.draw())));
+        let told = Arc::new(Snapshot::new(EnvelopeSet::new(members), SketchSalt(env.draw())));
         self.told = Some((env.mono, Arc::clone(&told)));
         told
     }
@@ -94,7 +95,7 @@ impl Holding {
                 self.accounts.remove(&oldest);
             }
         }
-        let whole = || Account { budget: Budget::new(PEER_BYTES, now), began: None, at: now };
+        let whole = || Account { budget: UploadBudget::new(PEER_BYTES, now), began: None, at: now };
         let account = self.accounts.entry(peer).or_insert_with(whole);
         account.at = now;
         account
@@ -124,14 +125,14 @@ impl Node {
         self.catchup.holding.forget_idle(env.mono);
         let step = match self.next_step(env, from, bytes) {
             Ok(step) => step,
-            Err(Malformed) => {
+            Err(MalformedSyncMessage) => {
                 self.outputs.push_back(Output::Blame(from));
-                Step::Busy
+                ServerStep::Busy
             }
         };
         match step {
-            Step::Done | Step::Busy => drop(self.catchup.holding.serving.remove(&from)),
-            Step::Query { .. } | Step::Further | Step::Envelopes(_) => {}
+            ServerStep::Done | ServerStep::Busy => drop(self.catchup.holding.serving.remove(&from)),
+            ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
         let (bytes, stored) = self.respond(env, &step);
         let stored_bytes: usize = stored
@@ -148,35 +149,39 @@ impl Node {
         env: &mut Env<'_>,
         from: PeerTag,
         bytes: &[u8],
-    ) -> Result<Step, Malformed> {
-        let request = Request::decode(bytes)?;
+    ) -> Result<ServerStep, MalformedSyncMessage> {
+        let request = SyncRequest::decode(bytes)?;
         if !self.catchup.holding.affords(from, env.mono) {
-            return Ok(Step::Busy);
+            return Ok(ServerStep::Busy);
         }
         match request {
-            Request::Begin => {
+            SyncRequest::Begin => {
                 if !self.begin_serving(env, from)? {
-                    return Ok(Step::Busy);
+                    return Ok(ServerStep::Busy);
                 }
             }
-            Request::Answer(_) | Request::Sketch(_) | Request::More => {}
+            SyncRequest::Answer(_) | SyncRequest::Sketch(_) | SyncRequest::More => {}
         }
         // A session that was dropped for its idleness is begun again; nobody is to blame.
         let Some(serving) = self.catchup.holding.serving.get_mut(&from) else {
-            return Ok(Step::Busy);
+            return Ok(ServerStep::Busy);
         };
         serving.at = env.mono;
         match request {
-            Request::Begin => {}
-            Request::Answer(answer) => serving.holder.answer(answer)?,
-            Request::Sketch(cells) => serving.holder.sketch(cells)?,
-            Request::More => serving.holder.more()?,
+            SyncRequest::Begin => {}
+            SyncRequest::Answer(answer) => serving.holder.answer(answer)?,
+            SyncRequest::Sketch(cells) => serving.holder.sketch(cells)?,
+            SyncRequest::More => serving.holder.more()?,
         }
         Ok(serving.holder.step(|id| self.pool.size(id, env.wall)))
     }
 
     /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
-    fn begin_serving(&mut self, env: &mut Env<'_>, from: PeerTag) -> Result<bool, Malformed> {
+    fn begin_serving(
+        &mut self,
+        env: &mut Env<'_>,
+        from: PeerTag,
+    ) -> Result<bool, MalformedSyncMessage> {
         self.catchup.holding.serving.remove(&from);
         let account = self.catchup.holding.account(from, env.mono);
         let soon = account.began.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
@@ -189,31 +194,31 @@ impl Node {
         self.catchup.holding.account(from, env.mono).began = Some(env.mono);
         let members = self.pool.settled_ids(env.wall, env.mono);
         let told = self.catchup.holding.told(env, members);
-        let serving = Serving { holder: Holder::begin(told)?, at: env.mono };
+        let serving = Serving { holder: ServerSession::begin(told)?, at: env.mono };
         self.catchup.holding.serving.insert(from, serving);
         Ok(true)
     }
 
     /// A response's bytes, and what the driver appends to them from the archive.
-    fn respond(&self, env: &Env<'_>, step: &Step) -> (Vec<u8>, Vec<EnvelopeId>) {
+    fn respond(&self, env: &Env<'_>, step: &ServerStep) -> (Vec<u8>, Vec<EnvelopeId>) {
         let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
         let body = match step {
-            Step::Query { salt, count, comparison } => {
-                Body::Query(Query { salt: *salt, count: *count, comparison })
+            ServerStep::Query { salt, count, comparison } => {
+                ResponseBody::Query(SyncQuery { salt: *salt, count: *count, comparison })
             }
-            Step::Further => Body::Further,
-            Step::Done => Body::Done,
-            Step::Busy => Body::Busy,
-            Step::Envelopes(ids) => {
+            ServerStep::MoreCells => ResponseBody::MoreCells,
+            ServerStep::Done => ResponseBody::Done,
+            ServerStep::Busy => ResponseBody::Busy,
+            ServerStep::Envelopes(ids) => {
                 for id in ids {
                     match self.pool.get(id) {
                         Some(bytes) => append_envelope(&mut envelopes, bytes),
                         None => stored.push(*id),
                     }
                 }
-                Body::Envelopes(&envelopes)
+                ResponseBody::Envelopes(&envelopes)
             }
         };
-        (Response { minutes: wire::minutes(env.wall), body }.encode(), stored)
+        (SyncResponse { minutes: wire::minutes(env.wall), body }.encode(), stored)
     }
 }

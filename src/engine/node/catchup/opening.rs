@@ -12,8 +12,8 @@ use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
 use crate::engine::node::timers::Timer;
 use crate::engine::node::{ClockSkew, Node};
-use crate::engine::sync::wire::{self, MAX_MESSAGE, Request, Response};
-use crate::engine::sync::{Body, Missed, Opener, Set, Stop};
+use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
+use crate::engine::sync::{ClientSession, EnvelopeSet, FetchResult, ResponseBody, SessionEnd};
 
 /// Half of the time to settle is enough for what we say we do not need, or whatever reached the holder a little
 /// before us would be sent again. A flood takes seconds.
@@ -32,7 +32,7 @@ const MOST_REST: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     /// Our session, with whom, and the request that is out.
-    session: Option<(PeerTag, SyncAsk, Opener)>,
+    session: Option<(PeerTag, SyncAsk, ClientSession)>,
     asks: u64,
     /// So many more neighbours are asked as soon as a session ends.
     wanted: u8,
@@ -152,11 +152,11 @@ impl Node {
     fn begin_with(&mut self, env: &Env<'_>, peer: PeerTag) {
         let known = self.catchup.opening.known.entry(peer).or_default();
         known.rests_until = known.rests_until.max(env.mono.plus(BEGIN_EVERY));
-        let had = Set::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
-        self.request(peer, Opener::new(had), Request::Begin.encode());
+        let had = EnvelopeSet::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
+        self.request(peer, ClientSession::new(had), SyncRequest::Begin.encode());
     }
 
-    fn request(&mut self, to: PeerTag, opener: Opener, bytes: Vec<u8>) {
+    fn request(&mut self, to: PeerTag, opener: ClientSession, bytes: Vec<u8>) {
         self.catchup.opening.asks += 1;
         let ask = SyncAsk(self.catchup.opening.asks);
         self.catchup.opening.session = Some((to, ask, opener));
@@ -174,7 +174,7 @@ impl Node {
         let next = match &bytes {
             Some(bytes) => self.next_request(env, peer, &mut opener, bytes),
             // It has gone, or does not speak the protocol: others will do.
-            None => Err(Stop::Done),
+            None => Err(SessionEnd::Done),
         };
         match next {
             Ok(request) => self.request(peer, opener, request),
@@ -186,27 +186,27 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         peer: PeerTag,
-        opener: &mut Opener,
+        opener: &mut ClientSession,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, Stop> {
+    ) -> Result<Vec<u8>, SessionEnd> {
         if bytes.len() > MAX_MESSAGE {
-            return Err(Stop::Blame);
+            return Err(SessionEnd::Violation);
         }
-        opener.receive(bytes.len());
-        let response = Response::decode(bytes)?;
+        opener.add_received(bytes.len());
+        let response = SyncResponse::decode(bytes)?;
         if opener.is_first() {
             self.catchup.opening.witnesses.hear(env, peer, response.minutes);
         }
         match response.body {
-            Body::Done => Err(Stop::Done),
-            Body::Busy => Err(Stop::More),
-            Body::Query(query) => opener.answer(query),
-            Body::Further => opener.further(),
-            Body::Envelopes(envelopes) => {
-                opener.take()?;
+            ResponseBody::Done => Err(SessionEnd::Done),
+            ResponseBody::Busy => Err(SessionEnd::More),
+            ResponseBody::Query(query) => opener.answer(query),
+            ResponseBody::MoreCells => opener.more_cells(),
+            ResponseBody::Envelopes(envelopes) => {
+                opener.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
                     let missed = self.take_missed(env, envelope?);
-                    opener.count(missed)?;
+                    opener.record(missed)?;
                 }
                 opener.more()
             }
@@ -214,27 +214,33 @@ impl Node {
     }
 
     /// Takes an envelope that we missed through the gate all envelopes pass.
-    fn take_missed(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> Missed {
+    fn take_missed(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> FetchResult {
         let checked = match check(bytes.to_vec(), env.wall, &self.settings.floor) {
             Ok(checked) => checked,
             Err(refusal) => {
                 self.tally_off_time(refusal);
-                return Missed::Refused(refusal);
+                return FetchResult::Rejected(refusal);
             }
         };
         // It had settled where it came from. If it had not here, the next session would bring it again.
         let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).error();
         self.receive(env, &checked, refusal, Way::CatchUp);
         match refusal {
-            Some(refusal) => Missed::Refused(refusal),
+            Some(refusal) => FetchResult::Rejected(refusal),
             None => {
                 self.catchup.opening.fetched += 1;
-                Missed::Fetched
+                FetchResult::Fetched
             }
         }
     }
 
-    fn end_session(&mut self, env: &mut Env<'_>, peer: PeerTag, opener: &Opener, stop: Stop) {
+    fn end_session(
+        &mut self,
+        env: &mut Env<'_>,
+        peer: PeerTag,
+        opener: &ClientSession,
+        stop: SessionEnd,
+    ) {
         let Sync::On(pace) = self.settings.sync else { return };
         let lean = opener.fetched() == 0 && opener.cost() > COSTLY;
         let known = self.catchup.opening.known.entry(peer).or_default();
@@ -244,17 +250,17 @@ impl Node {
             known.rests_until = env.mono.plus(Millis(rest));
         }
         match stop {
-            Stop::Blame => {
+            SessionEnd::Violation => {
                 // Not asked again while it stays.
                 known.rests_until = Millis(u64::MAX);
                 self.outputs.push_back(Output::Blame(peer));
             }
-            Stop::More if opener.fetched() > 0 => {
+            SessionEnd::More if opener.fetched() > 0 => {
                 self.catchup.opening.next = Some(peer);
                 let wait = BEGIN_EVERY.plus(env.exponential(pace.newcomer));
                 self.timers.set(Timer::CatchUpNext, env.mono.plus(wait));
             }
-            Stop::Done | Stop::More => {}
+            SessionEnd::Done | SessionEnd::More => {}
         }
         self.catch_up(env);
     }
