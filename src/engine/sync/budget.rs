@@ -1,4 +1,4 @@
-//! What a holder sends to those who catch up with it, so that answering is never most of its line.
+//! What a server sends to those who catch up with it, so that answering is never most of its line.
 
 use crate::engine::env::Millis;
 

@@ -7,7 +7,7 @@ use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;
 
-/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A holder can make us list what it lists
+/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A server can make us list what it lists
 /// itself, and no more than this.
 pub const MAX_SENT: usize = 1 << 20;
 
@@ -15,17 +15,17 @@ pub const MAX_SENT: usize = 1 << 20;
 /// while a session runs is sent twice: minutes of a busy network. A guess.
 pub const MAX_USELESS: u32 = 1_024;
 
-/// Envelopes in one session that were expired or early: the holder's clock may be wrong, or ours.
+/// Envelopes in one session that were expired or early: the server's clock may be wrong, or ours.
 /// A guess.
 pub const MAX_OFF_TIME: u32 = 256;
 
 /// The fewest cells to begin with: for one difference they cost less than ranges of 10,000.
 const MIN_CELLS: usize = 32;
 
-/// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the holder's.
+/// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the server's.
 const LISTED: usize = 64;
 
-/// A session with one holder.
+/// A session with one server.
 pub struct ClientSession {
     known: EnvelopeSet,
     transfer: Option<SketchTransfer>,
@@ -43,13 +43,13 @@ opaque_debug!(struct ClientSession {
     known, transfer, expected, rounds, requests, sent, received, useless, off_time, fetched,
 });
 
-/// Cells on their way to a holder.
+/// Cells on their way to a server.
 struct SketchTransfer {
     /// All there can be.
     cells: Vec<SketchCell>,
     /// So many were sent.
     sent: usize,
-    /// So many are sent before the holder's word counts.
+    /// So many are sent before the server's word counts.
     goal: usize,
     /// The query that is answered if cells do not tell.
     query: Vec<u8>,
@@ -78,7 +78,7 @@ pub enum SessionEnd {
     Done,
     /// There may be more, another time.
     More,
-    /// The holder broke the rules.
+    /// The server broke the rules.
     Violation,
 }
 
@@ -146,7 +146,7 @@ impl ClientSession {
         self.answer_by_ranges(query.comparison)
     }
 
-    /// The request for which a holder could not read all from the cells it has.
+    /// The request for which a server could not read all from the cells it has.
     ///
     /// # Errors
     /// Why the session ends instead.
@@ -174,7 +174,7 @@ impl ClientSession {
     /// Notes that envelopes were sent.
     ///
     /// # Errors
-    /// [`SessionEnd::Violation`] if the holder cannot know yet what we lack.
+    /// [`SessionEnd::Violation`] if the server cannot know yet what we lack.
     pub fn accept_envelopes(&mut self) -> Result<(), SessionEnd> {
         match self.expected {
             ExpectedResponse::First => Err(SessionEnd::Violation),

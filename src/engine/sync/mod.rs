@@ -1,8 +1,8 @@
 //! Catching up: what two nodes say to each other so that one gets what it missed.
 //!
-//! The *opener* lacks something, the *holder* has it; `proto/sync.md` is the text this keeps to.
+//! The *client* lacks something, the *server* has it; `proto/sync.md` is the text this keeps to.
 //! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its sketch), one
-//! session's state on either side ([`ServerSession`], [`ClientSession`]) and what a holder spends on others ([`UploadBudget`]). Nothing here knows the
+//! session's state on either side ([`ServerSession`], [`ClientSession`]) and what a server spends on others ([`UploadBudget`]). Nothing here knows the
 //! pool, a neighbour or a schedule, and nothing of ours is in a request but what the comparison asks
 //! for.
 
@@ -32,5 +32,5 @@ pub use wire::{MAX_MESSAGE, ResponseBody, SyncQuery, SyncRequest, SyncResponse, 
 pub const MAX_ROUNDS: u32 = 64;
 
 /// Requests in one session, on either side: every query, and twice the chunks of a full queue of
-/// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what an opener takes in.
+/// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what a client takes in.
 pub const MAX_REQUESTS: u32 = 256;

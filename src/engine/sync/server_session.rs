@@ -14,13 +14,13 @@ use crate::engine::secret::opaque_debug;
 /// a minute. What is found beyond them the next session finds again.
 pub const MAX_QUEUED: usize = 8_192;
 
-/// A session with one opener.
+/// A session with one client.
 pub struct ServerSession {
     /// What we held when it began: one set for all sessions that begin within a while.
     snapshot: Arc<Snapshot>,
-    /// The cells the opener sent.
+    /// The cells the client sent.
     cells: Vec<SketchCell>,
-    /// What the opener lacks and is still to be sent.
+    /// What the client lacks and is still to be sent.
     queue: VecDeque<EnvelopeId>,
     /// What comes after the queue.
     next: AfterQueue,
@@ -29,7 +29,7 @@ pub struct ServerSession {
     requests: u32,
 }
 
-/// What to do next for an opener.
+/// What to do next for a client.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ServerStep {
     /// Ask it to compare this.
@@ -71,7 +71,7 @@ enum ExpectedRequest {
 }
 
 impl ServerSession {
-    /// An opener begins. The first step is [`Self::step`]'s.
+    /// A client begins. The first step is [`Self::step`]'s.
     ///
     /// # Errors
     /// Never; the type is the comparison's.
@@ -82,7 +82,7 @@ impl ServerSession {
         Ok(Self { snapshot, cells, queue, next, expected, rounds: 0, requests: 1 })
     }
 
-    /// The opener answers a query.
+    /// The client answers a query.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if none was asked or it is no answer.
@@ -94,7 +94,7 @@ impl ServerSession {
         Ok(())
     }
 
-    /// The opener sends its next cells.
+    /// The client sends its next cells.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if it has answered a query, or these are no cells, or too many.
@@ -121,7 +121,7 @@ impl ServerSession {
         self.next = if cut { AfterQueue::Busy } else { next };
     }
 
-    /// The opener wants more.
+    /// The client wants more.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if it was not sent any.

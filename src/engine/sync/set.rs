@@ -1,14 +1,14 @@
 //! Which envelopes a node holds, in the order of their making, and what two such sets differ in.
 //!
-//! The comparison is negentropy's range-based set reconciliation, version 1. The holder is its
-//! initiator: it learns what the opener lacks and sends just that, and no list of what is missing
+//! The comparison is negentropy's range-based set reconciliation, version 1. The server is its
+//! initiator: it learns what the client lacks and sends just that, and no list of what is missing
 //! crosses the wire. It costs O(n) additions a query; making a set costs O(n log n), 40 bytes an
 //! envelope.
 //!
 //! An initiator that lists what it has in a range is told by negentropy's own responder all that
-//! the other has there, also what the initiator never asked for. An opener with a far larger set
+//! the other has there, also what the initiator never asked for. A client with a far larger set
 //! would give away its whole list, over and over; so it compares as if it had nothing but the listed ones
-//! in that range. What the initiator finds the opener to lack is the same.
+//! in that range. What the initiator finds the client to lack is the same.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ impl EnvelopeSet {
         self.len() == 0
     }
 
-    /// The holder's first query: of the whole set.
+    /// The server's first query: of the whole set.
     ///
     /// # Errors
     /// Never; the type is negentropy's.
@@ -68,7 +68,7 @@ impl EnvelopeSet {
         comparison.initiate().map_err(|_| MalformedSyncMessage)
     }
 
-    /// The opener's answer to a query.
+    /// The client's answer to a query.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] for what is no query.
@@ -81,7 +81,7 @@ impl EnvelopeSet {
         respond(&self.items, query)
     }
 
-    /// What the opener lacks by its answer, in the order of making; and the holder's next query, if
+    /// What the client lacks by its answer, in the order of making; and the server's next query, if
     /// something is still undecided.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ fn share(count: usize, ranges: usize, at: usize) -> usize {
 pub struct SetDifference {
     /// They differ in at least so many envelopes.
     pub least: usize,
-    /// The holder has so many in ranges that differ and that are not empty here: comparing by ranges
+    /// The server has so many in ranges that differ and that are not empty here: comparing by ranges
     /// may list them all.
     pub mixed: usize,
 }
@@ -296,17 +296,17 @@ mod tests {
         EnvelopeSet::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
     }
 
-    /// Compares to the end: what the holder finds the opener to lack, and the bytes each way.
-    fn compare(holder: &EnvelopeSet, opener: &EnvelopeSet) -> (Vec<EnvelopeId>, usize, usize) {
+    /// Compares to the end: what the server finds the client to lack, and the bytes each way.
+    fn compare(server: &EnvelopeSet, client: &EnvelopeSet) -> (Vec<EnvelopeId>, usize, usize) {
         let (mut lacking, mut down, mut up) = (Vec::new(), 0, 0);
-        let mut next = Some(holder.query().unwrap());
+        let mut next = Some(server.query().unwrap());
         while let Some(query) = next {
             assert!(query.len() <= MAX_COMPARISON);
-            let answer = opener.answer(&query).unwrap();
+            let answer = client.answer(&query).unwrap();
             assert!(answer.len() <= MAX_COMPARISON);
             down += query.len();
             up += answer.len();
-            let (found, further) = holder.lacking(&answer).unwrap();
+            let (found, further) = server.lacking(&answer).unwrap();
             lacking.extend(found);
             next = further;
         }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opener_with_far_more_than_the_holder_does_not_list_it() {
+    fn a_client_with_far_more_than_the_server_does_not_list_it() {
         let many = members(50_000);
         let few: BTreeSet<_> = many.iter().copied().filter(|(_, n)| n % 5_000 == 0).collect();
         let (lacking, down, up) = compare(&set(&few), &set(&many));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opener_with_nothing_is_found_to_lack_everything_in_one_query() {
+    fn a_client_with_nothing_is_found_to_lack_everything_in_one_query() {
         let all = members(10_000);
         let (lacking, down, up) = compare(&set(&all), &set(&BTreeSet::new()));
         assert_eq!(lacking.len(), all.len());
@@ -359,11 +359,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_holder_finds_exactly_what_the_opener_lacks((holder, opener) in two_sets()) {
-            let (lacking, _, _) = compare(&set(&holder), &set(&opener));
+        fn the_server_finds_exactly_what_the_client_lacks((server, client) in two_sets()) {
+            let (lacking, _, _) = compare(&set(&server), &set(&client));
             let found: BTreeSet<EnvelopeId> = lacking.iter().copied().collect();
             prop_assert_eq!(found.len(), lacking.len(), "named twice");
-            let true_ones = holder.difference(&opener).map(|&(_, number)| id(number));
+            let true_ones = server.difference(&client).map(|&(_, number)| id(number));
             prop_assert_eq!(found, true_ones.collect());
         }
 

@@ -33,7 +33,7 @@ pub(super) fn most_cells(count: usize) -> usize {
     count.saturating_mul(3).min(MAX_CELLS)
 }
 
-/// What a holder draws for each set it tells of, so that nobody can have made two envelopes that
+/// What a server draws for each set it tells of, so that nobody can have made two envelopes that
 /// meet in a short id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SketchSalt(pub [u8; 8]);

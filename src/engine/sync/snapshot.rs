@@ -1,4 +1,4 @@
-//! What a holder tells of: its set under a salt, with the sketch of it.
+//! What a server tells of: its set under a salt, with the sketch of it.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use super::set::EnvelopeSet;
 use super::sketch::{self, SketchCell, SketchHash, SketchSalt};
 use crate::engine::envelope::EnvelopeId;
 
-/// A set that openers compare with. All sessions that begin within a while share one, and so its
+/// A set that clients compare with. All sessions that begin within a while share one, and so its
 /// sketch, which is made when the first cells come: 16 bytes an envelope, 512 KiB of cells at most.
 pub struct Snapshot {
     set: EnvelopeSet,
@@ -14,7 +14,7 @@ pub struct Snapshot {
     sketch: OnceLock<Sketch>,
 }
 
-/// What is compared with an opener's cells.
+/// What is compared with a client's cells.
 struct Sketch {
     cells: Vec<SketchCell>,
     /// Short ids, ascending, each with its place in the set.
@@ -46,13 +46,13 @@ impl Snapshot {
         u32::try_from(self.set.len()).unwrap_or(u32::MAX)
     }
 
-    /// What an opener with these cells lacks, in the order of making; nothing if they do not tell.
+    /// What a client with these cells lacks, in the order of making; nothing if they do not tell.
     pub(super) fn lacking(&self, theirs: &[SketchCell]) -> Option<Vec<EnvelopeId>> {
         let hash = SketchHash::new(self.salt);
         let ours = self.sketch.get_or_init(|| Sketch::new(&self.set, &hash));
         let differences = ours.cells.iter().zip(theirs).map(|(one, other)| one.less(*other));
         let shorts = hash.elements(differences.collect())?;
-        // What is not among ours is the opener's alone.
+        // What is not among ours is the client's alone.
         let mut places: Vec<usize> = shorts.iter().filter_map(|short| ours.place(*short)).collect();
         places.sort_unstable();
         Some(places.into_iter().filter_map(|place| self.set.id(place)).collect())

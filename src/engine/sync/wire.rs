@@ -33,7 +33,7 @@ const _: () = assert!(
         && LENGTH + MAX_ENVELOPE_SIZE <= CHUNK
 );
 
-/// What an opener asks.
+/// What a client asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SyncRequest<'a> {
     /// Say what you hold.
@@ -46,10 +46,10 @@ pub enum SyncRequest<'a> {
     Sketch(&'a [u8]),
 }
 
-/// What a holder responds.
+/// What a server responds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncResponse<'a> {
-    /// Minutes since 1970 by the holder's clock: too coarse to tell one node from another.
+    /// Minutes since 1970 by the server's clock: too coarse to tell one node from another.
     pub minutes: u32,
     /// The rest.
     pub body: ResponseBody<'a>,
@@ -70,12 +70,12 @@ pub enum ResponseBody<'a> {
     MoreCells,
 }
 
-/// What an opener compares with what it has.
+/// What a client compares with what it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncQuery<'a> {
     /// Under which cells are made.
     pub salt: SketchSalt,
-    /// How many envelopes the holder's set has.
+    /// How many envelopes the server's set has.
     pub count: u32,
     /// The set by ranges.
     pub comparison: &'a [u8],
