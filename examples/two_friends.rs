@@ -17,7 +17,7 @@ use undertone::sim::SeededRng;
 pub(crate) fn main() -> anyhow::Result<()> {
     let settings = NodeSettings::new(Role::Messenger, Floor::new(4));
     let (mut ann, mut bob) = (Node::new(settings), Node::new(settings));
-    let mut entropy = SeededRng::new(1, 0);
+    let mut entropy = SeededRng::lane(1, 0);
     let ask = |command| Input::Ask { ask: AskId(0), command };
     let mut inputs = VecDeque::new();
     for name in ["ann", "bob"] {

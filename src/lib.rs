@@ -65,7 +65,7 @@
 //! `tests/tidy.rs` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env text  <  id secret  <  crypto  <  envelope  <  session | relay | sync  <  node
+//! engine   env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! sim      above node; nothing names it
 //! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
 //!          <  archive | backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// modules in one row do not know each other. `src/lib.rs` says why.
 const ORDER: &[&[&str]] = &[
     &["engine::env", "engine::text"],
-    &["engine::id", "engine::secret"],
+    &["engine::id", "engine::secret", "engine::testing"],
     &["engine::crypto"],
     &["engine::envelope"],
     &["engine::relay", "engine::session", "engine::sync"],

@@ -6,7 +6,7 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env secret text id  <  crypto  <  envelope  <  session | relay | sync  <  node
+//! env secret text id testing  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! ```
 
 pub mod crypto;
@@ -18,4 +18,5 @@ pub mod relay;
 pub mod secret;
 pub mod session;
 pub mod sync;
+pub mod testing;
 pub mod text;

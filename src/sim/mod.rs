@@ -8,7 +8,6 @@
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
 
 mod disk;
-mod entropy;
 pub mod link;
 mod look;
 mod sync;
@@ -16,13 +15,14 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use entropy::SeededRng;
 use link::Links;
 pub use look::DiskCopy;
 pub use sync::{Asked, Traffic};
 
+pub use crate::engine::testing::rng::SeededRng;
+
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
@@ -155,7 +155,7 @@ impl World {
         Self {
             seed,
             now: Millis(0),
-            chance: SeededRng::new(seed, 0),
+            chance: SeededRng::lane(seed, 0),
             links,
             nodes: Vec::new(),
             queue: BTreeMap::new(),
@@ -176,7 +176,7 @@ impl World {
             settings,
             node: None,
             disk: Disk::default(),
-            entropy: SeededRng::new(self.seed, index.0 as u64 + 1),
+            entropy: SeededRng::lane(self.seed, index.0 as u64 + 1),
             skew: 0,
             heard: BTreeSet::new(),
             carried: BTreeMap::new(),
@@ -484,10 +484,4 @@ pub const EPOCH: UnixSeconds = UnixSeconds(1_767_225_600);
 
 fn skewed(wall: UnixSeconds, skew: i64) -> UnixSeconds {
     UnixSeconds(wall.0.saturating_add_signed(skew))
-}
-
-impl Entropy for SeededRng {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        self.fill_bytes(bytes);
-    }
 }

@@ -58,7 +58,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
         }
     })
     .await;
-    let mut chance = SeededRng::new(51, 0);
+    let mut chance = SeededRng::lane(51, 0);
     for _ in 0..20 {
         let published = flooder.publish(noise(&mut chance, wall(), LOW_FLOOR - 1));
         assert_eq!(published, Published::Sent);
@@ -83,7 +83,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
 /// Pours envelopes exactly at the floor into the relay at `at`, until whoever reads has gone.
 async fn pour(at: Multiaddr, poured: mpsc::Sender<EnvelopeId>) {
     let mut flooder = bare(&at);
-    let mut chance = SeededRng::new(52, 0);
+    let mut chance = SeededRng::lane(52, 0);
     loop {
         if flooder.peers() == 0 {
             flooder.next().await;

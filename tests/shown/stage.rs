@@ -43,7 +43,7 @@ impl Stage {
         };
         let mut stage = Self {
             nodes: [Node::new(settings), Node::new(settings)],
-            entropy: [SeededRng::new(7, 1), SeededRng::new(7, 2)],
+            entropy: [SeededRng::lane(7, 1), SeededRng::lane(7, 2)],
             now: Millis(0),
             wire: VecDeque::new(),
             published: 0,

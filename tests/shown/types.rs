@@ -75,7 +75,7 @@ fn shapes(shown: &BTreeSet<String>) -> String {
 
 #[test]
 fn keys_and_sessions_show_what_they_are() {
-    let mut chance = SeededRng::new(1, 0);
+    let mut chance = SeededRng::lane(1, 0);
     let mut env = Env::new(Millis(0), UnixSeconds(1_795_171_640), &mut chance);
     let (ours, theirs) = (Identity::generate(&mut env), Identity::generate(&mut env));
     let kem = KemSecret::draw(&mut env);

@@ -260,7 +260,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
         Notice::Identity(view) => Some(view.id),
         _ => None,
     });
-    let mut chance = SeededRng::new(3, 3);
+    let mut chance = SeededRng::lane(3, 3);
     let key = {
         let mut env = Env::new(Millis(0), START, &mut chance);
         Identity::generate(&mut env).public()

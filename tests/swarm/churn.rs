@@ -79,7 +79,7 @@ impl Course {
         let mut links = Links::calm();
         links.jitter = Millis(400);
         let mut town = Town::new(seed, links, 0, 0);
-        let mut chance = SeededRng::new(seed, u64::MAX);
+        let mut chance = SeededRng::lane(seed, u64::MAX);
         // The real delays, and work that costs nothing.
         let settings = |role| NodeSettings::new(role, Floor::new(FLOOR));
         for _ in 0..PEOPLE {

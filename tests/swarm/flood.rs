@@ -37,7 +37,7 @@ fn noise(chance: &mut SeededRng, now: UnixSeconds, bits: u8) -> Vec<u8> {
 }
 
 fn noises(seed: u64, count: usize, now: UnixSeconds, bits: u8) -> Vec<Vec<u8>> {
-    let mut chance = SeededRng::new(seed, u64::MAX);
+    let mut chance = SeededRng::lane(seed, u64::MAX);
     (0..count).map(|_| noise(&mut chance, now, bits)).collect()
 }
 
@@ -138,7 +138,7 @@ fn a_flood_below_the_floor_is_rejected_to_the_last_and_goes_nowhere() {
 #[test]
 fn bytes_that_are_no_envelope_are_rejected_and_change_nothing() {
     let (mut town, relay, flooder) = at_a_small_relay(23);
-    let mut chance = SeededRng::new(23, u64::MAX);
+    let mut chance = SeededRng::lane(23, u64::MAX);
     let envelope = noise(&mut chance, town.world.wall(), FLOOR);
     for length in [0, 1, 31, 2_047, ENVELOPE_SIZE, 65_536, 65_537, 200_000] {
         let mut bytes = vec![0; length];

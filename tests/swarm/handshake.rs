@@ -204,7 +204,7 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
         // The second one knows the first, whose offers he does not get.
         post.town.add(0, 1);
         post.town.add(1, 0);
-        post.pass(Millis(SeededRng::new(seed, 1).below(5_000) + 5_000));
+        post.pass(Millis(SeededRng::lane(seed, 1).below(5_000) + 5_000));
         let bytes = post.take(0).first().expect("an offer").bytes.clone();
         let before = post.published(1);
         let handed = post.town.world.now();

@@ -263,7 +263,7 @@ fn whatever_happens_everybody_reads_what_was_said_to_them() {
         let mut links = Links::calm();
         links.loss_per_mille = if seed % 2 == 0 { 0 } else { 150 };
         let town = Town::new(seed, links, PEOPLE, 2);
-        let (reference, chance) = (Reference::default(), SeededRng::new(seed, u64::MAX));
+        let (reference, chance) = (Reference::default(), SeededRng::lane(seed, u64::MAX));
         let mut trial = Trial { town, reference, chance };
         for who in 0..PEOPLE {
             trial.add(who, (who + 1) % PEOPLE);

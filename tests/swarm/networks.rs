@@ -41,14 +41,14 @@ impl Talk {
         town.wait(DAYS, "the request", |town| !town.world.seen(asked).requests.is_empty());
         let second = town.accept(1);
         let said = [vec![line(0, 0)], Vec::new()];
-        Self { town, chance: SeededRng::new(seed, u64::MAX), contacts: [first, second], said }
+        Self { town, chance: SeededRng::lane(seed, u64::MAX), contacts: [first, second], said }
     }
 
     /// Both add each other before either has heard of it, and speak at once.
     fn begin_both(seed: u64, links: Links) -> Self {
         let mut town = pair(seed, links);
         let contacts = [town.add(0, 1), town.add(1, 0)];
-        let chance = SeededRng::new(seed, u64::MAX);
+        let chance = SeededRng::lane(seed, u64::MAX);
         Self { town, chance, contacts, said: [Vec::new(), Vec::new()] }
     }
 

@@ -37,7 +37,7 @@ fn nothing_leaves_a_node_because_of_a_strangers_offer_a_replay_or_garbage() {
     post.town.say(0, a, "let me in, please");
     post.pass(Millis::from_secs(5));
     let letters = post.take(0);
-    let mut chance = SeededRng::new(60, 7);
+    let mut chance = SeededRng::lane(60, 7);
     for letter in letters {
         post.hand(1, &letter.bytes);
         let again = post.again(&letter.bytes);

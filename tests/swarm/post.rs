@@ -39,7 +39,7 @@ impl Post {
         for relay in boxes {
             town.settle(messenger, relay);
         }
-        Self { town, boxes, taken: [0; 2], chance: SeededRng::new(seed, u64::MAX) }
+        Self { town, boxes, taken: [0; 2], chance: SeededRng::lane(seed, u64::MAX) }
     }
 
     /// Two people in a confirmed session, and nothing on its way.

@@ -38,21 +38,21 @@ impl Alone {
 
     /// One turn at `now`, and everything it asks for.
     pub(crate) fn turn(&mut self, now: Millis, input: Input) -> Vec<Output> {
-        let mut chance = SeededRng::new(now.0, 0);
+        let mut chance = SeededRng::lane(now.0, 0);
         let mut env = Env::new(now, wall(now), &mut chance);
         self.node.handle(&mut env, input);
         core::iter::from_fn(|| self.node.poll_output()).collect()
     }
 
     pub(crate) fn restore(&mut self, records: Vec<Record>) {
-        let mut chance = SeededRng::new(1, 0);
+        let mut chance = SeededRng::lane(1, 0);
         self.node.restore(&mut Env::new(Millis(0), START, &mut chance), records);
         while self.node.poll_output().is_some() {}
     }
 
     /// Holds envelopes as if they had been received long ago.
     pub(crate) fn hold<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a Vec<u8>>) {
-        let mut chance = SeededRng::new(1, 0);
+        let mut chance = SeededRng::lane(1, 0);
         let env = Env::new(Millis(0), START, &mut chance);
         for bytes in envelopes {
             _ = self.node.rehold(&env, bytes.clone());

@@ -1,35 +1,8 @@
-//! Entropy that is known beforehand: from a seed, or from a script.
+//! Entropy that is known beforehand: from a script, or from a seed.
 
-use sha2::{Digest, Sha256};
+use undertone::engine::env::{Entropy, Env, Millis};
 
-use undertone::engine::env::{Entropy, Env, Millis, UnixSeconds};
-
-/// When these tests happen: 2026-11-21 00:00:00 UTC.
-pub(crate) const NOW: UnixSeconds = UnixSeconds(1_795_219_200);
-
-/// SHA-256 of a seed and a counter, block by block.
-pub(crate) struct SeededRng {
-    seed: u64,
-    counter: u64,
-}
-
-impl SeededRng {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, counter: 0 }
-    }
-}
-
-impl Entropy for SeededRng {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(32) {
-            let seed = self.seed.to_le_bytes().into_iter().chain(self.counter.to_le_bytes());
-            self.counter += 1;
-            for (to, from) in chunk.iter_mut().zip(Sha256::digest(seed.collect::<Vec<_>>())) {
-                *to = from;
-            }
-        }
-    }
-}
+pub(crate) use undertone::engine::testing::rng::{NOW, SeededRng};
 
 /// Bytes that were written down, each drawn once.
 pub(crate) struct Script(pub(crate) std::vec::IntoIter<u8>);

@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::SeededRng;
+    use crate::engine::testing::rng::SeededRng;
 
     #[test]
     fn the_recipient_opens_a_letter_and_nobody_else_does() {

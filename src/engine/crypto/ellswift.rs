@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::EphemeralSecret;
-    use crate::engine::crypto::seeded::SeededRng;
+    use crate::engine::testing::rng::SeededRng;
 
     fn number(hex: &str) -> FieldElement {
         assert_eq!(hex.len(), 64);

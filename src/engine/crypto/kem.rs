@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::SeededRng;
+    use crate::engine::testing::rng::SeededRng;
 
     fn secret(seed: u64) -> KemSecret {
         KemSecret::draw(&mut SeededRng::new(seed).turn())

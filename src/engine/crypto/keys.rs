@@ -301,7 +301,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::crypto::seeded::SeededRng;
+    use crate::engine::testing::rng::SeededRng;
 
     fn identity(seed: u64) -> Identity {
         Identity::generate(&mut SeededRng::new(seed).turn())
@@ -337,7 +337,7 @@ mod tests {
             }
         }
         let mut broken = Broken;
-        let now = crate::engine::crypto::seeded::NOW;
+        let now = crate::engine::testing::rng::NOW;
         let mut env = Env::new(crate::engine::env::Millis(0), now, &mut broken);
         let _key = Identity::generate(&mut env);
     }

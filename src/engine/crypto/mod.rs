@@ -23,5 +23,3 @@ pub mod kem;
 pub mod keys;
 pub mod safety_number;
 pub mod sas;
-#[cfg(test)]
-pub(crate) mod seeded;

@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::seeded::SeededRng;
+    use crate::engine::testing::rng::SeededRng;
 
     fn key(seed: u64) -> PublicKey {
         Identity::generate(&mut SeededRng::new(seed).turn()).public()

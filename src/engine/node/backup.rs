@@ -146,7 +146,6 @@ mod tests {
 
     use super::*;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::seeded::{NOW, SeededRng};
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -155,6 +154,7 @@ mod tests {
         SeenRecord, SessionRecord, Standing, Trust,
     };
     use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
+    use crate::engine::testing::rng::{NOW, SeededRng};
 
     /// One record of every kind but messages; two offers were seen, and the second still waits.
     fn everything() -> Vec<Record> {

@@ -56,8 +56,8 @@ impl Witnesses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::crypto::seeded::SeededRng;
     use crate::engine::env::UnixSeconds;
+    use crate::engine::testing::rng::SeededRng;
 
     fn heard(at: u64, witnesses: &mut Witnesses, peer: u64, theirs: u32) {
         let mut entropy = SeededRng::new(1);

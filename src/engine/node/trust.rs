@@ -354,8 +354,8 @@ const fn own_half(role: SessionRole) -> Half {
 mod tests {
     use super::*;
     use crate::engine::crypto::sas::Sas;
-    use crate::engine::crypto::seeded::SeededRng;
     use crate::engine::secret::Secret;
+    use crate::engine::testing::rng::SeededRng;
 
     const NOW: UnixSeconds = UnixSeconds(100_000_000);
     const LATER: UnixSeconds = UnixSeconds(100_086_400);

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::engine::crypto::keys::Identity;
-use crate::engine::crypto::seeded::{NOW, SeededRng};
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
@@ -17,6 +16,7 @@ use crate::engine::node::record::{
     SeenRecord, SessionRecord, Standing, Trail, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
+use crate::engine::testing::rng::{NOW, SeededRng};
 use crate::shell::store::encode_record;
 
 fn passphrase(text: &str) -> Passphrase {

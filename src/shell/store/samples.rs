@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
-use crate::engine::crypto::seeded::SeededRng;
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
@@ -13,6 +12,7 @@ use crate::engine::node::record::{
     Purpose, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trail, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
+use crate::engine::testing::rng::SeededRng;
 
 /// A stored identity: its secret key is 32 bytes of 07.
 pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172

@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::engine::crypto::ecies;
 use crate::engine::crypto::keys::Identity;
-use crate::engine::crypto::seeded::{NOW, SeededRng};
 use crate::engine::env::Seconds;
 use crate::engine::envelope::wire::{BODY_SIZE, MAX_TTL, ONE_DAY};
+use crate::engine::testing::rng::{NOW, SeededRng};
 
 use offers::people;
 

@@ -9,10 +9,10 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::aes::cipher::{BlockCipherDecrypt, KeyInit};
 
 use super::*;
-use crate::engine::crypto::seeded::SeededRng;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::record::{RecordSide, Standing};
+use crate::engine::testing::rng::SeededRng;
 use crate::shell::store::samples::{self, contact, message, outgoing, theirs};
 
 /// Somebody who has the files and the database's key.
