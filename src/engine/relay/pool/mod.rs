@@ -157,10 +157,8 @@ impl Pool {
         let expiry = checked.expiry();
         let timestamps = Timestamps { made: checked.made(), settled };
         let Some(victims) = self.victims(rank, charged) else {
-            return match self.remember(rank, expiry, timestamps) {
-                Memory::Kept => Admission::PoolFull,
-                Memory::Full => Admission::MemoryFull,
-            };
+            let remembered = self.remember(rank, expiry, timestamps);
+            return if remembered { Admission::PoolFull } else { Admission::MemoryFull };
         };
         for victim in victims {
             self.evict(victim);
@@ -315,9 +313,7 @@ impl Pool {
         self.release(victim.id, &entry);
         // A memory full of better ids forgets this one. Should the envelope come again, it meets a
         // pool that is full of better ones, and the same memory.
-        match self.remember(victim, expiry, entry.timestamps) {
-            Memory::Kept | Memory::Full => (),
-        }
+        let _remembered: bool = self.remember(victim, expiry, entry.timestamps);
     }
 
     /// Takes an envelope that has left out of the accounts, and has the archive told.
@@ -334,28 +330,18 @@ impl Pool {
         self.topics.remove(&(entry.topic, *id));
     }
 
-    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
-    fn remember(
-        &mut self,
-        rank: PriorityKey,
-        expiry: UnixSeconds,
-        timestamps: Timestamps,
-    ) -> Memory {
+    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked. Answers
+    /// whether it did: not if the memory is full of better ones.
+    fn remember(&mut self, rank: PriorityKey, expiry: UnixSeconds, timestamps: Timestamps) -> bool {
         while self.remembered.len() >= self.most_remembered {
             match self.remembered.lowest() {
                 Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
-                Some(_) | None => return Memory::Full,
+                Some(_) | None => return false,
             };
         }
         self.remembered.insert(rank, expiry, timestamps);
-        Memory::Kept
+        true
     }
-}
-
-/// Whether an id found a place in memory.
-enum Memory {
-    Kept,
-    Full,
 }
 
 impl PoolEntry {
