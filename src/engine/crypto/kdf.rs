@@ -1,6 +1,7 @@
 //! Keys from keys: HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104) and SHA-256, under labels.
 //!
-//! Every use has a [`KdfLabel`] of its own, so that no two uses of one secret ever give the same bytes.
+//! Every use has a [`KdfLabel`] of its own, so that no two uses of one secret ever give the same
+//! bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};

@@ -1,8 +1,8 @@
 //! What an envelope must prove before we carry it, and what its carrier deserves if it does not.
 //!
-//! [`check`] is the only maker of a [`CheckedEnvelope`], so nothing unchecked can be held or passed on. It
-//! looks at the cheap things first, decrypts nothing and touches no disk. [`ValidationError::acceptance`] is
-//! the only place that turns a reason into a consequence.
+//! [`check`] is the only maker of a [`CheckedEnvelope`], so nothing unchecked can be held or passed
+//! on. It looks at the cheap things first, decrypts nothing and touches no disk.
+//! [`ValidationError::acceptance`] is the only place that turns a reason into a consequence.
 
 use core::ops::Range;
 

@@ -1,8 +1,8 @@
 //! The envelope: expiry, ttl, topic, data and a work nonce (the five fields of EIP-627).
 //!
 //! Bytes become an [`Envelope`], an envelope becomes [`CheckedEnvelope`], and what is not becomes a
-//! [`ValidationError`]. In the other direction a [`Draft`] becomes bytes when its work is found. What the
-//! data means is nobody's business here.
+//! [`ValidationError`]. In the other direction a [`Draft`] becomes bytes when its work is found.
+//! What the data means is nobody's business here.
 
 pub mod check;
 pub mod draft;

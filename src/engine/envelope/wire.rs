@@ -104,9 +104,9 @@ impl<'a> Envelope<'a> {
     /// Reads an encoding without copying it.
     ///
     /// # Errors
-    /// [`MalformedEnvelope`] for everything [`Self::encode`] would not have written: fields out of order,
-    /// missing, repeated or unknown, a length written longer than need be, trailing bytes; and for
-    /// more than [`MAX_ENVELOPE_SIZE`] bytes.
+    /// [`MalformedEnvelope`] for everything [`Self::encode`] would not have written: fields out of
+    /// order, missing, repeated or unknown, a length written longer than need be, trailing bytes;
+    /// and for more than [`MAX_ENVELOPE_SIZE`] bytes.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MalformedEnvelope> {
         if bytes.len() > MAX_ENVELOPE_SIZE {
             return Err(MalformedEnvelope);

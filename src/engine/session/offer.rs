@@ -1,4 +1,5 @@
-//! The handshake's first message: one sealed box that gives both sides the initial secrets of a session.
+//! The handshake's first message: one sealed box that gives both sides the initial secrets of a
+//! session.
 //!
 //! An offer proves who made it by a MAC under a key that only the two can compute: no signature, so
 //! it convinces nobody else. It is not forward secret: whoever steals the recipient's key later and

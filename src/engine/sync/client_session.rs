@@ -7,8 +7,8 @@ use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;
 
-/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A server can make us list what it lists
-/// itself, and no more than this.
+/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A server can make us list what
+/// it lists itself, and no more than this.
 pub const MAX_SENT: usize = 1 << 20;
 
 /// Envelopes in one session that we held already, or had no room for. What the flood brings us

@@ -1,10 +1,10 @@
 //! Catching up: what two nodes say to each other so that one gets what it missed.
 //!
 //! The *client* lacks something, the *server* has it; `proto/sync.md` is the text this keeps to.
-//! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its sketch), one
-//! session's state on either side ([`ServerSession`], [`ClientSession`]) and what a server spends on others ([`UploadBudget`]). Nothing here knows the
-//! pool, a neighbour or a schedule, and nothing of ours is in a request but what the comparison asks
-//! for.
+//! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its
+//! sketch), one session's state on either side ([`ServerSession`], [`ClientSession`]) and what a
+//! server spends on others ([`UploadBudget`]). Nothing here knows the pool, a neighbour or a
+//! schedule, and nothing of ours is in a request but what the comparison asks for.
 
 mod budget;
 mod client_session;
@@ -27,8 +27,8 @@ pub use wire::{MAX_MESSAGE, ResponseBody, SyncQuery, SyncRequest, SyncResponse, 
 /// Queries and sketches in one session, on either side.
 ///
 /// Sixteen-fold splitting reaches single envelopes of a million in five queries; what is scattered
-/// wide fills some 20 of them. Cells that grow by a quarter each time are all there in 30. Comparing reads the whole set up to three times a query, so the bound
-/// is also one on computing.
+/// wide fills some 20 of them. Cells that grow by a quarter each time are all there in 30.
+/// Comparing reads the whole set up to three times a query, so the bound is also one on computing.
 pub const MAX_ROUNDS: u32 = 64;
 
 /// Requests in one session, on either side: every query, and twice the chunks of a full queue of

@@ -139,7 +139,8 @@ impl ServerSession {
     }
 
     /// What to do next. `size` answers how large an envelope is, in bytes, and nothing for those
-    /// that are not held any more. After [`ServerStep::Done`] and [`ServerStep::Busy`] the session is over.
+    /// that are not held any more. After [`ServerStep::Done`] and [`ServerStep::Busy`] the session
+    /// is over.
     pub fn step(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> ServerStep {
         if self.requests > MAX_REQUESTS {
             return ServerStep::Busy;

@@ -1,10 +1,10 @@
 //! The bounded store of checked envelopes: admit, rank, evict, sweep.
 //!
-//! Expired envelopes go first, then the lowest ranked. Priority is a total order that every node shares,
-//! so from envelopes of one size the pool holds the best that fit, in whatever order they came. A
-//! refusal changes nothing but the memory of ids. The pool does not know who carried an envelope,
-//! what is in it or whose it is, and it never waits: all its verbs are O(log n), times the number of
-//! envelopes that leave.
+//! Expired envelopes go first, then the lowest ranked. Priority is a total order that every node
+//! shares, so from envelopes of one size the pool holds the best that fit, in whatever order they
+//! came. A refusal changes nothing but the memory of ids. The pool does not know who carried an
+//! envelope, what is in it or whose it is, and it never waits: all its verbs are O(log n), times
+//! the number of envelopes that leave.
 //!
 //! The bytes themselves are in the pool, or in an archive outside that it keeps the books of
 //! ([`BodyStorage`]).
