@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Link, Notice, Side};
+use undertone::engine::node::output::{Direction, Link, Notice};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -36,7 +36,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     let petname = view.key.short();
                     bot.ask(Command::AcceptRequest { request: view.id, petname }).await?;
                 }
-                Notice::Message(view) if view.side == Side::Theirs => {
+                Notice::Message(view) if view.direction == Direction::Incoming => {
                     let text = answer(&view.text.into_raw());
                     bot.ask(Command::Say { contact: view.contact, text, life: Lifetime::Day }).await?;
                 }
@@ -48,7 +48,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     let text = "what is six times seven".to_owned();
                     visitor.ask(Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
                 }
-                Notice::Message(view) if view.side == Side::Theirs => {
+                Notice::Message(view) if view.direction == Direction::Incoming => {
                     println!("the bot says: {}", view.text.sanitize_for_text().text);
                     return Ok(());
                 }

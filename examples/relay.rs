@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Link, Notice, Side};
+use undertone::engine::node::output::{Direction, Link, Notice};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -59,7 +59,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     let (request, petname) = (view.id, "ann".to_owned());
                     ask(&bob, Command::AcceptRequest { request, petname }).await?;
                 }
-                Notice::Message(view) if view.side == Side::Theirs => {
+                Notice::Message(view) if view.direction == Direction::Incoming => {
                     println!("bob reads: {}", view.text.sanitize_for_text().text);
                     break;
                 }

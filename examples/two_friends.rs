@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
-use undertone::engine::node::output::{Link, Notice, Output, Side};
+use undertone::engine::node::output::{Direction, Link, Notice, Output};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::sim::SeededRng;
 
@@ -60,7 +60,9 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             ));
                         }
                     }
-                    Output::Notice(Notice::Message(view)) if view.side == Side::Theirs => {
+                    Output::Notice(Notice::Message(view))
+                        if view.direction == Direction::Incoming =>
+                    {
                         println!("{name} reads: {}", view.text.sanitize_for_text().text);
                     }
                     // Nothing is stored here, nobody is judged, and the marks are not shown.

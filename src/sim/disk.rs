@@ -6,7 +6,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, Key, MessageRecord, OwnStream, Purpose, Record, RecordSide,
+    Change, ContactRecord, Key, MessageRecord, OwnStream, Purpose, Record, StoredDirection,
 };
 
 /// Records by key, in the order they were first put.
@@ -44,7 +44,7 @@ impl Disk {
     fn may_put(&self, record: &Record) -> bool {
         match (self.rows.get(&record.key()), record) {
             (Some((_, Record::Message(before))), Record::Message(after)) => {
-                before.side.may_become(after.side)
+                before.direction.may_become(after.direction)
             }
             _ => true,
         }
@@ -101,7 +101,7 @@ impl Disk {
     pub(super) fn shown(&self) -> Vec<(ContactId, String)> {
         let messages = self.rows.values().filter_map(|(order, record)| {
             let Record::Message(message) = record else { return None };
-            (message.side == RecordSide::Shown).then_some((*order, message))
+            (message.direction == StoredDirection::Delivered).then_some((*order, message))
         });
         let mut rows: Vec<(u64, &MessageRecord)> = messages.collect();
         rows.sort_by_key(|(order, _)| *order);
@@ -112,7 +112,7 @@ impl Disk {
     pub(super) fn states(&self) -> BTreeMap<MessageId, MessageState> {
         let states = self.rows.values().filter_map(|(_, record)| {
             let Record::Message(message) = record else { return None };
-            let RecordSide::Ours(state) = message.side else { return None };
+            let StoredDirection::Outgoing(state) = message.direction else { return None };
             Some((message.id, state))
         });
         states.collect()
@@ -137,14 +137,14 @@ impl Disk {
 }
 
 fn is_held(record: &Record) -> bool {
-    matches!(record, Record::Message(m) if matches!(m.side, RecordSide::Held { .. }))
+    matches!(record, Record::Message(m) if matches!(m.direction, StoredDirection::Buffered { .. }))
 }
 
 fn is_open(record: &Record) -> bool {
     let Record::Message(message) = record else { return true };
-    match message.side {
-        RecordSide::Held { .. }
-        | RecordSide::Ours(
+    match message.direction {
+        StoredDirection::Buffered { .. }
+        | StoredDirection::Outgoing(
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
@@ -153,7 +153,7 @@ fn is_open(record: &Record) -> bool {
             | MessageState::Cancelled,
         ) => true,
         // What came early is marked until its session is confirmed.
-        RecordSide::Shown => message.early.is_some(),
-        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => false,
+        StoredDirection::Delivered => message.early.is_some(),
+        StoredDirection::Outgoing(MessageState::Delivered | MessageState::Read) => false,
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
-use crate::engine::node::output::{MessageView, Notice, Output, Side};
+use crate::engine::node::output::{Direction, MessageView, Notice, Output};
 use crate::engine::node::record::Purpose;
 
 impl World {
@@ -191,11 +191,11 @@ impl World {
 
     fn tell_message(&mut self, index: NodeIndex, view: MessageView) {
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        match view.side {
-            Side::Ours(state) => {
+        match view.direction {
+            Direction::Outgoing(state) => {
                 sim.seen.states.insert(view.id, state);
             }
-            Side::Theirs => {
+            Direction::Incoming => {
                 if view.early {
                     sim.seen.early.insert(view.id);
                 }

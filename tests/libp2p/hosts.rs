@@ -9,7 +9,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
 use undertone::engine::id::IdentityId;
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{CommandError, Notice, Reply, Side};
+use undertone::engine::node::output::{CommandError, Direction, Notice, Reply};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
@@ -94,11 +94,11 @@ impl View {
                 seen.states.insert(message, state);
             }
             Notice::Confirmed { .. } => {}
-            Notice::Message(view) => match view.side {
-                Side::Ours(state) => {
+            Notice::Message(view) => match view.direction {
+                Direction::Outgoing(state) => {
                     seen.states.insert(view.id, state);
                 }
-                Side::Theirs => seen.texts.push((view.contact, view.text.into_raw())),
+                Direction::Incoming => seen.texts.push((view.contact, view.text.into_raw())),
             },
         }
     }

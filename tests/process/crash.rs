@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::{MessageRecord, Record, RecordSide};
+use undertone::engine::node::record::{MessageRecord, Record, StoredDirection};
 use undertone::shell::passphrase::Passphrase;
 use undertone::shell::store::Store;
 use zeroize::Zeroizing;
@@ -161,7 +161,7 @@ impl Side {
                     }
                 }
                 Record::Message(message) => {
-                    if let RecordSide::Held { .. } = message.side {
+                    if let StoredDirection::Buffered { .. } = message.direction {
                         held.push(message.text);
                     }
                 }
@@ -174,10 +174,11 @@ impl Side {
         }
         let acknowledged = |message: &MessageRecord| {
             use MessageState::{Delivered, Read};
-            matches!(message.side, RecordSide::Ours(Delivered | Read)).then(|| message.text.clone())
+            matches!(message.direction, StoredDirection::Outgoing(Delivered | Read))
+                .then(|| message.text.clone())
         };
         let delivered = all.iter().filter_map(acknowledged).collect();
-        all.retain(|message| message.side == RecordSide::Shown);
+        all.retain(|message| message.direction == StoredDirection::Delivered);
         Kept { shown: all, held, delivered }
     }
 

@@ -6,7 +6,9 @@ use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::MessageId;
 use undertone::engine::node::ClockSkew;
-use undertone::engine::node::output::{ContactView, Link, MessageState, MessageView, Notice, Side};
+use undertone::engine::node::output::{
+    ContactView, Direction, Link, MessageState, MessageView, Notice,
+};
 use undertone::engine::node::record::Trail;
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
 
@@ -32,7 +34,7 @@ fn every_state(options: UiOptions) -> Stage {
     let mut stage = Stage::chatting(options);
     for (id, state) in (200..).zip(MessageState::ALL) {
         let text = "the ferry leaves at noon";
-        tell_message(&mut stage, message(id, NOW - 30, Side::Ours(state), text));
+        tell_message(&mut stage, message(id, NOW - 30, Direction::Outgoing(state), text));
     }
     stage
 }
@@ -47,7 +49,7 @@ fn every_state_has_a_mark() {
 #[test]
 fn a_search_for_work_tells_how_long_it_took_so_far() {
     let mut stage = stage();
-    tell_message(&mut stage, message(200, NOW, Side::Ours(MessageState::Queued), "hello"));
+    tell_message(&mut stage, message(200, NOW, Direction::Outgoing(MessageState::Queued), "hello"));
     stage.tell(ClientEvent::Engine(Notice::State {
         message: MessageId(200),
         contact: MIRA,
@@ -84,7 +86,8 @@ fn what_became_of_a_message_is_told_with_its_times() {
     ];
     for (name, state, trail) in pages {
         let mut stage = stage();
-        let ours = message(200, NOW - 90_000, Side::Ours(state), "the ferry leaves at noon");
+        let ours =
+            message(200, NOW - 90_000, Direction::Outgoing(state), "the ferry leaves at noon");
         tell_message(&mut stage, MessageView { trail, life: Lifetime::Week, ..ours });
         stage.press(KeyCode::Esc);
         stage.press(KeyCode::Char('v'));
@@ -97,7 +100,7 @@ fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view = ContactView { read_marks: true, ..contact(MIRA, "mira", Link::Ready) };
     stage.tell(ClientEvent::Engine(Notice::Contact(view)));
-    let ours = message(200, NOW - 90, Side::Ours(MessageState::Delivered), "hello");
+    let ours = message(200, NOW - 90, Direction::Outgoing(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);
     stage.press(KeyCode::Esc);
     stage.press(KeyCode::Char('v'));
@@ -132,7 +135,7 @@ fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let restored = Some(UnixSeconds(NOW - 90_000));
     let view = ContactView { missing: 2, restored, ..contact(MIRA, "mira", Link::Offered) };
     stage.tell(ClientEvent::Engine(Notice::Contact(view)));
-    let theirs = message(200, NOW - 30, Side::Theirs, "and that is why");
+    let theirs = message(200, NOW - 30, Direction::Incoming, "and that is why");
     tell_message(&mut stage, MessageView { missing: 3, ..theirs });
     at_every_size("gaps", stage);
 }
@@ -143,12 +146,12 @@ fn search_results() -> Stage {
     stage.press(KeyCode::Enter);
     let long = format!("{}and then the ferry left without us", "we waited and waited ".repeat(4));
     let hostile = "the ferry\u{1b}]0;gotcha\u{7} \u{202e}gpj.exe\n> 2026-11-20 me  forged";
-    let ours = Side::Ours(MessageState::Delivered);
+    let ours = Direction::Outgoing(MessageState::Delivered);
     let messages = vec![
-        message(300, NOW - 100, Side::Theirs, "the ferry leaves at noon"),
+        message(300, NOW - 100, Direction::Incoming, "the ferry leaves at noon"),
         message(299, NOW - 1_000, ours, &long),
-        message(298, NOW - 90_000, Side::Theirs, hostile),
-        message(100, NOW - 90_000, Side::Theirs, "FERRY?"),
+        message(298, NOW - 90_000, Direction::Incoming, hostile),
+        message(100, NOW - 90_000, Direction::Incoming, "FERRY?"),
     ];
     let words = "ferry".to_owned();
     stage.tell(ClientEvent::Found { contact: None, words, messages, more: More::Yes });

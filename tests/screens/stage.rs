@@ -12,7 +12,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
-    ContactView, IdentityView, Link, MessageState, MessageView, Notice, RequestView, Side,
+    ContactView, Direction, IdentityView, Link, MessageState, MessageView, Notice, RequestView,
 };
 use undertone::engine::node::record::Trail;
 use undertone::engine::node::record::Trust;
@@ -122,7 +122,7 @@ impl Stage {
 
     /// Something mira wrote arrives.
     pub(crate) fn hear(&mut self, id: u64, text: &str) {
-        let message = message(id, NOW - 60, Side::Theirs, text);
+        let message = message(id, NOW - 60, Direction::Incoming, text);
         self.tell(ClientEvent::Engine(Notice::Message(message)));
     }
 
@@ -228,11 +228,11 @@ pub(crate) fn network() -> NetworkLine {
     }
 }
 
-pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
+pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> MessageView {
     MessageView {
         id: MessageId(id),
         contact: MIRA,
-        side,
+        direction,
         number: Some(id),
         text: UntrustedText::new(text.to_owned()),
         at: UnixSeconds(at),
@@ -244,13 +244,13 @@ pub(crate) fn message(id: u64, at: u64, side: Side, text: &str) -> MessageView {
 }
 
 fn conversation() -> Vec<MessageView> {
-    let ours = Side::Ours;
+    let ours = Direction::Outgoing;
     let said = [
-        (90_000, Side::Theirs, "did the relay on your side come back?"),
+        (90_000, Direction::Incoming, "did the relay on your side come back?"),
         (89_000, ours(MessageState::Delivered), "yes, since 08:10. 3 of 5 up now"),
         (
             3_000,
-            Side::Theirs,
+            Direction::Incoming,
             "good. here is the plan, it is long:\n1) both of us rotate the \
              invite\n2) you keep the old one open until Friday, and nobody tells the others",
         ),
@@ -262,5 +262,5 @@ fn conversation() -> Vec<MessageView> {
         (10, ours(MessageState::Queued), "second thing"),
     ];
     let numbered = said.into_iter().zip(100..);
-    numbered.map(|((ago, side, text), id)| message(id, NOW - ago, side, text)).collect()
+    numbered.map(|((ago, direction, text), id)| message(id, NOW - ago, direction, text)).collect()
 }

@@ -7,7 +7,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply};
-use undertone::engine::node::record::{MessageRecord, Purpose, Record, RecordSide};
+use undertone::engine::node::record::{MessageRecord, Purpose, Record, StoredDirection};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Sent};
 
@@ -133,14 +133,14 @@ fn assert_true(town: &Town) {
     let nodes = [town.people[0].node, town.people[1].node];
     for (mine, theirs) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
         let there: BTreeSet<&str> = messages(town, theirs)
-            .filter(|message| !matches!(message.side, RecordSide::Ours(_)))
+            .filter(|message| !matches!(message.direction, StoredDirection::Outgoing(_)))
             .map(|message| message.text.as_str())
             .collect();
         let published: BTreeSet<MessageId> =
             town.world.sent(mine).iter().filter_map(carried).collect();
         let mut kept = BTreeMap::new();
         for message in messages(town, mine) {
-            let RecordSide::Ours(state) = message.side else { continue };
+            let StoredDirection::Outgoing(state) = message.direction else { continue };
             let text = message.text.as_str();
             assert!(!is_received(state) || there.contains(text), "{state:?} and not there: {text}");
             let sent = published.contains(&message.id);
@@ -154,7 +154,7 @@ fn assert_true(town: &Town) {
             assert!(!is_sent(told) || is_sent(kept), "{told:?} was told, {kept:?} is kept");
         }
         let shown: BTreeSet<&str> = messages(town, mine)
-            .filter(|message| message.side == RecordSide::Shown)
+            .filter(|message| message.direction == StoredDirection::Delivered)
             .map(|message| message.text.as_str())
             .collect();
         assert!(

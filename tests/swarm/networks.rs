@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::{Record, RecordSide};
+use undertone::engine::node::record::{Record, StoredDirection};
 use undertone::engine::session::WINDOW;
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
@@ -94,9 +94,11 @@ impl Talk {
     /// What somebody has received of the other, shown or not.
     fn received(&self, who: usize) -> Vec<String> {
         let messages = self.town.world.records(self.node(who)).filter_map(|record| match record {
-            Record::Message(message) => match message.side {
-                RecordSide::Shown | RecordSide::Held { .. } => Some(message.text.clone()),
-                RecordSide::Ours(_) => None,
+            Record::Message(message) => match message.direction {
+                StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
+                    Some(message.text.clone())
+                }
+                StoredDirection::Outgoing(_) => None,
             },
             _ => None,
         });

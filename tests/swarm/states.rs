@@ -7,7 +7,7 @@ use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, MessageState};
-use undertone::engine::node::record::{Purpose, RecordSide};
+use undertone::engine::node::record::{Purpose, StoredDirection};
 use undertone::engine::node::{HOLD, MAX_SENDINGS, SPAN};
 use undertone::sim::link::Links;
 
@@ -73,7 +73,7 @@ fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts()
     let answer = post.take(1).remove(0);
     becomes(&mut post.town, 0, message, MessageState::Unacknowledged, DAY);
     let record = post.town.message(0, message).expect("kept");
-    assert_eq!(record.side, RecordSide::Ours(MessageState::Unacknowledged));
+    assert_eq!(record.direction, StoredDirection::Outgoing(MessageState::Unacknowledged));
     let gone = post.town.world.wall().0 - record.trail.last.expect("it left").0;
     assert!((600..=1_200).contains(&gone), "{gone} s after the last envelope left");
     post.hand(0, &answer.bytes);
@@ -432,8 +432,8 @@ fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_sai
         post.town.world.crash_after(node, outputs, Millis::from_secs(DAY));
         post.pass(Millis::from_secs(3_600));
         let down = post.town.world.node(node).is_none();
-        let mining = post.town.message(0, message).expect("kept").side
-            == RecordSide::Ours(MessageState::Mining);
+        let mining = post.town.message(0, message).expect("kept").direction
+            == StoredDirection::Outgoing(MessageState::Mining);
         found += usize::from(down && mining && !sendings(&post.town, 0, message).is_empty());
         post.pass(Millis::from_secs(DAY));
         for _ in 0..72 {

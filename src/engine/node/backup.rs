@@ -10,7 +10,7 @@ use crate::engine::env::Env;
 use crate::engine::session::{OfferId, SessionId};
 
 use super::output::MessageState;
-use super::record::{ContactRecord, MessageRecord, OwnStream, Record, RecordSide, Trail};
+use super::record::{ContactRecord, MessageRecord, OwnStream, Record, StoredDirection, Trail};
 
 /// Whether a backup carries what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,17 +108,17 @@ fn portable_message(message: MessageRecord) -> MessageRecord {
 
 fn restored_message(message: MessageRecord) -> MessageRecord {
     let early = message.early.map(|_| NO_SESSION);
-    match message.side {
+    match message.direction {
         // What waits for those before it goes on waiting: the contact's numbering is known as far
         // as it was, so it is shown in its place, or when its place is given up.
-        RecordSide::Held { .. } | RecordSide::Shown => {
+        StoredDirection::Buffered { .. } | StoredDirection::Delivered => {
             let trail = Trail::default();
             MessageRecord { early, trail, ..message }
         }
-        RecordSide::Ours(state) => {
+        StoredDirection::Outgoing(state) => {
             let state = known_state(state);
             let number = message.number.filter(|_| is_acknowledged(state));
-            MessageRecord { side: RecordSide::Ours(state), number, early, ..message }
+            MessageRecord { direction: StoredDirection::Outgoing(state), number, early, ..message }
         }
     }
 }
@@ -206,17 +206,17 @@ mod tests {
     }
 
     fn any_message() -> impl Strategy<Value = MessageRecord> {
-        let side = prop_oneof![
-            prop::sample::select(&MessageState::ALL[..]).prop_map(RecordSide::Ours),
-            Just(RecordSide::Shown),
-            any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
+        let direction = prop_oneof![
+            prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
+            Just(StoredDirection::Delivered),
+            any::<u64>().prop_map(|stream| StoredDirection::Buffered { stream }),
         ];
         let early = any::<Option<[u8; 32]>>().prop_map(|id| id.map(SessionId));
-        (any::<[u64; 3]>(), side, any::<Option<u64>>(), any::<String>(), early).prop_map(
-            |([id, at, missing], side, number, text, early)| MessageRecord {
+        (any::<[u64; 3]>(), direction, any::<Option<u64>>(), any::<String>(), early).prop_map(
+            |([id, at, missing], direction, number, text, early)| MessageRecord {
                 id: MessageId(id),
                 contact: ContactId(2),
-                side,
+                direction,
                 number,
                 text,
                 at: UnixSeconds(at),
@@ -313,7 +313,7 @@ mod tests {
                 prop_assert_eq!(after.early.is_some(), before.early.is_some());
                 prop_assert!(after.early.is_none_or(|id| id == NO_SESSION));
                 prop_assert_eq!(&after.text, &before.text);
-                prop_assert_eq!(after.side, before.side);
+                prop_assert_eq!(after.direction, before.direction);
             }
             prop_assert_eq!(portable(carried.clone(), History::With), carried);
         }
@@ -323,8 +323,8 @@ mod tests {
             let after = restored_message(message.clone());
             prop_assert_eq!(restored_message(after.clone()), after.clone());
             prop_assert_eq!((after.id, &after.text, after.at), (message.id, &message.text, message.at));
-            match (message.side, after.side) {
-                (RecordSide::Ours(before), RecordSide::Ours(state)) => {
+            match (message.direction, after.direction) {
+                (StoredDirection::Outgoing(before), StoredDirection::Outgoing(state)) => {
                     prop_assert_eq!(state, known_state(before));
                     let acknowledged = matches!(state, MessageState::Delivered | MessageState::Read);
                     prop_assert!(acknowledged || after.number.is_none());

@@ -11,7 +11,7 @@ use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
     Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record,
-    RecordSide, Standing, Trust,
+    Standing, StoredDirection, Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -307,10 +307,10 @@ impl Node {
 
     /// Whether a message has not left and can still be kept from leaving.
     pub(super) fn may_take_back(&self, id: MessageId) -> bool {
-        match self.open.get(&id).map(|message| message.side) {
-            Some(RecordSide::Ours(MessageState::Queued)) => true,
-            Some(RecordSide::Ours(MessageState::Mining)) => self.outbox.is_unpublished(id),
-            Some(RecordSide::Ours(
+        match self.open.get(&id).map(|message| message.direction) {
+            Some(StoredDirection::Outgoing(MessageState::Queued)) => true,
+            Some(StoredDirection::Outgoing(MessageState::Mining)) => self.outbox.is_unpublished(id),
+            Some(StoredDirection::Outgoing(
                 MessageState::Sent
                 | MessageState::Unacknowledged
                 | MessageState::Delivered
@@ -318,7 +318,7 @@ impl Node {
                 | MessageState::Failed
                 | MessageState::Cancelled,
             ))
-            | Some(RecordSide::Shown | RecordSide::Held { .. })
+            | Some(StoredDirection::Delivered | StoredDirection::Buffered { .. })
             | None => false,
         }
     }

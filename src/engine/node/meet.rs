@@ -18,8 +18,8 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{ContactView, Link, Notice, RequestView};
 use super::record::{
-    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RecordSide,
-    RequestRecord, SeenRecord, SessionRecord, Standing,
+    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RequestRecord,
+    SeenRecord, SessionRecord, Standing, StoredDirection,
 };
 use super::timers::Timer;
 
@@ -282,8 +282,9 @@ impl Node {
         let record = self.sessions.remove(&id)?;
         self.watch.remove(&record.session);
         // What came early in it stays marked so.
-        self.open
-            .retain(|_, message| message.early != Some(id) || message.side != RecordSide::Shown);
+        self.open.retain(|_, message| {
+            message.early != Some(id) || message.direction != StoredDirection::Delivered
+        });
         self.timers.clear(Timer::Answer(record.contact, id));
         Some(Change::Erase(Key::Session(id)))
     }

@@ -15,7 +15,7 @@ use super::Node;
 use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::{MessageState, Output};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record, StoredDirection};
 use super::timers::Timer;
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
@@ -209,7 +209,7 @@ impl Node {
             }
             Purpose::Offer(contact) => {
                 let waiting = self.open.values().filter(|message| {
-                    message.contact == contact && waits_for_session(message.side)
+                    message.contact == contact && waits_for_session(message.direction)
                 });
                 waiting.map(|message| message.life).max().map_or(default, |life| life.max(default))
             }
@@ -351,8 +351,8 @@ impl Node {
             .values()
             .filter(|message| {
                 matches!(
-                    message.side,
-                    RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+                    message.direction,
+                    StoredDirection::Outgoing(MessageState::Queued | MessageState::Mining)
                 )
             })
             .count()
@@ -360,9 +360,9 @@ impl Node {
 }
 
 /// Whether a message of ours goes in the next session if there is none.
-const fn waits_for_session(side: RecordSide) -> bool {
-    match side {
-        RecordSide::Ours(state) => match state {
+const fn waits_for_session(direction: StoredDirection) -> bool {
+    match direction {
+        StoredDirection::Outgoing(state) => match state {
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
@@ -372,6 +372,6 @@ const fn waits_for_session(side: RecordSide) -> bool {
             | MessageState::Failed
             | MessageState::Cancelled => false,
         },
-        RecordSide::Shown | RecordSide::Held { .. } => false,
+        StoredDirection::Delivered | StoredDirection::Buffered { .. } => false,
     }
 }

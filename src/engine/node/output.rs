@@ -306,7 +306,7 @@ pub struct MessageView {
     /// Whose conversation.
     pub contact: ContactId,
     /// Theirs or ours, and how far it is.
-    pub side: Side,
+    pub direction: Direction,
     /// Its number among the messages of its sender in this conversation, from 0; ours gets it when
     /// it is encrypted.
     pub number: Option<u64>,
@@ -327,11 +327,11 @@ pub struct MessageView {
 
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Direction {
     /// We did.
-    Ours(MessageState),
+    Outgoing(MessageState),
     /// The contact did.
-    Theirs,
+    Incoming,
 }
 
 /// The life of a message of ours.

@@ -272,7 +272,7 @@ pub struct MessageRecord {
     /// Whose conversation.
     pub contact: ContactId,
     /// Theirs or ours.
-    pub side: RecordSide,
+    pub direction: StoredDirection,
     /// Its number among the messages of its sender in this conversation; ours gets it when it is
     /// encrypted.
     pub number: Option<u64>,
@@ -311,7 +311,7 @@ impl core::fmt::Debug for MessageRecord {
         let Self {
             id: _,
             contact: _,
-            side,
+            direction,
             number: _,
             text,
             at: _,
@@ -320,47 +320,49 @@ impl core::fmt::Debug for MessageRecord {
             life: _,
             trail: _,
         } = self;
-        f.debug_struct("MessageRecord").field("side", side).field("bytes", &text.len()).finish()
+        f.debug_struct("MessageRecord")
+            .field("direction", direction)
+            .field("bytes", &text.len())
+            .finish()
     }
 }
 
 /// Who wrote a stored message, and what is left to do with it.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RecordSide {
+pub enum StoredDirection {
     /// We did.
-    Ours(MessageState),
+    Outgoing(MessageState),
     /// The contact did, and it was shown.
-    Shown,
+    Delivered,
     /// The contact did, and it waits for the messages before it.
-    Held {
+    Buffered {
         /// Their name for the numbering it belongs to.
         stream: u64,
     },
 }
 
-impl RecordSide {
+impl StoredDirection {
     /// Whether a stored message may be replaced by one that is so. [`MessageState::may_become`]
     /// decides about ours, which may also stay as they are; theirs are shown once.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
         match (self, to) {
-            (Self::Ours(from), Self::Ours(to)) => from == to || from.may_become(to),
-            (Self::Held { .. }, Self::Held { .. } | Self::Shown) | (Self::Shown, Self::Shown) => {
-                true
-            }
-            (Self::Ours(_), Self::Shown | Self::Held { .. })
-            | (Self::Shown | Self::Held { .. }, Self::Ours(_))
-            | (Self::Shown, Self::Held { .. }) => false,
+            (Self::Outgoing(from), Self::Outgoing(to)) => from == to || from.may_become(to),
+            (Self::Buffered { .. }, Self::Buffered { .. } | Self::Delivered)
+            | (Self::Delivered, Self::Delivered) => true,
+            (Self::Outgoing(_), Self::Delivered | Self::Buffered { .. })
+            | (Self::Delivered | Self::Buffered { .. }, Self::Outgoing(_))
+            | (Self::Delivered, Self::Buffered { .. }) => false,
         }
     }
 }
 
-impl core::fmt::Debug for RecordSide {
+impl core::fmt::Debug for StoredDirection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Ours(state) => write!(f, "Ours({state:?})"),
-            Self::Shown => f.write_str("Shown"),
-            Self::Held { stream: _ } => f.write_str("Held"),
+            Self::Outgoing(state) => write!(f, "Outgoing({state:?})"),
+            Self::Delivered => f.write_str("Delivered"),
+            Self::Buffered { stream: _ } => f.write_str("Buffered"),
         }
     }
 }

@@ -9,7 +9,7 @@
 use super::Node;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, Reply};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record, RecordSide, Standing};
+use super::record::{Change, Key, OutgoingRecord, Purpose, Record, Standing, StoredDirection};
 use super::talk::{Effects, Flight};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};
@@ -53,9 +53,9 @@ impl Node {
         id: MessageId,
     ) -> Option<OutgoingRecord> {
         let message = self.open.get(&id)?;
-        match message.side {
-            RecordSide::Ours(MessageState::Sent | MessageState::Unacknowledged) => {}
-            RecordSide::Ours(
+        match message.direction {
+            StoredDirection::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {}
+            StoredDirection::Outgoing(
                 MessageState::Queued
                 | MessageState::Mining
                 | MessageState::Delivered
@@ -63,8 +63,8 @@ impl Node {
                 | MessageState::Failed
                 | MessageState::Cancelled,
             )
-            | RecordSide::Shown
-            | RecordSide::Held { .. } => return None,
+            | StoredDirection::Delivered
+            | StoredDirection::Buffered { .. } => return None,
         }
         let (contact, number) = (message.contact, message.number?);
         let text = Content::Text(message.text.clone());
@@ -116,16 +116,17 @@ impl Node {
     /// Whether a finished envelope of a message, published once more with the first neighbour, is one
     /// that was not counted: the process may have ended before it was.
     pub(super) fn is_uncounted(&self, id: MessageId) -> bool {
-        let side = self.open.get(&id).map(|message| message.side);
-        side.is_some_and(|side| side != RecordSide::Ours(MessageState::Sent))
+        let direction = self.open.get(&id).map(|message| message.direction);
+        direction
+            .is_some_and(|direction| direction != StoredDirection::Outgoing(MessageState::Sent))
     }
 
     /// A finished envelope expired while no neighbour could take it, or while the process was not
     /// running and nobody knows whether it left. The message is said to have left, which is the one
     /// thing that cannot turn out to be false, and is sent again.
     pub(super) fn on_expired_unsent(&mut self, env: &mut Env<'_>, id: MessageId) {
-        let side = self.open.get(&id).map(|message| message.side);
-        if side != Some(RecordSide::Ours(MessageState::Mining)) {
+        let direction = self.open.get(&id).map(|message| message.direction);
+        if direction != Some(StoredDirection::Outgoing(MessageState::Mining)) {
             return;
         }
         let mut effects = Effects::default();
@@ -182,7 +183,7 @@ impl Node {
     /// Nobody carries the last envelope of a message any longer, or it was held long enough.
     pub(super) fn on_end_due(&mut self, env: &mut Env<'_>, id: MessageId) {
         let Some(message) = self.open.get(&id) else { return };
-        let RecordSide::Ours(state) = message.side else { return };
+        let StoredDirection::Outgoing(state) = message.direction else { return };
         let contact = message.contact;
         let (life, hold) = (message.life_left(env.wall), message.hold_left(env.wall));
         let mut effects = Effects::default();
@@ -278,7 +279,9 @@ impl Node {
     pub(super) fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
         let message = self.open.get_mut(&id).ok_or(CommandError::NoMessage)?;
         let contact = message.contact;
-        let RecordSide::Ours(state) = message.side else { return Err(CommandError::TooLate) };
+        let StoredDirection::Outgoing(state) = message.direction else {
+            return Err(CommandError::TooLate);
+        };
         let standing = self.book.contacts.get(&contact).map(|record| record.standing);
         let blocked = standing == Some(Standing::Blocked);
         match state {
@@ -322,19 +325,21 @@ impl Node {
         let mut effects = Effects::default();
         if let Some(message) = self.open.get(&id) {
             let contact = message.contact;
-            match message.side {
-                RecordSide::Held { .. } => return Err(CommandError::TooLate),
-                RecordSide::Ours(MessageState::Queued | MessageState::Mining)
+            match message.direction {
+                StoredDirection::Buffered { .. } => return Err(CommandError::TooLate),
+                StoredDirection::Outgoing(MessageState::Queued | MessageState::Mining)
                     if self.may_take_back(id) =>
                 {
                     effects.changes.extend(self.unsend(contact, id));
                 }
-                RecordSide::Ours(
+                StoredDirection::Outgoing(
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
                 ) => self.give_up(env, id, &mut effects),
-                RecordSide::Ours(MessageState::Delivered) => self.forget_unread(contact, id),
-                RecordSide::Shown
-                | RecordSide::Ours(
+                StoredDirection::Outgoing(MessageState::Delivered) => {
+                    self.forget_unread(contact, id)
+                }
+                StoredDirection::Delivered
+                | StoredDirection::Outgoing(
                     MessageState::Queued
                     | MessageState::Read
                     | MessageState::Failed

@@ -12,7 +12,7 @@ use super::meet::view_request;
 use super::outbound::Job;
 use super::output::{MessageState, Notice};
 use super::record::{
-    Change, Key, MessageRecord, OutgoingRecord, Purpose, Record, RecordSide, SessionRecord,
+    Change, Key, MessageRecord, OutgoingRecord, Purpose, Record, SessionRecord, StoredDirection,
 };
 use super::timers::Timer;
 
@@ -71,13 +71,13 @@ impl Node {
     fn restore_message(&mut self, env: &mut Env<'_>, record: MessageRecord) {
         let (id, contact) = (record.id, record.contact);
         let talk = self.talks.entry(contact).or_default();
-        match (record.side, record.number) {
-            (RecordSide::Held { stream }, Some(number)) => {
+        match (record.direction, record.number) {
+            (StoredDirection::Buffered { stream }, Some(number)) => {
                 talk.held.insert((stream, number), id);
             }
-            (RecordSide::Ours(MessageState::Queued), _) => talk.queued.push_back(id),
+            (StoredDirection::Outgoing(MessageState::Queued), _) => talk.queued.push_back(id),
             (
-                RecordSide::Ours(
+                StoredDirection::Outgoing(
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
                 ),
                 Some(number),
@@ -87,24 +87,24 @@ impl Node {
                 return self.resume_message(env, id);
             }
             // Given up; a person asked to send it again if it did not leave since.
-            (RecordSide::Ours(MessageState::Unacknowledged), None) => {
+            (StoredDirection::Outgoing(MessageState::Unacknowledged), None) => {
                 if record.trail.first.is_none() {
                     talk.queued.push_back(id);
                 }
             }
-            (RecordSide::Ours(MessageState::Failed | MessageState::Cancelled), _) => {}
+            (StoredDirection::Outgoing(MessageState::Failed | MessageState::Cancelled), _) => {}
             // Marked until its session is confirmed; for ever, if that is gone.
-            (RecordSide::Shown, _) if self.is_early(&record) => {}
+            (StoredDirection::Delivered, _) if self.is_early(&record) => {}
             (
                 // Delivered is done with: no read mark is waited for over a restart.
-                RecordSide::Ours(
+                StoredDirection::Outgoing(
                     MessageState::Mining
                     | MessageState::Sent
                     | MessageState::Delivered
                     | MessageState::Read,
                 )
-                | RecordSide::Shown
-                | RecordSide::Held { .. },
+                | StoredDirection::Delivered
+                | StoredDirection::Buffered { .. },
                 _,
             ) => return,
         }

@@ -15,7 +15,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::expiry_quantum;
 use crate::engine::session::IDLE;
 
-use super::output::{MessageState, MessageView, Side};
+use super::output::{Direction, MessageState, MessageView};
 use super::record::MessageRecord;
 
 /// How long a message that was not acknowledged is sent again by itself, from the first time it
@@ -86,12 +86,12 @@ impl MessageView {
     /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
     #[must_use]
     pub fn sent_again_until(&self) -> Option<UnixSeconds> {
-        match self.side {
-            Side::Ours(MessageState::Sent | MessageState::Unacknowledged) => {
+        match self.direction {
+            Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
                 // What was given up has no number any more.
                 self.number.and(self.trail.first).map(|first| first.plus(HOLD))
             }
-            Side::Ours(
+            Direction::Outgoing(
                 MessageState::Queued
                 | MessageState::Mining
                 | MessageState::Delivered
@@ -99,7 +99,7 @@ impl MessageView {
                 | MessageState::Failed
                 | MessageState::Cancelled,
             )
-            | Side::Theirs => None,
+            | Direction::Incoming => None,
         }
     }
 }

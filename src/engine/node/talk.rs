@@ -17,9 +17,9 @@ use super::Node;
 use super::gaps::Gap;
 use super::inbound::Came;
 use super::outbound::Job;
-use super::output::{MessageState, MessageView, Notice, Side};
+use super::output::{Direction, MessageState, MessageView, Notice};
 use super::record::{
-    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, RecordSide, Trail,
+    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, StoredDirection, Trail,
 };
 use super::stream::Taken;
 use super::timers::Timer;
@@ -196,7 +196,7 @@ impl Node {
             message.early = None;
             let contact = message.contact;
             effects.changes.push(Change::Put(Record::Message(message.clone())));
-            if message.side == RecordSide::Shown {
+            if message.direction == StoredDirection::Delivered {
                 self.open.remove(&id);
             }
             effects.notices.push(Notice::Confirmed { message: id, contact });
@@ -254,7 +254,7 @@ impl Node {
     ) {
         self.stop_sending(contact, id, effects);
         if let Some(message) = self.open.get_mut(&id)
-            && message.side == RecordSide::Ours(MessageState::Mining)
+            && message.direction == StoredDirection::Outgoing(MessageState::Mining)
         {
             // A crash after publishing can leave the record one state behind the truth.
             message.note_sending(now);
@@ -270,11 +270,11 @@ impl Node {
     /// Moves a message of ours on, if it may; stays where it is to tell of its trail.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
-        let RecordSide::Ours(from) = message.side else { return };
+        let StoredDirection::Outgoing(from) = message.direction else { return };
         if from != to && !from.may_become(to) {
             return;
         }
-        message.side = RecordSide::Ours(to);
+        message.direction = StoredDirection::Outgoing(to);
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         effects.notices.push(Notice::State {
             message: id,
@@ -302,12 +302,15 @@ impl Node {
             Taken::Next | Taken::Beyond => {}
         }
         let shown = matches!(taken, Taken::Next);
-        let side =
-            if shown { RecordSide::Shown } else { RecordSide::Held { stream: place.stream } };
+        let direction = if shown {
+            StoredDirection::Delivered
+        } else {
+            StoredDirection::Buffered { stream: place.stream }
+        };
         let message = MessageRecord {
             id: MessageId::draw(env),
             contact: place.contact,
-            side,
+            direction,
             number: Some(place.number),
             text,
             at: env.wall,
@@ -413,7 +416,7 @@ impl Node {
         for place in places {
             let id = self.talks.get_mut(&contact).and_then(|talk| talk.held.remove(&place));
             let Some(mut message) = id.and_then(|id| self.open.remove(&id)) else { continue };
-            message.side = RecordSide::Shown;
+            message.direction = StoredDirection::Delivered;
             message.missing = core::mem::take(&mut missing);
             effects.notices.push(Notice::Message(view_message(&message)));
             effects.changes.push(Change::Put(Record::Message(message.clone())));
@@ -474,9 +477,11 @@ impl MessageRecord {
         MessageView {
             id: self.id,
             contact: self.contact,
-            side: match self.side {
-                RecordSide::Ours(state) => Side::Ours(state),
-                RecordSide::Shown | RecordSide::Held { .. } => Side::Theirs,
+            direction: match self.direction {
+                StoredDirection::Outgoing(state) => Direction::Outgoing(state),
+                StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
+                    Direction::Incoming
+                }
             },
             number: self.number,
             text: UntrustedText::new(self.text.clone()),
@@ -499,7 +504,7 @@ pub(super) fn accepted(
     MessageRecord {
         id,
         contact,
-        side: RecordSide::Ours(MessageState::Queued),
+        direction: StoredDirection::Outgoing(MessageState::Queued),
         number: None,
         text,
         at,

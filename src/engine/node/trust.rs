@@ -18,7 +18,7 @@ use super::input::Proof;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, OwnWords, Reply};
 use super::record::{
-    Change, ContactRecord, Doubt, Key, Means, OwnStream, Record, RecordSide, Standing, Trust,
+    Change, ContactRecord, Doubt, Key, Means, OwnStream, Record, Standing, StoredDirection, Trust,
 };
 use super::talk::Effects;
 use super::timers::Timer;
@@ -246,7 +246,8 @@ impl Node {
             .open
             .values()
             .filter(|message| {
-                message.contact == contact && message.side == RecordSide::Ours(MessageState::Mining)
+                message.contact == contact
+                    && message.direction == StoredDirection::Outgoing(MessageState::Mining)
             })
             .map(|message| message.id)
             .collect();

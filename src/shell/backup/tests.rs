@@ -12,8 +12,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, IdentityRecord, MessageRecord, OwnStream, PeerStream, RecordSide,
-    SeenRecord, SessionRecord, Standing, Trail, Trust,
+    Change, ContactRecord, IdentityRecord, MessageRecord, OwnStream, PeerStream, SeenRecord,
+    SessionRecord, Standing, StoredDirection, Trail, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
 use crate::engine::testing::rng::{NOW, SeededRng};
@@ -27,11 +27,11 @@ fn sealing() -> Sealing {
     Sealing::draw_at_cost(&passphrase("right"), KeyCost::LEAST).unwrap()
 }
 
-fn message(id: u64, side: RecordSide, text: &str) -> Record {
+fn message(id: u64, direction: StoredDirection, text: &str) -> Record {
     Record::Message(MessageRecord {
         id: MessageId(id),
         contact: ContactId(2),
-        side,
+        direction,
         number: Some(id),
         text: text.to_owned(),
         at: NOW,
@@ -114,12 +114,12 @@ impl Folder {
 
 /// Theirs 10 to 14, of which the last two are unread; ours delivered, and ours on its way.
 fn conversation() -> Store {
-    let theirs = (10..15).map(|id| message(id, RecordSide::Shown, "theirs"));
+    let theirs = (10..15).map(|id| message(id, StoredDirection::Delivered, "theirs"));
     let mut store = store(theirs.clone().take(3));
     store.mark_read(ContactId(2)).unwrap();
-    let delivered = message(20, RecordSide::Ours(MessageState::Delivered), "arrived");
-    let sent = message(21, RecordSide::Ours(MessageState::Sent), "on its way");
-    let held = message(22, RecordSide::Held { stream: 5 }, "waits");
+    let delivered = message(20, StoredDirection::Outgoing(MessageState::Delivered), "arrived");
+    let sent = message(21, StoredDirection::Outgoing(MessageState::Sent), "on its way");
+    let held = message(22, StoredDirection::Buffered { stream: 5 }, "waits");
     let rest: Vec<Change> =
         [delivered, sent, held].into_iter().chain(theirs.skip(3)).map(Change::Put).collect();
     store.commit(&rest).unwrap();
@@ -149,11 +149,11 @@ fn what_was_backed_up_is_there_again_in_its_order_and_unread_as_it_was() {
     assert_eq!(ids, [10, 11, 12, 20, 21, 13, 14]);
     assert_eq!(after.unread().unwrap(), [(ContactId(2), 2)]);
     assert_eq!(after.unread().unwrap(), before.unread().unwrap());
-    let sides: Vec<RecordSide> = page.iter().map(|message| message.side).collect();
-    assert_eq!(sides[3], RecordSide::Ours(MessageState::Delivered));
-    assert_eq!(sides[4], RecordSide::Ours(MessageState::Unacknowledged));
+    let sides: Vec<StoredDirection> = page.iter().map(|message| message.direction).collect();
+    assert_eq!(sides[3], StoredDirection::Outgoing(MessageState::Delivered));
+    assert_eq!(sides[4], StoredDirection::Outgoing(MessageState::Unacknowledged));
     let held = after.message(MessageId(22)).unwrap().unwrap();
-    assert_eq!(held.side, RecordSide::Held { stream: 5 });
+    assert_eq!(held.direction, StoredDirection::Buffered { stream: 5 });
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn without_history_there_are_people_and_no_messages() {
 fn a_long_history_takes_many_chunks_and_comes_back_whole() {
     let folder = Folder::new();
     let text = "x".repeat(1_800);
-    let before = store((0..2_000).map(|id| message(id, RecordSide::Shown, &text)));
+    let before = store((0..2_000).map(|id| message(id, StoredDirection::Delivered, &text)));
     assert_eq!(folder.create(&before, History::With).messages, 2_000);
     assert!(fs::metadata(folder.file()).unwrap().len() > 3 * 1024 * 1024);
     let mut count = 0;
@@ -262,8 +262,10 @@ fn a_file_that_asks_for_a_hundred_gibibytes_is_refused_before_they_are_spent() {
 fn nothing_is_taken_from_a_file_that_is_not_whole_or_by_a_store_that_holds_something() {
     let folder = Folder::new();
     let text = "x".repeat(1_800);
-    folder
-        .create(&store((0..1_000).map(|id| message(id, RecordSide::Shown, &text))), History::With);
+    folder.create(
+        &store((0..1_000).map(|id| message(id, StoredDirection::Delivered, &text))),
+        History::With,
+    );
     let mut full = conversation();
     let before = full.load().unwrap();
     let mut seeded = SeededRng::new(2);
@@ -346,7 +348,7 @@ fn rows_that_no_sound_node_has_are_refused() {
         [&[1][..], &length, &bytes].concat()
     };
     let session = store([]).load().unwrap().into_iter().nth(2).unwrap();
-    let stray = row(&message(1, RecordSide::Shown, "to nobody"));
+    let stray = row(&message(1, StoredDirection::Delivered, "to nobody"));
     for bytes in [
         [rows.as_slice(), about].concat(),
         [about, &row(&session)].concat(),

@@ -15,7 +15,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{Link, MessageState, MessageView, Notice, Reply, Side};
+use crate::engine::node::output::{Direction, Link, MessageState, MessageView, Notice, Reply};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::cli::Everywhere;
 use crate::shell::clock::OsEntropy;
@@ -226,7 +226,7 @@ impl Player {
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
         loop {
             if let Notice::Message(view) = self.notice().await?
-                && view.side == Side::Theirs
+                && view.direction == Direction::Incoming
             {
                 return Ok(view);
             }
@@ -265,7 +265,7 @@ impl Player {
                     let petname = format!("guest {guests}");
                     Command::AcceptRequest { request: view.id, petname }
                 }
-                Ok(Notice::Message(view)) if view.side == Side::Theirs => {
+                Ok(Notice::Message(view)) if view.direction == Direction::Incoming => {
                     let text = echo(&view.text.into_raw());
                     Command::Say { contact: view.contact, text, life: Lifetime::Day }
                 }

@@ -25,7 +25,7 @@ use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
 use crate::engine::node::output::{ContactView, MessageState};
-use crate::engine::node::record::{MessageRecord, RecordSide, Trail};
+use crate::engine::node::record::{MessageRecord, StoredDirection, Trail};
 use crate::engine::node::{NodeSettings, Role};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
@@ -155,10 +155,10 @@ fn make(file: &Path) -> Result<File, Failure> {
 
 /// A message as a line; nothing for one that was never shown.
 fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
-    let (from, state) = match message.side {
-        RecordSide::Held { .. } => return None,
-        RecordSide::Shown => ("them", None),
-        RecordSide::Ours(state) => ("me", Some(state_word(state))),
+    let (from, state) = match message.direction {
+        StoredDirection::Buffered { .. } => return None,
+        StoredDirection::Delivered => ("them", None),
+        StoredDirection::Outgoing(state) => ("me", Some(state_word(state))),
     };
     Some(json!({
         "v": 1,
@@ -249,16 +249,16 @@ impl Line {
 
     fn into_record(self, contact: ContactId) -> Option<MessageRecord> {
         let id = self.message_id()?;
-        let side = match self.state {
-            None => RecordSide::Shown,
-            Some(state) => RecordSide::Ours(state.known()),
+        let direction = match self.state {
+            None => StoredDirection::Delivered,
+            Some(state) => StoredDirection::Outgoing(state.known()),
         };
         Some(MessageRecord {
             id,
             contact,
-            side,
+            direction,
             // Ours had its number in a numbering that need not be the one of this store.
-            number: self.number.filter(|_| side == RecordSide::Shown),
+            number: self.number.filter(|_| direction == StoredDirection::Delivered),
             text: self.text,
             at: UnixSeconds(self.time),
             missing: self.missing,
@@ -333,18 +333,18 @@ mod tests {
     use super::*;
 
     fn any_message() -> impl Strategy<Value = MessageRecord> {
-        let side = prop_oneof![
-            Just(RecordSide::Shown),
-            Just(RecordSide::Ours(MessageState::Delivered)),
-            Just(RecordSide::Ours(MessageState::Read)),
-            Just(RecordSide::Ours(MessageState::Failed)),
+        let direction = prop_oneof![
+            Just(StoredDirection::Delivered),
+            Just(StoredDirection::Outgoing(MessageState::Delivered)),
+            Just(StoredDirection::Outgoing(MessageState::Read)),
+            Just(StoredDirection::Outgoing(MessageState::Failed)),
         ];
-        (any::<(u64, u32, Option<u64>, u64, bool)>(), side, "\\PC{0,200}").prop_map(
-            |((id, at, number, missing, early), side, text)| MessageRecord {
+        (any::<(u64, u32, Option<u64>, u64, bool)>(), direction, "\\PC{0,200}").prop_map(
+            |((id, at, number, missing, early), direction, text)| MessageRecord {
                 id: MessageId(id),
                 contact: ContactId(1),
-                side,
-                number: number.filter(|_| side == RecordSide::Shown),
+                direction,
+                number: number.filter(|_| direction == StoredDirection::Delivered),
                 text,
                 at: UnixSeconds(u64::from(at)),
                 missing,

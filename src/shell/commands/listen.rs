@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
-use crate::engine::node::output::{MessageState, MessageView, Notice, Side};
+use crate::engine::node::output::{Direction, MessageState, MessageView, Notice};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{Everywhere, Network, Span};
@@ -143,10 +143,15 @@ impl Page {
 
     fn notice(&mut self, notice: Notice) -> bool {
         match notice {
-            Notice::Message(view) if view.side == Side::Theirs => return self.message(&view),
-            Notice::Message(MessageView { id, contact, side: Side::Ours(state), .. })
-                if self.wish.states =>
-            {
+            Notice::Message(view) if view.direction == Direction::Incoming => {
+                return self.message(&view);
+            }
+            Notice::Message(MessageView {
+                id,
+                contact,
+                direction: Direction::Outgoing(state),
+                ..
+            }) if self.wish.states => {
                 self.state((id, contact), state);
             }
             Notice::State { message, contact, state, .. } if self.wish.states => {

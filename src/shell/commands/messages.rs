@@ -14,7 +14,9 @@ use super::{control, keep};
 use crate::engine::envelope::Floor;
 use crate::engine::id::{IdPrefix, MessageId};
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{CommandError, ContactView, MessageState, MessageView, Side};
+use crate::engine::node::output::{
+    CommandError, ContactView, Direction, MessageState, MessageView,
+};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::desk::Desk;
@@ -187,31 +189,33 @@ async fn message(
     match shelf.ask(command).await? {
         Ok(()) => Ok(told(json!({ "id": message.hex(), "done": word }), words)),
         Err(error @ (CommandError::TooLate | CommandError::NoMessage)) => {
-            Err(too_late(action, it.view.side, message).unwrap_or_else(|| error.into()))
+            Err(too_late(action, it.view.direction, message).unwrap_or_else(|| error.into()))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Why a message that is there is past what was asked, by how far it is.
-fn too_late(action: &MessageAction, side: Side, message: MessageId) -> Option<Failure> {
+fn too_late(action: &MessageAction, direction: Direction, message: MessageId) -> Option<Failure> {
     let what = match action {
         MessageAction::Show { .. } => return None,
         MessageAction::Retry { .. } => "the message was not sent again",
         MessageAction::Cancel { .. } => "the message was not taken back",
         MessageAction::Delete { .. } => "the message was not erased",
     };
-    let why = match side {
-        Side::Theirs => "it is theirs, not yours",
-        Side::Ours(MessageState::Queued | MessageState::Mining) => {
+    let why = match direction {
+        Direction::Incoming => "it is theirs, not yours",
+        Direction::Outgoing(MessageState::Queued | MessageState::Mining) => {
             "it has not left yet, and leaves by itself"
         }
-        Side::Ours(MessageState::Sent | MessageState::Unacknowledged) => {
+        Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
             "it has left this computer, and its acknowledgement may still come"
         }
-        Side::Ours(MessageState::Delivered | MessageState::Read) => "it has arrived",
-        Side::Ours(MessageState::Failed) => "it did not leave, and waits for you to send it again",
-        Side::Ours(MessageState::Cancelled) => "it was taken back before",
+        Direction::Outgoing(MessageState::Delivered | MessageState::Read) => "it has arrived",
+        Direction::Outgoing(MessageState::Failed) => {
+            "it did not leave, and waits for you to send it again"
+        }
+        Direction::Outgoing(MessageState::Cancelled) => "it was taken back before",
     };
     let next = format!("undertone message show {}", message.short());
     Some(Failure::new("too_late", Exit::Refused, [what, why, "nothing was changed", &next]))

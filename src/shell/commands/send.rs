@@ -15,7 +15,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{MessageState, Notice, Reply, Side};
+use crate::engine::node::output::{Direction, MessageState, Notice, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Everywhere, Network, Span, Wait};
@@ -214,7 +214,7 @@ impl Course {
                 return self.at(state);
             }
             ClientEvent::Engine(Notice::Message(view)) if Some(view.id) == self.message => {
-                if let Side::Ours(state) = view.side {
+                if let Direction::Outgoing(state) = view.direction {
                     return self.at(state);
                 }
             }

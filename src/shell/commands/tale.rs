@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::listen::state_word;
 use crate::engine::env::UnixSeconds;
-use crate::engine::node::output::{ContactView, MessageState, MessageView, Side};
+use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::HistoryWish;
 use crate::shell::ui::port::{Glyphs, More};
@@ -74,9 +74,9 @@ impl Told<'_> {
     }
 
     fn author(&self) -> String {
-        match self.view.side {
-            Side::Theirs => self.contact.petname.clone(),
-            Side::Ours(state) => format!("you [{}]", self.state(state)),
+        match self.view.direction {
+            Direction::Incoming => self.contact.petname.clone(),
+            Direction::Outgoing(state) => format!("you [{}]", self.state(state)),
         }
     }
 
@@ -91,8 +91,8 @@ impl Told<'_> {
         let view = self.view;
         let name = &self.contact.petname;
         let mut page = Page(String::new());
-        match view.side {
-            Side::Theirs => {
+        match view.direction {
+            Direction::Incoming => {
                 page.0 = format!("message {} from {name}", view.id.short());
                 page.row("arrived", &Civil::at(view.at).iso());
                 if view.missing > 0 {
@@ -104,7 +104,7 @@ impl Told<'_> {
                     page.row("", "whoever stole your key could have written it");
                 }
             }
-            Side::Ours(state) => {
+            Direction::Outgoing(state) => {
                 page.0 = format!("message {} to {name}", view.id.short());
                 page.row("state", &self.state(state));
                 page.row("", state::meaning(state));
@@ -183,9 +183,9 @@ impl Told<'_> {
             "missing": view.missing, "early": view.early,
             "text": view.text.clone().into_raw(), "at": Civil::at(view.at).iso(),
         });
-        let more = match view.side {
-            Side::Theirs => json!({ "side": "theirs", "from": self.contact.petname }),
-            Side::Ours(state) => json!({
+        let more = match view.direction {
+            Direction::Incoming => json!({ "side": "theirs", "from": self.contact.petname }),
+            Direction::Outgoing(state) => json!({
                 "side": "ours", "to": self.contact.petname, "state": state_word(state),
                 "life_seconds": view.life.ttl().0, "sendings": view.trail.sendings,
                 "first_sent": iso(view.trail.first), "last_sent": iso(view.trail.last),

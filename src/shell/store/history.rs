@@ -9,7 +9,7 @@ use super::sealed::{RowKey, Sealed};
 use super::{Store, StoreError, begin, record_in};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{MessageRecord, Record, RecordSide};
+use crate::engine::node::record::{MessageRecord, Record, StoredDirection};
 
 impl Store {
     /// The last messages of a conversation, or the last before `before`: at most `limit` and never
@@ -195,7 +195,7 @@ pub(super) fn refuse_backwards(
     message: &MessageRecord,
 ) -> Result<(), StoreError> {
     let Some(stored) = stored(transaction, key, message.id)? else { return Ok(()) };
-    if stored.side.may_become(message.side) { Ok(()) } else { Err(StoreError::Backwards) }
+    if stored.direction.may_become(message.direction) { Ok(()) } else { Err(StoreError::Backwards) }
 }
 
 fn stored(
@@ -233,7 +233,7 @@ pub(super) fn put(
     sealed: &Sealed,
 ) -> Result<(), StoreError> {
     let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
-    let (author, open) = columns(message.side);
+    let (author, open) = columns(message.direction);
     // What was held gets its place when it is shown, behind what was shown meanwhile.
     transaction.execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
     transaction.execute(
@@ -278,10 +278,10 @@ pub(super) fn forget_mark(
 }
 
 /// The columns `author` and `open` of a message.
-const fn columns(side: RecordSide) -> (i64, i64) {
-    match side {
+const fn columns(direction: StoredDirection) -> (i64, i64) {
+    match direction {
         // What failed or was taken back may be sent again.
-        RecordSide::Ours(
+        StoredDirection::Outgoing(
             MessageState::Queued
             | MessageState::Mining
             | MessageState::Sent
@@ -289,9 +289,9 @@ const fn columns(side: RecordSide) -> (i64, i64) {
             | MessageState::Failed
             | MessageState::Cancelled,
         ) => (0, 1),
-        RecordSide::Ours(MessageState::Delivered | MessageState::Read) => (0, 0),
-        RecordSide::Shown => SHOWN,
-        RecordSide::Held { stream: _ } => (1, 1),
+        StoredDirection::Outgoing(MessageState::Delivered | MessageState::Read) => (0, 0),
+        StoredDirection::Delivered => SHOWN,
+        StoredDirection::Buffered { stream: _ } => (1, 1),
     }
 }
 

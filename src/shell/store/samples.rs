@@ -9,7 +9,8 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId}
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
     ContactRecord, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer,
-    Purpose, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trail, Trust,
+    Purpose, Record, RequestRecord, SeenRecord, SessionRecord, Standing, StoredDirection, Trail,
+    Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 use crate::engine::testing::rng::SeededRng;
@@ -89,11 +90,11 @@ pub(super) fn outgoing(id: u64) -> Record {
     })
 }
 
-pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Record {
+pub(super) fn message(id: u64, contact: u64, direction: StoredDirection, text: &str) -> Record {
     Record::Message(MessageRecord {
         id: MessageId(id),
         contact: ContactId(contact),
-        side,
+        direction,
         number: Some(id),
         text: text.to_owned(),
         at: UnixSeconds(100_000_000),
@@ -105,31 +106,31 @@ pub(super) fn message(id: u64, contact: u64, side: RecordSide, text: &str) -> Re
 }
 
 pub(super) fn theirs(id: u64, contact: u64, text: &str) -> Record {
-    message(id, contact, RecordSide::Shown, text)
+    message(id, contact, StoredDirection::Delivered, text)
 }
 
 pub(super) fn held(id: u64, contact: u64) -> Record {
-    message(id, contact, RecordSide::Held { stream: 5 }, "waits")
+    message(id, contact, StoredDirection::Buffered { stream: 5 }, "waits")
 }
 
 pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
-    message(id, contact, RecordSide::Ours(state), "said")
+    message(id, contact, StoredDirection::Outgoing(state), "said")
 }
 
-pub(super) fn any_side() -> impl Strategy<Value = RecordSide> {
+pub(super) fn any_side() -> impl Strategy<Value = StoredDirection> {
     prop_oneof![
-        prop::sample::select(&MessageState::ALL[..]).prop_map(RecordSide::Ours),
-        Just(RecordSide::Shown),
-        any::<u64>().prop_map(|stream| RecordSide::Held { stream }),
+        prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
+        Just(StoredDirection::Delivered),
+        any::<u64>().prop_map(|stream| StoredDirection::Buffered { stream }),
     ]
 }
 
 pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
     (any::<[u64; 5]>(), any_side(), any::<String>()).prop_map(
-        |([id, contact, number, at, missing], side, text)| MessageRecord {
+        |([id, contact, number, at, missing], direction, text)| MessageRecord {
             id: MessageId(id),
             contact: ContactId(contact),
-            side,
+            direction,
             number: Some(number),
             text,
             at: UnixSeconds(at),

@@ -15,7 +15,7 @@ use super::database;
 use super::history::message_in;
 use super::{Store, StoreError};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::record::{Change, Key, MessageRecord, Record, RecordSide};
+use crate::engine::node::record::{Change, Key, MessageRecord, Record, StoredDirection};
 
 /// The words of all messages that were shown or are ours.
 pub(super) struct Index(pub(super) Connection);
@@ -118,9 +118,9 @@ impl Index {
 
     /// Takes a message in that has this place, in place of what was known of it.
     fn add(&self, place: i64, message: &MessageRecord) -> Result<(), StoreError> {
-        match message.side {
-            RecordSide::Held { .. } => Ok(()),
-            RecordSide::Ours(_) | RecordSide::Shown => {
+        match message.direction {
+            StoredDirection::Buffered { .. } => Ok(()),
+            StoredDirection::Outgoing(_) | StoredDirection::Delivered => {
                 // A message that moves on says what it said.
                 let query = "SELECT 1 FROM known WHERE id = ?1 AND place = ?2";
                 let id = message.id.0.cast_signed();

@@ -12,7 +12,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    IdentityRecord, OwnStream, RecordSide, SeenRecord, Standing, Trust,
+    IdentityRecord, OwnStream, SeenRecord, Standing, StoredDirection, Trust,
 };
 use crate::shell::store::rows::{self, RowError};
 
@@ -67,7 +67,7 @@ struct ContactV1 {
 struct MessageV1 {
     id: MessageId,
     contact: ContactId,
-    side: RecordSide,
+    direction: StoredDirection,
     number: Option<u64>,
     text: String,
     at: UnixSeconds,
@@ -91,8 +91,8 @@ impl From<ContactV1> for ContactV2 {
 
 impl From<MessageV1> for MessageV2 {
     fn from(row: MessageV1) -> Self {
-        let MessageV1 { id, contact, side, number, text, at, missing } = row;
-        Self { id, contact, side, number, text, at, missing, early: None }
+        let MessageV1 { id, contact, direction, number, text, at, missing } = row;
+        Self { id, contact, direction, number, text, at, missing, early: None }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactRecord, IdentityRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream,
-    PendingOffer, Record, RecordSide, RequestRecord, SeenRecord, SessionRecord, Standing, Trail,
-    Trust,
+    PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord, Standing, StoredDirection,
+    Trail, Trust,
 };
 use crate::engine::session::SessionId;
 use crate::shell::store::rows::{self, RowError};
@@ -58,7 +58,7 @@ pub(super) struct PeerStreamV2 {
 pub(super) struct MessageV2 {
     pub(super) id: MessageId,
     pub(super) contact: ContactId,
-    pub(super) side: RecordSide,
+    pub(super) direction: StoredDirection,
     pub(super) number: Option<u64>,
     pub(super) text: String,
     pub(super) at: UnixSeconds,
@@ -109,9 +109,9 @@ impl From<PeerStreamV2> for PeerStream {
 
 impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
-        let MessageV2 { id, contact, side, number, text, at, missing, early } = row;
+        let MessageV2 { id, contact, direction, number, text, at, missing, early } = row;
         // Every envelope lived for a day, and what became of one was not written down.
         let (life, trail) = (Lifetime::Day, Trail::default());
-        Self { id, contact, side, number, text, at, missing, early, life, trail }
+        Self { id, contact, direction, number, text, at, missing, early, life, trail }
     }
 }

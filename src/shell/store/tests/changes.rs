@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::RecordSide;
+use crate::engine::node::record::StoredDirection;
 use crate::shell::store::samples::{self, contact, held, message, ours, outgoing, seen, theirs};
 
 #[test]
@@ -121,17 +121,14 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     // Few ids, so that steps meet.
-    let record = prop_oneof![
-        (0..3_u64).prop_map(contact),
-        (0..3_u8).prop_map(seen),
-        (0..3_u64).prop_map(outgoing),
-        (0..6_u64, samples::any_side(), "[a-z]{0,9}").prop_map(|(id, side, text)| message(
-            id,
-            id % 2,
-            side,
-            &text
-        )),
-    ];
+    let record =
+        prop_oneof![
+            (0..3_u64).prop_map(contact),
+            (0..3_u8).prop_map(seen),
+            (0..3_u64).prop_map(outgoing),
+            (0..6_u64, samples::any_side(), "[a-z]{0,9}")
+                .prop_map(|(id, direction, text)| message(id, id % 2, direction, &text)),
+        ];
     prop_oneof![
         4 => record.clone().prop_map(Step::Put),
         2 => record.prop_map(|record| Step::Erase(record.key())),
@@ -167,7 +164,7 @@ fn a_message_is_only_stored_as_what_it_may_become() {
                 from
             };
             let stored = store.message(MessageId(1)).unwrap().unwrap();
-            assert_eq!(stored.side, RecordSide::Ours(after));
+            assert_eq!(stored.direction, StoredDirection::Outgoing(after));
         }
     }
 }
@@ -214,12 +211,13 @@ impl Model {
         match step {
             Step::Put(Record::Message(message)) => {
                 let known = self.messages.iter().position(|known| known.id == message.id);
-                let side = known.map_or(message.side, |place| self.messages[place].side);
-                if !side.may_become(message.side) {
+                let direction =
+                    known.map_or(message.direction, |place| self.messages[place].direction);
+                if !direction.may_become(message.direction) {
                     return None;
                 }
                 match known {
-                    Some(place) if !is_held(self.messages[place].side) => {
+                    Some(place) if !is_held(self.messages[place].direction) => {
                         self.messages[place] = message.clone();
                         return Some(());
                     }
@@ -239,10 +237,10 @@ impl Model {
     }
 
     fn load(&self) -> Vec<Record> {
-        let open = |message: &&MessageRecord| match message.side {
-            RecordSide::Held { stream: _ } => true,
-            RecordSide::Shown => false,
-            RecordSide::Ours(state) => {
+        let open = |message: &&MessageRecord| match message.direction {
+            StoredDirection::Buffered { stream: _ } => true,
+            StoredDirection::Delivered => false,
+            StoredDirection::Outgoing(state) => {
                 !matches!(state, MessageState::Delivered | MessageState::Read)
             }
         };
@@ -252,7 +250,7 @@ impl Model {
 
     fn history(&self, contact: u64) -> Vec<MessageRecord> {
         let shown = |message: &&MessageRecord| {
-            message.contact == ContactId(contact) && !is_held(message.side)
+            message.contact == ContactId(contact) && !is_held(message.direction)
         };
         self.messages.iter().filter(shown).cloned().collect()
     }
@@ -289,6 +287,6 @@ proptest! {
     }
 }
 
-fn is_held(side: RecordSide) -> bool {
-    matches!(side, RecordSide::Held { .. })
+fn is_held(direction: StoredDirection) -> bool {
+    matches!(direction, StoredDirection::Buffered { .. })
 }

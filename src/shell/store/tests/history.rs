@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::RecordSide;
+use crate::engine::node::record::StoredDirection;
 use crate::shell::store::samples::{contact, held, ours, theirs};
 
 #[test]
@@ -35,7 +35,7 @@ fn a_message_that_changes_keeps_its_place() {
         store.commit(&puts(&[ours(1, 7, state)])).unwrap();
         assert_eq!(page(&store, 7), [1, 2]);
         let stored = store.message(MessageId(1)).unwrap().unwrap();
-        assert_eq!(stored.side, RecordSide::Ours(state));
+        assert_eq!(stored.direction, StoredDirection::Outgoing(state));
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{Means, PeerStream, RecordSide, Standing, Trust};
+use crate::engine::node::record::{Means, PeerStream, Standing, StoredDirection, Trust};
 use crate::engine::session::SessionId;
 use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
@@ -128,7 +128,7 @@ fn an_old_conversation_is_told_as_it_was_and_goes_on() {
     let mut store = home.open().unwrap();
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30]);
     let shown = store.message(MessageId(30)).unwrap().unwrap();
-    assert_eq!((shown.text.as_str(), shown.side), ("grüße", RecordSide::Shown));
+    assert_eq!((shown.text.as_str(), shown.direction), ("grüße", StoredDirection::Delivered));
     assert_eq!(store.unread().unwrap(), []);
     store.commit(&puts(&[theirs(31, 7, "waits"), theirs(32, 7, "more")])).unwrap();
     drop(store);

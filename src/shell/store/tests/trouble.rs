@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::RecordSide;
+use crate::engine::node::record::StoredDirection;
 use crate::shell::store::samples::{contact, message, ours, outgoing, theirs};
 
 #[test]
@@ -71,7 +71,7 @@ fn a_damaged_page_in_the_middle_is_never_read_as_something_else() {
     let home = Home::new();
     let long = "x".repeat(20_000);
     home.open().unwrap().commit(&puts(&[ours(1, 7, MessageState::Queued), contact(7)])).unwrap();
-    let long = message(2, 7, RecordSide::Ours(MessageState::Queued), &long);
+    let long = message(2, 7, StoredDirection::Outgoing(MessageState::Queued), &long);
     home.open().unwrap().commit(&puts(&[long])).unwrap();
     let clean = fs::read(home.file("store.db")).unwrap();
     let whole = home.open().unwrap().load().unwrap();

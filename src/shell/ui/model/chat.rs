@@ -2,7 +2,7 @@
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::{ContactView, Link, MessageState, MessageView, Side};
+use crate::engine::node::output::{ContactView, Direction, Link, MessageState, MessageView};
 use crate::engine::node::record::Trail;
 
 use super::super::composer::{Composer, Lines};
@@ -114,7 +114,8 @@ impl Chat {
     }
 
     fn mark_unread(&mut self) {
-        let theirs = self.messages.iter().rev().filter(|message| message.side == Side::Theirs);
+        let theirs =
+            self.messages.iter().rev().filter(|message| message.direction == Direction::Incoming);
         let first = theirs.take(self.unread).last();
         self.fresh = first.map(|message| Fresh { first: message.id, count: self.unread });
     }
@@ -125,7 +126,7 @@ impl Chat {
             *known = message;
             return;
         }
-        if message.side == Side::Theirs {
+        if message.direction == Direction::Incoming {
             self.fresh = match self.fresh {
                 Some(fresh) if self.unread > 0 => Some(Fresh { count: fresh.count + 1, ..fresh }),
                 Some(_) | None => Some(Fresh { first: message.id, count: 1 }),
@@ -156,7 +157,9 @@ impl Chat {
         (to, passed): (MessageState, Trail),
     ) {
         let message = self.messages.iter_mut().rev().find(|message| message.id == id);
-        let Some(MessageView { side: Side::Ours(state), number, trail, .. }) = message else {
+        let Some(MessageView { direction: Direction::Outgoing(state), number, trail, .. }) =
+            message
+        else {
             return;
         };
         let settled = matches!(state, MessageState::Delivered | MessageState::Read);
@@ -237,9 +240,9 @@ impl Chat {
 
     /// The newest message of ours in one of these states.
     pub(super) fn newest_ours(&self, wanted: fn(MessageState) -> bool) -> Option<MessageId> {
-        let ours = |message: &&MessageView| match message.side {
-            Side::Ours(state) => wanted(state),
-            Side::Theirs => false,
+        let ours = |message: &&MessageView| match message.direction {
+            Direction::Outgoing(state) => wanted(state),
+            Direction::Incoming => false,
         };
         self.messages.iter().rev().find(ours).map(|message| message.id)
     }
@@ -247,7 +250,10 @@ impl Chat {
     /// How many messages of ours are still on this machine and want to leave.
     pub(in crate::shell::ui) fn unsent(&self) -> usize {
         let waits = |message: &&MessageView| {
-            matches!(message.side, Side::Ours(MessageState::Queued | MessageState::Mining))
+            matches!(
+                message.direction,
+                Direction::Outgoing(MessageState::Queued | MessageState::Mining)
+            )
         };
         self.messages.iter().filter(waits).count()
     }

@@ -3,7 +3,7 @@
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::input::AskId;
 use crate::engine::node::output::{
-    CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
+    CommandError, ContactView, Direction, MessageState, MessageView, Notice, Reply,
 };
 
 use super::super::keys::Place;
@@ -150,7 +150,7 @@ impl Model {
 
     fn message(&mut self, message: MessageView, effects: &mut Vec<Effect>) {
         let contact = message.contact;
-        let is_theirs = message.side == Side::Theirs;
+        let is_theirs = message.direction == Direction::Incoming;
         let in_view = self.open == Some(contact)
             && self.place == Place::Chats
             && self.following == Following::Yes;

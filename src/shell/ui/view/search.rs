@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::engine::node::output::{MessageView, Side};
+use crate::engine::node::output::{Direction, MessageView};
 use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};
@@ -60,10 +60,12 @@ fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> Strin
     let when = if width < WIDE { at.date() } else { format!("{} {}", at.date(), at.clock()) };
     let chat = model.chats.get(&message.contact);
     let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();
-    let who = match message.side {
-        Side::Ours(_) if chat.is_some_and(|chat| model.open == Some(chat.id())) => "me".to_owned(),
-        Side::Ours(_) => format!("to {name}"),
-        Side::Theirs => name,
+    let who = match message.direction {
+        Direction::Outgoing(_) if chat.is_some_and(|chat| model.open == Some(chat.id())) => {
+            "me".to_owned()
+        }
+        Direction::Outgoing(_) => format!("to {name}"),
+        Direction::Incoming => name,
     };
     let start = format!("{when} {} ", fit(&who, NAME_COLUMNS));
     let room = width.saturating_sub(Line::raw(start.as_str()).width());

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use ratatui::text::{Line, Span};
 
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::{MessageState, MessageView, Side};
+use crate::engine::node::output::{Direction, MessageState, MessageView};
 
 use super::super::keys::Scroll;
 use super::super::life::{Cost, span};
@@ -297,9 +297,11 @@ impl Layout<'_> {
         let is_chosen = self.chat.chosen == Some(message.id);
         let body = if is_chosen { look.marked() } else { ratatui::style::Style::new() };
         let clock = Civil::at(message.at).clock();
-        let (mark, mark_style, name) = match message.side {
-            Side::Ours(state) => (look.mark(state), look.mark_style(state), "me".to_owned()),
-            Side::Theirs => ("", body, label(&self.chat.contact.petname)),
+        let (mark, mark_style, name) = match message.direction {
+            Direction::Outgoing(state) => {
+                (look.mark(state), look.mark_style(state), "me".to_owned())
+            }
+            Direction::Incoming => ("", body, label(&self.chat.contact.petname)),
         };
         let cleaned = message.text.sanitize_for_cell();
         let head = [
@@ -343,7 +345,7 @@ impl Layout<'_> {
 
     /// What is to be said about a message of ours that has not left.
     fn progress(&self, message: &MessageView) -> Option<String> {
-        let Side::Ours(state) = message.side else { return None };
+        let Direction::Outgoing(state) = message.direction else { return None };
         match state {
             MessageState::Queued if !self.chat.is_ready() => {
                 Some("it waits, sealed, until the session is ready".to_owned())

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
-use crate::engine::node::output::{MessageState, MessageView, Side};
+use crate::engine::node::output::{Direction, MessageState, MessageView};
 
 use super::super::life::{self, Cost};
 use super::super::model::{Chat, Model, label};
@@ -20,9 +20,9 @@ pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rec
     let Some(chat) = model.current() else { return };
     let Some(message) = chat.message(id) else { return };
     let name = label(&chat.contact.petname);
-    let text = match message.side {
-        Side::Theirs => theirs(message, &name),
-        Side::Ours(now) => ours(model, chat, (message, now)),
+    let text = match message.direction {
+        Direction::Incoming => theirs(message, &name),
+        Direction::Outgoing(now) => ours(model, chat, (message, now)),
     };
     page(model, frame, area, &format!("Message with {name}"), &text);
 }

@@ -76,7 +76,7 @@ fn choosing_a_life_says_what_it_costs() {
 #[test]
 fn a_delivered_message_becomes_read_and_nothing_after_that() {
     let mut model = chatting();
-    let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
+    let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     let read = Trail { sendings: 2, read: Some(UnixSeconds(7)), ..Trail::default() };
     told(&mut model, 1, MessageState::Delivered, Trail::default());
@@ -85,13 +85,13 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
         told(&mut model, 1, worse, Trail::default());
     }
     let message = &model.chats[&MIRA].messages[0];
-    assert_eq!((message.side, message.trail), (Side::Ours(MessageState::Read), read));
+    assert_eq!((message.direction, message.trail), (Direction::Outgoing(MessageState::Read), read));
 }
 
 #[test]
 fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
     let mut model = chatting();
-    let ours = message(1, MIRA, Side::Ours(MessageState::Unacknowledged));
+    let ours = message(1, MIRA, Direction::Outgoing(MessageState::Unacknowledged));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     write(&mut model, "/retry");
     let effects = press(&mut model, KeyCode::Enter);
@@ -102,7 +102,7 @@ fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
 fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let mut model = chatting();
     let now = model.now.0;
-    let ours = message(1, MIRA, Side::Ours(MessageState::Queued));
+    let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     assert_eq!(model.tick(UnixSeconds(now + 5)), Passed::Unseen);
     told(&mut model, 1, MessageState::Mining, Trail::default());

@@ -81,8 +81,8 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         _ => Link::Blocked,
     };
     let state = state(id);
-    let side = if what > 128 { Side::Theirs } else { Side::Ours(state) };
-    let mut message = message(u64::from(what) * 6 + id, contact_id, side);
+    let direction = if what > 128 { Direction::Incoming } else { Direction::Outgoing(state) };
+    let mut message = message(u64::from(what) * 6 + id, contact_id, direction);
     message.text = UntrustedText::new(text.clone());
     message.missing = id / 5;
     message.life = Lifetime::ALL[usize::from(what % 4)];

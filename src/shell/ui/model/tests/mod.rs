@@ -12,7 +12,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::id::{MessageId, RequestId};
 use crate::engine::node::output::{
-    CommandError, ContactView, MessageState, MessageView, Notice, Reply, Side,
+    CommandError, ContactView, Direction, MessageState, MessageView, Notice, Reply,
 };
 use crate::engine::node::record::Trust;
 
@@ -79,11 +79,11 @@ fn contact(id: ContactId, petname: &str, link: Link) -> ClientEvent {
     ClientEvent::Engine(Notice::Contact(contact_view(id, petname, link)))
 }
 
-fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
+fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
     MessageView {
         id: MessageId(id),
         contact,
-        side,
+        direction,
         number: Some(id),
         text: UntrustedText::new(format!("text {id}")),
         at: UnixSeconds(1_795_171_000 + id),
@@ -95,7 +95,7 @@ fn message(id: u64, contact: ContactId, side: Side) -> MessageView {
 }
 
 fn arrives(id: u64, contact: ContactId) -> ClientEvent {
-    ClientEvent::Engine(Notice::Message(message(id, contact, Side::Theirs)))
+    ClientEvent::Engine(Notice::Message(message(id, contact, Direction::Incoming)))
 }
 
 /// Me, with mira open and echo beside.
@@ -230,7 +230,7 @@ fn the_first_unread_message_elsewhere_rings_once() {
 #[test]
 fn a_delivered_message_stays_delivered() {
     let mut model = chatting();
-    let ours = message(1, MIRA, Side::Ours(MessageState::Sent));
+    let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
         let notice = Notice::State {
@@ -242,14 +242,17 @@ fn a_delivered_message_stays_delivered() {
         };
         model.notice(ClientEvent::Engine(notice));
     }
-    assert_eq!(model.chats[&MIRA].messages[0].side, Side::Ours(MessageState::Delivered));
+    assert_eq!(
+        model.chats[&MIRA].messages[0].direction,
+        Direction::Outgoing(MessageState::Delivered)
+    );
 }
 
 #[test]
 fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     let mut model = chatting();
     model.notice(arrives(3, ECHO));
-    let messages = (1..=3).map(|id| message(id, ECHO, Side::Theirs)).collect();
+    let messages = (1..=3).map(|id| message(id, ECHO, Direction::Incoming)).collect();
     model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
     let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
@@ -258,7 +261,7 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
 #[test]
 fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let mut model = chatting();
-    let ours = message(1, MIRA, Side::Ours(MessageState::Mining));
+    let ours = message(1, MIRA, Direction::Outgoing(MessageState::Mining));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     assert_eq!(control(&mut model, 'q'), []);
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
@@ -320,7 +323,7 @@ fn escape_never_discards_what_was_written() {
 #[test]
 fn a_chosen_message_can_be_cancelled_and_sent_again() {
     let mut model = chatting();
-    let ours = message(7, MIRA, Side::Ours(MessageState::Queued));
+    let ours = message(7, MIRA, Direction::Outgoing(MessageState::Queued));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('c'));
@@ -412,7 +415,7 @@ fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     write(&mut model, "/go echo");
     let effects = press(&mut model, KeyCode::Enter);
     assert_eq!(effects, [Effect::Request(ClientRequest::History { contact: ECHO, before: None })]);
-    let messages = vec![message(5, ECHO, Side::Theirs)];
+    let messages = vec![message(5, ECHO, Direction::Incoming)];
     model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes });
     let ask = ClientRequest::History { contact: ECHO, before: Some(MessageId(5)) };
     assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);

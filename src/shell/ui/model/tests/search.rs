@@ -33,10 +33,10 @@ fn a_search_from_a_chat_stays_in_it() {
 #[test]
 fn an_answer_to_an_older_search_is_passed_over() {
     let mut model = searching("ferry");
-    model.notice(found(None, "train", vec![message(1, MIRA, Side::Theirs)]));
-    model.notice(found(Some(MIRA), "ferry", vec![message(1, MIRA, Side::Theirs)]));
+    model.notice(found(None, "train", vec![message(1, MIRA, Direction::Incoming)]));
+    model.notice(found(Some(MIRA), "ferry", vec![message(1, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), Vec::<u64>::new());
-    model.notice(found(None, "ferry", vec![message(2, MIRA, Side::Theirs)]));
+    model.notice(found(None, "ferry", vec![message(2, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), [2]);
 }
 
@@ -49,7 +49,7 @@ fn what_was_written_to_another_identity_is_not_found() {
         identity: IdentityId(2),
         ..zoe
     })));
-    let theirs = |id, contact| message(id, contact, Side::Theirs);
+    let theirs = |id, contact| message(id, contact, Direction::Incoming);
     let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
     model.notice(found(None, "ferry", messages));
     assert_eq!(results(&model), [2]);
@@ -60,7 +60,8 @@ fn what_was_written_to_another_identity_is_not_found() {
 #[test]
 fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     let mut model = searching("ferry");
-    let messages = vec![message(900, ECHO, Side::Theirs), message(3, ECHO, Side::Theirs)];
+    let messages =
+        vec![message(900, ECHO, Direction::Incoming), message(3, ECHO, Direction::Incoming)];
     model.notice(found(None, "ferry", messages));
     press(&mut model, KeyCode::Char('n'));
     let history = |before| Effect::Request(ClientRequest::History { contact: ECHO, before });
@@ -68,7 +69,7 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     assert_eq!(model.open, Some(ECHO));
     let past = |ids: core::ops::Range<u64>| ClientEvent::History {
         contact: ECHO,
-        messages: ids.map(|id| message(id, ECHO, Side::Theirs)).collect(),
+        messages: ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(),
         more: More::Yes,
     };
     assert_eq!(model.notice(past(800..1_000)), [history(Some(MessageId(800)))]);
@@ -80,11 +81,11 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
 #[test]
 fn a_message_that_is_nowhere_in_the_past_is_given_up() {
     let mut model = searching("ferry");
-    model.notice(found(None, "ferry", vec![message(3, ECHO, Side::Theirs)]));
+    model.notice(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
     press(&mut model, KeyCode::Enter);
     let mut asked = 1;
     for part in (0..100).rev() {
-        let messages = vec![message(100 + part, ECHO, Side::Theirs)];
+        let messages = vec![message(100 + part, ECHO, Direction::Incoming)];
         asked +=
             model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes }).len();
     }
@@ -96,10 +97,10 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
 #[test]
 fn who_types_is_not_taken_to_what_was_found() {
     let mut model = searching("ferry");
-    model.notice(found(None, "ferry", vec![message(3, ECHO, Side::Theirs)]));
+    model.notice(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
     press(&mut model, KeyCode::Enter);
     write(&mut model, "c");
-    let messages = vec![message(3, ECHO, Side::Theirs)];
+    let messages = vec![message(3, ECHO, Direction::Incoming)];
     model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
     assert_eq!(model.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
