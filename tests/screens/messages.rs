@@ -9,7 +9,7 @@ use undertone::engine::node::ClockSkew;
 use undertone::engine::node::output::{
     ContactView, Direction, Link, MessageState, MessageView, Notice,
 };
-use undertone::engine::node::record::Trail;
+use undertone::engine::node::record::DeliveryLog;
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
 
 use crate::stage::{MIRA, NOW, Stage, contact, message, network, options};
@@ -55,7 +55,7 @@ fn a_search_for_work_tells_how_long_it_took_so_far() {
         contact: MIRA,
         number: Some(200),
         state: MessageState::Mining,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     }));
     stage.model.tick(UnixSeconds(NOW + 13));
     let seen = stage.see(80, 24);
@@ -68,27 +68,27 @@ fn a_search_for_work_tells_how_long_it_took_so_far() {
 /// What became of a message in every state, with all that can have happened to it.
 #[test]
 fn what_became_of_a_message_is_told_with_its_times() {
-    let sent = Trail {
-        sendings: 3,
-        first: Some(UnixSeconds(NOW - 80_000)),
-        last: Some(UnixSeconds(NOW - 100)),
-        ..Trail::default()
+    let sent = DeliveryLog {
+        attempts: 3,
+        first_sent: Some(UnixSeconds(NOW - 80_000)),
+        last_sent: Some(UnixSeconds(NOW - 100)),
+        ..DeliveryLog::default()
     };
-    let delivered = Trail { delivered: Some(UnixSeconds(NOW - 50)), ..sent };
-    let read = Trail { read: Some(UnixSeconds(NOW - 20)), ..delivered };
+    let delivered = DeliveryLog { delivered: Some(UnixSeconds(NOW - 50)), ..sent };
+    let read = DeliveryLog { read: Some(UnixSeconds(NOW - 20)), ..delivered };
     let pages = [
         ("sent", MessageState::Sent, sent),
         ("unacknowledged", MessageState::Unacknowledged, sent),
         ("delivered", MessageState::Delivered, delivered),
         ("read", MessageState::Read, read),
-        ("queued", MessageState::Queued, Trail::default()),
-        ("failed", MessageState::Failed, Trail::default()),
+        ("queued", MessageState::Queued, DeliveryLog::default()),
+        ("failed", MessageState::Failed, DeliveryLog::default()),
     ];
-    for (name, state, trail) in pages {
+    for (name, state, delivery) in pages {
         let mut stage = stage();
         let ours =
             message(200, NOW - 90_000, Direction::Outgoing(state), "the ferry leaves at noon");
-        tell_message(&mut stage, MessageView { trail, life: Lifetime::Week, ..ours });
+        tell_message(&mut stage, MessageView { delivery, life: Lifetime::Week, ..ours });
         stage.press(KeyCode::Esc);
         stage.press(KeyCode::Char('v'));
         assert_snapshot!(format!("why_{name}_80x24"), stage.see(80, 24));

@@ -14,7 +14,7 @@ use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
     ContactView, Direction, IdentityView, Link, MessageState, MessageView, Notice, RequestView,
 };
-use undertone::engine::node::record::Trail;
+use undertone::engine::node::record::DeliveryLog;
 use undertone::engine::node::record::Trust;
 use undertone::engine::text::UntrustedText;
 use undertone::shell::ui::model::{Effect, Model};
@@ -239,7 +239,7 @@ pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> Mes
         missing: 0,
         early: false,
         life: Lifetime::Day,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     }
 }
 

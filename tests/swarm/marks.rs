@@ -38,8 +38,8 @@ fn a_message_is_read_only_if_both_turned_that_on() {
         let expected = if on == [true; 2] { MessageState::Read } else { MessageState::Delivered };
         assert_eq!(post.town.state(0, message), expected, "{on:?}");
         assert_eq!(post.published(1) > published, on[1], "told by whoever turned it on alone");
-        let trail = post.town.message(0, message).expect("kept").trail;
-        assert_eq!(trail.read.is_some(), on == [true; 2]);
+        let delivery = post.town.message(0, message).expect("kept").delivery;
+        assert_eq!(delivery.read.is_some(), on == [true; 2]);
         post.town.assert_sound();
     }
 }
@@ -103,8 +103,8 @@ fn a_read_mark_says_delivered_too() {
         post.town.ask(1, Command::MarkRead { contact: b });
         post.exchange(Millis::from_secs(10));
         assert_eq!(post.town.state(0, message), MessageState::Read);
-        let trail = post.town.message(0, message).expect("kept").trail;
-        assert!(trail.delivered.is_some() && trail.read.is_some());
+        let delivery = post.town.message(0, message).expect("kept").delivery;
+        assert!(delivery.delivered.is_some() && delivery.read.is_some());
         post.town.assert_sound();
     });
 }

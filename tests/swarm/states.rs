@@ -26,7 +26,7 @@ fn becomes(town: &mut Town, who: usize, message: MessageId, state: MessageState,
 }
 
 /// When each envelope with this message left first.
-fn sendings(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
+fn attempts(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
     let mut first: BTreeMap<EnvelopeId, Millis> = BTreeMap::new();
     for sent in town.world.sent(town.people[who].node) {
         if matches!(sent.purpose, Purpose::Message(_, id) if id == message) {
@@ -43,8 +43,8 @@ fn a_message_leaves_a_trail() {
     let (mut post, [a, _]) = Post::introduced(80);
     let message = post.town.say(0, a, "where have you been");
     post.pass(Millis::from_secs(60));
-    let trail = post.town.message(0, message).expect("kept").trail;
-    let left = sendings(&post.town, 0, message);
+    let delivery = post.town.message(0, message).expect("kept").delivery;
+    let left = attempts(&post.town, 0, message);
     let wall = |at: Millis| {
         Some(
             undertone::sim::EPOCH
@@ -52,12 +52,15 @@ fn a_message_leaves_a_trail() {
         )
     };
     assert!(left.len() > 2, "{left:?}");
-    assert_eq!(trail.sendings as usize, left.len());
-    assert_eq!((trail.first, trail.last), (wall(left[0]), wall(left[left.len() - 1])));
-    assert_eq!((trail.delivered, trail.read), (None, None));
+    assert_eq!(delivery.attempts as usize, left.len());
+    assert_eq!(
+        (delivery.first_sent, delivery.last_sent),
+        (wall(left[0]), wall(left[left.len() - 1]))
+    );
+    assert_eq!((delivery.delivered, delivery.read), (None, None));
     post.exchange(Millis::from_secs(60));
-    let trail = post.town.message(0, message).expect("kept").trail;
-    assert!(trail.delivered > trail.last, "{trail:?}");
+    let delivery = post.town.message(0, message).expect("kept").delivery;
+    assert!(delivery.delivered > delivery.last_sent, "{delivery:?}");
     post.town.assert_sound();
 }
 
@@ -74,7 +77,7 @@ fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts()
     becomes(&mut post.town, 0, message, MessageState::Unacknowledged, DAY);
     let record = post.town.message(0, message).expect("kept");
     assert_eq!(record.direction, StoredDirection::Outgoing(MessageState::Unacknowledged));
-    let gone = post.town.world.wall().0 - record.trail.last.expect("it left").0;
+    let gone = post.town.world.wall().0 - record.delivery.last_sent.expect("it left").0;
     assert!((600..=1_200).contains(&gone), "{gone} s after the last envelope left");
     post.hand(0, &answer.bytes);
     assert_eq!(post.town.state(0, message), MessageState::Delivered);
@@ -90,14 +93,14 @@ fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_onc
         let first = post.take(0).remove(0);
         post.hand(1, &first.bytes);
         becomes(&mut post.town, 0, message, MessageState::Unacknowledged, DAY);
-        let before = sendings(&post.town, 0, message).len();
+        let before = attempts(&post.town, 0, message).len();
         post.take(0);
         if asked {
             post.town.ask(0, Command::Retry { message });
             post.pass(Millis(1_500));
         }
         becomes(&mut post.town, 0, message, MessageState::Sent, DAY);
-        assert_eq!(sendings(&post.town, 0, message).len(), before + 1);
+        assert_eq!(attempts(&post.town, 0, message).len(), before + 1);
         let again = post.take(0).into_iter().find(|letter| letter.carries(message));
         let again = again.expect("it left again");
         assert_ne!(again.bytes, first.bytes);
@@ -115,11 +118,11 @@ fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
         let (mut post, [a, _]) = Post::introduced(83);
         let message = post.town.say_for(0, a, "nobody is there", life);
         post.pass(Millis::from_secs(u64::from(HOLD.0) + 20 * DAY));
-        let left = sendings(&post.town, 0, message);
+        let left = attempts(&post.town, 0, message);
         let record = post.town.message(0, message).expect("kept");
-        assert_eq!(record.trail.sendings as usize, left.len());
+        assert_eq!(record.delivery.attempts as usize, left.len());
         assert!(
-            left.len() > 10 && record.trail.sendings <= MAX_SENDINGS,
+            left.len() > 10 && record.delivery.attempts <= MAX_SENDINGS,
             "{life:?}: {}",
             left.len()
         );
@@ -142,19 +145,19 @@ fn no_restart_begins_the_schedule_anew() {
             post.pass(Millis::from_secs(3_600));
             post.town.world.start_over(node);
         }
-        let left = sendings(&post.town, 0, message);
+        let left = attempts(&post.town, 0, message);
         let waits: Vec<u64> = left.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
         assert!(left.len() <= 60, "{}", left.len());
         // Trails count in seconds.
         assert!(waits.iter().all(|&wait| wait > 7_000), "{waits:?}");
-        let sendings = post.town.message(0, message).expect("kept").trail.sendings;
-        assert_eq!(sendings as usize, left.len());
+        let attempts = post.town.message(0, message).expect("kept").delivery.attempts;
+        assert_eq!(attempts as usize, left.len());
         // Quick restarts do not make it quicker.
         for _ in 0..50 {
             post.pass(Millis::from_secs(2));
             post.town.world.start_over(node);
         }
-        let quick = self::sendings(&post.town, 0, message).len() - left.len();
+        let quick = self::attempts(&post.town, 0, message).len() - left.len();
         assert!(quick <= 1, "{quick}");
         post.town.assert_sound();
     });
@@ -256,9 +259,9 @@ fn an_erased_message_keeps_nothing_waiting_though_nothing_is_said_after_it() {
     assert_eq!(post.town.heard(1), ["second", "third"]);
     assert_eq!(missing(&post, b), 0);
     // None of its envelopes is left to be sent.
-    let left = sendings(&post.town, 0, lost).len();
+    let left = attempts(&post.town, 0, lost).len();
     post.pass(Millis::from_secs(DAY));
-    assert_eq!(sendings(&post.town, 0, lost).len(), left);
+    assert_eq!(attempts(&post.town, 0, lost).len(), left);
     post.town.assert_sound();
 }
 
@@ -295,7 +298,7 @@ fn what_is_erased_before_it_left_never_leaves() {
         post.town.ask(0, Command::EraseMessage { message });
         post.town.say(0, a, "after it");
         post.exchange(Millis::from_secs(60));
-        assert_eq!(sendings(&post.town, 0, message), []);
+        assert_eq!(attempts(&post.town, 0, message), []);
         assert_eq!(post.town.message(0, message), None);
         assert_eq!(post.town.state(0, before), MessageState::Delivered);
         let heard = post.town.heard(1);
@@ -359,7 +362,7 @@ fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_not
     assert_eq!(town.world.sent(node).len(), before);
     assert_eq!(town.heard(1), [""; 0]);
     let record = town.message(0, message).expect("kept");
-    assert_eq!((record.number, record.trail.sendings), (None, 0));
+    assert_eq!((record.number, record.delivery.attempts), (None, 0));
     town.ask(0, Command::Retry { message });
     town.wait(1, "the retry", |town| town.all_delivered(0));
     assert_eq!(town.heard(1), ["on second thoughts"]);
@@ -434,7 +437,7 @@ fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_sai
         let down = post.town.world.node(node).is_none();
         let mining = post.town.message(0, message).expect("kept").direction
             == StoredDirection::Outgoing(MessageState::Mining);
-        found += usize::from(down && mining && !sendings(&post.town, 0, message).is_empty());
+        found += usize::from(down && mining && !attempts(&post.town, 0, message).is_empty());
         post.pass(Millis::from_secs(DAY));
         for _ in 0..72 {
             if post.town.state(0, message) == MessageState::Delivered {

@@ -10,7 +10,9 @@ use crate::engine::env::Env;
 use crate::engine::session::{OfferId, SessionId};
 
 use super::output::MessageState;
-use super::record::{ContactRecord, MessageRecord, OwnStream, Record, StoredDirection, Trail};
+use super::record::{
+    ContactRecord, DeliveryLog, MessageRecord, OwnStream, Record, StoredDirection,
+};
 
 /// Whether a backup carries what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +114,8 @@ fn restored_message(message: MessageRecord) -> MessageRecord {
         // What waits for those before it goes on waiting: the contact's numbering is known as far
         // as it was, so it is shown in its place, or when its place is given up.
         StoredDirection::Buffered { .. } | StoredDirection::Delivered => {
-            let trail = Trail::default();
-            MessageRecord { early, trail, ..message }
+            let delivery = DeliveryLog::default();
+            MessageRecord { early, delivery, ..message }
         }
         StoredDirection::Outgoing(state) => {
             let state = known_state(state);
@@ -223,7 +225,7 @@ mod tests {
                 missing,
                 early,
                 life: Lifetime::Week,
-                trail: Trail::default(),
+                delivery: DeliveryLog::default(),
             },
         )
     }

@@ -91,7 +91,7 @@ impl Node {
         let later = talk.unread.split_off(&below);
         for id in core::mem::replace(&mut talk.unread, later).into_values() {
             if let Some(message) = self.open.get_mut(&id) {
-                message.trail.read = Some(now);
+                message.delivery.read = Some(now);
             }
             self.advance(id, MessageState::Read, effects);
             self.open.remove(&id);

@@ -10,7 +10,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
 use super::input::{AskId, PeerTag, SyncAsk, SyncTicket};
-use super::record::{Change, Trail, Trust};
+use super::record::{Change, DeliveryLog, Trust};
 
 /// One thing the driver must do, in the order given, before the next turn.
 pub enum Output {
@@ -203,7 +203,7 @@ pub enum Notice {
         /// Where it is.
         state: MessageState,
         /// When it got there, and what came before.
-        trail: Trail,
+        delivery: DeliveryLog,
     },
     /// A message of a contact that came early is theirs without doubt: they confirmed its session.
     Confirmed {
@@ -322,7 +322,7 @@ pub struct MessageView {
     /// How long what carries it is kept by those who carry it.
     pub life: Lifetime,
     /// What became of it, and when; empty for theirs.
-    pub trail: Trail,
+    pub delivery: DeliveryLog,
 }
 
 /// Who wrote a message.

@@ -288,18 +288,18 @@ pub struct MessageRecord {
     /// How long what carries it is kept by those who carry it.
     pub life: Lifetime,
     /// What became of it, and when; empty for theirs.
-    pub trail: Trail,
+    pub delivery: DeliveryLog,
 }
 
 /// What became of a message of ours, and when, by the clock of this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trail {
+pub struct DeliveryLog {
     /// Envelopes that carried it into the flood, each encrypted afresh.
-    pub sendings: u32,
+    pub attempts: u32,
     /// When the first of them left.
-    pub first: Option<UnixSeconds>,
+    pub first_sent: Option<UnixSeconds>,
     /// When the last of them left.
-    pub last: Option<UnixSeconds>,
+    pub last_sent: Option<UnixSeconds>,
     /// When the acknowledgement arrived.
     pub delivered: Option<UnixSeconds>,
     /// When the contact's read mark arrived.
@@ -318,7 +318,7 @@ impl core::fmt::Debug for MessageRecord {
             missing: _,
             early: _,
             life: _,
-            trail: _,
+            delivery: _,
         } = self;
         f.debug_struct("MessageRecord")
             .field("direction", direction)

@@ -299,7 +299,7 @@ impl Node {
             }
             // Given up: it gets another number, and is held for as long again.
             MessageState::Unacknowledged => {
-                message.trail.first = None;
+                message.delivery.first_sent = None;
                 let record = message.clone();
                 self.put(vec![Record::Message(record)]);
                 if !self.talks.get(&contact).is_some_and(|talk| talk.queued.contains(&id)) {

@@ -88,7 +88,7 @@ impl Node {
             }
             // Given up; a person asked to send it again if it did not leave since.
             (StoredDirection::Outgoing(MessageState::Unacknowledged), None) => {
-                if record.trail.first.is_none() {
+                if record.delivery.first_sent.is_none() {
                     talk.queued.push_back(id);
                 }
             }

@@ -1,4 +1,4 @@
-//! When a message that was not acknowledged is sent again, and for how long: arithmetic on its trail.
+//! When a message that was not acknowledged is sent again, and for how long: arithmetic on its delivery log.
 //!
 //! Each wait is twice the one before, up to the life of its envelopes or [`LEAST_LONGEST_WAIT`],
 //! whichever is longer: while one of them is still carried, another adds little. It is computed from
@@ -35,7 +35,7 @@ impl MessageRecord {
     /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
     pub(super) fn wait(&self, resend: Millis) -> Millis {
         let longest = Millis::from_secs(self.life.max(LEAST_LONGEST_WAIT).ttl().0.into());
-        let span = match (self.trail.first, self.trail.last) {
+        let span = match (self.delivery.first_sent, self.delivery.last_sent) {
             // Forwards or backwards: a clock that was set back says as little of the time gone as
             // one that was set ahead, and must not make every wait the shortest.
             (Some(first), Some(last)) => Millis::from_secs(first.0.abs_diff(last.0)),
@@ -46,7 +46,7 @@ impl MessageRecord {
 
     /// What is left of a `wait` that began with its last sending.
     pub(super) fn rest(&self, wait: Millis, now: UnixSeconds) -> Millis {
-        let gone = self.trail.last.map_or(wait, |last| since(last, now));
+        let gone = self.delivery.last_sent.map_or(wait, |last| since(last, now));
         Millis(wait.0.saturating_sub(gone.0))
     }
 
@@ -60,20 +60,20 @@ impl MessageRecord {
     /// How long it is still held.
     pub(super) fn hold_left(&self, now: UnixSeconds) -> Millis {
         let whole = Millis::from_secs(HOLD.0.into());
-        let gone = self.trail.first.map_or(Millis(0), |first| since(first, now));
+        let gone = self.delivery.first_sent.map_or(Millis(0), |first| since(first, now));
         Millis(whole.0.saturating_sub(gone.0))
     }
 
     /// Whether it may be sent again though nobody asked for it.
     pub(super) fn may_go_again(&self, now: UnixSeconds) -> bool {
-        self.trail.sendings < MAX_SENDINGS && self.hold_left(now) > Millis(0)
+        self.delivery.attempts < MAX_SENDINGS && self.hold_left(now) > Millis(0)
     }
 
     /// Notes that an envelope with it left.
     pub(super) fn note_sending(&mut self, now: UnixSeconds) {
-        self.trail.sendings = self.trail.sendings.saturating_add(1);
-        self.trail.first.get_or_insert(now);
-        self.trail.last = Some(now);
+        self.delivery.attempts = self.delivery.attempts.saturating_add(1);
+        self.delivery.first_sent.get_or_insert(now);
+        self.delivery.last_sent = Some(now);
     }
 }
 
@@ -89,7 +89,7 @@ impl MessageView {
         match self.direction {
             Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
                 // What was given up has no number any more.
-                self.number.and(self.trail.first).map(|first| first.plus(HOLD))
+                self.number.and(self.delivery.first_sent).map(|first| first.plus(HOLD))
             }
             Direction::Outgoing(
                 MessageState::Queued
@@ -110,18 +110,18 @@ mod tests {
 
     use super::*;
     use crate::engine::id::{ContactId, MessageId};
-    use crate::engine::node::record::Trail;
+    use crate::engine::node::record::DeliveryLog;
     use crate::engine::node::settings::DEFAULT_RESEND;
     use crate::engine::node::talk::accepted;
 
-    fn message(life: Lifetime, trail: Trail) -> MessageRecord {
+    fn message(life: Lifetime, delivery: DeliveryLog) -> MessageRecord {
         let record = accepted(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));
-        MessageRecord { life, trail, ..record }
+        MessageRecord { life, delivery, ..record }
     }
 
     /// How often it is sent in all when nothing hurries it and nobody answers.
-    fn sendings(life: Lifetime) -> u32 {
-        let mut message = message(life, Trail::default());
+    fn attempts(life: Lifetime) -> u32 {
+        let mut message = message(life, DeliveryLog::default());
         let start = UnixSeconds(1_000_000);
         let mut now = start;
         while message.may_go_again(now) {
@@ -130,26 +130,26 @@ mod tests {
             now = now.plus(Seconds(wait));
         }
         assert!(now >= start.plus(HOLD), "{life:?} ends with the time it is held");
-        message.trail.sendings
+        message.delivery.attempts
     }
 
     #[test]
     fn a_message_is_sent_so_often_at_most_and_never_more() {
         // session.md, "Sending again", names these.
-        assert_eq!(Lifetime::ALL.map(sendings), [128, 128, 40, 17]);
-        assert!(Lifetime::ALL.into_iter().all(|life| sendings(life) * 2 <= MAX_SENDINGS));
+        assert_eq!(Lifetime::ALL.map(attempts), [128, 128, 40, 17]);
+        assert!(Lifetime::ALL.into_iter().all(|life| attempts(life) * 2 <= MAX_SENDINGS));
     }
 
     #[test]
     fn every_wait_is_twice_the_one_before_up_to_the_life_or_six_hours() {
         let doubling = |longest: u64| (0..20).map(move |n: u32| (60_u64 << n).min(longest));
         for (life, longest) in Lifetime::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800]) {
-            let mut message = message(life, Trail::default());
+            let mut message = message(life, DeliveryLog::default());
             let mut now = UnixSeconds(77);
             for expected in doubling(longest) {
                 message.note_sending(now);
                 let wait = message.wait(DEFAULT_RESEND).0 / 1_000;
-                assert_eq!(wait, expected, "{life:?} after {} sendings", message.trail.sendings);
+                assert_eq!(wait, expected, "{life:?} after {} sendings", message.delivery.attempts);
                 now = now.plus(Seconds(u32::try_from(wait).unwrap()));
             }
         }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_was_hurried_makes_no_later_wait_longer() {
-        let mut message = message(Lifetime::Day, Trail::default());
+        let mut message = message(Lifetime::Day, DeliveryLog::default());
         for second in 0..50 {
             message.note_sending(UnixSeconds(1_000 + second));
         }
@@ -166,22 +166,29 @@ mod tests {
 
     #[test]
     fn the_last_envelope_is_waited_for_to_the_end_of_its_rounded_life() {
-        let trail = Trail { last: Some(UnixSeconds(1_000)), ..Trail::default() };
-        let left = |now| message(Lifetime::Day, trail).life_left(UnixSeconds(now)).0 / 1_000;
+        let delivery =
+            DeliveryLog { last_sent: Some(UnixSeconds(1_000)), ..DeliveryLog::default() };
+        let left = |now| message(Lifetime::Day, delivery).life_left(UnixSeconds(now)).0 / 1_000;
         let whole = 86_400 + u64::from(expiry_quantum(Lifetime::Day.ttl()).0);
         assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
-        assert_eq!(message(Lifetime::Day, Trail::default()).life_left(UnixSeconds(1)), Millis(0));
+        assert_eq!(
+            message(Lifetime::Day, DeliveryLog::default()).life_left(UnixSeconds(1)),
+            Millis(0)
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_make_every_wait_the_shortest() {
         let year = 31_536_000;
-        let trail = Trail {
-            first: Some(UnixSeconds(2 * year)),
-            last: Some(UnixSeconds(year)),
-            ..Trail::default()
+        let delivery = DeliveryLog {
+            first_sent: Some(UnixSeconds(2 * year)),
+            last_sent: Some(UnixSeconds(year)),
+            ..DeliveryLog::default()
         };
-        assert_eq!(message(Lifetime::Day, trail).wait(DEFAULT_RESEND), Millis::from_secs(86_400));
+        assert_eq!(
+            message(Lifetime::Day, delivery).wait(DEFAULT_RESEND),
+            Millis::from_secs(86_400)
+        );
     }
 
     proptest! {
@@ -190,17 +197,17 @@ mod tests {
             now in any::<u64>(),
             first in any::<Option<u64>>(),
             last in any::<Option<u64>>(),
-            sendings in any::<u32>(),
+            attempts in any::<u32>(),
             resend in any::<u64>(),
             life in prop::sample::select(Lifetime::ALL.to_vec()),
         ) {
-            let trail = Trail {
-                sendings,
-                first: first.map(UnixSeconds),
-                last: last.map(UnixSeconds),
-                ..Trail::default()
+            let delivery = DeliveryLog {
+                attempts,
+                first_sent: first.map(UnixSeconds),
+                last_sent: last.map(UnixSeconds),
+                ..DeliveryLog::default()
             };
-            let (message, now) = (message(life, trail), UnixSeconds(now));
+            let (message, now) = (message(life, delivery), UnixSeconds(now));
             let wait = message.wait(Millis(resend));
             prop_assert!(wait <= Millis::from_secs(604_800));
             prop_assert!(message.rest(wait, now) <= wait);

@@ -19,7 +19,8 @@ use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{Direction, MessageState, MessageView, Notice};
 use super::record::{
-    Change, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record, StoredDirection, Trail,
+    Change, DeliveryLog, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record,
+    StoredDirection,
 };
 use super::stream::Taken;
 use super::timers::Timer;
@@ -261,13 +262,13 @@ impl Node {
             self.advance(id, MessageState::Sent, effects);
         }
         if let Some(message) = self.open.get_mut(&id) {
-            message.trail.delivered = Some(now);
+            message.delivery.delivered = Some(now);
         }
         self.advance(id, MessageState::Delivered, effects);
         self.await_read(contact, id);
     }
 
-    /// Moves a message of ours on, if it may; stays where it is to tell of its trail.
+    /// Moves a message of ours on, if it may; stays where it is to tell of its delivery.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
         let StoredDirection::Outgoing(from) = message.direction else { return };
@@ -281,7 +282,7 @@ impl Node {
             contact: message.contact,
             number: message.number,
             state: to,
-            trail: message.trail,
+            delivery: message.delivery,
         });
     }
 
@@ -317,7 +318,7 @@ impl Node {
             missing: 0,
             early: place.early,
             life: place.life,
-            trail: Trail::default(),
+            delivery: DeliveryLog::default(),
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         self.put_contact(place.contact, effects);
@@ -489,7 +490,7 @@ impl MessageRecord {
             missing: self.missing,
             early: self.early.is_some(),
             life: self.life,
-            trail: self.trail,
+            delivery: self.delivery,
         }
     }
 }
@@ -511,7 +512,7 @@ pub(super) fn accepted(
         missing: 0,
         early: None,
         life: Lifetime::Day,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     }
 }
 

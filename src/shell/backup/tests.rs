@@ -12,8 +12,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, IdentityRecord, MessageRecord, OwnStream, PeerStream, SeenRecord,
-    SessionRecord, Standing, StoredDirection, Trail, Trust,
+    Change, ContactRecord, DeliveryLog, IdentityRecord, MessageRecord, OwnStream, PeerStream,
+    SeenRecord, SessionRecord, Standing, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
 use crate::engine::testing::rng::{NOW, SeededRng};
@@ -38,7 +38,7 @@ fn message(id: u64, direction: StoredDirection, text: &str) -> Record {
         missing: 0,
         early: None,
         life: Lifetime::Day,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     })
 }
 

@@ -25,7 +25,7 @@ use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
 use crate::engine::node::output::{ContactView, MessageState};
-use crate::engine::node::record::{MessageRecord, StoredDirection, Trail};
+use crate::engine::node::record::{DeliveryLog, MessageRecord, StoredDirection};
 use crate::engine::node::{NodeSettings, Role};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
@@ -264,7 +264,7 @@ impl Line {
             missing: self.missing,
             early: self.early.then_some(SessionId([0; 32])),
             life: Lifetime::default(),
-            trail: Trail::default(),
+            delivery: DeliveryLog::default(),
         })
     }
 }
@@ -350,7 +350,7 @@ mod tests {
                 missing,
                 early: early.then_some(SessionId([0; 32])),
                 life: Lifetime::default(),
-                trail: Trail::default(),
+                delivery: DeliveryLog::default(),
             },
         )
     }

@@ -109,14 +109,14 @@ impl Told<'_> {
                 page.row("state", &self.state(state));
                 page.row("", state::meaning(state));
                 page.row("accepted", &Civil::at(view.at).iso());
-                self.sendings(&mut page);
-                page.row("delivered", &moment(view.trail.delivered, "no acknowledgement yet"));
+                self.attempts(&mut page);
+                page.row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
                 let no_mark = if self.contact.read_marks {
                     "no read mark yet"
                 } else {
                     "not told: read marks are off for this contact"
                 };
-                page.row("read", &moment(view.trail.read, no_mark));
+                page.row("read", &moment(view.delivery.read, no_mark));
                 page.row("carried for", life::words(view.life));
                 page.row("from here on", &self.prospect(state));
             }
@@ -127,12 +127,12 @@ impl Told<'_> {
         page.0
     }
 
-    fn sendings(&self, page: &mut Page) {
-        let trail = self.view.trail;
-        match (trail.first, trail.last) {
+    fn attempts(&self, page: &mut Page) {
+        let delivery = self.view.delivery;
+        match (delivery.first_sent, delivery.last_sent) {
             (None, None) => page.row("left", "not yet, or before that was written down"),
             (first, last) => {
-                let times = match trail.sendings {
+                let times = match delivery.attempts {
                     1 => "once".to_owned(),
                     times => format!("{times} times, each encrypted afresh"),
                 };
@@ -150,7 +150,8 @@ impl Told<'_> {
                 "it leaves by itself while a node runs".to_owned()
             }
             MessageState::Sent => {
-                let until = self.view.trail.last.map(|last| last.plus(self.view.life.ttl()));
+                let until =
+                    self.view.delivery.last_sent.map(|last| last.plus(self.view.life.ttl()));
                 let until = moment(until, "its time is over");
                 format!("carried until {until}; {}", self.again())
             }
@@ -187,9 +188,9 @@ impl Told<'_> {
             Direction::Incoming => json!({ "side": "theirs", "from": self.contact.petname }),
             Direction::Outgoing(state) => json!({
                 "side": "ours", "to": self.contact.petname, "state": state_word(state),
-                "life_seconds": view.life.ttl().0, "sendings": view.trail.sendings,
-                "first_sent": iso(view.trail.first), "last_sent": iso(view.trail.last),
-                "delivered": iso(view.trail.delivered), "read": iso(view.trail.read),
+                "life_seconds": view.life.ttl().0, "sendings": view.delivery.attempts,
+                "first_sent": iso(view.delivery.first_sent), "last_sent": iso(view.delivery.last_sent),
+                "delivered": iso(view.delivery.delivered), "read": iso(view.delivery.read),
                 "sent_again_until": iso(view.sent_again_until()),
             }),
         };

@@ -8,9 +8,9 @@ use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream, PendingOffer,
-    Purpose, Record, RequestRecord, SeenRecord, SessionRecord, Standing, StoredDirection, Trail,
-    Trust,
+    ContactRecord, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream,
+    PendingOffer, Purpose, Record, RequestRecord, SeenRecord, SessionRecord, Standing,
+    StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 use crate::engine::testing::rng::SeededRng;
@@ -101,7 +101,7 @@ pub(super) fn message(id: u64, contact: u64, direction: StoredDirection, text: &
         missing: 0,
         early: None,
         life: Lifetime::Day,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     })
 }
 
@@ -137,7 +137,11 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
             missing,
             early: (number % 2 == 1).then_some(SessionId([7; 32])),
             life: Lifetime::Week,
-            trail: Trail { sendings: 3, last: Some(UnixSeconds(at)), ..Trail::default() },
+            delivery: DeliveryLog {
+                attempts: 3,
+                last_sent: Some(UnixSeconds(at)),
+                ..DeliveryLog::default()
+            },
         },
     )
 }

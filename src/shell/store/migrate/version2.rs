@@ -10,9 +10,9 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    ContactRecord, IdentityRecord, MessageRecord, OutgoingRecord, OwnStream, PeerStream,
-    PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord, Standing, StoredDirection,
-    Trail, Trust,
+    ContactRecord, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord, OwnStream,
+    PeerStream, PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord, Standing,
+    StoredDirection, Trust,
 };
 use crate::engine::session::SessionId;
 use crate::shell::store::rows::{self, RowError};
@@ -111,7 +111,7 @@ impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
         let MessageV2 { id, contact, direction, number, text, at, missing, early } = row;
         // Every envelope lived for a day, and what became of one was not written down.
-        let (life, trail) = (Lifetime::Day, Trail::default());
-        Self { id, contact, direction, number, text, at, missing, early, life, trail }
+        let (life, delivery) = (Lifetime::Day, DeliveryLog::default());
+        Self { id, contact, direction, number, text, at, missing, early, life, delivery }
     }
 }

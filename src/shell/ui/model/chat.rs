@@ -3,7 +3,7 @@
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{ContactView, Direction, Link, MessageState, MessageView};
-use crate::engine::node::record::Trail;
+use crate::engine::node::record::DeliveryLog;
 
 use super::super::composer::{Composer, Lines};
 use super::super::port::More;
@@ -154,10 +154,10 @@ impl Chat {
         &mut self,
         id: MessageId,
         numbered: Option<u64>,
-        (to, passed): (MessageState, Trail),
+        (to, passed): (MessageState, DeliveryLog),
     ) {
         let message = self.messages.iter_mut().rev().find(|message| message.id == id);
-        let Some(MessageView { direction: Direction::Outgoing(state), number, trail, .. }) =
+        let Some(MessageView { direction: Direction::Outgoing(state), number, delivery, .. }) =
             message
         else {
             return;
@@ -168,7 +168,7 @@ impl Chat {
         }
         *state = to;
         *number = numbered;
-        *trail = passed;
+        *delivery = passed;
     }
 
     /// Whether the host was asked for messages and has not answered.

@@ -70,10 +70,10 @@ impl Model {
             }
             Notice::RequestGone(gone) => self.requests.retain(|request| request.id != gone),
             Notice::Message(message) => self.message(message, effects),
-            Notice::State { message, contact, number, state, trail } => {
+            Notice::State { message, contact, number, state, delivery } => {
                 self.note_mining(message, state);
                 if let Some(chat) = self.chats.get_mut(&contact) {
-                    chat.set_state(message, number, (state, trail));
+                    chat.set_state(message, number, (state, delivery));
                 }
             }
             Notice::Confirmed { message, contact } => {

@@ -68,21 +68,21 @@ fn times(
     now: MessageState,
 ) -> Vec<(Option<UnixSeconds>, String)> {
     let name = label(&chat.contact.petname);
-    let trail = &message.trail;
+    let delivery = &message.delivery;
     let mut times = vec![(Some(message.at), "queued".to_owned())];
-    if let Some(first) = trail.first {
-        let again = match (trail.sendings, trail.last) {
+    if let Some(first) = delivery.first_sent {
+        let again = match (delivery.attempts, delivery.last_sent) {
             (2.., Some(last)) => {
-                format!(", sent {} times, last {}", trail.sendings, moment(last, message.at))
+                format!(", sent {} times, last {}", delivery.attempts, moment(last, message.at))
             }
             (_, _) => String::new(),
         };
         times.push((Some(first), format!("in the pool{again}")));
     }
-    if let Some(delivered) = trail.delivered {
+    if let Some(delivered) = delivery.delivered {
         times.push((Some(delivered), format!("delivered: {name}'s device acknowledged it")));
     }
-    match (trail.read, now) {
+    match (delivery.read, now) {
         (Some(read), _) => times.push((Some(read), "read".to_owned())),
         (None, MessageState::Delivered) if chat.contact.read_marks => {
             times.push((None, format!("not read yet, or {name} does not send read marks")));
@@ -113,7 +113,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             format!("{}. c cancels it.", mining_words(model, Some(message.id)))
         }
         MessageState::Sent => {
-            let until = message.trail.last.map(|last| {
+            let until = message.delivery.last_sent.map(|last| {
                 let end = last.0.saturating_add(u64::from(message.life.ttl().0));
                 let end = Civil::at(UnixSeconds(end));
                 format!("It is carried until about {} {} UTC. ", end.date(), end.clock())

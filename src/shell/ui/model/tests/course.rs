@@ -11,14 +11,14 @@ fn said_life(model: &mut Model) -> Lifetime {
     *life
 }
 
-fn told(model: &mut Model, id: u64, state: MessageState, trail: Trail) {
+fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) {
     let message = MessageId(id);
     model.notice(ClientEvent::Engine(Notice::State {
         message,
         contact: MIRA,
         number: Some(1),
         state,
-        trail,
+        delivery,
     }));
 }
 
@@ -78,14 +78,17 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
-    let read = Trail { sendings: 2, read: Some(UnixSeconds(7)), ..Trail::default() };
-    told(&mut model, 1, MessageState::Delivered, Trail::default());
+    let read = DeliveryLog { attempts: 2, read: Some(UnixSeconds(7)), ..DeliveryLog::default() };
+    told(&mut model, 1, MessageState::Delivered, DeliveryLog::default());
     told(&mut model, 1, MessageState::Read, read);
     for worse in [MessageState::Delivered, MessageState::Unacknowledged, MessageState::Sent] {
-        told(&mut model, 1, worse, Trail::default());
+        told(&mut model, 1, worse, DeliveryLog::default());
     }
     let message = &model.chats[&MIRA].messages[0];
-    assert_eq!((message.direction, message.trail), (Direction::Outgoing(MessageState::Read), read));
+    assert_eq!(
+        (message.direction, message.delivery),
+        (Direction::Outgoing(MessageState::Read), read)
+    );
 }
 
 #[test]
@@ -105,10 +108,10 @@ fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
     model.notice(ClientEvent::Engine(Notice::Message(ours)));
     assert_eq!(model.tick(UnixSeconds(now + 5)), Passed::Unseen);
-    told(&mut model, 1, MessageState::Mining, Trail::default());
+    told(&mut model, 1, MessageState::Mining, DeliveryLog::default());
     assert_eq!(model.tick(UnixSeconds(now + 9)), Passed::Unseen);
     assert_eq!(model.tick(UnixSeconds(now + 10)), Passed::Seen);
-    told(&mut model, 1, MessageState::Sent, Trail::default());
+    told(&mut model, 1, MessageState::Sent, DeliveryLog::default());
     assert_eq!(model.tick(UnixSeconds(now + 15)), Passed::Unseen);
 }
 

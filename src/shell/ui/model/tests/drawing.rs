@@ -86,7 +86,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
     message.text = UntrustedText::new(text.clone());
     message.missing = id / 5;
     message.life = Lifetime::ALL[usize::from(what % 4)];
-    message.trail = trail(what);
+    message.delivery = delivery(what);
     message.at = UnixSeconds(u64::from(what) * 40_000);
     let request = RequestId(id);
     match what % 20 {
@@ -129,7 +129,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
                 contact,
                 number: Some(id),
                 state,
-                trail: trail(what),
+                delivery: delivery(what),
             })
         }
         18 => {
@@ -159,10 +159,16 @@ fn network(what: u8, id: u64, text: String) -> NetworkLine {
     }
 }
 
-fn trail(what: u8) -> Trail {
+fn delivery(what: u8) -> DeliveryLog {
     let at = |least| (what > least).then_some(UnixSeconds(u64::from(what) * 40_001));
     let (first, last, delivered, read) = (at(10), at(20), at(30), at(40));
-    Trail { sendings: u32::from(what) / 10, first, last, delivered, read }
+    DeliveryLog {
+        attempts: u32::from(what) / 10,
+        first_sent: first,
+        last_sent: last,
+        delivered,
+        read,
+    }
 }
 
 fn trust(what: u8) -> Trust {

@@ -5,7 +5,7 @@ mod drawing;
 mod search;
 
 use crate::engine::envelope::Lifetime;
-use crate::engine::node::record::Trail;
+use crate::engine::node::record::DeliveryLog;
 use crossterm::event::{KeyCode, KeyModifiers};
 
 use crate::engine::crypto::keys::PublicKey;
@@ -90,7 +90,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
         missing: 0,
         early: false,
         life: Lifetime::Day,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     }
 }
 
@@ -238,7 +238,7 @@ fn a_delivered_message_stays_delivered() {
             contact: MIRA,
             number: Some(1),
             state,
-            trail: Trail::default(),
+            delivery: DeliveryLog::default(),
         };
         model.notice(ClientEvent::Engine(notice));
     }
@@ -272,7 +272,7 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
         contact: MIRA,
         number: Some(1),
         state,
-        trail: Trail::default(),
+        delivery: DeliveryLog::default(),
     };
     let end = [Effect::Request(ClientRequest::Quit), Effect::Quit(Ending::Asked)];
     assert_eq!(model.notice(ClientEvent::Engine(sent)), end);
