@@ -152,8 +152,8 @@ mod tests {
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
     use crate::engine::node::record::{
-        IdentityRecord, Means, OutgoingRecord, PeerStream, PendingOffer, Purpose, RequestRecord,
-        SeenRecord, SessionRecord, Standing, Trust,
+        ContactState, IdentityRecord, Means, OutgoingRecord, PeerStream, PendingOffer, Purpose,
+        RequestRecord, SeenRecord, SessionRecord, Trust,
     };
     use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
     use crate::engine::testing::rng::{NOW, SeededRng};
@@ -179,7 +179,7 @@ mod tests {
                 identity: IdentityId(1),
                 key,
                 petname: "mira".to_owned(),
-                standing: Standing::Open,
+                state: ContactState::Active,
                 ours: OwnStream { stream: 3, next: 4 },
                 theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
                 offer: Some(Box::new(PendingOffer { offer, times: 2 })),

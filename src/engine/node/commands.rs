@@ -10,8 +10,8 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, IdentityRecord, Key, MessageRecord, OwnStream, Purpose, Record,
-    Standing, StoredDirection, Trust,
+    Change, ContactRecord, ContactState, IdentityRecord, Key, MessageRecord, OwnStream, Purpose,
+    Record, StoredDirection, Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -155,7 +155,7 @@ impl Node {
             identity,
             key,
             petname,
-            standing: Standing::Open,
+            state: ContactState::Active,
             ours: OwnStream { stream: env.draw_u64(), next: 0 },
             theirs: Vec::new(),
             offer: None,
@@ -194,7 +194,7 @@ impl Node {
     }
 
     fn forget_contact(&mut self, contact: ContactId, changes: &mut Vec<Change>) {
-        self.end_sessions(contact, Standing::Closed, changes);
+        self.end_sessions(contact, ContactState::Inactive, changes);
         let (erased, stopped) = self.outbox.forget(|kept| about(kept.purpose, contact));
         changes.extend(erased);
         self.stop_mining(stopped);
@@ -228,7 +228,7 @@ impl Node {
             self.timers.clear(Timer::Resend(id));
         }
         let mut changes = Vec::new();
-        self.end_sessions(contact, Standing::Blocked, &mut changes);
+        self.end_sessions(contact, ContactState::Blocked, &mut changes);
         self.commit(changes);
         self.notice_contact(contact);
         Ok(Reply::Done)
@@ -236,8 +236,8 @@ impl Node {
 
     fn unblock(&mut self, env: &mut Env<'_>, contact: ContactId) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
-        if record.standing == Standing::Blocked {
-            record.standing = Standing::Closed;
+        if record.state == ContactState::Blocked {
+            record.state = ContactState::Inactive;
             self.resume_resends(env, contact);
             self.put_contact_alone(contact);
             self.notice_contact(contact);
@@ -277,7 +277,7 @@ impl Node {
         life: Lifetime,
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
-        if record.standing == Standing::Blocked {
+        if record.state == ContactState::Blocked {
             return Err(CommandError::Blocked);
         }
         if text.trim().is_empty() || text.len() > MAX_TEXT {

@@ -18,8 +18,8 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{ContactView, Link, Notice, RequestView};
 use super::record::{
-    Change, ContactRecord, Key, OutgoingRecord, PendingOffer, Purpose, Record, RequestRecord,
-    SeenRecord, SessionRecord, Standing, StoredDirection,
+    Change, ContactRecord, ContactState, Key, OutgoingRecord, PendingOffer, Purpose, Record,
+    RequestRecord, SeenRecord, SessionRecord, StoredDirection,
 };
 use super::timers::Timer;
 
@@ -48,7 +48,7 @@ impl Node {
         let Some(own) = self.book.identities.get(&record.identity) else { return };
         let window = self.settings.window;
         let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
-        record.standing = Standing::Open;
+        record.state = ContactState::Active;
         record.offer = Some(Box::new(PendingOffer { offer, times: 0 }));
         let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
         self.add_session(contact, session, &mut changes);
@@ -65,7 +65,7 @@ impl Node {
     pub(super) fn recover(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let record = self.book.contacts.get(&contact);
         let open = record
-            .is_some_and(|record| record.standing == Standing::Open && record.offer.is_none());
+            .is_some_and(|record| record.state == ContactState::Active && record.offer.is_none());
         let waiting = self
             .talks
             .get(&contact)
@@ -128,7 +128,7 @@ impl Node {
             return;
         }
         let contact = self.book.contact_by_key(identity, &from);
-        let contact = contact.map(|contact| (contact.id, contact.standing));
+        let contact = contact.map(|contact| (contact.id, contact.state));
         if self.book.has_seen(offer.id()) {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
@@ -138,8 +138,8 @@ impl Node {
             return;
         }
         match contact {
-            Some((_, Standing::Blocked)) => {}
-            Some((contact, Standing::Open | Standing::Closed)) => {
+            Some((_, ContactState::Blocked)) => {}
+            Some((contact, ContactState::Active | ContactState::Inactive)) => {
                 self.owe(contact, life);
                 self.let_in(env, contact, &offer, Vec::new());
                 let at = env.mono.plus(env.exponential(self.settings.reply_delay));
@@ -184,7 +184,7 @@ impl Node {
         mut changes: Vec<Change>,
     ) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        record.standing = Standing::Open;
+        record.state = ContactState::Active;
         changes.push(Change::Put(Record::Contact(record.clone())));
         self.see(offer, &mut changes);
         let session = offer.accept(env, self.settings.window);
@@ -319,7 +319,7 @@ impl Node {
             changes.extend(stored);
             self.outbox.push_encrypted(record);
         }
-        self.end_sessions(contact, Standing::Closed, &mut changes);
+        self.end_sessions(contact, ContactState::Inactive, &mut changes);
         self.commit(changes);
         self.notice_contact(contact);
     }
@@ -347,7 +347,7 @@ impl Node {
         }
         let left = self.sessions.values().any(|record| record.contact == contact);
         if let Some(record) = self.book.contacts.get_mut(&contact).filter(|_| !left) {
-            record.standing = Standing::Closed;
+            record.state = ContactState::Inactive;
             record.offer = None;
             changes.push(Change::Put(Record::Contact(record.clone())));
         }
@@ -357,7 +357,7 @@ impl Node {
     pub(super) fn end_sessions(
         &mut self,
         contact: ContactId,
-        standing: Standing,
+        state: ContactState,
         changes: &mut Vec<Change>,
     ) {
         let ids: Vec<SessionId> = self
@@ -376,7 +376,7 @@ impl Node {
         self.timers.clear(Timer::Acknowledge(contact));
         self.timers.clear(Timer::Ask(contact));
         if let Some(record) = self.book.contacts.get_mut(&contact) {
-            record.standing = standing;
+            record.state = state;
             record.offer = None;
             changes.push(Change::Put(Record::Contact(record.clone())));
         }
@@ -456,7 +456,7 @@ impl Node {
     }
 
     fn link(&self, contact: &ContactRecord) -> Link {
-        if contact.standing == Standing::Blocked {
+        if contact.state == ContactState::Blocked {
             return Link::Blocked;
         }
         let usable = self.preferred(contact.id).and_then(|id| self.sessions.get(&id));

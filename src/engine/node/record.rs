@@ -119,7 +119,7 @@ pub struct ContactRecord {
     /// What we call them.
     pub petname: String,
     /// Whether we listen to them.
-    pub standing: Standing,
+    pub state: ContactState,
     /// Our own numbering in this conversation.
     pub ours: OwnStream,
     /// Theirs, as far as they were received; the one heard last stands last. At most
@@ -136,16 +136,16 @@ pub struct ContactRecord {
 }
 
 opaque_debug!(struct ContactRecord {
-    id, identity, key, petname, standing, ours, theirs, offer, trust, read_marks, restored,
+    id, identity, key, petname, state, ours, theirs, offer, trust, read_marks, restored,
 });
 
 /// Whether we listen to a contact, and whether we want a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Standing {
+pub enum ContactState {
     /// Yes: a session is made whenever there is none.
-    Open,
+    Active,
     /// Closed by either side; opens with the next message or their next offer.
-    Closed,
+    Inactive,
     /// No.
     Blocked,
 }

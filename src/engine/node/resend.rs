@@ -9,7 +9,7 @@
 use super::Node;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, Reply};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record, Standing, StoredDirection};
+use super::record::{Change, ContactState, Key, OutgoingRecord, Purpose, Record, StoredDirection};
 use super::talk::{Effects, Flight};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};
@@ -282,8 +282,8 @@ impl Node {
         let StoredDirection::Outgoing(state) = message.direction else {
             return Err(CommandError::TooLate);
         };
-        let standing = self.book.contacts.get(&contact).map(|record| record.standing);
-        let blocked = standing == Some(Standing::Blocked);
+        let contact_state = self.book.contacts.get(&contact).map(|record| record.state);
+        let blocked = contact_state == Some(ContactState::Blocked);
         match state {
             MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
                 if blocked =>

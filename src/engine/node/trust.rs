@@ -18,7 +18,8 @@ use super::input::Proof;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, OwnWords, Reply};
 use super::record::{
-    Change, ContactRecord, Doubt, Key, Means, OwnStream, Record, Standing, StoredDirection, Trust,
+    Change, ContactRecord, ContactState, Doubt, Key, Means, OwnStream, Record, StoredDirection,
+    Trust,
 };
 use super::talk::Effects;
 use super::timers::Timer;
@@ -152,12 +153,12 @@ impl Node {
     fn on_mismatch(&mut self, env: &Env<'_>, contact: ContactId) -> u8 {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return 0 };
         let (trust, left) = record.trust.mismatched(env.wall);
-        let standing = record.standing;
+        let state = record.state;
         record.trust = trust;
         let mut effects = Effects::default();
         self.hold(env, contact, &mut effects);
-        if left == 0 && standing != Standing::Blocked {
-            self.end_sessions(contact, Standing::Closed, &mut effects.changes);
+        if left == 0 && state != ContactState::Blocked {
+            self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
         }
         self.put_contact(contact, &mut effects);
         self.take_effect(effects);
@@ -174,7 +175,7 @@ impl Node {
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         let identity = record.identity;
-        if record.standing == Standing::Blocked {
+        if record.state == ContactState::Blocked {
             return Err(CommandError::Blocked);
         }
         if self.book.is_own(&key) {
@@ -185,7 +186,7 @@ impl Node {
         }
         let mut effects = Effects::default();
         self.hold(env, contact, &mut effects);
-        self.end_sessions(contact, Standing::Closed, &mut effects.changes);
+        self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
         self.number_anew(env, contact, &mut effects);
         if let Some(record) = self.book.contacts.get_mut(&contact) {
             record.key = key;
@@ -273,7 +274,7 @@ impl Node {
     /// Plans what was left out while a contact was held.
     fn let_go(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        if record.standing == Standing::Blocked {
+        if record.state == ContactState::Blocked {
             return;
         }
         if record.offer.is_some() {

@@ -12,8 +12,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, DeliveryLog, IdentityRecord, MessageRecord, OwnStream, PeerStream,
-    SeenRecord, SessionRecord, Standing, StoredDirection, Trust,
+    Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OwnStream,
+    PeerStream, SeenRecord, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
 use crate::engine::testing::rng::{NOW, SeededRng};
@@ -61,7 +61,7 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             identity: IdentityId(1),
             key,
             petname: "mira".to_owned(),
-            standing: Standing::Open,
+            state: ContactState::Active,
             ours: OwnStream { stream: 3, next: 4 },
             theirs: vec![PeerStream { stream: 5, next: 6, beyond: 0, read: 2 }],
             offer: None,

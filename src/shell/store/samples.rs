@@ -8,8 +8,8 @@ use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, OwnStream, PeerStream,
-    PendingOffer, Purpose, Record, RequestRecord, SeenRecord, SessionRecord, Standing,
+    ContactRecord, ContactState, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, OwnStream,
+    PeerStream, PendingOffer, Purpose, Record, RequestRecord, SeenRecord, SessionRecord,
     StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
@@ -33,7 +33,7 @@ pub(super) fn contact(id: u64) -> Record {
         identity: IdentityId(1),
         key: PublicKey::from_bytes(&GENERATOR).unwrap(),
         petname: "mira".to_owned(),
-        standing: Standing::Open,
+        state: ContactState::Active,
         ours: OwnStream { stream: 3, next: 4 },
         theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
         offer: None,

@@ -12,7 +12,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    IdentityRecord, OwnStream, SeenRecord, Standing, StoredDirection, Trust,
+    ContactState, IdentityRecord, OwnStream, SeenRecord, StoredDirection, Trust,
 };
 use crate::shell::store::rows::{self, RowError};
 
@@ -58,7 +58,7 @@ struct ContactV1 {
     identity: IdentityId,
     key: PublicKey,
     petname: String,
-    standing: Standing,
+    state: ContactState,
     ours: OwnStream,
     theirs: Vec<PeerStreamV2>,
 }
@@ -83,9 +83,9 @@ impl From<IdentityV1> for IdentityRecord {
 
 impl From<ContactV1> for ContactV2 {
     fn from(row: ContactV1) -> Self {
-        let ContactV1 { id, identity, key, petname, standing, ours, theirs } = row;
+        let ContactV1 { id, identity, key, petname, state, ours, theirs } = row;
         let (offer, trust) = (None, Trust::Unverified);
-        Self { id, identity, key, petname, standing, ours, theirs, offer, trust }
+        Self { id, identity, key, petname, state, ours, theirs, offer, trust }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    ContactRecord, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord, OwnStream,
-    PeerStream, PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord, Standing,
+    ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord,
+    OwnStream, PeerStream, PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord,
     StoredDirection, Trust,
 };
 use crate::engine::session::SessionId;
@@ -40,7 +40,7 @@ pub(super) struct ContactV2 {
     pub(super) identity: IdentityId,
     pub(super) key: PublicKey,
     pub(super) petname: String,
-    pub(super) standing: Standing,
+    pub(super) state: ContactState,
     pub(super) ours: OwnStream,
     pub(super) theirs: Vec<PeerStreamV2>,
     pub(super) offer: Option<Box<PendingOffer>>,
@@ -82,13 +82,13 @@ impl From<RowV2> for Record {
 
 impl From<ContactV2> for ContactRecord {
     fn from(row: ContactV2) -> Self {
-        let ContactV2 { id, identity, key, petname, standing, ours, theirs, offer, trust } = row;
+        let ContactV2 { id, identity, key, petname, state, ours, theirs, offer, trust } = row;
         Self {
             id,
             identity,
             key,
             petname,
-            standing,
+            state,
             ours,
             theirs: theirs.into_iter().map(PeerStream::from).collect(),
             offer,

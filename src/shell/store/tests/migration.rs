@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{Means, PeerStream, Standing, StoredDirection, Trust};
+use crate::engine::node::record::{ContactState, Means, PeerStream, StoredDirection, Trust};
 use crate::engine::session::SessionId;
 use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
@@ -99,7 +99,7 @@ fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
     assert_eq!((identity.id.0, identity.name.as_str()), (1, "nightjar"));
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
-    blocked.standing = Standing::Blocked;
+    blocked.state = ContactState::Blocked;
     blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")
@@ -182,11 +182,11 @@ fn kept_from_version_2() -> Vec<Record> {
     let [session, pending, _, request] = samples::handshake();
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
-    blocked.standing = Standing::Blocked;
+    blocked.state = ContactState::Blocked;
     blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
     blocked.trust = Trust::Verified { at: UnixSeconds(128), by: Means::Digits };
     let Record::Contact(mut closed) = contact(10) else { panic!("another kind") };
-    closed.standing = Standing::Closed;
+    closed.state = ContactState::Inactive;
     closed.theirs.clear();
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")

@@ -11,7 +11,7 @@ use aes_gcm::aes::cipher::{BlockCipherDecrypt, KeyInit};
 use super::*;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::OutgoingId;
-use crate::engine::node::record::{Standing, StoredDirection};
+use crate::engine::node::record::{ContactState, StoredDirection};
 use crate::engine::testing::rng::SeededRng;
 use crate::shell::store::samples::{self, contact, message, outgoing, theirs};
 
@@ -153,7 +153,7 @@ fn identity() -> Record {
 
 fn closed(id: u64) -> Record {
     let Record::Contact(mut closed) = contact(id) else { panic!("another kind") };
-    closed.standing = Standing::Closed;
+    closed.state = ContactState::Inactive;
     Record::Contact(closed)
 }
 
