@@ -6,7 +6,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, Key, MessageRecord, OwnStream, Purpose, Record, StoredDirection,
+    Change, ContactRecord, Key, MessageRecord, Purpose, Record, SendSequence, StoredDirection,
 };
 
 /// Records by key, in the order they were first put.
@@ -56,31 +56,31 @@ impl Disk {
     }
 
     /// Forgets all but identities and contacts, as a backup brings them back: whom one knows, under
-    /// another numbering, drawn from `stream`.
-    pub(super) fn keep_people(&mut self, mut stream: impl FnMut() -> u64) {
+    /// another numbering, drawn from `epoch`.
+    pub(super) fn keep_people(&mut self, mut epoch: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
-        self.number_anew(None, &mut stream);
+        self.number_anew(None, &mut epoch);
     }
 
     /// Forgets what no backup holds: sessions, requests, envelopes, and messages that are not done
     /// with. The contacts are marked as taken over at `now`.
-    pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut stream: impl FnMut() -> u64) {
+    pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut epoch: impl FnMut() -> u64) {
         self.rows.retain(|_, (_, record)| match record {
             Record::Identity(_) | Record::Contact(_) | Record::Seen(_) => true,
             Record::Message(_) => !is_open(record),
             Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => false,
         });
-        self.number_anew(Some(now), &mut stream);
+        self.number_anew(Some(now), &mut epoch);
     }
 
-    fn number_anew(&mut self, restored: Option<UnixSeconds>, stream: &mut dyn FnMut() -> u64) {
+    fn number_anew(&mut self, restored: Option<UnixSeconds>, epoch: &mut dyn FnMut() -> u64) {
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
-                let ours = OwnStream { stream: stream(), next: 0 };
+                let sent = SendSequence { epoch: epoch(), next: 0 };
                 let known = contact.clone();
                 *contact =
-                    ContactRecord { ours, theirs: Vec::new(), offer: None, restored, ..known };
+                    ContactRecord { sent, received: Vec::new(), offer: None, restored, ..known };
             }
         }
     }

@@ -19,7 +19,9 @@ use undertone::engine::envelope::{
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::Output;
-use undertone::engine::node::record::{Change, Key, OwnStream, PeerStream, StoredDirection};
+use undertone::engine::node::record::{
+    Change, Key, ReceiveSequence, SendSequence, StoredDirection,
+};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
@@ -139,9 +141,9 @@ fn envelopes_and_texts_show_sizes_and_counts() {
     lines.add("UntrustedText", &text);
     lines.add("Sanitized", &text.sanitize_for_line());
     lines.add("SanitizedLabel", &text.sanitize_for_label());
-    lines.add("OwnStream", &OwnStream { stream: 0x5ac3_1799_e02b_7408, next: 1 });
-    lines.add("PeerStream", &PeerStream::default());
-    lines.add("StoredDirection", &StoredDirection::Buffered { stream: 0x5ac3_1799_e02b_7408 });
+    lines.add("SendSequence", &SendSequence { epoch: 0x5ac3_1799_e02b_7408, next: 1 });
+    lines.add("ReceiveSequence", &ReceiveSequence::default());
+    lines.add("StoredDirection", &StoredDirection::Buffered { epoch: 0x5ac3_1799_e02b_7408 });
     assert_snapshot!("envelopes", lines.0);
 }
 

@@ -11,7 +11,7 @@ use crate::engine::session::{OfferId, SessionId};
 
 use super::output::MessageState;
 use super::record::{
-    ContactRecord, DeliveryLog, MessageRecord, OwnStream, Record, StoredDirection,
+    ContactRecord, DeliveryLog, MessageRecord, Record, SendSequence, StoredDirection,
 };
 
 /// Whether a backup carries what was written.
@@ -62,9 +62,9 @@ pub fn restored(env: &mut Env<'_>, record: Record) -> Option<Record> {
         Record::Contact(contact) => {
             // The copied device numbers on where the backup was made: the same numbers would be
             // taken for repetitions.
-            let ours = OwnStream { stream: env.draw_u64(), next: 0 };
+            let sent = SendSequence { epoch: env.draw_u64(), next: 0 };
             let restored = Some(env.wall);
-            Some(Record::Contact(ContactRecord { ours, offer: None, restored, ..contact }))
+            Some(Record::Contact(ContactRecord { sent, offer: None, restored, ..contact }))
         }
         Record::Message(message) => Some(Record::Message(restored_message(message))),
         Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => None,
@@ -90,16 +90,16 @@ pub const fn known_state(state: MessageState) -> MessageState {
 }
 
 fn portable_contact(contact: ContactRecord, history: History) -> ContactRecord {
-    let mut theirs = contact.theirs;
+    let mut received = contact.received;
     if history == History::Without {
         // What waited for those before it stays behind: so it counts as not received, and is told
         // as missing instead of being lost in silence.
-        for stream in &mut theirs {
-            stream.beyond = 0;
+        for sequence in &mut received {
+            sequence.sack = 0;
         }
     }
-    let ours = OwnStream { stream: 0, next: 0 };
-    ContactRecord { theirs, ours, offer: None, ..contact }
+    let sent = SendSequence { epoch: 0, next: 0 };
+    ContactRecord { received, sent, offer: None, ..contact }
 }
 
 fn portable_message(message: MessageRecord) -> MessageRecord {
@@ -111,7 +111,7 @@ fn portable_message(message: MessageRecord) -> MessageRecord {
 fn restored_message(message: MessageRecord) -> MessageRecord {
     let early = message.early.map(|_| NO_SESSION);
     match message.direction {
-        // What waits for those before it goes on waiting: the contact's numbering is known as far
+        // What waits for those before it goes on waiting: the contact's epoch is known as far
         // as it was, so it is shown in its place, or when its place is given up.
         StoredDirection::Buffered { .. } | StoredDirection::Delivered => {
             let delivery = DeliveryLog::default();
@@ -125,7 +125,7 @@ fn restored_message(message: MessageRecord) -> MessageRecord {
     }
 }
 
-/// Whether a message keeps the number it had. An acknowledgement of the numbering that begins with
+/// Whether a message keeps the number it had. An acknowledgement of the epoch that begins with
 /// the restoration must not be taken for one of a message that had its number in another.
 const fn is_acknowledged(state: MessageState) -> bool {
     match state {
@@ -152,8 +152,8 @@ mod tests {
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
     use crate::engine::node::record::{
-        ContactState, IdentityRecord, Means, OutgoingRecord, PeerStream, PendingOffer, Purpose,
-        RequestRecord, SeenRecord, SessionRecord, Trust,
+        ContactState, IdentityRecord, Means, OutgoingRecord, PendingOffer, Purpose,
+        ReceiveSequence, RequestRecord, SeenRecord, SessionRecord, Trust,
     };
     use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
     use crate::engine::testing::rng::{NOW, SeededRng};
@@ -180,8 +180,8 @@ mod tests {
                 key,
                 petname: "mira".to_owned(),
                 state: ContactState::Active,
-                ours: OwnStream { stream: 3, next: 4 },
-                theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
+                sent: SendSequence { epoch: 3, next: 4 },
+                received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
                 offer: Some(Box::new(PendingOffer { offer, times: 2 })),
                 trust: Trust::Verified { at: NOW, by: Means::Words },
                 read_marks: true,
@@ -211,7 +211,7 @@ mod tests {
         let direction = prop_oneof![
             prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
             Just(StoredDirection::Delivered),
-            any::<u64>().prop_map(|stream| StoredDirection::Buffered { stream }),
+            any::<u64>().prop_map(|epoch| StoredDirection::Buffered { epoch }),
         ];
         let early = any::<Option<[u8; 32]>>().prop_map(|id| id.map(SessionId));
         (any::<[u64; 3]>(), direction, any::<Option<u64>>(), any::<String>(), early).prop_map(
@@ -253,7 +253,7 @@ mod tests {
             assert!(matches!(carried[0], Record::Identity(_)));
             let contact = the_contact(&carried);
             assert_eq!(contact.offer, None);
-            assert_eq!(contact.ours, OwnStream { stream: 0, next: 0 });
+            assert_eq!(contact.sent, SendSequence { epoch: 0, next: 0 });
             assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_marks);
             assert!(matches!(&carried[2], Record::Seen(seen) if seen.offer == OfferId([9; 32])));
         }
@@ -261,11 +261,11 @@ mod tests {
 
     #[test]
     fn what_was_received_is_known_again_and_what_waited_stays_behind_as_not_received() {
-        let beyond = |history| the_contact(&portable(everything(), history)).theirs[0].beyond;
-        assert_eq!((beyond(History::With), beyond(History::Without)), (7, 0));
+        let sack = |history| the_contact(&portable(everything(), history)).received[0].sack;
+        assert_eq!((sack(History::With), sack(History::Without)), (7, 0));
         let without = portable(everything(), History::Without);
         assert_eq!(
-            (the_contact(&without).theirs[0].stream, the_contact(&without).theirs[0].next),
+            (the_contact(&without).received[0].epoch, the_contact(&without).received[0].next),
             (5, 6)
         );
     }
@@ -274,8 +274,8 @@ mod tests {
     fn a_restored_contact_is_marked_and_numbers_by_another_name() {
         let carried = portable(everything(), History::With);
         let (one, other) = (restore_all(1, carried.clone()), restore_all(2, carried));
-        assert_ne!(the_contact(&one).ours.stream, the_contact(&other).ours.stream);
-        assert_eq!(the_contact(&one).ours.next, 0);
+        assert_ne!(the_contact(&one).sent.epoch, the_contact(&other).sent.epoch);
+        assert_eq!(the_contact(&one).sent.next, 0);
         assert_eq!(the_contact(&one).restored, Some(NOW));
     }
 

@@ -10,8 +10,8 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, ContactState, IdentityRecord, Key, MessageRecord, OwnStream, Purpose,
-    Record, StoredDirection, Trust,
+    Change, ContactRecord, ContactState, IdentityRecord, Key, MessageRecord, Purpose, Record,
+    SendSequence, StoredDirection, Trust,
 };
 use super::settings::Role;
 use super::talk::{accepted, view_message};
@@ -156,8 +156,8 @@ impl Node {
             key,
             petname,
             state: ContactState::Active,
-            ours: OwnStream { stream: env.draw_u64(), next: 0 },
-            theirs: Vec::new(),
+            sent: SendSequence { epoch: env.draw_u64(), next: 0 },
+            received: Vec::new(),
             offer: None,
             trust: Trust::Unverified,
             read_marks: false,

@@ -15,11 +15,11 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::Ack;
 
 use super::Node;
-use super::record::{Change, OwnStream, Record};
+use super::record::{Change, Record, SendSequence};
 use super::talk::Effects;
 
 impl Node {
-    /// Begins another numbering if the contact acknowledges what we do not know of. What this state
+    /// Begins another epoch if the contact acknowledges what we do not know of. What this state
     /// had said before is taken for acknowledged, as far as it is; the rest is said again.
     pub(super) fn on_forgotten(
         &mut self,
@@ -29,7 +29,7 @@ impl Node {
         effects: &mut Effects,
     ) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        if record.ours.stream != ack.epoch || end(ack) <= record.ours.next {
+        if record.sent.epoch != ack.epoch || end(ack) <= record.sent.next {
             return;
         }
         let talk = self.talks.entry(contact).or_default();
@@ -43,7 +43,7 @@ impl Node {
         (talk.untold, talk.acknowledged) = (None, 0);
         talk.unacknowledged = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
         let next = talk.unacknowledged.len() as u64;
-        record.ours = OwnStream { stream: env.draw_u64(), next };
+        record.sent = SendSequence { epoch: env.draw_u64(), next };
         effects.changes.push(Change::Put(Record::Contact(record.clone())));
         let again: Vec<(u64, MessageId)> =
             talk.unacknowledged.iter().map(|(&number, &id)| (number, id)).collect();

@@ -5,7 +5,7 @@
 
 use super::Node;
 use super::outbound::Job;
-use super::record::{ContactRecord, PeerStream};
+use super::record::{ContactRecord, ReceiveSequence};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::ContactId;
@@ -17,19 +17,19 @@ pub const MAX_ASKS: u32 = 6;
 /// A gap that is pointed out.
 #[derive(Clone, Copy)]
 pub(super) struct Gap {
-    /// Their name for the numbering it is in.
-    stream: u64,
+    /// The epoch it is in.
+    epoch: u64,
     /// Its first number.
     next: u64,
     /// How often it was pointed out.
     asks: u32,
 }
 
-impl PeerStream {
+impl ReceiveSequence {
     /// How many numbers below the highest received one are missing.
     pub(super) fn missing(&self) -> u64 {
-        let span = u64::from(u64::BITS - self.beyond.leading_zeros());
-        let received = u64::from(self.beyond.count_ones());
+        let span = u64::from(u64::BITS - self.sack.leading_zeros());
+        let received = u64::from(self.sack.count_ones());
         if span == 0 { 0 } else { (span + 1).saturating_sub(received) }
     }
 }
@@ -37,7 +37,7 @@ impl PeerStream {
 impl ContactRecord {
     /// How many of their messages are known to exist and have not arrived.
     pub(super) fn missing(&self) -> u64 {
-        self.theirs.last().map_or(0, PeerStream::missing)
+        self.received.last().map_or(0, ReceiveSequence::missing)
     }
 }
 
@@ -45,13 +45,13 @@ impl Node {
     /// Sees whether something is missing, and plans to point it out; or not to any more.
     pub(super) fn watch_gap(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        let last = record.theirs.last().filter(|stream| stream.missing() > 0);
-        let place = last.map(|stream| (stream.stream, stream.next));
+        let last = record.received.last().filter(|sequence| sequence.missing() > 0);
+        let place = last.map(|sequence| (sequence.epoch, sequence.next));
         let Some(talk) = self.talks.get_mut(&contact) else { return };
-        if talk.gap.map(|gap| (gap.stream, gap.next)) == place {
+        if talk.gap.map(|gap| (gap.epoch, gap.next)) == place {
             return;
         }
-        talk.gap = place.map(|(stream, next)| Gap { stream, next, asks: 0 });
+        talk.gap = place.map(|(epoch, next)| Gap { epoch, next, asks: 0 });
         if talk.gap.is_some() {
             self.plan_ask(env, contact, 0);
         } else {
@@ -90,12 +90,12 @@ mod tests {
         fn what_is_missing_is_what_was_not_taken_below_the_highest(
             numbers in proptest::collection::btree_set(0_u64..64, 0..64),
         ) {
-            let mut stream = PeerStream::default();
+            let mut sequence = ReceiveSequence::default();
             for &number in &numbers {
-                stream.take(number);
+                sequence.receive(number);
             }
             let below = numbers.last().map_or(0, |last| last + 1);
-            prop_assert_eq!(stream.missing(), below - numbers.len() as u64);
+            prop_assert_eq!(sequence.missing(), below - numbers.len() as u64);
         }
     }
 }

@@ -24,9 +24,10 @@ impl Node {
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         let on = record.read_marks;
-        let stream = record.theirs.last_mut().filter(|stream| stream.read < stream.next);
-        let Some(stream) = stream else { return Ok(Reply::Done) };
-        stream.read = stream.next;
+        let sequence =
+            record.received.last_mut().filter(|sequence| sequence.read_up_to < sequence.next);
+        let Some(sequence) = sequence else { return Ok(Reply::Done) };
+        sequence.read_up_to = sequence.next;
         self.put_contact_alone(contact);
         if on && self.confirmed_session(contact).is_some() {
             self.talks.entry(contact).or_default().marked = true;
@@ -59,8 +60,10 @@ impl Node {
     /// What an envelope says that has nothing else to say.
     pub(super) fn read_mark(&self, contact: ContactId) -> Content {
         let record = self.book.contacts.get(&contact).filter(|record| record.read_marks);
-        match record.and_then(|record| record.theirs.last()) {
-            Some(last) if last.read > 0 => Content::Read { epoch: last.stream, below: last.read },
+        match record.and_then(|record| record.received.last()) {
+            Some(last) if last.read_up_to > 0 => {
+                Content::Read { epoch: last.epoch, below: last.read_up_to }
+            }
             Some(_) | None => Content::Nothing,
         }
     }
@@ -69,12 +72,12 @@ impl Node {
     pub(super) fn on_read(
         &mut self,
         contact: ContactId,
-        (stream, below): (u64, u64),
+        (epoch, below): (u64, u64),
         now: UnixSeconds,
         effects: &mut Effects,
     ) {
         let known = self.book.contacts.get(&contact).is_some_and(|record| {
-            record.read_marks && record.ours.stream == stream && below <= record.ours.next
+            record.read_marks && record.sent.epoch == epoch && below <= record.sent.next
         });
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
         // What was read was delivered, though the acknowledgement may be late.
@@ -114,7 +117,7 @@ impl Node {
         }
     }
 
-    /// No read mark is waited for any more in a conversation: of another numbering none would fit.
+    /// No read mark is waited for any more in a conversation: of another epoch none would fit.
     pub(super) fn forget_all_unread(&mut self, contact: ContactId) {
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         for id in core::mem::take(&mut talk.unread).into_values() {

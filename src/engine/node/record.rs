@@ -120,11 +120,11 @@ pub struct ContactRecord {
     pub petname: String,
     /// Whether we listen to them.
     pub state: ContactState,
-    /// Our own numbering in this conversation.
-    pub ours: OwnStream,
+    /// The numbers of what we send in this conversation.
+    pub sent: SendSequence,
     /// Theirs, as far as they were received; the one heard last stands last. At most
-    /// [`MAX_PEER_STREAMS`].
-    pub theirs: Vec<PeerStream>,
+    /// [`MAX_RECEIVE_SEQUENCES`].
+    pub received: Vec<ReceiveSequence>,
     /// The offer that waits for an answer, to be sealed afresh until it comes.
     pub offer: Option<Box<PendingOffer>>,
     /// How sure we are that the key is theirs.
@@ -136,7 +136,7 @@ pub struct ContactRecord {
 }
 
 opaque_debug!(struct ContactRecord {
-    id, identity, key, petname, state, ours, theirs, offer, trust, read_marks, restored,
+    id, identity, key, petname, state, sent, received, offer, trust, read_marks, restored,
 });
 
 /// Whether we listen to a contact, and whether we want a session with them.
@@ -194,35 +194,35 @@ pub enum Doubt {
     Mismatch,
 }
 
-/// Our numbering of what we send to one contact. New after loss of state.
+/// The numbers of what we send to one contact. A new epoch begins after a loss of state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnStream {
-    /// A random name for this numbering.
-    pub stream: u64,
+pub struct SendSequence {
+    /// A random number that names it.
+    pub epoch: u64,
     /// The number of the next message.
     pub next: u64,
 }
 
-opaque_debug!(struct OwnStream { stream, next });
+opaque_debug!(struct SendSequence { epoch, next });
 
-/// How many numberings of one contact are remembered. A contact starts another one only after losing
+/// How many epochs of one contact are remembered. A contact starts another one only after losing
 /// its state, and the remains of the one before may still arrive; four are a guess with room.
-pub const MAX_PEER_STREAMS: usize = 4;
+pub const MAX_RECEIVE_SEQUENCES: usize = 4;
 
-/// What has been received of one numbering of a contact.
+/// What has been received of one epoch of a contact.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerStream {
-    /// Their name for the numbering.
-    pub stream: u64,
+pub struct ReceiveSequence {
+    /// The random number that names it, chosen by the contact.
+    pub epoch: u64,
     /// The lowest number not received yet.
     pub next: u64,
     /// Bit k: `next + 1 + k` was received.
-    pub beyond: u64,
+    pub sack: u64,
     /// All below this number were seen by a person.
-    pub read: u64,
+    pub read_up_to: u64,
 }
 
-opaque_debug!(struct PeerStream { stream, next, beyond, read });
+opaque_debug!(struct ReceiveSequence { epoch, next, sack, read_up_to });
 
 /// An offer of ours that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -336,8 +336,8 @@ pub enum StoredDirection {
     Delivered,
     /// The contact did, and it waits for the messages before it.
     Buffered {
-        /// Their name for the numbering it belongs to.
-        stream: u64,
+        /// The epoch it belongs to.
+        epoch: u64,
     },
 }
 
@@ -362,7 +362,7 @@ impl core::fmt::Debug for StoredDirection {
         match self {
             Self::Outgoing(state) => write!(f, "Outgoing({state:?})"),
             Self::Delivered => f.write_str("Delivered"),
-            Self::Buffered { stream: _ } => f.write_str("Buffered"),
+            Self::Buffered { epoch: _ } => f.write_str("Buffered"),
         }
     }
 }

@@ -238,7 +238,7 @@ impl Node {
         let Some(message) = self.open.get_mut(&id) else { return };
         let (contact, number) = (message.contact, message.number.take());
         self.stop_sending(contact, id, effects);
-        let next = self.book.contacts.get(&contact).map_or(0, |record| record.ours.next);
+        let next = self.book.contacts.get(&contact).map_or(0, |record| record.sent.next);
         let talk = self.talks.entry(contact).or_default();
         talk.flights.remove(&id);
         let Some(number) = number else { return talk.queued.retain(|&queued| queued != id) };
@@ -259,10 +259,10 @@ impl Node {
     /// The contact holds messages for one that will never come: it has not heard that.
     pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        if record.ours.stream != ack.epoch {
+        if record.sent.epoch != ack.epoch {
             return;
         }
-        let next = record.ours.next;
+        let next = record.sent.next;
         let talk = self.talks.entry(contact).or_default();
         let base = talk.unacknowledged.keys().next().copied().unwrap_or(next);
         // An acknowledgement that is older than one read before says nothing of what it waits for.

@@ -32,7 +32,7 @@ impl Node {
                     self.book.identities.insert(record.id, record);
                 }
                 Record::Contact(record) => {
-                    self.talks.entry(record.id).or_default().restored = record.ours.next;
+                    self.talks.entry(record.id).or_default().restored = record.sent.next;
                     self.book.contacts.insert(record.id, record);
                 }
                 Record::Session(record) => self.restore_session(record),
@@ -72,8 +72,8 @@ impl Node {
         let (id, contact) = (record.id, record.contact);
         let talk = self.talks.entry(contact).or_default();
         match (record.direction, record.number) {
-            (StoredDirection::Buffered { stream }, Some(number)) => {
-                talk.held.insert((stream, number), id);
+            (StoredDirection::Buffered { epoch }, Some(number)) => {
+                talk.held.insert((epoch, number), id);
             }
             (StoredDirection::Outgoing(MessageState::Queued), _) => talk.queued.push_back(id),
             (

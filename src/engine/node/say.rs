@@ -6,7 +6,7 @@
 use super::Node;
 use super::outbound::Job;
 use super::output::{MessageState, Output};
-use super::record::{Change, ContactRecord, OutgoingRecord, PeerStream, Purpose, Record};
+use super::record::{Change, ContactRecord, OutgoingRecord, Purpose, ReceiveSequence, Record};
 use super::talk::{Effects, Flight, SPAN};
 use super::timers::Timer;
 use crate::engine::env::Env;
@@ -53,7 +53,7 @@ impl Node {
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
-        let number = self.book.contacts.get(&contact)?.ours.next;
+        let number = self.book.contacts.get(&contact)?.sent.next;
         let talk = self.talks.get(&contact)?;
         let &id = talk.queued.front()?;
         let oldest = talk.unacknowledged.keys().next().copied().unwrap_or(number);
@@ -72,7 +72,7 @@ impl Node {
         talk.unacknowledged.insert(number, id);
         talk.flights.insert(id, Flight { session, times: 0, at: env.mono });
         if let Some(contact) = self.book.contacts.get_mut(&contact) {
-            contact.ours.next = number.saturating_add(1);
+            contact.sent.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
         }
         if let Some(message) = self.open.get_mut(&id) {
@@ -95,7 +95,7 @@ impl Node {
         }
     }
 
-    /// What every payload says besides its content: our numbering, and what we have of theirs.
+    /// What every payload says besides its content: our epoch and base, and what we received.
     pub(super) fn payload(
         &self,
         contact: ContactId,
@@ -105,10 +105,10 @@ impl Node {
         let record = self.book.contacts.get(&contact)?;
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
         Some(Payload {
-            epoch: record.ours.stream,
+            epoch: record.sent.epoch,
             number,
             ack: latest_ack(record),
-            base: oldest.copied().or(number).unwrap_or(record.ours.next),
+            base: oldest.copied().or(number).unwrap_or(record.sent.next),
             content,
         })
     }
@@ -161,7 +161,7 @@ impl Node {
         };
         talk.unacknowledged.remove(&number);
         if let Some(record) = self.book.contacts.get_mut(&contact) {
-            record.ours.next = number;
+            record.sent.next = number;
             changes.push(Change::Put(Record::Contact(record.clone())));
         }
         changes
@@ -169,6 +169,6 @@ impl Node {
 }
 
 fn latest_ack(contact: &ContactRecord) -> Option<Ack> {
-    let PeerStream { stream, next, beyond, read: _ } = *contact.theirs.last()?;
-    Some(Ack { epoch: stream, next, sack: beyond })
+    let ReceiveSequence { epoch, next, sack, read_up_to: _ } = *contact.received.last()?;
+    Some(Ack { epoch, next, sack })
 }

@@ -19,10 +19,10 @@ use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{Direction, MessageState, MessageView, Notice};
 use super::record::{
-    Change, DeliveryLog, MAX_PEER_STREAMS, MessageRecord, PeerStream, Purpose, Record,
+    Change, DeliveryLog, MAX_RECEIVE_SEQUENCES, MessageRecord, Purpose, ReceiveSequence, Record,
     StoredDirection,
 };
-use super::stream::Taken;
+use super::stream::Received;
 use super::timers::Timer;
 
 /// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
@@ -41,7 +41,7 @@ pub(super) struct Conversation {
     pub(super) unacknowledged: BTreeMap<u64, MessageId>,
     /// Where and when each of them was last encrypted.
     pub(super) flights: BTreeMap<MessageId, Flight>,
-    /// Theirs that wait for the ones before them, by numbering and number.
+    /// Theirs that wait for the ones before them, by epoch and number.
     pub(super) held: BTreeMap<(u64, u64), MessageId>,
     /// Theirs that were not acknowledged yet; counts repeated ones too.
     pub(super) heard: u32,
@@ -116,8 +116,8 @@ impl Node {
             self.skip_gaps(contact, payload.epoch, payload.base, &mut effects);
         }
         let place = |number| {
-            let Payload { epoch: stream, base, .. } = payload;
-            Place { contact, stream, number, base, early, life }
+            let Payload { epoch, base, .. } = payload;
+            Place { contact, epoch, number, base, early, life }
         };
         match payload.content {
             Content::Text(text) => {
@@ -127,8 +127,8 @@ impl Node {
             }
             Content::Answer => self.plan_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
-            Content::Read { epoch: stream, below } if early.is_none() => {
-                self.on_read(contact, (stream, below.min(believed)), env.wall, &mut effects);
+            Content::Read { epoch, below } if early.is_none() => {
+                self.on_read(contact, (epoch, below.min(believed)), env.wall, &mut effects);
             }
             Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
@@ -212,7 +212,7 @@ impl Node {
         ack: &Ack,
         (believed, effects): (u64, &mut Effects),
     ) {
-        let ours = self.book.contacts.get(&contact).map(|record| record.ours.stream);
+        let ours = self.book.contacts.get(&contact).map(|record| record.sent.epoch);
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.epoch)) else {
             return;
         };
@@ -295,18 +295,20 @@ impl Node {
 
     /// A text with its number: shown if it is the next, held if others come before it.
     fn on_text(&mut self, env: &mut Env<'_>, place: Place, text: String, effects: &mut Effects) {
-        let Some(stream) = self.stream_mut(place, effects) else { return };
-        let taken = stream.take(place.number);
-        match taken {
-            Taken::TooFar => return,
-            Taken::Known => return self.plan_acknowledgement(env, place.contact, place.life),
-            Taken::Next | Taken::Beyond => {}
+        let Some(sequence) = self.receive_sequence_mut(place, effects) else { return };
+        let received = sequence.receive(place.number);
+        match received {
+            Received::OutOfWindow => return,
+            Received::Duplicate => {
+                return self.plan_acknowledgement(env, place.contact, place.life);
+            }
+            Received::InOrder | Received::OutOfOrder => {}
         }
-        let shown = matches!(taken, Taken::Next);
+        let shown = matches!(received, Received::InOrder);
         let direction = if shown {
             StoredDirection::Delivered
         } else {
-            StoredDirection::Buffered { stream: place.stream }
+            StoredDirection::Buffered { epoch: place.epoch }
         };
         let message = MessageRecord {
             id: MessageId::draw(env),
@@ -327,58 +329,62 @@ impl Node {
             if message.early.is_some() {
                 self.open.insert(message.id, message);
             }
-            self.release(place.contact, place.stream, 0, effects);
+            self.release(place.contact, place.epoch, 0, effects);
         } else {
             let talk = self.talks.entry(place.contact).or_default();
-            talk.held.insert((place.stream, place.number), message.id);
+            talk.held.insert((place.epoch, place.number), message.id);
             self.open.insert(message.id, message);
         }
         self.plan_acknowledgement(env, place.contact, place.life);
     }
 
     fn on_unknown(&mut self, env: &mut Env<'_>, place: Place, effects: &mut Effects) {
-        let Some(stream) = self.stream_mut(place, effects) else { return };
-        if stream.take(place.number) == Taken::TooFar {
+        let Some(sequence) = self.receive_sequence_mut(place, effects) else { return };
+        if sequence.receive(place.number) == Received::OutOfWindow {
             return;
         }
         self.put_contact(place.contact, effects);
-        self.release(place.contact, place.stream, 0, effects);
+        self.release(place.contact, place.epoch, 0, effects);
         self.plan_acknowledgement(env, place.contact, place.life);
     }
 
-    /// The numbering a text belongs to. One not seen before starts now, at what its sender still
+    /// The epoch a text belongs to. One not seen before starts now, at what its sender still
     /// holds: the rest was acknowledged before we lost our state. Whatever waited in the others is
     /// shown: their gaps will not be filled.
-    fn stream_mut(&mut self, place: Place, effects: &mut Effects) -> Option<&mut PeerStream> {
+    fn receive_sequence_mut(
+        &mut self,
+        place: Place,
+        effects: &mut Effects,
+    ) -> Option<&mut ReceiveSequence> {
         let known = self
             .book
             .contacts
             .get(&place.contact)?
-            .theirs
+            .received
             .iter()
-            .position(|stream| stream.stream == place.stream);
+            .position(|sequence| sequence.epoch == place.epoch);
         if known.is_none() {
             self.release_all(place.contact, effects);
         }
-        let theirs = &mut self.book.contacts.get_mut(&place.contact)?.theirs;
-        let stream = match known {
-            Some(index) => theirs.remove(index),
+        let received = &mut self.book.contacts.get_mut(&place.contact)?.received;
+        let sequence = match known {
+            Some(index) => received.remove(index),
             None => {
                 let next = place.base.min(place.number);
-                PeerStream { stream: place.stream, next, beyond: 0, read: 0 }
+                ReceiveSequence { epoch: place.epoch, next, sack: 0, read_up_to: 0 }
             }
         };
-        if theirs.len() >= MAX_PEER_STREAMS {
-            theirs.remove(0);
+        if received.len() >= MAX_RECEIVE_SEQUENCES {
+            received.remove(0);
         }
-        theirs.push(stream);
-        theirs.last_mut()
+        received.push(sequence);
+        received.last_mut()
     }
 
     /// The sender holds nothing below `base` any more: gaps below it will never be filled.
-    fn skip_gaps(&mut self, contact: ContactId, stream: u64, base: u64, effects: &mut Effects) {
+    fn skip_gaps(&mut self, contact: ContactId, epoch: u64, base: u64, effects: &mut Effects) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        let Some(known) = record.theirs.iter_mut().find(|known| known.stream == stream) else {
+        let Some(known) = record.received.iter_mut().find(|known| known.epoch == epoch) else {
             return;
         };
         let missing = known.skip_to(base);
@@ -386,17 +392,17 @@ impl Node {
             return;
         }
         self.put_contact(contact, effects);
-        self.release(contact, stream, missing, effects);
+        self.release(contact, epoch, missing, effects);
     }
 
     /// Shows what waited and waits no longer.
-    fn release(&mut self, contact: ContactId, stream: u64, missing: u64, effects: &mut Effects) {
+    fn release(&mut self, contact: ContactId, epoch: u64, missing: u64, effects: &mut Effects) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
-        let Some(known) = record.theirs.iter().find(|known| known.stream == stream) else { return };
+        let Some(known) = record.received.iter().find(|known| known.epoch == epoch) else { return };
         let next = known.next;
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
-            talk.held.range((stream, 0)..(stream, next)).map(|(&place, _)| place).collect();
+            talk.held.range((epoch, 0)..(epoch, next)).map(|(&place, _)| place).collect();
         self.show(contact, free, missing, effects);
     }
 
@@ -457,7 +463,7 @@ impl Node {
 #[derive(Clone, Copy)]
 struct Place {
     contact: ContactId,
-    stream: u64,
+    epoch: u64,
     number: u64,
     /// The lowest number its sender still holds.
     base: u64,

@@ -18,7 +18,7 @@ use super::input::Proof;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, OwnWords, Reply};
 use super::record::{
-    Change, ContactRecord, ContactState, Doubt, Key, Means, OwnStream, Record, StoredDirection,
+    Change, ContactRecord, ContactState, Doubt, Key, Means, Record, SendSequence, StoredDirection,
     Trust,
 };
 use super::talk::Effects;
@@ -293,7 +293,7 @@ impl Node {
         self.wake(contact);
     }
 
-    /// Begins another numbering: the holder of another key knows nothing of the one before. What was
+    /// Begins another epoch: the holder of another key knows nothing of the one before. What was
     /// never acknowledged comes first in it.
     fn number_anew(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
         self.forget_all_unread(contact);
@@ -310,7 +310,7 @@ impl Node {
             next += 1;
         }
         if let Some(record) = self.book.contacts.get_mut(&contact) {
-            record.ours = OwnStream { stream: env.draw_u64(), next };
+            record.sent = SendSequence { epoch: env.draw_u64(), next };
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OwnStream,
-    PeerStream, SeenRecord, SessionRecord, StoredDirection, Trust,
+    Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord,
+    ReceiveSequence, SeenRecord, SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
 use crate::engine::testing::rng::{NOW, SeededRng};
@@ -62,8 +62,8 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             key,
             petname: "mira".to_owned(),
             state: ContactState::Active,
-            ours: OwnStream { stream: 3, next: 4 },
-            theirs: vec![PeerStream { stream: 5, next: 6, beyond: 0, read: 2 }],
+            sent: SendSequence { epoch: 3, next: 4 },
+            received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 0, read_up_to: 2 }],
             offer: None,
             trust: Trust::Unverified,
             read_marks: false,
@@ -119,7 +119,7 @@ fn conversation() -> Store {
     store.mark_read(ContactId(2)).unwrap();
     let delivered = message(20, StoredDirection::Outgoing(MessageState::Delivered), "arrived");
     let sent = message(21, StoredDirection::Outgoing(MessageState::Sent), "on its way");
-    let held = message(22, StoredDirection::Buffered { stream: 5 }, "waits");
+    let held = message(22, StoredDirection::Buffered { epoch: 5 }, "waits");
     let rest: Vec<Change> =
         [delivered, sent, held].into_iter().chain(theirs.skip(3)).map(Change::Put).collect();
     store.commit(&rest).unwrap();
@@ -153,7 +153,7 @@ fn what_was_backed_up_is_there_again_in_its_order_and_unread_as_it_was() {
     assert_eq!(sides[3], StoredDirection::Outgoing(MessageState::Delivered));
     assert_eq!(sides[4], StoredDirection::Outgoing(MessageState::Unacknowledged));
     let held = after.message(MessageId(22)).unwrap().unwrap();
-    assert_eq!(held.direction, StoredDirection::Buffered { stream: 5 });
+    assert_eq!(held.direction, StoredDirection::Buffered { epoch: 5 });
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn without_history_there_are_people_and_no_messages() {
     assert_eq!(records.len(), 3, "{records:?}");
     let Record::Contact(contact) = &records[1] else { panic!("not a contact") };
     assert_eq!(contact.restored, Some(NOW));
-    assert_ne!(contact.ours.stream, 3, "it numbers by another name");
+    assert_ne!(contact.sent.epoch, 3, "it numbers by another name");
 }
 
 #[test]

@@ -291,7 +291,7 @@ const fn columns(direction: StoredDirection) -> (i64, i64) {
         ) => (0, 1),
         StoredDirection::Outgoing(MessageState::Delivered | MessageState::Read) => (0, 0),
         StoredDirection::Delivered => SHOWN,
-        StoredDirection::Buffered { stream: _ } => (1, 1),
+        StoredDirection::Buffered { epoch: _ } => (1, 1),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, ContactState, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, OwnStream,
-    PeerStream, PendingOffer, Purpose, Record, RequestRecord, SeenRecord, SessionRecord,
+    ContactRecord, ContactState, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, PendingOffer,
+    Purpose, ReceiveSequence, Record, RequestRecord, SeenRecord, SendSequence, SessionRecord,
     StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
@@ -34,8 +34,8 @@ pub(super) fn contact(id: u64) -> Record {
         key: PublicKey::from_bytes(&GENERATOR).unwrap(),
         petname: "mira".to_owned(),
         state: ContactState::Active,
-        ours: OwnStream { stream: 3, next: 4 },
-        theirs: vec![PeerStream { stream: 5, next: 6, beyond: 7, read: 2 }],
+        sent: SendSequence { epoch: 3, next: 4 },
+        received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
         offer: None,
         trust: Trust::Unverified,
         read_marks: false,
@@ -110,7 +110,7 @@ pub(super) fn theirs(id: u64, contact: u64, text: &str) -> Record {
 }
 
 pub(super) fn held(id: u64, contact: u64) -> Record {
-    message(id, contact, StoredDirection::Buffered { stream: 5 }, "waits")
+    message(id, contact, StoredDirection::Buffered { epoch: 5 }, "waits")
 }
 
 pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
@@ -121,7 +121,7 @@ pub(super) fn any_side() -> impl Strategy<Value = StoredDirection> {
     prop_oneof![
         prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
         Just(StoredDirection::Delivered),
-        any::<u64>().prop_map(|stream| StoredDirection::Buffered { stream }),
+        any::<u64>().prop_map(|epoch| StoredDirection::Buffered { epoch }),
     ]
 }
 

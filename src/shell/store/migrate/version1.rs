@@ -7,12 +7,12 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::version2::{ContactV2, MessageV2, PeerStreamV2, RowV2};
+use super::version2::{ContactV2, MessageV2, ReceiveSequenceV2, RowV2};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    ContactState, IdentityRecord, OwnStream, SeenRecord, StoredDirection, Trust,
+    ContactState, IdentityRecord, SeenRecord, SendSequence, StoredDirection, Trust,
 };
 use crate::shell::store::rows::{self, RowError};
 
@@ -59,8 +59,8 @@ struct ContactV1 {
     key: PublicKey,
     petname: String,
     state: ContactState,
-    ours: OwnStream,
-    theirs: Vec<PeerStreamV2>,
+    sent: SendSequence,
+    received: Vec<ReceiveSequenceV2>,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +83,9 @@ impl From<IdentityV1> for IdentityRecord {
 
 impl From<ContactV1> for ContactV2 {
     fn from(row: ContactV1) -> Self {
-        let ContactV1 { id, identity, key, petname, state, ours, theirs } = row;
+        let ContactV1 { id, identity, key, petname, state, sent, received } = row;
         let (offer, trust) = (None, Trust::Unverified);
-        Self { id, identity, key, petname, state, ours, theirs, offer, trust }
+        Self { id, identity, key, petname, state, sent, received, offer, trust }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord,
-    OwnStream, PeerStream, PendingOffer, Record, RequestRecord, SeenRecord, SessionRecord,
+    PendingOffer, ReceiveSequence, Record, RequestRecord, SeenRecord, SendSequence, SessionRecord,
     StoredDirection, Trust,
 };
 use crate::engine::session::SessionId;
@@ -41,17 +41,17 @@ pub(super) struct ContactV2 {
     pub(super) key: PublicKey,
     pub(super) petname: String,
     pub(super) state: ContactState,
-    pub(super) ours: OwnStream,
-    pub(super) theirs: Vec<PeerStreamV2>,
+    pub(super) sent: SendSequence,
+    pub(super) received: Vec<ReceiveSequenceV2>,
     pub(super) offer: Option<Box<PendingOffer>>,
     pub(super) trust: Trust,
 }
 
 #[derive(Deserialize)]
-pub(super) struct PeerStreamV2 {
-    stream: u64,
+pub(super) struct ReceiveSequenceV2 {
+    epoch: u64,
     next: u64,
-    beyond: u64,
+    sack: u64,
 }
 
 #[derive(Deserialize)]
@@ -82,15 +82,15 @@ impl From<RowV2> for Record {
 
 impl From<ContactV2> for ContactRecord {
     fn from(row: ContactV2) -> Self {
-        let ContactV2 { id, identity, key, petname, state, ours, theirs, offer, trust } = row;
+        let ContactV2 { id, identity, key, petname, state, sent, received, offer, trust } = row;
         Self {
             id,
             identity,
             key,
             petname,
             state,
-            ours,
-            theirs: theirs.into_iter().map(PeerStream::from).collect(),
+            sent,
+            received: received.into_iter().map(ReceiveSequence::from).collect(),
             offer,
             trust,
             // Nobody had chosen to tell what was read.
@@ -100,10 +100,10 @@ impl From<ContactV2> for ContactRecord {
     }
 }
 
-impl From<PeerStreamV2> for PeerStream {
-    fn from(row: PeerStreamV2) -> Self {
-        let PeerStreamV2 { stream, next, beyond } = row;
-        Self { stream, next, beyond, read: 0 }
+impl From<ReceiveSequenceV2> for ReceiveSequence {
+    fn from(row: ReceiveSequenceV2) -> Self {
+        let ReceiveSequenceV2 { epoch, next, sack } = row;
+        Self { epoch, next, sack, read_up_to: 0 }
     }
 }
 

@@ -238,7 +238,7 @@ impl Model {
 
     fn load(&self) -> Vec<Record> {
         let open = |message: &&MessageRecord| match message.direction {
-            StoredDirection::Buffered { stream: _ } => true,
+            StoredDirection::Buffered { epoch: _ } => true,
             StoredDirection::Delivered => false,
             StoredDirection::Outgoing(state) => {
                 !matches!(state, MessageState::Delivered | MessageState::Read)

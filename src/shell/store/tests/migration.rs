@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{ContactState, Means, PeerStream, StoredDirection, Trust};
+use crate::engine::node::record::{ContactState, Means, ReceiveSequence, StoredDirection, Trust};
 use crate::engine::session::SessionId;
 use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
@@ -100,7 +100,7 @@ fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
     blocked.state = ContactState::Blocked;
-    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
+    blocked.received.push(ReceiveSequence { epoch: 8, next: 9, sack: u64::MAX, read_up_to: 0 });
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")
     };
@@ -183,11 +183,11 @@ fn kept_from_version_2() -> Vec<Record> {
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
     blocked.state = ContactState::Blocked;
-    blocked.theirs.push(PeerStream { stream: 8, next: 9, beyond: u64::MAX, read: 0 });
+    blocked.received.push(ReceiveSequence { epoch: 8, next: 9, sack: u64::MAX, read_up_to: 0 });
     blocked.trust = Trust::Verified { at: UnixSeconds(128), by: Means::Digits };
     let Record::Contact(mut closed) = contact(10) else { panic!("another kind") };
     closed.state = ContactState::Inactive;
-    closed.theirs.clear();
+    closed.received.clear();
     let Record::Message(mut waiting) = ours(20, 7, MessageState::Queued) else {
         panic!("another kind")
     };
@@ -215,8 +215,8 @@ fn kept_from_version_2() -> Vec<Record> {
 /// A contact of whose messages nothing is known to have been seen.
 fn unread(record: Record) -> Record {
     let Record::Contact(mut record) = record else { panic!("another kind") };
-    for stream in &mut record.theirs {
-        stream.read = 0;
+    for sequence in &mut record.received {
+        sequence.read_up_to = 0;
     }
     Record::Contact(record)
 }

@@ -186,7 +186,7 @@ fn goings() -> Vec<(&'static str, Vec<Record>, Record, Vec<Change>)> {
     let [session, pending, other, request] = samples::handshake();
     let gone = |record: &Record| vec![Change::Erase(record.key())];
     let said = theirs(2, 7, "the quick brown fox");
-    let waits = message(5, 7, StoredDirection::Buffered { stream: 5 }, "jumps over the dog");
+    let waits = message(5, 7, StoredDirection::Buffered { epoch: 5 }, "jumps over the dog");
     let shown = theirs(5, 7, "jumps over the dog");
     let conversation = vec![contact(7), session.clone(), theirs(1, 7, "hi"), said.clone()];
     let removal = vec![
