@@ -6,13 +6,14 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    Change, ContactRecord, Key, MessageRecord, Purpose, Record, SendSequence, StoredDirection,
+    Change, ContactRecord, EnvelopePurpose, MessageRecord, Record, RecordKey, SendSequence,
+    StoredDirection,
 };
 
 /// Records by key, in the order they were first put.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
-    rows: BTreeMap<Key, (u64, Record)>,
+    rows: BTreeMap<RecordKey, (u64, Record)>,
     sequence: u64,
 }
 
@@ -67,7 +68,7 @@ impl Disk {
     /// with. The contacts are marked as taken over at `now`.
     pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut epoch: impl FnMut() -> u64) {
         self.rows.retain(|_, (_, record)| match record {
-            Record::Identity(_) | Record::Contact(_) | Record::Seen(_) => true,
+            Record::Identity(_) | Record::Contact(_) | Record::Replay(_) => true,
             Record::Message(_) => !is_open(record),
             Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => false,
         });
@@ -119,8 +120,8 @@ impl Disk {
     }
 
     /// What an envelope carries, if its author keeps it.
-    pub(super) fn purpose(&self, envelope: &[u8]) -> Option<Purpose> {
-        let outgoing = self.rows.range(Key::Outgoing(OutgoingId(0))..);
+    pub(super) fn purpose(&self, envelope: &[u8]) -> Option<EnvelopePurpose> {
+        let outgoing = self.rows.range(RecordKey::Outgoing(OutgoingId(0))..);
         outgoing.map(|(_, (_, record))| record).find_map(|record| {
             let Record::Outgoing(kept) = record else { return None };
             (kept.envelope.as_deref() == Some(envelope)).then_some(kept.purpose)

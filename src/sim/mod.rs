@@ -27,7 +27,7 @@ use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
 use crate::engine::node::output::{CommandError, Link, MessageState, Reply, RequestView};
-use crate::engine::node::record::Purpose;
+use crate::engine::node::record::EnvelopePurpose;
 use crate::engine::node::{Node, NodeSettings};
 
 use disk::Disk;
@@ -87,7 +87,7 @@ pub struct Sent {
     /// Which.
     pub id: EnvelopeId,
     /// What it carries.
-    pub purpose: Purpose,
+    pub purpose: EnvelopePurpose,
 }
 
 /// What a node said of the envelopes one neighbour brought.

@@ -8,7 +8,7 @@ use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
 use crate::engine::node::output::{Direction, MessageView, Notice, Output};
-use crate::engine::node::record::Purpose;
+use crate::engine::node::record::EnvelopePurpose;
 
 impl World {
     /// One turn, one drain, then the invariants.
@@ -116,7 +116,7 @@ impl World {
         if let Some(sim) = self.nodes.get_mut(index.0) {
             sim.heard.insert(id);
             // What is not on disk before it is published is worth nothing to anyone.
-            let purpose = sim.disk.purpose(bytes).unwrap_or(Purpose::Junk);
+            let purpose = sim.disk.purpose(bytes).unwrap_or(EnvelopePurpose::Junk);
             sim.sent.push(Sent { at, id, purpose });
         }
         if self.said.iter().rev().take(SEARCHED).any(|text| contains(bytes, text)) {

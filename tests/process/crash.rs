@@ -168,7 +168,7 @@ impl Side {
                 Record::Identity(_)
                 | Record::Session(_)
                 | Record::Request(_)
-                | Record::Seen(_)
+                | Record::Replay(_)
                 | Record::Outgoing(_) => {}
             }
         }

@@ -169,7 +169,7 @@ impl Stage {
                 }
             }
             Record::Message(kept) => self.hidden.word(&kept.text),
-            Record::Request(_) | Record::Seen(_) | Record::Outgoing(_) => {}
+            Record::Request(_) | Record::Replay(_) | Record::Outgoing(_) => {}
         }
     }
 }

@@ -20,7 +20,7 @@ use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::{
-    Change, Key, ReceiveSequence, SendSequence, StoredDirection,
+    Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
 };
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::engine::secret::Secret;
@@ -152,7 +152,7 @@ fn what_passes_the_edge_of_a_node_shows_its_kind() {
     let stage = held();
     let mut lines = Lines::default();
     lines.add("Output", &Output::Ledger([7; 16]));
-    lines.add("Change, Key", &Change::Erase(Key::Message(MessageId(7))));
+    lines.add("Change, RecordKey", &Change::Erase(RecordKey::Message(MessageId(7))));
     lines.add("Node", &Node::new(NodeSettings::new(Role::Relay, Floor::new(4))));
     assert_snapshot!("passed", format!("{}{}", lines.0, shapes(&stage.passed)));
 }

@@ -7,7 +7,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply};
-use undertone::engine::node::record::{MessageRecord, Purpose, Record, StoredDirection};
+use undertone::engine::node::record::{EnvelopePurpose, MessageRecord, Record, StoredDirection};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Sent};
 
@@ -173,8 +173,8 @@ fn messages(town: &Town, node: NodeIndex) -> impl Iterator<Item = &MessageRecord
 
 fn carried(sent: &Sent) -> Option<MessageId> {
     match sent.purpose {
-        Purpose::Message(_, message) => Some(message),
-        Purpose::Offer(_) | Purpose::Control(_) | Purpose::Junk => None,
+        EnvelopePurpose::Message(_, message) => Some(message),
+        EnvelopePurpose::Offer(_) | EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::Link;
-use undertone::engine::node::record::Purpose;
+use undertone::engine::node::record::EnvelopePurpose;
 use undertone::engine::node::{MAX_SESSIONS, NodeSettings, Role};
 use undertone::engine::session::{Content, Payload};
 use undertone::sim::{SeededRng, Sent};
@@ -211,7 +211,7 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
         post.hand(1, &bytes);
         let answered = |post: &Post| {
             let sent = &post.town.world.sent(post.node(1))[before..];
-            let control = |sent: &&Sent| matches!(sent.purpose, Purpose::Control(_));
+            let control = |sent: &&Sent| matches!(sent.purpose, EnvelopePurpose::Control(_));
             sent.iter().find(control).map(|sent| sent.at.0 - handed.0)
         };
         while answered(&post).is_none() {

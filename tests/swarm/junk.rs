@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
-use undertone::engine::node::record::Purpose;
+use undertone::engine::node::record::EnvelopePurpose;
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
 use undertone::sim::{EPOCH, NodeIndex, Sent};
@@ -52,13 +52,13 @@ fn shown(checked: &CheckedEnvelope) -> Vec<u8> {
     [&envelope.topic.0, envelope.data, envelope.nonce.0.to_le_bytes().as_slice()].concat()
 }
 
-fn kind(purpose: Purpose) -> Option<Kind> {
+fn kind(purpose: EnvelopePurpose) -> Option<Kind> {
     match purpose {
-        Purpose::Message(..) => Some(Kind::Message),
-        Purpose::Control(_) => Some(Kind::Acknowledgement),
-        Purpose::Junk => Some(Kind::Junk),
+        EnvelopePurpose::Message(..) => Some(Kind::Message),
+        EnvelopePurpose::Control(_) => Some(Kind::Acknowledgement),
+        EnvelopePurpose::Junk => Some(Kind::Junk),
         // An offer begins with a key; see the module of offers.
-        Purpose::Offer(_) => None,
+        EnvelopePurpose::Offer(_) => None,
     }
 }
 

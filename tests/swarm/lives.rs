@@ -3,14 +3,15 @@
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::Purpose;
+use undertone::engine::node::record::EnvelopePurpose;
 
 use crate::post::{Letter, Post};
 
 const DAY: u64 = 86_400;
 
 fn acknowledgements(letters: &[Letter]) -> Vec<Lifetime> {
-    let controls = letters.iter().filter(|letter| matches!(letter.purpose, Purpose::Control(_)));
+    let controls =
+        letters.iter().filter(|letter| matches!(letter.purpose, EnvelopePurpose::Control(_)));
     controls.map(Letter::life).collect()
 }
 

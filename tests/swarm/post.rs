@@ -5,7 +5,7 @@ use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::ONE_DAY;
 use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::record::{Purpose, Record};
+use undertone::engine::node::record::{EnvelopePurpose, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
@@ -24,7 +24,7 @@ pub(crate) struct Post {
 /// What somebody published.
 #[derive(Clone)]
 pub(crate) struct Letter {
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: EnvelopePurpose,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -164,15 +164,15 @@ impl Post {
 
 impl Letter {
     pub(crate) fn is_offer(&self) -> bool {
-        matches!(self.purpose, Purpose::Offer(_))
+        matches!(self.purpose, EnvelopePurpose::Offer(_))
     }
 
     pub(crate) fn is_message(&self) -> bool {
-        matches!(self.purpose, Purpose::Message(..))
+        matches!(self.purpose, EnvelopePurpose::Message(..))
     }
 
     pub(crate) fn carries(&self, message: MessageId) -> bool {
-        matches!(self.purpose, Purpose::Message(_, id) if id == message)
+        matches!(self.purpose, EnvelopePurpose::Message(_, id) if id == message)
     }
 
     /// How long it is to live.

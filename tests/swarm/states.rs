@@ -7,7 +7,7 @@ use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, MessageState};
-use undertone::engine::node::record::{Purpose, StoredDirection};
+use undertone::engine::node::record::{EnvelopePurpose, StoredDirection};
 use undertone::engine::node::{HOLD, MAX_SENDINGS, SPAN};
 use undertone::sim::link::Links;
 
@@ -29,7 +29,7 @@ fn becomes(town: &mut Town, who: usize, message: MessageId, state: MessageState,
 fn attempts(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
     let mut first: BTreeMap<EnvelopeId, Millis> = BTreeMap::new();
     for sent in town.world.sent(town.people[who].node) {
-        if matches!(sent.purpose, Purpose::Message(_, id) if id == message) {
+        if matches!(sent.purpose, EnvelopePurpose::Message(_, id) if id == message) {
             first.entry(sent.id).or_insert(sent.at);
         }
     }
@@ -272,7 +272,7 @@ fn who_waits_in_vain_is_told_again_when_the_first_telling_was_lost() {
     // Until the other side asks again.
     post.pass(Millis::from_secs(5));
     let told = post.take(0);
-    assert!(told.iter().any(|letter| matches!(letter.purpose, Purpose::Control(_))));
+    assert!(told.iter().any(|letter| matches!(letter.purpose, EnvelopePurpose::Control(_))));
     assert_eq!(post.town.heard(1), [""; 0]);
     post.exchange(Millis::from_secs(120));
     assert_eq!(post.town.heard(1), ["second", "third"]);
@@ -404,7 +404,10 @@ fn no_state_is_better_than_the_truth_after_a_restart() {
 #[test]
 fn nobody_who_was_not_let_in_or_is_held_or_blocked_hears_an_acknowledgement() {
     let controls = |letters: &[Letter]| {
-        letters.iter().filter(|letter| matches!(letter.purpose, Purpose::Control(_))).count()
+        letters
+            .iter()
+            .filter(|letter| matches!(letter.purpose, EnvelopePurpose::Control(_)))
+            .count()
     };
     // A stranger.
     let mut post = Post::new(93);

@@ -10,7 +10,7 @@ use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{
     CommandError, ContactView, Link, MessageState, Notice, Reply,
 };
-use undertone::engine::node::record::{Doubt, Means, Purpose, Trust};
+use undertone::engine::node::record::{Doubt, EnvelopePurpose, Means, Trust};
 use undertone::sim::link::Links;
 
 use crate::town::{Town, link, seeds};
@@ -32,9 +32,11 @@ fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
 /// Envelopes that somebody's node gave to the flood for a contact.
 fn sent_to(town: &Town, who: usize, contact: ContactId) -> usize {
     let all = town.world.sent(town.people[who].node);
-    let about = |purpose: &Purpose| match purpose {
-        Purpose::Offer(to) | Purpose::Control(to) | Purpose::Message(to, _) => *to == contact,
-        Purpose::Junk => false,
+    let about = |purpose: &EnvelopePurpose| match purpose {
+        EnvelopePurpose::Offer(to)
+        | EnvelopePurpose::Control(to)
+        | EnvelopePurpose::Message(to, _) => *to == contact,
+        EnvelopePurpose::Junk => false,
     };
     all.iter().filter(|sent| about(&sent.purpose)).count()
 }

@@ -37,7 +37,7 @@ pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
             Record::Identity(_)
             | Record::Contact(_)
             | Record::Session(_)
-            | Record::Seen(_)
+            | Record::Replay(_)
             | Record::Message(_)
             | Record::Outgoing(_) => None,
         })
@@ -45,7 +45,7 @@ pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
     let kept = records.into_iter().filter_map(|record| match record {
         Record::Identity(_) => Some(record),
         Record::Contact(contact) => Some(Record::Contact(portable_contact(contact, history))),
-        Record::Seen(seen) => (!waiting.contains(&seen.offer)).then_some(Record::Seen(seen)),
+        Record::Replay(seen) => (!waiting.contains(&seen.offer)).then_some(Record::Replay(seen)),
         Record::Message(message) => {
             (history == History::With).then(|| Record::Message(portable_message(message)))
         }
@@ -58,7 +58,7 @@ pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
 #[must_use]
 pub fn restored(env: &mut Env<'_>, record: Record) -> Option<Record> {
     match record {
-        Record::Identity(_) | Record::Seen(_) => Some(record),
+        Record::Identity(_) | Record::Replay(_) => Some(record),
         Record::Contact(contact) => {
             // The copied device numbers on where the backup was made: the same numbers would be
             // taken for repetitions.
@@ -152,8 +152,8 @@ mod tests {
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
     use crate::engine::node::record::{
-        ContactState, IdentityRecord, Means, OutgoingRecord, PendingOffer, Purpose,
-        ReceiveSequence, RequestRecord, SeenRecord, SessionRecord, Trust,
+        ContactState, EnvelopePurpose, IdentityRecord, Means, OutgoingRecord, PendingOffer,
+        ReceiveSequence, ReplayRecord, RequestRecord, SessionRecord, Trust,
     };
     use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
     use crate::engine::testing::rng::{NOW, SeededRng};
@@ -166,7 +166,7 @@ mod tests {
         let key = their.public();
         let (offer, session) = Offer::new(&mut env, &own, &key, WINDOW);
         let request = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
-        let waiting = SeenRecord { offer: request.id(), until: NOW };
+        let waiting = ReplayRecord { offer: request.id(), until: NOW };
         vec![
             Record::Identity(IdentityRecord {
                 id: IdentityId(1),
@@ -182,7 +182,7 @@ mod tests {
                 state: ContactState::Active,
                 sent: SendSequence { epoch: 3, next: 4 },
                 received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
-                offer: Some(Box::new(PendingOffer { offer, times: 2 })),
+                offer: Some(Box::new(PendingOffer { offer, attempts: 2 })),
                 trust: Trust::Verified { at: NOW, by: Means::Words },
                 read_marks: true,
                 restored: None,
@@ -194,11 +194,11 @@ mod tests {
                 offer: request,
                 arrived: NOW,
             }),
-            Record::Seen(SeenRecord { offer: OfferId([9; 32]), until: NOW }),
-            Record::Seen(waiting),
+            Record::Replay(ReplayRecord { offer: OfferId([9; 32]), until: NOW }),
+            Record::Replay(waiting),
             Record::Outgoing(OutgoingRecord {
                 id: OutgoingId(7),
-                purpose: Purpose::Junk,
+                purpose: EnvelopePurpose::Junk,
                 topic: Topic([1, 2, 3, 4]),
                 body: vec![1],
                 ttl: Seconds(600),
@@ -255,7 +255,7 @@ mod tests {
             assert_eq!(contact.offer, None);
             assert_eq!(contact.sent, SendSequence { epoch: 0, next: 0 });
             assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_marks);
-            assert!(matches!(&carried[2], Record::Seen(seen) if seen.offer == OfferId([9; 32])));
+            assert!(matches!(&carried[2], Record::Replay(seen) if seen.offer == OfferId([9; 32])));
         }
     }
 

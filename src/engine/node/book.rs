@@ -8,7 +8,7 @@ use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::OfferId;
 
 use super::output::CommandError;
-use super::record::{ContactRecord, IdentityRecord, Key, RequestRecord, SeenRecord};
+use super::record::{ContactRecord, IdentityRecord, RecordKey, ReplayRecord, RequestRecord};
 
 /// A person has a handful of identities; each costs one multiplication for every envelope that is
 /// not for us. A guess.
@@ -57,24 +57,24 @@ impl Book {
     }
 
     /// Remembers an offer; answers what to forget in its place.
-    pub(super) fn see(&mut self, record: &SeenRecord) -> Option<Key> {
+    pub(super) fn see(&mut self, record: &ReplayRecord) -> Option<RecordKey> {
         self.seen.insert(record.offer, record.until);
         if self.seen.len() <= MAX_SEEN {
             return None;
         }
         let (&first, _) = self.seen.iter().min_by_key(|&(id, &until)| (until, *id))?;
         self.seen.remove(&first);
-        Some(Key::Seen(first))
+        Some(RecordKey::Replay(first))
     }
 
     /// Forgets the offers whose replay cannot arrive any more.
-    pub(super) fn forget_seen(&mut self, now: UnixSeconds) -> Vec<Key> {
+    pub(super) fn forget_seen(&mut self, now: UnixSeconds) -> Vec<RecordKey> {
         let old: Vec<OfferId> =
             self.seen.iter().filter(|&(_, &until)| until < now).map(|(&id, _)| id).collect();
         for id in &old {
             self.seen.remove(id);
         }
-        old.into_iter().map(Key::Seen).collect()
+        old.into_iter().map(RecordKey::Replay).collect()
     }
 
     /// Whether `petname` may be given to a contact of `identity` (other than `except`).

@@ -10,7 +10,7 @@ use super::input::{AskId, Command};
 use super::outbound::Job;
 use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
 use super::record::{
-    Change, ContactRecord, ContactState, IdentityRecord, Key, MessageRecord, Purpose, Record,
+    Change, ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey,
     SendSequence, StoredDirection, Trust,
 };
 use super::settings::Role;
@@ -79,7 +79,7 @@ impl Node {
 
     fn delete_identity(&mut self, identity: IdentityId) -> Result<Reply, CommandError> {
         self.book.identities.remove(&identity).ok_or(CommandError::NoIdentity)?;
-        let mut changes = vec![Change::Erase(Key::Identity(identity))];
+        let mut changes = vec![Change::Erase(RecordKey::Identity(identity))];
         let contacts: Vec<ContactId> = self
             .book
             .contacts
@@ -99,7 +99,7 @@ impl Node {
             .collect();
         for request in requests {
             self.book.requests.remove(&request);
-            changes.push(Change::Erase(Key::Request(request)));
+            changes.push(Change::Erase(RecordKey::Request(request)));
             self.notice(Notice::RequestGone(request));
         }
         self.commit(changes);
@@ -195,13 +195,13 @@ impl Node {
 
     fn forget_contact(&mut self, contact: ContactId, changes: &mut Vec<Change>) {
         self.end_sessions(contact, ContactState::Inactive, changes);
-        let (erased, stopped) = self.outbox.forget(|kept| about(kept.purpose, contact));
+        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose.concerns(contact));
         changes.extend(erased);
         self.stop_mining(stopped);
         self.open.retain(|_, message| message.contact != contact);
         self.talks.remove(&contact);
         self.book.contacts.remove(&contact);
-        changes.push(Change::Erase(Key::Contact(contact)));
+        changes.push(Change::Erase(RecordKey::Contact(contact)));
         changes.push(Change::EraseMessages(contact));
         self.notice(Notice::ContactGone(contact));
     }
@@ -255,7 +255,7 @@ impl Node {
         let (identity, offer) = (record.identity, record.offer.clone());
         let contact = self.new_contact(env, identity, offer.from(), petname)?;
         self.book.requests.remove(&request);
-        self.let_in(env, contact, &offer, vec![Change::Erase(Key::Request(request))]);
+        self.let_in(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
         // A person decided just now: there is no reflex to hide.
         self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
         self.notice(Notice::RequestGone(request));
@@ -264,7 +264,7 @@ impl Node {
 
     fn decline_request(&mut self, request: RequestId) -> Result<Reply, CommandError> {
         self.book.requests.remove(&request).ok_or(CommandError::NoRequest)?;
-        self.commit(vec![Change::Erase(Key::Request(request))]);
+        self.commit(vec![Change::Erase(RecordKey::Request(request))]);
         self.notice(Notice::RequestGone(request));
         Ok(Reply::Done)
     }
@@ -351,16 +351,6 @@ impl Node {
             let record = record.clone();
             self.put(vec![Record::Contact(record)]);
         }
-    }
-}
-
-/// Whether an envelope has to do with a contact.
-pub(super) fn about(purpose: Purpose, contact: ContactId) -> bool {
-    match purpose {
-        Purpose::Offer(other) | Purpose::Control(other) | Purpose::Message(other, _) => {
-            other == contact
-        }
-        Purpose::Junk => false,
     }
 }
 

@@ -18,8 +18,8 @@ use super::Node;
 use super::outbound::Job;
 use super::output::{ContactView, Link, Notice, RequestView};
 use super::record::{
-    Change, ContactRecord, ContactState, Key, OutgoingRecord, PendingOffer, Purpose, Record,
-    RequestRecord, SeenRecord, SessionRecord, StoredDirection,
+    Change, ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record,
+    RecordKey, ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
 };
 use super::timers::Timer;
 
@@ -49,7 +49,7 @@ impl Node {
         let window = self.settings.window;
         let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
         record.state = ContactState::Active;
-        record.offer = Some(Box::new(PendingOffer { offer, times: 0 }));
+        record.offer = Some(Box::new(PendingOffer { offer, attempts: 0 }));
         let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
@@ -89,8 +89,9 @@ impl Node {
             return None;
         }
         let sealed = offer.seal(env);
-        let record = self.outgoing(env, Purpose::Offer(contact), sealed);
-        let (mut changes, _) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        let record = self.outgoing(env, EnvelopePurpose::Offer(contact), sealed);
+        let (mut changes, _) =
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
         changes.push(Change::Put(Record::Outgoing(record.clone())));
         self.commit(changes);
         Some(record)
@@ -100,8 +101,8 @@ impl Node {
     pub(super) fn on_offer_sent(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
         let Some(pending) = &mut record.offer else { return };
-        let wait = OFFER_AGAIN.0 << pending.times.min(MAX_DOUBLINGS);
-        pending.times = pending.times.saturating_add(1);
+        let wait = OFFER_AGAIN.0 << pending.attempts.min(MAX_DOUBLINGS);
+        pending.attempts = pending.attempts.saturating_add(1);
         let record = record.clone();
         self.put(vec![Record::Contact(record)]);
         let jitter = env.exponential(Millis(wait / 8));
@@ -162,7 +163,7 @@ impl Node {
             let oldest = self.book.requests.values().min_by_key(|request| request.arrived);
             if let Some(id) = oldest.map(|request| request.id) {
                 self.book.requests.remove(&id);
-                changes.push(Change::Erase(Key::Request(id)));
+                changes.push(Change::Erase(RecordKey::Request(id)));
                 self.notice(Notice::RequestGone(id));
             }
         }
@@ -199,9 +200,9 @@ impl Node {
 
     fn see(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
         let until = offer.created().plus(MAX_TTL).plus(DAY);
-        let record = SeenRecord { offer: offer.id(), until };
+        let record = ReplayRecord { offer: offer.id(), until };
         changes.extend(self.book.see(&record).map(Change::Erase));
-        changes.push(Change::Put(Record::Seen(record)));
+        changes.push(Change::Put(Record::Replay(record)));
     }
 
     fn plan_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
@@ -231,7 +232,8 @@ impl Node {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
-        let (record, changes) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes) =
+            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
         let wait = Millis(self.settings.resend.0 << talk.answers.min(MAX_DOUBLINGS));
@@ -286,7 +288,7 @@ impl Node {
             message.early != Some(id) || message.direction != StoredDirection::Delivered
         });
         self.timers.clear(Timer::Answer(record.contact, id));
-        Some(Change::Erase(Key::Session(id)))
+        Some(Change::Erase(RecordKey::Session(id)))
     }
 
     /// The session to send on: a confirmed one, else one the contact offered, else our own offer.
@@ -313,7 +315,7 @@ impl Node {
         let speaks = if self.is_held(contact) { None } else { self.preferred(contact) };
         let farewell = speaks.and_then(|session| {
             let payload = self.payload(contact, None, Content::Close)?;
-            self.encrypt(env, session, &payload, Purpose::Control(contact))
+            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))
         });
         if let Some((record, stored)) = farewell {
             changes.extend(stored);
@@ -369,7 +371,8 @@ impl Node {
         for id in ids {
             changes.extend(self.drop_session(id));
         }
-        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        let (erased, stopped) =
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
         changes.extend(erased);
         self.stop_mining(stopped);
         self.timers.clear(Timer::Offer(contact));
@@ -463,7 +466,7 @@ impl Node {
         match (usable.map(|record| &record.session), &contact.offer) {
             (Some(session), _) if session.confirmed() => Link::Ready,
             (Some(session), _) if session.role() == SessionRole::Responder => Link::Answering,
-            (_, Some(pending)) if pending.times == 0 => Link::Offering,
+            (_, Some(pending)) if pending.attempts == 0 => Link::Offering,
             (_, Some(_)) => Link::Offered,
             (_, None) => Link::Closed,
         }

@@ -15,7 +15,7 @@ use super::Node;
 use super::catchup::SETTLE;
 use super::input::PeerTag;
 use super::output::{MessageState, Output};
-use super::record::{Change, Key, OutgoingRecord, Purpose, Record, StoredDirection};
+use super::record::{Change, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection};
 use super::timers::Timer;
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
@@ -119,7 +119,7 @@ impl Outbox {
             stopped = Some(current.record.id);
             gone.push(current.record.id);
         }
-        (gone.into_iter().map(|id| Change::Erase(Key::Outgoing(id))).collect(), stopped)
+        (gone.into_iter().map(|id| Change::Erase(RecordKey::Outgoing(id))).collect(), stopped)
     }
 
     /// Whether this job waits for its turn.
@@ -129,7 +129,7 @@ impl Outbox {
 
     /// Whether this message is encrypted and was never published.
     pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
-        let about = |record: &OutgoingRecord| matches!(record.purpose, Purpose::Message(_, id) if id == message);
+        let about = |record: &OutgoingRecord| matches!(record.purpose, EnvelopePurpose::Message(_, id) if id == message);
         self.current.as_ref().is_some_and(|current| about(&current.record))
             || self.kept.values().any(|record| about(record) && record.envelope.is_none())
     }
@@ -171,7 +171,7 @@ impl Node {
             Job::Encrypted(id) => self.outbox.kept.remove(&id),
             Job::Junk => {
                 let sealed = junk(env);
-                Some(self.outgoing(env, Purpose::Junk, sealed))
+                Some(self.outgoing(env, EnvelopePurpose::Junk, sealed))
             }
         }
     }
@@ -180,7 +180,7 @@ impl Node {
     pub(super) fn outgoing(
         &self,
         env: &mut Env<'_>,
-        purpose: Purpose,
+        purpose: EnvelopePurpose,
         sealed: SealedBody,
     ) -> OutgoingRecord {
         OutgoingRecord {
@@ -196,18 +196,18 @@ impl Node {
     /// How long an envelope of ours is to live: a message's as long as its writer wanted, an offer's
     /// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as
     /// what it answers, so that whoever sent that and went away still finds it.
-    pub(super) fn life_of(&self, purpose: Purpose) -> Lifetime {
+    pub(super) fn life_of(&self, purpose: EnvelopePurpose) -> Lifetime {
         let default = self.settings.life;
         match purpose {
-            Purpose::Junk => default,
-            Purpose::Message(_, message) => {
+            EnvelopePurpose::Junk => default,
+            EnvelopePurpose::Message(_, message) => {
                 self.open.get(&message).map_or(default, |message| message.life)
             }
-            Purpose::Control(contact) => {
+            EnvelopePurpose::Control(contact) => {
                 let owed = self.talks.get(&contact).and_then(|talk| talk.owed);
                 owed.map_or(default, |owed| owed.max(default))
             }
-            Purpose::Offer(contact) => {
+            EnvelopePurpose::Offer(contact) => {
                 let waiting = self.open.values().filter(|message| {
                     message.contact == contact && waits_for_session(message.direction)
                 });
@@ -244,8 +244,10 @@ impl Node {
         }
         record.envelope = Some(bytes);
         match record.purpose {
-            Purpose::Junk => {}
-            Purpose::Offer(_) | Purpose::Message(..) | Purpose::Control(_) => {
+            EnvelopePurpose::Junk => {}
+            EnvelopePurpose::Offer(_)
+            | EnvelopePurpose::Message(..)
+            | EnvelopePurpose::Control(_) => {
                 self.put(vec![Record::Outgoing(record.clone())]);
             }
         }
@@ -265,13 +267,15 @@ impl Node {
         self.tally.published += 1;
         self.outputs.push_back(Output::Publish { id, bytes });
         match record.purpose {
-            Purpose::Junk => {}
-            Purpose::Control(_) => self.commit(vec![Change::Erase(Key::Outgoing(record.id))]),
-            Purpose::Offer(contact) => {
+            EnvelopePurpose::Junk => {}
+            EnvelopePurpose::Control(_) => {
+                self.commit(vec![Change::Erase(RecordKey::Outgoing(record.id))])
+            }
+            EnvelopePurpose::Offer(contact) => {
                 self.outbox.kept.insert(record.id, record);
                 self.on_offer_sent(env, contact);
             }
-            Purpose::Message(contact, message) => {
+            EnvelopePurpose::Message(contact, message) => {
                 self.outbox.kept.insert(record.id, record);
                 self.on_message_sent(env, contact, message);
             }
@@ -310,18 +314,18 @@ impl Node {
             let id = checked.id();
             self.hold_own(env, checked);
             self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
-            if let Purpose::Message(contact, message) = record.purpose
+            if let EnvelopePurpose::Message(contact, message) = record.purpose
                 && self.is_uncounted(message)
             {
                 self.on_message_sent(env, contact, message);
             }
-        } else if let Purpose::Message(_, message) = record.purpose {
+        } else if let EnvelopePurpose::Message(_, message) = record.purpose {
             self.on_expired_unsent(env, message);
         }
         // An acknowledgement or a farewell is done with, whether it went or was too old to go.
-        if let Purpose::Control(_) = record.purpose {
+        if let EnvelopePurpose::Control(_) = record.purpose {
             self.outbox.kept.remove(&record.id);
-            self.commit(vec![Change::Erase(Key::Outgoing(record.id))]);
+            self.commit(vec![Change::Erase(RecordKey::Outgoing(record.id))]);
         }
     }
 

@@ -19,7 +19,7 @@ pub enum Change {
     /// Write this record, in place of the one with the same key.
     Put(Record),
     /// Erase the record with this key, if there is one.
-    Erase(Key),
+    Erase(RecordKey),
     /// Erase every message of this conversation.
     EraseMessages(ContactId),
 }
@@ -36,7 +36,7 @@ pub enum Record {
     /// A stranger's offer that waits.
     Request(RequestRecord),
     /// An offer that was seen, so that its replay is recognised.
-    Seen(SeenRecord),
+    Replay(ReplayRecord),
     /// A message of a conversation.
     Message(MessageRecord),
     /// An envelope of ours that is not done with.
@@ -46,22 +46,22 @@ pub enum Record {
 impl Record {
     /// Under which key it is kept.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub fn key(&self) -> RecordKey {
         match self {
-            Self::Identity(record) => Key::Identity(record.id),
-            Self::Contact(record) => Key::Contact(record.id),
-            Self::Session(record) => Key::Session(record.session.id()),
-            Self::Request(record) => Key::Request(record.id),
-            Self::Seen(record) => Key::Seen(record.offer),
-            Self::Message(record) => Key::Message(record.id),
-            Self::Outgoing(record) => Key::Outgoing(record.id),
+            Self::Identity(record) => RecordKey::Identity(record.id),
+            Self::Contact(record) => RecordKey::Contact(record.id),
+            Self::Session(record) => RecordKey::Session(record.session.id()),
+            Self::Request(record) => RecordKey::Request(record.id),
+            Self::Replay(record) => RecordKey::Replay(record.offer),
+            Self::Message(record) => RecordKey::Message(record.id),
+            Self::Outgoing(record) => RecordKey::Outgoing(record.id),
         }
     }
 }
 
 /// The name of one record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Key {
+pub enum RecordKey {
     /// An [`IdentityRecord`].
     Identity(IdentityId),
     /// A [`ContactRecord`].
@@ -70,24 +70,24 @@ pub enum Key {
     Session(SessionId),
     /// A [`RequestRecord`].
     Request(RequestId),
-    /// A [`SeenRecord`].
-    Seen(OfferId),
+    /// A [`ReplayRecord`].
+    Replay(OfferId),
     /// A [`MessageRecord`].
     Message(MessageId),
     /// An [`OutgoingRecord`].
     Outgoing(OutgoingId),
 }
 
-impl core::fmt::Debug for Key {
+impl core::fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Identity(_) => "Key::Identity",
-            Self::Contact(_) => "Key::Contact",
-            Self::Session(_) => "Key::Session",
-            Self::Request(_) => "Key::Request",
-            Self::Seen(_) => "Key::Seen",
-            Self::Message(_) => "Key::Message",
-            Self::Outgoing(_) => "Key::Outgoing",
+            Self::Identity(_) => "RecordKey::Identity",
+            Self::Contact(_) => "RecordKey::Contact",
+            Self::Session(_) => "RecordKey::Session",
+            Self::Request(_) => "RecordKey::Request",
+            Self::Replay(_) => "RecordKey::Replay",
+            Self::Message(_) => "RecordKey::Message",
+            Self::Outgoing(_) => "RecordKey::Outgoing",
         })
     }
 }
@@ -230,7 +230,7 @@ pub struct PendingOffer {
     /// The offer; sealed anew each time it is sent.
     pub offer: Offer,
     /// How often it was sent.
-    pub times: u32,
+    pub attempts: u32,
 }
 
 /// One session with one contact. Holds ratchet keys.
@@ -257,7 +257,7 @@ pub struct RequestRecord {
 
 /// An offer that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenRecord {
+pub struct ReplayRecord {
     /// Which one.
     pub offer: OfferId,
     /// Until when a replay could still arrive.
@@ -373,7 +373,7 @@ pub struct OutgoingRecord {
     /// Its local name.
     pub id: OutgoingId,
     /// What it carries.
-    pub purpose: Purpose,
+    pub purpose: EnvelopePurpose,
     /// Where its recipient waits for it.
     pub topic: Topic,
     /// The sealed body.
@@ -396,7 +396,7 @@ impl core::fmt::Debug for OutgoingRecord {
 
 /// What an envelope of ours carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Purpose {
+pub enum EnvelopePurpose {
     /// An offer to this contact.
     Offer(ContactId),
     /// A message to this contact.
@@ -405,4 +405,14 @@ pub enum Purpose {
     Control(ContactId),
     /// Nothing, for nobody.
     Junk,
+}
+
+impl EnvelopePurpose {
+    /// Whether an envelope has to do with a contact.
+    pub(super) fn concerns(self, contact: ContactId) -> bool {
+        match self {
+            Self::Offer(other) | Self::Control(other) | Self::Message(other, _) => other == contact,
+            Self::Junk => false,
+        }
+    }
 }

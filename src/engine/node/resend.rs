@@ -9,7 +9,9 @@
 use super::Node;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, Reply};
-use super::record::{Change, ContactState, Key, OutgoingRecord, Purpose, Record, StoredDirection};
+use super::record::{
+    Change, ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection,
+};
 use super::talk::{Effects, Flight};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};
@@ -76,8 +78,8 @@ impl Node {
             return None;
         };
         let (mut changes, _) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
-        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
+        let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
         let Some((record, stored)) = encrypted else {
             self.commit(changes);
             self.plan_resend(env, id, self.settings.resend);
@@ -227,7 +229,7 @@ impl Node {
         self.timers.clear(Timer::End(id));
         self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
         let (erased, stopped) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
     }
@@ -349,7 +351,7 @@ impl Node {
             self.open.remove(&id);
             self.wake(contact);
         }
-        effects.changes.push(Change::Erase(Key::Message(id)));
+        effects.changes.push(Change::Erase(RecordKey::Message(id)));
         self.take_effect(effects);
         Ok(Reply::Done)
     }

@@ -12,7 +12,8 @@ use super::meet::view_request;
 use super::outbound::Job;
 use super::output::{MessageState, Notice};
 use super::record::{
-    Change, Key, MessageRecord, OutgoingRecord, Purpose, Record, SessionRecord, StoredDirection,
+    Change, EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
+    StoredDirection,
 };
 use super::timers::Timer;
 
@@ -24,7 +25,7 @@ impl Node {
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
         self.began = env.wall;
         let mut outgoing = Vec::new();
-        let mut surplus: Vec<Key> = Vec::new();
+        let mut surplus: Vec<RecordKey> = Vec::new();
         let mut messages = Vec::new();
         for record in records {
             match record {
@@ -39,7 +40,7 @@ impl Node {
                 Record::Request(record) => {
                     self.book.requests.insert(record.id, record);
                 }
-                Record::Seen(record) => surplus.extend(self.book.see(&record)),
+                Record::Replay(record) => surplus.extend(self.book.see(&record)),
                 Record::Message(record) => messages.push(record),
                 Record::Outgoing(record) => outgoing.push(record),
             }
@@ -62,7 +63,7 @@ impl Node {
     fn restore_outgoing(&mut self, record: OutgoingRecord) {
         match (record.purpose, &record.envelope) {
             // Sealed afresh when its turn comes.
-            (Purpose::Offer(_) | Purpose::Junk, None) => {}
+            (EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk, None) => {}
             (_, None) => self.outbox.push_encrypted(record),
             (_, Some(_)) => self.outbox.keep(record),
         }

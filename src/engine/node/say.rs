@@ -6,7 +6,9 @@
 use super::Node;
 use super::outbound::Job;
 use super::output::{MessageState, Output};
-use super::record::{Change, ContactRecord, OutgoingRecord, Purpose, ReceiveSequence, Record};
+use super::record::{
+    Change, ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record,
+};
 use super::talk::{Effects, Flight, SPAN};
 use super::timers::Timer;
 use crate::engine::env::Env;
@@ -33,7 +35,8 @@ impl Node {
         talk.marked &= !proven;
         let content = if proven { self.read_mark(contact) } else { Content::Nothing };
         let payload = self.payload(contact, None, content)?;
-        let (record, changes) = self.encrypt(env, session, &payload, Purpose::Control(contact))?;
+        let (record, changes) =
+            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
         self.commit(changes);
         Some(record)
     }
@@ -62,7 +65,7 @@ impl Node {
         }
         let text = self.open.get(&id)?.text.clone();
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
-        let encrypted = self.encrypt(env, session, &payload, Purpose::Message(contact, id));
+        let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
         let Some((record, mut changes)) = encrypted else {
             self.renew(env, contact);
             return None;
@@ -119,7 +122,7 @@ impl Node {
         env: &mut Env<'_>,
         session: SessionId,
         payload: &Payload,
-        purpose: Purpose,
+        purpose: EnvelopePurpose,
     ) -> Option<(OutgoingRecord, Vec<Change>)> {
         let step = self.sessions.get(&session)?.session.encrypt(env, payload).ok()?;
         if cfg!(debug_assertions) {
@@ -150,7 +153,7 @@ impl Node {
     /// Takes back a message that is encrypted and was never published: its number is free again.
     pub(super) fn unsend(&mut self, contact: ContactId, id: MessageId) -> Vec<Change> {
         let (mut changes, stopped) =
-            self.outbox.forget(|kept| kept.purpose == Purpose::Message(contact, id));
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         self.stop_mining(stopped);
         let number = self.open.get_mut(&id).and_then(|message| message.number.take());
         let Some(talk) = self.talks.get_mut(&contact) else { return changes };

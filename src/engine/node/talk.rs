@@ -19,8 +19,8 @@ use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{Direction, MessageState, MessageView, Notice};
 use super::record::{
-    Change, DeliveryLog, MAX_RECEIVE_SEQUENCES, MessageRecord, Purpose, ReceiveSequence, Record,
-    StoredDirection,
+    Change, DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence,
+    Record, StoredDirection,
 };
 use super::stream::Received;
 use super::timers::Timer;
@@ -164,7 +164,8 @@ impl Node {
             return;
         }
         effects.changes.push(Change::Put(Record::Contact(record.clone())));
-        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose == Purpose::Offer(contact));
+        let (erased, stopped) =
+            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
         self.outbox.drop_jobs(|job| *job == Job::Offer(contact));

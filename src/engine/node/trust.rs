@@ -13,13 +13,12 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Session, SessionRole};
 
 use super::Node;
-use super::commands::about;
 use super::input::Proof;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, OwnWords, Reply};
 use super::record::{
-    Change, ContactRecord, ContactState, Doubt, Key, Means, Record, SendSequence, StoredDirection,
-    Trust,
+    Change, ContactRecord, ContactState, Doubt, Means, Record, RecordKey, SendSequence,
+    StoredDirection, Trust,
 };
 use super::talk::Effects;
 use super::timers::Timer;
@@ -206,7 +205,7 @@ impl Node {
             return Ok(Reply::Done);
         };
         self.book.requests.remove(&request);
-        effects.changes.push(Change::Erase(Key::Request(request)));
+        effects.changes.push(Change::Erase(RecordKey::Request(request)));
         let changes = core::mem::take(&mut effects.changes);
         self.let_in(env, contact, &offer, changes);
         effects.notices.push(super::output::Notice::RequestGone(request));
@@ -266,7 +265,7 @@ impl Node {
                 self.advance(id, MessageState::Sent, effects);
             }
         }
-        let (erased, stopped) = self.outbox.forget(|kept| about(kept.purpose, contact));
+        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose.concerns(contact));
         effects.changes.extend(erased);
         self.stop_mining(stopped);
     }

@@ -177,7 +177,7 @@ impl Audit {
                 let known = self.identities.contains(&record.identity);
                 known && self.contacts.insert(record.id) && *contacts <= MAX_CONTACTS
             }
-            Brought::Record(Record::Seen(_)) => {
+            Brought::Record(Record::Replay(_)) => {
                 *offers += 1;
                 *offers <= MAX_SEEN
             }

@@ -13,7 +13,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
     Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord,
-    ReceiveSequence, SeenRecord, SendSequence, SessionRecord, StoredDirection, Trust,
+    ReceiveSequence, ReplayRecord, SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};
 use crate::engine::testing::rng::{NOW, SeededRng};
@@ -70,7 +70,7 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             restored: None,
         }),
         Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),
-        Record::Seen(SeenRecord { offer: OfferId([9; 32]), until: NOW }),
+        Record::Replay(ReplayRecord { offer: OfferId([9; 32]), until: NOW }),
     ];
     let mut store = Store::in_memory().unwrap();
     let puts: Vec<Change> = people.into_iter().chain(messages).map(Change::Put).collect();

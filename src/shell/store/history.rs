@@ -221,7 +221,7 @@ pub(super) fn message_in(
         | Record::Contact(_)
         | Record::Session(_)
         | Record::Request(_)
-        | Record::Seen(_)
+        | Record::Replay(_)
         | Record::Outgoing(_) => Err(StoreError::Damaged),
     }
 }

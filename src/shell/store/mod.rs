@@ -36,7 +36,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::engine::id::MessageId;
-use crate::engine::node::record::{Change, Key, Record};
+use crate::engine::node::record::{Change, Record, RecordKey};
 use crate::engine::secret::Secret;
 use crate::shell::home::{self, HomeError, UnsafeMode};
 use crate::shell::passphrase::Passphrase;
@@ -278,7 +278,9 @@ fn record_in(row: &rusqlite::Row<'_>, key: &RowKey) -> Result<Record, StoreError
     // A salt that is missing is read as NULL, which is no blob either.
     let blob = |column| row.get_ref(column)?.as_blob().map_err(|_| StoreError::Damaged);
     let name = match row.get_ref(2)? {
-        ValueRef::Integer(id) => &rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?,
+        ValueRef::Integer(id) => {
+            &rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?
+        }
         ValueRef::Blob(key) => key,
         ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) => {
             return Err(StoreError::Damaged);
@@ -313,11 +315,15 @@ fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<Sealed
     key.seal(connection, &rows::encode_key(&record.key())?, &rows::encode(record)?)
 }
 
-fn erase(transaction: &Transaction<'_>, key: &Key) -> Result<(), StoreError> {
+fn erase(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(), StoreError> {
     match key {
-        Key::Message(message) => return history::erase(transaction, *message),
-        Key::Contact(contact) => history::forget_mark(transaction, *contact)?,
-        Key::Identity(_) | Key::Session(_) | Key::Request(_) | Key::Seen(_) | Key::Outgoing(_) => {}
+        RecordKey::Message(message) => return history::erase(transaction, *message),
+        RecordKey::Contact(contact) => history::forget_mark(transaction, *contact)?,
+        RecordKey::Identity(_)
+        | RecordKey::Session(_)
+        | RecordKey::Request(_)
+        | RecordKey::Replay(_)
+        | RecordKey::Outgoing(_) => {}
     }
     transaction.execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?])?;
     Ok(())

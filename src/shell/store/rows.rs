@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::engine::node::record::{Key, Record};
+use crate::engine::node::record::{Record, RecordKey};
 
 /// The bytes of a record. Wiped when dropped: a record may hold keys.
 pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
@@ -24,8 +24,8 @@ pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, Ro
     Ok(row)
 }
 
-/// The bytes of a key; they sort by kind first, in the order of [`Key`]'s variants.
-pub(super) fn encode_key(key: &Key) -> Result<Vec<u8>, RowError> {
+/// The bytes of a key; they sort by kind first, in the order of [`RecordKey`]'s variants.
+pub(super) fn encode_key(key: &RecordKey) -> Result<Vec<u8>, RowError> {
     let mut bytes = vec![0; size(key)?];
     encode_into_slice(key, &mut bytes, LAYOUT).map_err(|_| RowError::NotEncodable)?;
     Ok(bytes)

@@ -8,9 +8,9 @@ use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, ContactState, DeliveryLog, Doubt, MessageRecord, OutgoingRecord, PendingOffer,
-    Purpose, ReceiveSequence, Record, RequestRecord, SeenRecord, SendSequence, SessionRecord,
-    StoredDirection, Trust,
+    ContactRecord, ContactState, DeliveryLog, Doubt, EnvelopePurpose, MessageRecord,
+    OutgoingRecord, PendingOffer, ReceiveSequence, Record, ReplayRecord, RequestRecord,
+    SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 use crate::engine::testing::rng::SeededRng;
@@ -60,7 +60,7 @@ pub(super) fn handshake() -> [Record; 4] {
     let (offer, session) = Offer::new(&mut env, &own, &their.public(), WINDOW);
     let received = ReceivedOffer::open(&their, &offer.seal(&mut env).body).unwrap();
     let Record::Contact(mut pending) = contact(7) else { panic!("not a contact") };
-    pending.offer = Some(Box::new(PendingOffer { offer, times: 2 }));
+    pending.offer = Some(Box::new(PendingOffer { offer, attempts: 2 }));
     let responder = received.accept(&mut env, WINDOW);
     [
         Record::Session(SessionRecord { contact: ContactId(7), session: Box::new(session) }),
@@ -76,13 +76,13 @@ pub(super) fn handshake() -> [Record; 4] {
 }
 
 pub(super) fn seen(offer: u8) -> Record {
-    Record::Seen(SeenRecord { offer: OfferId([offer; 32]), until: UnixSeconds(128) })
+    Record::Replay(ReplayRecord { offer: OfferId([offer; 32]), until: UnixSeconds(128) })
 }
 
 pub(super) fn outgoing(id: u64) -> Record {
     Record::Outgoing(OutgoingRecord {
         id: OutgoingId(id),
-        purpose: Purpose::Message(ContactId(7), MessageId(id)),
+        purpose: EnvelopePurpose::Message(ContactId(7), MessageId(id)),
         topic: Topic([1, 2, 3, 4]),
         body: vec![0xaa, 0xbb, 0xcc],
         ttl: Seconds(86_400),
@@ -148,12 +148,12 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
 
 pub(super) fn any_outgoing() -> impl Strategy<Value = OutgoingRecord> {
     let purpose = prop_oneof![
-        any::<u64>().prop_map(|contact| Purpose::Offer(ContactId(contact))),
+        any::<u64>().prop_map(|contact| EnvelopePurpose::Offer(ContactId(contact))),
         any::<[u64; 2]>().prop_map(|[contact, message]| {
-            Purpose::Message(ContactId(contact), MessageId(message))
+            EnvelopePurpose::Message(ContactId(contact), MessageId(message))
         }),
-        any::<u64>().prop_map(|contact| Purpose::Control(ContactId(contact))),
-        Just(Purpose::Junk),
+        any::<u64>().prop_map(|contact| EnvelopePurpose::Control(ContactId(contact))),
+        Just(EnvelopePurpose::Junk),
     ];
     let numbers = any::<(u64, [u8; 4], u32)>();
     (numbers, purpose, any::<Vec<u8>>(), any::<Option<Vec<u8>>>()).prop_map(

@@ -15,7 +15,7 @@ use super::database;
 use super::history::message_in;
 use super::{Store, StoreError};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::record::{Change, Key, MessageRecord, Record, StoredDirection};
+use crate::engine::node::record::{Change, MessageRecord, Record, RecordKey, StoredDirection};
 
 /// The words of all messages that were shown or are ours.
 pub(super) struct Index(pub(super) Connection);
@@ -70,23 +70,23 @@ impl Store {
                 // A later change of the same commit erased it.
                 None => index.remove(message.id),
             },
-            Change::Erase(Key::Message(message)) => index.remove(*message),
+            Change::Erase(RecordKey::Message(message)) => index.remove(*message),
             Change::EraseMessages(contact) => index.remove_all(*contact),
             Change::Put(
                 Record::Identity(_)
                 | Record::Contact(_)
                 | Record::Session(_)
                 | Record::Request(_)
-                | Record::Seen(_)
+                | Record::Replay(_)
                 | Record::Outgoing(_),
             )
             | Change::Erase(
-                Key::Identity(_)
-                | Key::Contact(_)
-                | Key::Session(_)
-                | Key::Request(_)
-                | Key::Seen(_)
-                | Key::Outgoing(_),
+                RecordKey::Identity(_)
+                | RecordKey::Contact(_)
+                | RecordKey::Session(_)
+                | RecordKey::Request(_)
+                | RecordKey::Replay(_)
+                | RecordKey::Outgoing(_),
             ) => Ok(()),
         }
     }

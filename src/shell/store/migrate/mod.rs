@@ -16,7 +16,7 @@ use super::rows::{self, RowError};
 use super::sealed::RowKey;
 use super::{StoreError, seal};
 use crate::engine::id::MessageId;
-use crate::engine::node::record::{Key, Record};
+use crate::engine::node::record::{Record, RecordKey};
 
 /// How a former version of the store wrote its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Row<'_> {
     fn sealed_as(self) -> Result<Vec<u8>, StoreError> {
         match self.name {
             Value::Integer(id) => {
-                Ok(rows::encode_key(&Key::Message(MessageId(id.cast_unsigned())))?)
+                Ok(rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?)
             }
             Value::Blob(key) => Ok(key.clone()),
             Value::Null | Value::Real(_) | Value::Text(_) => Err(RowError::NotARecord.into()),

@@ -12,7 +12,7 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
-    ContactState, IdentityRecord, SeenRecord, SendSequence, StoredDirection, Trust,
+    ContactState, IdentityRecord, ReplayRecord, SendSequence, StoredDirection, Trust,
 };
 use crate::shell::store::rows::{self, RowError};
 
@@ -38,7 +38,7 @@ enum RowV1 {
     Contact(ContactV1),
     Session,
     Request,
-    Seen(SeenRecord),
+    Seen(ReplayRecord),
     Message(MessageV1),
     Outgoing,
 }

@@ -11,8 +11,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord,
-    PendingOffer, ReceiveSequence, Record, RequestRecord, SeenRecord, SendSequence, SessionRecord,
-    StoredDirection, Trust,
+    PendingOffer, ReceiveSequence, Record, ReplayRecord, RequestRecord, SendSequence,
+    SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::SessionId;
 use crate::shell::store::rows::{self, RowError};
@@ -29,7 +29,7 @@ pub(super) enum RowV2 {
     Contact(ContactV2),
     Session(SessionRecord),
     Request(RequestRecord),
-    Seen(SeenRecord),
+    Seen(ReplayRecord),
     Message(MessageV2),
     Outgoing(OutgoingRecord),
 }
@@ -73,7 +73,7 @@ impl From<RowV2> for Record {
             RowV2::Contact(row) => Self::Contact(row.into()),
             RowV2::Session(row) => Self::Session(row),
             RowV2::Request(row) => Self::Request(row),
-            RowV2::Seen(row) => Self::Seen(row),
+            RowV2::Seen(row) => Self::Replay(row),
             RowV2::Message(row) => Self::Message(row.into()),
             RowV2::Outgoing(row) => Self::Outgoing(row),
         }

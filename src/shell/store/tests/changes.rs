@@ -40,8 +40,8 @@ fn messages_that_are_history_alone_are_not_loaded() {
         store.commit(&puts(&[ours(id, 7, state)])).unwrap();
     }
     store.commit(&puts(&[theirs(10, 7, "hi"), held(11, 7)])).unwrap();
-    let loaded: Vec<Key> = store.load().unwrap().iter().map(Record::key).collect();
-    let open = [0, 1, 2, 4, 5, 6, 11].map(|id| Key::Message(MessageId(id)));
+    let loaded: Vec<RecordKey> = store.load().unwrap().iter().map(Record::key).collect();
+    let open = [0, 1, 2, 4, 5, 6, 11].map(|id| RecordKey::Message(MessageId(id)));
     assert_eq!(loaded, open);
 }
 
@@ -115,7 +115,7 @@ fn a_database_that_cannot_be_written_is_told() {
 #[derive(Clone, Debug)]
 enum Step {
     Put(Record),
-    Erase(Key),
+    Erase(RecordKey),
     EraseMessages(ContactId),
 }
 
@@ -183,8 +183,10 @@ fn what_was_shown_does_not_wait_again_and_nobody_becomes_the_author() {
 fn a_message_that_was_erased_begins_anew() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[ours(1, 7, MessageState::Read)])).unwrap();
-    let anew =
-        [Change::Erase(Key::Message(MessageId(1))), Change::Put(ours(1, 7, MessageState::Queued))];
+    let anew = [
+        Change::Erase(RecordKey::Message(MessageId(1))),
+        Change::Put(ours(1, 7, MessageState::Queued)),
+    ];
     store.commit(&anew).unwrap();
     assert_eq!(store.load().unwrap(), [ours(1, 7, MessageState::Queued)]);
 }
@@ -192,7 +194,7 @@ fn a_message_that_was_erased_begins_anew() {
 /// What the store ought to hold: records by key, and messages in the order of their places.
 #[derive(Clone, Default)]
 struct Model {
-    records: BTreeMap<Key, Record>,
+    records: BTreeMap<RecordKey, Record>,
     messages: Vec<MessageRecord>,
 }
 
@@ -227,7 +229,9 @@ impl Model {
                 self.messages.push(message.clone());
             }
             Step::Put(record) => drop(self.records.insert(record.key(), record.clone())),
-            Step::Erase(Key::Message(id)) => self.messages.retain(|message| message.id != *id),
+            Step::Erase(RecordKey::Message(id)) => {
+                self.messages.retain(|message| message.id != *id)
+            }
             Step::Erase(key) => drop(self.records.remove(key)),
             Step::EraseMessages(contact) => {
                 self.messages.retain(|message| message.contact != *contact);

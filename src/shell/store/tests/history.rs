@@ -81,7 +81,7 @@ fn unread_counts_what_was_shown_since_the_conversation_was_read() {
     // Places are never used twice: what comes after an erasure is not taken as read.
     store.commit(&puts(&[theirs(5, 7, "d")])).unwrap();
     assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
-    store.commit(&[Change::Erase(Key::Contact(ContactId(8)))]).unwrap();
+    store.commit(&[Change::Erase(RecordKey::Contact(ContactId(8)))]).unwrap();
     assert_eq!(store.unread().unwrap(), [(ContactId(7), 1)]);
 }
 

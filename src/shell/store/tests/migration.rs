@@ -44,7 +44,7 @@ fn sealed_home() -> Home {
         for (name_of_row, value) in rows {
             let sealed_as = match &name_of_row {
                 Value::Integer(id) => {
-                    rows::encode_key(&Key::Message(MessageId(id.cast_unsigned()))).unwrap()
+                    rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned()))).unwrap()
                 }
                 Value::Blob(key) => key.clone(),
                 Value::Null | Value::Real(_) | Value::Text(_) => panic!("no name of a row"),

@@ -90,7 +90,7 @@ fn what_was_erased_is_not_found_any_more() {
     for mut store in [Store::in_memory().unwrap(), searched()] {
         store.commit(&puts(&[theirs(1, 7, "secret"), theirs(2, 7, "secret")])).unwrap();
         store.commit(&puts(&[theirs(3, 8, "secret"), theirs(4, 9, "secret")])).unwrap();
-        store.commit(&[Change::Erase(Key::Message(MessageId(1)))]).unwrap();
+        store.commit(&[Change::Erase(RecordKey::Message(MessageId(1)))]).unwrap();
         assert_eq!(found(&mut store, "secret"), [4, 3, 2]);
         store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
         assert_eq!(found(&mut store, "secret"), [4, 3]);

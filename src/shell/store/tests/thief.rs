@@ -101,17 +101,17 @@ impl Loot {
         let name = rows::encode_key(&record.key()).unwrap();
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found: (Vec<u8>, Vec<u8>) = match record.key() {
-            Key::Message(id) => store.connection.query_row(
+            RecordKey::Message(id) => store.connection.query_row(
                 "SELECT bytes, value FROM message JOIN salt ON slot = salt WHERE id = ?1",
                 [id.0.cast_signed()],
                 read,
             ),
-            Key::Identity(_)
-            | Key::Contact(_)
-            | Key::Session(_)
-            | Key::Request(_)
-            | Key::Seen(_)
-            | Key::Outgoing(_) => store.connection.query_row(
+            RecordKey::Identity(_)
+            | RecordKey::Contact(_)
+            | RecordKey::Session(_)
+            | RecordKey::Request(_)
+            | RecordKey::Replay(_)
+            | RecordKey::Outgoing(_) => store.connection.query_row(
                 "SELECT bytes, value FROM record JOIN salt ON slot = salt WHERE key = ?1",
                 [&name],
                 read,
@@ -268,7 +268,7 @@ fn after_much_coming_and_going(seed: u64) -> (usize, usize) {
         let size = usize::try_from(draw(1000)).unwrap();
         store
             .commit(&[if erase {
-                Change::Erase(Key::Outgoing(OutgoingId(id)))
+                Change::Erase(RecordKey::Outgoing(OutgoingId(id)))
             } else {
                 Change::Put(sized(id, size))
             }])
