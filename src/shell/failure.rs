@@ -385,8 +385,8 @@ impl From<CommandError> for Failure {
             CommandError::Blocked => ("blocked", Exit::Refused, "undertone contact unblock NAME"),
             CommandError::TooLate => ("too_late", Exit::Refused, "undertone"),
             CommandError::Full => ("full", Exit::Refused, "undertone status"),
-            CommandError::NoWords => ("no_words", Exit::Refused, "undertone contact show NAME"),
-            CommandError::NotHeld => ("not_held", Exit::Refused, "undertone contact show NAME"),
+            CommandError::NoSas => ("no_words", Exit::Refused, "undertone contact show NAME"),
+            CommandError::NotOnHold => ("not_held", Exit::Refused, "undertone contact show NAME"),
             CommandError::Relay => ("relay", Exit::Refused, "undertone"),
         };
         Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])

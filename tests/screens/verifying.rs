@@ -8,7 +8,7 @@ use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{ContactView, Link, Notice, OwnWords, Reply};
-use undertone::engine::node::record::{Doubt, Means, Trust};
+use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::ui::model::Enter;
 use undertone::shell::ui::port::{ClientEvent, Glyphs};
 
@@ -43,8 +43,8 @@ fn trusted(stage: &mut Stage, trust: Trust) {
 const YESTERDAY: UnixSeconds = UnixSeconds(NOW - 86_400);
 
 fn key_changed() -> Trust {
-    let doubt = Doubt::KeyChanged { verified: Some(UnixSeconds(NOW - 30 * 86_400)) };
-    Trust::Held { since: YESTERDAY, doubt, tries: 0 }
+    let reason = HoldReason::KeyChanged { verified: Some(UnixSeconds(NOW - 30 * 86_400)) };
+    Trust::OnHold { since: YESTERDAY, reason, attempts: 0 }
 }
 
 /// Types three words; the last Enter asks the engine.
@@ -63,10 +63,10 @@ fn one_half_of_the_words_is_shown_and_the_other_asked_for() {
     stage.press(KeyCode::Tab);
     stage.write("harvest");
     let (ask, command) = compare(&mut stage, "");
-    let proof = Proof::Words(words(["walnut", "sad", "harvest"]));
+    let proof = Proof::Sas(words(["walnut", "sad", "harvest"]));
     assert_eq!(command, Command::Verify { contact: MIRA, proof });
     stage.tell(ClientEvent::Replied(ask, Ok(Reply::Verified)));
-    trusted(&mut stage, Trust::Verified { at: UnixSeconds(NOW), by: Means::Words });
+    trusted(&mut stage, Trust::Verified { at: UnixSeconds(NOW), by: VerificationMethod::Sas });
     assert_snapshot!("verified_contacts_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(2));
     assert_snapshot!("verified_chat_80x24", stage.see(80, 24));
@@ -89,7 +89,7 @@ fn words_that_differ_say_which_one_and_what_can_be_done() {
     stage.write("/verify");
     stage.press(KeyCode::Enter);
     let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(5), left: 2 })));
+    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(5), attempts_left: 2 })));
     at_every_size("mismatch", &mut stage);
     for _ in 0..2 {
         stage.press(KeyCode::Down);
@@ -97,7 +97,10 @@ fn words_that_differ_say_which_one_and_what_can_be_done() {
     stage.press(KeyCode::Enter);
     assert_snapshot!("keys_80x24", stage.see(80, 24));
     stage.press(KeyCode::Esc);
-    trusted(&mut stage, Trust::Held { since: YESTERDAY, doubt: Doubt::Mismatch, tries: 1 });
+    trusted(
+        &mut stage,
+        Trust::OnHold { since: YESTERDAY, reason: HoldReason::Mismatch, attempts: 1 },
+    );
     at_every_size("held_mismatch", &mut stage);
 }
 
@@ -107,7 +110,7 @@ fn after_the_last_try_there_is_no_session_to_close() {
     stage.write("/verify");
     stage.press(KeyCode::Enter);
     let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(4), left: 0 })));
+    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(4), attempts_left: 0 })));
     assert_snapshot!("mismatch_last_80x24", stage.see(80, 24));
 }
 
@@ -125,7 +128,7 @@ fn digits_are_compared_while_there_are_no_words() {
     }
     stage.paste(&number.to_string().replace(' ', "\n"));
     let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
-    assert_eq!(command, Command::Verify { contact: MIRA, proof: Proof::Digits(number) });
+    assert_eq!(command, Command::Verify { contact: MIRA, proof: Proof::SafetyNumber(number) });
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn what_was_sent_may_be_words_or_digits() {
     assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
     stage.model.set_enter(Enter::Sends);
     let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
-    let proof = Proof::Words(words(["walnut", "saddle", "harvest"]));
+    let proof = Proof::Sas(words(["walnut", "saddle", "harvest"]));
     assert_eq!(command, Command::Verify { contact: MIRA, proof });
 }
 

@@ -115,7 +115,7 @@ fn nobody_who_is_held_blocked_or_not_heard_yet_is_told_what_was_read() {
     post.town.say(0, a, "whoever I am");
     post.exchange(Millis::from_secs(20));
     let wrong = SafetyNumber::of(&post.town.people[0].key, &post.town.people[0].key);
-    post.town.ask(1, Command::Verify { contact: b, proof: Proof::Digits(wrong) });
+    post.town.ask(1, Command::Verify { contact: b, proof: Proof::SafetyNumber(wrong) });
     let published = post.published(1);
     post.town.ask(1, Command::MarkRead { contact: b });
     post.pass(Millis::from_secs(600));

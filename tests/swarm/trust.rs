@@ -5,12 +5,12 @@ use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::MAX_TRIES;
+use undertone::engine::node::MAX_VERIFICATION_ATTEMPTS;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{
     CommandError, ContactView, Link, MessageState, Notice, Reply,
 };
-use undertone::engine::node::record::{Doubt, EnvelopePurpose, Means, Trust};
+use undertone::engine::node::record::{EnvelopePurpose, HoldReason, Trust, VerificationMethod};
 use undertone::sim::link::Links;
 
 use crate::town::{Town, link, seeds};
@@ -42,7 +42,7 @@ fn sent_to(town: &Town, who: usize, contact: ContactId) -> usize {
 }
 
 fn verify(town: &mut Town, who: usize, contact: ContactId, digits: SafetyNumber) -> Reply {
-    let command = Command::Verify { contact, proof: Proof::Digits(digits) };
+    let command = Command::Verify { contact, proof: Proof::SafetyNumber(digits) };
     town.world.ask(town.people[who].node, command).expect("compared")
 }
 
@@ -68,7 +68,8 @@ fn both_see_the_same_number_and_digits_that_agree_verify_the_contact() {
     assert_eq!(view(&town, 0, a).safety, theirs);
     assert_eq!(view(&town, 0, a).trust, Trust::Unverified);
     assert_eq!(verify(&mut town, 0, a, theirs), Reply::Verified);
-    let Trust::Verified { at, by: Means::Digits } = view(&town, 0, a).trust else {
+    let Trust::Verified { at, by: VerificationMethod::SafetyNumber } = view(&town, 0, a).trust
+    else {
         panic!("not verified");
     };
     assert!(at <= town.world.wall());
@@ -101,7 +102,10 @@ fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
         let (a, b) = town.introduce(0, 1);
         town.say(0, a, "on its way when it happened");
         let digits = wrong(&town);
-        assert_eq!(verify(&mut town, 0, a, digits), Reply::Differs { word: None, left: 2 });
+        assert_eq!(
+            verify(&mut town, 0, a, digits),
+            Reply::Differs { word: None, attempts_left: 2 }
+        );
         let before = sent_to(&town, 0, a);
         town.say(0, a, "written while held");
         town.say(1, b, "are you there");
@@ -133,7 +137,7 @@ fn tell(
     contact: ContactId,
     words: [SasWord; WORDS_PER_HALF],
 ) -> Reply {
-    let command = Command::Verify { contact, proof: Proof::Words(words) };
+    let command = Command::Verify { contact, proof: Proof::Sas(words) };
     town.world.ask(town.people[who].node, command).expect("compared")
 }
 
@@ -160,9 +164,12 @@ fn the_last_try_erases_the_session_without_a_farewell() {
     let (a, b) = town.introduce(0, 1);
     town.world.run_for(HOUR);
     let digits = wrong(&town);
-    for left in (0..MAX_TRIES).rev() {
+    for left in (0..MAX_VERIFICATION_ATTEMPTS).rev() {
         assert_eq!(view(&town, 0, a).link, Link::Ready);
-        assert_eq!(verify(&mut town, 0, a, digits), Reply::Differs { word: None, left });
+        assert_eq!(
+            verify(&mut town, 0, a, digits),
+            Reply::Differs { word: None, attempts_left: left }
+        );
     }
     assert_eq!(view(&town, 0, a).link, Link::Closed);
     town.world.run_for(HOUR);
@@ -174,7 +181,7 @@ fn the_last_try_erases_the_session_without_a_farewell() {
     town.world.run_for(HOUR);
     assert_eq!(town.heard(1), ["after all"]);
     let again = town.world.ask(node, Command::AcceptUnverified { contact: a });
-    assert_eq!(again, Err(CommandError::NotHeld));
+    assert_eq!(again, Err(CommandError::NotOnHold));
     town.assert_sound();
 }
 
@@ -202,8 +209,10 @@ fn another_key_holds_the_contact_until_it_is_accepted_and_what_waited_goes_to_it
         assert_eq!(sent_to(&town, 0, a), before, "something left");
         let view_of = view(&town, 0, a);
         assert_eq!(view_of.key, other);
-        let Trust::Held { doubt, tries: 0, since: _ } = view_of.trust else { panic!("not held") };
-        assert_eq!(doubt, Doubt::KeyChanged { verified: at });
+        let Trust::OnHold { reason, attempts: 0, since: _ } = view_of.trust else {
+            panic!("not held")
+        };
+        assert_eq!(reason, HoldReason::KeyChanged { verified: at });
 
         town.world.ask(node, Command::AcceptUnverified { contact: a }).unwrap();
         town.world.run_for(HOUR);
@@ -271,7 +280,7 @@ fn a_crash_anywhere_in_a_change_of_keys_leaves_the_key_before_or_a_held_contact(
         // It may have died in the last second.
         assert!(town.world.run_until(MINUTE, |world| world.node(node).is_some()));
         let found = view(&town, 0, a);
-        assert_eq!(found.key == second, found.trust.is_held());
+        assert_eq!(found.key == second, found.trust.is_on_hold());
         assert!(found.key == first || found.key == second);
         town.assert_sound();
     }

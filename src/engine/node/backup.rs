@@ -152,8 +152,8 @@ mod tests {
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
     use crate::engine::node::record::{
-        ContactState, EnvelopePurpose, IdentityRecord, Means, OutgoingRecord, PendingOffer,
-        ReceiveSequence, ReplayRecord, RequestRecord, SessionRecord, Trust,
+        ContactState, EnvelopePurpose, IdentityRecord, OutgoingRecord, PendingOffer,
+        ReceiveSequence, ReplayRecord, RequestRecord, SessionRecord, Trust, VerificationMethod,
     };
     use crate::engine::session::{Offer, ReceivedOffer, WINDOW};
     use crate::engine::testing::rng::{NOW, SeededRng};
@@ -183,7 +183,7 @@ mod tests {
                 sent: SendSequence { epoch: 3, next: 4 },
                 received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
                 offer: Some(Box::new(PendingOffer { offer, attempts: 2 })),
-                trust: Trust::Verified { at: NOW, by: Means::Words },
+                trust: Trust::Verified { at: NOW, by: VerificationMethod::Sas },
                 read_marks: true,
                 restored: None,
             }),

@@ -212,9 +212,9 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Their half of a session's words, in order.
-    Words([SasWord; WORDS_PER_HALF]),
+    Sas([SasWord; WORDS_PER_HALF]),
     /// The safety number they see.
-    Digits(SafetyNumber),
+    SafetyNumber(SafetyNumber),
 }
 
 opaque_debug!(

@@ -42,7 +42,7 @@ impl Node {
     /// Offers a session to a contact.
     pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        if record.trust.is_held() {
+        if record.trust.is_on_hold() {
             return;
         }
         let Some(own) = self.book.identities.get(&record.identity) else { return };
@@ -312,7 +312,7 @@ impl Node {
     /// the farewell.
     pub(super) fn close(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let mut changes = Vec::new();
-        let speaks = if self.is_held(contact) { None } else { self.preferred(contact) };
+        let speaks = if self.is_on_hold(contact) { None } else { self.preferred(contact) };
         let farewell = speaks.and_then(|session| {
             let payload = self.payload(contact, None, Content::Close)?;
             self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))
@@ -454,7 +454,7 @@ impl Node {
             link: self.link(record),
             trust: record.trust,
             safety: self.safety_number(record)?,
-            words: self.own_words(record.id),
+            words: self.own_sas(record.id),
         })
     }
 

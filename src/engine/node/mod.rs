@@ -58,7 +58,7 @@ pub use settings::{NodeSettings, Pace, Role, Sync};
 use talk::Conversation;
 pub use talk::SPAN;
 use timers::{Timer, Timers};
-pub use trust::MAX_TRIES;
+pub use trust::MAX_VERIFICATION_ATTEMPTS;
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]

@@ -158,7 +158,7 @@ impl Node {
 
     /// Turns a job into an encrypted envelope, stored; or into nothing when there is no need for it.
     fn begin(&mut self, env: &mut Env<'_>, job: Job) -> Option<OutgoingRecord> {
-        if self.is_held_back(job) {
+        if self.is_job_on_hold(job) {
             return None;
         }
         match job {

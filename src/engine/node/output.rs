@@ -119,7 +119,7 @@ pub enum Reply {
         /// compared.
         word: Option<usize>,
         /// So many more tries; at 0 the session has been erased.
-        left: u8,
+        attempts_left: u8,
     },
 }
 
@@ -166,10 +166,10 @@ pub enum CommandError {
     Full,
     /// Wait until both sides have heard each other, or compare the digits.
     #[error("there are no words to compare yet; the 60 digits can be compared")]
-    NoWords,
+    NoSas,
     /// There is nothing to decide.
     #[error("nothing is held back from this contact")]
-    NotHeld,
+    NotOnHold,
     /// A relay holds no identity.
     #[error("this node is a relay")]
     Relay,

@@ -160,31 +160,31 @@ pub enum Trust {
         /// When, by the clock of this machine.
         at: UnixSeconds,
         /// What they compared.
-        by: Means,
+        by: VerificationMethod,
     },
     /// Nothing is sent to them until a person decides.
-    Held {
+    OnHold {
         /// Since when, by the clock of this machine.
         since: UnixSeconds,
         /// What happened.
-        doubt: Doubt,
+        reason: HoldReason,
         /// Comparisons that failed since then and in this session.
-        tries: u8,
+        attempts: u8,
     },
 }
 
 /// What two people compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Means {
+pub enum VerificationMethod {
     /// The words of a session.
-    Words,
+    Sas,
     /// The safety number of their keys.
-    Digits,
+    SafetyNumber,
 }
 
 /// Why nothing is sent to a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Doubt {
+pub enum HoldReason {
     /// Their key is another one than before.
     KeyChanged {
         /// When the key before it was verified, if it was.

@@ -17,22 +17,22 @@ use super::input::Proof;
 use super::outbound::Job;
 use super::output::{CommandError, MessageState, OwnWords, Reply};
 use super::record::{
-    Change, ContactRecord, ContactState, Doubt, Means, Record, RecordKey, SendSequence,
-    StoredDirection, Trust,
+    Change, ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence,
+    StoredDirection, Trust, VerificationMethod,
 };
 use super::talk::Effects;
 use super::timers::Timer;
 
 /// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
 /// between gets no more guesses. ux.md 7.6.
-pub const MAX_TRIES: u8 = 3;
+pub const MAX_VERIFICATION_ATTEMPTS: u8 = 3;
 
 impl Trust {
     /// Whether nothing may be sent.
     #[must_use]
-    pub const fn is_held(self) -> bool {
+    pub const fn is_on_hold(self) -> bool {
         match self {
-            Self::Held { .. } => true,
+            Self::OnHold { .. } => true,
             Self::Unverified | Self::Verified { .. } => false,
         }
     }
@@ -42,43 +42,43 @@ impl Trust {
     pub const fn verified_at(self) -> Option<UnixSeconds> {
         match self {
             Self::Verified { at, .. } => Some(at),
-            Self::Unverified | Self::Held { .. } => None,
+            Self::Unverified | Self::OnHold { .. } => None,
         }
     }
 
     /// After a comparison that failed.
     fn mismatched(self, now: UnixSeconds) -> (Self, u8) {
         let (since, before) = match self {
-            Self::Held { since, tries, .. } => (since, tries),
+            Self::OnHold { since, attempts, .. } => (since, attempts),
             Self::Unverified | Self::Verified { .. } => (now, 0),
         };
-        let tries = before.saturating_add(1);
-        let left = MAX_TRIES.saturating_sub(tries);
+        let attempts = before.saturating_add(1);
+        let left = MAX_VERIFICATION_ATTEMPTS.saturating_sub(attempts);
         // The next session begins to count anew.
-        let tries = if left == 0 { 0 } else { tries };
-        (Self::Held { since, doubt: Doubt::Mismatch, tries }, left)
+        let attempts = if left == 0 { 0 } else { attempts };
+        (Self::OnHold { since, reason: HoldReason::Mismatch, attempts }, left)
     }
 
     /// After the key became another one.
     fn rekeyed(self, now: UnixSeconds) -> Self {
         let verified = match self {
             // Changed twice before anybody looked: the last key that was verified still counts.
-            Self::Held { doubt: Doubt::KeyChanged { verified }, .. } => verified,
-            Self::Unverified | Self::Verified { .. } | Self::Held { .. } => self.verified_at(),
+            Self::OnHold { reason: HoldReason::KeyChanged { verified }, .. } => verified,
+            Self::Unverified | Self::Verified { .. } | Self::OnHold { .. } => self.verified_at(),
         };
-        Self::Held { since: now, doubt: Doubt::KeyChanged { verified }, tries: 0 }
+        Self::OnHold { since: now, reason: HoldReason::KeyChanged { verified }, attempts: 0 }
     }
 }
 
 impl Node {
     /// Whether nothing may be sent to a contact.
-    pub(super) fn is_held(&self, contact: ContactId) -> bool {
-        self.book.contacts.get(&contact).is_some_and(|record| record.trust.is_held())
+    pub(super) fn is_on_hold(&self, contact: ContactId) -> bool {
+        self.book.contacts.get(&contact).is_some_and(|record| record.trust.is_on_hold())
     }
 
     /// Whether a job is for somebody to whom nothing may be sent. What is encrypted already never
     /// is: it is erased when the hold begins.
-    pub(super) fn is_held_back(&self, job: Job) -> bool {
+    pub(super) fn is_job_on_hold(&self, job: Job) -> bool {
         let contact = match job {
             Job::Offer(contact)
             | Job::Talk(contact)
@@ -89,7 +89,7 @@ impl Node {
             }
             Job::Encrypted(_) | Job::Junk => None,
         };
-        contact.is_some_and(|contact| self.is_held(contact))
+        contact.is_some_and(|contact| self.is_on_hold(contact))
     }
 
     pub(super) fn safety_number(&self, contact: &ContactRecord) -> Option<SafetyNumber> {
@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// What we read to a contact, from the session we speak in.
-    pub(super) fn own_words(&self, contact: ContactId) -> Option<OwnWords> {
+    pub(super) fn own_sas(&self, contact: ContactId) -> Option<OwnWords> {
         let session = &self.sessions.get(&self.preferred(contact)?)?.session;
         let half = own_half(session.role());
         Some(OwnWords { half, words: session.sas()?.half(half) })
@@ -113,29 +113,32 @@ impl Node {
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         let (by, compared) = match proof {
-            Proof::Digits(digits) => {
+            Proof::SafetyNumber(digits) => {
                 let same = self.safety_number(record).as_ref() == Some(digits);
-                (Means::Digits, if same { Compared::Same } else { Compared::Differs(None) })
+                (
+                    VerificationMethod::SafetyNumber,
+                    if same { Comparison::Same } else { Comparison::Differs(None) },
+                )
             }
-            Proof::Words(words) => (Means::Words, self.compare_words(contact, words)?),
+            Proof::Sas(words) => (VerificationMethod::Sas, self.compare_sas(contact, words)?),
         };
         match compared {
-            Compared::Same => {
-                self.decide(env, contact, Trust::Verified { at: env.wall, by });
+            Comparison::Same => {
+                self.set_trust(env, contact, Trust::Verified { at: env.wall, by });
                 Ok(Reply::Verified)
             }
-            Compared::Differs(word) => {
+            Comparison::Differs(word) => {
                 let left = self.on_mismatch(env, contact);
-                Ok(Reply::Differs { word, left })
+                Ok(Reply::Differs { word, attempts_left: left })
             }
         }
     }
 
-    fn compare_words(
+    fn compare_sas(
         &self,
         contact: ContactId,
-        told: &[SasWord; WORDS_PER_HALF],
-    ) -> Result<Compared, CommandError> {
+        entered: &[SasWord; WORDS_PER_HALF],
+    ) -> Result<Comparison, CommandError> {
         let shown = self.preferred(contact);
         let (mut shown, others): (Vec<_>, Vec<_>) = self
             .sessions
@@ -145,7 +148,7 @@ impl Node {
             .partition(|&(id, _)| Some(id) == shown);
         shown.extend(others);
         let halves: Vec<_> = shown.into_iter().map(|(_, half)| half).collect();
-        compare(&halves, told).ok_or(CommandError::NoWords)
+        compare(&halves, entered).ok_or(CommandError::NoSas)
     }
 
     /// Holds a contact; answers how many tries are left.
@@ -155,7 +158,7 @@ impl Node {
         let state = record.state;
         record.trust = trust;
         let mut effects = Effects::default();
-        self.hold(env, contact, &mut effects);
+        self.put_on_hold(env, contact, &mut effects);
         if left == 0 && state != ContactState::Blocked {
             self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
         }
@@ -184,9 +187,9 @@ impl Node {
             return Err(CommandError::KnownKey);
         }
         let mut effects = Effects::default();
-        self.hold(env, contact, &mut effects);
+        self.put_on_hold(env, contact, &mut effects);
         self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
-        self.number_anew(env, contact, &mut effects);
+        self.start_new_epoch(env, contact, &mut effects);
         if let Some(record) = self.book.contacts.get_mut(&contact) {
             record.key = key;
             record.trust = record.trust.rekeyed(env.wall);
@@ -220,28 +223,28 @@ impl Node {
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
         let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
-        if !record.trust.is_held() {
-            return Err(CommandError::NotHeld);
+        if !record.trust.is_on_hold() {
+            return Err(CommandError::NotOnHold);
         }
-        self.decide(env, contact, Trust::Unverified);
+        self.set_trust(env, contact, Trust::Unverified);
         Ok(Reply::Done)
     }
 
-    fn decide(&mut self, env: &mut Env<'_>, contact: ContactId, trust: Trust) {
+    fn set_trust(&mut self, env: &mut Env<'_>, contact: ContactId, trust: Trust) {
         let Some(record) = self.book.contacts.get_mut(&contact) else { return };
-        let held = record.trust.is_held();
+        let held = record.trust.is_on_hold();
         record.trust = trust;
         let record = record.clone();
         self.put(vec![Record::Contact(record)]);
         if held {
-            self.let_go(env, contact);
+            self.release_hold(env, contact);
         }
         self.notice_contact(contact);
     }
 
     /// Erases every envelope to a contact that is not done with. What never left waits again, what
     /// left is to be sent afresh.
-    fn hold(&mut self, env: &Env<'_>, contact: ContactId, effects: &mut Effects) {
+    fn put_on_hold(&mut self, env: &Env<'_>, contact: ContactId, effects: &mut Effects) {
         let mining: Vec<MessageId> = self
             .open
             .values()
@@ -271,7 +274,7 @@ impl Node {
     }
 
     /// Plans what was left out while a contact was held.
-    fn let_go(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    fn release_hold(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.book.contacts.get(&contact) else { return };
         if record.state == ContactState::Blocked {
             return;
@@ -294,7 +297,7 @@ impl Node {
 
     /// Begins another epoch: the holder of another key knows nothing of the one before. What was
     /// never acknowledged comes first in it.
-    fn number_anew(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
+    fn start_new_epoch(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
         self.forget_all_unread(contact);
         let talk = self.talks.entry(contact).or_default();
         talk.flights.clear();
@@ -316,7 +319,7 @@ impl Node {
 
 /// What came of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compared {
+enum Comparison {
     Same,
     /// With the number of the first word that is another one.
     Differs(Option<usize>),
@@ -327,14 +330,14 @@ enum Compared {
 /// are no words.
 fn compare(
     halves: &[(Half, [SasWord; WORDS_PER_HALF])],
-    told: &[SasWord; WORDS_PER_HALF],
-) -> Option<Compared> {
+    entered: &[SasWord; WORDS_PER_HALF],
+) -> Option<Comparison> {
     let (half, shown) = halves.first()?;
-    if halves.iter().any(|(_, words)| words == told) {
-        return Some(Compared::Same);
+    if halves.iter().any(|(_, words)| words == entered) {
+        return Some(Comparison::Same);
     }
-    let wrong = shown.iter().zip(told).position(|(ours, told)| ours != told);
-    Some(Compared::Differs(wrong.map(|place| half.first_number() + place)))
+    let wrong = shown.iter().zip(entered).position(|(ours, entered)| ours != entered);
+    Some(Comparison::Differs(wrong.map(|place| half.first_number() + place)))
 }
 
 /// What the contact reads out of a session.
@@ -375,12 +378,12 @@ mod tests {
     fn the_words_of_any_session_will_do_and_no_others() {
         let shown = words(1, Half::Second);
         let other = words(2, Half::First);
-        assert_eq!(compare(&[shown, other], &shown.1), Some(Compared::Same));
-        assert_eq!(compare(&[shown, other], &other.1), Some(Compared::Same));
-        assert_eq!(compare(&[shown], &other.1), Some(Compared::Differs(Some(4))));
+        assert_eq!(compare(&[shown, other], &shown.1), Some(Comparison::Same));
+        assert_eq!(compare(&[shown, other], &other.1), Some(Comparison::Same));
+        assert_eq!(compare(&[shown], &other.1), Some(Comparison::Differs(Some(4))));
         assert_eq!(compare(&[], &shown.1), None);
         let own = words(1, Half::First);
-        assert_ne!(compare(&[shown], &own.1), Some(Compared::Same), "one's own half read back");
+        assert_ne!(compare(&[shown], &own.1), Some(Comparison::Same), "one's own half read back");
     }
 
     #[test]
@@ -388,35 +391,38 @@ mod tests {
         let (_, other) = words(3, Half::First);
         for (half, first) in [(Half::First, 1), (Half::Second, 4)] {
             for place in 0..WORDS_PER_HALF {
-                let (_, mut told) = words(1, half);
-                told[place] = other[place];
-                let compared = compare(&[words(1, half)], &told);
-                assert_eq!(compared, Some(Compared::Differs(Some(first + place))));
+                let (_, mut entered) = words(1, half);
+                entered[place] = other[place];
+                let compared = compare(&[words(1, half)], &entered);
+                assert_eq!(compared, Some(Comparison::Differs(Some(first + place))));
             }
         }
     }
 
     #[test]
     fn three_comparisons_may_fail_and_then_counting_begins_anew() {
-        let mut trust = Trust::Verified { at: NOW, by: Means::Words };
-        for (left, tries) in [(2, 1), (1, 2), (0, 0), (2, 1)] {
-            let (next, told) = trust.mismatched(LATER);
-            assert_eq!(told, left);
-            assert_eq!(next, Trust::Held { since: LATER, doubt: Doubt::Mismatch, tries });
+        let mut trust = Trust::Verified { at: NOW, by: VerificationMethod::Sas };
+        for (left, attempts) in [(2, 1), (1, 2), (0, 0), (2, 1)] {
+            let (next, entered) = trust.mismatched(LATER);
+            assert_eq!(entered, left);
+            assert_eq!(
+                next,
+                Trust::OnHold { since: LATER, reason: HoldReason::Mismatch, attempts }
+            );
             trust = next;
         }
     }
 
     #[test]
     fn another_key_is_not_verified_and_remembers_when_the_one_before_it_was() {
-        let verified = Trust::Verified { at: NOW, by: Means::Digits };
+        let verified = Trust::Verified { at: NOW, by: VerificationMethod::SafetyNumber };
         let once = verified.rekeyed(LATER);
-        let doubt = Doubt::KeyChanged { verified: Some(NOW) };
-        assert_eq!(once, Trust::Held { since: LATER, doubt, tries: 0 });
+        let reason = HoldReason::KeyChanged { verified: Some(NOW) };
+        assert_eq!(once, Trust::OnHold { since: LATER, reason, attempts: 0 });
         assert_eq!(once.rekeyed(LATER), once);
         assert_eq!(once.verified_at(), None);
-        let doubt = Doubt::KeyChanged { verified: None };
+        let reason = HoldReason::KeyChanged { verified: None };
         let never = Trust::Unverified.rekeyed(LATER);
-        assert_eq!(never, Trust::Held { since: LATER, doubt, tries: 0 });
+        assert_eq!(never, Trust::OnHold { since: LATER, reason, attempts: 0 });
     }
 }

@@ -201,7 +201,7 @@ impl Course {
                     self.message = Some(id);
                     let reached = self.reached(MessageState::Queued);
                     // It will not leave while anybody waits for that.
-                    return if reached.is_none() && self.trust.is_held() {
+                    return if reached.is_none() && self.trust.is_on_hold() {
                         Err(self.held())
                     } else {
                         Ok(reached)

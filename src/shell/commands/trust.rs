@@ -9,7 +9,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, OwnWords, Reply};
-use crate::engine::node::record::{Doubt, Trust};
+use crate::engine::node::record::{HoldReason, Trust};
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::print;
@@ -22,17 +22,17 @@ pub(super) fn to_json(trust: Trust) -> Value {
         Trust::Verified { at, by } => {
             json!({ "state": "verified", "at": at.0, "by": means(by) })
         }
-        Trust::Held { since, doubt, tries } => {
-            let (why, verified) = match doubt {
-                Doubt::KeyChanged { verified } => ("key_changed", verified),
-                Doubt::Mismatch => ("mismatch", None),
+        Trust::OnHold { since, reason, attempts } => {
+            let (why, verified) = match reason {
+                HoldReason::KeyChanged { verified } => ("key_changed", verified),
+                HoldReason::Mismatch => ("mismatch", None),
             };
             json!({
                 "state": "held",
                 "since": since.0,
                 "why": why,
                 "verified_before": verified.map(|at| at.0),
-                "tries": tries,
+                "tries": attempts,
             })
         }
     }
@@ -64,7 +64,7 @@ fn numbers(half: Half) -> String {
 /// What a contact read out, from words or digits as they were typed.
 pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Failure> {
     if let Some(digits) = digits {
-        let parsed = SafetyNumber::parse(digits).map(Proof::Digits);
+        let parsed = SafetyNumber::parse(digits).map(Proof::SafetyNumber);
         return parsed.ok_or_else(|| no_proof("a safety number has 60 digits and nothing else"));
     }
     let mut told = words.iter().map(|word| {
@@ -74,7 +74,7 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
             .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
     });
     let mut next = || told.next().unwrap_or_else(|| Err(no_proof("three words are compared")));
-    Ok(Proof::Words([next()?, next()?, next()?]))
+    Ok(Proof::Sas([next()?, next()?, next()?]))
 }
 
 fn no_proof(why: &str) -> Failure {
@@ -91,7 +91,7 @@ fn no_proof(why: &str) -> Failure {
 /// # Errors
 /// When it was not; sending is held then.
 pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> {
-    let Some(Reply::Differs { word, left }) = reply else { return Ok(()) };
+    let Some(Reply::Differs { word, attempts_left: left }) = reply else { return Ok(()) };
     let why = word.map_or_else(
         || "the digits are others: somebody may sit between you".to_owned(),
         |word| format!("word {word} is another one: misheard, or somebody sits between you"),
@@ -143,8 +143,7 @@ mod tests {
     #[test]
     fn words_and_digits_are_read_or_refused_with_a_reason() {
         let typed = |words: [&str; 3]| words.map(str::to_owned).to_vec();
-        let Ok(Proof::Words([first, ..])) = proof(&typed(["WALN", "violin", "harbor"]), None)
-        else {
+        let Ok(Proof::Sas([first, ..])) = proof(&typed(["WALN", "violin", "harbor"]), None) else {
             panic!("three words of the list");
         };
         assert_eq!(first.to_string(), "walnut");
@@ -157,14 +156,15 @@ mod tests {
             "three words are compared"
         );
         assert_eq!(why(&[], Some("123")), "a safety number has 60 digits and nothing else");
-        assert!(matches!(proof(&[], Some(&"12345 ".repeat(12))), Ok(Proof::Digits(_))));
+        assert!(matches!(proof(&[], Some(&"12345 ".repeat(12))), Ok(Proof::SafetyNumber(_))));
     }
 
     #[test]
     fn a_comparison_that_failed_says_what_holds_and_how_often_one_may_try() {
         assert!(outcome("mira", Some(&Reply::Verified)).is_ok());
-        let differs =
-            |word, left| outcome("mira", Some(&Reply::Differs { word, left })).unwrap_err();
+        let differs = |word, left| {
+            outcome("mira", Some(&Reply::Differs { word, attempts_left: left })).unwrap_err()
+        };
         assert_eq!(differs(Some(5), 2).exit, Exit::Mismatch);
         assert!(differs(Some(5), 2).why.starts_with("word 5 is another one"));
         assert!(differs(None, 1).safe.contains("1 try is left"));

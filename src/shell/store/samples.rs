@@ -8,7 +8,7 @@ use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::{
-    ContactRecord, ContactState, DeliveryLog, Doubt, EnvelopePurpose, MessageRecord,
+    ContactRecord, ContactState, DeliveryLog, EnvelopePurpose, HoldReason, MessageRecord,
     OutgoingRecord, PendingOffer, ReceiveSequence, Record, ReplayRecord, RequestRecord,
     SendSequence, SessionRecord, StoredDirection, Trust,
 };
@@ -46,8 +46,8 @@ pub(super) fn contact(id: u64) -> Record {
 /// The same contact after its key changed and two comparisons failed.
 pub(super) fn doubted(id: u64) -> Record {
     let Record::Contact(record) = contact(id) else { panic!("not a contact") };
-    let doubt = Doubt::KeyChanged { verified: Some(UnixSeconds(128)) };
-    let trust = Trust::Held { since: UnixSeconds(100_000_000), doubt, tries: 2 };
+    let reason = HoldReason::KeyChanged { verified: Some(UnixSeconds(128)) };
+    let trust = Trust::OnHold { since: UnixSeconds(100_000_000), reason, attempts: 2 };
     Record::Contact(ContactRecord { trust, ..record })
 }
 

@@ -2,7 +2,7 @@
 //! here decides.
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::node::record::{Doubt, Means, Trust};
+use crate::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use crate::shell::calendar::Civil;
 
 /// How sure, in a mark of three columns of ASCII.
@@ -10,7 +10,7 @@ pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
     match trust {
         Trust::Unverified => "[?]",
         Trust::Verified { .. } => "[v]",
-        Trust::Held { .. } => "[!]",
+        Trust::OnHold { .. } => "[!]",
     }
 }
 
@@ -20,8 +20,10 @@ pub(super) fn brief(trust: Trust) -> String {
     match trust {
         Trust::Unverified => mark.to_owned(),
         Trust::Verified { at, .. } => format!("{mark} {}", date(at)),
-        Trust::Held { doubt: Doubt::KeyChanged { .. }, .. } => format!("{mark} KEY CHANGED"),
-        Trust::Held { doubt: Doubt::Mismatch, .. } => format!("{mark} NOT THE SAME"),
+        Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
+            format!("{mark} KEY CHANGED")
+        }
+        Trust::OnHold { reason: HoldReason::Mismatch, .. } => format!("{mark} NOT THE SAME"),
     }
 }
 
@@ -30,23 +32,23 @@ pub(in crate::shell) fn words(trust: Trust) -> String {
     match trust {
         Trust::Unverified => "not verified".to_owned(),
         Trust::Verified { at, by } => format!("verified on {} by {}", date(at), means(by)),
-        Trust::Held { since, doubt: Doubt::KeyChanged { verified }, tries: _ } => {
+        Trust::OnHold { since, reason: HoldReason::KeyChanged { verified }, attempts: _ } => {
             let before = verified.map_or_else(String::new, |at| {
                 format!(", the one before was verified on {}", date(at))
             });
             format!("KEY CHANGED on {}{before}; sending is held", date(since))
         }
-        Trust::Held { since, doubt: Doubt::Mismatch, tries: _ } => {
+        Trust::OnHold { since, reason: HoldReason::Mismatch, attempts: _ } => {
             format!("NOT THE SAME when compared on {}; sending is held", date(since))
         }
     }
 }
 
 /// What was compared, in one word.
-pub(in crate::shell) const fn means(by: Means) -> &'static str {
+pub(in crate::shell) const fn means(by: VerificationMethod) -> &'static str {
     match by {
-        Means::Words => "words",
-        Means::Digits => "digits",
+        VerificationMethod::Sas => "words",
+        VerificationMethod::SafetyNumber => "digits",
     }
 }
 

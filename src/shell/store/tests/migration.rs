@@ -9,7 +9,9 @@ use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{ContactState, Means, ReceiveSequence, StoredDirection, Trust};
+use crate::engine::node::record::{
+    ContactState, ReceiveSequence, StoredDirection, Trust, VerificationMethod,
+};
 use crate::engine::session::SessionId;
 use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
 
@@ -184,7 +186,7 @@ fn kept_from_version_2() -> Vec<Record> {
     blocked.petname = "zoë".to_owned();
     blocked.state = ContactState::Blocked;
     blocked.received.push(ReceiveSequence { epoch: 8, next: 9, sack: u64::MAX, read_up_to: 0 });
-    blocked.trust = Trust::Verified { at: UnixSeconds(128), by: Means::Digits };
+    blocked.trust = Trust::Verified { at: UnixSeconds(128), by: VerificationMethod::SafetyNumber };
     let Record::Contact(mut closed) = contact(10) else { panic!("another kind") };
     closed.state = ContactState::Inactive;
     closed.received.clear();

@@ -279,7 +279,7 @@ impl Chat {
 
     /// Whether nothing may be sent until a person decides.
     pub(in crate::shell::ui) const fn is_held(&self) -> bool {
-        self.contact.trust.is_held()
+        self.contact.trust.is_on_hold()
     }
 
     /// Whether what is written can leave as soon as its work is done.

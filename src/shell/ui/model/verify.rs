@@ -99,18 +99,18 @@ impl Verify {
         match self.way {
             Way::Words => {
                 let words = self.words.each_ref().map(|field| field.text());
-                three(words, first).map(Proof::Words)
+                three(words, first).map(Proof::Sas)
             }
-            Way::Digits | Way::Code => digits(self.line.text()).map(Proof::Digits),
+            Way::Digits | Way::Code => digits(self.line.text()).map(Proof::SafetyNumber),
             Way::Sent => {
                 let text = self.line.text();
                 if let Some(number) = SafetyNumber::parse(text) {
-                    return Ok(Proof::Digits(number));
+                    return Ok(Proof::SafetyNumber(number));
                 }
                 let mut words = text.split_whitespace();
                 match [words.next(), words.next(), words.next(), words.next()] {
                     [Some(one), Some(two), Some(last), None] => {
-                        three([one, two, last], first).map(Proof::Words)
+                        three([one, two, last], first).map(Proof::Sas)
                     }
                     _ => Err("these are neither three words nor 60 digits".to_owned()),
                 }
@@ -224,12 +224,12 @@ impl Model {
         let name = self.chats.get(&contact).map(|chat| label(&chat.contact.petname));
         let name = name.unwrap_or_default();
         match reply {
-            Ok(Reply::Differs { word, left }) => {
+            Ok(Reply::Differs { word, attempts_left: left }) => {
                 let typed = |number: usize| match proof {
-                    Proof::Words(words) => {
+                    Proof::Sas(words) => {
                         words.get((number - 1) % WORDS_PER_HALF).map(SasWord::to_string)
                     }
-                    Proof::Digits(_) => None,
+                    Proof::SafetyNumber(_) => None,
                 };
                 let word = word.and_then(|number| Some((number, typed(number)?)));
                 self.overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));

@@ -10,7 +10,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::SasWord;
 use crate::engine::id::ContactId;
 use crate::engine::node::output::OwnWords;
-use crate::engine::node::record::{Doubt, Trust};
+use crate::engine::node::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
 use super::super::model::{Chat, Mismatch, Model, Remedy, Verify, Way, label};
@@ -324,12 +324,12 @@ pub(super) fn held(chat: &Chat, look: Look, (width, rows): (usize, usize)) -> Ve
         more => format!(" {more} messages wait."),
     };
     let why = match chat.contact.trust {
-        Trust::Held { doubt: Doubt::KeyChanged { .. }, .. } => {
+        Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
             "their key is another one: a new device, or somebody in between."
         }
-        Trust::Held { doubt: Doubt::Mismatch, .. } | Trust::Unverified | Trust::Verified { .. } => {
-            "what was compared was not the same."
-        }
+        Trust::OnHold { reason: HoldReason::Mismatch, .. }
+        | Trust::Unverified
+        | Trust::Verified { .. } => "what was compared was not the same.",
     };
     let keys = "v verify again  a accept unverified  or leave it held";
     let long = format!("[!] Sending to {name} is held: {why}{waiting}");

@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::output::OwnWords;
-use crate::engine::node::record::{Doubt, Means};
+use crate::engine::node::record::{HoldReason, VerificationMethod};
 
 #[derive(Clone, Debug)]
 enum Doing {
@@ -120,7 +120,10 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         15 => ClientEvent::Replied(AskId(1 + id), Ok(Reply::Verified)),
         16 => {
             let word = (id > 0).then_some(1 + usize::from(what) % 6);
-            ClientEvent::Replied(AskId(1 + id), Ok(Reply::Differs { word, left: what % 3 }))
+            ClientEvent::Replied(
+                AskId(1 + id),
+                Ok(Reply::Differs { word, attempts_left: what % 3 }),
+            )
         }
         17 => {
             let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
@@ -175,11 +178,11 @@ fn trust(what: u8) -> Trust {
     let at = UnixSeconds(u64::from(what) * 10_000_000);
     match what / 64 {
         0 => Trust::Unverified,
-        1 => Trust::Verified { at, by: Means::Words },
-        2 => Trust::Held { since: at, doubt: Doubt::Mismatch, tries: 1 },
+        1 => Trust::Verified { at, by: VerificationMethod::Sas },
+        2 => Trust::OnHold { since: at, reason: HoldReason::Mismatch, attempts: 1 },
         _ => {
-            let doubt = Doubt::KeyChanged { verified: Some(at) };
-            Trust::Held { since: at, doubt, tries: 0 }
+            let reason = HoldReason::KeyChanged { verified: Some(at) };
+            Trust::OnHold { since: at, reason, attempts: 0 }
         }
     }
 }
