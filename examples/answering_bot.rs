@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Direction, Link, Notice};
+use undertone::engine::node::output::{Direction, Event, Link};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -20,8 +20,7 @@ use undertone::shell::ui::port::{ClientEvent, ClientRequest};
 pub(crate) async fn main() -> anyhow::Result<()> {
     let mut bot = Somebody::start("bot").await?;
     let mut visitor = Somebody::start("visitor").await?;
-    let (Notice::Identity(bots), Notice::Identity(own)) =
-        (bot.hear().await?, visitor.hear().await?)
+    let (Event::Identity(bots), Event::Identity(own)) = (bot.hear().await?, visitor.hear().await?)
     else {
         anyhow::bail!("an identity is what a node tells of first");
     };
@@ -32,23 +31,23 @@ pub(crate) async fn main() -> anyhow::Result<()> {
         tokio::select! {
             told = bot.hear() => match told? {
                 // The whole bot.
-                Notice::Request(view) => {
+                Event::Request(view) => {
                     let petname = view.key.short();
                     bot.ask(Command::AcceptRequest { request: view.id, petname }).await?;
                 }
-                Notice::Message(view) if view.direction == Direction::Incoming => {
+                Event::Message(view) if view.direction == Direction::Incoming => {
                     let text = answer(&view.text.into_raw());
                     bot.ask(Command::Say { contact: view.contact, text, life: Lifetime::Day }).await?;
                 }
                 _ => {}
             },
             told = visitor.hear() => match told? {
-                Notice::Contact(view) if view.link == Link::Ready && !asked => {
+                Event::Contact(view) if view.link == Link::Ready && !asked => {
                     asked = true;
                     let text = "what is six times seven".to_owned();
                     visitor.ask(Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
                 }
-                Notice::Message(view) if view.direction == Direction::Incoming => {
+                Event::Message(view) if view.direction == Direction::Incoming => {
                     println!("the bot says: {}", view.text.sanitize_for_text().text);
                     return Ok(());
                 }
@@ -92,7 +91,7 @@ impl Somebody {
         Ok(self.requests.send(ClientRequest::Command(AskId(0), command)).await?)
     }
 
-    async fn hear(&mut self) -> anyhow::Result<Notice> {
+    async fn hear(&mut self) -> anyhow::Result<Event> {
         loop {
             if let ClientEvent::Engine(notice) =
                 self.events.recv().await.context("the node ended")?

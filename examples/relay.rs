@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Direction, Link, Notice};
+use undertone::engine::node::output::{Direction, Event, Link};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -34,7 +34,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
 
     ask(&bob, Command::CreateIdentity { name: "bob".to_owned() }).await?;
     let key = loop {
-        if let Notice::Identity(view) = notice(&mut bobs).await? {
+        if let Event::Identity(view) = notice(&mut bobs).await? {
             break view.key;
         }
     };
@@ -43,11 +43,11 @@ pub(crate) async fn main() -> anyhow::Result<()> {
     loop {
         tokio::select! {
             told = notice(&mut anns) => match told? {
-                Notice::Identity(view) => {
+                Event::Identity(view) => {
                     let (identity, petname) = (view.id, "bob".to_owned());
                     ask(&ann, Command::AddContact { identity, key, petname }).await?;
                 }
-                Notice::Contact(view) if view.link == Link::Ready && !said => {
+                Event::Contact(view) if view.link == Link::Ready && !said => {
                     said = true;
                     let text = "hello through the relay".to_owned();
                     ask(&ann, Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
@@ -55,11 +55,11 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 _ => {}
             },
             told = notice(&mut bobs) => match told? {
-                Notice::Request(view) => {
+                Event::Request(view) => {
                     let (request, petname) = (view.id, "ann".to_owned());
                     ask(&bob, Command::AcceptRequest { request, petname }).await?;
                 }
-                Notice::Message(view) if view.direction == Direction::Incoming => {
+                Event::Message(view) if view.direction == Direction::Incoming => {
                     println!("bob reads: {}", view.text.sanitize_for_text().text);
                     break;
                 }
@@ -106,7 +106,7 @@ async fn ask(node: &Sender<ClientRequest>, command: Command) -> anyhow::Result<(
     Ok(node.send(ClientRequest::Command(AskId(0), command)).await?)
 }
 
-async fn notice(events: &mut Receiver<ClientEvent>) -> anyhow::Result<Notice> {
+async fn notice(events: &mut Receiver<ClientEvent>) -> anyhow::Result<Event> {
     loop {
         if let ClientEvent::Engine(notice) = events.recv().await.context("the node has ended")? {
             return Ok(notice);

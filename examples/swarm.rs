@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Notice, Reply};
+use undertone::engine::node::output::{Event, Reply};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
 use undertone::sim::{Trace, World};
@@ -39,7 +39,7 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     world.identity(bob, "bob")?;
     let key = world.node(bob).and_then(|node| {
         node.everything().into_iter().find_map(|notice| match notice {
-            Notice::Identity(view) => Some(view.key),
+            Event::Identity(view) => Some(view.key),
             _ => None,
         })
     });

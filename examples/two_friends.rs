@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
-use undertone::engine::node::output::{Direction, Link, Notice, Output};
+use undertone::engine::node::output::{Direction, Event, Link, Output};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::sim::SeededRng;
 
@@ -43,13 +43,13 @@ pub(crate) fn main() -> anyhow::Result<()> {
                         inputs.push_back((other, Input::Gossip { from: PeerTag(0), id, bytes }));
                         inputs.push_back((other, Input::Tick));
                     }
-                    Output::Notice(Notice::Identity(view)) => keys.push((view.id, view.key)),
-                    Output::Notice(Notice::Request(view)) => {
+                    Output::Event(Event::Identity(view)) => keys.push((view.id, view.key)),
+                    Output::Event(Event::Request(view)) => {
                         println!("{name} is asked by a stranger, and lets them in");
                         let (request, petname) = (view.id, other.to_owned());
                         inputs.push_back((name, ask(Command::AcceptRequest { request, petname })));
                     }
-                    Output::Notice(Notice::Contact(view)) if view.link == Link::Ready => {
+                    Output::Event(Event::Contact(view)) if view.link == Link::Ready => {
                         println!("{name} has a session with {other}");
                         if heard.iter().all(|(speaker, _)| *speaker != name) {
                             let (contact, text) = (view.id, format!("this is {name}"));
@@ -60,7 +60,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             ));
                         }
                     }
-                    Output::Notice(Notice::Message(view))
+                    Output::Event(Event::Message(view))
                         if view.direction == Direction::Incoming =>
                     {
                         println!("{name} reads: {}", view.text.sanitize_for_text().text);

@@ -39,7 +39,7 @@
 //! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
 //! | its number, its order, what it acknowledges | `engine::node::talk` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::desk`] |
-//! | `Output::Notice` | [`shell::host`] |
+//! | `Output::Event` | [`shell::host`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
 //!
 //! From the screen to the wire:
@@ -127,7 +127,7 @@
 //!   begins another numbering (`engine::node::forgotten`).
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
-//! - Scripts join the lines at `Command` and `Notice` through [`shell::commands`] and a socket in the
+//! - Scripts join the lines at `Command` and `Event` through [`shell::commands`] and a socket in the
 //!   home folder, which speaks one line of JSON each way.
 
 pub mod engine;

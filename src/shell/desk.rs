@@ -14,7 +14,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
-use crate::engine::node::output::{CommandError, MessageView, Notice, Output, Reply};
+use crate::engine::node::output::{CommandError, Event, MessageView, Output, Reply};
 use crate::engine::node::record::MessageRecord;
 use crate::engine::node::{Node, NodeSettings};
 use crate::engine::secret::opaque_debug;
@@ -53,7 +53,7 @@ pub enum Deed {
     /// Answer.
     Reply(AskId, Result<Reply, CommandError>),
     /// Tell.
-    Notice(Notice),
+    Event(Event),
 }
 
 opaque_debug!(
@@ -68,7 +68,7 @@ opaque_debug!(
         Archive,
         Discard,
         Reply,
-        Notice,
+        Event,
     }
 );
 
@@ -131,7 +131,7 @@ impl Desk {
                 Output::Archive { id, bytes } => Deed::Archive(id, bytes),
                 Output::Discard(ids) => Deed::Discard(ids),
                 Output::Reply { ask, reply } => Deed::Reply(ask, reply),
-                Output::Notice(notice) => Deed::Notice(notice),
+                Output::Event(notice) => Deed::Event(notice),
             }));
         }
         Ok(None)
@@ -145,7 +145,7 @@ impl Desk {
     pub fn ask(
         &mut self,
         command: Command,
-    ) -> Result<(Result<Reply, CommandError>, Vec<Notice>), StoreError> {
+    ) -> Result<(Result<Reply, CommandError>, Vec<Event>), StoreError> {
         self.asks += 1;
         self.turn(Input::Ask { ask: AskId(self.asks), command });
         let mut answer = Err(CommandError::Full);
@@ -153,7 +153,7 @@ impl Desk {
         while let Some(deed) = self.next_deed()? {
             match deed {
                 Deed::Reply(_, reply) => answer = reply,
-                Deed::Notice(notice) => notices.push(notice),
+                Deed::Event(notice) => notices.push(notice),
                 Deed::Judge(..)
                 | Deed::Mine(_)
                 | Deed::StopMining(_)

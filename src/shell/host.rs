@@ -353,7 +353,7 @@ impl Host {
                 // Nobody waits for it: a contact that is gone has nothing to be told.
                 Deed::Reply(UNHEARD_ASK, _) => {}
                 Deed::Reply(ask, reply) => self.unsent.push_back(ClientEvent::Replied(ask, reply)),
-                Deed::Notice(notice) => self.unsent.push_back(ClientEvent::Engine(notice)),
+                Deed::Event(notice) => self.unsent.push_back(ClientEvent::Engine(notice)),
             }
         }
         Ok(())

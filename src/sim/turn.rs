@@ -7,7 +7,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
 use crate::engine::node::Node;
 use crate::engine::node::input::{Input, PeerTag};
-use crate::engine::node::output::{Direction, MessageView, Notice, Output};
+use crate::engine::node::output::{Direction, Event, MessageView, Output};
 use crate::engine::node::record::EnvelopePurpose;
 
 impl World {
@@ -84,7 +84,7 @@ impl World {
                     sim.replies.insert(ask, reply);
                 }
             }
-            Output::Notice(notice) => self.tell(index, notice),
+            Output::Event(notice) => self.tell(index, notice),
             Output::Ledger(pair) => {
                 if !self.ledger.insert(pair) {
                     self.violate(index, "a key and nonce were used twice");
@@ -154,12 +154,12 @@ impl World {
         }
     }
 
-    pub(super) fn tell(&mut self, index: NodeIndex, notice: Notice) {
+    pub(super) fn tell(&mut self, index: NodeIndex, notice: Event) {
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
         let seen = &mut sim.seen;
         match notice {
-            Notice::Identity(_) | Notice::IdentityGone(_) => {}
-            Notice::Contact(view) => {
+            Event::Identity(_) | Event::IdentityRemoved(_) => {}
+            Event::Contact(view) => {
                 seen.missing.insert(view.id, view.missing);
                 if view.restored.is_some() {
                     seen.restored.insert(view.id);
@@ -168,24 +168,24 @@ impl World {
                 }
                 seen.contacts.insert(view.id, (view.key, view.link));
             }
-            Notice::ContactGone(id) => {
+            Event::ContactRemoved(id) => {
                 seen.contacts.remove(&id);
             }
-            Notice::Request(view) => {
+            Event::Request(view) => {
                 seen.requests.retain(|request| request.id != view.id);
                 seen.requests.push(view);
             }
-            Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
-            Notice::State { message, state, .. } => {
+            Event::RequestRemoved(id) => seen.requests.retain(|request| request.id != id),
+            Event::State { message, state, .. } => {
                 let before = seen.states.insert(message, state);
                 if before.is_some_and(|before| before != state && !before.may_become(state)) {
                     self.violate(index, "a message moved to a state it may not move to");
                 }
             }
-            Notice::Confirmed { message, .. } => {
+            Event::Confirmed { message, .. } => {
                 seen.early.remove(&message);
             }
-            Notice::Message(view) => self.tell_message(index, view),
+            Event::Message(view) => self.tell_message(index, view),
         }
     }
 

@@ -11,7 +11,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::id::IdentityId;
 use undertone::engine::node::Role;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, MessageState, Notice};
+use undertone::engine::node::output::{Event, Link, MessageState};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Seen, World};
 
@@ -159,7 +159,7 @@ fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
 fn key_of(world: &World, node: NodeIndex) -> PublicKey {
     let told = world.node(node).expect("it is up").everything();
     let own = told.into_iter().find_map(|notice| match notice {
-        Notice::Identity(view) => Some(view.key),
+        Event::Identity(view) => Some(view.key),
         _ => None,
     });
     own.expect("an identity")

@@ -9,7 +9,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
 use undertone::engine::id::IdentityId;
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{CommandError, Direction, Notice, Reply};
+use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
@@ -74,27 +74,27 @@ impl View {
         }
     }
 
-    fn hear(&mut self, notice: Notice) {
+    fn hear(&mut self, notice: Event) {
         let seen = &mut self.seen;
         match notice {
-            Notice::Identity(view) => self.own = Some((view.id, view.key)),
-            Notice::IdentityGone(_) => self.own = None,
-            Notice::Contact(view) => {
+            Event::Identity(view) => self.own = Some((view.id, view.key)),
+            Event::IdentityRemoved(_) => self.own = None,
+            Event::Contact(view) => {
                 seen.contacts.insert(view.id, (view.key, view.link));
             }
-            Notice::ContactGone(id) => {
+            Event::ContactRemoved(id) => {
                 seen.contacts.remove(&id);
             }
-            Notice::Request(view) => {
+            Event::Request(view) => {
                 seen.requests.retain(|request| request.id != view.id);
                 seen.requests.push(view);
             }
-            Notice::RequestGone(id) => seen.requests.retain(|request| request.id != id),
-            Notice::State { message, state, .. } => {
+            Event::RequestRemoved(id) => seen.requests.retain(|request| request.id != id),
+            Event::State { message, state, .. } => {
                 seen.states.insert(message, state);
             }
-            Notice::Confirmed { .. } => {}
-            Notice::Message(view) => match view.direction {
+            Event::Confirmed { .. } => {}
+            Event::Message(view) => match view.direction {
                 Direction::Outgoing(state) => {
                     seen.states.insert(view.id, state);
                 }

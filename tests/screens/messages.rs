@@ -7,7 +7,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::MessageId;
 use undertone::engine::node::ClockSkew;
 use undertone::engine::node::output::{
-    ContactView, Direction, Link, MessageState, MessageView, Notice,
+    ContactView, Direction, Event, Link, MessageState, MessageView,
 };
 use undertone::engine::node::record::DeliveryLog;
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
@@ -27,7 +27,7 @@ fn stage() -> Stage {
 }
 
 fn tell_message(stage: &mut Stage, message: MessageView) {
-    stage.tell(ClientEvent::Engine(Notice::Message(message)));
+    stage.tell(ClientEvent::Engine(Event::Message(message)));
 }
 
 fn every_state(options: UiOptions) -> Stage {
@@ -50,7 +50,7 @@ fn every_state_has_a_mark() {
 fn a_search_for_work_tells_how_long_it_took_so_far() {
     let mut stage = stage();
     tell_message(&mut stage, message(200, NOW, Direction::Outgoing(MessageState::Queued), "hello"));
-    stage.tell(ClientEvent::Engine(Notice::State {
+    stage.tell(ClientEvent::Engine(Event::State {
         message: MessageId(200),
         contact: MIRA,
         number: Some(200),
@@ -99,7 +99,7 @@ fn what_became_of_a_message_is_told_with_its_times() {
 fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view = ContactView { read_marks: true, ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Event::Contact(view)));
     let ours = message(200, NOW - 90, Direction::Outgoing(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);
     stage.press(KeyCode::Esc);
@@ -134,7 +134,7 @@ fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let mut stage = stage();
     let restored = Some(UnixSeconds(NOW - 90_000));
     let view = ContactView { missing: 2, restored, ..contact(MIRA, "mira", Link::Offered) };
-    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Event::Contact(view)));
     let theirs = message(200, NOW - 30, Direction::Incoming, "and that is why");
     tell_message(&mut stage, MessageView { missing: 3, ..theirs });
     at_every_size("gaps", stage);

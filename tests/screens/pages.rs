@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::node::output::{Link, Notice};
+use undertone::engine::node::output::{Event, Link};
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
 
 use crate::stage::{MIRA, Stage, contact, options};
@@ -184,7 +184,7 @@ fn a_hostile_name_cannot_leave_its_place() {
     let mut stage = stage();
     let hostile = "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends";
     let view = contact(MIRA, hostile, Link::Ready);
-    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Event::Contact(view)));
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));
     assert_snapshot!("hostile_name_contacts_80x24", stage.see(80, 24));

@@ -12,7 +12,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
-    ContactView, Direction, IdentityView, Link, MessageState, MessageView, Notice, RequestView,
+    ContactView, Direction, Event, IdentityView, Link, MessageState, MessageView, RequestView,
 };
 use undertone::engine::node::record::DeliveryLog;
 use undertone::engine::node::record::Trust;
@@ -95,17 +95,17 @@ impl Stage {
         let mut stage = Self::empty(options);
         let identity = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
         stage.tell(ClientEvent::Kept(Kept::Sealed));
-        stage.tell(ClientEvent::Engine(Notice::Identity(identity)));
+        stage.tell(ClientEvent::Engine(Event::Identity(identity)));
         for (id, petname, link) in [
             (MIRA, "mira", Link::Ready),
             (ContactId(11), "田中 (tanaka)", Link::Offered),
             (ContactId(12), "zed", Link::Blocked),
         ] {
-            stage.tell(ClientEvent::Engine(Notice::Contact(contact(id, petname, link))));
+            stage.tell(ClientEvent::Engine(Event::Contact(contact(id, petname, link))));
         }
         let arrived = UnixSeconds(NOW - 2_000);
         let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
-        stage.tell(ClientEvent::Engine(Notice::Request(request)));
+        stage.tell(ClientEvent::Engine(Event::Request(request)));
         stage.tell(ClientEvent::Unread(ContactId(11), 3));
         stage.tell(ClientEvent::Network(network()));
         stage.tell(ClientEvent::History {
@@ -123,7 +123,7 @@ impl Stage {
     /// Something mira wrote arrives.
     pub(crate) fn hear(&mut self, id: u64, text: &str) {
         let message = message(id, NOW - 60, Direction::Incoming, text);
-        self.tell(ClientEvent::Engine(Notice::Message(message)));
+        self.tell(ClientEvent::Engine(Event::Message(message)));
     }
 
     pub(crate) fn press(&mut self, code: KeyCode) {

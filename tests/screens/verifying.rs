@@ -7,7 +7,7 @@ use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
-use undertone::engine::node::output::{ContactView, Link, Notice, OwnWords, Reply};
+use undertone::engine::node::output::{ContactView, Event, Link, OwnWords, Reply};
 use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::ui::model::Enter;
 use undertone::shell::ui::port::{ClientEvent, Glyphs};
@@ -31,13 +31,13 @@ fn stage() -> Stage {
     let mut stage = Stage::chatting(options(Glyphs::Unicode));
     let own = OwnWords { half: Half::First, words: words(["copper", "violin", "bridge"]) };
     let view = ContactView { words: Some(own), ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Event::Contact(view)));
     stage
 }
 
 fn trusted(stage: &mut Stage, trust: Trust) {
     let view = ContactView { trust, ..contact(MIRA, "mira", Link::Ready) };
-    stage.tell(ClientEvent::Engine(Notice::Contact(view)));
+    stage.tell(ClientEvent::Engine(Event::Contact(view)));
 }
 
 const YESTERDAY: UnixSeconds = UnixSeconds(NOW - 86_400);
@@ -192,8 +192,8 @@ fn a_page_about_somebody_who_is_gone_goes_too() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
-    stage.tell(ClientEvent::Engine(Notice::ContactGone(ContactId(12))));
+    stage.tell(ClientEvent::Engine(Event::ContactRemoved(ContactId(12))));
     assert!(stage.see(80, 24).contains("Verify mira"));
-    stage.tell(ClientEvent::Engine(Notice::ContactGone(MIRA)));
+    stage.tell(ClientEvent::Engine(Event::ContactRemoved(MIRA)));
     assert!(!stage.see(80, 24).contains("Verify"));
 }

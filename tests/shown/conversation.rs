@@ -6,7 +6,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::crypto::invite;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Notice, Reply};
+use undertone::engine::node::output::{Event, Reply};
 
 use crate::stage::Stage;
 
@@ -26,9 +26,7 @@ pub(crate) fn held() -> Stage {
     let keys: Vec<_> = stage
         .notices
         .iter()
-        .filter_map(
-            |notice| if let Notice::Identity(view) = notice { Some(view.key) } else { None },
-        )
+        .filter_map(|notice| if let Event::Identity(view) = notice { Some(view.key) } else { None })
         .collect();
     for key in &keys {
         stage.hidden.word(&invite::encode(key));
@@ -40,7 +38,7 @@ pub(crate) fn held() -> Stage {
     let request = stage
         .notices
         .iter()
-        .find_map(|notice| if let Notice::Request(view) = notice { Some(view.id) } else { None });
+        .find_map(|notice| if let Event::Request(view) = notice { Some(view.id) } else { None });
     let request = request.expect("a request");
     let accept = Command::AcceptRequest { request, petname: "somebody with a dog".to_owned() };
     let Reply::Contact(at_ben) = stage.ask(1, accept) else { panic!("not a contact") };
@@ -70,7 +68,7 @@ fn talk(stage: &mut Stage, at_ann: ContactId, at_ben: ContactId) {
 #[test]
 fn nothing_that_passes_in_a_conversation_shows_a_key_a_topic_a_text_a_name_or_an_id() {
     let stage = held();
-    let texts = stage.notices.iter().filter(|notice| matches!(notice, Notice::Message(_))).count();
+    let texts = stage.notices.iter().filter(|notice| matches!(notice, Event::Message(_))).count();
     assert!(texts >= 4 * TEXTS, "they were heard: {texts}");
     assert!(stage.hidden.len() > 10_000, "there is much to find: {}", stage.hidden.len());
     assert!(stage.shown.contains("SkippedKeys(") && stage.shown.contains("handshake: Established"));
@@ -83,7 +81,7 @@ fn the_search_of_a_conversation_finds_whatever_is_shown_of_it() {
     let view = stage
         .notices
         .iter()
-        .find_map(|notice| if let Notice::Identity(view) = notice { Some(view) } else { None });
+        .find_map(|notice| if let Event::Identity(view) = notice { Some(view) } else { None });
     let view = view.expect("an identity");
     let key = view.key.to_bytes();
     let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();

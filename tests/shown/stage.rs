@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
-use undertone::engine::node::output::{Notice, Output, Reply};
+use undertone::engine::node::output::{Event, Output, Reply};
 use undertone::engine::node::record::{Change, Record};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::sim::SeededRng;
@@ -26,7 +26,7 @@ pub(crate) struct Stage {
     wire: VecDeque<(usize, Input)>,
     published: usize,
     pub(crate) replies: VecDeque<Reply>,
-    pub(crate) notices: Vec<Notice>,
+    pub(crate) notices: Vec<Event>,
     /// Everything that went in or came out, as `{:?}` shows it.
     pub(crate) passed: BTreeSet<String>,
     /// The same and the whole nodes, as `{:#?}` shows it.
@@ -126,9 +126,9 @@ impl Stage {
                 self.show(&reply);
                 self.replies.push_back(reply.expect("it is done"));
             }
-            Output::Notice(notice) => {
+            Output::Event(notice) => {
                 self.show(&notice);
-                if let Notice::Contact(view) = &notice {
+                if let Event::Contact(view) = &notice {
                     self.hidden.word(&view.safety.to_string());
                     let words = view.words.map(|words| words.words.map(|word| word.to_string()));
                     words.iter().for_each(|words| self.hidden.word(&words.join(" ")));

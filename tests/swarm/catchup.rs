@@ -8,7 +8,7 @@ use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
-use undertone::engine::node::output::{Link, Notice, Output};
+use undertone::engine::node::output::{Event, Link, Output};
 use undertone::engine::node::{NodeSettings, Role, Sync};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::sync::{
@@ -257,7 +257,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
         },
     );
     let identity = author.node.everything().into_iter().find_map(|notice| match notice {
-        Notice::Identity(view) => Some(view.id),
+        Event::Identity(view) => Some(view.id),
         _ => None,
     });
     let mut chance = SeededRng::lane(3, 3);

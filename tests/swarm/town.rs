@@ -5,7 +5,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::{ContactId, IdentityId, MessageId};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, MessageState, Notice, Reply};
+use undertone::engine::node::output::{Event, Link, MessageState, Reply};
 use undertone::engine::node::record::{MessageRecord, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
@@ -100,7 +100,7 @@ impl Town {
         everything
             .into_iter()
             .find_map(|notice| match notice {
-                Notice::Identity(view) if view.id == identity => Some(view.key),
+                Event::Identity(view) if view.id == identity => Some(view.key),
                 _ => None,
             })
             .expect("its own identity")

@@ -8,7 +8,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_VERIFICATION_ATTEMPTS;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{
-    CommandError, ContactView, Link, MessageState, Notice, Reply,
+    CommandError, ContactView, Event, Link, MessageState, Reply,
 };
 use undertone::engine::node::record::{EnvelopePurpose, HoldReason, Trust, VerificationMethod};
 use undertone::sim::link::Links;
@@ -23,7 +23,7 @@ fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
     everything
         .into_iter()
         .find_map(|notice| match notice {
-            Notice::Contact(view) if view.id == contact => Some(view),
+            Event::Contact(view) if view.id == contact => Some(view),
             _ => None,
         })
         .expect("a contact")

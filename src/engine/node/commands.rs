@@ -8,7 +8,7 @@ use crate::engine::session::MAX_TEXT;
 
 use super::input::{AskId, Command};
 use super::outbound::Job;
-use super::output::{CommandError, IdentityView, MessageState, Notice, Output, Reply};
+use super::output::{CommandError, Event, IdentityView, MessageState, Output, Reply};
 use super::record::{
     Change, ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey,
     SendSequence, StoredDirection, Trust,
@@ -73,7 +73,7 @@ impl Node {
         self.put(vec![Record::Identity(record.clone())]);
         self.book.identities.insert(record.id, record);
         let id = view.id;
-        self.notice(Notice::Identity(view));
+        self.emit(Event::Identity(view));
         Ok(Reply::Identity(id))
     }
 
@@ -100,10 +100,10 @@ impl Node {
         for request in requests {
             self.book.requests.remove(&request);
             changes.push(Change::Erase(RecordKey::Request(request)));
-            self.notice(Notice::RequestGone(request));
+            self.emit(Event::RequestRemoved(request));
         }
         self.commit(changes);
-        self.notice(Notice::IdentityGone(identity));
+        self.emit(Event::IdentityRemoved(identity));
         Ok(Reply::Done)
     }
 
@@ -179,7 +179,7 @@ impl Node {
             record.petname = petname;
         }
         self.put_contact_alone(contact);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         Ok(Reply::Done)
     }
 
@@ -203,7 +203,7 @@ impl Node {
         self.book.contacts.remove(&contact);
         changes.push(Change::Erase(RecordKey::Contact(contact)));
         changes.push(Change::EraseMessages(contact));
-        self.notice(Notice::ContactGone(contact));
+        self.emit(Event::ContactRemoved(contact));
     }
 
     fn block(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
@@ -230,7 +230,7 @@ impl Node {
         let mut changes = Vec::new();
         self.end_sessions(contact, ContactState::Blocked, &mut changes);
         self.commit(changes);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         Ok(Reply::Done)
     }
 
@@ -240,7 +240,7 @@ impl Node {
             record.state = ContactState::Inactive;
             self.resume_resends(env, contact);
             self.put_contact_alone(contact);
-            self.notice_contact(contact);
+            self.emit_contact(contact);
         }
         Ok(Reply::Done)
     }
@@ -258,14 +258,14 @@ impl Node {
         self.let_in(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
         // A person decided just now: there is no reflex to hide.
         self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
-        self.notice(Notice::RequestGone(request));
+        self.emit(Event::RequestRemoved(request));
         Ok(Reply::Contact(contact))
     }
 
     fn decline_request(&mut self, request: RequestId) -> Result<Reply, CommandError> {
         self.book.requests.remove(&request).ok_or(CommandError::NoRequest)?;
         self.commit(vec![Change::Erase(RecordKey::Request(request))]);
-        self.notice(Notice::RequestGone(request));
+        self.emit(Event::RequestRemoved(request));
         Ok(Reply::Done)
     }
 
@@ -291,7 +291,7 @@ impl Node {
             MessageRecord { life, ..accepted(MessageId::draw(env), contact, text, env.wall) };
         let id = message.id;
         self.put(vec![Record::Message(message.clone())]);
-        self.notice(Notice::Message(view_message(&message)));
+        self.emit(Event::Message(view_message(&message)));
         self.open.insert(id, message);
         self.enqueue(contact, id);
         if unmet && self.preferred(contact).is_none() {

@@ -1,4 +1,4 @@
-//! Gossip to notice, top to bottom: decode, check, queue, admit, judge, open.
+//! Gossip to event, top to bottom: decode, check, queue, admit, judge, open.
 //!
 //! A relay's line ends after the verdict. Nothing is decrypted and nothing is stored before it.
 

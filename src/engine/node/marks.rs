@@ -53,7 +53,7 @@ impl Node {
         self.put_contact_alone(contact);
         self.talks.entry(contact).or_default().marked = false;
         self.forget_all_unread(contact);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         Ok(Reply::Done)
     }
 

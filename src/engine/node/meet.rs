@@ -16,7 +16,7 @@ use crate::engine::session::{
 use super::MAX_REQUESTS;
 use super::Node;
 use super::outbound::Job;
-use super::output::{ContactView, Link, Notice, RequestView};
+use super::output::{ContactView, Event, Link, RequestView};
 use super::record::{
     Change, ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record,
     RecordKey, ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
@@ -54,7 +54,7 @@ impl Node {
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
         self.outbox.push(Job::Offer(contact));
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         self.wake(contact);
     }
 
@@ -107,7 +107,7 @@ impl Node {
         self.put(vec![Record::Contact(record)]);
         let jitter = env.exponential(Millis(wait / 8));
         self.timers.set(Timer::Offer(contact), env.mono.plus(Millis(wait)).plus(jitter));
-        self.notice_contact(contact);
+        self.emit_contact(contact);
     }
 
     pub(super) fn on_offer_due(&mut self, contact: ContactId) {
@@ -164,7 +164,7 @@ impl Node {
             if let Some(id) = oldest.map(|request| request.id) {
                 self.book.requests.remove(&id);
                 changes.push(Change::Erase(RecordKey::Request(id)));
-                self.notice(Notice::RequestGone(id));
+                self.emit(Event::RequestRemoved(id));
             }
         }
         self.see(&offer, &mut changes);
@@ -172,7 +172,7 @@ impl Node {
         let record = RequestRecord { id, identity, offer, arrived: env.wall };
         changes.push(Change::Put(Record::Request(record.clone())));
         self.commit(changes);
-        self.notice(Notice::Request(view_request(&record)));
+        self.emit(Event::Request(view_request(&record)));
         self.book.requests.insert(id, record);
     }
 
@@ -192,7 +192,7 @@ impl Node {
         let id = session.id();
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         self.wake(contact);
         // Its messages may have overtaken the offer.
         self.read_waiting(env, id);
@@ -240,7 +240,7 @@ impl Node {
         talk.answers = talk.answers.saturating_add(1);
         let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
         self.timers.set(Timer::Answer(contact, session), at);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         Some(record)
     }
 
@@ -323,7 +323,7 @@ impl Node {
         }
         self.end_sessions(contact, ContactState::Inactive, &mut changes);
         self.commit(changes);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
     }
 
     /// The contact told us a session is over: it and every one before it end here too. In one that
@@ -434,10 +434,10 @@ impl Node {
     }
 
     /// Tells how a contact stands.
-    pub(super) fn notice_contact(&mut self, contact: ContactId) {
+    pub(super) fn emit_contact(&mut self, contact: ContactId) {
         let record = self.book.contacts.get(&contact);
         if let Some(view) = record.and_then(|record| self.view_contact(record)) {
-            self.notice(Notice::Contact(view));
+            self.emit(Event::Contact(view));
         }
     }
 

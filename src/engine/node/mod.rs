@@ -51,7 +51,7 @@ use input::{Input, PeerTag};
 pub use marks::MAX_UNREAD;
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
-use output::{Notice, Output};
+use output::{Event, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
 pub use settings::{NodeSettings, Pace, Role, Sync};
@@ -194,7 +194,7 @@ impl Node {
         let left = self.age_sessions(env, &mut changes);
         self.commit(changes);
         for contact in left {
-            self.notice_contact(contact);
+            self.emit_contact(contact);
         }
         self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
     }
@@ -209,8 +209,8 @@ impl Node {
         self.commit(records.into_iter().map(Change::Put).collect());
     }
 
-    fn notice(&mut self, notice: Notice) {
-        self.outputs.push_back(Output::Notice(notice));
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 }
 

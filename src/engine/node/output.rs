@@ -76,7 +76,7 @@ pub enum Output {
         reply: Result<Reply, CommandError>,
     },
     /// Something a person would care for.
-    Notice(Notice),
+    Event(Event),
     /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
     /// with different plaintexts would be the end of both.
     Ledger([u8; 16]),
@@ -95,7 +95,7 @@ opaque_debug!(
         Archive,
         Discard,
         Reply,
-        Notice,
+        Event,
         Ledger,
     }
 );
@@ -177,19 +177,19 @@ pub enum CommandError {
 
 /// Told unasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum Event {
     /// An identity was made.
     Identity(IdentityView),
     /// An identity was erased.
-    IdentityGone(IdentityId),
+    IdentityRemoved(IdentityId),
     /// A contact was added or changed, or its session did.
     Contact(ContactView),
     /// A contact was removed.
-    ContactGone(ContactId),
+    ContactRemoved(ContactId),
     /// A stranger asks to be let in. Nothing was sent back.
     Request(RequestView),
     /// A request was accepted, declined or has expired.
-    RequestGone(RequestId),
+    RequestRemoved(RequestId),
     /// A message was accepted from us or arrived from a contact.
     Message(MessageView),
     /// A message of ours moved on.

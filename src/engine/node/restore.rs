@@ -10,7 +10,7 @@ use super::Node;
 use super::commands::view_identity;
 use super::meet::view_request;
 use super::outbound::Job;
-use super::output::{MessageState, Notice};
+use super::output::{Event, MessageState};
 use super::record::{
     Change, EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
     StoredDirection,
@@ -142,13 +142,13 @@ impl Node {
         }
     }
 
-    /// Everything a person would care for, as notices: for whoever begins to look.
+    /// Everything a person would care for, as events: for whoever begins to look.
     #[must_use]
-    pub fn everything(&self) -> Vec<Notice> {
-        let identities = self.book.identities.values().map(view_identity).map(Notice::Identity);
+    pub fn everything(&self) -> Vec<Event> {
+        let identities = self.book.identities.values().map(view_identity).map(Event::Identity);
         let contacts = self.book.contacts.values().filter_map(|record| self.view_contact(record));
-        let requests = self.book.requests.values().map(view_request).map(Notice::Request);
-        identities.chain(contacts.map(Notice::Contact)).chain(requests).collect()
+        let requests = self.book.requests.values().map(view_request).map(Event::Request);
+        identities.chain(contacts.map(Event::Contact)).chain(requests).collect()
     }
 }
 

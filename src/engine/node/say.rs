@@ -82,7 +82,7 @@ impl Node {
             message.number = Some(number);
             changes.push(Change::Put(Record::Message(message.clone())));
         }
-        let mut effects = Effects { changes, notices: Vec::new() };
+        let mut effects = Effects { changes, events: Vec::new() };
         // One that left before and was given up stays what it is until it leaves again.
         self.advance(id, MessageState::Mining, &mut effects);
         self.take_effect(effects);

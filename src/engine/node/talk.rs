@@ -17,7 +17,7 @@ use super::Node;
 use super::gaps::Gap;
 use super::inbound::Came;
 use super::outbound::Job;
-use super::output::{Direction, MessageState, MessageView, Notice};
+use super::output::{Direction, Event, MessageState, MessageView};
 use super::record::{
     Change, DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence,
     Record, StoredDirection,
@@ -82,7 +82,7 @@ pub(super) struct Flight {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) changes: Vec<Change>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) events: Vec<Event>,
 }
 
 impl Node {
@@ -139,9 +139,9 @@ impl Node {
             }
         }
         self.commit(effects.changes);
-        self.notice_contact(contact);
-        for notice in effects.notices {
-            self.notice(notice);
+        self.emit_contact(contact);
+        for event in effects.events {
+            self.emit(event);
         }
         self.watch_gap(env, contact);
         self.wake(contact);
@@ -150,8 +150,8 @@ impl Node {
     /// Stores what a turn changed, then tells of it.
     pub(super) fn take_effect(&mut self, effects: Effects) {
         self.commit(effects.changes);
-        for notice in effects.notices {
-            self.notice(notice);
+        for event in effects.events {
+            self.emit(event);
         }
     }
 
@@ -201,7 +201,7 @@ impl Node {
             if message.direction == StoredDirection::Delivered {
                 self.open.remove(&id);
             }
-            effects.notices.push(Notice::Confirmed { message: id, contact });
+            effects.events.push(Event::Confirmed { message: id, contact });
         }
     }
 
@@ -278,7 +278,7 @@ impl Node {
         }
         message.direction = StoredDirection::Outgoing(to);
         effects.changes.push(Change::Put(Record::Message(message.clone())));
-        effects.notices.push(Notice::State {
+        effects.events.push(Event::State {
             message: id,
             contact: message.contact,
             number: message.number,
@@ -326,7 +326,7 @@ impl Node {
         effects.changes.push(Change::Put(Record::Message(message.clone())));
         self.put_contact(place.contact, effects);
         if shown {
-            effects.notices.push(Notice::Message(view_message(&message)));
+            effects.events.push(Event::Message(view_message(&message)));
             if message.early.is_some() {
                 self.open.insert(message.id, message);
             }
@@ -426,7 +426,7 @@ impl Node {
             let Some(mut message) = id.and_then(|id| self.open.remove(&id)) else { continue };
             message.direction = StoredDirection::Delivered;
             message.missing = core::mem::take(&mut missing);
-            effects.notices.push(Notice::Message(view_message(&message)));
+            effects.events.push(Event::Message(view_message(&message)));
             effects.changes.push(Change::Put(Record::Message(message.clone())));
             if message.early.is_some() {
                 self.open.insert(message.id, message);

@@ -164,7 +164,7 @@ impl Node {
         }
         self.put_contact(contact, &mut effects);
         self.take_effect(effects);
-        self.notice_contact(contact);
+        self.emit_contact(contact);
         left
     }
 
@@ -204,14 +204,14 @@ impl Node {
             .map(|request| (request.id, request.offer.clone()));
         let Some((request, offer)) = knocked else {
             self.take_effect(effects);
-            self.notice_contact(contact);
+            self.emit_contact(contact);
             return Ok(Reply::Done);
         };
         self.book.requests.remove(&request);
         effects.changes.push(Change::Erase(RecordKey::Request(request)));
         let changes = core::mem::take(&mut effects.changes);
         self.let_in(env, contact, &offer, changes);
-        effects.notices.push(super::output::Notice::RequestGone(request));
+        effects.events.push(super::output::Event::RequestRemoved(request));
         self.take_effect(effects);
         Ok(Reply::Done)
     }
@@ -239,7 +239,7 @@ impl Node {
         if held {
             self.release_hold(env, contact);
         }
-        self.notice_contact(contact);
+        self.emit_contact(contact);
     }
 
     /// Erases every envelope to a contact that is not done with. What never left waits again, what

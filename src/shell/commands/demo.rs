@@ -15,7 +15,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{Direction, Link, MessageState, MessageView, Notice, Reply};
+use crate::engine::node::output::{Direction, Event, Link, MessageState, MessageView, Reply};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::cli::Everywhere;
 use crate::shell::clock::OsEntropy;
@@ -152,7 +152,7 @@ impl Player {
         }
         loop {
             match events.recv().await {
-                Some(ClientEvent::Engine(Notice::Identity(view))) => {
+                Some(ClientEvent::Engine(Event::Identity(view))) => {
                     let (identity, key) = (view.id, view.key);
                     let (link, asks) = (Link::Closed, FIRST_ASK);
                     return Ok(Self { requests, events, door, identity, key, link, asks });
@@ -209,7 +209,7 @@ impl Player {
     async fn say(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.say_only(contact, text).await?;
         loop {
-            if let Notice::State { state: MessageState::Delivered, .. } = self.notice().await? {
+            if let Event::State { state: MessageState::Delivered, .. } = self.notice().await? {
                 return Ok(());
             }
         }
@@ -225,7 +225,7 @@ impl Player {
 
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
         loop {
-            if let Notice::Message(view) = self.notice().await?
+            if let Event::Message(view) = self.notice().await?
                 && view.direction == Direction::Incoming
             {
                 return Ok(view);
@@ -233,7 +233,7 @@ impl Player {
         }
     }
 
-    async fn notice(&mut self) -> Result<Notice, Failure> {
+    async fn notice(&mut self) -> Result<Event, Failure> {
         loop {
             if let ClientEvent::Engine(notice) = self.event().await? {
                 return Ok(notice);
@@ -245,7 +245,7 @@ impl Player {
         match self.events.recv().await {
             Some(ClientEvent::Fatal(why)) => Err(failed(&why)),
             Some(event) => {
-                if let ClientEvent::Engine(Notice::Contact(view)) = &event {
+                if let ClientEvent::Engine(Event::Contact(view)) = &event {
                     self.link = view.link;
                 }
                 Ok(event)
@@ -260,12 +260,12 @@ impl Player {
         loop {
             let command = match self.notice().await {
                 Err(_) => return,
-                Ok(Notice::Request(view)) => {
+                Ok(Event::Request(view)) => {
                     guests += 1;
                     let petname = format!("guest {guests}");
                     Command::AcceptRequest { request: view.id, petname }
                 }
-                Ok(Notice::Message(view)) if view.direction == Direction::Incoming => {
+                Ok(Event::Message(view)) if view.direction == Direction::Incoming => {
                     let text = echo(&view.text.into_raw());
                     Command::Say { contact: view.contact, text, life: Lifetime::Day }
                 }

@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::Role;
-use crate::engine::node::output::{Direction, MessageState, MessageView, Notice};
+use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{Everywhere, Network, Span};
@@ -141,12 +141,12 @@ impl Page {
         }
     }
 
-    fn notice(&mut self, notice: Notice) -> bool {
+    fn notice(&mut self, notice: Event) -> bool {
         match notice {
-            Notice::Message(view) if view.direction == Direction::Incoming => {
+            Event::Message(view) if view.direction == Direction::Incoming => {
                 return self.message(&view);
             }
-            Notice::Message(MessageView {
+            Event::Message(MessageView {
                 id,
                 contact,
                 direction: Direction::Outgoing(state),
@@ -154,35 +154,35 @@ impl Page {
             }) if self.wish.states => {
                 self.state((id, contact), state);
             }
-            Notice::State { message, contact, state, .. } if self.wish.states => {
+            Event::State { message, contact, state, .. } if self.wish.states => {
                 self.state((message, contact), state);
             }
-            Notice::Confirmed { message, contact } if self.how == How::Programs => {
+            Event::Confirmed { message, contact } if self.how == How::Programs => {
                 let from = self.name(contact);
                 self.print(&json!({
                     "v": 1, "type": "confirmed", "id": message.hex(), "from": from,
                 }));
             }
-            Notice::Request(view) => {
+            Event::Request(view) => {
                 let key = hex(&view.key);
                 let at = Civil::at(view.arrived).iso();
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} asks to be let in"));
             }
-            Notice::Contact(view) if self.how == How::Programs => {
+            Event::Contact(view) if self.how == How::Programs => {
                 self.print(&json!({
                     "v": 1, "type": "session", "with": view.petname,
                     "session": super::people::words(view.link),
                 }));
             }
-            Notice::Message(_)
-            | Notice::State { .. }
-            | Notice::Confirmed { .. }
-            | Notice::Contact(_)
-            | Notice::Identity(_)
-            | Notice::IdentityGone(_)
-            | Notice::ContactGone(_)
-            | Notice::RequestGone(_) => {}
+            Event::Message(_)
+            | Event::State { .. }
+            | Event::Confirmed { .. }
+            | Event::Contact(_)
+            | Event::Identity(_)
+            | Event::IdentityRemoved(_)
+            | Event::ContactRemoved(_)
+            | Event::RequestRemoved(_) => {}
         }
         false
     }

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::node::output::{ContactView, IdentityView, Link, Notice, RequestView};
+use crate::engine::node::output::{ContactView, Event, IdentityView, Link, RequestView};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::ui::port::ClientEvent;
 
@@ -45,24 +45,24 @@ impl People {
     }
 
     /// Takes one notice in.
-    pub(super) fn note(&mut self, notice: &Notice) {
+    pub(super) fn note(&mut self, notice: &Event) {
         match notice {
-            Notice::Identity(view) => {
+            Event::Identity(view) => {
                 self.identities.retain(|known| known.id != view.id);
                 self.identities.push(view.clone());
             }
-            Notice::IdentityGone(id) => self.identities.retain(|known| known.id != *id),
-            Notice::Contact(view) => {
+            Event::IdentityRemoved(id) => self.identities.retain(|known| known.id != *id),
+            Event::Contact(view) => {
                 self.contacts.retain(|known| known.id != view.id);
                 self.contacts.push(view.clone());
             }
-            Notice::ContactGone(id) => self.contacts.retain(|known| known.id != *id),
-            Notice::Request(view) => {
+            Event::ContactRemoved(id) => self.contacts.retain(|known| known.id != *id),
+            Event::Request(view) => {
                 self.requests.retain(|known| known.id != view.id);
                 self.requests.push(view.clone());
             }
-            Notice::RequestGone(id) => self.requests.retain(|known| known.id != *id),
-            Notice::Message(_) | Notice::State { .. } | Notice::Confirmed { .. } => {}
+            Event::RequestRemoved(id) => self.requests.retain(|known| known.id != *id),
+            Event::Message(_) | Event::State { .. } | Event::Confirmed { .. } => {}
         }
     }
 

@@ -15,7 +15,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{Direction, MessageState, Notice, Reply};
+use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Everywhere, Network, Span, Wait};
@@ -208,12 +208,12 @@ impl Course {
                     };
                 }
             }
-            ClientEvent::Engine(Notice::State { message, state, .. })
+            ClientEvent::Engine(Event::State { message, state, .. })
                 if Some(message) == self.message =>
             {
                 return self.at(state);
             }
-            ClientEvent::Engine(Notice::Message(view)) if Some(view.id) == self.message => {
+            ClientEvent::Engine(Event::Message(view)) if Some(view.id) == self.message => {
                 if let Direction::Outgoing(state) = view.direction {
                     return self.at(state);
                 }

@@ -10,7 +10,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{CommandError, MessageView, Notice, Reply};
+use crate::engine::node::output::{CommandError, Event, MessageView, Reply};
 use crate::engine::secret::opaque_debug;
 
 /// What the host tells.
@@ -18,7 +18,7 @@ use crate::engine::secret::opaque_debug;
 pub enum ClientEvent {
     /// The engine told something unasked. At the start the host sends one for every identity,
     /// contact and request that is kept.
-    Engine(Notice),
+    Engine(Event),
     /// The answer to a [`ClientRequest::Command`].
     Replied(AskId, Result<Reply, CommandError>),
     /// A part of a conversation, asked for by [`ClientRequest::History`].

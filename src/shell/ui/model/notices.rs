@@ -3,7 +3,7 @@
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::input::AskId;
 use crate::engine::node::output::{
-    CommandError, ContactView, Direction, MessageState, MessageView, Notice, Reply,
+    CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
 };
 
 use super::super::keys::Place;
@@ -45,13 +45,13 @@ impl Model {
         effects
     }
 
-    fn engine_notice(&mut self, notice: Notice, effects: &mut Vec<Effect>) {
+    fn engine_notice(&mut self, notice: Event, effects: &mut Vec<Effect>) {
         match notice {
-            Notice::Identity(identity) => {
+            Event::Identity(identity) => {
                 self.speaking.get_or_insert(identity.id);
                 self.identities.insert(identity.id, identity);
             }
-            Notice::IdentityGone(gone) => {
+            Event::IdentityRemoved(gone) => {
                 self.identities.remove(&gone);
                 self.chats.retain(|_, chat| chat.contact.identity != gone);
                 self.requests.retain(|request| request.identity != gone);
@@ -59,24 +59,24 @@ impl Model {
                     self.speak_as(self.identities.keys().next().copied(), effects);
                 }
             }
-            Notice::Contact(contact) => self.contact(contact, effects),
-            Notice::ContactGone(gone) => self.contact_gone(gone),
-            Notice::Request(request) => {
+            Event::Contact(contact) => self.contact(contact, effects),
+            Event::ContactRemoved(gone) => self.contact_gone(gone),
+            Event::Request(request) => {
                 let known = self.requests.iter_mut().find(|known| known.id == request.id);
                 match known {
                     Some(known) => *known = request,
                     None => self.requests.push(request),
                 }
             }
-            Notice::RequestGone(gone) => self.requests.retain(|request| request.id != gone),
-            Notice::Message(message) => self.message(message, effects),
-            Notice::State { message, contact, number, state, delivery } => {
+            Event::RequestRemoved(gone) => self.requests.retain(|request| request.id != gone),
+            Event::Message(message) => self.message(message, effects),
+            Event::State { message, contact, number, state, delivery } => {
                 self.note_mining(message, state);
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_state(message, number, (state, delivery));
                 }
             }
-            Notice::Confirmed { message, contact } => {
+            Event::Confirmed { message, contact } => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.confirm(message);
                 }

@@ -13,7 +13,7 @@ fn said_life(model: &mut Model) -> Lifetime {
 
 fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) {
     let message = MessageId(id);
-    model.notice(ClientEvent::Engine(Notice::State {
+    model.notice(ClientEvent::Engine(Event::State {
         message,
         contact: MIRA,
         number: Some(1),
@@ -77,7 +77,7 @@ fn choosing_a_life_says_what_it_costs() {
 fn a_delivered_message_becomes_read_and_nothing_after_that() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     let read = DeliveryLog { attempts: 2, read: Some(UnixSeconds(7)), ..DeliveryLog::default() };
     told(&mut model, 1, MessageState::Delivered, DeliveryLog::default());
     told(&mut model, 1, MessageState::Read, read);
@@ -95,7 +95,7 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
 fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Unacknowledged));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     write(&mut model, "/retry");
     let effects = press(&mut model, KeyCode::Enter);
     assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(1) }]);
@@ -106,7 +106,7 @@ fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let mut model = chatting();
     let now = model.now.0;
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     assert_eq!(model.tick(UnixSeconds(now + 5)), Passed::Unseen);
     told(&mut model, 1, MessageState::Mining, DeliveryLog::default());
     assert_eq!(model.tick(UnixSeconds(now + 9)), Passed::Unseen);
@@ -123,7 +123,7 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     let on = Command::SetReadMarks { contact: MIRA, on: true };
     assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
     let view = contact_view(MIRA, "mira", Link::Ready);
-    model.notice(ClientEvent::Engine(Notice::Contact(ContactView { read_marks: true, ..view })));
+    model.notice(ClientEvent::Engine(Event::Contact(ContactView { read_marks: true, ..view })));
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Down);
     let off = Command::SetReadMarks { contact: MIRA, on: false };

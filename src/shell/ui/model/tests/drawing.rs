@@ -96,7 +96,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
             let words = (id < 3).then(own_words);
             let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
             let (missing, read_marks) = (id / 3, what > 100);
-            ClientEvent::Engine(Notice::Contact(ContactView {
+            ClientEvent::Engine(Event::Contact(ContactView {
                 trust: trust(what),
                 words,
                 missing,
@@ -105,18 +105,18 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
                 ..view
             }))
         }
-        4..=7 => ClientEvent::Engine(Notice::Message(message)),
+        4..=7 => ClientEvent::Engine(Event::Message(message)),
         8 => ClientEvent::History { contact: contact_id, messages: vec![message], more: More::Yes },
         9 => {
             let arrived = UnixSeconds(id);
             let view = RequestView { id: request, identity: ME, key: key(0), arrived };
-            ClientEvent::Engine(Notice::Request(view))
+            ClientEvent::Engine(Event::Request(view))
         }
-        10 => ClientEvent::Engine(Notice::RequestGone(request)),
-        11 => ClientEvent::Engine(Notice::ContactGone(contact_id)),
+        10 => ClientEvent::Engine(Event::RequestRemoved(request)),
+        11 => ClientEvent::Engine(Event::ContactRemoved(contact_id)),
         12 => ClientEvent::Unread(contact_id, usize::from(what)),
         13 => ClientEvent::Kept(Kept::MemoryOnly),
-        14 => ClientEvent::Engine(Notice::IdentityGone(IdentityId(1 + id % 2))),
+        14 => ClientEvent::Engine(Event::IdentityRemoved(IdentityId(1 + id % 2))),
         15 => ClientEvent::Replied(AskId(1 + id), Ok(Reply::Verified)),
         16 => {
             let word = (id > 0).then_some(1 + usize::from(what) % 6);
@@ -127,7 +127,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         }
         17 => {
             let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
-            ClientEvent::Engine(Notice::State {
+            ClientEvent::Engine(Event::State {
                 message,
                 contact,
                 number: Some(id),
@@ -212,10 +212,10 @@ proptest! {
     ) {
         let mut model = chatting();
         write(&mut model, "a draft");
-        model.notice(ClientEvent::Engine(Notice::ContactGone(ECHO)));
+        model.notice(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
         let view = contact_view(MIRA, "mira", Link::Ready);
         let held = ContactView { trust: trust(255), words: Some(own_words()), ..view };
-        model.notice(ClientEvent::Engine(Notice::Contact(held)));
+        model.notice(ClientEvent::Engine(Event::Contact(held)));
         for doing in doings {
             let effects = match doing {
                 Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),

@@ -12,7 +12,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::id::{MessageId, RequestId};
 use crate::engine::node::output::{
-    CommandError, ContactView, Direction, MessageState, MessageView, Notice, Reply,
+    CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
 };
 use crate::engine::node::record::Trust;
 
@@ -56,7 +56,7 @@ const MIRA: ContactId = ContactId(10);
 const ECHO: ContactId = ContactId(11);
 
 fn identity(id: IdentityId, name: &str) -> ClientEvent {
-    ClientEvent::Engine(Notice::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
+    ClientEvent::Engine(Event::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
 }
 
 fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
@@ -76,7 +76,7 @@ fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
 }
 
 fn contact(id: ContactId, petname: &str, link: Link) -> ClientEvent {
-    ClientEvent::Engine(Notice::Contact(contact_view(id, petname, link)))
+    ClientEvent::Engine(Event::Contact(contact_view(id, petname, link)))
 }
 
 fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
@@ -95,7 +95,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
 }
 
 fn arrives(id: u64, contact: ContactId) -> ClientEvent {
-    ClientEvent::Engine(Notice::Message(message(id, contact, Direction::Incoming)))
+    ClientEvent::Engine(Event::Message(message(id, contact, Direction::Incoming)))
 }
 
 /// Me, with mira open and echo beside.
@@ -231,9 +231,9 @@ fn the_first_unread_message_elsewhere_rings_once() {
 fn a_delivered_message_stays_delivered() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
-        let notice = Notice::State {
+        let notice = Event::State {
             message: MessageId(1),
             contact: MIRA,
             number: Some(1),
@@ -262,12 +262,12 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
 fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Mining));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     assert_eq!(control(&mut model, 'q'), []);
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
     let state = MessageState::Sent;
-    let sent = Notice::State {
+    let sent = Event::State {
         message: MessageId(1),
         contact: MIRA,
         number: Some(1),
@@ -324,7 +324,7 @@ fn escape_never_discards_what_was_written() {
 fn a_chosen_message_can_be_cancelled_and_sent_again() {
     let mut model = chatting();
     let ours = message(7, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.notice(ClientEvent::Engine(Notice::Message(ours)));
+    model.notice(ClientEvent::Engine(Event::Message(ours)));
     press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('c'));
     assert_eq!(commands(&effects), [&Command::Cancel { message: MessageId(7) }]);
@@ -358,7 +358,7 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
     let view = RequestView { id: request, identity: ME, key: key(1), arrived };
-    model.notice(ClientEvent::Engine(Notice::Request(view)));
+    model.notice(ClientEvent::Engine(Event::Request(view)));
     write(&mut model, "/accept wren");
     press(&mut model, KeyCode::Enter);
     let effects = press(&mut model, KeyCode::Enter);
@@ -386,7 +386,7 @@ fn contacts_of_two_identities_never_share_a_list() {
     model.notice(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
     let other = ContactView { identity: IdentityId(2), ..zoe };
-    model.notice(ClientEvent::Engine(Notice::Contact(other)));
+    model.notice(ClientEvent::Engine(Event::Contact(other)));
     let names = |model: &Model| -> Vec<String> {
         let contacts = model.contacts(Kind::Listened);
         contacts.iter().map(|chat| chat.contact.petname.clone()).collect()

@@ -45,7 +45,7 @@ fn what_was_written_to_another_identity_is_not_found() {
     let mut model = searching("ferry");
     model.notice(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
-    model.notice(ClientEvent::Engine(Notice::Contact(ContactView {
+    model.notice(ClientEvent::Engine(Event::Contact(ContactView {
         identity: IdentityId(2),
         ..zoe
     })));
@@ -53,7 +53,7 @@ fn what_was_written_to_another_identity_is_not_found() {
     let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
     model.notice(found(None, "ferry", messages));
     assert_eq!(results(&model), [2]);
-    model.notice(ClientEvent::Engine(Notice::ContactGone(ECHO)));
+    model.notice(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
     assert_eq!(results(&model), Vec::<u64>::new());
 }
 
