@@ -33,7 +33,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
             // One turn, one drain: everything the engine wants done, in order.
             while let Some(output) = node.poll_output() {
                 match output {
-                    Output::Mine(order) => {
+                    Output::StartMining(order) => {
                         let found = work::search(&order, WorkNonce(order.start), u64::MAX);
                         let outgoing = order.outgoing;
                         inputs.extend(found.map(|nonce| (name, Input::Mined { outgoing, nonce })));

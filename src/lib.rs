@@ -35,7 +35,7 @@
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
-//! | `Output::Judge`; a relay's line ends here | `engine::node::inbound` |
+//! | `Output::ReportValidation`; a relay's line ends here | `engine::node::inbound` |
 //! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
 //! | its number, its order, what it acknowledges | `engine::node::talk` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::desk`] |
@@ -50,7 +50,7 @@
 //! | `Command::Say`, as `Input::Ask` | [`shell::host`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
-//! | date it; `Output::Mine` | `engine::node::outbound` |
+//! | date it; `Output::StartMining` | `engine::node::outbound` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::outbound` |
 //! | `Output::Publish` | [`shell::host`] |

@@ -115,19 +115,21 @@ impl Desk {
                     self.store.commit(&changes)?;
                     continue;
                 }
-                Output::Ledger(pair) => {
+                Output::AuditNonce(pair) => {
                     self.note(pair)?;
                     continue;
                 }
-                Output::Judge { from, id, acceptance } => Deed::Judge(from, id, acceptance),
-                Output::Mine(order) => Deed::Mine(order),
+                Output::ReportValidation { from, id, acceptance } => {
+                    Deed::Judge(from, id, acceptance)
+                }
+                Output::StartMining(order) => Deed::Mine(order),
                 Output::StopMining(outgoing) => Deed::StopMining(outgoing),
                 Output::Publish { id: _, bytes } => Deed::Publish(bytes),
                 Output::SyncRequest { to, ask, bytes } => Deed::SyncRequest(to, ask, bytes),
                 Output::SyncResponse { ticket, bytes, stored } => {
                     Deed::SyncResponse(ticket, bytes, stored)
                 }
-                Output::Blame(peer) => Deed::Blame(peer),
+                Output::Penalize(peer) => Deed::Blame(peer),
                 Output::Archive { id, bytes } => Deed::Archive(id, bytes),
                 Output::Discard(ids) => Deed::Discard(ids),
                 Output::Reply { ask, reply } => Deed::Reply(ask, reply),

@@ -59,13 +59,15 @@ impl World {
     /// Carries one output out, as the shell does.
     fn carry_out(&mut self, index: NodeIndex, output: Output) {
         match output {
-            Output::Judge { from, id, acceptance } => self.judge(index, from, id, acceptance),
+            Output::ReportValidation { from, id, acceptance } => {
+                self.judge(index, from, id, acceptance)
+            }
             Output::Commit(changes) => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.disk.commit(changes);
                 }
             }
-            Output::Mine(order) => self.mine(index, &order),
+            Output::StartMining(order) => self.mine(index, &order),
             Output::StopMining(outgoing) => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.mining.remove(&outgoing);
@@ -76,7 +78,7 @@ impl World {
             Output::SyncResponse { ticket, bytes, stored } => {
                 self.sync_response(index, ticket, bytes, &stored);
             }
-            Output::Blame(peer) => self.blame(index, peer),
+            Output::Penalize(peer) => self.blame(index, peer),
             Output::Archive { id, bytes } => self.archive(index, id, bytes),
             Output::Discard(ids) => self.discard(index, &ids),
             Output::Reply { ask, reply } => {
@@ -85,7 +87,7 @@ impl World {
                 }
             }
             Output::Event(notice) => self.tell(index, notice),
-            Output::Ledger(pair) => {
+            Output::AuditNonce(pair) => {
                 if !self.ledger.insert(pair) {
                     self.violate(index, "a key and nonce were used twice");
                 }

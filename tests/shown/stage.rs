@@ -104,9 +104,9 @@ impl Stage {
 
     fn carry_out(&mut self, who: usize, output: Output) {
         match output {
-            Output::Judge { from: _, id, acceptance: _ } => self.hidden.bytes(&id.0),
+            Output::ReportValidation { from: _, id, acceptance: _ } => self.hidden.bytes(&id.0),
             Output::Commit(changes) => changes.into_iter().for_each(|change| self.keep(change)),
-            Output::Mine(order) => {
+            Output::StartMining(order) => {
                 self.hidden.bytes(&order.digest);
                 self.hidden.bytes(&order.outgoing.0.to_le_bytes());
                 self.show(&order);
@@ -135,11 +135,11 @@ impl Stage {
                 }
                 self.notices.push(notice);
             }
-            Output::Ledger(pair) => self.hidden.bytes(&pair),
+            Output::AuditNonce(pair) => self.hidden.bytes(&pair),
             Output::StopMining(_)
             | Output::SyncRequest { .. }
             | Output::SyncResponse { .. }
-            | Output::Blame(_)
+            | Output::Penalize(_)
             | Output::Archive { .. }
             | Output::Discard(_) => {}
         }

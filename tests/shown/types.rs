@@ -151,7 +151,7 @@ fn envelopes_and_texts_show_sizes_and_counts() {
 fn what_passes_the_edge_of_a_node_shows_its_kind() {
     let stage = held();
     let mut lines = Lines::default();
-    lines.add("Output", &Output::Ledger([7; 16]));
+    lines.add("Output", &Output::AuditNonce([7; 16]));
     lines.add("Change, RecordKey", &Change::Erase(RecordKey::Message(MessageId(7))));
     lines.add("Node", &Node::new(NodeSettings::new(Role::Relay, Floor::new(4))));
     assert_snapshot!("passed", format!("{}{}", lines.0, shapes(&stage.passed)));

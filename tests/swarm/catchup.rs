@@ -270,7 +270,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
     let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
     let outputs = author.turn(Millis(1_000), Input::Ask { ask, command });
     let order = outputs.into_iter().find_map(|output| match output {
-        Output::Mine(order) => Some(order),
+        Output::StartMining(order) => Some(order),
         _ => None,
     });
     let outgoing = order.expect("an offer to mine").outgoing;
@@ -308,7 +308,7 @@ fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
     let ticket = SyncTicket(1);
     let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
     let outputs = holder.turn(Millis(now), input);
-    let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(OTHER)));
+    let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(OTHER)));
     (responded(outputs, ticket)[0], blamed)
 }
 
@@ -371,7 +371,7 @@ fn asked_against(
     let mut outputs = opener.turn(Millis(1), Input::Peers(vec![OTHER]));
     let mut requests = Vec::new();
     loop {
-        let blamed = outputs.iter().any(|output| matches!(output, Output::Blame(_)));
+        let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(_)));
         let request = outputs.into_iter().find_map(|output| match output {
             Output::SyncRequest { ask, bytes, .. } => Some((ask, bytes)),
             _ => None,

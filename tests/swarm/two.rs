@@ -190,7 +190,7 @@ impl Two {
                     assert_eq!(to, OTHER);
                     assert!(request.replace((ask, bytes)).is_none(), "one request at a time");
                 }
-                Output::Blame(_) => self.blamed += 1,
+                Output::Penalize(_) => self.blamed += 1,
                 _ => {}
             }
         }

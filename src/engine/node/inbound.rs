@@ -125,7 +125,7 @@ impl Node {
             Acceptance::Ignore => self.tally.ignored += 1,
             Acceptance::Reject => self.tally.rejected += 1,
         }
-        self.outputs.push_back(Output::Judge { from, id, acceptance });
+        self.outputs.push_back(Output::ReportValidation { from, id, acceptance });
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.

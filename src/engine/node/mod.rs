@@ -4,7 +4,7 @@
 //! [`Node::poll_output`] and carries them out in order, then calls again. [`Node::deadline`] says
 //! when to send [`Input::Tick`] at the latest. Three promises hold across that door:
 //!
-//! - a [`Output::Judge`] comes before anything else its envelope causes;
+//! - a [`Output::ReportValidation`] comes before anything else its envelope causes;
 //! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
 //!   [`Output::Publish`], so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.

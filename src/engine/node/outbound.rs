@@ -222,7 +222,7 @@ impl Node {
         let Ok(draft) = drafted else { return };
         let order = draft.mining_job(record.id, &self.settings.floor, env.draw_u64());
         let bits = order.bits;
-        self.outputs.push_back(Output::Mine(order));
+        self.outputs.push_back(Output::StartMining(order));
         self.outbox.current = Some(Current { record, stage: Stage::Mining { draft, bits } });
     }
 

@@ -16,7 +16,7 @@ use super::record::{Change, DeliveryLog, Trust};
 pub enum Output {
     /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
     /// envelope causes.
-    Judge {
+    ReportValidation {
         /// Who carried it.
         from: PeerTag,
         /// Which envelope.
@@ -27,7 +27,7 @@ pub enum Output {
     /// Make these changes durable, all or none, before the next output is carried out.
     Commit(Vec<Change>),
     /// Search for work. Comes back as [`super::input::Input::Mined`].
-    Mine(MiningJob),
+    StartMining(MiningJob),
     /// Stop searching: the envelope is not wanted any more.
     StopMining(OutgoingId),
     /// Hand an envelope of ours to the flood.
@@ -58,7 +58,7 @@ pub enum Output {
         stored: Vec<EnvelopeId>,
     },
     /// A neighbour broke the rules while we caught up with it: count it as a rejected envelope.
-    Blame(PeerTag),
+    Penalize(PeerTag),
     /// Keep an envelope in the archive until it is discarded.
     Archive {
         /// Keccak-256 of `bytes`.
@@ -79,24 +79,24 @@ pub enum Output {
     Event(Event),
     /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
     /// with different plaintexts would be the end of both.
-    Ledger([u8; 16]),
+    AuditNonce([u8; 16]),
 }
 
 opaque_debug!(
     enum Output {
-        Judge,
+        ReportValidation,
         Commit,
-        Mine,
+        StartMining,
         StopMining,
         Publish,
         SyncRequest,
         SyncResponse,
-        Blame,
+        Penalize,
         Archive,
         Discard,
         Reply,
         Event,
-        Ledger,
+        AuditNonce,
     }
 );
 

@@ -126,7 +126,7 @@ impl Node {
     ) -> Option<(OutgoingRecord, Vec<Change>)> {
         let step = self.sessions.get(&session)?.session.encrypt(env, payload).ok()?;
         if cfg!(debug_assertions) {
-            self.outputs.extend(step.ledger.into_iter().map(Output::Ledger));
+            self.outputs.extend(step.ledger.into_iter().map(Output::AuditNonce));
         }
         let outgoing = self.outgoing(env, purpose, step.sealed);
         let record = self.sessions.get_mut(&session)?;

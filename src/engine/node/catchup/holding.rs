@@ -126,7 +126,7 @@ impl Node {
         let step = match self.next_step(env, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
-                self.outputs.push_back(Output::Blame(from));
+                self.outputs.push_back(Output::Penalize(from));
                 ServerStep::Busy
             }
         };

@@ -253,7 +253,7 @@ impl Node {
             SessionEnd::Violation => {
                 // Not asked again while it stays.
                 known.rests_until = Millis(u64::MAX);
-                self.outputs.push_back(Output::Blame(peer));
+                self.outputs.push_back(Output::Penalize(peer));
             }
             SessionEnd::More if opener.fetched() > 0 => {
                 self.catchup.opening.next = Some(peer);
