@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Direction, Event, Link};
+use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -42,7 +42,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 _ => {}
             },
             told = visitor.hear() => match told? {
-                Event::Contact(view) if view.link == Link::Ready && !asked => {
+                Event::Contact(view) if view.session == SessionStatus::Established && !asked => {
                     asked = true;
                     let text = "what is six times seven".to_owned();
                     visitor.ask(Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{AskId, Command};
-use undertone::engine::node::output::{Direction, Event, Link};
+use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
@@ -47,7 +47,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                     let (identity, petname) = (view.id, "bob".to_owned());
                     ask(&ann, Command::AddContact { identity, key, petname }).await?;
                 }
-                Event::Contact(view) if view.link == Link::Ready && !said => {
+                Event::Contact(view) if view.session == SessionStatus::Established && !said => {
                     said = true;
                     let text = "hello through the relay".to_owned();
                     ask(&ann, Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
-use undertone::engine::node::output::{Direction, Event, Link, Output};
+use undertone::engine::node::output::{Direction, Event, Output, SessionStatus};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::sim::SeededRng;
 
@@ -49,7 +49,9 @@ pub(crate) fn main() -> anyhow::Result<()> {
                         let (request, petname) = (view.id, other.to_owned());
                         inputs.push_back((name, ask(Command::AcceptRequest { request, petname })));
                     }
-                    Output::Event(Event::Contact(view)) if view.link == Link::Ready => {
+                    Output::Event(Event::Contact(view))
+                        if view.session == SessionStatus::Established =>
+                    {
                         println!("{name} has a session with {other}");
                         if heard.iter().all(|(speaker, _)| *speaker != name) {
                             let (contact, text) = (view.id, format!("this is {name}"));

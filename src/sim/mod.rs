@@ -26,7 +26,7 @@ use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
 use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
-use crate::engine::node::output::{CommandError, Link, MessageState, Reply, RequestView};
+use crate::engine::node::output::{CommandError, MessageState, Reply, RequestView, SessionStatus};
 use crate::engine::node::record::EnvelopePurpose;
 use crate::engine::node::{Node, NodeSettings};
 
@@ -68,7 +68,7 @@ pub struct Seen {
     /// Messages that came early and whose session is not confirmed.
     pub early: BTreeSet<MessageId>,
     /// How each contact stands.
-    pub contacts: BTreeMap<ContactId, (PublicKey, Link)>,
+    pub contacts: BTreeMap<ContactId, (PublicKey, SessionStatus)>,
     /// How many messages of each contact are missing.
     pub missing: BTreeMap<ContactId, u64>,
     /// The contacts that were taken over from a backup and not heard since.

@@ -168,7 +168,7 @@ impl World {
                 } else {
                     seen.restored.remove(&view.id);
                 }
-                seen.contacts.insert(view.id, (view.key, view.link));
+                seen.contacts.insert(view.id, (view.key, view.session));
             }
             Event::ContactRemoved(id) => {
                 seen.contacts.remove(&id);

@@ -11,7 +11,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::id::IdentityId;
 use undertone::engine::node::Role;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, Link, MessageState};
+use undertone::engine::node::output::{Event, MessageState, SessionStatus};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Seen, World};
 
@@ -60,7 +60,7 @@ fn script() -> Vec<Scene> {
 /// How somebody stands with everybody, by their places in the script.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Standing {
-    links: BTreeMap<usize, Link>,
+    links: BTreeMap<usize, SessionStatus>,
     asked_by: BTreeSet<usize>,
     read: BTreeMap<usize, Vec<String>>,
     /// Messages of theirs by what became of them.

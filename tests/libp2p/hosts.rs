@@ -80,7 +80,7 @@ impl View {
             Event::Identity(view) => self.own = Some((view.id, view.key)),
             Event::IdentityRemoved(_) => self.own = None,
             Event::Contact(view) => {
-                seen.contacts.insert(view.id, (view.key, view.link));
+                seen.contacts.insert(view.id, (view.key, view.session));
             }
             Event::ContactRemoved(id) => {
                 seen.contacts.remove(&id);

@@ -10,7 +10,7 @@ use undertone::engine::envelope::{
     Acceptance, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, work,
 };
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, MessageState, Reply};
+use undertone::engine::node::output::{MessageState, Reply, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::shell::clock::wall;
@@ -126,7 +126,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     let request = company.views[second].seen.requests[0].id;
     let accept = Command::AcceptRequest { request, petname: "first".to_owned() };
     company.ask(second, accept).await;
-    let ready = |link: &Link| *link == Link::Ready;
+    let ready = |link: &SessionStatus| *link == SessionStatus::Established;
     company
         .until("the answer", |views| {
             views[first].seen.contacts.values().any(|(_, link)| ready(link))

@@ -7,7 +7,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::MessageId;
 use undertone::engine::node::ClockSkew;
 use undertone::engine::node::output::{
-    ContactView, Direction, Event, Link, MessageState, MessageView,
+    ContactView, Direction, Event, MessageState, MessageView, SessionStatus,
 };
 use undertone::engine::node::record::DeliveryLog;
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
@@ -98,7 +98,8 @@ fn what_became_of_a_message_is_told_with_its_times() {
 #[test]
 fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
-    let view = ContactView { read_marks: true, ..contact(MIRA, "mira", Link::Ready) };
+    let view =
+        ContactView { read_marks: true, ..contact(MIRA, "mira", SessionStatus::Established) };
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
     let ours = message(200, NOW - 90, Direction::Outgoing(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);
@@ -133,7 +134,8 @@ fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
 fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let mut stage = stage();
     let restored = Some(UnixSeconds(NOW - 90_000));
-    let view = ContactView { missing: 2, restored, ..contact(MIRA, "mira", Link::Offered) };
+    let view =
+        ContactView { missing: 2, restored, ..contact(MIRA, "mira", SessionStatus::OfferSent) };
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
     let theirs = message(200, NOW - 30, Direction::Incoming, "and that is why");
     tell_message(&mut stage, MessageView { missing: 3, ..theirs });

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::node::output::{Event, Link};
+use undertone::engine::node::output::{Event, SessionStatus};
 use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
 
 use crate::stage::{MIRA, Stage, contact, options};
@@ -183,7 +183,7 @@ fn hostile_text_becomes_marks_behind_the_gutter() {
 fn a_hostile_name_cannot_leave_its_place() {
     let mut stage = stage();
     let hostile = "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends";
-    let view = contact(MIRA, hostile, Link::Ready);
+    let view = contact(MIRA, hostile, SessionStatus::Established);
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));

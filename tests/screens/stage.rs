@@ -12,7 +12,8 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::node::input::{AskId, Command};
 use undertone::engine::node::output::{
-    ContactView, Direction, Event, IdentityView, Link, MessageState, MessageView, RequestView,
+    ContactView, Direction, Event, IdentityView, MessageState, MessageView, RequestView,
+    SessionStatus,
 };
 use undertone::engine::node::record::DeliveryLog;
 use undertone::engine::node::record::Trust;
@@ -59,16 +60,16 @@ pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
 }
 
 /// A contact nobody has compared anything with.
-pub(crate) fn contact(id: ContactId, petname: &str, link: Link) -> ContactView {
+pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> ContactView {
     ContactView {
         id,
         identity: ME,
         petname: petname.to_owned(),
         key: key(1),
-        link,
+        session: link,
         trust: Trust::Unverified,
-        safety: SafetyNumber::of(&key(0), &key(1)),
-        words: None,
+        safety_number: SafetyNumber::of(&key(0), &key(1)),
+        sas: None,
         missing: 0,
         read_marks: false,
         restored: None,
@@ -97,9 +98,9 @@ impl Stage {
         stage.tell(ClientEvent::Kept(Kept::Sealed));
         stage.tell(ClientEvent::Engine(Event::Identity(identity)));
         for (id, petname, link) in [
-            (MIRA, "mira", Link::Ready),
-            (ContactId(11), "田中 (tanaka)", Link::Offered),
-            (ContactId(12), "zed", Link::Blocked),
+            (MIRA, "mira", SessionStatus::Established),
+            (ContactId(11), "田中 (tanaka)", SessionStatus::OfferSent),
+            (ContactId(12), "zed", SessionStatus::Blocked),
         ] {
             stage.tell(ClientEvent::Engine(Event::Contact(contact(id, petname, link))));
         }

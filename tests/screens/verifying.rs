@@ -7,7 +7,7 @@ use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
-use undertone::engine::node::output::{ContactView, Event, Link, OwnWords, Reply};
+use undertone::engine::node::output::{ContactView, Event, Reply, SasHalf, SessionStatus};
 use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::ui::model::Enter;
 use undertone::shell::ui::port::{ClientEvent, Glyphs};
@@ -29,14 +29,14 @@ fn words(words: [&str; 3]) -> [SasWord; 3] {
 /// A chat with mira, with words to compare.
 fn stage() -> Stage {
     let mut stage = Stage::chatting(options(Glyphs::Unicode));
-    let own = OwnWords { half: Half::First, words: words(["copper", "violin", "bridge"]) };
-    let view = ContactView { words: Some(own), ..contact(MIRA, "mira", Link::Ready) };
+    let own = SasHalf { half: Half::First, words: words(["copper", "violin", "bridge"]) };
+    let view = ContactView { sas: Some(own), ..contact(MIRA, "mira", SessionStatus::Established) };
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
     stage
 }
 
 fn trusted(stage: &mut Stage, trust: Trust) {
-    let view = ContactView { trust, ..contact(MIRA, "mira", Link::Ready) };
+    let view = ContactView { trust, ..contact(MIRA, "mira", SessionStatus::Established) };
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
 }
 

@@ -129,8 +129,8 @@ impl Stage {
             Output::Event(notice) => {
                 self.show(&notice);
                 if let Event::Contact(view) = &notice {
-                    self.hidden.word(&view.safety.to_string());
-                    let words = view.words.map(|words| words.words.map(|word| word.to_string()));
+                    self.hidden.word(&view.safety_number.to_string());
+                    let words = view.sas.map(|words| words.words.map(|word| word.to_string()));
                     words.iter().for_each(|words| self.hidden.word(&words.join(" ")));
                 }
                 self.notices.push(notice);

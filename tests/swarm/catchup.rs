@@ -8,7 +8,7 @@ use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
 use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
-use undertone::engine::node::output::{Event, Link, Output};
+use undertone::engine::node::output::{Event, Output, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role, Sync};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::sync::{
@@ -216,7 +216,12 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
     }
     town.world.run_for(Millis::from_secs(900));
     let node = town.people[0].node;
-    let ready = town.world.seen(node).contacts.values().filter(|(_, link)| *link == Link::Ready);
+    let ready = town
+        .world
+        .seen(node)
+        .contacts
+        .values()
+        .filter(|(_, link)| *link == SessionStatus::Established);
     assert_eq!(ready.count(), SESSIONS);
     let records: Vec<_> = town.world.records(node).cloned().collect();
     let settings = roomy(Role::Messenger);

@@ -15,7 +15,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Link, MessageState};
+use undertone::engine::node::output::{MessageState, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
@@ -101,7 +101,7 @@ impl Course {
         let ready = |town: &Town| {
             let mut all = partner.iter().enumerate();
             all.all(|(who, &contact)| {
-                link(&town.world, town.people[who].node, contact) == Link::Ready
+                link(&town.world, town.people[who].node, contact) == SessionStatus::Established
             })
         };
         town.wait(1, "all pairs to meet", ready);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::Link;
+use undertone::engine::node::output::SessionStatus;
 use undertone::engine::node::record::Record;
 use undertone::sim::link::Links;
 
@@ -25,7 +25,7 @@ fn a_session_that_was_silent_for_thirty_days_is_erased_and_the_next_word_opens_a
     let published = [0, 1].map(|who| post.published(who));
     post.pass(Millis::from_secs(2 * DAY));
     assert_eq!((post.sessions(0).len(), post.sessions(1).len()), (0, 0));
-    assert_eq!(link(&post.town.world, post.node(0), a), Link::Closed);
+    assert_eq!(link(&post.town.world, post.node(0), a), SessionStatus::None);
     assert_eq!([0, 1].map(|who| post.published(who)), published, "silence is kept silently");
     post.town.say(0, a, "it is next month");
     post.exchange(Millis::from_secs(60));
@@ -86,7 +86,10 @@ fn a_disk_put_back_repeats_no_key_and_the_conversation_goes_on() {
         let expected: Vec<_> = (18..22).map(|number| line(peer, number)).collect();
         assert!(town.heard(twin).ends_with(&expected));
         for (who, contact) in [(0, a), (1, b)] {
-            assert_eq!(link(&town.world, town.people[who].node, contact), Link::Ready);
+            assert_eq!(
+                link(&town.world, town.people[who].node, contact),
+                SessionStatus::Established
+            );
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::Link;
+use undertone::engine::node::output::SessionStatus;
 use undertone::engine::node::record::EnvelopePurpose;
 use undertone::engine::node::{MAX_SESSIONS, NodeSettings, Role};
 use undertone::engine::session::{Content, Payload};
@@ -57,7 +57,10 @@ fn both_sides_that_start_at_once_settle_on_one_session_in_every_order_of_their_e
         post.exchange(MINUTE);
         for (who, line) in [(0, "from the second"), (1, "from the first")] {
             assert_eq!(post.town.heard(who), [line], "{order:?}");
-            assert_eq!(link(&post.town.world, post.node(who), contacts[who]), Link::Ready);
+            assert_eq!(
+                link(&post.town.world, post.node(who), contacts[who]),
+                SessionStatus::Established
+            );
         }
         // What they say next is said in one session.
         post.town.say(0, contacts[0], "so there you are");
@@ -135,7 +138,7 @@ fn what_is_said_under_a_stolen_key_stays_marked_and_never_takes_a_session_over()
     }
     assert_eq!(post.town.heard(1), ["I am not who you think"]);
     assert_eq!(post.sessions(1).len(), 2);
-    assert_eq!(link(&post.town.world, post.node(1), b), Link::Ready);
+    assert_eq!(link(&post.town.world, post.node(1), b), SessionStatus::Established);
     assert_eq!(post.preferred(1), session);
     // The conversation goes on as if nothing had been.
     post.town.say(1, b, "what did you mean by that");
@@ -186,7 +189,7 @@ fn many_forged_offers_do_not_displace_what_we_offered() {
     post.exchange(MINUTE);
     post.town.accept(1);
     post.exchange(MINUTE);
-    assert_eq!(link(&post.town.world, post.node(0), a), Link::Ready);
+    assert_eq!(link(&post.town.world, post.node(0), a), SessionStatus::Established);
     post.town.say(0, a, "here I am, and it is me");
     post.exchange(MINUTE);
     assert_eq!(post.town.heard(1), ["here I am, and it is me"]);

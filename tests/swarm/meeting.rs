@@ -3,7 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{CommandError, Link};
+use undertone::engine::node::output::{CommandError, SessionStatus};
 use undertone::sim::link::Links;
 
 use crate::town::{Town, link, seeds};
@@ -33,7 +33,10 @@ fn both_may_offer_at_once() {
         assert_eq!(town.heard(0), ["from the second"]);
         assert_eq!(town.heard(1), ["from the first"]);
         for (who, contact) in [(0, a), (1, b)] {
-            assert_eq!(link(&town.world, town.people[who].node, contact), Link::Ready);
+            assert_eq!(
+                link(&town.world, town.people[who].node, contact),
+                SessionStatus::Established
+            );
         }
         town.assert_sound();
     });
@@ -72,12 +75,17 @@ fn a_closed_session_erases_keys_on_both_sides_and_the_next_message_opens_another
     let (a, b) = town.introduce(0, 1);
     let (first, second) = (town.people[0].node, town.people[1].node);
     town.world.ask(first, Command::CloseSession { contact: a }).unwrap();
-    assert_eq!(link(&town.world, first, a), Link::Closed);
-    assert!(town.world.run_until(Millis::from_secs(60), |w| link(w, second, b) == Link::Closed));
+    assert_eq!(link(&town.world, first, a), SessionStatus::None);
+    assert!(
+        town.world.run_until(Millis::from_secs(60), |w| link(w, second, b) == SessionStatus::None)
+    );
     town.say(1, b, "one more thing");
     assert!(town.world.run_until(Millis::from_secs(60), |w| !w.seen(first).texts.is_empty()));
     // The text went with the offer; the answer is on its way.
-    assert!(town.world.run_until(Millis::from_secs(60), |w| link(w, second, b) == Link::Ready));
+    assert!(
+        town.world
+            .run_until(Millis::from_secs(60), |w| link(w, second, b) == SessionStatus::Established)
+    );
     town.assert_sound();
 }
 

@@ -9,7 +9,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::env::Millis;
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{CommandError, Link, MessageState, Reply};
+use undertone::engine::node::output::{CommandError, MessageState, Reply, SessionStatus};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 
@@ -89,7 +89,7 @@ impl Trial {
         self.town.people[who].node
     }
 
-    fn contact(&self, who: usize, whom: usize) -> Option<(ContactId, Link)> {
+    fn contact(&self, who: usize, whom: usize) -> Option<(ContactId, SessionStatus)> {
         let key = self.town.people[whom].key;
         let contacts = &self.town.world.seen(self.node(who)).contacts;
         contacts.iter().find(|(_, (other, _))| *other == key).map(|(&id, &(_, link))| (id, link))
@@ -130,7 +130,7 @@ impl Trial {
     fn say(&mut self, from: usize, to: usize) {
         let Some((contact, link)) = self.contact(from, to) else { return };
         let down = self.town.world.node(self.node(from)).is_none();
-        if link == Link::Blocked || down {
+        if link == SessionStatus::Blocked || down {
             return;
         }
         let text = self.reference.next_text(from, to);

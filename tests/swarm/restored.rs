@@ -1,7 +1,7 @@
 //! A device that took everything over from a backup, but for its sessions.
 
 use undertone::engine::env::Millis;
-use undertone::engine::node::output::Link;
+use undertone::engine::node::output::SessionStatus;
 use undertone::sim::link::Links;
 
 use crate::town::{Town, link, seeds};
@@ -26,7 +26,7 @@ fn a_restored_device_meets_its_contacts_again_by_itself_and_shows_nothing_twice(
         assert_eq!(town.world.seen(node).restored.len(), 2);
         // Nobody says anything.
         town.wait(1, "sessions", |town| {
-            met.iter().all(|&(here, _)| link(&town.world, node, here) == Link::Ready)
+            met.iter().all(|&(here, _)| link(&town.world, node, here) == SessionStatus::Established)
         });
         assert!(town.world.seen(node).restored.is_empty(), "they have heard each other");
         assert_eq!(town.heard(0), before);

@@ -5,7 +5,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::{ContactId, IdentityId, MessageId};
 use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, Link, MessageState, Reply};
+use undertone::engine::node::output::{Event, MessageState, Reply, SessionStatus};
 use undertone::engine::node::record::{MessageRecord, Record};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::sim::link::Links;
@@ -142,8 +142,8 @@ impl Town {
         let second = self.accept(other);
         let asker = self.people[one].node;
         assert!(
-            self.world
-                .run_until(Millis::from_secs(43_200), |w| link(w, asker, first) == Link::Ready),
+            self.world.run_until(Millis::from_secs(43_200), |w| link(w, asker, first)
+                == SessionStatus::Established),
             "the answer never came"
         );
         (first, second)
@@ -225,8 +225,8 @@ impl Town {
 }
 
 /// How somebody stands with a contact.
-pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> Link {
-    world.seen(node).contacts.get(&contact).map_or(Link::Closed, |&(_, link)| link)
+pub(crate) fn link(world: &World, node: NodeIndex, contact: ContactId) -> SessionStatus {
+    world.seen(node).contacts.get(&contact).map_or(SessionStatus::None, |&(_, link)| link)
 }
 
 /// How many seeds a long scenario is run from: `UNDERTONE_SEEDS`, else a few.

@@ -8,7 +8,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_VERIFICATION_ATTEMPTS;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{
-    CommandError, ContactView, Event, Link, MessageState, Reply,
+    CommandError, ContactView, Event, MessageState, Reply, SessionStatus,
 };
 use undertone::engine::node::record::{EnvelopePurpose, HoldReason, Trust, VerificationMethod};
 use undertone::sim::link::Links;
@@ -64,8 +64,8 @@ fn rekey(
 fn both_see_the_same_number_and_digits_that_agree_verify_the_contact() {
     let mut town = Town::new(1, Links::calm(), 2, 2);
     let (a, b) = town.introduce(0, 1);
-    let theirs = view(&town, 1, b).safety;
-    assert_eq!(view(&town, 0, a).safety, theirs);
+    let theirs = view(&town, 1, b).safety_number;
+    assert_eq!(view(&town, 0, a).safety_number, theirs);
     assert_eq!(view(&town, 0, a).trust, Trust::Unverified);
     assert_eq!(verify(&mut town, 0, a, theirs), Reply::Verified);
     let Trust::Verified { at, by: VerificationMethod::SafetyNumber } = view(&town, 0, a).trust
@@ -81,7 +81,7 @@ fn both_see_the_same_number_and_digits_that_agree_verify_the_contact() {
 fn a_verified_contact_stays_verified_in_another_session_and_after_a_restart() {
     let mut town = Town::new(2, Links::calm(), 2, 2);
     let (a, b) = town.introduce(0, 1);
-    let theirs = view(&town, 1, b).safety;
+    let theirs = view(&town, 1, b).safety_number;
     verify(&mut town, 0, a, theirs);
     let node = town.people[0].node;
     town.world.ask(node, Command::CloseSession { contact: a }).unwrap();
@@ -121,7 +121,7 @@ fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
         assert_eq!(town.heard(0).first().map(String::as_str), Some("are you there"));
         assert_eq!(town.heard(1), Vec::<String>::new());
 
-        let theirs = view(&town, 1, b).safety;
+        let theirs = view(&town, 1, b).safety_number;
         assert_eq!(verify(&mut town, 0, a, theirs), Reply::Verified);
         town.world.run_for(Millis(24 * HOUR.0));
         assert_eq!(town.heard(1), ["on its way when it happened", "written while held"]);
@@ -146,7 +146,7 @@ fn the_words_each_side_reads_out_are_those_the_other_is_asked_for() {
     let mut town = Town::new(5, Links::calm(), 2, 2);
     let (a, b) = town.introduce(0, 1);
     town.world.run_for(HOUR);
-    let own = |town: &Town, who, contact| view(town, who, contact).words.expect("words");
+    let own = |town: &Town, who, contact| view(town, who, contact).sas.expect("words");
     let (ours, theirs) = (own(&town, 0, a), own(&town, 1, b));
     assert_ne!(ours.half, theirs.half);
     assert_eq!(tell(&mut town, 0, a, theirs.words), Reply::Verified);
@@ -165,15 +165,19 @@ fn the_last_try_erases_the_session_without_a_farewell() {
     town.world.run_for(HOUR);
     let digits = wrong(&town);
     for left in (0..MAX_VERIFICATION_ATTEMPTS).rev() {
-        assert_eq!(view(&town, 0, a).link, Link::Ready);
+        assert_eq!(view(&town, 0, a).session, SessionStatus::Established);
         assert_eq!(
             verify(&mut town, 0, a, digits),
             Reply::Differs { word: None, attempts_left: left }
         );
     }
-    assert_eq!(view(&town, 0, a).link, Link::Closed);
+    assert_eq!(view(&town, 0, a).session, SessionStatus::None);
     town.world.run_for(HOUR);
-    assert_eq!(link(&town.world, town.people[1].node, b), Link::Ready, "they are not told");
+    assert_eq!(
+        link(&town.world, town.people[1].node, b),
+        SessionStatus::Established,
+        "they are not told"
+    );
     let node = town.people[0].node;
     town.say(0, a, "after all");
     town.world.ask(node, Command::AcceptUnverified { contact: a }).unwrap();
@@ -190,7 +194,7 @@ fn another_key_holds_the_contact_until_it_is_accepted_and_what_waited_goes_to_it
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 3, 2);
         let (a, b) = town.introduce(0, 1);
-        let theirs = view(&town, 1, b).safety;
+        let theirs = view(&town, 1, b).safety_number;
         verify(&mut town, 0, a, theirs);
         town.say(0, a, "for the key before");
         town.world.run_for(MINUTE);

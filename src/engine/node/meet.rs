@@ -16,7 +16,7 @@ use crate::engine::session::{
 use super::MAX_REQUESTS;
 use super::Node;
 use super::outbound::Job;
-use super::output::{ContactView, Event, Link, RequestView};
+use super::output::{ContactView, Event, RequestView, SessionStatus};
 use super::record::{
     Change, ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record,
     RecordKey, ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
@@ -451,24 +451,26 @@ impl Node {
             identity: record.identity,
             petname: record.petname.clone(),
             key: record.key,
-            link: self.link(record),
+            session: self.session_status(record),
             trust: record.trust,
-            safety: self.safety_number(record)?,
-            words: self.own_sas(record.id),
+            safety_number: self.safety_number(record)?,
+            sas: self.own_sas(record.id),
         })
     }
 
-    fn link(&self, contact: &ContactRecord) -> Link {
+    fn session_status(&self, contact: &ContactRecord) -> SessionStatus {
         if contact.state == ContactState::Blocked {
-            return Link::Blocked;
+            return SessionStatus::Blocked;
         }
         let usable = self.preferred(contact.id).and_then(|id| self.sessions.get(&id));
         match (usable.map(|record| &record.session), &contact.offer) {
-            (Some(session), _) if session.confirmed() => Link::Ready,
-            (Some(session), _) if session.role() == SessionRole::Responder => Link::Answering,
-            (_, Some(pending)) if pending.attempts == 0 => Link::Offering,
-            (_, Some(_)) => Link::Offered,
-            (_, None) => Link::Closed,
+            (Some(session), _) if session.confirmed() => SessionStatus::Established,
+            (Some(session), _) if session.role() == SessionRole::Responder => {
+                SessionStatus::AwaitingConfirmation
+            }
+            (_, Some(pending)) if pending.attempts == 0 => SessionStatus::OfferQueued,
+            (_, Some(_)) => SessionStatus::OfferSent,
+            (_, None) => SessionStatus::None,
         }
     }
 }

@@ -239,13 +239,13 @@ pub struct ContactView {
     /// Their key.
     pub key: PublicKey,
     /// How far the handshake is.
-    pub link: Link,
+    pub session: SessionStatus,
     /// How sure we are that the key is theirs.
     pub trust: Trust,
     /// What they see too if our keys are the ones both believe.
-    pub safety: SafetyNumber,
+    pub safety_number: SafetyNumber,
     /// Our half of the words, once there are any.
-    pub words: Option<OwnWords>,
+    pub sas: Option<SasHalf>,
     /// So many of their messages are known to exist and have not arrived. They have been asked
     /// again: every acknowledgement says what is missing.
     pub missing: u64,
@@ -256,12 +256,12 @@ pub struct ContactView {
 }
 
 opaque_debug!(struct ContactView {
-    id, identity, petname, key, link, trust, safety, words, missing, read_marks, restored,
+    id, identity, petname, key, session, trust, safety_number, sas, missing, read_marks, restored,
 });
 
 /// The half of a session's words that we read out. The contact reads us the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnWords {
+pub struct SasHalf {
     /// Which half: the side that offered the session reads the first.
     pub half: Half,
     /// The words.
@@ -270,17 +270,17 @@ pub struct OwnWords {
 
 /// How far two people are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum SessionStatus {
     /// No session, and none is being made.
-    Closed,
+    None,
     /// Our offer is being made ready.
-    Offering,
+    OfferQueued,
     /// Our offer is out; they have not answered.
-    Offered,
+    OfferSent,
     /// Their offer is accepted; our answer is on its way, or they have not confirmed it.
-    Answering,
+    AwaitingConfirmation,
     /// Both sides have heard each other.
-    Ready,
+    Established,
     /// We do not listen to them.
     Blocked,
 }

@@ -15,7 +15,7 @@ use crate::engine::session::{Session, SessionRole};
 use super::Node;
 use super::input::Proof;
 use super::outbound::Job;
-use super::output::{CommandError, MessageState, OwnWords, Reply};
+use super::output::{CommandError, MessageState, Reply, SasHalf};
 use super::record::{
     Change, ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence,
     StoredDirection, Trust, VerificationMethod,
@@ -98,10 +98,10 @@ impl Node {
     }
 
     /// What we read to a contact, from the session we speak in.
-    pub(super) fn own_sas(&self, contact: ContactId) -> Option<OwnWords> {
+    pub(super) fn own_sas(&self, contact: ContactId) -> Option<SasHalf> {
         let session = &self.sessions.get(&self.preferred(contact)?)?.session;
         let half = own_half(session.role());
-        Some(OwnWords { half, words: session.sas()?.half(half) })
+        Some(SasHalf { half, words: session.sas()?.half(half) })
     }
 
     /// Compares what a contact read out.

@@ -15,7 +15,9 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::input::{AskId, Command};
-use crate::engine::node::output::{Direction, Event, Link, MessageState, MessageView, Reply};
+use crate::engine::node::output::{
+    Direction, Event, MessageState, MessageView, Reply, SessionStatus,
+};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::cli::Everywhere;
 use crate::shell::clock::OsEntropy;
@@ -73,7 +75,7 @@ async fn walk() -> Result<(), Failure> {
     }
     print::line("ok  hostile text made visible");
     visitor.ask(Command::CloseSession { contact: echo }).await?;
-    visitor.wait_for_link(Link::Closed).await?;
+    visitor.wait_for_link(SessionStatus::None).await?;
     print::line("ok  session closed, keys erased");
     cast.troupe.shutdown().await;
     print::line("ok  nothing was written");
@@ -129,7 +131,7 @@ struct Player {
     identity: IdentityId,
     key: PublicKey,
     /// How it stands with whom it heard of last; in the demonstration there is one.
-    link: Link,
+    link: SessionStatus,
     asks: u64,
 }
 
@@ -154,7 +156,7 @@ impl Player {
             match events.recv().await {
                 Some(ClientEvent::Engine(Event::Identity(view))) => {
                     let (identity, key) = (view.id, view.key);
-                    let (link, asks) = (Link::Closed, FIRST_ASK);
+                    let (link, asks) = (SessionStatus::None, FIRST_ASK);
                     return Ok(Self { requests, events, door, identity, key, link, asks });
                 }
                 Some(ClientEvent::Fatal(why)) => return Err(failed(&why)),
@@ -171,11 +173,11 @@ impl Player {
         let Reply::Contact(echo) = self.ask(command).await? else {
             return Err(failed("echo was not added"));
         };
-        self.wait_for_link(Link::Ready).await?;
+        self.wait_for_link(SessionStatus::Established).await?;
         Ok(echo)
     }
 
-    async fn wait_for_link(&mut self, wanted: Link) -> Result<(), Failure> {
+    async fn wait_for_link(&mut self, wanted: SessionStatus) -> Result<(), Failure> {
         while self.link != wanted {
             self.event().await?;
         }
@@ -246,7 +248,7 @@ impl Player {
             Some(ClientEvent::Fatal(why)) => Err(failed(&why)),
             Some(event) => {
                 if let ClientEvent::Engine(Event::Contact(view)) = &event {
-                    self.link = view.link;
+                    self.link = view.session;
                 }
                 Ok(event)
             }

@@ -305,7 +305,7 @@ fn about_contact<'a>(
                 let mark = ui::trust::mark(view.trust);
                 {
                     let short = view.key.short();
-                    let link = words(view.link);
+                    let link = words(view.session);
                     format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
                 }
             };
@@ -318,7 +318,7 @@ fn about_contact<'a>(
                 "{}\n  fingerprint  {}\n  state        {}{}\n  trust        {}\n  read marks   {}\n{}",
                 view.petname,
                 view.key.fingerprint(),
-                words(view.link),
+                words(view.session),
                 troubles(view),
                 ui::trust::words(view.trust),
                 read_marks(view),
@@ -415,13 +415,13 @@ fn contact_json(view: &ContactView) -> Value {
         "name": view.petname,
         "key": hex(&view.key),
         "fingerprint": view.key.fingerprint().to_string(),
-        "session": words(view.link),
+        "session": words(view.session),
         "trust": trust::to_json(view.trust),
-        "safety_number": view.safety.to_string(),
+        "safety_number": view.safety_number.to_string(),
         "read_marks": view.read_marks,
         "missing": view.missing,
         "restored": view.restored.map(|at| Civil::at(at).iso()),
-        "words": view.words.as_ref().map(trust::own_words_json),
+        "words": view.sas.as_ref().map(trust::own_words_json),
     })
 }
 

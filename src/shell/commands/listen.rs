@@ -172,7 +172,7 @@ impl Page {
             Event::Contact(view) if self.how == How::Programs => {
                 self.print(&json!({
                     "v": 1, "type": "session", "with": view.petname,
-                    "session": super::people::words(view.link),
+                    "session": super::people::words(view.session),
                 }));
             }
             Event::Message(_)

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::node::output::{ContactView, Event, IdentityView, Link, RequestView};
+use crate::engine::node::output::{ContactView, Event, IdentityView, RequestView, SessionStatus};
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::ui::port::ClientEvent;
 
@@ -140,14 +140,14 @@ impl People {
 }
 
 /// How far two people are with each other, in words.
-pub(super) const fn words(link: Link) -> &'static str {
+pub(super) const fn words(link: SessionStatus) -> &'static str {
     match link {
-        Link::Closed => "no session",
-        Link::Offering => "the offer has not left yet",
-        Link::Offered => "waiting for their answer",
-        Link::Answering => "answering their offer",
-        Link::Ready => "session ready",
-        Link::Blocked => "blocked",
+        SessionStatus::None => "no session",
+        SessionStatus::OfferQueued => "the offer has not left yet",
+        SessionStatus::OfferSent => "waiting for their answer",
+        SessionStatus::AwaitingConfirmation => "answering their offer",
+        SessionStatus::Established => "session ready",
+        SessionStatus::Blocked => "blocked",
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::node::input::Proof;
-use crate::engine::node::output::{ContactView, OwnWords, Reply};
+use crate::engine::node::output::{ContactView, Reply, SasHalf};
 use crate::engine::node::record::{HoldReason, Trust};
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
@@ -39,13 +39,13 @@ pub(super) fn to_json(trust: Trust) -> Value {
 }
 
 /// One's own half of the words, for programs.
-pub(super) fn own_words_json(own: &OwnWords) -> Value {
+pub(super) fn own_words_json(own: &SasHalf) -> Value {
     json!({ "first": own.half.first_number(), "read": own.words.map(|word| word.to_string()) })
 }
 
 /// What to compare with a contact, in lines for a person.
 pub(super) fn to_compare(view: &ContactView) -> String {
-    let read = match &view.words {
+    let read = match &view.sas {
         None => "none yet: nobody has been heard in a session that could be compared".to_owned(),
         Some(own) => {
             let words = own.words.map(|word| word.to_string()).join(" ");
@@ -53,7 +53,7 @@ pub(super) fn to_compare(view: &ContactView) -> String {
             format!("you read {ours}: {words}; they read you {theirs}")
         }
     };
-    format!("  digits       {}\n  words        {read}", view.safety)
+    format!("  digits       {}\n  words        {read}", view.safety_number)
 }
 
 fn numbers(half: Half) -> String {

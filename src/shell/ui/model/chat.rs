@@ -2,7 +2,9 @@
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::{ContactView, Direction, Link, MessageState, MessageView};
+use crate::engine::node::output::{
+    ContactView, Direction, MessageState, MessageView, SessionStatus,
+};
 use crate::engine::node::record::DeliveryLog;
 
 use super::super::composer::{Composer, Lines};
@@ -284,7 +286,7 @@ impl Chat {
 
     /// Whether what is written can leave as soon as its work is done.
     pub(in crate::shell::ui) fn is_ready(&self) -> bool {
-        self.contact.link == Link::Ready
+        self.contact.session == SessionStatus::Established
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::node::input::Command;
-use crate::engine::node::output::Link;
+use crate::engine::node::output::SessionStatus;
 
 use super::super::keys::{Deed, List, Place};
 use super::overlay::fits;
@@ -97,7 +97,7 @@ impl Model {
         match deed {
             Deed::Open => self.open_chat(contact, effects),
             Deed::Rename => self.prompt_with(Purpose::Rename(contact), &name),
-            Deed::Block if chat.contact.link == Link::Blocked => {
+            Deed::Block if chat.contact.session == SessionStatus::Blocked => {
                 self.ask(Command::Unblock { contact }, Asked::Other, effects);
             }
             Deed::Block => self.confirm(

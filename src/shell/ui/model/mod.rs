@@ -23,7 +23,7 @@ use crossterm::event::KeyEvent;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::input::{AskId, Command, Proof};
-use crate::engine::node::output::{IdentityView, Link, RequestView};
+use crate::engine::node::output::{IdentityView, RequestView, SessionStatus};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
@@ -336,8 +336,8 @@ impl Model {
         let fits = |chat: &&Chat| {
             Some(chat.contact.identity) == self.speaking
                 && match kind {
-                    Kind::Listened => chat.contact.link != Link::Blocked,
-                    Kind::Blocked => chat.contact.link == Link::Blocked,
+                    Kind::Listened => chat.contact.session != SessionStatus::Blocked,
+                    Kind::Blocked => chat.contact.session == SessionStatus::Blocked,
                 }
         };
         let mut contacts: Vec<_> = self.chats.values().filter(fits).collect();

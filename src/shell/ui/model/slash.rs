@@ -1,7 +1,7 @@
 //! What a slash command does. Each has a key that does the same.
 
 use crate::engine::node::input::Command;
-use crate::engine::node::output::Link;
+use crate::engine::node::output::SessionStatus;
 
 use super::super::commands::Slash;
 use super::super::keys::{Deed, Place};
@@ -68,7 +68,7 @@ impl Model {
             return;
         };
         let contact = chat.id();
-        let is_blocked = chat.contact.link == Link::Blocked;
+        let is_blocked = chat.contact.session == SessionStatus::Blocked;
         let name = label(&chat.contact.petname);
         match (slash, argument) {
             (Slash::Close, _) => self.confirm(

@@ -153,7 +153,7 @@ impl Model {
     /// Opens the page on which one compares.
     pub(super) fn open_verify(&mut self, contact: ContactId) {
         let Some(chat) = self.chats.get(&contact) else { return };
-        let way = if chat.contact.words.is_some() { Way::Words } else { Way::Digits };
+        let way = if chat.contact.sas.is_some() { Way::Words } else { Way::Digits };
         self.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
     }
 
@@ -161,7 +161,7 @@ impl Model {
     pub(super) fn compare(&mut self, key: Compare, effects: &mut Vec<Effect>) {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
         let has_words =
-            self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.words.is_some());
+            self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.sas.is_some());
         verify.complaint = None;
         match key {
             Compare::Digits => verify.way = Way::Digits,
@@ -204,7 +204,7 @@ impl Model {
             verify.at = empty;
             return;
         }
-        let own = self.chats.get(&contact).and_then(|chat| chat.contact.words);
+        let own = self.chats.get(&contact).and_then(|chat| chat.contact.sas);
         let first = own.map_or(1, |own| own.half.other().first_number());
         match verify.proof(first) {
             Err(complaint) => verify.complaint = Some(complaint),

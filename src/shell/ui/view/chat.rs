@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::engine::envelope::Lifetime;
-use crate::engine::node::output::Link;
+use crate::engine::node::output::SessionStatus;
 
 use super::super::commands;
 use super::super::composer::Composer;
@@ -94,7 +94,7 @@ fn conversation(
 ) {
     let look = Look::new(&model.options);
     let width = usize::from(head.width);
-    let link = link_word(chat.contact.link);
+    let link = link_word(chat.contact.session);
     let key = short_key(&chat.contact.key);
     let room = width.saturating_sub(link.len() + 3);
     let name = cut(&label(&chat.contact.petname), room.saturating_sub(4));
@@ -144,17 +144,21 @@ fn conversation(
 
 /// What to expect of a conversation in which nothing was said.
 fn advice(chat: &Chat, width: usize, look: Look) -> Vec<Line<'static>> {
-    let text = match chat.contact.link {
-        Link::Ready => {
+    let text = match chat.contact.session {
+        SessionStatus::Established => {
             "Nothing was said yet. Write, and Enter sends. The mark at the left of your \
              message shows how far it is; F1 explains the marks."
         }
-        Link::Offering | Link::Offered | Link::Answering => {
+        SessionStatus::OfferQueued
+        | SessionStatus::OfferSent
+        | SessionStatus::AwaitingConfirmation => {
             "The handshake is under way. You can write already: it waits, sealed, until the \
              session is ready."
         }
-        Link::Closed => "There is no session. What you write waits until the handshake is made.",
-        Link::Blocked => "You do not listen to this contact. /unblock to listen again.",
+        SessionStatus::None => {
+            "There is no session. What you write waits until the handshake is made."
+        }
+        SessionStatus::Blocked => "You do not listen to this contact. /unblock to listen again.",
     };
     let rows = wrap(text, width.saturating_sub(4));
     rows.into_iter().map(|row| Line::styled(format!("  {row}"), look.quiet())).collect()

@@ -67,7 +67,7 @@ fn contacts(model: &Model, kind: Kind, width: usize) -> ListAndDetail {
         let unread = if chat.unread == 0 { String::new() } else { format!("  {}", chat.unread) };
         let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
         let trust = trust::mark(chat.contact.trust);
-        format!("{name} {trust} {}{unread}", link_word(chat.contact.link))
+        format!("{name} {trust} {}{unread}", link_word(chat.contact.session))
     });
     let detail = contacts.get(model.row).map(|chat| contact_detail(chat, width));
     (rows.collect(), detail.unwrap_or_default())
@@ -77,7 +77,7 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
     let mut text = format!(
         "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
-        link_word(chat.contact.link),
+        link_word(chat.contact.session),
         trust::words(chat.contact.trust),
         whole_key(&chat.contact.key),
     );

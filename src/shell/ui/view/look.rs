@@ -4,7 +4,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::engine::node::output::{Link, MessageState};
+use crate::engine::node::output::{MessageState, SessionStatus};
 
 use super::super::port::{Colour, Glyphs, UiOptions};
 
@@ -130,23 +130,25 @@ impl Look {
 }
 
 /// A link state in words.
-pub(super) const fn link_word(link: Link) -> &'static str {
+pub(super) const fn link_word(link: SessionStatus) -> &'static str {
     match link {
-        Link::Closed => "no session",
-        Link::Offering => "making the handshake",
-        Link::Offered => "waiting for them to answer",
-        Link::Answering => "answering their handshake",
-        Link::Ready => "session ready",
-        Link::Blocked => "blocked",
+        SessionStatus::None => "no session",
+        SessionStatus::OfferQueued => "making the handshake",
+        SessionStatus::OfferSent => "waiting for them to answer",
+        SessionStatus::AwaitingConfirmation => "answering their handshake",
+        SessionStatus::Established => "session ready",
+        SessionStatus::Blocked => "blocked",
     }
 }
 
 /// A link state in one column, for the list of chats.
-pub(super) const fn link_mark(link: Link) -> &'static str {
+pub(super) const fn link_mark(link: SessionStatus) -> &'static str {
     match link {
-        Link::Ready => " ",
-        Link::Offering | Link::Offered | Link::Answering => "~",
-        Link::Closed => "-",
-        Link::Blocked => "x",
+        SessionStatus::Established => " ",
+        SessionStatus::OfferQueued
+        | SessionStatus::OfferSent
+        | SessionStatus::AwaitingConfirmation => "~",
+        SessionStatus::None => "-",
+        SessionStatus::Blocked => "x",
     }
 }

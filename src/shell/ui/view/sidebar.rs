@@ -52,7 +52,7 @@ fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
     let arrow = if is_open { ">" } else { " " };
     let text = format!(
         "{arrow}{}{} {name}{unread}",
-        link_mark(chat.contact.link),
+        link_mark(chat.contact.session),
         trust::mark(chat.contact.trust)
     );
     let style = match (is_open, chat.unread) {

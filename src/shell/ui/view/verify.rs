@@ -9,7 +9,7 @@ use ratatui::widgets::Clear;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::SasWord;
 use crate::engine::id::ContactId;
-use crate::engine::node::output::OwnWords;
+use crate::engine::node::output::SasHalf;
 use crate::engine::node::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
@@ -33,9 +33,9 @@ const ROWS_FOR_ADVICE: u16 = 18;
 pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, area: Rect) {
     let Some(chat) = model.chats.get(&verify.contact) else { return };
     let name = label(&chat.contact.petname);
-    match (verify.way, chat.contact.words) {
+    match (verify.way, chat.contact.sas) {
         (Way::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
-        (Way::Code, _) => code(model, (&name, &chat.contact.safety), frame, area),
+        (Way::Code, _) => code(model, (&name, &chat.contact.safety_number), frame, area),
         (Way::Words | Way::Digits | Way::Sent, _) => line(model, verify, chat, frame, area),
     }
 }
@@ -77,7 +77,7 @@ impl Draft {
 fn words(
     model: &Model,
     verify: &Verify,
-    (name, own): (&str, OwnWords),
+    (name, own): (&str, SasHalf),
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
@@ -137,7 +137,7 @@ fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area
              or the 60 digits they see."
         ));
     } else {
-        if has_room && chat.contact.words.is_none() {
+        if has_room && chat.contact.sas.is_none() {
             draft.say("There are no words yet: they come with a session both have spoken in.");
             draft.blank();
         }
@@ -148,7 +148,7 @@ fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area
             ));
             draft.blank();
         }
-        for row in digit_rows(&chat.contact.safety, draft.width) {
+        for row in digit_rows(&chat.contact.safety_number, draft.width) {
             draft.rows.push(Line::styled(row, look.strong()));
         }
         draft.say(&format!("Type the digits {name} reads to you:"));

@@ -102,7 +102,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             "It waits until you have decided about this contact. c cancels it.".to_owned()
         }
         MessageState::Queued if !chat.is_ready() => {
-            format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.link))
+            format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.session))
         }
         MessageState::Queued => {
             let cost = model.cost(message.life).map(Cost::words);

@@ -122,7 +122,7 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     assert_eq!(press(&mut model, KeyCode::Enter), []);
     let on = Command::SetReadMarks { contact: MIRA, on: true };
     assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
-    let view = contact_view(MIRA, "mira", Link::Ready);
+    let view = contact_view(MIRA, "mira", SessionStatus::Established);
     model.notice(ClientEvent::Engine(Event::Contact(ContactView { read_marks: true, ..view })));
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Down);

@@ -9,7 +9,7 @@ use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::node::ClockSkew;
-use crate::engine::node::output::OwnWords;
+use crate::engine::node::output::SasHalf;
 use crate::engine::node::record::{HoldReason, VerificationMethod};
 
 #[derive(Clone, Debug)]
@@ -73,12 +73,12 @@ fn state(id: u64) -> MessageState {
 fn told(what: u8, id: u64, text: String) -> ClientEvent {
     let contact_id = ContactId(10 + id % 3);
     let link = match what % 6 {
-        0 => Link::Closed,
-        1 => Link::Offering,
-        2 => Link::Offered,
-        3 => Link::Answering,
-        4 => Link::Ready,
-        _ => Link::Blocked,
+        0 => SessionStatus::None,
+        1 => SessionStatus::OfferQueued,
+        2 => SessionStatus::OfferSent,
+        3 => SessionStatus::AwaitingConfirmation,
+        4 => SessionStatus::Established,
+        _ => SessionStatus::Blocked,
     };
     let state = state(id);
     let direction = if what > 128 { Direction::Incoming } else { Direction::Outgoing(state) };
@@ -93,12 +93,12 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         0 | 1 => identity(IdentityId(1 + id % 2), &text),
         2 | 3 => {
             let view = contact_view(contact_id, &text, link);
-            let words = (id < 3).then(own_words);
+            let sas = (id < 3).then(own_words);
             let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
             let (missing, read_marks) = (id / 3, what > 100);
             ClientEvent::Engine(Event::Contact(ContactView {
                 trust: trust(what),
-                words,
+                sas,
                 missing,
                 read_marks,
                 restored,
@@ -187,9 +187,9 @@ fn trust(what: u8) -> Trust {
     }
 }
 
-fn own_words() -> OwnWords {
+fn own_words() -> SasHalf {
     let words = ["copper", "violin", "bridge"].map(|word| SasWord::parse(word).expect("a word"));
-    OwnWords { half: Half::Second, words }
+    SasHalf { half: Half::Second, words }
 }
 
 fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
@@ -213,8 +213,8 @@ proptest! {
         let mut model = chatting();
         write(&mut model, "a draft");
         model.notice(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
-        let view = contact_view(MIRA, "mira", Link::Ready);
-        let held = ContactView { trust: trust(255), words: Some(own_words()), ..view };
+        let view = contact_view(MIRA, "mira", SessionStatus::Established);
+        let held = ContactView { trust: trust(255), sas: Some(own_words()), ..view };
         model.notice(ClientEvent::Engine(Event::Contact(held)));
         for doing in doings {
             let effects = match doing {

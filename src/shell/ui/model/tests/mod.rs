@@ -59,23 +59,23 @@ fn identity(id: IdentityId, name: &str) -> ClientEvent {
     ClientEvent::Engine(Event::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
 }
 
-fn contact_view(id: ContactId, petname: &str, link: Link) -> ContactView {
+fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactView {
     ContactView {
         id,
         identity: ME,
         petname: petname.to_owned(),
         key: key(1),
-        link,
+        session: link,
         trust: Trust::Unverified,
-        safety: SafetyNumber::of(&key(0), &key(1)),
-        words: None,
+        safety_number: SafetyNumber::of(&key(0), &key(1)),
+        sas: None,
         missing: 0,
         read_marks: false,
         restored: None,
     }
 }
 
-fn contact(id: ContactId, petname: &str, link: Link) -> ClientEvent {
+fn contact(id: ContactId, petname: &str, link: SessionStatus) -> ClientEvent {
     ClientEvent::Engine(Event::Contact(contact_view(id, petname, link)))
 }
 
@@ -103,8 +103,8 @@ fn chatting() -> Model {
     let mut model = Model::new(options());
     for event in [
         identity(ME, "nightjar"),
-        contact(MIRA, "mira", Link::Ready),
-        contact(ECHO, "echo", Link::Ready),
+        contact(MIRA, "mira", SessionStatus::Established),
+        contact(ECHO, "echo", SessionStatus::Established),
         ClientEvent::History { contact: MIRA, messages: Vec::new(), more: More::No },
     ] {
         model.notice(event);
@@ -347,7 +347,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     let add = Command::AddContact { identity: ME, key: key(1), petname: "wren".to_owned() };
     assert_eq!(commands(&effects), [&add]);
     let wren = ContactId(12);
-    model.notice(contact(wren, "wren", Link::Offering));
+    model.notice(contact(wren, "wren", SessionStatus::OfferQueued));
     model.notice(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
     assert_eq!((model.place, model.open), (Place::Chats, Some(wren)));
 }
@@ -384,7 +384,7 @@ fn removing_a_contact_asks_first() {
 fn contacts_of_two_identities_never_share_a_list() {
     let mut model = chatting();
     model.notice(identity(IdentityId(2), "heron"));
-    let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
+    let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
     let other = ContactView { identity: IdentityId(2), ..zoe };
     model.notice(ClientEvent::Engine(Event::Contact(other)));
     let names = |model: &Model| -> Vec<String> {

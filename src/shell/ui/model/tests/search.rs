@@ -44,7 +44,7 @@ fn an_answer_to_an_older_search_is_passed_over() {
 fn what_was_written_to_another_identity_is_not_found() {
     let mut model = searching("ferry");
     model.notice(identity(IdentityId(2), "heron"));
-    let zoe = contact_view(ContactId(20), "zoe", Link::Ready);
+    let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
     model.notice(ClientEvent::Engine(Event::Contact(ContactView {
         identity: IdentityId(2),
         ..zoe
