@@ -38,7 +38,7 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     let anns = world.identity(ann, "ann")?;
     world.identity(bob, "bob")?;
     let key = world.node(bob).and_then(|node| {
-        node.everything().into_iter().find_map(|notice| match notice {
+        node.snapshot().into_iter().find_map(|notice| match notice {
             Event::Identity(view) => Some(view.key),
             _ => None,
         })

@@ -301,7 +301,7 @@ impl Host {
             StoreKept::MemoryOnly => Kept::MemoryOnly,
         };
         let mut all = vec![ClientEvent::Kept(kept)];
-        all.extend(self.desk.node().everything().into_iter().map(ClientEvent::Engine));
+        all.extend(self.desk.node().snapshot().into_iter().map(ClientEvent::Engine));
         for (contact, count) in self.desk.store().unread()? {
             all.push(ClientEvent::Unread(contact, count));
         }

@@ -446,9 +446,9 @@ impl World {
                 sim.catching_up.archive.remove(&id);
             }
         }
-        let everything = node.everything();
+        let snapshot = node.snapshot();
         sim.node = Some(node);
-        for notice in everything {
+        for notice in snapshot {
             self.tell(index, notice);
         }
         self.drain(index);

@@ -157,7 +157,7 @@ fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
 }
 
 fn key_of(world: &World, node: NodeIndex) -> PublicKey {
-    let told = world.node(node).expect("it is up").everything();
+    let told = world.node(node).expect("it is up").snapshot();
     let own = told.into_iter().find_map(|notice| match notice {
         Event::Identity(view) => Some(view.key),
         _ => None,

@@ -261,7 +261,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
             command: Command::CreateIdentity { name: "author".to_owned() },
         },
     );
-    let identity = author.node.everything().into_iter().find_map(|notice| match notice {
+    let identity = author.node.snapshot().into_iter().find_map(|notice| match notice {
         Event::Identity(view) => Some(view.id),
         _ => None,
     });

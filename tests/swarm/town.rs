@@ -96,8 +96,8 @@ impl Town {
     }
 
     fn key_of(&self, node: NodeIndex, identity: IdentityId) -> PublicKey {
-        let everything = self.world.node(node).expect("it is up").everything();
-        everything
+        let snapshot = self.world.node(node).expect("it is up").snapshot();
+        snapshot
             .into_iter()
             .find_map(|notice| match notice {
                 Event::Identity(view) if view.id == identity => Some(view.key),

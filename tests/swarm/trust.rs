@@ -19,8 +19,8 @@ const MINUTE: Millis = Millis::from_secs(60);
 const HOUR: Millis = Millis::from_secs(3_600);
 
 fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
-    let everything = town.world.node(town.people[who].node).expect("it is up").everything();
-    everything
+    let snapshot = town.world.node(town.people[who].node).expect("it is up").snapshot();
+    snapshot
         .into_iter()
         .find_map(|notice| match notice {
             Event::Contact(view) if view.id == contact => Some(view),

@@ -20,7 +20,7 @@ use super::timers::Timer;
 impl Node {
     /// Takes back what the store kept, in the order it was first stored.
     ///
-    /// Call once, before the first turn; then carry out the outputs. [`Node::everything`] tells what
+    /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] tells what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
         self.began = env.wall;
@@ -144,7 +144,7 @@ impl Node {
 
     /// Everything a person would care for, as events: for whoever begins to look.
     #[must_use]
-    pub fn everything(&self) -> Vec<Event> {
+    pub fn snapshot(&self) -> Vec<Event> {
         let identities = self.book.identities.values().map(view_identity).map(Event::Identity);
         let contacts = self.book.contacts.values().filter_map(|record| self.view_contact(record));
         let requests = self.book.requests.values().map(view_request).map(Event::Request);

@@ -163,7 +163,7 @@ impl Errand {
         let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
         let mut people = People::default();
-        for notice in desk.node().everything() {
+        for notice in desk.node().snapshot() {
             people.note(&notice);
         }
         let chosen = desk.store().setting(CHOSEN_IDENTITY)?;

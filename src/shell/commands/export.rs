@@ -120,7 +120,7 @@ fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
     let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
     desk.settle()?;
     let mut people = People::default();
-    for notice in desk.node().everything() {
+    for notice in desk.node().snapshot() {
         people.note(&notice);
     }
     Ok((desk, people))
