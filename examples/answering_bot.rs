@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
-use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
@@ -88,7 +88,7 @@ impl Somebody {
     }
 
     async fn ask(&self, command: Command) -> anyhow::Result<()> {
-        Ok(self.requests.send(ClientRequest::Command(AskId(0), command)).await?)
+        Ok(self.requests.send(ClientRequest::Command(CommandId(0), command)).await?)
     }
 
     async fn hear(&mut self) -> anyhow::Result<Event> {

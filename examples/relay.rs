@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
-use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
@@ -103,7 +103,7 @@ async fn start(
 }
 
 async fn ask(node: &Sender<ClientRequest>, command: Command) -> anyhow::Result<()> {
-    Ok(node.send(ClientRequest::Command(AskId(0), command)).await?)
+    Ok(node.send(ClientRequest::Command(CommandId(0), command)).await?)
 }
 
 async fn notice(events: &mut Receiver<ClientEvent>) -> anyhow::Result<Event> {

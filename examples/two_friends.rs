@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
-use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
+use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
 use undertone::engine::node::output::{Direction, Event, Output, SessionStatus};
 use undertone::engine::node::{Node, NodeSettings, Role};
 use undertone::sim::SeededRng;
@@ -18,10 +18,10 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let settings = NodeSettings::new(Role::Messenger, Floor::new(4));
     let (mut ann, mut bob) = (Node::new(settings), Node::new(settings));
     let mut entropy = SeededRng::lane(1, 0);
-    let ask = |command| Input::Ask { ask: AskId(0), command };
+    let ask = |command| Input::Command { id: CommandId(0), command };
     let mut inputs = VecDeque::new();
     for name in ["ann", "bob"] {
-        inputs.push_back((name, Input::Peers(vec![PeerTag(0)])));
+        inputs.push_back((name, Input::Peers(vec![NeighbourId(0)])));
         inputs.push_back((name, ask(Command::CreateIdentity { name: name.to_owned() })));
     }
     let (mut keys, mut heard) = (Vec::new(), Vec::new());
@@ -40,7 +40,8 @@ pub(crate) fn main() -> anyhow::Result<()> {
                     }
                     Output::Publish { id, bytes } => {
                         println!("{name} publishes {} bytes", bytes.len());
-                        inputs.push_back((other, Input::Gossip { from: PeerTag(0), id, bytes }));
+                        inputs
+                            .push_back((other, Input::Gossip { from: NeighbourId(0), id, bytes }));
                         inputs.push_back((other, Input::Tick));
                     }
                     Output::Event(Event::Identity(view)) => keys.push((view.id, view.key)),

@@ -47,7 +47,7 @@
 //! | what happens | where |
 //! |---|---|
 //! | a key, or a line of a script | [`shell::ui`], [`shell::commands`] |
-//! | `Command::Say`, as `Input::Ask` | [`shell::host`] |
+//! | `Command::Say`, as `Input::Command` | [`shell::host`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
 //! | date it; `Output::StartMining` | `engine::node::outbound` |

@@ -13,7 +13,9 @@ use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
 use crate::engine::id::OutgoingId;
-use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
+use crate::engine::node::input::{
+    Command, CommandId, Input, NeighbourId, SyncRequestId, SyncResponseId,
+};
 use crate::engine::node::output::{CommandError, Event, MessageView, Output, Reply};
 use crate::engine::node::record::MessageRecord;
 use crate::engine::node::{Node, NodeSettings};
@@ -33,7 +35,7 @@ opaque_debug!(struct Desk { node, store, clock, ledger, asks });
 /// An output that is left to the caller; what had to be durable before it is.
 pub enum Deed {
     /// Tell the carrier's protocol.
-    Judge(PeerTag, EnvelopeId, Acceptance),
+    Judge(NeighbourId, EnvelopeId, Acceptance),
     /// Search for work.
     Mine(MiningJob),
     /// Stop searching.
@@ -41,17 +43,17 @@ pub enum Deed {
     /// Hand to the flood.
     Publish(Vec<u8>),
     /// Ask a neighbour for what we missed.
-    SyncRequest(PeerTag, SyncAsk, Vec<u8>),
+    SyncRequest(NeighbourId, SyncRequestId, Vec<u8>),
     /// Answer a neighbour that wants to catch up, with these envelopes of the archive appended.
-    SyncResponse(SyncTicket, Vec<u8>, Vec<EnvelopeId>),
+    SyncResponse(SyncResponseId, Vec<u8>, Vec<EnvelopeId>),
     /// Count one against a neighbour.
-    Blame(PeerTag),
+    Blame(NeighbourId),
     /// Keep an envelope in the archive.
     Archive(EnvelopeId, Vec<u8>),
     /// Discard envelopes from the archive.
     Discard(Vec<EnvelopeId>),
     /// Answer.
-    Reply(AskId, Result<Reply, CommandError>),
+    Reply(CommandId, Result<Reply, CommandError>),
     /// Tell.
     Event(Event),
 }
@@ -125,14 +127,14 @@ impl Desk {
                 Output::StartMining(order) => Deed::Mine(order),
                 Output::StopMining(outgoing) => Deed::StopMining(outgoing),
                 Output::Publish { id: _, bytes } => Deed::Publish(bytes),
-                Output::SyncRequest { to, ask, bytes } => Deed::SyncRequest(to, ask, bytes),
-                Output::SyncResponse { ticket, bytes, stored } => {
+                Output::SyncRequest { to, id: ask, bytes } => Deed::SyncRequest(to, ask, bytes),
+                Output::SyncResponse { id: ticket, bytes, stored } => {
                     Deed::SyncResponse(ticket, bytes, stored)
                 }
                 Output::Penalize(peer) => Deed::Blame(peer),
                 Output::Archive { id, bytes } => Deed::Archive(id, bytes),
                 Output::Discard(ids) => Deed::Discard(ids),
-                Output::Reply { ask, reply } => Deed::Reply(ask, reply),
+                Output::Reply { id: ask, reply } => Deed::Reply(ask, reply),
                 Output::Event(notice) => Deed::Event(notice),
             }));
         }
@@ -149,7 +151,7 @@ impl Desk {
         command: Command,
     ) -> Result<(Result<Reply, CommandError>, Vec<Event>), StoreError> {
         self.asks += 1;
-        self.turn(Input::Ask { ask: AskId(self.asks), command });
+        self.turn(Input::Command { id: CommandId(self.asks), command });
         let mut answer = Err(CommandError::Full);
         let mut notices = Vec::new();
         while let Some(deed) = self.next_deed()? {

@@ -16,7 +16,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeSettings;
-use crate::engine::node::input::{AskId, Command, Input};
+use crate::engine::node::input::{Command, CommandId, Input};
 use crate::engine::secret::opaque_debug;
 use crate::engine::sync;
 
@@ -267,7 +267,7 @@ impl Host {
         loop {
             self.flush().await;
             if let Some(lost) = self.lost() {
-                self.turn(Input::Lost(lost))?;
+                self.turn(Input::ArchiveMissing(lost))?;
                 continue;
             }
             if self.since_tick >= EVENTS_A_TICK {
@@ -401,11 +401,11 @@ impl Host {
             }
             NetEvent::SyncRequest { from, ticket, bytes } => {
                 self.since_tick += 1;
-                return self.turn(Input::SyncRequest { from, ticket, bytes });
+                return self.turn(Input::SyncRequest { from, id: ticket, bytes });
             }
             NetEvent::SyncResponse { ask, bytes } => {
                 self.since_tick += 1;
-                return self.turn(Input::SyncResponse { ask, bytes });
+                return self.turn(Input::SyncResponse { id: ask, bytes });
             }
             NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
@@ -421,7 +421,7 @@ impl Host {
 
     fn on_request(&mut self, request: ClientRequest) -> Result<(), HostError> {
         match request {
-            ClientRequest::Command(ask, command) => self.turn(Input::Ask { ask, command }),
+            ClientRequest::Command(ask, command) => self.turn(Input::Command { id: ask, command }),
             ClientRequest::History { contact, before } => self.tell_history(contact, before),
             ClientRequest::Search { contact, words } => self.tell_found(contact, words),
             ClientRequest::Look(ask, look) => {
@@ -458,7 +458,7 @@ impl Host {
     /// tells the contact, if both wish that.
     fn mark_read(&mut self, contact: ContactId) -> Result<(), HostError> {
         self.desk.store().mark_read(contact)?;
-        self.turn(Input::Ask { ask: UNHEARD_ASK, command: Command::MarkRead { contact } })
+        self.turn(Input::Command { id: UNHEARD_ASK, command: Command::MarkRead { contact } })
     }
 
     /// Tells how the network is, when that changed.
@@ -542,7 +542,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CLIENTS_WAITING: usize = 4;
 
 /// What the host asks by itself.
-const UNHEARD_ASK: AskId = AskId(FIRST_OWN_ASK);
+const UNHEARD_ASK: CommandId = CommandId(FIRST_OWN_ASK);
 
 /// Names a file for the ledger of a debug build.
 const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";

@@ -25,7 +25,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
-use crate::engine::node::input::{AskId, Command, Input, PeerTag, SyncTicket};
+use crate::engine::node::input::{Command, CommandId, Input, NeighbourId, SyncResponseId};
 use crate::engine::node::output::{CommandError, MessageState, Reply, RequestView, SessionStatus};
 use crate::engine::node::record::EnvelopePurpose;
 use crate::engine::node::{Node, NodeSettings};
@@ -52,7 +52,7 @@ pub struct World {
     /// Every (key, nonce) fingerprint of every node's whole life.
     ledger: BTreeSet<[u8; 16]>,
     /// Requests to catch up that wait for a response.
-    tickets: BTreeMap<SyncTicket, Ticket>,
+    tickets: BTreeMap<SyncResponseId, Ticket>,
     /// Everything that was ever published.
     envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
     violations: Vec<String>,
@@ -113,7 +113,7 @@ struct SimNode {
     heard: BTreeSet<EnvelopeId>,
     carried: BTreeMap<EnvelopeId, Vec<u8>>,
     seen: Seen,
-    replies: BTreeMap<AskId, Result<Reply, CommandError>>,
+    replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
     asks: u64,
     /// Carry out so many more outputs, then die.
     fuse: Option<u32>,
@@ -279,8 +279,8 @@ impl World {
         }
         let Some(sim) = self.nodes.get_mut(node.0) else { return Err(CommandError::NoIdentity) };
         sim.asks += 1;
-        let ask = AskId(sim.asks);
-        self.turn(node, Input::Ask { ask, command });
+        let ask = CommandId(sim.asks);
+        self.turn(node, Input::Command { id: ask, command });
         let answer = self.nodes.get_mut(node.0).and_then(|sim| sim.replies.remove(&ask));
         // A node that dies before it answers has not done it, as far as the asker knows.
         answer.unwrap_or(Err(CommandError::Full))
@@ -375,7 +375,7 @@ impl World {
     fn carry(&mut self, event: SimEvent) {
         match event {
             SimEvent::Sync(bring) => self.bring(bring),
-            SimEvent::Lost(node, ids) => self.turn(node, Input::Lost(ids)),
+            SimEvent::Lost(node, ids) => self.turn(node, Input::ArchiveMissing(ids)),
             SimEvent::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
             SimEvent::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
             SimEvent::Mined { at, outgoing, nonce } => {
@@ -419,7 +419,7 @@ impl World {
             return;
         }
         sim.carried.insert(id, bytes.clone());
-        self.turn(to, Input::Gossip { from: PeerTag(from.0 as u64), id, bytes });
+        self.turn(to, Input::Gossip { from: NeighbourId(from.0 as u64), id, bytes });
     }
 
     fn start(&mut self, index: NodeIndex) {
@@ -468,7 +468,7 @@ impl World {
     }
 
     fn tell_peers(&mut self, index: NodeIndex) {
-        let tag = |peer: NodeIndex| PeerTag(peer.0 as u64);
+        let tag = |peer: NodeIndex| NeighbourId(peer.0 as u64);
         let peers = self.links.neighbours(index).into_iter().map(tag).collect();
         self.turn(index, Input::Peers(peers));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{NodeIndex, SimEvent, World};
 use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
+use crate::engine::node::input::{Input, NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::sync::{MAX_MESSAGE, append_envelope};
 
 /// The patience of an opener.
@@ -51,14 +51,14 @@ pub(super) struct CatchingUp {
 pub(super) struct Ticket {
     opener: NodeIndex,
     life: u64,
-    ask: SyncAsk,
+    ask: SyncRequestId,
 }
 
 /// Something on its way.
 #[derive(Debug)]
 pub(super) enum Bring {
-    Request { to: NodeIndex, ticket: SyncTicket, bytes: Vec<u8> },
-    Response { ticket: SyncTicket, bytes: Option<Vec<u8>> },
+    Request { to: NodeIndex, ticket: SyncResponseId, bytes: Vec<u8> },
+    Response { ticket: SyncResponseId, bytes: Option<Vec<u8>> },
 }
 
 impl World {
@@ -89,8 +89,8 @@ impl World {
     pub(super) fn sync_request(
         &mut self,
         opener: NodeIndex,
-        to: PeerTag,
-        ask: SyncAsk,
+        to: NeighbourId,
+        ask: SyncRequestId,
         bytes: Vec<u8>,
     ) {
         let at = self.now;
@@ -102,7 +102,7 @@ impl World {
         sim.catching_up.asked.push(Asked { at, to, bytes: bytes.clone() });
         let life = sim.life;
         self.sequence += 1;
-        let ticket = SyncTicket(self.sequence);
+        let ticket = SyncResponseId(self.sequence);
         self.tickets.insert(ticket, Ticket { opener, life, ask });
         let timeout = Bring::Response { ticket, bytes: None };
         self.push(at.plus(TIMEOUT), SimEvent::Sync(timeout));
@@ -112,7 +112,7 @@ impl World {
     pub(super) fn sync_response(
         &mut self,
         holder: NodeIndex,
-        ticket: SyncTicket,
+        ticket: SyncResponseId,
         mut bytes: Vec<u8>,
         stored: &[EnvelopeId],
     ) {
@@ -148,8 +148,8 @@ impl World {
                 let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else {
                     return;
                 };
-                let from = PeerTag(opener.0 as u64);
-                self.turn(to, Input::SyncRequest { from, ticket, bytes });
+                let from = NeighbourId(opener.0 as u64);
+                self.turn(to, Input::SyncRequest { from, id: ticket, bytes });
             }
             Bring::Response { ticket, bytes } => {
                 let Some(Ticket { opener, life, ask }) = self.tickets.remove(&ticket) else {
@@ -158,13 +158,13 @@ impl World {
                 let Some(sim) = self.nodes.get_mut(opener.0) else { return };
                 if sim.life == life {
                     sim.catching_up.traffic.down += bytes.as_ref().map_or(0, Vec::len) as u64;
-                    self.turn(opener, Input::SyncResponse { ask, bytes });
+                    self.turn(opener, Input::SyncResponse { id: ask, bytes });
                 }
             }
         }
     }
 
-    pub(super) fn blame(&mut self, index: NodeIndex, peer: PeerTag) {
+    pub(super) fn blame(&mut self, index: NodeIndex, peer: NeighbourId) {
         let known = usize::try_from(peer.0).is_ok_and(|peer| peer < self.nodes.len());
         if let Some(sim) = self.nodes.get_mut(index.0).filter(|_| known) {
             sim.catching_up.traffic.blamed += 1;

@@ -6,7 +6,7 @@ use super::{NodeIndex, Sent, SimEvent, World, skewed};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
 use crate::engine::node::Node;
-use crate::engine::node::input::{Input, PeerTag};
+use crate::engine::node::input::{Input, NeighbourId};
 use crate::engine::node::output::{Direction, Event, MessageView, Output};
 use crate::engine::node::record::EnvelopePurpose;
 
@@ -74,14 +74,14 @@ impl World {
                 }
             }
             Output::Publish { id, bytes } => self.publish(index, id, &bytes),
-            Output::SyncRequest { to, ask, bytes } => self.sync_request(index, to, ask, bytes),
-            Output::SyncResponse { ticket, bytes, stored } => {
+            Output::SyncRequest { to, id: ask, bytes } => self.sync_request(index, to, ask, bytes),
+            Output::SyncResponse { id: ticket, bytes, stored } => {
                 self.sync_response(index, ticket, bytes, &stored);
             }
             Output::Penalize(peer) => self.blame(index, peer),
             Output::Archive { id, bytes } => self.archive(index, id, bytes),
             Output::Discard(ids) => self.discard(index, &ids),
-            Output::Reply { ask, reply } => {
+            Output::Reply { id: ask, reply } => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.replies.insert(ask, reply);
                 }
@@ -95,7 +95,13 @@ impl World {
         }
     }
 
-    fn judge(&mut self, index: NodeIndex, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
+    fn judge(
+        &mut self,
+        index: NodeIndex,
+        from: NeighbourId,
+        id: EnvelopeId,
+        acceptance: Acceptance,
+    ) {
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
         let Some(bytes) = sim.carried.remove(&id) else {
             return self.violate(index, "a verdict on what was not asked, or was judged before");
@@ -230,10 +236,10 @@ impl World {
             Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
             Input::Mined { nonce, .. } => nonce.0,
             Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
-            Input::SyncRequest { ticket, .. } => ticket.0 ^ 0x5C00,
-            Input::SyncResponse { ask, .. } => ask.0 ^ 0x5D00,
-            Input::Lost(ids) => ids.len() as u64 ^ 0x5E00,
-            Input::Ask { ask, .. } => ask.0 ^ 0x5A00,
+            Input::SyncRequest { id: ticket, .. } => ticket.0 ^ 0x5C00,
+            Input::SyncResponse { id: ask, .. } => ask.0 ^ 0x5D00,
+            Input::ArchiveMissing(ids) => ids.len() as u64 ^ 0x5E00,
+            Input::Command { id: ask, .. } => ask.0 ^ 0x5A00,
             Input::Tick => 0x7C,
         };
         for part in [self.now.0, index.0 as u64, kind] {

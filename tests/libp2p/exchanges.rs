@@ -5,7 +5,7 @@ use core::time::Duration;
 use libp2p::gossipsub::{self, IdentTopic};
 use libp2p::request_response::{Event, Message};
 use libp2p::swarm::SwarmEvent;
-use undertone::engine::node::input::{PeerTag, SyncAsk};
+use undertone::engine::node::input::{NeighbourId, SyncRequestId};
 use undertone::shell::net::{
     Carrier, LONGEST_REQUEST, LONGEST_RESPONSE, Net, NetEvent, NetSettings, Parting,
 };
@@ -15,7 +15,7 @@ use crate::world::{
     TOPIC, Turn, accept, drive, drive_among, drive_with, meet, node, place, settings, with_rogue,
 };
 
-const ASK: SyncAsk = SyncAsk(7);
+const ASK: SyncRequestId = SyncRequestId(7);
 
 /// Time enough for a request between two tasks of this process, and soon over.
 const BRIEF: Duration = Duration::from_millis(400);
@@ -27,7 +27,7 @@ fn hurried() -> NetSettings {
 }
 
 /// Two nodes that are neighbours, and the number by which the first knows the second.
-async fn pair() -> ([Net; 2], PeerTag) {
+async fn pair() -> ([Net; 2], NeighbourId) {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right]), node(&right, &[])];
     let tag = first_meets(&mut nets).await;
@@ -35,7 +35,7 @@ async fn pair() -> ([Net; 2], PeerTag) {
 }
 
 /// Until the first node has a neighbour, and the second one too.
-async fn first_meets(nets: &mut [Net]) -> PeerTag {
+async fn first_meets(nets: &mut [Net]) -> NeighbourId {
     let tag = drive(nets, "the two to meet", |index, event, _| match event {
         NetEvent::Peers(peers) if index == 0 => peers.first().copied(),
         _ => None,
@@ -46,7 +46,7 @@ async fn first_meets(nets: &mut [Net]) -> PeerTag {
 }
 
 /// The longest request crosses, and the longest response comes back.
-async fn the_longest_cross(nets: &mut [Net], tag: PeerTag) {
+async fn the_longest_cross(nets: &mut [Net], tag: NeighbourId) {
     let (request, response) = (vec![1; LONGEST_REQUEST], vec![2; LONGEST_RESPONSE]);
     nets[0].sync_request(tag, ASK, request.clone());
     let answer = drive(nets, "the answer", |index, event, net| match event {
@@ -120,9 +120,9 @@ async fn answered(net: &mut Net, rogue: &mut Rogue, say: Say) -> Option<Vec<u8>>
 }
 
 /// The number of a node's only neighbour, which is the first it ever had.
-fn tag_of(net: &Net) -> PeerTag {
+fn tag_of(net: &Net) -> NeighbourId {
     assert_eq!(net.peers(), 1);
-    PeerTag(0)
+    NeighbourId(0)
 }
 
 /// Envelopes still go from the first node to the rogue and back.
@@ -224,10 +224,10 @@ async fn two_that_dial_each_other_are_answered_as_soon_as_they_meet() {
 #[tokio::test]
 async fn a_request_too_many_too_long_or_to_nobody_is_answered_with_nothing_at_once() {
     let (mut nets, tag) = pair().await;
-    let stranger = PeerTag(tag.0 + 1_000);
+    let stranger = NeighbourId(tag.0 + 1_000);
     let asks = [(stranger, 1), (tag, LONGEST_REQUEST + 1), (tag, 1), (tag, 1), (tag, 1)];
     for (number, (to, length)) in (0..).zip(asks) {
-        nets[0].sync_request(to, SyncAsk(number), vec![1; length]);
+        nets[0].sync_request(to, SyncRequestId(number), vec![1; length]);
     }
     let mut ends = Vec::new();
     drive(&mut nets, "an end of each", |_, event, net| {
@@ -387,7 +387,7 @@ async fn whoever_is_outside_the_flood_is_not_answered() {
         .then_some(()),
     })
     .await;
-    net.sync_request(PeerTag(0), ASK, vec![1]);
+    net.sync_request(NeighbourId(0), ASK, vec![1]);
     let end = drive_with((&mut net, &mut rogue), "no request of ours", |turn, _, _| match turn {
         Turn::Net(event) => answer(event),
         turn @ Turn::Rogue(_) => match exchanged(turn) {

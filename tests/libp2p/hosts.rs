@@ -8,7 +8,7 @@ use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
 use undertone::engine::id::IdentityId;
-use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeSettings, Role};
 use undertone::shell::host::{Host, HostError};
@@ -49,7 +49,7 @@ pub(crate) struct View {
     pub(crate) own: Option<(IdentityId, PublicKey)>,
     /// How its network is.
     pub(crate) line: Option<NetworkLine>,
-    replies: BTreeMap<AskId, Result<Reply, CommandError>>,
+    replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
 }
 
 impl View {
@@ -159,7 +159,7 @@ impl Company {
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&mut self, place: usize, command: Command) -> Reply {
         self.asks += 1;
-        let ask = AskId(self.asks);
+        let ask = CommandId(self.asks);
         let request = ClientRequest::Command(ask, command);
         self.requests[place].send(request).await.expect("a host that runs");
         self.until("an answer", |views| views[place].replies.contains_key(&ask)).await;

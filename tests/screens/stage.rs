@@ -10,7 +10,7 @@ use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{
     ContactView, Direction, Event, IdentityView, MessageState, MessageView, RequestView,
     SessionStatus,
@@ -140,7 +140,7 @@ impl Stage {
     }
 
     /// Presses a key; what the engine is asked by it.
-    pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(AskId, Command)> {
+    pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(CommandId, Command)> {
         let effects = self.model.key(KeyEvent::new(code, KeyModifiers::NONE));
         effects.into_iter().find_map(|effect| {
             let Effect::Request(ClientRequest::Command(ask, command)) = effect else { return None };

@@ -48,7 +48,7 @@ fn key_changed() -> Trust {
 }
 
 /// Types three words; the last Enter asks the engine.
-fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::node::input::AskId, Command) {
+fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::node::input::CommandId, Command) {
     stage.write(typed);
     stage.ask(KeyCode::Enter).expect("the engine is asked")
 }

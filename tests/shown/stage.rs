@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, WorkNonce, work};
-use undertone::engine::node::input::{AskId, Command, Input, PeerTag};
+use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
 use undertone::engine::node::output::{Event, Output, Reply};
 use undertone::engine::node::record::{Change, Record};
 use undertone::engine::node::{Node, NodeSettings, Role};
@@ -53,15 +53,15 @@ impl Stage {
             shown: String::new(),
             hidden: Hidden::default(),
         };
-        stage.turn(0, Input::Peers(vec![PeerTag(1)]));
-        stage.turn(1, Input::Peers(vec![PeerTag(0)]));
+        stage.turn(0, Input::Peers(vec![NeighbourId(1)]));
+        stage.turn(1, Input::Peers(vec![NeighbourId(0)]));
         stage
     }
 
     /// Asks one of the two for something.
     pub(crate) fn ask(&mut self, who: usize, command: Command) -> Reply {
         self.passed.insert(format!("{command:?}"));
-        self.turn(who, Input::Ask { ask: AskId(1), command });
+        self.turn(who, Input::Command { id: CommandId(1), command });
         self.replies.pop_front().expect("an answer")
     }
 
@@ -118,11 +118,11 @@ impl Stage {
                 self.hidden.bytes(&id.0);
                 self.published += 1;
                 if !self.published.is_multiple_of(LOST) {
-                    let from = PeerTag(who as u64);
+                    let from = NeighbourId(who as u64);
                     self.wire.push_back((1 - who, Input::Gossip { from, id, bytes }));
                 }
             }
-            Output::Reply { ask: _, reply } => {
+            Output::Reply { id: _, reply } => {
                 self.show(&reply);
                 self.replies.push_back(reply.expect("it is done"));
             }

@@ -17,7 +17,7 @@ use undertone::engine::envelope::{
     Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check,
 };
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
-use undertone::engine::node::input::{AskId, Command};
+use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::{
     Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
@@ -270,7 +270,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("ClientRequest", &ClientRequest::Search { contact, words: words.clone() });
     let (contact, before, limit) = (ContactId(7), None, 1);
     lines.add("Look", &Look::Words { contact, words, before, limit });
-    lines.add("ClientRequest", &ClientRequest::Command(AskId(1), say.clone()));
+    lines.add("ClientRequest", &ClientRequest::Command(CommandId(1), say.clone()));
     lines.add("Command", &say);
     lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
     let memory = || Store::in_memory().expect("a store");

@@ -7,7 +7,9 @@ use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
-use undertone::engine::node::input::{AskId, Command, Input, PeerTag, SyncAsk, SyncTicket};
+use undertone::engine::node::input::{
+    Command, CommandId, Input, NeighbourId, SyncRequestId, SyncResponseId,
+};
 use undertone::engine::node::output::{Event, Output, SessionStatus};
 use undertone::engine::node::{NodeSettings, Role, Sync};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
@@ -188,7 +190,7 @@ fn asked(mut opener: Alone, flood: &[Vec<u8>]) -> Vec<(Millis, Vec<u8>)> {
     let heard = flood.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, bytes)| bytes);
     for bytes in heard {
         let id = EnvelopeId::of(bytes);
-        opener.turn(Millis(0), Input::Gossip { from: PeerTag(1), id, bytes: bytes.clone() });
+        opener.turn(Millis(0), Input::Gossip { from: NeighbourId(1), id, bytes: bytes.clone() });
         opener.turn(Millis(0), Input::Tick);
     }
     let mut holder = Alone::new(roomy(Role::Relay));
@@ -256,8 +258,8 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
     author.turn(Millis(0), Input::Peers(vec![OTHER]));
     author.turn(
         Millis(0),
-        Input::Ask {
-            ask: AskId(1),
+        Input::Command {
+            id: CommandId(1),
             command: Command::CreateIdentity { name: "author".to_owned() },
         },
     );
@@ -270,10 +272,10 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
         let mut env = Env::new(Millis(0), START, &mut chance);
         Identity::generate(&mut env).public()
     };
-    let ask = AskId(2);
+    let ask = CommandId(2);
     let identity = identity.expect("an identity");
     let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
-    let outputs = author.turn(Millis(1_000), Input::Ask { ask, command });
+    let outputs = author.turn(Millis(1_000), Input::Command { id: ask, command });
     let order = outputs.into_iter().find_map(|output| match output {
         Output::StartMining(order) => Some(order),
         _ => None,
@@ -310,8 +312,8 @@ fn a_node_that_does_not_catch_up_neither_asks_nor_tells() {
 
 /// The kind of response to a request at this time, and whether whoever asked is blamed.
 fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
-    let ticket = SyncTicket(1);
-    let input = Input::SyncRequest { from: OTHER, ticket, bytes: bytes.to_vec() };
+    let ticket = SyncResponseId(1);
+    let input = Input::SyncRequest { from: OTHER, id: ticket, bytes: bytes.to_vec() };
     let outputs = holder.turn(Millis(now), input);
     let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(OTHER)));
     (responded(outputs, ticket)[0], blamed)
@@ -378,13 +380,13 @@ fn asked_against(
     loop {
         let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(_)));
         let request = outputs.into_iter().find_map(|output| match output {
-            Output::SyncRequest { ask, bytes, .. } => Some((ask, bytes)),
+            Output::SyncRequest { id: ask, bytes, .. } => Some((ask, bytes)),
             _ => None,
         });
         let Some((ask, request)) = request else { return (requests, blamed) };
         requests.push(request);
         let bytes = respond(u32::try_from(requests.len()).expect("few"));
-        outputs = opener.turn(Millis(1), Input::SyncResponse { ask, bytes });
+        outputs = opener.turn(Millis(1), Input::SyncResponse { id: ask, bytes });
     }
 }
 
@@ -407,8 +409,8 @@ fn query() -> Vec<u8> {
 
 /// What a holder responds first.
 fn begun(mut holder: Alone) -> Vec<u8> {
-    let ticket = SyncTicket(0);
-    let begin = Input::SyncRequest { from: OTHER, ticket, bytes: vec![0] };
+    let ticket = SyncResponseId(0);
+    let begin = Input::SyncRequest { from: OTHER, id: ticket, bytes: vec![0] };
     responded(holder.turn(Millis(0), begin), ticket)
 }
 
@@ -521,7 +523,7 @@ fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
 #[test]
 fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
     let mut node = Alone::new(roomy(Role::Relay));
-    let neighbours = [PeerTag(1), PeerTag(2)];
+    let neighbours = [NeighbourId(1), NeighbourId(2)];
     let outputs = node.turn(Millis(0), Input::Peers(neighbours.to_vec()));
     let mut asks: Vec<_> = outputs.into_iter().filter_map(request).collect();
     assert_eq!(node.node.status().clock, None);
@@ -530,7 +532,7 @@ fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
         let ask = asks.pop().expect("it asks");
         let bytes = Some(SyncResponse { minutes, body: ResponseBody::Done }.encode());
         asks.extend(
-            node.turn(Millis(0), Input::SyncResponse { ask, bytes })
+            node.turn(Millis(0), Input::SyncResponse { id: ask, bytes })
                 .into_iter()
                 .filter_map(request),
         );
@@ -539,9 +541,9 @@ fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
     assert_eq!((skew.minutes, skew.witnesses), (90, 2));
 }
 
-fn request(output: Output) -> Option<SyncAsk> {
+fn request(output: Output) -> Option<SyncRequestId> {
     match output {
-        Output::SyncRequest { ask, .. } => Some(ask),
+        Output::SyncRequest { id: ask, .. } => Some(ask),
         _ => None,
     }
 }
@@ -604,8 +606,8 @@ proptest! {
         let mut holder = Alone::new(roomy(Role::Relay));
         holder.hold(&mixed(200));
         for (now, bytes) in asks.into_iter().enumerate() {
-            let ticket = SyncTicket(now as u64);
-            let input = Input::SyncRequest { from: OTHER, ticket, bytes };
+            let ticket = SyncResponseId(now as u64);
+            let input = Input::SyncRequest { from: OTHER, id: ticket, bytes };
             let response = responded(holder.turn(Millis(now as u64 * 21_000), input), ticket);
             prop_assert!(response.len() <= MAX_MESSAGE);
         }

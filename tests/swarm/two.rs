@@ -3,7 +3,7 @@
 use undertone::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
 use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
-use undertone::engine::node::input::{Input, PeerTag, SyncAsk, SyncTicket};
+use undertone::engine::node::input::{Input, NeighbourId, SyncRequestId, SyncResponseId};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
 use undertone::engine::node::{Node, NodeSettings, Role};
@@ -18,7 +18,7 @@ const _: () = assert!(MAX_MESSAGE <= LONGEST_RESPONSE);
 pub(crate) const START: UnixSeconds = UnixSeconds(490_896 * 3600);
 
 /// What the other node is called by either.
-pub(crate) const OTHER: PeerTag = PeerTag(7);
+pub(crate) const OTHER: NeighbourId = NeighbourId(7);
 
 /// A node whose chance is the same at the same time, whatever it did before.
 pub(crate) struct Alone {
@@ -173,20 +173,21 @@ impl Two {
             self.cost.requests += 1;
             self.cost.up += bytes.len();
             self.asked.push((self.now, bytes.clone()));
-            let ticket = SyncTicket(self.cost.requests);
-            let input = Input::SyncRequest { from: OTHER, ticket, bytes };
+            let ticket = SyncResponseId(self.cost.requests);
+            let input = Input::SyncRequest { from: OTHER, id: ticket, bytes };
             let response = responded(self.holder.turn(self.now, input), ticket);
             self.cost.down += response.len();
             self.cost.bodies += bodies(&response);
-            next = self.opener.turn(self.now, Input::SyncResponse { ask, bytes: Some(response) });
+            next =
+                self.opener.turn(self.now, Input::SyncResponse { id: ask, bytes: Some(response) });
         }
     }
 
-    fn requested(&mut self, outputs: Vec<Output>) -> Option<(SyncAsk, Vec<u8>)> {
+    fn requested(&mut self, outputs: Vec<Output>) -> Option<(SyncRequestId, Vec<u8>)> {
         let mut request = None;
         for output in outputs {
             match output {
-                Output::SyncRequest { to, ask, bytes } => {
+                Output::SyncRequest { to, id: ask, bytes } => {
                     assert_eq!(to, OTHER);
                     assert!(request.replace((ask, bytes)).is_none(), "one request at a time");
                 }
@@ -199,9 +200,9 @@ impl Two {
 }
 
 /// The one response among what a holder wants done.
-pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncTicket) -> Vec<u8> {
+pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncResponseId) -> Vec<u8> {
     let mut responses = outputs.into_iter().filter_map(|output| match output {
-        Output::SyncResponse { ticket: named, bytes, stored } => {
+        Output::SyncResponse { id: named, bytes, stored } => {
             assert_eq!((named, stored.len()), (ticket, 0));
             Some(bytes)
         }

@@ -41,7 +41,7 @@ impl Node {
     }
 
     /// The archive does not have these. They were not refused, so they may be fetched again.
-    pub(super) fn on_lost(&mut self, ids: &[EnvelopeId]) {
+    pub(super) fn on_archive_missing(&mut self, ids: &[EnvelopeId]) {
         self.pool.mark_missing(ids);
     }
 }

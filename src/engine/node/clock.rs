@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::ClockSkew;
-use super::input::PeerTag;
+use super::input::NeighbourId;
 use crate::engine::env::{Env, Millis};
 use crate::engine::sync::wire::minutes;
 
@@ -18,7 +18,7 @@ const MAX_WITNESSES: usize = 32;
 /// What neighbours said last, each once.
 #[derive(Debug, Default)]
 pub(super) struct Witnesses {
-    said: BTreeMap<PeerTag, Said>,
+    said: BTreeMap<NeighbourId, Said>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ struct Said {
 
 impl Witnesses {
     /// A neighbour says how many minutes it is past 1970. What it said before is forgotten.
-    pub(super) fn hear(&mut self, env: &Env<'_>, from: PeerTag, theirs: u32) {
+    pub(super) fn hear(&mut self, env: &Env<'_>, from: NeighbourId, theirs: u32) {
         let ahead = i64::from(minutes(env.wall)) - i64::from(theirs);
         self.said.insert(from, Said { at: env.mono, ahead });
         self.said.retain(|_, said| said.at.plus(KEPT) > env.mono);
@@ -62,7 +62,7 @@ mod tests {
     fn heard(at: u64, witnesses: &mut Witnesses, peer: u64, theirs: u32) {
         let mut entropy = SeededRng::new(1);
         let env = Env::new(Millis(at), UnixSeconds(6_000_000), &mut entropy);
-        witnesses.hear(&env, PeerTag(peer), theirs);
+        witnesses.hear(&env, NeighbourId(peer), theirs);
     }
 
     fn minutes_of(witnesses: &Witnesses) -> Option<i64> {

@@ -6,7 +6,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
-use super::input::{AskId, Command};
+use super::input::{Command, CommandId};
 use super::outbound::Job;
 use super::output::{CommandError, Event, IdentityView, MessageState, Output, Reply};
 use super::record::{
@@ -22,12 +22,12 @@ use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, book, meet};
 pub const MAX_QUEUED: usize = 4_096;
 
 impl Node {
-    pub(super) fn on_ask(&mut self, env: &mut Env<'_>, ask: AskId, command: Command) {
+    pub(super) fn on_command(&mut self, env: &mut Env<'_>, id: CommandId, command: Command) {
         let reply = match self.settings.role {
             Role::Relay => Err(CommandError::Relay),
             Role::Messenger => self.carry_out(env, command),
         };
-        self.outputs.push_back(Output::Reply { ask, reply });
+        self.outputs.push_back(Output::Reply { id, reply });
     }
 
     fn carry_out(&mut self, env: &mut Env<'_>, command: Command) -> Result<Reply, CommandError> {

@@ -12,7 +12,7 @@ use crate::engine::relay::validation_queue::Enqueued;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
 use super::catchup::SETTLE;
-use super::input::PeerTag;
+use super::input::NeighbourId;
 use super::output::Output;
 use super::settings::Role;
 use super::{INTAKE_BATCH, Node};
@@ -40,7 +40,7 @@ impl Node {
     pub(super) fn on_gossip(
         &mut self,
         env: &Env<'_>,
-        from: PeerTag,
+        from: NeighbourId,
         id: EnvelopeId,
         bytes: Vec<u8>,
     ) {
@@ -69,7 +69,7 @@ impl Node {
         }
     }
 
-    fn take(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: PeerTag) {
+    fn take(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: NeighbourId) {
         let settled = env.mono.plus(SETTLE);
         let refusal = self.pool.admit(checked.clone(), env.wall, settled).error();
         match refusal {
@@ -98,7 +98,7 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, from: PeerTag, id: EnvelopeId, refusal: ValidationError) {
+    fn refuse(&mut self, from: NeighbourId, id: EnvelopeId, refusal: ValidationError) {
         self.tally_off_time(refusal);
         self.judge(from, id, refusal.acceptance());
     }
@@ -119,7 +119,7 @@ impl Node {
         }
     }
 
-    fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
+    fn judge(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
         match acceptance {
             Acceptance::Accept => self.tally.accepted += 1,
             Acceptance::Ignore => self.tally.ignored += 1,

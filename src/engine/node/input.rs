@@ -12,7 +12,7 @@ pub enum Input {
     /// A neighbour handed over the bytes of an envelope.
     Gossip {
         /// Who carried it; named again in the verdict.
-        from: PeerTag,
+        from: NeighbourId,
         /// Keccak-256 of `bytes`, as the carrier's protocol computed it.
         id: EnvelopeId,
         /// The envelope as it came.
@@ -26,31 +26,31 @@ pub enum Input {
         nonce: WorkNonce,
     },
     /// These neighbours take part in the flood at this moment.
-    Peers(Vec<PeerTag>),
+    Peers(Vec<NeighbourId>),
     /// A neighbour wants to catch up. Answered by one [`super::output::Output::SyncResponse`] with
     /// the same ticket, in the same turn.
     SyncRequest {
         /// Who asks.
-        from: PeerTag,
+        from: NeighbourId,
         /// Chosen by the driver; named again in the response.
-        ticket: SyncTicket,
+        id: SyncResponseId,
         /// What it asks, as it came.
         bytes: Vec<u8>,
     },
     /// What came of a [`super::output::Output::SyncRequest`].
     SyncResponse {
         /// Which one.
-        ask: SyncAsk,
+        id: SyncRequestId,
         /// What the neighbour answered, as it came; nothing if it did not answer in time, is gone
         /// or does not speak the protocol.
         bytes: Option<Vec<u8>>,
     },
     /// The archive does not have these envelopes any more, or they are damaged there.
-    Lost(Vec<EnvelopeId>),
+    ArchiveMissing(Vec<EnvelopeId>),
     /// A person or a program asks for something; answered by one [`super::output::Reply`].
-    Ask {
+    Command {
         /// Chosen by whoever asks; named again in the answer.
-        ask: AskId,
+        id: CommandId,
         /// What is asked.
         command: Command,
     },
@@ -65,27 +65,27 @@ opaque_debug!(
         Peers,
         SyncRequest,
         SyncResponse,
-        Lost,
-        Ask,
+        ArchiveMissing,
+        Command,
         Tick,
     }
 );
 
 /// A neighbour, as the driver numbers it. The engine never learns an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PeerTag(pub u64);
+pub struct NeighbourId(pub u64);
 
 /// Names a neighbour's request to catch up, so that the response finds back. The driver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SyncTicket(pub u64);
+pub struct SyncResponseId(pub u64);
 
 /// Names our request to catch up, so that the response finds back. The engine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SyncAsk(pub u64);
+pub struct SyncRequestId(pub u64);
 
 /// Names one question, so that its answer finds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AskId(pub u64);
+pub struct CommandId(pub u64);
 
 /// What a person or a program can ask of a node.
 #[derive(Clone, PartialEq, Eq)]

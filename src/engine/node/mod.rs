@@ -47,7 +47,7 @@ pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
 use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 pub use gaps::MAX_ASKS;
-use input::{Input, PeerTag};
+use input::{Input, NeighbourId};
 pub use marks::MAX_UNREAD;
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
@@ -65,7 +65,7 @@ pub use trust::MAX_VERIFICATION_ATTEMPTS;
 pub struct Node {
     settings: NodeSettings,
     pool: Pool,
-    intake: ValidationQueue<PeerTag>,
+    intake: ValidationQueue<NeighbourId>,
     book: Book,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: TopicIndex,
@@ -75,7 +75,7 @@ pub struct Node {
     talks: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,
     timers: Timers,
-    peers: Vec<PeerTag>,
+    peers: Vec<NeighbourId>,
     /// When this process took back what it knew; what is older may be of a time it forgot.
     began: UnixSeconds,
     catchup: CatchUp,
@@ -113,12 +113,12 @@ impl Node {
             Input::Gossip { from, id, bytes } => self.on_gossip(env, from, id, bytes),
             Input::Mined { outgoing, nonce } => self.on_mined(env, outgoing, nonce),
             Input::Peers(peers) => self.on_peers(env, peers),
-            Input::SyncRequest { from, ticket, bytes } => {
-                self.on_sync_request(env, from, ticket, &bytes);
+            Input::SyncRequest { from, id, bytes } => {
+                self.on_sync_request(env, from, id, &bytes);
             }
-            Input::SyncResponse { ask, bytes } => self.on_sync_response(env, ask, bytes),
-            Input::Lost(ids) => self.on_lost(&ids),
-            Input::Ask { ask, command } => self.on_ask(env, ask, command),
+            Input::SyncResponse { id, bytes } => self.on_sync_response(env, id, bytes),
+            Input::ArchiveMissing(ids) => self.on_archive_missing(&ids),
+            Input::Command { id, command } => self.on_command(env, id, command),
             Input::Tick => self.on_tick(env),
         }
         self.pump(env);

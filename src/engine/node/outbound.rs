@@ -13,7 +13,7 @@ use crate::engine::session::{SealedBody, SessionId, junk};
 
 use super::Node;
 use super::catchup::SETTLE;
-use super::input::PeerTag;
+use super::input::NeighbourId;
 use super::output::{MessageState, Output};
 use super::record::{Change, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection};
 use super::timers::Timer;
@@ -293,7 +293,7 @@ impl Node {
 
     /// The neighbours changed. With the first one, what may have reached nobody is
     /// published again, byte for byte.
-    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<PeerTag>) {
+    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<NeighbourId>) {
         let before = core::mem::replace(&mut self.peers, peers);
         self.plan_catching_up(env, &before);
         let alone = before.is_empty();

@@ -9,7 +9,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId}
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-use super::input::{AskId, PeerTag, SyncAsk, SyncTicket};
+use super::input::{CommandId, NeighbourId, SyncRequestId, SyncResponseId};
 use super::record::{Change, DeliveryLog, Trust};
 
 /// One thing the driver must do, in the order given, before the next turn.
@@ -18,7 +18,7 @@ pub enum Output {
     /// envelope causes.
     ReportValidation {
         /// Who carried it.
-        from: PeerTag,
+        from: NeighbourId,
         /// Which envelope.
         id: EnvelopeId,
         /// Pass it on, drop it, or drop it and count it against the carrier.
@@ -40,25 +40,25 @@ pub enum Output {
     /// Ask a neighbour for what we missed. Comes back as [`super::input::Input::SyncResponse`].
     SyncRequest {
         /// Whom.
-        to: PeerTag,
+        to: NeighbourId,
         /// Named again in the response.
-        ask: SyncAsk,
+        id: SyncRequestId,
         /// The request, in the bytes of [`crate::engine::sync`].
         bytes: Vec<u8>,
     },
     /// The answer to an [`super::input::Input::SyncRequest`].
     SyncResponse {
         /// Which one.
-        ticket: SyncTicket,
+        id: SyncResponseId,
         /// The response, in the bytes of [`crate::engine::sync`].
         bytes: Vec<u8>,
         /// Envelopes to append to it from the archive, each by
         /// [`crate::engine::sync::append_envelope`]; none unless the node has one. What the archive
-        /// lacks is left out and reported by [`super::input::Input::Lost`].
+        /// lacks is left out and reported by [`super::input::Input::ArchiveMissing`].
         stored: Vec<EnvelopeId>,
     },
     /// A neighbour broke the rules while we caught up with it: count it as a rejected envelope.
-    Penalize(PeerTag),
+    Penalize(NeighbourId),
     /// Keep an envelope in the archive until it is discarded.
     Archive {
         /// Keccak-256 of `bytes`.
@@ -68,10 +68,10 @@ pub enum Output {
     },
     /// Discard these envelopes from the archive.
     Discard(Vec<EnvelopeId>),
-    /// The answer to an [`super::input::Input::Ask`].
+    /// The answer to an [`super::input::Input::Command`].
     Reply {
         /// Which question.
-        ask: AskId,
+        id: CommandId,
         /// What came of it.
         reply: Result<Reply, CommandError>,
     },

@@ -20,7 +20,7 @@ use super::keep;
 use super::messages::Inquiry;
 use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
-use crate::engine::node::input::AskId;
+use crate::engine::node::input::CommandId;
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::{Exit, Failure};
 use crate::shell::host::{Door, Host, HostError, StoreDoor};
@@ -99,7 +99,7 @@ impl Socket {
                         store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
-                        ask: AskId(FIRST_ASK + self.served),
+                        ask: CommandId(FIRST_ASK + self.served),
                     };
                     self.visits.spawn(visit.attend(stream));
                 }
@@ -126,7 +126,7 @@ struct Visit {
     store: StoreDoor,
     requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
-    ask: AskId,
+    ask: CommandId,
 }
 
 impl Visit {

@@ -14,7 +14,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, IdentityId};
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{
     Direction, Event, MessageState, MessageView, Reply, SessionStatus,
 };
@@ -149,7 +149,7 @@ impl Player {
         door.enter(sender).await;
         troupe.spawn(host.run(asked));
         let command = Command::CreateIdentity { name: name.to_owned() };
-        if requests.send(ClientRequest::Command(AskId(FIRST_ASK), command)).await.is_err() {
+        if requests.send(ClientRequest::Command(CommandId(FIRST_ASK), command)).await.is_err() {
             return Err(failed("a node ended"));
         }
         loop {
@@ -186,7 +186,7 @@ impl Player {
 
     async fn ask(&mut self, command: Command) -> Result<Reply, Failure> {
         self.asks += 1;
-        let ask = AskId(self.asks);
+        let ask = CommandId(self.asks);
         if self.requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(failed("a node ended"));
         }
@@ -203,7 +203,7 @@ impl Player {
     async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.asks += 1;
         let command = Command::Say { contact, text: text.to_owned(), life: Lifetime::Day };
-        let said = self.requests.send(ClientRequest::Command(AskId(self.asks), command)).await;
+        let said = self.requests.send(ClientRequest::Command(CommandId(self.asks), command)).await;
         said.map_err(|_| failed("a node ended"))
     }
 
@@ -274,7 +274,11 @@ impl Player {
                 Ok(_) => continue,
             };
             self.asks += 1;
-            if self.requests.send(ClientRequest::Command(AskId(self.asks), command)).await.is_err()
+            if self
+                .requests
+                .send(ClientRequest::Command(CommandId(self.asks), command))
+                .await
+                .is_err()
             {
                 return;
             }

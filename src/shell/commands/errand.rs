@@ -12,7 +12,7 @@ use super::people::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
 use super::{control, keep, trust};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeSettings, Role};
 use crate::shell::calendar::Civil;
@@ -119,7 +119,7 @@ impl Errand {
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
-        ask: AskId,
+        ask: CommandId,
         requests: mpsc::Sender<ClientRequest>,
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {

@@ -13,7 +13,7 @@ use super::tale::{self, Told};
 use super::{control, keep};
 use crate::engine::envelope::Floor;
 use crate::engine::id::{IdPrefix, MessageId};
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{
     CommandError, ContactView, Direction, MessageState, MessageView,
 };
@@ -82,7 +82,7 @@ impl Inquiry {
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
-        ask: AskId,
+        ask: CommandId,
         requests: mpsc::Sender<ClientRequest>,
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
@@ -225,7 +225,7 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
 enum Shelf {
     /// At the host of a running node.
     Running {
-        ask: AskId,
+        ask: CommandId,
         requests: mpsc::Sender<ClientRequest>,
         events: mpsc::Receiver<ClientEvent>,
     },

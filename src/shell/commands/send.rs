@@ -14,7 +14,7 @@ use super::{keep, net_settings, node_settings};
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
 use crate::engine::node::Role;
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
@@ -155,7 +155,7 @@ impl Letter {
     pub(in crate::shell) async fn deliver(
         self,
         chosen: Option<String>,
-        ask: AskId,
+        ask: CommandId,
         requests: mpsc::Sender<ClientRequest>,
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
@@ -186,7 +186,7 @@ impl Letter {
 
 /// How far a message is.
 struct Course {
-    ask: AskId,
+    ask: CommandId,
     wait: Wait,
     trust: Trust,
     message: Option<MessageId>,
@@ -316,7 +316,7 @@ fn no_read_marks() -> Failure {
 const LONG_SECONDS: u64 = 2;
 
 /// The asks of a host that serves one letter.
-const FIRST_ASK: AskId = AskId(1);
+const FIRST_ASK: CommandId = CommandId(1);
 
 /// A screen or two of events.
 const CHANNEL: usize = 256;

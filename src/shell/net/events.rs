@@ -13,7 +13,7 @@ use libp2p::{
 use tokio::time::Instant;
 
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::node::input::PeerTag;
+use crate::engine::node::input::NeighbourId;
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
 use super::dial::{self, Origin};
@@ -61,7 +61,7 @@ impl Net {
     }
 
     /// Counts a refused envelope; one too many, and its carrier is blocked.
-    pub(super) fn count_refusal(&mut self, from: PeerTag) {
+    pub(super) fn count_refusal(&mut self, from: NeighbourId) {
         if self.peers.refused(from, Instant::now()).is_some() {
             self.block(from);
             self.ready.push_back(NetEvent::Parted { from, why: Parting::Misbehaved });

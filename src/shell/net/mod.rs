@@ -13,7 +13,7 @@ use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr:
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::node::input::{PeerTag, SyncAsk, SyncTicket};
+use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 
 mod behaviour;
@@ -48,7 +48,7 @@ pub struct Net {
     largest: usize,
     /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
     ready: VecDeque<NetEvent>,
-    told_peers: BTreeSet<PeerTag>,
+    told_peers: BTreeSet<NeighbourId>,
     ticks: Interval,
     last_tick: Instant,
     next_beat: Instant,
@@ -60,27 +60,27 @@ pub enum NetEvent {
     /// passed on (gossipsub keeps it for five heartbeats of one second).
     Gossip {
         /// Who carried it.
-        from: PeerTag,
+        from: NeighbourId,
         /// Keccak-256 of `bytes`.
         id: EnvelopeId,
         /// The envelope as it came, at most [`Limits::gossip`] bytes.
         bytes: Vec<u8>,
     },
     /// These neighbours take part in the flood from this moment on.
-    Peers(Vec<PeerTag>),
+    Peers(Vec<NeighbourId>),
     /// A neighbour in the flood wants to catch up; [`Net::sync_respond`].
     SyncRequest {
         /// Who asks.
-        from: PeerTag,
+        from: NeighbourId,
         /// Names the request in the response.
-        ticket: SyncTicket,
+        ticket: SyncResponseId,
         /// What it asks, as it came: 1 to [`LONGEST_REQUEST`] bytes.
         bytes: Vec<u8>,
     },
     /// What came of a request of ours.
     SyncResponse {
         /// Which one.
-        ask: SyncAsk,
+        ask: SyncRequestId,
         /// The answer as it came, 1 to [`LONGEST_RESPONSE`] bytes; nothing if there was none.
         bytes: Option<Vec<u8>>,
     },
@@ -100,7 +100,7 @@ pub enum NetEvent {
     /// We parted with a neighbour of our own accord.
     Parted {
         /// Which one.
-        from: PeerTag,
+        from: NeighbourId,
         /// What it did, or failed to do.
         why: Parting,
     },
@@ -273,7 +273,7 @@ impl Net {
 
     /// Says what an envelope deserves. Accepted ones are passed on; each refused one counts
     /// against its carrier, who is blocked when they are too many.
-    pub fn judge(&mut self, from: PeerTag, id: EnvelopeId, acceptance: Acceptance) {
+    pub fn judge(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
         let Some(peer) = self.peers.named(from) else { return };
         let verdict = match acceptance {
             Acceptance::Accept => gossipsub::MessageAcceptance::Accept,
@@ -297,7 +297,7 @@ impl Net {
 
     /// Closes all connections to a neighbour and takes none from its transport key any more, until
     /// a thousand others were blocked after it.
-    pub fn block(&mut self, peer: PeerTag) {
+    pub fn block(&mut self, peer: NeighbourId) {
         let Some(id) = self.peers.named(peer) else { return };
         self.peers.gone(id);
         let blocked = &mut self.swarm.behaviour_mut().blocked;

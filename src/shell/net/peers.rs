@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use libp2p::PeerId;
 use tokio::time::Instant;
 
-use crate::engine::node::input::PeerTag;
+use crate::engine::node::input::NeighbourId;
 
 use super::settings::Pace;
 
@@ -28,15 +28,15 @@ const DEPARTED: usize = 1024;
 /// All neighbours, present and lately gone.
 pub(super) struct Peers {
     by_id: BTreeMap<PeerId, Peer>,
-    by_tag: BTreeMap<PeerTag, PeerId>,
+    by_tag: BTreeMap<NeighbourId, PeerId>,
     departed: VecDeque<PeerId>,
     /// Neighbours in the flood at this moment.
-    inside: BTreeSet<PeerTag>,
+    inside: BTreeSet<NeighbourId>,
     next_tag: u64,
 }
 
 struct Peer {
-    tag: PeerTag,
+    tag: NeighbourId,
     presence: Presence,
     /// The latest sign of life on the gossip stream; none if it never gave one.
     beat: Option<Instant>,
@@ -75,23 +75,23 @@ impl Peers {
     }
 
     /// The neighbours that take part in the flood.
-    pub(super) fn inside(&self) -> &BTreeSet<PeerTag> {
+    pub(super) fn inside(&self) -> &BTreeSet<NeighbourId> {
         &self.inside
     }
 
     /// The number of a neighbour that takes part in the flood; none for all others.
-    pub(super) fn insider(&self, peer: &PeerId) -> Option<PeerTag> {
+    pub(super) fn insider(&self, peer: &PeerId) -> Option<NeighbourId> {
         let known = self.by_id.get(peer)?;
         (known.presence == Presence::Inside).then_some(known.tag)
     }
 
     /// The number of a neighbour; the same for as long as it is remembered, then never again.
-    pub(super) fn tag(&mut self, peer: PeerId, now: Instant) -> PeerTag {
+    pub(super) fn tag(&mut self, peer: PeerId, now: Instant) -> NeighbourId {
         self.entry(peer, now).tag
     }
 
     /// The neighbour with this number, unless it is forgotten.
-    pub(super) fn named(&self, tag: PeerTag) -> Option<PeerId> {
+    pub(super) fn named(&self, tag: NeighbourId) -> Option<PeerId> {
         self.by_tag.get(&tag).copied()
     }
 
@@ -145,7 +145,7 @@ impl Peers {
     }
 
     /// Counts a refused envelope against its carrier. Returns the carrier if that was one too many.
-    pub(super) fn refused(&mut self, tag: PeerTag, now: Instant) -> Option<PeerId> {
+    pub(super) fn refused(&mut self, tag: NeighbourId, now: Instant) -> Option<PeerId> {
         let id = self.named(tag)?;
         let peer = self.by_id.get_mut(&id)?;
         if peer.refusals == 0 || now.duration_since(peer.refused_since) >= MEMORY {
@@ -187,7 +187,7 @@ impl Peers {
             self.depart(peer);
         }
         self.by_id.entry(peer).or_insert_with(|| {
-            let tag = PeerTag(self.next_tag);
+            let tag = NeighbourId(self.next_tag);
             self.next_tag += 1;
             self.by_tag.insert(tag, peer);
             Peer { tag, presence: Presence::Gone, beat: None, refusals: 0, refused_since: now }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use libp2p::PeerId;
 use libp2p::request_response::{InboundRequestId, Message, OutboundRequestId, ResponseChannel};
 
-use crate::engine::node::input::{PeerTag, SyncAsk, SyncTicket};
+use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
 
 use super::exchange::{ExchangeEvent, LONGEST_REQUEST, LONGEST_RESPONSE};
 use super::{Net, NetEvent};
@@ -24,9 +24,9 @@ const ASKS: usize = 16;
 #[derive(Default)]
 pub(super) struct Exchanges {
     /// Our requests, and whom they went to.
-    asks: BTreeMap<OutboundRequestId, (PeerId, SyncAsk)>,
+    asks: BTreeMap<OutboundRequestId, (PeerId, SyncRequestId)>,
     /// Requests that were handed up. Each is a stream, so there are never more than those.
-    tickets: BTreeMap<SyncTicket, (InboundRequestId, ResponseChannel<Vec<u8>>)>,
+    tickets: BTreeMap<SyncResponseId, (InboundRequestId, ResponseChannel<Vec<u8>>)>,
     next_ticket: u64,
 }
 
@@ -36,8 +36,8 @@ impl Exchanges {
         self.asks.len() < ASKS && of_this_peer < ASKS_EACH
     }
 
-    fn admit(&mut self, id: InboundRequestId, channel: ResponseChannel<Vec<u8>>) -> SyncTicket {
-        let ticket = SyncTicket(self.next_ticket);
+    fn admit(&mut self, id: InboundRequestId, channel: ResponseChannel<Vec<u8>>) -> SyncResponseId {
+        let ticket = SyncResponseId(self.next_ticket);
         self.next_ticket += 1;
         self.tickets.insert(ticket, (id, channel));
         ticket
@@ -52,7 +52,7 @@ impl Net {
     /// Asks a neighbour. Exactly one [`NetEvent::SyncResponse`] with this `ask` follows: without an
     /// answer if the neighbour is not in the flood, does not speak the protocol, does not answer in
     /// time, or has too many requests of ours already.
-    pub fn sync_request(&mut self, to: PeerTag, ask: SyncAsk, bytes: Vec<u8>) {
+    pub fn sync_request(&mut self, to: NeighbourId, ask: SyncRequestId, bytes: Vec<u8>) {
         let peer = self.peers.named(to).filter(|peer| self.may_ask(peer));
         let Some(peer) = peer.filter(|_| bytes.len() <= LONGEST_REQUEST) else {
             tracing::debug!("a request to catch up was not sent");
@@ -65,7 +65,7 @@ impl Net {
 
     /// Answers a neighbour. Nothing in `bytes`, or more than it would read, refuses; a ticket whose
     /// time is up or whose neighbour left is not missed.
-    pub fn sync_respond(&mut self, ticket: SyncTicket, bytes: Vec<u8>) {
+    pub fn sync_respond(&mut self, ticket: SyncResponseId, bytes: Vec<u8>) {
         let Some((_, channel)) = self.exchanges.tickets.remove(&ticket) else { return };
         if bytes.len() > LONGEST_RESPONSE {
             tracing::error!("a response of ours is longer than any");
@@ -78,7 +78,7 @@ impl Net {
 
     /// Counts one against a neighbour that broke the rules of an exchange, as if it had handed over
     /// an envelope that is to be rejected.
-    pub fn blame(&mut self, peer: PeerTag) {
+    pub fn blame(&mut self, peer: NeighbourId) {
         self.count_refusal(peer);
     }
 

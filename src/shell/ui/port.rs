@@ -9,7 +9,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::ClockSkew;
-use crate::engine::node::input::{AskId, Command};
+use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{CommandError, Event, MessageView, Reply};
 use crate::engine::secret::opaque_debug;
 
@@ -20,7 +20,7 @@ pub enum ClientEvent {
     /// contact and request that is kept.
     Engine(Event),
     /// The answer to a [`ClientRequest::Command`].
-    Replied(AskId, Result<Reply, CommandError>),
+    Replied(CommandId, Result<Reply, CommandError>),
     /// A part of a conversation, asked for by [`ClientRequest::History`].
     History {
         /// Whose conversation.
@@ -42,7 +42,7 @@ pub enum ClientEvent {
         more: More,
     },
     /// The answer to a [`ClientRequest::Look`].
-    Looked(AskId, Vec<MessageView>),
+    Looked(CommandId, Vec<MessageView>),
     /// How the network is. Sent when it changes, at most once a second.
     Network(NetworkLine),
     /// So many messages of this contact were not read yet. Sent at the start.
@@ -71,7 +71,7 @@ opaque_debug!(
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientRequest {
     /// Ask the engine; answered by [`ClientEvent::Replied`] with the same id.
-    Command(AskId, Command),
+    Command(CommandId, Command),
     /// Read older messages; answered by [`ClientEvent::History`].
     History {
         /// Whose conversation.
@@ -87,7 +87,7 @@ pub enum ClientRequest {
         words: String,
     },
     /// Read messages for one who asked by this id; answered by [`ClientEvent::Looked`] with the same id.
-    Look(AskId, Look),
+    Look(CommandId, Look),
     /// A person has seen all there is of this conversation.
     Read(ContactId),
     /// The interface is about to end.

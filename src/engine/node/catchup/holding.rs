@@ -7,7 +7,7 @@ use super::BEGIN_EVERY;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::node::Node;
-use crate::engine::node::input::{PeerTag, SyncTicket};
+use crate::engine::node::input::{NeighbourId, SyncResponseId};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
 use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
@@ -32,8 +32,8 @@ const MAX_ACCOUNTS: usize = 256;
 /// Everybody who catches up with us.
 #[derive(Debug)]
 pub(super) struct Holding {
-    serving: BTreeMap<PeerTag, Serving>,
-    accounts: BTreeMap<PeerTag, Account>,
+    serving: BTreeMap<NeighbourId, Serving>,
+    accounts: BTreeMap<NeighbourId, Account>,
     total: UploadBudget,
     told: Option<(Millis, Arc<Snapshot>)>,
 }
@@ -62,7 +62,7 @@ impl Default for Holding {
 
 impl Holding {
     /// Forgets all but these neighbours' sessions.
-    pub(super) fn keep(&mut self, peers: &[PeerTag]) {
+    pub(super) fn keep(&mut self, peers: &[NeighbourId]) {
         self.serving.retain(|peer, _| peers.contains(peer));
     }
 
@@ -88,7 +88,7 @@ impl Holding {
     }
 
     /// A neighbour's account; the one longest unused makes room.
-    fn account(&mut self, peer: PeerTag, now: Millis) -> &mut Account {
+    fn account(&mut self, peer: NeighbourId, now: Millis) -> &mut Account {
         if self.accounts.len() >= MAX_ACCOUNTS && !self.accounts.contains_key(&peer) {
             let oldest = self.accounts.iter().min_by_key(|(_, account)| account.at);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
@@ -102,12 +102,12 @@ impl Holding {
     }
 
     /// Whether a whole chunk may be sent to a neighbour.
-    fn affords(&mut self, peer: PeerTag, now: Millis) -> bool {
+    fn affords(&mut self, peer: NeighbourId, now: Millis) -> bool {
         let least = CHUNK as u64;
         self.account(peer, now).budget.left(now) >= least && self.total.left(now) >= least
     }
 
-    fn spend(&mut self, peer: PeerTag, now: Millis, bytes: usize) {
+    fn spend(&mut self, peer: NeighbourId, now: Millis, bytes: usize) {
         let bytes = bytes as u64;
         self.account(peer, now).budget.spend(bytes);
         self.total.spend(bytes);
@@ -118,8 +118,8 @@ impl Node {
     pub(in crate::engine::node) fn on_sync_request(
         &mut self,
         env: &mut Env<'_>,
-        from: PeerTag,
-        ticket: SyncTicket,
+        from: NeighbourId,
+        id: SyncResponseId,
         bytes: &[u8],
     ) {
         self.catchup.holding.forget_idle(env.mono);
@@ -141,13 +141,13 @@ impl Node {
             .map(|size| wire::LENGTH + size)
             .sum();
         self.catchup.holding.spend(from, env.mono, bytes.len() + stored_bytes);
-        self.outputs.push_back(Output::SyncResponse { ticket, bytes, stored });
+        self.outputs.push_back(Output::SyncResponse { id, bytes, stored });
     }
 
     fn next_step(
         &mut self,
         env: &mut Env<'_>,
-        from: PeerTag,
+        from: NeighbourId,
         bytes: &[u8],
     ) -> Result<ServerStep, MalformedSyncMessage> {
         let request = SyncRequest::decode(bytes)?;
@@ -180,7 +180,7 @@ impl Node {
     fn begin_serving(
         &mut self,
         env: &mut Env<'_>,
-        from: PeerTag,
+        from: NeighbourId,
     ) -> Result<bool, MalformedSyncMessage> {
         self.catchup.holding.serving.remove(&from);
         let account = self.catchup.holding.account(from, env.mono);

@@ -7,7 +7,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::check;
 use crate::engine::node::clock::Witnesses;
 use crate::engine::node::inbound::Way;
-use crate::engine::node::input::{PeerTag, SyncAsk};
+use crate::engine::node::input::{NeighbourId, SyncRequestId};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
 use crate::engine::node::timers::Timer;
@@ -32,14 +32,14 @@ const MOST_REST: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     /// Our session, with whom, and the request that is out.
-    session: Option<(PeerTag, SyncAsk, ClientSession)>,
+    session: Option<(NeighbourId, SyncRequestId, ClientSession)>,
     asks: u64,
     /// So many more neighbours are asked as soon as a session ends.
     wanted: u8,
     /// With whom to go on, or who is new.
-    next: Option<PeerTag>,
+    next: Option<NeighbourId>,
     /// Whom we have asked, and how it went; neighbours alone.
-    known: BTreeMap<PeerTag, Known>,
+    known: BTreeMap<NeighbourId, Known>,
     witnesses: Witnesses,
     fetched: u64,
 }
@@ -61,7 +61,7 @@ impl Opening {
     }
 
     /// Forgets all but these neighbours.
-    fn keep(&mut self, peers: &[PeerTag]) {
+    fn keep(&mut self, peers: &[NeighbourId]) {
         self.known.retain(|peer, _| peers.contains(peer));
         self.next.take_if(|peer| !peers.contains(peer));
         self.session.take_if(|(peer, ..)| !peers.contains(peer));
@@ -73,7 +73,7 @@ impl Node {
     pub(in crate::engine::node) fn plan_catching_up(
         &mut self,
         env: &mut Env<'_>,
-        before: &[PeerTag],
+        before: &[NeighbourId],
     ) {
         let Sync::On(pace) = self.settings.sync else { return };
         let peers = &self.peers;
@@ -133,7 +133,7 @@ impl Node {
             return;
         }
         self.catchup.opening.wanted -= 1;
-        let rested: Vec<PeerTag> =
+        let rested: Vec<NeighbourId> =
             self.peers.iter().copied().filter(|peer| self.has_rested(*peer, env.mono)).collect();
         // Bias by the remainder: a few neighbours in 2^64.
         let chosen = env.draw_u64().checked_rem(rested.len() as u64);
@@ -145,31 +145,31 @@ impl Node {
         }
     }
 
-    fn has_rested(&self, peer: PeerTag, now: Millis) -> bool {
+    fn has_rested(&self, peer: NeighbourId, now: Millis) -> bool {
         self.catchup.opening.known.get(&peer).is_none_or(|known| known.rests_until <= now)
     }
 
-    fn begin_with(&mut self, env: &Env<'_>, peer: PeerTag) {
+    fn begin_with(&mut self, env: &Env<'_>, peer: NeighbourId) {
         let known = self.catchup.opening.known.entry(peer).or_default();
         known.rests_until = known.rests_until.max(env.mono.plus(BEGIN_EVERY));
         let had = EnvelopeSet::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
         self.request(peer, ClientSession::new(had), SyncRequest::Begin.encode());
     }
 
-    fn request(&mut self, to: PeerTag, opener: ClientSession, bytes: Vec<u8>) {
+    fn request(&mut self, to: NeighbourId, opener: ClientSession, bytes: Vec<u8>) {
         self.catchup.opening.asks += 1;
-        let ask = SyncAsk(self.catchup.opening.asks);
-        self.catchup.opening.session = Some((to, ask, opener));
-        self.outputs.push_back(Output::SyncRequest { to, ask, bytes });
+        let id = SyncRequestId(self.catchup.opening.asks);
+        self.catchup.opening.session = Some((to, id, opener));
+        self.outputs.push_back(Output::SyncRequest { to, id, bytes });
     }
 
     pub(in crate::engine::node) fn on_sync_response(
         &mut self,
         env: &mut Env<'_>,
-        ask: SyncAsk,
+        id: SyncRequestId,
         bytes: Option<Vec<u8>>,
     ) {
-        let session = self.catchup.opening.session.take_if(|(_, waits, _)| *waits == ask);
+        let session = self.catchup.opening.session.take_if(|(_, waits, _)| *waits == id);
         let Some((peer, _, mut opener)) = session else { return };
         let next = match &bytes {
             Some(bytes) => self.next_request(env, peer, &mut opener, bytes),
@@ -185,7 +185,7 @@ impl Node {
     fn next_request(
         &mut self,
         env: &mut Env<'_>,
-        peer: PeerTag,
+        peer: NeighbourId,
         opener: &mut ClientSession,
         bytes: &[u8],
     ) -> Result<Vec<u8>, SessionEnd> {
@@ -237,7 +237,7 @@ impl Node {
     fn end_session(
         &mut self,
         env: &mut Env<'_>,
-        peer: PeerTag,
+        peer: NeighbourId,
         opener: &ClientSession,
         stop: SessionEnd,
     ) {

@@ -22,7 +22,7 @@ use crossterm::event::KeyEvent;
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::input::{AskId, Command, Proof};
+use crate::engine::node::input::{Command, CommandId, Proof};
 use crate::engine::node::output::{IdentityView, RequestView, SessionStatus};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
@@ -70,7 +70,7 @@ pub struct Model {
     leaving: Leaving,
     /// When Ctrl+C was pressed last.
     interrupted: Option<UnixSeconds>,
-    asked: BTreeMap<AskId, Asked>,
+    asked: BTreeMap<CommandId, Asked>,
     next_ask: u64,
 }
 
@@ -371,7 +371,7 @@ impl Model {
             self.say_hint("the node is busy; nothing was done, try again in a moment");
             return;
         }
-        let ask = AskId(self.next_ask);
+        let ask = CommandId(self.next_ask);
         self.next_ask += 1;
         self.asked.insert(ask, about);
         effects.push(Effect::Request(ClientRequest::Command(ask, command)));

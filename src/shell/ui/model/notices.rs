@@ -1,7 +1,7 @@
 //! What the host tells, and what becomes of it.
 
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::input::AskId;
+use crate::engine::node::input::CommandId;
 use crate::engine::node::output::{
     CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
 };
@@ -164,7 +164,7 @@ impl Model {
 
     fn replied(
         &mut self,
-        ask: AskId,
+        ask: CommandId,
         reply: Result<Reply, CommandError>,
         effects: &mut Vec<Effect>,
     ) {

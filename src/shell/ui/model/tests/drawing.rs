@@ -117,11 +117,11 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         12 => ClientEvent::Unread(contact_id, usize::from(what)),
         13 => ClientEvent::Kept(Kept::MemoryOnly),
         14 => ClientEvent::Engine(Event::IdentityRemoved(IdentityId(1 + id % 2))),
-        15 => ClientEvent::Replied(AskId(1 + id), Ok(Reply::Verified)),
+        15 => ClientEvent::Replied(CommandId(1 + id), Ok(Reply::Verified)),
         16 => {
             let word = (id > 0).then_some(1 + usize::from(what) % 6);
             ClientEvent::Replied(
-                AskId(1 + id),
+                CommandId(1 + id),
                 Ok(Reply::Differs { word, attempts_left: what % 3 }),
             )
         }

@@ -126,7 +126,7 @@ fn write(model: &mut Model, text: &str) {
     }
 }
 
-fn asked(effects: &[Effect]) -> Vec<(AskId, &Command)> {
+fn asked(effects: &[Effect]) -> Vec<(CommandId, &Command)> {
     let command = |effect| {
         if let &Effect::Request(ClientRequest::Command(ask, ref command)) = effect {
             return Some((ask, command));
@@ -140,7 +140,7 @@ fn commands(effects: &[Effect]) -> Vec<&Command> {
     asked(effects).into_iter().map(|(_, command)| command).collect()
 }
 
-fn first_ask(effects: &[Effect]) -> AskId {
+fn first_ask(effects: &[Effect]) -> CommandId {
     asked(effects).first().expect("a command was sent").0
 }
 
