@@ -16,7 +16,7 @@ use super::record::{
 use super::settings::Role;
 use super::talk::{accepted, view_message};
 use super::timers::Timer;
-use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, book, meet};
+use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
 
 /// Messages that have not left, in all conversations together. A guess: two days of steady work.
 pub const MAX_QUEUED: usize = 4_096;
@@ -59,11 +59,11 @@ impl Node {
     }
 
     fn create_identity(&mut self, env: &mut Env<'_>, name: String) -> Result<Reply, CommandError> {
-        book::check_name(&name)?;
-        if self.book.identities.len() >= MAX_IDENTITIES {
+        roster::check_name(&name)?;
+        if self.roster.identities.len() >= MAX_IDENTITIES {
             return Err(CommandError::Full);
         }
-        if self.book.identities.values().any(|record| record.name == name) {
+        if self.roster.identities.values().any(|record| record.name == name) {
             return Err(CommandError::NameTaken);
         }
         let identity = Identity::generate(env);
@@ -71,17 +71,17 @@ impl Node {
             IdentityRecord { id: IdentityId::draw(env), name, identity, created: env.wall };
         let view = view_identity(&record);
         self.put(vec![Record::Identity(record.clone())]);
-        self.book.identities.insert(record.id, record);
+        self.roster.identities.insert(record.id, record);
         let id = view.id;
         self.emit(Event::Identity(view));
         Ok(Reply::Identity(id))
     }
 
     fn delete_identity(&mut self, identity: IdentityId) -> Result<Reply, CommandError> {
-        self.book.identities.remove(&identity).ok_or(CommandError::NoIdentity)?;
+        self.roster.identities.remove(&identity).ok_or(CommandError::NoIdentity)?;
         let mut changes = vec![Change::Erase(RecordKey::Identity(identity))];
         let contacts: Vec<ContactId> = self
-            .book
+            .roster
             .contacts
             .values()
             .filter(|contact| contact.identity == identity)
@@ -91,14 +91,14 @@ impl Node {
             self.forget_contact(contact, &mut changes);
         }
         let requests: Vec<RequestId> = self
-            .book
+            .roster
             .requests
             .values()
             .filter(|request| request.identity == identity)
             .map(|request| request.id)
             .collect();
         for request in requests {
-            self.book.requests.remove(&request);
+            self.roster.requests.remove(&request);
             changes.push(Change::Erase(RecordKey::Request(request)));
             self.emit(Event::RequestRemoved(request));
         }
@@ -114,18 +114,18 @@ impl Node {
         key: PublicKey,
         petname: String,
     ) -> Result<Reply, CommandError> {
-        if !self.book.identities.contains_key(&identity) {
+        if !self.roster.identities.contains_key(&identity) {
             return Err(CommandError::NoIdentity);
         }
-        if self.book.is_own(&key) {
+        if self.roster.is_own(&key) {
             return Err(CommandError::OwnKey);
         }
-        if self.book.contact_by_key(identity, &key).is_some() {
+        if self.roster.contact_by_key(identity, &key).is_some() {
             return Err(CommandError::KnownKey);
         }
         // Both may have added each other at once: then their request is accepted.
         let request = self
-            .book
+            .roster
             .requests
             .values()
             .find(|request| request.identity == identity && request.offer.from() == key)
@@ -138,7 +138,7 @@ impl Node {
         Ok(Reply::Contact(contact))
     }
 
-    /// Adds a contact to the book; storing it is up to what follows.
+    /// Adds a contact to the roster; storing it is up to what follows.
     fn new_contact(
         &mut self,
         env: &mut Env<'_>,
@@ -146,8 +146,8 @@ impl Node {
         key: PublicKey,
         petname: String,
     ) -> Result<ContactId, CommandError> {
-        self.book.check_petname(identity, &petname, None)?;
-        if self.book.contacts.len() >= MAX_CONTACTS {
+        self.roster.check_petname(identity, &petname, None)?;
+        if self.roster.contacts.len() >= MAX_CONTACTS {
             return Err(CommandError::Full);
         }
         let record = ContactRecord {
@@ -164,7 +164,7 @@ impl Node {
             restored: None,
         };
         let id = record.id;
-        self.book.contacts.insert(id, record);
+        self.roster.contacts.insert(id, record);
         Ok(id)
     }
 
@@ -173,9 +173,9 @@ impl Node {
         contact: ContactId,
         petname: String,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
-        self.book.check_petname(record.identity, &petname, Some(contact))?;
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
+        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        self.roster.check_petname(record.identity, &petname, Some(contact))?;
+        if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.petname = petname;
         }
         self.put_contact_alone(contact);
@@ -184,7 +184,7 @@ impl Node {
     }
 
     fn remove_contact(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
-        if !self.book.contacts.contains_key(&contact) {
+        if !self.roster.contacts.contains_key(&contact) {
             return Err(CommandError::NoContact);
         }
         let mut changes = Vec::new();
@@ -200,14 +200,14 @@ impl Node {
         self.stop_mining(stopped);
         self.open.retain(|_, message| message.contact != contact);
         self.talks.remove(&contact);
-        self.book.contacts.remove(&contact);
+        self.roster.contacts.remove(&contact);
         changes.push(Change::Erase(RecordKey::Contact(contact)));
         changes.push(Change::EraseMessages(contact));
         self.emit(Event::ContactRemoved(contact));
     }
 
     fn block(&mut self, contact: ContactId) -> Result<Reply, CommandError> {
-        if !self.book.contacts.contains_key(&contact) {
+        if !self.roster.contacts.contains_key(&contact) {
             return Err(CommandError::NoContact);
         }
         let waiting: Vec<MessageId> = self
@@ -235,7 +235,7 @@ impl Node {
     }
 
     fn unblock(&mut self, env: &mut Env<'_>, contact: ContactId) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         if record.state == ContactState::Blocked {
             record.state = ContactState::Inactive;
             self.resume_resends(env, contact);
@@ -251,10 +251,10 @@ impl Node {
         request: RequestId,
         petname: String,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.requests.get(&request).ok_or(CommandError::NoRequest)?;
+        let record = self.roster.requests.get(&request).ok_or(CommandError::NoRequest)?;
         let (identity, offer) = (record.identity, record.offer.clone());
         let contact = self.new_contact(env, identity, offer.from(), petname)?;
-        self.book.requests.remove(&request);
+        self.roster.requests.remove(&request);
         self.let_in(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
         // A person decided just now: there is no reflex to hide.
         self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
@@ -263,7 +263,7 @@ impl Node {
     }
 
     fn decline_request(&mut self, request: RequestId) -> Result<Reply, CommandError> {
-        self.book.requests.remove(&request).ok_or(CommandError::NoRequest)?;
+        self.roster.requests.remove(&request).ok_or(CommandError::NoRequest)?;
         self.commit(vec![Change::Erase(RecordKey::Request(request))]);
         self.emit(Event::RequestRemoved(request));
         Ok(Reply::Done)
@@ -276,7 +276,7 @@ impl Node {
         text: String,
         life: Lifetime,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if record.state == ContactState::Blocked {
             return Err(CommandError::Blocked);
         }
@@ -339,7 +339,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
-        if !self.book.contacts.contains_key(&contact) {
+        if !self.roster.contacts.contains_key(&contact) {
             return Err(CommandError::NoContact);
         }
         self.close(env, contact);
@@ -347,7 +347,7 @@ impl Node {
     }
 
     pub(super) fn put_contact_alone(&mut self, contact: ContactId) {
-        if let Some(record) = self.book.contacts.get(&contact) {
+        if let Some(record) = self.roster.contacts.get(&contact) {
             let record = record.clone();
             self.put(vec![Record::Contact(record)]);
         }

@@ -28,7 +28,7 @@ impl Node {
         ack: &Ack,
         effects: &mut Effects,
     ) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         if record.sent.epoch != ack.epoch || end(ack) <= record.sent.next {
             return;
         }

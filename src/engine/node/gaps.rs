@@ -44,7 +44,7 @@ impl ContactRecord {
 impl Node {
     /// Sees whether something is missing, and plans to point it out; or not to any more.
     pub(super) fn watch_gap(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let Some(record) = self.roster.contacts.get(&contact) else { return };
         let last = record.received.last().filter(|sequence| sequence.missing() > 0);
         let place = last.map(|sequence| (sequence.epoch, sequence.next));
         let Some(talk) = self.talks.get_mut(&contact) else { return };

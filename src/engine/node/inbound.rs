@@ -139,7 +139,8 @@ impl Node {
         if checked.bytes().len() != ENVELOPE_SIZE {
             return;
         }
-        let identities = self.book.identities.values().map(|record| (record.id, &record.identity));
+        let identities =
+            self.roster.identities.values().map(|record| (record.id, &record.identity));
         if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
             self.on_offer(env, identity, offer, Lifetime::covering(envelope.ttl));
         }
@@ -202,8 +203,8 @@ impl Node {
         body: &[u8],
     ) -> Option<Payload> {
         let record = self.sessions.get_mut(&id)?;
-        let contact = self.book.contacts.get(&record.contact)?;
-        let own = &self.book.identities.get(&contact.identity)?.identity;
+        let contact = self.roster.contacts.get(&record.contact)?;
+        let own = &self.roster.identities.get(&contact.identity)?.identity;
         let (next, payload) = record.session.decrypt(env, own, topic, body)?;
         self.watch.update(&record.session, &next);
         *record.session = next;

@@ -22,7 +22,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         let on = record.read_marks;
         let sequence =
             record.received.last_mut().filter(|sequence| sequence.read_up_to < sequence.next);
@@ -45,7 +45,7 @@ impl Node {
         contact: ContactId,
         on: bool,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         if record.read_marks == on {
             return Ok(Reply::Done);
         }
@@ -59,7 +59,7 @@ impl Node {
 
     /// What an envelope says that has nothing else to say.
     pub(super) fn read_mark(&self, contact: ContactId) -> Content {
-        let record = self.book.contacts.get(&contact).filter(|record| record.read_marks);
+        let record = self.roster.contacts.get(&contact).filter(|record| record.read_marks);
         match record.and_then(|record| record.received.last()) {
             Some(last) if last.read_up_to > 0 => {
                 Content::Read { epoch: last.epoch, below: last.read_up_to }
@@ -76,7 +76,7 @@ impl Node {
         now: UnixSeconds,
         effects: &mut Effects,
     ) {
-        let known = self.book.contacts.get(&contact).is_some_and(|record| {
+        let known = self.roster.contacts.get(&contact).is_some_and(|record| {
             record.read_marks && record.sent.epoch == epoch && below <= record.sent.next
         });
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
@@ -103,7 +103,7 @@ impl Node {
 
     /// Keeps a delivered message in mind while its read mark may come; else it is done with.
     pub(super) fn await_read(&mut self, contact: ContactId, id: MessageId) {
-        let on = self.book.contacts.get(&contact).is_some_and(|record| record.read_marks);
+        let on = self.roster.contacts.get(&contact).is_some_and(|record| record.read_marks);
         let number = self.open.get(&id).and_then(|message| message.number).filter(|_| on);
         let Some(number) = number else {
             self.open.remove(&id);

@@ -41,11 +41,11 @@ const DAY: Seconds = Seconds(86_400);
 impl Node {
     /// Offers a session to a contact.
     pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         if record.trust.is_on_hold() {
             return;
         }
-        let Some(own) = self.book.identities.get(&record.identity) else { return };
+        let Some(own) = self.roster.identities.get(&record.identity) else { return };
         let window = self.settings.window;
         let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
         record.state = ContactState::Active;
@@ -63,7 +63,7 @@ impl Node {
     /// holds no sessions, one is offered though there is nothing to say: the contact speaks in one
     /// that is lost.
     pub(super) fn recover(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let record = self.book.contacts.get(&contact);
+        let record = self.roster.contacts.get(&contact);
         let open = record
             .is_some_and(|record| record.state == ContactState::Active && record.offer.is_none());
         let waiting = self
@@ -82,7 +82,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
-        let offer = &self.book.contacts.get(&contact)?.offer.as_ref()?.offer;
+        let offer = &self.roster.contacts.get(&contact)?.offer.as_ref()?.offer;
         if !(env.wall.minus(MAX_TTL)..=env.wall.plus(DAY)).contains(&offer.created()) {
             // It waited so long, or our clock was so wrong, that nobody would take it.
             self.start_offer(env, contact);
@@ -99,7 +99,7 @@ impl Node {
 
     /// The offer is in the flood: count it, and plan the next time.
     pub(super) fn on_offer_sent(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let Some(pending) = &mut record.offer else { return };
         let wait = OFFER_AGAIN.0 << pending.attempts.min(MAX_DOUBLINGS);
         pending.attempts = pending.attempts.saturating_add(1);
@@ -123,14 +123,14 @@ impl Node {
         life: Lifetime,
     ) {
         let from = offer.from();
-        let born = self.book.identities.get(&identity).map(|record| record.created.minus(DAY));
+        let born = self.roster.identities.get(&identity).map(|record| record.created.minus(DAY));
         let replayed = born.is_none_or(|born| offer.created() < born);
-        if replayed || !offer.timely(env.wall) || self.book.is_own(&from) {
+        if replayed || !offer.timely(env.wall) || self.roster.is_own(&from) {
             return;
         }
-        let contact = self.book.contact_by_key(identity, &from);
+        let contact = self.roster.contact_by_key(identity, &from);
         let contact = contact.map(|contact| (contact.id, contact.state));
-        if self.book.has_seen(offer.id()) {
+        if self.roster.is_replay(offer.id()) {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
                 self.owe(contact, life);
@@ -154,26 +154,26 @@ impl Node {
     fn add_request(&mut self, env: &mut Env<'_>, identity: IdentityId, offer: ReceivedOffer) {
         let mut changes = Vec::new();
         let same = self
-            .book
+            .roster
             .requests
             .values()
             .find(|request| request.identity == identity && request.offer.from() == offer.from())
             .map(|request| request.id);
-        if same.is_none() && self.book.requests.len() >= MAX_REQUESTS {
-            let oldest = self.book.requests.values().min_by_key(|request| request.arrived);
+        if same.is_none() && self.roster.requests.len() >= MAX_REQUESTS {
+            let oldest = self.roster.requests.values().min_by_key(|request| request.arrived);
             if let Some(id) = oldest.map(|request| request.id) {
-                self.book.requests.remove(&id);
+                self.roster.requests.remove(&id);
                 changes.push(Change::Erase(RecordKey::Request(id)));
                 self.emit(Event::RequestRemoved(id));
             }
         }
-        self.see(&offer, &mut changes);
+        self.remember_offer(&offer, &mut changes);
         let id = same.unwrap_or_else(|| RequestId::draw(env));
         let record = RequestRecord { id, identity, offer, arrived: env.wall };
         changes.push(Change::Put(Record::Request(record.clone())));
         self.commit(changes);
         self.emit(Event::Request(view_request(&record)));
-        self.book.requests.insert(id, record);
+        self.roster.requests.insert(id, record);
     }
 
     /// Opens the session a contact offered, and reads what arrived ahead of the offer.
@@ -184,10 +184,10 @@ impl Node {
         offer: &ReceivedOffer,
         mut changes: Vec<Change>,
     ) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         record.state = ContactState::Active;
         changes.push(Change::Put(Record::Contact(record.clone())));
-        self.see(offer, &mut changes);
+        self.remember_offer(offer, &mut changes);
         let session = offer.accept(env, self.settings.window);
         let id = session.id();
         self.add_session(contact, session, &mut changes);
@@ -198,10 +198,10 @@ impl Node {
         self.read_waiting(env, id);
     }
 
-    fn see(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
+    fn remember_offer(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
         let until = offer.created().plus(MAX_TTL).plus(DAY);
         let record = ReplayRecord { offer: offer.id(), until };
-        changes.extend(self.book.see(&record).map(Change::Erase));
+        changes.extend(self.roster.remember_offer(&record).map(Change::Erase));
         changes.push(Change::Put(Record::Replay(record)));
     }
 
@@ -262,7 +262,7 @@ impl Node {
         changes.push(Change::Put(Record::Session(record.clone())));
         let newest = record.session.id();
         self.sessions.insert(newest, record);
-        let pending = self.book.contacts.get(&contact).and_then(|record| record.offer.as_ref());
+        let pending = self.roster.contacts.get(&contact).and_then(|record| record.offer.as_ref());
         let pending = pending.map(|pending| session_of(pending.offer.id()));
         let stays = |id: SessionId| id == newest || Some(id) == pending;
         let mut ours: Vec<(Preference, SessionId)> = self
@@ -348,7 +348,7 @@ impl Node {
             changes.extend(self.drop_session(id));
         }
         let left = self.sessions.values().any(|record| record.contact == contact);
-        if let Some(record) = self.book.contacts.get_mut(&contact).filter(|_| !left) {
+        if let Some(record) = self.roster.contacts.get_mut(&contact).filter(|_| !left) {
             record.state = ContactState::Inactive;
             record.offer = None;
             changes.push(Change::Put(Record::Contact(record.clone())));
@@ -378,7 +378,7 @@ impl Node {
         self.timers.clear(Timer::Offer(contact));
         self.timers.clear(Timer::Acknowledge(contact));
         self.timers.clear(Timer::Ask(contact));
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
+        if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.state = state;
             record.offer = None;
             changes.push(Change::Put(Record::Contact(record.clone())));
@@ -435,7 +435,7 @@ impl Node {
 
     /// Tells how a contact stands.
     pub(super) fn emit_contact(&mut self, contact: ContactId) {
-        let record = self.book.contacts.get(&contact);
+        let record = self.roster.contacts.get(&contact);
         if let Some(view) = record.and_then(|record| self.view_contact(record)) {
             self.emit(Event::Contact(view));
         }

@@ -11,7 +11,6 @@
 
 mod archive;
 pub mod backup;
-mod book;
 mod catchup;
 mod clock;
 mod commands;
@@ -26,6 +25,7 @@ pub mod output;
 pub mod record;
 mod resend;
 mod restore;
+mod roster;
 mod say;
 mod schedule;
 pub mod settings;
@@ -42,8 +42,6 @@ use crate::engine::relay::pool::Pool;
 use crate::engine::relay::validation_queue::{self, ValidationQueue};
 use crate::engine::session::{SessionId, TopicIndex};
 
-use book::Book;
-pub use book::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REQUESTS, MAX_SEEN};
 use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 pub use gaps::MAX_ASKS;
@@ -53,6 +51,8 @@ pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
 use output::{Event, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
+use roster::Roster;
+pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
 pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
 pub use settings::{NodeSettings, Pace, Role, Sync};
 use talk::Conversation;
@@ -66,7 +66,7 @@ pub struct Node {
     settings: NodeSettings,
     pool: Pool,
     intake: ValidationQueue<NeighbourId>,
-    book: Book,
+    roster: Roster,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: TopicIndex,
     /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
@@ -91,7 +91,7 @@ impl Node {
             settings,
             pool: Pool::new(settings.pool, settings.kept()),
             intake: ValidationQueue::new(validation_queue::CAPACITY),
-            book: Book::default(),
+            roster: Roster::default(),
             sessions: BTreeMap::new(),
             watch: TopicIndex::default(),
             open: BTreeMap::new(),
@@ -190,7 +190,7 @@ impl Node {
     fn on_sweep(&mut self, env: &Env<'_>) {
         self.pool.sweep(env.wall);
         let mut changes: Vec<Change> =
-            self.book.forget_seen(env.wall).into_iter().map(Change::Erase).collect();
+            self.roster.expire_replays(env.wall).into_iter().map(Change::Erase).collect();
         let left = self.age_sessions(env, &mut changes);
         self.commit(changes);
         for contact in left {

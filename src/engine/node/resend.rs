@@ -240,7 +240,7 @@ impl Node {
         let Some(message) = self.open.get_mut(&id) else { return };
         let (contact, number) = (message.contact, message.number.take());
         self.stop_sending(contact, id, effects);
-        let next = self.book.contacts.get(&contact).map_or(0, |record| record.sent.next);
+        let next = self.roster.contacts.get(&contact).map_or(0, |record| record.sent.next);
         let talk = self.talks.entry(contact).or_default();
         talk.flights.remove(&id);
         let Some(number) = number else { return talk.queued.retain(|&queued| queued != id) };
@@ -260,7 +260,7 @@ impl Node {
 
     /// The contact holds messages for one that will never come: it has not heard that.
     pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
-        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let Some(record) = self.roster.contacts.get(&contact) else { return };
         if record.sent.epoch != ack.epoch {
             return;
         }
@@ -284,7 +284,7 @@ impl Node {
         let StoredDirection::Outgoing(state) = message.direction else {
             return Err(CommandError::TooLate);
         };
-        let contact_state = self.book.contacts.get(&contact).map(|record| record.state);
+        let contact_state = self.roster.contacts.get(&contact).map(|record| record.state);
         let blocked = contact_state == Some(ContactState::Blocked);
         match state {
             MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged

@@ -30,17 +30,17 @@ impl Node {
         for record in records {
             match record {
                 Record::Identity(record) => {
-                    self.book.identities.insert(record.id, record);
+                    self.roster.identities.insert(record.id, record);
                 }
                 Record::Contact(record) => {
                     self.talks.entry(record.id).or_default().restored = record.sent.next;
-                    self.book.contacts.insert(record.id, record);
+                    self.roster.contacts.insert(record.id, record);
                 }
                 Record::Session(record) => self.restore_session(record),
                 Record::Request(record) => {
-                    self.book.requests.insert(record.id, record);
+                    self.roster.requests.insert(record.id, record);
                 }
-                Record::Replay(record) => surplus.extend(self.book.see(&record)),
+                Record::Replay(record) => surplus.extend(self.roster.remember_offer(&record)),
                 Record::Message(record) => messages.push(record),
                 Record::Outgoing(record) => outgoing.push(record),
             }
@@ -121,7 +121,7 @@ impl Node {
         self.plan_junk(env);
         self.timers.set(Timer::Sweep, env.mono);
         let contacts: Vec<_> =
-            self.book.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
+            self.roster.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
         for (contact, pending) in contacts {
             if pending {
                 self.outbox.push(Job::Offer(contact));
@@ -145,9 +145,9 @@ impl Node {
     /// Everything a person would care for, as events: for whoever begins to look.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Event> {
-        let identities = self.book.identities.values().map(view_identity).map(Event::Identity);
-        let contacts = self.book.contacts.values().filter_map(|record| self.view_contact(record));
-        let requests = self.book.requests.values().map(view_request).map(Event::Request);
+        let identities = self.roster.identities.values().map(view_identity).map(Event::Identity);
+        let contacts = self.roster.contacts.values().filter_map(|record| self.view_contact(record));
+        let requests = self.roster.requests.values().map(view_request).map(Event::Request);
         identities.chain(contacts.map(Event::Contact)).chain(requests).collect()
     }
 }

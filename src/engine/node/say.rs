@@ -56,7 +56,7 @@ impl Node {
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
-        let number = self.book.contacts.get(&contact)?.sent.next;
+        let number = self.roster.contacts.get(&contact)?.sent.next;
         let talk = self.talks.get(&contact)?;
         let &id = talk.queued.front()?;
         let oldest = talk.unacknowledged.keys().next().copied().unwrap_or(number);
@@ -74,7 +74,7 @@ impl Node {
         talk.queued.pop_front();
         talk.unacknowledged.insert(number, id);
         talk.flights.insert(id, Flight { session, times: 0, at: env.mono });
-        if let Some(contact) = self.book.contacts.get_mut(&contact) {
+        if let Some(contact) = self.roster.contacts.get_mut(&contact) {
             contact.sent.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
         }
@@ -92,7 +92,8 @@ impl Node {
 
     /// Offers another session, unless an offer waits already.
     pub(super) fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let pending = self.book.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
+        let pending =
+            self.roster.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
         if !pending {
             self.start_offer(env, contact);
         }
@@ -105,7 +106,7 @@ impl Node {
         number: Option<u64>,
         content: Content,
     ) -> Option<Payload> {
-        let record = self.book.contacts.get(&contact)?;
+        let record = self.roster.contacts.get(&contact)?;
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
         Some(Payload {
             epoch: record.sent.epoch,
@@ -163,7 +164,7 @@ impl Node {
             return changes;
         };
         talk.unacknowledged.remove(&number);
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
+        if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.sent.next = number;
             changes.push(Change::Put(Record::Contact(record.clone())));
         }

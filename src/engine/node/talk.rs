@@ -158,7 +158,7 @@ impl Node {
     /// The contact speaks in a session, so our offer is answered or not needed.
     fn on_heard(&mut self, contact: ContactId, effects: &mut Effects) {
         self.talks.entry(contact).or_default().answers = 0;
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let (offered, restored) = (record.offer.take(), record.restored.take());
         if offered.is_none() && restored.is_none() {
             return;
@@ -213,7 +213,7 @@ impl Node {
         ack: &Ack,
         (believed, effects): (u64, &mut Effects),
     ) {
-        let ours = self.book.contacts.get(&contact).map(|record| record.sent.epoch);
+        let ours = self.roster.contacts.get(&contact).map(|record| record.sent.epoch);
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.epoch)) else {
             return;
         };
@@ -358,7 +358,7 @@ impl Node {
         effects: &mut Effects,
     ) -> Option<&mut ReceiveSequence> {
         let known = self
-            .book
+            .roster
             .contacts
             .get(&place.contact)?
             .received
@@ -367,7 +367,7 @@ impl Node {
         if known.is_none() {
             self.release_all(place.contact, effects);
         }
-        let received = &mut self.book.contacts.get_mut(&place.contact)?.received;
+        let received = &mut self.roster.contacts.get_mut(&place.contact)?.received;
         let sequence = match known {
             Some(index) => received.remove(index),
             None => {
@@ -384,7 +384,7 @@ impl Node {
 
     /// The sender holds nothing below `base` any more: gaps below it will never be filled.
     fn skip_gaps(&mut self, contact: ContactId, epoch: u64, base: u64, effects: &mut Effects) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let Some(known) = record.received.iter_mut().find(|known| known.epoch == epoch) else {
             return;
         };
@@ -398,7 +398,7 @@ impl Node {
 
     /// Shows what waited and waits no longer.
     fn release(&mut self, contact: ContactId, epoch: u64, missing: u64, effects: &mut Effects) {
-        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let Some(record) = self.roster.contacts.get(&contact) else { return };
         let Some(known) = record.received.iter().find(|known| known.epoch == epoch) else { return };
         let next = known.next;
         let Some(talk) = self.talks.get_mut(&contact) else { return };
@@ -435,7 +435,7 @@ impl Node {
     }
 
     pub(super) fn put_contact(&self, contact: ContactId, effects: &mut Effects) {
-        if let Some(record) = self.book.contacts.get(&contact) {
+        if let Some(record) = self.roster.contacts.get(&contact) {
             effects.changes.push(Change::Put(Record::Contact(record.clone())));
         }
     }

@@ -73,7 +73,7 @@ impl Trust {
 impl Node {
     /// Whether nothing may be sent to a contact.
     pub(super) fn is_on_hold(&self, contact: ContactId) -> bool {
-        self.book.contacts.get(&contact).is_some_and(|record| record.trust.is_on_hold())
+        self.roster.contacts.get(&contact).is_some_and(|record| record.trust.is_on_hold())
     }
 
     /// Whether a job is for somebody to whom nothing may be sent. What is encrypted already never
@@ -93,7 +93,7 @@ impl Node {
     }
 
     pub(super) fn safety_number(&self, contact: &ContactRecord) -> Option<SafetyNumber> {
-        let own = self.book.identities.get(&contact.identity)?;
+        let own = self.roster.identities.get(&contact.identity)?;
         Some(SafetyNumber::of(&own.identity.public(), &contact.key))
     }
 
@@ -111,7 +111,7 @@ impl Node {
         contact: ContactId,
         proof: &Proof,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         let (by, compared) = match proof {
             Proof::SafetyNumber(digits) => {
                 let same = self.safety_number(record).as_ref() == Some(digits);
@@ -153,7 +153,7 @@ impl Node {
 
     /// Holds a contact; answers how many tries are left.
     fn on_mismatch(&mut self, env: &Env<'_>, contact: ContactId) -> u8 {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return 0 };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return 0 };
         let (trust, left) = record.trust.mismatched(env.wall);
         let state = record.state;
         record.trust = trust;
@@ -175,29 +175,29 @@ impl Node {
         contact: ContactId,
         key: PublicKey,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         let identity = record.identity;
         if record.state == ContactState::Blocked {
             return Err(CommandError::Blocked);
         }
-        if self.book.is_own(&key) {
+        if self.roster.is_own(&key) {
             return Err(CommandError::OwnKey);
         }
-        if self.book.contact_by_key(identity, &key).is_some() {
+        if self.roster.contact_by_key(identity, &key).is_some() {
             return Err(CommandError::KnownKey);
         }
         let mut effects = Effects::default();
         self.put_on_hold(env, contact, &mut effects);
         self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
         self.start_new_epoch(env, contact, &mut effects);
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
+        if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.key = key;
             record.trust = record.trust.rekeyed(env.wall);
         }
         self.put_contact(contact, &mut effects);
         // Whoever holds the other key may have knocked already.
         let knocked = self
-            .book
+            .roster
             .requests
             .values()
             .find(|request| request.identity == identity && request.offer.from() == key)
@@ -207,7 +207,7 @@ impl Node {
             self.emit_contact(contact);
             return Ok(Reply::Done);
         };
-        self.book.requests.remove(&request);
+        self.roster.requests.remove(&request);
         effects.changes.push(Change::Erase(RecordKey::Request(request)));
         let changes = core::mem::take(&mut effects.changes);
         self.let_in(env, contact, &offer, changes);
@@ -222,7 +222,7 @@ impl Node {
         env: &mut Env<'_>,
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
-        let record = self.book.contacts.get(&contact).ok_or(CommandError::NoContact)?;
+        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if !record.trust.is_on_hold() {
             return Err(CommandError::NotOnHold);
         }
@@ -231,7 +231,7 @@ impl Node {
     }
 
     fn set_trust(&mut self, env: &mut Env<'_>, contact: ContactId, trust: Trust) {
-        let Some(record) = self.book.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let held = record.trust.is_on_hold();
         record.trust = trust;
         let record = record.clone();
@@ -275,7 +275,7 @@ impl Node {
 
     /// Plans what was left out while a contact was held.
     fn release_hold(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(record) = self.book.contacts.get(&contact) else { return };
+        let Some(record) = self.roster.contacts.get(&contact) else { return };
         if record.state == ContactState::Blocked {
             return;
         }
@@ -311,7 +311,7 @@ impl Node {
             talk.unacknowledged.insert(next, id);
             next += 1;
         }
-        if let Some(record) = self.book.contacts.get_mut(&contact) {
+        if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.sent = SendSequence { epoch: env.draw_u64(), next };
         }
     }

@@ -23,7 +23,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::backup::History;
 use crate::engine::node::record::Record;
-use crate::engine::node::{MAX_CONTACTS, MAX_IDENTITIES, MAX_SEEN};
+use crate::engine::node::{MAX_CONTACTS, MAX_IDENTITIES, MAX_REPLAYS};
 use crate::shell::store::{Brought, MAX_RECORD_BYTES, decode_record, encode_record};
 
 /// Writes rows and counts them.
@@ -179,7 +179,7 @@ impl Audit {
             }
             Brought::Record(Record::Replay(_)) => {
                 *offers += 1;
-                *offers <= MAX_SEEN
+                *offers <= MAX_REPLAYS
             }
             Brought::Record(Record::Message(record)) => {
                 *messages += 1;

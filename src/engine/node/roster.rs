@@ -1,4 +1,4 @@
-//! Who a node is and whom it knows: identities, contacts, requests, and the offers it has seen.
+//! The roster: identities, contacts, pending requests, and the replay cache of offers.
 
 use std::collections::BTreeMap;
 
@@ -22,21 +22,21 @@ pub const MAX_REQUESTS: usize = 64;
 
 /// Replays that are remembered. Each cost its sender an envelope's work; the one that expires first
 /// gives way. A guess.
-pub const MAX_SEEN: usize = 65_536;
+pub const MAX_REPLAYS: usize = 65_536;
 
 /// The longest name, in characters: it has to fit a screen.
 pub const MAX_NAME: usize = 64;
 
-/// Identities, contacts, requests and seen offers.
+/// Identities, contacts, pending requests and the replay cache.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct Roster {
     pub(super) identities: BTreeMap<IdentityId, IdentityRecord>,
     pub(super) contacts: BTreeMap<ContactId, ContactRecord>,
     pub(super) requests: BTreeMap<RequestId, RequestRecord>,
-    seen: BTreeMap<OfferId, UnixSeconds>,
+    replay_cache: BTreeMap<OfferId, UnixSeconds>,
 }
 
-impl Book {
+impl Roster {
     /// The contact of `identity` with this key.
     pub(super) fn contact_by_key(
         &self,
@@ -52,27 +52,31 @@ impl Book {
     }
 
     /// Whether this offer was seen before and may not count again.
-    pub(super) fn has_seen(&self, offer: OfferId) -> bool {
-        self.seen.contains_key(&offer)
+    pub(super) fn is_replay(&self, offer: OfferId) -> bool {
+        self.replay_cache.contains_key(&offer)
     }
 
     /// Remembers an offer; answers what to forget in its place.
-    pub(super) fn see(&mut self, record: &ReplayRecord) -> Option<RecordKey> {
-        self.seen.insert(record.offer, record.until);
-        if self.seen.len() <= MAX_SEEN {
+    pub(super) fn remember_offer(&mut self, record: &ReplayRecord) -> Option<RecordKey> {
+        self.replay_cache.insert(record.offer, record.until);
+        if self.replay_cache.len() <= MAX_REPLAYS {
             return None;
         }
-        let (&first, _) = self.seen.iter().min_by_key(|&(id, &until)| (until, *id))?;
-        self.seen.remove(&first);
+        let (&first, _) = self.replay_cache.iter().min_by_key(|&(id, &until)| (until, *id))?;
+        self.replay_cache.remove(&first);
         Some(RecordKey::Replay(first))
     }
 
     /// Forgets the offers whose replay cannot arrive any more.
-    pub(super) fn forget_seen(&mut self, now: UnixSeconds) -> Vec<RecordKey> {
-        let old: Vec<OfferId> =
-            self.seen.iter().filter(|&(_, &until)| until < now).map(|(&id, _)| id).collect();
+    pub(super) fn expire_replays(&mut self, now: UnixSeconds) -> Vec<RecordKey> {
+        let old: Vec<OfferId> = self
+            .replay_cache
+            .iter()
+            .filter(|&(_, &until)| until < now)
+            .map(|(&id, _)| id)
+            .collect();
         for id in &old {
-            self.seen.remove(id);
+            self.replay_cache.remove(id);
         }
         old.into_iter().map(RecordKey::Replay).collect()
     }
