@@ -8,7 +8,7 @@ use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, MessageState};
 use undertone::engine::node::record::{EnvelopePurpose, StoredDirection};
-use undertone::engine::node::{HOLD, MAX_SENDINGS, SPAN};
+use undertone::engine::node::{ACK_WINDOW, HOLD, MAX_SENDINGS};
 use undertone::sim::link::Links;
 
 use crate::post::{Letter, Post};
@@ -328,7 +328,7 @@ fn a_message_of_a_contact_can_be_erased_once_it_is_shown() {
 #[test]
 fn as_many_as_may_wait_for_an_answer_are_no_end_of_the_conversation() {
     let (mut post, [a, _]) = Post::introduced(90);
-    let count = usize::try_from(SPAN).expect("small") + 6;
+    let count = usize::try_from(ACK_WINDOW).expect("small") + 6;
     let said: Vec<MessageId> =
         (0..count).map(|number| post.town.say(0, a, &format!("line {number}"))).collect();
     post.pass(Millis::from_secs(200));

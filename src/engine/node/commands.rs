@@ -14,7 +14,7 @@ use super::record::{
     SendSequence, StoredDirection, Trust,
 };
 use super::settings::Role;
-use super::talk::{accepted, view_message};
+use super::talk::{new_outgoing, view_message};
 use super::timers::Timer;
 use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
 
@@ -217,13 +217,13 @@ impl Node {
             .map(|message| message.id)
             .collect();
         for id in waiting {
-            if self.may_take_back(id) {
-                let changes = self.unsend(contact, id);
+            if self.is_withdrawable(id) {
+                let changes = self.withdraw(contact, id);
                 self.commit(changes);
                 self.advance_alone(id, MessageState::Failed);
             }
             if let Some(talk) = self.talks.get_mut(&contact) {
-                talk.queued.retain(|&queued| queued != id);
+                talk.send_queue.retain(|&queued| queued != id);
             }
             self.timers.clear(Timer::Resend(id));
         }
@@ -288,7 +288,7 @@ impl Node {
         }
         let unmet = record.offer.is_none();
         let message =
-            MessageRecord { life, ..accepted(MessageId::draw(env), contact, text, env.wall) };
+            MessageRecord { life, ..new_outgoing(MessageId::draw(env), contact, text, env.wall) };
         let id = message.id;
         self.put(vec![Record::Message(message.clone())]);
         self.emit(Event::Message(view_message(&message)));
@@ -301,12 +301,12 @@ impl Node {
     }
 
     pub(super) fn enqueue(&mut self, contact: ContactId, id: MessageId) {
-        self.talks.entry(contact).or_default().queued.push_back(id);
-        self.wake(contact);
+        self.talks.entry(contact).or_default().send_queue.push_back(id);
+        self.schedule_send(contact);
     }
 
     /// Whether a message has not left and can still be kept from leaving.
-    pub(super) fn may_take_back(&self, id: MessageId) -> bool {
+    pub(super) fn is_withdrawable(&self, id: MessageId) -> bool {
         match self.open.get(&id).map(|message| message.direction) {
             Some(StoredDirection::Outgoing(MessageState::Queued)) => true,
             Some(StoredDirection::Outgoing(MessageState::Mining)) => self.outbox.is_unpublished(id),
@@ -325,10 +325,10 @@ impl Node {
 
     fn cancel(&mut self, id: MessageId) -> Result<Reply, CommandError> {
         let contact = self.open.get(&id).ok_or(CommandError::NoMessage)?.contact;
-        if !self.may_take_back(id) {
+        if !self.is_withdrawable(id) {
             return Err(CommandError::TooLate);
         }
-        let changes = self.unsend(contact, id);
+        let changes = self.withdraw(contact, id);
         self.commit(changes);
         self.advance_alone(id, MessageState::Cancelled);
         Ok(Reply::Done)

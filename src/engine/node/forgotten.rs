@@ -33,22 +33,22 @@ impl Node {
             return;
         }
         let talk = self.talks.entry(contact).or_default();
-        let before = core::mem::take(&mut talk.restored);
-        let (received, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut talk.unacknowledged)
+        let before = core::mem::take(&mut talk.restored_next);
+        let (received, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut talk.unacked)
             .into_iter()
             .partition(|&(number, _)| number < before && ack.covers(number));
         for (_, id) in &received {
-            talk.flights.remove(id);
+            talk.in_flight.remove(id);
         }
-        (talk.untold, talk.acknowledged) = (None, 0);
-        talk.unacknowledged = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
-        let next = talk.unacknowledged.len() as u64;
+        (talk.base_to_announce, talk.peer_acked_up_to) = (None, 0);
+        talk.unacked = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
+        let next = talk.unacked.len() as u64;
         record.sent = SendSequence { epoch: env.draw_u64(), next };
         effects.changes.push(Change::Put(Record::Contact(record.clone())));
         let again: Vec<(u64, MessageId)> =
-            talk.unacknowledged.iter().map(|(&number, &id)| (number, id)).collect();
+            talk.unacked.iter().map(|(&number, &id)| (number, id)).collect();
         for (_, id) in received {
-            self.delivered(contact, id, env.wall, effects);
+            self.mark_delivered(contact, id, env.wall, effects);
         }
         self.forget_all_unread(contact);
         for (number, id) in again {

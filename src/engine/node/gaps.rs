@@ -48,11 +48,11 @@ impl Node {
         let last = record.received.last().filter(|sequence| sequence.missing() > 0);
         let place = last.map(|sequence| (sequence.epoch, sequence.next));
         let Some(talk) = self.talks.get_mut(&contact) else { return };
-        if talk.gap.map(|gap| (gap.epoch, gap.next)) == place {
+        if talk.reported_gap.map(|gap| (gap.epoch, gap.next)) == place {
             return;
         }
-        talk.gap = place.map(|(epoch, next)| Gap { epoch, next, asks: 0 });
-        if talk.gap.is_some() {
+        talk.reported_gap = place.map(|(epoch, next)| Gap { epoch, next, asks: 0 });
+        if talk.reported_gap.is_some() {
             self.plan_ask(env, contact, 0);
         } else {
             self.timers.clear(Timer::Ask(contact));
@@ -62,10 +62,10 @@ impl Node {
     /// Acknowledges what was acknowledged before: the gap is still there.
     pub(super) fn on_ask_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(talk) = self.talks.get_mut(&contact) else { return };
-        let Some(gap) = &mut talk.gap else { return };
+        let Some(gap) = &mut talk.reported_gap else { return };
         gap.asks = gap.asks.saturating_add(1);
         let asks = gap.asks;
-        talk.heard = talk.heard.max(1);
+        talk.received_since_ack = talk.received_since_ack.max(1);
         self.outbox.push(Job::Acknowledge(contact));
         if asks < MAX_ASKS {
             self.plan_ask(env, contact, asks);

@@ -170,7 +170,7 @@ impl Node {
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
             self.read_waiting(env, session);
-            self.on_first_confirmed(env, session);
+            self.on_established(env, session);
         }
         true
     }

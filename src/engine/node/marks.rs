@@ -30,7 +30,7 @@ impl Node {
         sequence.read_up_to = sequence.next;
         self.put_contact_alone(contact);
         if on && self.confirmed_session(contact).is_some() {
-            self.talks.entry(contact).or_default().marked = true;
+            self.talks.entry(contact).or_default().receipt_due = true;
             let at = env.mono.plus(env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Acknowledge(contact), at);
         }
@@ -51,7 +51,7 @@ impl Node {
         }
         record.read_marks = on;
         self.put_contact_alone(contact);
-        self.talks.entry(contact).or_default().marked = false;
+        self.talks.entry(contact).or_default().receipt_due = false;
         self.forget_all_unread(contact);
         self.emit_contact(contact);
         Ok(Reply::Done)
@@ -82,17 +82,17 @@ impl Node {
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
         // What was read was delivered, though the acknowledgement may be late.
         let delivered: Vec<(u64, MessageId)> =
-            talk.unacknowledged.range(..below).map(|(&number, &id)| (number, id)).collect();
+            talk.unacked.range(..below).map(|(&number, &id)| (number, id)).collect();
         for (number, id) in delivered {
             if let Some(talk) = self.talks.get_mut(&contact) {
-                talk.unacknowledged.remove(&number);
-                talk.flights.remove(&id);
+                talk.unacked.remove(&number);
+                talk.in_flight.remove(&id);
             }
-            self.delivered(contact, id, now, effects);
+            self.mark_delivered(contact, id, now, effects);
         }
         let Some(talk) = self.talks.get_mut(&contact) else { return };
-        let later = talk.unread.split_off(&below);
-        for id in core::mem::replace(&mut talk.unread, later).into_values() {
+        let later = talk.awaiting_receipt.split_off(&below);
+        for id in core::mem::replace(&mut talk.awaiting_receipt, later).into_values() {
             if let Some(message) = self.open.get_mut(&id) {
                 message.delivery.read = Some(now);
             }
@@ -110,9 +110,9 @@ impl Node {
             return;
         };
         let talk = self.talks.entry(contact).or_default();
-        talk.unread.insert(number, id);
-        if talk.unread.len() > MAX_UNREAD {
-            let oldest = talk.unread.pop_first();
+        talk.awaiting_receipt.insert(number, id);
+        if talk.awaiting_receipt.len() > MAX_UNREAD {
+            let oldest = talk.awaiting_receipt.pop_first();
             oldest.and_then(|(_, id)| self.open.remove(&id));
         }
     }
@@ -120,14 +120,14 @@ impl Node {
     /// No read mark is waited for any more in a conversation: of another epoch none would fit.
     pub(super) fn forget_all_unread(&mut self, contact: ContactId) {
         let Some(talk) = self.talks.get_mut(&contact) else { return };
-        for id in core::mem::take(&mut talk.unread).into_values() {
+        for id in core::mem::take(&mut talk.awaiting_receipt).into_values() {
             self.open.remove(&id);
         }
     }
 
     pub(super) fn forget_unread(&mut self, contact: ContactId, id: MessageId) {
         if let Some(talk) = self.talks.get_mut(&contact) {
-            talk.unread.retain(|_, unread| *unread != id);
+            talk.awaiting_receipt.retain(|_, unread| *unread != id);
         }
     }
 }

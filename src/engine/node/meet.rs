@@ -55,7 +55,7 @@ impl Node {
         self.commit(changes);
         self.outbox.push(Job::Offer(contact));
         self.emit_contact(contact);
-        self.wake(contact);
+        self.schedule_send(contact);
     }
 
     /// Offers a session if there is something to say and none to say it in, though neither side
@@ -69,7 +69,7 @@ impl Node {
         let waiting = self
             .talks
             .get(&contact)
-            .is_some_and(|talk| !talk.queued.is_empty() || !talk.unacknowledged.is_empty());
+            .is_some_and(|talk| !talk.send_queue.is_empty() || !talk.unacked.is_empty());
         let restored = record.is_some_and(|record| record.restored.is_some());
         if open && (waiting || restored) && self.preferred(contact).is_none() {
             self.start_offer(env, contact);
@@ -133,7 +133,7 @@ impl Node {
         if self.roster.is_replay(offer.id()) {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
-                self.owe(contact, life);
+                self.extend_ack_lifetime(contact, life);
                 self.plan_answer(env, contact, session_of(offer.id()));
             }
             return;
@@ -141,7 +141,7 @@ impl Node {
         match contact {
             Some((_, ContactState::Blocked)) => {}
             Some((contact, ContactState::Active | ContactState::Inactive)) => {
-                self.owe(contact, life);
+                self.extend_ack_lifetime(contact, life);
                 self.let_in(env, contact, &offer, Vec::new());
                 let at = env.mono.plus(env.exponential(self.settings.reply_delay));
                 self.timers.set_by(Timer::Answer(contact, session_of(offer.id())), at);
@@ -193,7 +193,7 @@ impl Node {
         self.add_session(contact, session, &mut changes);
         self.commit(changes);
         self.emit_contact(contact);
-        self.wake(contact);
+        self.schedule_send(contact);
         // Its messages may have overtaken the offer.
         self.read_waiting(env, id);
     }
@@ -236,8 +236,8 @@ impl Node {
             self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
-        let wait = Millis(self.settings.resend.0 << talk.answers.min(MAX_DOUBLINGS));
-        talk.answers = talk.answers.saturating_add(1);
+        let wait = Millis(self.settings.resend.0 << talk.answers_sent.min(MAX_DOUBLINGS));
+        talk.answers_sent = talk.answers_sent.saturating_add(1);
         let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
         self.timers.set(Timer::Answer(contact, session), at);
         self.emit_contact(contact);

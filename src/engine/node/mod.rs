@@ -55,8 +55,8 @@ use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
 pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
 pub use settings::{NodeSettings, Pace, Role, Sync};
+pub use talk::ACK_WINDOW;
 use talk::Conversation;
-pub use talk::SPAN;
 use timers::{Timer, Timers};
 pub use trust::MAX_VERIFICATION_ATTEMPTS;
 

@@ -163,7 +163,7 @@ impl Node {
         }
         match job {
             Job::Offer(contact) => self.begin_offer(env, contact),
-            Job::Talk(contact) => self.begin_talk(env, contact),
+            Job::Talk(contact) => self.begin_next_message(env, contact),
             Job::Resend(message) => self.begin_resend(env, message),
             Job::Again(message) => self.begin_again(env, message),
             Job::Answer(contact, session) => self.begin_answer(env, contact, session),
@@ -204,7 +204,7 @@ impl Node {
                 self.open.get(&message).map_or(default, |message| message.life)
             }
             EnvelopePurpose::Control(contact) => {
-                let owed = self.talks.get(&contact).and_then(|talk| talk.owed);
+                let owed = self.talks.get(&contact).and_then(|talk| talk.ack_lifetime);
                 owed.map_or(default, |owed| owed.max(default))
             }
             EnvelopePurpose::Offer(contact) => {

@@ -12,7 +12,7 @@ use super::output::{CommandError, MessageState, Reply};
 use super::record::{
     Change, ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection,
 };
-use super::talk::{Effects, Flight};
+use super::talk::{Effects, Transmission};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{ContactId, MessageId};
@@ -89,8 +89,8 @@ impl Node {
         changes.extend(stored);
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
-        let times = talk.flights.get(&id).map_or(0, |flight| flight.times);
-        talk.flights.insert(id, Flight { session, times, at: env.mono });
+        let count = talk.in_flight.get(&id).map_or(0, |sent| sent.count);
+        talk.in_flight.insert(id, Transmission { session, count, sent_at: env.mono });
         Some(record)
     }
 
@@ -102,15 +102,15 @@ impl Node {
         let mut effects = Effects::default();
         self.advance(id, MessageState::Sent, &mut effects);
         self.take_effect(effects);
-        let mut times = 0;
-        if let Some(flight) = self.talks.entry(contact).or_default().flights.get_mut(&id) {
-            times = flight.times;
-            flight.times = flight.times.saturating_add(1);
-            flight.at = env.mono;
+        let mut count = 0;
+        if let Some(sent) = self.talks.entry(contact).or_default().in_flight.get_mut(&id) {
+            count = sent.count;
+            sent.count = sent.count.saturating_add(1);
+            sent.sent_at = env.mono;
         }
         self.plan_resend(env, id, wait);
         self.timers.set(Timer::End(id), env.mono.plus(life));
-        if times >= RESENDS_BEFORE_OFFER {
+        if count >= RESENDS_BEFORE_OFFER {
             self.renew(env, contact);
         }
     }
@@ -165,7 +165,7 @@ impl Node {
     /// that never runs for long must come to it. Not sooner than after half its wait, lest a node that
     /// is started often sends it at each start.
     pub(super) fn hurry_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.values().next());
+        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.values().next());
         let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
         let half = Millis(message.wait(self.settings.resend).0 / 2).max(self.settings.resend);
         let (id, rest) = (message.id, message.rest(half, env.wall));
@@ -176,7 +176,7 @@ impl Node {
     /// Plans to send everything again that was never acknowledged.
     pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(talk) = self.talks.get(&contact) else { return };
-        let ids: Vec<MessageId> = talk.unacknowledged.values().copied().collect();
+        let ids: Vec<MessageId> = talk.unacked.values().copied().collect();
         for id in ids {
             self.plan_resend(env, id, self.settings.resend);
         }
@@ -215,7 +215,7 @@ impl Node {
             | MessageState::Cancelled => return,
         }
         self.take_effect(effects);
-        self.wake(contact);
+        self.schedule_send(contact);
     }
 
     /// Drops everything that would send a message again.
@@ -242,10 +242,10 @@ impl Node {
         self.stop_sending(contact, id, effects);
         let next = self.roster.contacts.get(&contact).map_or(0, |record| record.sent.next);
         let talk = self.talks.entry(contact).or_default();
-        talk.flights.remove(&id);
-        let Some(number) = number else { return talk.queued.retain(|&queued| queued != id) };
-        talk.unacknowledged.remove(&number);
-        let base = talk.unacknowledged.keys().next().copied().unwrap_or(next);
+        talk.in_flight.remove(&id);
+        let Some(number) = number else { return talk.send_queue.retain(|&queued| queued != id) };
+        talk.unacked.remove(&number);
+        let base = talk.unacked.keys().next().copied().unwrap_or(next);
         if number < base && number.saturating_add(1) < next {
             self.plan_base(env, contact, base);
         }
@@ -253,7 +253,7 @@ impl Node {
 
     /// Plans to tell the contact which numbers will never come: it may hold later ones for them.
     fn plan_base(&mut self, env: &mut Env<'_>, contact: ContactId, base: u64) {
-        self.talks.entry(contact).or_default().untold = Some(base);
+        self.talks.entry(contact).or_default().base_to_announce = Some(base);
         let at = env.mono.plus(env.exponential(self.settings.reply_delay));
         self.timers.set_by(Timer::Acknowledge(contact), at);
     }
@@ -266,12 +266,12 @@ impl Node {
         }
         let next = record.sent.next;
         let talk = self.talks.entry(contact).or_default();
-        let base = talk.unacknowledged.keys().next().copied().unwrap_or(next);
+        let base = talk.unacked.keys().next().copied().unwrap_or(next);
         // An acknowledgement that is older than one read before says nothing of what it waits for.
-        if ack.next < talk.acknowledged {
+        if ack.next < talk.peer_acked_up_to {
             return;
         }
-        talk.acknowledged = ack.next;
+        talk.peer_acked_up_to = ack.next;
         if ack.sack != 0 && ack.next < base {
             self.plan_base(env, contact, base);
         }
@@ -304,7 +304,7 @@ impl Node {
                 message.delivery.first_sent = None;
                 let record = message.clone();
                 self.put(vec![Record::Message(record)]);
-                if !self.talks.get(&contact).is_some_and(|talk| talk.queued.contains(&id)) {
+                if !self.talks.get(&contact).is_some_and(|talk| talk.send_queue.contains(&id)) {
                     self.enqueue(contact, id);
                 }
             }
@@ -330,9 +330,9 @@ impl Node {
             match message.direction {
                 StoredDirection::Buffered { .. } => return Err(CommandError::TooLate),
                 StoredDirection::Outgoing(MessageState::Queued | MessageState::Mining)
-                    if self.may_take_back(id) =>
+                    if self.is_withdrawable(id) =>
                 {
-                    effects.changes.extend(self.unsend(contact, id));
+                    effects.changes.extend(self.withdraw(contact, id));
                 }
                 StoredDirection::Outgoing(
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
@@ -349,7 +349,7 @@ impl Node {
                 ) => {}
             }
             self.open.remove(&id);
-            self.wake(contact);
+            self.schedule_send(contact);
         }
         effects.changes.push(Change::Erase(RecordKey::Message(id)));
         self.take_effect(effects);

@@ -33,7 +33,7 @@ impl Node {
                     self.roster.identities.insert(record.id, record);
                 }
                 Record::Contact(record) => {
-                    self.talks.entry(record.id).or_default().restored = record.sent.next;
+                    self.talks.entry(record.id).or_default().restored_next = record.sent.next;
                     self.roster.contacts.insert(record.id, record);
                 }
                 Record::Session(record) => self.restore_session(record),
@@ -74,23 +74,23 @@ impl Node {
         let talk = self.talks.entry(contact).or_default();
         match (record.direction, record.number) {
             (StoredDirection::Buffered { epoch }, Some(number)) => {
-                talk.held.insert((epoch, number), id);
+                talk.reorder_buffer.insert((epoch, number), id);
             }
-            (StoredDirection::Outgoing(MessageState::Queued), _) => talk.queued.push_back(id),
+            (StoredDirection::Outgoing(MessageState::Queued), _) => talk.send_queue.push_back(id),
             (
                 StoredDirection::Outgoing(
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
                 ),
                 Some(number),
             ) => {
-                talk.unacknowledged.insert(number, id);
+                talk.unacked.insert(number, id);
                 self.open.insert(id, record);
                 return self.resume_message(env, id);
             }
             // Given up; a person asked to send it again if it did not leave since.
             (StoredDirection::Outgoing(MessageState::Unacknowledged), None) => {
                 if record.delivery.first_sent.is_none() {
-                    talk.queued.push_back(id);
+                    talk.send_queue.push_back(id);
                 }
             }
             (StoredDirection::Outgoing(MessageState::Failed | MessageState::Cancelled), _) => {}
@@ -126,7 +126,7 @@ impl Node {
             if pending {
                 self.outbox.push(Job::Offer(contact));
             }
-            self.wake(contact);
+            self.schedule_send(contact);
             self.recover(env, contact);
             self.hurry_oldest(env, contact);
             self.watch_gap(env, contact);

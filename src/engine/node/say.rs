@@ -9,7 +9,7 @@ use super::output::{MessageState, Output};
 use super::record::{
     Change, ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record,
 };
-use super::talk::{Effects, Flight, SPAN};
+use super::talk::{ACK_WINDOW, Effects, Transmission};
 use super::timers::Timer;
 use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};
@@ -29,10 +29,12 @@ impl Node {
         let session = self.preferred(contact)?;
         let proven = self.confirmed_session(contact).is_some();
         let talk = self.talks.get_mut(&contact)?;
-        if talk.heard == 0 && !(proven && (talk.marked || talk.untold.is_some())) {
+        if talk.received_since_ack == 0
+            && !(proven && (talk.receipt_due || talk.base_to_announce.is_some()))
+        {
             return None;
         }
-        talk.marked &= !proven;
+        talk.receipt_due &= !proven;
         let content = if proven { self.read_mark(contact) } else { Content::Nothing };
         let payload = self.payload(contact, None, content)?;
         let (record, changes) =
@@ -42,15 +44,15 @@ impl Node {
     }
 
     /// Queues the next message of a conversation, if there is one and a session to send it in.
-    pub(super) fn wake(&mut self, contact: ContactId) {
-        let waits = self.talks.get(&contact).is_some_and(|talk| !talk.queued.is_empty());
+    pub(super) fn schedule_send(&mut self, contact: ContactId) {
+        let waits = self.talks.get(&contact).is_some_and(|talk| !talk.send_queue.is_empty());
         if waits && self.preferred(contact).is_some() {
             self.outbox.push(Job::Talk(contact));
         }
     }
 
     /// Encrypts the next queued message.
-    pub(super) fn begin_talk(
+    pub(super) fn begin_next_message(
         &mut self,
         env: &mut Env<'_>,
         contact: ContactId,
@@ -58,9 +60,9 @@ impl Node {
         let session = self.preferred(contact)?;
         let number = self.roster.contacts.get(&contact)?.sent.next;
         let talk = self.talks.get(&contact)?;
-        let &id = talk.queued.front()?;
-        let oldest = talk.unacknowledged.keys().next().copied().unwrap_or(number);
-        if number.saturating_sub(oldest) >= SPAN {
+        let &id = talk.send_queue.front()?;
+        let oldest = talk.unacked.keys().next().copied().unwrap_or(number);
+        if number.saturating_sub(oldest) >= ACK_WINDOW {
             return None;
         }
         let text = self.open.get(&id)?.text.clone();
@@ -71,9 +73,9 @@ impl Node {
             return None;
         };
         let talk = self.talks.entry(contact).or_default();
-        talk.queued.pop_front();
-        talk.unacknowledged.insert(number, id);
-        talk.flights.insert(id, Flight { session, times: 0, at: env.mono });
+        talk.send_queue.pop_front();
+        talk.unacked.insert(number, id);
+        talk.in_flight.insert(id, Transmission { session, count: 0, sent_at: env.mono });
         if let Some(contact) = self.roster.contacts.get_mut(&contact) {
             contact.sent.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
@@ -86,7 +88,7 @@ impl Node {
         // One that left before and was given up stays what it is until it leaves again.
         self.advance(id, MessageState::Mining, &mut effects);
         self.take_effect(effects);
-        self.wake(contact);
+        self.schedule_send(contact);
         Some(record)
     }
 
@@ -107,7 +109,7 @@ impl Node {
         content: Content,
     ) -> Option<Payload> {
         let record = self.roster.contacts.get(&contact)?;
-        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacknowledged.keys().next());
+        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.keys().next());
         Some(Payload {
             epoch: record.sent.epoch,
             number,
@@ -140,11 +142,11 @@ impl Node {
         let contact = record.contact;
         let life = self.life_of(purpose);
         if let Some(talk) = self.talks.get_mut(&contact) {
-            talk.untold.take_if(|base| *base <= payload.base);
-            if talk.owed.is_none_or(|owed| owed <= life) {
-                (talk.heard, talk.owed) = (0, None);
+            talk.base_to_announce.take_if(|base| *base <= payload.base);
+            if talk.ack_lifetime.is_none_or(|owed| owed <= life) {
+                (talk.received_since_ack, talk.ack_lifetime) = (0, None);
             }
-            if talk.heard == 0 && !talk.marked {
+            if talk.received_since_ack == 0 && !talk.receipt_due {
                 self.timers.clear(Timer::Acknowledge(contact));
             }
         }
@@ -152,18 +154,18 @@ impl Node {
     }
 
     /// Takes back a message that is encrypted and was never published: its number is free again.
-    pub(super) fn unsend(&mut self, contact: ContactId, id: MessageId) -> Vec<Change> {
+    pub(super) fn withdraw(&mut self, contact: ContactId, id: MessageId) -> Vec<Change> {
         let (mut changes, stopped) =
             self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         self.stop_mining(stopped);
         let number = self.open.get_mut(&id).and_then(|message| message.number.take());
         let Some(talk) = self.talks.get_mut(&contact) else { return changes };
-        talk.flights.remove(&id);
+        talk.in_flight.remove(&id);
         let Some(number) = number else {
-            talk.queued.retain(|&queued| queued != id);
+            talk.send_queue.retain(|&queued| queued != id);
             return changes;
         };
-        talk.unacknowledged.remove(&number);
+        talk.unacked.remove(&number);
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.sent.next = number;
             changes.push(Change::Put(Record::Contact(record.clone())));

@@ -112,10 +112,10 @@ mod tests {
     use crate::engine::id::{ContactId, MessageId};
     use crate::engine::node::record::DeliveryLog;
     use crate::engine::node::settings::DEFAULT_RESEND;
-    use crate::engine::node::talk::accepted;
+    use crate::engine::node::talk::new_outgoing;
 
     fn message(life: Lifetime, delivery: DeliveryLog) -> MessageRecord {
-        let record = accepted(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));
+        let record = new_outgoing(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));
         MessageRecord { life, delivery, ..record }
     }
 

@@ -1,7 +1,7 @@
 //! Which numbers of a contact were received: in order, without a set that grows.
 
 use super::record::ReceiveSequence;
-use super::talk::SPAN;
+use super::talk::ACK_WINDOW;
 
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl ReceiveSequence {
             self.advance();
             return Received::InOrder;
         }
-        if ahead > SPAN {
+        if ahead > ACK_WINDOW {
             return Received::OutOfWindow;
         }
         let bit = 1_u64 << (ahead - 1);
@@ -88,7 +88,7 @@ mod tests {
                         Received::Duplicate
                     } else if number == next {
                         Received::InOrder
-                    } else if number > next + SPAN {
+                    } else if number > next + ACK_WINDOW {
                         Received::OutOfWindow
                     } else {
                         Received::OutOfOrder

@@ -27,55 +27,55 @@ use super::timers::Timer;
 
 /// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
 /// bits of one acknowledgement reach.
-pub const SPAN: u64 = 64;
+pub const ACK_WINDOW: u64 = 64;
 
 /// So many messages heard are acknowledged without the usual delay, lest the sender stand still.
-const HEARD_AT_MOST: u32 = 32;
+const MAX_RECEIVED_SINCE_ACK: u32 = 32;
 
 /// What a node remembers of one conversation between turns; all of it can be rebuilt from records.
 #[derive(Default)]
 pub(super) struct Conversation {
     /// Accepted and not encrypted yet, in order.
-    pub(super) queued: VecDeque<MessageId>,
+    pub(super) send_queue: VecDeque<MessageId>,
     /// Encrypted at least once and not acknowledged, by number.
-    pub(super) unacknowledged: BTreeMap<u64, MessageId>,
+    pub(super) unacked: BTreeMap<u64, MessageId>,
     /// Where and when each of them was last encrypted.
-    pub(super) flights: BTreeMap<MessageId, Flight>,
+    pub(super) in_flight: BTreeMap<MessageId, Transmission>,
     /// Theirs that wait for the ones before them, by epoch and number.
-    pub(super) held: BTreeMap<(u64, u64), MessageId>,
-    /// Theirs that were not acknowledged yet; counts repeated ones too.
-    pub(super) heard: u32,
+    pub(super) reorder_buffer: BTreeMap<(u64, u64), MessageId>,
+    /// Messages received since our last acknowledgement, duplicates included.
+    pub(super) received_since_ack: u32,
     /// The longest life of the envelopes they came in: what acknowledges them lives as long.
-    pub(super) owed: Option<Lifetime>,
+    pub(super) ack_lifetime: Option<Lifetime>,
     /// Whether the contact is to hear what was read.
-    pub(super) marked: bool,
+    pub(super) receipt_due: bool,
     /// The lowest number we still hold, if the contact is to hear it soon.
-    pub(super) untold: Option<u64>,
+    pub(super) base_to_announce: Option<u64>,
     /// The lowest number that the contact had not received when it was heard last.
-    pub(super) acknowledged: u64,
+    pub(super) peer_acked_up_to: u64,
     /// What is missing of theirs, as it was last pointed out.
-    pub(super) gap: Option<Gap>,
+    pub(super) reported_gap: Option<Gap>,
     /// Delivered messages that wait for a read mark, by number; at most
     /// [`super::marks::MAX_UNREAD`].
-    pub(super) unread: BTreeMap<u64, MessageId>,
+    pub(super) awaiting_receipt: BTreeMap<u64, MessageId>,
     /// How often their offer was answered since they were last heard.
-    pub(super) answers: u32,
+    pub(super) answers_sent: u32,
     /// The next number when this process began: what has a lower one was said by this state, even if
     /// it is older than what it did.
-    pub(super) restored: u64,
+    pub(super) restored_next: u64,
 }
 
 opaque_debug!(struct Conversation {
-    queued, unacknowledged, flights, held, heard, owed, marked, untold, acknowledged, gap, unread, answers,
-    restored,
+    send_queue, unacked, in_flight, reorder_buffer, received_since_ack, ack_lifetime, receipt_due,
+    base_to_announce, peer_acked_up_to, reported_gap, awaiting_receipt, answers_sent, restored_next,
 });
 
 /// The last time a message was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
+pub(super) struct Transmission {
     pub(super) session: SessionId,
-    pub(super) times: u32,
-    pub(super) at: Millis,
+    pub(super) count: u32,
+    pub(super) sent_at: Millis,
 }
 
 /// What one payload changes and tells, gathered so that it takes effect at once.
@@ -101,12 +101,12 @@ impl Node {
         let early = (!record.session.confirmed()).then_some(session);
         effects.changes.push(Change::Put(Record::Session(record.clone())));
         if early.is_none() {
-            self.on_confirmed(session, &mut effects);
-            self.on_heard(contact, &mut effects);
+            self.confirm_early_messages(session, &mut effects);
+            self.on_peer_active(contact, &mut effects);
         }
         // What is said of a time that we forgot is not about what has its numbers now.
         let talk = self.talks.get(&contact).filter(|_| stale);
-        let believed = talk.map_or(u64::MAX, |talk| talk.restored);
+        let believed = talk.map_or(u64::MAX, |talk| talk.restored_next);
         if let Some(ack) = &payload.ack {
             self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, (believed, &mut effects));
@@ -115,17 +115,17 @@ impl Node {
         if early.is_none() {
             self.skip_gaps(contact, payload.epoch, payload.base, &mut effects);
         }
-        let place = |number| {
+        let position = |number| {
             let Payload { epoch, base, .. } = payload;
-            Place { contact, epoch, number, base, early, life }
+            MessagePosition { contact, epoch, number, base, early, life }
         };
         match payload.content {
             Content::Text(text) => {
                 if let Some(number) = payload.number {
-                    self.on_text(env, place(number), text, &mut effects);
+                    self.on_text(env, position(number), text, &mut effects);
                 }
             }
-            Content::Answer => self.plan_acknowledgement(env, contact, life),
+            Content::Answer => self.schedule_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
             Content::Read { epoch, below } if early.is_none() => {
                 self.on_read(contact, (epoch, below.min(believed)), env.wall, &mut effects);
@@ -134,7 +134,7 @@ impl Node {
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
-                    self.on_unknown(env, place(number), &mut effects);
+                    self.on_unknown(env, position(number), &mut effects);
                 }
             }
         }
@@ -144,7 +144,7 @@ impl Node {
             self.emit(event);
         }
         self.watch_gap(env, contact);
-        self.wake(contact);
+        self.schedule_send(contact);
     }
 
     /// Stores what a turn changed, then tells of it.
@@ -156,8 +156,8 @@ impl Node {
     }
 
     /// The contact speaks in a session, so our offer is answered or not needed.
-    fn on_heard(&mut self, contact: ContactId, effects: &mut Effects) {
-        self.talks.entry(contact).or_default().answers = 0;
+    fn on_peer_active(&mut self, contact: ContactId, effects: &mut Effects) {
+        self.talks.entry(contact).or_default().answers_sent = 0;
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let (offered, restored) = (record.offer.take(), record.restored.take());
         if offered.is_none() && restored.is_none() {
@@ -174,19 +174,19 @@ impl Node {
 
     /// A session is confirmed: what was sent in another one and not acknowledged may have gone to
     /// somebody who lost its keys, so it goes in this one soon.
-    pub(super) fn on_first_confirmed(&mut self, env: &mut Env<'_>, session: SessionId) {
+    pub(super) fn on_established(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
         let Some(talk) = self.talks.get(&record.contact) else { return };
         let elsewhere =
-            |id: &&MessageId| talk.flights.get(id).is_none_or(|flight| flight.session != session);
-        let ids: Vec<MessageId> = talk.unacknowledged.values().filter(elsewhere).copied().collect();
+            |id: &&MessageId| talk.in_flight.get(id).is_none_or(|sent| sent.session != session);
+        let ids: Vec<MessageId> = talk.unacked.values().filter(elsewhere).copied().collect();
         for id in ids {
             self.hurry(env, id);
         }
     }
 
     /// The contact speaks in a confirmed session: what came early in it is theirs without doubt.
-    fn on_confirmed(&mut self, session: SessionId, effects: &mut Effects) {
+    fn confirm_early_messages(&mut self, session: SessionId, effects: &mut Effects) {
         let early: Vec<MessageId> = self
             .open
             .values()
@@ -218,24 +218,24 @@ impl Node {
             return;
         };
         let received: Vec<(u64, MessageId)> = talk
-            .unacknowledged
+            .unacked
             .iter()
             .filter(|&(&number, _)| number < believed && ack.covers(number))
             .map(|(&number, &id)| (number, id))
             .collect();
         let Some(&(highest, _)) = received.last() else { return };
         for &(number, id) in &received {
-            talk.unacknowledged.remove(&number);
-            talk.flights.remove(&id);
+            talk.unacked.remove(&number);
+            talk.in_flight.remove(&id);
         }
         // Long enough that what is merely late is not taken for lost.
         let in_flight = Millis(self.settings.resend.0 / 4);
         let overtaken: Vec<MessageId> = talk
-            .unacknowledged
+            .unacked
             .range(..highest)
             .filter(|(_, id)| {
-                let flight = talk.flights.get(id);
-                flight.is_some_and(|flight| flight.at.plus(in_flight) < env.mono)
+                let sent = talk.in_flight.get(id);
+                sent.is_some_and(|sent| sent.sent_at.plus(in_flight) < env.mono)
             })
             .map(|(_, &id)| id)
             .collect();
@@ -243,11 +243,11 @@ impl Node {
             self.hurry(env, id);
         }
         for (_, id) in received {
-            self.delivered(contact, id, env.wall, effects);
+            self.mark_delivered(contact, id, env.wall, effects);
         }
     }
 
-    pub(super) fn delivered(
+    pub(super) fn mark_delivered(
         &mut self,
         contact: ContactId,
         id: MessageId,
@@ -295,13 +295,19 @@ impl Node {
     }
 
     /// A text with its number: shown if it is the next, held if others come before it.
-    fn on_text(&mut self, env: &mut Env<'_>, place: Place, text: String, effects: &mut Effects) {
-        let Some(sequence) = self.receive_sequence_mut(place, effects) else { return };
-        let received = sequence.receive(place.number);
+    fn on_text(
+        &mut self,
+        env: &mut Env<'_>,
+        position: MessagePosition,
+        text: String,
+        effects: &mut Effects,
+    ) {
+        let Some(sequence) = self.receive_sequence_mut(position, effects) else { return };
+        let received = sequence.receive(position.number);
         match received {
             Received::OutOfWindow => return,
             Received::Duplicate => {
-                return self.plan_acknowledgement(env, place.contact, place.life);
+                return self.schedule_acknowledgement(env, position.contact, position.life);
             }
             Received::InOrder | Received::OutOfOrder => {}
         }
@@ -309,44 +315,44 @@ impl Node {
         let direction = if shown {
             StoredDirection::Delivered
         } else {
-            StoredDirection::Buffered { epoch: place.epoch }
+            StoredDirection::Buffered { epoch: position.epoch }
         };
         let message = MessageRecord {
             id: MessageId::draw(env),
-            contact: place.contact,
+            contact: position.contact,
             direction,
-            number: Some(place.number),
+            number: Some(position.number),
             text,
             at: env.wall,
             missing: 0,
-            early: place.early,
-            life: place.life,
+            early: position.early,
+            life: position.life,
             delivery: DeliveryLog::default(),
         };
         effects.changes.push(Change::Put(Record::Message(message.clone())));
-        self.put_contact(place.contact, effects);
+        self.put_contact(position.contact, effects);
         if shown {
             effects.events.push(Event::Message(view_message(&message)));
             if message.early.is_some() {
                 self.open.insert(message.id, message);
             }
-            self.release(place.contact, place.epoch, 0, effects);
+            self.deliver_in_order(position.contact, position.epoch, 0, effects);
         } else {
-            let talk = self.talks.entry(place.contact).or_default();
-            talk.held.insert((place.epoch, place.number), message.id);
+            let talk = self.talks.entry(position.contact).or_default();
+            talk.reorder_buffer.insert((position.epoch, position.number), message.id);
             self.open.insert(message.id, message);
         }
-        self.plan_acknowledgement(env, place.contact, place.life);
+        self.schedule_acknowledgement(env, position.contact, position.life);
     }
 
-    fn on_unknown(&mut self, env: &mut Env<'_>, place: Place, effects: &mut Effects) {
-        let Some(sequence) = self.receive_sequence_mut(place, effects) else { return };
-        if sequence.receive(place.number) == Received::OutOfWindow {
+    fn on_unknown(&mut self, env: &mut Env<'_>, position: MessagePosition, effects: &mut Effects) {
+        let Some(sequence) = self.receive_sequence_mut(position, effects) else { return };
+        if sequence.receive(position.number) == Received::OutOfWindow {
             return;
         }
-        self.put_contact(place.contact, effects);
-        self.release(place.contact, place.epoch, 0, effects);
-        self.plan_acknowledgement(env, place.contact, place.life);
+        self.put_contact(position.contact, effects);
+        self.deliver_in_order(position.contact, position.epoch, 0, effects);
+        self.schedule_acknowledgement(env, position.contact, position.life);
     }
 
     /// The epoch a text belongs to. One not seen before starts now, at what its sender still
@@ -354,25 +360,25 @@ impl Node {
     /// shown: their gaps will not be filled.
     fn receive_sequence_mut(
         &mut self,
-        place: Place,
+        position: MessagePosition,
         effects: &mut Effects,
     ) -> Option<&mut ReceiveSequence> {
         let known = self
             .roster
             .contacts
-            .get(&place.contact)?
+            .get(&position.contact)?
             .received
             .iter()
-            .position(|sequence| sequence.epoch == place.epoch);
+            .position(|sequence| sequence.epoch == position.epoch);
         if known.is_none() {
-            self.release_all(place.contact, effects);
+            self.deliver_buffered(position.contact, effects);
         }
-        let received = &mut self.roster.contacts.get_mut(&place.contact)?.received;
+        let received = &mut self.roster.contacts.get_mut(&position.contact)?.received;
         let sequence = match known {
             Some(index) => received.remove(index),
             None => {
-                let next = place.base.min(place.number);
-                ReceiveSequence { epoch: place.epoch, next, sack: 0, read_up_to: 0 }
+                let next = position.base.min(position.number);
+                ReceiveSequence { epoch: position.epoch, next, sack: 0, read_up_to: 0 }
             }
         };
         if received.len() >= MAX_RECEIVE_SEQUENCES {
@@ -393,27 +399,33 @@ impl Node {
             return;
         }
         self.put_contact(contact, effects);
-        self.release(contact, epoch, missing, effects);
+        self.deliver_in_order(contact, epoch, missing, effects);
     }
 
     /// Shows what waited and waits no longer.
-    fn release(&mut self, contact: ContactId, epoch: u64, missing: u64, effects: &mut Effects) {
+    fn deliver_in_order(
+        &mut self,
+        contact: ContactId,
+        epoch: u64,
+        missing: u64,
+        effects: &mut Effects,
+    ) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let Some(known) = record.received.iter().find(|known| known.epoch == epoch) else { return };
         let next = known.next;
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
-            talk.held.range((epoch, 0)..(epoch, next)).map(|(&place, _)| place).collect();
-        self.show(contact, free, missing, effects);
+            talk.reorder_buffer.range((epoch, 0)..(epoch, next)).map(|(&place, _)| place).collect();
+        self.deliver(contact, free, missing, effects);
     }
 
-    fn release_all(&mut self, contact: ContactId, effects: &mut Effects) {
+    fn deliver_buffered(&mut self, contact: ContactId, effects: &mut Effects) {
         let Some(talk) = self.talks.get(&contact) else { return };
-        let all = talk.held.keys().copied().collect();
-        self.show(contact, all, 1, effects);
+        let all = talk.reorder_buffer.keys().copied().collect();
+        self.deliver(contact, all, 1, effects);
     }
 
-    fn show(
+    fn deliver(
         &mut self,
         contact: ContactId,
         places: Vec<(u64, u64)>,
@@ -422,7 +434,8 @@ impl Node {
     ) {
         let mut missing = missing;
         for place in places {
-            let id = self.talks.get_mut(&contact).and_then(|talk| talk.held.remove(&place));
+            let id =
+                self.talks.get_mut(&contact).and_then(|talk| talk.reorder_buffer.remove(&place));
             let Some(mut message) = id.and_then(|id| self.open.remove(&id)) else { continue };
             message.direction = StoredDirection::Delivered;
             message.missing = core::mem::take(&mut missing);
@@ -441,17 +454,17 @@ impl Node {
     }
 
     /// Notes that the next acknowledgement or answer answers an envelope of this life.
-    pub(super) fn owe(&mut self, contact: ContactId, life: Lifetime) {
+    pub(super) fn extend_ack_lifetime(&mut self, contact: ContactId, life: Lifetime) {
         let talk = self.talks.entry(contact).or_default();
-        talk.owed = talk.owed.max(Some(life));
+        talk.ack_lifetime = talk.ack_lifetime.max(Some(life));
     }
 
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn plan_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Lifetime) {
-        self.owe(contact, life);
+    fn schedule_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Lifetime) {
+        self.extend_ack_lifetime(contact, life);
         let talk = self.talks.entry(contact).or_default();
-        talk.heard = talk.heard.saturating_add(1);
-        let delay = if talk.heard >= HEARD_AT_MOST {
+        talk.received_since_ack = talk.received_since_ack.saturating_add(1);
+        let delay = if talk.received_since_ack >= MAX_RECEIVED_SINCE_ACK {
             Millis(0)
         } else {
             env.exponential(self.settings.reply_delay)
@@ -462,7 +475,7 @@ impl Node {
 
 /// Where a text belongs.
 #[derive(Clone, Copy)]
-struct Place {
+struct MessagePosition {
     contact: ContactId,
     epoch: u64,
     number: u64,
@@ -503,7 +516,7 @@ impl MessageRecord {
 }
 
 /// A message of ours that was just accepted.
-pub(super) fn accepted(
+pub(super) fn new_outgoing(
     id: MessageId,
     contact: ContactId,
     text: String,

@@ -6,7 +6,7 @@ use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::SessionId;
 
-/// One reason to wake.
+/// One reason to schedule_send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// The next junk envelope.
@@ -55,7 +55,7 @@ impl Timers {
         }
     }
 
-    /// Does not wake for `timer`.
+    /// Does not schedule_send for `timer`.
     pub(super) fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.when.remove(&timer) {
             self.order.remove(&(at, timer));

@@ -255,10 +255,10 @@ impl Node {
             .map(|message| message.id)
             .collect();
         for id in mining {
-            if self.may_take_back(id) {
-                effects.changes.extend(self.unsend(contact, id));
+            if self.is_withdrawable(id) {
+                effects.changes.extend(self.withdraw(contact, id));
                 self.advance(id, MessageState::Queued, effects);
-                self.talks.entry(contact).or_default().queued.push_front(id);
+                self.talks.entry(contact).or_default().send_queue.push_front(id);
             } else {
                 // It was finished when the process ended, and may have been published.
                 let Some(message) = self.open.get_mut(&id) else { continue };
@@ -292,7 +292,7 @@ impl Node {
         }
         self.outbox.push(Job::Acknowledge(contact));
         self.resume_resends(env, contact);
-        self.wake(contact);
+        self.schedule_send(contact);
     }
 
     /// Begins another epoch: the holder of another key knows nothing of the one before. What was
@@ -300,15 +300,15 @@ impl Node {
     fn start_new_epoch(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
         self.forget_all_unread(contact);
         let talk = self.talks.entry(contact).or_default();
-        talk.flights.clear();
-        (talk.untold, talk.acknowledged) = (None, 0);
-        let unacknowledged = core::mem::take(&mut talk.unacknowledged);
+        talk.in_flight.clear();
+        (talk.base_to_announce, talk.peer_acked_up_to) = (None, 0);
+        let unacknowledged = core::mem::take(&mut talk.unacked);
         let mut next = 0;
         for id in unacknowledged.into_values() {
             let Some(message) = self.open.get_mut(&id) else { continue };
             message.number = Some(next);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
-            talk.unacknowledged.insert(next, id);
+            talk.unacked.insert(next, id);
             next += 1;
         }
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
