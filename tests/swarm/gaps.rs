@@ -2,7 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::MAX_ASKS;
+use undertone::engine::node::MAX_GAP_REPORTS;
 use undertone::engine::node::output::MessageState;
 
 use crate::post::Post;
@@ -58,7 +58,7 @@ fn a_gap_is_pointed_out_again_and_again_but_not_for_ever() {
         }
         post.pass(Millis::from_secs(86_400));
         let asked = post.take(1);
-        assert_eq!(asked.len(), MAX_ASKS as usize);
+        assert_eq!(asked.len(), MAX_GAP_REPORTS as usize);
 
         // One of them is enough: the contact sends at once what it would send much later.
         post.take(0);

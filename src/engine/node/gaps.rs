@@ -12,17 +12,17 @@ use crate::engine::id::ContactId;
 
 /// So often a gap is pointed out, in about an hour with the usual waits; and as often after each
 /// start. From then on the contact's own schedule does. A guess.
-pub const MAX_ASKS: u32 = 6;
+pub const MAX_GAP_REPORTS: u32 = 6;
 
 /// A gap that is pointed out.
 #[derive(Clone, Copy)]
-pub(super) struct Gap {
+pub(super) struct GapReport {
     /// The epoch it is in.
     epoch: u64,
     /// Its first number.
     next: u64,
     /// How often it was pointed out.
-    asks: u32,
+    reports: u32,
 }
 
 impl ReceiveSequence {
@@ -43,7 +43,7 @@ impl ContactRecord {
 
 impl Node {
     /// Sees whether something is missing, and plans to point it out; or not to any more.
-    pub(super) fn watch_gap(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn update_gap_report(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let last = record.received.last().filter(|sequence| sequence.missing() > 0);
         let place = last.map(|sequence| (sequence.epoch, sequence.next));
@@ -51,31 +51,31 @@ impl Node {
         if talk.reported_gap.map(|gap| (gap.epoch, gap.next)) == place {
             return;
         }
-        talk.reported_gap = place.map(|(epoch, next)| Gap { epoch, next, asks: 0 });
+        talk.reported_gap = place.map(|(epoch, next)| GapReport { epoch, next, reports: 0 });
         if talk.reported_gap.is_some() {
-            self.plan_ask(env, contact, 0);
+            self.schedule_gap_report(env, contact, 0);
         } else {
-            self.timers.clear(Timer::Ask(contact));
+            self.timers.clear(Timer::GapReport(contact));
         }
     }
 
     /// Acknowledges what was acknowledged before: the gap is still there.
-    pub(super) fn on_ask_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn on_gap_report_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         let Some(gap) = &mut talk.reported_gap else { return };
-        gap.asks = gap.asks.saturating_add(1);
-        let asks = gap.asks;
+        gap.reports = gap.reports.saturating_add(1);
+        let reports = gap.reports;
         talk.received_since_ack = talk.received_since_ack.max(1);
         self.outbox.push(Job::Acknowledge(contact));
-        if asks < MAX_ASKS {
-            self.plan_ask(env, contact, asks);
+        if reports < MAX_GAP_REPORTS {
+            self.schedule_gap_report(env, contact, reports);
         }
     }
 
-    fn plan_ask(&mut self, env: &mut Env<'_>, contact: ContactId, asks: u32) {
-        let wait = Millis(self.settings.resend.0.saturating_mul(1 << asks.min(MAX_ASKS)));
+    fn schedule_gap_report(&mut self, env: &mut Env<'_>, contact: ContactId, reports: u32) {
+        let wait = Millis(self.settings.resend.0.saturating_mul(1 << reports.min(MAX_GAP_REPORTS)));
         let jitter = env.exponential(Millis(wait.0 / 8));
-        self.timers.set(Timer::Ask(contact), env.mono.plus(wait).plus(jitter));
+        self.timers.set(Timer::GapReport(contact), env.mono.plus(wait).plus(jitter));
     }
 }
 

@@ -377,7 +377,7 @@ impl Node {
         self.stop_mining(stopped);
         self.timers.clear(Timer::Offer(contact));
         self.timers.clear(Timer::Acknowledge(contact));
-        self.timers.clear(Timer::Ask(contact));
+        self.timers.clear(Timer::GapReport(contact));
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.state = state;
             record.offer = None;

@@ -44,7 +44,7 @@ use crate::engine::session::{SessionId, TopicIndex};
 
 use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
-pub use gaps::MAX_ASKS;
+pub use gaps::MAX_GAP_REPORTS;
 use input::{Input, NeighbourId};
 pub use marks::MAX_UNREAD;
 pub use meet::MAX_SESSIONS;
@@ -182,7 +182,7 @@ impl Node {
                 Timer::Offer(contact) => self.on_offer_due(contact),
                 Timer::Resend(message) => self.on_resend_due(message),
                 Timer::End(message) => self.on_end_due(env, message),
-                Timer::Ask(contact) => self.on_ask_due(env, contact),
+                Timer::GapReport(contact) => self.on_gap_report_due(env, contact),
             }
         }
     }

@@ -129,7 +129,7 @@ impl Node {
             self.schedule_send(contact);
             self.recover(env, contact);
             self.hurry_oldest(env, contact);
-            self.watch_gap(env, contact);
+            self.update_gap_report(env, contact);
         }
         let unanswered: Vec<_> = self
             .sessions

@@ -14,7 +14,7 @@ use crate::engine::session::{Ack, Content, Payload, SessionId};
 use crate::engine::text::UntrustedText;
 
 use super::Node;
-use super::gaps::Gap;
+use super::gaps::GapReport;
 use super::inbound::Came;
 use super::outbound::Job;
 use super::output::{Direction, Event, MessageState, MessageView};
@@ -54,7 +54,7 @@ pub(super) struct Conversation {
     /// The lowest number that the contact had not received when it was heard last.
     pub(super) peer_acked_up_to: u64,
     /// What is missing of theirs, as it was last pointed out.
-    pub(super) reported_gap: Option<Gap>,
+    pub(super) reported_gap: Option<GapReport>,
     /// Delivered messages that wait for a read mark, by number; at most
     /// [`super::marks::MAX_UNREAD`].
     pub(super) awaiting_receipt: BTreeMap<u64, MessageId>,
@@ -143,7 +143,7 @@ impl Node {
         for event in effects.events {
             self.emit(event);
         }
-        self.watch_gap(env, contact);
+        self.update_gap_report(env, contact);
         self.schedule_send(contact);
     }
 

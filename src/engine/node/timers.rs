@@ -30,7 +30,7 @@ pub(super) enum Timer {
     /// The last envelope of a message has expired, or the message was held long enough.
     End(MessageId),
     /// What is missing of a contact's messages is pointed out again.
-    Ask(ContactId),
+    GapReport(ContactId),
 }
 
 /// The set of reasons, ordered by time.
