@@ -8,7 +8,7 @@ use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, MessageState};
 use undertone::engine::node::record::{EnvelopePurpose, StoredDirection};
-use undertone::engine::node::{ACK_WINDOW, HOLD, MAX_SENDINGS};
+use undertone::engine::node::{ACK_WINDOW, MAX_TRANSMISSIONS, RETRANSMIT_FOR};
 use undertone::sim::link::Links;
 
 use crate::post::{Letter, Post};
@@ -117,17 +117,17 @@ fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
     for life in Lifetime::ALL {
         let (mut post, [a, _]) = Post::introduced(83);
         let message = post.town.say_for(0, a, "nobody is there", life);
-        post.pass(Millis::from_secs(u64::from(HOLD.0) + 20 * DAY));
+        post.pass(Millis::from_secs(u64::from(RETRANSMIT_FOR.0) + 20 * DAY));
         let left = attempts(&post.town, 0, message);
         let record = post.town.message(0, message).expect("kept");
         assert_eq!(record.delivery.attempts as usize, left.len());
         assert!(
-            left.len() > 10 && record.delivery.attempts <= MAX_SENDINGS,
+            left.len() > 10 && record.delivery.attempts <= MAX_TRANSMISSIONS,
             "{life:?}: {}",
             left.len()
         );
         let last = left[left.len() - 1].0 - left[0].0;
-        assert!(last <= u64::from(HOLD.0) * 1_000, "{life:?}");
+        assert!(last <= u64::from(RETRANSMIT_FOR.0) * 1_000, "{life:?}");
         // Given up: it says so, and its number is free.
         assert_eq!(post.town.state(0, message), MessageState::Unacknowledged);
         assert_eq!(record.number, None, "{life:?}");

@@ -225,7 +225,7 @@ impl Node {
             if let Some(talk) = self.talks.get_mut(&contact) {
                 talk.send_queue.retain(|&queued| queued != id);
             }
-            self.timers.clear(Timer::Resend(id));
+            self.timers.clear(Timer::Retransmit(id));
         }
         let mut changes = Vec::new();
         self.end_sessions(contact, ContactState::Blocked, &mut changes);
@@ -238,7 +238,7 @@ impl Node {
         let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
         if record.state == ContactState::Blocked {
             record.state = ContactState::Inactive;
-            self.resume_resends(env, contact);
+            self.resume_retransmits(env, contact);
             self.put_contact_alone(contact);
             self.emit_contact(contact);
         }

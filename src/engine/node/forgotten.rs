@@ -55,7 +55,7 @@ impl Node {
             let Some(message) = self.open.get_mut(&id) else { continue };
             message.number = Some(number);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
-            self.hurry(env, id);
+            self.expedite(env, id);
         }
     }
 }

@@ -53,7 +53,7 @@ use output::{Event, Output};
 use record::{Change, MessageRecord, Record, SessionRecord};
 use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
-pub use schedule::{HOLD, LEAST_LONGEST_WAIT, MAX_SENDINGS};
+pub use schedule::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT, RETRANSMIT_FOR};
 pub use settings::{NodeSettings, Pace, Role, Sync};
 pub use talk::ACK_WINDOW;
 use talk::Conversation;
@@ -180,8 +180,8 @@ impl Node {
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),
-                Timer::Resend(message) => self.on_resend_due(message),
-                Timer::End(message) => self.on_end_due(env, message),
+                Timer::Retransmit(message) => self.on_retransmit_due(message),
+                Timer::Expiry(message) => self.on_expiry_due(env, message),
                 Timer::GapReport(contact) => self.on_gap_report_due(env, contact),
             }
         }

@@ -29,9 +29,9 @@ pub(super) enum Job {
     /// The next queued message to a contact.
     Talk(ContactId),
     /// A message that was not acknowledged, encrypted afresh.
-    Resend(MessageId),
+    Retransmit(MessageId),
     /// The same because a person asked for it.
-    Again(MessageId),
+    RetransmitNow(MessageId),
     /// The answer to a contact's offer.
     Answer(ContactId, SessionId),
     /// What was received from a contact.
@@ -164,8 +164,8 @@ impl Node {
         match job {
             Job::Offer(contact) => self.begin_offer(env, contact),
             Job::Talk(contact) => self.begin_next_message(env, contact),
-            Job::Resend(message) => self.begin_resend(env, message),
-            Job::Again(message) => self.begin_again(env, message),
+            Job::Retransmit(message) => self.begin_retransmit(env, message),
+            Job::RetransmitNow(message) => self.begin_retransmit_now(env, message),
             Job::Answer(contact, session) => self.begin_answer(env, contact, session),
             Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
             Job::Encrypted(id) => self.outbox.kept.remove(&id),

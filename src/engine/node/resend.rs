@@ -20,36 +20,36 @@ use crate::engine::session::{Ack, Content};
 
 /// Sent so often in one session without an acknowledgement, the contact may have lost its state:
 /// offer anew. protocol.md 2.5.
-const RESENDS_BEFORE_OFFER: u32 = 5;
+const RETRANSMITS_BEFORE_OFFER: u32 = 5;
 
 /// Ten minutes: a node that comes back has caught up by then, and an acknowledgement that waited for
 /// it has arrived. A guess.
 const GRACE: Millis = Millis::from_secs(600);
 
 impl Node {
-    pub(super) fn on_resend_due(&mut self, message: MessageId) {
-        self.outbox.push(Job::Resend(message));
+    pub(super) fn on_retransmit_due(&mut self, message: MessageId) {
+        self.outbox.push(Job::Retransmit(message));
     }
 
     /// Encrypts a message that was not acknowledged once more, under its old number, if nobody has
     /// to be asked for that.
-    pub(super) fn begin_resend(
+    pub(super) fn begin_retransmit(
         &mut self,
         env: &mut Env<'_>,
         id: MessageId,
     ) -> Option<OutgoingRecord> {
         let message = self.open.get(&id)?;
-        if !message.may_go_again(env.wall) {
+        if !message.may_retransmit(env.wall) {
             // The clock may be wrong, or a person may ask.
-            let wait = message.wait(self.settings.resend);
-            self.plan_resend(env, id, wait);
+            let wait = message.backoff(self.settings.resend);
+            self.schedule_retransmit(env, id, wait);
             return None;
         }
-        self.begin_again(env, id)
+        self.begin_retransmit_now(env, id)
     }
 
     /// Encrypts a message that was not acknowledged once more, under its old number.
-    pub(super) fn begin_again(
+    pub(super) fn begin_retransmit_now(
         &mut self,
         env: &mut Env<'_>,
         id: MessageId,
@@ -73,7 +73,7 @@ impl Node {
         let payload = self.payload(contact, Some(number), text)?;
         let Some(session) = self.preferred(contact) else {
             // The session was closed, or lost: it goes in the next one.
-            self.plan_resend(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.resend);
             self.recover(env, contact);
             return None;
         };
@@ -82,7 +82,7 @@ impl Node {
         let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
         let Some((record, stored)) = encrypted else {
             self.commit(changes);
-            self.plan_resend(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.resend);
             self.renew(env, contact);
             return None;
         };
@@ -97,8 +97,8 @@ impl Node {
     /// The message is in the flood: note it, and plan what follows if nobody answers.
     pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
         let Some(message) = self.open.get_mut(&id) else { return };
-        message.note_sending(env.wall);
-        let (wait, life) = (message.wait(self.settings.resend), message.life_left(env.wall));
+        message.record_transmission(env.wall);
+        let (wait, life) = (message.backoff(self.settings.resend), message.lifetime_left(env.wall));
         let mut effects = Effects::default();
         self.advance(id, MessageState::Sent, &mut effects);
         self.take_effect(effects);
@@ -108,9 +108,9 @@ impl Node {
             sent.count = sent.count.saturating_add(1);
             sent.sent_at = env.mono;
         }
-        self.plan_resend(env, id, wait);
-        self.timers.set(Timer::End(id), env.mono.plus(life));
-        if count >= RESENDS_BEFORE_OFFER {
+        self.schedule_retransmit(env, id, wait);
+        self.timers.set(Timer::Expiry(id), env.mono.plus(life));
+        if count >= RETRANSMITS_BEFORE_OFFER {
             self.renew(env, contact);
         }
     }
@@ -135,74 +135,76 @@ impl Node {
         self.advance(id, MessageState::Sent, &mut effects);
         self.advance(id, MessageState::Unacknowledged, &mut effects);
         self.take_effect(effects);
-        self.timers.set(Timer::End(id), env.mono.plus(GRACE));
-        self.hurry(env, id);
+        self.timers.set(Timer::Expiry(id), env.mono.plus(GRACE));
+        self.expedite(env, id);
     }
 
-    fn plan_resend(&mut self, env: &mut Env<'_>, id: MessageId, wait: Millis) {
+    fn schedule_retransmit(&mut self, env: &mut Env<'_>, id: MessageId, wait: Millis) {
         let jitter = env.exponential(Millis(wait.0 / 8));
-        self.timers.set(Timer::Resend(id), env.mono.plus(wait).plus(jitter));
+        self.timers.set(Timer::Retransmit(id), env.mono.plus(wait).plus(jitter));
     }
 
     /// Plans to send a message again soon: what was sent before is known to be lost, or may be.
-    pub(super) fn hurry(&mut self, env: &mut Env<'_>, id: MessageId) {
+    pub(super) fn expedite(&mut self, env: &mut Env<'_>, id: MessageId) {
         let at = env.mono.plus(env.exponential(self.settings.reply_delay));
-        self.timers.set_by(Timer::Resend(id), at);
+        self.timers.set_by(Timer::Retransmit(id), at);
     }
 
     /// Plans what a restart interrupted, from what is stored of the last sending.
     pub(super) fn resume_message(&mut self, env: &mut Env<'_>, id: MessageId) {
         let Some(message) = self.open.get(&id) else { return };
-        let wait = message.wait(self.settings.resend);
+        let wait = message.backoff(self.settings.resend);
         // Not before the first neighbours have come, or everything that is due goes at once.
-        let rest = message.rest(wait, env.wall).max(self.settings.resend);
-        let life = message.life_left(env.wall);
-        self.plan_resend(env, id, rest);
-        self.timers.set(Timer::End(id), env.mono.plus(life));
+        let remaining = message.remaining(wait, env.wall).max(self.settings.resend);
+        let life = message.lifetime_left(env.wall);
+        self.schedule_retransmit(env, id, remaining);
+        self.timers.set(Timer::Expiry(id), env.mono.plus(life));
     }
 
     /// Plans to send the oldest message again soon after a start: the others wait for it, and a node
     /// that never runs for long must come to it. Not sooner than after half its wait, lest a node that
     /// is started often sends it at each start.
-    pub(super) fn hurry_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn expedite_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.values().next());
         let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
-        let half = Millis(message.wait(self.settings.resend).0 / 2).max(self.settings.resend);
-        let (id, rest) = (message.id, message.rest(half, env.wall));
-        let soon = env.exponential(self.settings.reply_delay).max(rest);
-        self.timers.set_by(Timer::Resend(id), env.mono.plus(soon));
+        let half = Millis(message.backoff(self.settings.resend).0 / 2).max(self.settings.resend);
+        let (id, remaining) = (message.id, message.remaining(half, env.wall));
+        let soon = env.exponential(self.settings.reply_delay).max(remaining);
+        self.timers.set_by(Timer::Retransmit(id), env.mono.plus(soon));
     }
 
     /// Plans to send everything again that was never acknowledged.
-    pub(super) fn resume_resends(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn resume_retransmits(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(talk) = self.talks.get(&contact) else { return };
         let ids: Vec<MessageId> = talk.unacked.values().copied().collect();
         for id in ids {
-            self.plan_resend(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.resend);
         }
     }
 
     /// Nobody carries the last envelope of a message any longer, or it was held long enough.
-    pub(super) fn on_end_due(&mut self, env: &mut Env<'_>, id: MessageId) {
+    pub(super) fn on_expiry_due(&mut self, env: &mut Env<'_>, id: MessageId) {
         let Some(message) = self.open.get(&id) else { return };
         let StoredDirection::Outgoing(state) = message.direction else { return };
         let contact = message.contact;
-        let (life, hold) = (message.life_left(env.wall), message.hold_left(env.wall));
+        let (life, hold) =
+            (message.lifetime_left(env.wall), message.retransmit_time_left(env.wall));
         let mut effects = Effects::default();
         match state {
             MessageState::Sent => {
                 self.advance(id, MessageState::Unacknowledged, &mut effects);
-                self.timers.set(Timer::End(id), env.mono.plus(hold.max(life).max(GRACE)));
+                self.timers.set(Timer::Expiry(id), env.mono.plus(hold.max(life).max(GRACE)));
             }
             MessageState::Unacknowledged if message.number.is_none() => return,
             MessageState::Unacknowledged => {
                 let left = hold.max(life);
-                let asked = self.outbox.is_unpublished(id) || self.outbox.waits(Job::Again(id));
+                let asked =
+                    self.outbox.is_unpublished(id) || self.outbox.waits(Job::RetransmitNow(id));
                 if left > Millis(0) || asked {
-                    self.timers.set(Timer::End(id), env.mono.plus(left.max(GRACE)));
+                    self.timers.set(Timer::Expiry(id), env.mono.plus(left.max(GRACE)));
                     return;
                 }
-                self.give_up(env, id, &mut effects);
+                self.abandon(env, id, &mut effects);
                 if let Some(message) = self.open.get(&id) {
                     effects.changes.push(Change::Put(Record::Message(message.clone())));
                 }
@@ -225,9 +227,11 @@ impl Node {
         id: MessageId,
         effects: &mut Effects,
     ) {
-        self.timers.clear(Timer::Resend(id));
-        self.timers.clear(Timer::End(id));
-        self.outbox.drop_jobs(|job| matches!(*job, Job::Resend(of) | Job::Again(of) if of == id));
+        self.timers.clear(Timer::Retransmit(id));
+        self.timers.clear(Timer::Expiry(id));
+        self.outbox.drop_jobs(
+            |job| matches!(*job, Job::Retransmit(of) | Job::RetransmitNow(of) if of == id),
+        );
         let (erased, stopped) =
             self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         effects.changes.extend(erased);
@@ -236,7 +240,7 @@ impl Node {
 
     /// Frees the number of a message that left and was not acknowledged. Storing the message without
     /// it, or erasing it, is up to the caller.
-    fn give_up(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
+    fn abandon(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
         let Some(message) = self.open.get_mut(&id) else { return };
         let (contact, number) = (message.contact, message.number.take());
         self.stop_sending(contact, id, effects);
@@ -247,19 +251,19 @@ impl Node {
         talk.unacked.remove(&number);
         let base = talk.unacked.keys().next().copied().unwrap_or(next);
         if number < base && number.saturating_add(1) < next {
-            self.plan_base(env, contact, base);
+            self.announce_base(env, contact, base);
         }
     }
 
     /// Plans to tell the contact which numbers will never come: it may hold later ones for them.
-    fn plan_base(&mut self, env: &mut Env<'_>, contact: ContactId, base: u64) {
+    fn announce_base(&mut self, env: &mut Env<'_>, contact: ContactId, base: u64) {
         self.talks.entry(contact).or_default().base_to_announce = Some(base);
         let at = env.mono.plus(env.exponential(self.settings.reply_delay));
         self.timers.set_by(Timer::Acknowledge(contact), at);
     }
 
-    /// The contact holds messages for one that will never come: it has not heard that.
-    pub(super) fn on_waiting_in_vain(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
+    /// The contact is stalled on a number that we have abandoned: announces our base again.
+    pub(super) fn on_peer_stalled(&mut self, env: &mut Env<'_>, contact: ContactId, ack: &Ack) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         if record.sent.epoch != ack.epoch {
             return;
@@ -273,7 +277,7 @@ impl Node {
         }
         talk.peer_acked_up_to = ack.next;
         if ack.sack != 0 && ack.next < base {
-            self.plan_base(env, contact, base);
+            self.announce_base(env, contact, base);
         }
     }
 
@@ -297,7 +301,7 @@ impl Node {
                 self.enqueue(contact, id);
             }
             MessageState::Unacknowledged if message.number.is_some() => {
-                self.outbox.push(Job::Again(id));
+                self.outbox.push(Job::RetransmitNow(id));
             }
             // Given up: it gets another number, and is held for as long again.
             MessageState::Unacknowledged => {
@@ -336,7 +340,7 @@ impl Node {
                 }
                 StoredDirection::Outgoing(
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
-                ) => self.give_up(env, id, &mut effects),
+                ) => self.abandon(env, id, &mut effects),
                 StoredDirection::Outgoing(MessageState::Delivered) => {
                     self.forget_unread(contact, id)
                 }

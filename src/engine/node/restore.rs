@@ -128,7 +128,7 @@ impl Node {
             }
             self.schedule_send(contact);
             self.recover(env, contact);
-            self.hurry_oldest(env, contact);
+            self.expedite_oldest(env, contact);
             self.update_gap_report(env, contact);
         }
         let unanswered: Vec<_> = self

@@ -1,13 +1,13 @@
 //! When a message that was not acknowledged is sent again, and for how long: arithmetic on its delivery log.
 //!
-//! Each wait is twice the one before, up to the life of its envelopes or [`LEAST_LONGEST_WAIT`],
+//! Each wait is twice the one before, up to the life of its envelopes or [`MIN_BACKOFF_LIMIT`],
 //! whichever is longer: while one of them is still carried, another adds little. It is computed from
 //! the times of the first and the last sending, which are stored with the message: so no restart
 //! begins anew, and what was hurried in between makes no later wait longer.
 //!
 //! A wall clock may jump. Every span that is computed from it lies between nothing and what it would
 //! be with a true clock and no time gone, so a jump can neither bring a storm nor stop anything for
-//! good. Only a clock that is ahead by more than [`HOLD`] ends the holding too early; then the
+//! good. Only a clock that is ahead by more than [`RETRANSMIT_FOR`] ends the holding too early; then the
 //! message says that it was not acknowledged, and can be sent again.
 
 use crate::engine::env::{Millis, Seconds, UnixSeconds};
@@ -20,21 +20,21 @@ use super::record::MessageRecord;
 
 /// How long a message that was not acknowledged is sent again by itself, from the first time it
 /// left. A guess: as long as a session in which nothing is heard.
-pub const HOLD: Seconds = IDLE;
+pub const RETRANSMIT_FOR: Seconds = IDLE;
 
 /// However often a contact or a restart hurries it, a message is not sent more often by itself. Twice
 /// what the schedule alone comes to for the shortest lives.
-pub const MAX_SENDINGS: u32 = 256;
+pub const MAX_TRANSMISSIONS: u32 = 256;
 
 /// Six hours: what lives shorter than that is not sent more often for it. A guess.
-pub const LEAST_LONGEST_WAIT: Lifetime = Lifetime::SixHours;
+pub const MIN_BACKOFF_LIMIT: Lifetime = Lifetime::SixHours;
 
 impl MessageRecord {
     /// How long after its last sending it is sent again. `resend` is the wait after the first.
     ///
     /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
-    pub(super) fn wait(&self, resend: Millis) -> Millis {
-        let longest = Millis::from_secs(self.life.max(LEAST_LONGEST_WAIT).ttl().0.into());
+    pub(super) fn backoff(&self, resend: Millis) -> Millis {
+        let longest = Millis::from_secs(self.life.max(MIN_BACKOFF_LIMIT).ttl().0.into());
         let span = match (self.delivery.first_sent, self.delivery.last_sent) {
             // Forwards or backwards: a clock that was set back says as little of the time gone as
             // one that was set ahead, and must not make every wait the shortest.
@@ -45,32 +45,32 @@ impl MessageRecord {
     }
 
     /// What is left of a `wait` that began with its last sending.
-    pub(super) fn rest(&self, wait: Millis, now: UnixSeconds) -> Millis {
+    pub(super) fn remaining(&self, wait: Millis, now: UnixSeconds) -> Millis {
         let gone = self.delivery.last_sent.map_or(wait, |last| since(last, now));
         Millis(wait.0.saturating_sub(gone.0))
     }
 
     /// How long those who carry its last envelope still do, at most: the expiry is rounded up.
-    pub(super) fn life_left(&self, now: UnixSeconds) -> Millis {
+    pub(super) fn lifetime_left(&self, now: UnixSeconds) -> Millis {
         let ttl = self.life.ttl();
         let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(expiry_quantum(ttl).0));
-        self.rest(whole, now)
+        self.remaining(whole, now)
     }
 
     /// How long it is still held.
-    pub(super) fn hold_left(&self, now: UnixSeconds) -> Millis {
-        let whole = Millis::from_secs(HOLD.0.into());
+    pub(super) fn retransmit_time_left(&self, now: UnixSeconds) -> Millis {
+        let whole = Millis::from_secs(RETRANSMIT_FOR.0.into());
         let gone = self.delivery.first_sent.map_or(Millis(0), |first| since(first, now));
         Millis(whole.0.saturating_sub(gone.0))
     }
 
     /// Whether it may be sent again though nobody asked for it.
-    pub(super) fn may_go_again(&self, now: UnixSeconds) -> bool {
-        self.delivery.attempts < MAX_SENDINGS && self.hold_left(now) > Millis(0)
+    pub(super) fn may_retransmit(&self, now: UnixSeconds) -> bool {
+        self.delivery.attempts < MAX_TRANSMISSIONS && self.retransmit_time_left(now) > Millis(0)
     }
 
     /// Notes that an envelope with it left.
-    pub(super) fn note_sending(&mut self, now: UnixSeconds) {
+    pub(super) fn record_transmission(&mut self, now: UnixSeconds) {
         self.delivery.attempts = self.delivery.attempts.saturating_add(1);
         self.delivery.first_sent.get_or_insert(now);
         self.delivery.last_sent = Some(now);
@@ -85,11 +85,11 @@ const fn since(then: UnixSeconds, now: UnixSeconds) -> Millis {
 impl MessageView {
     /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
     #[must_use]
-    pub fn sent_again_until(&self) -> Option<UnixSeconds> {
+    pub fn retransmits_until(&self) -> Option<UnixSeconds> {
         match self.direction {
             Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
                 // What was given up has no number any more.
-                self.number.and(self.delivery.first_sent).map(|first| first.plus(HOLD))
+                self.number.and(self.delivery.first_sent).map(|first| first.plus(RETRANSMIT_FOR))
             }
             Direction::Outgoing(
                 MessageState::Queued
@@ -124,12 +124,12 @@ mod tests {
         let mut message = message(life, DeliveryLog::default());
         let start = UnixSeconds(1_000_000);
         let mut now = start;
-        while message.may_go_again(now) {
-            message.note_sending(now);
-            let wait = u32::try_from(message.wait(DEFAULT_RESEND).0.div_ceil(1_000)).unwrap();
+        while message.may_retransmit(now) {
+            message.record_transmission(now);
+            let wait = u32::try_from(message.backoff(DEFAULT_RESEND).0.div_ceil(1_000)).unwrap();
             now = now.plus(Seconds(wait));
         }
-        assert!(now >= start.plus(HOLD), "{life:?} ends with the time it is held");
+        assert!(now >= start.plus(RETRANSMIT_FOR), "{life:?} ends with the time it is held");
         message.delivery.attempts
     }
 
@@ -137,7 +137,7 @@ mod tests {
     fn a_message_is_sent_so_often_at_most_and_never_more() {
         // session.md, "Sending again", names these.
         assert_eq!(Lifetime::ALL.map(attempts), [128, 128, 40, 17]);
-        assert!(Lifetime::ALL.into_iter().all(|life| attempts(life) * 2 <= MAX_SENDINGS));
+        assert!(Lifetime::ALL.into_iter().all(|life| attempts(life) * 2 <= MAX_TRANSMISSIONS));
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
             let mut message = message(life, DeliveryLog::default());
             let mut now = UnixSeconds(77);
             for expected in doubling(longest) {
-                message.note_sending(now);
-                let wait = message.wait(DEFAULT_RESEND).0 / 1_000;
+                message.record_transmission(now);
+                let wait = message.backoff(DEFAULT_RESEND).0 / 1_000;
                 assert_eq!(wait, expected, "{life:?} after {} sendings", message.delivery.attempts);
                 now = now.plus(Seconds(u32::try_from(wait).unwrap()));
             }
@@ -159,20 +159,20 @@ mod tests {
     fn what_was_hurried_makes_no_later_wait_longer() {
         let mut message = message(Lifetime::Day, DeliveryLog::default());
         for second in 0..50 {
-            message.note_sending(UnixSeconds(1_000 + second));
+            message.record_transmission(UnixSeconds(1_000 + second));
         }
-        assert_eq!(message.wait(DEFAULT_RESEND), Millis(60_000 + 49_000));
+        assert_eq!(message.backoff(DEFAULT_RESEND), Millis(60_000 + 49_000));
     }
 
     #[test]
     fn the_last_envelope_is_waited_for_to_the_end_of_its_rounded_life() {
         let delivery =
             DeliveryLog { last_sent: Some(UnixSeconds(1_000)), ..DeliveryLog::default() };
-        let left = |now| message(Lifetime::Day, delivery).life_left(UnixSeconds(now)).0 / 1_000;
+        let left = |now| message(Lifetime::Day, delivery).lifetime_left(UnixSeconds(now)).0 / 1_000;
         let whole = 86_400 + u64::from(expiry_quantum(Lifetime::Day.ttl()).0);
         assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
         assert_eq!(
-            message(Lifetime::Day, DeliveryLog::default()).life_left(UnixSeconds(1)),
+            message(Lifetime::Day, DeliveryLog::default()).lifetime_left(UnixSeconds(1)),
             Millis(0)
         );
     }
@@ -186,7 +186,7 @@ mod tests {
             ..DeliveryLog::default()
         };
         assert_eq!(
-            message(Lifetime::Day, delivery).wait(DEFAULT_RESEND),
+            message(Lifetime::Day, delivery).backoff(DEFAULT_RESEND),
             Millis::from_secs(86_400)
         );
     }
@@ -208,12 +208,12 @@ mod tests {
                 ..DeliveryLog::default()
             };
             let (message, now) = (message(life, delivery), UnixSeconds(now));
-            let wait = message.wait(Millis(resend));
+            let wait = message.backoff(Millis(resend));
             prop_assert!(wait <= Millis::from_secs(604_800));
-            prop_assert!(message.rest(wait, now) <= wait);
+            prop_assert!(message.remaining(wait, now) <= wait);
             let whole = u64::from(life.ttl().0) + u64::from(expiry_quantum(life.ttl()).0);
-            prop_assert!(message.life_left(now) <= Millis::from_secs(whole));
-            prop_assert!(message.hold_left(now) <= Millis::from_secs(HOLD.0.into()));
+            prop_assert!(message.lifetime_left(now) <= Millis::from_secs(whole));
+            prop_assert!(message.retransmit_time_left(now) <= Millis::from_secs(RETRANSMIT_FOR.0.into()));
         }
     }
 }

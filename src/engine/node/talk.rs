@@ -110,7 +110,7 @@ impl Node {
         if let Some(ack) = &payload.ack {
             self.on_forgotten(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, (believed, &mut effects));
-            self.on_waiting_in_vain(env, contact, ack);
+            self.on_peer_stalled(env, contact, ack);
         }
         if early.is_none() {
             self.skip_gaps(contact, payload.epoch, payload.base, &mut effects);
@@ -181,7 +181,7 @@ impl Node {
             |id: &&MessageId| talk.in_flight.get(id).is_none_or(|sent| sent.session != session);
         let ids: Vec<MessageId> = talk.unacked.values().filter(elsewhere).copied().collect();
         for id in ids {
-            self.hurry(env, id);
+            self.expedite(env, id);
         }
     }
 
@@ -240,7 +240,7 @@ impl Node {
             .map(|(_, &id)| id)
             .collect();
         for id in overtaken {
-            self.hurry(env, id);
+            self.expedite(env, id);
         }
         for (_, id) in received {
             self.mark_delivered(contact, id, env.wall, effects);
@@ -259,7 +259,7 @@ impl Node {
             && message.direction == StoredDirection::Outgoing(MessageState::Mining)
         {
             // A crash after publishing can leave the record one state behind the truth.
-            message.note_sending(now);
+            message.record_transmission(now);
             self.advance(id, MessageState::Sent, effects);
         }
         if let Some(message) = self.open.get_mut(&id) {

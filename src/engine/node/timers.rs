@@ -26,9 +26,9 @@ pub(super) enum Timer {
     /// An offer without an answer is sent again.
     Offer(ContactId),
     /// A message without an acknowledgement is sent again.
-    Resend(MessageId),
+    Retransmit(MessageId),
     /// The last envelope of a message has expired, or the message was held long enough.
-    End(MessageId),
+    Expiry(MessageId),
     /// What is missing of a contact's messages is pointed out again.
     GapReport(ContactId),
 }

@@ -84,7 +84,7 @@ impl Node {
             | Job::Talk(contact)
             | Job::Answer(contact, _)
             | Job::Acknowledge(contact) => Some(contact),
-            Job::Resend(message) | Job::Again(message) => {
+            Job::Retransmit(message) | Job::RetransmitNow(message) => {
                 self.open.get(&message).map(|message| message.contact)
             }
             Job::Encrypted(_) | Job::Junk => None,
@@ -262,9 +262,9 @@ impl Node {
             } else {
                 // It was finished when the process ended, and may have been published.
                 let Some(message) = self.open.get_mut(&id) else { continue };
-                message.note_sending(env.wall);
-                let life = message.life_left(env.wall);
-                self.timers.set(Timer::End(id), env.mono.plus(life));
+                message.record_transmission(env.wall);
+                let life = message.lifetime_left(env.wall);
+                self.timers.set(Timer::Expiry(id), env.mono.plus(life));
                 self.advance(id, MessageState::Sent, effects);
             }
         }
@@ -291,7 +291,7 @@ impl Node {
             self.outbox.push(Job::Answer(contact, session.id()));
         }
         self.outbox.push(Job::Acknowledge(contact));
-        self.resume_resends(env, contact);
+        self.resume_retransmits(env, contact);
         self.schedule_send(contact);
     }
 

@@ -167,7 +167,7 @@ impl Told<'_> {
 
     /// How long it is sent again by itself.
     fn again(&self) -> String {
-        match self.view.sent_again_until() {
+        match self.view.retransmits_until() {
             Some(until) => {
                 let until = Civil::at(until).iso();
                 format!("sent again by itself, ever more rarely, until {until}")
@@ -191,7 +191,7 @@ impl Told<'_> {
                 "life_seconds": view.life.ttl().0, "sendings": view.delivery.attempts,
                 "first_sent": iso(view.delivery.first_sent), "last_sent": iso(view.delivery.last_sent),
                 "delivered": iso(view.delivery.delivered), "read": iso(view.delivery.read),
-                "sent_again_until": iso(view.sent_again_until()),
+                "sent_again_until": iso(view.retransmits_until()),
             }),
         };
         if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {

@@ -131,7 +131,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
 
 /// How long it is sent again by itself, if it is.
 fn again(message: &MessageView) -> String {
-    let Some(until) = message.sent_again_until() else { return String::new() };
+    let Some(until) = message.retransmits_until() else { return String::new() };
     format!(
         "Until it is acknowledged this program sends it again while it runs, ever more rarely, \
          until {} at the latest. ",
