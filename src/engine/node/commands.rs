@@ -255,7 +255,7 @@ impl Node {
         let (identity, offer) = (record.identity, record.offer.clone());
         let contact = self.new_contact(env, identity, offer.from(), petname)?;
         self.roster.requests.remove(&request);
-        self.let_in(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
+        self.accept_offer(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
         // A person decided just now: there is no reflex to hide.
         self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
         self.emit(Event::RequestRemoved(request));
@@ -342,7 +342,7 @@ impl Node {
         if !self.roster.contacts.contains_key(&contact) {
             return Err(CommandError::NoContact);
         }
-        self.close(env, contact);
+        self.close_sessions(env, contact);
         Ok(Reply::Done)
     }
 

@@ -27,13 +27,13 @@ use super::timers::Timer;
 pub const MAX_SESSIONS: usize = 8;
 
 /// Half a minute before an offer is sent again, doubled each time. A guess.
-const OFFER_AGAIN: Millis = Millis::from_secs(30);
+const OFFER_RETRY: Millis = Millis::from_secs(30);
 
 /// Doubling ends at 2^11 times half a minute, about 17 hours. protocol.md 2.6 says up to a day.
 const MAX_DOUBLINGS: u32 = 11;
 
 /// Skipped keys all sessions keep together, some 15 MiB. protocol.md 2.5.
-const MAX_SKIPPED_IN_ALL: usize = 100_000;
+const MAX_SKIPPED_TOTAL: usize = 100_000;
 
 /// A day: how far two clocks may be apart before an offer is taken for a replay. protocol.md 2.3.
 const DAY: Seconds = Seconds(86_400);
@@ -62,7 +62,7 @@ impl Node {
     /// closed one: it was silent too long, or its state was lost. After a backup was restored, which
     /// holds no sessions, one is offered though there is nothing to say: the contact speaks in one
     /// that is lost.
-    pub(super) fn recover(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn offer_if_needed(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let record = self.roster.contacts.get(&contact);
         let open = record
             .is_some_and(|record| record.state == ContactState::Active && record.offer.is_none());
@@ -101,7 +101,7 @@ impl Node {
     pub(super) fn on_offer_sent(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let Some(pending) = &mut record.offer else { return };
-        let wait = OFFER_AGAIN.0 << pending.attempts.min(MAX_DOUBLINGS);
+        let wait = OFFER_RETRY.0 << pending.attempts.min(MAX_DOUBLINGS);
         pending.attempts = pending.attempts.saturating_add(1);
         let record = record.clone();
         self.put(vec![Record::Contact(record)]);
@@ -134,7 +134,7 @@ impl Node {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
                 self.extend_ack_lifetime(contact, life);
-                self.plan_answer(env, contact, session_of(offer.id()));
+                self.schedule_answer(env, contact, session_of(offer.id()));
             }
             return;
         }
@@ -142,7 +142,7 @@ impl Node {
             Some((_, ContactState::Blocked)) => {}
             Some((contact, ContactState::Active | ContactState::Inactive)) => {
                 self.extend_ack_lifetime(contact, life);
-                self.let_in(env, contact, &offer, Vec::new());
+                self.accept_offer(env, contact, &offer, Vec::new());
                 let at = env.mono.plus(env.exponential(self.settings.reply_delay));
                 self.timers.set_by(Timer::Answer(contact, session_of(offer.id())), at);
             }
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// Opens the session a contact offered, and reads what arrived ahead of the offer.
-    pub(super) fn let_in(
+    pub(super) fn accept_offer(
         &mut self,
         env: &mut Env<'_>,
         contact: ContactId,
@@ -205,7 +205,7 @@ impl Node {
         changes.push(Change::Put(Record::Replay(record)));
     }
 
-    fn plan_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
+    fn schedule_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
         let waits = self
             .sessions
             .get(&session)
@@ -228,7 +228,7 @@ impl Node {
         session: SessionId,
     ) -> Option<OutgoingRecord> {
         let offered = &self.sessions.get(&session)?.session;
-        if offered.confirmed() || self.speaks_in_later(contact, offered) {
+        if offered.confirmed() || self.has_newer_session(contact, offered) {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
@@ -246,7 +246,7 @@ impl Node {
 
     /// Whether the contact was heard in a session later than this one. They have no use for an answer
     /// in this one then, would not speak in it, and would be answered forever.
-    fn speaks_in_later(&self, contact: ContactId, session: &Session) -> bool {
+    fn has_newer_session(&self, contact: ContactId, session: &Session) -> bool {
         self.sessions.values().any(|record| {
             record.contact == contact
                 && record.session.confirmed()
@@ -265,7 +265,7 @@ impl Node {
         let pending = self.roster.contacts.get(&contact).and_then(|record| record.offer.as_ref());
         let pending = pending.map(|pending| session_of(pending.offer.id()));
         let stays = |id: SessionId| id == newest || Some(id) == pending;
-        let mut ours: Vec<(Preference, SessionId)> = self
+        let mut ours: Vec<(SessionPreference, SessionId)> = self
             .sessions
             .values()
             .filter(|other| other.contact == contact && !stays(other.session.id()))
@@ -310,7 +310,7 @@ impl Node {
 
     /// Tells the contact the session is over. Keys and topics are erased in the change that stores
     /// the farewell.
-    pub(super) fn close(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn close_sessions(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let mut changes = Vec::new();
         let speaks = if self.is_on_hold(contact) { None } else { self.preferred(contact) };
         let farewell = speaks.and_then(|session| {
@@ -419,7 +419,7 @@ impl Node {
     /// Forgets the oldest skipped keys when all sessions together keep too many.
     fn bound_skipped(&mut self, changes: &mut Vec<Change>) {
         let total: usize = self.sessions.values().map(|record| record.session.skipped()).sum();
-        let mut excess = total.saturating_sub(MAX_SKIPPED_IN_ALL);
+        let mut excess = total.saturating_sub(MAX_SKIPPED_TOTAL);
         while excess > 0 {
             let by_age = |record: &&mut SessionRecord| record.session.oldest_skipped();
             let holders = self.sessions.values_mut().filter(|record| record.session.skipped() > 0);
@@ -478,9 +478,9 @@ impl Node {
 /// How much a session is preferred: confirmed first, then offered by the contact, then the latest.
 /// Both sides know all three, so they prefer the same one without comparing clocks. What somebody
 /// offered who stole our key is never confirmed, so a session that is loses nothing to it.
-type Preference = (bool, bool, (crate::engine::env::UnixSeconds, SessionId));
+type SessionPreference = (bool, bool, (crate::engine::env::UnixSeconds, SessionId));
 
-fn preference(session: &Session) -> Preference {
+fn preference(session: &Session) -> SessionPreference {
     (
         session.confirmed(),
         session.role() == SessionRole::Responder && !session.confirmed(),

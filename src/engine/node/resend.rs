@@ -74,7 +74,7 @@ impl Node {
         let Some(session) = self.preferred(contact) else {
             // The session was closed, or lost: it goes in the next one.
             self.schedule_retransmit(env, id, self.settings.resend);
-            self.recover(env, contact);
+            self.offer_if_needed(env, contact);
             return None;
         };
         let (mut changes, _) =

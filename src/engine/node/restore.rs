@@ -127,7 +127,7 @@ impl Node {
                 self.outbox.push(Job::Offer(contact));
             }
             self.schedule_send(contact);
-            self.recover(env, contact);
+            self.offer_if_needed(env, contact);
             self.expedite_oldest(env, contact);
             self.update_gap_report(env, contact);
         }

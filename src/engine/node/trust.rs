@@ -210,7 +210,7 @@ impl Node {
         self.roster.requests.remove(&request);
         effects.changes.push(Change::Erase(RecordKey::Request(request)));
         let changes = core::mem::take(&mut effects.changes);
-        self.let_in(env, contact, &offer, changes);
+        self.accept_offer(env, contact, &offer, changes);
         effects.events.push(super::output::Event::RequestRemoved(request));
         self.take_effect(effects);
         Ok(Reply::Done)
