@@ -99,7 +99,7 @@ fn what_became_of_a_message_is_told_with_its_times() {
 fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view =
-        ContactView { read_marks: true, ..contact(MIRA, "mira", SessionStatus::Established) };
+        ContactView { read_receipts: true, ..contact(MIRA, "mira", SessionStatus::Established) };
     stage.tell(ClientEvent::Engine(Event::Contact(view)));
     let ours = message(200, NOW - 90, Direction::Outgoing(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);

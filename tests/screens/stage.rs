@@ -71,7 +71,7 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Cont
         safety_number: SafetyNumber::of(&key(0), &key(1)),
         sas: None,
         missing: 0,
-        read_marks: false,
+        read_receipts: false,
         restored: None,
     }
 }

@@ -225,7 +225,7 @@ impl Story {
         watch(&mut self.town, 30);
         for who in [0, 1] {
             let contact = self.contacts[who];
-            self.ask(who, Command::SetReadMarks { contact, on: true });
+            self.ask(who, Command::SetReadReceipts { contact, on: true });
         }
         self.both_say();
         watch(&mut self.town, 20);

@@ -4,7 +4,7 @@ use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::MAX_UNREAD;
+use undertone::engine::node::MAX_AWAITED_RECEIPTS;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::MessageState;
 
@@ -15,7 +15,7 @@ use crate::town::seeds;
 fn pair(seed: u64, on: [bool; 2]) -> (Post, [ContactId; 2]) {
     let (mut post, contacts) = Post::introduced(seed);
     for who in [0, 1] {
-        post.town.ask(who, Command::SetReadMarks { contact: contacts[who], on: on[who] });
+        post.town.ask(who, Command::SetReadReceipts { contact: contacts[who], on: on[who] });
     }
     (post, contacts)
 }
@@ -142,8 +142,9 @@ fn after_a_restart_what_was_delivered_stays_delivered_and_what_follows_is_read()
 #[test]
 fn only_so_many_delivered_messages_wait_for_a_mark() {
     let (mut post, [a, b]) = pair(114, [true; 2]);
-    let said: Vec<MessageId> =
-        (0..MAX_UNREAD + 3).map(|line| post.town.say(0, a, &format!("line {line}"))).collect();
+    let said: Vec<MessageId> = (0..MAX_AWAITED_RECEIPTS + 3)
+        .map(|line| post.town.say(0, a, &format!("line {line}")))
+        .collect();
     post.exchange(Millis::from_secs(900));
     assert!(post.town.all_delivered(0));
     post.town.ask(1, Command::MarkRead { contact: b });

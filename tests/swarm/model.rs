@@ -115,7 +115,7 @@ impl Trial {
             19 => self.erase(who, whom),
             20 => self.retry(who),
             21 => self.ask_of(who, whom, |contact| Command::MarkRead { contact }),
-            22 => self.ask_of(who, whom, |contact| Command::SetReadMarks { contact, on: true }),
+            22 => self.ask_of(who, whom, |contact| Command::SetReadReceipts { contact, on: true }),
             // Longer than the shortest life, and than what waits for a second try.
             23 => {
                 let silence = Millis(self.chance.below(7_200_000));

@@ -184,7 +184,7 @@ mod tests {
                 received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
                 offer: Some(Box::new(PendingOffer { offer, attempts: 2 })),
                 trust: Trust::Verified { at: NOW, by: VerificationMethod::Sas },
-                read_marks: true,
+                read_receipts: true,
                 restored: None,
             }),
             Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),
@@ -254,7 +254,7 @@ mod tests {
             let contact = the_contact(&carried);
             assert_eq!(contact.offer, None);
             assert_eq!(contact.sent, SendSequence { epoch: 0, next: 0 });
-            assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_marks);
+            assert!(matches!(contact.trust, Trust::Verified { .. }) && contact.read_receipts);
             assert!(matches!(&carried[2], Record::Replay(seen) if seen.offer == OfferId([9; 32])));
         }
     }

@@ -47,7 +47,7 @@ impl Node {
             Command::DeclineRequest { request } => self.decline_request(request),
             Command::Say { contact, text, life } => self.say(env, contact, text, life),
             Command::MarkRead { contact } => self.mark_read(env, contact),
-            Command::SetReadMarks { contact, on } => self.set_read_marks(contact, on),
+            Command::SetReadReceipts { contact, on } => self.set_read_receipts(contact, on),
             Command::EraseMessage { message } => self.erase_message(env, message),
             Command::Cancel { message } => self.cancel(message),
             Command::Retry { message } => self.retry(message),
@@ -160,7 +160,7 @@ impl Node {
             received: Vec::new(),
             offer: None,
             trust: Trust::Unverified,
-            read_marks: false,
+            read_receipts: false,
             restored: None,
         };
         let id = record.id;

@@ -50,7 +50,7 @@ impl Node {
         for (_, id) in received {
             self.mark_delivered(contact, id, env.wall, effects);
         }
-        self.forget_all_unread(contact);
+        self.forget_awaited_receipts(contact);
         for (number, id) in again {
             let Some(message) = self.open.get_mut(&id) else { continue };
             message.number = Some(number);

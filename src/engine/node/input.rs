@@ -158,7 +158,7 @@ pub enum Command {
         contact: ContactId,
     },
     /// Whether a contact is told what was read, and what they tell is shown: off unless turned on.
-    SetReadMarks {
+    SetReadReceipts {
         /// Who.
         contact: ContactId,
         /// Whether.
@@ -230,7 +230,7 @@ opaque_debug!(
         DeclineRequest,
         Say,
         MarkRead,
-        SetReadMarks,
+        SetReadReceipts,
         EraseMessage,
         Cancel,
         Retry,

@@ -1,4 +1,4 @@
-//! Read marks: what a person has seen, told to a contact if both turned that on.
+//! Read receipts: what a person has seen, told to a contact if both turned that on.
 //!
 //! A mark need not arrive. It goes in the envelopes that carry acknowledgements, in place of nothing,
 //! so nobody who carries them can tell that there are any.
@@ -11,9 +11,9 @@ use crate::engine::env::{Env, UnixSeconds};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::Content;
 
-/// Messages that were delivered and wait for a read mark, in one conversation. The oldest gives way.
+/// Messages that were delivered and wait for a read receipt, in one conversation. The oldest gives way.
 /// A guess: more than a person leaves unread and still wonders about.
-pub const MAX_UNREAD: usize = 256;
+pub const MAX_AWAITED_RECEIPTS: usize = 256;
 
 impl Node {
     /// A person has seen all that was shown of a conversation.
@@ -23,7 +23,7 @@ impl Node {
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
         let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
-        let on = record.read_marks;
+        let on = record.read_receipts;
         let sequence =
             record.received.last_mut().filter(|sequence| sequence.read_up_to < sequence.next);
         let Some(sequence) = sequence else { return Ok(Reply::Done) };
@@ -40,26 +40,26 @@ impl Node {
     /// Tells a contact what was read, and shows what they tell; or neither. A mark covers all before
     /// it, so what was read earlier is told too; what was delivered earlier is not shown as read.
     #[expect(clippy::fn_params_excessive_bools, reason = "the command's own, named there")]
-    pub(super) fn set_read_marks(
+    pub(super) fn set_read_receipts(
         &mut self,
         contact: ContactId,
         on: bool,
     ) -> Result<Reply, CommandError> {
         let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
-        if record.read_marks == on {
+        if record.read_receipts == on {
             return Ok(Reply::Done);
         }
-        record.read_marks = on;
+        record.read_receipts = on;
         self.put_contact_alone(contact);
         self.talks.entry(contact).or_default().receipt_due = false;
-        self.forget_all_unread(contact);
+        self.forget_awaited_receipts(contact);
         self.emit_contact(contact);
         Ok(Reply::Done)
     }
 
     /// What an envelope says that has nothing else to say.
-    pub(super) fn read_mark(&self, contact: ContactId) -> Content {
-        let record = self.roster.contacts.get(&contact).filter(|record| record.read_marks);
+    pub(super) fn read_receipt(&self, contact: ContactId) -> Content {
+        let record = self.roster.contacts.get(&contact).filter(|record| record.read_receipts);
         match record.and_then(|record| record.received.last()) {
             Some(last) if last.read_up_to > 0 => {
                 Content::Read { epoch: last.epoch, below: last.read_up_to }
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// The contact says what was read of ours.
-    pub(super) fn on_read(
+    pub(super) fn on_read_receipt(
         &mut self,
         contact: ContactId,
         (epoch, below): (u64, u64),
@@ -77,7 +77,7 @@ impl Node {
         effects: &mut Effects,
     ) {
         let known = self.roster.contacts.get(&contact).is_some_and(|record| {
-            record.read_marks && record.sent.epoch == epoch && below <= record.sent.next
+            record.read_receipts && record.sent.epoch == epoch && below <= record.sent.next
         });
         let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
         // What was read was delivered, though the acknowledgement may be late.
@@ -101,9 +101,9 @@ impl Node {
         }
     }
 
-    /// Keeps a delivered message in mind while its read mark may come; else it is done with.
-    pub(super) fn await_read(&mut self, contact: ContactId, id: MessageId) {
-        let on = self.roster.contacts.get(&contact).is_some_and(|record| record.read_marks);
+    /// Keeps a delivered message in mind while its read receipt may come; else it is done with.
+    pub(super) fn await_receipt(&mut self, contact: ContactId, id: MessageId) {
+        let on = self.roster.contacts.get(&contact).is_some_and(|record| record.read_receipts);
         let number = self.open.get(&id).and_then(|message| message.number).filter(|_| on);
         let Some(number) = number else {
             self.open.remove(&id);
@@ -111,21 +111,21 @@ impl Node {
         };
         let talk = self.talks.entry(contact).or_default();
         talk.awaiting_receipt.insert(number, id);
-        if talk.awaiting_receipt.len() > MAX_UNREAD {
+        if talk.awaiting_receipt.len() > MAX_AWAITED_RECEIPTS {
             let oldest = talk.awaiting_receipt.pop_first();
             oldest.and_then(|(_, id)| self.open.remove(&id));
         }
     }
 
-    /// No read mark is waited for any more in a conversation: of another epoch none would fit.
-    pub(super) fn forget_all_unread(&mut self, contact: ContactId) {
+    /// No read receipt is waited for any more in a conversation: of another epoch none would fit.
+    pub(super) fn forget_awaited_receipts(&mut self, contact: ContactId) {
         let Some(talk) = self.talks.get_mut(&contact) else { return };
         for id in core::mem::take(&mut talk.awaiting_receipt).into_values() {
             self.open.remove(&id);
         }
     }
 
-    pub(super) fn forget_unread(&mut self, contact: ContactId, id: MessageId) {
+    pub(super) fn forget_awaited_receipt(&mut self, contact: ContactId, id: MessageId) {
         if let Some(talk) = self.talks.get_mut(&contact) {
             talk.awaiting_receipt.retain(|_, unread| *unread != id);
         }

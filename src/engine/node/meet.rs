@@ -445,7 +445,7 @@ impl Node {
     pub(super) fn view_contact(&self, record: &ContactRecord) -> Option<ContactView> {
         Some(ContactView {
             missing: record.missing(),
-            read_marks: record.read_marks,
+            read_receipts: record.read_receipts,
             restored: record.restored,
             id: record.id,
             identity: record.identity,

@@ -46,7 +46,7 @@ use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 pub use gaps::MAX_GAP_REPORTS;
 use input::{Input, NeighbourId};
-pub use marks::MAX_UNREAD;
+pub use marks::MAX_AWAITED_RECEIPTS;
 pub use meet::MAX_SESSIONS;
 use outbound::Outbox;
 use output::{Event, Output};
@@ -69,7 +69,7 @@ pub struct Node {
     roster: Roster,
     sessions: BTreeMap<SessionId, SessionRecord>,
     watch: TopicIndex,
-    /// Messages that are not done with: ours up to their acknowledgement, or their read mark if one
+    /// Messages that are not done with: ours up to their acknowledgement, or their read receipt if one
     /// may come; theirs while they wait for the ones before them.
     open: BTreeMap<MessageId, MessageRecord>,
     talks: BTreeMap<ContactId, Conversation>,

@@ -250,13 +250,13 @@ pub struct ContactView {
     /// again: every acknowledgement says what is missing.
     pub missing: u64,
     /// Whether they are told what was read, and what they tell is shown.
-    pub read_marks: bool,
+    pub read_receipts: bool,
     /// When this device took them over from a backup, until both have heard each other again.
     pub restored: Option<UnixSeconds>,
 }
 
 opaque_debug!(struct ContactView {
-    id, identity, petname, key, session, trust, safety_number, sas, missing, read_marks, restored,
+    id, identity, petname, key, session, trust, safety_number, sas, missing, read_receipts, restored,
 });
 
 /// The half of a session's words that we read out. The contact reads us the other one.
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_message_moves_as_the_table_says_and_in_no_other_way() {
-        // ux.md 7.8, row by row. A late read mark moves by delivered.
+        // ux.md 7.8, row by row. A late read receipt moves by delivered.
         let table: [(MessageState, &[MessageState]); 8] = [
             (Queued, &[Mining, Failed, Cancelled]),
             (Mining, &[Queued, Sent, Failed, Cancelled]),

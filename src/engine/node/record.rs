@@ -130,13 +130,13 @@ pub struct ContactRecord {
     /// How sure we are that the key is theirs.
     pub trust: Trust,
     /// Whether they are told what was read, and what they tell is shown.
-    pub read_marks: bool,
+    pub read_receipts: bool,
     /// When this device took them over from a backup, until both have heard each other again.
     pub restored: Option<UnixSeconds>,
 }
 
 opaque_debug!(struct ContactRecord {
-    id, identity, key, petname, state, sent, received, offer, trust, read_marks, restored,
+    id, identity, key, petname, state, sent, received, offer, trust, read_receipts, restored,
 });
 
 /// Whether we listen to a contact, and whether we want a session with them.
@@ -302,7 +302,7 @@ pub struct DeliveryLog {
     pub last_sent: Option<UnixSeconds>,
     /// When the acknowledgement arrived.
     pub delivered: Option<UnixSeconds>,
-    /// When the contact's read mark arrived.
+    /// When the contact's read receipt arrived.
     pub read: Option<UnixSeconds>,
 }
 

@@ -342,7 +342,7 @@ impl Node {
                     MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged,
                 ) => self.abandon(env, id, &mut effects),
                 StoredDirection::Outgoing(MessageState::Delivered) => {
-                    self.forget_unread(contact, id)
+                    self.forget_awaited_receipt(contact, id)
                 }
                 StoredDirection::Delivered
                 | StoredDirection::Outgoing(

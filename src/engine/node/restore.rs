@@ -97,7 +97,7 @@ impl Node {
             // Marked until its session is confirmed; for ever, if that is gone.
             (StoredDirection::Delivered, _) if self.is_early(&record) => {}
             (
-                // Delivered is done with: no read mark is waited for over a restart.
+                // Delivered is done with: no read receipt is waited for over a restart.
                 StoredDirection::Outgoing(
                     MessageState::Mining
                     | MessageState::Sent

@@ -35,7 +35,7 @@ impl Node {
             return None;
         }
         talk.receipt_due &= !proven;
-        let content = if proven { self.read_mark(contact) } else { Content::Nothing };
+        let content = if proven { self.read_receipt(contact) } else { Content::Nothing };
         let payload = self.payload(contact, None, content)?;
         let (record, changes) =
             self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;

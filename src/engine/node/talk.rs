@@ -55,8 +55,8 @@ pub(super) struct Conversation {
     pub(super) peer_acked_up_to: u64,
     /// What is missing of theirs, as it was last pointed out.
     pub(super) reported_gap: Option<GapReport>,
-    /// Delivered messages that wait for a read mark, by number; at most
-    /// [`super::marks::MAX_UNREAD`].
+    /// Delivered messages that wait for a read receipt, by number; at most
+    /// [`super::marks::MAX_AWAITED_RECEIPTS`].
     pub(super) awaiting_receipt: BTreeMap<u64, MessageId>,
     /// How often their offer was answered since they were last heard.
     pub(super) answers_sent: u32,
@@ -128,7 +128,7 @@ impl Node {
             Content::Answer => self.schedule_acknowledgement(env, contact, life),
             Content::Close => self.on_close(contact, session, &mut effects.changes),
             Content::Read { epoch, below } if early.is_none() => {
-                self.on_read(contact, (epoch, below.min(believed)), env.wall, &mut effects);
+                self.on_read_receipt(contact, (epoch, below.min(believed)), env.wall, &mut effects);
             }
             Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
@@ -266,7 +266,7 @@ impl Node {
             message.delivery.delivered = Some(now);
         }
         self.advance(id, MessageState::Delivered, effects);
-        self.await_read(contact, id);
+        self.await_receipt(contact, id);
     }
 
     /// Moves a message of ours on, if it may; stays where it is to tell of its delivery.

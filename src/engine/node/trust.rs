@@ -298,7 +298,7 @@ impl Node {
     /// Begins another epoch: the holder of another key knows nothing of the one before. What was
     /// never acknowledged comes first in it.
     fn start_new_epoch(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
-        self.forget_all_unread(contact);
+        self.forget_awaited_receipts(contact);
         let talk = self.talks.entry(contact).or_default();
         talk.in_flight.clear();
         (talk.base_to_announce, talk.peer_acked_up_to) = (None, 0);

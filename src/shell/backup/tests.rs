@@ -66,7 +66,7 @@ fn store(messages: impl IntoIterator<Item = Record>) -> Store {
             received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 0, read_up_to: 2 }],
             offer: None,
             trust: Trust::Unverified,
-            read_marks: false,
+            read_receipts: false,
             restored: None,
         }),
         Record::Session(SessionRecord { contact: ContactId(2), session: Box::new(session) }),

@@ -215,7 +215,7 @@ impl Errand {
                 Command::RemoveContact { contact }
             }
             About::Contact(ContactAction::ReadMarks { name, state }) => {
-                Command::SetReadMarks { contact: contact(name)?, on: *state == Switch::On }
+                Command::SetReadReceipts { contact: contact(name)?, on: *state == Switch::On }
             }
             About::Contact(ContactAction::Verify { name, words, digits }) => Command::Verify {
                 contact: contact(name)?,
@@ -321,7 +321,7 @@ fn about_contact<'a>(
                 words(view.session),
                 troubles(view),
                 ui::trust::words(view.trust),
-                read_marks(view),
+                read_receipts(view),
                 trust::to_compare(view)
             );
             told(contact_json(view), text)
@@ -342,7 +342,7 @@ fn about_contact<'a>(
         }
         ContactAction::ReadMarks { name, .. } => {
             let view = contact(name)?;
-            told(contact_json(view), format!("read marks of {name}: {}", read_marks(view)))
+            told(contact_json(view), format!("read marks of {name}: {}", read_receipts(view)))
         }
         ContactAction::Block { name } => {
             told(json!({ "blocked": name }), format!("{name} is blocked"))
@@ -418,7 +418,7 @@ fn contact_json(view: &ContactView) -> Value {
         "session": words(view.session),
         "trust": trust::to_json(view.trust),
         "safety_number": view.safety_number.to_string(),
-        "read_marks": view.read_marks,
+        "read_marks": view.read_receipts,
         "missing": view.missing,
         "restored": view.restored.map(|at| Civil::at(at).iso()),
         "words": view.sas.as_ref().map(trust::own_words_json),
@@ -439,8 +439,8 @@ fn troubles(view: &ContactView) -> String {
 }
 
 /// Whether read marks are on, and what that means.
-const fn read_marks(view: &ContactView) -> &'static str {
-    if view.read_marks {
+const fn read_receipts(view: &ContactView) -> &'static str {
+    if view.read_receipts {
         "on: they are told when you have looked; you see when they have, if they turn it on too"
     } else {
         "off: neither is told when the other has looked"

@@ -164,7 +164,7 @@ impl Letter {
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = people.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
-        if self.wait == Wait::Read && !view.read_marks {
+        if self.wait == Wait::Read && !view.read_receipts {
             return Err(no_read_marks());
         }
         let command = Command::Say { contact, text: self.text, life: self.life };

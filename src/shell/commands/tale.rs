@@ -111,7 +111,7 @@ impl Told<'_> {
                 page.row("accepted", &Civil::at(view.at).iso());
                 self.attempts(&mut page);
                 page.row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
-                let no_mark = if self.contact.read_marks {
+                let no_mark = if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
                     "not told: read marks are off for this contact"

@@ -38,7 +38,7 @@ pub(super) fn contact(id: u64) -> Record {
         received: vec![ReceiveSequence { epoch: 5, next: 6, sack: 7, read_up_to: 2 }],
         offer: None,
         trust: Trust::Unverified,
-        read_marks: false,
+        read_receipts: false,
         restored: None,
     })
 }

@@ -94,7 +94,7 @@ impl From<ContactV2> for ContactRecord {
             offer,
             trust,
             // Nobody had chosen to tell what was read.
-            read_marks: false,
+            read_receipts: false,
             restored: None,
         }
     }

@@ -110,7 +110,7 @@ impl Model {
             ),
             Deed::Verify => self.open_verify(contact),
             Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
-            Deed::ReadMarks if chat.contact.read_marks => {
+            Deed::ReadMarks if chat.contact.read_receipts => {
                 self.turn_read_marks(contact, Turn::Off, effects);
             }
             Deed::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
@@ -175,11 +175,11 @@ impl Model {
                 format!(
                     "tell {name} when you have looked, and see when they have? Both must turn it on"
                 ),
-                Command::SetReadMarks { contact, on: true },
+                Command::SetReadReceipts { contact, on: true },
             ),
             Turn::Off => {
                 self.say_hint(format!("read marks with {name} are off"));
-                let command = Command::SetReadMarks { contact, on: false };
+                let command = Command::SetReadReceipts { contact, on: false };
                 self.ask(command, Asked::Other, effects);
             }
         }

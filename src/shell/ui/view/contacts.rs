@@ -81,7 +81,7 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
         trust::words(chat.contact.trust),
         whole_key(&chat.contact.key),
     );
-    let marks = if chat.contact.read_marks {
+    let marks = if chat.contact.read_receipts {
         "on: they are told when you have looked; you see when they have, if they turn it on too"
     } else {
         "off: neither is told when the other has looked"

@@ -84,7 +84,7 @@ fn times(
     }
     match (delivery.read, now) {
         (Some(read), _) => times.push((Some(read), "read".to_owned())),
-        (None, MessageState::Delivered) if chat.contact.read_marks => {
+        (None, MessageState::Delivered) if chat.contact.read_receipts => {
             times.push((None, format!("not read yet, or {name} does not send read marks")));
         }
         (None, MessageState::Delivered) => {

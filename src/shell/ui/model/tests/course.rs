@@ -120,13 +120,13 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     let mut model = chatting();
     write(&mut model, "/readmarks on");
     assert_eq!(press(&mut model, KeyCode::Enter), []);
-    let on = Command::SetReadMarks { contact: MIRA, on: true };
+    let on = Command::SetReadReceipts { contact: MIRA, on: true };
     assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
     let view = contact_view(MIRA, "mira", SessionStatus::Established);
-    model.notice(ClientEvent::Engine(Event::Contact(ContactView { read_marks: true, ..view })));
+    model.notice(ClientEvent::Engine(Event::Contact(ContactView { read_receipts: true, ..view })));
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Down);
-    let off = Command::SetReadMarks { contact: MIRA, on: false };
+    let off = Command::SetReadReceipts { contact: MIRA, on: false };
     assert_eq!(commands(&press(&mut model, KeyCode::Char('m'))), [&off]);
 }
 

@@ -95,12 +95,12 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
             let view = contact_view(contact_id, &text, link);
             let sas = (id < 3).then(own_words);
             let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
-            let (missing, read_marks) = (id / 3, what > 100);
+            let (missing, read_receipts) = (id / 3, what > 100);
             ClientEvent::Engine(Event::Contact(ContactView {
                 trust: trust(what),
                 sas,
                 missing,
-                read_marks,
+                read_receipts,
                 restored,
                 ..view
             }))

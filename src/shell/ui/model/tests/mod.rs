@@ -70,7 +70,7 @@ fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactVie
         safety_number: SafetyNumber::of(&key(0), &key(1)),
         sas: None,
         missing: 0,
-        read_marks: false,
+        read_receipts: false,
         restored: None,
     }
 }
