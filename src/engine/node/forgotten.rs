@@ -1,4 +1,4 @@
-//! A state older than what it did: a disk that was put back, the snapshot of a machine, a clone.
+//! Detects a rollback of our state: a disk that was put back, the snapshot of a machine, a clone.
 //!
 //! Nobody notices that from inside, and keys are safe without it, for each depends on a salt. But a
 //! text would get a number that another text had, be taken for its repetition, and be acknowledged
@@ -21,7 +21,7 @@ use super::talk::Effects;
 impl Node {
     /// Begins another epoch if the contact acknowledges what we do not know of. What this state
     /// had said before is taken for acknowledged, as far as it is; the rest is said again.
-    pub(super) fn on_forgotten(
+    pub(super) fn on_rollback_detected(
         &mut self,
         env: &mut Env<'_>,
         contact: ContactId,

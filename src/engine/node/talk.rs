@@ -108,7 +108,7 @@ impl Node {
         let talk = self.talks.get(&contact).filter(|_| stale);
         let believed = talk.map_or(u64::MAX, |talk| talk.restored_next);
         if let Some(ack) = &payload.ack {
-            self.on_forgotten(env, contact, ack, &mut effects);
+            self.on_rollback_detected(env, contact, ack, &mut effects);
             self.on_ack(env, contact, ack, (believed, &mut effects));
             self.on_peer_stalled(env, contact, ack);
         }
