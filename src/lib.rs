@@ -50,9 +50,9 @@
 //! | `Command::Say`, as `Input::Command` | [`shell::host`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
-//! | date it; `Output::StartMining` | `engine::node::outbound` |
+//! | date it; `Output::StartMining` | `engine::node::publisher` |
 //! | search; `Input::Mined` | [`shell::miner`] |
-//! | our own gate: check and admit as if it came from outside | `engine::node::outbound` |
+//! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
 //! | `Output::Publish` | [`shell::host`] |
 //! | gossipsub | [`shell::net`] |
 //!

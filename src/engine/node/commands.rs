@@ -7,8 +7,8 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
 use super::input::{Command, CommandId};
-use super::outbound::Job;
 use super::output::{CommandError, Event, IdentityView, MessageState, Output, Reply};
+use super::publisher::Job;
 use super::record::{
     Change, ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey,
     SendSequence, StoredDirection, Trust,
@@ -257,7 +257,7 @@ impl Node {
         self.roster.requests.remove(&request);
         self.accept_offer(env, contact, &offer, vec![Change::Erase(RecordKey::Request(request))]);
         // A person decided just now: there is no reflex to hide.
-        self.outbox.push(Job::Answer(contact, meet::session_of(offer.id())));
+        self.outbox.push(Job::AnswerOffer(contact, meet::session_of(offer.id())));
         self.emit(Event::RequestRemoved(request));
         Ok(Reply::Contact(contact))
     }

@@ -4,7 +4,7 @@
 //! acknowledgement does not leave the contact in the belief that all is well.
 
 use super::Node;
-use super::outbound::Job;
+use super::publisher::Job;
 use super::record::{ContactRecord, ReceiveSequence};
 use super::timers::Timer;
 use crate::engine::env::{Env, Millis};

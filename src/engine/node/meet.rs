@@ -15,8 +15,8 @@ use crate::engine::session::{
 
 use super::MAX_REQUESTS;
 use super::Node;
-use super::outbound::Job;
 use super::output::{ContactView, Event, RequestView, SessionStatus};
+use super::publisher::Job;
 use super::record::{
     Change, ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record,
     RecordKey, ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
@@ -217,7 +217,7 @@ impl Node {
     }
 
     pub(super) fn on_answer_due(&mut self, contact: ContactId, session: SessionId) {
-        self.outbox.push(Job::Answer(contact, session));
+        self.outbox.push(Job::AnswerOffer(contact, session));
     }
 
     /// Answers an offer, again and again until the contact is heard in that session.

@@ -20,8 +20,8 @@ mod inbound;
 pub mod input;
 mod marks;
 mod meet;
-mod outbound;
 pub mod output;
+mod publisher;
 pub mod record;
 mod resend;
 mod restore;
@@ -48,8 +48,8 @@ pub use gaps::MAX_GAP_REPORTS;
 use input::{Input, NeighbourId};
 pub use marks::MAX_AWAITED_RECEIPTS;
 pub use meet::MAX_SESSIONS;
-use outbound::Outbox;
 use output::{Event, Output};
+use publisher::Outbox;
 use record::{Change, MessageRecord, Record, SessionRecord};
 use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
@@ -121,7 +121,7 @@ impl Node {
             Input::Command { id, command } => self.on_command(env, id, command),
             Input::Tick => self.on_tick(env),
         }
-        self.pump(env);
+        self.drive_publisher(env);
         self.discard_left();
     }
 

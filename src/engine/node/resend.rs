@@ -7,8 +7,8 @@
 //! skipped.
 
 use super::Node;
-use super::outbound::Job;
 use super::output::{CommandError, MessageState, Reply};
+use super::publisher::Job;
 use super::record::{
     Change, ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection,
 };
@@ -198,8 +198,8 @@ impl Node {
             MessageState::Unacknowledged if message.number.is_none() => return,
             MessageState::Unacknowledged => {
                 let left = hold.max(life);
-                let asked =
-                    self.outbox.is_unpublished(id) || self.outbox.waits(Job::RetransmitNow(id));
+                let asked = self.outbox.is_unpublished(id)
+                    || self.outbox.is_waiting(Job::RetransmitNow(id));
                 if left > Millis(0) || asked {
                     self.timers.set(Timer::Expiry(id), env.mono.plus(left.max(GRACE)));
                     return;

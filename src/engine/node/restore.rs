@@ -9,8 +9,8 @@ use crate::engine::session::{Session, SessionRole};
 use super::Node;
 use super::commands::view_identity;
 use super::meet::view_request;
-use super::outbound::Job;
 use super::output::{Event, MessageState};
+use super::publisher::Job;
 use super::record::{
     Change, EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
     StoredDirection,
@@ -118,7 +118,7 @@ impl Node {
 
     /// Plans what was under way when the process ended.
     fn resume(&mut self, env: &mut Env<'_>) {
-        self.plan_junk(env);
+        self.schedule_junk(env);
         self.timers.set(Timer::Sweep, env.mono);
         let contacts: Vec<_> =
             self.roster.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
@@ -138,7 +138,7 @@ impl Node {
             .map(|record| (record.contact, record.session.id()))
             .collect();
         for (contact, session) in unanswered {
-            self.outbox.push(Job::Answer(contact, session));
+            self.outbox.push(Job::AnswerOffer(contact, session));
         }
     }
 

@@ -4,8 +4,8 @@
 //! can leave. What is sent again is [`super::resend`]'s, what is heard meanwhile [`super::talk`]'s.
 
 use super::Node;
-use super::outbound::Job;
 use super::output::{MessageState, Output};
+use super::publisher::Job;
 use super::record::{
     Change, ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record,
 };
@@ -47,7 +47,7 @@ impl Node {
     pub(super) fn schedule_send(&mut self, contact: ContactId) {
         let waits = self.talks.get(&contact).is_some_and(|talk| !talk.send_queue.is_empty());
         if waits && self.preferred(contact).is_some() {
-            self.outbox.push(Job::Talk(contact));
+            self.outbox.push(Job::SendNext(contact));
         }
     }
 
@@ -140,7 +140,7 @@ impl Node {
         ];
         // Whatever we say acknowledges what we heard, if it lives as long as that.
         let contact = record.contact;
-        let life = self.life_of(purpose);
+        let life = self.lifetime_of(purpose);
         if let Some(talk) = self.talks.get_mut(&contact) {
             talk.base_to_announce.take_if(|base| *base <= payload.base);
             if talk.ack_lifetime.is_none_or(|owed| owed <= life) {

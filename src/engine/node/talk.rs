@@ -16,8 +16,8 @@ use crate::engine::text::UntrustedText;
 use super::Node;
 use super::gaps::GapReport;
 use super::inbound::Came;
-use super::outbound::Job;
 use super::output::{Direction, Event, MessageState, MessageView};
+use super::publisher::Job;
 use super::record::{
     Change, DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence,
     Record, StoredDirection,

@@ -14,8 +14,8 @@ use crate::engine::session::{Session, SessionRole};
 
 use super::Node;
 use super::input::Proof;
-use super::outbound::Job;
 use super::output::{CommandError, MessageState, Reply, SasHalf};
+use super::publisher::Job;
 use super::record::{
     Change, ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence,
     StoredDirection, Trust, VerificationMethod,
@@ -81,13 +81,13 @@ impl Node {
     pub(super) fn is_job_on_hold(&self, job: Job) -> bool {
         let contact = match job {
             Job::Offer(contact)
-            | Job::Talk(contact)
-            | Job::Answer(contact, _)
+            | Job::SendNext(contact)
+            | Job::AnswerOffer(contact, _)
             | Job::Acknowledge(contact) => Some(contact),
             Job::Retransmit(message) | Job::RetransmitNow(message) => {
                 self.open.get(&message).map(|message| message.contact)
             }
-            Job::Encrypted(_) | Job::Junk => None,
+            Job::PublishStored(_) | Job::Junk => None,
         };
         contact.is_some_and(|contact| self.is_on_hold(contact))
     }
@@ -288,7 +288,7 @@ impl Node {
         for (_, session) in unanswered.filter(|&(with, session)| {
             with == contact && session.role() == SessionRole::Responder && !session.confirmed()
         }) {
-            self.outbox.push(Job::Answer(contact, session.id()));
+            self.outbox.push(Job::AnswerOffer(contact, session.id()));
         }
         self.outbox.push(Job::Acknowledge(contact));
         self.resume_retransmits(env, contact);

@@ -27,17 +27,17 @@ pub(super) enum Job {
     /// The pending offer to a contact, sealed afresh.
     Offer(ContactId),
     /// The next queued message to a contact.
-    Talk(ContactId),
+    SendNext(ContactId),
     /// A message that was not acknowledged, encrypted afresh.
     Retransmit(MessageId),
     /// The same because a person asked for it.
     RetransmitNow(MessageId),
     /// The answer to a contact's offer.
-    Answer(ContactId, SessionId),
+    AnswerOffer(ContactId, SessionId),
     /// What was received from a contact.
     Acknowledge(ContactId),
     /// An envelope that is encrypted already.
-    Encrypted(OutgoingId),
+    PublishStored(OutgoingId),
     /// Nothing, for nobody.
     Junk,
 }
@@ -47,18 +47,18 @@ pub(super) enum Job {
 pub(super) struct Outbox {
     jobs: VecDeque<Job>,
     kept: BTreeMap<OutgoingId, OutgoingRecord>,
-    current: Option<Current>,
+    in_flight: Option<InFlight>,
 }
 
 /// The envelope that is on its way.
 #[derive(Debug)]
-struct Current {
+struct InFlight {
     record: OutgoingRecord,
-    stage: Stage,
+    stage: PublishStage,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum PublishStage {
     Mining { draft: Draft, bits: u8 },
     Mined { id: EnvelopeId },
 }
@@ -81,7 +81,7 @@ impl Outbox {
 
     /// Keeps an encrypted envelope and sends it when its turn comes.
     pub(super) fn push_encrypted(&mut self, record: OutgoingRecord) {
-        self.jobs.push_back(Job::Encrypted(record.id));
+        self.jobs.push_back(Job::PublishStored(record.id));
         self.kept.insert(record.id, record);
     }
 
@@ -97,9 +97,9 @@ impl Outbox {
 
     /// How much is being searched for, if anything is.
     pub(super) fn mining_bits(&self) -> Option<u8> {
-        match self.current.as_ref()?.stage {
-            Stage::Mining { bits, .. } => Some(bits),
-            Stage::Mined { .. } => None,
+        match self.in_flight.as_ref()?.stage {
+            PublishStage::Mining { bits, .. } => Some(bits),
+            PublishStage::Mined { .. } => None,
         }
     }
 
@@ -113,9 +113,9 @@ impl Outbox {
         for id in &gone {
             self.kept.remove(id);
         }
-        self.jobs.retain(|job| !matches!(job, Job::Encrypted(id) if gone.contains(id)));
+        self.jobs.retain(|job| !matches!(job, Job::PublishStored(id) if gone.contains(id)));
         let mut stopped = None;
-        if let Some(current) = self.current.take_if(|current| unwanted(&current.record)) {
+        if let Some(current) = self.in_flight.take_if(|current| unwanted(&current.record)) {
             stopped = Some(current.record.id);
             gone.push(current.record.id);
         }
@@ -123,35 +123,35 @@ impl Outbox {
     }
 
     /// Whether this job waits for its turn.
-    pub(super) fn waits(&self, job: Job) -> bool {
+    pub(super) fn is_waiting(&self, job: Job) -> bool {
         self.jobs.contains(&job)
     }
 
     /// Whether this message is encrypted and was never published.
     pub(super) fn is_unpublished(&self, message: MessageId) -> bool {
         let about = |record: &OutgoingRecord| matches!(record.purpose, EnvelopePurpose::Message(_, id) if id == message);
-        self.current.as_ref().is_some_and(|current| about(&current.record))
+        self.in_flight.as_ref().is_some_and(|current| about(&current.record))
             || self.kept.values().any(|record| about(record) && record.envelope.is_none())
     }
 }
 
 impl Node {
     /// Begins the next job when nothing is on its way and somebody could take it.
-    pub(super) fn pump(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drive_publisher(&mut self, env: &mut Env<'_>) {
         while !self.peers.is_empty() {
-            if let Some(current) = self.outbox.current.take() {
+            if let Some(current) = self.outbox.in_flight.take() {
                 match current.stage {
-                    Stage::Mining { .. } => {
-                        self.outbox.current = Some(current);
+                    PublishStage::Mining { .. } => {
+                        self.outbox.in_flight = Some(current);
                         return;
                     }
-                    Stage::Mined { id } => self.publish(env, current.record, id),
+                    PublishStage::Mined { id } => self.publish(env, current.record, id),
                 }
                 continue;
             }
             let Some(job) = self.outbox.jobs.pop_front() else { return };
             if let Some(record) = self.begin(env, job) {
-                self.mine(env, record);
+                self.start_mining(env, record);
             }
         }
     }
@@ -163,12 +163,12 @@ impl Node {
         }
         match job {
             Job::Offer(contact) => self.begin_offer(env, contact),
-            Job::Talk(contact) => self.begin_next_message(env, contact),
+            Job::SendNext(contact) => self.begin_next_message(env, contact),
             Job::Retransmit(message) => self.begin_retransmit(env, message),
             Job::RetransmitNow(message) => self.begin_retransmit_now(env, message),
-            Job::Answer(contact, session) => self.begin_answer(env, contact, session),
+            Job::AnswerOffer(contact, session) => self.begin_answer(env, contact, session),
             Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
-            Job::Encrypted(id) => self.outbox.kept.remove(&id),
+            Job::PublishStored(id) => self.outbox.kept.remove(&id),
             Job::Junk => {
                 let sealed = junk(env);
                 Some(self.outgoing(env, EnvelopePurpose::Junk, sealed))
@@ -188,7 +188,7 @@ impl Node {
             purpose,
             topic: sealed.topic,
             body: sealed.body,
-            ttl: self.life_of(purpose).ttl(),
+            ttl: self.lifetime_of(purpose).ttl(),
             envelope: None,
         }
     }
@@ -196,7 +196,7 @@ impl Node {
     /// How long an envelope of ours is to live: a message's as long as its writer wanted, an offer's
     /// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as
     /// what it answers, so that whoever sent that and went away still finds it.
-    pub(super) fn life_of(&self, purpose: EnvelopePurpose) -> Lifetime {
+    pub(super) fn lifetime_of(&self, purpose: EnvelopePurpose) -> Lifetime {
         let default = self.settings.life;
         match purpose {
             EnvelopePurpose::Junk => default,
@@ -217,30 +217,31 @@ impl Node {
     }
 
     /// Dates an envelope and orders its work.
-    fn mine(&mut self, env: &mut Env<'_>, record: OutgoingRecord) {
+    fn start_mining(&mut self, env: &mut Env<'_>, record: OutgoingRecord) {
         let drafted = Draft::new(env.wall, record.ttl, record.topic, record.body.clone());
         let Ok(draft) = drafted else { return };
         let order = draft.mining_job(record.id, &self.settings.floor, env.draw_u64());
         let bits = order.bits;
         self.outputs.push_back(Output::StartMining(order));
-        self.outbox.current = Some(Current { record, stage: Stage::Mining { draft, bits } });
+        self.outbox.in_flight =
+            Some(InFlight { record, stage: PublishStage::Mining { draft, bits } });
     }
 
     /// Takes the found nonce; stores the finished envelope before it can be published.
     pub(super) fn on_mined(&mut self, env: &mut Env<'_>, outgoing: OutgoingId, nonce: WorkNonce) {
-        let Some(current) = self.outbox.current.take_if(|current| current.record.id == outgoing)
+        let Some(current) = self.outbox.in_flight.take_if(|current| current.record.id == outgoing)
         else {
             return;
         };
-        let Current { mut record, stage } = current;
-        let Stage::Mining { draft, .. } = stage else {
-            self.outbox.current = Some(Current { record, stage });
+        let InFlight { mut record, stage } = current;
+        let PublishStage::Mining { draft, .. } = stage else {
+            self.outbox.in_flight = Some(InFlight { record, stage });
             return;
         };
         let (id, bytes) = draft.finish(nonce);
         if check(bytes.clone(), env.wall, &self.settings.floor).is_err() {
             // The clock moved on while the search ran, or the miner was wrong: date it again.
-            return self.mine(env, record);
+            return self.start_mining(env, record);
         }
         record.envelope = Some(bytes);
         match record.purpose {
@@ -251,7 +252,7 @@ impl Node {
                 self.put(vec![Record::Outgoing(record.clone())]);
             }
         }
-        self.outbox.current = Some(Current { record, stage: Stage::Mined { id } });
+        self.outbox.in_flight = Some(InFlight { record, stage: PublishStage::Mined { id } });
     }
 
     /// Hands a finished envelope to the flood and notes what that means for whom it carries.
@@ -259,11 +260,11 @@ impl Node {
         let Some(bytes) = record.envelope.clone() else { return };
         let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) else {
             // It waited too long for a neighbour: the same body is dated again.
-            return self.mine(env, OutgoingRecord { envelope: None, ..record });
+            return self.start_mining(env, OutgoingRecord { envelope: None, ..record });
         };
         // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
         // envelopes like anyone's.
-        self.hold_own(env, checked);
+        self.admit_own(env, checked);
         self.tally.published += 1;
         self.outputs.push_back(Output::Publish { id, bytes });
         match record.purpose {
@@ -284,7 +285,7 @@ impl Node {
 
     /// Holds an envelope of ours like anyone's. Others may be told of it a while after it was handed
     /// to the flood, as of all envelopes: if they were not, it would be the one that only we lack.
-    fn hold_own(&mut self, env: &Env<'_>, checked: CheckedEnvelope) {
+    fn admit_own(&mut self, env: &Env<'_>, checked: CheckedEnvelope) {
         let settled = env.mono.plus(SETTLE);
         if self.pool.admit(checked.clone(), env.wall, settled).error().is_none() {
             self.archive(&checked);
@@ -304,15 +305,15 @@ impl Node {
         let kept: Vec<OutgoingRecord> =
             self.outbox.kept.values().filter(finished).cloned().collect();
         for record in kept {
-            self.publish_again(env, &record);
+            self.republish(env, &record);
         }
     }
 
-    fn publish_again(&mut self, env: &mut Env<'_>, record: &OutgoingRecord) {
+    fn republish(&mut self, env: &mut Env<'_>, record: &OutgoingRecord) {
         let Some(bytes) = &record.envelope else { return };
         if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
             let id = checked.id();
-            self.hold_own(env, checked);
+            self.admit_own(env, checked);
             self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
             if let EnvelopePurpose::Message(contact, message) = record.purpose
                 && self.is_uncounted(message)
@@ -332,11 +333,11 @@ impl Node {
     /// Sends a junk envelope and draws the time of the next.
     pub(super) fn on_junk_due(&mut self, env: &mut Env<'_>) {
         self.outbox.push_junk();
-        self.plan_junk(env);
+        self.schedule_junk(env);
     }
 
     /// Draws the time of the next junk envelope: the intervals of a Poisson process.
-    pub(super) fn plan_junk(&mut self, env: &mut Env<'_>) {
+    pub(super) fn schedule_junk(&mut self, env: &mut Env<'_>) {
         let Some(mean) = self.settings.junk else { return };
         let wait = env.exponential(mean).0.max(1);
         self.timers.set(Timer::Junk, env.mono.plus(Millis(wait)));
