@@ -177,10 +177,10 @@ impl Desk {
     ///
     /// # Errors
     /// Why the engine does not hold it.
-    pub fn rehold(&mut self, bytes: Vec<u8>) -> Result<(), ValidationError> {
+    pub fn readmit(&mut self, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let mut entropy = OsEntropy;
         let env = Env::new(self.clock.mono(), wall(), &mut entropy);
-        self.node.rehold(&env, bytes)
+        self.node.readmit(&env, bytes)
     }
 
     /// Makes durable what the restoration changed. Call once, before the first turn.

@@ -177,7 +177,7 @@ impl Host {
         let mut left = Vec::new();
         let mut failed = None;
         let found = archive.take_over(|_, bytes| {
-            let reheld = self.desk.rehold(bytes);
+            let reheld = self.desk.readmit(bytes);
             failed = failed.take().or(self.discarded(&mut left).err());
             match reheld {
                 Ok(()) => taken.held += 1,

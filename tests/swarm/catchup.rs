@@ -486,8 +486,8 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
         against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&off) });
     assert!(!blamed && requests > 10 && requests < MAX_REQUESTS, "{requests}");
     assert_eq!(opener.node.pool().count(), 0);
-    let tally = opener.node.status().tally;
-    assert!(tally.expired > 100 && tally.early > 100, "{tally:?}");
+    let validation = opener.node.status().validation;
+    assert!(validation.expired > 100 && validation.early > 100, "{validation:?}");
 
     let held = mixed(50);
     let mut opener = Alone::new(roomy(Role::Relay));

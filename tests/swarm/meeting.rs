@@ -48,7 +48,7 @@ fn a_stranger_who_is_not_let_in_causes_no_envelope() {
     town.add(0, 1);
     let asked = town.people[1].node;
     assert!(town.world.run_until(Millis::from_secs(60), |w| !w.seen(asked).requests.is_empty()));
-    let published = |town: &Town| town.world.node(asked).unwrap().status().tally.published;
+    let published = |town: &Town| town.world.node(asked).unwrap().status().validation.published;
     assert_eq!(published(&town), 0);
     let request = town.world.seen(asked).requests[0].id;
     town.world.ask(asked, Command::DeclineRequest { request }).unwrap();

@@ -55,7 +55,7 @@ impl Alone {
         let mut chance = SeededRng::lane(1, 0);
         let env = Env::new(Millis(0), START, &mut chance);
         for bytes in envelopes {
-            _ = self.node.rehold(&env, bytes.clone());
+            _ = self.node.readmit(&env, bytes.clone());
         }
     }
 

@@ -13,16 +13,16 @@ impl Node {
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
-    pub fn rehold(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
+    pub fn readmit(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let checked = check(bytes, env.wall, &self.settings.floor)?;
         let refusal = self.pool.admit(checked, env.wall, Millis(0)).error();
-        self.discard_left();
+        self.flush_evictions();
         refusal.map_or(Ok(()), Err)
     }
 
     /// Has the archive keep what was just admitted, after what left for it.
     pub(super) fn archive(&mut self, checked: &CheckedEnvelope) {
-        self.discard_left();
+        self.flush_evictions();
         match self.settings.kept() {
             BodyStorage::Inline => {}
             BodyStorage::External => {
@@ -33,7 +33,7 @@ impl Node {
     }
 
     /// Has the archive discard what has left the pool.
-    pub(super) fn discard_left(&mut self) {
+    pub(super) fn flush_evictions(&mut self) {
         let left = self.pool.take_evicted();
         if !left.is_empty() {
             self.outputs.push_back(Output::Discard(left));

@@ -7,7 +7,7 @@
 //!
 //! Acknowledgements of the time that was forgotten may still be carried, and who catches up gets them.
 //! So what was fetched and may be older than this process is believed of the numbers it began with
-//! alone, and of none that were given since (`inbound::Came`). If it was true all the same, the message
+//! alone, and of none that were given since (`inbound::Provenance`). If it was true all the same, the message
 //! is sent once more than it had to be.
 
 use crate::engine::env::Env;

@@ -15,20 +15,20 @@ use super::catchup::SETTLE;
 use super::input::NeighbourId;
 use super::output::Output;
 use super::settings::Role;
-use super::{INTAKE_BATCH, Node};
+use super::{Node, VALIDATION_BATCH};
 
 /// How an envelope came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Source {
     /// Handed over in the flood, soon after it was made.
-    Flood,
+    Gossip,
     /// Fetched, or held until it could be read: of any age.
-    CatchUp,
+    Sync,
 }
 
-/// What the envelope of a payload tells of it.
+/// Where a payload came from: the lifetime of its envelope, and whether it may predate this process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Came {
+pub(super) struct Provenance {
     /// How long it lives.
     pub(super) life: Lifetime,
     /// Whether it may be older than this process, and of a time that this state knows nothing of.
@@ -46,68 +46,70 @@ impl Node {
     ) {
         let checked = match check(bytes, env.wall, &self.settings.floor) {
             Ok(checked) => checked,
-            Err(refusal) => return self.refuse(from, id, refusal),
+            Err(refusal) => return self.reject(from, id, refusal),
         };
         if self.pool.contains(&id) {
-            return self.refuse(from, id, ValidationError::Duplicate);
+            return self.reject(from, id, ValidationError::Duplicate);
         }
         match self.intake.push(checked, from) {
             Enqueued::Queued => {}
-            Enqueued::Duplicate => self.refuse(from, id, ValidationError::Duplicate),
-            Enqueued::QueueFull(..) => self.refuse(from, id, ValidationError::QueueFull),
+            Enqueued::Duplicate => self.reject(from, id, ValidationError::Duplicate),
+            Enqueued::QueueFull(..) => self.reject(from, id, ValidationError::QueueFull),
             Enqueued::Evicted((other, carrier)) => {
-                self.refuse(carrier, other.id(), ValidationError::QueueFull);
+                self.reject(carrier, other.id(), ValidationError::QueueFull);
             }
         }
     }
 
     /// Takes a batch from the queue, highest rated first.
-    pub(super) fn take_in(&mut self, env: &mut Env<'_>) {
-        for _ in 0..INTAKE_BATCH {
+    pub(super) fn drain_queue(&mut self, env: &mut Env<'_>) {
+        for _ in 0..VALIDATION_BATCH {
             let Some((checked, from)) = self.intake.pop() else { return };
-            self.take(env, checked, from);
+            self.admit(env, checked, from);
         }
     }
 
-    fn take(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: NeighbourId) {
+    fn admit(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: NeighbourId) {
         let settled = env.mono.plus(SETTLE);
         let refusal = self.pool.admit(checked.clone(), env.wall, settled).error();
         match refusal {
-            Some(refusal) => self.refuse(from, checked.id(), refusal),
-            None => self.judge(from, checked.id(), Acceptance::Accept),
+            Some(refusal) => self.reject(from, checked.id(), refusal),
+            None => self.report_validation(from, checked.id(), Acceptance::Accept),
         }
-        self.receive(env, &checked, refusal, Way::Flood);
+        self.dispatch(env, &checked, refusal, Source::Gossip);
     }
 
     /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
     /// messenger sees whether it is for us.
-    pub(super) fn receive(
+    pub(super) fn dispatch(
         &mut self,
         env: &mut Env<'_>,
         checked: &CheckedEnvelope,
         refusal: Option<ValidationError>,
-        way: Way,
+        source: Source,
     ) {
         if refusal.is_none() {
             self.archive(checked);
         }
         let acceptance = refusal.map_or(Acceptance::Accept, ValidationError::acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => self.open(env, checked, way),
+            Role::Messenger if acceptance == Acceptance::Accept => {
+                self.try_open(env, checked, source)
+            }
             Role::Messenger | Role::Relay => {}
         }
     }
 
-    fn refuse(&mut self, from: NeighbourId, id: EnvelopeId, refusal: ValidationError) {
-        self.tally_off_time(refusal);
-        self.judge(from, id, refusal.acceptance());
+    fn reject(&mut self, from: NeighbourId, id: EnvelopeId, refusal: ValidationError) {
+        self.count_off_time(refusal);
+        self.report_validation(from, id, refusal.acceptance());
     }
 
     /// Counts what came too late or too soon: many of them say that a clock is wrong.
-    pub(super) fn tally_off_time(&mut self, refusal: ValidationError) {
+    pub(super) fn count_off_time(&mut self, refusal: ValidationError) {
         match refusal {
-            ValidationError::Expired => self.tally.expired += 1,
-            ValidationError::TooFarInFuture => self.tally.early += 1,
+            ValidationError::Expired => self.validation.expired += 1,
+            ValidationError::TooFarInFuture => self.validation.early += 1,
             ValidationError::TooLarge
             | ValidationError::Malformed
             | ValidationError::InvalidTtl
@@ -119,20 +121,25 @@ impl Node {
         }
     }
 
-    fn judge(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
+    fn report_validation(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
         match acceptance {
-            Acceptance::Accept => self.tally.accepted += 1,
-            Acceptance::Ignore => self.tally.ignored += 1,
-            Acceptance::Reject => self.tally.rejected += 1,
+            Acceptance::Accept => self.validation.accepted += 1,
+            Acceptance::Ignore => self.validation.ignored += 1,
+            Acceptance::Reject => self.validation.rejected += 1,
         }
         self.outputs.push_back(Output::ReportValidation { from, id, acceptance });
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
-    pub(super) fn open(&mut self, env: &mut Env<'_>, checked: &CheckedEnvelope, way: Way) {
+    pub(super) fn try_open(
+        &mut self,
+        env: &mut Env<'_>,
+        checked: &CheckedEnvelope,
+        source: Source,
+    ) {
         let envelope = checked.envelope();
         for session in self.watch.candidates(checked.topic()) {
-            if self.read(env, session, checked, way) {
+            if self.decrypt_and_apply(env, session, checked, source) {
                 return;
             }
         }
@@ -147,12 +154,12 @@ impl Node {
     }
 
     /// Reads a message of a session, and what waited for it; answers whether it was one.
-    pub(super) fn read(
+    pub(super) fn decrypt_and_apply(
         &mut self,
         env: &mut Env<'_>,
         session: SessionId,
         checked: &CheckedEnvelope,
-        way: Way,
+        source: Source,
     ) -> bool {
         let confirmed = |node: &Self| {
             node.sessions.get(&session).is_some_and(|record| record.session.confirmed())
@@ -160,16 +167,16 @@ impl Node {
         let before = confirmed(self);
         let (topic, envelope) = (checked.topic(), checked.envelope());
         let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
-        let stale = way == Way::CatchUp && self.may_predate(checked);
+        let stale = source == Source::Sync && self.may_predate(checked);
         self.on_payload(
             env,
             session,
             payload,
-            Came { life: Lifetime::covering(envelope.ttl), stale },
+            Provenance { life: Lifetime::covering(envelope.ttl), stale },
         );
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
-            self.read_waiting(env, session);
+            self.decrypt_waiting(env, session);
             self.on_established(env, session);
         }
         true
@@ -185,12 +192,12 @@ impl Node {
 
     /// Reads the messages of a session that came before they could be opened: they wait in the
     /// pool, found by topic.
-    pub(super) fn read_waiting(&mut self, env: &mut Env<'_>, session: SessionId) {
+    pub(super) fn decrypt_waiting(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
         let waiting: Vec<CheckedEnvelope> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
-            self.read(env, session, &checked, Way::CatchUp);
+            self.decrypt_and_apply(env, session, &checked, Source::Sync);
         }
     }
 

@@ -195,7 +195,7 @@ impl Node {
         self.emit_contact(contact);
         self.schedule_send(contact);
         // Its messages may have overtaken the offer.
-        self.read_waiting(env, id);
+        self.decrypt_waiting(env, id);
     }
 
     fn remember_offer(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {

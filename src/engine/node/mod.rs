@@ -79,7 +79,7 @@ pub struct Node {
     /// When this process took back what it knew; what is older may be of a time it forgot.
     began: UnixSeconds,
     catchup: CatchUp,
-    tally: Tally,
+    validation: ValidationStats,
     outputs: VecDeque<Output>,
 }
 
@@ -101,7 +101,7 @@ impl Node {
             peers: Vec::new(),
             began: UnixSeconds(0),
             catchup: CatchUp::default(),
-            tally: Tally::default(),
+            validation: ValidationStats::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -122,7 +122,7 @@ impl Node {
             Input::Tick => self.on_tick(env),
         }
         self.drive_publisher(env);
-        self.discard_left();
+        self.flush_evictions();
     }
 
     /// The next thing to carry out, oldest first.
@@ -149,7 +149,7 @@ impl Node {
             queued: self.queued_messages(),
             clock: self.catchup.skew(),
             caught_up: self.catchup.fetched(),
-            tally: self.tally,
+            validation: self.validation,
         }
     }
 
@@ -166,7 +166,7 @@ impl Node {
     }
 
     fn on_tick(&mut self, env: &mut Env<'_>) {
-        self.take_in(env);
+        self.drain_queue(env);
         if !self.timers.is_set(Timer::Sweep) {
             self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
         }
@@ -236,7 +236,7 @@ pub struct Status {
     /// Envelopes fetched by catching up, since the start.
     pub caught_up: u64,
     /// What became of the envelopes that came.
-    pub tally: Tally,
+    pub validation: ValidationStats,
 }
 
 /// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
@@ -250,7 +250,7 @@ pub struct ClockSkew {
 
 /// What became of the envelopes that came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ValidationStats {
     /// Passed on.
     pub accepted: u64,
     /// Dropped without blame.
@@ -265,8 +265,8 @@ pub struct Tally {
     pub published: u64,
 }
 
-/// What one turn of [`Node::take_in`] looks at: small, so that commands and timers are not kept waiting.
-const INTAKE_BATCH: usize = 32;
+/// What one turn of [`Node::drain_queue`] looks at: small, so that commands and timers are not kept waiting.
+const VALIDATION_BATCH: usize = 32;
 
 /// Ten minutes: expiry is rounded to a coarse quantum, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

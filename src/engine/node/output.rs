@@ -277,7 +277,7 @@ pub enum SessionStatus {
     OfferQueued,
     /// Our offer is out; they have not answered.
     OfferSent,
-    /// Their offer is accepted; our answer is on its way, or they have not confirmed it.
+    /// Their offer is accepted; our answer is on its source, or they have not confirmed it.
     AwaitingConfirmation,
     /// Both sides have heard each other.
     Established,

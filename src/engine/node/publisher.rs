@@ -265,7 +265,7 @@ impl Node {
         // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
         // envelopes like anyone's.
         self.admit_own(env, checked);
-        self.tally.published += 1;
+        self.validation.published += 1;
         self.outputs.push_back(Output::Publish { id, bytes });
         match record.purpose {
             EnvelopePurpose::Junk => {}

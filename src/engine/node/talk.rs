@@ -15,7 +15,7 @@ use crate::engine::text::UntrustedText;
 
 use super::Node;
 use super::gaps::GapReport;
-use super::inbound::Came;
+use super::inbound::Provenance;
 use super::output::{Direction, Event, MessageState, MessageView};
 use super::publisher::Job;
 use super::record::{
@@ -93,7 +93,7 @@ impl Node {
         env: &mut Env<'_>,
         session: SessionId,
         payload: Payload,
-        Came { life, stale }: Came,
+        Provenance { life, stale }: Provenance,
     ) {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;

@@ -6,7 +6,7 @@ use super::{BEGIN_EVERY, SETTLE};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::check;
 use crate::engine::node::clock::Witnesses;
-use crate::engine::node::inbound::Way;
+use crate::engine::node::inbound::Source;
 use crate::engine::node::input::{NeighbourId, SyncRequestId};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::Sync;
@@ -205,7 +205,7 @@ impl Node {
             ResponseBody::Envelopes(envelopes) => {
                 opener.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
-                    let missed = self.take_missed(env, envelope?);
+                    let missed = self.admit_fetched(env, envelope?);
                     opener.record(missed)?;
                 }
                 opener.more()
@@ -214,17 +214,17 @@ impl Node {
     }
 
     /// Takes an envelope that we missed through the gate all envelopes pass.
-    fn take_missed(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> FetchResult {
+    fn admit_fetched(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> FetchResult {
         let checked = match check(bytes.to_vec(), env.wall, &self.settings.floor) {
             Ok(checked) => checked,
             Err(refusal) => {
-                self.tally_off_time(refusal);
+                self.count_off_time(refusal);
                 return FetchResult::Rejected(refusal);
             }
         };
         // It had settled where it came from. If it had not here, the next session would bring it again.
         let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).error();
-        self.receive(env, &checked, refusal, Way::CatchUp);
+        self.dispatch(env, &checked, refusal, Source::Sync);
         match refusal {
             Some(refusal) => FetchResult::Rejected(refusal),
             None => {
