@@ -13,30 +13,31 @@ use crate::engine::sync::wire::minutes;
 const KEPT: Millis = Millis::from_secs(6 * 3600);
 
 /// Neighbours whose word is kept; more than a node has. A guess.
-const MAX_WITNESSES: usize = 32;
+const MAX_REPORTS: usize = 32;
 
 /// What neighbours said last, each once.
 #[derive(Debug, Default)]
-pub(super) struct Witnesses {
-    said: BTreeMap<NeighbourId, Said>,
+pub(super) struct PeerClocks {
+    reports: BTreeMap<NeighbourId, ClockReport>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct ClockReport {
     at: Millis,
     /// Whole minutes our clock was ahead of theirs.
     ahead: i64,
 }
 
-impl Witnesses {
+impl PeerClocks {
     /// A neighbour says how many minutes it is past 1970. What it said before is forgotten.
-    pub(super) fn hear(&mut self, env: &Env<'_>, from: NeighbourId, theirs: u32) {
+    pub(super) fn report(&mut self, env: &Env<'_>, from: NeighbourId, theirs: u32) {
         let ahead = i64::from(minutes(env.wall)) - i64::from(theirs);
-        self.said.insert(from, Said { at: env.mono, ahead });
-        self.said.retain(|_, said| said.at.plus(KEPT) > env.mono);
-        if self.said.len() > MAX_WITNESSES {
-            let oldest = self.said.iter().min_by_key(|(_, said)| said.at).map(|(peer, _)| *peer);
-            oldest.and_then(|peer| self.said.remove(&peer));
+        self.reports.insert(from, ClockReport { at: env.mono, ahead });
+        self.reports.retain(|_, report| report.at.plus(KEPT) > env.mono);
+        if self.reports.len() > MAX_REPORTS {
+            let oldest =
+                self.reports.iter().min_by_key(|(_, report)| report.at).map(|(peer, _)| *peer);
+            oldest.and_then(|peer| self.reports.remove(&peer));
         }
     }
 
@@ -44,11 +45,12 @@ impl Witnesses {
     /// said anything. Of two that differ, a single witness may be the one that is wrong: how many there
     /// are is part of the answer.
     pub(super) fn skew(&self) -> Option<ClockSkew> {
-        let mut ahead: Vec<i64> = self.said.values().map(|said| said.ahead).collect();
+        let mut ahead: Vec<i64> = self.reports.values().map(|report| report.ahead).collect();
         ahead.sort_unstable();
         let witnesses = ahead.len();
         let middle = [witnesses.saturating_sub(1) / 2, witnesses / 2];
-        let minutes = middle.iter().filter_map(|&at| ahead.get(at)).min_by_key(|said| said.abs());
+        let minutes =
+            middle.iter().filter_map(|&at| ahead.get(at)).min_by_key(|report| report.abs());
         Some(ClockSkew { minutes: *minutes?, witnesses })
     }
 }
@@ -59,19 +61,19 @@ mod tests {
     use crate::engine::env::UnixSeconds;
     use crate::engine::testing::rng::SeededRng;
 
-    fn heard(at: u64, witnesses: &mut Witnesses, peer: u64, theirs: u32) {
+    fn heard(at: u64, witnesses: &mut PeerClocks, peer: u64, theirs: u32) {
         let mut entropy = SeededRng::new(1);
         let env = Env::new(Millis(at), UnixSeconds(6_000_000), &mut entropy);
-        witnesses.hear(&env, NeighbourId(peer), theirs);
+        witnesses.report(&env, NeighbourId(peer), theirs);
     }
 
-    fn minutes_of(witnesses: &Witnesses) -> Option<i64> {
+    fn minutes_of(witnesses: &PeerClocks) -> Option<i64> {
         witnesses.skew().map(|skew| skew.minutes)
     }
 
     #[test]
     fn a_neighbour_is_one_witness_however_often_it_speaks() {
-        let mut witnesses = Witnesses::default();
+        let mut witnesses = PeerClocks::default();
         assert_eq!(witnesses.skew(), None);
         heard(0, &mut witnesses, 1, 98_000);
         heard(1, &mut witnesses, 1, 99_000);
@@ -80,12 +82,12 @@ mod tests {
 
     #[test]
     fn a_minority_that_lies_does_not_move_the_middle() {
-        let mut witnesses = Witnesses::default();
+        let mut witnesses = PeerClocks::default();
         for (peer, theirs) in [(1, 100_000), (2, 99_999), (3, 100_001), (4, 0), (5, u32::MAX)] {
             heard(0, &mut witnesses, peer, theirs);
         }
         assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 0, witnesses: 5 }));
-        let mut two = Witnesses::default();
+        let mut two = PeerClocks::default();
         heard(0, &mut two, 1, 100_000);
         heard(0, &mut two, 2, 1);
         assert_eq!(minutes_of(&two), Some(0));
@@ -93,17 +95,17 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_an_hour_ahead_of_all_others_shows() {
-        let mut witnesses = Witnesses::default();
+        let mut witnesses = PeerClocks::default();
         (0..4).for_each(|peer| heard(0, &mut witnesses, peer, 99_940));
         assert_eq!(witnesses.skew(), Some(ClockSkew { minutes: 60, witnesses: 4 }));
     }
 
     #[test]
     fn what_was_said_long_ago_and_by_too_many_is_forgotten() {
-        let mut witnesses = Witnesses::default();
+        let mut witnesses = PeerClocks::default();
         (0..1_000).for_each(|peer| heard(peer, &mut witnesses, peer, 100_000));
-        assert_eq!(witnesses.said.len(), MAX_WITNESSES);
+        assert_eq!(witnesses.reports.len(), MAX_REPORTS);
         heard(KEPT.0 + 1_000, &mut witnesses, 7_000, 100_000);
-        assert_eq!(witnesses.said.len(), 1);
+        assert_eq!(witnesses.reports.len(), 1);
     }
 }

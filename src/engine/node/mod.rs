@@ -174,9 +174,9 @@ impl Node {
             match timer {
                 Timer::Junk => self.on_junk_due(env),
                 Timer::Sweep => self.on_sweep(env),
-                Timer::Join => self.on_join_due(env),
-                Timer::CatchUp => self.on_catch_up_due(env),
-                Timer::CatchUpNext => self.on_catch_up_next_due(env),
+                Timer::SyncAfterJoin => self.on_sync_after_join_due(env),
+                Timer::Sync => self.on_sync_due(env),
+                Timer::SyncNext => self.on_sync_next_due(env),
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),

@@ -296,7 +296,7 @@ impl Node {
     /// published again, byte for byte.
     pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<NeighbourId>) {
         let before = core::mem::replace(&mut self.peers, peers);
-        self.plan_catching_up(env, &before);
+        self.schedule_sync(env, &before);
         let alone = before.is_empty();
         if !alone || self.peers.is_empty() {
             return;

@@ -14,11 +14,11 @@ pub(super) enum Timer {
     /// Expired envelopes, aged keys and old replays go.
     Sweep,
     /// A while after joining, neighbours are caught up with once more.
-    Join,
+    SyncAfterJoin,
     /// The next neighbour is caught up with.
-    CatchUp,
+    Sync,
     /// A neighbour that is new, or has more for us, is caught up with.
-    CatchUpNext,
+    SyncNext,
     /// What a contact sent is acknowledged.
     Acknowledge(ContactId),
     /// An offer is answered.

@@ -1,4 +1,4 @@
-//! The side that holds: neighbours catch up with us, within what we spend on it.
+//! The server: neighbours catch up with us, within what we spend on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::engine::sync::{
 const SET_LIFE: Millis = Millis::from_secs(30);
 
 /// Openers served at once. Each costs a queue of ids and at worst a set of its own age. A guess.
-const MAX_HOLDERS: usize = 8;
+const MAX_SERVED: usize = 8;
 
 /// An opener that asks nothing for so long has gone.
 const IDLE: Millis = Millis::from_secs(60);
@@ -31,72 +31,76 @@ const MAX_ACCOUNTS: usize = 256;
 
 /// Everybody who catches up with us.
 #[derive(Debug)]
-pub(super) struct Holding {
-    serving: BTreeMap<NeighbourId, Serving>,
-    accounts: BTreeMap<NeighbourId, Account>,
+pub(super) struct SyncServer {
+    served: BTreeMap<NeighbourId, Served>,
+    accounts: BTreeMap<NeighbourId, PeerAccount>,
     total: UploadBudget,
-    told: Option<(Millis, Arc<Snapshot>)>,
+    snapshot: Option<(Millis, Arc<Snapshot>)>,
 }
 
 /// A neighbour that catches up with us.
 #[derive(Debug)]
-struct Serving {
-    holder: ServerSession,
+struct Served {
+    session: ServerSession,
     at: Millis,
 }
 
 /// What a neighbour cost us.
 #[derive(Debug)]
-struct Account {
+struct PeerAccount {
     budget: UploadBudget,
-    began: Option<Millis>,
+    last_begun: Option<Millis>,
     at: Millis,
 }
 
-impl Default for Holding {
+impl Default for SyncServer {
     fn default() -> Self {
         let total = UploadBudget::new(TOTAL_BYTES, Millis(0));
-        Self { serving: BTreeMap::new(), accounts: BTreeMap::new(), total, told: None }
+        Self { served: BTreeMap::new(), accounts: BTreeMap::new(), total, snapshot: None }
     }
 }
 
-impl Holding {
+impl SyncServer {
     /// Forgets all but these neighbours' sessions.
     pub(super) fn keep(&mut self, peers: &[NeighbourId]) {
-        self.serving.retain(|peer, _| peers.contains(peer));
+        self.served.retain(|peer, _| peers.contains(peer));
     }
 
     /// The set others compare with, made if the last one is too old.
-    fn told(
+    fn snapshot(
         &mut self,
         env: &mut Env<'_>,
         members: impl Iterator<Item = (UnixSeconds, EnvelopeId)>,
     ) -> Arc<Snapshot> {
-        let fresh = self.told.as_ref().filter(|(made, _)| made.plus(SET_LIFE) > env.mono);
-        if let Some((_, told)) = fresh {
-            return Arc::clone(told);
+        let fresh = self.snapshot.as_ref().filter(|(made, _)| made.plus(SET_LIFE) > env.mono);
+        if let Some((_, snapshot)) = fresh {
+            return Arc::clone(snapshot);
         }
-        let told = Arc::new(Snapshot::new(EnvelopeSet::new(members), SketchSalt(env.draw())));
-        self.told = Some((env.mono, Arc::clone(&told)));
-        told
+        let snapshot = Arc::new(Snapshot::new(EnvelopeSet::new(members), SketchSalt(env.draw())));
+        self.snapshot = Some((env.mono, Arc::clone(&snapshot)));
+        snapshot
     }
 
     /// Forgets openers that have gone quiet, and a set that is of no more use.
     pub(super) fn forget_idle(&mut self, now: Millis) {
-        self.serving.retain(|_, serving| serving.at.plus(IDLE) > now);
-        self.told.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
+        self.served.retain(|_, served| served.at.plus(IDLE) > now);
+        self.snapshot.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
     }
 
     /// A neighbour's account; the one longest unused makes room.
-    fn account(&mut self, peer: NeighbourId, now: Millis) -> &mut Account {
+    fn account(&mut self, peer: NeighbourId, now: Millis) -> &mut PeerAccount {
         if self.accounts.len() >= MAX_ACCOUNTS && !self.accounts.contains_key(&peer) {
             let oldest = self.accounts.iter().min_by_key(|(_, account)| account.at);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
                 self.accounts.remove(&oldest);
             }
         }
-        let whole = || Account { budget: UploadBudget::new(PEER_BYTES, now), began: None, at: now };
-        let account = self.accounts.entry(peer).or_insert_with(whole);
+        let fresh = || PeerAccount {
+            budget: UploadBudget::new(PEER_BYTES, now),
+            last_begun: None,
+            at: now,
+        };
+        let account = self.accounts.entry(peer).or_insert_with(fresh);
         account.at = now;
         account
     }
@@ -122,7 +126,7 @@ impl Node {
         id: SyncResponseId,
         bytes: &[u8],
     ) {
-        self.catchup.holding.forget_idle(env.mono);
+        self.catchup.server.forget_idle(env.mono);
         let step = match self.next_step(env, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
@@ -131,7 +135,7 @@ impl Node {
             }
         };
         match step {
-            ServerStep::Done | ServerStep::Busy => drop(self.catchup.holding.serving.remove(&from)),
+            ServerStep::Done | ServerStep::Busy => drop(self.catchup.server.served.remove(&from)),
             ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
         let (bytes, stored) = self.respond(env, &step);
@@ -140,7 +144,7 @@ impl Node {
             .filter_map(|id| self.pool.size(id, env.wall))
             .map(|size| wire::LENGTH + size)
             .sum();
-        self.catchup.holding.spend(from, env.mono, bytes.len() + stored_bytes);
+        self.catchup.server.spend(from, env.mono, bytes.len() + stored_bytes);
         self.outputs.push_back(Output::SyncResponse { id, bytes, stored });
     }
 
@@ -151,7 +155,7 @@ impl Node {
         bytes: &[u8],
     ) -> Result<ServerStep, MalformedSyncMessage> {
         let request = SyncRequest::decode(bytes)?;
-        if !self.catchup.holding.affords(from, env.mono) {
+        if !self.catchup.server.affords(from, env.mono) {
             return Ok(ServerStep::Busy);
         }
         match request {
@@ -163,17 +167,17 @@ impl Node {
             SyncRequest::Answer(_) | SyncRequest::Sketch(_) | SyncRequest::More => {}
         }
         // A session that was dropped for its idleness is begun again; nobody is to blame.
-        let Some(serving) = self.catchup.holding.serving.get_mut(&from) else {
+        let Some(served) = self.catchup.server.served.get_mut(&from) else {
             return Ok(ServerStep::Busy);
         };
-        serving.at = env.mono;
+        served.at = env.mono;
         match request {
             SyncRequest::Begin => {}
-            SyncRequest::Answer(answer) => serving.holder.answer(answer)?,
-            SyncRequest::Sketch(cells) => serving.holder.sketch(cells)?,
-            SyncRequest::More => serving.holder.more()?,
+            SyncRequest::Answer(answer) => served.session.answer(answer)?,
+            SyncRequest::Sketch(cells) => served.session.sketch(cells)?,
+            SyncRequest::More => served.session.more()?,
         }
-        Ok(serving.holder.step(|id| self.pool.size(id, env.wall)))
+        Ok(served.session.step(|id| self.pool.size(id, env.wall)))
     }
 
     /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
@@ -182,20 +186,18 @@ impl Node {
         env: &mut Env<'_>,
         from: NeighbourId,
     ) -> Result<bool, MalformedSyncMessage> {
-        self.catchup.holding.serving.remove(&from);
-        let account = self.catchup.holding.account(from, env.mono);
-        let soon = account.began.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
-        if soon
-            || self.settings.sync == Sync::Off
-            || self.catchup.holding.serving.len() >= MAX_HOLDERS
+        self.catchup.server.served.remove(&from);
+        let account = self.catchup.server.account(from, env.mono);
+        let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
+        if soon || self.settings.sync == Sync::Off || self.catchup.server.served.len() >= MAX_SERVED
         {
             return Ok(false);
         }
-        self.catchup.holding.account(from, env.mono).began = Some(env.mono);
+        self.catchup.server.account(from, env.mono).last_begun = Some(env.mono);
         let members = self.pool.settled_ids(env.wall, env.mono);
-        let told = self.catchup.holding.told(env, members);
-        let serving = Serving { holder: ServerSession::begin(told)?, at: env.mono };
-        self.catchup.holding.serving.insert(from, serving);
+        let snapshot = self.catchup.server.snapshot(env, members);
+        let served = Served { session: ServerSession::begin(snapshot)?, at: env.mono };
+        self.catchup.server.served.insert(from, served);
         Ok(true)
     }
 

@@ -9,10 +9,10 @@ mod opening;
 
 use super::ClockSkew;
 use crate::engine::env::Millis;
-use holding::Holding;
-use opening::Opening;
+use holding::SyncServer;
+use opening::SyncClient;
 
-/// An envelope is told of when it was here for a minute: by then the flood has been everywhere, and
+/// An envelope is advertised once it was here for a minute: by then the flood has been everywhere, and
 /// that somebody holds it says nothing of where it came from.
 pub(super) const SETTLE: Millis = Millis::from_secs(60);
 
@@ -22,18 +22,18 @@ const BEGIN_EVERY: Millis = Millis::from_secs(20);
 /// Everything about catching up, on either side.
 #[derive(Debug, Default)]
 pub(super) struct CatchUp {
-    holding: Holding,
-    opening: Opening,
+    server: SyncServer,
+    client: SyncClient,
 }
 
 impl CatchUp {
     /// Envelopes fetched since the start.
     pub(super) const fn fetched(&self) -> u64 {
-        self.opening.fetched()
+        self.client.fetched()
     }
 
     /// How our clock compares with those of neighbours.
     pub(super) fn skew(&self) -> Option<ClockSkew> {
-        self.opening.skew()
+        self.client.skew()
     }
 }

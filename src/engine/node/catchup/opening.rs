@@ -1,11 +1,11 @@
-//! The side that opens: whom we catch up with and when, and what we make of what comes.
+//! The client: whom we catch up with and when, and what we make of what comes.
 
 use std::collections::BTreeMap;
 
 use super::{BEGIN_EVERY, SETTLE};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::check;
-use crate::engine::node::clock::Witnesses;
+use crate::engine::node::clock::PeerClocks;
 use crate::engine::node::inbound::Source;
 use crate::engine::node::input::{NeighbourId, SyncRequestId};
 use crate::engine::node::output::Output;
@@ -26,43 +26,43 @@ const AT_JOINING: u8 = 2;
 const COSTLY: usize = 16 << 10;
 
 /// The doublings of the time until a neighbour is asked again that was not worth it.
-const MOST_REST: u32 = 4;
+const MAX_BACKOFF_DOUBLINGS: u32 = 4;
 
 /// Our own catching up.
 #[derive(Debug, Default)]
-pub(super) struct Opening {
+pub(super) struct SyncClient {
     /// Our session, with whom, and the request that is out.
     session: Option<(NeighbourId, SyncRequestId, ClientSession)>,
-    asks: u64,
+    requests: u64,
     /// So many more neighbours are asked as soon as a session ends.
     wanted: u8,
     /// With whom to go on, or who is new.
     next: Option<NeighbourId>,
     /// Whom we have asked, and how it went; neighbours alone.
-    known: BTreeMap<NeighbourId, Known>,
-    witnesses: Witnesses,
+    peers: BTreeMap<NeighbourId, PeerHistory>,
+    clocks: PeerClocks,
     fetched: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct PeerHistory {
     /// Sessions in a row that were not worth it.
-    lean: u32,
-    rests_until: Millis,
+    fruitless: u32,
+    backoff_until: Millis,
 }
 
-impl Opening {
+impl SyncClient {
     pub(super) const fn fetched(&self) -> u64 {
         self.fetched
     }
 
     pub(super) fn skew(&self) -> Option<ClockSkew> {
-        self.witnesses.skew()
+        self.clocks.skew()
     }
 
     /// Forgets all but these neighbours.
     fn keep(&mut self, peers: &[NeighbourId]) {
-        self.known.retain(|peer, _| peers.contains(peer));
+        self.peers.retain(|peer, _| peers.contains(peer));
         self.next.take_if(|peer| !peers.contains(peer));
         self.session.take_if(|(peer, ..)| !peers.contains(peer));
     }
@@ -70,96 +70,100 @@ impl Opening {
 
 impl Node {
     /// Neighbours have come or gone: plans whom to catch up with. `before` are those there were.
-    pub(in crate::engine::node) fn plan_catching_up(
+    pub(in crate::engine::node) fn schedule_sync(
         &mut self,
         env: &mut Env<'_>,
         before: &[NeighbourId],
     ) {
         let Sync::On(pace) = self.settings.sync else { return };
         let peers = &self.peers;
-        self.catchup.opening.keep(peers);
-        self.catchup.holding.keep(peers);
+        self.catchup.client.keep(peers);
+        self.catchup.server.keep(peers);
         if peers.is_empty() {
-            for timer in [Timer::Join, Timer::CatchUp, Timer::CatchUpNext] {
+            for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext] {
                 self.timers.clear(timer);
             }
             return;
         }
         if before.is_empty() {
-            self.timers.set(Timer::Join, env.mono.plus(pace.joining));
-            self.timers.set(Timer::CatchUp, env.mono.plus(around(env, pace.every)));
-            self.catchup.opening.wanted = AT_JOINING;
+            self.timers.set(Timer::SyncAfterJoin, env.mono.plus(pace.joining));
+            self.timers.set(Timer::Sync, env.mono.plus(around(env, pace.every)));
+            self.catchup.client.wanted = AT_JOINING;
         } else if let Some(peer) = peers.iter().find(|peer| !before.contains(peer)) {
             // It may be the way to a part of the network we were cut off from.
-            if self.catchup.opening.next.is_none() {
-                self.catchup.opening.next = Some(*peer);
+            if self.catchup.client.next.is_none() {
+                self.catchup.client.next = Some(*peer);
                 let wait = env.exponential(pace.newcomer);
-                self.timers.set(Timer::CatchUpNext, env.mono.plus(wait));
+                self.timers.set(Timer::SyncNext, env.mono.plus(wait));
             }
         }
         // With whom we were has gone: another will do.
-        self.catch_up(env);
+        self.sync_with_any(env);
     }
 
     /// What was not settled when we joined is by now.
-    pub(in crate::engine::node) fn on_join_due(&mut self, env: &mut Env<'_>) {
-        self.catchup.opening.wanted = AT_JOINING;
-        self.catch_up(env);
+    pub(in crate::engine::node) fn on_sync_after_join_due(&mut self, env: &mut Env<'_>) {
+        self.catchup.client.wanted = AT_JOINING;
+        self.sync_with_any(env);
     }
 
     /// It is time for one neighbour, whichever.
-    pub(in crate::engine::node) fn on_catch_up_due(&mut self, env: &mut Env<'_>) {
+    pub(in crate::engine::node) fn on_sync_due(&mut self, env: &mut Env<'_>) {
         let Sync::On(pace) = self.settings.sync else { return };
-        self.catchup.holding.forget_idle(env.mono);
-        self.catchup.opening.wanted = self.catchup.opening.wanted.max(1);
-        self.timers.set(Timer::CatchUp, env.mono.plus(around(env, pace.every)));
-        self.catch_up(env);
+        self.catchup.server.forget_idle(env.mono);
+        self.catchup.client.wanted = self.catchup.client.wanted.max(1);
+        self.timers.set(Timer::Sync, env.mono.plus(around(env, pace.every)));
+        self.sync_with_any(env);
     }
 
     /// It is time for the neighbour that is new, or that has more for us.
-    pub(in crate::engine::node) fn on_catch_up_next_due(&mut self, env: &Env<'_>) {
-        if self.catchup.opening.session.is_some() {
-            self.timers.set(Timer::CatchUpNext, env.mono.plus(BEGIN_EVERY));
+    pub(in crate::engine::node) fn on_sync_next_due(&mut self, env: &Env<'_>) {
+        if self.catchup.client.session.is_some() {
+            self.timers.set(Timer::SyncNext, env.mono.plus(BEGIN_EVERY));
             return;
         }
-        if let Some(peer) = self.catchup.opening.next.take() {
-            self.begin_with(env, peer);
+        if let Some(peer) = self.catchup.client.next.take() {
+            self.sync_with(env, peer);
         }
     }
 
     /// Begins with a neighbour chosen at random if one is wanted and no session is under way.
-    fn catch_up(&mut self, env: &mut Env<'_>) {
-        if self.catchup.opening.session.is_some() || self.catchup.opening.wanted == 0 {
+    fn sync_with_any(&mut self, env: &mut Env<'_>) {
+        if self.catchup.client.session.is_some() || self.catchup.client.wanted == 0 {
             return;
         }
-        self.catchup.opening.wanted -= 1;
-        let rested: Vec<NeighbourId> =
-            self.peers.iter().copied().filter(|peer| self.has_rested(*peer, env.mono)).collect();
+        self.catchup.client.wanted -= 1;
+        let rested: Vec<NeighbourId> = self
+            .peers
+            .iter()
+            .copied()
+            .filter(|peer| self.is_backoff_over(*peer, env.mono))
+            .collect();
         // Bias by the remainder: a few neighbours in 2^64.
         let chosen = env.draw_u64().checked_rem(rested.len() as u64);
         let chosen = chosen.and_then(|at| rested.get(usize::try_from(at).ok()?));
         if let Some(peer) = chosen {
-            self.begin_with(env, *peer);
+            self.sync_with(env, *peer);
         } else {
-            self.catchup.opening.wanted = 0;
+            self.catchup.client.wanted = 0;
         }
     }
 
-    fn has_rested(&self, peer: NeighbourId, now: Millis) -> bool {
-        self.catchup.opening.known.get(&peer).is_none_or(|known| known.rests_until <= now)
+    fn is_backoff_over(&self, peer: NeighbourId, now: Millis) -> bool {
+        self.catchup.client.peers.get(&peer).is_none_or(|history| history.backoff_until <= now)
     }
 
-    fn begin_with(&mut self, env: &Env<'_>, peer: NeighbourId) {
-        let known = self.catchup.opening.known.entry(peer).or_default();
-        known.rests_until = known.rests_until.max(env.mono.plus(BEGIN_EVERY));
+    fn sync_with(&mut self, env: &Env<'_>, peer: NeighbourId) {
+        let history = self.catchup.client.peers.entry(peer).or_default();
+        history.backoff_until = history.backoff_until.max(env.mono.plus(BEGIN_EVERY));
         let had = EnvelopeSet::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
-        self.request(peer, ClientSession::new(had), SyncRequest::Begin.encode());
+        self.send_sync_request(peer, ClientSession::new(had), SyncRequest::Begin.encode());
     }
 
-    fn request(&mut self, to: NeighbourId, opener: ClientSession, bytes: Vec<u8>) {
-        self.catchup.opening.asks += 1;
-        let id = SyncRequestId(self.catchup.opening.asks);
-        self.catchup.opening.session = Some((to, id, opener));
+    fn send_sync_request(&mut self, to: NeighbourId, session: ClientSession, bytes: Vec<u8>) {
+        self.catchup.client.requests += 1;
+        let id = SyncRequestId(self.catchup.client.requests);
+        self.catchup.client.session = Some((to, id, session));
         self.outputs.push_back(Output::SyncRequest { to, id, bytes });
     }
 
@@ -169,16 +173,16 @@ impl Node {
         id: SyncRequestId,
         bytes: Option<Vec<u8>>,
     ) {
-        let session = self.catchup.opening.session.take_if(|(_, waits, _)| *waits == id);
-        let Some((peer, _, mut opener)) = session else { return };
+        let session = self.catchup.client.session.take_if(|(_, waits, _)| *waits == id);
+        let Some((peer, _, mut session)) = session else { return };
         let next = match &bytes {
-            Some(bytes) => self.next_request(env, peer, &mut opener, bytes),
+            Some(bytes) => self.next_request(env, peer, &mut session, bytes),
             // It has gone, or does not speak the protocol: others will do.
             None => Err(SessionEnd::Done),
         };
         match next {
-            Ok(request) => self.request(peer, opener, request),
-            Err(stop) => self.end_session(env, peer, &opener, stop),
+            Ok(request) => self.send_sync_request(peer, session, request),
+            Err(stop) => self.end_session(env, peer, &session, stop),
         }
     }
 
@@ -186,29 +190,29 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         peer: NeighbourId,
-        opener: &mut ClientSession,
+        session: &mut ClientSession,
         bytes: &[u8],
     ) -> Result<Vec<u8>, SessionEnd> {
         if bytes.len() > MAX_MESSAGE {
             return Err(SessionEnd::Violation);
         }
-        opener.add_received(bytes.len());
+        session.add_received(bytes.len());
         let response = SyncResponse::decode(bytes)?;
-        if opener.is_first() {
-            self.catchup.opening.witnesses.hear(env, peer, response.minutes);
+        if session.is_first() {
+            self.catchup.client.clocks.report(env, peer, response.minutes);
         }
         match response.body {
             ResponseBody::Done => Err(SessionEnd::Done),
             ResponseBody::Busy => Err(SessionEnd::More),
-            ResponseBody::Query(query) => opener.answer(query),
-            ResponseBody::MoreCells => opener.more_cells(),
+            ResponseBody::Query(query) => session.answer(query),
+            ResponseBody::MoreCells => session.more_cells(),
             ResponseBody::Envelopes(envelopes) => {
-                opener.accept_envelopes()?;
+                session.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
                     let missed = self.admit_fetched(env, envelope?);
-                    opener.record(missed)?;
+                    session.record(missed)?;
                 }
-                opener.more()
+                session.more()
             }
         }
     }
@@ -228,7 +232,7 @@ impl Node {
         match refusal {
             Some(refusal) => FetchResult::Rejected(refusal),
             None => {
-                self.catchup.opening.fetched += 1;
+                self.catchup.client.fetched += 1;
                 FetchResult::Fetched
             }
         }
@@ -238,31 +242,32 @@ impl Node {
         &mut self,
         env: &mut Env<'_>,
         peer: NeighbourId,
-        opener: &ClientSession,
+        session: &ClientSession,
         stop: SessionEnd,
     ) {
         let Sync::On(pace) = self.settings.sync else { return };
-        let lean = opener.fetched() == 0 && opener.cost() > COSTLY;
-        let known = self.catchup.opening.known.entry(peer).or_default();
-        known.lean = if lean { (known.lean + 1).min(MOST_REST) } else { 0 };
-        if lean {
-            let rest = pace.every.0.saturating_mul(1 << known.lean);
-            known.rests_until = env.mono.plus(Millis(rest));
+        let was_fruitless = session.fetched() == 0 && session.cost() > COSTLY;
+        let history = self.catchup.client.peers.entry(peer).or_default();
+        history.fruitless =
+            if was_fruitless { (history.fruitless + 1).min(MAX_BACKOFF_DOUBLINGS) } else { 0 };
+        if was_fruitless {
+            let backoff = pace.every.0.saturating_mul(1 << history.fruitless);
+            history.backoff_until = env.mono.plus(Millis(backoff));
         }
         match stop {
             SessionEnd::Violation => {
                 // Not asked again while it stays.
-                known.rests_until = Millis(u64::MAX);
+                history.backoff_until = Millis(u64::MAX);
                 self.outputs.push_back(Output::Penalize(peer));
             }
-            SessionEnd::More if opener.fetched() > 0 => {
-                self.catchup.opening.next = Some(peer);
+            SessionEnd::More if session.fetched() > 0 => {
+                self.catchup.client.next = Some(peer);
                 let wait = BEGIN_EVERY.plus(env.exponential(pace.newcomer));
-                self.timers.set(Timer::CatchUpNext, env.mono.plus(wait));
+                self.timers.set(Timer::SyncNext, env.mono.plus(wait));
             }
             SessionEnd::Done | SessionEnd::More => {}
         }
-        self.catch_up(env);
+        self.sync_with_any(env);
     }
 }
 
