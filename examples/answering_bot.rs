@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
@@ -76,7 +76,7 @@ impl Somebody {
         net.carrier = Carrier::Memory;
         let place = if name == "bot" { &mut net.listen } else { &mut net.peers };
         place.push("/memory/4242".parse()?);
-        let node = NodeSettings::new(Role::Messenger, Floor::new(FLOOR));
+        let node = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
         let host = Host::start(node, net, Store::in_memory()?)?;
         let ((requests, asked), (told, events)) = (channel(16), channel(256));
         host.door().enter(told).await;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, NetSettings};
 use undertone::shell::store::Store;
@@ -28,9 +28,9 @@ pub(crate) async fn main() -> anyhow::Result<()> {
     relay.carrier = Carrier::Memory;
     relay.listen.push(ADDRESS.parse()?);
     let mut tasks = JoinSet::new();
-    let (relay, mut carried) = start(&mut tasks, Role::Relay, relay).await?;
-    let (ann, mut anns) = start(&mut tasks, Role::Messenger, at_the_relay()?).await?;
-    let (bob, mut bobs) = start(&mut tasks, Role::Messenger, at_the_relay()?).await?;
+    let (relay, mut carried) = start(&mut tasks, NodeRole::Relay, relay).await?;
+    let (ann, mut anns) = start(&mut tasks, NodeRole::Messenger, at_the_relay()?).await?;
+    let (bob, mut bobs) = start(&mut tasks, NodeRole::Messenger, at_the_relay()?).await?;
 
     ask(&bob, Command::CreateIdentity { name: "bob".to_owned() }).await?;
     let key = loop {
@@ -92,7 +92,7 @@ fn at_the_relay() -> anyhow::Result<NetSettings> {
 /// Starts a node that keeps nothing; it ends when its requests are dropped.
 async fn start(
     tasks: &mut JoinSet<Result<(), HostError>>,
-    role: Role,
+    role: NodeRole,
     net: NetSettings,
 ) -> anyhow::Result<(Sender<ClientRequest>, Receiver<ClientEvent>)> {
     let host = Host::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;

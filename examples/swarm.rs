@@ -10,7 +10,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Event, Reply};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{Trace, World};
 
@@ -27,11 +27,11 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     let mut links = Links::calm();
     links.loss_per_mille = 100;
     let mut world = World::new(seed, links);
-    let relays: Vec<_> = (0..8).map(|_| world.add(node(Role::Relay))).collect();
+    let relays: Vec<_> = (0..8).map(|_| world.add(node(NodeRole::Relay))).collect();
     for (one, other) in relays.iter().zip(relays.iter().cycle().skip(1)) {
         world.join(*one, *other);
     }
-    let [ann, bob] = [0, 4].map(|_| world.add(node(Role::Messenger)));
+    let [ann, bob] = [0, 4].map(|_| world.add(node(NodeRole::Messenger)));
     for (person, relay) in [ann, bob].iter().zip(relays.iter().step_by(4)) {
         world.join(*person, *relay);
     }
@@ -66,6 +66,6 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     Ok(world.trace())
 }
 
-fn node(role: Role) -> NodeSettings {
+fn node(role: NodeRole) -> NodeSettings {
     NodeSettings::new(role, Floor::new(1))
 }

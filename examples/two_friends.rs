@@ -11,11 +11,11 @@ use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
 use undertone::engine::node::output::{Direction, Event, Output, SessionStatus};
-use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::node::{Node, NodeRole, NodeSettings};
 use undertone::sim::SeededRng;
 
 pub(crate) fn main() -> anyhow::Result<()> {
-    let settings = NodeSettings::new(Role::Messenger, Floor::new(4));
+    let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
     let (mut ann, mut bob) = (Node::new(settings), Node::new(settings));
     let mut entropy = SeededRng::lane(1, 0);
     let ask = |command| Input::Command { id: CommandId(0), command };

@@ -9,7 +9,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::id::IdentityId;
-use undertone::engine::node::Role;
+use undertone::engine::node::NodeRole;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Event, MessageState, SessionStatus};
 use undertone::sim::link::Links;
@@ -129,14 +129,14 @@ fn relay_of(person: usize) -> usize {
 /// Plays the script in virtual time; how everybody stands after each scene.
 fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
     let mut world = World::new(41, Links::calm());
-    let relays: Vec<_> = (0..RELAYS).map(|_| world.add(node_settings(Role::Relay))).collect();
+    let relays: Vec<_> = (0..RELAYS).map(|_| world.add(node_settings(NodeRole::Relay))).collect();
     for index in 0..RELAYS {
         world.join(relays[index], relays[(index + 1) % RELAYS]);
     }
     let mut people = Vec::new();
     let nodes: Vec<NodeIndex> = (0..PEOPLE)
         .map(|person| {
-            let node = world.add(node_settings(Role::Messenger));
+            let node = world.add(node_settings(NodeRole::Messenger));
             world.join(node, relays[relay_of(person)]);
             let identity = world.identity(node, &format!("person {person}")).expect("an identity");
             people.push(Person { identity, key: key_of(&world, node) });
@@ -174,7 +174,7 @@ async fn a_script_ends_the_same_in_the_simulator_and_over_libp2p() {
     for index in 0..RELAYS {
         let next = &places[(index + 1) % RELAYS];
         company
-            .enter(node_settings(Role::Relay), net_settings(Some(&places[index]), &[next]))
+            .enter(node_settings(NodeRole::Relay), net_settings(Some(&places[index]), &[next]))
             .await;
     }
     for person in 0..PEOPLE {

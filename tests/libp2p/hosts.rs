@@ -10,7 +10,7 @@ use undertone::engine::envelope::Floor;
 use undertone::engine::id::IdentityId;
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::host::{Host, HostError};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
 use undertone::shell::store::Store;
@@ -23,10 +23,10 @@ use crate::world::in_time;
 pub(crate) const LOW_FLOOR: u8 = 8;
 
 /// A node that hurries, in a network with [`LOW_FLOOR`].
-pub(crate) fn node_settings(role: Role) -> NodeSettings {
+pub(crate) fn node_settings(role: NodeRole) -> NodeSettings {
     NodeSettings {
         reply_delay: Millis(300),
-        resend: Millis::from_secs(10),
+        retransmit_after: Millis::from_secs(10),
         ..NodeSettings::new(role, Floor::new(LOW_FLOOR))
     }
 }
@@ -150,7 +150,7 @@ impl Company {
 
     /// A messenger with an identity.
     pub(crate) async fn messenger(&mut self, name: &str, at: &Multiaddr) -> usize {
-        let node = node_settings(Role::Messenger);
+        let node = node_settings(NodeRole::Messenger);
         let place = self.enter(node, net_settings(None, &[at])).await;
         self.ask(place, Command::CreateIdentity { name: name.to_owned() }).await;
         place

@@ -7,7 +7,7 @@ use undertone::engine::envelope::{Floor, WorkNonce, work};
 use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
 use undertone::engine::node::output::{Event, Output, Reply};
 use undertone::engine::node::record::{Change, Record};
-use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::node::{Node, NodeRole, NodeSettings};
 use undertone::sim::SeededRng;
 
 use crate::search::Hidden;
@@ -39,7 +39,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let settings = NodeSettings {
             junk: Some(Millis::from_secs(60)),
-            ..NodeSettings::new(Role::Messenger, Floor::new(1))
+            ..NodeSettings::new(NodeRole::Messenger, Floor::new(1))
         };
         let mut stage = Self {
             nodes: [Node::new(settings), Node::new(settings)],

@@ -22,7 +22,7 @@ use undertone::engine::node::output::Output;
 use undertone::engine::node::record::{
     Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
 };
-use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::node::{Node, NodeRole, NodeSettings};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, TopicIndex, WINDOW, junk,
@@ -153,7 +153,7 @@ fn what_passes_the_edge_of_a_node_shows_its_kind() {
     let mut lines = Lines::default();
     lines.add("Output", &Output::AuditNonce([7; 16]));
     lines.add("Change, RecordKey", &Change::Erase(RecordKey::Message(MessageId(7))));
-    lines.add("Node", &Node::new(NodeSettings::new(Role::Relay, Floor::new(4))));
+    lines.add("Node", &Node::new(NodeSettings::new(NodeRole::Relay, Floor::new(4))));
     assert_snapshot!("passed", format!("{}{}", lines.0, shapes(&stage.passed)));
 }
 
@@ -215,7 +215,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     let mut settings = NetSettings::new("harbour".parse().expect("a name"), 4);
     settings.carrier = Carrier::Memory;
     settings.peers = vec![address()];
-    let node = NodeSettings::new(Role::Messenger, Floor::new(4));
+    let node = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
     let line = NetworkLine {
         peers: 1,
         network: "harbour".to_owned(),

@@ -2,7 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::BodyStorage;
 use undertone::sim::NodeIndex;
 use undertone::sim::link::Links;
@@ -22,8 +22,8 @@ fn two_at(seed: u64, links: Links, relays: &[NodeSettings]) -> (Town, Vec<NodeIn
     for pair in relays.windows(2) {
         town.world.join(pair[0], pair[1]);
     }
-    town.settle(settings(Role::Messenger), relays[0]);
-    town.settle(settings(Role::Messenger), relays[relays.len() - 1]);
+    town.settle(settings(NodeRole::Messenger), relays[0]);
+    town.settle(settings(NodeRole::Messenger), relays[relays.len() - 1]);
     let (contact, _) = town.introduce(0, 1);
     town.world.run_for(MINUTES);
     (town, relays, contact)
@@ -49,7 +49,7 @@ fn says_and_leaves(town: &mut Town, contact: ContactId, text: &str) {
 #[test]
 fn who_was_away_reads_what_was_said_though_the_speaker_is_off() {
     seeds(10, |seed| {
-        let relay = settings(Role::Relay);
+        let relay = settings(NodeRole::Relay);
         let (mut town, _, contact) = two_at(seed, Links::calm(), &[relay, relay]);
         says_and_leaves(&mut town, contact, "see you in the morning");
         assert_eq!(town.heard(1), Vec::<String>::new());
@@ -72,7 +72,7 @@ fn who_was_away_reads_what_was_said_though_the_speaker_is_off() {
 #[test]
 fn links_that_lose_a_third_only_delay_catching_up() {
     seeds(10, |seed| {
-        let relay = settings(Role::Relay);
+        let relay = settings(NodeRole::Relay);
         let (mut town, _, contact) = two_at(seed, Links::calm(), &[relay]);
         says_and_leaves(&mut town, contact, "it will arrive");
         town.world.set_loss(333);
@@ -84,7 +84,7 @@ fn links_that_lose_a_third_only_delay_catching_up() {
 #[test]
 fn what_was_said_on_the_other_side_of_a_partition_arrives_when_it_heals() {
     seeds(10, |seed| {
-        let relay = settings(Role::Relay);
+        let relay = settings(NodeRole::Relay);
         let (mut town, relays, contact) = two_at(seed, Links::calm(), &[relay, relay]);
         let speaker = town.people[0].node;
         town.world.partition(&[speaker, relays[0]]);
@@ -101,7 +101,7 @@ fn what_was_said_on_the_other_side_of_a_partition_arrives_when_it_heals() {
 }
 
 fn archive() -> NodeSettings {
-    NodeSettings { bodies: BodyStorage::External, ..settings(Role::Relay) }
+    NodeSettings { bodies: BodyStorage::External, ..settings(NodeRole::Relay) }
 }
 
 #[test]
@@ -121,13 +121,13 @@ fn a_relay_with_an_archive_has_it_still_after_a_crash() {
 #[test]
 fn what_an_archive_lost_is_fetched_again_from_a_neighbour() {
     seeds(5, |seed| {
-        let relays = [archive(), settings(Role::Relay)];
+        let relays = [archive(), settings(NodeRole::Relay)];
         let (mut town, relays, _) = two_at(seed, Links::calm(), &relays);
         let kept: Vec<_> = town.world.archived(relays[0]).collect();
         assert!(kept.len() > 1);
         kept.iter().for_each(|id| town.world.lose_archived(relays[0], *id));
         // Nobody knows until somebody asks for one.
-        let late = town.settle(settings(Role::Messenger), relays[0]);
+        let late = town.settle(settings(NodeRole::Messenger), relays[0]);
         town.world.run_for(Millis::from_secs(7_200));
         let has = |town: &Town, node| town.world.node(node).map_or(0, |node| node.pool().count());
         assert!(has(&town, late) >= kept.len());

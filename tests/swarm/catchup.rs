@@ -11,7 +11,7 @@ use undertone::engine::node::input::{
     Command, CommandId, Input, NeighbourId, SyncRequestId, SyncResponseId,
 };
 use undertone::engine::node::output::{Event, Output, SessionStatus};
-use undertone::engine::node::{NodeSettings, Role, Sync};
+use undertone::engine::node::{NodeRole, NodeSettings, SyncMode};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::sync::{
     CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, ResponseBody, SyncResponse,
@@ -41,7 +41,8 @@ const LONG: Millis = Millis::from_secs(1_800);
 
 /// A holder of `all`, and an opener that lacks those `missing` says.
 fn pair(all: &[Vec<u8>], missing: impl Fn(usize) -> bool) -> Two {
-    let (mut holder, mut opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Relay)));
+    let (mut holder, mut opener) =
+        (Alone::new(roomy(NodeRole::Relay)), Alone::new(roomy(NodeRole::Relay)));
     holder.hold(all);
     opener.hold(all.iter().enumerate().filter(|(at, _)| !missing(*at)).map(|(_, bytes)| bytes));
     Two::new(holder, opener)
@@ -141,7 +142,7 @@ fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself
 fn where_each_lacks_what_the_other_has_it_costs_less_than_forty_bytes_for_each_of_both() {
     let all = mixed(10_000);
     let mut two = pair(&all, scattered(all.len(), 500));
-    two.holder = Alone::new(roomy(Role::Relay));
+    two.holder = Alone::new(roomy(NodeRole::Relay));
     let chosen = scattered(all.len(), 1_000);
     let opener = &two.opener;
     let shared = |(at, bytes): (usize, &'_ Vec<u8>)| !chosen(at) || !opener.holds(bytes);
@@ -161,7 +162,8 @@ fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
     let all = mixed(9_000);
     let mut two = pair(&all, |_| false);
     // Twice as many as the holder has, and none that it has.
-    (two.holder, two.opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Messenger)));
+    (two.holder, two.opener) =
+        (Alone::new(roomy(NodeRole::Relay)), Alone::new(roomy(NodeRole::Messenger)));
     two.holder.hold(all.iter().step_by(3));
     two.opener.hold(all.iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, bytes)| bytes));
     two.meet();
@@ -176,7 +178,7 @@ fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
 fn a_node_with_far_more_than_its_neighbour_does_not_list_it_over_and_over() {
     let all = mixed(20_000);
     let mut two = pair(&all, |_| false);
-    two.holder = Alone::new(roomy(Role::Relay));
+    two.holder = Alone::new(roomy(NodeRole::Relay));
     two.holder.hold(all.iter().step_by(10));
     let first = two.meet();
     // Every tenth id, there and back.
@@ -193,7 +195,7 @@ fn asked(mut opener: Alone, flood: &[Vec<u8>]) -> Vec<(Millis, Vec<u8>)> {
         opener.turn(Millis(0), Input::Gossip { from: NeighbourId(1), id, bytes: bytes.clone() });
         opener.turn(Millis(0), Input::Tick);
     }
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(flood);
     let mut two = Two::new(holder, opener);
     two.meet();
@@ -226,15 +228,16 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
         .filter(|(_, link)| *link == SessionStatus::Established);
     assert_eq!(ready.count(), SESSIONS);
     let records: Vec<_> = town.world.records(node).cloned().collect();
-    let settings = roomy(Role::Messenger);
+    let settings = roomy(NodeRole::Messenger);
     // What a conversation sends again by itself draws chance too: not in this hour.
-    let mut messenger = Alone::new(NodeSettings { resend: Millis(u64::MAX >> 8), ..settings });
+    let mut messenger =
+        Alone::new(NodeSettings { retransmit_after: Millis(u64::MAX >> 8), ..settings });
     messenger.restore(records);
 
     let made = |number: u64| START.minus(Seconds(20 * u32::try_from(number).expect("few")));
     let flood: Vec<Vec<u8>> =
         (0..1_500).map(|number| envelope(made(number), ONE_DAY, number)).collect();
-    let from_relay = asked(Alone::new(roomy(Role::Relay)), &flood);
+    let from_relay = asked(Alone::new(roomy(NodeRole::Relay)), &flood);
     let from_messenger = asked(messenger, &flood);
     assert!(from_relay.len() > 20, "{}", from_relay.len());
     assert!(from_relay == from_messenger);
@@ -242,8 +245,8 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
 
 /// A spy asks what a node holds, as often as it may, and learns these ids.
 fn spied(node: &mut Alone, now: Millis) -> BTreeSet<EnvelopeId> {
-    let mut spy = Two::new(core::mem::replace(node, Alone::new(roomy(Role::Relay))), {
-        Alone::new(roomy(Role::Relay))
+    let mut spy = Two::new(core::mem::replace(node, Alone::new(roomy(NodeRole::Relay))), {
+        Alone::new(roomy(NodeRole::Relay))
     });
     spy.now = now;
     spy.meet();
@@ -253,7 +256,7 @@ fn spied(node: &mut Alone, now: Millis) -> BTreeSet<EnvelopeId> {
 
 #[test]
 fn what_a_node_published_is_told_of_only_after_it_has_settled() {
-    let mut author = Alone::new(roomy(Role::Messenger));
+    let mut author = Alone::new(roomy(NodeRole::Messenger));
     author.hold(&mixed(40));
     author.turn(Millis(0), Input::Peers(vec![OTHER]));
     author.turn(
@@ -300,11 +303,11 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
 
 #[test]
 fn a_node_that_does_not_catch_up_neither_asks_nor_tells() {
-    let off = NodeSettings { sync: Sync::Off, ..roomy(Role::Relay) };
+    let off = NodeSettings { sync: SyncMode::Off, ..roomy(NodeRole::Relay) };
     let mut two = Two::new(Alone::new(off), Alone::new(off));
     two.holder.hold(&mixed(10));
     assert_eq!(two.meet(), Cost::default());
-    two.opener = Alone::new(roomy(Role::Relay));
+    two.opener = Alone::new(roomy(NodeRole::Relay));
     two.meet();
     assert_eq!(two.opener.node.pool().count(), 0);
     assert_eq!(two.blamed, 0);
@@ -321,7 +324,7 @@ fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
 
 #[test]
 fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(500));
     let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
     assert_eq!(ask(0, &[2]), (BUSY, false));
@@ -336,7 +339,7 @@ fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
 
 #[test]
 fn cells_that_tell_nothing_are_asked_for_more_and_those_out_of_turn_end_the_session() {
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(500));
     let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
     let nonsense = |cells: usize| [vec![SKETCH], vec![0x5a; cells * CELL]].concat();
@@ -402,7 +405,7 @@ fn sending(envelopes: &[Vec<u8>]) -> Option<Vec<u8>> {
 
 /// A query that an empty set cannot settle.
 fn query() -> Vec<u8> {
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(100));
     begun(holder)
 }
@@ -416,21 +419,21 @@ fn begun(mut holder: Alone) -> Vec<u8> {
 
 #[test]
 fn a_holder_that_asks_without_end_is_left_and_one_that_is_silent_is_not_blamed() {
-    let mut opener = Alone::new(roomy(Role::Relay));
+    let mut opener = Alone::new(roomy(NodeRole::Relay));
     let query = query();
     let (requests, blamed) = against(&mut opener, |_| Some(query.clone()));
     assert!(requests > 1 && requests <= MAX_REQUESTS && !blamed, "{requests}");
-    let (requests, blamed) = against(&mut Alone::new(roomy(Role::Relay)), |_| None);
+    let (requests, blamed) = against(&mut Alone::new(roomy(NodeRole::Relay)), |_| None);
     assert_eq!((requests, blamed), (1, false));
 }
 
 #[test]
 fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer() {
     let all = mixed(20_000);
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&all);
     let query = begun(holder);
-    let mut opener = Alone::new(roomy(Role::Relay));
+    let mut opener = Alone::new(roomy(NodeRole::Relay));
     opener.hold(all.iter().enumerate().filter(|(at, _)| at % 40 > 0).map(|(_, bytes)| bytes));
     let (requests, blamed) = asked_against(&mut opener, |n| {
         if n == 1 { Some(query.clone()) } else { response(ResponseBody::MoreCells) }
@@ -441,7 +444,7 @@ fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer(
     assert_eq!((bytes, answer[0], blamed), (MAX_CELLS * CELL, ANSWER, true), "answered already");
     // Before there are any cells.
     let (requests, blamed) =
-        against(&mut Alone::new(roomy(Role::Relay)), |_| response(ResponseBody::MoreCells));
+        against(&mut Alone::new(roomy(NodeRole::Relay)), |_| response(ResponseBody::MoreCells));
     assert_eq!((requests, blamed), (1, true));
 }
 
@@ -451,7 +454,7 @@ fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_loo
     let floor = Floor::new(30);
     let bad = [vec![1, 2, 3], vec![7; 70_000]];
     for bad in bad {
-        let mut opener = Alone::new(roomy(Role::Relay));
+        let mut opener = Alone::new(roomy(NodeRole::Relay));
         let other = envelope(START, ONE_DAY, 2);
         let lies = [good.clone(), bad, other.clone()];
         let query = query();
@@ -463,7 +466,7 @@ fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_loo
         assert_eq!(requests, 0, "not asked again");
     }
     // Without the work that the network wants.
-    let strict = NodeSettings { floor, ..roomy(Role::Relay) };
+    let strict = NodeSettings { floor, ..roomy(NodeRole::Relay) };
     let mut opener = Alone::new(strict);
     let query = query();
     let lie = [good.clone()];
@@ -471,7 +474,7 @@ fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_loo
         against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&lie) });
     assert!(blamed && !opener.holds(&good));
     // Before it can know what is lacking.
-    let (requests, blamed) = against(&mut Alone::new(roomy(Role::Relay)), |_| sending(&lie));
+    let (requests, blamed) = against(&mut Alone::new(roomy(NodeRole::Relay)), |_| sending(&lie));
     assert!(blamed && requests == 1);
 }
 
@@ -480,7 +483,7 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
     let old = envelope(START.minus(Seconds(3 * 86_400)), ONE_DAY, 1);
     let early = envelope(START.plus(Seconds(3 * 86_400)), SIX_HOURS, 2);
     let query = query();
-    let mut opener = Alone::new(roomy(Role::Relay));
+    let mut opener = Alone::new(roomy(NodeRole::Relay));
     let off = [old, early];
     let (requests, blamed) =
         against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&off) });
@@ -490,7 +493,7 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
     assert!(validation.expired > 100 && validation.early > 100, "{validation:?}");
 
     let held = mixed(50);
-    let mut opener = Alone::new(roomy(Role::Relay));
+    let mut opener = Alone::new(roomy(NodeRole::Relay));
     opener.hold(&held);
     let (requests, blamed) =
         against(&mut opener, |n| if n == 1 { Some(query.clone()) } else { sending(&held) });
@@ -501,9 +504,9 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
 fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
     let all: Vec<Vec<u8>> = (0..3_000).map(|number| envelope(START, ONE_DAY, number)).collect();
     let small = PoolBounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
-    let mut holder = Alone::new(roomy(Role::Relay));
+    let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&all);
-    let opener = Alone::new(NodeSettings { pool: small, ..roomy(Role::Relay) });
+    let opener = Alone::new(NodeSettings { pool: small, ..roomy(NodeRole::Relay) });
     let mut two = Two::new(holder, opener);
     two.meet();
     let filled = two.pass(Millis::from_secs(3_000));
@@ -522,7 +525,7 @@ fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
 
 #[test]
 fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
-    let mut node = Alone::new(roomy(Role::Relay));
+    let mut node = Alone::new(roomy(NodeRole::Relay));
     let neighbours = [NeighbourId(1), NeighbourId(2)];
     let outputs = node.turn(Millis(0), Input::Peers(neighbours.to_vec()));
     let mut asks: Vec<_> = outputs.into_iter().filter_map(request).collect();
@@ -565,7 +568,7 @@ proptest! {
     fn whatever_two_pools_hold_the_opener_gets_all_and_the_holder_changes_in_nothing(
         pools in two_pools(),
     ) {
-        let (mut holder, mut opener) = (Alone::new(roomy(Role::Relay)), Alone::new(roomy(Role::Messenger)));
+        let (mut holder, mut opener) = (Alone::new(roomy(NodeRole::Relay)), Alone::new(roomy(NodeRole::Messenger)));
         holder.hold(pools.iter().filter(|(_, one, _)| *one).map(|(bytes, ..)| bytes));
         opener.hold(pools.iter().filter(|(.., other)| *other).map(|(bytes, ..)| bytes));
         let before: BTreeSet<EnvelopeId> = holder.node.pool().by_rank().map(CheckedEnvelope::id).collect();
@@ -585,7 +588,7 @@ proptest! {
             proptest::collection::vec(prop_oneof![0_u8..5, Just(0x61_u8), any::<u8>()], 0..80), 1..20),
         spoil: prop::sample::Index, value: u8,
     ) {
-        let mut opener = Alone::new(roomy(Role::Relay));
+        let mut opener = Alone::new(roomy(NodeRole::Relay));
         opener.hold(&mixed(60));
         let mut spoilt = query();
         let at = spoil.index(spoilt.len());
@@ -603,7 +606,7 @@ proptest! {
         asks in proptest::collection::vec(
             proptest::collection::vec(prop_oneof![0_u8..4, Just(0x61_u8), any::<u8>()], 0..60), 1..60),
     ) {
-        let mut holder = Alone::new(roomy(Role::Relay));
+        let mut holder = Alone::new(roomy(NodeRole::Relay));
         holder.hold(&mixed(200));
         for (now, bytes) in asks.into_iter().enumerate() {
             let ticket = SyncResponseId(now as u64);

@@ -16,7 +16,7 @@ use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, SessionStatus};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 
@@ -83,10 +83,10 @@ impl Course {
         // The real delays, and work that costs nothing.
         let settings = |role| NodeSettings::new(role, Floor::new(FLOOR));
         for _ in 0..PEOPLE {
-            town.lodge(settings(Role::Messenger));
+            town.lodge(settings(NodeRole::Messenger));
         }
         for _ in PEOPLE..NODES {
-            town.world.add(settings(Role::Relay));
+            town.world.add(settings(NodeRole::Relay));
         }
         for node in 0..NODES {
             let mut chosen = BTreeSet::new();

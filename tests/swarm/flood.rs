@@ -7,7 +7,7 @@ use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
 };
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
@@ -44,11 +44,11 @@ fn noises(seed: u64, count: usize, now: UnixSeconds, bits: u8) -> Vec<Vec<u8>> {
 /// Two people who met at a relay with a small pool, and a third who is about to flood it.
 fn at_a_small_relay(seed: u64) -> (Town, NodeIndex, NodeIndex) {
     let mut town = Town::new(seed, Links::calm(), 2, 0);
-    let relay = town.world.add(NodeSettings { pool: SMALL, ..settings(Role::Relay) });
+    let relay = town.world.add(NodeSettings { pool: SMALL, ..settings(NodeRole::Relay) });
     for person in town.people.clone() {
         town.world.join(person.node, relay);
     }
-    let flooder = town.world.add(settings(Role::Relay));
+    let flooder = town.world.add(settings(NodeRole::Relay));
     (town, relay, flooder)
 }
 

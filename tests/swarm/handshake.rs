@@ -4,7 +4,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::SessionStatus;
 use undertone::engine::node::record::EnvelopePurpose;
-use undertone::engine::node::{MAX_SESSIONS, NodeSettings, Role};
+use undertone::engine::node::{MAX_SESSIONS, NodeRole, NodeSettings};
 use undertone::engine::session::{Content, Payload};
 use undertone::sim::{SeededRng, Sent};
 
@@ -203,7 +203,7 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
     let mut delays: Vec<u64> = Vec::new();
     for seed in 0..COUNT {
         let mut post =
-            Post::with(seed, NodeSettings { reply_delay: MEAN, ..settings(Role::Messenger) });
+            Post::with(seed, NodeSettings { reply_delay: MEAN, ..settings(NodeRole::Messenger) });
         // The second one knows the first, whose offers he does not get.
         post.town.add(0, 1);
         post.town.add(1, 0);

@@ -6,7 +6,7 @@ use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
 use undertone::engine::node::record::EnvelopePurpose;
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{EPOCH, NodeIndex, Sent};
 
@@ -69,7 +69,7 @@ fn observe(seed: u64) -> Evidence {
     for _ in 0..4 {
         let junk = Some(Millis(16_000));
         let life = Lifetime::Day;
-        town.settle(NodeSettings { junk, life, ..settings(Role::Messenger) }, relay);
+        town.settle(NodeSettings { junk, life, ..settings(NodeRole::Messenger) }, relay);
     }
     let (pairs, mut said) = ([(0, 1), (2, 3)], 0);
     let met = pairs.map(|(one, other)| town.introduce(one, other).0);
@@ -166,7 +166,7 @@ fn on_the_grid(expiry: UnixSeconds, published: Millis) -> bool {
 fn intervals(seed: u64, mean: Millis, count: usize) -> Vec<f64> {
     let mut town = Town::new(seed, Links::calm(), 0, 1);
     let relay = NodeIndex(0);
-    let junk = NodeSettings { junk: Some(mean), ..settings(Role::Messenger) };
+    let junk = NodeSettings { junk: Some(mean), ..settings(NodeRole::Messenger) };
     let node = town.settle(junk, relay);
     let sent = |town: &Town| town.world.sent(node).len();
     while sent(&town) <= count {

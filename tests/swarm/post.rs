@@ -6,7 +6,7 @@ use undertone::engine::envelope::wire::ONE_DAY;
 use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::node::record::{EnvelopePurpose, Record};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Sent};
@@ -30,12 +30,12 @@ pub(crate) struct Letter {
 
 impl Post {
     pub(crate) fn new(seed: u64) -> Self {
-        Self::with(seed, settings(Role::Messenger))
+        Self::with(seed, settings(NodeRole::Messenger))
     }
 
     pub(crate) fn with(seed: u64, messenger: NodeSettings) -> Self {
         let mut town = Town::new(seed, Links::calm(), 0, 0);
-        let boxes = [(); 2].map(|()| town.world.add(settings(Role::Relay)));
+        let boxes = [(); 2].map(|()| town.world.add(settings(NodeRole::Relay)));
         for relay in boxes {
             town.settle(messenger, relay);
         }

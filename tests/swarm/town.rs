@@ -7,7 +7,7 @@ use undertone::engine::id::{ContactId, IdentityId, MessageId};
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Event, MessageState, Reply, SessionStatus};
 use undertone::engine::node::record::{MessageRecord, Record};
-use undertone::engine::node::{NodeSettings, Role};
+use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, World};
 
@@ -29,10 +29,10 @@ pub(crate) struct Person {
 }
 
 /// Settings quick enough for tests: nothing waits longer than a few virtual seconds.
-pub(crate) fn settings(role: Role) -> NodeSettings {
+pub(crate) fn settings(role: NodeRole) -> NodeSettings {
     NodeSettings {
         reply_delay: Millis(500),
-        resend: Millis(8_000),
+        retransmit_after: Millis(8_000),
         ..NodeSettings::new(role, Floor::new(FLOOR))
     }
 }
@@ -41,7 +41,8 @@ impl Town {
     /// `people` messengers, each at one of `relays` relays in a ring.
     pub(crate) fn new(seed: u64, links: Links, people: usize, relays: usize) -> Self {
         let mut world = World::new(seed, links);
-        let ring: Vec<NodeIndex> = (0..relays).map(|_| world.add(settings(Role::Relay))).collect();
+        let ring: Vec<NodeIndex> =
+            (0..relays).map(|_| world.add(settings(NodeRole::Relay))).collect();
         for (index, &relay) in ring.iter().enumerate() {
             let next = ring[(index + 1) % ring.len()];
             if next != relay {
@@ -50,7 +51,7 @@ impl Town {
         }
         let mut town = Self { world, people: Vec::new() };
         for index in 0..people {
-            let node = town.world.add(settings(Role::Messenger));
+            let node = town.world.add(settings(NodeRole::Messenger));
             if !ring.is_empty() {
                 town.world.join(node, ring[index % ring.len()]);
             }
@@ -77,7 +78,7 @@ impl Town {
     /// Two messengers whose chains have `window` positions, with a relay between them or none.
     pub(crate) fn pair(seed: u64, links: Links, window: u32, relays: usize) -> Self {
         let mut town = Self::new(seed, links, 0, relays);
-        let messenger = NodeSettings { window, ..settings(Role::Messenger) };
+        let messenger = NodeSettings { window, ..settings(NodeRole::Messenger) };
         // The second is the first one's neighbour when there is no other.
         let first = town.world.add(messenger);
         if relays > 0 {

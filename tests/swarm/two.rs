@@ -6,7 +6,7 @@ use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, ch
 use undertone::engine::node::input::{Input, NeighbourId, SyncRequestId, SyncResponseId};
 use undertone::engine::node::output::Output;
 use undertone::engine::node::record::Record;
-use undertone::engine::node::{Node, NodeSettings, Role};
+use undertone::engine::node::{Node, NodeRole, NodeSettings};
 use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::sync::MAX_MESSAGE;
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
@@ -26,7 +26,7 @@ pub(crate) struct Alone {
 }
 
 /// Settings of a network where nothing needs work, with room for everything.
-pub(crate) fn roomy(role: Role) -> NodeSettings {
+pub(crate) fn roomy(role: NodeRole) -> NodeSettings {
     let pool = PoolBounds { bytes: 1 << 30, count: 1 << 20 };
     NodeSettings { pool, ..NodeSettings::new(role, Floor::new(0)) }
 }

@@ -23,7 +23,7 @@ impl Node {
     /// Has the archive keep what was just admitted, after what left for it.
     pub(super) fn archive(&mut self, checked: &CheckedEnvelope) {
         self.flush_evictions();
-        match self.settings.kept() {
+        match self.settings.body_storage() {
             BodyStorage::Inline => {}
             BodyStorage::External => {
                 let (id, bytes) = (checked.id(), checked.bytes().to_vec());

@@ -13,7 +13,7 @@ use super::record::{
     Change, ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey,
     SendSequence, StoredDirection, Trust,
 };
-use super::settings::Role;
+use super::settings::NodeRole;
 use super::talk::{new_outgoing, view_message};
 use super::timers::Timer;
 use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
@@ -24,8 +24,8 @@ pub const MAX_QUEUED: usize = 4_096;
 impl Node {
     pub(super) fn on_command(&mut self, env: &mut Env<'_>, id: CommandId, command: Command) {
         let reply = match self.settings.role {
-            Role::Relay => Err(CommandError::Relay),
-            Role::Messenger => self.carry_out(env, command),
+            NodeRole::Relay => Err(CommandError::Relay),
+            NodeRole::Messenger => self.carry_out(env, command),
         };
         self.outputs.push_back(Output::Reply { id, reply });
     }

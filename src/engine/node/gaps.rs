@@ -73,7 +73,9 @@ impl Node {
     }
 
     fn schedule_gap_report(&mut self, env: &mut Env<'_>, contact: ContactId, reports: u32) {
-        let wait = Millis(self.settings.resend.0.saturating_mul(1 << reports.min(MAX_GAP_REPORTS)));
+        let wait = Millis(
+            self.settings.retransmit_after.0.saturating_mul(1 << reports.min(MAX_GAP_REPORTS)),
+        );
         let jitter = env.exponential(Millis(wait.0 / 8));
         self.timers.set(Timer::GapReport(contact), env.mono.plus(wait).plus(jitter));
     }

@@ -14,7 +14,7 @@ use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 use super::catchup::SETTLE;
 use super::input::NeighbourId;
 use super::output::Output;
-use super::settings::Role;
+use super::settings::NodeRole;
 use super::{Node, VALIDATION_BATCH};
 
 /// How an envelope came.
@@ -93,10 +93,10 @@ impl Node {
         }
         let acceptance = refusal.map_or(Acceptance::Accept, ValidationError::acceptance);
         match self.settings.role {
-            Role::Messenger if acceptance == Acceptance::Accept => {
+            NodeRole::Messenger if acceptance == Acceptance::Accept => {
                 self.try_open(env, checked, source)
             }
-            Role::Messenger | Role::Relay => {}
+            NodeRole::Messenger | NodeRole::Relay => {}
         }
     }
 

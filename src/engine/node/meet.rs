@@ -236,7 +236,7 @@ impl Node {
             self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
         self.commit(changes);
         let talk = self.talks.entry(contact).or_default();
-        let wait = Millis(self.settings.resend.0 << talk.answers_sent.min(MAX_DOUBLINGS));
+        let wait = Millis(self.settings.retransmit_after.0 << talk.answers_sent.min(MAX_DOUBLINGS));
         talk.answers_sent = talk.answers_sent.saturating_add(1);
         let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
         self.timers.set(Timer::Answer(contact, session), at);

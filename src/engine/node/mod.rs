@@ -54,7 +54,7 @@ use record::{Change, MessageRecord, Record, SessionRecord};
 use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
 pub use schedule::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT, RETRANSMIT_FOR};
-pub use settings::{NodeSettings, Pace, Role, Sync};
+pub use settings::{NodeRole, NodeSettings, SyncMode, SyncPace};
 pub use talk::ACK_WINDOW;
 use talk::Conversation;
 use timers::{Timer, Timers};
@@ -89,7 +89,7 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         Self {
             settings,
-            pool: Pool::new(settings.pool, settings.kept()),
+            pool: Pool::new(settings.pool, settings.body_storage()),
             intake: ValidationQueue::new(validation_queue::CAPACITY),
             roster: Roster::default(),
             sessions: BTreeMap::new(),

@@ -41,7 +41,7 @@ impl Node {
         let message = self.open.get(&id)?;
         if !message.may_retransmit(env.wall) {
             // The clock may be wrong, or a person may ask.
-            let wait = message.backoff(self.settings.resend);
+            let wait = message.backoff(self.settings.retransmit_after);
             self.schedule_retransmit(env, id, wait);
             return None;
         }
@@ -73,7 +73,7 @@ impl Node {
         let payload = self.payload(contact, Some(number), text)?;
         let Some(session) = self.preferred(contact) else {
             // The session was closed, or lost: it goes in the next one.
-            self.schedule_retransmit(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.retransmit_after);
             self.offer_if_needed(env, contact);
             return None;
         };
@@ -82,7 +82,7 @@ impl Node {
         let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
         let Some((record, stored)) = encrypted else {
             self.commit(changes);
-            self.schedule_retransmit(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.retransmit_after);
             self.renew(env, contact);
             return None;
         };
@@ -98,7 +98,8 @@ impl Node {
     pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
         let Some(message) = self.open.get_mut(&id) else { return };
         message.record_transmission(env.wall);
-        let (wait, life) = (message.backoff(self.settings.resend), message.lifetime_left(env.wall));
+        let (wait, life) =
+            (message.backoff(self.settings.retransmit_after), message.lifetime_left(env.wall));
         let mut effects = Effects::default();
         self.advance(id, MessageState::Sent, &mut effects);
         self.take_effect(effects);
@@ -153,9 +154,9 @@ impl Node {
     /// Plans what a restart interrupted, from what is stored of the last sending.
     pub(super) fn resume_message(&mut self, env: &mut Env<'_>, id: MessageId) {
         let Some(message) = self.open.get(&id) else { return };
-        let wait = message.backoff(self.settings.resend);
+        let wait = message.backoff(self.settings.retransmit_after);
         // Not before the first neighbours have come, or everything that is due goes at once.
-        let remaining = message.remaining(wait, env.wall).max(self.settings.resend);
+        let remaining = message.remaining(wait, env.wall).max(self.settings.retransmit_after);
         let life = message.lifetime_left(env.wall);
         self.schedule_retransmit(env, id, remaining);
         self.timers.set(Timer::Expiry(id), env.mono.plus(life));
@@ -167,7 +168,8 @@ impl Node {
     pub(super) fn expedite_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
         let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.values().next());
         let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
-        let half = Millis(message.backoff(self.settings.resend).0 / 2).max(self.settings.resend);
+        let half = Millis(message.backoff(self.settings.retransmit_after).0 / 2)
+            .max(self.settings.retransmit_after);
         let (id, remaining) = (message.id, message.remaining(half, env.wall));
         let soon = env.exponential(self.settings.reply_delay).max(remaining);
         self.timers.set_by(Timer::Retransmit(id), env.mono.plus(soon));
@@ -178,7 +180,7 @@ impl Node {
         let Some(talk) = self.talks.get(&contact) else { return };
         let ids: Vec<MessageId> = talk.unacked.values().copied().collect();
         for id in ids {
-            self.schedule_retransmit(env, id, self.settings.resend);
+            self.schedule_retransmit(env, id, self.settings.retransmit_after);
         }
     }
 

@@ -30,10 +30,10 @@ pub const MAX_TRANSMISSIONS: u32 = 256;
 pub const MIN_BACKOFF_LIMIT: Lifetime = Lifetime::SixHours;
 
 impl MessageRecord {
-    /// How long after its last sending it is sent again. `resend` is the wait after the first.
+    /// How long after its last sending it is sent again. `retransmit_after` is the wait after the first.
     ///
     /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
-    pub(super) fn backoff(&self, resend: Millis) -> Millis {
+    pub(super) fn backoff(&self, retransmit_after: Millis) -> Millis {
         let longest = Millis::from_secs(self.life.max(MIN_BACKOFF_LIMIT).ttl().0.into());
         let span = match (self.delivery.first_sent, self.delivery.last_sent) {
             // Forwards or backwards: a clock that was set back says as little of the time gone as
@@ -41,7 +41,7 @@ impl MessageRecord {
             (Some(first), Some(last)) => Millis::from_secs(first.0.abs_diff(last.0)),
             (None, _) | (_, None) => Millis(0),
         };
-        span.plus(resend).min(longest)
+        span.plus(retransmit_after).min(longest)
     }
 
     /// What is left of a `wait` that began with its last sending.
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::engine::id::{ContactId, MessageId};
     use crate::engine::node::record::DeliveryLog;
-    use crate::engine::node::settings::DEFAULT_RESEND;
+    use crate::engine::node::settings::DEFAULT_RETRANSMIT_AFTER;
     use crate::engine::node::talk::new_outgoing;
 
     fn message(life: Lifetime, delivery: DeliveryLog) -> MessageRecord {
@@ -126,7 +126,8 @@ mod tests {
         let mut now = start;
         while message.may_retransmit(now) {
             message.record_transmission(now);
-            let wait = u32::try_from(message.backoff(DEFAULT_RESEND).0.div_ceil(1_000)).unwrap();
+            let wait =
+                u32::try_from(message.backoff(DEFAULT_RETRANSMIT_AFTER).0.div_ceil(1_000)).unwrap();
             now = now.plus(Seconds(wait));
         }
         assert!(now >= start.plus(RETRANSMIT_FOR), "{life:?} ends with the time it is held");
@@ -148,7 +149,7 @@ mod tests {
             let mut now = UnixSeconds(77);
             for expected in doubling(longest) {
                 message.record_transmission(now);
-                let wait = message.backoff(DEFAULT_RESEND).0 / 1_000;
+                let wait = message.backoff(DEFAULT_RETRANSMIT_AFTER).0 / 1_000;
                 assert_eq!(wait, expected, "{life:?} after {} sendings", message.delivery.attempts);
                 now = now.plus(Seconds(u32::try_from(wait).unwrap()));
             }
@@ -161,7 +162,7 @@ mod tests {
         for second in 0..50 {
             message.record_transmission(UnixSeconds(1_000 + second));
         }
-        assert_eq!(message.backoff(DEFAULT_RESEND), Millis(60_000 + 49_000));
+        assert_eq!(message.backoff(DEFAULT_RETRANSMIT_AFTER), Millis(60_000 + 49_000));
     }
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
             ..DeliveryLog::default()
         };
         assert_eq!(
-            message(Lifetime::Day, delivery).backoff(DEFAULT_RESEND),
+            message(Lifetime::Day, delivery).backoff(DEFAULT_RETRANSMIT_AFTER),
             Millis::from_secs(86_400)
         );
     }
@@ -198,7 +199,7 @@ mod tests {
             first in any::<Option<u64>>(),
             last in any::<Option<u64>>(),
             attempts in any::<u32>(),
-            resend in any::<u64>(),
+            retransmit_after in any::<u64>(),
             life in prop::sample::select(Lifetime::ALL.to_vec()),
         ) {
             let delivery = DeliveryLog {
@@ -208,7 +209,7 @@ mod tests {
                 ..DeliveryLog::default()
             };
             let (message, now) = (message(life, delivery), UnixSeconds(now));
-            let wait = message.backoff(Millis(resend));
+            let wait = message.backoff(Millis(retransmit_after));
             prop_assert!(wait <= Millis::from_secs(604_800));
             prop_assert!(message.remaining(wait, now) <= wait);
             let whole = u64::from(life.ttl().0) + u64::from(expiry_quantum(life.ttl()).0);

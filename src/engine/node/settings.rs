@@ -9,7 +9,7 @@ use crate::engine::session::WINDOW;
 #[derive(Clone, Copy, Debug)]
 pub struct NodeSettings {
     /// Whether it speaks for anyone.
-    pub role: Role,
+    pub role: NodeRole,
     /// The least work this network carries.
     pub floor: Floor,
     /// How much it holds.
@@ -18,7 +18,7 @@ pub struct NodeSettings {
     /// where it finds again what it could not open at once.
     pub bodies: BodyStorage,
     /// Whether it catches up with neighbours, and lets them catch up with it.
-    pub sync: Sync,
+    pub sync: SyncMode,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as who wrote it wanted. Junk lives exactly so long.
     pub life: Lifetime,
@@ -28,7 +28,7 @@ pub struct NodeSettings {
     /// that the time of sending tells little of the time of arrival.
     pub reply_delay: Millis,
     /// The delay before what was not acknowledged is sent again; doubles each time.
-    pub resend: Millis,
+    pub retransmit_after: Millis,
     /// Positions of a session's chains: [`WINDOW`], on which all who talk must agree. Simulations of
     /// bad networks use fewer, at most as many.
     pub window: u32,
@@ -37,17 +37,17 @@ pub struct NodeSettings {
 impl NodeSettings {
     /// The defaults of a node with this role, in a network with this floor.
     #[must_use]
-    pub const fn new(role: Role, floor: Floor) -> Self {
+    pub const fn new(role: NodeRole, floor: Floor) -> Self {
         Self {
             role,
             floor,
             pool: DEFAULT_POOL,
             bodies: BodyStorage::Inline,
-            sync: Sync::On(Pace::USUAL),
+            sync: SyncMode::On(SyncPace::USUAL),
             life: Lifetime::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
-            resend: DEFAULT_RESEND,
+            retransmit_after: DEFAULT_RETRANSMIT_AFTER,
             window: WINDOW,
         }
     }
@@ -56,26 +56,26 @@ impl NodeSettings {
 impl NodeSettings {
     /// Where the bytes of what it holds are, by its role.
     #[must_use]
-    pub const fn kept(&self) -> BodyStorage {
+    pub const fn body_storage(&self) -> BodyStorage {
         match self.role {
-            Role::Messenger => BodyStorage::Inline,
-            Role::Relay => self.bodies,
+            NodeRole::Messenger => BodyStorage::Inline,
+            NodeRole::Relay => self.bodies,
         }
     }
 }
 
 /// Whether a node catches up with neighbours, and lets them catch up with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
+pub enum SyncMode {
     /// Both, so often.
-    On(Pace),
+    On(SyncPace),
     /// Neither: for tests of what the flood does alone.
     Off,
 }
 
 /// How often a node catches up. Everybody's is the same, or a node could be told by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct SyncPace {
     /// The time between two neighbours, give or take a quarter.
     pub every: Millis,
     /// The time after joining when it catches up once more, with what was not settled before.
@@ -85,7 +85,7 @@ pub struct Pace {
     pub newcomer: Millis,
 }
 
-impl Pace {
+impl SyncPace {
     /// Five minutes, as store nodes of Waku do; a minute and a half, half a minute more than
     /// envelopes take to settle; ten seconds, a guess.
     pub const USUAL: Self =
@@ -94,7 +94,7 @@ impl Pace {
 
 /// Whether a node speaks for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum NodeRole {
     /// It has identities, encrypts and decrypts.
     Messenger,
     /// It holds no identity and decrypts nothing.
@@ -108,4 +108,4 @@ pub const DEFAULT_POOL: PoolBounds = PoolBounds { bytes: 64 << 20, count: 32_768
 pub const DEFAULT_REPLY_DELAY: Millis = Millis(5_000);
 
 /// A minute: longer than eight mean reply delays, the longest an acknowledgement is held back.
-pub const DEFAULT_RESEND: Millis = Millis(60_000);
+pub const DEFAULT_RETRANSMIT_AFTER: Millis = Millis(60_000);

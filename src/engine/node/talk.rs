@@ -229,7 +229,7 @@ impl Node {
             talk.in_flight.remove(&id);
         }
         // Long enough that what is merely late is not taken for lost.
-        let in_flight = Millis(self.settings.resend.0 / 4);
+        let in_flight = Millis(self.settings.retransmit_after.0 / 4);
         let overtaken: Vec<MessageId> = talk
             .unacked
             .range(..highest)

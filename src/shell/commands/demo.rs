@@ -18,7 +18,7 @@ use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{
     Direction, Event, MessageState, MessageView, Reply, SessionStatus,
 };
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::cli::Everywhere;
 use crate::shell::clock::OsEntropy;
 use crate::shell::failure::{Exit, Failure};
@@ -103,7 +103,7 @@ impl Cast {
             let address = memory_address()?;
             let mut net = net(relays.last());
             net.listen.push(address.clone());
-            let host = Host::start(node(Role::Relay), net, Store::in_memory()?)?;
+            let host = Host::start(node(NodeRole::Relay), net, Store::in_memory()?)?;
             let (requests, asked) = mpsc::channel::<ClientRequest>(1);
             troupe.spawn(async move {
                 // A relay is asked nothing; holding the sender keeps it running.
@@ -142,7 +142,7 @@ impl Player {
         relay: Option<&Multiaddr>,
         name: &str,
     ) -> Result<Self, Failure> {
-        let host = Host::start(node(Role::Messenger), net(relay), Store::in_memory()?)?;
+        let host = Host::start(node(NodeRole::Messenger), net(relay), Store::in_memory()?)?;
         let (requests, asked) = mpsc::channel(CHANNEL);
         let (sender, mut events) = mpsc::channel(CHANNEL);
         let door = host.door();
@@ -307,10 +307,10 @@ fn echo(text: &str) -> String {
     }
 }
 
-fn node(role: Role) -> NodeSettings {
+fn node(role: NodeRole) -> NodeSettings {
     NodeSettings {
         reply_delay: Millis(300),
-        resend: Millis::from_secs(10),
+        retransmit_after: Millis::from_secs(10),
         ..NodeSettings::new(role, Floor::new(DEMO_FLOOR))
     }
 }

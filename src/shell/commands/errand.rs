@@ -14,7 +14,7 @@ use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
 use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
 use crate::shell::desk::Desk;
@@ -160,7 +160,7 @@ impl Errand {
         let makes = matches!(self.about, About::Identity(IdentityAction::New { .. }));
         let store = if makes { keep::open_or_create(everywhere)? } else { keep::open(everywhere)? };
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+        let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
         let mut people = People::default();
         for notice in desk.node().snapshot() {

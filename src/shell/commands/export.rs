@@ -26,7 +26,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
 use crate::engine::node::output::{ContactView, MessageState};
 use crate::engine::node::record::{DeliveryLog, MessageRecord, StoredDirection};
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::Everywhere;
@@ -117,7 +117,7 @@ pub(super) fn import(
 fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
     let store = keep::open(everywhere)?;
     // Nothing is checked and nothing is mined here, so the floor has no part in it.
-    let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+    let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
     desk.settle()?;
     let mut people = People::default();
     for notice in desk.node().snapshot() {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::control::{self, Socket};
 use super::{keep, net_settings, node_settings};
 use crate::engine::crypto::invite;
-use crate::engine::node::Role;
+use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Color, Everywhere, Network};
 use crate::shell::clock::wall;
@@ -48,7 +48,7 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
         ..everywhere.clone()
     };
     let mut host =
-        Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
+        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     host.door().enter(events).await;

@@ -8,7 +8,7 @@ use super::people::{People, hex};
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::Role;
+use crate::engine::node::NodeRole;
 use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar::Civil;
@@ -39,7 +39,7 @@ pub(super) async fn run(
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut host =
-        Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
+        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
     host.door().enter(events).await;
     let how = if everywhere.json { How::Programs } else { How::People };

@@ -17,7 +17,7 @@ use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{
     CommandError, ContactView, Direction, MessageState, MessageView,
 };
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::desk::Desk;
 use crate::shell::failure::{Exit, Failure};
@@ -96,7 +96,7 @@ impl Inquiry {
     async fn alone(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
         let store = keep::open(everywhere)?;
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut desk = Desk::open(NodeSettings::new(Role::Messenger, Floor::DEFAULT), store)?;
+        let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
         let mut people = People::default();
         for notice in desk.node().snapshot() {

@@ -29,7 +29,7 @@ use super::failure::{Exit, Failure};
 use super::net::{Lan, NetSettings};
 use super::print::{self, How};
 use crate::engine::envelope::Floor;
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 
 /// Carries out the command line; answers the exit code.
@@ -131,7 +131,7 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 /// How a node with these flags behaves.
-fn node_settings(network: &Network, role: Role) -> NodeSettings {
+fn node_settings(network: &Network, role: NodeRole) -> NodeSettings {
     let floor = Floor::new(network.floor);
     NodeSettings { junk: network.junk.map(|rate| rate.0), ..NodeSettings::new(role, floor) }
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
-use crate::engine::node::{NodeSettings, Role};
+use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
@@ -41,7 +41,7 @@ pub(super) async fn run(
         Room::Archive(size) => (size, BodyStorage::External),
     };
     let pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
-    let node = NodeSettings { pool, bodies, ..node_settings(network, Role::Relay) };
+    let node = NodeSettings { pool, bodies, ..node_settings(network, NodeRole::Relay) };
     // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
     let archive = match room {
         Room::Memory(_) => None,

@@ -13,7 +13,7 @@ use super::people::{CHOSEN_IDENTITY, People, broken, gone};
 use super::{keep, net_settings, node_settings};
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
-use crate::engine::node::Role;
+use crate::engine::node::NodeRole;
 use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
@@ -72,7 +72,8 @@ pub(super) async fn run(
     let chosen = store.setting(CHOSEN_IDENTITY)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let host = Host::start(node_settings(network, Role::Messenger), net_settings(network), store)?;
+    let host =
+        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     host.door().enter(events).await;
     let (done, ended) =
         tokio::join!(letter.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);

@@ -9,7 +9,7 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::node::Node;
 use crate::engine::node::input::{NeighbourId, SyncResponseId};
 use crate::engine::node::output::Output;
-use crate::engine::node::settings::Sync;
+use crate::engine::node::settings::SyncMode;
 use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
 use crate::engine::sync::{
     EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
@@ -189,7 +189,9 @@ impl Node {
         self.catchup.server.served.remove(&from);
         let account = self.catchup.server.account(from, env.mono);
         let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
-        if soon || self.settings.sync == Sync::Off || self.catchup.server.served.len() >= MAX_SERVED
+        if soon
+            || self.settings.sync == SyncMode::Off
+            || self.catchup.server.served.len() >= MAX_SERVED
         {
             return Ok(false);
         }

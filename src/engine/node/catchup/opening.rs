@@ -9,7 +9,7 @@ use crate::engine::node::clock::PeerClocks;
 use crate::engine::node::inbound::Source;
 use crate::engine::node::input::{NeighbourId, SyncRequestId};
 use crate::engine::node::output::Output;
-use crate::engine::node::settings::Sync;
+use crate::engine::node::settings::SyncMode;
 use crate::engine::node::timers::Timer;
 use crate::engine::node::{ClockSkew, Node};
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
@@ -75,7 +75,7 @@ impl Node {
         env: &mut Env<'_>,
         before: &[NeighbourId],
     ) {
-        let Sync::On(pace) = self.settings.sync else { return };
+        let SyncMode::On(pace) = self.settings.sync else { return };
         let peers = &self.peers;
         self.catchup.client.keep(peers);
         self.catchup.server.keep(peers);
@@ -109,7 +109,7 @@ impl Node {
 
     /// It is time for one neighbour, whichever.
     pub(in crate::engine::node) fn on_sync_due(&mut self, env: &mut Env<'_>) {
-        let Sync::On(pace) = self.settings.sync else { return };
+        let SyncMode::On(pace) = self.settings.sync else { return };
         self.catchup.server.forget_idle(env.mono);
         self.catchup.client.wanted = self.catchup.client.wanted.max(1);
         self.timers.set(Timer::Sync, env.mono.plus(around(env, pace.every)));
@@ -245,7 +245,7 @@ impl Node {
         session: &ClientSession,
         stop: SessionEnd,
     ) {
-        let Sync::On(pace) = self.settings.sync else { return };
+        let SyncMode::On(pace) = self.settings.sync else { return };
         let was_fruitless = session.fetched() == 0 && session.cost() > COSTLY;
         let history = self.catchup.client.peers.entry(peer).or_default();
         history.fruitless =
