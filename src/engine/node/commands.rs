@@ -198,8 +198,8 @@ impl Node {
         let (erased, stopped) = self.outbox.forget(|kept| kept.purpose.concerns(contact));
         changes.extend(erased);
         self.stop_mining(stopped);
-        self.open.retain(|_, message| message.contact != contact);
-        self.talks.remove(&contact);
+        self.open_messages.retain(|_, message| message.contact != contact);
+        self.conversations.remove(&contact);
         self.roster.contacts.remove(&contact);
         changes.push(Change::Erase(RecordKey::Contact(contact)));
         changes.push(Change::EraseMessages(contact));
@@ -211,7 +211,7 @@ impl Node {
             return Err(CommandError::NoContact);
         }
         let waiting: Vec<MessageId> = self
-            .open
+            .open_messages
             .values()
             .filter(|message| message.contact == contact)
             .map(|message| message.id)
@@ -222,7 +222,7 @@ impl Node {
                 self.commit(changes);
                 self.advance_alone(id, MessageState::Failed);
             }
-            if let Some(talk) = self.talks.get_mut(&contact) {
+            if let Some(talk) = self.conversations.get_mut(&contact) {
                 talk.send_queue.retain(|&queued| queued != id);
             }
             self.timers.clear(Timer::Retransmit(id));
@@ -292,7 +292,7 @@ impl Node {
         let id = message.id;
         self.put(vec![Record::Message(message.clone())]);
         self.emit(Event::Message(view_message(&message)));
-        self.open.insert(id, message);
+        self.open_messages.insert(id, message);
         self.enqueue(contact, id);
         if unmet && self.preferred(contact).is_none() {
             self.start_offer(env, contact);
@@ -301,13 +301,13 @@ impl Node {
     }
 
     pub(super) fn enqueue(&mut self, contact: ContactId, id: MessageId) {
-        self.talks.entry(contact).or_default().send_queue.push_back(id);
+        self.conversations.entry(contact).or_default().send_queue.push_back(id);
         self.schedule_send(contact);
     }
 
     /// Whether a message has not left and can still be kept from leaving.
     pub(super) fn is_withdrawable(&self, id: MessageId) -> bool {
-        match self.open.get(&id).map(|message| message.direction) {
+        match self.open_messages.get(&id).map(|message| message.direction) {
             Some(StoredDirection::Outgoing(MessageState::Queued)) => true,
             Some(StoredDirection::Outgoing(MessageState::Mining)) => self.outbox.is_unpublished(id),
             Some(StoredDirection::Outgoing(
@@ -324,7 +324,7 @@ impl Node {
     }
 
     fn cancel(&mut self, id: MessageId) -> Result<Reply, CommandError> {
-        let contact = self.open.get(&id).ok_or(CommandError::NoMessage)?.contact;
+        let contact = self.open_messages.get(&id).ok_or(CommandError::NoMessage)?.contact;
         if !self.is_withdrawable(id) {
             return Err(CommandError::TooLate);
         }

@@ -32,7 +32,7 @@ impl Node {
         if record.sent.epoch != ack.epoch || end(ack) <= record.sent.next {
             return;
         }
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         let before = core::mem::take(&mut talk.restored_next);
         let (received, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut talk.unacked)
             .into_iter()
@@ -52,7 +52,7 @@ impl Node {
         }
         self.forget_awaited_receipts(contact);
         for (number, id) in again {
-            let Some(message) = self.open.get_mut(&id) else { continue };
+            let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.number = Some(number);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
             self.expedite(env, id);

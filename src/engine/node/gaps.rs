@@ -47,7 +47,7 @@ impl Node {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let last = record.received.last().filter(|sequence| sequence.missing() > 0);
         let place = last.map(|sequence| (sequence.epoch, sequence.next));
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         if talk.reported_gap.map(|gap| (gap.epoch, gap.next)) == place {
             return;
         }
@@ -61,7 +61,7 @@ impl Node {
 
     /// Acknowledges what was acknowledged before: the gap is still there.
     pub(super) fn on_gap_report_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let Some(gap) = &mut talk.reported_gap else { return };
         gap.reports = gap.reports.saturating_add(1);
         let reports = gap.reports;

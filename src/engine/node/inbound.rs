@@ -51,7 +51,7 @@ impl Node {
         if self.pool.contains(&id) {
             return self.reject(from, id, ValidationError::Duplicate);
         }
-        match self.intake.push(checked, from) {
+        match self.validation_queue.push(checked, from) {
             Enqueued::Queued => {}
             Enqueued::Duplicate => self.reject(from, id, ValidationError::Duplicate),
             Enqueued::QueueFull(..) => self.reject(from, id, ValidationError::QueueFull),
@@ -64,7 +64,7 @@ impl Node {
     /// Takes a batch from the queue, highest rated first.
     pub(super) fn drain_queue(&mut self, env: &mut Env<'_>) {
         for _ in 0..VALIDATION_BATCH {
-            let Some((checked, from)) = self.intake.pop() else { return };
+            let Some((checked, from)) = self.validation_queue.pop() else { return };
             self.admit(env, checked, from);
         }
     }
@@ -138,7 +138,7 @@ impl Node {
         source: Source,
     ) {
         let envelope = checked.envelope();
-        for session in self.watch.candidates(checked.topic()) {
+        for session in self.topic_index.candidates(checked.topic()) {
             if self.decrypt_and_apply(env, session, checked, source) {
                 return;
             }
@@ -187,7 +187,7 @@ impl Node {
     fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
         let Envelope { expiry, ttl, .. } = checked.envelope();
         let earliest = expiry.minus(ttl).minus(expiry_quantum(ttl));
-        earliest <= self.began.plus(CLOCK_TOLERANCE)
+        earliest <= self.started_at.plus(CLOCK_TOLERANCE)
     }
 
     /// Reads the messages of a session that came before they could be opened: they wait in the
@@ -213,7 +213,7 @@ impl Node {
         let contact = self.roster.contacts.get(&record.contact)?;
         let own = &self.roster.identities.get(&contact.identity)?.identity;
         let (next, payload) = record.session.decrypt(env, own, topic, body)?;
-        self.watch.update(&record.session, &next);
+        self.topic_index.update(&record.session, &next);
         *record.session = next;
         Some(payload)
     }

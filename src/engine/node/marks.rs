@@ -30,7 +30,7 @@ impl Node {
         sequence.read_up_to = sequence.next;
         self.put_contact_alone(contact);
         if on && self.confirmed_session(contact).is_some() {
-            self.talks.entry(contact).or_default().receipt_due = true;
+            self.conversations.entry(contact).or_default().receipt_due = true;
             let at = env.mono.plus(env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Acknowledge(contact), at);
         }
@@ -51,7 +51,7 @@ impl Node {
         }
         record.read_receipts = on;
         self.put_contact_alone(contact);
-        self.talks.entry(contact).or_default().receipt_due = false;
+        self.conversations.entry(contact).or_default().receipt_due = false;
         self.forget_awaited_receipts(contact);
         self.emit_contact(contact);
         Ok(Reply::Done)
@@ -79,54 +79,54 @@ impl Node {
         let known = self.roster.contacts.get(&contact).is_some_and(|record| {
             record.read_receipts && record.sent.epoch == epoch && below <= record.sent.next
         });
-        let Some(talk) = self.talks.get_mut(&contact).filter(|_| known) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact).filter(|_| known) else { return };
         // What was read was delivered, though the acknowledgement may be late.
         let delivered: Vec<(u64, MessageId)> =
             talk.unacked.range(..below).map(|(&number, &id)| (number, id)).collect();
         for (number, id) in delivered {
-            if let Some(talk) = self.talks.get_mut(&contact) {
+            if let Some(talk) = self.conversations.get_mut(&contact) {
                 talk.unacked.remove(&number);
                 talk.in_flight.remove(&id);
             }
             self.mark_delivered(contact, id, now, effects);
         }
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let later = talk.awaiting_receipt.split_off(&below);
         for id in core::mem::replace(&mut talk.awaiting_receipt, later).into_values() {
-            if let Some(message) = self.open.get_mut(&id) {
+            if let Some(message) = self.open_messages.get_mut(&id) {
                 message.delivery.read = Some(now);
             }
             self.advance(id, MessageState::Read, effects);
-            self.open.remove(&id);
+            self.open_messages.remove(&id);
         }
     }
 
     /// Keeps a delivered message in mind while its read receipt may come; else it is done with.
     pub(super) fn await_receipt(&mut self, contact: ContactId, id: MessageId) {
         let on = self.roster.contacts.get(&contact).is_some_and(|record| record.read_receipts);
-        let number = self.open.get(&id).and_then(|message| message.number).filter(|_| on);
+        let number = self.open_messages.get(&id).and_then(|message| message.number).filter(|_| on);
         let Some(number) = number else {
-            self.open.remove(&id);
+            self.open_messages.remove(&id);
             return;
         };
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.awaiting_receipt.insert(number, id);
         if talk.awaiting_receipt.len() > MAX_AWAITED_RECEIPTS {
             let oldest = talk.awaiting_receipt.pop_first();
-            oldest.and_then(|(_, id)| self.open.remove(&id));
+            oldest.and_then(|(_, id)| self.open_messages.remove(&id));
         }
     }
 
     /// No read receipt is waited for any more in a conversation: of another epoch none would fit.
     pub(super) fn forget_awaited_receipts(&mut self, contact: ContactId) {
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         for id in core::mem::take(&mut talk.awaiting_receipt).into_values() {
-            self.open.remove(&id);
+            self.open_messages.remove(&id);
         }
     }
 
     pub(super) fn forget_awaited_receipt(&mut self, contact: ContactId, id: MessageId) {
-        if let Some(talk) = self.talks.get_mut(&contact) {
+        if let Some(talk) = self.conversations.get_mut(&contact) {
             talk.awaiting_receipt.retain(|_, unread| *unread != id);
         }
     }

@@ -67,7 +67,7 @@ impl Node {
         let open = record
             .is_some_and(|record| record.state == ContactState::Active && record.offer.is_none());
         let waiting = self
-            .talks
+            .conversations
             .get(&contact)
             .is_some_and(|talk| !talk.send_queue.is_empty() || !talk.unacked.is_empty());
         let restored = record.is_some_and(|record| record.restored.is_some());
@@ -235,7 +235,7 @@ impl Node {
         let (record, changes) =
             self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
         self.commit(changes);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         let wait = Millis(self.settings.retransmit_after.0 << talk.answers_sent.min(MAX_DOUBLINGS));
         talk.answers_sent = talk.answers_sent.saturating_add(1);
         let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
@@ -257,7 +257,7 @@ impl Node {
     /// Takes a session in; the least preferred gives way when a contact has too many. Never the one
     /// whose offer waits: it could be answered, and nobody would read the answer.
     fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
-        self.watch.add(&session);
+        self.topic_index.add(&session);
         let record = SessionRecord { contact, session: Box::new(session) };
         changes.push(Change::Put(Record::Session(record.clone())));
         let newest = record.session.id();
@@ -282,9 +282,9 @@ impl Node {
     /// Erases a session's keys and stops waiting at its topics.
     pub(super) fn drop_session(&mut self, id: SessionId) -> Option<Change> {
         let record = self.sessions.remove(&id)?;
-        self.watch.remove(&record.session);
+        self.topic_index.remove(&record.session);
         // What came early in it stays marked so.
-        self.open.retain(|_, message| {
+        self.open_messages.retain(|_, message| {
             message.early != Some(id) || message.direction != StoredDirection::Delivered
         });
         self.timers.clear(Timer::Answer(record.contact, id));
@@ -395,7 +395,7 @@ impl Node {
         let mut old = Vec::new();
         for record in self.sessions.values_mut() {
             if let Some(next) = record.session.age(env.wall) {
-                self.watch.update(&record.session, &next);
+                self.topic_index.update(&record.session, &next);
                 *record.session = next;
                 changes.push(Change::Put(Record::Session(record.clone())));
             }
@@ -426,7 +426,7 @@ impl Node {
             let Some(record) = holders.min_by_key(by_age) else { return };
             let count = excess.min(record.session.skipped());
             let next = record.session.without_oldest(count);
-            self.watch.update(&record.session, &next);
+            self.topic_index.update(&record.session, &next);
             *record.session = next;
             changes.push(Change::Put(Record::Session(record.clone())));
             excess -= count;

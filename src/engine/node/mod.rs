@@ -65,19 +65,19 @@ pub use trust::MAX_VERIFICATION_ATTEMPTS;
 pub struct Node {
     settings: NodeSettings,
     pool: Pool,
-    intake: ValidationQueue<NeighbourId>,
+    validation_queue: ValidationQueue<NeighbourId>,
     roster: Roster,
     sessions: BTreeMap<SessionId, SessionRecord>,
-    watch: TopicIndex,
+    topic_index: TopicIndex,
     /// Messages that are not done with: ours up to their acknowledgement, or their read receipt if one
     /// may come; theirs while they wait for the ones before them.
-    open: BTreeMap<MessageId, MessageRecord>,
-    talks: BTreeMap<ContactId, Conversation>,
+    open_messages: BTreeMap<MessageId, MessageRecord>,
+    conversations: BTreeMap<ContactId, Conversation>,
     outbox: Outbox,
     timers: Timers,
     peers: Vec<NeighbourId>,
     /// When this process took back what it knew; what is older may be of a time it forgot.
-    began: UnixSeconds,
+    started_at: UnixSeconds,
     catchup: CatchUp,
     validation: ValidationStats,
     outputs: VecDeque<Output>,
@@ -90,16 +90,16 @@ impl Node {
         Self {
             settings,
             pool: Pool::new(settings.pool, settings.body_storage()),
-            intake: ValidationQueue::new(validation_queue::CAPACITY),
+            validation_queue: ValidationQueue::new(validation_queue::CAPACITY),
             roster: Roster::default(),
             sessions: BTreeMap::new(),
-            watch: TopicIndex::default(),
-            open: BTreeMap::new(),
-            talks: BTreeMap::new(),
+            topic_index: TopicIndex::default(),
+            open_messages: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             outbox: Outbox::default(),
             timers: Timers::default(),
             peers: Vec::new(),
-            began: UnixSeconds(0),
+            started_at: UnixSeconds(0),
             catchup: CatchUp::default(),
             validation: ValidationStats::default(),
             outputs: VecDeque::new(),
@@ -133,13 +133,13 @@ impl Node {
     /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        if self.intake.is_empty() { self.timers.next() } else { Some(Millis(0)) }
+        if self.validation_queue.is_empty() { self.timers.next() } else { Some(Millis(0)) }
     }
 
     /// Figures for a person: totals only, real and junk never told apart.
     #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
             peers: self.peers.len(),
             pool_bytes: self.pool.bytes(),
             pool_count: self.pool.count(),
@@ -216,7 +216,7 @@ impl Node {
 
 /// Totals of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct NodeStatus {
     /// Neighbours that take part in the flood.
     pub peers: usize,
     /// Bytes the pool counts.

@@ -201,14 +201,14 @@ impl Node {
         match purpose {
             EnvelopePurpose::Junk => default,
             EnvelopePurpose::Message(_, message) => {
-                self.open.get(&message).map_or(default, |message| message.life)
+                self.open_messages.get(&message).map_or(default, |message| message.life)
             }
             EnvelopePurpose::Control(contact) => {
-                let owed = self.talks.get(&contact).and_then(|talk| talk.ack_lifetime);
+                let owed = self.conversations.get(&contact).and_then(|talk| talk.ack_lifetime);
                 owed.map_or(default, |owed| owed.max(default))
             }
             EnvelopePurpose::Offer(contact) => {
-                let waiting = self.open.values().filter(|message| {
+                let waiting = self.open_messages.values().filter(|message| {
                     message.contact == contact && waits_for_session(message.direction)
                 });
                 waiting.map(|message| message.life).max().map_or(default, |life| life.max(default))
@@ -352,7 +352,7 @@ impl Node {
 
     /// Messages of ours that have not left.
     pub(super) fn queued_messages(&self) -> usize {
-        self.open
+        self.open_messages
             .values()
             .filter(|message| {
                 matches!(

@@ -38,7 +38,7 @@ impl Node {
         env: &mut Env<'_>,
         id: MessageId,
     ) -> Option<OutgoingRecord> {
-        let message = self.open.get(&id)?;
+        let message = self.open_messages.get(&id)?;
         if !message.may_retransmit(env.wall) {
             // The clock may be wrong, or a person may ask.
             let wait = message.backoff(self.settings.retransmit_after);
@@ -54,7 +54,7 @@ impl Node {
         env: &mut Env<'_>,
         id: MessageId,
     ) -> Option<OutgoingRecord> {
-        let message = self.open.get(&id)?;
+        let message = self.open_messages.get(&id)?;
         match message.direction {
             StoredDirection::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {}
             StoredDirection::Outgoing(
@@ -88,7 +88,7 @@ impl Node {
         };
         changes.extend(stored);
         self.commit(changes);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         let count = talk.in_flight.get(&id).map_or(0, |sent| sent.count);
         talk.in_flight.insert(id, Transmission { session, count, sent_at: env.mono });
         Some(record)
@@ -96,7 +96,7 @@ impl Node {
 
     /// The message is in the flood: note it, and plan what follows if nobody answers.
     pub(super) fn on_message_sent(&mut self, env: &mut Env<'_>, contact: ContactId, id: MessageId) {
-        let Some(message) = self.open.get_mut(&id) else { return };
+        let Some(message) = self.open_messages.get_mut(&id) else { return };
         message.record_transmission(env.wall);
         let (wait, life) =
             (message.backoff(self.settings.retransmit_after), message.lifetime_left(env.wall));
@@ -104,7 +104,7 @@ impl Node {
         self.advance(id, MessageState::Sent, &mut effects);
         self.take_effect(effects);
         let mut count = 0;
-        if let Some(sent) = self.talks.entry(contact).or_default().in_flight.get_mut(&id) {
+        if let Some(sent) = self.conversations.entry(contact).or_default().in_flight.get_mut(&id) {
             count = sent.count;
             sent.count = sent.count.saturating_add(1);
             sent.sent_at = env.mono;
@@ -119,7 +119,7 @@ impl Node {
     /// Whether a finished envelope of a message, published once more with the first neighbour, is one
     /// that was not counted: the process may have ended before it was.
     pub(super) fn is_uncounted(&self, id: MessageId) -> bool {
-        let direction = self.open.get(&id).map(|message| message.direction);
+        let direction = self.open_messages.get(&id).map(|message| message.direction);
         direction
             .is_some_and(|direction| direction != StoredDirection::Outgoing(MessageState::Sent))
     }
@@ -128,7 +128,7 @@ impl Node {
     /// running and nobody knows whether it left. The message is said to have left, which is the one
     /// thing that cannot turn out to be false, and is sent again.
     pub(super) fn on_expired_unsent(&mut self, env: &mut Env<'_>, id: MessageId) {
-        let direction = self.open.get(&id).map(|message| message.direction);
+        let direction = self.open_messages.get(&id).map(|message| message.direction);
         if direction != Some(StoredDirection::Outgoing(MessageState::Mining)) {
             return;
         }
@@ -153,7 +153,7 @@ impl Node {
 
     /// Plans what a restart interrupted, from what is stored of the last sending.
     pub(super) fn resume_message(&mut self, env: &mut Env<'_>, id: MessageId) {
-        let Some(message) = self.open.get(&id) else { return };
+        let Some(message) = self.open_messages.get(&id) else { return };
         let wait = message.backoff(self.settings.retransmit_after);
         // Not before the first neighbours have come, or everything that is due goes at once.
         let remaining = message.remaining(wait, env.wall).max(self.settings.retransmit_after);
@@ -166,8 +166,8 @@ impl Node {
     /// that never runs for long must come to it. Not sooner than after half its wait, lest a node that
     /// is started often sends it at each start.
     pub(super) fn expedite_oldest(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.values().next());
-        let Some(message) = oldest.and_then(|id| self.open.get(id)) else { return };
+        let oldest = self.conversations.get(&contact).and_then(|talk| talk.unacked.values().next());
+        let Some(message) = oldest.and_then(|id| self.open_messages.get(id)) else { return };
         let half = Millis(message.backoff(self.settings.retransmit_after).0 / 2)
             .max(self.settings.retransmit_after);
         let (id, remaining) = (message.id, message.remaining(half, env.wall));
@@ -177,7 +177,7 @@ impl Node {
 
     /// Plans to send everything again that was never acknowledged.
     pub(super) fn resume_retransmits(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let Some(talk) = self.talks.get(&contact) else { return };
+        let Some(talk) = self.conversations.get(&contact) else { return };
         let ids: Vec<MessageId> = talk.unacked.values().copied().collect();
         for id in ids {
             self.schedule_retransmit(env, id, self.settings.retransmit_after);
@@ -186,7 +186,7 @@ impl Node {
 
     /// Nobody carries the last envelope of a message any longer, or it was held long enough.
     pub(super) fn on_expiry_due(&mut self, env: &mut Env<'_>, id: MessageId) {
-        let Some(message) = self.open.get(&id) else { return };
+        let Some(message) = self.open_messages.get(&id) else { return };
         let StoredDirection::Outgoing(state) = message.direction else { return };
         let contact = message.contact;
         let (life, hold) =
@@ -207,7 +207,7 @@ impl Node {
                     return;
                 }
                 self.abandon(env, id, &mut effects);
-                if let Some(message) = self.open.get(&id) {
+                if let Some(message) = self.open_messages.get(&id) {
                     effects.changes.push(Change::Put(Record::Message(message.clone())));
                 }
             }
@@ -243,11 +243,11 @@ impl Node {
     /// Frees the number of a message that left and was not acknowledged. Storing the message without
     /// it, or erasing it, is up to the caller.
     fn abandon(&mut self, env: &mut Env<'_>, id: MessageId, effects: &mut Effects) {
-        let Some(message) = self.open.get_mut(&id) else { return };
+        let Some(message) = self.open_messages.get_mut(&id) else { return };
         let (contact, number) = (message.contact, message.number.take());
         self.stop_sending(contact, id, effects);
         let next = self.roster.contacts.get(&contact).map_or(0, |record| record.sent.next);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.in_flight.remove(&id);
         let Some(number) = number else { return talk.send_queue.retain(|&queued| queued != id) };
         talk.unacked.remove(&number);
@@ -259,7 +259,7 @@ impl Node {
 
     /// Plans to tell the contact which numbers will never come: it may hold later ones for them.
     fn announce_base(&mut self, env: &mut Env<'_>, contact: ContactId, base: u64) {
-        self.talks.entry(contact).or_default().base_to_announce = Some(base);
+        self.conversations.entry(contact).or_default().base_to_announce = Some(base);
         let at = env.mono.plus(env.exponential(self.settings.reply_delay));
         self.timers.set_by(Timer::Acknowledge(contact), at);
     }
@@ -271,7 +271,7 @@ impl Node {
             return;
         }
         let next = record.sent.next;
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         let base = talk.unacked.keys().next().copied().unwrap_or(next);
         // An acknowledgement that is older than one read before says nothing of what it waits for.
         if ack.next < talk.peer_acked_up_to {
@@ -285,7 +285,7 @@ impl Node {
 
     /// Sends once more what a person wants to be sent once more.
     pub(super) fn retry(&mut self, id: MessageId) -> Result<Reply, CommandError> {
-        let message = self.open.get_mut(&id).ok_or(CommandError::NoMessage)?;
+        let message = self.open_messages.get_mut(&id).ok_or(CommandError::NoMessage)?;
         let contact = message.contact;
         let StoredDirection::Outgoing(state) = message.direction else {
             return Err(CommandError::TooLate);
@@ -310,7 +310,11 @@ impl Node {
                 message.delivery.first_sent = None;
                 let record = message.clone();
                 self.put(vec![Record::Message(record)]);
-                if !self.talks.get(&contact).is_some_and(|talk| talk.send_queue.contains(&id)) {
+                if !self
+                    .conversations
+                    .get(&contact)
+                    .is_some_and(|talk| talk.send_queue.contains(&id))
+                {
                     self.enqueue(contact, id);
                 }
             }
@@ -331,7 +335,7 @@ impl Node {
         id: MessageId,
     ) -> Result<Reply, CommandError> {
         let mut effects = Effects::default();
-        if let Some(message) = self.open.get(&id) {
+        if let Some(message) = self.open_messages.get(&id) {
             let contact = message.contact;
             match message.direction {
                 StoredDirection::Buffered { .. } => return Err(CommandError::TooLate),
@@ -354,7 +358,7 @@ impl Node {
                     | MessageState::Cancelled,
                 ) => {}
             }
-            self.open.remove(&id);
+            self.open_messages.remove(&id);
             self.schedule_send(contact);
         }
         effects.changes.push(Change::Erase(RecordKey::Message(id)));

@@ -23,7 +23,7 @@ impl Node {
     /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] tells what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
-        self.began = env.wall;
+        self.started_at = env.wall;
         let mut outgoing = Vec::new();
         let mut surplus: Vec<RecordKey> = Vec::new();
         let mut messages = Vec::new();
@@ -33,7 +33,8 @@ impl Node {
                     self.roster.identities.insert(record.id, record);
                 }
                 Record::Contact(record) => {
-                    self.talks.entry(record.id).or_default().restored_next = record.sent.next;
+                    self.conversations.entry(record.id).or_default().restored_next =
+                        record.sent.next;
                     self.roster.contacts.insert(record.id, record);
                 }
                 Record::Session(record) => self.restore_session(record),
@@ -56,7 +57,7 @@ impl Node {
     }
 
     fn restore_session(&mut self, record: SessionRecord) {
-        self.watch.add(&record.session);
+        self.topic_index.add(&record.session);
         self.sessions.insert(record.session.id(), record);
     }
 
@@ -71,7 +72,7 @@ impl Node {
 
     fn restore_message(&mut self, env: &mut Env<'_>, record: MessageRecord) {
         let (id, contact) = (record.id, record.contact);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         match (record.direction, record.number) {
             (StoredDirection::Buffered { epoch }, Some(number)) => {
                 talk.reorder_buffer.insert((epoch, number), id);
@@ -84,7 +85,7 @@ impl Node {
                 Some(number),
             ) => {
                 talk.unacked.insert(number, id);
-                self.open.insert(id, record);
+                self.open_messages.insert(id, record);
                 return self.resume_message(env, id);
             }
             // Given up; a person asked to send it again if it did not leave since.
@@ -109,7 +110,7 @@ impl Node {
                 _,
             ) => return,
         }
-        self.open.insert(id, record);
+        self.open_messages.insert(id, record);
     }
 
     fn is_early(&self, message: &MessageRecord) -> bool {

@@ -28,7 +28,7 @@ impl Node {
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
         let proven = self.confirmed_session(contact).is_some();
-        let talk = self.talks.get_mut(&contact)?;
+        let talk = self.conversations.get_mut(&contact)?;
         if talk.received_since_ack == 0
             && !(proven && (talk.receipt_due || talk.base_to_announce.is_some()))
         {
@@ -45,7 +45,8 @@ impl Node {
 
     /// Queues the next message of a conversation, if there is one and a session to send it in.
     pub(super) fn schedule_send(&mut self, contact: ContactId) {
-        let waits = self.talks.get(&contact).is_some_and(|talk| !talk.send_queue.is_empty());
+        let waits =
+            self.conversations.get(&contact).is_some_and(|talk| !talk.send_queue.is_empty());
         if waits && self.preferred(contact).is_some() {
             self.outbox.push(Job::SendNext(contact));
         }
@@ -59,20 +60,20 @@ impl Node {
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
         let number = self.roster.contacts.get(&contact)?.sent.next;
-        let talk = self.talks.get(&contact)?;
+        let talk = self.conversations.get(&contact)?;
         let &id = talk.send_queue.front()?;
         let oldest = talk.unacked.keys().next().copied().unwrap_or(number);
         if number.saturating_sub(oldest) >= ACK_WINDOW {
             return None;
         }
-        let text = self.open.get(&id)?.text.clone();
+        let text = self.open_messages.get(&id)?.text.clone();
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
         let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
         let Some((record, mut changes)) = encrypted else {
             self.renew(env, contact);
             return None;
         };
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.send_queue.pop_front();
         talk.unacked.insert(number, id);
         talk.in_flight.insert(id, Transmission { session, count: 0, sent_at: env.mono });
@@ -80,7 +81,7 @@ impl Node {
             contact.sent.next = number.saturating_add(1);
             changes.push(Change::Put(Record::Contact(contact.clone())));
         }
-        if let Some(message) = self.open.get_mut(&id) {
+        if let Some(message) = self.open_messages.get_mut(&id) {
             message.number = Some(number);
             changes.push(Change::Put(Record::Message(message.clone())));
         }
@@ -109,7 +110,7 @@ impl Node {
         content: Content,
     ) -> Option<Payload> {
         let record = self.roster.contacts.get(&contact)?;
-        let oldest = self.talks.get(&contact).and_then(|talk| talk.unacked.keys().next());
+        let oldest = self.conversations.get(&contact).and_then(|talk| talk.unacked.keys().next());
         Some(Payload {
             epoch: record.sent.epoch,
             number,
@@ -141,7 +142,7 @@ impl Node {
         // Whatever we say acknowledges what we heard, if it lives as long as that.
         let contact = record.contact;
         let life = self.lifetime_of(purpose);
-        if let Some(talk) = self.talks.get_mut(&contact) {
+        if let Some(talk) = self.conversations.get_mut(&contact) {
             talk.base_to_announce.take_if(|base| *base <= payload.base);
             if talk.ack_lifetime.is_none_or(|owed| owed <= life) {
                 (talk.received_since_ack, talk.ack_lifetime) = (0, None);
@@ -158,8 +159,8 @@ impl Node {
         let (mut changes, stopped) =
             self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         self.stop_mining(stopped);
-        let number = self.open.get_mut(&id).and_then(|message| message.number.take());
-        let Some(talk) = self.talks.get_mut(&contact) else { return changes };
+        let number = self.open_messages.get_mut(&id).and_then(|message| message.number.take());
+        let Some(talk) = self.conversations.get_mut(&contact) else { return changes };
         talk.in_flight.remove(&id);
         let Some(number) = number else {
             talk.send_queue.retain(|&queued| queued != id);

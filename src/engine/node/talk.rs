@@ -105,7 +105,7 @@ impl Node {
             self.on_peer_active(contact, &mut effects);
         }
         // What is said of a time that we forgot is not about what has its numbers now.
-        let talk = self.talks.get(&contact).filter(|_| stale);
+        let talk = self.conversations.get(&contact).filter(|_| stale);
         let believed = talk.map_or(u64::MAX, |talk| talk.restored_next);
         if let Some(ack) = &payload.ack {
             self.on_rollback_detected(env, contact, ack, &mut effects);
@@ -157,7 +157,7 @@ impl Node {
 
     /// The contact speaks in a session, so our offer is answered or not needed.
     fn on_peer_active(&mut self, contact: ContactId, effects: &mut Effects) {
-        self.talks.entry(contact).or_default().answers_sent = 0;
+        self.conversations.entry(contact).or_default().answers_sent = 0;
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let (offered, restored) = (record.offer.take(), record.restored.take());
         if offered.is_none() && restored.is_none() {
@@ -176,7 +176,7 @@ impl Node {
     /// somebody who lost its keys, so it goes in this one soon.
     pub(super) fn on_established(&mut self, env: &mut Env<'_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
-        let Some(talk) = self.talks.get(&record.contact) else { return };
+        let Some(talk) = self.conversations.get(&record.contact) else { return };
         let elsewhere =
             |id: &&MessageId| talk.in_flight.get(id).is_none_or(|sent| sent.session != session);
         let ids: Vec<MessageId> = talk.unacked.values().filter(elsewhere).copied().collect();
@@ -188,18 +188,18 @@ impl Node {
     /// The contact speaks in a confirmed session: what came early in it is theirs without doubt.
     fn confirm_early_messages(&mut self, session: SessionId, effects: &mut Effects) {
         let early: Vec<MessageId> = self
-            .open
+            .open_messages
             .values()
             .filter(|message| message.early == Some(session))
             .map(|message| message.id)
             .collect();
         for id in early {
-            let Some(message) = self.open.get_mut(&id) else { continue };
+            let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.early = None;
             let contact = message.contact;
             effects.changes.push(Change::Put(Record::Message(message.clone())));
             if message.direction == StoredDirection::Delivered {
-                self.open.remove(&id);
+                self.open_messages.remove(&id);
             }
             effects.events.push(Event::Confirmed { message: id, contact });
         }
@@ -214,7 +214,8 @@ impl Node {
         (believed, effects): (u64, &mut Effects),
     ) {
         let ours = self.roster.contacts.get(&contact).map(|record| record.sent.epoch);
-        let Some(talk) = self.talks.get_mut(&contact).filter(|_| ours == Some(ack.epoch)) else {
+        let Some(talk) = self.conversations.get_mut(&contact).filter(|_| ours == Some(ack.epoch))
+        else {
             return;
         };
         let received: Vec<(u64, MessageId)> = talk
@@ -255,14 +256,14 @@ impl Node {
         effects: &mut Effects,
     ) {
         self.stop_sending(contact, id, effects);
-        if let Some(message) = self.open.get_mut(&id)
+        if let Some(message) = self.open_messages.get_mut(&id)
             && message.direction == StoredDirection::Outgoing(MessageState::Mining)
         {
             // A crash after publishing can leave the record one state behind the truth.
             message.record_transmission(now);
             self.advance(id, MessageState::Sent, effects);
         }
-        if let Some(message) = self.open.get_mut(&id) {
+        if let Some(message) = self.open_messages.get_mut(&id) {
             message.delivery.delivered = Some(now);
         }
         self.advance(id, MessageState::Delivered, effects);
@@ -271,7 +272,7 @@ impl Node {
 
     /// Moves a message of ours on, if it may; stays where it is to tell of its delivery.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
-        let Some(message) = self.open.get_mut(&id) else { return };
+        let Some(message) = self.open_messages.get_mut(&id) else { return };
         let StoredDirection::Outgoing(from) = message.direction else { return };
         if from != to && !from.may_become(to) {
             return;
@@ -334,13 +335,13 @@ impl Node {
         if shown {
             effects.events.push(Event::Message(view_message(&message)));
             if message.early.is_some() {
-                self.open.insert(message.id, message);
+                self.open_messages.insert(message.id, message);
             }
             self.deliver_in_order(position.contact, position.epoch, 0, effects);
         } else {
-            let talk = self.talks.entry(position.contact).or_default();
+            let talk = self.conversations.entry(position.contact).or_default();
             talk.reorder_buffer.insert((position.epoch, position.number), message.id);
-            self.open.insert(message.id, message);
+            self.open_messages.insert(message.id, message);
         }
         self.schedule_acknowledgement(env, position.contact, position.life);
     }
@@ -413,14 +414,14 @@ impl Node {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let Some(known) = record.received.iter().find(|known| known.epoch == epoch) else { return };
         let next = known.next;
-        let Some(talk) = self.talks.get_mut(&contact) else { return };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
             talk.reorder_buffer.range((epoch, 0)..(epoch, next)).map(|(&place, _)| place).collect();
         self.deliver(contact, free, missing, effects);
     }
 
     fn deliver_buffered(&mut self, contact: ContactId, effects: &mut Effects) {
-        let Some(talk) = self.talks.get(&contact) else { return };
+        let Some(talk) = self.conversations.get(&contact) else { return };
         let all = talk.reorder_buffer.keys().copied().collect();
         self.deliver(contact, all, 1, effects);
     }
@@ -434,15 +435,19 @@ impl Node {
     ) {
         let mut missing = missing;
         for place in places {
-            let id =
-                self.talks.get_mut(&contact).and_then(|talk| talk.reorder_buffer.remove(&place));
-            let Some(mut message) = id.and_then(|id| self.open.remove(&id)) else { continue };
+            let id = self
+                .conversations
+                .get_mut(&contact)
+                .and_then(|talk| talk.reorder_buffer.remove(&place));
+            let Some(mut message) = id.and_then(|id| self.open_messages.remove(&id)) else {
+                continue;
+            };
             message.direction = StoredDirection::Delivered;
             message.missing = core::mem::take(&mut missing);
             effects.events.push(Event::Message(view_message(&message)));
             effects.changes.push(Change::Put(Record::Message(message.clone())));
             if message.early.is_some() {
-                self.open.insert(message.id, message);
+                self.open_messages.insert(message.id, message);
             }
         }
     }
@@ -455,14 +460,14 @@ impl Node {
 
     /// Notes that the next acknowledgement or answer answers an envelope of this life.
     pub(super) fn extend_ack_lifetime(&mut self, contact: ContactId, life: Lifetime) {
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.ack_lifetime = talk.ack_lifetime.max(Some(life));
     }
 
     /// Something was heard that deserves an acknowledgement: soon, not at once.
     fn schedule_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Lifetime) {
         self.extend_ack_lifetime(contact, life);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.received_since_ack = talk.received_since_ack.saturating_add(1);
         let delay = if talk.received_since_ack >= MAX_RECEIVED_SINCE_ACK {
             Millis(0)

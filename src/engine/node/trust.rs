@@ -85,7 +85,7 @@ impl Node {
             | Job::AnswerOffer(contact, _)
             | Job::Acknowledge(contact) => Some(contact),
             Job::Retransmit(message) | Job::RetransmitNow(message) => {
-                self.open.get(&message).map(|message| message.contact)
+                self.open_messages.get(&message).map(|message| message.contact)
             }
             Job::PublishStored(_) | Job::Junk => None,
         };
@@ -246,7 +246,7 @@ impl Node {
     /// left is to be sent afresh.
     fn put_on_hold(&mut self, env: &Env<'_>, contact: ContactId, effects: &mut Effects) {
         let mining: Vec<MessageId> = self
-            .open
+            .open_messages
             .values()
             .filter(|message| {
                 message.contact == contact
@@ -258,10 +258,10 @@ impl Node {
             if self.is_withdrawable(id) {
                 effects.changes.extend(self.withdraw(contact, id));
                 self.advance(id, MessageState::Queued, effects);
-                self.talks.entry(contact).or_default().send_queue.push_front(id);
+                self.conversations.entry(contact).or_default().send_queue.push_front(id);
             } else {
                 // It was finished when the process ended, and may have been published.
-                let Some(message) = self.open.get_mut(&id) else { continue };
+                let Some(message) = self.open_messages.get_mut(&id) else { continue };
                 message.record_transmission(env.wall);
                 let life = message.lifetime_left(env.wall);
                 self.timers.set(Timer::Expiry(id), env.mono.plus(life));
@@ -299,13 +299,13 @@ impl Node {
     /// never acknowledged comes first in it.
     fn start_new_epoch(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
         self.forget_awaited_receipts(contact);
-        let talk = self.talks.entry(contact).or_default();
+        let talk = self.conversations.entry(contact).or_default();
         talk.in_flight.clear();
         (talk.base_to_announce, talk.peer_acked_up_to) = (None, 0);
         let unacknowledged = core::mem::take(&mut talk.unacked);
         let mut next = 0;
         for id in unacknowledged.into_values() {
-            let Some(message) = self.open.get_mut(&id) else { continue };
+            let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.number = Some(next);
             effects.changes.push(Change::Put(Record::Message(message.clone())));
             talk.unacked.insert(next, id);
