@@ -67,7 +67,7 @@
 //! ```text
 //! engine   env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! sim      above node; nothing names it
-//! shell    calendar | clock | home  <  passphrase  <  net | store | ui | miner
+//! shell    calendar | os  <  net | store | ui | miner
 //!          <  archive | backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main
 //! ```
 //!

@@ -22,8 +22,8 @@ const ORDER: &[&[&str]] = &[
     &["engine::relay", "engine::session", "engine::sync"],
     &["engine::node"],
     &["sim"],
-    &["shell::calendar", "shell::clock", "shell::home"],
-    &["shell::passphrase"],
+    &["shell::calendar", "shell::os::clock", "shell::os::data_dir", "shell::os::exit_code"],
+    &["shell::os::passphrase", "shell::os::signals"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
     &["shell::archive", "shell::backup", "shell::cli", "shell::desk"],
     &["shell::host"],
@@ -37,7 +37,7 @@ const ORDER: &[&[&str]] = &[
 const NAMED_BY_NOBODY: &str = "sim";
 
 /// Files that declare modules and do nothing else; so no path can lead around the order by them.
-const DECLARING: &[&str] = &["lib.rs", "engine/mod.rs", "shell/mod.rs"];
+const DECLARING: &[&str] = &["lib.rs", "engine/mod.rs", "shell/mod.rs", "shell/os/mod.rs"];
 
 /// What the engine must not know: runtimes, sockets, files, screens, clocks, sources of chance.
 const OUTSIDE: &[&str] = &[
@@ -435,7 +435,7 @@ fn what_may_be_named_is_not_taken_for_a_fault() {
         ("engine/env.rs", "mod tests { use super::*; fn f<'a>(c: char) { c == '\"'; } }"),
         ("engine/env.rs", "r#\"crate::sim \" \"# b\"crate::sim\" '\\'' '\"'"),
         ("shell/desk.rs", "//! With [`super::host`].\nuse super::store::Store;"),
-        ("shell/store/mod.rs", "use crate::shell::passphrase;"),
+        ("shell/store/mod.rs", "use crate::shell::os::passphrase;"),
         ("main.rs", "use undertone::shell::cli::Cli;"),
         ("shell/mod.rs", "pub mod net;"),
     ] {

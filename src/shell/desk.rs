@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
-use super::clock::{Clock, OsEntropy, wall};
+use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
 use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
+use super::os::clock::Clock;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{MiningJob, WorkNonce, work};
 use crate::engine::id::OutgoingId;

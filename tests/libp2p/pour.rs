@@ -13,8 +13,8 @@ use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
-use undertone::shell::clock::wall;
 use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
+use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
 use crate::hosts::{Company, LOW_FLOOR, net_settings, node_settings};

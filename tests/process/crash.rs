@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use undertone::engine::node::output::MessageState;
 use undertone::engine::node::record::{MessageRecord, Record, StoredDirection};
-use undertone::shell::passphrase::Passphrase;
+use undertone::shell::os::passphrase::Passphrase;
 use undertone::shell::store::Store;
 use zeroize::Zeroizing;
 

@@ -34,10 +34,11 @@ use undertone::engine::sync::{
 use undertone::engine::text::UntrustedText;
 use undertone::shell::cli::{Action, BackupAction, Cli};
 use undertone::shell::desk::{Deed, Desk};
-use undertone::shell::failure::{Exit, Failure};
+use undertone::shell::failure::Failure;
 use undertone::shell::host::Host;
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
-use undertone::shell::passphrase::{Passphrase, PassphraseSource};
+use undertone::shell::os::exit_code::Exit;
+use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::store::Store;
 use undertone::shell::ui::port::{
     ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,

@@ -32,7 +32,7 @@ use super::store::StoreError;
 use super::store::files::Lock;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
-use crate::shell::home;
+use crate::shell::os::data_dir;
 
 /// An open archive. Dropping it writes what is on its way and gives the folder back.
 pub struct Archive {
@@ -134,8 +134,8 @@ impl Archive {
     /// When the folder cannot be used, or another process uses it; never for damage.
     pub fn open(home: &Path, bytes: u64) -> Result<Self, ArchiveError> {
         let dir = home.join(FOLDER);
-        home::prepare(home).map_err(StoreError::from)?;
-        home::prepare(&dir).map_err(StoreError::from)?;
+        data_dir::prepare(home).map_err(StoreError::from)?;
+        data_dir::prepare(&dir).map_err(StoreError::from)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
         let lock = Lock::take(&dir)?;

@@ -43,7 +43,7 @@ impl Home {
     fn copy(&self) -> Self {
         let copy = Self::new();
         let to = copy.0.path().join(FOLDER);
-        home::prepare(&to).unwrap();
+        data_dir::prepare(&to).unwrap();
         for entry in fs::read_dir(self.0.path().join(FOLDER)).unwrap() {
             let entry = entry.unwrap();
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

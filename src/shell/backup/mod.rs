@@ -29,9 +29,9 @@ use crate::engine::env::{Entropy as _, Env, UnixSeconds};
 use crate::engine::node::backup::{self, History};
 use crate::engine::node::record::Record;
 use crate::engine::secret::{Secret, opaque_debug};
-use crate::shell::clock::OsEntropy;
-use crate::shell::home::FILE_MODE;
-use crate::shell::passphrase::Passphrase;
+use crate::shell::os::clock::OsEntropy;
+use crate::shell::os::data_dir::FILE_MODE;
+use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::{
     Brought, KEY_FILE_BYTES, KeyCost, KeyError, RowError, SALT_BYTES, Store, StoreError,
     open_key_file, seal_key_file,

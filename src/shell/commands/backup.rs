@@ -12,10 +12,11 @@ use crate::engine::secret::Secret;
 use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{BackupAction, BackupPassphrase, Everywhere};
-use crate::shell::clock::{OsEntropy, wall};
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::StoreDoor;
-use crate::shell::passphrase::{self, Ask, Passphrase, PassphraseSource};
+use crate::shell::os::clock::{OsEntropy, wall};
+use crate::shell::os::exit_code::Exit;
+use crate::shell::os::passphrase::{self, Ask, Passphrase, PassphraseSource};
 use crate::shell::print;
 use crate::shell::store::{Store, StoreError};
 

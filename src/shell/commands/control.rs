@@ -22,8 +22,9 @@ use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
 use crate::engine::node::input::CommandId;
 use crate::shell::cli::Everywhere;
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::{Door, Host, HostError, StoreDoor};
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
 

@@ -20,10 +20,11 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::cli::Everywhere;
-use crate::shell::clock::OsEntropy;
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::{Door, Host, HostError};
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
+use crate::shell::os::clock::OsEntropy;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::store::Store;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, Mode};

@@ -18,7 +18,8 @@ use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
 use crate::shell::desk::Desk;
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::ui::{
     self,

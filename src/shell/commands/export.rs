@@ -31,8 +31,9 @@ use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::Everywhere;
 use crate::shell::desk::Desk;
-use crate::shell::failure::{Exit, Failure};
-use crate::shell::home::FILE_MODE;
+use crate::shell::failure::Failure;
+use crate::shell::os::data_dir::FILE_MODE;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::store::StoreError;
 

@@ -11,10 +11,11 @@ use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Color, Everywhere, Network};
-use crate::shell::clock::wall;
-use crate::shell::failure::{self, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::Host;
-use crate::shell::passphrase::Passphrase;
+use crate::shell::os::clock::wall;
+use crate::shell::os::exit_code;
+use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::Store;
 use crate::shell::ui::port::{
     ClientEvent, ClientRequest, Colour, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
@@ -124,16 +125,16 @@ fn broken(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
     let safe = "what was accepted is kept";
     let parts = ["the interface ended", &error.to_string(), safe, next];
-    Failure::new("interface", failure::Exit::Other, parts)
+    Failure::new("interface", exit_code::Exit::Other, parts)
 }
 
 /// What the process answers for how the interface ended.
 fn left(exit: Exit) -> Result<(), Failure> {
     let exit = match exit {
         Exit::Asked => return Ok(()),
-        Exit::Interrupted => failure::Exit::Interrupted,
-        Exit::Terminated => failure::Exit::Terminated,
-        Exit::Fatal => failure::Exit::Other,
+        Exit::Interrupted => exit_code::Exit::Interrupted,
+        Exit::Terminated => exit_code::Exit::Terminated,
+        Exit::Fatal => exit_code::Exit::Other,
     };
     let parts =
         ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use crate::shell::cli::Everywhere;
 use crate::shell::failure::Failure;
-use crate::shell::home;
-use crate::shell::passphrase::{self, Ask, PassphraseSource};
+use crate::shell::os::data_dir;
+use crate::shell::os::passphrase::{self, Ask, PassphraseSource};
 use crate::shell::store::Store;
 
 /// The home folder these flags name.
 pub(super) fn home(everywhere: &Everywhere) -> Result<PathBuf, Failure> {
     // The variable was read with the flags.
-    Ok(home::resolve(everywhere.home.as_deref(), |name| std::env::var_os(name))?)
+    Ok(data_dir::resolve(everywhere.home.as_deref(), |name| std::env::var_os(name))?)
 }
 
 /// Whether a person may be asked for the passphrase, and where else it is.

@@ -20,7 +20,8 @@ use crate::engine::node::output::{
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::desk::Desk;
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, Glyphs, Look, More};
 

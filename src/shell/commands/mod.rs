@@ -13,7 +13,6 @@ mod people;
 mod relay;
 mod send;
 mod status;
-mod stop;
 mod tale;
 mod trust;
 
@@ -25,8 +24,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use errand::About;
 
 use super::cli::{Action, Cli, Everywhere, Network, RelayAction};
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::net::{Lan, NetSettings};
+use super::os::exit_code::Exit;
 use super::print::{self, How};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeRole, NodeSettings};

@@ -4,14 +4,15 @@
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::stop::Stop;
 use super::{keep, net_settings, node_settings};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::shell::archive::Archive;
 use crate::shell::cli::{Everywhere, Network, Size};
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::{Host, TakenOver};
+use crate::shell::os::exit_code::Exit;
+use crate::shell::os::signals::Stop;
 use crate::shell::print::{self, How};
 use crate::shell::store::Store;
 use crate::shell::ui::port::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};

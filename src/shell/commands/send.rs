@@ -19,9 +19,10 @@ use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::cli::{Everywhere, Network, Span, Wait};
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
 use crate::shell::host::Host;
 use crate::shell::miner;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::store::StoreError;
 use crate::shell::ui::{

@@ -11,7 +11,8 @@ use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, Reply, SasHalf};
 use crate::engine::node::record::{HoldReason, Trust};
 use crate::shell::cli::Everywhere;
-use crate::shell::failure::{Exit, Failure};
+use crate::shell::failure::Failure;
+use crate::shell::os::exit_code::Exit;
 use crate::shell::print;
 use crate::shell::ui::trust::means;
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::StoreError;
-use crate::shell::home::{FILE_MODE, refuse_shared};
+use crate::shell::os::data_dir::{FILE_MODE, refuse_shared};
 
 /// Whether there is a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::engine::secret::Secret;
-use crate::shell::passphrase::Passphrase;
+use crate::shell::os::passphrase::Passphrase;
 
 /// What it costs to try one passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

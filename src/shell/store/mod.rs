@@ -38,8 +38,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use crate::engine::id::MessageId;
 use crate::engine::node::record::{Change, Record, RecordKey};
 use crate::engine::secret::Secret;
-use crate::shell::home::{self, HomeError, UnsafeMode};
-use crate::shell::passphrase::Passphrase;
+use crate::shell::os::data_dir::{self, HomeError, UnsafeMode};
+use crate::shell::os::passphrase::Passphrase;
 
 use self::files::{Lock, Presence};
 use self::key::{FILE_BYTES, KEY_BYTES};
@@ -105,7 +105,7 @@ impl Store {
         passphrase: &Passphrase,
         cost: KeyCost,
     ) -> Result<Self, StoreError> {
-        home::prepare(dir)?;
+        data_dir::prepare(dir)?;
         let dir = &dir.canonicalize()?;
         let lock = Lock::take(dir)?;
         if Self::exists(dir) {
@@ -131,7 +131,7 @@ impl Store {
         if !Self::exists(dir) {
             return Err(StoreError::Missing);
         }
-        home::check(dir)?;
+        data_dir::check(dir)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = &dir.canonicalize()?;
         let lock = Lock::take(dir)?;
@@ -179,7 +179,7 @@ impl Store {
         if !Self::exists(dir) {
             return Err(StoreError::Missing);
         }
-        home::check(dir)?;
+        data_dir::check(dir)?;
         let _lock = Lock::take(dir)?;
         let key = open_key(dir, old)?;
         files::replace(dir, KEY_FILE, &key::seal(&key, new, cost, &random()?)?)

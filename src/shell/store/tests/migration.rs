@@ -233,7 +233,7 @@ fn identity() -> Record {
 fn a_power_cut_before_the_commit_of_a_migration_leaves_the_old_home_whole() {
     let home = sealed_home();
     let cut = Home { root: tempfile::tempdir().unwrap() };
-    home::prepare(&cut.dir()).unwrap();
+    data_dir::prepare(&cut.dir()).unwrap();
     let before = tables(&home, "");
     let untouched = fs::read(home.file("store.db")).unwrap();
     database::cut_short(&home.file("store.db"), &key_of(&home), 2, || {

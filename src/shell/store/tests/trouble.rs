@@ -27,7 +27,7 @@ fn a_making_that_ended_between_key_and_database_gives_a_whole_empty_store() {
 fn a_making_that_ended_before_the_key_was_there_left_nothing() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("home");
-    home::prepare(&dir).unwrap();
+    data_dir::prepare(&dir).unwrap();
     fs::write(dir.join("key.new"), "half of a key file").unwrap();
     fs::write(dir.join("store.db.new"), "half of a database").unwrap();
     assert!(!Store::exists(&dir));
@@ -142,7 +142,7 @@ fn a_database_of_another_program_or_a_newer_version_is_told() {
 fn a_making_that_fails_leaves_no_store() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("home");
-    home::prepare(&dir).unwrap();
+    data_dir::prepare(&dir).unwrap();
     // The key file cannot be written: something that is not ours to remove is in its way.
     fs::create_dir_all(dir.join("key.new/full")).unwrap();
     assert!(Store::create_at_cost(&dir, &passphrase("right"), KeyCost::LEAST).is_err());

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
 
 use crate::engine::secret::opaque_debug;
-use crate::shell::home::{UnsafeMode, refuse_shared};
+use crate::shell::os::data_dir::{UnsafeMode, refuse_shared};
 
 /// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
 /// byte for byte.

@@ -2,11 +2,11 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::shell::failure::Exit;
+use super::exit_code::Exit;
 
 /// SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(in crate::shell) struct Stop {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -14,7 +14,7 @@ pub(super) struct Stop {
 
 impl Stop {
     /// Listens from here on; the signals do not kill the process any more.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(in crate::shell) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -23,7 +23,7 @@ impl Stop {
     }
 
     /// Waits for one of them.
-    pub(super) async fn asked(&mut self) -> Exit {
+    pub(in crate::shell) async fn asked(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,

@@ -1,0 +1,8 @@
+//! The operating system: its clock and random generator, signals, the data directory, a passphrase,
+//! and the exit code of the process.
+
+pub mod clock;
+pub mod data_dir;
+pub mod exit_code;
+pub mod passphrase;
+pub(in crate::shell) mod signals;
