@@ -10,7 +10,7 @@
 //! ```text
 //!     keys, files, sockets, time, entropy
 //!   ┌──────────────── shell ────────────────┐    ┌──────── sim ────────┐
-//!   │  ui   commands   store   miner   net  │    │ virtual time, links │
+//!   │  ui   cli        store   miner   net  │    │ virtual time, links │
 //!   │   └──────┴─────── host ────┴──────┘   │    │ that lose and delay,│
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
@@ -46,7 +46,7 @@
 //!
 //! | what happens | where |
 //! |---|---|
-//! | a key, or a line of a script | [`shell::ui`], [`shell::commands`] |
+//! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
 //! | `Command::Say`, as `Input::Command` | [`shell::host`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
@@ -68,7 +68,8 @@
 //! engine   env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! sim      above node; nothing names it
 //! shell    calendar | os  <  net | store | ui | miner
-//!          <  archive | backup | cli | desk  <  host  <  failure  <  print  <  commands  <  main
+//!          <  archive | backup | cli::args | desk  <  host  <  cli::error
+//!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!
 //! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `host` and in `node`. The host
@@ -100,7 +101,7 @@
 //! # Where to begin
 //!
 //! [`engine::node::Node`] and its `inbound` file read as the first table;
-//! [`shell::host::Host`] is the loop around it; [`shell::commands`] is the program. To put the engine
+//! [`shell::host::Host`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
 //! into something else: drive it as [`sim::World`] does, or take a
 //! [`Host`](shell::host::Host) with a [`Store`](shell::store::Store) and speak to it over a channel.
 //! `engine::text` and `shell::ui::model` are long and dull.
@@ -127,7 +128,7 @@
 //!   begins another numbering (`engine::node::forgotten`).
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
-//! - Scripts join the lines at `Command` and `Event` through [`shell::commands`] and a socket in the
+//! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket in the
 //!   home folder, which speaks one line of JSON each way.
 
 pub mod engine;

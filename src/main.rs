@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use undertone::shell::cli::Cli;
-use undertone::shell::commands;
+use undertone::shell::cli::args::Cli;
+use undertone::shell::cli::commands;
 
 fn main() -> ExitCode {
     ExitCode::from(match Cli::try_parse() {

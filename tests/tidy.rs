@@ -25,11 +25,16 @@ const ORDER: &[&[&str]] = &[
     &["shell::calendar", "shell::os::clock", "shell::os::data_dir", "shell::os::exit_code"],
     &["shell::os::passphrase", "shell::os::signals"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
-    &["shell::archive", "shell::backup", "shell::cli", "shell::desk"],
+    &["shell::archive", "shell::backup", "shell::cli::args", "shell::desk"],
     &["shell::host"],
-    &["shell::failure"],
-    &["shell::print"],
-    &["shell::commands"],
+    &["shell::cli::error"],
+    &[
+        "shell::cli::directory",
+        "shell::cli::message_format",
+        "shell::cli::open_store",
+        "shell::cli::output",
+    ],
+    &["shell::cli::commands"],
     &["main"],
 ];
 
@@ -37,7 +42,8 @@ const ORDER: &[&[&str]] = &[
 const NAMED_BY_NOBODY: &str = "sim";
 
 /// Files that declare modules and do nothing else; so no path can lead around the order by them.
-const DECLARING: &[&str] = &["lib.rs", "engine/mod.rs", "shell/mod.rs", "shell/os/mod.rs"];
+const DECLARING: &[&str] =
+    &["lib.rs", "engine/mod.rs", "shell/mod.rs", "shell/cli/mod.rs", "shell/os/mod.rs"];
 
 /// What the engine must not know: runtimes, sockets, files, screens, clocks, sources of chance.
 const OUTSIDE: &[&str] = &[
@@ -436,7 +442,7 @@ fn what_may_be_named_is_not_taken_for_a_fault() {
         ("engine/env.rs", "r#\"crate::sim \" \"# b\"crate::sim\" '\\'' '\"'"),
         ("shell/desk.rs", "//! With [`super::host`].\nuse super::store::Store;"),
         ("shell/store/mod.rs", "use crate::shell::os::passphrase;"),
-        ("main.rs", "use undertone::shell::cli::Cli;"),
+        ("main.rs", "use undertone::shell::cli::args::Cli;"),
         ("shell/mod.rs", "pub mod net;"),
     ] {
         assert_eq!(planted(layering, name, text), 0, "{name}: {text}");

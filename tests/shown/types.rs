@@ -32,9 +32,9 @@ use undertone::engine::sync::{
     SyncQuery, SyncResponse,
 };
 use undertone::engine::text::UntrustedText;
-use undertone::shell::cli::{Action, BackupAction, Cli};
+use undertone::shell::cli::args::{Action, BackupAction, Cli};
+use undertone::shell::cli::error::Failure;
 use undertone::shell::desk::{Deed, Desk};
-use undertone::shell::failure::Failure;
 use undertone::shell::host::Host;
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
 use undertone::shell::os::exit_code::Exit;

@@ -8,19 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::people::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
-use super::{control, keep, trust};
+use super::{control, trust};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
 use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
+use crate::shell::cli::args::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::desk::Desk;
-use crate::shell::failure::Failure;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::ui::{
     self,
     port::{ClientEvent, ClientRequest},
@@ -71,11 +72,11 @@ struct Done<'a> {
 pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
     let about = match about {
         About::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
-            let invite = keep::standard_input(MAX_INVITE)?;
+            let invite = open_store::standard_input(MAX_INVITE)?;
             About::Contact(ContactAction::Add { invite, name })
         }
         About::Contact(ContactAction::Rekey { name, invite }) if invite == "-" => {
-            let invite = keep::standard_input(MAX_INVITE)?;
+            let invite = open_store::standard_input(MAX_INVITE)?;
             About::Contact(ContactAction::Rekey { name, invite })
         }
         About::Contact(ContactAction::AcceptKey { name, yes_accept: false }) => {
@@ -90,9 +91,9 @@ pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Fai
         None => errand.carry_out(everywhere)?,
     };
     if everywhere.json {
-        print::answer(&answer.data);
+        output::answer(&answer.data);
     } else {
-        print::line(&answer.words);
+        output::line(&answer.words);
     }
     Ok(())
 }
@@ -106,7 +107,7 @@ impl Errand {
             return Ok(None);
         }
         let question = json!({ "do": "errand", "errand": self });
-        let answer = control::ask(&keep::home(everywhere)?, &question).await?;
+        let answer = control::ask(&open_store::home(everywhere)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
         serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
     }
@@ -159,7 +160,11 @@ impl Errand {
     /// Carries it out without a network.
     fn carry_out(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
         let makes = matches!(self.about, About::Identity(IdentityAction::New { .. }));
-        let store = if makes { keep::open_or_create(everywhere)? } else { keep::open(everywhere)? };
+        let store = if makes {
+            open_store::open_or_create(everywhere)?
+        } else {
+            open_store::open(everywhere)?
+        };
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;

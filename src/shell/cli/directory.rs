@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::node::output::{ContactView, Event, IdentityView, RequestView, SessionStatus};
-use crate::shell::failure::Failure;
+use crate::shell::cli::error::Failure;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::ui::port::ClientEvent;
 

@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::archive::ArchiveError;
-use super::backup::BackupError;
-use super::host::HostError;
-use super::net::NetError;
-use super::os::data_dir::HomeError;
-use super::os::exit_code::Exit;
-use super::os::passphrase::PassphraseError;
-use super::store::StoreError;
 use crate::engine::crypto::invite::InviteError;
 use crate::engine::node::output::CommandError;
 use crate::engine::text::UntrustedText;
+use crate::shell::archive::ArchiveError;
+use crate::shell::backup::BackupError;
+use crate::shell::host::HostError;
+use crate::shell::net::NetError;
+use crate::shell::os::data_dir::HomeError;
+use crate::shell::os::exit_code::Exit;
+use crate::shell::os::passphrase::PassphraseError;
+use crate::shell::store::StoreError;
 
 /// An error with everything a person needs.
 #[derive(Clone, PartialEq, Eq)]

@@ -17,9 +17,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::keep;
 use super::listen::state_word;
-use super::people::{CHOSEN_IDENTITY, People};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::id::{ContactId, MessageId};
@@ -29,12 +27,14 @@ use crate::engine::node::record::{DeliveryLog, MessageRecord, StoredDirection};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::Everywhere;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::desk::Desk;
-use crate::shell::failure::Failure;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::store::StoreError;
 
 /// Whether an import is carried out.
@@ -62,7 +62,7 @@ pub(super) fn export(
     for contact in &contacts {
         desk.store().each_message(Some(contact.id), |message| {
             if let Some(line) = line(&contact.petname, &message) {
-                writeln!(output, "{}", print::ascii(&line))?;
+                writeln!(output, "{}", output::ascii(&line))?;
                 count += 1;
             }
             Ok::<(), Failure>(())
@@ -73,10 +73,10 @@ pub(super) fn export(
         return Ok(());
     }
     if everywhere.json {
-        print::answer(&json!({ "messages": count, "conversations": contacts.len() }));
+        output::answer(&json!({ "messages": count, "conversations": contacts.len() }));
     } else {
-        print::line(&format!("{count} messages of {} conversations", contacts.len()));
-        print::talk("The file is not encrypted: whoever has it can read it.");
+        output::line(&format!("{count} messages of {} conversations", contacts.len()));
+        output::talk("The file is not encrypted: whoever has it can read it.");
     }
     Ok(())
 }
@@ -107,16 +107,18 @@ pub(super) fn import(
     }
     if everywhere.json {
         let would = take == Take::Nothing;
-        print::answer(&json!({ "found": found, "taken": taken, "dry_run": would }));
+        output::answer(&json!({ "found": found, "taken": taken, "dry_run": would }));
         return Ok(());
     }
     let verb = if take == Take::All { "taken over" } else { "would be taken over" };
-    print::line(&format!("{found} messages, {taken} of them {verb}; the others are there already"));
+    output::line(&format!(
+        "{found} messages, {taken} of them {verb}; the others are there already"
+    ));
     Ok(())
 }
 
 fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
-    let store = keep::open(everywhere)?;
+    let store = open_store::open(everywhere)?;
     // Nothing is checked and nothing is mined here, so the floor has no part in it.
     let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
     desk.settle()?;
@@ -359,7 +361,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_exported_reads_back(message in any_message()) {
-            let text = print::ascii(&line("mira", &message).unwrap());
+            let text = output::ascii(&line("mira", &message).unwrap());
             let read = read(text.as_bytes()).map_err(|failure| failure.why).unwrap();
             let records: Vec<MessageRecord> =
                 read.into_iter().filter_map(|line| line.into_record(ContactId(1))).collect();

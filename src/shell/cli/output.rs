@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::error::Failure;
 
 /// Writes a line of data. A reader that has gone away is no error: the program ends soon.
 pub fn line(text: &str) {

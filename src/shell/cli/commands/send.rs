@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::people::{CHOSEN_IDENTITY, People, broken, gone};
-use super::{keep, net_settings, node_settings};
+use super::{net_settings, node_settings};
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
 use crate::engine::node::NodeRole;
@@ -18,12 +17,14 @@ use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
-use crate::shell::cli::{Everywhere, Network, Span, Wait};
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::{Everywhere, Network, Span, Wait};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::host::Host;
 use crate::shell::miner;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::store::StoreError;
 use crate::shell::ui::{
     self,
@@ -48,7 +49,7 @@ pub(super) async fn run(
     order: Order,
 ) -> Result<(), Failure> {
     let text = match order.text.as_deref() {
-        None | Some("-") => keep::standard_input(MAX_TEXT as u64)?,
+        None | Some("-") => open_store::standard_input(MAX_TEXT as u64)?,
         Some(text) => text.to_owned(),
     };
     let letter = Letter {
@@ -59,14 +60,14 @@ pub(super) async fn run(
         wait: order.wait,
         timeout: order.timeout.0,
     };
-    let home = keep::home(everywhere)?;
+    let home = open_store::home(everywhere)?;
     say_price(&home, network, order.life).await?;
     // A node that runs in this home has its store; whoever may use its socket may speak by it.
     if let Some(data) = control::ask(&home, &letter.to_json()).await? {
         tell(everywhere, &data);
         return Ok(());
     }
-    let store = match keep::open(everywhere) {
+    let store = match open_store::open(everywhere) {
         Err(failure) if failure.exit == Exit::InUse => return Err(busy()),
         opened => opened?,
     };
@@ -97,7 +98,7 @@ async fn say_price(home: &Path, network: &Network, life: Lifetime) -> Result<(),
         }
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-        print::talk(&format!("lives {}: {}", life::words(life), cost.expectation()));
+        output::talk(&format!("lives {}: {}", life::words(life), cost.expectation()));
     }
     Ok(())
 }
@@ -108,9 +109,9 @@ fn busy() -> Failure {
 
 fn tell(everywhere: &Everywhere, data: &Value) {
     if everywhere.json {
-        print::answer(data);
+        output::answer(data);
     } else {
-        print::talk(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
+        output::talk(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
     }
 }
 

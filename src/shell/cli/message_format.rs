@@ -7,12 +7,12 @@ use core::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::listen::state_word;
 use crate::engine::env::UnixSeconds;
 use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::HistoryWish;
+use crate::shell::cli::args::HistoryWish;
 use crate::shell::ui::port::{Glyphs, More};
+use crate::shell::ui::state::word as state_word;
 use crate::shell::ui::view::look::Look;
 use crate::shell::ui::{life, state};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::interface;
+use super::tui;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
@@ -19,26 +19,26 @@ use crate::engine::node::output::{
     Direction, Event, MessageState, MessageView, Reply, SessionStatus,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
-use crate::shell::cli::Everywhere;
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::output;
 use crate::shell::host::{Door, Host, HostError};
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::store::Store;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, Mode};
 
 /// `undertone demo`
 pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {
-    print::talk("starting a private network inside this computer ...");
+    output::talk("starting a private network inside this computer ...");
     let mut cast = Cast::gather().await?;
     cast.visitor.meet(&cast.echo_key).await?;
-    print::talk("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
+    output::talk("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
     let (events, heard) = mpsc::channel(CHANNEL);
     cast.visitor.door.enter(events).await;
     let requests = cast.visitor.requests.clone();
-    let shown = interface::show(everywhere, Mode::Demo, heard, requests).await;
+    let shown = tui::show(everywhere, Mode::Demo, heard, requests).await;
     cast.troupe.shutdown().await;
     shown
 }
@@ -52,34 +52,34 @@ pub(super) async fn check() -> Result<(), Failure> {
 
 async fn walk() -> Result<(), Failure> {
     let mut cast = Cast::gather().await?;
-    print::line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
-    print::line("ok  echo is here, you are \"visitor\"");
+    output::line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
+    output::line("ok  echo is here, you are \"visitor\"");
     let visitor = &mut cast.visitor;
     let echo = visitor.meet(&cast.echo_key).await?;
-    print::line("ok  handshake with echo: session ready");
+    output::line("ok  handshake with echo: session ready");
     visitor.say(echo, "hello").await?;
-    print::line("ok  hello: queued, mined, sent, acknowledged");
+    output::line("ok  hello: queued, mined, sent, acknowledged");
     visitor.expect("echo: hello").await?;
-    print::line("ok  echo answered: echo: hello");
+    output::line("ok  echo answered: echo: hello");
     for number in 0..BURST {
         visitor.say_only(echo, &format!("message {number}")).await?;
     }
     for number in 0..BURST {
         visitor.expect(&format!("echo: message {number}")).await?;
     }
-    print::line(&format!("ok  {BURST} messages there and back, in order, none lost"));
+    output::line(&format!("ok  {BURST} messages there and back, in order, none lost"));
     visitor.say_only(echo, "nasty").await?;
     let nasty = visitor.next_text().await?;
     let cleaned = nasty.text.sanitize_for_cell();
     if cleaned.text.chars().any(|c| c.is_control() && c != '\n') || cleaned.changes == 0 {
         return Err(failed("hostile text was not made visible"));
     }
-    print::line("ok  hostile text made visible");
+    output::line("ok  hostile text made visible");
     visitor.ask(Command::CloseSession { contact: echo }).await?;
     visitor.wait_for_link(SessionStatus::None).await?;
-    print::line("ok  session closed, keys erased");
+    output::line("ok  session closed, keys erased");
     cast.troupe.shutdown().await;
-    print::line("ok  nothing was written");
+    output::line("ok  nothing was written");
     Ok(())
 }
 

@@ -6,12 +6,13 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::control::{self, Socket};
-use super::{keep, net_settings, node_settings};
+use super::{net_settings, node_settings};
 use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
-use crate::shell::cli::{Color, Everywhere, Network};
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::{Color, Everywhere, Network};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
 use crate::shell::host::Host;
 use crate::shell::os::clock::wall;
 use crate::shell::os::exit_code;
@@ -30,7 +31,7 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
         || everywhere.passphrase_fd.is_some()
         || everywhere.passphrase_file.is_some()
         || everywhere.passphrase_cmd.is_some();
-    let given = if silent { Some(keep::open_or_create(everywhere)?) } else { None };
+    let given = if silent { Some(open_store::open_or_create(everywhere)?) } else { None };
     let mut screen = screen()?;
     let opened = match given {
         Some(store) => Gate::Opened(store),
@@ -87,7 +88,7 @@ async fn pass_gate(
     screen: &mut Screen,
     options: UiOptions,
 ) -> Result<Gate<Store>, Failure> {
-    let home = keep::home(everywhere)?;
+    let home = open_store::home(everywhere)?;
     let state = if Store::exists(&home) { GateState::Locked } else { GateState::FirstRun };
     let passed = ui::gate(screen, state, options, |choice| {
         let home = home.clone();

@@ -5,16 +5,13 @@ mod control;
 mod demo;
 mod errand;
 mod export;
-mod interface;
-mod keep;
 mod listen;
 mod messages;
-mod people;
 mod relay;
 mod send;
 mod status;
-mod tale;
 mod trust;
+mod tui;
 
 use clap::CommandFactory as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -23,20 +20,21 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use errand::About;
 
-use super::cli::{Action, Cli, Everywhere, Network, RelayAction};
-use super::failure::Failure;
-use super::net::{Lan, NetSettings};
-use super::os::exit_code::Exit;
-use super::print::{self, How};
+use super::args::{Action, Cli, Everywhere, Network, RelayAction};
+use super::error::Failure;
+use super::open_store;
+use super::output::{self, How};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
+use crate::shell::net::{Lan, NetSettings};
+use crate::shell::os::exit_code::Exit;
 
 /// Carries out the command line; answers the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let how = if cli.everywhere.json { How::Programs } else { How::People };
-    let home = keep::home(&cli.everywhere).unwrap_or_default();
+    let home = open_store::home(&cli.everywhere).unwrap_or_default();
     let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
@@ -46,7 +44,7 @@ pub fn run(cli: Cli) -> u8 {
         }
         Err(failure) => {
             let failure = failure.about(&home);
-            print::failure(&failure, how);
+            output::failure(&failure, how);
             failure.exit as u8
         }
     }
@@ -59,16 +57,16 @@ pub fn told_by_the_parser(told: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
     let text = UntrustedText::new(told.to_string()).sanitize_for_text().text;
     if !told.use_stderr() {
-        print::line(text.trim_end());
+        output::line(text.trim_end());
         return 0;
     }
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let parts = [what, "", "nothing was done", "undertone --help"];
-        print::failure(&Failure::new("usage", Exit::Usage, parts), How::Programs);
+        output::failure(&Failure::new("usage", Exit::Usage, parts), How::Programs);
     } else {
-        print::talk(text.trim_end());
+        output::talk(text.trim_end());
     }
     Exit::Usage as u8
 }
@@ -76,7 +74,7 @@ pub fn told_by_the_parser(told: &clap::Error) -> u8 {
 fn carry_out(cli: Cli) -> Result<(), Failure> {
     let Cli { action, everywhere, network } = cli;
     let Some(action) = action else {
-        return on_runtime(interface::open(&everywhere, &network));
+        return on_runtime(tui::open(&everywhere, &network));
     };
     match action {
         Action::Demo { check: true } => on_runtime(demo::check()),
@@ -116,7 +114,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Action::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
-            print::line(String::from_utf8_lossy(&script).trim_end());
+            output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
     }

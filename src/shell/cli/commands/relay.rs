@@ -4,16 +4,17 @@
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{keep, net_settings, node_settings};
+use super::{net_settings, node_settings};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::shell::archive::Archive;
-use crate::shell::cli::{Everywhere, Network, Size};
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::{Everywhere, Network, Size};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output::{self, How};
 use crate::shell::host::{Host, TakenOver};
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::signals::Stop;
-use crate::shell::print::{self, How};
 use crate::shell::store::Store;
 use crate::shell::ui::port::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
 
@@ -46,7 +47,7 @@ pub(super) async fn run(
     // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
     let archive = match room {
         Room::Memory(_) => None,
-        Room::Archive(_) => Some(Archive::open(&keep::home(everywhere)?, bytes as u64)?),
+        Room::Archive(_) => Some(Archive::open(&open_store::home(everywhere)?, bytes as u64)?),
     };
     let mut host = Host::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
@@ -73,7 +74,7 @@ pub(super) async fn run(
                 _ = stop.asked() => break,
             }
         }
-        print::talk("stopping");
+        output::talk("stopping");
         drop(requests);
         Ok(())
     };
@@ -86,18 +87,18 @@ pub(super) async fn run(
 fn tell_taken_over(taken: &TakenOver, how: How) {
     let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
     if how == How::Programs {
-        return print::line(&print::ascii(&json!({
+        return output::line(&output::ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
             "damaged": damaged, "salvaged": salvaged,
         })));
     }
     if let Some(saved) = salvaged {
-        print::talk(&format!(
+        output::talk(&format!(
             "the archive's file was damaged: {saved} envelopes were saved from it, and a fresh one \
              is in its place; neighbours have the rest"
         ));
     }
-    print::talk(&format!(
+    output::talk(&format!(
         "archive: {held} envelopes taken over; let go: {expired} expired, {refused} not wanted, \
          {damaged} damaged"
     ));
@@ -122,9 +123,9 @@ impl Told {
             self.addresses.push(address.clone());
             if self.json {
                 let data = json!({ "v": 1, "type": "listening", "address": address });
-                print::line(&print::ascii(&data));
+                output::line(&output::ascii(&data));
             } else {
-                print::line(&format!("listening on {address}"));
+                output::line(&format!("listening on {address}"));
             }
         }
         let figures = (line.peers, line.pool_items);
@@ -149,10 +150,10 @@ impl Told {
                 "pool_items": items, "pool_bytes": line.pool_bytes,
                 "archive_bytes": line.archive.map(|archive| archive.bytes),
             });
-            return print::line(&print::ascii(&data));
+            return output::line(&output::ascii(&data));
         }
         let disk = line.archive.map(|on| format!(", {} KiB on disk", on.bytes >> 10));
-        print::talk(&format!("peers {peers}, pool {items} envelopes{}", disk.unwrap_or_default()));
+        output::talk(&format!("peers {peers}, pool {items} envelopes{}", disk.unwrap_or_default()));
     }
 
     /// Says once that the archive keeps nothing, and once that it does again.
@@ -163,11 +164,11 @@ impl Told {
         }
         self.trouble = trouble;
         if self.json {
-            return print::line(&print::ascii(&json!({
+            return output::line(&output::ascii(&json!({
                 "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed,
             })));
         }
-        print::talk(&match trouble {
+        output::talk(&match trouble {
             Some(why) => not_kept(why, missed).render(),
             None => format!("the archive keeps envelopes again; {missed} were not kept"),
         });

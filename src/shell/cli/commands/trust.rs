@@ -10,10 +10,10 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, Reply, SasHalf};
 use crate::engine::node::record::{HoldReason, Trust};
-use crate::shell::cli::Everywhere;
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::output;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::ui::trust::means;
 
 /// How sure, for programs.
@@ -122,7 +122,7 @@ pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), F
     if everywhere.no_input || !input.is_terminal() {
         return refused("no_input", Exit::NoInput, "nobody is there to be asked");
     }
-    print::talk(&format!(
+    output::talk(&format!(
         "Sending to {name} goes on although nobody knows whose key it is.\nType accept:"
     ));
     let mut typed = String::new();

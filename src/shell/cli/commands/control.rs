@@ -16,16 +16,16 @@ use tokio::task::JoinSet;
 
 use super::backup::Order;
 use super::errand::Errand;
-use super::keep;
 use super::messages::Inquiry;
-use super::people::{CHOSEN_IDENTITY, gone};
 use super::send::Letter;
 use crate::engine::node::input::CommandId;
-use crate::shell::cli::Everywhere;
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, gone};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::host::{Door, Host, HostError, StoreDoor};
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
 
 /// A socket that waits, and the node behind it.
@@ -72,7 +72,7 @@ impl Socket {
         if everywhere.memory {
             return Ok(None);
         }
-        let path = keep::home(everywhere)?.join(FILE);
+        let path = open_store::home(everywhere)?.join(FILE);
         // The store is ours alone, so a socket that is there was left by a node that is gone.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -147,7 +147,7 @@ impl Visit {
             Ok(data) => json!({ "ok": true, "data": data }),
             Err(failure) => failure_json(&failure),
         };
-        let line = print::ascii(&answer) + "\n";
+        let line = output::ascii(&answer) + "\n";
         if writer.write_all(line.as_bytes()).await.is_err() {
             tracing::debug!("whoever asked is gone");
         }
@@ -192,7 +192,7 @@ impl Visit {
 /// Asks the node that runs in `home`; nothing if none does.
 pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, Failure> {
     let Ok(mut stream) = UnixStream::connect(home.join(FILE)).await else { return Ok(None) };
-    let line = print::ascii(question) + "\n";
+    let line = output::ascii(question) + "\n";
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();
     BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;

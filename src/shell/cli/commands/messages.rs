@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::control;
 use super::errand::{Answer, Sender, confirmed, told};
-use super::people::{CHOSEN_IDENTITY, People, broken, gone};
-use super::tale::{self, Told};
-use super::{control, keep};
 use crate::engine::envelope::Floor;
 use crate::engine::id::{IdPrefix, MessageId};
 use crate::engine::node::input::{Command, CommandId};
@@ -18,11 +16,14 @@ use crate::engine::node::output::{
     CommandError, ContactView, Direction, MessageState, MessageView,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
-use crate::shell::cli::{Everywhere, HistoryWish, MessageAction};
+use crate::shell::cli::args::{Everywhere, HistoryWish, MessageAction};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::message_format::{self, Told};
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::desk::Desk;
-use crate::shell::failure::Failure;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::print;
 use crate::shell::ui::port::{ClientEvent, ClientRequest, Glyphs, Look, More};
 
 /// One question about messages, who asks, and how the answer is to be written.
@@ -54,10 +55,10 @@ pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Fai
     match (&inquiry.about, everywhere.json, &answer.data) {
         // A line each, as `listen` prints them.
         (About::History(_), true, Value::Array(lines)) => {
-            lines.iter().for_each(|line| print::line(&print::ascii(line)));
+            lines.iter().for_each(|line| output::line(&output::ascii(line)));
         }
-        (_, true, data) => print::answer(data),
-        (_, false, _) => print::line(&answer.words),
+        (_, true, data) => output::answer(data),
+        (_, false, _) => output::line(&answer.words),
     }
     Ok(())
 }
@@ -69,7 +70,7 @@ impl Inquiry {
             return Ok(None);
         }
         let question = json!({ "do": "messages", "inquiry": self });
-        let answer = control::ask(&keep::home(everywhere)?, &question).await?;
+        let answer = control::ask(&open_store::home(everywhere)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
         serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
     }
@@ -95,7 +96,7 @@ impl Inquiry {
 
     /// Answers without a network.
     async fn alone(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
-        let store = keep::open(everywhere)?;
+        let store = open_store::open(everywhere)?;
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
@@ -159,7 +160,10 @@ async fn history(
     let told: Vec<Told<'_>> =
         newest_first.iter().map(|view| Told { view, contact, glyphs }).collect();
     let data = told.iter().map(Told::json).collect();
-    Ok(Answer { data: Value::Array(data), words: tale::conversation(&told, wish, contact, more) })
+    Ok(Answer {
+        data: Value::Array(data),
+        words: message_format::conversation(&told, wish, contact, more),
+    })
 }
 
 async fn message(

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::shell::cli::Everywhere;
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::error::Failure;
 use crate::shell::os::data_dir;
 use crate::shell::os::passphrase::{self, Ask, PassphraseSource};
 use crate::shell::store::Store;

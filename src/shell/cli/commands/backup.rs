@@ -4,20 +4,21 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::people::gone;
-use super::{control, keep};
+use super::control;
 use crate::engine::env::{Env, Millis};
 use crate::engine::node::backup::History;
 use crate::engine::secret::Secret;
 use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::{BackupAction, BackupPassphrase, Everywhere};
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::{BackupAction, BackupPassphrase, Everywhere};
+use crate::shell::cli::directory::gone;
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::host::StoreDoor;
 use crate::shell::os::clock::{OsEntropy, wall};
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::passphrase::{self, Ask, Passphrase, PassphraseSource};
-use crate::shell::print;
 use crate::shell::store::{Store, StoreError};
 
 /// `undertone backup ..`
@@ -43,7 +44,7 @@ async fn create(
     sealed_by: &BackupPassphrase,
     history: History,
 ) -> Result<(), Failure> {
-    let home = keep::home(everywhere)?;
+    let home = open_store::home(everywhere)?;
     // Nobody is asked for a passphrase in vain.
     if !Store::exists(&home) {
         return Err(StoreError::Missing.into());
@@ -63,14 +64,14 @@ async fn create(
     let order = Order { file, sealing: Sealing::draw(&passphrase)?, history };
     let told = match control::ask(&home, &order.to_json()?).await? {
         Some(told) => told,
-        None => order.at(&keep::open(everywhere)?)?,
+        None => order.at(&open_store::open(everywhere)?)?,
     };
     if everywhere.json {
-        print::answer(&told);
+        output::answer(&told);
         return Ok(());
     }
-    print::line(&format!("written: {}", counts(&told)));
-    print::talk(
+    output::line(&format!("written: {}", counts(&told)));
+    output::talk(
         "Keep it apart from this device, and its passphrase apart from it. Look after it with\n\
          undertone backup check FILE.",
     );
@@ -85,10 +86,10 @@ fn check(
     let summary = open(everywhere, file, sealed_by)?.check()?.summary();
     let told = told(&summary);
     if everywhere.json {
-        print::answer(&told);
+        output::answer(&told);
     } else {
         let made = Civil::at(summary.made).iso();
-        print::line(&format!("whole: {}, made {made}", counts(&told)));
+        output::line(&format!("whole: {}, made {made}", counts(&told)));
     }
     Ok(())
 }
@@ -101,18 +102,18 @@ fn restore(
     // Before a store is made for it.
     let backup = open(everywhere, file, sealed_by)?.check()?;
     let summary = backup.summary();
-    let mut store = keep::open_or_create(everywhere)?;
+    let mut store = open_store::open_or_create(everywhere)?;
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
     backup.restore(&mut env, &mut store)?;
     let told = told(&summary);
     if everywhere.json {
-        print::answer(&told);
+        output::answer(&told);
         return Ok(());
     }
     let made = Civil::at(summary.made).iso();
-    print::line(&format!("restored: {}, made {made}", counts(&told)));
-    print::talk(RESTORED);
+    output::line(&format!("restored: {}, made {made}", counts(&told)));
+    output::talk(RESTORED);
     Ok(())
 }
 
@@ -147,7 +148,7 @@ fn source(everywhere: &Everywhere, sealed_by: &BackupPassphrase) -> (PassphraseS
         (None, Some(file)) => PassphraseSource::File(file.clone()),
         (None, None) => PassphraseSource::Prompt,
     };
-    (source, keep::source(everywhere).1)
+    (source, open_store::source(everywhere).1)
 }
 
 /// A backup that is to be written by whoever has the store. The passphrase is no part of it: its key

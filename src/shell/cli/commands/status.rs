@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{control, keep};
+use super::control;
 use crate::engine::node::ClockSkew;
 use crate::shell::archive::Archive;
-use crate::shell::cli::Everywhere;
-use crate::shell::failure::Failure;
-use crate::shell::print;
+use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output;
 use crate::shell::store::Store;
 use crate::shell::ui::skew;
 
 /// `undertone status`
 pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
-    let home = keep::home(everywhere)?;
+    let home = open_store::home(everywhere)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
     let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
@@ -21,19 +22,19 @@ pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
     if everywhere.json {
         let running = node.is_some();
         let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
-        print::answer(&json!({
+        output::answer(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
             "kept": Store::exists(&home), "archive_bytes": archive, "node": node,
         }));
         return Ok(());
     }
-    print::line(&format!("home     {}\nkept     {kept}", home.display()));
+    output::line(&format!("home     {}\nkept     {kept}", home.display()));
     if let Some(bytes) = archive {
-        print::line(&format!("archive  {} KiB on disk", bytes >> 10));
+        output::line(&format!("archive  {} KiB on disk", bytes >> 10));
     }
     match node {
-        None => print::line("node     none runs here; undertone opens one"),
-        Some(line) => print::line(&words(&line)),
+        None => output::line("node     none runs here; undertone opens one"),
+        Some(line) => output::line(&words(&line)),
     }
     Ok(())
 }

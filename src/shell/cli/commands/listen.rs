@@ -4,19 +4,20 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::people::{People, hex};
-use super::{keep, net_settings, node_settings};
+use super::{net_settings, node_settings};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeRole;
 use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar::Civil;
-use crate::shell::cli::{Everywhere, Network, Span};
-use crate::shell::failure::Failure;
+use crate::shell::cli::args::{Everywhere, Network, Span};
+use crate::shell::cli::directory::{People, hex};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::cli::output::{self, How};
 use crate::shell::host::Host;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::signals::Stop;
-use crate::shell::print::{self, How};
 use crate::shell::ui::port::{ClientEvent, ClientRequest};
 pub(super) use crate::shell::ui::state::word as state_word;
 
@@ -35,7 +36,7 @@ pub(super) async fn run(
     network: &Network,
     wish: Wish,
 ) -> Result<(), Failure> {
-    let store = keep::open(everywhere)?;
+    let store = open_store::open(everywhere)?;
     let mut stop = Stop::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
@@ -173,7 +174,7 @@ impl Page {
             Event::Contact(view) if self.how == How::Programs => {
                 self.print(&json!({
                     "v": 1, "type": "session", "with": view.petname,
-                    "session": super::people::words(view.session),
+                    "session": crate::shell::cli::directory::words(view.session),
                 }));
             }
             Event::Message(_)
@@ -229,11 +230,11 @@ impl Page {
     }
 
     fn print(&mut self, line: &Value) {
-        self.write(&print::ascii(line));
+        self.write(&output::ascii(line));
     }
 
     fn write(&mut self, line: &str) {
-        if print::try_line(line).is_err() {
+        if output::try_line(line).is_err() {
             self.reader = Reader::Gone;
         }
     }

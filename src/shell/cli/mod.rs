@@ -1,0 +1,9 @@
+//! The command line: its arguments, what is printed, and what each command does.
+
+pub mod args;
+pub mod commands;
+mod directory;
+pub mod error;
+mod message_format;
+mod open_store;
+pub mod output;
