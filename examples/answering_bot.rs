@@ -11,10 +11,10 @@ use undertone::engine::envelope::{Floor, Lifetime};
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
-use undertone::shell::host::{Host, HostError};
+use undertone::shell::api::{ClientEvent, ClientRequest};
 use undertone::shell::net::{Carrier, NetSettings};
+use undertone::shell::runtime::{Host, HostError};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{ClientEvent, ClientRequest};
 
 #[tokio::main]
 pub(crate) async fn main() -> anyhow::Result<()> {

@@ -11,7 +11,7 @@
 //!     keys, files, sockets, time, entropy
 //!   ┌──────────────── shell ────────────────┐    ┌──────── sim ────────┐
 //!   │  ui   cli        store   miner   net  │    │ virtual time, links │
-//!   │   └──────┴─────── host ────┴──────┘   │    │ that lose and delay,│
+//!   │   └──────┴───── runtime ───┴──────┘   │    │ that lose and delay,│
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
 //!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
@@ -31,15 +31,15 @@
 //! | what happens | where |
 //! |---|---|
 //! | a gossipsub message, handed up unjudged | [`shell::net`] |
-//! | `Input::Gossip` | [`shell::host`] |
+//! | `Input::Gossip` | [`shell::runtime`] |
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
 //! | `Output::ReportValidation`; a relay's line ends here | `engine::node::inbound` |
 //! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
 //! | its number, its order, what it acknowledges | `engine::node::talk` |
-//! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::desk`] |
-//! | `Output::Event` | [`shell::host`] |
+//! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
+//! | `Output::Event` | [`shell::runtime`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
 //!
 //! From the screen to the wire:
@@ -47,13 +47,13 @@
 //! | what happens | where |
 //! |---|---|
 //! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
-//! | `Command::Say`, as `Input::Command` | [`shell::host`] |
+//! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
 //! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
 //! | date it; `Output::StartMining` | `engine::node::publisher` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
-//! | `Output::Publish` | [`shell::host`] |
+//! | `Output::Publish` | [`shell::runtime`] |
 //! | gossipsub | [`shell::net`] |
 //!
 //! What comes back from the flood is then a duplicate like any other. Junk (`--junk`) joins the
@@ -67,14 +67,13 @@
 //! ```text
 //! engine   env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  node
 //! sim      above node; nothing names it
-//! shell    calendar | os  <  net | store | ui | miner
-//!          <  archive | backup | cli::args | desk  <  host  <  cli::error
+//! shell    api | calendar | os  <  net | store | ui | miner
+//!          <  archive | backup | cli::args | durable_node  <  runtime  <  cli::error
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!
-//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `host` and in `node`. The host
-//! speaks to every front end, the interface and scripts alike, in the words of [`shell::ui::port`],
-//! the interface's own edge.
+//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. The runtime
+//! speaks to every front end, the interface and scripts alike, in the words of [`shell::api`].
 //!
 //! # What always holds
 //!
@@ -101,14 +100,14 @@
 //! # Where to begin
 //!
 //! [`engine::node::Node`] and its `inbound` file read as the first table;
-//! [`shell::host::Host`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
+//! [`shell::runtime::Host`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
 //! into something else: drive it as [`sim::World`] does, or take a
-//! [`Host`](shell::host::Host) with a [`Store`](shell::store::Store) and speak to it over a channel.
+//! [`Host`](shell::runtime::Host) with a [`Store`](shell::store::Store) and speak to it over a channel.
 //! `engine::text` and `shell::ui::model` are long and dull.
 //!
 //! # Where building departed from the design
 //!
-//! - The loop is [`shell::host`], apart from [`shell::desk`]: commands that only read and write what
+//! - The loop is [`shell::runtime`], apart from [`shell::durable_node`]: commands that only read and write what
 //!   is kept need turns that are durable and no network.
 //! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load the best rated
 //!   envelopes are looked at first and a flood of cheap ones waits behind them.

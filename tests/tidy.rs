@@ -22,11 +22,17 @@ const ORDER: &[&[&str]] = &[
     &["engine::relay", "engine::session", "engine::sync"],
     &["engine::node"],
     &["sim"],
-    &["shell::calendar", "shell::os::clock", "shell::os::data_dir", "shell::os::exit_code"],
+    &[
+        "shell::api",
+        "shell::calendar",
+        "shell::os::clock",
+        "shell::os::data_dir",
+        "shell::os::exit_code",
+    ],
     &["shell::os::passphrase", "shell::os::signals"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
-    &["shell::archive", "shell::backup", "shell::cli::args", "shell::desk"],
-    &["shell::host"],
+    &["shell::archive", "shell::backup", "shell::cli::args", "shell::durable_node"],
+    &["shell::runtime"],
     &["shell::cli::error"],
     &[
         "shell::cli::directory",
@@ -422,7 +428,7 @@ fn a_planted_path_to_the_side_is_caught() {
     assert_eq!(planted(layering, "shell/net/mod.rs", "use crate::shell::ui::Screen;"), 1);
     assert_eq!(planted(layering, "shell/store/rows.rs", "use super::super::{miner, net};"), 2);
     assert_eq!(planted(layering, "engine/session/mod.rs", "use super::relay::pool::Pool;"), 1);
-    assert_eq!(planted(layering, "shell/host.rs", "use crate::sim::World;"), 1);
+    assert_eq!(planted(layering, "shell/runtime.rs", "use crate::sim::World;"), 1);
     assert_eq!(planted(layering, "main.rs", "use undertone::sim;"), 1);
     assert_eq!(planted(layering, "shell/mod.rs", "pub mod net;\npub use net::Net;"), 1);
     assert_eq!(planted(layering, "shell/rumour.rs", "fn f() {}"), 1);
@@ -440,7 +446,7 @@ fn what_may_be_named_is_not_taken_for_a_fault() {
         ("engine/env.rs", "/* crate::shell /* crate::sim */ crate::sim */ \"crate::sim\""),
         ("engine/env.rs", "mod tests { use super::*; fn f<'a>(c: char) { c == '\"'; } }"),
         ("engine/env.rs", "r#\"crate::sim \" \"# b\"crate::sim\" '\\'' '\"'"),
-        ("shell/desk.rs", "//! With [`super::host`].\nuse super::store::Store;"),
+        ("shell/durable_node.rs", "//! With [`super::runtime`].\nuse super::store::Store;"),
         ("shell/store/mod.rs", "use crate::shell::os::passphrase;"),
         ("main.rs", "use undertone::shell::cli::args::Cli;"),
         ("shell/mod.rs", "pub mod net;"),

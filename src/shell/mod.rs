@@ -1,13 +1,14 @@
 //! The shell does: sockets, files, clocks, entropy, terminal.
 
+pub mod api;
 pub mod archive;
 pub mod backup;
 mod calendar;
 pub mod cli;
-pub mod desk;
-pub mod host;
+pub mod durable_node;
 pub mod miner;
 pub mod net;
 pub mod os;
+pub mod runtime;
 pub mod store;
 pub mod ui;

@@ -11,10 +11,10 @@ use undertone::engine::id::IdentityId;
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeRole, NodeSettings};
-use undertone::shell::host::{Host, HostError};
+use undertone::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
+use undertone::shell::runtime::{Host, HostError};
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
 use undertone::sim::Seen;
 
 use crate::world::in_time;

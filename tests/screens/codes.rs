@@ -5,7 +5,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::shell::ui::port::{Colour, Glyphs, UiOptions};
+use undertone::shell::api::{Colour, Glyphs, UiOptions};
 
 use crate::stage::{Stage, key, options};
 

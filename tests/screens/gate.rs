@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
-use undertone::shell::ui::port::{GateState, Glyphs};
+use undertone::shell::api::{GateState, Glyphs};
 use undertone::shell::ui::{GateModel, gate_view};
 
 use crate::stage::{options, see};

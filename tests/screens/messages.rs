@@ -10,7 +10,7 @@ use undertone::engine::node::output::{
     ContactView, Direction, Event, MessageState, MessageView, SessionStatus,
 };
 use undertone::engine::node::record::DeliveryLog;
-use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
+use undertone::shell::api::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
 
 use crate::stage::{MIRA, NOW, Stage, contact, message, network, options};
 

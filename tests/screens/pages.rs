@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::node::output::{Event, SessionStatus};
-use undertone::shell::ui::port::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
+use undertone::shell::api::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
 
 use crate::stage::{MIRA, Stage, contact, options};
 

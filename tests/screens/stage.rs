@@ -18,11 +18,11 @@ use undertone::engine::node::output::{
 use undertone::engine::node::record::DeliveryLog;
 use undertone::engine::node::record::Trust;
 use undertone::engine::text::UntrustedText;
-use undertone::shell::ui::model::{Effect, Model};
-use undertone::shell::ui::port::{
+use undertone::shell::api::{
     ClientEvent, ClientRequest, Colour, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine,
     UiOptions,
 };
+use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::view::{ViewState, view};
 
 /// Fri 20 Nov 2026 10:47:20 UTC.

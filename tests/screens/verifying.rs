@@ -9,8 +9,8 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{ContactView, Event, Reply, SasHalf, SessionStatus};
 use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
+use undertone::shell::api::{ClientEvent, Glyphs};
 use undertone::shell::ui::model::Enter;
-use undertone::shell::ui::port::{ClientEvent, Glyphs};
 
 use crate::stage::{MIRA, NOW, Stage, contact, key, options};
 

@@ -32,17 +32,17 @@ use undertone::engine::sync::{
     SyncQuery, SyncResponse,
 };
 use undertone::engine::text::UntrustedText;
+use undertone::shell::api::{
+    ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
+};
 use undertone::shell::cli::args::{Action, BackupAction, Cli};
 use undertone::shell::cli::error::Failure;
-use undertone::shell::desk::{Deed, Desk};
-use undertone::shell::host::Host;
+use undertone::shell::durable_node::{Deed, Desk};
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
 use undertone::shell::os::exit_code::Exit;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
+use undertone::shell::runtime::Host;
 use undertone::shell::store::Store;
-use undertone::shell::ui::port::{
-    ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
-};
 use undertone::sim::SeededRng;
 use zeroize::Zeroizing;
 

@@ -4,9 +4,9 @@ use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::node::output::{ContactView, Event, IdentityView, RequestView, SessionStatus};
+use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::Failure;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::ui::port::ClientEvent;
 
 /// Whom a node knows, as its notices tell it.
 #[derive(Default)]

@@ -8,11 +8,11 @@ use crate::engine::node::output::CommandError;
 use crate::engine::text::UntrustedText;
 use crate::shell::archive::ArchiveError;
 use crate::shell::backup::BackupError;
-use crate::shell::host::HostError;
 use crate::shell::net::NetError;
 use crate::shell::os::data_dir::HomeError;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::passphrase::PassphraseError;
+use crate::shell::runtime::HostError;
 use crate::shell::store::StoreError;
 
 /// An error with everything a person needs.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
+use crate::shell::api::{Glyphs, More};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::HistoryWish;
-use crate::shell::ui::port::{Glyphs, More};
 use crate::shell::ui::state::word as state_word;
 use crate::shell::ui::view::look::Look;
 use crate::shell::ui::{life, state};

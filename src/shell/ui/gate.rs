@@ -10,7 +10,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-use super::port::{GateChoice, GateState, UiOptions};
+use crate::shell::api::{GateChoice, GateState, UiOptions};
 
 /// Most bytes of a passphrase. The field never grows, so that no copy is left behind.
 const MAX_PASSPHRASE_BYTES: usize = 256;
@@ -274,8 +274,8 @@ impl core::fmt::Debug for SecretField {
 
 #[cfg(test)]
 mod tests {
-    use super::super::port::{Colour, Glyphs, Invites, Mode};
     use super::*;
+    use crate::shell::api::{Colour, Glyphs, Invites, Mode};
 
     fn gate(state: GateState) -> GateModel {
         GateModel::new(

@@ -1,4 +1,4 @@
-//! The interface in the terminal: keys in, cells out, and one edge to the host ([`port`]).
+//! The interface in the terminal: keys in, cells out, and one edge to the host ([`api`](crate::shell::api)).
 //!
 //! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the terminal,
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
@@ -10,7 +10,6 @@ mod gate;
 mod keys;
 pub(in crate::shell) mod life;
 pub mod model;
-pub mod port;
 pub(in crate::shell) mod skew;
 pub(in crate::shell) mod state;
 mod terminal;
@@ -31,8 +30,10 @@ pub use keys::Scroll;
 pub use terminal::Screen;
 pub use view::gate::view as gate_view;
 
+use crate::shell::api::{
+    ClientEvent, ClientRequest, Exit, Gate, GateChoice, GateState, UiError, UiOptions,
+};
 use model::{Effect, Ending, Enter, Model, Passed};
-use port::{ClientEvent, ClientRequest, Exit, Gate, GateChoice, GateState, UiError, UiOptions};
 use terminal::Told;
 use view::{ViewState, view};
 
@@ -405,7 +406,9 @@ mod tests {
         ]);
         let host = async move {
             for _ in 0..8 {
-                tell.send(ClientEvent::Kept(port::Kept::Sealed)).await.expect("somebody listens");
+                tell.send(ClientEvent::Kept(crate::shell::api::Kept::Sealed))
+                    .await
+                    .expect("somebody listens");
             }
             let first = asked.recv().await;
             (first.is_some(), asked.recv().await)

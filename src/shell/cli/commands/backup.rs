@@ -15,10 +15,10 @@ use crate::shell::cli::directory::gone;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::host::StoreDoor;
 use crate::shell::os::clock::{OsEntropy, wall};
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::passphrase::{self, Ask, Passphrase, PassphraseSource};
+use crate::shell::runtime::StoreDoor;
 use crate::shell::store::{Store, StoreError};
 
 /// `undertone backup ..`

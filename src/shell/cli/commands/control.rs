@@ -19,14 +19,14 @@ use super::errand::Errand;
 use super::messages::Inquiry;
 use super::send::Letter;
 use crate::engine::node::input::CommandId;
+use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 use crate::shell::cli::args::Everywhere;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::host::{Door, Host, HostError, StoreDoor};
 use crate::shell::os::exit_code::Exit;
-use crate::shell::ui::port::{ClientEvent, ClientRequest, NetworkLine};
+use crate::shell::runtime::{Door, Host, HostError, StoreDoor};
 
 /// A socket that waits, and the node behind it.
 pub(super) struct Socket {

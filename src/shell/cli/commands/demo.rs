@@ -19,15 +19,15 @@ use crate::engine::node::output::{
     Direction, Event, MessageState, MessageView, Reply, SessionStatus,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
+use crate::shell::api::{ClientEvent, ClientRequest, Mode};
 use crate::shell::cli::args::Everywhere;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
-use crate::shell::host::{Door, Host, HostError};
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::exit_code::Exit;
+use crate::shell::runtime::{Door, Host, HostError};
 use crate::shell::store::Store;
-use crate::shell::ui::port::{ClientEvent, ClientRequest, Mode};
 
 /// `undertone demo`
 pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {

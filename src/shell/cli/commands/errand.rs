@@ -14,18 +14,16 @@ use crate::engine::envelope::Floor;
 use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
 use crate::engine::node::{NodeRole, NodeSettings};
+use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::desk::Desk;
+use crate::shell::durable_node::Desk;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::ui::{
-    self,
-    port::{ClientEvent, ClientRequest},
-};
+use crate::shell::ui::{self};
 
 /// One thing to ask, and who speaks.
 #[derive(Clone, Serialize, Deserialize)]

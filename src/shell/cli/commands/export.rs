@@ -32,7 +32,7 @@ use crate::shell::cli::directory::{CHOSEN_IDENTITY, People};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::desk::Desk;
+use crate::shell::durable_node::Desk;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::store::StoreError;

@@ -9,16 +9,16 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::NodeRole;
 use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
 use crate::engine::text::UntrustedText;
+use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{Everywhere, Network, Span};
 use crate::shell::cli::directory::{People, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, How};
-use crate::shell::host::Host;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::signals::Stop;
-use crate::shell::ui::port::{ClientEvent, ClientRequest};
+use crate::shell::runtime::Host;
 pub(super) use crate::shell::ui::state::word as state_word;
 
 /// What to print, and when to end.

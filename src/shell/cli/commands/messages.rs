@@ -16,15 +16,15 @@ use crate::engine::node::output::{
     CommandError, ContactView, Direction, MessageState, MessageView,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
+use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, Look, More};
 use crate::shell::cli::args::{Everywhere, HistoryWish, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::{self, Told};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::desk::Desk;
+use crate::shell::durable_node::Desk;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::ui::port::{ClientEvent, ClientRequest, Glyphs, Look, More};
 
 /// One question about messages, who asks, and how the answer is to be written.
 #[derive(Clone, Serialize, Deserialize)]

@@ -7,16 +7,16 @@ use tokio::sync::mpsc;
 use super::{net_settings, node_settings};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
+use crate::shell::api::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::{Everywhere, Network, Size};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, How};
-use crate::shell::host::{Host, TakenOver};
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::signals::Stop;
+use crate::shell::runtime::{Host, TakenOver};
 use crate::shell::store::Store;
-use crate::shell::ui::port::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
 
 /// Where a relay holds envelopes, and how much.
 #[derive(Clone, Copy, Debug)]

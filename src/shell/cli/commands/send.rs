@@ -17,19 +17,19 @@ use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
+use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{Everywhere, Network, Span, Wait};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::host::Host;
 use crate::shell::miner;
 use crate::shell::os::exit_code::Exit;
+use crate::shell::runtime::Host;
 use crate::shell::store::StoreError;
 use crate::shell::ui::{
     self,
     life::{self, Cost},
-    port::{ClientEvent, ClientRequest},
 };
 
 /// What to send, and when to be content.

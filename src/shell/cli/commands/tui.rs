@@ -10,18 +10,18 @@ use super::{net_settings, node_settings};
 use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
-use crate::shell::cli::args::{Color, Everywhere, Network};
-use crate::shell::cli::error::Failure;
-use crate::shell::cli::open_store;
-use crate::shell::host::Host;
-use crate::shell::os::clock::wall;
-use crate::shell::os::exit_code;
-use crate::shell::os::passphrase::Passphrase;
-use crate::shell::store::Store;
-use crate::shell::ui::port::{
+use crate::shell::api::{
     ClientEvent, ClientRequest, Colour, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
     UiError, UiOptions,
 };
+use crate::shell::cli::args::{Color, Everywhere, Network};
+use crate::shell::cli::error::Failure;
+use crate::shell::cli::open_store;
+use crate::shell::os::clock::wall;
+use crate::shell::os::exit_code;
+use crate::shell::os::passphrase::Passphrase;
+use crate::shell::runtime::Host;
+use crate::shell::store::Store;
 use crate::shell::ui::{self, Screen};
 
 /// `undertone`

@@ -11,8 +11,8 @@ use super::super::keys::{
     Action, Answer, Browse, Compare, Context, Edit, Leave, Place, Scroll, Step, Write,
 };
 use super::super::life::{self, Cost};
-use super::super::port::Kept;
 use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose, label};
+use crate::shell::api::Kept;
 
 /// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
 const INTERRUPT_SECONDS: u64 = 2;

@@ -8,7 +8,7 @@ use crate::engine::node::output::{
 use crate::engine::node::record::DeliveryLog;
 
 use super::super::composer::{Composer, Lines};
-use super::super::port::More;
+use crate::shell::api::More;
 
 /// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
 /// of scrolling, some megabytes.

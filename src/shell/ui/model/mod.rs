@@ -34,7 +34,7 @@ pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
 use super::keys::{self, Context, Place, Scroll};
-use super::port::{ClientRequest, Kept, NetworkLine, UiOptions};
+use crate::shell::api::{ClientRequest, Kept, NetworkLine, UiOptions};
 
 /// What the interface knows and where its user is.
 pub struct Model {

@@ -7,10 +7,10 @@ use crate::engine::node::output::{
 };
 
 use super::super::keys::Place;
-use super::super::port::{ClientEvent, ClientRequest, NetworkLine};
 use super::super::skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
+use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 
 impl Model {
     /// The host has told something.

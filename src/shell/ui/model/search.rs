@@ -4,8 +4,8 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::MessageView;
 
 use super::super::keys::{Choose, Place};
-use super::super::port::{ClientRequest, More};
 use super::{Effect, Model, Overlay, Prompt, Purpose};
+use crate::shell::api::{ClientRequest, More};
 
 /// Most results that are held. A guess: who has read so many searches for more words.
 const MAX_RESULTS: usize = 500;

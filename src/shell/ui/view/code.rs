@@ -9,7 +9,7 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::model::Ink;
-use super::super::port::{Colour, Glyphs, UiOptions};
+use crate::shell::api::{Colour, Glyphs, UiOptions};
 
 /// Light modules around a code; ISO 18004 asks for four.
 const MARGIN: usize = 4;

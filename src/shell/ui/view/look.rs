@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::engine::node::output::{MessageState, SessionStatus};
 
-use super::super::port::{Colour, Glyphs, UiOptions};
+use crate::shell::api::{Colour, Glyphs, UiOptions};
 
 /// Columns of the widest mark.
 pub(super) const MARK_COLUMNS: usize = 2;

@@ -7,12 +7,12 @@ use ratatui::text::Line;
 use crate::engine::text::UntrustedText;
 
 use super::super::model::Model;
-use super::super::port::{Kept, Mode};
 use super::super::skew;
 use super::look::Look;
 use super::title::share;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
+use crate::shell::api::{Kept, Mode};
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;

@@ -12,12 +12,12 @@ use crate::engine::text::UntrustedText;
 use super::super::composer::Composer;
 use super::super::life::{Cost, span};
 use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
-use super::super::port::Kept;
 use super::look::Look;
 use super::search::found;
 use super::verify;
 use super::why::why;
 use super::wrap::{fit, wrap};
+use crate::shell::api::Kept;
 
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;

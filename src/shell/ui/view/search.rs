@@ -8,10 +8,10 @@ use crate::engine::node::output::{Direction, MessageView};
 use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};
-use super::super::port::More;
 use super::look::Look;
 use super::overlay::{inner_width, open_box};
 use super::wrap::{excerpt, fit};
+use crate::shell::api::More;
 use crate::shell::calendar::Civil;
 
 /// Most rows of the list.

@@ -9,9 +9,9 @@ use super::super::keys::{
     Write,
 };
 use super::super::model::{Model, Overlay, Tab, label};
-use super::super::port::{Kept, Mode, NetworkLine};
 use super::super::skew;
 use super::look::Look;
+use crate::shell::api::{Kept, Mode, NetworkLine};
 use crate::shell::calendar::Civil;
 
 /// Draws the title.

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use super::super::super::port::{Kept, Mining};
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::output::SasHalf;
 use crate::engine::node::record::{HoldReason, VerificationMethod};
+use crate::shell::api::{Kept, Mining};
 
 #[derive(Clone, Debug)]
 enum Doing {

@@ -16,8 +16,8 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::record::Trust;
 
-use super::super::port::{ClientEvent, Colour, Glyphs, Invites, Mode, More};
 use super::*;
+use crate::shell::api::{ClientEvent, Colour, Glyphs, Invites, Mode, More};
 
 /// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
 const KEYS: [&str; 2] = [

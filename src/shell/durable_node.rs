@@ -1,15 +1,15 @@
 //! An engine with its store: turns that are durable before anyone hears of them.
 //!
-//! Used with a network by [`super::host`], and without one by the commands that only read and write
+//! Used with a network by [`super::runtime`], and without one by the commands that only read and write
 //! what is kept.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
+use super::api::Look;
 use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
-use super::ui::port::Look;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
 use crate::engine::id::OutgoingId;

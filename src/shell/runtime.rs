@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::api::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
 use super::archive::{Archive, ArchiveError, Fate, Trouble};
-use super::desk::{Deed, Desk, FIRST_OWN_ASK};
+use super::durable_node::{Deed, Desk, FIRST_OWN_ASK};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
-use super::ui::port::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::id::{ContactId, MessageId};
