@@ -12,7 +12,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::secret::opaque_debug;
 use crate::shell::net::{Multiaddr, NetworkName};
-use crate::shell::ui::life;
+use crate::shell::ui::text::lifetime;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
@@ -161,7 +161,7 @@ pub enum Action {
         text: Option<String>,
         /// How long those who carry it keep it. The longer, the more work: a week takes eight times
         /// that of a day.
-        #[arg(long, value_name = "LIFE", default_value = life::name(Lifetime::Day), value_parser = lives())]
+        #[arg(long, value_name = "LIFE", default_value = lifetime::name(Lifetime::Day), value_parser = lives())]
         life: Lifetime,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
@@ -604,7 +604,8 @@ pub enum Switch {
 }
 
 fn lives() -> impl TypedValueParser<Value = Lifetime> {
-    PossibleValuesParser::new(life::NAMES).try_map(|name| life::named(&name).ok_or(BadNumber))
+    PossibleValuesParser::new(lifetime::NAMES)
+        .try_map(|name| lifetime::named(&name).ok_or(BadNumber))
 }
 
 /// A time such as `90s`, `5m` or `2h`.

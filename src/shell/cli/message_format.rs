@@ -12,9 +12,9 @@ use crate::engine::node::output::{ContactView, Direction, MessageState, MessageV
 use crate::shell::api::{Glyphs, More};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::HistoryWish;
-use crate::shell::ui::state::word as state_word;
-use crate::shell::ui::view::look::Look;
-use crate::shell::ui::{life, state};
+use crate::shell::ui::text::message_state::word as state_word;
+use crate::shell::ui::text::{lifetime, message_state};
+use crate::shell::ui::view::theme::Look;
 
 /// A message to tell of, and whose conversation it is in.
 #[derive(Clone, Copy)]
@@ -83,7 +83,7 @@ impl Told<'_> {
     /// Mark and word.
     fn state(&self, state: MessageState) -> String {
         let mark = Look::of_lines(self.glyphs).mark(state);
-        format!("{mark} {}", state::words(state))
+        format!("{mark} {}", message_state::words(state))
     }
 
     /// Everything that is known of it.
@@ -107,7 +107,7 @@ impl Told<'_> {
             Direction::Outgoing(state) => {
                 page.0 = format!("message {} to {name}", view.id.short());
                 page.row("state", &self.state(state));
-                page.row("", state::meaning(state));
+                page.row("", message_state::meaning(state));
                 page.row("accepted", &Civil::at(view.at).iso());
                 self.attempts(&mut page);
                 page.row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
@@ -117,7 +117,7 @@ impl Told<'_> {
                     "not told: read marks are off for this contact"
                 };
                 page.row("read", &moment(view.delivery.read, no_mark));
-                page.row("carried for", life::words(view.life));
+                page.row("carried for", lifetime::words(view.life));
                 page.row("from here on", &self.prospect(state));
             }
         }

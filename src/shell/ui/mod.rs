@@ -4,16 +4,13 @@
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
 //! neither the network nor the store nor the engine, and drawing never waits for them.
 
-mod commands;
 mod composer;
-mod gate;
 mod keys;
-pub(in crate::shell) mod life;
 pub mod model;
-pub(in crate::shell) mod skew;
-pub(in crate::shell) mod state;
+mod slash;
 mod terminal;
-pub(in crate::shell) mod trust;
+pub(in crate::shell) mod text;
+mod unlock;
 pub mod view;
 
 use std::collections::VecDeque;
@@ -25,10 +22,10 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
-pub use gate::{GateModel, GateStep};
 pub use keys::Scroll;
 pub use terminal::Screen;
-pub use view::gate::view as gate_view;
+pub use unlock::{GateModel, GateStep};
+pub use view::unlock::view as gate_view;
 
 use crate::shell::api::{
     ClientEvent, ClientRequest, Exit, Gate, GateChoice, GateState, UiError, UiOptions,

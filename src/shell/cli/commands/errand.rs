@@ -306,7 +306,7 @@ fn about_contact<'a>(
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
-                let mark = ui::trust::mark(view.trust);
+                let mark = ui::text::trust::mark(view.trust);
                 {
                     let short = view.key.short();
                     let link = words(view.session);
@@ -324,7 +324,7 @@ fn about_contact<'a>(
                 view.key.fingerprint(),
                 words(view.session),
                 troubles(view),
-                ui::trust::words(view.trust),
+                ui::text::trust::words(view.trust),
                 read_receipts(view),
                 trust::to_compare(view)
             );

@@ -19,7 +19,7 @@ use crate::shell::cli::output::{self, How};
 use crate::shell::os::exit_code::Exit;
 use crate::shell::os::signals::Stop;
 use crate::shell::runtime::Host;
-pub(super) use crate::shell::ui::state::word as state_word;
+pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
 /// What to print, and when to end.
 #[derive(Clone)]

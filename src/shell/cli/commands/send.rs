@@ -27,10 +27,8 @@ use crate::shell::miner;
 use crate::shell::os::exit_code::Exit;
 use crate::shell::runtime::Host;
 use crate::shell::store::StoreError;
-use crate::shell::ui::{
-    self,
-    life::{self, Cost},
-};
+use crate::shell::ui;
+use crate::shell::ui::text::lifetime::{self, Cost};
 
 /// What to send, and when to be content.
 #[derive(Clone)]
@@ -98,7 +96,7 @@ async fn say_price(home: &Path, network: &Network, life: Lifetime) -> Result<(),
         }
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-        output::talk(&format!("lives {}: {}", life::words(life), cost.expectation()));
+        output::talk(&format!("lives {}: {}", lifetime::words(life), cost.expectation()));
     }
     Ok(())
 }
@@ -134,7 +132,7 @@ impl Letter {
             "identity": self.identity,
             "contact": self.contact,
             "text": self.text,
-            "life": life::name(self.life),
+            "life": lifetime::name(self.life),
             "wait": self.wait,
             "timeout": self.timeout.as_secs(),
         })
@@ -147,7 +145,7 @@ impl Letter {
             identity: text("identity"),
             contact: text("contact")?,
             text: text("text")?,
-            life: life::named(&text("life")?)?,
+            life: lifetime::named(&text("life")?)?,
             wait: Wait::deserialize(request.get("wait")?).ok()?,
             timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
         })
@@ -270,7 +268,7 @@ impl Course {
     }
 
     fn held(&self) -> Failure {
-        let why = ui::trust::words(self.trust);
+        let why = ui::text::trust::words(self.trust);
         let safe = "the message is queued here and leaves once you have decided";
         let next = "undertone contact verify NAME, or contact accept-key NAME";
         Failure::new("held", Exit::Refused, ["the message was not sent", &why, safe, next])
@@ -302,7 +300,7 @@ fn not_acknowledged() -> Failure {
 }
 
 fn not_sent(state: MessageState) -> Failure {
-    let why = ui::state::meaning(state);
+    let why = ui::text::message_state::meaning(state);
     let safe = "nobody has received it; it is kept here";
     let next = "send it again from undertone: R on the message";
     Failure::new("not_sent", Exit::Other, ["the message was not sent", why, safe, next])

@@ -10,7 +10,7 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::store::Store;
-use crate::shell::ui::skew;
+use crate::shell::ui::text::clock_skew;
 
 /// `undertone status`
 pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
@@ -70,5 +70,5 @@ fn clock(line: &Value) -> String {
     let witnesses = line.get("clock_witnesses").and_then(Value::as_u64).unwrap_or_default();
     let witnesses = usize::try_from(witnesses).unwrap_or(usize::MAX);
     let clock = minutes.map(|minutes| ClockSkew { minutes, witnesses });
-    clock.map_or_else(|| "not compared yet".to_owned(), skew::words)
+    clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words)
 }

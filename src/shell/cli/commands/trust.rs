@@ -14,7 +14,7 @@ use crate::shell::cli::args::Everywhere;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
 use crate::shell::os::exit_code::Exit;
-use crate::shell::ui::trust::means;
+use crate::shell::ui::text::trust::means;
 
 /// How sure, for programs.
 pub(super) fn to_json(trust: Trust) -> Value {

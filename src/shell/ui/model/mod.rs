@@ -4,13 +4,13 @@
 //! does. What is to be done outside comes back as [`Effect`]s. Drawing reads a model and never
 //! changes it.
 
-mod act;
 mod chat;
+mod events;
 mod lists;
-mod notices;
 mod overlay;
 mod search;
-mod slash;
+mod slash_actions;
+mod update;
 mod verify;
 
 #[cfg(test)]

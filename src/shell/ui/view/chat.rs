@@ -7,13 +7,13 @@ use ratatui::text::{Line, Span};
 use crate::engine::envelope::Lifetime;
 use crate::engine::node::output::SessionStatus;
 
-use super::super::commands;
 use super::super::composer::Composer;
-use super::super::life;
 use super::super::model::{Chat, Kind, Model, label};
-use super::super::trust;
+use super::super::slash;
+use super::super::text::lifetime;
+use super::super::text::trust;
 use super::contacts::{restored, short_key};
-use super::look::{Look, link_word};
+use super::theme::{Look, link_word};
 use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
 
@@ -183,7 +183,7 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
     let letters = composer.text().strip_prefix('/');
     let commands = letters.filter(|letters| !letters.starts_with('/') && !letters.contains(' '));
     if let Some(letters) = commands {
-        let names: Vec<_> = commands::starting_with(letters)
+        let names: Vec<_> = slash::starting_with(letters)
             .iter()
             .map(|entry| format!("/{} {}", entry.name, entry.takes).trim_end().to_owned())
             .collect();
@@ -232,13 +232,13 @@ struct Price {
 /// takes long.
 fn price(model: &Model, chat: &Chat) -> Option<Price> {
     let cost = model.cost(chat.life);
-    let takes_long = cost.and_then(life::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
+    let takes_long = cost.and_then(lifetime::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
     if chat.life == Lifetime::default() && !takes_long {
         return None;
     }
-    let lives = life::words(chat.life);
+    let lives = lifetime::words(chat.life);
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
-    let about = cost.and_then(life::Cost::about).map(|about| format!(", {about}"));
+    let about = cost.and_then(lifetime::Cost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
     Some(Price {
         long: format!("lives {lives}{words}"),

@@ -9,8 +9,8 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{Scripts, UntrustedText};
 
 use super::super::model::{Chat, Kind, Model, Tab, label};
-use super::super::trust;
-use super::look::{Look, link_word};
+use super::super::text::trust;
+use super::theme::{Look, link_word};
 use super::transcript::missing;
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;

@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::commands::COMMANDS;
 use super::super::keys;
 use super::super::model::Model;
-use super::super::state;
-use super::look::{Look, MARK_COLUMNS};
+use super::super::slash::COMMANDS;
+use super::super::text::message_state;
+use super::theme::{Look, MARK_COLUMNS};
 use super::transcript::ViewState;
 use super::wrap::{cut, fit};
 
@@ -28,9 +28,9 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
 
 fn page(look: Look, width: usize) -> Vec<Line<'static>> {
     let mut rows = vec![Line::styled(" Marks of your messages", look.strong())];
-    for state in state::ALL {
+    for state in message_state::ALL {
         let mark = fit(look.mark(state), MARK_COLUMNS);
-        rows.push(Line::raw(format!("  {mark}  {}", state::words(state))));
+        rows.push(Line::raw(format!("  {mark}  {}", message_state::words(state))));
     }
     for context in keys::HELP_ORDER {
         rows.push(Line::raw(""));

@@ -1,19 +1,19 @@
 //! Drawing: a model in, cells out. It changes nothing but the [`ViewState`], and decides nothing.
 
 mod chat;
-mod code;
 mod contacts;
-pub(super) mod gate;
 mod help;
-pub(in crate::shell) mod look;
+mod message_details;
 mod network;
 mod overlay;
+mod qr;
 mod search;
 mod sidebar;
-mod title;
+mod status_bar;
+pub(in crate::shell) mod theme;
 mod transcript;
+pub(super) mod unlock;
 mod verify;
-mod why;
 mod wrap;
 
 use ratatui::Frame;
@@ -22,7 +22,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
-use look::Look;
+use theme::Look;
 pub use transcript::ViewState;
 
 use super::keys::{self, Place};
@@ -46,7 +46,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
     let (title, body, hint) = split(area);
     if let Some(title) = title {
-        title::draw(model, frame, title);
+        status_bar::draw(model, frame, title);
     }
     let mut composer = None;
     match model.place {
@@ -59,7 +59,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
     overlay::draw(model, frame, body);
     if let Some(hint) = hint {
-        line(frame, hint, title::keys(model, hint.width));
+        line(frame, hint, status_bar::keys(model, hint.width));
     }
     if let Some(status) = status(model) {
         let look = Look::new(&model.options);

@@ -7,9 +7,9 @@ use ratatui::text::Line;
 use crate::engine::text::UntrustedText;
 
 use super::super::model::Model;
-use super::super::skew;
-use super::look::Look;
-use super::title::share;
+use super::super::text::clock_skew;
+use super::status_bar::share;
+use super::theme::Look;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::{Kept, Mode};
@@ -52,7 +52,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         0 => "  Peers      none; what you write waits here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
-    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), skew::words);
+    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);
     let filled = full * GAUGE / 100;

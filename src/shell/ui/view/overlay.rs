@@ -10,12 +10,12 @@ use crate::engine::id::IdentityId;
 use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
-use super::super::life::{Cost, span};
 use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
-use super::look::Look;
+use super::super::text::lifetime::{Cost, span};
+use super::message_details::why;
 use super::search::found;
+use super::theme::Look;
 use super::verify;
-use super::why::why;
 use super::wrap::{fit, wrap};
 use crate::shell::api::Kept;
 

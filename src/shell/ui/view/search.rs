@@ -8,8 +8,8 @@ use crate::engine::node::output::{Direction, MessageView};
 use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};
-use super::look::Look;
 use super::overlay::{inner_width, open_box};
+use super::theme::Look;
 use super::wrap::{excerpt, fit};
 use crate::shell::api::More;
 use crate::shell::calendar::Civil;

@@ -6,8 +6,8 @@ use ratatui::text::Line;
 
 use super::super::keys::{self, Action, Context, Place};
 use super::super::model::{Chat, Kind, Model, label};
-use super::super::trust;
-use super::look::{Look, link_mark};
+use super::super::text::trust;
+use super::theme::{Look, link_mark};
 use super::wrap::{cut, fit};
 
 /// Draws the list.

@@ -12,9 +12,9 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{Direction, MessageState, MessageView};
 
 use super::super::keys::Scroll;
-use super::super::life::{Cost, span};
 use super::super::model::{Chat, MINING_STEP_SECONDS, Model, Sight, label};
-use super::look::{Look, MARK_COLUMNS};
+use super::super::text::lifetime::{Cost, span};
+use super::theme::{Look, MARK_COLUMNS};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 

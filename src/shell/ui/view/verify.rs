@@ -14,10 +14,10 @@ use crate::engine::node::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
 use super::super::model::{Chat, Mismatch, Model, Remedy, Verify, Way, label};
-use super::code::Code;
 use super::contacts::whole_key;
-use super::look::Look;
 use super::overlay::{inner_width, open_box, page};
+use super::qr::Code;
+use super::theme::Look;
 use super::wrap::{cut, fit, wrap};
 
 /// Columns of a word: the longest of the list has 8 letters.

@@ -3,8 +3,8 @@
 use ratatui::Frame;
 use ratatui::text::Line;
 
-use super::super::gate::{GateModel, Keep, Page};
-use super::look::Look;
+use super::super::unlock::{GateModel, Keep, Page};
+use super::theme::Look;
 use super::wrap::{cut, wrap};
 
 /// Draws the gate.

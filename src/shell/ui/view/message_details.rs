@@ -7,11 +7,11 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::{Direction, MessageState, MessageView};
 
-use super::super::life::{self, Cost};
 use super::super::model::{Chat, Model, label};
-use super::super::state;
-use super::look::link_word;
+use super::super::text::lifetime::{self, Cost};
+use super::super::text::message_state;
 use super::overlay::page;
+use super::theme::link_word;
 use super::transcript::mining_words;
 use crate::shell::calendar::Civil;
 
@@ -44,7 +44,7 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
         "You wrote it on {} UTC.{} It lives {}.\n",
         at.date(),
         number(message),
-        life::words(message.life)
+        lifetime::words(message.life)
     );
     for (when, what) in times(chat, message, now) {
         let clock = when.map(|when| moment(when, message.at)).unwrap_or_default();
@@ -54,8 +54,8 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
     let gap = if next.is_empty() { "" } else { " " };
     text.push_str(&format!(
         "\n\n{}: {}{gap}{}",
-        state::words(now),
-        state::meaning(now),
+        message_state::words(now),
+        message_state::meaning(now),
         next.trim_end()
     ));
     text

@@ -15,7 +15,7 @@ pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
 }
 
 /// How sure, in a mark and as few words as say it.
-pub(super) fn brief(trust: Trust) -> String {
+pub(in crate::shell::ui) fn brief(trust: Trust) -> String {
     let mark = mark(trust);
     match trust {
         Trust::Unverified => mark.to_owned(),

@@ -5,12 +5,12 @@ use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::MessageState;
 
-use super::super::commands;
 use super::super::composer::{Composer, Full, Moved};
 use super::super::keys::{
     Action, Answer, Browse, Compare, Context, Edit, Leave, Place, Scroll, Step, Write,
 };
-use super::super::life::{self, Cost};
+use super::super::slash;
+use super::super::text::lifetime::{self, Cost};
 use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose, label};
 use crate::shell::api::Kept;
 
@@ -179,7 +179,7 @@ impl Model {
 
     fn complete(&mut self) {
         let Some(field) = self.field() else { return };
-        if let Some(whole) = commands::complete(field.text()) {
+        if let Some(whole) = slash::complete(field.text()) {
             field.replace(&whole);
         }
     }
@@ -196,10 +196,10 @@ impl Model {
         if written.trim().is_empty() {
             return;
         }
-        match commands::parse(&written) {
+        match slash::parse(&written) {
             Err(error) => self.say_hint(error.to_string()),
-            Ok(commands::Line::Text(text)) => self.say(text, effects),
-            Ok(commands::Line::Slash(slash, argument)) => {
+            Ok(slash::Line::Text(text)) => self.say(text, effects),
+            Ok(slash::Line::Slash(slash, argument)) => {
                 if let Some(field) = self.field() {
                     field.take();
                 }
@@ -226,10 +226,10 @@ impl Model {
             self.say_hint("no chat is open; nothing was changed");
             return;
         };
-        chat.life = life.unwrap_or_else(|| life::after(chat.life));
+        chat.life = life.unwrap_or_else(|| lifetime::after(chat.life));
         let (life, name) = (chat.life, label(&chat.contact.petname));
         let cost = self.cost(life).map(|cost| format!("; each {}", cost.words()));
-        let lives = life::words(life);
+        let lives = lifetime::words(life);
         let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
         self.say_hint(hint);
     }

@@ -32,7 +32,7 @@ pub(in crate::shell) const fn words(life: Lifetime) -> &'static str {
 }
 
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
-pub(super) const fn after(life: Lifetime) -> Lifetime {
+pub(in crate::shell::ui) const fn after(life: Lifetime) -> Lifetime {
     match life {
         Lifetime::TenMinutes => Lifetime::SixHours,
         Lifetime::SixHours => Lifetime::Day,

@@ -7,7 +7,7 @@ use crate::engine::node::output::{
 };
 
 use super::super::keys::Place;
-use super::super::skew::{self, Doubt};
+use super::super::text::clock_skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
@@ -100,7 +100,7 @@ impl Model {
         if doubt > before
             && let Some(clock) = line.clock
         {
-            self.say_hint(skew::words(clock));
+            self.say_hint(clock_skew::words(clock));
         }
         self.network = Some(line);
     }

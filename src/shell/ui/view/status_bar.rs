@@ -9,8 +9,8 @@ use super::super::keys::{
     Write,
 };
 use super::super::model::{Model, Overlay, Tab, label};
-use super::super::skew;
-use super::look::Look;
+use super::super::text::clock_skew;
+use super::theme::Look;
 use crate::shell::api::{Kept, Mode, NetworkLine};
 use crate::shell::calendar::Civil;
 
@@ -42,7 +42,7 @@ fn network(model: &Model, room: usize) -> String {
         parts.push((0, "nothing is kept".to_owned()));
     }
     if let Some(network) = &model.network {
-        parts.extend(skew::brief(network.clock).map(|words| (0, words)));
+        parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }
     parts.push((1, Civil::at(model.now).clock()));

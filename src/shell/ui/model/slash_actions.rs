@@ -3,9 +3,9 @@
 use crate::engine::node::input::Command;
 use crate::engine::node::output::SessionStatus;
 
-use super::super::commands::Slash;
 use super::super::keys::{Deed, Place};
-use super::super::life::{self, NAMES};
+use super::super::slash::Slash;
+use super::super::text::lifetime::{self, NAMES};
 use super::lists::Turn;
 use super::{Asked, Effect, Model, Overlay, Picker, Purpose, Tab, label, sentence};
 
@@ -99,7 +99,7 @@ impl Model {
     }
 
     fn life_by_name(&mut self, name: Option<String>) {
-        match name.as_deref().map(life::named) {
+        match name.as_deref().map(lifetime::named) {
             None => self.choose_life(None),
             Some(Some(life)) => self.choose_life(Some(life)),
             Some(None) => {

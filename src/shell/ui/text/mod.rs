@@ -1,0 +1,6 @@
+//! What is shown in words, for the interface and the commands: lifetimes, states, clocks, trust.
+
+pub(in crate::shell) mod clock_skew;
+pub(in crate::shell) mod lifetime;
+pub(in crate::shell) mod message_state;
+pub(in crate::shell) mod trust;
