@@ -426,7 +426,7 @@ fn a_planted_path_upwards_is_caught_however_it_is_written() {
 #[test]
 fn a_planted_path_to_the_side_is_caught() {
     assert_eq!(planted(layering, "shell/net/mod.rs", "use crate::shell::ui::Screen;"), 1);
-    assert_eq!(planted(layering, "shell/store/rows.rs", "use super::super::{miner, net};"), 2);
+    assert_eq!(planted(layering, "shell/store/codec.rs", "use super::super::{miner, net};"), 2);
     assert_eq!(planted(layering, "engine/session/mod.rs", "use super::relay::pool::Pool;"), 1);
     assert_eq!(planted(layering, "shell/runtime.rs", "use crate::sim::World;"), 1);
     assert_eq!(planted(layering, "main.rs", "use undertone::sim;"), 1);

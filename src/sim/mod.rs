@@ -8,15 +8,15 @@
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
 
 mod disk;
+mod inspect;
 pub mod link;
-mod look;
 mod sync;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use inspect::DiskCopy;
 use link::Links;
-pub use look::DiskCopy;
 pub use sync::{Asked, Traffic};
 
 pub use crate::engine::testing::rng::SeededRng;

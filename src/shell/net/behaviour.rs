@@ -23,7 +23,7 @@ use libp2p::{
 use sha3::{Digest, Keccak256};
 
 use super::NetError;
-use super::exchange::{Exchange, exchange};
+use super::request_response::{Exchange, exchange};
 use super::settings::{Carrier, Lan, Limits, Names, Pace};
 
 /// Everything one connection is used for. Gossip comes last: its handler must not be made for a

@@ -1,7 +1,7 @@
 //! What the swarm reports, event by event, and what falls due with time.
 //!
 //! Each event is carried over into [`Peers`](super::peers::Peers), the
-//! [`Dialler`](super::dial::Dialler) and what [`Net::next`] hands out; nothing is decided here that
+//! [`Dialler`](super::dialer::Dialler) and what [`Net::next`] hands out; nothing is decided here that
 //! those two decide.
 
 use libp2p::{
@@ -16,7 +16,7 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::node::input::NeighbourId;
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
-use super::dial::{self, Origin};
+use super::dialer::{self, Origin};
 use super::peers::Overdue;
 use super::{DialFailure, Net, NetEvent, Parting};
 
@@ -89,7 +89,7 @@ impl Net {
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId) {
         self.peers.connected(peer, Instant::now());
         if let Some(address) = self.dialler.reached(connection, peer) {
-            self.ready.push_back(NetEvent::Reached(dial::without_peer(address)));
+            self.ready.push_back(NetEvent::Reached(dialer::without_peer(address)));
         }
     }
 

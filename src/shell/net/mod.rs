@@ -17,23 +17,23 @@ use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 
 mod behaviour;
-mod dial;
+mod dialer;
 mod events;
-mod exchange;
 mod peers;
+mod request_response;
 mod settings;
-mod sync;
+mod sync_protocol;
 mod transport;
 
-pub use exchange::{LONGEST_REQUEST, LONGEST_RESPONSE};
 pub use libp2p::Multiaddr;
+pub use request_response::{LONGEST_REQUEST, LONGEST_RESPONSE};
 pub use settings::{BadNetworkName, Carrier, Lan, Limits, NetSettings, NetworkName, Pace};
 
 use behaviour::Protocols;
-use dial::{Dialler, Origin};
+use dialer::{Dialler, Origin};
 use peers::{Blocks, Peers};
 use settings::Names;
-use sync::Exchanges;
+use sync_protocol::Exchanges;
 
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {

@@ -15,15 +15,13 @@
 //! * The store decides nothing about records: it does not look into them beyond what orders a
 //!   conversation, and it never sees an envelope of anybody else.
 
-mod bring;
+mod codec;
 mod database;
 pub(in crate::shell) mod files;
 mod history;
+mod import;
 mod key;
 mod migrate;
-mod rows;
-#[cfg(test)]
-mod samples;
 mod sealed;
 mod search;
 #[cfg(test)]
@@ -46,16 +44,16 @@ use self::key::{FILE_BYTES, KEY_BYTES};
 use self::sealed::{RowKey, Sealed};
 use self::search::Index;
 
-pub use self::bring::Brought;
+pub(super) use self::codec::{
+    MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
+};
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
+pub use self::import::Brought;
 pub use self::key::KeyCost;
 pub(super) use self::key::KeyError;
 /// Key files serve backups, too.
 pub(super) use self::key::{
     FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
-};
-pub(super) use self::rows::{
-    MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
 };
 pub use self::search::MAX_QUERY_CHARACTERS;
 
@@ -279,14 +277,14 @@ fn record_in(row: &rusqlite::Row<'_>, key: &RowKey) -> Result<Record, StoreError
     let blob = |column| row.get_ref(column)?.as_blob().map_err(|_| StoreError::Damaged);
     let name = match row.get_ref(2)? {
         ValueRef::Integer(id) => {
-            &rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?
+            &codec::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?
         }
         ValueRef::Blob(key) => key,
         ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) => {
             return Err(StoreError::Damaged);
         }
     };
-    Ok(rows::decode(&key.open(blob(0)?, name, blob(1)?)?)?)
+    Ok(codec::decode(&key.open(blob(0)?, name, blob(1)?)?)?)
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
@@ -305,14 +303,14 @@ fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(
     transaction.execute(
         "INSERT INTO record (key, salt, value) VALUES (?1, ?2, ?3)
          ON CONFLICT (key) DO UPDATE SET salt = excluded.salt, value = excluded.value",
-        params![rows::encode_key(&record.key())?, sealed.slot, sealed.value],
+        params![codec::encode_key(&record.key())?, sealed.slot, sealed.value],
     )?;
     Ok(())
 }
 
 /// The sealed row of a record; its salt is written.
 fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<Sealed, StoreError> {
-    key.seal(connection, &rows::encode_key(&record.key())?, &rows::encode(record)?)
+    key.seal(connection, &codec::encode_key(&record.key())?, &codec::encode(record)?)
 }
 
 fn erase(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(), StoreError> {
@@ -325,7 +323,7 @@ fn erase(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(), StoreErro
         | RecordKey::Replay(_)
         | RecordKey::Outgoing(_) => {}
     }
-    transaction.execute("DELETE FROM record WHERE key = ?1", [rows::encode_key(key)?])?;
+    transaction.execute("DELETE FROM record WHERE key = ?1", [codec::encode_key(key)?])?;
     Ok(())
 }
 

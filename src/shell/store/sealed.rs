@@ -14,8 +14,8 @@
 use rusqlite::{Connection, OptionalExtension};
 use zeroize::Zeroizing;
 
+use super::codec::RowError;
 use super::key::KEY_BYTES;
-use super::rows::RowError;
 use super::{StoreError, random};
 use crate::engine::crypto::aead::OneTimeKey;
 use crate::engine::crypto::kdf::{self, KdfLabel};

@@ -12,7 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Transaction, params};
 use zeroize::Zeroizing;
 
-use super::rows::{self, RowError};
+use super::codec::{self, RowError};
 use super::sealed::RowKey;
 use super::{StoreError, seal};
 use crate::engine::id::MessageId;
@@ -121,7 +121,7 @@ impl Row<'_> {
     fn sealed_as(self) -> Result<Vec<u8>, StoreError> {
         match self.name {
             Value::Integer(id) => {
-                Ok(rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?)
+                Ok(codec::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?)
             }
             Value::Blob(key) => Ok(key.clone()),
             Value::Null | Value::Real(_) | Value::Text(_) => Err(RowError::NotARecord.into()),

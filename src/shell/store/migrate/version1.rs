@@ -14,7 +14,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::node::record::{
     ContactState, IdentityRecord, ReplayRecord, SendSequence, StoredDirection, Trust,
 };
-use crate::shell::store::rows::{self, RowError};
+use crate::shell::store::codec::{self, RowError};
 
 /// What a row says in the shapes of version 2, if it is of a kind that is kept.
 pub(super) fn read(row: &Zeroizing<Vec<u8>>) -> Result<Option<RowV2>, RowError> {
@@ -22,7 +22,7 @@ pub(super) fn read(row: &Zeroizing<Vec<u8>>) -> Result<Option<RowV2>, RowError> 
     if !Sha256::digest(bytes).starts_with(sum) {
         return Err(RowError::NotARecord);
     }
-    Ok(match rows::decode_start(bytes)? {
+    Ok(match codec::decode_start(bytes)? {
         RowV1::Identity(row) => Some(RowV2::Identity(row.into())),
         RowV1::Contact(row) => Some(RowV2::Contact(row.into())),
         RowV1::Seen(row) => Some(RowV2::Seen(row)),

@@ -15,11 +15,11 @@ use crate::engine::node::record::{
     SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::SessionId;
-use crate::shell::store::rows::{self, RowError};
+use crate::shell::store::codec::{self, RowError};
 
 /// Reads a row; refuses bytes that are more or less than one.
 pub(super) fn read(row: &[u8]) -> Result<RowV2, RowError> {
-    rows::decode_whole(row)
+    codec::decode_whole(row)
 }
 
 /// A row of version 2.

@@ -8,7 +8,9 @@ use super::*;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::StoredDirection;
-use crate::shell::store::samples::{self, contact, held, message, ours, outgoing, seen, theirs};
+use crate::shell::store::tests::fixtures::{
+    self, contact, held, message, ours, outgoing, seen, theirs,
+};
 
 #[test]
 fn a_record_replaces_the_one_with_its_key_and_erasing_it_leaves_the_others() {
@@ -126,7 +128,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             (0..3_u64).prop_map(contact),
             (0..3_u8).prop_map(seen),
             (0..3_u64).prop_map(outgoing),
-            (0..6_u64, samples::any_side(), "[a-z]{0,9}")
+            (0..6_u64, fixtures::any_side(), "[a-z]{0,9}")
                 .prop_map(|(id, direction, text)| message(id, id % 2, direction, &text)),
         ];
     prop_oneof![

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::id::MessageId;
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::StoredDirection;
-use crate::shell::store::samples::{contact, held, ours, theirs};
+use crate::shell::store::tests::fixtures::{contact, held, ours, theirs};
 
 #[test]
 fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::engine::node::output::MessageState;
-use crate::shell::store::samples::{contact, ours, outgoing, seen, theirs};
+use crate::shell::store::tests::fixtures::{contact, ours, outgoing, seen, theirs};
 
 #[test]
 fn what_was_committed_is_there_after_opening_again() {

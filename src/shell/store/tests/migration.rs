@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::types::Value;
 
-use super::thief::{Thief, parts};
+use super::forensics::{Thief, parts};
 use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
@@ -13,7 +13,9 @@ use crate::engine::node::record::{
     ContactState, ReceiveSequence, StoredDirection, Trust, VerificationMethod,
 };
 use crate::engine::session::SessionId;
-use crate::shell::store::samples::{self, contact, doubted, held, ours, outgoing, seen, theirs};
+use crate::shell::store::tests::fixtures::{
+    self, contact, doubted, held, ours, outgoing, seen, theirs,
+};
 
 /// A home with an empty database of a former version.
 fn empty_home(version: usize) -> (Home, Connection) {
@@ -46,7 +48,7 @@ fn sealed_home() -> Home {
         for (name_of_row, value) in rows {
             let sealed_as = match &name_of_row {
                 Value::Integer(id) => {
-                    rows::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned()))).unwrap()
+                    codec::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned()))).unwrap()
                 }
                 Value::Blob(key) => key.clone(),
                 Value::Null | Value::Real(_) | Value::Text(_) => panic!("no name of a row"),
@@ -181,7 +183,7 @@ fn a_home_of_version_2_opens_with_nothing_lost() {
 
 /// What there is to load of the fixture, in the shapes of today.
 fn kept_from_version_2() -> Vec<Record> {
-    let [session, pending, _, request] = samples::handshake();
+    let [session, pending, _, request] = fixtures::handshake();
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
     blocked.petname = "zoë".to_owned();
     blocked.state = ContactState::Blocked;
@@ -224,9 +226,9 @@ fn unread(record: Record) -> Record {
 }
 
 fn identity() -> Record {
-    let digits: Vec<u8> = samples::IDENTITY_ROW.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let digits: Vec<u8> = fixtures::IDENTITY_ROW.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    rows::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
+    codec::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The store through its own door, over several files; here is what they share.
 
 mod changes;
+pub(super) mod fixtures;
+mod forensics;
 mod history;
 mod making;
 mod migration;
 mod search;
-mod thief;
 mod trouble;
 
 use std::fs;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use super::*;
 use crate::engine::node::output::MessageState;
 use crate::engine::node::record::StoredDirection;
-use crate::shell::store::samples::{contact, message, ours, outgoing, theirs};
+use crate::shell::store::tests::fixtures::{contact, message, ours, outgoing, theirs};
 
 #[test]
 fn a_making_that_ended_between_key_and_database_gives_a_whole_empty_store() {

@@ -16,7 +16,8 @@ use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 use crate::engine::testing::rng::SeededRng;
 
 /// A stored identity: its secret key is 32 bytes of 07.
-pub(super) const IDENTITY_ROW: &str = "00000000 0100000000000000 0800000000000000 6e696768746a6172
+pub(in crate::shell::store) const IDENTITY_ROW: &str =
+    "00000000 0100000000000000 0800000000000000 6e696768746a6172
     2000000000000000 0707070707070707070707070707070707070707070707070707070707070707
     00e1f50500000000";
 
@@ -27,7 +28,7 @@ const GENERATOR: [u8; 33] = [
     0x98,
 ];
 
-pub(super) fn contact(id: u64) -> Record {
+pub(in crate::shell::store) fn contact(id: u64) -> Record {
     Record::Contact(ContactRecord {
         id: ContactId(id),
         identity: IdentityId(1),
@@ -44,7 +45,7 @@ pub(super) fn contact(id: u64) -> Record {
 }
 
 /// The same contact after its key changed and two comparisons failed.
-pub(super) fn doubted(id: u64) -> Record {
+pub(in crate::shell::store) fn doubted(id: u64) -> Record {
     let Record::Contact(record) = contact(id) else { panic!("not a contact") };
     let reason = HoldReason::KeyChanged { verified: Some(UnixSeconds(128)) };
     let trust = Trust::OnHold { since: UnixSeconds(100_000_000), reason, attempts: 2 };
@@ -53,7 +54,7 @@ pub(super) fn doubted(id: u64) -> Record {
 
 /// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
 /// the responder's session, and the request it came as.
-pub(super) fn handshake() -> [Record; 4] {
+pub(in crate::shell::store) fn handshake() -> [Record; 4] {
     let mut seeded = SeededRng::new(1);
     let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);
     let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
@@ -75,11 +76,11 @@ pub(super) fn handshake() -> [Record; 4] {
     ]
 }
 
-pub(super) fn seen(offer: u8) -> Record {
+pub(in crate::shell::store) fn seen(offer: u8) -> Record {
     Record::Replay(ReplayRecord { offer: OfferId([offer; 32]), until: UnixSeconds(128) })
 }
 
-pub(super) fn outgoing(id: u64) -> Record {
+pub(in crate::shell::store) fn outgoing(id: u64) -> Record {
     Record::Outgoing(OutgoingRecord {
         id: OutgoingId(id),
         purpose: EnvelopePurpose::Message(ContactId(7), MessageId(id)),
@@ -90,7 +91,12 @@ pub(super) fn outgoing(id: u64) -> Record {
     })
 }
 
-pub(super) fn message(id: u64, contact: u64, direction: StoredDirection, text: &str) -> Record {
+pub(in crate::shell::store) fn message(
+    id: u64,
+    contact: u64,
+    direction: StoredDirection,
+    text: &str,
+) -> Record {
     Record::Message(MessageRecord {
         id: MessageId(id),
         contact: ContactId(contact),
@@ -105,19 +111,19 @@ pub(super) fn message(id: u64, contact: u64, direction: StoredDirection, text: &
     })
 }
 
-pub(super) fn theirs(id: u64, contact: u64, text: &str) -> Record {
+pub(in crate::shell::store) fn theirs(id: u64, contact: u64, text: &str) -> Record {
     message(id, contact, StoredDirection::Delivered, text)
 }
 
-pub(super) fn held(id: u64, contact: u64) -> Record {
+pub(in crate::shell::store) fn held(id: u64, contact: u64) -> Record {
     message(id, contact, StoredDirection::Buffered { epoch: 5 }, "waits")
 }
 
-pub(super) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
+pub(in crate::shell::store) fn ours(id: u64, contact: u64, state: MessageState) -> Record {
     message(id, contact, StoredDirection::Outgoing(state), "said")
 }
 
-pub(super) fn any_side() -> impl Strategy<Value = StoredDirection> {
+pub(in crate::shell::store) fn any_side() -> impl Strategy<Value = StoredDirection> {
     prop_oneof![
         prop::sample::select(&MessageState::ALL[..]).prop_map(StoredDirection::Outgoing),
         Just(StoredDirection::Delivered),
@@ -125,7 +131,7 @@ pub(super) fn any_side() -> impl Strategy<Value = StoredDirection> {
     ]
 }
 
-pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
+pub(in crate::shell::store) fn any_message() -> impl Strategy<Value = MessageRecord> {
     (any::<[u64; 5]>(), any_side(), any::<String>()).prop_map(
         |([id, contact, number, at, missing], direction, text)| MessageRecord {
             id: MessageId(id),
@@ -146,7 +152,7 @@ pub(super) fn any_message() -> impl Strategy<Value = MessageRecord> {
     )
 }
 
-pub(super) fn any_outgoing() -> impl Strategy<Value = OutgoingRecord> {
+pub(in crate::shell::store) fn any_outgoing() -> impl Strategy<Value = OutgoingRecord> {
     let purpose = prop_oneof![
         any::<u64>().prop_map(|contact| EnvelopePurpose::Offer(ContactId(contact))),
         any::<[u64; 2]>().prop_map(|[contact, message]| {

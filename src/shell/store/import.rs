@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::engine::id::MessageId;
     use crate::engine::node::record::Change;
-    use crate::shell::store::samples::{contact, held, theirs};
+    use crate::shell::store::tests::fixtures::{contact, held, theirs};
 
     /// Theirs to contact 7, that long after 1970.
     fn at(id: u64, seconds: u64) -> MessageRecord {

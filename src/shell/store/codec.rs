@@ -86,7 +86,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::shell::store::samples;
+    use crate::shell::store::tests::fixtures;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -103,7 +103,7 @@ mod tests {
     fn golden() -> Vec<(Record, &'static str)> {
         vec![
             (
-                samples::contact(7),
+                fixtures::contact(7),
                 "01000000 0700000000000000 0100000000000000
                  2100000000000000 0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798
                  0400000000000000 6d697261 00000000
@@ -112,7 +112,7 @@ mod tests {
                  0200000000000000 00 00000000 00 00",
             ),
             (
-                samples::doubted(7),
+                fixtures::doubted(7),
                 "01000000 0700000000000000 0100000000000000
                  2100000000000000 0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798
                  0400000000000000 6d697261 00000000
@@ -122,18 +122,18 @@ mod tests {
                  00 00",
             ),
             (
-                samples::seen(9),
+                fixtures::seen(9),
                 "04000000 0909090909090909090909090909090909090909090909090909090909090909
                  8000000000000000",
             ),
             (
-                samples::theirs(3, 7, "hi"),
+                fixtures::theirs(3, 7, "hi"),
                 "05000000 0300000000000000 0700000000000000 01000000
                  01 0300000000000000 0200000000000000 6869 00e1f50500000000 0000000000000000 00
                  02000000 00000000 00 00 00 00",
             ),
             (
-                samples::outgoing(5),
+                fixtures::outgoing(5),
                 "06000000 0500000000000000 01000000 0700000000000000 0500000000000000
                  01020304 0300000000000000 aabbcc 80510100 01 0200000000000000 ddee",
             ),
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_identity_row_is_the_golden_bytes() {
-        let bytes = unhex(samples::IDENTITY_ROW);
+        let bytes = unhex(fixtures::IDENTITY_ROW);
         let Record::Identity(identity) = decode(&bytes).unwrap() else { panic!("another kind") };
         assert_eq!((identity.id.0, identity.name.as_str()), (1, "nightjar"));
         assert_eq!(*encode(&Record::Identity(identity)).unwrap(), bytes);
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn rows_of_sessions_offers_and_requests_keep_their_bytes() {
         // Too long to read: the sum stands for the bytes. A change of it is a new store version.
-        let sums = samples::handshake().map(|record| {
+        let sums = fixtures::handshake().map(|record| {
             let row = encode(&record).unwrap();
             assert_eq!(decode(&row).unwrap(), record);
             hex(&Sha256::digest(&row)[..8])
@@ -175,10 +175,10 @@ mod tests {
     #[test]
     fn keys_sort_by_their_kind_first() {
         let keys = [
-            samples::contact(u64::MAX).key(),
-            samples::seen(0).key(),
-            samples::theirs(0, 0, "").key(),
-            samples::outgoing(0).key(),
+            fixtures::contact(u64::MAX).key(),
+            fixtures::seen(0).key(),
+            fixtures::theirs(0, 0, "").key(),
+            fixtures::outgoing(0).key(),
         ];
         let bytes: Vec<_> = keys.iter().map(|key| encode_key(key).unwrap()).collect();
         assert!(bytes.is_sorted());
@@ -197,17 +197,17 @@ mod tests {
 
     #[test]
     fn a_length_beyond_all_memory_is_refused() {
-        let mut bytes = encode(&samples::theirs(3, 7, "hi")).unwrap().to_vec();
+        let mut bytes = encode(&fixtures::theirs(3, 7, "hi")).unwrap().to_vec();
         bytes[32..40].copy_from_slice(&(1_u64 << 60).to_le_bytes());
         assert_eq!(decode(&bytes), Err(RowError::NotARecord));
     }
 
     #[test]
     fn a_record_over_the_bound_is_refused_and_one_at_the_bound_is_kept() {
-        let around = encode(&samples::theirs(1, 1, "")).unwrap().len();
-        let largest = samples::theirs(1, 1, &"x".repeat(MAX_RECORD_BYTES - around));
+        let around = encode(&fixtures::theirs(1, 1, "")).unwrap().len();
+        let largest = fixtures::theirs(1, 1, &"x".repeat(MAX_RECORD_BYTES - around));
         assert_eq!(decode(&encode(&largest).unwrap()).unwrap(), largest);
-        let larger = samples::theirs(1, 1, &"x".repeat(MAX_RECORD_BYTES - around + 1));
+        let larger = fixtures::theirs(1, 1, &"x".repeat(MAX_RECORD_BYTES - around + 1));
         assert_eq!(encode(&larger).unwrap_err(), RowError::TooLarge);
     }
 
@@ -238,13 +238,13 @@ mod tests {
         }
 
         #[test]
-        fn messages_read_back_as_what_was_written(record in samples::any_message()) {
+        fn messages_read_back_as_what_was_written(record in fixtures::any_message()) {
             let record = Record::Message(record);
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }
 
         #[test]
-        fn outgoing_envelopes_read_back_as_what_was_written(record in samples::any_outgoing()) {
+        fn outgoing_envelopes_read_back_as_what_was_written(record in fixtures::any_outgoing()) {
             let record = Record::Outgoing(record);
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }

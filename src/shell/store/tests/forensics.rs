@@ -13,7 +13,7 @@ use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::OutgoingId;
 use crate::engine::node::record::{ContactState, StoredDirection};
 use crate::engine::testing::rng::SeededRng;
-use crate::shell::store::samples::{self, contact, message, outgoing, theirs};
+use crate::shell::store::tests::fixtures::{self, contact, message, outgoing, theirs};
 
 /// Somebody who has the files and the database's key.
 pub(super) struct Thief {
@@ -98,7 +98,7 @@ struct Loot {
 impl Loot {
     /// What there is of a row that is in the store, read as the thief would who knows where.
     fn of(store: &Store, thief: &Thief, record: &Record) -> Self {
-        let name = rows::encode_key(&record.key()).unwrap();
+        let name = codec::encode_key(&record.key()).unwrap();
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found: (Vec<u8>, Vec<u8>) = match record.key() {
             RecordKey::Message(id) => store.connection.query_row(
@@ -145,10 +145,10 @@ fn robbed(records: &[Record]) -> (Home, Store, Thief) {
 /// The sample's identity, with a secret key that is not found by accident.
 fn identity() -> Record {
     let secret: String = (1..=32).map(|byte| format!("{byte:02x}")).collect();
-    let row = samples::IDENTITY_ROW.replace(&"07".repeat(32), &secret);
+    let row = fixtures::IDENTITY_ROW.replace(&"07".repeat(32), &secret);
     let digits: Vec<u8> = row.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    rows::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
+    codec::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
 }
 
 fn closed(id: u64) -> Record {
@@ -165,10 +165,10 @@ fn sized(id: u64, bytes: usize) -> Record {
 
 #[test]
 fn a_thief_with_the_key_reads_what_is_there() {
-    let [session, ..] = samples::handshake();
+    let [session, ..] = fixtures::handshake();
     let (_home, mut store, thief) = robbed(&[session.clone(), contact(8)]);
     let loot = Loot::of(&store, &thief, &session);
-    assert_eq!(loot.plain, *rows::encode(&session).unwrap());
+    assert_eq!(loot.plain, *codec::encode(&session).unwrap());
     assert!(thief.finds(&loot.salt()));
     assert!(parts(&loot.sealed).iter().all(|part| thief.finds(&BTreeSet::from([part.clone()]))));
     // Not even a page that is decrypted shows the keys themselves.
@@ -183,7 +183,7 @@ fn a_thief_with_the_key_reads_what_is_there() {
 
 /// Erasures and replacements: what they are called, what is there, the record that goes, and how.
 fn goings() -> Vec<(&'static str, Vec<Record>, Record, Vec<Change>)> {
-    let [session, pending, other, request] = samples::handshake();
+    let [session, pending, other, request] = fixtures::handshake();
     let gone = |record: &Record| vec![Change::Erase(record.key())];
     let said = theirs(2, 7, "the quick brown fox");
     let waits = message(5, 7, StoredDirection::Buffered { epoch: 5 }, "jumps over the dog");

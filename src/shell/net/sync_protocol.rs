@@ -11,7 +11,7 @@ use libp2p::request_response::{InboundRequestId, Message, OutboundRequestId, Res
 
 use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
 
-use super::exchange::{ExchangeEvent, LONGEST_REQUEST, LONGEST_RESPONSE};
+use super::request_response::{ExchangeEvent, LONGEST_REQUEST, LONGEST_RESPONSE};
 use super::{Net, NetEvent};
 
 /// Requests of ours under way to one neighbour. Each is a stream, and a link has few.
