@@ -15,6 +15,6 @@ mod faults;
 mod flood;
 mod hosts;
 mod links;
-mod pour;
 mod rogue;
+mod throughput;
 mod world;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::stage::{Home, Network, Running, parse};
+use crate::support::{Home, Network, Running, parse};
 
 /// How often it is killed.
 const KILLS: usize = 3;

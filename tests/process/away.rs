@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::stage::{Home, Network, Running, deadline, parse, unique};
+use crate::support::{Home, Network, Running, deadline, parse, unique};
 
 /// What is said to who is away.
 const MESSAGES: usize = 50;

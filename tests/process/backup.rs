@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::stage::{Home, Network, finish, parse};
+use crate::support::{Home, Network, finish, parse};
 
 const PASSPHRASE: &str = "a passphrase of the backup alone";
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 
 use crate::memory::{Needle, found_in, found_in_memory};
-use crate::stage::{Home, Invite, Network, Running, unique};
+use crate::support::{Home, Invite, Network, Running, unique};
 
 /// Messages in each direction.
 const MESSAGES: usize = 200;

@@ -12,7 +12,7 @@ use undertone::shell::os::passphrase::Passphrase;
 use undertone::shell::store::Store;
 use zeroize::Zeroizing;
 
-use crate::stage::{
+use crate::support::{
     Fuse, Home, Network, PASSPHRASE, Running, deadline, finish, moment_after, parse, unique,
 };
 

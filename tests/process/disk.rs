@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::stage::{Home, Network, finish, parse};
+use crate::support::{Home, Network, finish, parse};
 
 /// Room for a store and some hundred messages.
 const SIZE: &str = "size=2m,mode=700";

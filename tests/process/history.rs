@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::hostile::{HOSTILE, acts};
-use crate::stage::{Home, Network, Running, finish, parse};
+use crate::support::{Home, Network, Running, finish, parse};
 
 /// What a command prints, which must succeed.
 fn printed(home: &Home, args: &[&str]) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::stage::{Home, Network, Running, deadline, finish, parse};
+use crate::support::{Home, Network, Running, deadline, finish, parse};
 
 /// Moves the cursor, sets a title, colours, reverses, hides, joins, and stacks.
 pub(crate) const HOSTILE: &str = "\u{1b}]0;gotcha\u{7}title \u{1b}[31mred\rEVIL \u{202e}backwards\u{202c} \

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::memory::{Needle, found_in};
-use crate::stage::{Home, Invite, Network, Running, finish, parse, unique};
+use crate::support::{Home, Invite, Network, Running, finish, parse, unique};
 
 /// Texts each way.
 const TEXTS: usize = 3;

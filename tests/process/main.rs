@@ -23,6 +23,6 @@ mod log;
 mod memory;
 mod people;
 mod relay;
-mod stage;
+mod support;
 mod terminal;
 mod ways_out;

@@ -1,6 +1,6 @@
 //! Identities, contacts and requests: the same words work with a node that runs and without one.
 
-use crate::stage::{Home, Network};
+use crate::support::{Home, Network};
 
 #[test]
 fn contacts_are_added_renamed_blocked_and_removed_through_a_running_node() {

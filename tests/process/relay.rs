@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::{Home, Network, Running, parse};
+use crate::support::{Home, Network, Running, parse};
 
 #[test]
 fn a_relay_tells_its_addresses_keeps_no_file_and_ends_cleanly_on_sigterm() {

@@ -6,7 +6,7 @@ use std::thread;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
-use crate::stage::{Home, Network, PATIENCE, PROGRAM, deadline, finish, left, signal};
+use crate::support::{Home, Network, PATIENCE, PROGRAM, deadline, finish, left, signal};
 
 /// Rows and columns of the terminal.
 const SIZE: (u16, u16) = (30, 100);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::stage::{Home, Network, finish, parse};
+use crate::support::{Home, Network, finish, parse};
 
 /// Nobody listens at the port of "tcpmux".
 const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";

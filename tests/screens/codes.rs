@@ -7,7 +7,7 @@ use undertone::engine::crypto::invite;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::shell::api::{Colour, Glyphs, UiOptions};
 
-use crate::stage::{Stage, key, options};
+use crate::support::{Stage, key, options};
 
 /// How bright a terminal's own foreground and background are.
 #[derive(Clone, Copy)]

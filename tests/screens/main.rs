@@ -2,8 +2,8 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set itself up must stop")]
 
 mod codes;
-mod gate;
 mod messages;
 mod pages;
-mod stage;
+mod support;
+mod unlock;
 mod verifying;

@@ -12,7 +12,7 @@ use undertone::engine::node::output::{
 use undertone::engine::node::record::DeliveryLog;
 use undertone::shell::api::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
 
-use crate::stage::{MIRA, NOW, Stage, contact, message, network, options};
+use crate::support::{MIRA, NOW, Stage, contact, message, network, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 

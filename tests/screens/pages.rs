@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use undertone::engine::node::output::{Event, SessionStatus};
 use undertone::shell::api::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
 
-use crate::stage::{MIRA, Stage, contact, options};
+use crate::support::{MIRA, Stage, contact, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 

@@ -12,7 +12,7 @@ use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::api::{ClientEvent, Glyphs};
 use undertone::shell::ui::model::Enter;
 
-use crate::stage::{MIRA, NOW, Stage, contact, key, options};
+use crate::support::{MIRA, NOW, Stage, contact, key, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 

@@ -7,7 +7,7 @@ use undertone::engine::relay::pool::BodyStorage;
 use undertone::sim::NodeIndex;
 use undertone::sim::link::Links;
 
-use crate::town::{Town, seeds, settings};
+use crate::harness::{Town, seeds, settings};
 
 const HOUR: Millis = Millis::from_secs(3_600);
 const MINUTES: Millis = Millis::from_secs(300);

@@ -20,10 +20,10 @@ use undertone::engine::sync::{
 use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
 
-use crate::town::Town;
-use crate::two::{
+use crate::duplex::{
     Alone, Cost, OTHER, START, Two, by_second, envelope, mixed, responded, roomy, wall,
 };
+use crate::harness::Town;
 
 /// Kinds of requests.
 const ANSWER: u8 = 1;

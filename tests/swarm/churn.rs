@@ -20,7 +20,7 @@ use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 
-use crate::town::{FLOOR, Town, link, seeds, seeds_wished};
+use crate::harness::{FLOOR, Town, link, seeds, seeds_wished};
 
 /// How many nodes, and how many of them speak.
 const NODES: usize = 200;

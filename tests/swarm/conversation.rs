@@ -4,7 +4,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::node::output::MessageState;
 use undertone::sim::link::Links;
 
-use crate::town::{Town, seeds};
+use crate::harness::{Town, seeds};
 
 fn lines(side: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{side} says line {number}")).collect()

@@ -11,7 +11,7 @@ use undertone::engine::node::record::{EnvelopePurpose, MessageRecord, Record, St
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Sent};
 
-use crate::town::{Town, seeds};
+use crate::harness::{Town, seeds};
 
 #[test]
 fn whatever_was_accepted_survives_a_crash_of_either_side() {

@@ -12,7 +12,7 @@ use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 
-use crate::town::{FLOOR, Town, settings};
+use crate::harness::{FLOOR, Town, settings};
 
 /// What the flooded relay holds.
 const SMALL: PoolBounds = PoolBounds { bytes: 450 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 450 };

@@ -5,7 +5,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_GAP_REPORTS;
 use undertone::engine::node::output::MessageState;
 
-use crate::post::Post;
+use crate::mailbox::Post;
 
 fn missing(post: &Post, contact: ContactId) -> u64 {
     post.town.world.seen(post.node(1)).missing[&contact]

@@ -8,8 +8,8 @@ use undertone::engine::node::{MAX_SESSIONS, NodeRole, NodeSettings};
 use undertone::engine::session::{Content, Payload};
 use undertone::sim::{SeededRng, Sent};
 
-use crate::post::{Letter, Post};
-use crate::town::{link, seeds, settings};
+use crate::harness::{link, seeds, settings};
+use crate::mailbox::{Letter, Post};
 
 const MINUTE: Millis = Millis::from_secs(60);
 

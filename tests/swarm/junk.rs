@@ -10,11 +10,11 @@ use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{EPOCH, NodeIndex, Sent};
 
+use crate::harness::{FLOOR, Town, settings};
 use crate::statistics::{
     BIT_BOUND, POSITION_BOUND, TOTAL_BOUND, at, disagreement, histogram, surprise, worst_bit,
     worst_disagreement, worst_position,
 };
-use crate::town::{FLOOR, Town, settings};
 
 /// What nobody but its author knows of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

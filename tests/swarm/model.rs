@@ -13,7 +13,7 @@ use undertone::engine::node::output::{CommandError, MessageState, Reply, Session
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 
-use crate::town::{Town, seeds};
+use crate::harness::{Town, seeds};
 
 const PEOPLE: usize = 3;
 const STEPS: usize = 60;

@@ -12,7 +12,7 @@ use undertone::engine::session::WINDOW;
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 
-use crate::town::{Town, seeds};
+use crate::harness::{Town, seeds};
 
 /// Seeds of each network: five of them make two hundred.
 const SEEDS: u64 = 40;

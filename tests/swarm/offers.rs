@@ -8,7 +8,7 @@ use undertone::engine::node::input::Command;
 use undertone::engine::session::SealedBody;
 use undertone::sim::SeededRng;
 
-use crate::post::Post;
+use crate::mailbox::Post;
 
 const MINUTE: Seconds = Seconds(60);
 
@@ -27,7 +27,7 @@ fn requests(post: &Post, who: usize) -> usize {
 /// The first one's offer as it was published.
 fn offer(post: &mut Post) -> Vec<u8> {
     let letters = post.take(0);
-    letters.into_iter().find(crate::post::Letter::is_offer).expect("an offer").bytes
+    letters.into_iter().find(crate::mailbox::Letter::is_offer).expect("an offer").bytes
 }
 
 #[test]

@@ -4,7 +4,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::node::output::SessionStatus;
 use undertone::sim::link::Links;
 
-use crate::town::{Town, link, seeds};
+use crate::harness::{Town, link, seeds};
 
 #[test]
 fn a_restored_device_meets_its_contacts_again_by_itself_and_shows_nothing_twice() {

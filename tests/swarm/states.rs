@@ -11,8 +11,8 @@ use undertone::engine::node::record::{EnvelopePurpose, StoredDirection};
 use undertone::engine::node::{ACK_WINDOW, MAX_TRANSMISSIONS, RETRANSMIT_FOR};
 use undertone::sim::link::Links;
 
-use crate::post::{Letter, Post};
-use crate::town::{Town, seeds};
+use crate::harness::{Town, seeds};
+use crate::mailbox::{Letter, Post};
 
 const DAY: u64 = 86_400;
 const YEAR: i64 = 366 * 86_400;

@@ -13,7 +13,7 @@ use undertone::engine::node::output::{
 use undertone::engine::node::record::{EnvelopePurpose, HoldReason, Trust, VerificationMethod};
 use undertone::sim::link::Links;
 
-use crate::town::{Town, link, seeds};
+use crate::harness::{Town, link, seeds};
 
 const MINUTE: Millis = Millis::from_secs(60);
 const HOUR: Millis = Millis::from_secs(3_600);

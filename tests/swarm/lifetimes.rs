@@ -5,7 +5,7 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::node::output::MessageState;
 use undertone::engine::node::record::EnvelopePurpose;
 
-use crate::post::{Letter, Post};
+use crate::mailbox::{Letter, Post};
 
 const DAY: u64 = 86_400;
 

@@ -11,7 +11,7 @@ use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Sent};
 
-use crate::town::{FLOOR, Town, settings};
+use crate::harness::{FLOOR, Town, settings};
 
 /// Two messengers, each at a relay that is joined to nothing else.
 pub(crate) struct Post {

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use undertone::shell::api::{GateState, Glyphs};
 use undertone::shell::ui::{GateModel, gate_view};
 
-use crate::stage::{options, see};
+use crate::support::{options, see};
 
 fn press(gate: &mut GateModel, code: KeyCode) {
     drop(gate.key(KeyEvent::new(code, KeyModifiers::NONE)));
@@ -18,15 +18,15 @@ fn show(gate: &GateModel, columns: u16, rows: u16) -> String {
 #[test]
 fn a_first_run_offers_a_seal_or_nothing() {
     let mut gate = GateModel::new(options(Glyphs::Unicode), GateState::FirstRun);
-    assert_snapshot!("gate_first_run_80x24", show(&gate, 80, 24));
-    assert_snapshot!("gate_first_run_40x10", show(&gate, 40, 10));
+    assert_snapshot!("first_run_80x24", show(&gate, 80, 24));
+    assert_snapshot!("first_run_40x10", show(&gate, 40, 10));
     press(&mut gate, KeyCode::Enter);
     gate.paste("short");
-    assert_snapshot!("gate_create_80x24", show(&gate, 80, 24));
+    assert_snapshot!("create_80x24", show(&gate, 80, 24));
     press(&mut gate, KeyCode::Enter);
     gate.paste("other");
     press(&mut gate, KeyCode::Enter);
-    assert_snapshot!("gate_differ_80x24", show(&gate, 80, 24));
+    assert_snapshot!("differ_80x24", show(&gate, 80, 24));
 }
 
 #[test]
@@ -36,10 +36,10 @@ fn a_locked_store_shows_no_identity_and_no_passphrase() {
     let seen = show(&gate, 80, 24);
     assert!(!seen.contains("hunter2") && seen.contains("> *******"));
     press(&mut gate, KeyCode::Enter);
-    assert_snapshot!("gate_opening_80x24", show(&gate, 80, 24));
+    assert_snapshot!("opening_80x24", show(&gate, 80, 24));
     gate.failed("the passphrase is wrong");
-    assert_snapshot!("gate_wrong_80x24", show(&gate, 80, 24));
-    assert_snapshot!("gate_wrong_40x10", show(&gate, 40, 10));
+    assert_snapshot!("wrong_80x24", show(&gate, 80, 24));
+    assert_snapshot!("wrong_40x10", show(&gate, 40, 10));
 }
 
 #[test]

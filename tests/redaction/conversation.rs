@@ -8,7 +8,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Event, Reply};
 
-use crate::stage::Stage;
+use crate::support::Stage;
 
 /// Texts each way.
 const TEXTS: usize = 12;

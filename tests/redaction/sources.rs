@@ -51,7 +51,7 @@ fn what_holds_text_bytes_or_addresses_does_not_derive_debug() {
 
 #[test]
 fn every_debug_written_by_hand_is_in_a_snapshot() {
-    let snapshots: String = files("tests/shown/snapshots", "snap").into_values().collect();
+    let snapshots: String = files("tests/redaction/snapshots", "snap").into_values().collect();
     let mut faults = BTreeSet::new();
     let mut count = 0;
     for (path, text) in files("src", "rs") {

@@ -8,8 +8,8 @@ use undertone::engine::node::MAX_AWAITED_RECEIPTS;
 use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::MessageState;
 
-use crate::post::Post;
-use crate::town::seeds;
+use crate::harness::seeds;
+use crate::mailbox::Post;
 
 /// Two in a session, each with read marks or without.
 fn pair(seed: u64, on: [bool; 2]) -> (Post, [ContactId; 2]) {

@@ -9,5 +9,5 @@
 mod conversation;
 mod search;
 mod sources;
-mod stage;
+mod support;
 mod types;

@@ -9,8 +9,8 @@ use undertone::engine::node::output::SessionStatus;
 use undertone::engine::node::record::Record;
 use undertone::sim::link::Links;
 
-use crate::post::Post;
-use crate::town::{Town, link, seeds};
+use crate::harness::{Town, link, seeds};
+use crate::mailbox::Post;
 
 const DAY: u64 = 86_400;
 

@@ -6,7 +6,7 @@ use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{CommandError, SessionStatus};
 use undertone::sim::link::Links;
 
-use crate::town::{Town, link, seeds};
+use crate::harness::{Town, link, seeds};
 
 #[test]
 fn two_people_meet_through_relays() {
