@@ -271,7 +271,7 @@ pub enum Colour {
 
 /// Why the interface ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum UiExit {
     /// Its user asked.
     Asked,
     /// SIGINT or SIGQUIT.
@@ -329,5 +329,5 @@ pub enum Gate<T> {
     /// The host opened what was asked for.
     Opened(T),
     /// Its user left, or a signal came.
-    Left(Exit),
+    Left(UiExit),
 }

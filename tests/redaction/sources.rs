@@ -28,7 +28,7 @@ const RAW: [&str; 13] = [
 const MAY: [(&str, &str); 7] = [
     ("NetError", "tells the person who typed an address what is wrong with it"),
     ("NetworkName", "what all nodes of a network know"),
-    ("UnsafeMode", "tells a person which of their files others can read"),
+    ("UnsafePermissions", "tells a person which of their files others can read"),
     ("LineError", "names commands of the program"),
     ("Invites", "holds functions"),
     ("SeededRng", "is for tests, where nothing is secret"),

@@ -39,7 +39,7 @@ use undertone::shell::cli::args::{Action, BackupAction, Cli};
 use undertone::shell::cli::error::Failure;
 use undertone::shell::durable_node::{Deed, Desk};
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
-use undertone::shell::os::exit_code::Exit;
+use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::runtime::Host;
 use undertone::shell::store::Store;
@@ -206,7 +206,7 @@ fn commands_show_their_name_and_not_what_was_typed() {
     lines.add("Passphrase", &passphrase.expect("a passphrase"));
     lines.add("GateChoice", &GateChoice::Unlock(Zeroizing::new("correct horse".to_owned())));
     let said = ["no contact \"harbour\"", "why", "nothing was done", "undertone contact list"];
-    lines.add("Failure", &Failure::new("contact", Exit::NotFound, said));
+    lines.add("Failure", &Failure::new("contact", ExitCode::NotFound, said));
     assert_snapshot!("commands", lines.0);
 }
 

@@ -183,7 +183,7 @@ pub(super) const fn is_damage(error: &StoreError) -> bool {
         | StoreError::KeyMissing
         | StoreError::WrongPassphrase
         | StoreError::InUse
-        | StoreError::UnsafeMode(_)
+        | StoreError::UnsafePermissions(_)
         | StoreError::Foreign
         | StoreError::Newer
         | StoreError::TooCostly

@@ -401,7 +401,7 @@ impl Archive {
             | StoreError::KeyMissing
             | StoreError::WrongPassphrase
             | StoreError::InUse
-            | StoreError::UnsafeMode(_)
+            | StoreError::UnsafePermissions(_)
             | StoreError::Foreign
             | StoreError::Newer
             | StoreError::Damaged

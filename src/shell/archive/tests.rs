@@ -184,7 +184,7 @@ fn an_archive_belongs_to_its_owner_and_to_one_process() {
     }
     fs::set_permissions(home.0.path().join(FOLDER), Permissions::from_mode(0o755)).unwrap();
     let shared = Archive::open(home.0.path(), LARGE).unwrap_err();
-    assert!(matches!(shared.cause(), StoreError::UnsafeMode(_)));
+    assert!(matches!(shared.cause(), StoreError::UnsafePermissions(_)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::node::output::{ContactView, Event, IdentityView, RequestView, SessionStatus};
 use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::Failure;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 
 /// Whom a node knows, as its notices tell it.
 #[derive(Default)]
@@ -78,19 +78,19 @@ impl People {
                 let what = format!("there is no identity {name:?}");
                 let next = "undertone identity list";
                 let parts = [&*what, "", "nothing was done", next];
-                Failure::new("identity_not_found", Exit::NotFound, parts)
+                Failure::new("identity_not_found", ExitCode::NotFound, parts)
             });
         }
         match self.identities.as_slice() {
             [only] => Ok(only),
             [] => Err(Failure::new(
                 "no_identity",
-                Exit::NotFound,
+                ExitCode::NotFound,
                 ["there is no identity yet", "", "nothing was done", "undertone identity new NAME"],
             )),
             _ => Err(Failure::new(
                 "which_identity",
-                Exit::Usage,
+                ExitCode::Usage,
                 [
                     "there are several identities",
                     "a message from the wrong one cannot be taken back",
@@ -114,7 +114,7 @@ impl People {
                 format!("known: {}", known.join(", "))
             };
             let parts = [&*what, &why, "nothing was done", "undertone contact list"];
-            Failure::new("contact_not_found", Exit::NotFound, parts)
+            Failure::new("contact_not_found", ExitCode::NotFound, parts)
         })
     }
 
@@ -128,7 +128,7 @@ impl People {
             (Some(view), None) => Ok(view),
             _ => Err(Failure::new(
                 "request_not_found",
-                Exit::NotFound,
+                ExitCode::NotFound,
                 [
                     "no single request has a key that begins like that",
                     "at least four letters of it are needed",
@@ -166,7 +166,7 @@ pub(super) fn gone() -> Failure {
 pub(super) fn broken(why: &str) -> Failure {
     let safe = "what was accepted is kept";
     let next = "undertone shows what there is";
-    Failure::new("node_ended", Exit::Other, ["there was no answer", why, safe, next])
+    Failure::new("node_ended", ExitCode::Other, ["there was no answer", why, safe, next])
 }
 
 /// The name of the setting that holds the chosen identity.

@@ -9,8 +9,8 @@ use crate::engine::text::UntrustedText;
 use crate::shell::archive::ArchiveError;
 use crate::shell::backup::BackupError;
 use crate::shell::net::NetError;
-use crate::shell::os::data_dir::HomeError;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::data_dir::DataDirError;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::PassphraseError;
 use crate::shell::runtime::HostError;
 use crate::shell::store::StoreError;
@@ -21,7 +21,7 @@ pub struct Failure {
     /// A stable word to search for.
     pub code: Box<str>,
     /// The exit code of the process.
-    pub exit: Exit,
+    pub exit: ExitCode,
     /// What did not happen.
     pub what: String,
     /// Why.
@@ -58,7 +58,7 @@ impl Failure {
     /// The same, naming the folder if what it holds could not be written.
     #[must_use]
     pub fn about(mut self, home: &Path) -> Self {
-        if self.exit == Exit::NotStored {
+        if self.exit == ExitCode::NotStored {
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();
         }
@@ -67,14 +67,14 @@ impl Failure {
 
     /// A failure made of its four parts.
     #[must_use]
-    pub fn new(code: &'static str, exit: Exit, parts: [&str; 4]) -> Self {
+    pub fn new(code: &'static str, exit: ExitCode, parts: [&str; 4]) -> Self {
         let [what, why, safe, next] = parts.map(str::to_owned);
         Self { code: code.into(), exit, what, why, safe, next }
     }
 
     /// A failure that another process of this program tells. What does not look like a code is none.
     #[must_use]
-    pub fn told(code: &str, exit: Exit, parts: [&str; 4]) -> Self {
+    pub fn told(code: &str, exit: ExitCode, parts: [&str; 4]) -> Self {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
         let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
         let [what, why, safe, next] = parts.map(str::to_owned);
@@ -87,28 +87,28 @@ impl From<StoreError> for Failure {
         let (code, exit, what, next) = match &error {
             StoreError::Missing => (
                 "no_store",
-                Exit::NotFound,
+                ExitCode::NotFound,
                 "nothing is kept in this home",
                 "undertone identity new NAME, or name another folder with --home DIR",
             ),
             StoreError::Exists => {
-                ("store_exists", Exit::Refused, "no store was made", "undertone   (opens it)")
+                ("store_exists", ExitCode::Refused, "no store was made", "undertone   (opens it)")
             }
             StoreError::WrongPassphrase => (
                 "locked",
-                Exit::Locked,
+                ExitCode::Locked,
                 "the passphrase is wrong",
                 "try again; nobody can recover a forgotten one",
             ),
             StoreError::InUse => (
                 "in_use",
-                Exit::InUse,
+                ExitCode::InUse,
                 "this home is in use by another undertone",
                 "close that one, or name another folder with --home DIR",
             ),
-            StoreError::UnsafeMode(_) => (
+            StoreError::UnsafePermissions(_) => (
                 "unsafe_mode",
-                Exit::Unsafe,
+                ExitCode::Unsafe,
                 "the home folder cannot be used: others can read it",
                 "chmod 700 the folder and chmod 600 the files in it",
             ),
@@ -118,7 +118,7 @@ impl From<StoreError> for Failure {
             | StoreError::KeyMissing
             | StoreError::TooCostly => (
                 "store_unreadable",
-                Exit::Damaged,
+                ExitCode::Damaged,
                 "what is kept cannot be read",
                 "use the undertone that wrote it, or name another folder with --home DIR",
             ),
@@ -134,16 +134,18 @@ impl From<StoreError> for Failure {
                 "look after the disk and your quota on it, then start it again",
             ),
             StoreError::TooLarge => {
-                ("not_stored", Exit::NotStored, "that was not stored", "send it in parts")
+                ("not_stored", ExitCode::NotStored, "that was not stored", "send it in parts")
             }
             StoreError::OutOfMemory
             | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
-            | StoreError::Io(_) => ("store", Exit::Other, "the store failed", "undertone status"),
+            | StoreError::Io(_) => {
+                ("store", ExitCode::Other, "the store failed", "undertone status")
+            }
         };
         let why = error.to_string();
-        let safe = if exit == Exit::NotStored {
+        let safe = if exit == ExitCode::NotStored {
             "everything accepted before is kept; what was not accepted never left"
         } else {
             "what was accepted before is kept"
@@ -157,29 +159,35 @@ impl From<BackupError> for Failure {
         let why = error.to_string();
         let (code, exit, next) = match error {
             BackupError::Store(StoreError::Exists) => {
-                ("store_exists", Exit::Refused, "name another folder with --home DIR")
+                ("store_exists", ExitCode::Refused, "name another folder with --home DIR")
             }
             BackupError::Store(error) => return error.into(),
-            BackupError::Exists => ("backup_exists", Exit::Refused, "name another file"),
+            BackupError::Exists => ("backup_exists", ExitCode::Refused, "name another file"),
             BackupError::Unfinished(_) => {
-                ("backup_unfinished", Exit::Refused, "remove it, if nobody is writing it")
+                ("backup_unfinished", ExitCode::Refused, "remove it, if nobody is writing it")
             }
-            BackupError::Empty => ("no_identity", Exit::NotFound, "undertone identity new NAME"),
+            BackupError::Empty => {
+                ("no_identity", ExitCode::NotFound, "undertone identity new NAME")
+            }
             BackupError::WrongPassphrase => {
-                ("backup_locked", Exit::Locked, "try again; nobody can recover a forgotten one")
+                ("backup_locked", ExitCode::Locked, "try again; nobody can recover a forgotten one")
             }
-            BackupError::Foreign | BackupError::TooCostly => {
-                ("not_a_backup", Exit::Damaged, "name the file that undertone backup create wrote")
-            }
-            BackupError::Newer => {
-                ("backup_newer", Exit::Damaged, "use the undertone that made it, or a newer one")
-            }
-            BackupError::Damaged => ("backup_damaged", Exit::Damaged, "use another copy of it"),
+            BackupError::Foreign | BackupError::TooCostly => (
+                "not_a_backup",
+                ExitCode::Damaged,
+                "name the file that undertone backup create wrote",
+            ),
+            BackupError::Newer => (
+                "backup_newer",
+                ExitCode::Damaged,
+                "use the undertone that made it, or a newer one",
+            ),
+            BackupError::Damaged => ("backup_damaged", ExitCode::Damaged, "use another copy of it"),
             BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                ("no_file", Exit::NotFound, "name a file, in a folder that is there")
+                ("no_file", ExitCode::NotFound, "name a file, in a folder that is there")
             }
             BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
-                ("backup", Exit::Other, "make room, or name another file")
+                ("backup", ExitCode::Other, "make room, or name another file")
             }
         };
         Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
@@ -190,12 +198,12 @@ impl From<BackupError> for Failure {
 const fn of_the_disk(
     code: &'static str,
     next: &'static str,
-) -> (&'static str, Exit, &'static str, &'static str) {
-    (code, Exit::NotStored, "nothing more can be stored, so undertone has stopped", next)
+) -> (&'static str, ExitCode, &'static str, &'static str) {
+    (code, ExitCode::NotStored, "nothing more can be stored, so undertone has stopped", next)
 }
 
-impl From<HomeError> for Failure {
-    fn from(error: HomeError) -> Self {
+impl From<DataDirError> for Failure {
+    fn from(error: DataDirError) -> Self {
         StoreError::from(error).into()
     }
 }
@@ -204,7 +212,7 @@ impl From<PassphraseError> for Failure {
     fn from(error: PassphraseError) -> Self {
         let why = error.to_string();
         let next = match error {
-            PassphraseError::UnsafeMode(_) => "chmod 600 the file",
+            PassphraseError::UnsafePermissions(_) => "chmod 600 the file",
             PassphraseError::NoInput
             | PassphraseError::Empty
             | PassphraseError::TooLong
@@ -214,14 +222,14 @@ impl From<PassphraseError> for Failure {
             | PassphraseError::Io(_) => "add --passphrase-file FILE, or run it in a terminal",
         };
         let (code, exit) = match error {
-            PassphraseError::NoInput => ("no_input", Exit::NoInput),
-            PassphraseError::UnsafeMode(_) => ("unsafe_mode", Exit::Unsafe),
+            PassphraseError::NoInput => ("no_input", ExitCode::NoInput),
+            PassphraseError::UnsafePermissions(_) => ("unsafe_mode", ExitCode::Unsafe),
             PassphraseError::Empty
             | PassphraseError::TooLong
             | PassphraseError::NotText
             | PassphraseError::Mismatch
             | PassphraseError::Command
-            | PassphraseError::Io(_) => ("no_passphrase", Exit::Locked),
+            | PassphraseError::Io(_) => ("no_passphrase", ExitCode::Locked),
         };
         Self::new(code, exit, ["nothing was opened", &why, "nothing was changed", next])
     }
@@ -232,7 +240,7 @@ impl From<NetError> for Failure {
         let why = error.to_string();
         let safe = "nothing was sent; what is queued stays queued";
         let next = "check --listen and --peer, then again";
-        Self::new("network", Exit::Other, ["the network was not joined", &why, safe, next])
+        Self::new("network", ExitCode::Other, ["the network was not joined", &why, safe, next])
     }
 }
 
@@ -242,12 +250,14 @@ impl From<ArchiveError> for Failure {
         let (code, exit, next) = match error.cause() {
             StoreError::InUse => (
                 "in_use",
-                Exit::InUse,
+                ExitCode::InUse,
                 "stop the other relay, or name another folder with --home DIR",
             ),
-            StoreError::UnsafeMode(_) => {
-                ("unsafe_mode", Exit::Unsafe, "chmod 700 the folder and chmod 600 the files in it")
-            }
+            StoreError::UnsafePermissions(_) => (
+                "unsafe_mode",
+                ExitCode::Unsafe,
+                "chmod 700 the folder and chmod 600 the files in it",
+            ),
             StoreError::Missing
             | StoreError::Exists
             | StoreError::KeyMissing
@@ -266,7 +276,7 @@ impl From<ArchiveError> for Failure {
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => (
                 "archive",
-                Exit::Other,
+                ExitCode::Other,
                 "make room and the folder writable, or name another with --home DIR",
             ),
         };
@@ -284,7 +294,7 @@ impl From<HostError> for Failure {
             HostError::Ledger(error) => {
                 let parts =
                     ["the ledger was not written", &error.to_string(), "", "check its path"];
-                Self::new("ledger", Exit::Other, parts)
+                Self::new("ledger", ExitCode::Other, parts)
             }
         }
     }
@@ -295,7 +305,7 @@ impl From<InviteError> for Failure {
         let why = error.to_string();
         let what = "the invite was not taken";
         let next = "ask for the invite once more: undertone identity show";
-        Self::new("bad_invite", Exit::Usage, [what, &why, "nothing was sent", next])
+        Self::new("bad_invite", ExitCode::Usage, [what, &why, "nothing was sent", next])
     }
 }
 
@@ -304,28 +314,32 @@ impl From<CommandError> for Failure {
         let why = error.to_string();
         let (code, exit, next) = match error {
             CommandError::NoIdentity => {
-                ("identity_not_found", Exit::NotFound, "undertone identity list")
+                ("identity_not_found", ExitCode::NotFound, "undertone identity list")
             }
             CommandError::NoContact => {
-                ("contact_not_found", Exit::NotFound, "undertone contact list")
+                ("contact_not_found", ExitCode::NotFound, "undertone contact list")
             }
             CommandError::NoRequest => {
-                ("request_not_found", Exit::NotFound, "undertone request list")
+                ("request_not_found", ExitCode::NotFound, "undertone request list")
             }
-            CommandError::NoMessage => ("message_not_found", Exit::NotFound, "undertone"),
+            CommandError::NoMessage => ("message_not_found", ExitCode::NotFound, "undertone"),
             CommandError::KnownKey | CommandError::OwnKey => {
-                ("known_key", Exit::Refused, "undertone contact list")
+                ("known_key", ExitCode::Refused, "undertone contact list")
             }
             CommandError::NameTaken | CommandError::BadName => {
-                ("bad_name", Exit::Refused, "choose another name")
+                ("bad_name", ExitCode::Refused, "choose another name")
             }
-            CommandError::BadText => ("bad_text", Exit::Refused, "send it in parts"),
-            CommandError::Blocked => ("blocked", Exit::Refused, "undertone contact unblock NAME"),
-            CommandError::TooLate => ("too_late", Exit::Refused, "undertone"),
-            CommandError::Full => ("full", Exit::Refused, "undertone status"),
-            CommandError::NoSas => ("no_words", Exit::Refused, "undertone contact show NAME"),
-            CommandError::NotOnHold => ("not_held", Exit::Refused, "undertone contact show NAME"),
-            CommandError::Relay => ("relay", Exit::Refused, "undertone"),
+            CommandError::BadText => ("bad_text", ExitCode::Refused, "send it in parts"),
+            CommandError::Blocked => {
+                ("blocked", ExitCode::Refused, "undertone contact unblock NAME")
+            }
+            CommandError::TooLate => ("too_late", ExitCode::Refused, "undertone"),
+            CommandError::Full => ("full", ExitCode::Refused, "undertone status"),
+            CommandError::NoSas => ("no_words", ExitCode::Refused, "undertone contact show NAME"),
+            CommandError::NotOnHold => {
+                ("not_held", ExitCode::Refused, "undertone contact show NAME")
+            }
+            CommandError::Relay => ("relay", ExitCode::Refused, "undertone"),
         };
         Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
     }
@@ -342,7 +356,7 @@ impl From<std::io::Error> for Failure {
             "what was accepted before is kept",
             "try again",
         ];
-        Self::new("io", Exit::Other, parts)
+        Self::new("io", ExitCode::Other, parts)
     }
 }
 
@@ -357,14 +371,14 @@ mod tests {
     fn a_failure_told_by_another_process_is_the_one_it_had() {
         for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
             let parts = [&failure.what, &failure.why, &failure.safe, &failure.next];
-            let exit = Exit::of_number(failure.exit as u64);
+            let exit = ExitCode::of_number(failure.exit as u64);
             assert_eq!(Failure::told(&failure.code, exit, parts.map(String::as_str)), failure);
         }
         for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
-            assert_eq!(*Failure::told(code, Exit::Other, [""; 4]).code, *"node");
+            assert_eq!(*Failure::told(code, ExitCode::Other, [""; 4]).code, *"node");
         }
-        assert_eq!(Exit::of_number(11), Exit::Unsafe);
-        assert_eq!(Exit::of_number(0), Exit::Other);
+        assert_eq!(ExitCode::of_number(11), ExitCode::Unsafe);
+        assert_eq!(ExitCode::of_number(0), ExitCode::Other);
     }
 
     #[test]
@@ -378,7 +392,7 @@ mod tests {
         let elsewhere = Failure::from(CommandError::Blocked).about(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(Failure::from(full).exit, Exit::NotStored);
+        assert_eq!(Failure::from(full).exit, ExitCode::NotStored);
     }
 
     #[test]

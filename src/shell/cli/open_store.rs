@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::shell::cli::args::Everywhere;
 use crate::shell::cli::error::Failure;
 use crate::shell::os::data_dir;
-use crate::shell::os::passphrase::{self, Ask, PassphraseSource};
+use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 use crate::shell::store::Store;
 
 /// The home folder these flags name.
@@ -16,8 +16,8 @@ pub(super) fn home(everywhere: &Everywhere) -> Result<PathBuf, Failure> {
 }
 
 /// Whether a person may be asked for the passphrase, and where else it is.
-pub(super) fn source(everywhere: &Everywhere) -> (PassphraseSource, Ask) {
-    let ask = if everywhere.no_input { Ask::Forbidden } else { Ask::Allowed };
+pub(super) fn source(everywhere: &Everywhere) -> (PassphraseSource, PromptPolicy) {
+    let ask = if everywhere.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
     let source = if let Some(descriptor) = everywhere.passphrase_fd {
         PassphraseSource::Descriptor(descriptor)
     } else if let Some(file) = &everywhere.passphrase_file {

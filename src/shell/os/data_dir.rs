@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 ///
-/// [`HomeError::Nowhere`] if none of them says where.
+/// [`DataDirError::Nowhere`] if none of them says where.
 pub fn resolve(
     flag: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, HomeError> {
+) -> Result<PathBuf, DataDirError> {
     if let Some(dir) = flag {
         return Ok(dir.to_owned());
     }
@@ -32,7 +32,7 @@ pub fn resolve(
     if let Some(data) = path("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
         return Ok(data.join(FOLDER));
     }
-    let user = path("HOME").ok_or(HomeError::Nowhere)?;
+    let user = path("HOME").ok_or(DataDirError::Nowhere)?;
     Ok(user.join(".local/share").join(FOLDER))
 }
 
@@ -42,9 +42,9 @@ pub fn resolve(
 ///
 /// # Errors
 ///
-/// [`HomeError::UnsafeMode`] if it exists with a wider mode, [`HomeError::NotAFolder`] if it is
-/// something else, [`HomeError::Io`] if it cannot be made.
-pub fn prepare(dir: &Path) -> Result<(), HomeError> {
+/// [`DataDirError::UnsafePermissions`] if it exists with a wider mode, [`DataDirError::NotAFolder`] if it is
+/// something else, [`DataDirError::Io`] if it cannot be made.
+pub fn prepare(dir: &Path) -> Result<(), DataDirError> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -60,11 +60,11 @@ pub fn prepare(dir: &Path) -> Result<(), HomeError> {
 ///
 /// # Errors
 ///
-/// As [`prepare`]; a missing folder is a [`HomeError::Io`] of kind `NotFound`.
-pub fn check(dir: &Path) -> Result<(), HomeError> {
+/// As [`prepare`]; a missing folder is a [`DataDirError::Io`] of kind `NotFound`.
+pub fn check(dir: &Path) -> Result<(), DataDirError> {
     let metadata = fs::metadata(dir)?;
     if !metadata.is_dir() {
-        return Err(HomeError::NotAFolder);
+        return Err(DataDirError::NotAFolder);
     }
     refuse_shared(dir, &metadata)?;
     Ok(())
@@ -74,20 +74,20 @@ pub fn check(dir: &Path) -> Result<(), HomeError> {
 ///
 /// # Errors
 ///
-/// [`UnsafeMode`], which names the mode found and the mode needed.
-pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafeMode> {
+/// [`UnsafePermissions`], which names the mode found and the mode needed.
+pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermissions> {
     let mode = metadata.permissions().mode() & PERMISSION_BITS;
     if mode & OTHERS_BITS == 0 {
         return Ok(());
     }
     let needed = if metadata.is_dir() { FOLDER_MODE } else { FILE_MODE };
-    Err(UnsafeMode { path: path.to_owned(), mode, needed })
+    Err(UnsafePermissions { path: path.to_owned(), mode, needed })
 }
 
 /// Somebody else can read or change what must be ours alone. Nothing was opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("others can use {path:?}: its mode is {mode:04o}, needed is {needed:04o}")]
-pub struct UnsafeMode {
+pub struct UnsafePermissions {
     /// What was looked at.
     pub path: PathBuf,
     /// Its permission bits.
@@ -98,7 +98,7 @@ pub struct UnsafeMode {
 
 /// Why there is no home folder.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum DataDirError {
     /// Name one with `--home`.
     #[error("no home folder: neither --home nor UNDERTONE_HOME nor HOME is set")]
     Nowhere,
@@ -107,7 +107,7 @@ pub enum HomeError {
     NotAFolder,
     /// Narrow its mode first.
     #[error(transparent)]
-    UnsafeMode(#[from] UnsafeMode),
+    UnsafePermissions(#[from] UnsafePermissions),
     /// See the cause.
     #[error("the home folder cannot be used: {0}")]
     Io(#[from] io::Error),
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    fn resolve_in(flag: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf, HomeError> {
+    fn resolve_in(flag: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf, DataDirError> {
         resolve(flag.map(Path::new), |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(resolve_in(None, &all).unwrap(), Path::new("/u"));
         assert_eq!(resolve_in(None, &all[1..]).unwrap(), Path::new("/x/undertone"));
         assert_eq!(resolve_in(None, &all[2..]).unwrap(), Path::new("/h/.local/share/undertone"));
-        assert!(matches!(resolve_in(None, &[]), Err(HomeError::Nowhere)));
+        assert!(matches!(resolve_in(None, &[]), Err(DataDirError::Nowhere)));
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         let error = prepare(root.path()).unwrap_err();
-        let HomeError::UnsafeMode(found) = &error else { panic!("{error}") };
+        let DataDirError::UnsafePermissions(found) = &error else { panic!("{error}") };
         assert_eq!((found.mode, found.needed), (0o755, 0o700));
         assert!(error.to_string().contains("its mode is 0755, needed is 0700"));
         assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
@@ -185,6 +185,6 @@ mod tests {
     #[test]
     fn a_file_is_no_home() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(prepare(file.path()), Err(HomeError::NotAFolder)));
+        assert!(matches!(prepare(file.path()), Err(DataDirError::NotAFolder)));
     }
 }

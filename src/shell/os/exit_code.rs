@@ -3,7 +3,7 @@
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub enum ExitCode {
     /// Anything that has no code of its own.
     Other = 1,
     /// Wrong usage.
@@ -36,7 +36,7 @@ pub enum Exit {
     Terminated = 143,
 }
 
-impl Exit {
+impl ExitCode {
     /// All of them.
     const ALL: [Self; 15] = [
         Self::Other,
@@ -56,7 +56,7 @@ impl Exit {
         Self::Terminated,
     ];
 
-    /// The one with this number; [`Exit::Other`] if there is none.
+    /// The one with this number; [`ExitCode::Other`] if there is none.
     #[must_use]
     pub fn of_number(number: u64) -> Self {
         Self::ALL.into_iter().find(|exit| *exit as u64 == number).unwrap_or(Self::Other)

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
 
 use crate::engine::secret::opaque_debug;
-use crate::shell::os::data_dir::{UnsafeMode, refuse_shared};
+use crate::shell::os::data_dir::{UnsafePermissions, refuse_shared};
 
 /// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
 /// byte for byte.
@@ -80,7 +80,7 @@ opaque_debug!(
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum PromptPolicy {
     /// Yes, at the terminal.
     Allowed,
     /// No: a program is in charge.
@@ -92,8 +92,8 @@ pub enum Ask {
 /// # Errors
 ///
 /// Any [`PassphraseError`] but [`PassphraseError::Mismatch`].
-pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, PassphraseError> {
-    read_called("Passphrase: ", source, ask)
+pub fn read(source: &PassphraseSource, ask: PromptPolicy) -> Result<Passphrase, PassphraseError> {
+    read_with_prompt("Passphrase: ", source, ask)
 }
 
 /// Reads the passphrase of something that exists; a person is asked for it in these words.
@@ -101,10 +101,10 @@ pub fn read(source: &PassphraseSource, ask: Ask) -> Result<Passphrase, Passphras
 /// # Errors
 ///
 /// As [`read`].
-pub fn read_called(
+pub fn read_with_prompt(
     words: &str,
     source: &PassphraseSource,
-    ask: Ask,
+    ask: PromptPolicy,
 ) -> Result<Passphrase, PassphraseError> {
     match source {
         PassphraseSource::Descriptor(0) => read_from(io::stdin().lock()),
@@ -125,8 +125,8 @@ pub fn read_called(
 /// # Errors
 ///
 /// [`PassphraseError::Mismatch`] if the two differ; otherwise as [`read`] from a prompt.
-pub fn prompt_new(ask: Ask) -> Result<Passphrase, PassphraseError> {
-    prompt_new_called("New passphrase: ", ask)
+pub fn prompt_new(ask: PromptPolicy) -> Result<Passphrase, PassphraseError> {
+    prompt_new_with("New passphrase: ", ask)
 }
 
 /// Asks a person twice for the passphrase of something that is to be made, in these words.
@@ -134,7 +134,7 @@ pub fn prompt_new(ask: Ask) -> Result<Passphrase, PassphraseError> {
 /// # Errors
 ///
 /// As [`prompt_new`].
-pub fn prompt_new_called(words: &str, ask: Ask) -> Result<Passphrase, PassphraseError> {
+pub fn prompt_new_with(words: &str, ask: PromptPolicy) -> Result<Passphrase, PassphraseError> {
     twice(words, |words| prompt(words, ask))
 }
 
@@ -150,8 +150,8 @@ fn twice(
     Ok(first)
 }
 
-fn prompt(words: &str, ask: Ask) -> Result<Passphrase, PassphraseError> {
-    if ask == Ask::Forbidden {
+fn prompt(words: &str, ask: PromptPolicy) -> Result<Passphrase, PassphraseError> {
+    if ask == PromptPolicy::Forbidden {
         return Err(PassphraseError::NoInput);
     }
     // Whoever runs without a terminal cannot be asked, whatever the flags say.
@@ -215,7 +215,7 @@ pub enum PassphraseError {
     Command,
     /// Narrow the file's mode first.
     #[error(transparent)]
-    UnsafeMode(#[from] UnsafeMode),
+    UnsafePermissions(#[from] UnsafePermissions),
     /// See the cause.
     #[error("the passphrase cannot be read: {0}")]
     Io(#[from] io::Error),
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn from_command(command: &str) -> Result<Passphrase, PassphraseError> {
-        read(&PassphraseSource::Command(command.to_owned()), Ask::Forbidden)
+        read(&PassphraseSource::Command(command.to_owned()), PromptPolicy::Forbidden)
     }
 
     fn file_with(bytes: &[u8], mode: u32) -> tempfile::NamedTempFile {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
-        read(&PassphraseSource::File(path.to_owned()), Ask::Forbidden)
+        read(&PassphraseSource::File(path.to_owned()), PromptPolicy::Forbidden)
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             let file = file_with(b"secret\n", mode);
             let error = from_file(file.path()).unwrap_err();
-            let PassphraseError::UnsafeMode(found) = error else { panic!("{error}") };
+            let PassphraseError::UnsafePermissions(found) = error else { panic!("{error}") };
             assert_eq!((found.mode, found.needed), (mode, 0o600));
         }
     }
@@ -291,7 +291,7 @@ mod tests {
     fn a_missing_file_and_a_missing_descriptor_are_told() {
         assert!(matches!(from_file(Path::new("/does/not/exist")), Err(PassphraseError::Io(_))));
         let source = PassphraseSource::Descriptor(9999);
-        assert!(matches!(read(&source, Ask::Forbidden), Err(PassphraseError::Io(_))));
+        assert!(matches!(read(&source, PromptPolicy::Forbidden), Err(PassphraseError::Io(_))));
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         let file = file_with(b"from a descriptor\n", 0o600);
         let open = File::open(file.path()).unwrap();
         let number = u32::try_from(open.as_raw_fd()).unwrap();
-        let found = read(&PassphraseSource::Descriptor(number), Ask::Forbidden).unwrap();
+        let found = read(&PassphraseSource::Descriptor(number), PromptPolicy::Forbidden).unwrap();
         assert_eq!(found.expose(), b"from a descriptor");
     }
 
@@ -330,9 +330,9 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_when_that_is_forbidden() {
-        let read = read(&PassphraseSource::Prompt, Ask::Forbidden);
+        let read = read(&PassphraseSource::Prompt, PromptPolicy::Forbidden);
         assert!(matches!(read, Err(PassphraseError::NoInput)));
-        assert!(matches!(prompt_new(Ask::Forbidden), Err(PassphraseError::NoInput)));
+        assert!(matches!(prompt_new(PromptPolicy::Forbidden), Err(PassphraseError::NoInput)));
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit_code::Exit;
+use super::exit_code::ExitCode;
 
 /// SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug)]
-pub(in crate::shell) struct Stop {
+pub(in crate::shell) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     /// Listens from here on; the signals do not kill the process any more.
     pub(in crate::shell) fn listen() -> std::io::Result<Self> {
         Ok(Self {
@@ -23,11 +23,11 @@ impl Stop {
     }
 
     /// Waits for one of them.
-    pub(in crate::shell) async fn asked(&mut self) -> Exit {
+    pub(in crate::shell) async fn received(&mut self) -> ExitCode {
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            _ = self.hangup.recv() => Exit::Terminated,
+            _ = self.interrupt.recv() => ExitCode::Interrupted,
+            _ = self.terminate.recv() => ExitCode::Terminated,
+            _ = self.hangup.recv() => ExitCode::Terminated,
         }
     }
 }

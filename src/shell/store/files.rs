@@ -25,7 +25,7 @@ pub(in crate::shell) enum Presence {
 /// # Errors
 ///
 /// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
-/// [`StoreError::UnsafeMode`] if others can use the file.
+/// [`StoreError::UnsafePermissions`] if others can use the file.
 pub(in crate::shell) fn presence(path: &Path) -> Result<Presence, StoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -175,7 +175,7 @@ mod tests {
         drop(create(&path).unwrap());
         assert_eq!(presence(&path).unwrap(), Presence::Present);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(presence(&path), Err(StoreError::UnsafeMode(_))));
+        assert!(matches!(presence(&path), Err(StoreError::UnsafePermissions(_))));
     }
 
     #[test]

@@ -36,7 +36,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use crate::engine::id::MessageId;
 use crate::engine::node::record::{Change, Record, RecordKey};
 use crate::engine::secret::Secret;
-use crate::shell::os::data_dir::{self, HomeError, UnsafeMode};
+use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
 use crate::shell::os::passphrase::Passphrase;
 
 use self::files::{Lock, Presence};
@@ -364,7 +364,7 @@ pub enum StoreError {
     InUse,
     /// Narrow the mode first.
     #[error(transparent)]
-    UnsafeMode(#[from] UnsafeMode),
+    UnsafePermissions(#[from] UnsafePermissions),
     /// Name another home folder.
     #[error("the home folder holds a file that is not this program's")]
     Foreign,
@@ -418,13 +418,13 @@ impl From<io::Error> for StoreError {
     }
 }
 
-impl From<HomeError> for StoreError {
-    fn from(error: HomeError) -> Self {
+impl From<DataDirError> for StoreError {
+    fn from(error: DataDirError) -> Self {
         match error {
-            HomeError::Nowhere => Self::Missing,
-            HomeError::NotAFolder => Self::Foreign,
-            HomeError::UnsafeMode(found) => Self::UnsafeMode(found),
-            HomeError::Io(error) => error.into(),
+            DataDirError::Nowhere => Self::Missing,
+            DataDirError::NotAFolder => Self::Foreign,
+            DataDirError::UnsafePermissions(found) => Self::UnsafePermissions(found),
+            DataDirError::Io(error) => error.into(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub use unlock::{GateModel, GateStep};
 pub use view::unlock::view as gate_view;
 
 use crate::shell::api::{
-    ClientEvent, ClientRequest, Exit, Gate, GateChoice, GateState, UiError, UiOptions,
+    ClientEvent, ClientRequest, Gate, GateChoice, GateState, UiError, UiExit, UiOptions,
 };
 use model::{Effect, Ending, Enter, Model, Passed};
 use terminal::Told;
@@ -67,7 +67,7 @@ pub async fn run(
     mut events: mpsc::Receiver<ClientEvent>,
     requests: mpsc::Sender<ClientRequest>,
     options: UiOptions,
-) -> Result<Exit, UiError> {
+) -> Result<UiExit, UiError> {
     let mut turn = Turn {
         model: Model::new(options),
         state: ViewState::default(),
@@ -152,14 +152,14 @@ struct Turn {
 }
 
 impl Turn {
-    fn draw(&mut self, screen: &mut Screen) -> Result<Option<Exit>, UiError> {
+    fn draw(&mut self, screen: &mut Screen) -> Result<Option<UiExit>, UiError> {
         self.picture = Picture::True;
         screen.draw(|frame| view(&self.model, &mut self.state, frame))?;
         let effects = self.model.drawn(self.state.sight());
         self.carry_out(screen, effects)
     }
 
-    fn told(&mut self, screen: &mut Screen, told: Told) -> Result<Option<Exit>, UiError> {
+    fn told(&mut self, screen: &mut Screen, told: Told) -> Result<Option<UiExit>, UiError> {
         self.picture = Picture::Stale;
         match told {
             Told::End(exit) => {
@@ -176,11 +176,11 @@ impl Turn {
         &mut self,
         screen: &mut Screen,
         event: Option<std::io::Result<TerminalEvent>>,
-    ) -> Result<Option<Exit>, UiError> {
+    ) -> Result<Option<UiExit>, UiError> {
         let Some(event) = event else {
             // The terminal is gone, as if it had hung up.
             self.push(ClientRequest::Quit);
-            return Ok(Some(Exit::Terminated));
+            return Ok(Some(UiExit::Terminated));
         };
         self.picture = Picture::Stale;
         self.model.tick((self.model.options.clock)());
@@ -203,7 +203,7 @@ impl Turn {
         self.carry_out(screen, effects)
     }
 
-    fn tick(&mut self) -> Option<Exit> {
+    fn tick(&mut self) -> Option<UiExit> {
         // What looks the same is not drawn again: who watches the terminal's link sees nothing.
         if self.model.tick((self.model.options.clock)()) == Passed::Seen {
             self.picture = Picture::Stale;
@@ -215,7 +215,7 @@ impl Turn {
         &mut self,
         screen: &mut Screen,
         effects: Vec<Effect>,
-    ) -> Result<Option<Exit>, UiError> {
+    ) -> Result<Option<UiExit>, UiError> {
         let mut exit = None;
         for effect in effects {
             match effect {
@@ -224,8 +224,8 @@ impl Turn {
                 Effect::Redraw => screen.redraw()?,
                 Effect::Suspend => screen.suspend()?,
                 Effect::Bell => screen.ring()?,
-                Effect::Quit(Ending::Asked) => exit = Some(Exit::Asked),
-                Effect::Quit(Ending::Fatal) => exit = Some(Exit::Fatal),
+                Effect::Quit(Ending::Asked) => exit = Some(UiExit::Asked),
+                Effect::Quit(Ending::Fatal) => exit = Some(UiExit::Fatal),
             }
         }
         Ok(exit)
@@ -327,7 +327,7 @@ where
                 GateStep::Draw
             }
             event = keys.next() => {
-                let Some(event) = event else { return Ok(Gate::Left(Exit::Terminated)) };
+                let Some(event) = event else { return Ok(Gate::Left(UiExit::Terminated)) };
                 gate_key(&mut model, event?)
             }
             _ = seconds.tick() => { model.tick((options.clock)()); GateStep::Draw }
@@ -336,7 +336,7 @@ where
             GateStep::Draw => {}
             GateStep::Redraw => screen.redraw()?,
             GateStep::Suspend => screen.suspend()?,
-            GateStep::Quit => return Ok(Gate::Left(Exit::Asked)),
+            GateStep::Quit => return Ok(Gate::Left(UiExit::Asked)),
             GateStep::Try(choice) => opening = Some(Box::pin(try_open(choice))),
         }
     }

@@ -21,7 +21,7 @@ use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGSTOP};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::shell::api::Exit;
+use crate::shell::api::UiExit;
 
 /// Whether the terminal is taken over. Process-wide, like the terminal itself, so that a panic hook
 /// can ask.
@@ -174,7 +174,7 @@ pub(super) struct Signals {
 /// What a signal asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    End(Exit),
+    End(UiExit),
     Suspend,
     Continued,
 }
@@ -194,10 +194,10 @@ impl Signals {
     /// Waits for the next one. Nothing is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => Told::End(Exit::Terminated),
-            _ = self.hang_up.recv() => Told::End(Exit::Terminated),
-            _ = self.interrupt.recv() => Told::End(Exit::Interrupted),
-            _ = self.quit.recv() => Told::End(Exit::Interrupted),
+            _ = self.terminate.recv() => Told::End(UiExit::Terminated),
+            _ = self.hang_up.recv() => Told::End(UiExit::Terminated),
+            _ = self.interrupt.recv() => Told::End(UiExit::Interrupted),
+            _ = self.quit.recv() => Told::End(UiExit::Interrupted),
             _ = self.stop.recv() => Told::Suspend,
             _ = self.resume.recv() => Told::Continued,
         }

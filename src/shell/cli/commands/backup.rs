@@ -16,8 +16,8 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::os::clock::{OsEntropy, wall};
-use crate::shell::os::exit_code::Exit;
-use crate::shell::os::passphrase::{self, Ask, Passphrase, PassphraseSource};
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::passphrase::{self, Passphrase, PassphraseSource, PromptPolicy};
 use crate::shell::runtime::StoreDoor;
 use crate::shell::store::{Store, StoreError};
 
@@ -26,7 +26,7 @@ pub(super) async fn run(everywhere: &Everywhere, action: BackupAction) -> Result
     if everywhere.memory {
         let why = "with --memory nothing is kept, so there is nothing to copy or to restore to";
         let parts = ["that was not done", why, "nothing was changed", "leave --memory out"];
-        return Err(Failure::new("memory", Exit::Usage, parts));
+        return Err(Failure::new("memory", ExitCode::Usage, parts));
     }
     match action {
         BackupAction::Create { file, with_history, sealed_by } => {
@@ -54,7 +54,7 @@ async fn create(
     }
     let (source, ask) = source(everywhere, sealed_by);
     let passphrase = match source {
-        PassphraseSource::Prompt => passphrase::prompt_new_called(NEW, ask)?,
+        PassphraseSource::Prompt => passphrase::prompt_new_with(NEW, ask)?,
         PassphraseSource::Descriptor(_)
         | PassphraseSource::File(_)
         | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
@@ -136,12 +136,15 @@ fn open(
         return Err(BackupError::from(error).into());
     }
     let (source, ask) = source(everywhere, sealed_by);
-    let passphrase: Passphrase = passphrase::read_called(KNOWN, &source, ask)?;
+    let passphrase: Passphrase = passphrase::read_with_prompt(KNOWN, &source, ask)?;
     Ok(Backup::open(file, &passphrase)?)
 }
 
 /// Where a backup's passphrase is, and whether a person may be asked for it.
-fn source(everywhere: &Everywhere, sealed_by: &BackupPassphrase) -> (PassphraseSource, Ask) {
+fn source(
+    everywhere: &Everywhere,
+    sealed_by: &BackupPassphrase,
+) -> (PassphraseSource, PromptPolicy) {
     let BackupPassphrase { backup_passphrase_file, backup_passphrase_fd } = sealed_by;
     let source = match (backup_passphrase_fd, backup_passphrase_file) {
         (Some(descriptor), _) => PassphraseSource::Descriptor(*descriptor),
@@ -166,7 +169,7 @@ impl Order {
         let file = self.file.to_str().ok_or_else(|| {
             let why = "the path is not text in UTF-8";
             let parts = ["no backup was made", why, "nothing was changed", "name another file"];
-            Failure::new("backup", Exit::Usage, parts)
+            Failure::new("backup", ExitCode::Usage, parts)
         })?;
         Ok(json!({
             "do": "backup", "file": file, "head": hex(head), "key": hex(key.expose()),

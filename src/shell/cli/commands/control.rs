@@ -25,7 +25,7 @@ use crate::shell::cli::directory::{CHOSEN_IDENTITY, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Door, Host, HostError, StoreDoor};
 
 /// A socket that waits, and the node behind it.
@@ -238,7 +238,7 @@ fn failure_from(answer: &Value) -> Failure {
         let parts = answer.get("parts").and_then(|parts| parts.get(index));
         parts.and_then(Value::as_str).unwrap_or_default()
     };
-    let exit = Exit::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
+    let exit = ExitCode::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
     Failure::told(part(0), exit, [part(1), part(2), part(3), part(4)])
 }
 
@@ -247,7 +247,7 @@ pub(super) fn misunderstood() -> Failure {
     let what = "the node that runs here did not understand";
     let why = "it may be of another version";
     let next = "end it and start it again";
-    Failure::new("node_version", Exit::InUse, [what, why, "nothing was sent", next])
+    Failure::new("node_version", ExitCode::InUse, [what, why, "nothing was sent", next])
 }
 
 /// The socket's name in the home folder.

@@ -25,7 +25,7 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
 use crate::shell::os::clock::OsEntropy;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Door, Host, HostError};
 use crate::shell::store::Store;
 
@@ -85,7 +85,7 @@ async fn walk() -> Result<(), Failure> {
 
 fn failed(why: &str) -> Failure {
     let what = "the demonstration did not get through";
-    Failure::new("demo", Exit::Other, [what, why, "nothing is kept", "undertone demo --check"])
+    Failure::new("demo", ExitCode::Other, [what, why, "nothing is kept", "undertone demo --check"])
 }
 
 /// Everyone in the demonstration.

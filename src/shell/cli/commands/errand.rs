@@ -22,7 +22,7 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::durable_node::Desk;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::{self};
 
 /// One thing to ask, and who speaks.
@@ -458,7 +458,7 @@ pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result
     let why = format!("this erases {what}; there is no copy");
     let next = format!("add --confirm {name:?}");
     let parts = ["nothing was erased", &why, "everything is as it was", &next];
-    Err(Failure::new("not_confirmed", Exit::Usage, parts))
+    Err(Failure::new("not_confirmed", ExitCode::Usage, parts))
 }
 
 /// Far longer than any invite.

@@ -34,7 +34,7 @@ use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::durable_node::Desk;
 use crate::shell::os::data_dir::FILE_MODE;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::store::StoreError;
 
 /// Whether an import is carried out.
@@ -152,7 +152,7 @@ fn make(file: &Path) -> Result<File, Failure> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
         let why = error.to_string();
         let parts = ["nothing was exported", &why, "nothing was changed", "name another file"];
-        Failure::new("export_file", Exit::Refused, parts)
+        Failure::new("export_file", ExitCode::Refused, parts)
     })
 }
 
@@ -312,13 +312,16 @@ fn of_one_contact(mut lines: Vec<Line>, contact: &str) -> Result<Vec<Line>, Fail
 
 fn not_imported(why: &str, next: &str) -> Failure {
     let parts = ["nothing was imported", why, "nothing was changed", next];
-    Failure::new("bad_import", Exit::Usage, parts)
+    Failure::new("bad_import", ExitCode::Usage, parts)
 }
 
 fn not_read(error: &std::io::Error) -> Failure {
     let why = error.to_string();
-    let exit =
-        if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Other };
+    let exit = if error.kind() == std::io::ErrorKind::NotFound {
+        ExitCode::NotFound
+    } else {
+        ExitCode::Other
+    };
     let parts = ["nothing was imported", &why, "nothing was changed", "name another file"];
     Failure::new("import_file", exit, parts)
 }

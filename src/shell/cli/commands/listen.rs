@@ -16,8 +16,8 @@ use crate::shell::cli::directory::{People, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, How};
-use crate::shell::os::exit_code::Exit;
-use crate::shell::os::signals::Stop;
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Host;
 pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
@@ -37,7 +37,7 @@ pub(super) async fn run(
     wish: Wish,
 ) -> Result<(), Failure> {
     let store = open_store::open(everywhere)?;
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut host =
@@ -61,7 +61,7 @@ pub(super) async fn run(
                     None => break Ok(()),
                     Some(event) => if page.turn(event)? { break Ok(()) },
                 },
-                exit = stop.asked() => break Err(stopped(exit)),
+                exit = stop.received() => break Err(stopped(exit)),
                 () = until(end) => break Ok(()),
             }
         };
@@ -76,7 +76,7 @@ pub(super) async fn run(
     done
 }
 
-fn stopped(exit: Exit) -> Failure {
+fn stopped(exit: ExitCode) -> Failure {
     let parts = ["stopped", "a signal asked for it", "everything accepted is kept", "undertone"];
     Failure::new("stopped", exit, parts)
 }
@@ -132,7 +132,7 @@ impl Page {
             }
             ClientEvent::Fatal(why) => {
                 let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
-                Err(Failure::new("node_ended", Exit::Other, parts))
+                Err(Failure::new("node_ended", ExitCode::Other, parts))
             }
             ClientEvent::Replied(..)
             | ClientEvent::History { .. }

@@ -24,7 +24,7 @@ use crate::shell::cli::message_format::{self, Told};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::durable_node::Desk;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 
 /// One question about messages, who asks, and how the answer is to be written.
 #[derive(Clone, Serialize, Deserialize)]
@@ -223,7 +223,7 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
         Direction::Outgoing(MessageState::Cancelled) => "it was taken back before",
     };
     let next = format!("undertone message show {}", message.short());
-    Some(Failure::new("too_late", Exit::Refused, [what, why, "nothing was changed", &next]))
+    Some(Failure::new("too_late", ExitCode::Refused, [what, why, "nothing was changed", &next]))
 }
 
 /// Where messages are read.
@@ -255,7 +255,7 @@ impl Shelf {
             (None, _) => Err(no_message(id)),
             (Some(_), Some(_)) => Err(Failure::new(
                 "which_message",
-                Exit::Usage,
+                ExitCode::Usage,
                 [
                     "several messages have an id that begins like that",
                     "more of its digits are needed",
@@ -324,12 +324,16 @@ async fn hear<T>(
 fn bad_id() -> Failure {
     let what = "this is no id of a message";
     let why = "it is the first 4 to 16 hexadecimal digits of one";
-    Failure::new("bad_id", Exit::Usage, [what, why, "nothing was done", "undertone history NAME"])
+    Failure::new(
+        "bad_id",
+        ExitCode::Usage,
+        [what, why, "nothing was done", "undertone history NAME"],
+    )
 }
 
 fn no_message(id: &str) -> Failure {
     let what = format!("there is no message {id:?}");
     let why = "it was erased, or it is of another home";
     let parts = [&*what, why, "nothing was done", "undertone history NAME"];
-    Failure::new("message_not_found", Exit::NotFound, parts)
+    Failure::new("message_not_found", ExitCode::NotFound, parts)
 }

@@ -28,7 +28,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::net::{Lan, NetSettings};
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 
 /// Carries out the command line; answers the exit code.
 #[must_use]
@@ -39,7 +39,7 @@ pub fn run(cli: Cli) -> u8 {
     match done {
         Ok(()) => 0,
         // Whoever sent the signal knows why it ended.
-        Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
+        Err(failure) if matches!(failure.exit, ExitCode::Interrupted | ExitCode::Terminated) => {
             failure.exit as u8
         }
         Err(failure) => {
@@ -64,11 +64,11 @@ pub fn told_by_the_parser(told: &clap::Error) -> u8 {
     if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let parts = [what, "", "nothing was done", "undertone --help"];
-        output::failure(&Failure::new("usage", Exit::Usage, parts), How::Programs);
+        output::failure(&Failure::new("usage", ExitCode::Usage, parts), How::Programs);
     } else {
         output::talk(text.trim_end());
     }
-    Exit::Usage as u8
+    ExitCode::Usage as u8
 }
 
 fn carry_out(cli: Cli) -> Result<(), Failure> {
@@ -153,7 +153,7 @@ fn log_to(everywhere: &Everywhere) -> Result<(), Failure> {
             |error| {
                 let next = "name another file with --log FILE";
                 let parts = ["no log is written", &error.to_string(), "nothing was done", next];
-                Failure::new("log", Exit::Other, parts)
+                Failure::new("log", ExitCode::Other, parts)
             },
         )?;
     let most = if everywhere.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };

@@ -13,8 +13,8 @@ use crate::shell::cli::args::{Everywhere, Network, Size};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, How};
-use crate::shell::os::exit_code::Exit;
-use crate::shell::os::signals::Stop;
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{Host, TakenOver};
 use crate::shell::store::Store;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(
     network: &Network,
     room: Room,
 ) -> Result<(), Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let mut net = net_settings(network);
     if net.listen.is_empty() {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
@@ -67,11 +67,11 @@ pub(super) async fn run(
                     Some(ClientEvent::Fatal(why)) => {
                         let safe = "an archive has what it kept; nothing else is kept";
                         let parts = ["the relay ended", &why, safe, "start it again"];
-                        return Err(Failure::new("relay", Exit::Other, parts));
+                        return Err(Failure::new("relay", ExitCode::Other, parts));
                     }
                     Some(_) => {}
                 },
-                _ = stop.asked() => break,
+                _ = stop.received() => break,
             }
         }
         output::talk("stopping");
@@ -181,7 +181,7 @@ fn not_kept(why: &str, missed: u64) -> Failure {
         "the relay passes on as before, and has what it kept before; {missed} were not kept"
     );
     let next = "make room, or the disk writable; it tries again by itself, twice a minute";
-    Failure::new("not_archived", Exit::Other, [what, why, &safe, next])
+    Failure::new("not_archived", ExitCode::Other, [what, why, &safe, next])
 }
 
 /// Where a relay waits unless told otherwise; 4141 is free of registered services of note.

@@ -24,7 +24,7 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::miner;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Host;
 use crate::shell::store::StoreError;
 use crate::shell::ui;
@@ -66,7 +66,7 @@ pub(super) async fn run(
         return Ok(());
     }
     let store = match open_store::open(everywhere) {
-        Err(failure) if failure.exit == Exit::InUse => return Err(busy()),
+        Err(failure) if failure.exit == ExitCode::InUse => return Err(busy()),
         opened => opened?,
     };
     let chosen = store.setting(CHOSEN_IDENTITY)?;
@@ -271,7 +271,7 @@ impl Course {
         let why = ui::text::trust::words(self.trust);
         let safe = "the message is queued here and leaves once you have decided";
         let next = "undertone contact verify NAME, or contact accept-key NAME";
-        Failure::new("held", Exit::Refused, ["the message was not sent", &why, safe, next])
+        Failure::new("held", ExitCode::Refused, ["the message was not sent", &why, safe, next])
     }
 
     fn too_late(&self) -> Failure {
@@ -279,7 +279,7 @@ impl Course {
         if self.peers == 0 {
             let why = "nobody answered, or no --peer was given";
             let parts = ["no neighbour could be reached", why, safe, "add --peer MULTIADDR"];
-            return Failure::new("no_relay", Exit::NoPeers, parts);
+            return Failure::new("no_relay", ExitCode::NoPeers, parts);
         }
         let why = match self.wait {
             Wait::Read => "nobody has looked at it yet, or they do not send read marks",
@@ -288,7 +288,7 @@ impl Course {
             }
         };
         let parts = ["not confirmed", why, safe, "do not send it again; undertone history NAME"];
-        Failure::new("ack_timeout", Exit::TimeOver, parts)
+        Failure::new("ack_timeout", ExitCode::TimeOver, parts)
     }
 }
 
@@ -296,21 +296,21 @@ fn not_acknowledged() -> Failure {
     let why = "it left, its time in the network is over, and no answer came";
     let safe = "it may have been received; a late answer still counts";
     let next = "send it again from undertone: R on the message; the contact sees it once";
-    Failure::new("not_acknowledged", Exit::TimeOver, ["not acknowledged", why, safe, next])
+    Failure::new("not_acknowledged", ExitCode::TimeOver, ["not acknowledged", why, safe, next])
 }
 
 fn not_sent(state: MessageState) -> Failure {
     let why = ui::text::message_state::meaning(state);
     let safe = "nobody has received it; it is kept here";
     let next = "send it again from undertone: R on the message";
-    Failure::new("not_sent", Exit::Other, ["the message was not sent", why, safe, next])
+    Failure::new("not_sent", ExitCode::Other, ["the message was not sent", why, safe, next])
 }
 
 fn no_read_marks() -> Failure {
     let why = "read marks are off for this contact, so nobody would ever tell";
     let next = "undertone contact read-marks NAME on, or wait for delivered";
     let parts = ["nothing was sent", why, "everything is as it was", next];
-    Failure::new("read_marks_off", Exit::Refused, parts)
+    Failure::new("read_marks_off", ExitCode::Refused, parts)
 }
 
 /// What takes more seconds than this is said before it begins. A guess: less is no wait.

@@ -13,7 +13,7 @@ use crate::engine::node::record::{HoldReason, Trust};
 use crate::shell::cli::args::Everywhere;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
-use crate::shell::os::exit_code::Exit;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
 
 /// How sure, for programs.
@@ -82,7 +82,7 @@ fn no_proof(why: &str) -> Failure {
     let next = "ask them to read it once more";
     Failure::new(
         "not_a_proof",
-        Exit::Usage,
+        ExitCode::Usage,
         ["nothing was compared", why, "nothing was changed", next],
     )
 }
@@ -106,7 +106,7 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
     };
     let next =
         format!("undertone contact verify {name} --words WORD WORD WORD, or --digits DIGITS");
-    Err(Failure::new("mismatch", Exit::Mismatch, ["they are not the same", &why, &safe, &next]))
+    Err(Failure::new("mismatch", ExitCode::Mismatch, ["they are not the same", &why, &safe, &next]))
 }
 
 /// Asks a person for the word that lets sending go on unverified.
@@ -120,7 +120,7 @@ pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), F
     };
     let mut input = std::io::stdin().lock();
     if everywhere.no_input || !input.is_terminal() {
-        return refused("no_input", Exit::NoInput, "nobody is there to be asked");
+        return refused("no_input", ExitCode::NoInput, "nobody is there to be asked");
     }
     output::talk(&format!(
         "Sending to {name} goes on although nobody knows whose key it is.\nType accept:"
@@ -130,7 +130,7 @@ pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), F
     if typed.trim() == "accept" {
         return Ok(());
     }
-    refused("not_confirmed", Exit::Usage, "the word was another one")
+    refused("not_confirmed", ExitCode::Usage, "the word was another one")
 }
 
 #[cfg(test)]
@@ -166,7 +166,7 @@ mod tests {
         let differs = |word, left| {
             outcome("mira", Some(&Reply::Differs { word, attempts_left: left })).unwrap_err()
         };
-        assert_eq!(differs(Some(5), 2).exit, Exit::Mismatch);
+        assert_eq!(differs(Some(5), 2).exit, ExitCode::Mismatch);
         assert!(differs(Some(5), 2).why.starts_with("word 5 is another one"));
         assert!(differs(None, 1).safe.contains("1 try is left"));
         assert!(differs(None, 0).safe.contains("the session is erased"));

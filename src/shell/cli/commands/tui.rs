@@ -11,14 +11,14 @@ use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{
-    ClientEvent, ClientRequest, Colour, Exit, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
-    UiError, UiOptions,
+    ClientEvent, ClientRequest, Colour, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
+    UiError, UiExit, UiOptions,
 };
 use crate::shell::cli::args::{Color, Everywhere, Network};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::os::clock::wall;
-use crate::shell::os::exit_code;
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::runtime::Host;
 use crate::shell::store::Store;
@@ -126,16 +126,16 @@ fn broken(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
     let safe = "what was accepted is kept";
     let parts = ["the interface ended", &error.to_string(), safe, next];
-    Failure::new("interface", exit_code::Exit::Other, parts)
+    Failure::new("interface", ExitCode::Other, parts)
 }
 
 /// What the process answers for how the interface ended.
-fn left(exit: Exit) -> Result<(), Failure> {
+fn left(exit: UiExit) -> Result<(), Failure> {
     let exit = match exit {
-        Exit::Asked => return Ok(()),
-        Exit::Interrupted => exit_code::Exit::Interrupted,
-        Exit::Terminated => exit_code::Exit::Terminated,
-        Exit::Fatal => exit_code::Exit::Other,
+        UiExit::Asked => return Ok(()),
+        UiExit::Interrupted => ExitCode::Interrupted,
+        UiExit::Terminated => ExitCode::Terminated,
+        UiExit::Fatal => ExitCode::Other,
     };
     let parts =
         ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];

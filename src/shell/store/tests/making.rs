@@ -96,7 +96,7 @@ fn a_home_folder_or_a_file_others_can_read_is_refused() {
         let path = home.file(name);
         fs::set_permissions(&path, Permissions::from_mode(narrow | 0o040)).unwrap();
         let error = home.open().unwrap_err();
-        let StoreError::UnsafeMode(found) = error else { panic!("{name}: {error}") };
+        let StoreError::UnsafePermissions(found) = error else { panic!("{name}: {error}") };
         assert_eq!((found.mode, found.needed), (narrow | 0o040, narrow));
         fs::set_permissions(&path, Permissions::from_mode(narrow)).unwrap();
     }
