@@ -35,7 +35,7 @@ use undertone::engine::text::UntrustedText;
 use undertone::shell::api::{
     ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
 };
-use undertone::shell::cli::args::{Action, BackupAction, Cli};
+use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
 use undertone::shell::cli::error::Failure;
 use undertone::shell::durable_node::{Deed, Desk};
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
@@ -175,27 +175,29 @@ fn commands_show_their_name_and_not_what_was_typed() {
         "undertone backup create /home/annabel/backup",
     ] {
         let cli = Cli::try_parse_from(typed.split(' ')).expect("a command line");
-        lines.add("Cli, Everywhere, Network, Action", &cli);
+        lines.add("Cli, GlobalArgs, NetworkArgs, CliCommand", &cli);
     }
     let action = |typed: &str| Cli::try_parse_from(typed.split(' ')).expect("a command").action;
-    if let Some(Action::Identity { action }) = action("undertone identity new Annabel") {
+    if let Some(CliCommand::Identity { action }) = action("undertone identity new Annabel") {
         lines.add("IdentityAction", &action);
     }
-    if let Some(Action::Contact { action }) = action("undertone contact add X --name harbour") {
+    if let Some(CliCommand::Contact { action }) = action("undertone contact add X --name harbour") {
         lines.add("ContactAction", &action);
     }
-    if let Some(Action::Request { action }) = action("undertone request accept 02 --name harbour") {
+    if let Some(CliCommand::Request { action }) =
+        action("undertone request accept 02 --name harbour")
+    {
         lines.add("RequestAction", &action);
     }
-    if let Some(Action::History(wish)) = action("undertone history harbour --search morning") {
-        lines.add("HistoryWish", &wish);
+    if let Some(CliCommand::History(args)) = action("undertone history harbour --search morning") {
+        lines.add("HistoryArgs", &args);
     }
-    if let Some(Action::Message { action }) = action("undertone message show 0123abcd") {
+    if let Some(CliCommand::Message { action }) = action("undertone message show 0123abcd") {
         lines.add("MessageAction", &action);
     }
     let typed =
         "undertone backup check /home/annabel/backup --backup-passphrase-file /home/annabel/p";
-    if let Some(Action::Backup { action }) = action(typed) {
+    if let Some(CliCommand::Backup { action }) = action(typed) {
         lines.add("BackupAction", &action);
         if let BackupAction::Check { sealed_by, .. } = action {
             lines.add("BackupPassphrase", &sealed_by);

@@ -20,19 +20,19 @@ use crate::shell::ui::text::lifetime;
 pub struct Cli {
     /// What to do; opens the interface when left out.
     #[command(subcommand)]
-    pub action: Option<Action>,
+    pub action: Option<CliCommand>,
     /// Settings of every command.
     #[command(flatten)]
-    pub everywhere: Everywhere,
+    pub global: GlobalArgs,
     /// Settings of the interface's node.
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// Settings of every command.
 #[derive(Args, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
-pub struct Everywhere {
+pub struct GlobalArgs {
     /// Folder of everything that is kept [default: ~/.local/share/undertone].
     #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]
     pub home: Option<PathBuf>,
@@ -75,7 +75,7 @@ pub struct Everywhere {
     pub passphrase_cmd: Option<String>,
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: Color,
+    pub color: ColorMode,
     /// Draw with ASCII characters alone.
     #[arg(long, global = true)]
     pub ascii: bool,
@@ -87,14 +87,14 @@ pub struct Everywhere {
     pub verbose: bool,
 }
 
-opaque_debug!(struct Everywhere {
+opaque_debug!(struct GlobalArgs {
     home, memory, identity, json, no_input, passphrase_file, passphrase_fd, passphrase_cmd,
     color, ascii, log, verbose,
 });
 
 /// Settings of a node that joins a network.
 #[derive(Args, Clone)]
-pub struct Network {
+pub struct NetworkArgs {
     /// A neighbour to keep connected, such as /ip4/192.0.2.7/tcp/4141. May be given often.
     #[arg(long = "peer", value_name = "MULTIADDR")]
     pub peers: Vec<Multiaddr>,
@@ -115,14 +115,14 @@ pub struct Network {
     pub floor: u8,
     /// Send encrypted junk so often on average, such as 2/min, to hide when you speak.
     #[arg(long, value_name = "RATE")]
-    pub junk: Option<Rate>,
+    pub junk: Option<RateArg>,
 }
 
-opaque_debug!(struct Network { peers, listen, lan, network, floor, junk });
+opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, junk });
 
 /// What to do.
 #[derive(Subcommand)]
-pub enum Action {
+pub enum CliCommand {
     /// A private network inside this computer, with an echo friend. Keeps nothing.
     Demo {
         /// Walk through it without a terminal, print a line for each step, and exit.
@@ -165,13 +165,13 @@ pub enum Action {
         life: Lifetime,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
-        wait: Wait,
+        wait: WaitFor,
         /// Return after this long in any case, such as 90s or 5m.
         #[arg(long, value_name = "TIME", default_value = "60s")]
-        timeout: Span,
+        timeout: DurationArg,
         /// The node that sends it, unless one runs already.
         #[command(flatten)]
-        network: Network,
+        network: NetworkArgs,
     },
     /// Print what arrives, a line each.
     Listen {
@@ -183,16 +183,16 @@ pub enum Action {
         count: Option<u64>,
         /// Exit after this long, such as 90s or 5m.
         #[arg(long, value_name = "TIME")]
-        timeout: Option<Span>,
+        timeout: Option<DurationArg>,
         /// Print what becomes of your own messages, too.
         #[arg(long)]
         states: bool,
         /// The node that listens.
         #[command(flatten)]
-        network: Network,
+        network: NetworkArgs,
     },
     /// What was said with a contact, oldest first.
-    History(HistoryWish),
+    History(HistoryArgs),
     /// One message, by the first digits of its id as `history` tells it.
     Message {
         /// What to do.
@@ -237,7 +237,7 @@ pub enum Action {
 }
 
 opaque_debug!(
-    enum Action {
+    enum CliCommand {
         Demo,
         Relay,
         Identity,
@@ -262,15 +262,15 @@ pub enum RelayAction {
     Run {
         /// The most the pool holds, such as 64MiB. It is in memory, and gone with the process.
         #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-        pool: Size,
+        pool: SizeArg,
         /// Keep envelopes to their expiry on disk instead, in the home folder, up to this size, such
         /// as 10GiB. It survives restarts. Memory then holds an index alone, up to 640 bytes for each
         /// envelope. The file may outgrow the size by a sixteenth and 8 MiB.
         #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
-        archive: Option<Size>,
+        archive: Option<SizeArg>,
         /// The network it serves; it listens on port 4141 unless told otherwise.
         #[command(flatten)]
-        network: Network,
+        network: NetworkArgs,
     },
 }
 
@@ -375,7 +375,7 @@ pub enum ContactAction {
         /// Which one.
         name: String,
         /// Whether.
-        state: Switch,
+        state: OnOff,
     },
     /// Stop listening to one. They are not told.
     Block {
@@ -443,7 +443,7 @@ opaque_debug!(
 
 /// What to tell of a conversation.
 #[derive(Args, Clone, Serialize, Deserialize)]
-pub struct HistoryWish {
+pub struct HistoryArgs {
     /// With whom, by your name for them.
     pub contact: String,
     /// The newest so many.
@@ -460,7 +460,7 @@ pub struct HistoryWish {
     pub search: Option<String>,
 }
 
-opaque_debug!(struct HistoryWish { contact, last, before, search });
+opaque_debug!(struct HistoryArgs { contact, last, before, search });
 
 /// What to do with a message.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
@@ -571,7 +571,7 @@ opaque_debug!(struct BackupPassphrase { backup_passphrase_file, backup_passphras
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub enum ColorMode {
     /// Unless NO_COLOR is set.
     Auto,
     /// Even then.
@@ -583,7 +583,7 @@ pub enum Color {
 /// How far a message has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wait {
+pub enum WaitFor {
     /// Stored here; it leaves by itself.
     Queued,
     /// At least one neighbour has it.
@@ -596,7 +596,7 @@ pub enum Wait {
 
 /// Whether something is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-pub enum Switch {
+pub enum OnOff {
     /// It is.
     On,
     /// It is not.
@@ -605,69 +605,72 @@ pub enum Switch {
 
 fn lives() -> impl TypedValueParser<Value = Lifetime> {
     PossibleValuesParser::new(lifetime::NAMES)
-        .try_map(|name| lifetime::named(&name).ok_or(BadNumber))
+        .try_map(|name| lifetime::named(&name).ok_or(ParseNumberError))
 }
 
 /// A time such as `90s`, `5m` or `2h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct DurationArg(pub Duration);
 
-impl FromStr for Span {
-    type Err = BadNumber;
+impl FromStr for DurationArg {
+    type Err = ParseNumberError;
 
-    fn from_str(text: &str) -> Result<Self, BadNumber> {
+    fn from_str(text: &str) -> Result<Self, ParseNumberError> {
         let (number, unit) = split(text)?;
         let seconds = match unit {
             "s" | "" => 1,
             "m" | "min" => 60,
             "h" => 3_600,
-            _ => return Err(BadNumber),
+            _ => return Err(ParseNumberError),
         };
-        number.checked_mul(seconds).map(|all| Self(Duration::from_secs(all))).ok_or(BadNumber)
+        number
+            .checked_mul(seconds)
+            .map(|all| Self(Duration::from_secs(all)))
+            .ok_or(ParseNumberError)
     }
 }
 
 /// A number of bytes such as `64MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub usize);
+pub struct SizeArg(pub usize);
 
-impl FromStr for Size {
-    type Err = BadNumber;
+impl FromStr for SizeArg {
+    type Err = ParseNumberError;
 
-    fn from_str(text: &str) -> Result<Self, BadNumber> {
+    fn from_str(text: &str) -> Result<Self, ParseNumberError> {
         let (number, unit) = split(text)?;
         let shift = match unit {
             "B" | "" => 0,
             "KiB" => 10,
             "MiB" => 20,
             "GiB" => 30,
-            _ => return Err(BadNumber),
+            _ => return Err(ParseNumberError),
         };
-        let bytes = number.checked_mul(1 << shift).ok_or(BadNumber)?;
-        usize::try_from(bytes).map(Self).map_err(|_| BadNumber)
+        let bytes = number.checked_mul(1 << shift).ok_or(ParseNumberError)?;
+        usize::try_from(bytes).map(Self).map_err(|_| ParseNumberError)
     }
 }
 
 /// How often something happens on average, such as `2/min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate(pub Millis);
+pub struct RateArg(pub Millis);
 
-impl FromStr for Rate {
-    type Err = BadNumber;
+impl FromStr for RateArg {
+    type Err = ParseNumberError;
 
-    fn from_str(text: &str) -> Result<Self, BadNumber> {
-        let (number, per) = text.split_once('/').ok_or(BadNumber)?;
-        let number: u64 = number.trim().parse().map_err(|_| BadNumber)?;
+    fn from_str(text: &str) -> Result<Self, ParseNumberError> {
+        let (number, per) = text.split_once('/').ok_or(ParseNumberError)?;
+        let number: u64 = number.trim().parse().map_err(|_| ParseNumberError)?;
         let unit = match per.trim() {
             "s" => 1_000,
             "m" | "min" => 60_000,
             "h" => 3_600_000,
-            _ => return Err(BadNumber),
+            _ => return Err(ParseNumberError),
         };
         // More than ten a second would flood the network by itself.
         match u64::checked_div(unit, number) {
             Some(mean) if mean >= 100 => Ok(Self(Millis(mean))),
-            _ => Err(BadNumber),
+            _ => Err(ParseNumberError),
         }
     }
 }
@@ -675,12 +678,12 @@ impl FromStr for Rate {
 /// The text is not a number with one of the units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a number with a unit that fits here, or too large")]
-pub struct BadNumber;
+pub struct ParseNumberError;
 
-fn split(text: &str) -> Result<(u64, &str), BadNumber> {
+fn split(text: &str) -> Result<(u64, &str), ParseNumberError> {
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = text.strip_suffix(digits).ok_or(BadNumber)?;
-    Ok((number.parse().map_err(|_| BadNumber)?, digits))
+    let number = text.strip_suffix(digits).ok_or(ParseNumberError)?;
+    Ok((number.parse().map_err(|_| ParseNumberError)?, digits))
 }
 
 #[cfg(test)]
@@ -696,13 +699,13 @@ mod tests {
 
     #[test]
     fn numbers_need_their_units() {
-        assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
-        assert_eq!("2h".parse(), Ok(Span(Duration::from_secs(7_200))));
-        assert_eq!("64MiB".parse(), Ok(Size(64 << 20)));
-        assert_eq!("2/min".parse(), Ok(Rate(Millis(30_000))));
-        assert_eq!("0/s".parse::<Rate>(), Err(BadNumber));
-        assert_eq!("11/s".parse::<Rate>(), Err(BadNumber));
-        assert_eq!("99999999999999999999h".parse::<Span>(), Err(BadNumber));
-        assert_eq!("5 apples".parse::<Size>(), Err(BadNumber));
+        assert_eq!("90s".parse(), Ok(DurationArg(Duration::from_secs(90))));
+        assert_eq!("2h".parse(), Ok(DurationArg(Duration::from_secs(7_200))));
+        assert_eq!("64MiB".parse(), Ok(SizeArg(64 << 20)));
+        assert_eq!("2/min".parse(), Ok(RateArg(Millis(30_000))));
+        assert_eq!("0/s".parse::<RateArg>(), Err(ParseNumberError));
+        assert_eq!("11/s".parse::<RateArg>(), Err(ParseNumberError));
+        assert_eq!("99999999999999999999h".parse::<DurationArg>(), Err(ParseNumberError));
+        assert_eq!("5 apples".parse::<SizeArg>(), Err(ParseNumberError));
     }
 }

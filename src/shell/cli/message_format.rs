@@ -11,7 +11,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
 use crate::shell::api::{Glyphs, More};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::args::HistoryWish;
+use crate::shell::cli::args::HistoryArgs;
 use crate::shell::ui::text::message_state::word as state_word;
 use crate::shell::ui::text::{lifetime, message_state};
 use crate::shell::ui::view::theme::Look;
@@ -27,7 +27,7 @@ pub(super) struct Told<'a> {
 /// A part of a conversation, oldest first.
 pub(super) fn conversation(
     told: &[Told<'_>],
-    wish: &HistoryWish,
+    args: &HistoryArgs,
     contact: &ContactView,
     more: More,
 ) -> String {
@@ -37,10 +37,10 @@ pub(super) fn conversation(
     }
     lines.extend(told.iter().map(Told::lines));
     if told.is_empty() {
-        let none = if wish.search.is_some() { "nothing was found" } else { "nothing was said" };
+        let none = if args.search.is_some() { "nothing was found" } else { "nothing was said" };
         lines.push(format!("-- {none} --"));
     }
-    if contact.missing > 0 && wish.before.is_none() && wish.search.is_none() {
+    if contact.missing > 0 && args.before.is_none() && args.search.is_none() {
         let count = messages(contact.missing);
         lines.push(format!("-- {count} of theirs did not arrive yet; they were asked again --"));
     }

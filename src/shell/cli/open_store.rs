@@ -3,26 +3,26 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::os::data_dir;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 use crate::shell::store::Store;
 
 /// The home folder these flags name.
-pub(super) fn home(everywhere: &Everywhere) -> Result<PathBuf, Failure> {
+pub(super) fn home(global: &GlobalArgs) -> Result<PathBuf, Failure> {
     // The variable was read with the flags.
-    Ok(data_dir::resolve(everywhere.home.as_deref(), |name| std::env::var_os(name))?)
+    Ok(data_dir::resolve(global.home.as_deref(), |name| std::env::var_os(name))?)
 }
 
 /// Whether a person may be asked for the passphrase, and where else it is.
-pub(super) fn source(everywhere: &Everywhere) -> (PassphraseSource, PromptPolicy) {
-    let ask = if everywhere.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
-    let source = if let Some(descriptor) = everywhere.passphrase_fd {
+pub(super) fn source(global: &GlobalArgs) -> (PassphraseSource, PromptPolicy) {
+    let ask = if global.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
+    let source = if let Some(descriptor) = global.passphrase_fd {
         PassphraseSource::Descriptor(descriptor)
-    } else if let Some(file) = &everywhere.passphrase_file {
+    } else if let Some(file) = &global.passphrase_file {
         PassphraseSource::File(file.clone())
-    } else if let Some(command) = &everywhere.passphrase_cmd {
+    } else if let Some(command) = &global.passphrase_cmd {
         PassphraseSource::Command(command.clone())
     } else {
         PassphraseSource::Prompt
@@ -31,25 +31,25 @@ pub(super) fn source(everywhere: &Everywhere) -> (PassphraseSource, PromptPolicy
 }
 
 /// Opens the store.
-pub(super) fn open(everywhere: &Everywhere) -> Result<Store, Failure> {
-    if everywhere.memory {
+pub(super) fn open(global: &GlobalArgs) -> Result<Store, Failure> {
+    if global.memory {
         return Ok(Store::in_memory()?);
     }
-    let home = home(everywhere)?;
+    let home = home(global)?;
     if !Store::exists(&home) {
         return Err(crate::shell::store::StoreError::Missing.into());
     }
-    let (source, ask) = source(everywhere);
+    let (source, ask) = source(global);
     Ok(Store::open(&home, &passphrase::read(&source, ask)?)?)
 }
 
 /// Opens the store, or makes one.
-pub(super) fn open_or_create(everywhere: &Everywhere) -> Result<Store, Failure> {
-    let home = home(everywhere)?;
-    if everywhere.memory || Store::exists(&home) {
-        return open(everywhere);
+pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
+    let home = home(global)?;
+    if global.memory || Store::exists(&home) {
+        return open(global);
     }
-    let (source, ask) = source(everywhere);
+    let (source, ask) = source(global);
     let passphrase = match source {
         PassphraseSource::Prompt => passphrase::prompt_new(ask)?,
         PassphraseSource::Descriptor(_)

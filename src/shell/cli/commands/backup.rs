@@ -10,7 +10,7 @@ use crate::engine::node::backup::History;
 use crate::engine::secret::Secret;
 use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::args::{BackupAction, BackupPassphrase, Everywhere};
+use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::gone;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -22,8 +22,8 @@ use crate::shell::runtime::StoreDoor;
 use crate::shell::store::{Store, StoreError};
 
 /// `undertone backup ..`
-pub(super) async fn run(everywhere: &Everywhere, action: BackupAction) -> Result<(), Failure> {
-    if everywhere.memory {
+pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(), Failure> {
+    if global.memory {
         let why = "with --memory nothing is kept, so there is nothing to copy or to restore to";
         let parts = ["that was not done", why, "nothing was changed", "leave --memory out"];
         return Err(Failure::new("memory", ExitCode::Usage, parts));
@@ -31,20 +31,20 @@ pub(super) async fn run(everywhere: &Everywhere, action: BackupAction) -> Result
     match action {
         BackupAction::Create { file, with_history, sealed_by } => {
             let history = if with_history { History::With } else { History::Without };
-            create(everywhere, &file, &sealed_by, history).await
+            create(global, &file, &sealed_by, history).await
         }
-        BackupAction::Restore { file, sealed_by } => restore(everywhere, &file, &sealed_by),
-        BackupAction::Check { file, sealed_by } => check(everywhere, &file, &sealed_by),
+        BackupAction::Restore { file, sealed_by } => restore(global, &file, &sealed_by),
+        BackupAction::Check { file, sealed_by } => check(global, &file, &sealed_by),
     }
 }
 
 async fn create(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     file: &Path,
     sealed_by: &BackupPassphrase,
     history: History,
 ) -> Result<(), Failure> {
-    let home = open_store::home(everywhere)?;
+    let home = open_store::home(global)?;
     // Nobody is asked for a passphrase in vain.
     if !Store::exists(&home) {
         return Err(StoreError::Missing.into());
@@ -52,7 +52,7 @@ async fn create(
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists.into());
     }
-    let (source, ask) = source(everywhere, sealed_by);
+    let (source, ask) = source(global, sealed_by);
     let passphrase = match source {
         PassphraseSource::Prompt => passphrase::prompt_new_with(NEW, ask)?,
         PassphraseSource::Descriptor(_)
@@ -64,9 +64,9 @@ async fn create(
     let order = Order { file, sealing: Sealing::draw(&passphrase)?, history };
     let told = match control::ask(&home, &order.to_json()?).await? {
         Some(told) => told,
-        None => order.at(&open_store::open(everywhere)?)?,
+        None => order.at(&open_store::open(global)?)?,
     };
-    if everywhere.json {
+    if global.json {
         output::answer(&told);
         return Ok(());
     }
@@ -78,14 +78,10 @@ async fn create(
     Ok(())
 }
 
-fn check(
-    everywhere: &Everywhere,
-    file: &Path,
-    sealed_by: &BackupPassphrase,
-) -> Result<(), Failure> {
-    let summary = open(everywhere, file, sealed_by)?.check()?.summary();
+fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
+    let summary = open(global, file, sealed_by)?.check()?.summary();
     let told = told(&summary);
-    if everywhere.json {
+    if global.json {
         output::answer(&told);
     } else {
         let made = Civil::at(summary.made).iso();
@@ -94,20 +90,16 @@ fn check(
     Ok(())
 }
 
-fn restore(
-    everywhere: &Everywhere,
-    file: &Path,
-    sealed_by: &BackupPassphrase,
-) -> Result<(), Failure> {
+fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
     // Before a store is made for it.
-    let backup = open(everywhere, file, sealed_by)?.check()?;
+    let backup = open(global, file, sealed_by)?.check()?;
     let summary = backup.summary();
-    let mut store = open_store::open_or_create(everywhere)?;
+    let mut store = open_store::open_or_create(global)?;
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
     backup.restore(&mut env, &mut store)?;
     let told = told(&summary);
-    if everywhere.json {
+    if global.json {
         output::answer(&told);
         return Ok(());
     }
@@ -126,32 +118,25 @@ Do not use the old device with these identities any more. Were both to run, each
 of its own, and what your contacts write would reach now one of them and now the other.";
 
 /// Opens a backup for a person or program that has its passphrase.
-fn open(
-    everywhere: &Everywhere,
-    file: &Path,
-    sealed_by: &BackupPassphrase,
-) -> Result<Backup, Failure> {
+fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<Backup, Failure> {
     // Nobody is asked for the passphrase of a file that is not there.
     if let Err(error) = std::fs::metadata(file) {
         return Err(BackupError::from(error).into());
     }
-    let (source, ask) = source(everywhere, sealed_by);
+    let (source, ask) = source(global, sealed_by);
     let passphrase: Passphrase = passphrase::read_with_prompt(KNOWN, &source, ask)?;
     Ok(Backup::open(file, &passphrase)?)
 }
 
 /// Where a backup's passphrase is, and whether a person may be asked for it.
-fn source(
-    everywhere: &Everywhere,
-    sealed_by: &BackupPassphrase,
-) -> (PassphraseSource, PromptPolicy) {
+fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSource, PromptPolicy) {
     let BackupPassphrase { backup_passphrase_file, backup_passphrase_fd } = sealed_by;
     let source = match (backup_passphrase_fd, backup_passphrase_file) {
         (Some(descriptor), _) => PassphraseSource::Descriptor(*descriptor),
         (None, Some(file)) => PassphraseSource::File(file.clone()),
         (None, None) => PassphraseSource::Prompt,
     };
-    (source, open_store::source(everywhere).1)
+    (source, open_store::source(global).1)
 }
 
 /// A backup that is to be written by whoever has the store. The passphrase is no part of it: its key

@@ -20,7 +20,7 @@ use super::messages::Inquiry;
 use super::send::Letter;
 use crate::engine::node::input::CommandId;
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -65,14 +65,14 @@ pub(super) async fn host(
 impl Socket {
     /// A socket for a node whose store lies in a home; none for one that keeps nothing.
     pub(super) fn for_node(
-        everywhere: &Everywhere,
+        global: &GlobalArgs,
         host: &mut Host,
         requests: &mpsc::Sender<ClientRequest>,
     ) -> Result<Option<Self>, Failure> {
-        if everywhere.memory {
+        if global.memory {
             return Ok(None);
         }
-        let path = open_store::home(everywhere)?.join(FILE);
+        let path = open_store::home(global)?.join(FILE);
         // The store is ours alone, so a socket that is there was left by a node that is gone.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),

@@ -20,7 +20,7 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Mode};
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
@@ -30,7 +30,7 @@ use crate::shell::runtime::{Door, Host, HostError};
 use crate::shell::store::Store;
 
 /// `undertone demo`
-pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {
+pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     output::talk("starting a private network inside this computer ...");
     let mut cast = Cast::gather().await?;
     cast.visitor.meet(&cast.echo_key).await?;
@@ -38,7 +38,7 @@ pub(super) async fn open(everywhere: &Everywhere) -> Result<(), Failure> {
     let (events, heard) = mpsc::channel(CHANNEL);
     cast.visitor.door.enter(events).await;
     let requests = cast.visitor.requests.clone();
-    let shown = tui::show(everywhere, Mode::Demo, heard, requests).await;
+    let shown = tui::show(global, Mode::Demo, heard, requests).await;
     cast.troupe.shutdown().await;
     shown
 }

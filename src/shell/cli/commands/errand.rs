@@ -16,7 +16,7 @@ use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView}
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::args::{ContactAction, Everywhere, IdentityAction, RequestAction, Switch};
+use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -67,7 +67,7 @@ struct Done<'a> {
 }
 
 /// Carries an errand out, wherever that is possible, and prints what came of it.
-pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
+pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure> {
     let about = match about {
         About::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
             let invite = open_store::standard_input(MAX_INVITE)?;
@@ -78,17 +78,17 @@ pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Fai
             About::Contact(ContactAction::Rekey { name, invite })
         }
         About::Contact(ContactAction::AcceptKey { name, yes_accept: false }) => {
-            trust::ask_to_accept(everywhere, &name)?;
+            trust::ask_to_accept(global, &name)?;
             About::Contact(ContactAction::AcceptKey { name, yes_accept: true })
         }
         About::Contact(_) | About::Identity(_) | About::Request(_) => about,
     };
-    let errand = Errand { identity: everywhere.identity.clone(), about };
-    let answer = match errand.ask_running(everywhere).await? {
+    let errand = Errand { identity: global.identity.clone(), about };
+    let answer = match errand.ask_running(global).await? {
         Some(answer) => answer,
-        None => errand.carry_out(everywhere)?,
+        None => errand.carry_out(global)?,
     };
-    if everywhere.json {
+    if global.json {
         output::answer(&answer.data);
     } else {
         output::line(&answer.words);
@@ -98,14 +98,14 @@ pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Fai
 
 impl Errand {
     /// Asks the node that runs in this home, if one does.
-    async fn ask_running(&self, everywhere: &Everywhere) -> Result<Option<Answer>, Failure> {
+    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<Answer>, Failure> {
         // What is chosen is a matter between the store and the next node that opens it.
         let chooses = matches!(self.about, About::Identity(IdentityAction::Use { .. }));
-        if everywhere.memory || chooses {
+        if global.memory || chooses {
             return Ok(None);
         }
         let question = json!({ "do": "errand", "errand": self });
-        let answer = control::ask(&open_store::home(everywhere)?, &question).await?;
+        let answer = control::ask(&open_store::home(global)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
         serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
     }
@@ -156,13 +156,10 @@ impl Errand {
     }
 
     /// Carries it out without a network.
-    fn carry_out(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
+    fn carry_out(&self, global: &GlobalArgs) -> Result<Answer, Failure> {
         let makes = matches!(self.about, About::Identity(IdentityAction::New { .. }));
-        let store = if makes {
-            open_store::open_or_create(everywhere)?
-        } else {
-            open_store::open(everywhere)?
-        };
+        let store =
+            if makes { open_store::open_or_create(global)? } else { open_store::open(global)? };
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
@@ -219,7 +216,7 @@ impl Errand {
                 Command::RemoveContact { contact }
             }
             About::Contact(ContactAction::ReadMarks { name, state }) => {
-                Command::SetReadReceipts { contact: contact(name)?, on: *state == Switch::On }
+                Command::SetReadReceipts { contact: contact(name)?, on: *state == OnOff::On }
             }
             About::Contact(ContactAction::Verify { name, words, digits }) => Command::Verify {
                 contact: contact(name)?,

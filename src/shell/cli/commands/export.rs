@@ -27,7 +27,7 @@ use crate::engine::node::record::{DeliveryLog, MessageRecord, StoredDirection};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -48,12 +48,12 @@ pub(super) enum Take {
 
 /// `undertone export ..`: one conversation, or those with everybody the identity knows.
 pub(super) fn export(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     file: &Path,
     contact: Option<&str>,
 ) -> Result<(), Failure> {
-    let (mut desk, people) = open(everywhere)?;
-    let contacts = chosen(everywhere, &mut desk, &people, contact)?;
+    let (mut desk, people) = open(global)?;
+    let contacts = chosen(global, &mut desk, &people, contact)?;
     let standard = file.as_os_str() == "-";
     let output: Box<dyn Write> =
         if standard { Box::new(std::io::stdout().lock()) } else { Box::new(make(file)?) };
@@ -72,7 +72,7 @@ pub(super) fn export(
     if standard {
         return Ok(());
     }
-    if everywhere.json {
+    if global.json {
         output::answer(&json!({ "messages": count, "conversations": contacts.len() }));
     } else {
         output::line(&format!("{count} messages of {} conversations", contacts.len()));
@@ -83,7 +83,7 @@ pub(super) fn export(
 
 /// `undertone import ..`: into one conversation, all lines or none.
 pub(super) fn import(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     file: &Path,
     contact: &str,
     take: Take,
@@ -93,8 +93,8 @@ pub(super) fn import(
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
     };
-    let (mut desk, people) = open(everywhere)?;
-    let contacts = chosen(everywhere, &mut desk, &people, Some(contact))?;
+    let (mut desk, people) = open(global)?;
+    let contacts = chosen(global, &mut desk, &people, Some(contact))?;
     let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
     let all = of_one_contact(lines, contact)?;
     let found = all.len();
@@ -105,7 +105,7 @@ pub(super) fn import(
     if take == Take::All {
         desk.store().add_history(to.id, fresh)?;
     }
-    if everywhere.json {
+    if global.json {
         let would = take == Take::Nothing;
         output::answer(&json!({ "found": found, "taken": taken, "dry_run": would }));
         return Ok(());
@@ -117,8 +117,8 @@ pub(super) fn import(
     Ok(())
 }
 
-fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
-    let store = open_store::open(everywhere)?;
+fn open(global: &GlobalArgs) -> Result<(Desk, People), Failure> {
+    let store = open_store::open(global)?;
     // Nothing is checked and nothing is mined here, so the floor has no part in it.
     let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
     desk.settle()?;
@@ -131,13 +131,13 @@ fn open(everywhere: &Everywhere) -> Result<(Desk, People), Failure> {
 
 /// One contact of the identity that speaks, or all of them.
 fn chosen(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     desk: &mut Desk,
     people: &People,
     contact: Option<&str>,
 ) -> Result<Vec<ContactView>, Failure> {
     let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
-    let speaker = people.speaker(everywhere.identity.as_deref(), chosen.as_deref())?;
+    let speaker = people.speaker(global.identity.as_deref(), chosen.as_deref())?;
     match contact {
         Some(name) => Ok(vec![people.contact(speaker, name)?.clone()]),
         None => {

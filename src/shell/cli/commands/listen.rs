@@ -11,7 +11,7 @@ use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
 use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
-use crate::shell::cli::args::{Everywhere, Network, Span};
+use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::{People, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -26,34 +26,34 @@ pub(super) use crate::shell::ui::text::message_state::word as state_word;
 pub(super) struct Wish {
     pub(super) from: Vec<String>,
     pub(super) count: Option<u64>,
-    pub(super) timeout: Option<Span>,
+    pub(super) timeout: Option<DurationArg>,
     pub(super) states: bool,
 }
 
 /// `undertone listen ..`
 pub(super) async fn run(
-    everywhere: &Everywhere,
-    network: &Network,
-    wish: Wish,
+    global: &GlobalArgs,
+    network: &NetworkArgs,
+    args: Wish,
 ) -> Result<(), Failure> {
-    let store = open_store::open(everywhere)?;
+    let store = open_store::open(global)?;
     let mut stop = StopSignals::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut host =
         Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    let socket = control::Socket::for_node(everywhere, &mut host, &requests)?;
+    let socket = control::Socket::for_node(global, &mut host, &requests)?;
     host.door().enter(events).await;
-    let how = if everywhere.json { How::Programs } else { How::People };
+    let how = if global.json { How::Programs } else { How::People };
     let mut page = Page {
         how,
         people: People::default(),
-        left: wish.count,
+        left: args.count,
         reader: Reader::There,
         network: Value::Null,
-        wish,
+        args,
     };
-    let end = page.wish.timeout.map(|span| tokio::time::Instant::now() + span.0);
+    let end = page.args.timeout.map(|span| tokio::time::Instant::now() + span.0);
     let reading = async {
         let done = loop {
             tokio::select! {
@@ -96,7 +96,7 @@ struct Page {
     reader: Reader,
     /// The figures printed last; others change that are not printed.
     network: Value,
-    wish: Wish,
+    args: Wish,
 }
 
 /// Whether anybody reads what is printed.
@@ -153,10 +153,10 @@ impl Page {
                 contact,
                 direction: Direction::Outgoing(state),
                 ..
-            }) if self.wish.states => {
+            }) if self.args.states => {
                 self.state((id, contact), state);
             }
-            Event::State { message, contact, state, .. } if self.wish.states => {
+            Event::State { message, contact, state, .. } if self.args.states => {
                 self.state((message, contact), state);
             }
             Event::Confirmed { message, contact } if self.how == How::Programs => {
@@ -200,7 +200,7 @@ impl Page {
 
     fn message(&mut self, view: &MessageView) -> bool {
         let from = self.name(view.contact);
-        if !self.wish.from.is_empty() && !self.wish.from.contains(&from) {
+        if !self.args.from.is_empty() && !self.args.from.contains(&from) {
             return false;
         }
         let line = json!({

@@ -17,7 +17,7 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, Look, More};
-use crate::shell::cli::args::{Everywhere, HistoryWish, MessageAction};
+use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::{self, Told};
@@ -39,20 +39,20 @@ pub(super) struct Inquiry {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum About {
     /// `undertone history ..`
-    History(HistoryWish),
+    History(HistoryArgs),
     /// `undertone message ..`
     Message(MessageAction),
 }
 
 /// Answers a question about messages, and prints the answer.
-pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Failure> {
-    let identity = everywhere.identity.clone();
-    let inquiry = Inquiry { identity, about, ascii: everywhere.ascii };
-    let answer = match inquiry.ask_running(everywhere).await? {
+pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure> {
+    let identity = global.identity.clone();
+    let inquiry = Inquiry { identity, about, ascii: global.ascii };
+    let answer = match inquiry.ask_running(global).await? {
         Some(answer) => answer,
-        None => inquiry.alone(everywhere).await?,
+        None => inquiry.alone(global).await?,
     };
-    match (&inquiry.about, everywhere.json, &answer.data) {
+    match (&inquiry.about, global.json, &answer.data) {
         // A line each, as `listen` prints them.
         (About::History(_), true, Value::Array(lines)) => {
             lines.iter().for_each(|line| output::line(&output::ascii(line)));
@@ -65,12 +65,12 @@ pub(super) async fn run(everywhere: &Everywhere, about: About) -> Result<(), Fai
 
 impl Inquiry {
     /// Asks the node that runs in this home, if one does.
-    async fn ask_running(&self, everywhere: &Everywhere) -> Result<Option<Answer>, Failure> {
-        if everywhere.memory {
+    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<Answer>, Failure> {
+        if global.memory {
             return Ok(None);
         }
         let question = json!({ "do": "messages", "inquiry": self });
-        let answer = control::ask(&open_store::home(everywhere)?, &question).await?;
+        let answer = control::ask(&open_store::home(global)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
         serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
     }
@@ -95,8 +95,8 @@ impl Inquiry {
     }
 
     /// Answers without a network.
-    async fn alone(&self, everywhere: &Everywhere) -> Result<Answer, Failure> {
-        let store = open_store::open(everywhere)?;
+    async fn alone(&self, global: &GlobalArgs) -> Result<Answer, Failure> {
+        let store = open_store::open(global)?;
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
@@ -116,10 +116,10 @@ impl Inquiry {
     ) -> Result<Answer, Failure> {
         let glyphs = if self.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
         match &self.about {
-            About::History(wish) => {
+            About::History(args) => {
                 let speaker = people.speaker(self.identity.as_deref(), chosen)?;
-                let contact = people.contact(speaker, &wish.contact)?;
-                history(&mut shelf, wish, contact, glyphs).await
+                let contact = people.contact(speaker, &args.contact)?;
+                history(&mut shelf, args, contact, glyphs).await
             }
             About::Message(action) => {
                 let view = shelf.find(action.id()).await?;
@@ -133,18 +133,18 @@ impl Inquiry {
 
 async fn history(
     shelf: &mut Shelf,
-    wish: &HistoryWish,
+    args: &HistoryArgs,
     contact: &ContactView,
     glyphs: Glyphs,
 ) -> Result<Answer, Failure> {
-    let before = match &wish.before {
+    let before = match &args.before {
         Some(id) => Some(shelf.find(id).await?.id),
         None => None,
     };
-    let most = usize::from(wish.last);
+    let most = usize::from(args.last);
     // One more than is told shows whether there is more.
     let (contact_id, limit) = (contact.id, most + 1);
-    let mut newest_first = match wish.search.clone() {
+    let mut newest_first = match args.search.clone() {
         Some(words) => {
             shelf.look(Look::Words { contact: contact_id, words, before, limit }).await?
         }
@@ -162,7 +162,7 @@ async fn history(
     let data = told.iter().map(Told::json).collect();
     Ok(Answer {
         data: Value::Array(data),
-        words: message_format::conversation(&told, wish, contact, more),
+        words: message_format::conversation(&told, args, contact, more),
     })
 }
 

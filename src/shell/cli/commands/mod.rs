@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use errand::About;
 
-use super::args::{Action, Cli, Everywhere, Network, RelayAction};
+use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
 use super::error::Failure;
 use super::open_store;
 use super::output::{self, How};
@@ -33,9 +33,9 @@ use crate::shell::os::exit_code::ExitCode;
 /// Carries out the command line; answers the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
-    let how = if cli.everywhere.json { How::Programs } else { How::People };
-    let home = open_store::home(&cli.everywhere).unwrap_or_default();
-    let done = log_to(&cli.everywhere).and_then(|()| carry_out(cli));
+    let how = if cli.global.json { How::Programs } else { How::People };
+    let home = open_store::home(&cli.global).unwrap_or_default();
+    let done = log_to(&cli.global).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
         // Whoever sent the signal knows why it ended.
@@ -72,46 +72,46 @@ pub fn told_by_the_parser(told: &clap::Error) -> u8 {
 }
 
 fn carry_out(cli: Cli) -> Result<(), Failure> {
-    let Cli { action, everywhere, network } = cli;
+    let Cli { action, global, network } = cli;
     let Some(action) = action else {
-        return on_runtime(tui::open(&everywhere, &network));
+        return on_runtime(tui::open(&global, &network));
     };
     match action {
-        Action::Demo { check: true } => on_runtime(demo::check()),
-        Action::Demo { check: false } => on_runtime(demo::open(&everywhere)),
-        Action::Relay { action: RelayAction::Run { pool, archive, network } } => {
+        CliCommand::Demo { check: true } => on_runtime(demo::check()),
+        CliCommand::Demo { check: false } => on_runtime(demo::open(&global)),
+        CliCommand::Relay { action: RelayAction::Run { pool, archive, network } } => {
             let room = archive.map_or(relay::Room::Memory(pool), relay::Room::Archive);
-            on_runtime(relay::run(&everywhere, &network, room))
+            on_runtime(relay::run(&global, &network, room))
         }
-        Action::Identity { action } => {
-            on_runtime(errand::run(&everywhere, About::Identity(action)))
+        CliCommand::Identity { action } => {
+            on_runtime(errand::run(&global, About::Identity(action)))
         }
-        Action::Contact { action } => on_runtime(errand::run(&everywhere, About::Contact(action))),
-        Action::Request { action } => on_runtime(errand::run(&everywhere, About::Request(action))),
-        Action::Send { contact, text, life, wait, timeout, network } => {
+        CliCommand::Contact { action } => on_runtime(errand::run(&global, About::Contact(action))),
+        CliCommand::Request { action } => on_runtime(errand::run(&global, About::Request(action))),
+        CliCommand::Send { contact, text, life, wait, timeout, network } => {
             let order = send::Order { contact, text, life, wait, timeout };
-            on_runtime(send::run(&everywhere, &network, order))
+            on_runtime(send::run(&global, &network, order))
         }
-        Action::Listen { from, count, timeout, states, network } => {
-            let wish = listen::Wish { from, count, timeout, states };
-            on_runtime(listen::run(&everywhere, &network, wish))
+        CliCommand::Listen { from, count, timeout, states, network } => {
+            let args = listen::Wish { from, count, timeout, states };
+            on_runtime(listen::run(&global, &network, args))
         }
-        Action::History(wish) => {
-            on_runtime(messages::run(&everywhere, messages::About::History(wish)))
+        CliCommand::History(args) => {
+            on_runtime(messages::run(&global, messages::About::History(args)))
         }
-        Action::Message { action } => {
-            on_runtime(messages::run(&everywhere, messages::About::Message(action)))
+        CliCommand::Message { action } => {
+            on_runtime(messages::run(&global, messages::About::Message(action)))
         }
-        Action::Backup { action } => on_runtime(backup::run(&everywhere, action)),
-        Action::Export { file, contact, all: _ } => {
-            export::export(&everywhere, &file, contact.as_deref())
+        CliCommand::Backup { action } => on_runtime(backup::run(&global, action)),
+        CliCommand::Export { file, contact, all: _ } => {
+            export::export(&global, &file, contact.as_deref())
         }
-        Action::Import { file, contact, dry_run } => {
+        CliCommand::Import { file, contact, dry_run } => {
             let how = if dry_run { export::Take::Nothing } else { export::Take::All };
-            export::import(&everywhere, &file, &contact, how)
+            export::import(&global, &file, &contact, how)
         }
-        Action::Status => status::run(&everywhere),
-        Action::Completions { shell } => {
+        CliCommand::Status => status::run(&global),
+        CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
             output::line(String::from_utf8_lossy(&script).trim_end());
@@ -129,13 +129,13 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 /// How a node with these flags behaves.
-fn node_settings(network: &Network, role: NodeRole) -> NodeSettings {
+fn node_settings(network: &NetworkArgs, role: NodeRole) -> NodeSettings {
     let floor = Floor::new(network.floor);
     NodeSettings { junk: network.junk.map(|rate| rate.0), ..NodeSettings::new(role, floor) }
 }
 
 /// How its network behaves.
-fn net_settings(network: &Network) -> NetSettings {
+fn net_settings(network: &NetworkArgs) -> NetSettings {
     let mut settings = NetSettings::new(network.network.clone(), network.floor);
     settings.listen.clone_from(&network.listen);
     settings.peers.clone_from(&network.peers);
@@ -144,10 +144,10 @@ fn net_settings(network: &Network) -> NetSettings {
 }
 
 /// Logs to a file when one is named, and nowhere else.
-fn log_to(everywhere: &Everywhere) -> Result<(), Failure> {
+fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
-    let Some(path) = &everywhere.log else { return Ok(()) };
+    let Some(path) = &global.log else { return Ok(()) };
     let file =
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
             |error| {
@@ -156,7 +156,7 @@ fn log_to(everywhere: &Everywhere) -> Result<(), Failure> {
                 Failure::new("log", ExitCode::Other, parts)
             },
         )?;
-    let most = if everywhere.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
+    let most = if global.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
     // libp2p's own lines name addresses and keys; ours are written not to. What is let through is
     // said here alone: no flag and no variable of the environment adds to it.
     let ours = Targets::new().with_target("undertone", most);

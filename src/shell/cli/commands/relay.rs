@@ -9,7 +9,7 @@ use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::shell::api::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
 use crate::shell::archive::Archive;
-use crate::shell::cli::args::{Everywhere, Network, Size};
+use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, How};
@@ -22,15 +22,15 @@ use crate::shell::store::Store;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Room {
     /// While it runs.
-    Memory(Size),
+    Memory(SizeArg),
     /// On disk.
-    Archive(Size),
+    Archive(SizeArg),
 }
 
 /// `undertone relay run`
 pub(super) async fn run(
-    everywhere: &Everywhere,
-    network: &Network,
+    global: &GlobalArgs,
+    network: &NetworkArgs,
     room: Room,
 ) -> Result<(), Failure> {
     let mut stop = StopSignals::listen()?;
@@ -38,7 +38,7 @@ pub(super) async fn run(
     if net.listen.is_empty() {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let (Size(bytes), bodies) = match room {
+    let (SizeArg(bytes), bodies) = match room {
         Room::Memory(size) => (size, BodyStorage::Inline),
         Room::Archive(size) => (size, BodyStorage::External),
     };
@@ -47,18 +47,18 @@ pub(super) async fn run(
     // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
     let archive = match room {
         Room::Memory(_) => None,
-        Room::Archive(_) => Some(Archive::open(&open_store::home(everywhere)?, bytes as u64)?),
+        Room::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
     };
     let mut host = Host::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
-        let how = if everywhere.json { How::Programs } else { How::People };
+        let how = if global.json { How::Programs } else { How::People };
         tell_taken_over(&host.attach(archive)?, how);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<ClientRequest>(1);
     host.door().enter(events).await;
     let telling = async {
-        let mut told = Told { json: everywhere.json, ..Told::default() };
+        let mut told = Told { json: global.json, ..Told::default() };
         loop {
             tokio::select! {
                 event = heard.recv() => match event {

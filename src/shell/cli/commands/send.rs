@@ -18,7 +18,7 @@ use crate::engine::node::output::{Direction, Event, MessageState, Reply};
 use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{ClientEvent, ClientRequest};
-use crate::shell::cli::args::{Everywhere, Network, Span, Wait};
+use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -36,14 +36,14 @@ pub(super) struct Order {
     pub(super) contact: String,
     pub(super) text: Option<String>,
     pub(super) life: Lifetime,
-    pub(super) wait: Wait,
-    pub(super) timeout: Span,
+    pub(super) wait: WaitFor,
+    pub(super) timeout: DurationArg,
 }
 
 /// `undertone send ..`
 pub(super) async fn run(
-    everywhere: &Everywhere,
-    network: &Network,
+    global: &GlobalArgs,
+    network: &NetworkArgs,
     order: Order,
 ) -> Result<(), Failure> {
     let text = match order.text.as_deref() {
@@ -51,21 +51,21 @@ pub(super) async fn run(
         Some(text) => text.to_owned(),
     };
     let letter = Letter {
-        identity: everywhere.identity.clone(),
+        identity: global.identity.clone(),
         contact: order.contact,
         text,
         life: order.life,
         wait: order.wait,
         timeout: order.timeout.0,
     };
-    let home = open_store::home(everywhere)?;
+    let home = open_store::home(global)?;
     say_price(&home, network, order.life).await?;
     // A node that runs in this home has its store; whoever may use its socket may speak by it.
     if let Some(data) = control::ask(&home, &letter.to_json()).await? {
-        tell(everywhere, &data);
+        tell(global, &data);
         return Ok(());
     }
-    let store = match open_store::open(everywhere) {
+    let store = match open_store::open(global) {
         Err(failure) if failure.exit == ExitCode::InUse => return Err(busy()),
         opened => opened?,
     };
@@ -78,12 +78,12 @@ pub(super) async fn run(
     let (done, ended) =
         tokio::join!(letter.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
     ended?;
-    tell(everywhere, &done?);
+    tell(global, &done?);
     Ok(())
 }
 
 /// Says what sending takes before it begins, to a person who would wait for it.
-async fn say_price(home: &Path, network: &Network, life: Lifetime) -> Result<(), Failure> {
+async fn say_price(home: &Path, network: &NetworkArgs, life: Lifetime) -> Result<(), Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(());
     }
@@ -105,8 +105,8 @@ fn busy() -> Failure {
     StoreError::InUse.into()
 }
 
-fn tell(everywhere: &Everywhere, data: &Value) {
-    if everywhere.json {
+fn tell(global: &GlobalArgs, data: &Value) {
+    if global.json {
         output::answer(data);
     } else {
         output::talk(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
@@ -120,7 +120,7 @@ pub(in crate::shell) struct Letter {
     contact: String,
     text: String,
     life: Lifetime,
-    wait: Wait,
+    wait: WaitFor,
     timeout: Duration,
 }
 
@@ -146,7 +146,7 @@ impl Letter {
             contact: text("contact")?,
             text: text("text")?,
             life: lifetime::named(&text("life")?)?,
-            wait: Wait::deserialize(request.get("wait")?).ok()?,
+            wait: WaitFor::deserialize(request.get("wait")?).ok()?,
             timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
         })
     }
@@ -165,7 +165,7 @@ impl Letter {
         let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = people.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
-        if self.wait == Wait::Read && !view.read_receipts {
+        if self.wait == WaitFor::Read && !view.read_receipts {
             return Err(no_read_marks());
         }
         let command = Command::Say { contact, text: self.text, life: self.life };
@@ -188,7 +188,7 @@ impl Letter {
 /// How far a message is.
 struct Course {
     ask: CommandId,
-    wait: Wait,
+    wait: WaitFor,
     trust: Trust,
     message: Option<MessageId>,
     peers: usize,
@@ -252,16 +252,16 @@ impl Course {
     fn reached(&self, state: MessageState) -> Option<Value> {
         let word = super::listen::state_word(state);
         let far_enough = match self.wait {
-            Wait::Queued => true,
-            Wait::Sent => matches!(
+            WaitFor::Queued => true,
+            WaitFor::Sent => matches!(
                 state,
                 MessageState::Sent
                     | MessageState::Unacknowledged
                     | MessageState::Delivered
                     | MessageState::Read
             ),
-            Wait::Delivered => matches!(state, MessageState::Delivered | MessageState::Read),
-            Wait::Read => state == MessageState::Read,
+            WaitFor::Delivered => matches!(state, MessageState::Delivered | MessageState::Read),
+            WaitFor::Read => state == MessageState::Read,
         };
         let id = self.message?;
         far_enough.then(|| json!({ "state": word, "id": id.hex() }))
@@ -282,8 +282,8 @@ impl Course {
             return Failure::new("no_relay", ExitCode::NoPeers, parts);
         }
         let why = match self.wait {
-            Wait::Read => "nobody has looked at it yet, or they do not send read marks",
-            Wait::Queued | Wait::Sent | Wait::Delivered => {
+            WaitFor::Read => "nobody has looked at it yet, or they do not send read marks",
+            WaitFor::Queued | WaitFor::Sent | WaitFor::Delivered => {
                 "no acknowledgement came in time, or there is no session yet"
             }
         };

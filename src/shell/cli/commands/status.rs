@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::control;
 use crate::engine::node::ClockSkew;
 use crate::shell::archive::Archive;
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -13,13 +13,13 @@ use crate::shell::store::Store;
 use crate::shell::ui::text::clock_skew;
 
 /// `undertone status`
-pub(super) fn run(everywhere: &Everywhere) -> Result<(), Failure> {
-    let home = open_store::home(everywhere)?;
+pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
+    let home = open_store::home(global)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
     let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
     let archive = Archive::on_disk(&home);
-    if everywhere.json {
+    if global.json {
         let running = node.is_some();
         let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
         output::answer(&json!({

@@ -10,7 +10,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::node::input::Proof;
 use crate::engine::node::output::{ContactView, Reply, SasHalf};
 use crate::engine::node::record::{HoldReason, Trust};
-use crate::shell::cli::args::Everywhere;
+use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
 use crate::shell::os::exit_code::ExitCode;
@@ -113,13 +113,13 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
 ///
 /// # Errors
 /// When nobody may be asked, and when it is another word.
-pub(super) fn ask_to_accept(everywhere: &Everywhere, name: &str) -> Result<(), Failure> {
+pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failure> {
     let refused = |code, exit, why: &str| {
         let parts = ["nothing was accepted", why, "sending stays held", "add --yes-accept"];
         Err(Failure::new(code, exit, parts))
     };
     let mut input = std::io::stdin().lock();
-    if everywhere.no_input || !input.is_terminal() {
+    if global.no_input || !input.is_terminal() {
         return refused("no_input", ExitCode::NoInput, "nobody is there to be asked");
     }
     output::talk(&format!(

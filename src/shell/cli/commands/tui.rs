@@ -14,7 +14,7 @@ use crate::shell::api::{
     ClientEvent, ClientRequest, Colour, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
     UiError, UiExit, UiOptions,
 };
-use crate::shell::cli::args::{Color, Everywhere, Network};
+use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::os::clock::wall;
@@ -25,17 +25,17 @@ use crate::shell::store::Store;
 use crate::shell::ui::{self, Screen};
 
 /// `undertone`
-pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(), Failure> {
-    let options = options(everywhere, Mode::Normal);
-    let silent = everywhere.memory
-        || everywhere.passphrase_fd.is_some()
-        || everywhere.passphrase_file.is_some()
-        || everywhere.passphrase_cmd.is_some();
-    let given = if silent { Some(open_store::open_or_create(everywhere)?) } else { None };
+pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
+    let options = options(global, Mode::Normal);
+    let silent = global.memory
+        || global.passphrase_fd.is_some()
+        || global.passphrase_file.is_some()
+        || global.passphrase_cmd.is_some();
+    let given = if silent { Some(open_store::open_or_create(global)?) } else { None };
     let mut screen = screen()?;
     let opened = match given {
         Some(store) => Gate::Opened(store),
-        None => pass_gate(everywhere, &mut screen, options).await?,
+        None => pass_gate(global, &mut screen, options).await?,
     };
     let store = match opened {
         Gate::Opened(store) => store,
@@ -45,9 +45,9 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
         }
     };
     // A store in memory has no home, whichever way it was chosen.
-    let kept = Everywhere {
+    let kept = GlobalArgs {
         memory: store.kept() == crate::shell::store::Kept::MemoryOnly,
-        ..everywhere.clone()
+        ..global.clone()
     };
     let mut host =
         Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
@@ -71,24 +71,24 @@ pub(super) async fn open(everywhere: &Everywhere, network: &Network) -> Result<(
 
 /// Shows the interface on a host that runs already.
 pub(super) async fn show(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     mode: Mode,
     events: mpsc::Receiver<ClientEvent>,
     requests: mpsc::Sender<ClientRequest>,
 ) -> Result<(), Failure> {
     let mut screen = screen()?;
-    let ended = ui::run(&mut screen, events, requests, options(everywhere, mode)).await;
+    let ended = ui::run(&mut screen, events, requests, options(global, mode)).await;
     drop(screen);
     left(ended.map_err(broken)?)
 }
 
 /// Asks for the passphrase, or for a new one, until something is open.
 async fn pass_gate(
-    everywhere: &Everywhere,
+    global: &GlobalArgs,
     screen: &mut Screen,
     options: UiOptions,
 ) -> Result<Gate<Store>, Failure> {
-    let home = open_store::home(everywhere)?;
+    let home = open_store::home(global)?;
     let state = if Store::exists(&home) { GateState::Locked } else { GateState::FirstRun };
     let passed = ui::gate(screen, state, options, |choice| {
         let home = home.clone();
@@ -142,16 +142,16 @@ fn left(exit: UiExit) -> Result<(), Failure> {
     Err(Failure::new("stopped", exit, parts))
 }
 
-fn options(everywhere: &Everywhere, mode: Mode) -> UiOptions {
+fn options(global: &GlobalArgs, mode: Mode) -> UiOptions {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match everywhere.color {
-        Color::Always => Colour::On,
-        Color::Auto if !plain => Colour::On,
-        Color::Auto | Color::Never => Colour::Off,
+    let colour = match global.color {
+        ColorMode::Always => Colour::On,
+        ColorMode::Auto if !plain => Colour::On,
+        ColorMode::Auto | ColorMode::Never => Colour::Off,
     };
     UiOptions {
         mode,
-        glyphs: if everywhere.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+        glyphs: if global.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
         colour,
         max_text: MAX_TEXT,
         clock: wall,
