@@ -9,6 +9,6 @@ use undertone::shell::cli::commands;
 fn main() -> ExitCode {
     ExitCode::from(match Cli::try_parse() {
         Ok(cli) => commands::run(cli),
-        Err(told) => commands::told_by_the_parser(&told),
+        Err(error) => commands::print_parser_message(&error),
     })
 }

@@ -33,7 +33,7 @@ impl People {
                     people.peers = line.peers;
                     return Ok(people);
                 }
-                ClientEvent::Fatal(why) => return Err(broken(&why)),
+                ClientEvent::Fatal(why) => return Err(node_failed(&why)),
                 ClientEvent::Replied(..)
                 | ClientEvent::History { .. }
                 | ClientEvent::Found { .. }
@@ -42,7 +42,7 @@ impl People {
                 | ClientEvent::Kept(_) => {}
             }
         }
-        Err(gone())
+        Err(node_gone())
     }
 
     /// Takes one notice in.
@@ -141,7 +141,7 @@ impl People {
 }
 
 /// How far two people are with each other, in words.
-pub(super) const fn words(link: SessionStatus) -> &'static str {
+pub(super) const fn session_words(link: SessionStatus) -> &'static str {
     match link {
         SessionStatus::None => "no session",
         SessionStatus::OfferQueued => "the offer has not left yet",
@@ -158,12 +158,12 @@ pub(super) fn hex(key: &PublicKey) -> String {
 }
 
 /// The node ended before it answered.
-pub(super) fn gone() -> Failure {
-    broken("the node ended")
+pub(super) fn node_gone() -> Failure {
+    node_failed("the node ended")
 }
 
 /// The node could not go on.
-pub(super) fn broken(why: &str) -> Failure {
+pub(super) fn node_failed(why: &str) -> Failure {
     let safe = "what was accepted is kept";
     let next = "undertone shows what there is";
     Failure::new("node_ended", ExitCode::Other, ["there was no answer", why, safe, next])

@@ -57,7 +57,7 @@ impl Failure {
 
     /// The same, naming the folder if what it holds could not be written.
     #[must_use]
-    pub fn about(mut self, home: &Path) -> Self {
+    pub fn with_home(mut self, home: &Path) -> Self {
         if self.exit == ExitCode::NotStored {
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();
@@ -74,7 +74,7 @@ impl Failure {
 
     /// A failure that another process of this program tells. What does not look like a code is none.
     #[must_use]
-    pub fn told(code: &str, exit: ExitCode, parts: [&str; 4]) -> Self {
+    pub fn remote(code: &str, exit: ExitCode, parts: [&str; 4]) -> Self {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
         let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
         let [what, why, safe, next] = parts.map(str::to_owned);
@@ -372,10 +372,10 @@ mod tests {
         for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
             let parts = [&failure.what, &failure.why, &failure.safe, &failure.next];
             let exit = ExitCode::of_number(failure.exit as u64);
-            assert_eq!(Failure::told(&failure.code, exit, parts.map(String::as_str)), failure);
+            assert_eq!(Failure::remote(&failure.code, exit, parts.map(String::as_str)), failure);
         }
         for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
-            assert_eq!(*Failure::told(code, ExitCode::Other, [""; 4]).code, *"node");
+            assert_eq!(*Failure::remote(code, ExitCode::Other, [""; 4]).code, *"node");
         }
         assert_eq!(ExitCode::of_number(11), ExitCode::Unsafe);
         assert_eq!(ExitCode::of_number(0), ExitCode::Other);
@@ -383,13 +383,14 @@ mod tests {
 
     #[test]
     fn a_full_disk_says_which_and_that_what_was_accepted_is_safe() {
-        let failure = Failure::from(StoreError::DiskFull).about(Path::new("/home/ann/\u{1b}[2J"));
+        let failure =
+            Failure::from(StoreError::DiskFull).with_home(Path::new("/home/ann/\u{1b}[2J"));
         let text = failure.render();
         assert!(
             text.contains("stopped [disk_full]") && text.contains("is full; the folder is /home")
         );
         assert!(text.contains("everything accepted before is kept") && !text.contains('\u{1b}'));
-        let elsewhere = Failure::from(CommandError::Blocked).about(Path::new("/home/ann"));
+        let elsewhere = Failure::from(CommandError::Blocked).with_home(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Failure::from(full).exit, ExitCode::NotStored);

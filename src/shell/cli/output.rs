@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::error::Failure;
 
 /// Writes a line of data. A reader that has gone away is no error: the program ends soon.
-pub fn line(text: &str) {
-    if try_line(text).is_err() {
+pub fn print_line(text: &str) {
+    if try_print_line(text).is_err() {
         tracing::debug!("nobody reads standard output");
     }
 }
@@ -20,13 +20,13 @@ pub fn line(text: &str) {
 ///
 /// # Errors
 /// What the system says when nobody reads standard output any more.
-pub fn try_line(text: &str) -> std::io::Result<()> {
+pub fn try_print_line(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// Writes a line of talk.
-pub fn talk(text: &str) {
+pub fn print_message(text: &str) {
     let mut out = std::io::stderr().lock();
     if writeln!(out, "{text}").is_err() {
         tracing::debug!("nobody reads standard error");
@@ -35,7 +35,7 @@ pub fn talk(text: &str) {
 
 /// A value as one line of ASCII: everything else, and DEL, as `\uXXXX`.
 #[must_use]
-pub fn ascii(value: &Value) -> String {
+pub fn to_ascii(value: &Value) -> String {
     let mut line = String::new();
     for character in value.to_string().chars() {
         if (' '..='~').contains(&character) {
@@ -51,15 +51,15 @@ pub fn ascii(value: &Value) -> String {
 }
 
 /// Writes the answer of a command, for programs.
-pub fn answer(data: &Value) {
-    line(&ascii(&json!({ "v": 1, "ok": true, "data": data })));
+pub fn print_result(data: &Value) {
+    print_line(&to_ascii(&json!({ "v": 1, "ok": true, "data": data })));
 }
 
 /// Writes why a command failed: for programs on standard output, for people on standard error.
-pub fn failure(failure: &Failure, how: How) {
-    match how {
-        How::People => talk(failure.render().trim_end()),
-        How::Programs => line(&ascii(&json!({
+pub fn print_failure(failure: &Failure, format: OutputFormat) {
+    match format {
+        OutputFormat::Text => print_message(failure.render().trim_end()),
+        OutputFormat::Json => print_line(&to_ascii(&json!({
             "v": 1,
             "ok": false,
             "error": {
@@ -76,11 +76,11 @@ pub fn failure(failure: &Failure, how: How) {
 
 /// For whom an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum OutputFormat {
     /// Words.
-    People,
+    Text,
     /// JSON.
-    Programs,
+    Json,
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn json_is_ascii_and_reads_back(text in ".*") {
-            let line = ascii(&json!({ "text": text }));
+            let line = to_ascii(&json!({ "text": text }));
             proptest::prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             let back: Value = serde_json::from_str(&line).unwrap();
             proptest::prop_assert_eq!(back["text"].as_str(), Some(text.as_str()));

@@ -11,7 +11,7 @@ use crate::engine::secret::Secret;
 use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
-use crate::shell::cli::directory::gone;
+use crate::shell::cli::directory::node_gone;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -67,11 +67,11 @@ async fn create(
         None => order.at(&open_store::open(global)?)?,
     };
     if global.json {
-        output::answer(&told);
+        output::print_result(&told);
         return Ok(());
     }
-    output::line(&format!("written: {}", counts(&told)));
-    output::talk(
+    output::print_line(&format!("written: {}", counts(&told)));
+    output::print_message(
         "Keep it apart from this device, and its passphrase apart from it. Look after it with\n\
          undertone backup check FILE.",
     );
@@ -82,10 +82,10 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
     let summary = open(global, file, sealed_by)?.check()?.summary();
     let told = told(&summary);
     if global.json {
-        output::answer(&told);
+        output::print_result(&told);
     } else {
         let made = Civil::at(summary.made).iso();
-        output::line(&format!("whole: {}, made {made}", counts(&told)));
+        output::print_line(&format!("whole: {}, made {made}", counts(&told)));
     }
     Ok(())
 }
@@ -100,12 +100,12 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
     backup.restore(&mut env, &mut store)?;
     let told = told(&summary);
     if global.json {
-        output::answer(&told);
+        output::print_result(&told);
         return Ok(());
     }
     let made = Civil::at(summary.made).iso();
-    output::line(&format!("restored: {}, made {made}", counts(&told)));
-    output::talk(RESTORED);
+    output::print_line(&format!("restored: {}, made {made}", counts(&told)));
+    output::print_message(RESTORED);
     Ok(())
 }
 
@@ -175,7 +175,7 @@ impl Order {
 
     /// Writes it while the node stands still.
     pub(super) async fn carry_out(self, store: &StoreDoor) -> Result<Value, Failure> {
-        store.work(move |store| self.at(store)).await.ok_or_else(gone)?
+        store.work(move |store| self.at(store)).await.ok_or_else(node_gone)?
     }
 
     fn at(self, store: &Store) -> Result<Value, Failure> {

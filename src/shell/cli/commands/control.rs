@@ -21,7 +21,7 @@ use super::send::Letter;
 use crate::engine::node::input::CommandId;
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, gone};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -141,13 +141,13 @@ impl Visit {
         }
         let answer = match serde_json::from_str(&line) {
             Ok(question) => self.answer(&question).await,
-            Err(_) => Err(misunderstood()),
+            Err(_) => Err(version_mismatch()),
         };
         let answer = match answer {
             Ok(data) => json!({ "ok": true, "data": data }),
             Err(failure) => failure_json(&failure),
         };
-        let line = output::ascii(&answer) + "\n";
+        let line = output::to_ascii(&answer) + "\n";
         if writer.write_all(line.as_bytes()).await.is_err() {
             tracing::debug!("whoever asked is gone");
         }
@@ -160,31 +160,31 @@ impl Visit {
                 self.door.enter(events).await;
                 while let Some(event) = heard.recv().await {
                     if let ClientEvent::Network(line) = event {
-                        return Ok(line_json(&line));
+                        return Ok(network_status_json(&line));
                     }
                 }
-                Err(misunderstood())
+                Err(version_mismatch())
             }
             Some("send") => {
-                let letter = Letter::from_json(question).ok_or_else(misunderstood)?;
+                let letter = Letter::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
                 letter.deliver(self.chosen, self.ask, self.requests, heard).await
             }
             Some("errand") => {
-                let errand = Errand::from_json(question).ok_or_else(misunderstood)?;
+                let errand = Errand::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
                 errand.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("messages") => {
-                let inquiry = Inquiry::from_json(question).ok_or_else(misunderstood)?;
+                let inquiry = Inquiry::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
                 inquiry.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("backup") => {
-                let order = Order::from_json(question).ok_or_else(misunderstood)?;
+                let order = Order::from_json(question).ok_or_else(version_mismatch)?;
                 order.carry_out(&self.store).await
             }
-            Some(_) | None => Err(misunderstood()),
+            Some(_) | None => Err(version_mismatch()),
         }
     }
 }
@@ -192,22 +192,22 @@ impl Visit {
 /// Asks the node that runs in `home`; nothing if none does.
 pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, Failure> {
     let Ok(mut stream) = UnixStream::connect(home.join(FILE)).await else { return Ok(None) };
-    let line = output::ascii(question) + "\n";
+    let line = output::to_ascii(question) + "\n";
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();
     BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
     if answer.is_empty() {
-        return Err(gone());
+        return Err(node_gone());
     }
-    let answer: Value = serde_json::from_str(&answer).map_err(|_| misunderstood())?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|_| version_mismatch())?;
     match answer.get("data") {
         Some(data) => Ok(Some(data.clone())),
-        None => Err(failure_from(&answer)),
+        None => Err(failure_from_json(&answer)),
     }
 }
 
 /// The figures of a node, for programs.
-fn line_json(line: &NetworkLine) -> Value {
+fn network_status_json(line: &NetworkLine) -> Value {
     json!({
         "ready": line.peers > 0,
         "network": line.network,
@@ -233,17 +233,17 @@ fn failure_json(failure: &Failure) -> Value {
 }
 
 /// A failure of the node, told by the command that asked.
-fn failure_from(answer: &Value) -> Failure {
+fn failure_from_json(answer: &Value) -> Failure {
     let part = |index: usize| {
         let parts = answer.get("parts").and_then(|parts| parts.get(index));
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = ExitCode::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
-    Failure::told(part(0), exit, [part(1), part(2), part(3), part(4)])
+    Failure::remote(part(0), exit, [part(1), part(2), part(3), part(4)])
 }
 
 /// The node and the command that asks it are not of one mind.
-pub(super) fn misunderstood() -> Failure {
+pub(super) fn version_mismatch() -> Failure {
     let what = "the node that runs here did not understand";
     let why = "it may be of another version";
     let next = "end it and start it again";

@@ -31,10 +31,10 @@ use crate::shell::store::Store;
 
 /// `undertone demo`
 pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
-    output::talk("starting a private network inside this computer ...");
+    output::print_message("starting a private network inside this computer ...");
     let mut cast = Cast::gather().await?;
     cast.visitor.meet(&cast.echo_key).await?;
-    output::talk("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
+    output::print_message("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
     let (events, heard) = mpsc::channel(CHANNEL);
     cast.visitor.door.enter(events).await;
     let requests = cast.visitor.requests.clone();
@@ -52,34 +52,34 @@ pub(super) async fn check() -> Result<(), Failure> {
 
 async fn walk() -> Result<(), Failure> {
     let mut cast = Cast::gather().await?;
-    output::line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
-    output::line("ok  echo is here, you are \"visitor\"");
+    output::print_line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
+    output::print_line("ok  echo is here, you are \"visitor\"");
     let visitor = &mut cast.visitor;
     let echo = visitor.meet(&cast.echo_key).await?;
-    output::line("ok  handshake with echo: session ready");
+    output::print_line("ok  handshake with echo: session ready");
     visitor.say(echo, "hello").await?;
-    output::line("ok  hello: queued, mined, sent, acknowledged");
+    output::print_line("ok  hello: queued, mined, sent, acknowledged");
     visitor.expect("echo: hello").await?;
-    output::line("ok  echo answered: echo: hello");
+    output::print_line("ok  echo answered: echo: hello");
     for number in 0..BURST {
         visitor.say_only(echo, &format!("message {number}")).await?;
     }
     for number in 0..BURST {
         visitor.expect(&format!("echo: message {number}")).await?;
     }
-    output::line(&format!("ok  {BURST} messages there and back, in order, none lost"));
+    output::print_line(&format!("ok  {BURST} messages there and back, in order, none lost"));
     visitor.say_only(echo, "nasty").await?;
     let nasty = visitor.next_text().await?;
     let cleaned = nasty.text.sanitize_for_cell();
     if cleaned.text.chars().any(|c| c.is_control() && c != '\n') || cleaned.changes == 0 {
         return Err(failed("hostile text was not made visible"));
     }
-    output::line("ok  hostile text made visible");
+    output::print_line("ok  hostile text made visible");
     visitor.ask(Command::CloseSession { contact: echo }).await?;
     visitor.wait_for_link(SessionStatus::None).await?;
-    output::line("ok  session closed, keys erased");
+    output::print_line("ok  session closed, keys erased");
     cast.troupe.shutdown().await;
-    output::line("ok  nothing was written");
+    output::print_line("ok  nothing was written");
     Ok(())
 }
 

@@ -17,7 +17,9 @@ use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone, hex, words};
+use crate::shell::cli::directory::{
+    CHOSEN_IDENTITY, People, hex, node_failed, node_gone, session_words,
+};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -89,9 +91,9 @@ pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure
         None => errand.carry_out(global)?,
     };
     if global.json {
-        output::answer(&answer.data);
+        output::print_result(&answer.data);
     } else {
-        output::line(&answer.words);
+        output::print_line(&answer.words);
     }
     Ok(())
 }
@@ -107,7 +109,7 @@ impl Errand {
         let question = json!({ "do": "errand", "errand": self });
         let answer = control::ask(&open_store::home(global)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
-        serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
+        serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
     /// The errand in a question to this node, if it is one.
@@ -127,12 +129,12 @@ impl Errand {
         let mut replied = None;
         if let Some(command) = self.plan(&people, chosen.as_deref())? {
             if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
-                return Err(gone());
+                return Err(node_gone());
             }
             loop {
                 match events.recv().await {
-                    None => return Err(gone()),
-                    Some(ClientEvent::Fatal(why)) => return Err(broken(&why)),
+                    None => return Err(node_gone()),
+                    Some(ClientEvent::Fatal(why)) => return Err(node_failed(&why)),
                     Some(ClientEvent::Engine(notice)) => people.note(&notice),
                     Some(ClientEvent::Replied(id, reply)) if id == ask => {
                         replied = Some(reply?);
@@ -306,7 +308,7 @@ fn about_contact<'a>(
                 let mark = ui::text::trust::mark(view.trust);
                 {
                     let short = view.key.short();
-                    let link = words(view.session);
+                    let link = session_words(view.session);
                     format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
                 }
             };
@@ -319,7 +321,7 @@ fn about_contact<'a>(
                 "{}\n  fingerprint  {}\n  state        {}{}\n  trust        {}\n  read marks   {}\n{}",
                 view.petname,
                 view.key.fingerprint(),
-                words(view.session),
+                session_words(view.session),
                 troubles(view),
                 ui::text::trust::words(view.trust),
                 read_receipts(view),
@@ -416,7 +418,7 @@ fn contact_json(view: &ContactView) -> Value {
         "name": view.petname,
         "key": hex(&view.key),
         "fingerprint": view.key.fingerprint().to_string(),
-        "session": words(view.session),
+        "session": session_words(view.session),
         "trust": trust::to_json(view.trust),
         "safety_number": view.safety_number.to_string(),
         "read_marks": view.read_receipts,

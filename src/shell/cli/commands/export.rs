@@ -62,7 +62,7 @@ pub(super) fn export(
     for contact in &contacts {
         desk.store().each_message(Some(contact.id), |message| {
             if let Some(line) = line(&contact.petname, &message) {
-                writeln!(output, "{}", output::ascii(&line))?;
+                writeln!(output, "{}", output::to_ascii(&line))?;
                 count += 1;
             }
             Ok::<(), Failure>(())
@@ -73,10 +73,10 @@ pub(super) fn export(
         return Ok(());
     }
     if global.json {
-        output::answer(&json!({ "messages": count, "conversations": contacts.len() }));
+        output::print_result(&json!({ "messages": count, "conversations": contacts.len() }));
     } else {
-        output::line(&format!("{count} messages of {} conversations", contacts.len()));
-        output::talk("The file is not encrypted: whoever has it can read it.");
+        output::print_line(&format!("{count} messages of {} conversations", contacts.len()));
+        output::print_message("The file is not encrypted: whoever has it can read it.");
     }
     Ok(())
 }
@@ -107,11 +107,11 @@ pub(super) fn import(
     }
     if global.json {
         let would = take == Take::Nothing;
-        output::answer(&json!({ "found": found, "taken": taken, "dry_run": would }));
+        output::print_result(&json!({ "found": found, "taken": taken, "dry_run": would }));
         return Ok(());
     }
     let verb = if take == Take::All { "taken over" } else { "would be taken over" };
-    output::line(&format!(
+    output::print_line(&format!(
         "{found} messages, {taken} of them {verb}; the others are there already"
     ));
     Ok(())
@@ -364,7 +364,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_exported_reads_back(message in any_message()) {
-            let text = output::ascii(&line("mira", &message).unwrap());
+            let text = output::to_ascii(&line("mira", &message).unwrap());
             let read = read(text.as_bytes()).map_err(|failure| failure.why).unwrap();
             let records: Vec<MessageRecord> =
                 read.into_iter().filter_map(|line| line.into_record(ContactId(1))).collect();

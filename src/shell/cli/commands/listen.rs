@@ -15,7 +15,7 @@ use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::{People, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
-use crate::shell::cli::output::{self, How};
+use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Host;
@@ -44,9 +44,9 @@ pub(super) async fn run(
         Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     let socket = control::Socket::for_node(global, &mut host, &requests)?;
     host.door().enter(events).await;
-    let how = if global.json { How::Programs } else { How::People };
+    let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let mut page = Page {
-        how,
+        format,
         people: People::default(),
         left: args.count,
         reader: Reader::There,
@@ -90,7 +90,7 @@ async fn until(end: Option<tokio::time::Instant>) {
 
 /// What was printed and is to be printed.
 struct Page {
-    how: How,
+    format: OutputFormat,
     people: People,
     left: Option<u64>,
     reader: Reader,
@@ -124,7 +124,7 @@ impl Page {
                     "v": 1, "type": "network", "peers": line.peers,
                     "listening": line.listening, "pool_items": line.pool_items,
                 });
-                if self.how == How::Programs && self.network != told {
+                if self.format == OutputFormat::Json && self.network != told {
                     self.print(&told);
                     self.network = told;
                 }
@@ -159,7 +159,7 @@ impl Page {
             Event::State { message, contact, state, .. } if self.args.states => {
                 self.state((message, contact), state);
             }
-            Event::Confirmed { message, contact } if self.how == How::Programs => {
+            Event::Confirmed { message, contact } if self.format == OutputFormat::Json => {
                 let from = self.name(contact);
                 self.print(&json!({
                     "v": 1, "type": "confirmed", "id": message.hex(), "from": from,
@@ -171,10 +171,10 @@ impl Page {
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} asks to be let in"));
             }
-            Event::Contact(view) if self.how == How::Programs => {
+            Event::Contact(view) if self.format == OutputFormat::Json => {
                 self.print(&json!({
                     "v": 1, "type": "session", "with": view.petname,
-                    "session": crate::shell::cli::directory::words(view.session),
+                    "session": crate::shell::cli::directory::session_words(view.session),
                 }));
             }
             Event::Message(_)
@@ -223,18 +223,18 @@ impl Page {
     }
 
     fn say(&mut self, line: &Value, words: impl FnOnce() -> String) {
-        match self.how {
-            How::Programs => self.print(line),
-            How::People => self.write(&words()),
+        match self.format {
+            OutputFormat::Json => self.print(line),
+            OutputFormat::Text => self.write(&words()),
         }
     }
 
     fn print(&mut self, line: &Value) {
-        self.write(&output::ascii(line));
+        self.write(&output::to_ascii(line));
     }
 
     fn write(&mut self, line: &str) {
-        if output::try_line(line).is_err() {
+        if output::try_print_line(line).is_err() {
             self.reader = Reader::Gone;
         }
     }

@@ -18,7 +18,7 @@ use crate::engine::node::output::{
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, Look, More};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::{self, Told};
 use crate::shell::cli::open_store;
@@ -55,10 +55,10 @@ pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure
     match (&inquiry.about, global.json, &answer.data) {
         // A line each, as `listen` prints them.
         (About::History(_), true, Value::Array(lines)) => {
-            lines.iter().for_each(|line| output::line(&output::ascii(line)));
+            lines.iter().for_each(|line| output::print_line(&output::to_ascii(line)));
         }
-        (_, true, data) => output::answer(data),
-        (_, false, _) => output::line(&answer.words),
+        (_, true, data) => output::print_result(data),
+        (_, false, _) => output::print_line(&answer.words),
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ impl Inquiry {
         let question = json!({ "do": "messages", "inquiry": self });
         let answer = control::ask(&open_store::home(global)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
-        serde_json::from_value(answer).map(Some).map_err(|_| control::misunderstood())
+        serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
     /// The inquiry in a question to this node, if it is one.
@@ -300,7 +300,7 @@ async fn hand(
     requests: &mpsc::Sender<ClientRequest>,
     request: ClientRequest,
 ) -> Result<(), Failure> {
-    requests.send(request).await.map_err(|_| gone())
+    requests.send(request).await.map_err(|_| node_gone())
 }
 
 /// Waits for the event that `pick` wants.
@@ -310,8 +310,8 @@ async fn hear<T>(
 ) -> Result<T, Failure> {
     loop {
         match events.recv().await {
-            None => return Err(gone()),
-            Some(ClientEvent::Fatal(why)) => return Err(broken(&why)),
+            None => return Err(node_gone()),
+            Some(ClientEvent::Fatal(why)) => return Err(node_failed(&why)),
             Some(event) => {
                 if let Some(picked) = pick(event) {
                     return Ok(picked);

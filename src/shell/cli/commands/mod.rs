@@ -23,7 +23,7 @@ use errand::About;
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
 use super::error::Failure;
 use super::open_store;
-use super::output::{self, How};
+use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
@@ -33,7 +33,7 @@ use crate::shell::os::exit_code::ExitCode;
 /// Carries out the command line; answers the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
-    let how = if cli.global.json { How::Programs } else { How::People };
+    let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
     let home = open_store::home(&cli.global).unwrap_or_default();
     let done = log_to(&cli.global).and_then(|()| carry_out(cli));
     match done {
@@ -43,8 +43,8 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit as u8
         }
         Err(failure) => {
-            let failure = failure.about(&home);
-            output::failure(&failure, how);
+            let failure = failure.with_home(&home);
+            output::print_failure(&failure, format);
             failure.exit as u8
         }
     }
@@ -53,20 +53,20 @@ pub fn run(cli: Cli) -> u8 {
 /// Prints what the parser of the command line says in place of a command: help that was asked for,
 /// or what it did not understand; answers the exit code.
 #[must_use]
-pub fn told_by_the_parser(told: &clap::Error) -> u8 {
+pub fn print_parser_message(told: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
     let text = UntrustedText::new(told.to_string()).sanitize_for_text().text;
     if !told.use_stderr() {
-        output::line(text.trim_end());
+        output::print_line(text.trim_end());
         return 0;
     }
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let parts = [what, "", "nothing was done", "undertone --help"];
-        output::failure(&Failure::new("usage", ExitCode::Usage, parts), How::Programs);
+        output::print_failure(&Failure::new("usage", ExitCode::Usage, parts), OutputFormat::Json);
     } else {
-        output::talk(text.trim_end());
+        output::print_message(text.trim_end());
     }
     ExitCode::Usage as u8
 }
@@ -114,7 +114,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
-            output::line(String::from_utf8_lossy(&script).trim_end());
+            output::print_line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
     }

@@ -12,7 +12,7 @@ use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
-use crate::shell::cli::output::{self, How};
+use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{Host, TakenOver};
@@ -51,8 +51,8 @@ pub(super) async fn run(
     };
     let mut host = Host::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
-        let how = if global.json { How::Programs } else { How::People };
-        tell_taken_over(&host.attach(archive)?, how);
+        let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
+        tell_taken_over(&host.attach(archive)?, format);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<ClientRequest>(1);
@@ -74,7 +74,7 @@ pub(super) async fn run(
                 _ = stop.received() => break,
             }
         }
-        output::talk("stopping");
+        output::print_message("stopping");
         drop(requests);
         Ok(())
     };
@@ -84,21 +84,21 @@ pub(super) async fn run(
 }
 
 /// Says what an archive kept over a restart.
-fn tell_taken_over(taken: &TakenOver, how: How) {
+fn tell_taken_over(taken: &TakenOver, format: OutputFormat) {
     let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
-    if how == How::Programs {
-        return output::line(&output::ascii(&json!({
+    if format == OutputFormat::Json {
+        return output::print_line(&output::to_ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
             "damaged": damaged, "salvaged": salvaged,
         })));
     }
     if let Some(saved) = salvaged {
-        output::talk(&format!(
+        output::print_message(&format!(
             "the archive's file was damaged: {saved} envelopes were saved from it, and a fresh one \
              is in its place; neighbours have the rest"
         ));
     }
-    output::talk(&format!(
+    output::print_message(&format!(
         "archive: {held} envelopes taken over; let go: {expired} expired, {refused} not wanted, \
          {damaged} damaged"
     ));
@@ -123,9 +123,9 @@ impl Told {
             self.addresses.push(address.clone());
             if self.json {
                 let data = json!({ "v": 1, "type": "listening", "address": address });
-                output::line(&output::ascii(&data));
+                output::print_line(&output::to_ascii(&data));
             } else {
-                output::line(&format!("listening on {address}"));
+                output::print_line(&format!("listening on {address}"));
             }
         }
         let figures = (line.peers, line.pool_items);
@@ -150,10 +150,13 @@ impl Told {
                 "pool_items": items, "pool_bytes": line.pool_bytes,
                 "archive_bytes": line.archive.map(|archive| archive.bytes),
             });
-            return output::line(&output::ascii(&data));
+            return output::print_line(&output::to_ascii(&data));
         }
         let disk = line.archive.map(|on| format!(", {} KiB on disk", on.bytes >> 10));
-        output::talk(&format!("peers {peers}, pool {items} envelopes{}", disk.unwrap_or_default()));
+        output::print_message(&format!(
+            "peers {peers}, pool {items} envelopes{}",
+            disk.unwrap_or_default()
+        ));
     }
 
     /// Says once that the archive keeps nothing, and once that it does again.
@@ -164,11 +167,11 @@ impl Told {
         }
         self.trouble = trouble;
         if self.json {
-            return output::line(&output::ascii(&json!({
+            return output::print_line(&output::to_ascii(&json!({
                 "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed,
             })));
         }
-        output::talk(&match trouble {
+        output::print_message(&match trouble {
             Some(why) => not_kept(why, missed).render(),
             None => format!("the archive keeps envelopes again; {missed} were not kept"),
         });

@@ -19,7 +19,7 @@ use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, broken, gone};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -96,7 +96,7 @@ async fn say_price(home: &Path, network: &NetworkArgs, life: Lifetime) -> Result
         }
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-        output::talk(&format!("lives {}: {}", lifetime::words(life), cost.expectation()));
+        output::print_message(&format!("lives {}: {}", lifetime::words(life), cost.expectation()));
     }
     Ok(())
 }
@@ -107,9 +107,9 @@ fn busy() -> Failure {
 
 fn tell(global: &GlobalArgs, data: &Value) {
     if global.json {
-        output::answer(data);
+        output::print_result(data);
     } else {
-        output::talk(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
+        output::print_message(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
     }
 }
 
@@ -170,13 +170,13 @@ impl Letter {
         }
         let command = Command::Say { contact, text: self.text, life: self.life };
         if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
-            return Err(gone());
+            return Err(node_gone());
         }
         let mut course = Course { ask, wait: self.wait, trust, message: None, peers: people.peers };
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    None => return Err(gone()),
+                    None => return Err(node_gone()),
                     Some(event) => if let Some(done) = course.follow(event)? { return Ok(done) },
                 },
                 () = tokio::time::sleep_until(deadline) => return Err(course.too_late()),
@@ -220,7 +220,7 @@ impl Course {
                 }
             }
             ClientEvent::Network(line) => self.peers = line.peers,
-            ClientEvent::Fatal(why) => return Err(broken(&why)),
+            ClientEvent::Fatal(why) => return Err(node_failed(&why)),
             ClientEvent::Replied(..)
             | ClientEvent::Engine(_)
             | ClientEvent::History { .. }

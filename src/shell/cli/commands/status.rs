@@ -22,19 +22,19 @@ pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
     if global.json {
         let running = node.is_some();
         let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
-        output::answer(&json!({
+        output::print_result(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
             "kept": Store::exists(&home), "archive_bytes": archive, "node": node,
         }));
         return Ok(());
     }
-    output::line(&format!("home     {}\nkept     {kept}", home.display()));
+    output::print_line(&format!("home     {}\nkept     {kept}", home.display()));
     if let Some(bytes) = archive {
-        output::line(&format!("archive  {} KiB on disk", bytes >> 10));
+        output::print_line(&format!("archive  {} KiB on disk", bytes >> 10));
     }
     match node {
-        None => output::line("node     none runs here; undertone opens one"),
-        Some(line) => output::line(&words(&line)),
+        None => output::print_line("node     none runs here; undertone opens one"),
+        Some(line) => output::print_line(&words(&line)),
     }
     Ok(())
 }

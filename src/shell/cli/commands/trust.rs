@@ -122,7 +122,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
     if global.no_input || !input.is_terminal() {
         return refused("no_input", ExitCode::NoInput, "nobody is there to be asked");
     }
-    output::talk(&format!(
+    output::print_message(&format!(
         "Sending to {name} goes on although nobody knows whose key it is.\nType accept:"
     ));
     let mut typed = String::new();

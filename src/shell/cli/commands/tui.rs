@@ -66,7 +66,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     };
     let (shown, hosted) = tokio::join!(shown, control::host(host, asked, socket));
     hosted?;
-    left(shown.map_err(broken)?)
+    left(shown.map_err(ui_failed)?)
 }
 
 /// Shows the interface on a host that runs already.
@@ -79,7 +79,7 @@ pub(super) async fn show(
     let mut screen = screen()?;
     let ended = ui::run(&mut screen, events, requests, options(global, mode)).await;
     drop(screen);
-    left(ended.map_err(broken)?)
+    left(ended.map_err(ui_failed)?)
 }
 
 /// Asks for the passphrase, or for a new one, until something is open.
@@ -107,7 +107,7 @@ async fn pass_gate(
             opened.await.unwrap_or_else(|error| Err(error.to_string()))
         }
     });
-    passed.await.map_err(broken)
+    passed.await.map_err(ui_failed)
 }
 
 fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
@@ -117,12 +117,12 @@ fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
 fn screen() -> Result<Screen, Failure> {
     // Seen before anything is drawn: what reads a pipe has no use for cursor movements.
     if !std::io::stdout().is_terminal() {
-        return Err(broken(UiError::Terminal(std::io::Error::other("there is none"))));
+        return Err(ui_failed(UiError::Terminal(std::io::Error::other("there is none"))));
     }
-    Screen::open().map_err(|error| broken(UiError::Terminal(error)))
+    Screen::open().map_err(|error| ui_failed(UiError::Terminal(error)))
 }
 
-fn broken(error: UiError) -> Failure {
+fn ui_failed(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
     let safe = "what was accepted is kept";
     let parts = ["the interface ended", &error.to_string(), safe, next];
