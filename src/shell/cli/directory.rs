@@ -10,7 +10,7 @@ use crate::shell::os::exit_code::ExitCode;
 
 /// Whom a node knows, as its notices tell it.
 #[derive(Default)]
-pub(super) struct People {
+pub(super) struct Directory {
     pub(super) identities: Vec<IdentityView>,
     pub(super) contacts: Vec<ContactView>,
     pub(super) requests: Vec<RequestView>,
@@ -18,20 +18,20 @@ pub(super) struct People {
     pub(super) peers: usize,
 }
 
-impl People {
+impl Directory {
     /// Those a host tells a client that has just come in.
     ///
     /// # Errors
     /// When the host ends first.
-    pub(super) async fn told(events: &mut mpsc::Receiver<ClientEvent>) -> Result<Self, Failure> {
-        let mut people = Self::default();
+    pub(super) async fn receive(events: &mut mpsc::Receiver<ClientEvent>) -> Result<Self, Failure> {
+        let mut directory = Self::default();
         while let Some(event) = events.recv().await {
             match event {
-                ClientEvent::Engine(notice) => people.note(&notice),
+                ClientEvent::Engine(notice) => directory.note(&notice),
                 // The figures come last: everyone is told by then.
                 ClientEvent::Network(line) => {
-                    people.peers = line.peers;
-                    return Ok(people);
+                    directory.peers = line.peers;
+                    return Ok(directory);
                 }
                 ClientEvent::Fatal(why) => return Err(node_failed(&why)),
                 ClientEvent::Replied(..)

@@ -18,7 +18,7 @@ use crate::shell::ui::view::theme::Look;
 
 /// A message to tell of, and whose conversation it is in.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct MessageFormatter<'a> {
     pub(super) view: &'a MessageView,
     pub(super) contact: &'a ContactView,
     pub(super) glyphs: Glyphs,
@@ -26,7 +26,7 @@ pub(super) struct Told<'a> {
 
 /// A part of a conversation, oldest first.
 pub(super) fn conversation(
-    told: &[Told<'_>],
+    told: &[MessageFormatter<'_>],
     args: &HistoryArgs,
     contact: &ContactView,
     more: More,
@@ -35,7 +35,7 @@ pub(super) fn conversation(
     if let (More::Yes, Some(oldest)) = (more, told.first()) {
         lines.push(format!("-- older ones: add --before {} --", oldest.view.id.short()));
     }
-    lines.extend(told.iter().map(Told::lines));
+    lines.extend(told.iter().map(MessageFormatter::lines));
     if told.is_empty() {
         let none = if args.search.is_some() { "nothing was found" } else { "nothing was said" };
         lines.push(format!("-- {none} --"));
@@ -47,7 +47,7 @@ pub(super) fn conversation(
     lines.join("\n")
 }
 
-impl Told<'_> {
+impl MessageFormatter<'_> {
     /// A line for when, which, who and what, and the text's own lines after it, indented.
     fn lines(&self) -> String {
         let view = self.view;
@@ -87,58 +87,60 @@ impl Told<'_> {
     }
 
     /// Everything that is known of it.
-    pub(super) fn page(&self) -> String {
+    pub(super) fn details(&self) -> String {
         let view = self.view;
         let name = &self.contact.petname;
-        let mut page = Page(String::new());
+        let mut details = DetailsBuilder(String::new());
         match view.direction {
             Direction::Incoming => {
-                page.0 = format!("message {} from {name}", view.id.short());
-                page.row("arrived", &Civil::at(view.at).iso());
+                details.0 = format!("message {} from {name}", view.id.short());
+                details.row("arrived", &Civil::at(view.at).iso());
                 if view.missing > 0 {
                     let gap = messages(view.missing);
-                    page.row("before it", &format!("{gap} will never come"));
+                    details.row("before it", &format!("{gap} will never come"));
                 }
                 if view.early {
-                    page.row("early", "it came before its session was confirmed:");
-                    page.row("", "whoever stole your key could have written it");
+                    details.row("early", "it came before its session was confirmed:");
+                    details.row("", "whoever stole your key could have written it");
                 }
             }
             Direction::Outgoing(state) => {
-                page.0 = format!("message {} to {name}", view.id.short());
-                page.row("state", &self.state(state));
-                page.row("", message_state::meaning(state));
-                page.row("accepted", &Civil::at(view.at).iso());
-                self.attempts(&mut page);
-                page.row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
+                details.0 = format!("message {} to {name}", view.id.short());
+                details.row("state", &self.state(state));
+                details.row("", message_state::meaning(state));
+                details.row("accepted", &Civil::at(view.at).iso());
+                self.attempts(&mut details);
+                details
+                    .row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
                 let no_mark = if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
                     "not told: read marks are off for this contact"
                 };
-                page.row("read", &moment(view.delivery.read, no_mark));
-                page.row("carried for", lifetime::words(view.life));
-                page.row("from here on", &self.prospect(state));
+                details.row("read", &moment(view.delivery.read, no_mark));
+                details.row("carried for", lifetime::words(view.life));
+                details.row("from here on", &self.prospect(state));
             }
         }
-        page.row("id", &view.id.hex());
-        page.row("text", &view.text.sanitize_for_text().text.replace('\n', "\n                "));
-        page.0.push_str("\n  Times are those of this computer, in UTC.");
-        page.0
+        details.row("id", &view.id.hex());
+        details
+            .row("text", &view.text.sanitize_for_text().text.replace('\n', "\n                "));
+        details.0.push_str("\n  Times are those of this computer, in UTC.");
+        details.0
     }
 
-    fn attempts(&self, page: &mut Page) {
+    fn attempts(&self, details: &mut DetailsBuilder) {
         let delivery = self.view.delivery;
         match (delivery.first_sent, delivery.last_sent) {
-            (None, None) => page.row("left", "not yet, or before that was written down"),
+            (None, None) => details.row("left", "not yet, or before that was written down"),
             (first, last) => {
                 let times = match delivery.attempts {
                     1 => "once".to_owned(),
                     times => format!("{times} times, each encrypted afresh"),
                 };
-                page.row("left", &times);
-                page.row("first", &moment(first, "not written down"));
-                page.row("last", &moment(last, "not written down"));
+                details.row("left", &times);
+                details.row("first", &moment(first, "not written down"));
+                details.row("last", &moment(last, "not written down"));
             }
         }
     }
@@ -202,9 +204,9 @@ impl Told<'_> {
 }
 
 /// Rows of a name and what is to be said of it.
-struct Page(String);
+struct DetailsBuilder(String);
 
-impl Page {
+impl DetailsBuilder {
     fn row(&mut self, name: &str, text: &str) {
         push(&mut self.0, format_args!("\n  {name:<14}{text}"));
     }

@@ -61,16 +61,16 @@ async fn create(
     };
     // The node may have been started elsewhere.
     let file = std::path::absolute(file)?;
-    let order = Order { file, sealing: Sealing::draw(&passphrase)?, history };
-    let told = match control::ask(&home, &order.to_json()?).await? {
-        Some(told) => told,
-        None => order.at(&open_store::open(global)?)?,
+    let request = BackupRequest { file, sealing: Sealing::draw(&passphrase)?, history };
+    let json = match control::ask(&home, &request.to_json()?).await? {
+        Some(json) => json,
+        None => request.at(&open_store::open(global)?)?,
     };
     if global.json {
-        output::print_result(&told);
+        output::print_result(&json);
         return Ok(());
     }
-    output::print_line(&format!("written: {}", counts(&told)));
+    output::print_line(&format!("written: {}", counts(&json)));
     output::print_message(
         "Keep it apart from this device, and its passphrase apart from it. Look after it with\n\
          undertone backup check FILE.",
@@ -80,12 +80,12 @@ async fn create(
 
 fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
     let summary = open(global, file, sealed_by)?.check()?.summary();
-    let told = told(&summary);
+    let json = summary_json(&summary);
     if global.json {
-        output::print_result(&told);
+        output::print_result(&json);
     } else {
         let made = Civil::at(summary.made).iso();
-        output::print_line(&format!("whole: {}, made {made}", counts(&told)));
+        output::print_line(&format!("whole: {}, made {made}", counts(&json)));
     }
     Ok(())
 }
@@ -98,13 +98,13 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
     backup.restore(&mut env, &mut store)?;
-    let told = told(&summary);
+    let json = summary_json(&summary);
     if global.json {
-        output::print_result(&told);
+        output::print_result(&json);
         return Ok(());
     }
     let made = Civil::at(summary.made).iso();
-    output::print_line(&format!("restored: {}, made {made}", counts(&told)));
+    output::print_line(&format!("restored: {}, made {made}", counts(&json)));
     output::print_message(RESTORED);
     Ok(())
 }
@@ -141,13 +141,13 @@ fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSourc
 
 /// A backup that is to be written by whoever has the store. The passphrase is no part of it: its key
 /// opens this one file.
-pub(super) struct Order {
+pub(super) struct BackupRequest {
     file: PathBuf,
     sealing: Sealing,
     history: History,
 }
 
-impl Order {
+impl BackupRequest {
     /// The order as a question to the node that runs.
     fn to_json(&self) -> Result<Value, Failure> {
         let (head, key) = self.sealing.parts();
@@ -180,12 +180,12 @@ impl Order {
 
     fn at(self, store: &Store) -> Result<Value, Failure> {
         let summary = backup::create(store, &self.file, self.sealing, wall(), self.history)?;
-        Ok(told(&summary))
+        Ok(summary_json(&summary))
     }
 }
 
 /// What is in a backup, for programs.
-fn told(summary: &Summary) -> Value {
+fn summary_json(summary: &Summary) -> Value {
     json!({
         "made": Civil::at(summary.made).iso(),
         "history": summary.history == History::With,
@@ -196,14 +196,14 @@ fn told(summary: &Summary) -> Value {
 }
 
 /// The same for people.
-fn counts(told: &Value) -> String {
+fn counts(json: &Value) -> String {
     let count = |field: &str, one: &str, many: &str| {
-        let count = told.get(field).and_then(Value::as_u64).unwrap_or_default();
+        let count = json.get(field).and_then(Value::as_u64).unwrap_or_default();
         format!("{count} {}", if count == 1 { one } else { many })
     };
     let identities = count("identities", "identity", "identities");
     let contacts = count("contacts", "contact", "contacts");
-    if told.get("history").is_some_and(|history| history == true) {
+    if json.get("history").is_some_and(|history| history == true) {
         let messages = count("messages", "message", "messages");
         format!("{identities}, {contacts}, {messages}")
     } else {
@@ -248,8 +248,8 @@ mod tests {
             let history = if with { History::With } else { History::Without };
             let sealing = Sealing::from_parts(head.clone(), Secret::take(&mut key.clone()));
             let file = PathBuf::from("/tmp/backup");
-            let asked = Order { file: file.clone(), sealing, history }.to_json().unwrap();
-            let read = Order::from_json(&asked).unwrap();
+            let asked = BackupRequest { file: file.clone(), sealing, history }.to_json().unwrap();
+            let read = BackupRequest::from_json(&asked).unwrap();
             prop_assert_eq!((read.file, read.history), (file, history));
             prop_assert_eq!(read.sealing.parts().0, head.as_slice());
             prop_assert_eq!(read.sealing.parts().1.expose(), &key);
@@ -258,7 +258,7 @@ mod tests {
         #[test]
         fn what_is_no_order_is_refused(head: String, key: String) {
             let question = json!({ "file": "/x", "head": head, "key": key, "history": true });
-            prop_assert!(Order::from_json(&question).is_none());
+            prop_assert!(BackupRequest::from_json(&question).is_none());
         }
     }
 
@@ -266,6 +266,6 @@ mod tests {
     fn a_path_that_depends_on_where_one_is_is_refused() {
         let key = "00".repeat(32);
         let question = json!({ "file": "x", "head": "", "key": key, "history": true });
-        assert!(Order::from_json(&question).is_none());
+        assert!(BackupRequest::from_json(&question).is_none());
     }
 }

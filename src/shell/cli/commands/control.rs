@@ -14,10 +14,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::backup::Order;
-use super::errand::Errand;
-use super::messages::Inquiry;
-use super::send::Letter;
+use super::backup::BackupRequest;
+use super::errand::ManageRequest;
+use super::messages::MessagesRequest;
+use super::send::SendRequest;
 use crate::engine::node::input::CommandId;
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 use crate::shell::cli::args::GlobalArgs;
@@ -29,7 +29,7 @@ use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Door, Host, HostError, StoreDoor};
 
 /// A socket that waits, and the node behind it.
-pub(super) struct Socket {
+pub(super) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     door: Door,
@@ -37,7 +37,7 @@ pub(super) struct Socket {
     requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
     served: u64,
-    visits: JoinSet<()>,
+    connections: JoinSet<()>,
 }
 
 /// Runs a host until it ends, and answers meanwhile whoever comes to its socket, if it has one.
@@ -47,7 +47,7 @@ pub(super) struct Socket {
 pub(super) async fn host(
     host: Host,
     asked: mpsc::Receiver<ClientRequest>,
-    socket: Option<Socket>,
+    socket: Option<ControlSocket>,
 ) -> Result<(), HostError> {
     let Some(mut socket) = socket else { return host.run(asked).await };
     let ended = tokio::select! {
@@ -55,14 +55,14 @@ pub(super) async fn host(
         () = socket.serve() => Ok(()),
     };
     // Whoever waits for an answer has been told that there will be none, and says so.
-    let told = async { while socket.visits.join_next().await.is_some() {} };
-    if tokio::time::timeout(FAREWELL, told).await.is_err() {
+    let told = async { while socket.connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, told).await.is_err() {
         tracing::debug!("somebody was left without an answer");
     }
     ended
 }
 
-impl Socket {
+impl ControlSocket {
     /// A socket for a node whose store lies in a home; none for one that keeps nothing.
     pub(super) fn for_node(
         global: &GlobalArgs,
@@ -82,27 +82,27 @@ impl Socket {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = host.setting(CHOSEN_IDENTITY)?;
         let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
-        let visits = JoinSet::new();
-        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0, visits }))
+        let connections = JoinSet::new();
+        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0, connections }))
     }
 
     /// Answers whoever comes, for ever.
     async fn serve(&mut self) {
         loop {
-            while self.visits.len() >= VISITORS {
-                self.visits.join_next().await;
+            while self.connections.len() >= MAX_CONNECTIONS {
+                self.connections.join_next().await;
             }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     self.served += 1;
-                    let visit = Visit {
+                    let connection = ControlConnection {
                         door: self.door.clone(),
                         store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
                         ask: CommandId(FIRST_ASK + self.served),
                     };
-                    self.visits.spawn(visit.attend(stream));
+                    self.connections.spawn(connection.handle(stream));
                 }
                 Err(error) => {
                     tracing::warn!("the socket failed: {}", error.kind());
@@ -113,7 +113,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         if std::fs::remove_file(&self.path).is_err() {
             tracing::debug!("the socket was gone already");
@@ -122,7 +122,7 @@ impl Drop for Socket {
 }
 
 /// One question and its answer.
-struct Visit {
+struct ControlConnection {
     door: Door,
     store: StoreDoor,
     requests: mpsc::Sender<ClientRequest>,
@@ -130,12 +130,12 @@ struct Visit {
     ask: CommandId,
 }
 
-impl Visit {
-    async fn attend(self, mut stream: UnixStream) {
+impl ControlConnection {
+    async fn handle(self, mut stream: UnixStream) {
         let (reader, mut writer) = stream.split();
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(MAX_LINE));
-        let read = tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await;
+        let read = tokio::time::timeout(READ_TIMEOUT, reader.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) {
             return;
         }
@@ -166,23 +166,23 @@ impl Visit {
                 Err(version_mismatch())
             }
             Some("send") => {
-                let letter = Letter::from_json(question).ok_or_else(version_mismatch)?;
+                let request = SendRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
-                letter.deliver(self.chosen, self.ask, self.requests, heard).await
+                request.deliver(self.chosen, self.ask, self.requests, heard).await
             }
             Some("errand") => {
-                let errand = Errand::from_json(question).ok_or_else(version_mismatch)?;
+                let request = ManageRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
-                errand.by_host(self.chosen, self.ask, self.requests, heard).await
+                request.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("messages") => {
-                let inquiry = Inquiry::from_json(question).ok_or_else(version_mismatch)?;
+                let request = MessagesRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.door.enter(events).await;
-                inquiry.by_host(self.chosen, self.ask, self.requests, heard).await
+                request.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("backup") => {
-                let order = Order::from_json(question).ok_or_else(version_mismatch)?;
-                order.carry_out(&self.store).await
+                let request = BackupRequest::from_json(question).ok_or_else(version_mismatch)?;
+                request.carry_out(&self.store).await
             }
             Some(_) | None => Err(version_mismatch()),
         }
@@ -254,7 +254,7 @@ pub(super) fn version_mismatch() -> Failure {
 const FILE: &str = "node.sock";
 
 /// Commands served at once; the next waits.
-const VISITORS: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
@@ -265,10 +265,10 @@ const MAX_ANSWER: u64 = 16 << 20;
 
 /// How long the last answers may take once the host has ended. A guess: they are written to a socket
 /// that somebody reads, or are not.
-const FAREWELL: Duration = Duration::from_secs(1);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a command may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Above what an interface counts to.
 const FIRST_ASK: u64 = 1 << 40;

@@ -32,14 +32,14 @@ use crate::shell::store::Store;
 /// `undertone demo`
 pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     output::print_message("starting a private network inside this computer ...");
-    let mut cast = Cast::gather().await?;
-    cast.visitor.meet(&cast.echo_key).await?;
+    let mut network = DemoNetwork::start().await?;
+    network.visitor.meet(&network.echo_key).await?;
     output::print_message("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
     let (events, heard) = mpsc::channel(CHANNEL);
-    cast.visitor.door.enter(events).await;
-    let requests = cast.visitor.requests.clone();
+    network.visitor.door.enter(events).await;
+    let requests = network.visitor.requests.clone();
     let shown = tui::show(global, Mode::Demo, heard, requests).await;
-    cast.troupe.shutdown().await;
+    network.tasks.shutdown().await;
     shown
 }
 
@@ -51,11 +51,11 @@ pub(super) async fn check() -> Result<(), Failure> {
 }
 
 async fn walk() -> Result<(), Failure> {
-    let mut cast = Cast::gather().await?;
+    let mut network = DemoNetwork::start().await?;
     output::print_line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
     output::print_line("ok  echo is here, you are \"visitor\"");
-    let visitor = &mut cast.visitor;
-    let echo = visitor.meet(&cast.echo_key).await?;
+    let visitor = &mut network.visitor;
+    let echo = visitor.meet(&network.echo_key).await?;
     output::print_line("ok  handshake with echo: session ready");
     visitor.say(echo, "hello").await?;
     output::print_line("ok  hello: queued, mined, sent, acknowledged");
@@ -78,7 +78,7 @@ async fn walk() -> Result<(), Failure> {
     visitor.ask(Command::CloseSession { contact: echo }).await?;
     visitor.wait_for_link(SessionStatus::None).await?;
     output::print_line("ok  session closed, keys erased");
-    cast.troupe.shutdown().await;
+    network.tasks.shutdown().await;
     output::print_line("ok  nothing was written");
     Ok(())
 }
@@ -89,16 +89,16 @@ fn failed(why: &str) -> Failure {
 }
 
 /// Everyone in the demonstration.
-struct Cast {
-    troupe: JoinSet<Result<(), HostError>>,
-    visitor: Player,
+struct DemoNetwork {
+    tasks: JoinSet<Result<(), HostError>>,
+    visitor: DemoNode,
     echo_key: PublicKey,
 }
 
-impl Cast {
+impl DemoNetwork {
     /// Starts relays in a row, echo at the far end, the visitor at the near one.
-    async fn gather() -> Result<Self, Failure> {
-        let mut troupe = JoinSet::new();
+    async fn start() -> Result<Self, Failure> {
+        let mut tasks = JoinSet::new();
         let mut relays: Vec<Multiaddr> = Vec::new();
         for _ in 0..RELAYS {
             let address = memory_address()?;
@@ -106,26 +106,26 @@ impl Cast {
             net.listen.push(address.clone());
             let host = Host::start(node(NodeRole::Relay), net, Store::in_memory()?)?;
             let (requests, asked) = mpsc::channel::<ClientRequest>(1);
-            troupe.spawn(async move {
+            tasks.spawn(async move {
                 // A relay is asked nothing; holding the sender keeps it running.
                 let _requests = requests;
                 host.run(asked).await
             });
             relays.push(address);
         }
-        let mut echo = Player::enter(&mut troupe, relays.last(), "echo").await?;
-        let visitor = Player::enter(&mut troupe, relays.first(), "visitor").await?;
+        let mut echo = DemoNode::start(&mut tasks, relays.last(), "echo").await?;
+        let visitor = DemoNode::start(&mut tasks, relays.first(), "visitor").await?;
         let echo_key = echo.key;
-        troupe.spawn(async move {
-            echo.perform().await;
+        tasks.spawn(async move {
+            echo.run_echo().await;
             Ok(())
         });
-        Ok(Self { troupe, visitor, echo_key })
+        Ok(Self { tasks, visitor, echo_key })
     }
 }
 
 /// Somebody with an identity, played by a program.
-struct Player {
+struct DemoNode {
     requests: mpsc::Sender<ClientRequest>,
     events: mpsc::Receiver<ClientEvent>,
     door: Door,
@@ -136,10 +136,10 @@ struct Player {
     asks: u64,
 }
 
-impl Player {
+impl DemoNode {
     /// Starts a messenger at a relay and gives it an identity.
-    async fn enter(
-        troupe: &mut JoinSet<Result<(), HostError>>,
+    async fn start(
+        tasks: &mut JoinSet<Result<(), HostError>>,
         relay: Option<&Multiaddr>,
         name: &str,
     ) -> Result<Self, Failure> {
@@ -148,7 +148,7 @@ impl Player {
         let (sender, mut events) = mpsc::channel(CHANNEL);
         let door = host.door();
         door.enter(sender).await;
-        troupe.spawn(host.run(asked));
+        tasks.spawn(host.run(asked));
         let command = Command::CreateIdentity { name: name.to_owned() };
         if requests.send(ClientRequest::Command(CommandId(FIRST_ASK), command)).await.is_err() {
             return Err(failed("a node ended"));
@@ -258,7 +258,7 @@ impl Player {
     }
 
     /// Echo's whole part: lets everybody in and says everything back.
-    async fn perform(&mut self) {
+    async fn run_echo(&mut self) {
         let mut guests = 0_u32;
         loop {
             let command = match self.notice().await {

@@ -1,7 +1,7 @@
 //! What is asked about identities, contacts and requests: by the node that runs in this home, else
 //! without any network, and then what it causes is sent by the next node.
 //!
-//! An [`Errand`] is planned and answered the same way in both places; only who carries out the
+//! An [`ManageRequest`] is planned and answered the same way in both places; only who carries out the
 //! command in between differs.
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{
-    CHOSEN_IDENTITY, People, hex, node_failed, node_gone, session_words,
+    CHOSEN_IDENTITY, Directory, hex, node_failed, node_gone, session_words,
 };
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
@@ -29,14 +29,14 @@ use crate::shell::ui::{self};
 
 /// One thing to ask, and who speaks.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Errand {
+pub(super) struct ManageRequest {
     identity: Option<String>,
-    about: About,
+    about: ManageAction,
 }
 
 /// What it is about.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) enum About {
+pub(super) enum ManageAction {
     /// `undertone identity ..`
     Identity(IdentityAction),
     /// `undertone contact ..`
@@ -47,14 +47,14 @@ pub(super) enum About {
 
 /// What came of it: for programs, and in words.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct CommandOutput {
     pub(super) data: Value,
     pub(super) words: String,
 }
 
 /// Who sends what an errand causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sender {
+pub(super) enum DeliveredBy {
     /// The node that carried it out.
     ThisNode,
     /// The node that opens this home next.
@@ -63,32 +63,32 @@ pub(super) enum Sender {
 
 /// What the engine said to an errand, if it was asked, and who sends what that causes.
 #[derive(Clone, Copy, Debug)]
-struct Done<'a> {
+struct Outcome<'a> {
     reply: Option<&'a Reply>,
-    sender: Sender,
+    sender: DeliveredBy,
 }
 
 /// Carries an errand out, wherever that is possible, and prints what came of it.
-pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure> {
+pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), Failure> {
     let about = match about {
-        About::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
+        ManageAction::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
             let invite = open_store::standard_input(MAX_INVITE)?;
-            About::Contact(ContactAction::Add { invite, name })
+            ManageAction::Contact(ContactAction::Add { invite, name })
         }
-        About::Contact(ContactAction::Rekey { name, invite }) if invite == "-" => {
+        ManageAction::Contact(ContactAction::Rekey { name, invite }) if invite == "-" => {
             let invite = open_store::standard_input(MAX_INVITE)?;
-            About::Contact(ContactAction::Rekey { name, invite })
+            ManageAction::Contact(ContactAction::Rekey { name, invite })
         }
-        About::Contact(ContactAction::AcceptKey { name, yes_accept: false }) => {
+        ManageAction::Contact(ContactAction::AcceptKey { name, yes_accept: false }) => {
             trust::ask_to_accept(global, &name)?;
-            About::Contact(ContactAction::AcceptKey { name, yes_accept: true })
+            ManageAction::Contact(ContactAction::AcceptKey { name, yes_accept: true })
         }
-        About::Contact(_) | About::Identity(_) | About::Request(_) => about,
+        ManageAction::Contact(_) | ManageAction::Identity(_) | ManageAction::Request(_) => about,
     };
-    let errand = Errand { identity: global.identity.clone(), about };
-    let answer = match errand.ask_running(global).await? {
+    let request = ManageRequest { identity: global.identity.clone(), about };
+    let answer = match request.ask_running(global).await? {
         Some(answer) => answer,
-        None => errand.carry_out(global)?,
+        None => request.carry_out(global)?,
     };
     if global.json {
         output::print_result(&answer.data);
@@ -98,11 +98,11 @@ pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure
     Ok(())
 }
 
-impl Errand {
+impl ManageRequest {
     /// Asks the node that runs in this home, if one does.
-    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<Answer>, Failure> {
+    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<CommandOutput>, Failure> {
         // What is chosen is a matter between the store and the next node that opens it.
-        let chooses = matches!(self.about, About::Identity(IdentityAction::Use { .. }));
+        let chooses = matches!(self.about, ManageAction::Identity(IdentityAction::Use { .. }));
         if global.memory || chooses {
             return Ok(None);
         }
@@ -125,9 +125,9 @@ impl Errand {
         requests: mpsc::Sender<ClientRequest>,
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
-        let mut people = People::told(&mut events).await?;
+        let mut directory = Directory::receive(&mut events).await?;
         let mut replied = None;
-        if let Some(command) = self.plan(&people, chosen.as_deref())? {
+        if let Some(command) = self.plan(&directory, chosen.as_deref())? {
             if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
                 return Err(node_gone());
             }
@@ -135,7 +135,7 @@ impl Errand {
                 match events.recv().await {
                     None => return Err(node_gone()),
                     Some(ClientEvent::Fatal(why)) => return Err(node_failed(&why)),
-                    Some(ClientEvent::Engine(notice)) => people.note(&notice),
+                    Some(ClientEvent::Engine(notice)) => directory.note(&notice),
                     Some(ClientEvent::Replied(id, reply)) if id == ask => {
                         replied = Some(reply?);
                         break;
@@ -152,156 +152,163 @@ impl Errand {
                 }
             }
         }
-        let done = Done { reply: replied.as_ref(), sender: Sender::ThisNode };
-        let Answer { data, words } = self.answer(&people, chosen.as_deref(), done)?;
+        let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::ThisNode };
+        let CommandOutput { data, words } = self.answer(&directory, chosen.as_deref(), done)?;
         Ok(json!({ "data": data, "words": words }))
     }
 
     /// Carries it out without a network.
-    fn carry_out(&self, global: &GlobalArgs) -> Result<Answer, Failure> {
-        let makes = matches!(self.about, About::Identity(IdentityAction::New { .. }));
+    fn carry_out(&self, global: &GlobalArgs) -> Result<CommandOutput, Failure> {
+        let makes = matches!(self.about, ManageAction::Identity(IdentityAction::New { .. }));
         let store =
             if makes { open_store::open_or_create(global)? } else { open_store::open(global)? };
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
-        let mut people = People::default();
+        let mut directory = Directory::default();
         for notice in desk.node().snapshot() {
-            people.note(&notice);
+            directory.note(&notice);
         }
         let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
         let mut replied = None;
-        if let Some(command) = self.plan(&people, chosen.as_deref())? {
+        if let Some(command) = self.plan(&directory, chosen.as_deref())? {
             let (reply, notices) = desk.ask(command)?;
             for notice in &notices {
-                people.note(notice);
+                directory.note(notice);
             }
             replied = Some(reply?);
         }
-        let done = Done { reply: replied.as_ref(), sender: Sender::NextNode };
-        let answer = self.answer(&people, chosen.as_deref(), done)?;
-        if let About::Identity(IdentityAction::Use { name }) = &self.about {
+        let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::NextNode };
+        let answer = self.answer(&directory, chosen.as_deref(), done)?;
+        if let ManageAction::Identity(IdentityAction::Use { name }) = &self.about {
             desk.store().set_setting(CHOSEN_IDENTITY, name)?;
         }
         Ok(answer)
     }
 
     /// What the engine is to be told; nothing if the errand only asks.
-    fn plan(&self, people: &People, chosen: Option<&str>) -> Result<Option<Command>, Failure> {
-        let speaker = || people.speaker(self.identity.as_deref(), chosen);
-        let contact = |name: &str| people.contact(speaker()?, name).map(|view| view.id);
+    fn plan(
+        &self,
+        directory: &Directory,
+        chosen: Option<&str>,
+    ) -> Result<Option<Command>, Failure> {
+        let speaker = || directory.speaker(self.identity.as_deref(), chosen);
+        let contact = |name: &str| directory.contact(speaker()?, name).map(|view| view.id);
         Ok(Some(match &self.about {
-            About::Identity(IdentityAction::New { name }) => {
+            ManageAction::Identity(IdentityAction::New { name }) => {
                 Command::CreateIdentity { name: name.clone() }
             }
-            About::Identity(IdentityAction::Delete { name, confirm }) => {
-                let identity = people.speaker(Some(name), None)?.id;
+            ManageAction::Identity(IdentityAction::Delete { name, confirm }) => {
+                let identity = directory.speaker(Some(name), None)?.id;
                 confirmed(name, confirm.as_deref(), "the identity, its contacts and messages")?;
                 Command::DeleteIdentity { identity }
             }
-            About::Contact(ContactAction::Add { invite, name }) => {
+            ManageAction::Contact(ContactAction::Add { invite, name }) => {
                 let key = invite::decode(invite)?;
                 Command::AddContact { identity: speaker()?.id, key, petname: name.clone() }
             }
-            About::Contact(ContactAction::Rename { name, to }) => {
+            ManageAction::Contact(ContactAction::Rename { name, to }) => {
                 Command::RenameContact { contact: contact(name)?, petname: to.clone() }
             }
-            About::Contact(ContactAction::Block { name }) => {
+            ManageAction::Contact(ContactAction::Block { name }) => {
                 Command::Block { contact: contact(name)? }
             }
-            About::Contact(ContactAction::Unblock { name }) => {
+            ManageAction::Contact(ContactAction::Unblock { name }) => {
                 Command::Unblock { contact: contact(name)? }
             }
-            About::Contact(ContactAction::Remove { name, confirm }) => {
+            ManageAction::Contact(ContactAction::Remove { name, confirm }) => {
                 let contact = contact(name)?;
                 confirmed(name, confirm.as_deref(), "the contact and all messages")?;
                 Command::RemoveContact { contact }
             }
-            About::Contact(ContactAction::ReadMarks { name, state }) => {
+            ManageAction::Contact(ContactAction::ReadMarks { name, state }) => {
                 Command::SetReadReceipts { contact: contact(name)?, on: *state == OnOff::On }
             }
-            About::Contact(ContactAction::Verify { name, words, digits }) => Command::Verify {
-                contact: contact(name)?,
-                proof: trust::proof(words, digits.as_deref())?,
-            },
-            About::Contact(ContactAction::Rekey { name, invite }) => {
+            ManageAction::Contact(ContactAction::Verify { name, words, digits }) => {
+                Command::Verify {
+                    contact: contact(name)?,
+                    proof: trust::proof(words, digits.as_deref())?,
+                }
+            }
+            ManageAction::Contact(ContactAction::Rekey { name, invite }) => {
                 Command::Rekey { contact: contact(name)?, key: invite::decode(invite)? }
             }
-            About::Contact(ContactAction::AcceptKey { name, yes_accept: _ }) => {
+            ManageAction::Contact(ContactAction::AcceptKey { name, yes_accept: _ }) => {
                 Command::AcceptUnverified { contact: contact(name)? }
             }
-            About::Request(RequestAction::Accept { key, name }) => {
-                Command::AcceptRequest { request: people.request(key)?.id, petname: name.clone() }
+            ManageAction::Request(RequestAction::Accept { key, name }) => Command::AcceptRequest {
+                request: directory.request(key)?.id,
+                petname: name.clone(),
+            },
+            ManageAction::Request(RequestAction::Decline { key }) => {
+                Command::DeclineRequest { request: directory.request(key)?.id }
             }
-            About::Request(RequestAction::Decline { key }) => {
-                Command::DeclineRequest { request: people.request(key)?.id }
-            }
-            About::Identity(
+            ManageAction::Identity(
                 IdentityAction::List | IdentityAction::Show { .. } | IdentityAction::Use { .. },
             )
-            | About::Contact(ContactAction::List | ContactAction::Show { .. })
-            | About::Request(RequestAction::List) => return Ok(None),
+            | ManageAction::Contact(ContactAction::List | ContactAction::Show { .. })
+            | ManageAction::Request(RequestAction::List) => return Ok(None),
         }))
     }
 
     /// What is told once it is done.
     fn answer(
         &self,
-        people: &People,
+        directory: &Directory,
         chosen: Option<&str>,
-        done: Done<'_>,
-    ) -> Result<Answer, Failure> {
+        done: Outcome<'_>,
+    ) -> Result<CommandOutput, Failure> {
         let named = self.identity.as_deref();
         match &self.about {
-            About::Identity(action) => about_identity(action, people, (named, chosen)),
-            About::Contact(action) => {
-                let speaker = || people.speaker(named, chosen);
-                let contact = |name: &str| people.contact(speaker()?, name);
-                about_contact(action, people, contact, done)
+            ManageAction::Identity(action) => about_identity(action, directory, (named, chosen)),
+            ManageAction::Contact(action) => {
+                let speaker = || directory.speaker(named, chosen);
+                let contact = |name: &str| directory.contact(speaker()?, name);
+                about_contact(action, directory, contact, done)
             }
-            About::Request(action) => Ok(about_request(action, people, done.sender)),
+            ManageAction::Request(action) => Ok(about_request(action, directory, done.sender)),
         }
     }
 }
 
 fn about_identity(
     action: &IdentityAction,
-    people: &People,
+    directory: &Directory,
     (named, chosen): (Option<&str>, Option<&str>),
-) -> Result<Answer, Failure> {
+) -> Result<CommandOutput, Failure> {
     Ok(match action {
-        IdentityAction::New { name } => identity_answer(people.speaker(Some(name), None)?),
+        IdentityAction::New { name } => identity_answer(directory.speaker(Some(name), None)?),
         IdentityAction::Show { name } => {
-            identity_answer(people.speaker(name.as_deref().or(named), chosen)?)
+            identity_answer(directory.speaker(name.as_deref().or(named), chosen)?)
         }
         IdentityAction::List => {
             let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
-            let all = &people.identities;
+            let all = &directory.identities;
             list(all, identity_json, line, "no identity yet; undertone identity new NAME")
         }
         IdentityAction::Use { name } => {
-            people.speaker(Some(name), None)?;
-            told(json!({ "identity": name }), format!("{name} speaks from now on"))
+            directory.speaker(Some(name), None)?;
+            command_output(json!({ "identity": name }), format!("{name} speaks from now on"))
         }
         IdentityAction::Delete { name, .. } => {
-            told(json!({ "deleted": name }), format!("{name} is erased"))
+            command_output(json!({ "deleted": name }), format!("{name} is erased"))
         }
     })
 }
 
 fn about_contact<'a>(
     action: &ContactAction,
-    people: &'a People,
+    directory: &'a Directory,
     contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
-    done: Done<'_>,
-) -> Result<Answer, Failure> {
+    done: Outcome<'_>,
+) -> Result<CommandOutput, Failure> {
     Ok(match action {
         ContactAction::Add { name, .. } => {
             let leaves = match done.sender {
-                Sender::ThisNode => "The offer leaves by itself.",
-                Sender::NextNode => "The offer leaves with the next node: undertone",
+                DeliveredBy::ThisNode => "The offer leaves by itself.",
+                DeliveredBy::NextNode => "The offer leaves with the next node: undertone",
             };
-            told(contact_json(contact(name)?), format!("{name} is added. {leaves}"))
+            command_output(contact_json(contact(name)?), format!("{name} is added. {leaves}"))
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
@@ -313,7 +320,7 @@ fn about_contact<'a>(
                 }
             };
             let none = "nobody yet; undertone contact add INVITE --name NAME";
-            list(&people.contacts, contact_json, line, none)
+            list(&directory.contacts, contact_json, line, none)
         }
         ContactAction::Show { name } => {
             let view = contact(name)?;
@@ -327,58 +334,71 @@ fn about_contact<'a>(
                 read_receipts(view),
                 trust::to_compare(view)
             );
-            told(contact_json(view), text)
+            command_output(contact_json(view), text)
         }
         ContactAction::Verify { name, .. } => {
             trust::outcome(name, done.reply)?;
-            told(contact_json(contact(name)?), format!("{name} is verified, on this machine only"))
+            command_output(
+                contact_json(contact(name)?),
+                format!("{name} is verified, on this machine only"),
+            )
         }
         ContactAction::Rekey { name, .. } => {
             let next = "sending is held until you verify or accept it";
-            told(contact_json(contact(name)?), format!("{name} has another key; {next}"))
+            command_output(contact_json(contact(name)?), format!("{name} has another key; {next}"))
         }
-        ContactAction::AcceptKey { name, .. } => {
-            told(contact_json(contact(name)?), format!("{name} is sent to again, not verified"))
-        }
+        ContactAction::AcceptKey { name, .. } => command_output(
+            contact_json(contact(name)?),
+            format!("{name} is sent to again, not verified"),
+        ),
         ContactAction::Rename { name, to } => {
-            told(json!({ "name": to }), format!("{name} is called {to}"))
+            command_output(json!({ "name": to }), format!("{name} is called {to}"))
         }
         ContactAction::ReadMarks { name, .. } => {
             let view = contact(name)?;
-            told(contact_json(view), format!("read marks of {name}: {}", read_receipts(view)))
+            command_output(
+                contact_json(view),
+                format!("read marks of {name}: {}", read_receipts(view)),
+            )
         }
         ContactAction::Block { name } => {
-            told(json!({ "blocked": name }), format!("{name} is blocked"))
+            command_output(json!({ "blocked": name }), format!("{name} is blocked"))
         }
         ContactAction::Unblock { name } => {
-            told(json!({ "unblocked": name }), format!("{name} is heard again"))
+            command_output(json!({ "unblocked": name }), format!("{name} is heard again"))
         }
         ContactAction::Remove { name, .. } => {
-            told(json!({ "removed": name }), format!("{name} is forgotten"))
+            command_output(json!({ "removed": name }), format!("{name} is forgotten"))
         }
     })
 }
 
-fn about_request(action: &RequestAction, people: &People, sender: Sender) -> Answer {
+fn about_request(
+    action: &RequestAction,
+    directory: &Directory,
+    sender: DeliveredBy,
+) -> CommandOutput {
     match action {
         RequestAction::List => {
             let json =
                 |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
-            list(&people.requests, json, |view| hex(&view.key), "no requests")
+            list(&directory.requests, json, |view| hex(&view.key), "no requests")
         }
         RequestAction::Accept { name, .. } => {
             let leaves = match sender {
-                Sender::ThisNode => "The answer leaves by itself.",
-                Sender::NextNode => "The answer leaves with the next node: undertone",
+                DeliveredBy::ThisNode => "The answer leaves by itself.",
+                DeliveredBy::NextNode => "The answer leaves with the next node: undertone",
             };
-            told(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
+            command_output(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
         }
-        RequestAction::Decline { key } => told(json!({ "declined": key }), "forgotten".to_owned()),
+        RequestAction::Decline { key } => {
+            command_output(json!({ "declined": key }), "forgotten".to_owned())
+        }
     }
 }
 
-pub(super) const fn told(data: Value, words: String) -> Answer {
-    Answer { data, words }
+pub(super) const fn command_output(data: Value, words: String) -> CommandOutput {
+    CommandOutput { data, words }
 }
 
 /// A list: a value each for programs, a line each for people.
@@ -387,13 +407,13 @@ fn list<T>(
     json: impl Fn(&T) -> Value,
     line: impl Fn(&T) -> String,
     none: &str,
-) -> Answer {
+) -> CommandOutput {
     let lines: Vec<String> = all.iter().map(line).collect();
     let words = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
-    told(Value::Array(all.iter().map(json).collect()), words)
+    command_output(Value::Array(all.iter().map(json).collect()), words)
 }
 
-fn identity_answer(view: &IdentityView) -> Answer {
+fn identity_answer(view: &IdentityView) -> CommandOutput {
     let words = format!(
         "{}\n  invite       {}\n  fingerprint  {}\n\
          Give the invite to whoever may write to you. It is not secret.",
@@ -401,7 +421,7 @@ fn identity_answer(view: &IdentityView) -> Answer {
         invite::encode(&view.key),
         view.key.fingerprint()
     );
-    told(identity_json(view), words)
+    command_output(identity_json(view), words)
 }
 
 fn identity_json(view: &IdentityView) -> Value {

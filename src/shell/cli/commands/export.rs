@@ -28,7 +28,7 @@ use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -39,11 +39,11 @@ use crate::shell::store::StoreError;
 
 /// Whether an import is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Take {
+pub(super) enum ImportMode {
     /// Yes.
-    All,
+    Apply,
     /// It is only looked at.
-    Nothing,
+    DryRun,
 }
 
 /// `undertone export ..`: one conversation, or those with everybody the identity knows.
@@ -52,8 +52,8 @@ pub(super) fn export(
     file: &Path,
     contact: Option<&str>,
 ) -> Result<(), Failure> {
-    let (mut desk, people) = open(global)?;
-    let contacts = chosen(global, &mut desk, &people, contact)?;
+    let (mut desk, directory) = open(global)?;
+    let contacts = chosen(global, &mut desk, &directory, contact)?;
     let standard = file.as_os_str() == "-";
     let output: Box<dyn Write> =
         if standard { Box::new(std::io::stdout().lock()) } else { Box::new(make(file)?) };
@@ -86,15 +86,15 @@ pub(super) fn import(
     global: &GlobalArgs,
     file: &Path,
     contact: &str,
-    take: Take,
+    mode: ImportMode,
 ) -> Result<(), Failure> {
     let lines = if file.as_os_str() == "-" {
         read(std::io::stdin().lock())?
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
     };
-    let (mut desk, people) = open(global)?;
-    let contacts = chosen(global, &mut desk, &people, Some(contact))?;
+    let (mut desk, directory) = open(global)?;
+    let contacts = chosen(global, &mut desk, &directory, Some(contact))?;
     let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
     let all = of_one_contact(lines, contact)?;
     let found = all.len();
@@ -102,46 +102,46 @@ pub(super) fn import(
         all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
     let fresh = desk.store().unknown(records)?;
     let taken = fresh.len();
-    if take == Take::All {
+    if mode == ImportMode::Apply {
         desk.store().add_history(to.id, fresh)?;
     }
     if global.json {
-        let would = take == Take::Nothing;
+        let would = mode == ImportMode::DryRun;
         output::print_result(&json!({ "found": found, "taken": taken, "dry_run": would }));
         return Ok(());
     }
-    let verb = if take == Take::All { "taken over" } else { "would be taken over" };
+    let verb = if mode == ImportMode::Apply { "taken over" } else { "would be taken over" };
     output::print_line(&format!(
         "{found} messages, {taken} of them {verb}; the others are there already"
     ));
     Ok(())
 }
 
-fn open(global: &GlobalArgs) -> Result<(Desk, People), Failure> {
+fn open(global: &GlobalArgs) -> Result<(Desk, Directory), Failure> {
     let store = open_store::open(global)?;
     // Nothing is checked and nothing is mined here, so the floor has no part in it.
     let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
     desk.settle()?;
-    let mut people = People::default();
+    let mut directory = Directory::default();
     for notice in desk.node().snapshot() {
-        people.note(&notice);
+        directory.note(&notice);
     }
-    Ok((desk, people))
+    Ok((desk, directory))
 }
 
 /// One contact of the identity that speaks, or all of them.
 fn chosen(
     global: &GlobalArgs,
     desk: &mut Desk,
-    people: &People,
+    directory: &Directory,
     contact: Option<&str>,
 ) -> Result<Vec<ContactView>, Failure> {
     let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
-    let speaker = people.speaker(global.identity.as_deref(), chosen.as_deref())?;
+    let speaker = directory.speaker(global.identity.as_deref(), chosen.as_deref())?;
     match contact {
-        Some(name) => Ok(vec![people.contact(speaker, name)?.clone()]),
+        Some(name) => Ok(vec![directory.contact(speaker, name)?.clone()]),
         None => {
-            let of_it = people.contacts.iter().filter(|view| view.identity == speaker.id);
+            let of_it = directory.contacts.iter().filter(|view| view.identity == speaker.id);
             Ok(of_it.cloned().collect())
         }
     }
@@ -180,14 +180,14 @@ fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
 
 /// One line of an export. What it has beyond this is passed over.
 #[derive(Deserialize)]
-struct Line {
+struct ExportedMessage {
     v: u64,
     id: String,
     contact: String,
-    from: Author,
+    from: ExportedAuthor,
     time: u64,
     #[serde(default)]
-    state: Option<State>,
+    state: Option<ExportedState>,
     #[serde(default)]
     number: Option<u64>,
     #[serde(default)]
@@ -199,7 +199,7 @@ struct Line {
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum Author {
+enum ExportedAuthor {
     Me,
     Them,
 }
@@ -207,7 +207,7 @@ enum Author {
 /// The words of [`state_word`].
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+enum ExportedState {
     Queued,
     Mining,
     Sent,
@@ -218,7 +218,7 @@ enum State {
     Read,
 }
 
-impl State {
+impl ExportedState {
     const fn known(self) -> MessageState {
         known_state(match self {
             Self::Queued => MessageState::Queued,
@@ -233,7 +233,7 @@ impl State {
     }
 }
 
-impl Line {
+impl ExportedMessage {
     fn parse(text: &[u8]) -> Option<Self> {
         let line: Self = serde_json::from_slice(text).ok()?;
         let sound = line.v == 1
@@ -242,7 +242,7 @@ impl Line {
             && line.text.len() <= MAX_TEXT
             // After the year 9999 no date has four digits, and the store counts in 63 bits.
             && line.time < 253_402_300_800
-            && (line.from == Author::Me) == line.state.is_some();
+            && (line.from == ExportedAuthor::Me) == line.state.is_some();
         sound.then_some(line)
     }
 
@@ -273,7 +273,7 @@ impl Line {
 }
 
 /// Reads every line, or refuses them all for the first that is none.
-fn read(mut input: impl BufRead) -> Result<Vec<Line>, Failure> {
+fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
     let mut lines = Vec::new();
     let mut text = Vec::new();
     loop {
@@ -288,7 +288,7 @@ fn read(mut input: impl BufRead) -> Result<Vec<Line>, Failure> {
             let why = format!("it has more than {MAX_LINES} lines");
             return Err(not_imported(&why, "import it in parts"));
         }
-        let Some(line) = Line::parse(&text) else {
+        let Some(line) = ExportedMessage::parse(&text) else {
             let why = format!("line {number} is not a message as undertone export writes it");
             return Err(not_imported(&why, "mend or remove that line, then again"));
         };
@@ -297,7 +297,10 @@ fn read(mut input: impl BufRead) -> Result<Vec<Line>, Failure> {
 }
 
 /// The lines of one conversation: those that name the contact, or all if they name one alone.
-fn of_one_contact(mut lines: Vec<Line>, contact: &str) -> Result<Vec<Line>, Failure> {
+fn of_one_contact(
+    mut lines: Vec<ExportedMessage>,
+    contact: &str,
+) -> Result<Vec<ExportedMessage>, Failure> {
     let first = lines.first().map(|line| line.contact.clone());
     if lines.iter().all(|line| Some(&line.contact) == first.as_ref()) {
         return Ok(lines);
@@ -405,7 +408,7 @@ mod tests {
     #[test]
     fn no_state_that_is_imported_goes_on_by_itself() {
         for state in ["queued", "mining", "sent"] {
-            let state: State = serde_json::from_value(json!(state)).unwrap();
+            let state: ExportedState = serde_json::from_value(json!(state)).unwrap();
             let known = state.known();
             assert!(matches!(known, MessageState::Failed | MessageState::Unacknowledged));
         }
@@ -413,11 +416,11 @@ mod tests {
 
     #[test]
     fn of_several_conversations_the_named_one_is_taken() {
-        let of = |contact: &str| Line {
+        let of = |contact: &str| ExportedMessage {
             v: 1,
             id: String::new(),
             contact: contact.to_owned(),
-            from: Author::Them,
+            from: ExportedAuthor::Them,
             time: 0,
             state: None,
             number: None,

@@ -12,7 +12,7 @@ use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
-use crate::shell::cli::directory::{People, hex};
+use crate::shell::cli::directory::{Directory, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
@@ -23,7 +23,7 @@ pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
 /// What to print, and when to end.
 #[derive(Clone)]
-pub(super) struct Wish {
+pub(super) struct ListenArgs {
     pub(super) from: Vec<String>,
     pub(super) count: Option<u64>,
     pub(super) timeout: Option<DurationArg>,
@@ -34,7 +34,7 @@ pub(super) struct Wish {
 pub(super) async fn run(
     global: &GlobalArgs,
     network: &NetworkArgs,
-    args: Wish,
+    args: ListenArgs,
 ) -> Result<(), Failure> {
     let store = open_store::open(global)?;
     let mut stop = StopSignals::listen()?;
@@ -42,24 +42,24 @@ pub(super) async fn run(
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut host =
         Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    let socket = control::Socket::for_node(global, &mut host, &requests)?;
+    let socket = control::ControlSocket::for_node(global, &mut host, &requests)?;
     host.door().enter(events).await;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-    let mut page = Page {
+    let mut printer = LinePrinter {
         format,
-        people: People::default(),
+        directory: Directory::default(),
         left: args.count,
-        reader: Reader::There,
+        reader: StdoutReader::There,
         network: Value::Null,
         args,
     };
-    let end = page.args.timeout.map(|span| tokio::time::Instant::now() + span.0);
+    let end = printer.args.timeout.map(|span| tokio::time::Instant::now() + span.0);
     let reading = async {
         let done = loop {
             tokio::select! {
                 event = heard.recv() => match event {
                     None => break Ok(()),
-                    Some(event) => if page.turn(event)? { break Ok(()) },
+                    Some(event) => if printer.turn(event)? { break Ok(()) },
                 },
                 exit = stop.received() => break Err(stopped(exit)),
                 () = until(end) => break Ok(()),
@@ -89,34 +89,34 @@ async fn until(end: Option<tokio::time::Instant>) {
 }
 
 /// What was printed and is to be printed.
-struct Page {
+struct LinePrinter {
     format: OutputFormat,
-    people: People,
+    directory: Directory,
     left: Option<u64>,
-    reader: Reader,
+    reader: StdoutReader,
     /// The figures printed last; others change that are not printed.
     network: Value,
-    args: Wish,
+    args: ListenArgs,
 }
 
 /// Whether anybody reads what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
+enum StdoutReader {
     There,
     Gone,
 }
 
-impl Page {
+impl LinePrinter {
     /// Prints one event, if it is wanted; answers whether that was the last.
     fn turn(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         let enough = self.tell(event)?;
-        Ok(enough || self.reader == Reader::Gone)
+        Ok(enough || self.reader == StdoutReader::Gone)
     }
 
     fn tell(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         match event {
             ClientEvent::Engine(notice) => {
-                self.people.note(&notice);
+                self.directory.note(&notice);
                 Ok(self.notice(notice))
             }
             ClientEvent::Network(line) => {
@@ -218,7 +218,7 @@ impl Page {
     }
 
     fn name(&self, contact: ContactId) -> String {
-        let known = self.people.contacts.iter().find(|view| view.id == contact);
+        let known = self.directory.contacts.iter().find(|view| view.id == contact);
         known.map_or_else(String::new, |view| view.petname.clone())
     }
 
@@ -235,7 +235,7 @@ impl Page {
 
     fn write(&mut self, line: &str) {
         if output::try_print_line(line).is_err() {
-            self.reader = Reader::Gone;
+            self.reader = StdoutReader::Gone;
         }
     }
 }

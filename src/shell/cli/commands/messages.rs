@@ -1,14 +1,14 @@
 //! What was said: conversations, and single messages, by the node that runs in this home or from a
 //! store that nobody else uses.
 //!
-//! An [`Inquiry`] is answered the same way in both places; only the [`Shelf`] it reads from differs.
+//! An [`MessagesRequest`] is answered the same way in both places; only the [`MessageSource`] it reads from differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::errand::{Answer, Sender, confirmed, told};
+use super::errand::{CommandOutput, DeliveredBy, command_output, confirmed};
 use crate::engine::envelope::Floor;
 use crate::engine::id::{IdPrefix, MessageId};
 use crate::engine::node::input::{Command, CommandId};
@@ -18,9 +18,9 @@ use crate::engine::node::output::{
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, Look, More};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, node_failed, node_gone};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
-use crate::shell::cli::message_format::{self, Told};
+use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::durable_node::Desk;
@@ -28,16 +28,16 @@ use crate::shell::os::exit_code::ExitCode;
 
 /// One question about messages, who asks, and how the answer is to be written.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Inquiry {
+pub(super) struct MessagesRequest {
     identity: Option<String>,
-    about: About,
+    about: MessagesAction,
     /// Whether marks are ASCII.
     ascii: bool,
 }
 
 /// What it is about.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) enum About {
+pub(super) enum MessagesAction {
     /// `undertone history ..`
     History(HistoryArgs),
     /// `undertone message ..`
@@ -45,16 +45,16 @@ pub(super) enum About {
 }
 
 /// Answers a question about messages, and prints the answer.
-pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure> {
+pub(super) async fn run(global: &GlobalArgs, about: MessagesAction) -> Result<(), Failure> {
     let identity = global.identity.clone();
-    let inquiry = Inquiry { identity, about, ascii: global.ascii };
-    let answer = match inquiry.ask_running(global).await? {
+    let request = MessagesRequest { identity, about, ascii: global.ascii };
+    let answer = match request.ask_running(global).await? {
         Some(answer) => answer,
-        None => inquiry.alone(global).await?,
+        None => request.alone(global).await?,
     };
-    match (&inquiry.about, global.json, &answer.data) {
+    match (&request.about, global.json, &answer.data) {
         // A line each, as `listen` prints them.
-        (About::History(_), true, Value::Array(lines)) => {
+        (MessagesAction::History(_), true, Value::Array(lines)) => {
             lines.iter().for_each(|line| output::print_line(&output::to_ascii(line)));
         }
         (_, true, data) => output::print_result(data),
@@ -63,9 +63,9 @@ pub(super) async fn run(global: &GlobalArgs, about: About) -> Result<(), Failure
     Ok(())
 }
 
-impl Inquiry {
+impl MessagesRequest {
     /// Asks the node that runs in this home, if one does.
-    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<Answer>, Failure> {
+    async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<CommandOutput>, Failure> {
         if global.memory {
             return Ok(None);
         }
@@ -88,57 +88,59 @@ impl Inquiry {
         requests: mpsc::Sender<ClientRequest>,
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
-        let people = People::told(&mut events).await?;
-        let shelf = Shelf::Running { ask, requests, events };
-        let Answer { data, words } = self.answer(shelf, &people, chosen.as_deref()).await?;
+        let directory = Directory::receive(&mut events).await?;
+        let source = MessageSource::Running { ask, requests, events };
+        let CommandOutput { data, words } =
+            self.answer(source, &directory, chosen.as_deref()).await?;
         Ok(json!({ "data": data, "words": words }))
     }
 
     /// Answers without a network.
-    async fn alone(&self, global: &GlobalArgs) -> Result<Answer, Failure> {
+    async fn alone(&self, global: &GlobalArgs) -> Result<CommandOutput, Failure> {
         let store = open_store::open(global)?;
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
         let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         desk.settle()?;
-        let mut people = People::default();
+        let mut directory = Directory::default();
         for notice in desk.node().snapshot() {
-            people.note(&notice);
+            directory.note(&notice);
         }
         let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
-        self.answer(Shelf::Alone(Box::new(desk)), &people, chosen.as_deref()).await
+        self.answer(MessageSource::Alone(Box::new(desk)), &directory, chosen.as_deref()).await
     }
 
     async fn answer(
         &self,
-        mut shelf: Shelf,
-        people: &People,
+        mut source: MessageSource,
+        directory: &Directory,
         chosen: Option<&str>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CommandOutput, Failure> {
         let glyphs = if self.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
         match &self.about {
-            About::History(args) => {
-                let speaker = people.speaker(self.identity.as_deref(), chosen)?;
-                let contact = people.contact(speaker, &args.contact)?;
-                history(&mut shelf, args, contact, glyphs).await
+            MessagesAction::History(args) => {
+                let speaker = directory.speaker(self.identity.as_deref(), chosen)?;
+                let contact = directory.contact(speaker, &args.contact)?;
+                history(&mut source, args, contact, glyphs).await
             }
-            About::Message(action) => {
-                let view = shelf.find(action.id()).await?;
-                let contact = people.contacts.iter().find(|known| known.id == view.contact);
+            MessagesAction::Message(action) => {
+                let view = source.find(action.id()).await?;
+                let contact = directory.contacts.iter().find(|known| known.id == view.contact);
                 let contact = contact.ok_or_else(|| no_message(action.id()))?;
-                message(&mut shelf, action, Told { view: &view, contact, glyphs }).await
+                message(&mut source, action, MessageFormatter { view: &view, contact, glyphs })
+                    .await
             }
         }
     }
 }
 
 async fn history(
-    shelf: &mut Shelf,
+    source: &mut MessageSource,
     args: &HistoryArgs,
     contact: &ContactView,
     glyphs: Glyphs,
-) -> Result<Answer, Failure> {
+) -> Result<CommandOutput, Failure> {
     let before = match &args.before {
-        Some(id) => Some(shelf.find(id).await?.id),
+        Some(id) => Some(source.find(id).await?.id),
         None => None,
     };
     let most = usize::from(args.last);
@@ -146,10 +148,10 @@ async fn history(
     let (contact_id, limit) = (contact.id, most + 1);
     let mut newest_first = match args.search.clone() {
         Some(words) => {
-            shelf.look(Look::Words { contact: contact_id, words, before, limit }).await?
+            source.look(Look::Words { contact: contact_id, words, before, limit }).await?
         }
         None => {
-            let mut page = shelf.look(Look::Page { contact: contact_id, before, limit }).await?;
+            let mut page = source.look(Look::Page { contact: contact_id, before, limit }).await?;
             page.reverse();
             page
         }
@@ -157,28 +159,28 @@ async fn history(
     let more = if newest_first.len() > most { More::Yes } else { More::No };
     newest_first.truncate(most);
     newest_first.reverse();
-    let told: Vec<Told<'_>> =
-        newest_first.iter().map(|view| Told { view, contact, glyphs }).collect();
-    let data = told.iter().map(Told::json).collect();
-    Ok(Answer {
+    let told: Vec<MessageFormatter<'_>> =
+        newest_first.iter().map(|view| MessageFormatter { view, contact, glyphs }).collect();
+    let data = told.iter().map(MessageFormatter::json).collect();
+    Ok(CommandOutput {
         data: Value::Array(data),
         words: message_format::conversation(&told, args, contact, more),
     })
 }
 
 async fn message(
-    shelf: &mut Shelf,
+    source: &mut MessageSource,
     action: &MessageAction,
-    it: Told<'_>,
-) -> Result<Answer, Failure> {
+    it: MessageFormatter<'_>,
+) -> Result<CommandOutput, Failure> {
     let message = it.view.id;
     let id = message.short();
     let (command, word, words) = match action {
-        MessageAction::Show { .. } => return Ok(told(it.json(), it.page())),
+        MessageAction::Show { .. } => return Ok(command_output(it.json(), it.details())),
         MessageAction::Retry { .. } => {
-            let leaves = match shelf.sender() {
-                Sender::ThisNode => "It leaves by itself.",
-                Sender::NextNode => "It leaves with the next node: undertone",
+            let leaves = match source.sender() {
+                DeliveredBy::ThisNode => "It leaves by itself.",
+                DeliveredBy::NextNode => "It leaves with the next node: undertone",
             };
             (Command::Retry { message }, "queued", format!("{id} is sent again. {leaves}"))
         }
@@ -191,8 +193,8 @@ async fn message(
             (Command::EraseMessage { message }, "erased", format!("{id} is erased here"))
         }
     };
-    match shelf.ask(command).await? {
-        Ok(()) => Ok(told(json!({ "id": message.hex(), "done": word }), words)),
+    match source.ask(command).await? {
+        Ok(()) => Ok(command_output(json!({ "id": message.hex(), "done": word }), words)),
         Err(error @ (CommandError::TooLate | CommandError::NoMessage)) => {
             Err(too_late(action, it.view.direction, message).unwrap_or_else(|| error.into()))
         }
@@ -227,7 +229,7 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
 }
 
 /// Where messages are read.
-enum Shelf {
+enum MessageSource {
     /// At the host of a running node.
     Running {
         ask: CommandId,
@@ -238,11 +240,11 @@ enum Shelf {
     Alone(Box<Desk>),
 }
 
-impl Shelf {
-    const fn sender(&self) -> Sender {
+impl MessageSource {
+    const fn sender(&self) -> DeliveredBy {
         match self {
-            Self::Running { .. } => Sender::ThisNode,
-            Self::Alone(_) => Sender::NextNode,
+            Self::Running { .. } => DeliveredBy::ThisNode,
+            Self::Alone(_) => DeliveredBy::NextNode,
         }
     }
 

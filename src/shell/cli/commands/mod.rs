@@ -18,7 +18,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use errand::About;
+use errand::ManageAction;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
 use super::error::Failure;
@@ -80,35 +80,40 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Demo { check: true } => on_runtime(demo::check()),
         CliCommand::Demo { check: false } => on_runtime(demo::open(&global)),
         CliCommand::Relay { action: RelayAction::Run { pool, archive, network } } => {
-            let room = archive.map_or(relay::Room::Memory(pool), relay::Room::Archive);
-            on_runtime(relay::run(&global, &network, room))
+            let storage =
+                archive.map_or(relay::RelayStorage::Memory(pool), relay::RelayStorage::Archive);
+            on_runtime(relay::run(&global, &network, storage))
         }
         CliCommand::Identity { action } => {
-            on_runtime(errand::run(&global, About::Identity(action)))
+            on_runtime(errand::run(&global, ManageAction::Identity(action)))
         }
-        CliCommand::Contact { action } => on_runtime(errand::run(&global, About::Contact(action))),
-        CliCommand::Request { action } => on_runtime(errand::run(&global, About::Request(action))),
+        CliCommand::Contact { action } => {
+            on_runtime(errand::run(&global, ManageAction::Contact(action)))
+        }
+        CliCommand::Request { action } => {
+            on_runtime(errand::run(&global, ManageAction::Request(action)))
+        }
         CliCommand::Send { contact, text, life, wait, timeout, network } => {
-            let order = send::Order { contact, text, life, wait, timeout };
-            on_runtime(send::run(&global, &network, order))
+            let args = send::SendArgs { contact, text, life, wait, timeout };
+            on_runtime(send::run(&global, &network, args))
         }
         CliCommand::Listen { from, count, timeout, states, network } => {
-            let args = listen::Wish { from, count, timeout, states };
+            let args = listen::ListenArgs { from, count, timeout, states };
             on_runtime(listen::run(&global, &network, args))
         }
         CliCommand::History(args) => {
-            on_runtime(messages::run(&global, messages::About::History(args)))
+            on_runtime(messages::run(&global, messages::MessagesAction::History(args)))
         }
         CliCommand::Message { action } => {
-            on_runtime(messages::run(&global, messages::About::Message(action)))
+            on_runtime(messages::run(&global, messages::MessagesAction::Message(action)))
         }
         CliCommand::Backup { action } => on_runtime(backup::run(&global, action)),
         CliCommand::Export { file, contact, all: _ } => {
             export::export(&global, &file, contact.as_deref())
         }
         CliCommand::Import { file, contact, dry_run } => {
-            let how = if dry_run { export::Take::Nothing } else { export::Take::All };
-            export::import(&global, &file, &contact, how)
+            let mode = if dry_run { export::ImportMode::DryRun } else { export::ImportMode::Apply };
+            export::import(&global, &file, &contact, mode)
         }
         CliCommand::Status => status::run(&global),
         CliCommand::Completions { shell } => {

@@ -20,7 +20,7 @@ use crate::shell::store::Store;
 
 /// Where a relay holds envelopes, and how much.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Room {
+pub(super) enum RelayStorage {
     /// While it runs.
     Memory(SizeArg),
     /// On disk.
@@ -31,39 +31,39 @@ pub(super) enum Room {
 pub(super) async fn run(
     global: &GlobalArgs,
     network: &NetworkArgs,
-    room: Room,
+    storage: RelayStorage,
 ) -> Result<(), Failure> {
     let mut stop = StopSignals::listen()?;
     let mut net = net_settings(network);
     if net.listen.is_empty() {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let (SizeArg(bytes), bodies) = match room {
-        Room::Memory(size) => (size, BodyStorage::Inline),
-        Room::Archive(size) => (size, BodyStorage::External),
+    let (SizeArg(bytes), bodies) = match storage {
+        RelayStorage::Memory(size) => (size, BodyStorage::Inline),
+        RelayStorage::Archive(size) => (size, BodyStorage::External),
     };
     let pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
     let node = NodeSettings { pool, bodies, ..node_settings(network, NodeRole::Relay) };
     // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
-    let archive = match room {
-        Room::Memory(_) => None,
-        Room::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
+    let archive = match storage {
+        RelayStorage::Memory(_) => None,
+        RelayStorage::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
     };
     let mut host = Host::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
         let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-        tell_taken_over(&host.attach(archive)?, format);
+        report_recovery(&host.attach(archive)?, format);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<ClientRequest>(1);
     host.door().enter(events).await;
     let telling = async {
-        let mut told = Told { json: global.json, ..Told::default() };
+        let mut reporter = RelayReporter { json: global.json, ..RelayReporter::default() };
         loop {
             tokio::select! {
                 event = heard.recv() => match event {
                     None => return Ok(()),
-                    Some(ClientEvent::Network(line)) => told.tell(&line),
+                    Some(ClientEvent::Network(line)) => reporter.report(&line),
                     Some(ClientEvent::Fatal(why)) => {
                         let safe = "an archive has what it kept; nothing else is kept";
                         let parts = ["the relay ended", &why, safe, "start it again"];
@@ -84,7 +84,7 @@ pub(super) async fn run(
 }
 
 /// Says what an archive kept over a restart.
-fn tell_taken_over(taken: &TakenOver, format: OutputFormat) {
+fn report_recovery(taken: &TakenOver, format: OutputFormat) {
     let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
     if format == OutputFormat::Json {
         return output::print_line(&output::to_ascii(&json!({
@@ -106,7 +106,7 @@ fn tell_taken_over(taken: &TakenOver, format: OutputFormat) {
 
 /// What was printed already.
 #[derive(Default)]
-struct Told {
+struct RelayReporter {
     json: bool,
     addresses: Vec<String>,
     /// Neighbours and envelopes.
@@ -114,8 +114,8 @@ struct Told {
     trouble: Option<&'static str>,
 }
 
-impl Told {
-    fn tell(&mut self, line: &NetworkLine) {
+impl RelayReporter {
+    fn report(&mut self, line: &NetworkLine) {
         for address in &line.listening {
             if self.addresses.contains(address) {
                 continue;
@@ -135,14 +135,14 @@ impl Told {
             .is_some_and(|told| if self.json { told == figures } else { told.0 == figures.0 });
         if !same {
             self.figures = Some(figures);
-            self.tell_figures(line);
+            self.report_figures(line);
         }
         if let Some(archive) = &line.archive {
-            self.tell_trouble(archive);
+            self.report_trouble(archive);
         }
     }
 
-    fn tell_figures(&self, line: &NetworkLine) {
+    fn report_figures(&self, line: &NetworkLine) {
         let (peers, items) = (line.peers, line.pool_items);
         if self.json {
             let data = json!({
@@ -160,7 +160,7 @@ impl Told {
     }
 
     /// Says once that the archive keeps nothing, and once that it does again.
-    fn tell_trouble(&mut self, archive: &ArchiveLine) {
+    fn report_trouble(&mut self, archive: &ArchiveLine) {
         let ArchiveLine { bytes: _, missed, trouble } = *archive;
         if self.trouble == trouble {
             return;

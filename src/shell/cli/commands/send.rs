@@ -19,7 +19,7 @@ use crate::engine::node::record::Trust;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, People, node_failed, node_gone};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
@@ -32,7 +32,7 @@ use crate::shell::ui::text::lifetime::{self, Cost};
 
 /// What to send, and when to be content.
 #[derive(Clone)]
-pub(super) struct Order {
+pub(super) struct SendArgs {
     pub(super) contact: String,
     pub(super) text: Option<String>,
     pub(super) life: Lifetime,
@@ -44,24 +44,24 @@ pub(super) struct Order {
 pub(super) async fn run(
     global: &GlobalArgs,
     network: &NetworkArgs,
-    order: Order,
+    args: SendArgs,
 ) -> Result<(), Failure> {
-    let text = match order.text.as_deref() {
+    let text = match args.text.as_deref() {
         None | Some("-") => open_store::standard_input(MAX_TEXT as u64)?,
         Some(text) => text.to_owned(),
     };
-    let letter = Letter {
+    let request = SendRequest {
         identity: global.identity.clone(),
-        contact: order.contact,
+        contact: args.contact,
         text,
-        life: order.life,
-        wait: order.wait,
-        timeout: order.timeout.0,
+        life: args.life,
+        wait: args.wait,
+        timeout: args.timeout.0,
     };
     let home = open_store::home(global)?;
-    say_price(&home, network, order.life).await?;
+    say_price(&home, network, args.life).await?;
     // A node that runs in this home has its store; whoever may use its socket may speak by it.
-    if let Some(data) = control::ask(&home, &letter.to_json()).await? {
+    if let Some(data) = control::ask(&home, &request.to_json()).await? {
         tell(global, &data);
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(super) async fn run(
         Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     host.door().enter(events).await;
     let (done, ended) =
-        tokio::join!(letter.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
+        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
     ended?;
     tell(global, &done?);
     Ok(())
@@ -115,7 +115,7 @@ fn tell(global: &GlobalArgs, data: &Value) {
 
 /// A message on its way through a host.
 #[derive(Clone)]
-pub(in crate::shell) struct Letter {
+pub(in crate::shell) struct SendRequest {
     identity: Option<String>,
     contact: String,
     text: String,
@@ -124,7 +124,7 @@ pub(in crate::shell) struct Letter {
     timeout: Duration,
 }
 
-impl Letter {
+impl SendRequest {
     /// As a request to a running node.
     fn to_json(&self) -> Value {
         json!({
@@ -161,9 +161,9 @@ impl Letter {
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let people = People::told(&mut events).await?;
-        let speaker = people.speaker(self.identity.as_deref(), chosen.as_deref())?;
-        let view = people.contact(speaker, &self.contact)?;
+        let directory = Directory::receive(&mut events).await?;
+        let speaker = directory.speaker(self.identity.as_deref(), chosen.as_deref())?;
+        let view = directory.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
         if self.wait == WaitFor::Read && !view.read_receipts {
             return Err(no_read_marks());
@@ -172,21 +172,22 @@ impl Letter {
         if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(node_gone());
         }
-        let mut course = Course { ask, wait: self.wait, trust, message: None, peers: people.peers };
+        let mut watcher =
+            DeliveryWatcher { ask, wait: self.wait, trust, message: None, peers: directory.peers };
         loop {
             tokio::select! {
                 event = events.recv() => match event {
                     None => return Err(node_gone()),
-                    Some(event) => if let Some(done) = course.follow(event)? { return Ok(done) },
+                    Some(event) => if let Some(done) = watcher.follow(event)? { return Ok(done) },
                 },
-                () = tokio::time::sleep_until(deadline) => return Err(course.too_late()),
+                () = tokio::time::sleep_until(deadline) => return Err(watcher.too_late()),
             }
         }
     }
 }
 
 /// How far a message is.
-struct Course {
+struct DeliveryWatcher {
     ask: CommandId,
     wait: WaitFor,
     trust: Trust,
@@ -194,7 +195,7 @@ struct Course {
     peers: usize,
 }
 
-impl Course {
+impl DeliveryWatcher {
     fn follow(&mut self, event: ClientEvent) -> Result<Option<Value>, Failure> {
         match event {
             ClientEvent::Replied(ask, reply) if ask == self.ask => {

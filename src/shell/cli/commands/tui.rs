@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::control::{self, Socket};
+use super::control::{self, ControlSocket};
 use super::{net_settings, node_settings};
 use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
@@ -54,7 +54,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     host.door().enter(events).await;
-    let socket = Socket::for_node(&kept, &mut host, &requests)?;
+    let socket = ControlSocket::for_node(&kept, &mut host, &requests)?;
     let shown = async {
         let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
         drop(screen);
