@@ -13,7 +13,7 @@ use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest};
 use undertone::shell::net::{Carrier, NetSettings};
-use undertone::shell::runtime::{Host, HostError};
+use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 
 #[tokio::main]
@@ -66,7 +66,7 @@ struct Somebody {
     requests: Sender<ClientRequest>,
     events: Receiver<ClientEvent>,
     /// Ends with its owner.
-    _task: JoinSet<Result<(), HostError>>,
+    _task: JoinSet<Result<(), RuntimeError>>,
 }
 
 impl Somebody {
@@ -77,11 +77,11 @@ impl Somebody {
         let place = if name == "bot" { &mut net.listen } else { &mut net.peers };
         place.push("/memory/4242".parse()?);
         let node = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
-        let host = Host::start(node, net, Store::in_memory()?)?;
+        let runtime = Runtime::start(node, net, Store::in_memory()?)?;
         let ((requests, asked), (told, events)) = (channel(16), channel(256));
-        host.door().enter(told).await;
+        runtime.subscriptions().subscribe(told).await;
         let mut task = JoinSet::new();
-        task.spawn(host.run(asked));
+        task.spawn(runtime.run(asked));
         let somebody = Self { requests, events, _task: task };
         somebody.ask(Command::CreateIdentity { name: name.to_owned() }).await?;
         Ok(somebody)

@@ -16,7 +16,7 @@ use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest};
 use undertone::shell::net::{Carrier, NetSettings};
-use undertone::shell::runtime::{Host, HostError};
+use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 
 const FLOOR: u8 = 8;
@@ -91,14 +91,15 @@ fn at_the_relay() -> anyhow::Result<NetSettings> {
 
 /// Starts a node that keeps nothing; it ends when its requests are dropped.
 async fn start(
-    tasks: &mut JoinSet<Result<(), HostError>>,
+    tasks: &mut JoinSet<Result<(), RuntimeError>>,
     role: NodeRole,
     net: NetSettings,
 ) -> anyhow::Result<(Sender<ClientRequest>, Receiver<ClientEvent>)> {
-    let host = Host::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;
+    let runtime =
+        Runtime::start(NodeSettings::new(role, Floor::new(FLOOR)), net, Store::in_memory()?)?;
     let ((requests, asked), (told, events)) = (channel(16), channel(256));
-    host.door().enter(told).await;
-    tasks.spawn(host.run(asked));
+    runtime.subscriptions().subscribe(told).await;
+    tasks.spawn(runtime.run(asked));
     Ok((requests, events))
 }
 

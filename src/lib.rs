@@ -100,9 +100,9 @@
 //! # Where to begin
 //!
 //! [`engine::node::Node`] and its `inbound` file read as the first table;
-//! [`shell::runtime::Host`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
+//! [`shell::runtime::Runtime`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
 //! into something else: drive it as [`sim::World`] does, or take a
-//! [`Host`](shell::runtime::Host) with a [`Store`](shell::store::Store) and speak to it over a channel.
+//! [`Runtime`](shell::runtime::Runtime) with a [`Store`](shell::store::Store) and speak to it over a channel.
 //! `engine::text` and `shell::ui::model` are long and dull.
 //!
 //! # Where building departed from the design

@@ -1,7 +1,7 @@
 //! What crosses the edge between the interface and its host, as plain values.
 //!
 //! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and is
-//! told by [`ClientEvent`], over two bounded channels the host made.
+//! told by [`ClientEvent`], over two bounded channels the runtime made.
 
 use zeroize::Zeroizing;
 
@@ -13,10 +13,10 @@ use crate::engine::node::input::{Command, CommandId};
 use crate::engine::node::output::{CommandError, Event, MessageView, Reply};
 use crate::engine::secret::opaque_debug;
 
-/// What the host tells.
+/// What the runtime tells.
 #[derive(Clone)]
 pub enum ClientEvent {
-    /// The engine told something unasked. At the start the host sends one for every identity,
+    /// The engine told something unasked. At the start the runtime sends one for every identity,
     /// contact and request that is kept.
     Engine(Event),
     /// The answer to a [`ClientRequest::Command`].
@@ -67,7 +67,7 @@ opaque_debug!(
     }
 );
 
-/// What the interface asks of the host.
+/// What the interface asks of the runtime.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientRequest {
     /// Ask the engine; answered by [`ClientEvent::Replied`] with the same id.
@@ -278,19 +278,19 @@ pub enum UiExit {
     Interrupted,
     /// SIGTERM, or SIGHUP because the terminal is gone.
     Terminated,
-    /// The host said the engine cannot go on; a person has read why.
+    /// The runtime said the engine cannot go on; a person has read why.
     Fatal,
 }
 
-/// Why the interface could not go on. Nothing was lost: the host keeps what was accepted.
+/// Why the interface could not go on. Nothing was lost: the runtime keeps what was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
     /// There is no terminal, or it is gone.
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] std::io::Error),
-    /// The host let go of its end of the channels.
+    /// The runtime let go of its end of the channels.
     #[error("the node behind the interface has ended")]
-    HostGone,
+    RuntimeGone,
 }
 
 /// Which door the gate shows.
@@ -326,7 +326,7 @@ impl core::fmt::Debug for GateChoice {
 /// How the gate ended.
 #[derive(Debug)]
 pub enum Gate<T> {
-    /// The host opened what was asked for.
+    /// The runtime opened what was asked for.
     Opened(T),
     /// Its user left, or a signal came.
     Left(UiExit),

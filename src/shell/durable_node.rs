@@ -22,7 +22,7 @@ use crate::engine::node::{Node, NodeSettings};
 use crate::engine::secret::opaque_debug;
 
 /// An engine, its store and its clock.
-pub struct Desk {
+pub struct DurableNode {
     node: Node,
     store: Store,
     clock: Clock,
@@ -30,7 +30,7 @@ pub struct Desk {
     asks: u64,
 }
 
-opaque_debug!(struct Desk { node, store, clock, ledger, asks });
+opaque_debug!(struct DurableNode { node, store, clock, ledger, asks });
 
 /// An output that is left to the caller; what had to be durable before it is.
 pub enum Deed {
@@ -74,7 +74,7 @@ opaque_debug!(
     }
 );
 
-impl Desk {
+impl DurableNode {
     /// Restores a node from its store.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Desk {
         let mut entropy = OsEntropy;
         let mut env = Env::new(clock.mono(), wall(), &mut entropy);
         node.restore(&mut env, store.load()?);
-        Ok(Self { node, store, clock, ledger: None, asks: FIRST_OWN_ASK })
+        Ok(Self { node, store, clock, ledger: None, asks: FIRST_INTERNAL_COMMAND })
     }
 
     /// Appends the fingerprint of every (key, nonce) pair to a file, in hex; debug builds alone
@@ -98,7 +98,7 @@ impl Desk {
         Ok(())
     }
 
-    /// One turn of the engine. Take every deed with [`Desk::next_deed`] before the next one.
+    /// One turn of the engine. Take every deed with [`DurableNode::next_effect`] before the next one.
     pub fn turn(&mut self, input: Input) {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
@@ -110,7 +110,7 @@ impl Desk {
     /// # Errors
     /// When something could not be made durable. The engine is ahead of the store then: carry out
     /// nothing more and end.
-    pub fn next_deed(&mut self) -> Result<Option<Deed>, StoreError> {
+    pub fn next_effect(&mut self) -> Result<Option<Deed>, StoreError> {
         while let Some(output) = self.node.poll_output() {
             return Ok(Some(match output {
                 Output::Commit(changes) => {
@@ -154,8 +154,8 @@ impl Desk {
         self.turn(Input::Command { id: CommandId(self.asks), command });
         let mut answer = Err(CommandError::Full);
         let mut notices = Vec::new();
-        while let Some(deed) = self.next_deed()? {
-            match deed {
+        while let Some(effect) = self.next_effect()? {
+            match effect {
                 Deed::Reply(_, reply) => answer = reply,
                 Deed::Event(notice) => notices.push(notice),
                 Deed::Judge(..)
@@ -173,7 +173,7 @@ impl Desk {
     }
 
     /// Hands the engine an envelope that the archive kept over a restart. Take every deed with
-    /// [`Desk::next_deed`] before the next turn.
+    /// [`DurableNode::next_effect`] before the next turn.
     ///
     /// # Errors
     /// Why the engine does not hold it.
@@ -188,7 +188,7 @@ impl Desk {
     /// # Errors
     /// When something could not be made durable.
     pub fn settle(&mut self) -> Result<(), StoreError> {
-        while self.next_deed()?.is_some() {}
+        while self.next_effect()?.is_some() {}
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn look(&mut self, look: &Look) -> Result<Vec<MessageView>, StoreError> {
+    pub fn query(&mut self, look: &Look) -> Result<Vec<MessageView>, StoreError> {
         let store = &mut self.store;
         let found = match *look {
             Look::Page { contact, before, limit } => store.history(contact, before, limit)?,
@@ -240,4 +240,4 @@ impl Desk {
 }
 
 /// Far above what an interface counts to, so that the two never meet.
-pub(super) const FIRST_OWN_ASK: u64 = 1 << 62;
+pub(super) const FIRST_INTERNAL_COMMAND: u64 = 1 << 62;

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::api::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
-use super::archive::{Archive, ArchiveError, Fate, Trouble};
-use super::durable_node::{Deed, Desk, FIRST_OWN_ASK};
+use super::archive::{Archive, ArchiveError, Disposition, Trouble};
+use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
 use super::store::{Kept as StoreKept, Store, StoreError};
@@ -21,8 +21,8 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::sync;
 
 /// A node with its network, its store and its miner.
-pub struct Host {
-    desk: Desk,
+pub struct Runtime {
+    durable: DurableNode,
     archive: Option<Archive>,
     net: Net,
     miner: Miner,
@@ -32,64 +32,64 @@ pub struct Host {
     seconds: Interval,
     line: Option<NetworkLine>,
     clients: Vec<mpsc::Sender<ClientEvent>>,
-    door: mpsc::Receiver<mpsc::Sender<ClientEvent>>,
-    key: mpsc::Sender<mpsc::Sender<ClientEvent>>,
-    work: mpsc::Receiver<StoreWork>,
-    work_key: mpsc::Sender<StoreWork>,
+    subscribe_rx: mpsc::Receiver<mpsc::Sender<ClientEvent>>,
+    subscribe_tx: mpsc::Sender<mpsc::Sender<ClientEvent>>,
+    store_jobs: mpsc::Receiver<StoreJob>,
+    store_tx: mpsc::Sender<StoreJob>,
     /// What the clients have not been told yet. Never more than one turn makes, because the next
     /// turn waits for it.
-    unsent: VecDeque<ClientEvent>,
+    event_queue: VecDeque<ClientEvent>,
     since_tick: u32,
 }
 
-opaque_debug!(struct Host {
-    desk, archive, net, miner, network, listening, seconds, line, clients, door, key, work, work_key,
-    unsent,
+opaque_debug!(struct Runtime {
+    durable, archive, net, miner, network, listening, seconds, line, clients, subscribe_rx, subscribe_tx, store_jobs, store_tx,
+    event_queue,
     since_tick,
 });
 
-/// Lets further clients in while a host runs.
+/// Lets further clients in while a runtime runs.
 #[derive(Clone, Debug)]
-pub struct Door(mpsc::Sender<mpsc::Sender<ClientEvent>>);
+pub struct Subscriptions(mpsc::Sender<mpsc::Sender<ClientEvent>>);
 
-impl Door {
+impl Subscriptions {
     /// Tells `events` everything that is so, and from then on everything that happens. Nobody is
-    /// told anything when the host has ended.
-    pub async fn enter(&self, events: mpsc::Sender<ClientEvent>) {
+    /// told anything when the runtime has ended.
+    pub async fn subscribe(&self, events: mpsc::Sender<ClientEvent>) {
         if self.0.send(events).await.is_err() {
             tracing::debug!("the host has ended");
         }
     }
 }
 
-/// Lets others at the store while a host runs.
+/// Lets others at the store while a runtime runs.
 #[derive(Clone, Debug)]
-pub struct StoreDoor(mpsc::Sender<StoreWork>);
+pub struct StoreHandle(mpsc::Sender<StoreJob>);
 
 /// What is done at the store between two turns of the engine.
-type StoreWork = Box<dyn FnOnce(&mut Store) + Send>;
+type StoreJob = Box<dyn FnOnce(&mut Store) + Send>;
 
-impl StoreDoor {
-    /// Does `work` at the store and answers what came of it; nothing when the host has ended. The
+impl StoreHandle {
+    /// Runs `job` on the store and answers what came of it; nothing when the runtime has ended. The
     /// node stands still meanwhile. What the engine keeps must not be changed behind its back.
-    pub async fn work<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+        job: impl FnOnce(&mut Store) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        let work: StoreWork = Box::new(move |store| {
-            if answer.send(work(store)).is_err() {
+        let boxed: StoreJob = Box::new(move |store| {
+            if answer.send(job(store)).is_err() {
                 tracing::debug!("whoever asked is gone");
             }
         });
-        self.0.send(work).await.ok()?;
+        self.0.send(boxed).await.ok()?;
         answered.await.ok()
     }
 }
 
-/// Why a host could not start or go on.
+/// Why a runtime could not start or go on.
 #[derive(Debug, thiserror::Error)]
-pub enum HostError {
+pub enum RuntimeError {
     /// The store failed. Nothing was told that is not durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,7 +106,7 @@ pub enum HostError {
 
 /// What became of the envelopes that an archive kept over a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TakenOver {
+pub struct ArchiveRecovery {
     /// They are held.
     pub held: u64,
     /// Their time is over.
@@ -119,7 +119,7 @@ pub struct TakenOver {
     pub salvaged: Option<u64>,
 }
 
-impl Host {
+impl Runtime {
     /// Restores the node and joins the network. Must be called on a tokio runtime.
     ///
     /// # Errors
@@ -128,28 +128,28 @@ impl Host {
         node: NodeSettings,
         mut net: NetSettings,
         store: Store,
-    ) -> Result<Self, HostError> {
-        let mut desk = Desk::open(node, store)?;
-        desk.settle()?;
+    ) -> Result<Self, RuntimeError> {
+        let mut durable = DurableNode::open(node, store)?;
+        durable.settle()?;
         if let Some(path) = std::env::var_os(LEDGER_VARIABLE).filter(|_| cfg!(debug_assertions)) {
-            desk.keep_ledger(path.as_ref())?;
+            durable.keep_ledger(path.as_ref())?;
         }
         let network = net.network.to_string();
         net.floor_bits = node.floor.bits();
         let mut net = Net::new(net)?;
-        for address in desk.store().peers()? {
+        for address in durable.store().peers()? {
             if let Ok(address) = address.parse() {
                 net.add_peer(address);
             }
         }
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (key, door) = mpsc::channel(CLIENTS_WAITING);
+        let (subscribe_tx, subscribe_rx) = mpsc::channel(CLIENTS_WAITING);
         let mut miner = Miner::default();
         miner.measure();
-        let (work_key, work) = mpsc::channel(CLIENTS_WAITING);
+        let (store_tx, store_jobs) = mpsc::channel(CLIENTS_WAITING);
         Ok(Self {
-            desk,
+            durable,
             archive: None,
             net,
             miner,
@@ -158,11 +158,11 @@ impl Host {
             seconds,
             line: None,
             clients: Vec::new(),
-            door,
-            key,
-            work,
-            work_key,
-            unsent: VecDeque::new(),
+            subscribe_rx,
+            subscribe_tx,
+            store_jobs,
+            store_tx,
+            event_queue: VecDeque::new(),
             since_tick: 0,
         })
     }
@@ -172,19 +172,22 @@ impl Host {
     ///
     /// # Errors
     /// When the archive or the store fails.
-    pub fn attach(&mut self, mut archive: Archive) -> Result<TakenOver, HostError> {
-        let mut taken = TakenOver::default();
+    pub fn attach_archive(
+        &mut self,
+        mut archive: Archive,
+    ) -> Result<ArchiveRecovery, RuntimeError> {
+        let mut taken = ArchiveRecovery::default();
         let mut left = Vec::new();
         let mut failed = None;
         let found = archive.take_over(|_, bytes| {
-            let reheld = self.desk.readmit(bytes);
+            let reheld = self.durable.readmit(bytes);
             failed = failed.take().or(self.discarded(&mut left).err());
             match reheld {
                 Ok(()) => taken.held += 1,
                 Err(ValidationError::Duplicate) => {}
                 Err(ValidationError::Expired) => {
                     taken.expired += 1;
-                    return Fate::Dropped;
+                    return Disposition::Dropped;
                 }
                 Err(
                     ValidationError::TooLarge
@@ -197,10 +200,10 @@ impl Host {
                     | ValidationError::QueueFull,
                 ) => {
                     taken.refused += 1;
-                    return Fate::Dropped;
+                    return Disposition::Dropped;
                 }
             }
-            Fate::Held
+            Disposition::Held
         })?;
         if let Some(error) = failed {
             return Err(error.into());
@@ -216,8 +219,8 @@ impl Host {
 
     /// Takes the deeds of an envelope that was handed back: others may have to make room for it.
     fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
-        while let Some(deed) = self.desk.next_deed()? {
-            if let Deed::Discard(ids) = deed {
+        while let Some(effect) = self.durable.next_effect()? {
+            if let Deed::Discard(ids) = effect {
                 left.extend(ids);
             }
         }
@@ -226,22 +229,22 @@ impl Host {
 
     /// Lets clients in, before or while it runs.
     #[must_use]
-    pub fn door(&self) -> Door {
-        Door(self.key.clone())
+    pub fn subscriptions(&self) -> Subscriptions {
+        Subscriptions(self.subscribe_tx.clone())
     }
 
     /// Lets others at the store, before or while it runs.
     #[must_use]
-    pub fn store_door(&self) -> StoreDoor {
-        StoreDoor(self.work_key.clone())
+    pub fn store_handle(&self) -> StoreHandle {
+        StoreHandle(self.store_tx.clone())
     }
 
     /// What was chosen under a name, from the store.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn setting(&mut self, name: &'static str) -> Result<Option<String>, HostError> {
-        Ok(self.desk.store().setting(name)?)
+    pub fn setting(&mut self, name: &'static str) -> Result<Option<String>, RuntimeError> {
+        Ok(self.durable.store().setting(name)?)
     }
 
     /// Runs until [`ClientRequest::Quit`], or until the other end of the requests is dropped.
@@ -251,10 +254,10 @@ impl Host {
     pub async fn run(
         mut self,
         mut requests: mpsc::Receiver<ClientRequest>,
-    ) -> Result<(), HostError> {
+    ) -> Result<(), RuntimeError> {
         let ended = self.serve(&mut requests).await;
         if let Err(error) = &ended {
-            self.unsent.push_back(ClientEvent::Fatal(error.to_string()));
+            self.event_queue.push_back(ClientEvent::Fatal(error.to_string()));
             self.flush().await;
         }
         ended
@@ -263,7 +266,7 @@ impl Host {
     async fn serve(
         &mut self,
         requests: &mut mpsc::Receiver<ClientRequest>,
-    ) -> Result<(), HostError> {
+    ) -> Result<(), RuntimeError> {
         loop {
             self.flush().await;
             if let Some(lost) = self.lost() {
@@ -274,16 +277,16 @@ impl Host {
                 self.tick()?;
                 continue;
             }
-            let due = self.desk.deadline().map(|at| self.desk.clock().moment(at));
+            let due = self.durable.deadline().map(|at| self.durable.clock().moment(at));
             tokio::select! {
                 biased;
                 // Before the requests: who comes in and asks must be there to hear the answer.
-                Some(client) = self.door.recv() => self.greet(client).await?,
+                Some(client) = self.subscribe_rx.recv() => self.send_snapshot(client).await?,
                 request = requests.recv() => match request {
                     None | Some(ClientRequest::Quit) => return Ok(()),
                     Some(request) => self.on_request(request)?,
                 },
-                Some(work) = self.work.recv() => work(self.desk.store()),
+                Some(work) = self.store_jobs.recv() => work(self.durable.store()),
                 (outgoing, nonce) = self.miner.next() => {
                     self.turn(Input::Mined { outgoing, nonce })?;
                 }
@@ -295,19 +298,22 @@ impl Host {
     }
 
     /// Tells a client everything that is so, and adds it to those who are told what happens.
-    async fn greet(&mut self, client: mpsc::Sender<ClientEvent>) -> Result<(), HostError> {
-        let kept = match self.desk.store().kept() {
+    async fn send_snapshot(
+        &mut self,
+        client: mpsc::Sender<ClientEvent>,
+    ) -> Result<(), RuntimeError> {
+        let kept = match self.durable.store().kept() {
             StoreKept::Sealed => Kept::Sealed,
             StoreKept::MemoryOnly => Kept::MemoryOnly,
         };
         let mut all = vec![ClientEvent::Kept(kept)];
-        all.extend(self.desk.node().snapshot().into_iter().map(ClientEvent::Engine));
-        for (contact, count) in self.desk.store().unread()? {
+        all.extend(self.durable.node().snapshot().into_iter().map(ClientEvent::Engine));
+        for (contact, count) in self.durable.store().unread()? {
             all.push(ClientEvent::Unread(contact, count));
         }
         all.push(ClientEvent::Network(self.network_line()));
         for event in all {
-            if !handed(&client, event).await {
+            if !try_deliver(&client, event).await {
                 return Ok(());
             }
         }
@@ -315,21 +321,21 @@ impl Host {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<(), HostError> {
+    fn tick(&mut self) -> Result<(), RuntimeError> {
         self.since_tick = 0;
         self.turn(Input::Tick)
     }
 
-    fn turn(&mut self, input: Input) -> Result<(), HostError> {
+    fn turn(&mut self, input: Input) -> Result<(), RuntimeError> {
         tracing::trace!(?input);
-        self.desk.turn(input);
+        self.durable.turn(input);
         self.carry_out()
     }
 
-    fn carry_out(&mut self) -> Result<(), HostError> {
-        while let Some(deed) = self.desk.next_deed()? {
-            tracing::trace!(?deed);
-            match deed {
+    fn carry_out(&mut self) -> Result<(), RuntimeError> {
+        while let Some(effect) = self.durable.next_effect()? {
+            tracing::trace!(?effect);
+            match effect {
                 Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
                 Deed::Mine(order) => self.miner.start(order),
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
@@ -351,9 +357,11 @@ impl Host {
                     }
                 }
                 // Nobody waits for it: a contact that is gone has nothing to be told.
-                Deed::Reply(UNHEARD_ASK, _) => {}
-                Deed::Reply(ask, reply) => self.unsent.push_back(ClientEvent::Replied(ask, reply)),
-                Deed::Event(notice) => self.unsent.push_back(ClientEvent::Engine(notice)),
+                Deed::Reply(INTERNAL_COMMAND, _) => {}
+                Deed::Reply(ask, reply) => {
+                    self.event_queue.push_back(ClientEvent::Replied(ask, reply))
+                }
+                Deed::Event(notice) => self.event_queue.push_back(ClientEvent::Engine(notice)),
             }
         }
         Ok(())
@@ -393,7 +401,7 @@ impl Host {
         }
     }
 
-    fn on_net(&mut self, event: NetEvent) -> Result<(), HostError> {
+    fn on_net(&mut self, event: NetEvent) -> Result<(), RuntimeError> {
         match event {
             NetEvent::Gossip { from, id, bytes } => {
                 self.since_tick += 1;
@@ -409,7 +417,7 @@ impl Host {
             }
             NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
-                self.desk.store().remember_peer(&address.to_string())?;
+                self.durable.store().remember_peer(&address.to_string())?;
             }
             NetEvent::Listening(address) => self.listening.push(address.to_string()),
             NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
@@ -419,14 +427,14 @@ impl Host {
         Ok(())
     }
 
-    fn on_request(&mut self, request: ClientRequest) -> Result<(), HostError> {
+    fn on_request(&mut self, request: ClientRequest) -> Result<(), RuntimeError> {
         match request {
             ClientRequest::Command(ask, command) => self.turn(Input::Command { id: ask, command }),
             ClientRequest::History { contact, before } => self.tell_history(contact, before),
             ClientRequest::Search { contact, words } => self.tell_found(contact, words),
             ClientRequest::Look(ask, look) => {
-                let messages = self.desk.look(&look)?;
-                self.unsent.push_back(ClientEvent::Looked(ask, messages));
+                let messages = self.durable.query(&look)?;
+                self.event_queue.push_back(ClientEvent::Looked(ask, messages));
                 Ok(())
             }
             ClientRequest::Read(contact) => self.mark_read(contact),
@@ -438,27 +446,31 @@ impl Host {
         &mut self,
         contact: ContactId,
         before: Option<MessageId>,
-    ) -> Result<(), HostError> {
-        let records = self.desk.store().history(contact, before, HISTORY_PAGE)?;
+    ) -> Result<(), RuntimeError> {
+        let records = self.durable.store().history(contact, before, HISTORY_PAGE)?;
         let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
         let messages = records.iter().map(|record| record.view()).collect();
-        self.unsent.push_back(ClientEvent::History { contact, messages, more });
+        self.event_queue.push_back(ClientEvent::History { contact, messages, more });
         Ok(())
     }
 
-    fn tell_found(&mut self, contact: Option<ContactId>, words: String) -> Result<(), HostError> {
-        let records = self.desk.store().search(contact, &words, None, HISTORY_PAGE)?;
+    fn tell_found(
+        &mut self,
+        contact: Option<ContactId>,
+        words: String,
+    ) -> Result<(), RuntimeError> {
+        let records = self.durable.store().search(contact, &words, None, HISTORY_PAGE)?;
         let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
         let messages = records.iter().map(|record| record.view()).collect();
-        self.unsent.push_back(ClientEvent::Found { contact, words, messages, more });
+        self.event_queue.push_back(ClientEvent::Found { contact, words, messages, more });
         Ok(())
     }
 
     /// A person has seen a conversation: the store counts nothing of it as unread, and the engine
     /// tells the contact, if both wish that.
-    fn mark_read(&mut self, contact: ContactId) -> Result<(), HostError> {
-        self.desk.store().mark_read(contact)?;
-        self.turn(Input::Command { id: UNHEARD_ASK, command: Command::MarkRead { contact } })
+    fn mark_read(&mut self, contact: ContactId) -> Result<(), RuntimeError> {
+        self.durable.store().mark_read(contact)?;
+        self.turn(Input::Command { id: INTERNAL_COMMAND, command: Command::MarkRead { contact } })
     }
 
     /// Tells how the network is, when that changed.
@@ -466,13 +478,13 @@ impl Host {
         let line = self.network_line();
         if self.line.as_ref() != Some(&line) {
             self.line = Some(line.clone());
-            self.unsent.push_back(ClientEvent::Network(line));
+            self.event_queue.push_back(ClientEvent::Network(line));
         }
     }
 
     fn network_line(&self) -> NetworkLine {
-        let status = self.desk.node().status();
-        let settings = self.desk.node().settings();
+        let status = self.durable.node().status();
+        let settings = self.durable.node().settings();
         NetworkLine {
             peers: status.peers,
             network: self.network.clone(),
@@ -499,10 +511,10 @@ impl Host {
 
     /// Hands over what was told. A client that is gone or does not read is told no more.
     async fn flush(&mut self) {
-        while let Some(event) = self.unsent.pop_front() {
+        while let Some(event) = self.event_queue.pop_front() {
             let mut index = 0;
             while let Some(client) = self.clients.get(index) {
-                if handed(client, event.clone()).await {
+                if try_deliver(client, event.clone()).await {
                     index += 1;
                 } else {
                     self.clients.remove(index);
@@ -513,7 +525,7 @@ impl Host {
 }
 
 /// Hands one event to a client, if it takes it in time.
-async fn handed(client: &mpsc::Sender<ClientEvent>, event: ClientEvent) -> bool {
+async fn try_deliver(client: &mpsc::Sender<ClientEvent>, event: ClientEvent) -> bool {
     matches!(tokio::time::timeout(PATIENCE, client.send(event)).await, Ok(Ok(())))
 }
 
@@ -541,8 +553,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients that knock at once; the rest wait.
 const CLIENTS_WAITING: usize = 4;
 
-/// What the host asks by itself.
-const UNHEARD_ASK: CommandId = CommandId(FIRST_OWN_ASK);
+/// What the runtime asks by itself.
+const INTERNAL_COMMAND: CommandId = CommandId(FIRST_INTERNAL_COMMAND);
 
 /// Names a file for the ledger of a debug build.
 const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";

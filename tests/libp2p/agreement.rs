@@ -174,7 +174,7 @@ async fn a_script_ends_the_same_in_the_simulator_and_over_libp2p() {
     for index in 0..RELAYS {
         let next = &places[(index + 1) % RELAYS];
         company
-            .enter(node_settings(NodeRole::Relay), net_settings(Some(&places[index]), &[next]))
+            .subscribe(node_settings(NodeRole::Relay), net_settings(Some(&places[index]), &[next]))
             .await;
     }
     for person in 0..PEOPLE {

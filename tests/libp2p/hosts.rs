@@ -13,7 +13,7 @@ use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
-use undertone::shell::runtime::{Host, HostError};
+use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 use undertone::sim::Seen;
 
@@ -107,7 +107,7 @@ impl View {
 /// All hosts of one test.
 #[derive(Debug)]
 pub(crate) struct Company {
-    tasks: JoinSet<Result<(), HostError>>,
+    tasks: JoinSet<Result<(), RuntimeError>>,
     requests: Vec<mpsc::Sender<ClientRequest>>,
     told: mpsc::Sender<(usize, ClientEvent)>,
     heard: mpsc::Receiver<(usize, ClientEvent)>,
@@ -124,13 +124,13 @@ impl Company {
     }
 
     /// Starts a host; it ends with this company. Answers its place in [`Company::views`].
-    pub(crate) async fn enter(&mut self, node: NodeSettings, net: NetSettings) -> usize {
+    pub(crate) async fn subscribe(&mut self, node: NodeSettings, net: NetSettings) -> usize {
         let place = self.views.len();
         let store = Store::in_memory().expect("a store");
-        let host = Host::start(node, net, store).expect("a host");
+        let host = Runtime::start(node, net, store).expect("a host");
         let (requests, asked) = mpsc::channel(64);
         let (events, mut own) = mpsc::channel(1_024);
-        host.door().enter(events).await;
+        host.subscriptions().subscribe(events).await;
         self.tasks.spawn(host.run(asked));
         let told = self.told.clone();
         self.tasks.spawn(async move {
@@ -151,7 +151,7 @@ impl Company {
     /// A messenger with an identity.
     pub(crate) async fn messenger(&mut self, name: &str, at: &Multiaddr) -> usize {
         let node = node_settings(NodeRole::Messenger);
-        let place = self.enter(node, net_settings(None, &[at])).await;
+        let place = self.subscribe(node, net_settings(None, &[at])).await;
         self.ask(place, Command::CreateIdentity { name: name.to_owned() }).await;
         place
     }

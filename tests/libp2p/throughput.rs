@@ -46,7 +46,8 @@ fn bare(relay: &Multiaddr) -> Net {
 async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
     let at = place();
     let mut company = Company::new();
-    let relay = company.enter(node_settings(NodeRole::Relay), net_settings(Some(&at), &[])).await;
+    let relay =
+        company.subscribe(node_settings(NodeRole::Relay), net_settings(Some(&at), &[])).await;
     let (mut flooder, mut observer) = (bare(&at), bare(&at));
     in_time("the three to meet", async {
         while company.views[relay].peers() < 2 || flooder.peers() < 1 || observer.peers() < 1 {
@@ -115,7 +116,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     let at = place();
     let mut company = Company::new();
     let small = NodeSettings { pool: SMALL, ..node_settings(NodeRole::Relay) };
-    let relay = company.enter(small, net_settings(Some(&at), &[])).await;
+    let relay = company.subscribe(small, net_settings(Some(&at), &[])).await;
     let first = company.messenger("first", &at).await;
     let second = company.messenger("second", &at).await;
     let (identity, _) = company.views[first].own.expect("an identity");

@@ -37,11 +37,11 @@ use undertone::shell::api::{
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
 use undertone::shell::cli::error::Failure;
-use undertone::shell::durable_node::{Deed, Desk};
+use undertone::shell::durable_node::{Deed, DurableNode};
 use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
 use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
-use undertone::shell::runtime::Host;
+use undertone::shell::runtime::Runtime;
 use undertone::shell::store::Store;
 use undertone::sim::SeededRng;
 use zeroize::Zeroizing;
@@ -278,11 +278,11 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
     let memory = || Store::in_memory().expect("a store");
     lines.add("Store", &memory());
-    lines.add("Desk", &Desk::open(node, memory()).expect("a desk"));
+    lines.add("DurableNode", &DurableNode::open(node, memory()).expect("a desk"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         lines.add("Net", &Net::new(settings.clone()).expect("a network"));
-        lines.add("Host", &Host::start(node, settings, memory()).expect("a host"));
+        lines.add("Runtime", &Runtime::start(node, settings, memory()).expect("a host"));
     });
     assert_snapshot!("shell", lines.0);
 }

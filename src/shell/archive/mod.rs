@@ -95,7 +95,7 @@ impl Trouble {
 
 /// What the engine says of an envelope that was found in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It is wanted.
     Held,
     /// It is of no use any more.
@@ -174,7 +174,7 @@ impl Archive {
     /// When the disk fails; what was handed over is kept.
     pub fn take_over(
         &mut self,
-        mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Fate,
+        mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Disposition,
     ) -> Result<Found, ArchiveError> {
         let mut damaged = 0;
         let mut attempts = 0;
@@ -184,7 +184,7 @@ impl Archive {
                 if self::place(&id) != place {
                     damaged += 1;
                     self.owed.insert(place);
-                } else if each(id, bytes) == Fate::Dropped {
+                } else if each(id, bytes) == Disposition::Dropped {
                     self.owed.insert(place);
                 }
             });

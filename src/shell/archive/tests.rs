@@ -72,7 +72,7 @@ fn everything(archive: &mut Archive) -> (Kept, Found) {
     let taken = archive
         .take_over(|id, bytes| {
             kept.insert(id, bytes);
-            Fate::Held
+            Disposition::Held
         })
         .unwrap();
     (kept, taken)
@@ -154,9 +154,9 @@ fn what_is_discarded_or_unwanted_is_gone_and_can_be_kept_again() {
         .take_over(|id, _| {
             if unwanted.len() < 50 {
                 unwanted.insert(id);
-                return Fate::Dropped;
+                return Disposition::Dropped;
             }
-            Fate::Held
+            Disposition::Held
         })
         .unwrap();
     let discarded: Vec<EnvelopeId> =
@@ -498,7 +498,7 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
     archive
         .take_over(|_, _| {
             wanted -= 1;
-            if wanted >= 0 { Fate::Held } else { Fate::Dropped }
+            if wanted >= 0 { Disposition::Held } else { Disposition::Dropped }
         })
         .unwrap();
     for _ in 0..8 {

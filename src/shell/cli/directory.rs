@@ -19,10 +19,10 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Those a host tells a client that has just come in.
+    /// Those a runtime tells a client that has just come in.
     ///
     /// # Errors
-    /// When the host ends first.
+    /// When the runtime ends first.
     pub(super) async fn receive(events: &mut mpsc::Receiver<ClientEvent>) -> Result<Self, Failure> {
         let mut directory = Self::default();
         while let Some(event) = events.recv().await {

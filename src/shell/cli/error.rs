@@ -12,7 +12,7 @@ use crate::shell::net::NetError;
 use crate::shell::os::data_dir::DataDirError;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::PassphraseError;
-use crate::shell::runtime::HostError;
+use crate::shell::runtime::RuntimeError;
 use crate::shell::store::StoreError;
 
 /// An error with everything a person needs.
@@ -285,13 +285,13 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
         match error {
-            HostError::Store(error) => error.into(),
-            HostError::Net(error) => error.into(),
-            HostError::Archive(error) => error.into(),
-            HostError::Ledger(error) => {
+            RuntimeError::Store(error) => error.into(),
+            RuntimeError::Net(error) => error.into(),
+            RuntimeError::Archive(error) => error.into(),
+            RuntimeError::Ledger(error) => {
                 let parts =
                     ["the ledger was not written", &error.to_string(), "", "check its path"];
                 Self::new("ledger", ExitCode::Other, parts)

@@ -1,4 +1,4 @@
-//! The interface in the terminal: keys in, cells out, and one edge to the host ([`api`](crate::shell::api)).
+//! The interface in the terminal: keys in, cells out, and one edge to the runtime ([`api`](crate::shell::api)).
 //!
 //! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the terminal,
 //! waits for keys, signals, events and time, and carries out what the model wants done. It touches
@@ -51,17 +51,17 @@ const BETWEEN_KEYS: Duration = Duration::from_millis(5);
 /// So many keys without a pause are a paste in disguise. ux.md, 4.4.
 const BURST: usize = 3;
 
-/// How long the host may take for the last requests. A guess: it stores nothing slower.
+/// How long the runtime may take for the last requests. A guess: it stores nothing slower.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Most requests that wait for the host. A guess: a person cannot ask faster than it answers.
+/// Most requests that wait for the runtime. A guess: a person cannot ask faster than it answers.
 const MAX_PENDING: usize = 1_024;
 
-/// Runs the interface until its user leaves, a signal comes, or the host is gone.
+/// Runs the interface until its user leaves, a signal comes, or the runtime is gone.
 ///
 /// # Errors
 ///
-/// The terminal cannot be used, or the host has let go of its end of the channels.
+/// The terminal cannot be used, or the runtime has let go of its end of the channels.
 pub async fn run(
     screen: &mut Screen,
     mut events: mpsc::Receiver<ClientEvent>,
@@ -86,14 +86,14 @@ pub async fn run(
             key = keys.next() => turn.key(screen, key)?,
             () = turn.pace.settled() => { turn.pace.settle(); None }
             permit = requests.reserve(), if !turn.pending.is_empty() => {
-                let permit = permit.map_err(|_| UiError::HostGone)?;
+                let permit = permit.map_err(|_| UiError::RuntimeGone)?;
                 if let Some(request) = turn.pending.pop_front() {
                     permit.send(request);
                 }
                 None
             }
             event = events.recv() => {
-                let event = event.ok_or(UiError::HostGone)?;
+                let event = event.ok_or(UiError::RuntimeGone)?;
                 turn.picture = Picture::Stale;
                 let effects = turn.model.notice(event);
                 turn.carry_out(screen, effects)?
@@ -110,7 +110,7 @@ pub async fn run(
     Ok(exit)
 }
 
-/// Hands the host what still waits, and listens meanwhile so that it is never stuck telling us.
+/// Hands the runtime what still waits, and listens meanwhile so that it is never stuck telling us.
 async fn flush(
     mut pending: VecDeque<ClientRequest>,
     mut events: mpsc::Receiver<ClientEvent>,
@@ -290,7 +290,7 @@ impl Pace {
     }
 }
 
-/// Asks at the gate until the host has opened something or its user leaves. `try_open` says why
+/// Asks at the gate until the runtime has opened something or its user leaves. `try_open` says why
 /// it could not, for a person to read; the slow part belongs on a blocking thread.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ pub(super) enum Page {
     CreateAgain,
     /// The passphrase of what is there.
     Unlock,
-    /// The host is opening; where to go back if it fails.
+    /// The runtime is opening; where to go back if it fails.
     Opening(Door),
 }
 

@@ -18,7 +18,7 @@ use crate::shell::cli::output;
 use crate::shell::os::clock::{OsEntropy, wall};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{self, Passphrase, PassphraseSource, PromptPolicy};
-use crate::shell::runtime::StoreDoor;
+use crate::shell::runtime::StoreHandle;
 use crate::shell::store::{Store, StoreError};
 
 /// `undertone backup ..`
@@ -174,8 +174,8 @@ impl BackupRequest {
     }
 
     /// Writes it while the node stands still.
-    pub(super) async fn carry_out(self, store: &StoreDoor) -> Result<Value, Failure> {
-        store.work(move |store| self.at(store)).await.ok_or_else(node_gone)?
+    pub(super) async fn carry_out(self, store: &StoreHandle) -> Result<Value, Failure> {
+        store.run(move |store| self.at(store)).await.ok_or_else(node_gone)?
     }
 
     fn at(self, store: &Store) -> Result<Value, Failure> {

@@ -26,32 +26,32 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::runtime::{Door, Host, HostError, StoreDoor};
+use crate::shell::runtime::{Runtime, RuntimeError, StoreHandle, Subscriptions};
 
 /// A socket that waits, and the node behind it.
 pub(super) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    door: Door,
-    store: StoreDoor,
+    subscriptions: Subscriptions,
+    store: StoreHandle,
     requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
     served: u64,
     connections: JoinSet<()>,
 }
 
-/// Runs a host until it ends, and answers meanwhile whoever comes to its socket, if it has one.
+/// Runs a runtime until it ends, and answers meanwhile whoever comes to its socket, if it has one.
 ///
 /// # Errors
-/// Why the host ended, if that was not asked for.
-pub(super) async fn host(
-    host: Host,
+/// Why the runtime ended, if that was not asked for.
+pub(super) async fn run_with_socket(
+    runtime: Runtime,
     asked: mpsc::Receiver<ClientRequest>,
     socket: Option<ControlSocket>,
-) -> Result<(), HostError> {
-    let Some(mut socket) = socket else { return host.run(asked).await };
+) -> Result<(), RuntimeError> {
+    let Some(mut socket) = socket else { return runtime.run(asked).await };
     let ended = tokio::select! {
-        ended = host.run(asked) => ended,
+        ended = runtime.run(asked) => ended,
         () = socket.serve() => Ok(()),
     };
     // Whoever waits for an answer has been told that there will be none, and says so.
@@ -66,7 +66,7 @@ impl ControlSocket {
     /// A socket for a node whose store lies in a home; none for one that keeps nothing.
     pub(super) fn for_node(
         global: &GlobalArgs,
-        host: &mut Host,
+        runtime: &mut Runtime,
         requests: &mpsc::Sender<ClientRequest>,
     ) -> Result<Option<Self>, Failure> {
         if global.memory {
@@ -80,10 +80,20 @@ impl ControlSocket {
         }
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        let chosen = host.setting(CHOSEN_IDENTITY)?;
-        let (door, store, requests) = (host.door(), host.store_door(), requests.clone());
+        let chosen = runtime.setting(CHOSEN_IDENTITY)?;
+        let (subscriptions, store, requests) =
+            (runtime.subscriptions(), runtime.store_handle(), requests.clone());
         let connections = JoinSet::new();
-        Ok(Some(Self { listener, path, door, store, requests, chosen, served: 0, connections }))
+        Ok(Some(Self {
+            listener,
+            path,
+            subscriptions,
+            store,
+            requests,
+            chosen,
+            served: 0,
+            connections,
+        }))
     }
 
     /// Answers whoever comes, for ever.
@@ -96,7 +106,7 @@ impl ControlSocket {
                 Ok((stream, _)) => {
                     self.served += 1;
                     let connection = ControlConnection {
-                        door: self.door.clone(),
+                        subscriptions: self.subscriptions.clone(),
                         store: self.store.clone(),
                         requests: self.requests.clone(),
                         chosen: self.chosen.clone(),
@@ -123,8 +133,8 @@ impl Drop for ControlSocket {
 
 /// One question and its answer.
 struct ControlConnection {
-    door: Door,
-    store: StoreDoor,
+    subscriptions: Subscriptions,
+    store: StoreHandle,
     requests: mpsc::Sender<ClientRequest>,
     chosen: Option<String>,
     ask: CommandId,
@@ -157,7 +167,7 @@ impl ControlConnection {
         let (events, mut heard) = mpsc::channel(CHANNEL);
         match question.get("do").and_then(Value::as_str) {
             Some("status") => {
-                self.door.enter(events).await;
+                self.subscriptions.subscribe(events).await;
                 while let Some(event) = heard.recv().await {
                     if let ClientEvent::Network(line) = event {
                         return Ok(network_status_json(&line));
@@ -167,17 +177,17 @@ impl ControlConnection {
             }
             Some("send") => {
                 let request = SendRequest::from_json(question).ok_or_else(version_mismatch)?;
-                self.door.enter(events).await;
+                self.subscriptions.subscribe(events).await;
                 request.deliver(self.chosen, self.ask, self.requests, heard).await
             }
             Some("errand") => {
                 let request = ManageRequest::from_json(question).ok_or_else(version_mismatch)?;
-                self.door.enter(events).await;
+                self.subscriptions.subscribe(events).await;
                 request.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("messages") => {
                 let request = MessagesRequest::from_json(question).ok_or_else(version_mismatch)?;
-                self.door.enter(events).await;
+                self.subscriptions.subscribe(events).await;
                 request.by_host(self.chosen, self.ask, self.requests, heard).await
             }
             Some("backup") => {
@@ -263,7 +273,7 @@ const MAX_LINE: u64 = 64 << 10;
 /// once for people, every byte of them escaped, are 11 MiB.
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// How long the last answers may take once the host has ended. A guess: they are written to a socket
+/// How long the last answers may take once the runtime has ended. A guess: they are written to a socket
 /// that somebody reads, or are not.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 

@@ -26,7 +26,7 @@ use crate::shell::cli::output;
 use crate::shell::net::{Carrier, Multiaddr, NetSettings};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::runtime::{Door, Host, HostError};
+use crate::shell::runtime::{Runtime, RuntimeError, Subscriptions};
 use crate::shell::store::Store;
 
 /// `undertone demo`
@@ -36,7 +36,7 @@ pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     network.visitor.meet(&network.echo_key).await?;
     output::print_message("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
     let (events, heard) = mpsc::channel(CHANNEL);
-    network.visitor.door.enter(events).await;
+    network.visitor.subscriptions.subscribe(events).await;
     let requests = network.visitor.requests.clone();
     let shown = tui::show(global, Mode::Demo, heard, requests).await;
     network.tasks.shutdown().await;
@@ -90,7 +90,7 @@ fn failed(why: &str) -> Failure {
 
 /// Everyone in the demonstration.
 struct DemoNetwork {
-    tasks: JoinSet<Result<(), HostError>>,
+    tasks: JoinSet<Result<(), RuntimeError>>,
     visitor: DemoNode,
     echo_key: PublicKey,
 }
@@ -104,12 +104,12 @@ impl DemoNetwork {
             let address = memory_address()?;
             let mut net = net(relays.last());
             net.listen.push(address.clone());
-            let host = Host::start(node(NodeRole::Relay), net, Store::in_memory()?)?;
+            let runtime = Runtime::start(node(NodeRole::Relay), net, Store::in_memory()?)?;
             let (requests, asked) = mpsc::channel::<ClientRequest>(1);
             tasks.spawn(async move {
                 // A relay is asked nothing; holding the sender keeps it running.
                 let _requests = requests;
-                host.run(asked).await
+                runtime.run(asked).await
             });
             relays.push(address);
         }
@@ -128,7 +128,7 @@ impl DemoNetwork {
 struct DemoNode {
     requests: mpsc::Sender<ClientRequest>,
     events: mpsc::Receiver<ClientEvent>,
-    door: Door,
+    subscriptions: Subscriptions,
     identity: IdentityId,
     key: PublicKey,
     /// How it stands with whom it heard of last; in the demonstration there is one.
@@ -139,16 +139,16 @@ struct DemoNode {
 impl DemoNode {
     /// Starts a messenger at a relay and gives it an identity.
     async fn start(
-        tasks: &mut JoinSet<Result<(), HostError>>,
+        tasks: &mut JoinSet<Result<(), RuntimeError>>,
         relay: Option<&Multiaddr>,
         name: &str,
     ) -> Result<Self, Failure> {
-        let host = Host::start(node(NodeRole::Messenger), net(relay), Store::in_memory()?)?;
+        let runtime = Runtime::start(node(NodeRole::Messenger), net(relay), Store::in_memory()?)?;
         let (requests, asked) = mpsc::channel(CHANNEL);
         let (sender, mut events) = mpsc::channel(CHANNEL);
-        let door = host.door();
-        door.enter(sender).await;
-        tasks.spawn(host.run(asked));
+        let subscriptions = runtime.subscriptions();
+        subscriptions.subscribe(sender).await;
+        tasks.spawn(runtime.run(asked));
         let command = Command::CreateIdentity { name: name.to_owned() };
         if requests.send(ClientRequest::Command(CommandId(FIRST_ASK), command)).await.is_err() {
             return Err(failed("a node ended"));
@@ -158,7 +158,7 @@ impl DemoNode {
                 Some(ClientEvent::Engine(Event::Identity(view))) => {
                     let (identity, key) = (view.id, view.key);
                     let (link, asks) = (SessionStatus::None, FIRST_ASK);
-                    return Ok(Self { requests, events, door, identity, key, link, asks });
+                    return Ok(Self { requests, events, subscriptions, identity, key, link, asks });
                 }
                 Some(ClientEvent::Fatal(why)) => return Err(failed(&why)),
                 Some(_) => {}

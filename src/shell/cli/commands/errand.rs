@@ -23,7 +23,7 @@ use crate::shell::cli::directory::{
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::durable_node::Desk;
+use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::{self};
 
@@ -117,7 +117,7 @@ impl ManageRequest {
         Self::deserialize(question.get("errand")?).ok()
     }
 
-    /// Carries it out by a host that tells `events` what happens.
+    /// Carries it out by a runtime that tells `events` what happens.
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
@@ -163,16 +163,17 @@ impl ManageRequest {
         let store =
             if makes { open_store::open_or_create(global)? } else { open_store::open(global)? };
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-        desk.settle()?;
+        let mut durable =
+            DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
+        durable.settle()?;
         let mut directory = Directory::default();
-        for notice in desk.node().snapshot() {
+        for notice in durable.node().snapshot() {
             directory.note(&notice);
         }
-        let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+        let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
         let mut replied = None;
         if let Some(command) = self.plan(&directory, chosen.as_deref())? {
-            let (reply, notices) = desk.ask(command)?;
+            let (reply, notices) = durable.ask(command)?;
             for notice in &notices {
                 directory.note(notice);
             }
@@ -181,7 +182,7 @@ impl ManageRequest {
         let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::NextNode };
         let answer = self.answer(&directory, chosen.as_deref(), done)?;
         if let ManageAction::Identity(IdentityAction::Use { name }) = &self.about {
-            desk.store().set_setting(CHOSEN_IDENTITY, name)?;
+            durable.store().set_setting(CHOSEN_IDENTITY, name)?;
         }
         Ok(answer)
     }

@@ -32,7 +32,7 @@ use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::durable_node::Desk;
+use crate::shell::durable_node::DurableNode;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::store::StoreError;
@@ -52,15 +52,15 @@ pub(super) fn export(
     file: &Path,
     contact: Option<&str>,
 ) -> Result<(), Failure> {
-    let (mut desk, directory) = open(global)?;
-    let contacts = chosen(global, &mut desk, &directory, contact)?;
+    let (mut durable, directory) = open(global)?;
+    let contacts = chosen(global, &mut durable, &directory, contact)?;
     let standard = file.as_os_str() == "-";
     let output: Box<dyn Write> =
         if standard { Box::new(std::io::stdout().lock()) } else { Box::new(make(file)?) };
     let mut output = BufWriter::new(output);
     let mut count = 0_u64;
     for contact in &contacts {
-        desk.store().each_message(Some(contact.id), |message| {
+        durable.store().each_message(Some(contact.id), |message| {
             if let Some(line) = line(&contact.petname, &message) {
                 writeln!(output, "{}", output::to_ascii(&line))?;
                 count += 1;
@@ -93,17 +93,17 @@ pub(super) fn import(
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
     };
-    let (mut desk, directory) = open(global)?;
-    let contacts = chosen(global, &mut desk, &directory, Some(contact))?;
+    let (mut durable, directory) = open(global)?;
+    let contacts = chosen(global, &mut durable, &directory, Some(contact))?;
     let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
     let all = of_one_contact(lines, contact)?;
     let found = all.len();
     let records: Vec<MessageRecord> =
         all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
-    let fresh = desk.store().unknown(records)?;
+    let fresh = durable.store().unknown(records)?;
     let taken = fresh.len();
     if mode == ImportMode::Apply {
-        desk.store().add_history(to.id, fresh)?;
+        durable.store().add_history(to.id, fresh)?;
     }
     if global.json {
         let would = mode == ImportMode::DryRun;
@@ -117,26 +117,27 @@ pub(super) fn import(
     Ok(())
 }
 
-fn open(global: &GlobalArgs) -> Result<(Desk, Directory), Failure> {
+fn open(global: &GlobalArgs) -> Result<(DurableNode, Directory), Failure> {
     let store = open_store::open(global)?;
     // Nothing is checked and nothing is mined here, so the floor has no part in it.
-    let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-    desk.settle()?;
+    let mut durable =
+        DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
+    durable.settle()?;
     let mut directory = Directory::default();
-    for notice in desk.node().snapshot() {
+    for notice in durable.node().snapshot() {
         directory.note(&notice);
     }
-    Ok((desk, directory))
+    Ok((durable, directory))
 }
 
 /// One contact of the identity that speaks, or all of them.
 fn chosen(
     global: &GlobalArgs,
-    desk: &mut Desk,
+    durable: &mut DurableNode,
     directory: &Directory,
     contact: Option<&str>,
 ) -> Result<Vec<ContactView>, Failure> {
-    let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
+    let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
     let speaker = directory.speaker(global.identity.as_deref(), chosen.as_deref())?;
     match contact {
         Some(name) => Ok(vec![directory.contact(speaker, name)?.clone()]),

@@ -18,7 +18,7 @@ use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
-use crate::shell::runtime::Host;
+use crate::shell::runtime::Runtime;
 pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
 /// What to print, and when to end.
@@ -40,10 +40,10 @@ pub(super) async fn run(
     let mut stop = StopSignals::listen()?;
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let mut host =
-        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    let socket = control::ControlSocket::for_node(global, &mut host, &requests)?;
-    host.door().enter(events).await;
+    let mut runtime =
+        Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
+    let socket = control::ControlSocket::for_node(global, &mut runtime, &requests)?;
+    runtime.subscriptions().subscribe(events).await;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     let mut printer = LinePrinter {
         format,
@@ -65,13 +65,13 @@ pub(super) async fn run(
                 () = until(end) => break Ok(()),
             }
         };
-        // The host writes down what is under way and ends.
+        // The runtime writes down what is under way and ends.
         if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the node ended first");
         }
         done
     };
-    let (done, ended) = tokio::join!(reading, control::host(host, asked, socket));
+    let (done, ended) = tokio::join!(reading, control::run_with_socket(runtime, asked, socket));
     ended?;
     done
 }

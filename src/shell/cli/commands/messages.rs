@@ -23,7 +23,7 @@ use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::durable_node::Desk;
+use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 
 /// One question about messages, who asks, and how the answer is to be written.
@@ -80,7 +80,7 @@ impl MessagesRequest {
         Self::deserialize(question.get("inquiry")?).ok()
     }
 
-    /// Answers by a host that tells `events` what happens.
+    /// Answers by a runtime that tells `events` what happens.
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
@@ -99,14 +99,15 @@ impl MessagesRequest {
     async fn alone(&self, global: &GlobalArgs) -> Result<CommandOutput, Failure> {
         let store = open_store::open(global)?;
         // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut desk = Desk::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-        desk.settle()?;
+        let mut durable =
+            DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
+        durable.settle()?;
         let mut directory = Directory::default();
-        for notice in desk.node().snapshot() {
+        for notice in durable.node().snapshot() {
             directory.note(&notice);
         }
-        let chosen = desk.store().setting(CHOSEN_IDENTITY)?;
-        self.answer(MessageSource::Alone(Box::new(desk)), &directory, chosen.as_deref()).await
+        let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
+        self.answer(MessageSource::Alone(Box::new(durable)), &directory, chosen.as_deref()).await
     }
 
     async fn answer(
@@ -230,14 +231,14 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
 
 /// Where messages are read.
 enum MessageSource {
-    /// At the host of a running node.
+    /// At the runtime of a running node.
     Running {
         ask: CommandId,
         requests: mpsc::Sender<ClientRequest>,
         events: mpsc::Receiver<ClientEvent>,
     },
     /// In a store that nobody else uses.
-    Alone(Box<Desk>),
+    Alone(Box<DurableNode>),
 }
 
 impl MessageSource {
@@ -270,7 +271,7 @@ impl MessageSource {
 
     async fn look(&mut self, look: Look) -> Result<Vec<MessageView>, Failure> {
         match self {
-            Self::Alone(desk) => Ok(desk.look(&look)?),
+            Self::Alone(durable) => Ok(durable.query(&look)?),
             Self::Running { ask, requests, events } => {
                 hand(requests, ClientRequest::Look(*ask, look)).await?;
                 hear(events, |event| {
@@ -284,7 +285,7 @@ impl MessageSource {
 
     async fn ask(&mut self, command: Command) -> Result<Result<(), CommandError>, Failure> {
         let reply = match self {
-            Self::Alone(desk) => desk.ask(command)?.0,
+            Self::Alone(durable) => durable.ask(command)?.0,
             Self::Running { ask, requests, events } => {
                 hand(requests, ClientRequest::Command(*ask, command)).await?;
                 hear(events, |event| {

@@ -15,7 +15,7 @@ use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
-use crate::shell::runtime::{Host, TakenOver};
+use crate::shell::runtime::{ArchiveRecovery, Runtime};
 use crate::shell::store::Store;
 
 /// Where a relay holds envelopes, and how much.
@@ -49,14 +49,14 @@ pub(super) async fn run(
         RelayStorage::Memory(_) => None,
         RelayStorage::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
     };
-    let mut host = Host::start(node, net, Store::in_memory()?)?;
+    let mut runtime = Runtime::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
         let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-        report_recovery(&host.attach(archive)?, format);
+        report_recovery(&runtime.attach_archive(archive)?, format);
     }
     let (events, mut heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<ClientRequest>(1);
-    host.door().enter(events).await;
+    runtime.subscriptions().subscribe(events).await;
     let telling = async {
         let mut reporter = RelayReporter { json: global.json, ..RelayReporter::default() };
         loop {
@@ -78,14 +78,14 @@ pub(super) async fn run(
         drop(requests);
         Ok(())
     };
-    let (told, ended) = tokio::join!(telling, host.run(asked));
+    let (told, ended) = tokio::join!(telling, runtime.run(asked));
     ended?;
     told
 }
 
 /// Says what an archive kept over a restart.
-fn report_recovery(taken: &TakenOver, format: OutputFormat) {
-    let TakenOver { held, expired, refused, damaged, salvaged } = *taken;
+fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
+    let ArchiveRecovery { held, expired, refused, damaged, salvaged } = *taken;
     if format == OutputFormat::Json {
         return output::print_line(&output::to_ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,

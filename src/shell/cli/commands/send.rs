@@ -25,7 +25,7 @@ use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::miner;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::runtime::Host;
+use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
 use crate::shell::ui;
 use crate::shell::ui::text::lifetime::{self, Cost};
@@ -72,11 +72,11 @@ pub(super) async fn run(
     let chosen = store.setting(CHOSEN_IDENTITY)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    let host =
-        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    host.door().enter(events).await;
+    let runtime =
+        Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
+    runtime.subscriptions().subscribe(events).await;
     let (done, ended) =
-        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, heard), host.run(asked),);
+        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, heard), runtime.run(asked),);
     ended?;
     tell(global, &done?);
     Ok(())
@@ -113,7 +113,7 @@ fn tell(global: &GlobalArgs, data: &Value) {
     }
 }
 
-/// A message on its way through a host.
+/// A message on its way through a runtime.
 #[derive(Clone)]
 pub(in crate::shell) struct SendRequest {
     identity: Option<String>,
@@ -151,8 +151,8 @@ impl SendRequest {
         })
     }
 
-    /// Hands the letter to a host and follows it until it is where it should be. Dropping
-    /// `requests` at the end ends a host that serves nobody else.
+    /// Hands the letter to a runtime and follows it until it is where it should be. Dropping
+    /// `requests` at the end ends a runtime that serves nobody else.
     pub(in crate::shell) async fn deliver(
         self,
         chosen: Option<String>,
@@ -317,7 +317,7 @@ fn no_read_marks() -> Failure {
 /// What takes more seconds than this is said before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
 
-/// The asks of a host that serves one letter.
+/// The asks of a runtime that serves one letter.
 const FIRST_ASK: CommandId = CommandId(1);
 
 /// A screen or two of events.

@@ -1,4 +1,4 @@
-//! The full-screen interface with a node behind it: the gate, the host, and the end of both.
+//! The full-screen interface with a node behind it: the gate, the runtime, and the end of both.
 
 use std::io::IsTerminal as _;
 
@@ -20,7 +20,7 @@ use crate::shell::cli::open_store;
 use crate::shell::os::clock::wall;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
-use crate::shell::runtime::Host;
+use crate::shell::runtime::Runtime;
 use crate::shell::store::Store;
 use crate::shell::ui::{self, Screen};
 
@@ -49,27 +49,27 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
         memory: store.kept() == crate::shell::store::Kept::MemoryOnly,
         ..global.clone()
     };
-    let mut host =
-        Host::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
+    let mut runtime =
+        Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     let (events, heard) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
-    host.door().enter(events).await;
-    let socket = ControlSocket::for_node(&kept, &mut host, &requests)?;
+    runtime.subscriptions().subscribe(events).await;
+    let socket = ControlSocket::for_node(&kept, &mut runtime, &requests)?;
     let shown = async {
         let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
         drop(screen);
-        // The host ends with it, whoever else holds a sender.
+        // The runtime ends with it, whoever else holds a sender.
         if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the host ended first");
         }
         ended
     };
-    let (shown, hosted) = tokio::join!(shown, control::host(host, asked, socket));
+    let (shown, hosted) = tokio::join!(shown, control::run_with_socket(runtime, asked, socket));
     hosted?;
     left(shown.map_err(ui_failed)?)
 }
 
-/// Shows the interface on a host that runs already.
+/// Shows the interface on a runtime that runs already.
 pub(super) async fn show(
     global: &GlobalArgs,
     mode: Mode,

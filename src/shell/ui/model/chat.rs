@@ -98,7 +98,7 @@ impl Chat {
         older.retain(|message| !self.holds(message.id));
         older.append(&mut self.messages);
         self.messages = older;
-        // A host that has more but brings nothing would be asked for ever.
+        // A runtime that has more but brings nothing would be asked for ever.
         self.past = match more {
             More::Yes if brought > 0 => Past::Some,
             More::Yes | More::No => Past::All,
@@ -173,7 +173,7 @@ impl Chat {
         *delivery = passed;
     }
 
-    /// Whether the host was asked for messages and has not answered.
+    /// Whether the runtime was asked for messages and has not answered.
     pub(super) fn awaits_past(&self) -> bool {
         self.past == Past::Asked
     }

@@ -1,4 +1,4 @@
-//! What the host tells, and what becomes of it.
+//! What the runtime tells, and what becomes of it.
 
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::input::CommandId;
@@ -13,7 +13,7 @@ use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
 
 impl Model {
-    /// The host has told something.
+    /// The runtime has told something.
     pub fn notice(&mut self, event: ClientEvent) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -35,7 +35,7 @@ impl Model {
                 }
             }
             ClientEvent::Kept(kept) => self.kept = Some(kept),
-            // Asked for by others: the host tells everybody.
+            // Asked for by others: the runtime tells everybody.
             ClientEvent::Looked(..) => {}
             ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
@@ -211,7 +211,7 @@ impl Model {
         }
     }
 
-    /// Tells the host the interface ends.
+    /// Tells the runtime the interface ends.
     pub(super) fn quit(effects: &mut Vec<Effect>) {
         effects.push(Effect::Request(ClientRequest::Quit));
         effects.push(Effect::Quit(Ending::Asked));

@@ -1,6 +1,6 @@
 //! What the interface knows and where its user is: pure state, no terminal, no clock, no channel.
 //!
-//! Two doors lead in: [`Model::notice`] for what the host tells and [`Model::key`] for what a person
+//! Two doors lead in: [`Model::notice`] for what the runtime tells and [`Model::key`] for what a person
 //! does. What is to be done outside comes back as [`Effect`]s. Drawing reads a model and never
 //! changes it.
 
@@ -83,7 +83,7 @@ opaque_debug!(struct Model {
 /// Something to be done outside the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Hand this to the host.
+    /// Hand this to the runtime.
     Request(ClientRequest),
     /// Move what is in view.
     Scroll(Scroll),
@@ -178,7 +178,7 @@ pub(super) const MINING_STEP_SECONDS: u64 = 5;
 const MAX_ASKED: usize = 256;
 
 impl Model {
-    /// An empty one, before the host has told anything.
+    /// An empty one, before the runtime has told anything.
     #[must_use]
     pub fn new(options: UiOptions) -> Self {
         Self {

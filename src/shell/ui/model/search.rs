@@ -19,7 +19,7 @@ pub(in crate::shell::ui) struct Search {
     /// In whose conversation; in all of them if nobody's.
     pub(in crate::shell::ui) contact: Option<ContactId>,
     pub(in crate::shell::ui) words: String,
-    /// Newest first; nothing until the host has answered.
+    /// Newest first; nothing until the runtime has answered.
     pub(in crate::shell::ui) found: Option<Vec<MessageView>>,
     pub(in crate::shell::ui) more: More,
     pub(in crate::shell::ui) index: usize,
@@ -57,7 +57,7 @@ impl Model {
         self.overlay = Some(Overlay::Search(search));
     }
 
-    /// The host has found something. What answers an older question is passed over, and so is what
+    /// The runtime has found something. What answers an older question is passed over, and so is what
     /// belongs to another identity than the one that speaks.
     pub(super) fn found(
         &mut self,

@@ -234,7 +234,7 @@ impl Model {
         self.say_hint(hint);
     }
 
-    /// What a message of this life takes; nothing until the host has told how the network is.
+    /// What a message of this life takes; nothing until the runtime has told how the network is.
     pub(in crate::shell::ui) fn cost(&self, life: Lifetime) -> Option<Cost> {
         let network = self.network.as_ref()?;
         Some(Cost::of(life, network.floor_bits, network.rate))
