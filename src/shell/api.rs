@@ -28,7 +28,7 @@ pub enum ClientEvent {
         /// Oldest first.
         messages: Vec<MessageView>,
         /// Whether there are older ones.
-        more: More,
+        more: HasMore,
     },
     /// What was found, asked for by [`ClientRequest::Search`].
     Found {
@@ -39,16 +39,16 @@ pub enum ClientEvent {
         /// Newest first.
         messages: Vec<MessageView>,
         /// Whether there are older ones.
-        more: More,
+        more: HasMore,
     },
-    /// The answer to a [`ClientRequest::Look`].
-    Looked(CommandId, Vec<MessageView>),
+    /// The answer to a [`ClientRequest::Query`].
+    QueryResult(CommandId, Vec<MessageView>),
     /// How the network is. Sent when it changes, at most once a second.
-    Network(NetworkLine),
+    Network(NetworkStatus),
     /// So many messages of this contact were not read yet. Sent at the start.
-    Unread(ContactId, usize),
+    UnreadCount(ContactId, usize),
     /// Whether anything outlives the process. Sent once, at the start.
-    Kept(Kept),
+    Persistence(Persistence),
     /// The engine cannot go on; why, for a person to read.
     Fatal(String),
 }
@@ -59,10 +59,10 @@ opaque_debug!(
         Replied,
         History,
         Found,
-        Looked,
+        QueryResult,
         Network,
-        Unread,
-        Kept,
+        UnreadCount,
+        Persistence,
         Fatal,
     }
 );
@@ -86,8 +86,8 @@ pub enum ClientRequest {
         /// All of them must be there; the last may be the beginning of one.
         words: String,
     },
-    /// Read messages for one who asked by this id; answered by [`ClientEvent::Looked`] with the same id.
-    Look(CommandId, Look),
+    /// Read messages for one who asked by this id; answered by [`ClientEvent::QueryResult`] with the same id.
+    Query(CommandId, MessageQuery),
     /// A person has seen all there is of this conversation.
     Read(ContactId),
     /// The interface is about to end.
@@ -99,7 +99,7 @@ opaque_debug!(
         Command,
         History,
         Search,
-        Look,
+        Query,
         Read,
         Quit,
     }
@@ -107,7 +107,7 @@ opaque_debug!(
 
 /// Which messages to read.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum MessageQuery {
     /// Those of a conversation, oldest first.
     Page {
         /// Whose conversation.
@@ -133,7 +133,7 @@ pub enum Look {
 }
 
 opaque_debug!(
-    enum Look {
+    enum MessageQuery {
         Page,
         Words,
         Like,
@@ -142,7 +142,7 @@ opaque_debug!(
 
 /// Whether there is more of a conversation than was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum More {
+pub enum HasMore {
     /// Older messages are kept.
     Yes,
     /// This was the beginning.
@@ -151,7 +151,7 @@ pub enum More {
 
 /// Whether anything outlives the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Persistence {
     /// In a store sealed by a passphrase.
     Sealed,
     /// In memory alone: the end of the process is the end of it.
@@ -160,7 +160,7 @@ pub enum Kept {
 
 /// How the network is, in totals: nothing here tells real traffic from cover.
 #[derive(Clone, PartialEq)]
-pub struct NetworkLine {
+pub struct NetworkStatus {
     /// Neighbours that take part in the flood.
     pub peers: usize,
     /// The name of the network.
@@ -178,7 +178,7 @@ pub struct NetworkLine {
     /// Junk envelopes a minute on average; `None` without cover.
     pub cover_per_minute: Option<f64>,
     /// The search for work that is going on.
-    pub mining: Option<Mining>,
+    pub mining: Option<MiningStatus>,
     /// Envelopes of ours that have not left.
     pub queued: usize,
     /// Tries at work a second, as last measured; 0 while it is not known.
@@ -188,12 +188,12 @@ pub struct NetworkLine {
     /// Envelopes fetched by catching up with neighbours, since the start.
     pub caught_up: u64,
     /// How the archive is, if there is one.
-    pub archive: Option<ArchiveLine>,
+    pub archive: Option<ArchiveStatus>,
 }
 
 /// How an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArchiveLine {
+pub struct ArchiveStatus {
     /// Bytes it takes on disk.
     pub bytes: u64,
     /// Envelopes it could not keep, since the start.
@@ -202,14 +202,14 @@ pub struct ArchiveLine {
     pub trouble: Option<&'static str>,
 }
 
-opaque_debug!(struct NetworkLine {
+opaque_debug!(struct NetworkStatus {
     peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
     cover_per_minute, mining, queued, rate, clock, caught_up, archive,
 });
 
 /// A search for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mining {
+pub struct MiningStatus {
     /// How much work is searched for: 2^`bits` tries on average.
     pub bits: u8,
     /// Tries a second; 0 while it is not known.
@@ -220,22 +220,22 @@ pub struct Mining {
 #[derive(Clone, Copy, Debug)]
 pub struct UiOptions {
     /// Real use, or a demonstration that says so on every screen.
-    pub mode: Mode,
+    pub mode: UiMode,
     /// Which characters marks and lines are drawn with.
     pub glyphs: Glyphs,
     /// Whether colours may be used. Nothing depends on them.
-    pub colour: Colour,
+    pub color: ColorSupport,
     /// Most bytes of one message.
     pub max_text: usize,
     /// Reads the wall clock.
     pub clock: fn() -> UnixSeconds,
     /// How keys are written for people.
-    pub invites: Invites,
+    pub invites: InviteCodec,
 }
 
 /// How keys are written for people to hand on.
 #[derive(Clone, Copy, Debug)]
-pub struct Invites {
+pub struct InviteCodec {
     /// A key as an invite.
     pub write: fn(&PublicKey) -> String,
     /// The key in an invite, or why there is none, for a person to read.
@@ -244,7 +244,7 @@ pub struct Invites {
 
 /// Real use or demonstration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum UiMode {
     /// Real use.
     Normal,
     /// Nothing leaves this computer and nothing is kept.
@@ -262,7 +262,7 @@ pub enum Glyphs {
 
 /// Whether colours may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
+pub enum ColorSupport {
     /// The 16 colours of the terminal.
     On,
     /// Bold, dim and reverse alone.
@@ -293,18 +293,18 @@ pub enum UiError {
     RuntimeGone,
 }
 
-/// Which door the gate shows.
+/// Which door the unlock screen shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateState {
+pub enum UnlockMode {
     /// Nothing is kept yet.
     FirstRun,
     /// A sealed store waits for its passphrase.
     Locked,
 }
 
-/// What a person chose at the gate.
+/// What a person chose at the unlock screen.
 #[derive(Clone, PartialEq, Eq)]
-pub enum GateChoice {
+pub enum UnlockChoice {
     /// Make a store sealed by this passphrase.
     Create(Zeroizing<String>),
     /// Keep nothing.
@@ -313,7 +313,7 @@ pub enum GateChoice {
     Unlock(Zeroizing<String>),
 }
 
-impl core::fmt::Debug for GateChoice {
+impl core::fmt::Debug for UnlockChoice {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Create(_) => "Create",
@@ -323,9 +323,9 @@ impl core::fmt::Debug for GateChoice {
     }
 }
 
-/// How the gate ended.
+/// How the unlock screen ended.
 #[derive(Debug)]
-pub enum Gate<T> {
+pub enum UnlockOutcome<T> {
     /// The runtime opened what was asked for.
     Opened(T),
     /// Its user left, or a signal came.

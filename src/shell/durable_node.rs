@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
-use super::api::Look;
+use super::api::MessageQuery;
 use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
 use crate::engine::env::{Env, Millis};
@@ -196,14 +196,16 @@ impl DurableNode {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn query(&mut self, look: &Look) -> Result<Vec<MessageView>, StoreError> {
+    pub fn query(&mut self, query: &MessageQuery) -> Result<Vec<MessageView>, StoreError> {
         let store = &mut self.store;
-        let found = match *look {
-            Look::Page { contact, before, limit } => store.history(contact, before, limit)?,
-            Look::Words { contact, ref words, before, limit } => {
+        let found = match *query {
+            MessageQuery::Page { contact, before, limit } => {
+                store.history(contact, before, limit)?
+            }
+            MessageQuery::Words { contact, ref words, before, limit } => {
                 store.search(Some(contact), words, before, limit)?
             }
-            Look::Like(start) => store.messages_like(start)?,
+            MessageQuery::Like(start) => store.messages_like(start)?,
         };
         Ok(found.iter().map(MessageRecord::view).collect())
     }

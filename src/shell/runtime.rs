@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::api::{ArchiveLine, ClientEvent, ClientRequest, Kept, Mining, More, NetworkLine};
+use super::api::{
+    ArchiveStatus, ClientEvent, ClientRequest, HasMore, MiningStatus, NetworkStatus, Persistence,
+};
 use super::archive::{Archive, ArchiveError, Disposition, Trouble};
 use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, Published};
-use super::store::{Kept as StoreKept, Store, StoreError};
+use super::store::{Store, StoreError, StoreMode};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::id::{ContactId, MessageId};
@@ -30,7 +32,7 @@ pub struct Runtime {
     /// Without our transport key: whoever is given one of these finds us after a restart, too.
     listening: Vec<String>,
     seconds: Interval,
-    line: Option<NetworkLine>,
+    line: Option<NetworkStatus>,
     clients: Vec<mpsc::Sender<ClientEvent>>,
     subscribe_rx: mpsc::Receiver<mpsc::Sender<ClientEvent>>,
     subscribe_tx: mpsc::Sender<mpsc::Sender<ClientEvent>>,
@@ -303,15 +305,15 @@ impl Runtime {
         client: mpsc::Sender<ClientEvent>,
     ) -> Result<(), RuntimeError> {
         let kept = match self.durable.store().kept() {
-            StoreKept::Sealed => Kept::Sealed,
-            StoreKept::MemoryOnly => Kept::MemoryOnly,
+            StoreMode::Sealed => Persistence::Sealed,
+            StoreMode::MemoryOnly => Persistence::MemoryOnly,
         };
-        let mut all = vec![ClientEvent::Kept(kept)];
+        let mut all = vec![ClientEvent::Persistence(kept)];
         all.extend(self.durable.node().snapshot().into_iter().map(ClientEvent::Engine));
         for (contact, count) in self.durable.store().unread()? {
-            all.push(ClientEvent::Unread(contact, count));
+            all.push(ClientEvent::UnreadCount(contact, count));
         }
-        all.push(ClientEvent::Network(self.network_line()));
+        all.push(ClientEvent::Network(self.network_status()));
         for event in all {
             if !try_deliver(&client, event).await {
                 return Ok(());
@@ -432,9 +434,9 @@ impl Runtime {
             ClientRequest::Command(ask, command) => self.turn(Input::Command { id: ask, command }),
             ClientRequest::History { contact, before } => self.tell_history(contact, before),
             ClientRequest::Search { contact, words } => self.tell_found(contact, words),
-            ClientRequest::Look(ask, look) => {
-                let messages = self.durable.query(&look)?;
-                self.event_queue.push_back(ClientEvent::Looked(ask, messages));
+            ClientRequest::Query(ask, query) => {
+                let messages = self.durable.query(&query)?;
+                self.event_queue.push_back(ClientEvent::QueryResult(ask, messages));
                 Ok(())
             }
             ClientRequest::Read(contact) => self.mark_read(contact),
@@ -448,7 +450,7 @@ impl Runtime {
         before: Option<MessageId>,
     ) -> Result<(), RuntimeError> {
         let records = self.durable.store().history(contact, before, HISTORY_PAGE)?;
-        let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
+        let more = if records.len() == HISTORY_PAGE { HasMore::Yes } else { HasMore::No };
         let messages = records.iter().map(|record| record.view()).collect();
         self.event_queue.push_back(ClientEvent::History { contact, messages, more });
         Ok(())
@@ -460,7 +462,7 @@ impl Runtime {
         words: String,
     ) -> Result<(), RuntimeError> {
         let records = self.durable.store().search(contact, &words, None, HISTORY_PAGE)?;
-        let more = if records.len() == HISTORY_PAGE { More::Yes } else { More::No };
+        let more = if records.len() == HISTORY_PAGE { HasMore::Yes } else { HasMore::No };
         let messages = records.iter().map(|record| record.view()).collect();
         self.event_queue.push_back(ClientEvent::Found { contact, words, messages, more });
         Ok(())
@@ -475,17 +477,17 @@ impl Runtime {
 
     /// Tells how the network is, when that changed.
     fn tell_network(&mut self) {
-        let line = self.network_line();
+        let line = self.network_status();
         if self.line.as_ref() != Some(&line) {
             self.line = Some(line.clone());
             self.event_queue.push_back(ClientEvent::Network(line));
         }
     }
 
-    fn network_line(&self) -> NetworkLine {
+    fn network_status(&self) -> NetworkStatus {
         let status = self.durable.node().status();
         let settings = self.durable.node().settings();
-        NetworkLine {
+        NetworkStatus {
             peers: status.peers,
             network: self.network.clone(),
             listening: self.listening.clone(),
@@ -496,12 +498,12 @@ impl Runtime {
             cover_per_minute: settings.junk.map(per_minute),
             mining: status
                 .mining_bits
-                .map(|bits| Mining { bits, hashes_per_second: self.miner.rate() }),
+                .map(|bits| MiningStatus { bits, hashes_per_second: self.miner.rate() }),
             queued: status.queued,
             rate: self.miner.rate(),
             clock: status.clock,
             caught_up: status.caught_up,
-            archive: self.archive.as_ref().map(|archive| ArchiveLine {
+            archive: self.archive.as_ref().map(|archive| ArchiveStatus {
                 bytes: archive.bytes(),
                 missed: archive.missed(),
                 trouble: archive.trouble().map(Trouble::words),

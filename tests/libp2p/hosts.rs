@@ -11,7 +11,7 @@ use undertone::engine::id::IdentityId;
 use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeRole, NodeSettings};
-use undertone::shell::api::{ClientEvent, ClientRequest, NetworkLine};
+use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
 use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
@@ -48,7 +48,7 @@ pub(crate) struct View {
     /// Its only identity.
     pub(crate) own: Option<(IdentityId, PublicKey)>,
     /// How its network is.
-    pub(crate) line: Option<NetworkLine>,
+    pub(crate) line: Option<NetworkStatus>,
     replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
 }
 
@@ -68,9 +68,9 @@ impl View {
             ClientEvent::Fatal(why) => panic!("a host ended: {why}"),
             ClientEvent::History { .. }
             | ClientEvent::Found { .. }
-            | ClientEvent::Looked(..)
-            | ClientEvent::Unread(..)
-            | ClientEvent::Kept(_) => {}
+            | ClientEvent::QueryResult(..)
+            | ClientEvent::UnreadCount(..)
+            | ClientEvent::Persistence(_) => {}
         }
     }
 

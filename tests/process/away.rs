@@ -19,7 +19,7 @@ enum Acquaintance {
     /// A session.
     Session,
     /// Each other's invites, added without a network.
-    Invites,
+    InviteCodec,
 }
 
 /// What becomes of the archive while nobody else is there. It is never killed here: what it has a
@@ -188,5 +188,5 @@ fn what_was_said_to_somebody_away_arrives_once_and_in_order_by_an_archive_alone(
 
 #[test]
 fn what_was_said_to_somebody_who_was_never_there_arrives_by_an_archive_that_was_restarted() {
-    away(Acquaintance::Invites, Archive::IsRestarted);
+    away(Acquaintance::InviteCodec, Archive::IsRestarted);
 }

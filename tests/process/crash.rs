@@ -66,7 +66,7 @@ struct Side {
 }
 
 /// What a store holds of a conversation.
-struct Kept {
+struct Persistence {
     /// What was shown of the other.
     shown: Vec<MessageRecord>,
     /// What came of the other and waits for what is before it.
@@ -144,7 +144,7 @@ impl Side {
     }
 
     /// What its store holds. No node may have it open.
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> Persistence {
         let passphrase = Passphrase::new(Zeroizing::new(PASSPHRASE.to_owned())).expect("one");
         let store = Store::open(&self.home.path("home"), &passphrase).expect("a whole store");
         let mut all = Vec::new();
@@ -179,12 +179,12 @@ impl Side {
         };
         let delivered = all.iter().filter_map(acknowledged).collect();
         all.retain(|message| message.direction == StoredDirection::Delivered);
-        Kept { shown: all, held, delivered }
+        Persistence { shown: all, held, delivered }
     }
 
     /// Everything the other's node accepted was shown here once, in order, under numbers without a
     /// gap, and nothing was printed twice or only printed.
-    fn check(&self, from: &Self, kept: &Kept, seed: u64) {
+    fn check(&self, from: &Self, kept: &Persistence, seed: u64) {
         let texts: Vec<&String> = kept.shown.iter().map(|message| &message.text).collect();
         let once: BTreeSet<&String> = texts.iter().copied().collect();
         assert_eq!(texts.len(), once.len(), "something was shown twice, SEED={seed}: {texts:?}");
@@ -202,7 +202,7 @@ impl Side {
     }
 }
 
-impl Kept {
+impl Persistence {
     /// What the other holds for delivered is here.
     fn assert_bears_out(&self, other: &Self, seed: u64) {
         let mut here: BTreeSet<&String> = self.shown.iter().map(|message| &message.text).collect();

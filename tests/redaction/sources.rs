@@ -30,7 +30,7 @@ const MAY: [(&str, &str); 7] = [
     ("NetworkName", "what all nodes of a network know"),
     ("UnsafePermissions", "tells a person which of their files others can read"),
     ("LineError", "names commands of the program"),
-    ("Invites", "holds functions"),
+    ("InviteCodec", "holds functions"),
     ("SeededRng", "is for tests, where nothing is secret"),
     ("Entry", "names commands of the program"),
 ];

@@ -33,7 +33,7 @@ use undertone::engine::sync::{
 };
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::{
-    ClientEvent, ClientRequest, GateChoice, Kept, Look, More, NetworkLine,
+    ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
 use undertone::shell::cli::error::Failure;
@@ -206,7 +206,7 @@ fn commands_show_their_name_and_not_what_was_typed() {
     lines.add("PassphraseSource", &PassphraseSource::Command("pass show undertone".to_owned()));
     let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
     lines.add("Passphrase", &passphrase.expect("a passphrase"));
-    lines.add("GateChoice", &GateChoice::Unlock(Zeroizing::new("correct horse".to_owned())));
+    lines.add("UnlockChoice", &UnlockChoice::Unlock(Zeroizing::new("correct horse".to_owned())));
     let said = ["no contact \"harbour\"", "why", "nothing was done", "undertone contact list"];
     lines.add("Failure", &Failure::new("contact", ExitCode::NotFound, said));
     assert_snapshot!("commands", lines.0);
@@ -219,7 +219,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     settings.carrier = Carrier::Memory;
     settings.peers = vec![address()];
     let node = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
-    let line = NetworkLine {
+    let line = NetworkStatus {
         peers: 1,
         network: "harbour".to_owned(),
         listening: vec![address().to_string()],
@@ -257,22 +257,22 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     );
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
-    lines.add("NetworkLine", &line);
+    lines.add("NetworkStatus", &line);
     lines.add("ClientEvent", &ClientEvent::Network(line));
     lines.add("ClientEvent", &ClientEvent::Fatal("harbour".to_owned()));
     let messages = Vec::new();
     lines.add(
         "ClientEvent",
-        &ClientEvent::History { contact: ContactId(7), messages, more: More::No },
+        &ClientEvent::History { contact: ContactId(7), messages, more: HasMore::No },
     );
     let (contact, words) = (None, "good morning".to_owned());
     let messages = Vec::new();
-    let found = ClientEvent::Found { contact, words: words.clone(), messages, more: More::No };
+    let found = ClientEvent::Found { contact, words: words.clone(), messages, more: HasMore::No };
     lines.add("ClientEvent", &found);
-    lines.add("ClientEvent", &ClientEvent::Kept(Kept::Sealed));
+    lines.add("ClientEvent", &ClientEvent::Persistence(Persistence::Sealed));
     lines.add("ClientRequest", &ClientRequest::Search { contact, words: words.clone() });
     let (contact, before, limit) = (ContactId(7), None, 1);
-    lines.add("Look", &Look::Words { contact, words, before, limit });
+    lines.add("MessageQuery", &MessageQuery::Words { contact, words, before, limit });
     lines.add("ClientRequest", &ClientRequest::Command(CommandId(1), say.clone()));
     lines.add("Command", &say);
     lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));

@@ -5,7 +5,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::shell::api::{Colour, Glyphs, UiOptions};
+use undertone::shell::api::{ColorSupport, Glyphs, UiOptions};
 
 use crate::support::{Stage, key, options};
 
@@ -22,10 +22,10 @@ const LIGHT: Terminal = Terminal { foreground: 30, background: 240 };
 /// Pixels of one half of a cell in each direction.
 const SCALE: usize = 4;
 
-fn brightness(colour: Color, own: u8) -> u8 {
-    if colour == Color::Black {
+fn brightness(color: Color, own: u8) -> u8 {
+    if color == Color::Black {
         0
-    } else if colour == Color::White {
+    } else if color == Color::White {
         255
     } else {
         own
@@ -60,8 +60,8 @@ fn read(screen: &Buffer, terminal: Terminal) -> Option<String> {
     grids.iter().find_map(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
-fn stage(colour: Colour) -> Stage {
-    Stage::chatting(UiOptions { colour, ..options(Glyphs::Unicode) })
+fn stage(color: ColorSupport) -> Stage {
+    Stage::chatting(UiOptions { color, ..options(Glyphs::Unicode) })
 }
 
 fn show_invite(stage: &mut Stage) {
@@ -72,12 +72,12 @@ fn show_invite(stage: &mut Stage) {
 #[test]
 fn an_invite_is_read_off_a_window_of_24_rows_on_any_terminal() {
     let written = invite::encode(&key(0));
-    let mut coloured = stage(Colour::On);
+    let mut coloured = stage(ColorSupport::On);
     show_invite(&mut coloured);
     let screen = coloured.cells(80, 24);
     assert_eq!(read(&screen, DARK).as_ref(), Some(&written));
     assert_eq!(read(&screen, LIGHT).as_ref(), Some(&written));
-    let mut bare = stage(Colour::Off);
+    let mut bare = stage(ColorSupport::Off);
     show_invite(&mut bare);
     assert_eq!(read(&bare.cells(80, 24), DARK).as_ref(), Some(&written));
     bare.press(KeyCode::Char('i'));
@@ -87,8 +87,8 @@ fn an_invite_is_read_off_a_window_of_24_rows_on_any_terminal() {
 #[test]
 fn the_digits_are_read_off_a_window_of_24_rows() {
     let digits = SafetyNumber::of(&key(0), &key(1)).digits();
-    for colour in [Colour::On, Colour::Off] {
-        let mut stage = stage(colour);
+    for color in [ColorSupport::On, ColorSupport::Off] {
+        let mut stage = stage(color);
         stage.write("/verify");
         stage.press(KeyCode::Enter);
         stage.press(KeyCode::F(8));
@@ -98,7 +98,7 @@ fn the_digits_are_read_off_a_window_of_24_rows() {
 
 #[test]
 fn in_ascii_a_code_is_drawn_larger_and_still_read() {
-    let ascii = UiOptions { colour: Colour::Off, ..options(Glyphs::Ascii) };
+    let ascii = UiOptions { color: ColorSupport::Off, ..options(Glyphs::Ascii) };
     let mut stage = Stage::chatting(ascii);
     show_invite(&mut stage);
     let screen = stage.cells(120, 50);

@@ -10,7 +10,7 @@ use undertone::engine::node::output::{
     ContactView, Direction, Event, MessageState, MessageView, SessionStatus,
 };
 use undertone::engine::node::record::DeliveryLog;
-use undertone::shell::api::{ClientEvent, Colour, Glyphs, More, NetworkLine, UiOptions};
+use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, NetworkStatus, UiOptions};
 
 use crate::support::{MIRA, NOW, Stage, contact, message, network, options};
 
@@ -42,7 +42,7 @@ fn every_state(options: UiOptions) -> Stage {
 #[test]
 fn every_state_has_a_mark() {
     at_every_size("states", every_state(options(Glyphs::Unicode)));
-    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Ascii) };
+    let bare = UiOptions { color: ColorSupport::Off, ..options(Glyphs::Ascii) };
     assert_snapshot!("states_ascii_80x24", every_state(bare).see(80, 24));
 }
 
@@ -123,7 +123,7 @@ fn the_cost_of_a_long_life_is_said_before_it_is_paid() {
 #[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
-    stage.tell(ClientEvent::Network(NetworkLine { rate: 0, mining: None, ..network() }));
+    stage.tell(ClientEvent::Network(NetworkStatus { rate: 0, mining: None, ..network() }));
     stage.control('r');
     stage.model.tick(UnixSeconds(NOW + 60));
     let seen = stage.see(120, 40);
@@ -156,7 +156,7 @@ fn search_results() -> Stage {
         message(100, NOW - 90_000, Direction::Incoming, "FERRY?"),
     ];
     let words = "ferry".to_owned();
-    stage.tell(ClientEvent::Found { contact: None, words, messages, more: More::Yes });
+    stage.tell(ClientEvent::Found { contact: None, words, messages, more: HasMore::Yes });
     stage.press(KeyCode::Down);
     stage
 }
@@ -175,7 +175,7 @@ fn a_search_asks_waits_and_says_that_nothing_was_found() {
     stage.press(KeyCode::Enter);
     assert!(stage.see(80, 24).contains("looking .."));
     let words = "ferry".to_owned();
-    let (contact, messages, more) = (Some(MIRA), Vec::new(), More::No);
+    let (contact, messages, more) = (Some(MIRA), Vec::new(), HasMore::No);
     stage.tell(ClientEvent::Found { contact, words, messages, more });
     assert_snapshot!("found_nothing_40x10", stage.see(40, 10));
 }
@@ -193,7 +193,7 @@ fn enter_goes_to_the_message_that_was_found() {
 fn a_wrong_clock_is_said_on_every_page_and_explained_on_its_own() {
     let mut stage = stage();
     let clock = Some(ClockSkew { minutes: -7, witnesses: 4 });
-    stage.tell(ClientEvent::Network(NetworkLine { clock, caught_up: 12_345, ..network() }));
+    stage.tell(ClientEvent::Network(NetworkStatus { clock, caught_up: 12_345, ..network() }));
     assert_snapshot!("wrong_clock_chat_80x24", stage.see(80, 24));
     stage.model.tick(UnixSeconds(NOW + 60));
     assert!(stage.see(80, 24).contains("clock 7 min behind"));

@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::node::output::{Event, SessionStatus};
-use undertone::shell::api::{ClientEvent, Colour, Glyphs, Kept, Mode, UiOptions};
+use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, Persistence, UiMode, UiOptions};
 
 use crate::support::{MIRA, Stage, contact, options};
 
@@ -31,14 +31,14 @@ fn a_conversation() {
 
 #[test]
 fn a_conversation_in_ascii_without_colour() {
-    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Ascii) };
+    let bare = UiOptions { color: ColorSupport::Off, ..options(Glyphs::Ascii) };
     assert_snapshot!("conversation_ascii", Stage::chatting(bare).see(80, 24));
 }
 
 #[test]
 fn a_first_start_asks_for_a_name_and_says_what_is_kept() {
     let mut stage = Stage::empty(options(Glyphs::Unicode));
-    stage.tell(ClientEvent::Kept(Kept::MemoryOnly));
+    stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
     stage.write("nightjar");
     at_every_size("welcome", stage);
 }
@@ -153,7 +153,7 @@ fn a_stopped_node_says_so() {
 
 #[test]
 fn a_demonstration_says_so_on_every_screen() {
-    let demo = UiOptions { mode: Mode::Demo, ..options(Glyphs::Unicode) };
+    let demo = UiOptions { mode: UiMode::Demo, ..options(Glyphs::Unicode) };
     let mut stage = Stage::chatting(demo);
     for key in [2, 3, 4, 6, 1] {
         stage.press(KeyCode::F(key));
@@ -193,6 +193,6 @@ fn a_hostile_name_cannot_leave_its_place() {
 #[test]
 fn the_marks_alone_tell_every_state() {
     // Without colour the same characters are drawn: nothing is said by colour alone.
-    let bare = UiOptions { colour: Colour::Off, ..options(Glyphs::Unicode) };
+    let bare = UiOptions { color: ColorSupport::Off, ..options(Glyphs::Unicode) };
     assert_eq!(Stage::chatting(bare).see(80, 24), stage().see(80, 24));
 }

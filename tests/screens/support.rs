@@ -19,8 +19,8 @@ use undertone::engine::node::record::DeliveryLog;
 use undertone::engine::node::record::Trust;
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::{
-    ClientEvent, ClientRequest, Colour, Glyphs, Invites, Kept, Mining, Mode, More, NetworkLine,
-    UiOptions,
+    ClientEvent, ClientRequest, ColorSupport, Glyphs, HasMore, InviteCodec, MiningStatus,
+    NetworkStatus, Persistence, UiMode, UiOptions,
 };
 use undertone::shell::ui::model::{Effect, Model};
 use undertone::shell::ui::view::{ViewState, view};
@@ -47,12 +47,12 @@ pub(crate) fn key(index: usize) -> PublicKey {
 
 pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
     UiOptions {
-        mode: Mode::Normal,
+        mode: UiMode::Normal,
         glyphs,
-        colour: Colour::On,
+        color: ColorSupport::On,
         max_text: 1_900,
         clock: || UnixSeconds(NOW),
-        invites: Invites {
+        invites: InviteCodec {
             write: invite::encode,
             read: |_| Err("this is damaged: a letter is wrong or missing".to_owned()),
         },
@@ -95,7 +95,7 @@ impl Stage {
     pub(crate) fn chatting(options: UiOptions) -> Self {
         let mut stage = Self::empty(options);
         let identity = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
-        stage.tell(ClientEvent::Kept(Kept::Sealed));
+        stage.tell(ClientEvent::Persistence(Persistence::Sealed));
         stage.tell(ClientEvent::Engine(Event::Identity(identity)));
         for (id, petname, link) in [
             (MIRA, "mira", SessionStatus::Established),
@@ -107,12 +107,12 @@ impl Stage {
         let arrived = UnixSeconds(NOW - 2_000);
         let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
         stage.tell(ClientEvent::Engine(Event::Request(request)));
-        stage.tell(ClientEvent::Unread(ContactId(11), 3));
+        stage.tell(ClientEvent::UnreadCount(ContactId(11), 3));
         stage.tell(ClientEvent::Network(network()));
         stage.tell(ClientEvent::History {
             contact: MIRA,
             messages: conversation(),
-            more: More::No,
+            more: HasMore::No,
         });
         stage
     }
@@ -210,8 +210,8 @@ fn dump(buffer: &Buffer) -> String {
     text
 }
 
-pub(crate) fn network() -> NetworkLine {
-    NetworkLine {
+pub(crate) fn network() -> NetworkStatus {
+    NetworkStatus {
         peers: 6,
         network: "main".to_owned(),
         listening: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
@@ -220,7 +220,7 @@ pub(crate) fn network() -> NetworkLine {
         pool_items: 2_204,
         floor_bits: 18,
         cover_per_minute: Some(2.0),
-        mining: Some(Mining { bits: 18, hashes_per_second: 71_000 }),
+        mining: Some(MiningStatus { bits: 18, hashes_per_second: 71_000 }),
         queued: 2,
         rate: 71_000,
         clock: None,

@@ -2,22 +2,22 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
-use undertone::shell::api::{GateState, Glyphs};
-use undertone::shell::ui::{GateModel, gate_view};
+use undertone::shell::api::{Glyphs, UnlockMode};
+use undertone::shell::ui::{UnlockModel, unlock_view};
 
 use crate::support::{options, see};
 
-fn press(gate: &mut GateModel, code: KeyCode) {
+fn press(gate: &mut UnlockModel, code: KeyCode) {
     drop(gate.key(KeyEvent::new(code, KeyModifiers::NONE)));
 }
 
-fn show(gate: &GateModel, columns: u16, rows: u16) -> String {
-    see(columns, rows, |frame| gate_view(gate, frame))
+fn show(gate: &UnlockModel, columns: u16, rows: u16) -> String {
+    see(columns, rows, |frame| unlock_view(gate, frame))
 }
 
 #[test]
 fn a_first_run_offers_a_seal_or_nothing() {
-    let mut gate = GateModel::new(options(Glyphs::Unicode), GateState::FirstRun);
+    let mut gate = UnlockModel::new(options(Glyphs::Unicode), UnlockMode::FirstRun);
     assert_snapshot!("first_run_80x24", show(&gate, 80, 24));
     assert_snapshot!("first_run_40x10", show(&gate, 40, 10));
     press(&mut gate, KeyCode::Enter);
@@ -31,7 +31,7 @@ fn a_first_run_offers_a_seal_or_nothing() {
 
 #[test]
 fn a_locked_store_shows_no_identity_and_no_passphrase() {
-    let mut gate = GateModel::new(options(Glyphs::Unicode), GateState::Locked);
+    let mut gate = UnlockModel::new(options(Glyphs::Unicode), UnlockMode::Locked);
     gate.paste("hunter2");
     let seen = show(&gate, 80, 24);
     assert!(!seen.contains("hunter2") && seen.contains("> *******"));
@@ -44,8 +44,8 @@ fn a_locked_store_shows_no_identity_and_no_passphrase() {
 
 #[test]
 fn the_gate_is_drawn_at_every_size() {
-    for state in [GateState::FirstRun, GateState::Locked] {
-        let mut gate = GateModel::new(options(Glyphs::Ascii), state);
+    for state in [UnlockMode::FirstRun, UnlockMode::Locked] {
+        let mut gate = UnlockModel::new(options(Glyphs::Ascii), state);
         for code in [KeyCode::Char('x'), KeyCode::Enter, KeyCode::Char('y'), KeyCode::Enter] {
             for (columns, rows) in [(1, 1), (7, 3), (40, 10), (300, 100)] {
                 show(&gate, columns, rows);

@@ -37,9 +37,9 @@ impl Directory {
                 ClientEvent::Replied(..)
                 | ClientEvent::History { .. }
                 | ClientEvent::Found { .. }
-                | ClientEvent::Looked(..)
-                | ClientEvent::Unread(..)
-                | ClientEvent::Kept(_) => {}
+                | ClientEvent::QueryResult(..)
+                | ClientEvent::UnreadCount(..)
+                | ClientEvent::Persistence(_) => {}
             }
         }
         Err(node_gone())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
-use crate::shell::api::{Glyphs, More};
+use crate::shell::api::{Glyphs, HasMore};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::HistoryArgs;
 use crate::shell::ui::text::message_state::word as state_word;
@@ -29,10 +29,10 @@ pub(super) fn conversation(
     told: &[MessageFormatter<'_>],
     args: &HistoryArgs,
     contact: &ContactView,
-    more: More,
+    more: HasMore,
 ) -> String {
     let mut lines = Vec::new();
-    if let (More::Yes, Some(oldest)) = (more, told.first()) {
+    if let (HasMore::Yes, Some(oldest)) = (more, told.first()) {
         lines.push(format!("-- older ones: add --before {} --", oldest.view.id.short()));
     }
     lines.extend(told.iter().map(MessageFormatter::lines));

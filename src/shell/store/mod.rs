@@ -69,7 +69,7 @@ pub struct Store {
 
 /// What becomes of what a store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoreMode {
     /// It is on disk, encrypted.
     Sealed,
     /// It is gone with the process.
@@ -185,8 +185,8 @@ impl Store {
 
     /// What becomes of what this store holds.
     #[must_use]
-    pub fn kept(&self) -> Kept {
-        if self.lock.is_some() { Kept::Sealed } else { Kept::MemoryOnly }
+    pub fn kept(&self) -> StoreMode {
+        if self.lock.is_some() { StoreMode::Sealed } else { StoreMode::MemoryOnly }
     }
 
     /// Everything the engine needs when it starts: identities, contacts, sessions, requests, seen

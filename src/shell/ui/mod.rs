@@ -24,11 +24,11 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout}
 
 pub use keys::Scroll;
 pub use terminal::Screen;
-pub use unlock::{GateModel, GateStep};
-pub use view::unlock::view as gate_view;
+pub use unlock::{UnlockModel, UnlockStep};
+pub use view::unlock::view as unlock_view;
 
 use crate::shell::api::{
-    ClientEvent, ClientRequest, Gate, GateChoice, GateState, UiError, UiExit, UiOptions,
+    ClientEvent, ClientRequest, UiError, UiExit, UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
 };
 use model::{Effect, Ending, Enter, Model, Passed};
 use terminal::Told;
@@ -290,54 +290,54 @@ impl Pace {
     }
 }
 
-/// Asks at the gate until the runtime has opened something or its user leaves. `try_open` says why
+/// Asks at the unlock screen until the runtime has opened something or its user leaves. `try_open` says why
 /// it could not, for a person to read; the slow part belongs on a blocking thread.
 ///
 /// # Errors
 ///
 /// The terminal cannot be used.
-pub async fn gate<T, Opening>(
+pub async fn unlock<T, Opening>(
     screen: &mut Screen,
-    state: GateState,
+    state: UnlockMode,
     options: UiOptions,
-    mut try_open: impl FnMut(GateChoice) -> Opening,
-) -> Result<Gate<T>, UiError>
+    mut try_open: impl FnMut(UnlockChoice) -> Opening,
+) -> Result<UnlockOutcome<T>, UiError>
 where
     Opening: Future<Output = Result<T, String>>,
 {
-    let mut model = GateModel::new(options, state);
+    let mut model = UnlockModel::new(options, state);
     let mut keys = EventStream::new();
     let mut seconds = every(SECOND);
     let mut opening: Option<Pin<Box<Opening>>> = None;
     loop {
-        screen.draw(|frame| gate_view(&model, frame))?;
+        screen.draw(|frame| unlock_view(&model, frame))?;
         let step = tokio::select! {
             biased;
             told = screen.signals.next() => match told {
-                Told::End(exit) => return Ok(Gate::Left(exit)),
-                Told::Suspend => GateStep::Suspend,
-                Told::Continued => { screen.continued()?; GateStep::Redraw }
+                Told::End(exit) => return Ok(UnlockOutcome::Left(exit)),
+                Told::Suspend => UnlockStep::Suspend,
+                Told::Continued => { screen.continued()?; UnlockStep::Redraw }
             },
             opened = result(&mut opening) => {
                 opening = None;
                 match opened {
-                    Ok(opened) => return Ok(Gate::Opened(opened)),
+                    Ok(opened) => return Ok(UnlockOutcome::Opened(opened)),
                     Err(why) => model.failed(&why),
                 }
-                GateStep::Draw
+                UnlockStep::Draw
             }
             event = keys.next() => {
-                let Some(event) = event else { return Ok(Gate::Left(UiExit::Terminated)) };
-                gate_key(&mut model, event?)
+                let Some(event) = event else { return Ok(UnlockOutcome::Left(UiExit::Terminated)) };
+                unlock_key(&mut model, event?)
             }
-            _ = seconds.tick() => { model.tick((options.clock)()); GateStep::Draw }
+            _ = seconds.tick() => { model.tick((options.clock)()); UnlockStep::Draw }
         };
         match step {
-            GateStep::Draw => {}
-            GateStep::Redraw => screen.redraw()?,
-            GateStep::Suspend => screen.suspend()?,
-            GateStep::Quit => return Ok(Gate::Left(UiExit::Asked)),
-            GateStep::Try(choice) => opening = Some(Box::pin(try_open(choice))),
+            UnlockStep::Draw => {}
+            UnlockStep::Redraw => screen.redraw()?,
+            UnlockStep::Suspend => screen.suspend()?,
+            UnlockStep::Quit => return Ok(UnlockOutcome::Left(UiExit::Asked)),
+            UnlockStep::Try(choice) => opening = Some(Box::pin(try_open(choice))),
         }
     }
 }
@@ -349,18 +349,18 @@ async fn result<F: Future>(opening: &mut Option<Pin<Box<F>>>) -> F::Output {
     }
 }
 
-fn gate_key(model: &mut GateModel, event: TerminalEvent) -> GateStep {
+fn unlock_key(model: &mut UnlockModel, event: TerminalEvent) -> UnlockStep {
     match event {
         TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => model.key(key),
         TerminalEvent::Paste(text) => {
             model.paste(&text);
-            GateStep::Draw
+            UnlockStep::Draw
         }
         TerminalEvent::Key(_)
         | TerminalEvent::Mouse(_)
         | TerminalEvent::FocusGained
         | TerminalEvent::FocusLost
-        | TerminalEvent::Resize(_, _) => GateStep::Draw,
+        | TerminalEvent::Resize(_, _) => UnlockStep::Draw,
     }
 }
 
@@ -403,7 +403,7 @@ mod tests {
         ]);
         let host = async move {
             for _ in 0..8 {
-                tell.send(ClientEvent::Kept(crate::shell::api::Kept::Sealed))
+                tell.send(ClientEvent::Persistence(crate::shell::api::Persistence::Sealed))
                     .await
                     .expect("somebody listens");
             }

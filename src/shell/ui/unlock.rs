@@ -10,7 +10,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-use crate::shell::api::{GateChoice, GateState, UiOptions};
+use crate::shell::api::{UiOptions, UnlockChoice, UnlockMode};
 
 /// Most bytes of a passphrase. The field never grows, so that no copy is left behind.
 const MAX_PASSPHRASE_BYTES: usize = 256;
@@ -21,28 +21,28 @@ const WEAK_CHARACTERS: usize = 12;
 /// The wait after wrong tries doubles up to 2^6 = 64 seconds. A guess, on top of Argon2's second.
 const MAX_WAIT_DOUBLINGS: u32 = 6;
 
-/// What the gate knows.
-pub struct GateModel {
+/// What the unlock screen knows.
+pub struct UnlockModel {
     pub(super) options: UiOptions,
-    pub(super) page: Page,
+    pub(super) page: UnlockPage,
     pub(super) secret: SecretField,
     /// The passphrase typed first, while it is typed again.
     first: Option<Zeroizing<String>>,
     /// What was wrong with the last try.
-    pub(super) complaint: Option<String>,
+    pub(super) error: Option<String>,
     wrong: u32,
     /// No try before this moment.
     not_before: UnixSeconds,
     now: UnixSeconds,
 }
 
-opaque_debug!(struct GateModel { options, page, secret, first, complaint, wrong, not_before, now });
+opaque_debug!(struct UnlockModel { options, page, secret, first, error, wrong, not_before, now });
 
-/// What the gate shows.
+/// What the unlock screen shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum UnlockPage {
     /// Keep it sealed, or keep nothing.
-    Choose(Keep),
+    Choose(FirstRunChoice),
     /// A passphrase for what is to be made.
     Create,
     /// The same once more.
@@ -50,30 +50,30 @@ pub(super) enum Page {
     /// The passphrase of what is there.
     Unlock,
     /// The runtime is opening; where to go back if it fails.
-    Opening(Door),
+    Opening(StoreOrigin),
 }
 
 /// The two ways of a first run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum FirstRunChoice {
     Sealed,
     Nothing,
 }
 
-/// Which door is being opened.
+/// Which store is being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Door {
-    First,
-    Locked,
+pub(super) enum StoreOrigin {
+    New,
+    Existing,
 }
 
-/// What the gate wants done.
+/// What the unlock screen wants done.
 #[derive(Debug, PartialEq, Eq)]
-pub enum GateStep {
+pub enum UnlockStep {
     /// Nothing but drawing.
     Draw,
     /// Try to open this way.
-    Try(GateChoice),
+    Try(UnlockChoice),
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until continued.
@@ -82,20 +82,20 @@ pub enum GateStep {
     Quit,
 }
 
-impl GateModel {
-    /// The gate of a first run, or of a store that is there.
+impl UnlockModel {
+    /// The unlock screen of a first run, or of a store that is there.
     #[must_use]
-    pub fn new(options: UiOptions, state: GateState) -> Self {
+    pub fn new(options: UiOptions, state: UnlockMode) -> Self {
         let page = match state {
-            GateState::FirstRun => Page::Choose(Keep::Sealed),
-            GateState::Locked => Page::Unlock,
+            UnlockMode::FirstRun => UnlockPage::Choose(FirstRunChoice::Sealed),
+            UnlockMode::Locked => UnlockPage::Unlock,
         };
         Self {
             options,
             page,
             secret: SecretField::new(),
             first: None,
-            complaint: None,
+            error: None,
             wrong: 0,
             not_before: UnixSeconds(0),
             now: (options.clock)(),
@@ -114,17 +114,20 @@ impl GateModel {
 
     /// The try did not succeed; why, for a person to read.
     pub fn failed(&mut self, why: &str) {
-        self.complaint = Some(UntrustedText::new(why.to_owned()).sanitize_for_line().text);
+        self.error = Some(UntrustedText::new(why.to_owned()).sanitize_for_line().text);
         self.secret = SecretField::new();
         self.page = match self.page {
-            Page::Opening(Door::First) => Page::Choose(Keep::Sealed),
-            Page::Opening(Door::Locked) => {
+            UnlockPage::Opening(StoreOrigin::New) => UnlockPage::Choose(FirstRunChoice::Sealed),
+            UnlockPage::Opening(StoreOrigin::Existing) => {
                 self.wrong = self.wrong.saturating_add(1);
                 let wait = 1_u64 << self.wrong.min(MAX_WAIT_DOUBLINGS);
                 self.not_before = UnixSeconds(self.now.0.saturating_add(wait));
-                Page::Unlock
+                UnlockPage::Unlock
             }
-            Page::Choose(_) | Page::Create | Page::CreateAgain | Page::Unlock => self.page,
+            UnlockPage::Choose(_)
+            | UnlockPage::Create
+            | UnlockPage::CreateAgain
+            | UnlockPage::Unlock => self.page,
         };
     }
 
@@ -137,7 +140,7 @@ impl GateModel {
     }
 
     const fn takes_text(&self) -> bool {
-        matches!(self.page, Page::Create | Page::CreateAgain | Page::Unlock)
+        matches!(self.page, UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock)
     }
 
     /// A key was pressed.
@@ -145,12 +148,12 @@ impl GateModel {
         clippy::wildcard_enum_match_arm,
         reason = "an enum of another crate; other keys do nothing"
     )]
-    pub fn key(&mut self, event: KeyEvent) -> GateStep {
+    pub fn key(&mut self, event: KeyEvent) -> UnlockStep {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         match event.code {
-            KeyCode::Char('q' | 'c') if control => return GateStep::Quit,
-            KeyCode::Char('z') if control => return GateStep::Suspend,
-            KeyCode::Char('l') if control => return GateStep::Redraw,
+            KeyCode::Char('q' | 'c') if control => return UnlockStep::Quit,
+            KeyCode::Char('z') if control => return UnlockStep::Suspend,
+            KeyCode::Char('l') if control => return UnlockStep::Redraw,
             KeyCode::Char('u') if control => self.secret = SecretField::new(),
             KeyCode::Char(_) if event.modifiers.intersects(CONTROL_OR_ALT) => {}
             KeyCode::Char(letter) if self.takes_text() => self.secret.push(letter),
@@ -160,71 +163,73 @@ impl GateModel {
             KeyCode::Enter => return self.enter(),
             _ => {}
         }
-        GateStep::Draw
+        UnlockStep::Draw
     }
 
     const fn other_way(&mut self) {
-        if let Page::Choose(keep) = self.page {
-            self.page = Page::Choose(match keep {
-                Keep::Sealed => Keep::Nothing,
-                Keep::Nothing => Keep::Sealed,
+        if let UnlockPage::Choose(keep) = self.page {
+            self.page = UnlockPage::Choose(match keep {
+                FirstRunChoice::Sealed => FirstRunChoice::Nothing,
+                FirstRunChoice::Nothing => FirstRunChoice::Sealed,
             });
         }
     }
 
     fn back(&mut self) {
-        if matches!(self.page, Page::Create | Page::CreateAgain) {
-            self.page = Page::Choose(Keep::Sealed);
+        if matches!(self.page, UnlockPage::Create | UnlockPage::CreateAgain) {
+            self.page = UnlockPage::Choose(FirstRunChoice::Sealed);
             self.secret = SecretField::new();
             self.first = None;
-            self.complaint = None;
+            self.error = None;
         }
     }
 
-    fn enter(&mut self) -> GateStep {
+    fn enter(&mut self) -> UnlockStep {
         match self.page {
-            Page::Choose(Keep::Nothing) => {
-                self.page = Page::Opening(Door::First);
-                return GateStep::Try(GateChoice::Memory);
+            UnlockPage::Choose(FirstRunChoice::Nothing) => {
+                self.page = UnlockPage::Opening(StoreOrigin::New);
+                return UnlockStep::Try(UnlockChoice::Memory);
             }
-            Page::Choose(Keep::Sealed) => {
-                self.complaint = None;
-                self.page = Page::Create;
+            UnlockPage::Choose(FirstRunChoice::Sealed) => {
+                self.error = None;
+                self.page = UnlockPage::Create;
             }
-            Page::Opening(_) => {}
-            Page::Create | Page::CreateAgain | Page::Unlock if self.secret.is_empty() => {
-                self.complaint = Some("the passphrase is empty; nothing was done".to_owned());
+            UnlockPage::Opening(_) => {}
+            UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock
+                if self.secret.is_empty() =>
+            {
+                self.error = Some("the passphrase is empty; nothing was done".to_owned());
             }
-            Page::Create => {
+            UnlockPage::Create => {
                 self.first = Some(self.secret.take());
-                self.complaint = None;
-                self.page = Page::CreateAgain;
+                self.error = None;
+                self.page = UnlockPage::CreateAgain;
             }
-            Page::CreateAgain => return self.enter_again(),
-            Page::Unlock if self.wait() > 0 => {}
-            Page::Unlock => {
-                self.page = Page::Opening(Door::Locked);
-                self.complaint = None;
-                return GateStep::Try(GateChoice::Unlock(self.secret.take()));
+            UnlockPage::CreateAgain => return self.enter_again(),
+            UnlockPage::Unlock if self.wait() > 0 => {}
+            UnlockPage::Unlock => {
+                self.page = UnlockPage::Opening(StoreOrigin::Existing);
+                self.error = None;
+                return UnlockStep::Try(UnlockChoice::Unlock(self.secret.take()));
             }
         }
-        GateStep::Draw
+        UnlockStep::Draw
     }
 
-    fn enter_again(&mut self) -> GateStep {
+    fn enter_again(&mut self) -> UnlockStep {
         let again = self.secret.take();
         if self.first.take().is_some_and(|first| first == again) {
-            self.page = Page::Opening(Door::First);
-            return GateStep::Try(GateChoice::Create(again));
+            self.page = UnlockPage::Opening(StoreOrigin::New);
+            return UnlockStep::Try(UnlockChoice::Create(again));
         }
-        self.complaint = Some("these two are not the same; nothing was made. Again:".to_owned());
-        self.page = Page::Create;
-        GateStep::Draw
+        self.error = Some("these two are not the same; nothing was made. Again:".to_owned());
+        self.page = UnlockPage::Create;
+        UnlockStep::Draw
     }
 
     /// What is to be said about the passphrase that is typed.
     pub(super) fn advice(&self) -> Option<&'static str> {
-        let weak = self.page == Page::Create
+        let weak = self.page == UnlockPage::Create
             && !self.secret.is_empty()
             && self.secret.characters() < WEAK_CHARACTERS;
         weak.then_some("easily guessed: a few random words are better")
@@ -275,70 +280,70 @@ impl core::fmt::Debug for SecretField {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::api::{Colour, Glyphs, Invites, Mode};
+    use crate::shell::api::{ColorSupport, Glyphs, InviteCodec, UiMode};
 
-    fn gate(state: GateState) -> GateModel {
-        GateModel::new(
+    fn gate(state: UnlockMode) -> UnlockModel {
+        UnlockModel::new(
             UiOptions {
-                mode: Mode::Normal,
+                mode: UiMode::Normal,
                 glyphs: Glyphs::Unicode,
-                colour: Colour::On,
+                color: ColorSupport::On,
                 max_text: 1_900,
                 clock: || UnixSeconds(1_000),
-                invites: Invites { write: |_| String::new(), read: |_| Err(String::new()) },
+                invites: InviteCodec { write: |_| String::new(), read: |_| Err(String::new()) },
             },
             state,
         )
     }
 
-    fn press(gate: &mut GateModel, code: KeyCode) -> GateStep {
+    fn press(gate: &mut UnlockModel, code: KeyCode) -> UnlockStep {
         gate.key(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
-    fn write(gate: &mut GateModel, text: &str) {
+    fn write(gate: &mut UnlockModel, text: &str) {
         for letter in text.chars() {
-            assert_eq!(press(gate, KeyCode::Char(letter)), GateStep::Draw);
+            assert_eq!(press(gate, KeyCode::Char(letter)), UnlockStep::Draw);
         }
     }
 
     #[test]
     fn a_passphrase_is_made_only_when_typed_twice_alike() {
-        let mut gate = gate(GateState::FirstRun);
+        let mut gate = gate(UnlockMode::FirstRun);
         press(&mut gate, KeyCode::Enter);
         write(&mut gate, "correct horse");
         press(&mut gate, KeyCode::Enter);
         write(&mut gate, "correct house");
-        assert_eq!(press(&mut gate, KeyCode::Enter), GateStep::Draw);
-        assert_eq!(gate.page, Page::Create);
+        assert_eq!(press(&mut gate, KeyCode::Enter), UnlockStep::Draw);
+        assert_eq!(gate.page, UnlockPage::Create);
         for _ in 0..2 {
             write(&mut gate, "correct horse");
             let step = press(&mut gate, KeyCode::Enter);
-            if gate.page != Page::CreateAgain {
-                let made = GateChoice::Create(Zeroizing::new("correct horse".to_owned()));
-                assert_eq!(step, GateStep::Try(made));
+            if gate.page != UnlockPage::CreateAgain {
+                let made = UnlockChoice::Create(Zeroizing::new("correct horse".to_owned()));
+                assert_eq!(step, UnlockStep::Try(made));
             }
         }
-        assert_eq!(gate.page, Page::Opening(Door::First));
+        assert_eq!(gate.page, UnlockPage::Opening(StoreOrigin::New));
     }
 
     #[test]
     fn an_empty_passphrase_opens_and_makes_nothing() {
-        let mut locked = gate(GateState::Locked);
-        assert_eq!(press(&mut locked, KeyCode::Enter), GateStep::Draw);
-        assert!(locked.complaint.is_some());
+        let mut locked = gate(UnlockMode::Locked);
+        assert_eq!(press(&mut locked, KeyCode::Enter), UnlockStep::Draw);
+        assert!(locked.error.is_some());
     }
 
     #[test]
     fn each_wrong_passphrase_costs_a_longer_wait() {
-        let mut locked = gate(GateState::Locked);
+        let mut locked = gate(UnlockMode::Locked);
         let mut waits = Vec::new();
         for _ in 0..8 {
             write(&mut locked, "guess");
-            assert!(matches!(press(&mut locked, KeyCode::Enter), GateStep::Try(_)));
+            assert!(matches!(press(&mut locked, KeyCode::Enter), UnlockStep::Try(_)));
             locked.failed("the passphrase is wrong");
             waits.push(locked.wait());
             write(&mut locked, "early");
-            assert_eq!(press(&mut locked, KeyCode::Enter), GateStep::Draw);
+            assert_eq!(press(&mut locked, KeyCode::Enter), UnlockStep::Draw);
             locked.secret = SecretField::new();
             locked.tick(UnixSeconds(locked.now.0 + locked.wait()));
         }
@@ -347,24 +352,24 @@ mod tests {
 
     #[test]
     fn keeping_nothing_asks_for_no_passphrase() {
-        let mut first = gate(GateState::FirstRun);
+        let mut first = gate(UnlockMode::FirstRun);
         press(&mut first, KeyCode::Down);
-        assert_eq!(press(&mut first, KeyCode::Enter), GateStep::Try(GateChoice::Memory));
+        assert_eq!(press(&mut first, KeyCode::Enter), UnlockStep::Try(UnlockChoice::Memory));
     }
 
     #[test]
     fn nothing_prints_a_passphrase() {
-        let mut locked = gate(GateState::Locked);
+        let mut locked = gate(UnlockMode::Locked);
         locked.paste("hunter2\nsecond line");
         assert_eq!(locked.secret.characters(), 7);
-        assert_eq!(format!("{locked:?} {:?}", locked.secret), "GateModel SecretField");
-        let choice = GateChoice::Unlock(Zeroizing::new("hunter2".to_owned()));
+        assert_eq!(format!("{locked:?} {:?}", locked.secret), "UnlockModel SecretField");
+        let choice = UnlockChoice::Unlock(Zeroizing::new("hunter2".to_owned()));
         assert_eq!(format!("{choice:?}"), "Unlock");
     }
 
     #[test]
     fn a_passphrase_field_never_grows() {
-        let mut locked = gate(GateState::Locked);
+        let mut locked = gate(UnlockMode::Locked);
         locked.paste(&"日".repeat(1_000));
         assert_eq!(locked.secret.0.capacity(), MAX_PASSPHRASE_BYTES);
     }

@@ -19,7 +19,7 @@ use super::errand::ManageRequest;
 use super::messages::MessagesRequest;
 use super::send::SendRequest;
 use crate::engine::node::input::CommandId;
-use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
+use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
 use crate::shell::cli::error::Failure;
@@ -217,7 +217,7 @@ pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, 
 }
 
 /// The figures of a node, for programs.
-fn network_status_json(line: &NetworkLine) -> Value {
+fn network_status_json(line: &NetworkStatus) -> Value {
     json!({
         "ready": line.peers > 0,
         "network": line.network,

@@ -19,7 +19,7 @@ use crate::engine::node::output::{
     Direction, Event, MessageState, MessageView, Reply, SessionStatus,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
-use crate::shell::api::{ClientEvent, ClientRequest, Mode};
+use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
@@ -38,7 +38,7 @@ pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     let (events, heard) = mpsc::channel(CHANNEL);
     network.visitor.subscriptions.subscribe(events).await;
     let requests = network.visitor.requests.clone();
-    let shown = tui::show(global, Mode::Demo, heard, requests).await;
+    let shown = tui::show(global, UiMode::Demo, heard, requests).await;
     network.tasks.shutdown().await;
     shown
 }

@@ -145,9 +145,9 @@ impl ManageRequest {
                         | ClientEvent::Network(_)
                         | ClientEvent::History { .. }
                         | ClientEvent::Found { .. }
-                        | ClientEvent::Looked(..)
-                        | ClientEvent::Unread(..)
-                        | ClientEvent::Kept(_),
+                        | ClientEvent::QueryResult(..)
+                        | ClientEvent::UnreadCount(..)
+                        | ClientEvent::Persistence(_),
                     ) => {}
                 }
             }

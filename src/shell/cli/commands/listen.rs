@@ -137,9 +137,9 @@ impl LinePrinter {
             ClientEvent::Replied(..)
             | ClientEvent::History { .. }
             | ClientEvent::Found { .. }
-            | ClientEvent::Looked(..)
-            | ClientEvent::Unread(..)
-            | ClientEvent::Kept(_) => Ok(false),
+            | ClientEvent::QueryResult(..)
+            | ClientEvent::UnreadCount(..)
+            | ClientEvent::Persistence(_) => Ok(false),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::engine::node::output::{
     CommandError, ContactView, Direction, MessageState, MessageView,
 };
 use crate::engine::node::{NodeRole, NodeSettings};
-use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, Look, More};
+use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuery};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
@@ -149,15 +149,16 @@ async fn history(
     let (contact_id, limit) = (contact.id, most + 1);
     let mut newest_first = match args.search.clone() {
         Some(words) => {
-            source.look(Look::Words { contact: contact_id, words, before, limit }).await?
+            source.query(MessageQuery::Words { contact: contact_id, words, before, limit }).await?
         }
         None => {
-            let mut page = source.look(Look::Page { contact: contact_id, before, limit }).await?;
+            let mut page =
+                source.query(MessageQuery::Page { contact: contact_id, before, limit }).await?;
             page.reverse();
             page
         }
     };
-    let more = if newest_first.len() > most { More::Yes } else { More::No };
+    let more = if newest_first.len() > most { HasMore::Yes } else { HasMore::No };
     newest_first.truncate(most);
     newest_first.reverse();
     let told: Vec<MessageFormatter<'_>> =
@@ -252,7 +253,7 @@ impl MessageSource {
     /// The one message whose id begins like this.
     async fn find(&mut self, id: &str) -> Result<MessageView, Failure> {
         let start = IdPrefix::parse(id).ok_or_else(bad_id)?;
-        let mut found = self.look(Look::Like(start)).await?.into_iter();
+        let mut found = self.query(MessageQuery::Like(start)).await?.into_iter();
         match (found.next(), found.next()) {
             (Some(view), None) => Ok(view),
             (None, _) => Err(no_message(id)),
@@ -269,13 +270,13 @@ impl MessageSource {
         }
     }
 
-    async fn look(&mut self, look: Look) -> Result<Vec<MessageView>, Failure> {
+    async fn query(&mut self, query: MessageQuery) -> Result<Vec<MessageView>, Failure> {
         match self {
-            Self::Alone(durable) => Ok(durable.query(&look)?),
+            Self::Alone(durable) => Ok(durable.query(&query)?),
             Self::Running { ask, requests, events } => {
-                hand(requests, ClientRequest::Look(*ask, look)).await?;
+                hand(requests, ClientRequest::Query(*ask, query)).await?;
                 hear(events, |event| {
-                    let ClientEvent::Looked(id, messages) = event else { return None };
+                    let ClientEvent::QueryResult(id, messages) = event else { return None };
                     (id == *ask).then_some(messages)
                 })
                 .await

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::{net_settings, node_settings};
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
-use crate::shell::api::{ArchiveLine, ClientEvent, ClientRequest, NetworkLine};
+use crate::shell::api::{ArchiveStatus, ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
 use crate::shell::cli::error::Failure;
@@ -115,7 +115,7 @@ struct RelayReporter {
 }
 
 impl RelayReporter {
-    fn report(&mut self, line: &NetworkLine) {
+    fn report(&mut self, line: &NetworkStatus) {
         for address in &line.listening {
             if self.addresses.contains(address) {
                 continue;
@@ -142,7 +142,7 @@ impl RelayReporter {
         }
     }
 
-    fn report_figures(&self, line: &NetworkLine) {
+    fn report_figures(&self, line: &NetworkStatus) {
         let (peers, items) = (line.peers, line.pool_items);
         if self.json {
             let data = json!({
@@ -160,8 +160,8 @@ impl RelayReporter {
     }
 
     /// Says once that the archive keeps nothing, and once that it does again.
-    fn report_trouble(&mut self, archive: &ArchiveLine) {
-        let ArchiveLine { bytes: _, missed, trouble } = *archive;
+    fn report_trouble(&mut self, archive: &ArchiveStatus) {
+        let ArchiveStatus { bytes: _, missed, trouble } = *archive;
         if self.trouble == trouble {
             return;
         }

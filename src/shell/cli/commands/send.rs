@@ -226,9 +226,9 @@ impl DeliveryWatcher {
             | ClientEvent::Engine(_)
             | ClientEvent::History { .. }
             | ClientEvent::Found { .. }
-            | ClientEvent::Looked(..)
-            | ClientEvent::Unread(..)
-            | ClientEvent::Kept(_) => {}
+            | ClientEvent::QueryResult(..)
+            | ClientEvent::UnreadCount(..)
+            | ClientEvent::Persistence(_) => {}
         }
         Ok(None)
     }

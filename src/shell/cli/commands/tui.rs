@@ -1,4 +1,4 @@
-//! The full-screen interface with a node behind it: the gate, the runtime, and the end of both.
+//! The full-screen interface with a node behind it: the unlock screen, the runtime, and the end of both.
 
 use std::io::IsTerminal as _;
 
@@ -11,8 +11,8 @@ use crate::engine::crypto::invite;
 use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::{
-    ClientEvent, ClientRequest, Colour, Gate, GateChoice, GateState, Glyphs, Invites, Mode,
-    UiError, UiExit, UiOptions,
+    ClientEvent, ClientRequest, ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode,
+    UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
 };
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
 use crate::shell::cli::error::Failure;
@@ -26,7 +26,7 @@ use crate::shell::ui::{self, Screen};
 
 /// `undertone`
 pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
-    let options = options(global, Mode::Normal);
+    let options = options(global, UiMode::Normal);
     let silent = global.memory
         || global.passphrase_fd.is_some()
         || global.passphrase_file.is_some()
@@ -34,19 +34,19 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     let given = if silent { Some(open_store::open_or_create(global)?) } else { None };
     let mut screen = screen()?;
     let opened = match given {
-        Some(store) => Gate::Opened(store),
-        None => pass_gate(global, &mut screen, options).await?,
+        Some(store) => UnlockOutcome::Opened(store),
+        None => unlock_store(global, &mut screen, options).await?,
     };
     let store = match opened {
-        Gate::Opened(store) => store,
-        Gate::Left(exit) => {
+        UnlockOutcome::Opened(store) => store,
+        UnlockOutcome::Left(exit) => {
             drop(screen);
             return left(exit);
         }
     };
     // A store in memory has no home, whichever way it was chosen.
     let kept = GlobalArgs {
-        memory: store.kept() == crate::shell::store::Kept::MemoryOnly,
+        memory: store.kept() == crate::shell::store::StoreMode::MemoryOnly,
         ..global.clone()
     };
     let mut runtime =
@@ -72,7 +72,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
 /// Shows the interface on a runtime that runs already.
 pub(super) async fn show(
     global: &GlobalArgs,
-    mode: Mode,
+    mode: UiMode,
     events: mpsc::Receiver<ClientEvent>,
     requests: mpsc::Sender<ClientRequest>,
 ) -> Result<(), Failure> {
@@ -83,23 +83,23 @@ pub(super) async fn show(
 }
 
 /// Asks for the passphrase, or for a new one, until something is open.
-async fn pass_gate(
+async fn unlock_store(
     global: &GlobalArgs,
     screen: &mut Screen,
     options: UiOptions,
-) -> Result<Gate<Store>, Failure> {
+) -> Result<UnlockOutcome<Store>, Failure> {
     let home = open_store::home(global)?;
-    let state = if Store::exists(&home) { GateState::Locked } else { GateState::FirstRun };
-    let passed = ui::gate(screen, state, options, |choice| {
+    let state = if Store::exists(&home) { UnlockMode::Locked } else { UnlockMode::FirstRun };
+    let passed = ui::unlock(screen, state, options, |choice| {
         let home = home.clone();
         async move {
             let opened = tokio::task::spawn_blocking(move || match choice {
-                GateChoice::Memory => Store::in_memory().map_err(|error| error.to_string()),
-                GateChoice::Create(text) => {
+                UnlockChoice::Memory => Store::in_memory().map_err(|error| error.to_string()),
+                UnlockChoice::Create(text) => {
                     let passphrase = passphrase(text)?;
                     Store::create(&home, &passphrase).map_err(|error| error.to_string())
                 }
-                GateChoice::Unlock(text) => {
+                UnlockChoice::Unlock(text) => {
                     let passphrase = passphrase(text)?;
                     Store::open(&home, &passphrase).map_err(|error| error.to_string())
                 }
@@ -142,20 +142,20 @@ fn left(exit: UiExit) -> Result<(), Failure> {
     Err(Failure::new("stopped", exit, parts))
 }
 
-fn options(global: &GlobalArgs, mode: Mode) -> UiOptions {
+fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match global.color {
-        ColorMode::Always => Colour::On,
-        ColorMode::Auto if !plain => Colour::On,
-        ColorMode::Auto | ColorMode::Never => Colour::Off,
+    let color = match global.color {
+        ColorMode::Always => ColorSupport::On,
+        ColorMode::Auto if !plain => ColorSupport::On,
+        ColorMode::Auto | ColorMode::Never => ColorSupport::Off,
     };
     UiOptions {
         mode,
         glyphs: if global.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
-        colour,
+        color,
         max_text: MAX_TEXT,
         clock: wall,
-        invites: Invites {
+        invites: InviteCodec {
             write: invite::encode,
             read: |text| invite::decode(text).map_err(|error| error.to_string()),
         },

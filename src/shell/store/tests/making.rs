@@ -18,7 +18,7 @@ fn what_was_committed_is_there_after_opening_again() {
     drop(store);
 
     let store = home.open().unwrap();
-    assert_eq!(store.kept(), Kept::Sealed);
+    assert_eq!(store.kept(), StoreMode::Sealed);
     assert_eq!(store.load().unwrap(), [contact(7), seen(9), outgoing(5), records[2].clone()]);
     assert_eq!(store.setting("identity").unwrap().as_deref(), Some("nightjar"));
     assert_eq!(store.peers().unwrap(), ["/ip4/192.0.2.1/tcp/4001"]);
@@ -37,7 +37,7 @@ fn a_store_at_the_standard_cost_opens_with_its_passphrase_and_no_other() {
 #[test]
 fn a_store_in_memory_says_so_and_works_the_same() {
     let mut store = Store::in_memory().unwrap();
-    assert_eq!(store.kept(), Kept::MemoryOnly);
+    assert_eq!(store.kept(), StoreMode::MemoryOnly);
     store.commit(&puts(&[contact(7), theirs(1, 7, "hi")])).unwrap();
     assert_eq!(store.load().unwrap(), [contact(7)]);
     assert_eq!(page(&store, 7), [1]);

@@ -8,7 +8,7 @@ use crate::engine::node::output::{
 use crate::engine::node::record::DeliveryLog;
 
 use super::super::composer::{Composer, Lines};
-use crate::shell::api::More;
+use crate::shell::api::HasMore;
 
 /// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
 /// of scrolling, some megabytes.
@@ -93,15 +93,15 @@ impl Chat {
     }
 
     /// Adds older messages in front of what is here.
-    pub(super) fn add_past(&mut self, mut older: Vec<MessageView>, more: More) {
+    pub(super) fn add_past(&mut self, mut older: Vec<MessageView>, more: HasMore) {
         let brought = older.len();
         older.retain(|message| !self.holds(message.id));
         older.append(&mut self.messages);
         self.messages = older;
         // A runtime that has more but brings nothing would be asked for ever.
         self.past = match more {
-            More::Yes if brought > 0 => Past::Some,
-            More::Yes | More::No => Past::All,
+            HasMore::Yes if brought > 0 => Past::Some,
+            HasMore::Yes | HasMore::No => Past::All,
         };
         self.bound();
         if self.fresh.is_none() {

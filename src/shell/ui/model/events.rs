@@ -10,7 +10,7 @@ use super::super::keys::Place;
 use super::super::text::clock_skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
-use crate::shell::api::{ClientEvent, ClientRequest, NetworkLine};
+use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 
 impl Model {
     /// The runtime has told something.
@@ -29,14 +29,14 @@ impl Model {
                 self.found(contact, &words, (messages, more));
             }
             ClientEvent::Network(line) => self.network_is(line),
-            ClientEvent::Unread(contact, unread) => {
+            ClientEvent::UnreadCount(contact, unread) => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_unread(unread);
                 }
             }
-            ClientEvent::Kept(kept) => self.kept = Some(kept),
+            ClientEvent::Persistence(kept) => self.kept = Some(kept),
             // Asked for by others: the runtime tells everybody.
-            ClientEvent::Looked(..) => {}
+            ClientEvent::QueryResult(..) => {}
             ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
@@ -94,7 +94,7 @@ impl Model {
     }
 
     /// Takes the figures in; a clock that others doubt is said once, when that begins.
-    fn network_is(&mut self, line: NetworkLine) {
+    fn network_is(&mut self, line: NetworkStatus) {
         let before = self.network.as_ref().map_or(Doubt::None, |line| Doubt::of(line.clock));
         let doubt = Doubt::of(line.clock);
         if doubt > before

@@ -227,7 +227,7 @@ impl Model {
     fn submit_prompt(&mut self, mut prompt: Prompt, effects: &mut Vec<Effect>) {
         let text = prompt.field.text().trim().to_owned();
         if text.is_empty() {
-            prompt.complaint = Some("write something, or Esc to go back".to_owned());
+            prompt.error = Some("write something, or Esc to go back".to_owned());
             self.overlay = Some(Overlay::Prompt(prompt));
             return;
         }
@@ -238,7 +238,7 @@ impl Model {
             Purpose::AddKey => match (self.options.invites.read)(&text) {
                 Ok(key) => self.prompt(Purpose::AddName(key)),
                 Err(why) => {
-                    prompt.complaint = Some(sentence(&why));
+                    prompt.error = Some(sentence(&why));
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
@@ -254,7 +254,7 @@ impl Model {
             Purpose::Rekey(contact) => match (self.options.invites.read)(&text) {
                 Ok(key) => self.ask(Command::Rekey { contact, key }, Asked::Other, effects),
                 Err(why) => {
-                    prompt.complaint = Some(sentence(&why));
+                    prompt.error = Some(sentence(&why));
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
@@ -263,7 +263,7 @@ impl Model {
                 self.ask(Command::AcceptUnverified { contact }, Asked::Other, effects);
             }
             Purpose::AcceptUnverified(_) => {
-                prompt.complaint = Some("that is another word; sending stays held".to_owned());
+                prompt.error = Some("that is another word; sending stays held".to_owned());
                 self.overlay = Some(Overlay::Prompt(prompt));
             }
             Purpose::Rename(contact) => {

@@ -34,7 +34,7 @@ pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
 use super::keys::{self, Context, Place, Scroll};
-use crate::shell::api::{ClientRequest, Kept, NetworkLine, UiOptions};
+use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
 
 /// What the interface knows and where its user is.
 pub struct Model {
@@ -47,8 +47,8 @@ pub struct Model {
     /// The conversation that is open.
     pub(super) open: Option<ContactId>,
     pub(super) requests: Vec<RequestView>,
-    pub(super) network: Option<NetworkLine>,
-    pub(super) kept: Option<Kept>,
+    pub(super) network: Option<NetworkStatus>,
+    pub(super) kept: Option<Persistence>,
     pub(super) place: Place,
     pub(super) overlay: Option<Overlay>,
     /// The newest thing to say, and until when.

@@ -46,7 +46,7 @@ pub(in crate::shell::ui) struct Prompt {
     pub(in crate::shell::ui) purpose: Purpose,
     pub(in crate::shell::ui) field: Composer,
     /// What was wrong with the last try.
-    pub(in crate::shell::ui) complaint: Option<String>,
+    pub(in crate::shell::ui) error: Option<String>,
 }
 
 /// What a field is for.
@@ -81,7 +81,7 @@ impl Prompt {
             | Purpose::AcceptUnverified(_)
             | Purpose::Search(_) => MAX_NAME_BYTES,
         };
-        Self { purpose, field: Composer::new(Lines::One, limit), complaint: None }
+        Self { purpose, field: Composer::new(Lines::One, limit), error: None }
     }
 }
 

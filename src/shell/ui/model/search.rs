@@ -5,7 +5,7 @@ use crate::engine::node::output::MessageView;
 
 use super::super::keys::{Choose, Place};
 use super::{Effect, Model, Overlay, Prompt, Purpose};
-use crate::shell::api::{ClientRequest, More};
+use crate::shell::api::{ClientRequest, HasMore};
 
 /// Most results that are held. A guess: who has read so many searches for more words.
 const MAX_RESULTS: usize = 500;
@@ -21,7 +21,7 @@ pub(in crate::shell::ui) struct Search {
     pub(in crate::shell::ui) words: String,
     /// Newest first; nothing until the runtime has answered.
     pub(in crate::shell::ui) found: Option<Vec<MessageView>>,
-    pub(in crate::shell::ui) more: More,
+    pub(in crate::shell::ui) more: HasMore,
     pub(in crate::shell::ui) index: usize,
 }
 
@@ -53,7 +53,7 @@ impl Model {
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Request(ClientRequest::Search { contact, words: words.clone() }));
-        let search = Search { contact, words, found: None, more: More::No, index: 0 };
+        let search = Search { contact, words, found: None, more: HasMore::No, index: 0 };
         self.overlay = Some(Overlay::Search(search));
     }
 
@@ -63,7 +63,7 @@ impl Model {
         &mut self,
         contact: Option<ContactId>,
         words: &str,
-        (mut messages, more): (Vec<MessageView>, More),
+        (mut messages, more): (Vec<MessageView>, HasMore),
     ) {
         let Some(Overlay::Search(search)) = &mut self.overlay else { return };
         if search.contact != contact || search.words != words {

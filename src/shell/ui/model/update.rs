@@ -12,7 +12,7 @@ use super::super::keys::{
 use super::super::slash;
 use super::super::text::lifetime::{self, Cost};
 use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose, label};
-use crate::shell::api::Kept;
+use crate::shell::api::Persistence;
 
 /// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
 const INTERRUPT_SECONDS: u64 = 2;
@@ -329,8 +329,8 @@ impl Model {
     /// What leaving does to what has not left, in a few words.
     pub(in crate::shell::ui) fn fate_of_unsent(&self) -> &'static str {
         match self.kept {
-            Some(Kept::MemoryOnly) => "quit; they are lost, nothing is kept",
-            Some(Kept::Sealed) | None => "quit; they go next time",
+            Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is kept",
+            Some(Persistence::Sealed) | None => "quit; they go next time",
         }
     }
 

@@ -23,7 +23,7 @@ pub(in crate::shell::ui) struct Verify {
     /// The digits, or whatever was sent.
     pub(in crate::shell::ui) line: Composer,
     /// What was wrong with the last try.
-    pub(in crate::shell::ui) complaint: Option<String>,
+    pub(in crate::shell::ui) error: Option<String>,
 }
 
 /// How one compares.
@@ -81,7 +81,7 @@ impl Verify {
             words: [const { Composer::new(Lines::One, MAX_WORD_BYTES) }; WORDS_PER_HALF],
             at: 0,
             line: Composer::new(Lines::One, MAX_LINE_BYTES),
-            complaint: None,
+            error: None,
         }
     }
 
@@ -162,7 +162,7 @@ impl Model {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
         let has_words =
             self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.sas.is_some());
-        verify.complaint = None;
+        verify.error = None;
         match key {
             Compare::Digits => verify.way = Way::Digits,
             Compare::Code => verify.way = Way::Code,
@@ -207,7 +207,7 @@ impl Model {
         let own = self.chats.get(&contact).and_then(|chat| chat.contact.sas);
         let first = own.map_or(1, |own| own.half.other().first_number());
         match verify.proof(first) {
-            Err(complaint) => verify.complaint = Some(complaint),
+            Err(error) => verify.error = Some(error),
             Ok(proof) => {
                 let about = Asked::Verify(contact, proof);
                 self.ask(Command::Verify { contact, proof }, about, effects);
@@ -241,7 +241,7 @@ impl Model {
                 self.say_hint(format!("{name} is [v] verified, on this machine only"));
             }
             Err(error) => match &mut self.overlay {
-                Some(Overlay::Verify(verify)) => verify.complaint = Some(error.to_string()),
+                Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),
                 Some(_) | None => self.say_hint(error.to_string()),
             },
         }
@@ -287,7 +287,7 @@ impl Model {
         }
         let taken = verify.field().map_or(Ok(()), |field| field.paste(pasted));
         if taken.is_err() {
-            verify.complaint = Some("that is longer than anything to compare".to_owned());
+            verify.error = Some("that is longer than anything to compare".to_owned());
         }
     }
 

@@ -12,7 +12,7 @@ use super::status_bar::share;
 use super::theme::Look;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
-use crate::shell::api::{Kept, Mode};
+use crate::shell::api::{Persistence, UiMode};
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;
@@ -37,10 +37,12 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn figures(model: &Model, width: usize) -> Vec<String> {
     let mode = match (model.options.mode, model.kept) {
-        (Mode::Demo, _) => "  Kept       nothing; this is a demonstration",
-        (Mode::Normal, Some(Kept::MemoryOnly)) => "  Kept       nothing; all ends with the program",
-        (Mode::Normal, Some(Kept::Sealed)) => "  Kept       sealed by your passphrase",
-        (Mode::Normal, None) => "  Kept       not known yet",
+        (UiMode::Demo, _) => "  Kept       nothing; this is a demonstration",
+        (UiMode::Normal, Some(Persistence::MemoryOnly)) => {
+            "  Kept       nothing; all ends with the program"
+        }
+        (UiMode::Normal, Some(Persistence::Sealed)) => "  Kept       sealed by your passphrase",
+        (UiMode::Normal, None) => "  Kept       not known yet",
     };
     let mut rows = vec![mode.to_owned()];
     let Some(network) = &model.network else {

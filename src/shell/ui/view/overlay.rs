@@ -17,7 +17,7 @@ use super::search::found;
 use super::theme::Look;
 use super::verify;
 use super::wrap::{fit, wrap};
-use crate::shell::api::Kept;
+use crate::shell::api::Persistence;
 
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;
@@ -130,8 +130,8 @@ fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     let mut rows = wrap(text, usize::from(inner_width(area)));
     rows.push(String::new());
     let above = rows.len();
-    let complaint = prompt.complaint.clone().unwrap_or_default();
-    let below = wrap(&complaint, usize::from(inner_width(area)));
+    let error = prompt.error.clone().unwrap_or_default();
+    let below = wrap(&error, usize::from(inner_width(area)));
     let inner = open_box(model, frame, area, (title, above + 1 + below.len()));
     super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
     let above = u16::try_from(above).unwrap_or(0).min(inner.height.saturating_sub(1));
@@ -156,8 +156,8 @@ fn field(composer: &Composer, frame: &mut Frame<'_>, area: Rect) {
 pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let look = Look::new(&model.options);
     let kept = match model.kept {
-        Some(Kept::MemoryOnly) => "Nothing is kept: it ends with the program.",
-        Some(Kept::Sealed) | None => {
+        Some(Persistence::MemoryOnly) => "Nothing is kept: it ends with the program.",
+        Some(Persistence::Sealed) | None => {
             "It is a key on this machine. Lose it and nobody can give it back."
         }
     };

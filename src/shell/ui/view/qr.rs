@@ -9,7 +9,7 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::model::Ink;
-use crate::shell::api::{Colour, Glyphs, UiOptions};
+use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
 
 /// Light modules around a code; ISO 18004 asks for four.
 const MARGIN: usize = 4;
@@ -21,7 +21,7 @@ pub(super) struct Code {
     modules: Vec<Vec<Module>>,
     /// How many characters a module is wide, and how many modules a row is high.
     cell: (usize, usize),
-    colour: Colour,
+    color: ColorSupport,
     ink: Ink,
 }
 
@@ -43,7 +43,7 @@ impl Code {
             Glyphs::Unicode => (1, 2),
             Glyphs::Ascii => (2, 1),
         };
-        Some(Self { modules, cell, colour: options.colour, ink })
+        Some(Self { modules, cell, color: options.color, ink })
     }
 
     /// Columns it takes.
@@ -73,9 +73,9 @@ impl Code {
 
     /// One cell: its upper and its lower module.
     fn cell(&self, (above, below): (Module, Module), wide: usize) -> Span<'static> {
-        let wanted = match (self.colour, self.ink) {
-            (Colour::On, Ink::Dark) | (Colour::Off, Ink::Light) => Module::Dark,
-            (Colour::On, Ink::Light) | (Colour::Off, Ink::Dark) => Module::Light,
+        let wanted = match (self.color, self.ink) {
+            (ColorSupport::On, Ink::Dark) | (ColorSupport::Off, Ink::Light) => Module::Dark,
+            (ColorSupport::On, Ink::Light) | (ColorSupport::Off, Ink::Dark) => Module::Light,
         };
         let drawn = |module| module == wanted;
         let glyph = match (drawn(above), drawn(below)) {
@@ -85,9 +85,9 @@ impl Code {
             (true, false) => "▀",
             (false, true) => "▄",
         };
-        let style = match self.colour {
-            Colour::On => Style::new().fg(Color::Black).bg(Color::White),
-            Colour::Off => Style::new(),
+        let style = match self.color {
+            ColorSupport::On => Style::new().fg(Color::Black).bg(Color::White),
+            ColorSupport::Off => Style::new(),
         };
         Span::styled(glyph.repeat(wide), style)
     }

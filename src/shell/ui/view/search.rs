@@ -11,7 +11,7 @@ use super::super::model::{Model, Search, label};
 use super::overlay::{inner_width, open_box};
 use super::theme::Look;
 use super::wrap::{excerpt, fit};
-use crate::shell::api::More;
+use crate::shell::api::HasMore;
 use crate::shell::calendar::Civil;
 
 /// Most rows of the list.
@@ -30,9 +30,9 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
     let found = search.found.as_deref().unwrap_or_default();
     let last = match (&search.found, search.more) {
         (None, _) => "looking ..",
-        (Some(found), More::No) if found.is_empty() => "nothing was found",
-        (Some(_), More::Yes) => "there are older ones: more words find fewer",
-        (Some(_), More::No) => "",
+        (Some(found), HasMore::No) if found.is_empty() => "nothing was found",
+        (Some(_), HasMore::Yes) => "there are older ones: more words find fewer",
+        (Some(_), HasMore::No) => "",
     };
     let room = found.len().min(RESULT_ROWS).min(usize::from(area.height).saturating_sub(3));
     let first = (search.index + 1).saturating_sub(room);

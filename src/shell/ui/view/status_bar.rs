@@ -11,7 +11,7 @@ use super::super::keys::{
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::text::clock_skew;
 use super::theme::Look;
-use crate::shell::api::{Kept, Mode, NetworkLine};
+use crate::shell::api::{NetworkStatus, Persistence, UiMode};
 use crate::shell::calendar::Civil;
 
 /// Draws the title.
@@ -19,8 +19,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let look = Look::new(&model.options);
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let mode = match model.options.mode {
-        Mode::Normal => "",
-        Mode::Demo => " DEMO",
+        UiMode::Normal => "",
+        UiMode::Demo => " DEMO",
     };
     let who = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     let left = format!(" undertone{mode}  {who}");
@@ -38,7 +38,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 /// As much of the network as fits; what matters less is left out first.
 fn network(model: &Model, room: usize) -> String {
     let mut parts = Vec::new();
-    if model.kept == Some(Kept::MemoryOnly) {
+    if model.kept == Some(Persistence::MemoryOnly) {
         parts.push((0, "nothing is kept".to_owned()));
     }
     if let Some(network) = &model.network {
@@ -58,7 +58,7 @@ fn network(model: &Model, room: usize) -> String {
 }
 
 /// Each figure with its rank; the highest rank is left out first.
-fn figures(network: &NetworkLine) -> Vec<(u8, String)> {
+fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
     let peers = match network.peers {
         0 => "no peers".to_owned(),
         1 => "1 peer".to_owned(),

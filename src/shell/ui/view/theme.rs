@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::engine::node::output::{MessageState, SessionStatus};
 
-use crate::shell::api::{Colour, Glyphs, UiOptions};
+use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
 
 /// Columns of the widest mark.
 pub(super) const MARK_COLUMNS: usize = 2;
@@ -15,17 +15,17 @@ pub(super) const MARK_COLUMNS: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shell) struct Look {
     glyphs: Glyphs,
-    colour: Colour,
+    color: ColorSupport,
 }
 
 impl Look {
     pub(super) const fn new(options: &UiOptions) -> Self {
-        Self { glyphs: options.glyphs, colour: options.colour }
+        Self { glyphs: options.glyphs, color: options.color }
     }
 
     /// For lines that are printed, without colours.
     pub(in crate::shell) const fn of_lines(glyphs: Glyphs) -> Self {
-        Self { glyphs, colour: Colour::Off }
+        Self { glyphs, color: ColorSupport::Off }
     }
 
     const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
@@ -82,10 +82,10 @@ impl Look {
         }
     }
 
-    const fn coloured(self, style: Style, colour: Color) -> Style {
-        match self.colour {
-            Colour::On => style.fg(colour),
-            Colour::Off => style,
+    const fn colored(self, style: Style, color: Color) -> Style {
+        match self.color {
+            ColorSupport::On => style.fg(color),
+            ColorSupport::Off => style,
         }
     }
 
@@ -106,20 +106,20 @@ impl Look {
 
     /// What wants to be seen: unread counts, hints.
     pub(super) const fn call(self) -> Style {
-        self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Cyan)
+        self.colored(Style::new().add_modifier(Modifier::BOLD), Color::Cyan)
     }
 
     /// The style of a message mark.
     pub(super) const fn mark_style(self, state: MessageState) -> Style {
         match state {
             MessageState::Delivered | MessageState::Read => {
-                self.coloured(Style::new(), Color::Green)
+                self.colored(Style::new(), Color::Green)
             }
             MessageState::Failed => {
-                self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Red)
+                self.colored(Style::new().add_modifier(Modifier::BOLD), Color::Red)
             }
             MessageState::Unacknowledged => {
-                self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
+                self.colored(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
             }
             MessageState::Queued
             | MessageState::Mining

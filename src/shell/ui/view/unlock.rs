@@ -3,24 +3,24 @@
 use ratatui::Frame;
 use ratatui::text::Line;
 
-use super::super::unlock::{GateModel, Keep, Page};
+use super::super::unlock::{FirstRunChoice, UnlockModel, UnlockPage};
 use super::theme::Look;
 use super::wrap::{cut, wrap};
 
-/// Draws the gate.
-pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
+/// Draws the unlock screen.
+pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
     let area = frame.area();
     let look = Look::new(&model.options);
     let width = usize::from(area.width);
     let mut rows = vec![Line::styled(" undertone", look.strong()), Line::raw("")];
     let mut caret = (0, 0);
     match model.page {
-        Page::Choose(keep) => {
+        UnlockPage::Choose(keep) => {
             push(&mut rows, "Nothing has been sent anywhere yet.", width);
             rows.push(Line::raw(""));
             for (way, name) in [
-                (Keep::Sealed, "Keep all, sealed by a passphrase"),
-                (Keep::Nothing, "Keep nothing after the program ends"),
+                (FirstRunChoice::Sealed, "Keep all, sealed by a passphrase"),
+                (FirstRunChoice::Nothing, "Keep nothing after the program ends"),
             ] {
                 if way == keep {
                     caret = (0, rows.len());
@@ -32,11 +32,11 @@ pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
             complain(model, &mut rows, look, width);
             hint(&mut rows, "Up/Down choose  Enter go on  Ctrl+Q quit", look, width);
         }
-        Page::Create | Page::CreateAgain | Page::Unlock => {
+        UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock => {
             let name = match model.page {
-                Page::CreateAgain => "The same passphrase again",
-                Page::Create => "A passphrase. No copy exists: forget it and all is lost",
-                Page::Choose(_) | Page::Unlock | Page::Opening(_) => "Passphrase",
+                UnlockPage::CreateAgain => "The same passphrase again",
+                UnlockPage::Create => "A passphrase. No copy exists: forget it and all is lost",
+                UnlockPage::Choose(_) | UnlockPage::Unlock | UnlockPage::Opening(_) => "Passphrase",
             };
             push(&mut rows, name, width);
             let stars = model.secret.characters().min(width.saturating_sub(4));
@@ -46,7 +46,7 @@ pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
                 push(&mut rows, advice, width);
             }
             complain(model, &mut rows, look, width);
-            if model.page == Page::Unlock {
+            if model.page == UnlockPage::Unlock {
                 if model.wait() > 0 {
                     push(&mut rows, &format!("The next try is in {} s.", model.wait()), width);
                 }
@@ -54,7 +54,7 @@ pub fn view(model: &GateModel, frame: &mut Frame<'_>) {
             }
             hint(&mut rows, "Enter go on  Esc back  Ctrl+Q quit", look, width);
         }
-        Page::Opening(_) => {
+        UnlockPage::Opening(_) => {
             push(&mut rows, "Opening. It takes about one second on purpose.", width);
         }
     }
@@ -67,9 +67,9 @@ fn push(rows: &mut Vec<Line<'static>>, text: &str, width: usize) {
     rows.extend(wrapped.into_iter().map(|row| Line::raw(format!(" {row}"))));
 }
 
-fn complain(model: &GateModel, rows: &mut Vec<Line<'static>>, look: Look, width: usize) {
-    let Some(complaint) = &model.complaint else { return };
-    let wrapped = wrap(complaint, width.saturating_sub(2));
+fn complain(model: &UnlockModel, rows: &mut Vec<Line<'static>>, look: Look, width: usize) {
+    let Some(error) = &model.error else { return };
+    let wrapped = wrap(error, width.saturating_sub(2));
     rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.call())));
 }
 

@@ -56,8 +56,8 @@ impl Draft {
         self.rows.extend(wrap(text, self.width).into_iter().map(Line::raw));
     }
 
-    fn complain(&mut self, complaint: Option<&String>, look: Look) {
-        let Some(text) = complaint else { return };
+    fn complain(&mut self, error: Option<&String>, look: Look) {
+        let Some(text) = error else { return };
         let rows = wrap(text, self.width).into_iter();
         self.rows.extend(rows.map(|row| Line::styled(row, look.call())));
     }
@@ -111,7 +111,7 @@ fn words(
         spans.push(Span::styled(typed, style));
     }
     draft.rows.push(Line::from(spans));
-    draft.complain(verify.complaint.as_ref(), look);
+    draft.complain(verify.error.as_ref(), look);
     if has_room {
         draft.blank();
         draft.say(&format!(
@@ -157,9 +157,9 @@ fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area
     draft.caret = (2 + column, draft.rows.len());
     draft.rows.push(Line::raw(format!("> {row}")));
     let found = verify.line.text().chars().filter(char::is_ascii_digit).count();
-    match &verify.complaint {
+    match &verify.error {
         None if found > 0 => draft.say(&format!("{found} of 60")),
-        complaint => draft.complain(complaint.as_ref(), look),
+        error => draft.complain(error.as_ref(), look),
     }
     if has_room {
         draft.blank();

@@ -23,7 +23,7 @@ fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) 
 }
 
 fn network(clock: Option<ClockSkew>) -> ClientEvent {
-    ClientEvent::Network(NetworkLine {
+    ClientEvent::Network(NetworkStatus {
         peers: 4,
         network: "main".to_owned(),
         listening: Vec::new(),

@@ -10,7 +10,7 @@ use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::node::ClockSkew;
 use crate::engine::node::output::SasHalf;
 use crate::engine::node::record::{HoldReason, VerificationMethod};
-use crate::shell::api::{Kept, Mining};
+use crate::shell::api::{MiningStatus, Persistence};
 
 #[derive(Clone, Debug)]
 enum Doing {
@@ -106,7 +106,11 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
             }))
         }
         4..=7 => ClientEvent::Engine(Event::Message(message)),
-        8 => ClientEvent::History { contact: contact_id, messages: vec![message], more: More::Yes },
+        8 => ClientEvent::History {
+            contact: contact_id,
+            messages: vec![message],
+            more: HasMore::Yes,
+        },
         9 => {
             let arrived = UnixSeconds(id);
             let view = RequestView { id: request, identity: ME, key: key(0), arrived };
@@ -114,8 +118,8 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
         }
         10 => ClientEvent::Engine(Event::RequestRemoved(request)),
         11 => ClientEvent::Engine(Event::ContactRemoved(contact_id)),
-        12 => ClientEvent::Unread(contact_id, usize::from(what)),
-        13 => ClientEvent::Kept(Kept::MemoryOnly),
+        12 => ClientEvent::UnreadCount(contact_id, usize::from(what)),
+        13 => ClientEvent::Persistence(Persistence::MemoryOnly),
         14 => ClientEvent::Engine(Event::IdentityRemoved(IdentityId(1 + id % 2))),
         15 => ClientEvent::Replied(CommandId(1 + id), Ok(Reply::Verified)),
         16 => {
@@ -136,15 +140,15 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
             })
         }
         18 => {
-            let (contact, more) = (Some(contact_id).filter(|_| id > 1), More::Yes);
+            let (contact, more) = (Some(contact_id).filter(|_| id > 1), HasMore::Yes);
             ClientEvent::Found { contact, words: text, messages: vec![message; 3], more }
         }
         _ => ClientEvent::Network(network(what, id, text)),
     }
 }
 
-fn network(what: u8, id: u64, text: String) -> NetworkLine {
-    NetworkLine {
+fn network(what: u8, id: u64, text: String) -> NetworkStatus {
+    NetworkStatus {
         peers: usize::from(what),
         network: text.clone(),
         listening: vec![text],
@@ -153,7 +157,7 @@ fn network(what: u8, id: u64, text: String) -> NetworkLine {
         pool_items: 3,
         floor_bits: what,
         cover_per_minute: Some(f64::NAN),
-        mining: Some(Mining { bits: what, hashes_per_second: id }),
+        mining: Some(MiningStatus { bits: what, hashes_per_second: id }),
         queued: 1,
         rate: id,
         clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),

@@ -17,7 +17,7 @@ use crate::engine::node::output::{
 use crate::engine::node::record::Trust;
 
 use super::*;
-use crate::shell::api::{ClientEvent, Colour, Glyphs, Invites, Mode, More};
+use crate::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, InviteCodec, UiMode};
 
 /// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
 const KEYS: [&str; 2] = [
@@ -37,12 +37,12 @@ fn key(index: usize) -> PublicKey {
 
 fn options() -> UiOptions {
     UiOptions {
-        mode: Mode::Normal,
+        mode: UiMode::Normal,
         glyphs: Glyphs::Unicode,
-        colour: Colour::On,
+        color: ColorSupport::On,
         max_text: 1_900,
         clock: || UnixSeconds(1_795_171_620),
-        invites: Invites {
+        invites: InviteCodec {
             write: |_| "UNDERTONE1TEST".to_owned(),
             read: |text| {
                 if text == "GOOD" { Ok(key(1)) } else { Err("this is not an invite".to_owned()) }
@@ -105,7 +105,7 @@ fn chatting() -> Model {
         identity(ME, "nightjar"),
         contact(MIRA, "mira", SessionStatus::Established),
         contact(ECHO, "echo", SessionStatus::Established),
-        ClientEvent::History { contact: MIRA, messages: Vec::new(), more: More::No },
+        ClientEvent::History { contact: MIRA, messages: Vec::new(), more: HasMore::No },
     ] {
         model.notice(event);
     }
@@ -253,7 +253,7 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     let mut model = chatting();
     model.notice(arrives(3, ECHO));
     let messages = (1..=3).map(|id| message(id, ECHO, Direction::Incoming)).collect();
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
     let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
 }
@@ -416,7 +416,7 @@ fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     let effects = press(&mut model, KeyCode::Enter);
     assert_eq!(effects, [Effect::Request(ClientRequest::History { contact: ECHO, before: None })]);
     let messages = vec![message(5, ECHO, Direction::Incoming)];
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes });
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes });
     let ask = ClientRequest::History { contact: ECHO, before: Some(MessageId(5)) };
     assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);
     assert_eq!(model.drawn(Sight::Oldest), []);

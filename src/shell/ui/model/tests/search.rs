@@ -3,7 +3,7 @@
 use super::*;
 
 fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> ClientEvent {
-    ClientEvent::Found { contact, words: words.to_owned(), messages, more: More::No }
+    ClientEvent::Found { contact, words: words.to_owned(), messages, more: HasMore::No }
 }
 
 fn results(model: &Model) -> Vec<u64> {
@@ -70,7 +70,7 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     let past = |ids: core::ops::Range<u64>| ClientEvent::History {
         contact: ECHO,
         messages: ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(),
-        more: More::Yes,
+        more: HasMore::Yes,
     };
     assert_eq!(model.notice(past(800..1_000)), [history(Some(MessageId(800)))]);
     assert_eq!(model.notice(past(400..800)), [history(Some(MessageId(400)))]);
@@ -86,8 +86,9 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
     let mut asked = 1;
     for part in (0..100).rev() {
         let messages = vec![message(100 + part, ECHO, Direction::Incoming)];
-        asked +=
-            model.notice(ClientEvent::History { contact: ECHO, messages, more: More::Yes }).len();
+        asked += model
+            .notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes })
+            .len();
     }
     assert!(asked <= 22, "{asked}");
     assert!(model.hint.as_ref().expect("a hint").0.starts_with("this message is older"));
@@ -101,7 +102,7 @@ fn who_types_is_not_taken_to_what_was_found() {
     press(&mut model, KeyCode::Enter);
     write(&mut model, "c");
     let messages = vec![message(3, ECHO, Direction::Incoming)];
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: More::No });
+    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
     assert_eq!(model.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
 }
