@@ -12,7 +12,7 @@ use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest};
-use undertone::shell::net::{Carrier, NetSettings};
+use undertone::shell::net::{NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 
@@ -73,7 +73,7 @@ impl Somebody {
     /// A messenger that keeps nothing; the one who is called bot can be dialled.
     async fn start(name: &str) -> anyhow::Result<Self> {
         let mut net = NetSettings::new("example".parse()?, FLOOR);
-        net.carrier = Carrier::Memory;
+        net.transport = Transport::Memory;
         let place = if name == "bot" { &mut net.listen } else { &mut net.peers };
         place.push("/memory/4242".parse()?);
         let node = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));

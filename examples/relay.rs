@@ -1,7 +1,7 @@
 //! A relay as a library: it carries a conversation of which it understands nothing.
 //!
 //! It listens on the memory transport, so that everything here is one process; give it
-//! `Carrier::Internet` and an address such as `/ip4/0.0.0.0/tcp/4141`, and it serves the world.
+//! `Transport::Internet` and an address such as `/ip4/0.0.0.0/tcp/4141`, and it serves the world.
 //!
 //! `cargo run --example relay`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
@@ -15,7 +15,7 @@ use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{Direction, Event, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest};
-use undertone::shell::net::{Carrier, NetSettings};
+use undertone::shell::net::{NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 
@@ -25,7 +25,7 @@ const ADDRESS: &str = "/memory/4141";
 #[tokio::main]
 pub(crate) async fn main() -> anyhow::Result<()> {
     let mut relay = NetSettings::new("example".parse()?, FLOOR);
-    relay.carrier = Carrier::Memory;
+    relay.transport = Transport::Memory;
     relay.listen.push(ADDRESS.parse()?);
     let mut tasks = JoinSet::new();
     let (relay, mut carried) = start(&mut tasks, NodeRole::Relay, relay).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
 
 fn at_the_relay() -> anyhow::Result<NetSettings> {
     let mut net = NetSettings::new("example".parse()?, FLOOR);
-    net.carrier = Carrier::Memory;
+    net.transport = Transport::Memory;
     net.peers.push(ADDRESS.parse()?);
     Ok(net)
 }

@@ -12,7 +12,7 @@ use super::api::{
 use super::archive::{Archive, ArchiveError, Disposition, Trouble};
 use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
-use super::net::{Net, NetError, NetEvent, NetSettings, Published};
+use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use super::store::{Store, StoreError, StoreMode};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, ValidationError};
@@ -338,7 +338,9 @@ impl Runtime {
         while let Some(effect) = self.durable.next_effect()? {
             tracing::trace!(?effect);
             match effect {
-                Deed::Judge(from, id, acceptance) => self.net.judge(from, id, acceptance),
+                Deed::Judge(from, id, acceptance) => {
+                    self.net.report_validation(from, id, acceptance)
+                }
                 Deed::Mine(order) => self.miner.start(order),
                 Deed::StopMining(outgoing) => self.miner.stop(outgoing),
                 Deed::Publish(bytes) => self.publish(bytes),
@@ -347,7 +349,7 @@ impl Runtime {
                     self.append_stored(&mut bytes, &stored);
                     self.net.sync_respond(ticket, bytes);
                 }
-                Deed::Blame(peer) => self.net.blame(peer),
+                Deed::Blame(peer) => self.net.penalize(peer),
                 Deed::Archive(id, bytes) => {
                     if let Some(archive) = &mut self.archive {
                         archive.keep(id, &bytes);
@@ -394,12 +396,12 @@ impl Runtime {
 
     fn publish(&mut self, bytes: Vec<u8>) {
         match self.net.publish(bytes) {
-            Published::Sent | Published::Known => {}
+            PublishOutcome::Sent | PublishOutcome::Known => {}
             // The engine sends it again until it is acknowledged; a neighbour more or less is told
             // by the network itself.
-            Published::NoPeers => tracing::debug!("an envelope met no neighbour"),
-            Published::Congested => tracing::warn!("all neighbours are behind"),
-            Published::TooLong => tracing::error!("an envelope of ours is longer than any"),
+            PublishOutcome::NoPeers => tracing::debug!("an envelope met no neighbour"),
+            PublishOutcome::Congested => tracing::warn!("all neighbours are behind"),
+            PublishOutcome::TooLong => tracing::error!("an envelope of ours is longer than any"),
         }
     }
 
@@ -424,7 +426,9 @@ impl Runtime {
             NetEvent::Listening(address) => self.listening.push(address.to_string()),
             NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
             NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
-            NetEvent::Parted { from: _, why } => tracing::info!("parted with a neighbour: {why:?}"),
+            NetEvent::Disconnected { from: _, why } => {
+                tracing::info!("parted with a neighbour: {why:?}")
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use libp2p::request_response::{Event, Message};
 use libp2p::swarm::SwarmEvent;
 use undertone::engine::node::input::{NeighbourId, SyncRequestId};
 use undertone::shell::net::{
-    Carrier, LONGEST_REQUEST, LONGEST_RESPONSE, Net, NetEvent, NetSettings, Parting,
+    DisconnectReason, LONGEST_REQUEST, LONGEST_RESPONSE, Net, NetEvent, NetSettings, Transport,
 };
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, Say};
@@ -67,7 +67,7 @@ async fn the_longest_cross(nets: &mut [Net], tag: NeighbourId) {
 
 async fn the_longest_cross_over(listen: &str) {
     let mut first = settings();
-    first.carrier = Carrier::Internet;
+    first.transport = Transport::Internet;
     first.listen = vec![listen.parse().expect("an address")];
     let mut nets = vec![Net::new(first).expect("a node")];
     let at = drive(&mut nets, "an address", |_, event, _| match event {
@@ -76,7 +76,7 @@ async fn the_longest_cross_over(listen: &str) {
     })
     .await;
     let mut second = settings();
-    second.carrier = Carrier::Internet;
+    second.transport = Transport::Internet;
     second.peers = vec![at];
     nets.push(Net::new(second).expect("a node"));
     let tag = first_meets(&mut nets).await;
@@ -132,7 +132,7 @@ async fn the_flood_goes_on(nets: &mut [Net], rogue: &mut Rogue) {
     let mut heard = [false; 2];
     drive_among((nets, rogue), "envelopes both ways", |index, turn, nets, _| {
         match turn {
-            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            Turn::Net(NetEvent::Disconnected { why, .. }) => panic!("parted: {why:?}"),
             Turn::Net(event) => {
                 let heard_it = accept(&mut nets[index], event).is_some();
                 heard[0] |= heard_it && index == 0;
@@ -302,12 +302,14 @@ async fn whoever_is_blocked_with_a_question_open_counts_as_silent() {
     let tag = tag_of(&net);
     net.sync_request(tag, ASK, vec![1]);
     for _ in 0..4 {
-        net.blame(tag);
+        net.penalize(tag);
     }
     let (mut parted, mut silent) = (false, false);
     drive_with((&mut net, &mut rogue), "the block", |turn, _, _| {
         match turn {
-            Turn::Net(NetEvent::Parted { why, .. }) => parted = why == Parting::Misbehaved,
+            Turn::Net(NetEvent::Disconnected { why, .. }) => {
+                parted = why == DisconnectReason::Misbehaved
+            }
             Turn::Net(event) => silent |= answer(event) == Some(None),
             Turn::Rogue(_) => {}
         }

@@ -3,7 +3,7 @@
 use libp2p::gossipsub;
 use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
-use undertone::shell::net::{NetEvent, Parting};
+use undertone::shell::net::{DisconnectReason, NetEvent};
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
 use crate::world::{Turn, accept, drive_with, node, place, settings, with_rogue};
@@ -12,18 +12,18 @@ use crate::world::{Turn, accept, drive_with, node, place, settings, with_rogue};
 async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     // Frames longer than a node reads: its end of the stream closes for good, in silence.
-    rogue.beat();
+    rogue.heartbeat();
     assert!(rogue.publish(&vec![0; 2 << 20]));
     drive_with((&mut net, &mut rogue), "the death to be noticed", |event, _, rogue| {
         match event {
             Turn::Rogue(event) if subscribed(&event).is_some() => {
                 // The node lives and is heard; what the rogue says meanwhile reaches nobody.
-                rogue.beat();
+                rogue.heartbeat();
                 rogue.publish(b"into the void");
             }
             Turn::Net(NetEvent::Gossip { .. }) => panic!("the stream is not dead"),
-            Turn::Net(NetEvent::Parted { why, .. }) => {
-                assert_eq!(why, Parting::Silent);
+            Turn::Net(NetEvent::Disconnected { why, .. }) => {
+                assert_eq!(why, DisconnectReason::Silent);
                 return Some(());
             }
             _ => {}
@@ -54,9 +54,9 @@ async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
         match event {
             Turn::Rogue(event) if subscribed(&event).is_some() => {
                 beats += 1;
-                rogue.beat();
+                rogue.heartbeat();
             }
-            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            Turn::Net(NetEvent::Disconnected { why, .. }) => panic!("parted: {why:?}"),
             _ => {}
         }
         // Three times as long as a silent one would be borne.
@@ -72,7 +72,7 @@ async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, _| {
         match event {
             Turn::Rogue(event) if subscribed(&event).is_some() => beats += 1,
-            Turn::Net(NetEvent::Parted { why, .. }) => panic!("parted: {why:?}"),
+            Turn::Net(NetEvent::Disconnected { why, .. }) => panic!("parted: {why:?}"),
             _ => {}
         }
         (beats > 60).then_some(())
@@ -88,8 +88,8 @@ async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
     }
     drive_with((&mut net, &mut rogue), "the parting", |event, _, _| match event {
         Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Turn::Net(NetEvent::Parted { why, .. }) => {
-            assert_eq!(why, Parting::Outscored);
+        Turn::Net(NetEvent::Disconnected { why, .. }) => {
+            assert_eq!(why, DisconnectReason::Outscored);
             Some(())
         }
         _ => None,
@@ -105,8 +105,8 @@ async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
     }
     drive_with((&mut net, &mut rogue), "the block", |event, _, _| match event {
         Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Turn::Net(NetEvent::Parted { why, .. }) => {
-            assert_eq!(why, Parting::Misbehaved);
+        Turn::Net(NetEvent::Disconnected { why, .. }) => {
+            assert_eq!(why, DisconnectReason::Misbehaved);
             Some(())
         }
         _ => None,
@@ -130,8 +130,8 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
             None
         }
         Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
-        Turn::Net(NetEvent::Parted { why, .. }) => {
-            assert_eq!(why, Parting::Misbehaved);
+        Turn::Net(NetEvent::Disconnected { why, .. }) => {
+            assert_eq!(why, DisconnectReason::Misbehaved);
             Some(())
         }
         Turn::Net(_) => None,

@@ -1,9 +1,9 @@
 //! What reaches whom.
 
 use undertone::engine::envelope::Acceptance;
-use undertone::shell::net::{Net, NetEvent, Parting, Published};
+use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
 
-use crate::world::{accept, drive, id, judge, meet, node, place};
+use crate::world::{accept, drive, id, meet, node, place, report_validation};
 
 /// Nodes in the larger tests.
 const MANY: usize = 30;
@@ -19,7 +19,7 @@ fn many() -> Vec<Net> {
 async fn an_accepted_envelope_reaches_each_of_thirty_nodes_once() {
     let mut nets = many();
     meet(&mut nets, &[3; MANY]).await;
-    assert_eq!(nets[0].publish(b"to all".to_vec()), Published::Sent);
+    assert_eq!(nets[0].publish(b"to all".to_vec()), PublishOutcome::Sent);
     let mut heard = [0; MANY];
     drive(&mut nets, "the envelope everywhere", |index, event, net| {
         if let Some(bytes) = accept(net, event) {
@@ -39,7 +39,7 @@ async fn many_envelopes_from_all_sides_reach_everybody() {
     for (index, net) in nets.iter_mut().enumerate() {
         for number in 0..4 {
             let bytes = format!("{number} from {index}").into_bytes();
-            assert_eq!(net.publish(bytes), Published::Sent);
+            assert_eq!(net.publish(bytes), PublishOutcome::Sent);
         }
     }
     let mut missing = MANY * (MANY - 1) * 4;
@@ -56,14 +56,14 @@ async fn a_refused_envelope_goes_no_further_and_its_carrier_is_blocked() {
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
     for number in 0..4_u8 {
-        assert_eq!(nets[0].publish(vec![number; 64]), Published::Sent);
+        assert_eq!(nets[0].publish(vec![number; 64]), PublishOutcome::Sent);
     }
     drive(&mut nets, "the carrier to be blocked", |index, event, net| {
-        if let NetEvent::Parted { why, .. } = event {
-            assert_eq!((index, why), (1, Parting::Misbehaved));
+        if let NetEvent::Disconnected { why, .. } = event {
+            assert_eq!((index, why), (1, DisconnectReason::Misbehaved));
             return Some(());
         }
-        if let Some(bytes) = judge(net, event, Acceptance::Reject) {
+        if let Some(bytes) = report_validation(net, event, Acceptance::Reject) {
             assert_eq!((index, bytes.len()), (1, 64), "what was refused went further");
         }
         None
@@ -71,7 +71,7 @@ async fn a_refused_envelope_goes_no_further_and_its_carrier_is_blocked() {
     .await;
     assert_eq!(nets[1].peers(), 1, "the carrier is still counted");
     // The last neighbour hears what follows, and nothing of what was refused came before it.
-    assert_eq!(nets[1].publish(b"after".to_vec()), Published::Sent);
+    assert_eq!(nets[1].publish(b"after".to_vec()), PublishOutcome::Sent);
     drive(&mut nets, "the envelope after", |index, event, net| {
         let bytes = accept(net, event)?;
         assert_eq!((index, bytes.as_slice()), (2, b"after".as_slice()));
@@ -86,18 +86,18 @@ async fn an_ignored_envelope_goes_no_further_and_costs_its_carrier_nothing() {
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
     for number in 0..40_u8 {
-        assert_eq!(nets[0].publish(vec![number; 64]), Published::Sent);
+        assert_eq!(nets[0].publish(vec![number; 64]), PublishOutcome::Sent);
     }
-    assert_eq!(nets[0].publish(b"last".to_vec()), Published::Sent);
+    assert_eq!(nets[0].publish(b"last".to_vec()), PublishOutcome::Sent);
     drive(&mut nets, "the last envelope at the far end", |index, event, net| {
-        if let NetEvent::Parted { why, .. } = event {
+        if let NetEvent::Disconnected { why, .. } = event {
             panic!("parted: {why:?}");
         }
         let NetEvent::Gossip { from, id, bytes } = event else { return None };
         let ignored = bytes.len() == 64;
         assert!(index == 1 || !ignored, "what was ignored went further");
         let verdict = if ignored { Acceptance::Ignore } else { Acceptance::Accept };
-        net.judge(from, id, verdict);
+        net.report_validation(from, id, verdict);
         (index == 2).then_some(())
     })
     .await;
@@ -127,7 +127,7 @@ async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
     })
     .await;
     assert_eq!(heard, [b"second".to_vec()]);
-    nets[1].judge(from, id(b"first"), Acceptance::Accept);
+    nets[1].report_validation(from, id(b"first"), Acceptance::Accept);
     drive(&mut nets, "the first at the far end", |index, event, net| {
         let bytes = accept(net, event)?;
         (index == 2 && bytes == b"first").then_some(())
@@ -154,17 +154,17 @@ async fn publishing_says_what_became_of_it() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right])];
     let bytes = vec![1; 2048];
-    assert_eq!(nets[0].publish(bytes.clone()), Published::NoPeers);
-    assert_eq!(nets[0].publish(vec![1; 70_000]), Published::TooLong);
+    assert_eq!(nets[0].publish(bytes.clone()), PublishOutcome::NoPeers);
+    assert_eq!(nets[0].publish(vec![1; 70_000]), PublishOutcome::TooLong);
     let [alone] = nets;
     let mut nets = [alone, node(&right, &[])];
     meet(&mut nets, &[1, 1]).await;
     assert_eq!(
         nets[0].publish(bytes.clone()),
-        Published::Sent,
+        PublishOutcome::Sent,
         "nothing was kept of the first try"
     );
-    assert_eq!(nets[0].publish(bytes.clone()), Published::Known);
+    assert_eq!(nets[0].publish(bytes.clone()), PublishOutcome::Known);
     drive(&mut nets, "the envelope", |_, event, net| accept(net, event)).await;
-    assert_eq!(nets[1].publish(bytes), Published::Known, "it came from there");
+    assert_eq!(nets[1].publish(bytes), PublishOutcome::Known, "it came from there");
 }

@@ -12,7 +12,7 @@ use undertone::engine::node::input::{Command, CommandId};
 use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
-use undertone::shell::net::{Carrier, Multiaddr, NetSettings};
+use undertone::shell::net::{Multiaddr, NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
 use undertone::sim::Seen;
@@ -34,7 +34,7 @@ pub(crate) fn node_settings(role: NodeRole) -> NodeSettings {
 /// The network of all hosts here.
 pub(crate) fn net_settings(listen: Option<&Multiaddr>, peers: &[&Multiaddr]) -> NetSettings {
     let mut settings = NetSettings::new("hosts".parse().expect("a name"), LOW_FLOOR);
-    settings.carrier = Carrier::Memory;
+    settings.transport = Transport::Memory;
     settings.listen = listen.into_iter().cloned().collect();
     settings.peers = peers.iter().map(|&peer| peer.clone()).collect();
     settings

@@ -2,14 +2,16 @@
 
 use core::time::Duration;
 
-use undertone::shell::net::{Carrier, DialFailure, Multiaddr, Net, NetError, NetEvent, Parting};
+use undertone::shell::net::{
+    DialFailure, DisconnectReason, Multiaddr, Net, NetError, NetEvent, Transport,
+};
 
 use crate::world::{accept, drive, meet, node, place, settings};
 
 /// Two nodes over sockets, the first listening at `listen` and dialled at what became of it.
 async fn talk_over(listen: &str) {
     let mut first = settings();
-    first.carrier = Carrier::Internet;
+    first.transport = Transport::Internet;
     first.listen = vec![listen.parse().expect("an address")];
     let mut nets = vec![Net::new(first).expect("a node")];
     let at = drive(&mut nets, "an address", |_, event, _| match event {
@@ -19,7 +21,7 @@ async fn talk_over(listen: &str) {
     .await;
     assert!(nets[0].addresses()[0].to_string().starts_with(&format!("{at}/p2p/")));
     let mut second = settings();
-    second.carrier = Carrier::Internet;
+    second.transport = Transport::Internet;
     second.peers = vec![at.clone()];
     nets.push(Net::new(second).expect("a node"));
     let mut reached = None;
@@ -54,7 +56,7 @@ async fn two_nodes_talk_over_quic() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_an_error_at_the_start() {
     let mut first = settings();
-    first.carrier = Carrier::Internet;
+    first.transport = Transport::Internet;
     first.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
     let mut nets = [Net::new(first.clone()).expect("a node")];
     let taken = drive(&mut nets, "an address", |_, event, _| match event {
@@ -77,7 +79,7 @@ async fn one_port_serves_both_kinds_of_address() {
         let port = probe.local_addr().expect("its address").port();
         drop(probe);
         let mut both = settings();
-        both.carrier = Carrier::Internet;
+        both.transport = Transport::Internet;
         both.listen = ["/ip4/0.0.0.0/tcp/PORT", "/ip6/::/tcp/PORT"]
             .map(|text| text.replace("PORT", &port.to_string()).parse().expect("an address"))
             .to_vec();
@@ -122,7 +124,7 @@ async fn two_that_dial_each_other_stay_together() {
     let mut author = 0;
     nets[author].publish(vec![0]);
     drive(&mut nets, "twenty envelopes to and fro", |index, event, net| {
-        if let NetEvent::Parted { why, .. } = event {
+        if let NetEvent::Disconnected { why, .. } = event {
             panic!("parted: {why:?}");
         }
         let bytes = accept(net, event)?;
@@ -152,8 +154,8 @@ async fn a_node_of_another_network_is_parted_with() {
             told = true;
             None
         }
-        NetEvent::Parted { why, .. } if index == 0 => {
-            assert_eq!(why, Parting::NeverJoined);
+        NetEvent::Disconnected { why, .. } if index == 0 => {
+            assert_eq!(why, DisconnectReason::NeverJoined);
             told.then_some(())
         }
         NetEvent::Peers(_) => panic!("counted as a neighbour"),

@@ -181,7 +181,7 @@ impl Rogue {
     }
 
     /// Gives a sign of life, as nodes do.
-    pub(crate) fn beat(&mut self) {
+    pub(crate) fn heartbeat(&mut self) {
         let topic = gossipsub::IdentTopic::new(format!("{TOPIC}/beat"));
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         if !gossip.subscribe(&topic).expect("a subscription") {

@@ -13,7 +13,7 @@ use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply, SessionStatus};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
-use undertone::shell::net::{Multiaddr, Net, NetEvent, Published};
+use undertone::shell::net::{Multiaddr, Net, NetEvent, PublishOutcome};
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
@@ -62,7 +62,7 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
     let mut chance = SeededRng::lane(51, 0);
     for _ in 0..20 {
         let published = flooder.publish(noise(&mut chance, wall(), LOW_FLOOR - 1));
-        assert_eq!(published, Published::Sent);
+        assert_eq!(published, PublishOutcome::Sent);
     }
     let (mut parted, mut others) = (false, 2);
     in_time("the flooder to be parted with", async {
@@ -92,12 +92,12 @@ async fn pour(at: Multiaddr, poured: mpsc::Sender<EnvelopeId>) {
         }
         let bytes = noise(&mut chance, wall(), LOW_FLOOR);
         let id = EnvelopeId::of(&bytes);
-        if flooder.publish(bytes) == Published::Sent && poured.send(id).await.is_err() {
+        if flooder.publish(bytes) == PublishOutcome::Sent && poured.send(id).await.is_err() {
             return;
         }
         // What is due is done; a flood does not wait for more.
         while let Some(event) = soon(&mut flooder).await {
-            assert!(!matches!(event, NetEvent::Parted { .. }));
+            assert!(!matches!(event, NetEvent::Disconnected { .. }));
         }
     }
 }
@@ -151,7 +151,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
             }
             tokio::select! {
                 event = observer.next() => if let NetEvent::Gossip { from, id, .. } = event {
-                    observer.judge(from, id, Acceptance::Accept);
+                    observer.report_validation(from, id, Acceptance::Accept);
                     if sent.contains(&id) {
                         passed.insert(id);
                     }

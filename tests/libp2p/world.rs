@@ -9,7 +9,7 @@ use futures::future::{Either, select, select_all};
 use libp2p::swarm::SwarmEvent;
 use sha3::{Digest as _, Keccak256};
 use undertone::engine::envelope::{Acceptance, EnvelopeId};
-use undertone::shell::net::{Carrier, Multiaddr, Net, NetEvent, NetSettings, Pace};
+use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, NetTiming, Transport};
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
 
@@ -33,11 +33,11 @@ pub(crate) fn place() -> Multiaddr {
 pub(crate) fn settings() -> NetSettings {
     let network = "test".parse().expect("a name");
     let mut settings = NetSettings::new(network, FLOOR);
-    settings.carrier = Carrier::Memory;
-    settings.pace = Pace {
+    settings.transport = Transport::Memory;
+    settings.pace = NetTiming {
         tick: Duration::from_millis(20),
         join: Duration::from_secs(20),
-        beat: Duration::from_millis(100),
+        heartbeat: Duration::from_millis(100),
         silence: Duration::from_secs(2),
         // For as long as a test waits at all.
         exchange: DEADLINE,
@@ -99,13 +99,17 @@ pub(crate) async fn meet(nets: &mut [Net], wanted: &[usize]) {
 
 /// Accepts an envelope, if that is what the event is; returns its bytes.
 pub(crate) fn accept(net: &mut Net, event: NetEvent) -> Option<Vec<u8>> {
-    judge(net, event, Acceptance::Accept)
+    report_validation(net, event, Acceptance::Accept)
 }
 
 /// Judges an envelope, if that is what the event is; returns its bytes.
-pub(crate) fn judge(net: &mut Net, event: NetEvent, acceptance: Acceptance) -> Option<Vec<u8>> {
+pub(crate) fn report_validation(
+    net: &mut Net,
+    event: NetEvent,
+    acceptance: Acceptance,
+) -> Option<Vec<u8>> {
     let NetEvent::Gossip { from, id, bytes } = event else { return None };
-    net.judge(from, id, acceptance);
+    net.report_validation(from, id, acceptance);
     Some(bytes)
 }
 

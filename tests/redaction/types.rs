@@ -38,7 +38,7 @@ use undertone::shell::api::{
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
 use undertone::shell::cli::error::Failure;
 use undertone::shell::durable_node::{Deed, DurableNode};
-use undertone::shell::net::{Carrier, Net, NetEvent, NetSettings};
+use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::runtime::Runtime;
@@ -216,7 +216,7 @@ fn commands_show_their_name_and_not_what_was_typed() {
 fn a_node_in_its_shell_shows_no_address_and_no_text() {
     let address = || "/ip4/192.0.2.7/tcp/4141".parse().expect("an address");
     let mut settings = NetSettings::new("harbour".parse().expect("a name"), 4);
-    settings.carrier = Carrier::Memory;
+    settings.transport = Transport::Memory;
     settings.peers = vec![address()];
     let node = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
     let line = NetworkStatus {

@@ -23,8 +23,8 @@ use libp2p::{
 use sha3::{Digest, Keccak256};
 
 use super::NetError;
-use super::request_response::{Exchange, exchange};
-use super::settings::{Carrier, Lan, Limits, Names, Pace};
+use super::request_response::{SyncBehaviour, sync_behaviour};
+use super::settings::{LanDiscovery, NetLimits, NetTiming, ProtocolNames, Transport};
 
 /// Everything one connection is used for. Gossip comes last: its handler must not be made for a
 /// connection that one of the others denies, or it would wait for that connection forever.
@@ -36,25 +36,25 @@ pub(super) struct Protocols {
     lan: Toggle<mdns::tokio::Behaviour>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(super) sync: Exchange,
-    pub(super) gossip: Gossip,
+    pub(super) sync: SyncBehaviour,
+    pub(super) gossip: GossipBehaviour,
 }
 
 /// Gossipsub that takes part in our two topics alone.
-pub(super) type Gossip =
+pub(super) type GossipBehaviour =
     gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
 impl Protocols {
     /// Sets all protocols up for the transport key `key`.
     pub(super) fn new(
         key: &identity::Keypair,
-        names: &Names,
-        (limits, pace): (&Limits, &Pace),
-        (lan, carrier): (Lan, Carrier),
+        names: &ProtocolNames,
+        (limits, pace): (&NetLimits, &NetTiming),
+        (lan, transport): (LanDiscovery, Transport),
     ) -> Result<Self, NetError> {
         let lan = match lan {
-            Lan::Off => None,
-            Lan::On => Some(
+            LanDiscovery::Off => None,
+            LanDiscovery::On => Some(
                 mdns::tokio::Behaviour::new(mdns::Config::default(), key.public().to_peer_id())
                     .map_err(|error| NetError::Lan(error.to_string()))?,
             ),
@@ -66,8 +66,8 @@ impl Protocols {
             lan: Toggle::from(lan),
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
-            sync: exchange(names, limits, pace)?,
-            gossip: gossip(names, carrier)?,
+            sync: sync_behaviour(names, limits, pace)?,
+            gossip: gossip(names, transport)?,
         })
     }
 }
@@ -85,7 +85,7 @@ const MESH_HIGH: usize = 12;
 
 /// The most that one frame may hold, in bytes. Gossipsub compares this with its whole read buffer,
 /// not with the frame (network.md A0.1), and the largest frame it writes is a full control message;
-/// envelopes have a limit of their own (`Limits::gossip`).
+/// envelopes have a limit of their own (`NetLimits::gossip`).
 const FRAME: usize = 1 << 20;
 
 /// The most control data in one frame, in bytes: four times what [`CONTROL_IDS`] ids of 34 bytes
@@ -102,7 +102,7 @@ const SEEN: Duration = Duration::from_secs(600);
 /// Connections between the same two nodes. Two, because both may dial at the same moment.
 const PER_PEER: u32 = 2;
 
-fn connections(limits: &Limits) -> connection_limits::ConnectionLimits {
+fn connections(limits: &NetLimits) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(limits.incoming))
         .with_max_pending_outgoing(Some(limits.outgoing))
@@ -121,21 +121,23 @@ fn identity_card(key: &identity::Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn gossip(names: &Names, carrier: Carrier) -> Result<Gossip, NetError> {
+fn gossip(names: &ProtocolNames, transport: Transport) -> Result<GossipBehaviour, NetError> {
     let config = gossip_config(names).map_err(|error| NetError::Protocol(error.to_string()))?;
-    let ours = [names.flood.hash(), names.beat.hash()].into_iter().collect();
-    let mut gossip = Gossip::new_with_subscription_filter(
+    let ours = [names.flood.hash(), names.heartbeat.hash()].into_iter().collect();
+    let mut gossip = GossipBehaviour::new_with_subscription_filter(
         gossipsub::MessageAuthenticity::Anonymous,
         config,
         gossipsub::WhitelistSubscriptionFilter(ours),
     )
     .map_err(|error| NetError::Protocol(error.to_owned()))?;
-    gossip.with_peer_score(scores(names, carrier), thresholds()).map_err(NetError::Protocol)?;
+    gossip.with_peer_score(scores(names, transport), thresholds()).map_err(NetError::Protocol)?;
     gossip.subscribe(&names.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
     Ok(gossip)
 }
 
-fn gossip_config(names: &Names) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
+fn gossip_config(
+    names: &ProtocolNames,
+) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
     gossipsub::ConfigBuilder::default()
         // No author, sequence number or signature; whoever sends one is refused.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
@@ -158,10 +160,10 @@ fn gossip_config(names: &Names) -> Result<gossipsub::Config, gossipsub::ConfigBu
         .heartbeat_initial_delay(Duration::from_secs(1))
         // The topic of the signs of life carries nothing and needs no mesh; without one, joining
         // and leaving it costs no GRAFT, no PRUNE and no back-off.
-        .mesh_n_for_topic(0, names.beat.hash())
-        .mesh_n_low_for_topic(0, names.beat.hash())
-        .mesh_n_high_for_topic(0, names.beat.hash())
-        .mesh_outbound_min_for_topic(0, names.beat.hash())
+        .mesh_n_for_topic(0, names.heartbeat.hash())
+        .mesh_n_low_for_topic(0, names.heartbeat.hash())
+        .mesh_n_high_for_topic(0, names.heartbeat.hash())
+        .mesh_outbound_min_for_topic(0, names.heartbeat.hash())
         .build()
 }
 
@@ -180,7 +182,7 @@ fn thresholds() -> gossipsub::PeerScoreThresholds {
 }
 
 /// All scoring by hand: gossipsub's defaults give +1800 for mere presence (network.md A1).
-fn scores(names: &Names, carrier: Carrier) -> gossipsub::PeerScoreParams {
+fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScoreParams {
     let tenth_after = gossipsub::score_parameter_decay;
     let mut params = gossipsub::PeerScoreParams {
         // The only positive score is P2, at most 5: less than two refusals cost.
@@ -188,9 +190,9 @@ fn scores(names: &Names, carrier: Carrier) -> gossipsub::PeerScoreParams {
         app_specific_weight: 0.0,
         // P6: from the 26th neighbour behind one address on, all of them are parted with. A guess
         // that lets a household or a small carrier network through. Memory links have no address.
-        ip_colocation_factor_weight: match carrier {
-            Carrier::Internet => -1.0,
-            Carrier::Memory => 0.0,
+        ip_colocation_factor_weight: match transport {
+            Transport::Internet => -1.0,
+            Transport::Memory => 0.0,
         },
         ip_colocation_factor_threshold: 16.0,
         // P7: promises broken and grafts too early. A few a minute happen under load (the value

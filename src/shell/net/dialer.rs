@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
 use tokio::time::Instant;
 
-use super::settings::Pace;
+use super::settings::NetTiming;
 
 /// The most addresses known at a time; further ones are not taken up. A guess.
 pub(super) const TARGETS: usize = 256;
@@ -23,37 +23,37 @@ const WANTED: usize = 8;
 const PATIENCE: u32 = 10;
 
 /// All addresses to keep connected.
-pub(super) struct Dialler {
-    targets: BTreeMap<Multiaddr, Target>,
+pub(super) struct Dialer {
+    targets: BTreeMap<Multiaddr, DialTarget>,
     first_retry: Duration,
     longest_retry: Duration,
 }
 
 /// How we came by an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum AddressOrigin {
     /// A person asked for it: kept and dialled for ever.
     Configured,
     /// Remembered, or heard of on the local network.
     Heard,
 }
 
-struct Target {
-    origin: Origin,
-    state: State,
+struct DialTarget {
+    origin: AddressOrigin,
+    state: DialState,
     /// Dials and connections in a row that came to nothing.
     failures: u32,
 }
 
-enum State {
+enum DialState {
     Waiting { until: Instant },
-    Dialling { connection: ConnectionId },
+    Dialing { connection: ConnectionId },
     Connected { connection: ConnectionId, peer: PeerId },
 }
 
-impl Dialler {
+impl Dialer {
     /// Nobody to reach yet.
-    pub(super) fn new(pace: &Pace) -> Self {
+    pub(super) fn new(pace: &NetTiming) -> Self {
         Self {
             targets: BTreeMap::new(),
             first_retry: pace.first_retry,
@@ -63,18 +63,18 @@ impl Dialler {
 
     /// Takes an address up, due at once. One that is known already stays as it is, except that a
     /// person's wish makes it permanent. Beyond [`TARGETS`], only a person's wish is taken up.
-    pub(super) fn add(&mut self, address: Multiaddr, origin: Origin, now: Instant) {
+    pub(super) fn add(&mut self, address: Multiaddr, origin: AddressOrigin, now: Instant) {
         if let Some(known) = self.targets.get_mut(&address) {
-            if origin == Origin::Configured {
-                known.origin = Origin::Configured;
+            if origin == AddressOrigin::Configured {
+                known.origin = AddressOrigin::Configured;
             }
             return;
         }
-        if origin == Origin::Heard && self.targets.len() >= TARGETS {
+        if origin == AddressOrigin::Heard && self.targets.len() >= TARGETS {
             return;
         }
-        let state = State::Waiting { until: now };
-        self.targets.insert(address, Target { origin, state, failures: 0 });
+        let state = DialState::Waiting { until: now };
+        self.targets.insert(address, DialTarget { origin, state, failures: 0 });
     }
 
     /// The addresses to dial at `now`. `connected` says whether a peer is a neighbour already, by
@@ -84,11 +84,11 @@ impl Dialler {
         let mut wanted = WANTED.saturating_sub(busy);
         let mut due = Vec::new();
         for (address, target) in &self.targets {
-            let State::Waiting { until } = target.state else { continue };
+            let DialState::Waiting { until } = target.state else { continue };
             if until > now || peer_in(address).is_some_and(|peer| connected(&peer)) {
                 continue;
             }
-            if target.origin == Origin::Heard {
+            if target.origin == AddressOrigin::Heard {
                 if wanted == 0 {
                     continue;
                 }
@@ -100,23 +100,23 @@ impl Dialler {
     }
 
     /// A dial to `address` is under way as `connection`.
-    pub(super) fn dialling(&mut self, address: &Multiaddr, connection: ConnectionId) {
+    pub(super) fn dialing(&mut self, address: &Multiaddr, connection: ConnectionId) {
         if let Some(target) = self.targets.get_mut(address) {
-            target.state = State::Dialling { connection };
+            target.state = DialState::Dialing { connection };
         }
     }
 
     /// A dial was answered by `peer`. Returns its address if the dial was one of ours.
     pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) -> Option<Multiaddr> {
         let (address, target) = self.by_connection(connection)?;
-        target.state = State::Connected { connection, peer };
+        target.state = DialState::Connected { connection, peer };
         Some(address)
     }
 
     /// The peer takes part in the flood: the address is a good one.
     pub(super) fn joined(&mut self, peer: &PeerId) {
         for target in self.targets.values_mut() {
-            if matches!(&target.state, State::Connected { peer: at, .. } if at == peer) {
+            if matches!(&target.state, DialState::Connected { peer: at, .. } if at == peer) {
                 target.failures = 0;
             }
         }
@@ -125,8 +125,10 @@ impl Dialler {
     /// The address under which we reached this peer, if we did.
     pub(super) fn address_of(&self, peer: &PeerId) -> Option<&Multiaddr> {
         self.targets.iter().find_map(|(address, target)| match &target.state {
-            State::Connected { peer: at, .. } if at == peer => Some(address),
-            State::Connected { .. } | State::Waiting { .. } | State::Dialling { .. } => None,
+            DialState::Connected { peer: at, .. } if at == peer => Some(address),
+            DialState::Connected { .. } | DialState::Waiting { .. } | DialState::Dialing { .. } => {
+                None
+            }
         })
     }
 
@@ -149,35 +151,38 @@ impl Dialler {
         let Some(target) = self.targets.get_mut(address) else { return };
         let wait = retry_after(target.failures, (first, longest), chance);
         target.failures = target.failures.saturating_add(1);
-        target.state = State::Waiting { until: now + wait };
-        if target.origin == Origin::Heard && target.failures >= PATIENCE {
+        target.state = DialState::Waiting { until: now + wait };
+        if target.origin == AddressOrigin::Heard && target.failures >= PATIENCE {
             self.targets.remove(address);
         }
     }
 
     /// Forgets an address merely heard of that is not in use.
     pub(super) fn forget(&mut self, address: &Multiaddr) {
-        let idle = |target: &Target| target.is_waiting() && target.origin == Origin::Heard;
+        let idle =
+            |target: &DialTarget| target.is_waiting() && target.origin == AddressOrigin::Heard;
         if self.targets.get(address).is_some_and(idle) {
             self.targets.remove(address);
         }
     }
 
-    fn by_connection(&mut self, wanted: ConnectionId) -> Option<(Multiaddr, &mut Target)> {
+    fn by_connection(&mut self, wanted: ConnectionId) -> Option<(Multiaddr, &mut DialTarget)> {
         self.targets.iter_mut().find_map(|(address, target)| match target.state {
-            State::Dialling { connection } | State::Connected { connection, .. }
+            DialState::Dialing { connection } | DialState::Connected { connection, .. }
                 if connection == wanted =>
             {
                 Some((address.clone(), target))
             }
-            State::Dialling { .. } | State::Connected { .. } | State::Waiting { .. } => None,
+            DialState::Dialing { .. } | DialState::Connected { .. } | DialState::Waiting { .. } => {
+                None
+            }
         })
     }
 }
 
-impl Target {
+impl DialTarget {
     fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting { .. })
+        matches!(self.state, DialState::Waiting { .. })
     }
 }
 
@@ -211,10 +216,10 @@ mod tests {
 
     use super::*;
 
-    const PACE: Pace = Pace {
+    const PACE: NetTiming = NetTiming {
         tick: Duration::from_millis(1),
         join: Duration::from_secs(1),
-        beat: Duration::from_secs(1),
+        heartbeat: Duration::from_secs(1),
         silence: Duration::from_secs(1),
         exchange: Duration::from_secs(1),
         first_retry: Duration::from_secs(1),
@@ -233,41 +238,41 @@ mod tests {
         false
     }
 
-    /// A dialler with one address, and that address.
-    fn one(origin: Origin, now: Instant) -> (Dialler, Multiaddr) {
-        let mut dialler = Dialler::new(&PACE);
-        dialler.add(address(1), origin, now);
-        (dialler, address(1))
+    /// A dialer with one address, and that address.
+    fn one(origin: AddressOrigin, now: Instant) -> (Dialer, Multiaddr) {
+        let mut dialer = Dialer::new(&PACE);
+        dialer.add(address(1), origin, now);
+        (dialer, address(1))
     }
 
     /// Dials `address` and loses the connection, as the peer hangs up at once.
-    fn dial_in_vain(dialler: &mut Dialler, address: &Multiaddr, now: Instant) {
-        dialler.dialling(address, connection(1));
-        dialler.reached(connection(1), PeerId::random());
-        dialler.lost(connection(1), now, u32::MAX);
+    fn dial_in_vain(dialer: &mut Dialer, address: &Multiaddr, now: Instant) {
+        dialer.dialing(address, connection(1));
+        dialer.reached(connection(1), PeerId::random());
+        dialer.lost(connection(1), now, u32::MAX);
     }
 
     #[test]
     fn an_address_is_due_at_once_and_not_while_in_use() {
         let now = Instant::now();
-        let (mut dialler, at) = one(Origin::Configured, now);
-        assert_eq!(dialler.due(now, nobody), core::slice::from_ref(&at));
-        dialler.dialling(&at, connection(1));
-        assert!(dialler.due(now, nobody).is_empty());
-        assert_eq!(dialler.reached(connection(1), PeerId::random()), Some(at));
-        assert!(dialler.due(now, nobody).is_empty());
+        let (mut dialer, at) = one(AddressOrigin::Configured, now);
+        assert_eq!(dialer.due(now, nobody), core::slice::from_ref(&at));
+        dialer.dialing(&at, connection(1));
+        assert!(dialer.due(now, nobody).is_empty());
+        assert_eq!(dialer.reached(connection(1), PeerId::random()), Some(at));
+        assert!(dialer.due(now, nobody).is_empty());
     }
 
     #[test]
     fn a_peer_that_accepts_and_hangs_up_is_dialled_ever_less_often() {
         let now = Instant::now();
-        let (mut dialler, at) = one(Origin::Configured, now);
+        let (mut dialer, at) = one(AddressOrigin::Configured, now);
         let mut at_moment = now;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
-            dial_in_vain(&mut dialler, &at, at_moment);
+            dial_in_vain(&mut dialer, &at, at_moment);
             let due = at_moment + Duration::from_secs(wait);
-            assert!(dialler.due(due - Duration::from_millis(1), nobody).is_empty());
-            assert_eq!(dialler.due(due, nobody), core::slice::from_ref(&at));
+            assert!(dialer.due(due - Duration::from_millis(1), nobody).is_empty());
+            assert_eq!(dialer.due(due, nobody), core::slice::from_ref(&at));
             at_moment = due;
         }
     }
@@ -275,68 +280,68 @@ mod tests {
     #[test]
     fn a_peer_that_took_part_is_dialled_again_soon() {
         let now = Instant::now();
-        let (mut dialler, at) = one(Origin::Configured, now);
+        let (mut dialer, at) = one(AddressOrigin::Configured, now);
         for _ in 0..20 {
-            dial_in_vain(&mut dialler, &at, now);
+            dial_in_vain(&mut dialer, &at, now);
         }
         let peer = PeerId::random();
-        dialler.dialling(&at, connection(2));
-        dialler.reached(connection(2), peer);
-        dialler.joined(&peer);
-        dialler.lost(connection(2), now, u32::MAX);
-        assert_eq!(dialler.due(now + PACE.first_retry, nobody), [at]);
+        dialer.dialing(&at, connection(2));
+        dialer.reached(connection(2), peer);
+        dialer.joined(&peer);
+        dialer.lost(connection(2), now, u32::MAX);
+        assert_eq!(dialer.due(now + PACE.first_retry, nobody), [at]);
     }
 
     #[test]
     fn what_was_merely_heard_of_is_forgotten_once_it_fails_for_long() {
         let now = Instant::now();
-        for (origin, left) in [(Origin::Heard, 0), (Origin::Configured, 1)] {
-            let (mut dialler, at) = one(origin, now);
+        for (origin, left) in [(AddressOrigin::Heard, 0), (AddressOrigin::Configured, 1)] {
+            let (mut dialer, at) = one(origin, now);
             for _ in 0..PATIENCE {
-                dial_in_vain(&mut dialler, &at, now);
+                dial_in_vain(&mut dialer, &at, now);
             }
-            assert_eq!(dialler.targets.len(), left);
+            assert_eq!(dialer.targets.len(), left);
         }
     }
 
     #[test]
     fn what_was_merely_heard_of_is_dialled_only_while_neighbours_are_lacking() {
         let now = Instant::now();
-        let mut dialler = Dialler::new(&PACE);
+        let mut dialer = Dialer::new(&PACE);
         for number in 0..100 {
-            dialler.add(address(number), Origin::Heard, now);
+            dialer.add(address(number), AddressOrigin::Heard, now);
         }
-        let due = dialler.due(now, nobody);
+        let due = dialer.due(now, nobody);
         assert_eq!(due.len(), WANTED);
         for (number, at) in due.iter().enumerate() {
-            dialler.dialling(at, connection(number));
+            dialer.dialing(at, connection(number));
         }
-        assert!(dialler.due(now, nobody).is_empty());
-        dialler.add(address(1000), Origin::Configured, now);
-        assert_eq!(dialler.due(now, nobody), [address(1000)], "a wish is no matter of need");
+        assert!(dialer.due(now, nobody).is_empty());
+        dialer.add(address(1000), AddressOrigin::Configured, now);
+        assert_eq!(dialer.due(now, nobody), [address(1000)], "a wish is no matter of need");
     }
 
     #[test]
     fn an_address_of_a_neighbour_who_dialled_us_is_left_alone() {
         let now = Instant::now();
         let peer = PeerId::random();
-        let mut dialler = Dialler::new(&PACE);
-        dialler.add(address(1).with(Protocol::P2p(peer)), Origin::Configured, now);
-        assert!(dialler.due(now, |other| *other == peer).is_empty());
-        assert_eq!(dialler.due(now, nobody).len(), 1);
+        let mut dialer = Dialer::new(&PACE);
+        dialer.add(address(1).with(Protocol::P2p(peer)), AddressOrigin::Configured, now);
+        assert!(dialer.due(now, |other| *other == peer).is_empty());
+        assert_eq!(dialer.due(now, nobody).len(), 1);
     }
 
     #[test]
     fn an_address_expires_unless_a_person_asked_for_it_or_it_is_in_use() {
         let now = Instant::now();
-        let (mut heard, at) = one(Origin::Heard, now);
-        heard.dialling(&at, connection(1));
+        let (mut heard, at) = one(AddressOrigin::Heard, now);
+        heard.dialing(&at, connection(1));
         heard.forget(&at);
         assert_eq!(heard.targets.len(), 1);
         heard.lost(connection(1), now, 0);
         heard.forget(&at);
         assert_eq!(heard.targets.len(), 0);
-        let (mut wished, at) = one(Origin::Configured, now);
+        let (mut wished, at) = one(AddressOrigin::Configured, now);
         wished.forget(&at);
         assert_eq!(wished.targets.len(), 1);
     }
@@ -386,41 +391,41 @@ mod tests {
             steps in prop::collection::vec(step(), 0..400),
         ) {
             let mut now = Instant::now();
-            let mut dialler = Dialler::new(&PACE);
+            let mut dialer = Dialer::new(&PACE);
             let mut wishes = std::collections::BTreeSet::new();
             let mut dials = 0;
             for step in steps {
                 match step {
                     Step::Add(number, wish) => {
-                        let origin = if wish { Origin::Configured } else { Origin::Heard };
+                        let origin = if wish { AddressOrigin::Configured } else { AddressOrigin::Heard };
                         if wish {
                             wishes.insert(address(number));
                         }
-                        dialler.add(address(number), origin, now);
+                        dialer.add(address(number), origin, now);
                     }
                     Step::DialAll => {
-                        for at in dialler.due(now, nobody) {
-                            prop_assert!(dialler.targets[&at].is_waiting());
-                            dialler.dialling(&at, connection(dials));
+                        for at in dialer.due(now, nobody) {
+                            prop_assert!(dialer.targets[&at].is_waiting());
+                            dialer.dialing(&at, connection(dials));
                             dials += 1;
                         }
-                        prop_assert!(dialler.due(now, nobody).is_empty());
+                        prop_assert!(dialer.due(now, nobody).is_empty());
                     }
                     Step::Reach(number) => {
-                        dialler.reached(connection(number), PeerId::random());
+                        dialer.reached(connection(number), PeerId::random());
                     }
                     Step::Lose(number) => {
-                        dialler.lost(connection(number), now, 0);
+                        dialer.lost(connection(number), now, 0);
                     }
                     Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 }
-                prop_assert!(wishes.iter().all(|wish| dialler.targets.contains_key(wish)));
-                prop_assert!(dialler.targets.len() <= TARGETS.max(wishes.len()) + wishes.len());
+                prop_assert!(wishes.iter().all(|wish| dialer.targets.contains_key(wish)));
+                prop_assert!(dialer.targets.len() <= TARGETS.max(wishes.len()) + wishes.len());
             }
             // However it went, no wish waits longer than the longest retry.
-            let due = dialler.due(now + PACE.longest_retry, nobody);
+            let due = dialer.due(now + PACE.longest_retry, nobody);
             for wish in wishes {
-                prop_assert!(due.contains(&wish) || !dialler.targets[&wish].is_waiting());
+                prop_assert!(due.contains(&wish) || !dialer.targets[&wish].is_waiting());
             }
         }
     }

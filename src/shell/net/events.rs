@@ -1,7 +1,7 @@
 //! What the swarm reports, event by event, and what falls due with time.
 //!
-//! Each event is carried over into [`Peers`](super::peers::Peers), the
-//! [`Dialler`](super::dialer::Dialler) and what [`Net::next`] hands out; nothing is decided here that
+//! Each event is carried over into [`PeerTable`](super::peers::PeerTable), the
+//! [`Dialer`](super::dialer::Dialer) and what [`Net::next`] hands out; nothing is decided here that
 //! those two decide.
 
 use libp2p::{
@@ -16,9 +16,9 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::node::input::NeighbourId;
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
-use super::dialer::{self, Origin};
-use super::peers::Overdue;
-use super::{DialFailure, Net, NetEvent, Parting};
+use super::dialer::{self, AddressOrigin};
+use super::peers::OverdueReason;
+use super::{DialFailure, DisconnectReason, Net, NetEvent};
 
 impl Net {
     #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's enum, open to new variants")]
@@ -29,13 +29,13 @@ impl Net {
                 self.on_connected(peer_id, connection_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
-                self.dialler.lost(connection_id, Instant::now(), chance());
+                self.dialer.lost(connection_id, Instant::now(), chance());
                 if num_established == 0 {
                     self.peers.gone(peer_id);
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                let lost = self.dialler.lost(connection_id, Instant::now(), chance());
+                let lost = self.dialer.lost(connection_id, Instant::now(), chance());
                 if let Some(address) = lost {
                     self.ready.push_back(NetEvent::DialFailed { address, kind: kind(&error) });
                 }
@@ -61,10 +61,11 @@ impl Net {
     }
 
     /// Counts a refused envelope; one too many, and its carrier is blocked.
-    pub(super) fn count_refusal(&mut self, from: NeighbourId) {
+    pub(super) fn count_invalid(&mut self, from: NeighbourId) {
         if self.peers.refused(from, Instant::now()).is_some() {
             self.block(from);
-            self.ready.push_back(NetEvent::Parted { from, why: Parting::Misbehaved });
+            self.ready
+                .push_back(NetEvent::Disconnected { from, why: DisconnectReason::Misbehaved });
         }
     }
 
@@ -72,23 +73,23 @@ impl Net {
     pub(super) fn on_tick(&mut self, now: Instant) {
         let gap = now.duration_since(self.last_tick);
         self.last_tick = now;
-        if gap > self.pace.beat {
+        if gap > self.pace.heartbeat {
             self.peers.forgive(gap);
         }
-        self.part_with_overdue(now);
-        self.part_with_outscored();
-        if now >= self.next_beat {
-            self.beat(now);
+        self.disconnect_overdue(now);
+        self.disconnect_outscored();
+        if now >= self.next_heartbeat {
+            self.heartbeat(now);
         }
         let connected = |peer: &PeerId| self.swarm.is_connected(peer);
-        for address in self.dialler.due(now, connected) {
+        for address in self.dialer.due(now, connected) {
             self.dial(address, now);
         }
     }
 
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId) {
         self.peers.connected(peer, Instant::now());
-        if let Some(address) = self.dialler.reached(connection, peer) {
+        if let Some(address) = self.dialer.reached(connection, peer) {
             self.ready.push_back(NetEvent::Reached(dialer::without_peer(address)));
         }
     }
@@ -102,21 +103,21 @@ impl Net {
                 for (peer, address) in found {
                     // An address that names somebody else is not worth a dial.
                     if let Ok(address) = address.with_p2p(peer) {
-                        self.dialler.add(address, Origin::Heard, Instant::now());
+                        self.dialer.add(address, AddressOrigin::Heard, Instant::now());
                     }
                 }
             }
             ProtocolsEvent::Lan(mdns::Event::Expired(gone)) => {
                 for (peer, address) in gone {
                     if let Ok(address) = address.with_p2p(peer) {
-                        self.dialler.forget(&address);
+                        self.dialer.forget(&address);
                     }
                 }
             }
             ProtocolsEvent::Ping(ping::Event { peer, result: Err(failure), .. }) => match failure {
                 ping::Failure::Unsupported => {}
                 ping::Failure::Timeout | ping::Failure::Other { .. } => {
-                    self.part(peer, Parting::Unresponsive);
+                    self.disconnect(peer, DisconnectReason::Unresponsive);
                 }
             },
             _ => {}
@@ -132,20 +133,20 @@ impl Net {
             gossipsub::Event::Subscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
                     self.peers.joined(peer_id);
-                    self.dialler.joined(&peer_id);
+                    self.dialer.joined(&peer_id);
                 } else {
-                    self.peers.beat(peer_id, now);
+                    self.peers.heartbeat(peer_id, now);
                 }
             }
             gossipsub::Event::Unsubscribed { peer_id, topic } => {
                 if topic == self.names.flood.hash() {
                     self.peers.left(peer_id, now);
                 } else {
-                    self.peers.beat(peer_id, now);
+                    self.peers.heartbeat(peer_id, now);
                 }
             }
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
-                self.part(peer_id, Parting::NeverJoined);
+                self.disconnect(peer_id, DisconnectReason::NeverJoined);
             }
             gossipsub::Event::SlowPeer { .. } => tracing::debug!("a neighbour takes too little"),
         }
@@ -171,50 +172,50 @@ impl Net {
                     &source,
                     gossipsub::MessageAcceptance::Reject,
                 );
-                self.count_refusal(from);
+                self.count_invalid(from);
             }
         }
     }
 
-    fn part_with_overdue(&mut self, now: Instant) {
+    fn disconnect_overdue(&mut self, now: Instant) {
         for (peer, overdue) in self.peers.overdue(now, &self.pace) {
             let why = match overdue {
-                Overdue::NeverJoined => Parting::NeverJoined,
-                Overdue::Silent => Parting::Silent,
+                OverdueReason::NeverJoined => DisconnectReason::NeverJoined,
+                OverdueReason::Silent => DisconnectReason::Silent,
             };
-            self.part(peer, why);
+            self.disconnect(peer, why);
         }
     }
 
-    fn part_with_outscored(&mut self) {
+    fn disconnect_outscored(&mut self) {
         for peer in self.peers.present() {
             let score = self.swarm.behaviour().gossip.peer_score(&peer);
             if score.is_some_and(|score| score < GRAYLIST) {
-                self.part(peer, Parting::Outscored);
+                self.disconnect(peer, DisconnectReason::Outscored);
             }
         }
     }
 
     /// Closes all connections to a neighbour, and says so.
-    fn part(&mut self, peer: PeerId, why: Parting) {
+    fn disconnect(&mut self, peer: PeerId, why: DisconnectReason) {
         if self.swarm.disconnect_peer_id(peer).is_err() {
             // It was quicker.
             return;
         }
         self.peers.gone(peer);
-        if why == Parting::NeverJoined
-            && let Some(address) = self.dialler.address_of(&peer).cloned()
+        if why == DisconnectReason::NeverJoined
+            && let Some(address) = self.dialer.address_of(&peer).cloned()
         {
             let kind = DialFailure::OtherNetwork;
             self.ready.push_back(NetEvent::DialFailed { address, kind });
         }
         let from = self.peers.tag(peer, Instant::now());
-        self.ready.push_back(NetEvent::Parted { from, why });
+        self.ready.push_back(NetEvent::Disconnected { from, why });
     }
 
     /// Joins or leaves the topic of the signs of life, whichever was not the case.
-    fn beat(&mut self, now: Instant) {
-        let topic = &self.names.beat;
+    fn heartbeat(&mut self, now: Instant) {
+        let topic = &self.names.heartbeat;
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match gossip.subscribe(topic) {
             Ok(true) => {}
@@ -225,15 +226,15 @@ impl Net {
         }
         // A quarter more or less, so that beats of many nodes do not fall into step.
         let share = 0.75 + 0.5 * f64::from(chance()) / f64::from(u32::MAX);
-        self.next_beat = now + self.pace.beat.mul_f64(share);
+        self.next_heartbeat = now + self.pace.heartbeat.mul_f64(share);
     }
 
     fn dial(&mut self, address: Multiaddr, now: Instant) {
         // From a port of its own: where we listen is not told to those we dial.
         let how = DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build();
-        self.dialler.dialling(&address, how.connection_id());
+        self.dialer.dialing(&address, how.connection_id());
         if let Err(error) = self.swarm.dial(how) {
-            self.dialler.failed(&address, now, chance());
+            self.dialer.failed(&address, now, chance());
             self.ready.push_back(NetEvent::DialFailed { address, kind: kind(&error) });
         }
     }

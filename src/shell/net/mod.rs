@@ -27,43 +27,45 @@ mod transport;
 
 pub use libp2p::Multiaddr;
 pub use request_response::{LONGEST_REQUEST, LONGEST_RESPONSE};
-pub use settings::{BadNetworkName, Carrier, Lan, Limits, NetSettings, NetworkName, Pace};
+pub use settings::{
+    LanDiscovery, NetLimits, NetSettings, NetTiming, NetworkName, NetworkNameError, Transport,
+};
 
 use behaviour::Protocols;
-use dialer::{Dialler, Origin};
-use peers::{Blocks, Peers};
-use settings::Names;
-use sync_protocol::Exchanges;
+use dialer::{AddressOrigin, Dialer};
+use peers::{BlockList, PeerTable};
+use settings::ProtocolNames;
+use sync_protocol::PendingExchanges;
 
 /// One node's place in the network. Dropping it closes every connection.
 pub struct Net {
     swarm: Swarm<Protocols>,
     listeners: Vec<ListenerId>,
-    names: Names,
-    peers: Peers,
-    exchanges: Exchanges,
-    dialler: Dialler,
-    blocks: Blocks,
-    pace: Pace,
+    names: ProtocolNames,
+    peers: PeerTable,
+    exchanges: PendingExchanges,
+    dialer: Dialer,
+    blocks: BlockList,
+    pace: NetTiming,
     largest: usize,
     /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
     ready: VecDeque<NetEvent>,
     told_peers: BTreeSet<NeighbourId>,
     ticks: Interval,
     last_tick: Instant,
-    next_beat: Instant,
+    next_heartbeat: Instant,
 }
 
 /// What happened on the network.
 pub enum NetEvent {
-    /// A neighbour handed over an envelope; [`Net::judge`] it within four seconds, or it is not
+    /// A neighbour handed over an envelope; [`Net::report_validation`] it within four seconds, or it is not
     /// passed on (gossipsub keeps it for five heartbeats of one second).
     Gossip {
         /// Who carried it.
         from: NeighbourId,
         /// Keccak-256 of `bytes`.
         id: EnvelopeId,
-        /// The envelope as it came, at most [`Limits::gossip`] bytes.
+        /// The envelope as it came, at most [`NetLimits::gossip`] bytes.
         bytes: Vec<u8>,
     },
     /// These neighbours take part in the flood from this moment on.
@@ -98,11 +100,11 @@ pub enum NetEvent {
         kind: DialFailure,
     },
     /// We parted with a neighbour of our own accord.
-    Parted {
+    Disconnected {
         /// Which one.
         from: NeighbourId,
         /// What it did, or failed to do.
-        why: Parting,
+        why: DisconnectReason,
     },
 }
 
@@ -116,7 +118,7 @@ opaque_debug!(
         ListenFailed,
         Reached,
         DialFailed,
-        Parted,
+        Disconnected,
     }
 );
 
@@ -146,7 +148,7 @@ pub enum DialFailure {
 
 /// Why we parted with a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum DisconnectReason {
     /// It handed over too much that it should have refused itself. It is blocked.
     Misbehaved,
     /// Gossipsub's score of it fell below the least we bear.
@@ -161,7 +163,7 @@ pub enum Parting {
 
 /// What became of an envelope of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
+pub enum PublishOutcome {
     /// On its way to at least one neighbour.
     Sent,
     /// It is in the flood already, by us or by others.
@@ -204,35 +206,35 @@ impl Net {
     /// When an address cannot be listened on, or the system lacks what a protocol needs.
     pub fn new(settings: NetSettings) -> Result<Self, NetError> {
         let key = identity::Keypair::generate_ed25519();
-        let names = Names::new(&settings.network, settings.floor_bits);
-        let options = (settings.lan, settings.carrier);
+        let names = ProtocolNames::new(&settings.network, settings.floor_bits);
+        let options = (settings.lan, settings.transport);
         let protocols = Protocols::new(&key, &names, (&settings.limits, &settings.pace), options)?;
-        let carried = transport::carried(settings.carrier, &key)?;
+        let boxed = transport::build_transport(settings.transport, &key)?;
         let config = swarm::Config::with_tokio_executor()
             // Whoever does not join is parted with by us; an idle flood is no reason to part.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
         let now = Instant::now();
-        let mut dialler = Dialler::new(&settings.pace);
+        let mut dialer = Dialer::new(&settings.pace);
         for address in settings.peers {
-            dialler.add(address, Origin::Configured, now);
+            dialer.add(address, AddressOrigin::Configured, now);
         }
         let mut ticks = tokio::time::interval(settings.pace.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut net = Self {
-            swarm: Swarm::new(carried, protocols, key.public().to_peer_id(), config),
+            swarm: Swarm::new(boxed, protocols, key.public().to_peer_id(), config),
             listeners: Vec::new(),
             names,
-            peers: Peers::new(),
-            exchanges: Exchanges::default(),
-            dialler,
-            blocks: Blocks::default(),
+            peers: PeerTable::new(),
+            exchanges: PendingExchanges::default(),
+            dialer,
+            blocks: BlockList::default(),
             pace: settings.pace,
             largest: settings.limits.gossip,
             ready: VecDeque::new(),
             told_peers: BTreeSet::new(),
             ticks,
             last_tick: now,
-            next_beat: now,
+            next_heartbeat: now,
         };
         net.listen(settings.listen)?;
         Ok(net)
@@ -254,26 +256,26 @@ impl Net {
     }
 
     /// Gives an envelope of ours to the flood.
-    pub fn publish(&mut self, bytes: Vec<u8>) -> Published {
+    pub fn publish(&mut self, bytes: Vec<u8>) -> PublishOutcome {
         if bytes.len() > self.largest {
-            return Published::TooLong;
+            return PublishOutcome::TooLong;
         }
         match self.swarm.behaviour_mut().gossip.publish(self.names.flood.hash(), bytes) {
-            Ok(_) => Published::Sent,
-            Err(gossipsub::PublishError::Duplicate) => Published::Known,
-            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Published::NoPeers,
-            Err(gossipsub::PublishError::AllQueuesFull(_)) => Published::Congested,
+            Ok(_) => PublishOutcome::Sent,
+            Err(gossipsub::PublishError::Duplicate) => PublishOutcome::Known,
+            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => PublishOutcome::NoPeers,
+            Err(gossipsub::PublishError::AllQueuesFull(_)) => PublishOutcome::Congested,
             Err(
                 gossipsub::PublishError::MessageTooLarge
                 | gossipsub::PublishError::SigningError(_)
                 | gossipsub::PublishError::TransformFailed(_),
-            ) => Published::TooLong,
+            ) => PublishOutcome::TooLong,
         }
     }
 
     /// Says what an envelope deserves. Accepted ones are passed on; each refused one counts
     /// against its carrier, who is blocked when they are too many.
-    pub fn judge(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
+    pub fn report_validation(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
         let Some(peer) = self.peers.named(from) else { return };
         let verdict = match acceptance {
             Acceptance::Accept => gossipsub::MessageAcceptance::Accept,
@@ -286,13 +288,13 @@ impl Net {
             tracing::debug!("a verdict came too late");
         }
         if acceptance == Acceptance::Reject {
-            self.count_refusal(from);
+            self.count_invalid(from);
         }
     }
 
     /// Takes up an address heard of, to be dialled while neighbours are lacking.
     pub fn add_peer(&mut self, address: Multiaddr) {
-        self.dialler.add(address, Origin::Heard, Instant::now());
+        self.dialer.add(address, AddressOrigin::Heard, Instant::now());
     }
 
     /// Closes all connections to a neighbour and takes none from its transport key any more, until

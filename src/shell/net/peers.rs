@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::node::input::NeighbourId;
 
-use super::settings::Pace;
+use super::settings::NetTiming;
 
 /// Refused envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
 /// network has no cause for a single one; four bear with a fault at its start.
@@ -26,8 +26,8 @@ pub(super) const MEMORY: Duration = Duration::from_secs(600);
 const DEPARTED: usize = 1024;
 
 /// All neighbours, present and lately gone.
-pub(super) struct Peers {
-    by_id: BTreeMap<PeerId, Peer>,
+pub(super) struct PeerTable {
+    by_id: BTreeMap<PeerId, PeerEntry>,
     by_tag: BTreeMap<NeighbourId, PeerId>,
     departed: VecDeque<PeerId>,
     /// Neighbours in the flood at this moment.
@@ -35,11 +35,11 @@ pub(super) struct Peers {
     next_tag: u64,
 }
 
-struct Peer {
+struct PeerEntry {
     tag: NeighbourId,
-    presence: Presence,
+    liveness: PeerLiveness,
     /// The latest sign of life on the gossip stream; none if it never gave one.
-    beat: Option<Instant>,
+    heartbeat: Option<Instant>,
     refusals: u32,
     /// When the oldest of `refusals` was counted.
     refused_since: Instant,
@@ -47,7 +47,7 @@ struct Peer {
 
 /// Where a neighbour stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
+enum PeerLiveness {
     Gone,
     Connected { since: Instant },
     Inside,
@@ -55,14 +55,14 @@ enum Presence {
 
 /// Why a neighbour should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum OverdueReason {
     /// Connected for long, it has not joined the flood.
     NeverJoined,
     /// It gave signs of life and stopped: its gossip stream is dead.
     Silent,
 }
 
-impl Peers {
+impl PeerTable {
     /// No neighbours yet.
     pub(super) fn new() -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Peers {
     /// The number of a neighbour that takes part in the flood; none for all others.
     pub(super) fn insider(&self, peer: &PeerId) -> Option<NeighbourId> {
         let known = self.by_id.get(peer)?;
-        (known.presence == Presence::Inside).then_some(known.tag)
+        (known.liveness == PeerLiveness::Inside).then_some(known.tag)
     }
 
     /// The number of a neighbour; the same for as long as it is remembered, then never again.
@@ -97,15 +97,15 @@ impl Peers {
 
     /// All neighbours that are connected.
     pub(super) fn present(&self) -> Vec<PeerId> {
-        let here = |peer: &Peer| peer.presence != Presence::Gone;
+        let here = |peer: &PeerEntry| peer.liveness != PeerLiveness::Gone;
         self.by_id.iter().filter(|(_, peer)| here(peer)).map(|(id, _)| *id).collect()
     }
 
     /// A connection to this neighbour stands.
     pub(super) fn connected(&mut self, peer: PeerId, now: Instant) {
         let known = self.entry(peer, now);
-        if known.presence == Presence::Gone {
-            known.presence = Presence::Connected { since: now };
+        if known.liveness == PeerLiveness::Gone {
+            known.liveness = PeerLiveness::Connected { since: now };
         }
     }
 
@@ -113,16 +113,16 @@ impl Peers {
     pub(super) fn gone(&mut self, peer: PeerId) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         self.inside.remove(&known.tag);
-        known.presence = Presence::Gone;
-        known.beat = None;
+        known.liveness = PeerLiveness::Gone;
+        known.heartbeat = None;
         self.depart(peer);
     }
 
     /// The neighbour joined the flood.
     pub(super) fn joined(&mut self, peer: PeerId) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
-        if matches!(known.presence, Presence::Connected { .. }) {
-            known.presence = Presence::Inside;
+        if matches!(known.liveness, PeerLiveness::Connected { .. }) {
+            known.liveness = PeerLiveness::Inside;
             self.inside.insert(known.tag);
         }
     }
@@ -130,17 +130,17 @@ impl Peers {
     /// The neighbour left the flood and is still connected.
     pub(super) fn left(&mut self, peer: PeerId, now: Instant) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
-        if known.presence == Presence::Inside {
-            known.presence = Presence::Connected { since: now };
+        if known.liveness == PeerLiveness::Inside {
+            known.liveness = PeerLiveness::Connected { since: now };
             self.inside.remove(&known.tag);
         }
     }
 
     /// The neighbour gave a sign of life on its gossip stream.
-    pub(super) fn beat(&mut self, peer: PeerId, now: Instant) {
+    pub(super) fn heartbeat(&mut self, peer: PeerId, now: Instant) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
-        if known.presence != Presence::Gone {
-            known.beat = Some(now);
+        if known.liveness != PeerLiveness::Gone {
+            known.heartbeat = Some(now);
         }
     }
 
@@ -157,14 +157,16 @@ impl Peers {
     }
 
     /// The neighbours whose time is up at `now`.
-    pub(super) fn overdue(&self, now: Instant, pace: &Pace) -> Vec<(PeerId, Overdue)> {
-        let verdict = |peer: &Peer| match (peer.presence, peer.beat) {
-            (Presence::Gone, _) => None,
-            (Presence::Connected { since }, _) if now.duration_since(since) > pace.join => {
-                Some(Overdue::NeverJoined)
+    pub(super) fn overdue(&self, now: Instant, pace: &NetTiming) -> Vec<(PeerId, OverdueReason)> {
+        let verdict = |peer: &PeerEntry| match (peer.liveness, peer.heartbeat) {
+            (PeerLiveness::Gone, _) => None,
+            (PeerLiveness::Connected { since }, _) if now.duration_since(since) > pace.join => {
+                Some(OverdueReason::NeverJoined)
             }
-            (_, Some(beat)) if now.duration_since(beat) > pace.silence => Some(Overdue::Silent),
-            (Presence::Connected { .. } | Presence::Inside, _) => None,
+            (_, Some(heartbeat)) if now.duration_since(heartbeat) > pace.silence => {
+                Some(OverdueReason::Silent)
+            }
+            (PeerLiveness::Connected { .. } | PeerLiveness::Inside, _) => None,
         };
         self.by_id.iter().filter_map(|(id, peer)| Some((*id, verdict(peer)?))).collect()
     }
@@ -173,16 +175,16 @@ impl Peers {
     /// time ran.
     pub(super) fn forgive(&mut self, pause: Duration) {
         for peer in self.by_id.values_mut() {
-            if let Presence::Connected { since } = &mut peer.presence {
+            if let PeerLiveness::Connected { since } = &mut peer.liveness {
                 *since += pause;
             }
-            if let Some(beat) = &mut peer.beat {
-                *beat += pause;
+            if let Some(heartbeat) = &mut peer.heartbeat {
+                *heartbeat += pause;
             }
         }
     }
 
-    fn entry(&mut self, peer: PeerId, now: Instant) -> &mut Peer {
+    fn entry(&mut self, peer: PeerId, now: Instant) -> &mut PeerEntry {
         if !self.by_id.contains_key(&peer) {
             self.depart(peer);
         }
@@ -190,7 +192,13 @@ impl Peers {
             let tag = NeighbourId(self.next_tag);
             self.next_tag += 1;
             self.by_tag.insert(tag, peer);
-            Peer { tag, presence: Presence::Gone, beat: None, refusals: 0, refused_since: now }
+            PeerEntry {
+                tag,
+                liveness: PeerLiveness::Gone,
+                heartbeat: None,
+                refusals: 0,
+                refused_since: now,
+            }
         })
     }
 
@@ -201,7 +209,7 @@ impl Peers {
             return;
         }
         let Some(oldest) = self.departed.pop_front() else { return };
-        let is_gone = |peer: &Peer| peer.presence == Presence::Gone;
+        let is_gone = |peer: &PeerEntry| peer.liveness == PeerLiveness::Gone;
         if self.by_id.get(&oldest).is_some_and(is_gone)
             && let Some(forgotten) = self.by_id.remove(&oldest)
         {
@@ -212,12 +220,12 @@ impl Peers {
 
 /// The neighbours blocked last, so that the list of them has an end.
 #[derive(Default)]
-pub(super) struct Blocks(VecDeque<PeerId>);
+pub(super) struct BlockList(VecDeque<PeerId>);
 
 /// Neighbours blocked at a time. Keys are free, so a longer memory would only cost; a guess.
 const BLOCKED: usize = 1024;
 
-impl Blocks {
+impl BlockList {
     /// Notes a neighbour as blocked. Returns the one whose block ends for it, if any.
     pub(super) fn add(&mut self, peer: PeerId) -> Option<PeerId> {
         self.0.push_back(peer);
@@ -234,8 +242,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Neighbours with one that is in the flood, and that one.
-    fn one(now: Instant) -> (Peers, PeerId) {
-        let mut peers = Peers::new();
+    fn one(now: Instant) -> (PeerTable, PeerId) {
+        let mut peers = PeerTable::new();
         let peer = PeerId::random();
         peers.connected(peer, now);
         peers.joined(peer);
@@ -244,13 +252,13 @@ mod tests {
 
     #[test]
     fn whoever_stays_outside_the_flood_is_overdue_and_whoever_joined_is_not() {
-        let (now, pace) = (Instant::now(), Pace::default());
+        let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, inside) = one(now);
         let outside = PeerId::random();
         peers.connected(outside, now);
         assert!(peers.overdue(now + pace.join, &pace).is_empty());
         let late = now + pace.join + SECOND;
-        assert_eq!(peers.overdue(late, &pace), [(outside, Overdue::NeverJoined)]);
+        assert_eq!(peers.overdue(late, &pace), [(outside, OverdueReason::NeverJoined)]);
         peers.left(inside, late);
         assert_eq!(peers.overdue(late, &pace).len(), 1, "the time starts when it leaves");
         assert_eq!(peers.overdue(late + pace.join + SECOND, &pace).len(), 2);
@@ -258,22 +266,22 @@ mod tests {
 
     #[test]
     fn only_whoever_gave_signs_of_life_can_fall_silent() {
-        let (now, pace) = (Instant::now(), Pace::default());
+        let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         let late = now + pace.silence * 10;
         assert!(peers.overdue(late, &pace).is_empty());
-        peers.beat(peer, now);
-        assert_eq!(peers.overdue(late, &pace), [(peer, Overdue::Silent)]);
-        peers.beat(peer, late);
+        peers.heartbeat(peer, now);
+        assert_eq!(peers.overdue(late, &pace), [(peer, OverdueReason::Silent)]);
+        peers.heartbeat(peer, late);
         assert!(peers.overdue(late + pace.silence, &pace).is_empty());
     }
 
     #[test]
     fn a_return_starts_with_a_fresh_sign_of_life_and_the_old_number() {
-        let (now, pace) = (Instant::now(), Pace::default());
+        let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         let tag = peers.tag(peer, now);
-        peers.beat(peer, now);
+        peers.heartbeat(peer, now);
         peers.gone(peer);
         assert!(peers.inside().is_empty() && peers.present().is_empty());
         assert_eq!(peers.named(tag), Some(peer), "a late verdict finds its carrier");
@@ -285,9 +293,9 @@ mod tests {
 
     #[test]
     fn nobody_falls_silent_because_we_stood_still() {
-        let (now, pace) = (Instant::now(), Pace::default());
+        let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
-        peers.beat(peer, now);
+        peers.heartbeat(peer, now);
         peers.connected(PeerId::random(), now);
         let pause = pace.silence * 3;
         peers.forgive(pause);
@@ -339,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_list_of_the_blocked_has_an_end() {
-        let mut blocks = Blocks::default();
+        let mut blocks = BlockList::default();
         let first = PeerId::random();
         assert_eq!(blocks.add(first), None);
         for _ in 1..BLOCKED {
@@ -355,7 +363,7 @@ mod tests {
         ) {
             let now = Instant::now();
             let ids: Vec<_> = (0..6).map(|_| PeerId::random()).collect();
-            let mut peers = Peers::new();
+            let mut peers = PeerTable::new();
             for (step, which) in steps {
                 let peer = ids[which];
                 match step {
@@ -363,7 +371,7 @@ mod tests {
                     1 => peers.gone(peer),
                     2 => peers.joined(peer),
                     3 => peers.left(peer, now),
-                    4 => peers.beat(peer, now),
+                    4 => peers.heartbeat(peer, now),
                     5 => drop(peers.tag(peer, now)),
                     _ => {
                         let tag = peers.tag(peer, now);
@@ -377,8 +385,8 @@ mod tests {
                 for (id, peer) in &peers.by_id {
                     prop_assert_eq!(peers.named(peer.tag), Some(*id));
                 }
-                let beating = peers.by_id.values().filter(|peer| peer.beat.is_some());
-                prop_assert!(beating.clone().all(|peer| peer.presence != Presence::Gone));
+                let beating = peers.by_id.values().filter(|peer| peer.heartbeat.is_some());
+                prop_assert!(beating.clone().all(|peer| peer.liveness != PeerLiveness::Gone));
             }
         }
     }

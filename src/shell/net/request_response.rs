@@ -13,7 +13,7 @@ use libp2p::{StreamProtocol, request_response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::NetError;
-use super::settings::{Limits, Names, Pace};
+use super::settings::{NetLimits, NetTiming, ProtocolNames};
 
 /// The longest request, in bytes: room for fingerprints of every hour of a week, several times
 /// over. A guess.
@@ -24,30 +24,34 @@ pub const LONGEST_REQUEST: usize = 64 << 10;
 pub const LONGEST_RESPONSE: usize = 320 << 10;
 
 /// libp2p's request and response with our frames.
-pub(super) type Exchange = request_response::Behaviour<Frames>;
+pub(super) type SyncBehaviour = request_response::Behaviour<FrameCodec>;
 
-/// What [`Exchange`] tells.
-pub(super) type ExchangeEvent = request_response::Event<Vec<u8>, Vec<u8>>;
+/// What [`SyncBehaviour`] tells.
+pub(super) type SyncBehaviourEvent = request_response::Event<Vec<u8>, Vec<u8>>;
 
 /// Answers and asks under the name of this network.
-pub(super) fn exchange(names: &Names, limits: &Limits, pace: &Pace) -> Result<Exchange, NetError> {
+pub(super) fn sync_behaviour(
+    names: &ProtocolNames,
+    limits: &NetLimits,
+    pace: &NetTiming,
+) -> Result<SyncBehaviour, NetError> {
     let protocol = StreamProtocol::try_from_owned(names.sync.clone())
         .map_err(|error| NetError::Protocol(error.to_string()))?;
     let config = request_response::Config::default()
         .with_request_timeout(pace.exchange)
         .with_max_concurrent_streams(limits.exchanges_per_link);
     let protocols = [(protocol, request_response::ProtocolSupport::Full)];
-    Ok(Exchange::with_codec(Frames::new(limits.exchanges), protocols, config))
+    Ok(SyncBehaviour::with_codec(FrameCodec::new(limits.exchanges), protocols, config))
 }
 
 /// Reads and writes frames. There is a clone for each stream, which holds its place among those
 /// that are answered for as long as it lasts.
-pub(super) struct Frames {
+pub(super) struct FrameCodec {
     places: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
 }
 
-impl Frames {
+impl FrameCodec {
     /// At most `answered` requests are read or answered at a time, on all links together.
     fn new(answered: usize) -> Self {
         let places = answered.min(Semaphore::MAX_PERMITS);
@@ -55,13 +59,13 @@ impl Frames {
     }
 }
 
-impl Clone for Frames {
+impl Clone for FrameCodec {
     fn clone(&self) -> Self {
         Self { places: Arc::clone(&self.places), held: None }
     }
 }
 
-impl request_response::Codec for Frames {
+impl request_response::Codec for FrameCodec {
     type Protocol = StreamProtocol;
     type Request = Vec<u8>;
     type Response = Vec<u8>;
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_place_is_held_from_the_request_to_the_end_of_its_stream() {
-        let frames = Frames::new(2);
+        let frames = FrameCodec::new(2);
         let mut streams = [frames.clone(), frames.clone(), frames.clone()];
         let mut asked = |stream: usize| {
             block_on(streams[stream].read_request(&PROTOCOL, &mut Cursor::new([1]))).is_ok()
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn to_ask_takes_no_place_from_those_who_are_answered() {
-        let mut frames = Frames::new(0);
+        let mut frames = FrameCodec::new(0);
         assert!(block_on(frames.read_response(&PROTOCOL, &mut Cursor::new([1]))).is_ok());
         assert!(block_on(frames.read_request(&PROTOCOL, &mut Cursor::new([1]))).is_err());
     }
@@ -166,7 +170,7 @@ mod tests {
             frame in prop::collection::vec(any::<u8>(), 0..64), longest in 1..64_usize,
         ) {
             let mut written = Cursor::new(Vec::new());
-            let mut frames = Frames::new(1);
+            let mut frames = FrameCodec::new(1);
             let write = frames.write_response(&PROTOCOL, &mut written, frame.clone());
             prop_assert!(block_on(write).is_ok());
             let read = block_on(read(&mut Cursor::new(written.into_inner()), longest));

@@ -24,16 +24,16 @@ pub struct NetSettings {
     /// alone is accepted; as keys are made afresh at each start, that lasts until they restart.
     pub peers: Vec<Multiaddr>,
     /// Whether to look for others on the local network.
-    pub lan: Lan,
+    pub lan: LanDiscovery,
     /// What carries the links.
-    pub carrier: Carrier,
+    pub transport: Transport,
     /// How much of the machine the network may take.
-    pub limits: Limits,
+    pub limits: NetLimits,
     /// How often things happen.
-    pub pace: Pace,
+    pub pace: NetTiming,
 }
 
-opaque_debug!(struct NetSettings { network, floor_bits, listen, peers, lan, carrier, limits, pace });
+opaque_debug!(struct NetSettings { network, floor_bits, listen, peers, lan, transport, limits, pace });
 
 impl NetSettings {
     /// Settings for a network, with nobody to reach and nowhere to listen.
@@ -44,10 +44,10 @@ impl NetSettings {
             floor_bits,
             listen: Vec::new(),
             peers: Vec::new(),
-            lan: Lan::Off,
-            carrier: Carrier::Internet,
-            limits: Limits::default(),
-            pace: Pace::default(),
+            lan: LanDiscovery::Off,
+            transport: Transport::Internet,
+            limits: NetLimits::default(),
+            pace: NetTiming::default(),
         }
     }
 }
@@ -71,13 +71,13 @@ impl NetworkName {
 }
 
 impl FromStr for NetworkName {
-    type Err = BadNetworkName;
+    type Err = NetworkNameError;
 
-    fn from_str(name: &str) -> Result<Self, BadNetworkName> {
+    fn from_str(name: &str) -> Result<Self, NetworkNameError> {
         let fits = (1..=Self::LONGEST).contains(&name.len());
         let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !fits || !plain {
-            return Err(BadNetworkName);
+            return Err(NetworkNameError);
         }
         Ok(Self(name.to_owned()))
     }
@@ -92,11 +92,11 @@ impl fmt::Display for NetworkName {
 /// The text is no network name; ask for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a network name has 1 to 32 of the characters a-z, 0-9 and -")]
-pub struct BadNetworkName;
+pub struct NetworkNameError;
 
 /// Whether to look for others on the local network, by multicast DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lan {
+pub enum LanDiscovery {
     /// Tell the local network nothing.
     Off,
     /// Ask and answer there: everybody on it learns that this program runs here.
@@ -105,7 +105,7 @@ pub enum Lan {
 
 /// What carries the links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum Transport {
     /// TCP and QUIC, and names looked up in DNS when an address has one.
     Internet,
     /// Channels within this process; addresses are `/memory/N`.
@@ -114,7 +114,7 @@ pub enum Carrier {
 
 /// How much of the machine the network may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct NetLimits {
     /// Connections others opened to us.
     pub incoming: u32,
     /// Connections we opened.
@@ -129,7 +129,7 @@ pub struct Limits {
     pub exchanges: usize,
 }
 
-impl Default for Limits {
+impl Default for NetLimits {
     fn default() -> Self {
         Self {
             // Eight times the mesh degree: a public relay serves more than it needs. A guess.
@@ -150,13 +150,13 @@ impl Default for Limits {
 
 /// How often things happen. Tests shorten these; nobody else has reason to.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct NetTiming {
     /// How often neighbours are looked over and due dials made.
     pub tick: Duration,
     /// How long a neighbour may stay connected without joining the flood.
     pub join: Duration,
     /// The mean time between two signs of life that we give.
-    pub beat: Duration,
+    pub heartbeat: Duration,
     /// How long a neighbour that gave signs of life may be silent before its stream counts as dead.
     pub silence: Duration,
     /// How long a request and its response may take, from the first byte to the last.
@@ -167,7 +167,7 @@ pub struct Pace {
     pub longest_retry: Duration,
 }
 
-impl Default for Pace {
+impl Default for NetTiming {
     fn default() -> Self {
         Self {
             // Gossipsub's own heartbeat.
@@ -175,7 +175,7 @@ impl Default for Pace {
             // Six round trips of the slowest link with a handshake of 5 s. A guess.
             join: Duration::from_secs(30),
             // 60 bytes to each neighbour each minute: less than ping already costs.
-            beat: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(60),
             // Three beats at their longest (1.25 times the mean), rounded up.
             silence: Duration::from_secs(240),
             // The longest response at 16 KiB a second.
@@ -190,23 +190,23 @@ impl Default for Pace {
 
 /// What a network calls its two gossipsub topics and its own protocol.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(super) struct ProtocolNames {
     /// Carries the envelopes.
     pub(super) flood: gossipsub::IdentTopic,
     /// Carries nothing: joining and leaving it is the sign of life (see `behaviour`).
-    pub(super) beat: gossipsub::IdentTopic,
+    pub(super) heartbeat: gossipsub::IdentTopic,
     /// The protocol by which neighbours catch up with each other.
     pub(super) sync: String,
 }
 
-impl Names {
+impl ProtocolNames {
     /// The names for a network with this name and floor.
     pub(super) fn new(network: &NetworkName, floor_bits: u8) -> Self {
         // The 1 is the version of everything behind it: envelope, work and id.
         let flood = format!("/undertone/1/{network}/{floor_bits}");
-        let beat = gossipsub::IdentTopic::new(format!("{flood}/beat"));
+        let heartbeat = gossipsub::IdentTopic::new(format!("{flood}/beat"));
         let sync = format!("{flood}/sync");
-        Self { flood: gossipsub::IdentTopic::new(flood), beat, sync }
+        Self { flood: gossipsub::IdentTopic::new(flood), heartbeat, sync }
     }
 }
 
@@ -217,9 +217,9 @@ mod tests {
     #[test]
     fn topics_and_protocol_name_version_network_and_floor() {
         let name = "main".parse().expect("a good name");
-        let names = Names::new(&name, 21);
+        let names = ProtocolNames::new(&name, 21);
         assert_eq!(names.flood.hash().as_str(), "/undertone/1/main/21");
-        assert_eq!(names.beat.hash().as_str(), "/undertone/1/main/21/beat");
+        assert_eq!(names.heartbeat.hash().as_str(), "/undertone/1/main/21/beat");
         assert_eq!(names.sync, "/undertone/1/main/21/sync");
     }
 

@@ -11,7 +11,7 @@ use libp2p::request_response::{InboundRequestId, Message, OutboundRequestId, Res
 
 use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
 
-use super::request_response::{ExchangeEvent, LONGEST_REQUEST, LONGEST_RESPONSE};
+use super::request_response::{LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviourEvent};
 use super::{Net, NetEvent};
 
 /// Requests of ours under way to one neighbour. Each is a stream, and a link has few.
@@ -22,7 +22,7 @@ const ASKS: usize = 16;
 
 /// Exchanges under way.
 #[derive(Default)]
-pub(super) struct Exchanges {
+pub(super) struct PendingExchanges {
     /// Our requests, and whom they went to.
     asks: BTreeMap<OutboundRequestId, (PeerId, SyncRequestId)>,
     /// Requests that were handed up. Each is a stream, so there are never more than those.
@@ -30,7 +30,7 @@ pub(super) struct Exchanges {
     next_ticket: u64,
 }
 
-impl Exchanges {
+impl PendingExchanges {
     fn may_ask(&self, peer: PeerId) -> bool {
         let of_this_peer = self.asks.values().filter(|(asked, _)| *asked == peer).count();
         self.asks.len() < ASKS && of_this_peer < ASKS_EACH
@@ -78,13 +78,13 @@ impl Net {
 
     /// Counts one against a neighbour that broke the rules of an exchange, as if it had handed over
     /// an envelope that is to be rejected.
-    pub fn blame(&mut self, peer: NeighbourId) {
-        self.count_refusal(peer);
+    pub fn penalize(&mut self, peer: NeighbourId) {
+        self.count_invalid(peer);
     }
 
-    pub(super) fn on_exchange(&mut self, event: ExchangeEvent) {
+    pub(super) fn on_exchange(&mut self, event: SyncBehaviourEvent) {
         match event {
-            ExchangeEvent::Message { peer, message, connection_id: _ } => match message {
+            SyncBehaviourEvent::Message { peer, message, connection_id: _ } => match message {
                 Message::Request { request_id, request, channel } => {
                     self.on_asked(peer, request, (request_id, channel));
                 }
@@ -92,11 +92,13 @@ impl Net {
                     self.on_answered(request_id, Some(response));
                 }
             },
-            ExchangeEvent::OutboundFailure { request_id, .. } => {
+            SyncBehaviourEvent::OutboundFailure { request_id, .. } => {
                 self.on_answered(request_id, None);
             }
-            ExchangeEvent::InboundFailure { request_id, .. } => self.exchanges.forget(request_id),
-            ExchangeEvent::ResponseSent { .. } => {}
+            SyncBehaviourEvent::InboundFailure { request_id, .. } => {
+                self.exchanges.forget(request_id)
+            }
+            SyncBehaviourEvent::ResponseSent { .. } => {}
         }
     }
 
@@ -122,7 +124,7 @@ impl Net {
     }
 
     /// Whether a request may go to this neighbour. One that is not connected is never dialled for
-    /// it: whom we dial is for the dialler to say.
+    /// it: whom we dial is for the dialer to say.
     fn may_ask(&self, peer: &PeerId) -> bool {
         self.peers.insider(peer).is_some()
             && self.swarm.behaviour().sync.is_connected(peer)

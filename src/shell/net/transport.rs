@@ -20,27 +20,30 @@ use libp2p::{
 };
 
 use super::NetError;
-use super::settings::Carrier;
+use super::settings::Transport;
 
 /// A transport that needs nothing more than to be given to a swarm.
-pub(super) type Carried = Boxed<(PeerId, StreamMuxerBox)>;
+pub(super) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// How long two ends may take to agree on a link. Twice what noise needs over a 5 s round trip.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Streams open at a time on one link: yamux counts those of both sides together and ends a link
 /// that has more, QUIC counts each side's. Gossip, ping and identify need two each, exchanges four
-/// (`Limits::exchanges_per_link`); every stream may hold 256 KiB of a peer's bytes.
+/// (`NetLimits::exchanges_per_link`); every stream may hold 256 KiB of a peer's bytes.
 const STREAMS: usize = 16;
 
-/// The transport for `carrier` under the transport key `key`.
+/// The transport for `transport` under the transport key `key`.
 ///
 /// # Errors
 /// When noise or the system's name resolver cannot be set up.
-pub(super) fn carried(carrier: Carrier, key: &identity::Keypair) -> Result<Carried, NetError> {
-    match carrier {
-        Carrier::Internet => internet(key),
-        Carrier::Memory => Ok(MemoryTransport::default()
+pub(super) fn build_transport(
+    transport: Transport,
+    key: &identity::Keypair,
+) -> Result<BoxedTransport, NetError> {
+    match transport {
+        Transport::Internet => internet(key),
+        Transport::Memory => Ok(MemoryTransport::default()
             .upgrade(Version::V1)
             .authenticate(noise(key)?)
             .multiplex(yamux())
@@ -50,7 +53,7 @@ pub(super) fn carried(carrier: Carrier, key: &identity::Keypair) -> Result<Carri
 }
 
 /// TCP and QUIC, the latter with its own encryption, and names where the system can look them up.
-fn internet(key: &identity::Keypair) -> Result<Carried, NetError> {
+fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1)
         .authenticate(noise(key)?)

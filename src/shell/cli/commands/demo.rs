@@ -23,7 +23,7 @@ use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;
-use crate::shell::net::{Carrier, Multiaddr, NetSettings};
+use crate::shell::net::{Multiaddr, NetSettings, Transport};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, Subscriptions};
@@ -320,7 +320,7 @@ fn net(peer: Option<&Multiaddr>) -> NetSettings {
     let name = "demo".parse();
     #[expect(clippy::expect_used, reason = "the name is fixed and well formed")]
     let mut settings = NetSettings::new(name.expect("a good name"), DEMO_FLOOR);
-    settings.carrier = Carrier::Memory;
+    settings.transport = Transport::Memory;
     settings.peers.extend(peer.cloned());
     settings
 }

@@ -27,7 +27,7 @@ use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
 use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
-use crate::shell::net::{Lan, NetSettings};
+use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 
 /// Carries out the command line; answers the exit code.
@@ -144,7 +144,7 @@ fn net_settings(network: &NetworkArgs) -> NetSettings {
     let mut settings = NetSettings::new(network.network.clone(), network.floor);
     settings.listen.clone_from(&network.listen);
     settings.peers.clone_from(&network.peers);
-    settings.lan = if network.lan { Lan::On } else { Lan::Off };
+    settings.lan = if network.lan { LanDiscovery::On } else { LanDiscovery::Off };
     settings
 }
 
