@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::api::{
     ArchiveStatus, ClientEvent, ClientRequest, HasMore, MiningStatus, NetworkStatus, Persistence,
 };
-use super::archive::{Archive, ArchiveError, Disposition, Trouble};
+use super::archive::{Archive, ArchiveError, ArchiveFault, Disposition};
 use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
@@ -510,7 +510,7 @@ impl Runtime {
             archive: self.archive.as_ref().map(|archive| ArchiveStatus {
                 bytes: archive.bytes(),
                 missed: archive.missed(),
-                trouble: archive.trouble().map(Trouble::words),
+                trouble: archive.trouble().map(ArchiveFault::words),
             }),
         }
     }

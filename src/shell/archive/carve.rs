@@ -21,7 +21,7 @@ use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 /// Hands every envelope that can be read of a database and of its log to `each`, until that has had
 /// enough. Some come twice.
 pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u8>) -> bool) {
-    let pages = Pages::open(database, log);
+    let pages = DatabasePages::open(database, log);
     for (number, image) in pages.images() {
         let Some(page) = pages.read(image) else { continue };
         for (place, bytes) in rows(&pages, &page, number) {
@@ -33,11 +33,11 @@ pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u
 }
 
 /// A page.
-type Page = [u8; PAGE];
+type DatabasePage = [u8; PAGE];
 
 /// Where one image of a page lies.
 #[derive(Clone, Copy)]
-enum Image {
+enum PageImage {
     /// In the database, at this offset.
     Database(u64),
     /// In the log, at this offset.
@@ -45,7 +45,7 @@ enum Image {
 }
 
 /// The pages of a database and of its log.
-struct Pages {
+struct DatabasePages {
     database: Option<File>,
     /// Bytes of the database.
     length: u64,
@@ -54,7 +54,7 @@ struct Pages {
     logged: BTreeMap<u32, u64>,
 }
 
-impl Pages {
+impl DatabasePages {
     fn open(database: &Path, log: &Path) -> Self {
         let database = File::open(database).ok();
         let length =
@@ -65,18 +65,19 @@ impl Pages {
     }
 
     /// All images: those of the log first, which are the newer.
-    fn images(&self) -> impl Iterator<Item = (Origin, Image)> {
-        let logged = self.logged.values().map(|offset| (Origin::Log, Image::Log(*offset)));
+    fn images(&self) -> impl Iterator<Item = (PageSource, PageImage)> {
+        let logged = self.logged.values().map(|offset| (PageSource::Log, PageImage::Log(*offset)));
         // A file that was cut in the middle of a page ends with the page before.
         let whole = self.length / PAGE_BYTES;
-        let kept = (0..whole).map(|page| (Origin::Database, Image::Database(page * PAGE_BYTES)));
+        let kept =
+            (0..whole).map(|page| (PageSource::Database, PageImage::Database(page * PAGE_BYTES)));
         logged.chain(kept)
     }
 
-    fn read(&self, image: Image) -> Option<Page> {
+    fn read(&self, image: PageImage) -> Option<DatabasePage> {
         let (file, offset) = match image {
-            Image::Database(offset) => (self.database.as_ref()?, offset),
-            Image::Log(offset) => (self.log.as_ref()?, offset),
+            PageImage::Database(offset) => (self.database.as_ref()?, offset),
+            PageImage::Log(offset) => (self.log.as_ref()?, offset),
         };
         let mut page = [0; PAGE];
         // A page the disk does not give is one page less.
@@ -85,11 +86,11 @@ impl Pages {
     }
 
     /// The page of a number, as somebody who reads `origin` has to see it.
-    fn numbered(&self, number: u32, origin: Origin) -> Option<Page> {
-        let logged = self.logged.get(&number).filter(|_| origin == Origin::Log);
+    fn numbered(&self, number: u32, origin: PageSource) -> Option<DatabasePage> {
+        let logged = self.logged.get(&number).filter(|_| origin == PageSource::Log);
         let image = match logged {
-            Some(offset) => Image::Log(*offset),
-            None => Image::Database(u64::from(number.checked_sub(1)?) * PAGE_BYTES),
+            Some(offset) => PageImage::Log(*offset),
+            None => PageImage::Database(u64::from(number.checked_sub(1)?) * PAGE_BYTES),
         };
         self.read(image)
     }
@@ -97,7 +98,7 @@ impl Pages {
 
 /// Which of two images of the other pages belong to one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum PageSource {
     /// Those of the database: it may be from before the log.
     Database,
     /// Those of the log, where it has them.
@@ -127,7 +128,7 @@ fn frames(log: &File) -> BTreeMap<u32, u64> {
 }
 
 /// The envelopes in a page, if it is a leaf.
-fn rows(pages: &Pages, page: &Page, origin: Origin) -> Vec<(i64, Vec<u8>)> {
+fn rows(pages: &DatabasePages, page: &DatabasePage, origin: PageSource) -> Vec<(i64, Vec<u8>)> {
     let Some((&[LEAF, _, _, high, low, ..], pointers)) = page.split_first_chunk::<8>() else {
         return Vec::new();
     };
@@ -138,7 +139,7 @@ fn rows(pages: &Pages, page: &Page, origin: Origin) -> Vec<(i64, Vec<u8>)> {
 }
 
 /// The envelope of a cell, if it matches its place.
-fn row(pages: &Pages, cell: &[u8], origin: Origin) -> Option<(i64, Vec<u8>)> {
+fn row(pages: &DatabasePages, cell: &[u8], origin: PageSource) -> Option<(i64, Vec<u8>)> {
     let (length, cell) = varint(cell)?;
     let (key, cell) = varint(cell)?;
     let length = usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD)?;
@@ -151,7 +152,7 @@ fn row(pages: &Pages, cell: &[u8], origin: Origin) -> Option<(i64, Vec<u8>)> {
 }
 
 /// A cell's record, with what lies in pages of its own.
-fn whole(pages: &Pages, cell: &[u8], length: usize, origin: Origin) -> Option<Vec<u8>> {
+fn whole(pages: &DatabasePages, cell: &[u8], length: usize, origin: PageSource) -> Option<Vec<u8>> {
     let here = local(length);
     let mut record = cell.get(..here)?.to_vec();
     let mut next = *cell.get(here..)?.first_chunk().unwrap_or(&[0; 4]);
@@ -223,10 +224,10 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), PAGE),
         ) {
             let nowhere = Path::new("/nonexistent");
-            let pages = Pages::open(nowhere, nowhere);
-            let mut page: Page = bytes.try_into().unwrap();
+            let pages = DatabasePages::open(nowhere, nowhere);
+            let mut page: DatabasePage = bytes.try_into().unwrap();
             page[0] = LEAF;
-            prop_assert_eq!(rows(&pages, &page, Origin::Database), []);
+            prop_assert_eq!(rows(&pages, &page, PageSource::Database), []);
         }
     }
 }

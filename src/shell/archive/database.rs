@@ -7,13 +7,13 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::carve;
 use crate::shell::store::StoreError;
-use crate::shell::store::files::{self, Presence};
+use crate::shell::store::files::{self, FilePresence};
 
 /// Opens the database in `dir`, makes one if there is none, and mends one that is damaged: then how
 /// many envelopes were saved.
 pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Option<u64>), StoreError> {
     let path = dir.join(DATABASE_FILE);
-    if files::presence(&path)? == Presence::Missing {
+    if files::presence(&path)? == FilePresence::Missing {
         renew(dir, most_pages)?;
         return Ok((open(&path, most_pages)?, None));
     }

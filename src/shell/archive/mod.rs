@@ -29,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::database::{DATABASE_FILE, PAGE_BYTES, is_damage, most_pages};
 use super::store::StoreError;
-use super::store::files::Lock;
+use super::store::files::HomeLock;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 use crate::shell::os::data_dir;
@@ -53,12 +53,12 @@ pub struct Archive {
     room: u64,
     lost: Vec<EnvelopeId>,
     missed: u64,
-    trouble: Option<Trouble>,
+    trouble: Option<ArchiveFault>,
     /// Beats until it is tried again.
     resting: u32,
     salvaged: Option<u64>,
     // Last, so that the files are closed before another process may open them.
-    _lock: Lock,
+    _lock: HomeLock,
 }
 
 impl core::fmt::Debug for Archive {
@@ -69,7 +69,7 @@ impl core::fmt::Debug for Archive {
 
 /// Why nothing is kept at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ArchiveFault {
     /// The disk has no room.
     DiskFull,
     /// The disk or the file can only be read.
@@ -80,7 +80,7 @@ pub enum Trouble {
     Failing,
 }
 
-impl Trouble {
+impl ArchiveFault {
     /// For a person.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -104,7 +104,7 @@ pub enum Disposition {
 
 /// What became of the rows found at a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ArchiveScan {
     /// Rows whose envelopes did not match their ids; they are gone.
     pub damaged: u64,
     /// The file was damaged: so many envelopes could be read out of it, some of them perhaps
@@ -138,7 +138,7 @@ impl Archive {
         data_dir::prepare(&dir).map_err(StoreError::from)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
-        let lock = Lock::take(&dir)?;
+        let lock = HomeLock::take(&dir)?;
         let most_pages = most_pages(bytes);
         let (connection, salvaged) = database::attach(&dir, most_pages)?;
         let room = database::room(&connection).unwrap_or_default();
@@ -175,7 +175,7 @@ impl Archive {
     pub fn take_over(
         &mut self,
         mut each: impl FnMut(EnvelopeId, Vec<u8>) -> Disposition,
-    ) -> Result<Found, ArchiveError> {
+    ) -> Result<ArchiveScan, ArchiveError> {
         let mut damaged = 0;
         let mut attempts = 0;
         while let Some(connection) = &self.connection {
@@ -204,7 +204,7 @@ impl Archive {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Found { damaged, salvaged: self.salvaged.take() })
+        Ok(ArchiveScan { damaged, salvaged: self.salvaged.take() })
     }
 
     /// Keeps an envelope. If that fails, its id is among the lost.
@@ -222,7 +222,7 @@ impl Archive {
             return self.miss(id);
         }
         if self.room < pages {
-            self.trouble = Some(Trouble::Crowded);
+            self.trouble = Some(ArchiveFault::Crowded);
             return self.miss(id);
         }
         match self.within_transaction(|connection| put(connection, place(&id), bytes)) {
@@ -315,7 +315,7 @@ impl Archive {
 
     /// Why nothing is kept at the moment, if so.
     #[must_use]
-    pub const fn trouble(&self) -> Option<Trouble> {
+    pub const fn trouble(&self) -> Option<ArchiveFault> {
         self.trouble
     }
 
@@ -394,8 +394,8 @@ impl Archive {
             return;
         }
         self.trouble = Some(match error {
-            StoreError::DiskFull => Trouble::DiskFull,
-            StoreError::ReadOnly => Trouble::ReadOnly,
+            StoreError::DiskFull => ArchiveFault::DiskFull,
+            StoreError::ReadOnly => ArchiveFault::ReadOnly,
             StoreError::Missing
             | StoreError::Exists
             | StoreError::KeyMissing
@@ -412,7 +412,7 @@ impl Archive {
             | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
-            | StoreError::Io(_) => Trouble::Failing,
+            | StoreError::Io(_) => ArchiveFault::Failing,
         });
         self.resting = REST;
         tracing::warn!(trouble = ?self.trouble, "the archive rests");

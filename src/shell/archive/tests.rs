@@ -35,7 +35,7 @@ impl Home {
     }
 
     /// Everything that is handed over at a start, and what was found.
-    fn contents(&self) -> (Kept, Found) {
+    fn contents(&self) -> (Kept, ArchiveScan) {
         everything(&mut self.open())
     }
 
@@ -67,7 +67,7 @@ fn keep_all(archive: &mut Archive, envelopes: &Kept) {
     archive.beat();
 }
 
-fn everything(archive: &mut Archive) -> (Kept, Found) {
+fn everything(archive: &mut Archive) -> (Kept, ArchiveScan) {
     let mut kept = Kept::new();
     let taken = archive
         .take_over(|id, bytes| {
@@ -119,7 +119,7 @@ fn what_was_kept_is_handed_over_after_a_restart_and_found_by_its_id() {
     let mut archive = home.open();
     let (kept, taken) = everything(&mut archive);
     assert_eq!(kept, all);
-    assert_eq!(taken, Found::default());
+    assert_eq!(taken, ArchiveScan::default());
     for (id, bytes) in &all {
         assert_eq!(archive.get(id).as_ref(), Some(bytes));
     }
@@ -139,7 +139,7 @@ fn what_was_kept_before_the_last_beat_survives_a_kill() {
     archive.keep(EnvelopeId::of(&late), &late);
     let (left, taken) = home.copy().contents();
     assert_eq!(left, all);
-    assert_eq!(taken, Found::default());
+    assert_eq!(taken, ArchiveScan::default());
     drop(archive);
     assert_eq!(home.contents().0.len(), all.len() + 1, "whoever ends in peace loses nothing");
 }
@@ -214,7 +214,7 @@ fn a_row_that_does_not_match_its_id_is_never_handed_out_and_goes() {
     everything(&mut archive);
     archive.beat();
     drop(archive);
-    assert_eq!(home.contents().1, Found::default());
+    assert_eq!(home.contents().1, ArchiveScan::default());
 }
 
 #[test]
@@ -331,13 +331,13 @@ fn a_file_without_its_header_or_of_something_else_is_carved_or_replaced() {
     fs::write(home.file(), &bytes).unwrap();
     let (kept, taken) = home.contents();
     assert_eq!(kept, all);
-    assert_eq!(taken, Found { damaged: 0, salvaged: Some(300) });
+    assert_eq!(taken, ArchiveScan { damaged: 0, salvaged: Some(300) });
 
     for other in [&b""[..], b"x", &[0xff; 5000]] {
         fs::write(home.file(), other).unwrap();
         let (kept, taken) = home.contents();
         assert_eq!(kept, Kept::new());
-        assert_eq!(taken, Found { damaged: 0, salvaged: Some(0) });
+        assert_eq!(taken, ArchiveScan { damaged: 0, salvaged: Some(0) });
     }
 }
 
@@ -381,7 +381,7 @@ fn a_read_only_disk_is_told_counted_and_tried_again() {
     for id in &ids[1..10] {
         archive.keep(*id, &all[id]);
     }
-    assert_eq!(archive.trouble(), Some(Trouble::ReadOnly));
+    assert_eq!(archive.trouble(), Some(ArchiveFault::ReadOnly));
     assert_eq!(archive.take_lost(), ids[1..10]);
     assert_eq!(archive.missed(), 9);
     assert_eq!(archive.get(&ids[0]).as_ref(), Some(&all[&ids[0]]), "what is there is served");
@@ -413,7 +413,7 @@ fn a_full_disk_loses_what_was_on_its_way_and_nothing_else_and_says_so() {
     for id in &ids[20..40] {
         archive.keep(*id, &all[id]);
     }
-    assert_eq!(archive.trouble(), Some(Trouble::DiskFull));
+    assert_eq!(archive.trouble(), Some(ArchiveFault::DiskFull));
     assert_eq!(
         archive.take_lost().into_iter().collect::<BTreeSet<_>>(),
         ids[20..40].iter().copied().collect()

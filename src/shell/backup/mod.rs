@@ -33,16 +33,16 @@ use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::{
-    Brought, KEY_FILE_BYTES, KeyCost, KeyError, RowError, SALT_BYTES, Store, StoreError,
+    Imported, KEY_FILE_BYTES, KeyCost, KeyError, RowError, SALT_BYTES, Store, StoreError,
     open_key_file, seal_key_file,
 };
 
-use self::rows::{Reader, Writer};
-use self::seal::{Opener, Sealer};
+use self::rows::{BackupReader, BackupWriter};
+use self::seal::{StreamOpener, StreamSealer};
 
 /// What a backup says of itself: counts, and never a name or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct BackupSummary {
     /// When it was made, by the clock of the machine that made it.
     pub made: UnixSeconds,
     /// Whether messages are in it.
@@ -59,16 +59,16 @@ pub struct Summary {
 
 /// The key of a file that is to be written, and the head it begins with. For one file: another one
 /// under the same key would repeat its nonces.
-pub struct Sealing {
+pub struct BackupKey {
     /// The head of the file.
     head: Vec<u8>,
     /// What its chunks are sealed under.
     key: Secret<32>,
 }
 
-opaque_debug!(struct Sealing { head, key });
+opaque_debug!(struct BackupKey { head, key });
 
-impl Sealing {
+impl BackupKey {
     /// Draws a key and seals it under the passphrase. Takes about a second on purpose.
     ///
     /// # Errors
@@ -113,20 +113,20 @@ impl Sealing {
 pub fn create(
     store: &Store,
     file: &Path,
-    sealing: Sealing,
+    sealing: BackupKey,
     made: UnixSeconds,
     history: History,
-) -> Result<Summary, BackupError> {
+) -> Result<BackupSummary, BackupError> {
     create_in_chunks(store, file, sealing, (made, history), CHUNK_BYTES)
 }
 
 fn create_in_chunks(
     store: &Store,
     file: &Path,
-    sealing: Sealing,
+    sealing: BackupKey,
     (made, history): (UnixSeconds, History),
     size: usize,
-) -> Result<Summary, BackupError> {
+) -> Result<BackupSummary, BackupError> {
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists);
     }
@@ -153,13 +153,14 @@ fn create_in_chunks(
 fn write(
     store: &Store,
     output: &File,
-    sealing: &Sealing,
+    sealing: &BackupKey,
     (made, history): (UnixSeconds, History),
     size: usize,
-) -> Result<Summary, BackupError> {
-    let Sealing { head, key } = sealing;
+) -> Result<BackupSummary, BackupError> {
+    let BackupKey { head, key } = sealing;
     let output = BufWriter::new(output);
-    let mut writer = Writer::begin(Sealer::begin(output, key, head, size)?, made, history)?;
+    let mut writer =
+        BackupWriter::begin(StreamSealer::begin(output, key, head, size)?, made, history)?;
     let mut records = store.load()?;
     // Messages come below, with those that are history alone.
     records.retain(|record| !matches!(record, Record::Message(_)));
@@ -168,12 +169,12 @@ fn write(
         if let Record::Contact(contact) = &record {
             contacts.push(contact.id);
         }
-        writer.add(&Brought::Record(record))?;
+        writer.add(&Imported::Record(record))?;
     }
     if history == History::With {
         store.each_message(None, |message| {
             for record in backup::portable(vec![Record::Message(message)], history) {
-                writer.add(&Brought::Record(record))?;
+                writer.add(&Imported::Record(record))?;
             }
             Ok::<(), BackupError>(())
         })?;
@@ -181,7 +182,7 @@ fn write(
         for contact in contacts {
             let count = unread.iter().find(|(id, _)| *id == contact).map_or(0, |(_, count)| *count);
             let count = u64::try_from(count).unwrap_or(u64::MAX);
-            writer.add(&Brought::Unread(contact, count))?;
+            writer.add(&Imported::Unread(contact, count))?;
         }
     }
     let (mut output, summary) = writer.finish()?;
@@ -223,31 +224,31 @@ impl Backup {
     /// # Errors
     ///
     /// [`BackupError::Damaged`] if one bit is not what it was.
-    pub fn check(mut self) -> Result<Whole, BackupError> {
+    pub fn check(mut self) -> Result<VerifiedBackup, BackupError> {
         let mut reader = self.reader()?;
         while reader.next_row()?.is_some() {}
         let summary = reader.summary();
-        Ok(Whole { backup: self, summary })
+        Ok(VerifiedBackup { backup: self, summary })
     }
 
-    fn reader(&mut self) -> Result<Reader<BufReader<&File>>, BackupError> {
+    fn reader(&mut self) -> Result<BackupReader<BufReader<&File>>, BackupError> {
         self.file.seek(SeekFrom::Start(u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX)))?;
         let input = BufReader::new(&self.file);
-        Reader::begin(Opener::begin(input, &self.key, &self.head, self.size)?)
+        BackupReader::begin(StreamOpener::begin(input, &self.key, &self.head, self.size)?)
     }
 }
 
 /// A backup that was read to its end and is what was written.
 #[derive(Debug)]
-pub struct Whole {
+pub struct VerifiedBackup {
     backup: Backup,
-    summary: Summary,
+    summary: BackupSummary,
 }
 
-impl Whole {
+impl VerifiedBackup {
     /// What is in it.
     #[must_use]
-    pub const fn summary(&self) -> Summary {
+    pub const fn summary(&self) -> BackupSummary {
         self.summary
     }
 
@@ -263,8 +264,8 @@ impl Whole {
         let mut reader = self.backup.reader()?;
         let rows = std::iter::from_fn(|| reader.next_row().transpose());
         store.take_over(rows.filter_map(|row| match row {
-            Ok(Brought::Record(record)) => {
-                backup::restored(env, record).map(|record| Ok(Brought::Record(record)))
+            Ok(Imported::Record(record)) => {
+                backup::restored(env, record).map(|record| Ok(Imported::Record(record)))
             }
             other => Some(other),
         }))

@@ -17,29 +17,29 @@ use std::io::{Read, Write};
 
 use zeroize::Zeroizing;
 
-use super::seal::{End, Opener, Sealer};
-use super::{BackupError, Summary};
+use super::seal::{StreamEnd, StreamOpener, StreamSealer};
+use super::{BackupError, BackupSummary};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::backup::History;
 use crate::engine::node::record::Record;
 use crate::engine::node::{MAX_CONTACTS, MAX_IDENTITIES, MAX_REPLAYS};
-use crate::shell::store::{Brought, MAX_RECORD_BYTES, decode_record, encode_record};
+use crate::shell::store::{Imported, MAX_RECORD_BYTES, decode_record, encode_record};
 
 /// Writes rows and counts them.
-pub(super) struct Writer<W> {
-    sealer: Sealer<W>,
-    audit: Audit,
+pub(super) struct BackupWriter<W> {
+    sealer: StreamSealer<W>,
+    audit: BackupAudit,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> BackupWriter<W> {
     /// Begins with the row about it.
     pub(super) fn begin(
-        sealer: Sealer<W>,
+        sealer: StreamSealer<W>,
         made: UnixSeconds,
         history: History,
     ) -> Result<Self, BackupError> {
-        let mut writer = Self { sealer, audit: Audit::new(made, history) };
+        let mut writer = Self { sealer, audit: BackupAudit::new(made, history) };
         let mut about = made.0.to_le_bytes().to_vec();
         about.push(u8::from(history == History::With));
         writer.row(ABOUT, &about)?;
@@ -47,12 +47,12 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds a row.
-    pub(super) fn add(&mut self, row: &Brought) -> Result<(), BackupError> {
+    pub(super) fn add(&mut self, row: &Imported) -> Result<(), BackupError> {
         // What would be refused when it is read is not written.
         self.audit.count(row)?;
         match row {
-            Brought::Record(record) => self.row(RECORD, &encode_record(record)?),
-            Brought::Unread(contact, count) => {
+            Imported::Record(record) => self.row(RECORD, &encode_record(record)?),
+            Imported::Unread(contact, count) => {
                 let bytes = [contact.0.to_le_bytes(), count.to_le_bytes()].concat();
                 self.row(UNREAD, &bytes)
             }
@@ -60,7 +60,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the file; answers what is in it.
-    pub(super) fn finish(self) -> Result<(W, Summary), BackupError> {
+    pub(super) fn finish(self) -> Result<(W, BackupSummary), BackupError> {
         Ok((self.sealer.finish()?, self.audit.summary))
     }
 
@@ -72,15 +72,15 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Reads rows, and refuses what no [`Writer`] writes.
-pub(super) struct Reader<R> {
-    opener: Opener<R>,
-    audit: Audit,
+/// Reads rows, and refuses what no [`BackupWriter`] writes.
+pub(super) struct BackupReader<R> {
+    opener: StreamOpener<R>,
+    audit: BackupAudit,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> BackupReader<R> {
     /// Begins with the row about it.
-    pub(super) fn begin(mut opener: Opener<R>) -> Result<Self, BackupError> {
+    pub(super) fn begin(mut opener: StreamOpener<R>) -> Result<Self, BackupError> {
         let about = row(&mut opener)?.filter(|row| row.kind == ABOUT);
         let about = about.ok_or(BackupError::Damaged)?.bytes;
         let (made, rest) = about.split_first_chunk().ok_or(BackupError::Damaged)?;
@@ -90,19 +90,19 @@ impl<R: Read> Reader<R> {
             _ => return Err(BackupError::Damaged),
         };
         let made = UnixSeconds(u64::from_le_bytes(*made));
-        Ok(Self { opener, audit: Audit::new(made, history) })
+        Ok(Self { opener, audit: BackupAudit::new(made, history) })
     }
 
     /// The next row, in order with all before it; nothing at the end.
-    pub(super) fn next_row(&mut self) -> Result<Option<Brought>, BackupError> {
-        let Some(Row { kind, bytes }) = row(&mut self.opener)? else { return Ok(None) };
+    pub(super) fn next_row(&mut self) -> Result<Option<Imported>, BackupError> {
+        let Some(BackupRow { kind, bytes }) = row(&mut self.opener)? else { return Ok(None) };
         let brought = match kind {
-            RECORD => Brought::Record(decode_record(&bytes)?),
+            RECORD => Imported::Record(decode_record(&bytes)?),
             UNREAD => {
                 let (contact, rest) = bytes.split_first_chunk().ok_or(BackupError::Damaged)?;
                 let count = rest.try_into().map_err(|_| BackupError::Damaged)?;
                 let contact = ContactId(u64::from_le_bytes(*contact));
-                Brought::Unread(contact, u64::from_le_bytes(count))
+                Imported::Unread(contact, u64::from_le_bytes(count))
             }
             _ => return Err(BackupError::Damaged),
         };
@@ -111,21 +111,21 @@ impl<R: Read> Reader<R> {
     }
 
     /// What was read up to here.
-    pub(super) const fn summary(&self) -> Summary {
+    pub(super) const fn summary(&self) -> BackupSummary {
         self.audit.summary
     }
 }
 
 /// A row as it stands in the file.
-struct Row {
+struct BackupRow {
     kind: u8,
     bytes: Zeroizing<Vec<u8>>,
 }
 
 /// The next row, bounded before they are read; nothing at the end of the file.
-fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<Row>, BackupError> {
+fn row<R: Read>(opener: &mut StreamOpener<R>) -> Result<Option<BackupRow>, BackupError> {
     let mut kind = [0];
-    if opener.read(&mut kind)? == End::Reached {
+    if opener.read(&mut kind)? == StreamEnd::Reached {
         return Ok(None);
     }
     let mut length = [0; 4];
@@ -137,58 +137,61 @@ fn row<R: Read>(opener: &mut Opener<R>) -> Result<Option<Row>, BackupError> {
     let mut bytes = Zeroizing::new(vec![0; length]);
     whole(opener, &mut bytes)?;
     let [kind] = kind;
-    Ok(Some(Row { kind, bytes }))
+    Ok(Some(BackupRow { kind, bytes }))
 }
 
 /// Fills `bytes`; the end before is damage.
-fn whole<R: Read>(opener: &mut Opener<R>, bytes: &mut [u8]) -> Result<(), BackupError> {
+fn whole<R: Read>(opener: &mut StreamOpener<R>, bytes: &mut [u8]) -> Result<(), BackupError> {
     if bytes.is_empty() {
         return Ok(());
     }
     match opener.read(bytes)? {
-        End::NotReached => Ok(()),
-        End::Reached => Err(BackupError::Damaged),
+        StreamEnd::NotReached => Ok(()),
+        StreamEnd::Reached => Err(BackupError::Damaged),
     }
 }
 
 /// Counts rows, and refuses those that no sound node has.
-struct Audit {
-    summary: Summary,
+struct BackupAudit {
+    summary: BackupSummary,
     identities: BTreeSet<IdentityId>,
     contacts: BTreeSet<ContactId>,
 }
 
-impl Audit {
+impl BackupAudit {
     const fn new(made: UnixSeconds, history: History) -> Self {
-        let summary = Summary { made, history, identities: 0, contacts: 0, offers: 0, messages: 0 };
+        let summary =
+            BackupSummary { made, history, identities: 0, contacts: 0, offers: 0, messages: 0 };
         Self { summary, identities: BTreeSet::new(), contacts: BTreeSet::new() }
     }
 
-    fn count(&mut self, row: &Brought) -> Result<(), BackupError> {
-        let Summary { history, identities, contacts, offers, messages, made: _ } =
+    fn count(&mut self, row: &Imported) -> Result<(), BackupError> {
+        let BackupSummary { history, identities, contacts, offers, messages, made: _ } =
             &mut self.summary;
         let fine = match row {
-            Brought::Record(Record::Identity(record)) => {
+            Imported::Record(Record::Identity(record)) => {
                 *identities += 1;
                 self.identities.insert(record.id) && *identities <= MAX_IDENTITIES
             }
-            Brought::Record(Record::Contact(record)) => {
+            Imported::Record(Record::Contact(record)) => {
                 *contacts += 1;
                 let known = self.identities.contains(&record.identity);
                 known && self.contacts.insert(record.id) && *contacts <= MAX_CONTACTS
             }
-            Brought::Record(Record::Replay(_)) => {
+            Imported::Record(Record::Replay(_)) => {
                 *offers += 1;
                 *offers <= MAX_REPLAYS
             }
-            Brought::Record(Record::Message(record)) => {
+            Imported::Record(Record::Message(record)) => {
                 *messages += 1;
                 *history == History::With && self.contacts.contains(&record.contact)
             }
-            Brought::Unread(contact, _) => {
+            Imported::Unread(contact, _) => {
                 *history == History::With && self.contacts.contains(contact)
             }
-            Brought::Record(Record::Session(_) | Record::Request(_) | Record::Outgoing(_)) => false,
+            Imported::Record(Record::Session(_) | Record::Request(_) | Record::Outgoing(_)) => {
+                false
+            }
         };
         if fine { Ok(()) } else { Err(BackupError::Damaged) }
     }

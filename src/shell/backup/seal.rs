@@ -17,14 +17,14 @@ use crate::engine::crypto::aead::TAG_SIZE;
 use crate::engine::secret::Secret;
 
 /// Writes a sealed file.
-pub(super) struct Sealer<W> {
+pub(super) struct StreamSealer<W> {
     output: W,
-    cipher: Chunks,
+    cipher: ChunkCipher,
     /// What is not sealed yet: at most a chunk.
     plain: Zeroizing<Vec<u8>>,
 }
 
-impl<W: Write> Sealer<W> {
+impl<W: Write> StreamSealer<W> {
     /// Begins behind `head`, which is not sealed and which every chunk vouches for.
     pub(super) fn begin(
         mut output: W,
@@ -33,7 +33,7 @@ impl<W: Write> Sealer<W> {
         size: usize,
     ) -> Result<Self, BackupError> {
         output.write_all(head)?;
-        let cipher = Chunks::new(key, head, size);
+        let cipher = ChunkCipher::new(key, head, size);
         // With all its room from the start it never moves, and so leaves no copy behind.
         Ok(Self { output, cipher, plain: Zeroizing::new(Vec::with_capacity(size + TAG_SIZE)) })
     }
@@ -43,7 +43,7 @@ impl<W: Write> Sealer<W> {
         while !bytes.is_empty() {
             // A full chunk is sealed when more follows: the last one is marked.
             if self.plain.len() >= self.cipher.size {
-                self.seal(Last::No)?;
+                self.seal(LastChunk::No)?;
             }
             let room = self.cipher.size.saturating_sub(self.plain.len());
             let (now, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
@@ -55,11 +55,11 @@ impl<W: Write> Sealer<W> {
 
     /// Seals what is left; without this the file is one that was cut off.
     pub(super) fn finish(mut self) -> Result<W, BackupError> {
-        self.seal(Last::Yes)?;
+        self.seal(LastChunk::Yes)?;
         Ok(self.output)
     }
 
-    fn seal(&mut self, last: Last) -> Result<(), BackupError> {
+    fn seal(&mut self, last: LastChunk) -> Result<(), BackupError> {
         let nonce = self.cipher.next_nonce(last)?;
         self.cipher
             .cipher
@@ -72,9 +72,9 @@ impl<W: Write> Sealer<W> {
 }
 
 /// Reads a sealed file.
-pub(super) struct Opener<R> {
+pub(super) struct StreamOpener<R> {
     input: R,
-    cipher: Chunks,
+    cipher: ChunkCipher,
     /// The chunk that is read, opened.
     plain: Zeroizing<Vec<u8>>,
     /// How much of it was handed out.
@@ -83,7 +83,7 @@ pub(super) struct Opener<R> {
     ahead: Option<u8>,
 }
 
-impl<R: Read> Opener<R> {
+impl<R: Read> StreamOpener<R> {
     /// Begins behind `head`, which was read from `input` before.
     pub(super) fn begin(
         mut input: R,
@@ -93,7 +93,7 @@ impl<R: Read> Opener<R> {
     ) -> Result<Self, BackupError> {
         let mut first = Vec::with_capacity(1);
         (&mut input).take(1).read_to_end(&mut first)?;
-        let cipher = Chunks::new(key, head, size);
+        let cipher = ChunkCipher::new(key, head, size);
         let ahead = first.first().copied();
         let mut opener = Self { input, cipher, plain: Zeroizing::default(), used: 0, ahead };
         opener.open_next()?;
@@ -105,9 +105,9 @@ impl<R: Read> Opener<R> {
     /// # Errors
     ///
     /// [`BackupError::Damaged`] if the file ends before, or a chunk does not open.
-    pub(super) fn read(&mut self, mut bytes: &mut [u8]) -> Result<End, BackupError> {
+    pub(super) fn read(&mut self, mut bytes: &mut [u8]) -> Result<StreamEnd, BackupError> {
         if self.used >= self.plain.len() && self.ahead.is_none() {
-            return Ok(End::Reached);
+            return Ok(StreamEnd::Reached);
         }
         while !bytes.is_empty() {
             if self.used >= self.plain.len() {
@@ -120,7 +120,7 @@ impl<R: Read> Opener<R> {
             self.used += count;
             bytes = rest;
         }
-        Ok(End::NotReached)
+        Ok(StreamEnd::NotReached)
     }
 
     /// Opens the next chunk. There is one, and none is empty.
@@ -134,7 +134,7 @@ impl<R: Read> Opener<R> {
         if chunk.len() > whole {
             self.ahead = chunk.pop();
         }
-        let last = if self.ahead.is_none() { Last::Yes } else { Last::No };
+        let last = if self.ahead.is_none() { LastChunk::Yes } else { LastChunk::No };
         let nonce = self.cipher.next_nonce(last)?;
         self.cipher
             .cipher
@@ -150,7 +150,7 @@ impl<R: Read> Opener<R> {
 
 /// Whether the file went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     /// It is over.
     Reached,
     /// It is not.
@@ -159,31 +159,31 @@ pub(super) enum End {
 
 /// Whether a chunk is the last of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
+enum LastChunk {
     Yes,
     No,
 }
 
 /// The cipher of one file and the place it has come to.
-struct Chunks {
+struct ChunkCipher {
     cipher: Aes256Gcm,
     head: Vec<u8>,
     size: usize,
     place: u64,
 }
 
-impl Chunks {
+impl ChunkCipher {
     fn new(key: &Secret<32>, head: &[u8], size: usize) -> Self {
         let cipher = Aes256Gcm::new(key.expose().into());
         Self { cipher, head: head.to_vec(), size, place: 0 }
     }
 
     /// The nonce of the next chunk: its place, little-endian; then 1 if it is the last; then zeros.
-    fn next_nonce(&mut self, last: Last) -> Result<[u8; 12], BackupError> {
+    fn next_nonce(&mut self, last: LastChunk) -> Result<[u8; 12], BackupError> {
         let place = self.place.to_le_bytes();
         self.place = self.place.checked_add(1).ok_or(BackupError::TooLarge)?;
         let mut nonce = [0; 12];
-        let marks = place.into_iter().chain([u8::from(last == Last::Yes)]);
+        let marks = place.into_iter().chain([u8::from(last == LastChunk::Yes)]);
         for (to, from) in nonce.iter_mut().zip(marks) {
             *to = from;
         }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn seal(parts: &[&[u8]]) -> Vec<u8> {
-        let mut sealer = Sealer::begin(Vec::new(), &key(), HEAD, SIZE).unwrap();
+        let mut sealer = StreamSealer::begin(Vec::new(), &key(), HEAD, SIZE).unwrap();
         for part in parts {
             sealer.write(part).unwrap();
         }
@@ -214,10 +214,10 @@ mod tests {
 
     fn open_with(key: &Secret<32>, head: &[u8], file: &[u8]) -> Result<Vec<u8>, BackupError> {
         let body = file.get(HEAD.len()..).ok_or(BackupError::Damaged)?;
-        let mut opener = Opener::begin(body, key, head, SIZE)?;
+        let mut opener = StreamOpener::begin(body, key, head, SIZE)?;
         let mut all = Vec::new();
         let mut byte = [0];
-        while opener.read(&mut byte)? == End::NotReached {
+        while opener.read(&mut byte)? == StreamEnd::NotReached {
             all.extend(byte);
         }
         Ok(all)

@@ -23,8 +23,8 @@ fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()
 }
 
-fn sealing() -> Sealing {
-    Sealing::draw_at_cost(&passphrase("right"), KeyCost::LEAST).unwrap()
+fn sealing() -> BackupKey {
+    BackupKey::draw_at_cost(&passphrase("right"), KeyCost::LEAST).unwrap()
 }
 
 fn message(id: u64, direction: StoredDirection, text: &str) -> Record {
@@ -89,7 +89,7 @@ impl Folder {
         self.0.path().join("backup")
     }
 
-    fn create(&self, store: &Store, history: History) -> Summary {
+    fn create(&self, store: &Store, history: History) -> BackupSummary {
         create(store, &self.file(), sealing(), NOW, history).unwrap()
     }
 
@@ -106,7 +106,7 @@ impl Folder {
     }
 
     /// What checking the file says with these bytes in place of its own.
-    fn check_bytes(&self, bytes: &[u8]) -> Result<Summary, BackupError> {
+    fn check_bytes(&self, bytes: &[u8]) -> Result<BackupSummary, BackupError> {
         fs::write(self.file(), bytes).unwrap();
         Ok(self.open()?.check()?.summary())
     }
@@ -133,7 +133,7 @@ fn what_was_backed_up_is_there_again_in_its_order_and_unread_as_it_was() {
     let made = folder.create(&before, History::With);
     assert_eq!(
         made,
-        Summary {
+        BackupSummary {
             made: NOW,
             history: History::With,
             identities: 1,
@@ -294,12 +294,12 @@ fn nothing_is_taken_from_a_file_that_is_not_whole_or_by_a_store_that_holds_somet
 }
 
 /// What a reader says of rows that somebody who has the passphrase put together.
-fn read_rows(bytes: &[u8]) -> Result<Summary, BackupError> {
+fn read_rows(bytes: &[u8]) -> Result<BackupSummary, BackupError> {
     let key = Secret::take(&mut [7; 32]);
-    let mut sealer = Sealer::begin(Vec::new(), &key, b"", 64)?;
+    let mut sealer = StreamSealer::begin(Vec::new(), &key, b"", 64)?;
     sealer.write(bytes)?;
     let sealed = sealer.finish()?;
-    let mut reader = Reader::begin(Opener::begin(sealed.as_slice(), &key, b"", 64)?)?;
+    let mut reader = BackupReader::begin(StreamOpener::begin(sealed.as_slice(), &key, b"", 64)?)?;
     while reader.next_row()?.is_some() {}
     Ok(reader.summary())
 }
@@ -307,16 +307,16 @@ fn read_rows(bytes: &[u8]) -> Result<Summary, BackupError> {
 /// The rows of a store, not sealed.
 fn plain_rows(store: &Store, history: History) -> Vec<u8> {
     let key = Secret::take(&mut [7; 32]);
-    let sealer = Sealer::begin(Vec::new(), &key, b"", 64).unwrap();
-    let mut writer = Writer::begin(sealer, NOW, history).unwrap();
+    let sealer = StreamSealer::begin(Vec::new(), &key, b"", 64).unwrap();
+    let mut writer = BackupWriter::begin(sealer, NOW, history).unwrap();
     for record in backup::portable(store.load().unwrap(), history) {
-        writer.add(&Brought::Record(record)).unwrap();
+        writer.add(&Imported::Record(record)).unwrap();
     }
     let (sealed, _) = writer.finish().unwrap();
-    let mut opener = Opener::begin(sealed.as_slice(), &key, b"", 64).unwrap();
+    let mut opener = StreamOpener::begin(sealed.as_slice(), &key, b"", 64).unwrap();
     let mut plain = Vec::new();
     let mut byte = [0];
-    while opener.read(&mut byte).unwrap() == seal::End::NotReached {
+    while opener.read(&mut byte).unwrap() == seal::StreamEnd::NotReached {
         plain.extend(byte);
     }
     plain

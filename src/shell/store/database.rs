@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::StoreError;
 use super::files;
 use super::key::KEY_BYTES;
-use super::migrate::{self, Former};
+use super::migrate::{self, OldLayout};
 use super::sealed::RowKey;
 use crate::engine::secret::Secret;
 
@@ -168,8 +168,8 @@ fn apply(transaction: &Transaction<'_>, done: usize, key: &RowKey) -> Result<(),
     match done {
         // There are no rows.
         0 => Ok(()),
-        1..SEALING => migrate::rewrite(transaction, key, Former::Plain),
-        SEALING.. => migrate::rewrite(transaction, key, Former::Sealed),
+        1..SEALING => migrate::rewrite(transaction, key, OldLayout::Plain),
+        SEALING.. => migrate::rewrite(transaction, key, OldLayout::Sealed),
     }
 }
 

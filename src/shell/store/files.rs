@@ -13,7 +13,7 @@ use crate::shell::os::data_dir::{FILE_MODE, refuse_shared};
 
 /// Whether there is a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell) enum Presence {
+pub(in crate::shell) enum FilePresence {
     /// There is one, and it is ours alone.
     Present,
     /// There is nothing of this name.
@@ -26,17 +26,17 @@ pub(in crate::shell) enum Presence {
 ///
 /// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
 /// [`StoreError::UnsafePermissions`] if others can use the file.
-pub(in crate::shell) fn presence(path: &Path) -> Result<Presence, StoreError> {
+pub(in crate::shell) fn presence(path: &Path) -> Result<FilePresence, StoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FilePresence::Missing),
         Err(error) => return Err(error.into()),
     };
     if !metadata.is_file() {
         return Err(StoreError::Foreign);
     }
     refuse_shared(path, &metadata)?;
-    Ok(Presence::Present)
+    Ok(FilePresence::Present)
 }
 
 /// Makes a file that was not there, for its owner alone from its first moment.
@@ -81,11 +81,11 @@ pub(in crate::shell) fn read_start(path: &Path, limit: u64) -> Result<Vec<u8>, S
 }
 
 /// Holds a home folder for this process, until it is dropped or the process ends in any way.
-pub(in crate::shell) struct Lock {
+pub(in crate::shell) struct HomeLock {
     file: File,
 }
 
-impl Lock {
+impl HomeLock {
     /// Takes the lock of `dir`.
     ///
     /// # Errors
@@ -94,8 +94,8 @@ impl Lock {
     pub(in crate::shell) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOCK_FILE);
         let file = match presence(&path)? {
-            Presence::Present => OpenOptions::new().write(true).open(&path)?,
-            Presence::Missing => OpenOptions::new()
+            FilePresence::Present => OpenOptions::new().write(true).open(&path)?,
+            FilePresence::Missing => OpenOptions::new()
                 .write(true)
                 // Not `create_new`: another process may have made it since.
                 .create(true)
@@ -111,7 +111,7 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for HomeLock {
     fn drop(&mut self) {
         // Closing the file gives the lock back only when no copy of it is left, and a process that
         // is being started holds one for a moment.
@@ -164,7 +164,7 @@ mod tests {
         assert!(matches!(presence(&dir.path().join("link")), Err(StoreError::Foreign)));
         assert!(matches!(presence(dir.path()), Err(StoreError::Foreign)));
         symlink(dir.path().join("elsewhere"), dir.path().join(LOCK_FILE)).unwrap();
-        assert!(matches!(Lock::take(dir.path()), Err(StoreError::Foreign)));
+        assert!(matches!(HomeLock::take(dir.path()), Err(StoreError::Foreign)));
         assert!(!dir.path().join("elsewhere").exists());
     }
 
@@ -173,7 +173,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         drop(create(&path).unwrap());
-        assert_eq!(presence(&path).unwrap(), Presence::Present);
+        assert_eq!(presence(&path).unwrap(), FilePresence::Present);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(presence(&path), Err(StoreError::UnsafePermissions(_))));
     }
@@ -181,20 +181,20 @@ mod tests {
     #[test]
     fn a_lock_ends_when_it_is_dropped_whoever_holds_a_copy_of_its_file() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = Lock::take(dir.path()).unwrap();
+        let lock = HomeLock::take(dir.path()).unwrap();
         let copy = lock.file.try_clone().unwrap();
         drop(lock);
-        drop(Lock::take(dir.path()).unwrap());
+        drop(HomeLock::take(dir.path()).unwrap());
         drop(copy);
     }
 
     #[test]
     fn a_lock_is_held_once_and_given_back_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = Lock::take(dir.path()).unwrap();
-        assert!(matches!(Lock::take(dir.path()), Err(StoreError::InUse)));
+        let lock = HomeLock::take(dir.path()).unwrap();
+        assert!(matches!(HomeLock::take(dir.path()), Err(StoreError::InUse)));
         drop(lock);
-        drop(Lock::take(dir.path()).unwrap());
+        drop(HomeLock::take(dir.path()).unwrap());
         assert_eq!(mode(&dir.path().join(LOCK_FILE)), 0o600);
     }
 }

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::sealed::{RowKey, Sealed};
+use super::sealed::{RowKey, SealedRow};
 use super::{Store, StoreError, begin, record_in};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::output::MessageState;
@@ -230,7 +230,7 @@ pub(super) fn message_in(
 pub(super) fn put(
     transaction: &Transaction<'_>,
     message: &MessageRecord,
-    sealed: &Sealed,
+    sealed: &SealedRow,
 ) -> Result<(), StoreError> {
     let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
     let (author, open) = columns(message.direction);

@@ -13,7 +13,7 @@ use crate::engine::node::record::{MessageRecord, Record};
 /// What is brought to a store.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one is held at a time, and most are records")]
-pub enum Brought {
+pub enum Imported {
     /// A record; messages stand in the order of their conversation.
     Record(Record),
     /// How many of a contact's last messages are unread, once all of them were brought.
@@ -53,13 +53,13 @@ impl Store {
     /// The first error among `rows`, or what kept them from being stored.
     pub fn take_over<E: From<StoreError>>(
         &mut self,
-        rows: impl Iterator<Item = Result<Brought, E>>,
+        rows: impl Iterator<Item = Result<Imported, E>>,
     ) -> Result<(), E> {
         let transaction = begin(&mut self.connection)?;
         for row in rows {
             match row? {
-                Brought::Record(record) => put(&transaction, &self.rows, &record)?,
-                Brought::Unread(contact, count) => leave_unread(&transaction, contact, count)?,
+                Imported::Record(record) => put(&transaction, &self.rows, &record)?,
+                Imported::Unread(contact, count) => leave_unread(&transaction, contact, count)?,
             }
         }
         transaction.commit().map_err(StoreError::from)?;
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_row_that_is_an_error_leaves_a_store_as_it_was() {
         let mut store = store(&[]);
-        let rows = [Ok(Brought::Record(held(1, 7))), Err(StoreError::Damaged)];
+        let rows = [Ok(Imported::Record(held(1, 7))), Err(StoreError::Damaged)];
         assert!(matches!(store.take_over(rows.into_iter()), Err(StoreError::Damaged)));
         assert_eq!(store.load().unwrap(), [contact(7)]);
     }
@@ -219,7 +219,7 @@ mod tests {
     fn so_many_of_the_last_are_unread() {
         for count in 0..5 {
             let mut store = store(&[at(1, 10), at(2, 20), at(3, 30)]);
-            let row = Brought::Unread(ContactId(7), count);
+            let row = Imported::Unread(ContactId(7), count);
             store.take_over([Ok::<_, StoreError>(row)].into_iter()).unwrap();
             let unread = store.unread().unwrap().first().map_or(0, |(_, unread)| *unread as u64);
             assert_eq!(unread, count.min(3));

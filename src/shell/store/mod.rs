@@ -39,16 +39,16 @@ use crate::engine::secret::Secret;
 use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
 use crate::shell::os::passphrase::Passphrase;
 
-use self::files::{Lock, Presence};
+use self::files::{FilePresence, HomeLock};
 use self::key::{FILE_BYTES, KEY_BYTES};
-use self::sealed::{RowKey, Sealed};
-use self::search::Index;
+use self::sealed::{RowKey, SealedRow};
+use self::search::SearchIndex;
 
 pub(super) use self::codec::{
     MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
 };
 pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
-pub use self::import::Brought;
+pub use self::import::Imported;
 pub use self::key::KeyCost;
 pub(super) use self::key::KeyError;
 /// Key files serve backups, too.
@@ -63,8 +63,8 @@ pub struct Store {
     connection: Connection,
     rows: RowKey,
     /// Made at the first search; gone with the store.
-    index: Option<Index>,
-    lock: Option<Lock>,
+    index: Option<SearchIndex>,
+    lock: Option<HomeLock>,
 }
 
 /// What becomes of what a store holds.
@@ -105,7 +105,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         data_dir::prepare(dir)?;
         let dir = &dir.canonicalize()?;
-        let lock = Lock::take(dir)?;
+        let lock = HomeLock::take(dir)?;
         if Self::exists(dir) {
             return Err(StoreError::Exists);
         }
@@ -132,7 +132,7 @@ impl Store {
         data_dir::check(dir)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = &dir.canonicalize()?;
-        let lock = Lock::take(dir)?;
+        let lock = HomeLock::take(dir)?;
         let key = open_key(dir, passphrase)?;
         Self::with_key(dir, lock, &key)
     }
@@ -178,7 +178,7 @@ impl Store {
             return Err(StoreError::Missing);
         }
         data_dir::check(dir)?;
-        let _lock = Lock::take(dir)?;
+        let _lock = HomeLock::take(dir)?;
         let key = open_key(dir, old)?;
         files::replace(dir, KEY_FILE, &key::seal(&key, new, cost, &random()?)?)
     }
@@ -235,10 +235,10 @@ impl Store {
         Ok(())
     }
 
-    fn with_key(dir: &Path, lock: Lock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
+    fn with_key(dir: &Path, lock: HomeLock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
         let path = dir.join(DATABASE_FILE);
         // The making of the store ended just before its last step.
-        if files::presence(&path)? == Presence::Missing {
+        if files::presence(&path)? == FilePresence::Missing {
             database::build(dir, DATABASE_FILE, key)?;
             database::publish(dir, DATABASE_FILE)?;
         }
@@ -309,7 +309,7 @@ fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(
 }
 
 /// The sealed row of a record; its salt is written.
-fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<Sealed, StoreError> {
+fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<SealedRow, StoreError> {
     key.seal(connection, &codec::encode_key(&record.key())?, &codec::encode(record)?)
 }
 
@@ -330,7 +330,7 @@ fn erase(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(), StoreErro
 /// Reads the key file and opens it.
 fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, StoreError> {
     let path = dir.join(KEY_FILE);
-    if files::presence(&path)? == Presence::Missing {
+    if files::presence(&path)? == FilePresence::Missing {
         return Err(StoreError::KeyMissing);
     }
     // One byte more than there should be, so that a longer file is found out.

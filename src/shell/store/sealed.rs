@@ -42,10 +42,10 @@ impl RowKey {
         connection: &Connection,
         name: &[u8],
         row: &[u8],
-    ) -> Result<Sealed, StoreError> {
+    ) -> Result<SealedRow, StoreError> {
         let salt = random()?;
         let slot = write_salt(connection, &salt)?;
-        Ok(Sealed { slot, value: self.one_time(&salt).seal(name, row) })
+        Ok(SealedRow { slot, value: self.one_time(&salt).seal(name, row) })
     }
 
     /// Opens what [`Self::seal`] made.
@@ -75,7 +75,7 @@ impl core::fmt::Debug for RowKey {
 }
 
 /// A sealed row, ready to be written. Its salt is written already.
-pub(super) struct Sealed {
+pub(super) struct SealedRow {
     /// Where the salt is.
     pub(super) slot: i64,
     /// Ciphertext and tag.

@@ -18,7 +18,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::record::{Change, MessageRecord, Record, RecordKey, StoredDirection};
 
 /// The words of all messages that were shown or are ours.
-pub(super) struct Index(pub(super) Connection);
+pub(super) struct SearchIndex(pub(super) Connection);
 
 impl Store {
     /// The newest messages in which all of these words stand, or those before `before`; the last of
@@ -63,7 +63,7 @@ impl Store {
         }
     }
 
-    fn note(&self, index: &Index, change: &Change) -> Result<(), StoreError> {
+    fn note(&self, index: &SearchIndex, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::Put(Record::Message(message)) => match self.place(message.id)? {
                 Some(place) => index.add(place, message),
@@ -91,10 +91,10 @@ impl Store {
         }
     }
 
-    fn read_all(&self) -> Result<Index, StoreError> {
-        let mut index = Index::empty()?;
+    fn read_all(&self) -> Result<SearchIndex, StoreError> {
+        let mut index = SearchIndex::empty()?;
         let transaction = index.0.transaction()?;
-        let mut writer = Writer::of(&transaction)?;
+        let mut writer = IndexWriter::of(&transaction)?;
         let mut statement = self.connection.prepare(
             "SELECT bytes, value, id, place FROM message LEFT JOIN salt ON slot = salt
              WHERE NOT (author = 1 AND open = 1)",
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-impl Index {
+impl SearchIndex {
     fn empty() -> Result<Self, StoreError> {
         let connection = database::blank()?;
         connection.execute_batch(TABLES)?;
@@ -130,7 +130,7 @@ impl Index {
                     return Ok(());
                 }
                 self.remove(message.id)?;
-                Writer::of(&self.0)?.add(place, message)
+                IndexWriter::of(&self.0)?.add(place, message)
             }
         }
     }
@@ -177,12 +177,12 @@ impl Index {
 
 /// Writes messages into an index. Its statements are made once: under SQLCipher's care for memory
 /// making them is most of the cost.
-struct Writer<'a> {
+struct IndexWriter<'a> {
     words: Statement<'a>,
     known: Statement<'a>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> IndexWriter<'a> {
     fn of(connection: &'a Connection) -> Result<Self, StoreError> {
         Ok(Self {
             words: connection.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?,

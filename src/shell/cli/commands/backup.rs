@@ -8,7 +8,7 @@ use super::control;
 use crate::engine::env::{Env, Millis};
 use crate::engine::node::backup::History;
 use crate::engine::secret::Secret;
-use crate::shell::backup::{self, Backup, BackupError, Sealing, Summary};
+use crate::shell::backup::{self, Backup, BackupError, BackupKey, BackupSummary};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::node_gone;
@@ -61,7 +61,7 @@ async fn create(
     };
     // The node may have been started elsewhere.
     let file = std::path::absolute(file)?;
-    let request = BackupRequest { file, sealing: Sealing::draw(&passphrase)?, history };
+    let request = BackupRequest { file, sealing: BackupKey::draw(&passphrase)?, history };
     let json = match control::ask(&home, &request.to_json()?).await? {
         Some(json) => json,
         None => request.at(&open_store::open(global)?)?,
@@ -143,7 +143,7 @@ fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSourc
 /// opens this one file.
 pub(super) struct BackupRequest {
     file: PathBuf,
-    sealing: Sealing,
+    sealing: BackupKey,
     history: History,
 }
 
@@ -166,7 +166,7 @@ impl BackupRequest {
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         let text = |name: &str| question.get(name).and_then(Value::as_str);
         let mut key: [u8; 32] = unhex(text("key")?)?.try_into().ok()?;
-        let sealing = Sealing::from_parts(unhex(text("head")?)?, Secret::take(&mut key));
+        let sealing = BackupKey::from_parts(unhex(text("head")?)?, Secret::take(&mut key));
         let with = question.get("history")?.as_bool()?;
         let history = if with { History::With } else { History::Without };
         let file = PathBuf::from(text("file")?);
@@ -185,7 +185,7 @@ impl BackupRequest {
 }
 
 /// What is in a backup, for programs.
-fn summary_json(summary: &Summary) -> Value {
+fn summary_json(summary: &BackupSummary) -> Value {
     json!({
         "made": Civil::at(summary.made).iso(),
         "history": summary.history == History::With,
@@ -246,7 +246,7 @@ mod tests {
             with: bool,
         ) {
             let history = if with { History::With } else { History::Without };
-            let sealing = Sealing::from_parts(head.clone(), Secret::take(&mut key.clone()));
+            let sealing = BackupKey::from_parts(head.clone(), Secret::take(&mut key.clone()));
             let file = PathBuf::from("/tmp/backup");
             let asked = BackupRequest { file: file.clone(), sealing, history }.to_json().unwrap();
             let read = BackupRequest::from_json(&asked).unwrap();

@@ -20,7 +20,7 @@ use crate::engine::node::record::{Record, RecordKey};
 
 /// How a former version of the store wrote its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Former {
+pub(super) enum OldLayout {
     /// Version 1: in the clear, with a sum at their end.
     Plain,
     /// Version 2: sealed, as they are today.
@@ -35,14 +35,14 @@ pub(super) enum Former {
 pub(super) fn rewrite(
     transaction: &Transaction<'_>,
     key: &RowKey,
-    former: Former,
+    former: OldLayout,
 ) -> Result<(), StoreError> {
-    for table in [Table::Records, Table::Messages] {
+    for table in [RowTable::Records, RowTable::Messages] {
         let mut names = transaction.prepare(table.names())?;
         let names: Vec<Value> =
             names.query_map([], |row| row.get(0))?.collect::<Result<_, rusqlite::Error>>()?;
         for name in names {
-            let row = Row { table, name: &name };
+            let row = OldRow { table, name: &name };
             match row.read(transaction, key, former)? {
                 Some(record) => row.write(transaction, &seal(transaction, key, &record)?)?,
                 None => row.drop(transaction)?,
@@ -54,12 +54,12 @@ pub(super) fn rewrite(
 
 /// The tables with rows that are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
+enum RowTable {
     Records,
     Messages,
 }
 
-impl Table {
+impl RowTable {
     const fn names(self) -> &'static str {
         match self {
             Self::Records => "SELECT key FROM record",
@@ -88,18 +88,18 @@ impl Table {
 
 /// One row, by the column that names it.
 #[derive(Clone, Copy)]
-struct Row<'a> {
-    table: Table,
+struct OldRow<'a> {
+    table: RowTable,
     name: &'a Value,
 }
 
-impl Row<'_> {
+impl OldRow<'_> {
     /// What the row says in the shapes of today, if it is of a kind that is kept.
     fn read(
         self,
         transaction: &Transaction<'_>,
         key: &RowKey,
-        former: Former,
+        former: OldLayout,
     ) -> Result<Option<Record>, StoreError> {
         let columns = |row: &rusqlite::Row<'_>| {
             Ok((row.get(0).map(Zeroizing::new)?, row.get::<_, Option<Vec<u8>>>(1)?))
@@ -107,8 +107,8 @@ impl Row<'_> {
         let (value, salt): (Zeroizing<Vec<u8>>, _) =
             transaction.prepare(self.table.row())?.query_row([self.name], columns)?;
         let record = match former {
-            Former::Plain => version1::read(&value)?,
-            Former::Sealed => {
+            OldLayout::Plain => version1::read(&value)?,
+            OldLayout::Sealed => {
                 let salt = salt.ok_or(StoreError::Damaged)?;
                 let row = key.open(&salt, &self.sealed_as()?, &value)?;
                 Some(version2::read(&row)?)
@@ -131,7 +131,7 @@ impl Row<'_> {
     fn write(
         self,
         transaction: &Transaction<'_>,
-        sealed: &super::sealed::Sealed,
+        sealed: &super::sealed::SealedRow,
     ) -> Result<(), StoreError> {
         transaction.prepare(self.table.replacement())?.execute(params![
             self.name,
@@ -143,11 +143,11 @@ impl Row<'_> {
 
     fn drop(self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         match self.table {
-            Table::Records => {
+            RowTable::Records => {
                 transaction.execute("DELETE FROM record WHERE key = ?1", [self.name])?
             }
             // No version kept a message that a later one drops.
-            Table::Messages => return Err(StoreError::Damaged),
+            RowTable::Messages => return Err(StoreError::Damaged),
         };
         Ok(())
     }
