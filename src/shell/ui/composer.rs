@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::engine::text::UntrustedText;
 
-use super::keys::Edit;
+use super::keys::EditAction;
 
 /// Text with a caret.
 #[derive(Clone, PartialEq, Eq)]
@@ -138,21 +138,21 @@ impl Composer {
     }
 
     /// Changes the text or moves the caret.
-    pub(super) fn edit(&mut self, edit: Edit) -> Result<(), Full> {
+    pub(super) fn edit(&mut self, edit: EditAction) -> Result<(), Full> {
         match edit {
-            Edit::Newline => return self.newline(),
-            Edit::PutBack => return self.put_back(),
-            Edit::Left => self.caret = self.previous(),
-            Edit::Right => self.caret = self.next(),
-            Edit::WordLeft => self.settle(self.word_start()),
-            Edit::WordRight => self.settle(self.word_end()),
-            Edit::LineStart => self.caret = self.line_start(),
-            Edit::LineEnd => self.caret = self.line_end(),
-            Edit::EraseBack => drop(self.erase(self.previous(), self.caret)),
-            Edit::EraseForward => drop(self.erase(self.caret, self.next())),
-            Edit::EraseWord => self.erased = self.erase(self.word_start(), self.caret),
-            Edit::EraseToStart => self.erased = self.erase(self.line_start(), self.caret),
-            Edit::EraseToEnd => self.erased = self.erase(self.caret, self.line_end()),
+            EditAction::Newline => return self.newline(),
+            EditAction::PutBack => return self.put_back(),
+            EditAction::Left => self.caret = self.previous(),
+            EditAction::Right => self.caret = self.next(),
+            EditAction::WordLeft => self.settle(self.word_start()),
+            EditAction::WordRight => self.settle(self.word_end()),
+            EditAction::LineStart => self.caret = self.line_start(),
+            EditAction::LineEnd => self.caret = self.line_end(),
+            EditAction::EraseBack => drop(self.erase(self.previous(), self.caret)),
+            EditAction::EraseForward => drop(self.erase(self.caret, self.next())),
+            EditAction::EraseWord => self.erased = self.erase(self.word_start(), self.caret),
+            EditAction::EraseToStart => self.erased = self.erase(self.line_start(), self.caret),
+            EditAction::EraseToEnd => self.erased = self.erase(self.caret, self.line_end()),
         }
         Ok(())
     }
@@ -313,9 +313,9 @@ mod tests {
     #[test]
     fn one_backspace_erases_a_whole_family_and_a_whole_flag() {
         let mut composer = written("a👨\u{200d}👩\u{200d}👧🇺🇦");
-        assert_eq!(composer.edit(Edit::EraseBack), Ok(()));
+        assert_eq!(composer.edit(EditAction::EraseBack), Ok(()));
         assert_eq!(composer.text(), "a👨\u{200d}👩\u{200d}👧");
-        assert_eq!(composer.edit(Edit::EraseBack), Ok(()));
+        assert_eq!(composer.edit(EditAction::EraseBack), Ok(()));
         assert_eq!(composer.text(), "a");
     }
 
@@ -347,21 +347,21 @@ mod tests {
     #[test]
     fn words_and_lines_are_erased_and_put_back() {
         let mut composer = written("first line\nsecond line");
-        assert_eq!(composer.edit(Edit::EraseWord), Ok(()));
+        assert_eq!(composer.edit(EditAction::EraseWord), Ok(()));
         assert_eq!(composer.text(), "first line\nsecond ");
         assert_eq!(composer.put_back(), Ok(()));
-        assert_eq!(composer.edit(Edit::EraseToStart), Ok(()));
+        assert_eq!(composer.edit(EditAction::EraseToStart), Ok(()));
         assert_eq!(composer.text(), "first line\n");
-        assert_eq!(composer.edit(Edit::Left), Ok(()));
-        assert_eq!(composer.edit(Edit::LineStart), Ok(()));
-        assert_eq!(composer.edit(Edit::EraseToEnd), Ok(()));
+        assert_eq!(composer.edit(EditAction::Left), Ok(()));
+        assert_eq!(composer.edit(EditAction::LineStart), Ok(()));
+        assert_eq!(composer.edit(EditAction::EraseToEnd), Ok(()));
         assert_eq!(composer.text(), "\n");
     }
 
     #[test]
     fn up_and_down_keep_the_column_and_stop_at_the_edges() {
         let mut composer = written("abc\nd\nefg");
-        assert_eq!(composer.edit(Edit::Left), Ok(()));
+        assert_eq!(composer.edit(EditAction::Left), Ok(()));
         assert_eq!(composer.up(), Moved::Yes);
         assert_eq!(composer.up(), Moved::Yes);
         assert_eq!(composer.up(), Moved::Edge);
@@ -383,25 +383,25 @@ mod tests {
     enum Step {
         Type(char),
         Paste(String),
-        Edit(Edit),
+        Edit(EditAction),
         Up,
         Down,
     }
 
-    const EDITS: [Edit; 13] = [
-        Edit::Newline,
-        Edit::Left,
-        Edit::Right,
-        Edit::WordLeft,
-        Edit::WordRight,
-        Edit::LineStart,
-        Edit::LineEnd,
-        Edit::EraseBack,
-        Edit::EraseForward,
-        Edit::EraseWord,
-        Edit::EraseToStart,
-        Edit::EraseToEnd,
-        Edit::PutBack,
+    const EDITS: [EditAction; 13] = [
+        EditAction::Newline,
+        EditAction::Left,
+        EditAction::Right,
+        EditAction::WordLeft,
+        EditAction::WordRight,
+        EditAction::LineStart,
+        EditAction::LineEnd,
+        EditAction::EraseBack,
+        EditAction::EraseForward,
+        EditAction::EraseWord,
+        EditAction::EraseToStart,
+        EditAction::EraseToEnd,
+        EditAction::PutBack,
     ];
 
     fn any_step() -> impl Strategy<Value = Step> {

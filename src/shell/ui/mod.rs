@@ -22,7 +22,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
-pub use keys::Scroll;
+pub use keys::ScrollAction;
 pub use terminal::Screen;
 pub use unlock::{UnlockModel, UnlockStep};
 pub use view::unlock::view as unlock_view;

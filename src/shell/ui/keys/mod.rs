@@ -11,27 +11,27 @@ use table::{ALT, BINDINGS, CTRL, SHIFT};
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Show(Place),
+pub(super) enum KeyAction {
+    Show(UiPage),
     GoTo,
     NextUnread,
-    Step(Step),
+    Step(ChatStep),
     Redraw,
     Suspend,
     Interrupt,
     Quit,
     Back,
-    Scroll(Scroll),
+    Scroll(ScrollAction),
     Insert(char),
-    Edit(Edit),
-    Write(Write),
-    Browse(Browse),
-    List(List),
-    Answer(Answer),
-    Leave(Leave),
-    Compare(Compare),
-    Choose(Choose),
-    Held(Held),
+    Edit(EditAction),
+    Write(WriteAction),
+    Browse(BrowseAction),
+    List(ListAction),
+    Answer(ConfirmAnswer),
+    Leave(LeaveChoice),
+    Compare(CompareAction),
+    Choose(ChooseAction),
+    Held(HeldAction),
     /// Search what was written.
     Search,
     /// Choose the next life for what is sent.
@@ -42,7 +42,7 @@ pub(super) enum Action {
 
 /// The pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum UiPage {
     Chats,
     Contacts,
     Network,
@@ -52,14 +52,14 @@ pub(super) enum Place {
 
 /// The chat before or after the open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ChatStep {
     Above,
     Below,
 }
 
 /// How to move what is in view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scroll {
+pub enum ScrollAction {
     /// A page up.
     Up,
     /// A page down.
@@ -70,7 +70,7 @@ pub enum Scroll {
 
 /// Changes to what is written, and moves of the caret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edit {
+pub(super) enum EditAction {
     Newline,
     Left,
     Right,
@@ -88,7 +88,7 @@ pub(super) enum Edit {
 
 /// What else is done where text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Write {
+pub(super) enum WriteAction {
     Send,
     Submit,
     Complete,
@@ -99,7 +99,7 @@ pub(super) enum Write {
 
 /// What is done with messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Browse {
+pub(super) enum BrowseAction {
     Up,
     Down,
     Oldest,
@@ -112,7 +112,7 @@ pub(super) enum Browse {
 
 /// What is done in lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum ListAction {
     Up,
     Down,
     First,
@@ -122,12 +122,12 @@ pub(super) enum List {
     New,
     Invite,
     /// Something about the marked row.
-    Row(Deed),
+    Row(RowAction),
 }
 
 /// What is done with the marked row of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum RowAction {
     Open,
     Accept,
     Decline,
@@ -141,21 +141,21 @@ pub(super) enum Deed {
 
 /// To a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ConfirmAnswer {
     Yes,
     No,
 }
 
 /// To the question before leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum LeaveChoice {
     Wait,
     Quit,
 }
 
 /// What is done on the page on which one compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compare {
+pub(super) enum CompareAction {
     Digits,
     Code,
     Sent,
@@ -168,7 +168,7 @@ pub(super) enum Compare {
 
 /// What is done after a comparison failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choose {
+pub(super) enum ChooseAction {
     Up,
     Down,
     Take,
@@ -176,14 +176,14 @@ pub(super) enum Choose {
 
 /// What is done about a contact that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum HeldAction {
     Verify,
     Accept,
 }
 
 /// Where a key is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Context {
+pub(super) enum KeyContext {
     /// In every place.
     Everywhere,
     /// In every place where text is written.
@@ -214,7 +214,7 @@ pub(super) enum Context {
     Found,
 }
 
-impl Context {
+impl KeyContext {
     /// The tables that are asked, in this order.
     const fn chain(self) -> &'static [Self] {
         match self {
@@ -257,31 +257,31 @@ impl Context {
 }
 
 /// The contexts help lists, in its order.
-pub(super) const HELP_ORDER: [Context; 8] = [
-    Context::Typing,
-    Context::Browsing,
-    Context::Found,
-    Context::List,
-    Context::Comparing,
-    Context::Held,
-    Context::Everywhere,
-    Context::Editing,
+pub(super) const HELP_ORDER: [KeyContext; 8] = [
+    KeyContext::Typing,
+    KeyContext::Browsing,
+    KeyContext::Found,
+    KeyContext::List,
+    KeyContext::Comparing,
+    KeyContext::Held,
+    KeyContext::Everywhere,
+    KeyContext::Editing,
 ];
 
 /// One key in one context.
 #[derive(Debug)]
-pub(super) struct Binding {
-    pub(super) context: Context,
+pub(super) struct KeyBinding {
+    pub(super) context: KeyContext,
     pub(super) code: KeyCode,
     pub(super) modifiers: KeyModifiers,
-    pub(super) action: Action,
+    pub(super) action: KeyAction,
     /// A few words for the hint line.
     pub(super) brief: &'static str,
     /// What help says. Empty for a second key of the same action.
     pub(super) does: &'static str,
 }
 
-impl Binding {
+impl KeyBinding {
     /// The key as people write it.
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -314,7 +314,7 @@ impl Binding {
 
 /// What a key means in a context, if anything.
 #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
-pub(super) fn action(context: Context, event: KeyEvent) -> Option<Action> {
+pub(super) fn action(context: KeyContext, event: KeyEvent) -> Option<KeyAction> {
     let (code, modifiers) = spoken(event);
     let bound = context
         .chain()
@@ -325,7 +325,9 @@ pub(super) fn action(context: Context, event: KeyEvent) -> Option<Action> {
         return Some(binding.action);
     }
     match code {
-        KeyCode::Char(letter) if !modifiers.intersects(CTRL | ALT) => Some(Action::Insert(letter)),
+        KeyCode::Char(letter) if !modifiers.intersects(CTRL | ALT) => {
+            Some(KeyAction::Insert(letter))
+        }
         _ => None,
     }
 }
@@ -344,7 +346,7 @@ fn spoken(event: KeyEvent) -> (KeyCode, KeyModifiers) {
 }
 
 /// The first key of an action in a context, for the hint line.
-pub(super) fn binding(context: Context, action: Action) -> Option<&'static Binding> {
+pub(super) fn binding(context: KeyContext, action: KeyAction) -> Option<&'static KeyBinding> {
     context
         .chain()
         .iter()
@@ -353,8 +355,8 @@ pub(super) fn binding(context: Context, action: Action) -> Option<&'static Bindi
 }
 
 /// The lines help shows for a context: keys of one action together, and what they do.
-pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
-    let here = |binding: &&Binding| binding.context == context;
+pub(super) fn help(context: KeyContext) -> Vec<(String, &'static str)> {
+    let here = |binding: &&KeyBinding| binding.context == context;
     BINDINGS
         .iter()
         .filter(here)
@@ -364,7 +366,7 @@ pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
                 .iter()
                 .filter(here)
                 .filter(|other| other.action == binding.action)
-                .map(Binding::key)
+                .map(KeyBinding::key)
                 .collect();
             (keys.join(" "), binding.does)
         })
@@ -375,21 +377,21 @@ pub(super) fn help(context: Context) -> Vec<(String, &'static str)> {
 mod tests {
     use super::*;
 
-    const CONTEXTS: [Context; 14] = [
-        Context::Everywhere,
-        Context::Editing,
-        Context::Typing,
-        Context::Browsing,
-        Context::List,
-        Context::Field,
-        Context::Page,
-        Context::Asking,
-        Context::Leaving,
-        Context::Comparing,
-        Context::Code,
-        Context::Choosing,
-        Context::Held,
-        Context::Found,
+    const CONTEXTS: [KeyContext; 14] = [
+        KeyContext::Everywhere,
+        KeyContext::Editing,
+        KeyContext::Typing,
+        KeyContext::Browsing,
+        KeyContext::List,
+        KeyContext::Field,
+        KeyContext::Page,
+        KeyContext::Asking,
+        KeyContext::Leaving,
+        KeyContext::Comparing,
+        KeyContext::Code,
+        KeyContext::Choosing,
+        KeyContext::Held,
+        KeyContext::Found,
     ];
 
     #[test]
@@ -429,15 +431,15 @@ mod tests {
     #[test]
     fn letters_are_letters_where_text_is_written_and_commands_elsewhere() {
         let key = KeyEvent::new(KeyCode::Char('R'), SHIFT);
-        assert_eq!(action(Context::Typing, key), Some(Action::Insert('R')));
-        assert_eq!(action(Context::Browsing, key), Some(Action::Browse(Browse::Retry)));
+        assert_eq!(action(KeyContext::Typing, key), Some(KeyAction::Insert('R')));
+        assert_eq!(action(KeyContext::Browsing, key), Some(KeyAction::Browse(BrowseAction::Retry)));
         let control = KeyEvent::new(KeyCode::Char('x'), CTRL);
-        assert_eq!(action(Context::Typing, control), None);
+        assert_eq!(action(KeyContext::Typing, control), None);
     }
 
     #[test]
     fn help_names_every_key_of_an_action() {
-        let typing = help(Context::Typing);
+        let typing = help(KeyContext::Typing);
         assert!(typing.contains(&("Alt+Enter Ctrl+J Shift+Enter".to_owned(), "new line")));
     }
 }

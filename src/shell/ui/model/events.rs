@@ -6,7 +6,7 @@ use crate::engine::node::output::{
     CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
 };
 
-use super::super::keys::Place;
+use super::super::keys::UiPage;
 use super::super::text::clock_skew::{self, Doubt};
 use super::chat::{Chat, Wish};
 use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
@@ -152,7 +152,7 @@ impl Model {
         let contact = message.contact;
         let is_theirs = message.direction == Direction::Incoming;
         let in_view = self.open == Some(contact)
-            && self.place == Place::Chats
+            && self.place == UiPage::Chats
             && self.following == Following::Yes;
         let Some(chat) = self.chats.get_mut(&contact) else { return };
         let was_unread = chat.unread;
@@ -191,7 +191,7 @@ impl Model {
     /// Opens a conversation, and asks for its past if that is not here.
     pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<Effect>) {
         self.leave_chat();
-        self.place = Place::Chats;
+        self.place = UiPage::Chats;
         self.overlay = None;
         self.open = Some(contact);
         self.following = Following::Yes;

@@ -4,7 +4,7 @@ use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::SessionStatus;
 
-use super::super::keys::{Deed, List, Place};
+use super::super::keys::{ListAction, RowAction, UiPage};
 use super::overlay::fits;
 use super::{
     Asked, Confirm, Effect, Kind, Model, Overlay, Prompt, Purpose, Tab, Target, label, sentence,
@@ -31,30 +31,30 @@ impl Model {
     pub(in crate::shell::ui) fn marked(&self) -> Marked {
         let row = self.row;
         let marked = match (self.place, self.tab) {
-            (Place::Identities, _) => {
+            (UiPage::Identities, _) => {
                 self.identities.keys().nth(row).map(|id| Marked::Identity(*id))
             }
-            (Place::Contacts, Tab::Contacts) => {
+            (UiPage::Contacts, Tab::Contacts) => {
                 self.contacts(Kind::Listened).get(row).map(|chat| Marked::Contact(chat.id()))
             }
-            (Place::Contacts, Tab::Blocked) => {
+            (UiPage::Contacts, Tab::Blocked) => {
                 self.contacts(Kind::Blocked).get(row).map(|chat| Marked::Contact(chat.id()))
             }
-            (Place::Contacts, Tab::Requests) => {
+            (UiPage::Contacts, Tab::Requests) => {
                 self.strangers().get(row).map(|request| Marked::Request(request.id))
             }
-            (Place::Chats | Place::Network | Place::Help, _) => None,
+            (UiPage::Chats | UiPage::Network | UiPage::Help, _) => None,
         };
         marked.unwrap_or(Marked::Nothing)
     }
 
     fn rows(&self) -> usize {
         match (self.place, self.tab) {
-            (Place::Identities, _) => self.identities.len(),
-            (Place::Contacts, Tab::Contacts) => self.contacts(Kind::Listened).len(),
-            (Place::Contacts, Tab::Blocked) => self.contacts(Kind::Blocked).len(),
-            (Place::Contacts, Tab::Requests) => self.strangers().len(),
-            (Place::Chats | Place::Network | Place::Help, _) => 0,
+            (UiPage::Identities, _) => self.identities.len(),
+            (UiPage::Contacts, Tab::Contacts) => self.contacts(Kind::Listened).len(),
+            (UiPage::Contacts, Tab::Blocked) => self.contacts(Kind::Blocked).len(),
+            (UiPage::Contacts, Tab::Requests) => self.strangers().len(),
+            (UiPage::Chats | UiPage::Network | UiPage::Help, _) => 0,
         }
     }
 
@@ -63,24 +63,24 @@ impl Model {
         self.row = row.min(self.rows().saturating_sub(1));
     }
 
-    pub(super) fn act_on_list(&mut self, key: List, effects: &mut Vec<Effect>) {
+    pub(super) fn act_on_list(&mut self, key: ListAction, effects: &mut Vec<Effect>) {
         match key {
-            List::Up => self.mark_row(self.row.saturating_sub(1)),
-            List::Down => self.mark_row(self.row + 1),
-            List::First => self.mark_row(0),
-            List::Last => self.mark_row(usize::MAX),
-            List::NextTab if self.place == Place::Contacts => {
+            ListAction::Up => self.mark_row(self.row.saturating_sub(1)),
+            ListAction::Down => self.mark_row(self.row + 1),
+            ListAction::First => self.mark_row(0),
+            ListAction::Last => self.mark_row(usize::MAX),
+            ListAction::NextTab if self.place == UiPage::Contacts => {
                 self.tab = self.tab.next();
                 self.row = 0;
             }
-            List::NextTab => {}
-            List::Add => self.prompt(Purpose::AddKey),
-            List::New => self.prompt(Purpose::NewIdentity),
-            List::Invite => self.show_invite(),
-            List::Row(deed) => match self.marked() {
-                Marked::Contact(contact) => self.act_on_contact(contact, deed, effects),
-                Marked::Request(request) => self.act_on_request(request, deed, effects),
-                Marked::Identity(identity) => self.act_on_identity(identity, deed, effects),
+            ListAction::NextTab => {}
+            ListAction::Add => self.prompt(Purpose::AddKey),
+            ListAction::New => self.prompt(Purpose::NewIdentity),
+            ListAction::Invite => self.show_invite(),
+            ListAction::Row(action) => match self.marked() {
+                Marked::Contact(contact) => self.act_on_contact(contact, action, effects),
+                Marked::Request(request) => self.act_on_request(request, action, effects),
+                Marked::Identity(identity) => self.act_on_identity(identity, action, effects),
                 Marked::Nothing => {}
             },
         }
@@ -89,59 +89,64 @@ impl Model {
     pub(super) fn act_on_contact(
         &mut self,
         contact: ContactId,
-        deed: Deed,
+        action: RowAction,
         effects: &mut Vec<Effect>,
     ) {
         let Some(chat) = self.chats.get(&contact) else { return };
         let name = label(&chat.contact.petname);
-        match deed {
-            Deed::Open => self.open_chat(contact, effects),
-            Deed::Rename => self.prompt_with(Purpose::Rename(contact), &name),
-            Deed::Block if chat.contact.session == SessionStatus::Blocked => {
+        match action {
+            RowAction::Open => self.open_chat(contact, effects),
+            RowAction::Rename => self.prompt_with(Purpose::Rename(contact), &name),
+            RowAction::Block if chat.contact.session == SessionStatus::Blocked => {
                 self.ask(Command::Unblock { contact }, Asked::Other, effects);
             }
-            Deed::Block => self.confirm(
+            RowAction::Block => self.confirm(
                 format!("block {name} and erase the session?"),
                 Command::Block { contact },
             ),
-            Deed::Remove => self.confirm(
+            RowAction::Remove => self.confirm(
                 format!("remove {name} and erase all messages?"),
                 Command::RemoveContact { contact },
             ),
-            Deed::Verify => self.open_verify(contact),
-            Deed::Rekey => self.prompt(Purpose::Rekey(contact)),
-            Deed::ReadMarks if chat.contact.read_receipts => {
+            RowAction::Verify => self.open_verify(contact),
+            RowAction::Rekey => self.prompt(Purpose::Rekey(contact)),
+            RowAction::ReadMarks if chat.contact.read_receipts => {
                 self.turn_read_marks(contact, Turn::Off, effects);
             }
-            Deed::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
-            Deed::Accept | Deed::Decline => {}
+            RowAction::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
+            RowAction::Accept | RowAction::Decline => {}
         }
     }
 
     pub(super) fn act_on_request(
         &mut self,
         request: RequestId,
-        deed: Deed,
+        action: RowAction,
         effects: &mut Vec<Effect>,
     ) {
-        match deed {
-            Deed::Open | Deed::Accept => self.prompt(Purpose::Accept(request)),
-            Deed::Decline => {
+        match action {
+            RowAction::Open | RowAction::Accept => self.prompt(Purpose::Accept(request)),
+            RowAction::Decline => {
                 self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
             }
-            Deed::Rename
-            | Deed::Block
-            | Deed::Remove
-            | Deed::Verify
-            | Deed::Rekey
-            | Deed::ReadMarks => {}
+            RowAction::Rename
+            | RowAction::Block
+            | RowAction::Remove
+            | RowAction::Verify
+            | RowAction::Rekey
+            | RowAction::ReadMarks => {}
         }
     }
 
-    fn act_on_identity(&mut self, identity: IdentityId, deed: Deed, effects: &mut Vec<Effect>) {
-        match deed {
-            Deed::Open => self.speak_as(Some(identity), effects),
-            Deed::Remove => {
+    fn act_on_identity(
+        &mut self,
+        identity: IdentityId,
+        action: RowAction,
+        effects: &mut Vec<Effect>,
+    ) {
+        match action {
+            RowAction::Open => self.speak_as(Some(identity), effects),
+            RowAction::Remove => {
                 let name = self.identities.get(&identity).map(|one| label(&one.name));
                 self.confirm(
                     format!(
@@ -151,13 +156,13 @@ impl Model {
                     Command::DeleteIdentity { identity },
                 );
             }
-            Deed::Accept
-            | Deed::Decline
-            | Deed::Rename
-            | Deed::Block
-            | Deed::Verify
-            | Deed::Rekey
-            | Deed::ReadMarks => {}
+            RowAction::Accept
+            | RowAction::Decline
+            | RowAction::Rename
+            | RowAction::Block
+            | RowAction::Verify
+            | RowAction::Rekey
+            | RowAction::ReadMarks => {}
         }
     }
 
@@ -280,7 +285,8 @@ impl Model {
     }
 
     pub(super) fn targets_for(&self, wanted: &str) -> Vec<Target> {
-        const PAGES: [Place; 4] = [Place::Contacts, Place::Network, Place::Identities, Place::Help];
+        const PAGES: [UiPage; 4] =
+            [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
         let chats = self.contacts(Kind::Listened).into_iter().map(|chat| Target::Chat(chat.id()));
         let pages = PAGES.into_iter().map(Target::Page);
         let mut targets: Vec<_> =
@@ -297,11 +303,11 @@ impl Model {
             Target::Chat(id) => {
                 self.chats.get(&id).map(|chat| label(&chat.contact.petname)).unwrap_or_default()
             }
-            Target::Page(Place::Chats) => "chats".to_owned(),
-            Target::Page(Place::Contacts) => "contacts and requests".to_owned(),
-            Target::Page(Place::Network) => "network".to_owned(),
-            Target::Page(Place::Identities) => "identities".to_owned(),
-            Target::Page(Place::Help) => "help".to_owned(),
+            Target::Page(UiPage::Chats) => "chats".to_owned(),
+            Target::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
+            Target::Page(UiPage::Network) => "network".to_owned(),
+            Target::Page(UiPage::Identities) => "identities".to_owned(),
+            Target::Page(UiPage::Help) => "help".to_owned(),
         }
     }
 

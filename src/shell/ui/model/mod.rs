@@ -33,7 +33,7 @@ pub(super) use search::Search;
 pub(super) use verify::{Mismatch, Remedy, Verify, Way};
 
 use super::composer::{Composer, Lines};
-use super::keys::{self, Context, Place, Scroll};
+use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
 
 /// What the interface knows and where its user is.
@@ -49,7 +49,7 @@ pub struct Model {
     pub(super) requests: Vec<RequestView>,
     pub(super) network: Option<NetworkStatus>,
     pub(super) kept: Option<Persistence>,
-    pub(super) place: Place,
+    pub(super) place: UiPage,
     pub(super) overlay: Option<Overlay>,
     /// The newest thing to say, and until when.
     pub(super) hint: Option<(String, UnixSeconds)>,
@@ -86,7 +86,7 @@ pub enum Effect {
     /// Hand this to the runtime.
     Request(ClientRequest),
     /// Move what is in view.
-    Scroll(Scroll),
+    Scroll(ScrollAction),
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until continued.
@@ -191,7 +191,7 @@ impl Model {
             requests: Vec::new(),
             network: None,
             kept: None,
-            place: Place::Chats,
+            place: UiPage::Chats,
             overlay: None,
             hint: None,
             tab: Tab::Contacts,
@@ -264,29 +264,31 @@ impl Model {
     }
 
     /// Where the next key is pressed.
-    pub(super) fn context(&self) -> Context {
+    pub(super) fn context(&self) -> KeyContext {
         match &self.overlay {
-            Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return Context::Field,
-            Some(Overlay::Confirm(_)) => return Context::Asking,
-            Some(Overlay::Leaving) => return Context::Leaving,
+            Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return KeyContext::Field,
+            Some(Overlay::Confirm(_)) => return KeyContext::Asking,
+            Some(Overlay::Leaving) => return KeyContext::Leaving,
             Some(Overlay::Verify(Verify { way: Way::Code, .. }) | Overlay::Invite(_)) => {
-                return Context::Code;
+                return KeyContext::Code;
             }
-            Some(Overlay::Verify(_)) => return Context::Comparing,
-            Some(Overlay::Mismatch(_)) => return Context::Choosing,
-            Some(Overlay::Search(_)) => return Context::Found,
-            Some(Overlay::Why(_) | Overlay::Keys(_) | Overlay::Fatal(_)) => return Context::Page,
+            Some(Overlay::Verify(_)) => return KeyContext::Comparing,
+            Some(Overlay::Mismatch(_)) => return KeyContext::Choosing,
+            Some(Overlay::Search(_)) => return KeyContext::Found,
+            Some(Overlay::Why(_) | Overlay::Keys(_) | Overlay::Fatal(_)) => {
+                return KeyContext::Page;
+            }
             None => {}
         }
         match self.place {
-            Place::Chats if self.identities.is_empty() => Context::Field,
-            Place::Chats => match self.current() {
-                Some(chat) if chat.chosen.is_some() => Context::Browsing,
-                Some(chat) if chat.is_held() => Context::Held,
-                Some(_) | None => Context::Typing,
+            UiPage::Chats if self.identities.is_empty() => KeyContext::Field,
+            UiPage::Chats => match self.current() {
+                Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
+                Some(chat) if chat.is_held() => KeyContext::Held,
+                Some(_) | None => KeyContext::Typing,
             },
-            Place::Contacts | Place::Identities => Context::List,
-            Place::Network | Place::Help => Context::Page,
+            UiPage::Contacts | UiPage::Identities => KeyContext::List,
+            UiPage::Network | UiPage::Help => KeyContext::Page,
         }
     }
 
@@ -308,7 +310,7 @@ impl Model {
             ) => return None,
             None => {}
         }
-        if self.place != Place::Chats {
+        if self.place != UiPage::Chats {
             return None;
         }
         if self.identities.is_empty() {
@@ -387,7 +389,7 @@ impl Model {
 
     /// A person is there: what is in view counts as read.
     fn saw(&mut self, effects: &mut Vec<Effect>) {
-        let in_view = self.place == Place::Chats
+        let in_view = self.place == UiPage::Chats
             && self.overlay.is_none()
             && self.following == Following::Yes;
         if !in_view {

@@ -5,7 +5,7 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::node::input::Command;
 
 use super::super::composer::{Composer, Lines};
-use super::super::keys::Place;
+use super::super::keys::UiPage;
 use super::search::Search;
 use super::verify::{Mismatch, Verify};
 
@@ -127,7 +127,7 @@ pub(in crate::shell::ui) enum Target {
     /// A conversation.
     Chat(ContactId),
     /// A page.
-    Page(Place),
+    Page(UiPage),
 }
 
 /// The lists on the page of contacts.

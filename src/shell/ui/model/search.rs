@@ -3,7 +3,7 @@
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::MessageView;
 
-use super::super::keys::{Choose, Place};
+use super::super::keys::{ChooseAction, UiPage};
 use super::{Effect, Model, Overlay, Prompt, Purpose};
 use crate::shell::api::{ClientRequest, HasMore};
 
@@ -38,7 +38,7 @@ impl Model {
     pub(super) fn ask_for_words(&mut self) {
         let (scope, words) = match &self.overlay {
             Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
-            Some(_) | None if self.place == Place::Chats => (self.open, String::new()),
+            Some(_) | None if self.place == UiPage::Chats => (self.open, String::new()),
             Some(_) | None => (None, String::new()),
         };
         let mut prompt = Prompt::new(Purpose::Search(scope));
@@ -79,13 +79,15 @@ impl Model {
         search.more = more;
     }
 
-    pub(super) fn choose_found(&mut self, key: Choose, effects: &mut Vec<Effect>) {
+    pub(super) fn choose_found(&mut self, key: ChooseAction, effects: &mut Vec<Effect>) {
         let Some(Overlay::Search(search)) = &mut self.overlay else { return };
         let found = search.found.as_deref().unwrap_or_default();
         match key {
-            Choose::Up => search.index = search.index.saturating_sub(1),
-            Choose::Down => search.index = (search.index + 1).min(found.len().saturating_sub(1)),
-            Choose::Take => {
+            ChooseAction::Up => search.index = search.index.saturating_sub(1),
+            ChooseAction::Down => {
+                search.index = (search.index + 1).min(found.len().saturating_sub(1))
+            }
+            ChooseAction::Take => {
                 let target = found.get(search.index).map(|message| (message.contact, message.id));
                 if let Some((contact, message)) = target {
                     self.jump(contact, message, effects);

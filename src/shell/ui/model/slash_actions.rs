@@ -3,7 +3,7 @@
 use crate::engine::node::input::Command;
 use crate::engine::node::output::SessionStatus;
 
-use super::super::keys::{Deed, Place};
+use super::super::keys::{RowAction, UiPage};
 use super::super::slash::Slash;
 use super::super::text::lifetime::{self, NAMES};
 use super::lists::Turn;
@@ -17,8 +17,8 @@ impl Model {
         effects: &mut Vec<Effect>,
     ) {
         match slash {
-            Slash::Help => self.show(Place::Help),
-            Slash::Net => self.show(Place::Network),
+            Slash::Help => self.show(UiPage::Help),
+            Slash::Net => self.show(UiPage::Network),
             Slash::Contacts => self.show_tab(Tab::Contacts),
             Slash::Requests => self.show_tab(Tab::Requests),
             Slash::Invite => self.show_invite(),
@@ -30,7 +30,7 @@ impl Model {
             Slash::Id => self.id_by_name(argument, effects),
             Slash::Accept => self.accept_first(argument),
             Slash::Decline => match self.strangers().first().map(|request| request.id) {
-                Some(request) => self.act_on_request(request, Deed::Decline, effects),
+                Some(request) => self.act_on_request(request, RowAction::Decline, effects),
                 None => self.say_hint("nobody asks; nothing was declined"),
             },
             Slash::Cancel => self.cancel(self.newest_waiting(), effects),
@@ -78,7 +78,7 @@ impl Model {
             (Slash::Block, _) if is_blocked => self.say_hint("this contact is blocked already"),
             (Slash::Unblock, _) if !is_blocked => self.say_hint("this contact is not blocked"),
             (Slash::Block | Slash::Unblock, _) => {
-                self.act_on_contact(contact, Deed::Block, effects);
+                self.act_on_contact(contact, RowAction::Block, effects);
             }
             (Slash::Verify, _) => self.open_verify(contact),
             (Slash::Rekey, invite) => {
@@ -89,12 +89,12 @@ impl Model {
                 Some("off") => self.turn_read_marks(contact, Turn::Off, effects),
                 Some(_) | None => self.say_hint("/readmarks on, or /readmarks off"),
             },
-            (Slash::Remove, _) => self.act_on_contact(contact, Deed::Remove, effects),
+            (Slash::Remove, _) => self.act_on_contact(contact, RowAction::Remove, effects),
             (Slash::Rename, Some(petname)) => {
                 let command = Command::RenameContact { contact, petname };
                 self.ask(command, Asked::Other, effects);
             }
-            (_, _) => self.act_on_contact(contact, Deed::Rename, effects),
+            (_, _) => self.act_on_contact(contact, RowAction::Rename, effects),
         }
     }
 
@@ -109,7 +109,7 @@ impl Model {
     }
 
     fn show_tab(&mut self, tab: Tab) {
-        self.show(Place::Contacts);
+        self.show(UiPage::Contacts);
         self.tab = tab;
     }
 
@@ -133,7 +133,7 @@ impl Model {
     }
 
     fn id_by_name(&mut self, name: Option<String>, effects: &mut Vec<Effect>) {
-        let Some(name) = name else { return self.show(Place::Identities) };
+        let Some(name) = name else { return self.show(UiPage::Identities) };
         let found = self.identities.values().find(|identity| identity.name == name);
         match found.map(|identity| identity.id) {
             Some(id) => self.speak_as(Some(id), effects),

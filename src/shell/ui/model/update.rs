@@ -7,7 +7,8 @@ use crate::engine::node::output::MessageState;
 
 use super::super::composer::{Composer, Full, Moved};
 use super::super::keys::{
-    Action, Answer, Browse, Compare, Context, Edit, Leave, Place, Scroll, Step, Write,
+    BrowseAction, ChatStep, CompareAction, ConfirmAnswer, EditAction, KeyAction, KeyContext,
+    LeaveChoice, ScrollAction, UiPage, WriteAction,
 };
 use super::super::slash;
 use super::super::text::lifetime::{self, Cost};
@@ -21,47 +22,47 @@ const INTERRUPT_SECONDS: u64 = 2;
 const LONG_PASTE_LINES: usize = 20;
 
 impl Model {
-    pub(super) fn act(&mut self, action: Action, effects: &mut Vec<Effect>) {
+    pub(super) fn act(&mut self, action: KeyAction, effects: &mut Vec<Effect>) {
         match action {
-            Action::Show(place) => self.show(place),
-            Action::GoTo => self.overlay = Some(Overlay::GoTo(Picker::new())),
-            Action::NextUnread => self.next_unread(effects),
-            Action::Step(Step::Above) => self.step_chat(-1, effects),
-            Action::Step(Step::Below) => self.step_chat(1, effects),
-            Action::Redraw => effects.push(Effect::Redraw),
-            Action::Suspend => effects.push(Effect::Suspend),
-            Action::Interrupt => self.interrupt(),
-            Action::Quit => self.ask_to_quit(effects),
-            Action::Leave(Leave::Quit) => Self::quit(effects),
-            Action::Leave(Leave::Wait) => {
+            KeyAction::Show(place) => self.show(place),
+            KeyAction::GoTo => self.overlay = Some(Overlay::GoTo(Picker::new())),
+            KeyAction::NextUnread => self.next_unread(effects),
+            KeyAction::Step(ChatStep::Above) => self.step_chat(-1, effects),
+            KeyAction::Step(ChatStep::Below) => self.step_chat(1, effects),
+            KeyAction::Redraw => effects.push(Effect::Redraw),
+            KeyAction::Suspend => effects.push(Effect::Suspend),
+            KeyAction::Interrupt => self.interrupt(),
+            KeyAction::Quit => self.ask_to_quit(effects),
+            KeyAction::Leave(LeaveChoice::Quit) => Self::quit(effects),
+            KeyAction::Leave(LeaveChoice::Wait) => {
                 self.leaving = Leaving::WhenAllHasLeft;
                 self.overlay = None;
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
-            Action::Back if matches!(self.overlay, Some(Overlay::Verify(_))) => {
-                self.compare(Compare::Back, effects);
+            KeyAction::Back if matches!(self.overlay, Some(Overlay::Verify(_))) => {
+                self.compare(CompareAction::Back, effects);
             }
-            Action::Back => self.back(),
-            Action::Insert(letter) => self.insert(letter),
-            Action::Answer(answer) => self.answer(answer, effects),
-            Action::Scroll(scroll) => effects.push(Effect::Scroll(scroll)),
-            Action::Edit(edit) => self.edit(edit),
-            Action::Write(key) => self.write(key, effects),
-            Action::Browse(key) => self.browse(key, effects),
-            Action::List(key) => self.act_on_list(key, effects),
-            Action::Compare(key) => self.compare(key, effects),
-            Action::Choose(key) if matches!(self.overlay, Some(Overlay::Search(_))) => {
+            KeyAction::Back => self.back(),
+            KeyAction::Insert(letter) => self.insert(letter),
+            KeyAction::Answer(answer) => self.answer(answer, effects),
+            KeyAction::Scroll(scroll) => effects.push(Effect::Scroll(scroll)),
+            KeyAction::Edit(edit) => self.edit(edit),
+            KeyAction::Write(key) => self.write(key, effects),
+            KeyAction::Browse(key) => self.browse(key, effects),
+            KeyAction::List(key) => self.act_on_list(key, effects),
+            KeyAction::Compare(key) => self.compare(key, effects),
+            KeyAction::Choose(key) if matches!(self.overlay, Some(Overlay::Search(_))) => {
                 self.choose_found(key, effects);
             }
-            Action::Choose(key) => self.choose(key, effects),
-            Action::Search => self.ask_for_words(),
-            Action::Longer => self.choose_life(None),
-            Action::Held(key) => self.act_held(key),
-            Action::Invert => self.ink = self.ink.other(),
+            KeyAction::Choose(key) => self.choose(key, effects),
+            KeyAction::Search => self.ask_for_words(),
+            KeyAction::Longer => self.choose_life(None),
+            KeyAction::Held(key) => self.act_held(key),
+            KeyAction::Invert => self.ink = self.ink.other(),
         }
     }
 
-    pub(super) fn show(&mut self, place: Place) {
+    pub(super) fn show(&mut self, place: UiPage) {
         self.leave_chat();
         self.overlay = None;
         self.place = place;
@@ -70,12 +71,12 @@ impl Model {
 
     fn back(&mut self) {
         if self.overlay.take().is_none() {
-            self.place = Place::Chats;
+            self.place = UiPage::Chats;
         }
     }
 
     fn insert(&mut self, letter: char) {
-        if self.context() == Context::Browsing {
+        if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
         if letter == ' ' && self.blank_between_words() {
@@ -89,7 +90,7 @@ impl Model {
 
     /// Something was pasted. It is never sent by the paste itself.
     pub fn paste(&mut self, pasted: &str) -> Vec<Effect> {
-        if self.context() == Context::Browsing {
+        if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
         if matches!(self.overlay, Some(Overlay::Verify(_))) {
@@ -131,18 +132,18 @@ impl Model {
     }
 
     /// Keys where text is written.
-    fn write(&mut self, key: Write, effects: &mut Vec<Effect>) {
+    fn write(&mut self, key: WriteAction, effects: &mut Vec<Effect>) {
         match key {
-            Write::Send => self.enter(effects),
-            Write::Submit => self.submit(effects),
-            Write::Complete => self.complete(),
-            Write::Browse => self.start_browsing(),
-            Write::Up => self.line_up(),
-            Write::Down => self.line_down(),
+            WriteAction::Send => self.enter(effects),
+            WriteAction::Submit => self.submit(effects),
+            WriteAction::Complete => self.complete(),
+            WriteAction::Browse => self.start_browsing(),
+            WriteAction::Up => self.line_up(),
+            WriteAction::Down => self.line_down(),
         }
     }
 
-    fn edit(&mut self, edit: Edit) {
+    fn edit(&mut self, edit: EditAction) {
         let Some(field) = self.field() else { return };
         let taken = field.edit(edit);
         self.note_full(taken);
@@ -215,7 +216,7 @@ impl Model {
         };
         let (contact, life) = (chat.id(), chat.life);
         chat.take_text();
-        effects.push(Effect::Scroll(Scroll::Newest));
+        effects.push(Effect::Scroll(ScrollAction::Newest));
         let about = Asked::Say(contact, text.clone());
         self.ask(Command::Say { contact, text, life }, about, effects);
     }
@@ -254,18 +255,18 @@ impl Model {
     }
 
     /// Keys while a message is chosen.
-    fn browse(&mut self, key: Browse, effects: &mut Vec<Effect>) {
+    fn browse(&mut self, key: BrowseAction, effects: &mut Vec<Effect>) {
         let Some(chat) = self.current_mut() else { return };
         let chosen = chat.chosen;
         match key {
-            Browse::Up => chat.choose(-1),
-            Browse::Down => chat.choose(1),
-            Browse::Oldest => chat.choose_oldest(),
-            Browse::Newest => chat.choose_newest(),
-            Browse::Type => self.leave_browsing(),
-            Browse::Why => self.overlay = chosen.map(Overlay::Why),
-            Browse::Cancel => self.cancel(chosen, effects),
-            Browse::Retry => self.retry(chosen, effects),
+            BrowseAction::Up => chat.choose(-1),
+            BrowseAction::Down => chat.choose(1),
+            BrowseAction::Oldest => chat.choose_oldest(),
+            BrowseAction::Newest => chat.choose_newest(),
+            BrowseAction::Type => self.leave_browsing(),
+            BrowseAction::Why => self.overlay = chosen.map(Overlay::Why),
+            BrowseAction::Cancel => self.cancel(chosen, effects),
+            BrowseAction::Retry => self.retry(chosen, effects),
         }
     }
 
@@ -298,9 +299,9 @@ impl Model {
         self.current()?.newest_ours(failed)
     }
 
-    fn answer(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
+    fn answer(&mut self, answer: ConfirmAnswer, effects: &mut Vec<Effect>) {
         if let Some(Overlay::Confirm(confirm)) = self.overlay.take()
-            && answer == Answer::Yes
+            && answer == ConfirmAnswer::Yes
         {
             self.ask(confirm.command, Asked::Other, effects);
         }
@@ -359,7 +360,7 @@ impl Model {
     pub(super) fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<Effect>) {
         self.leave_chat();
         self.overlay = None;
-        self.place = Place::Chats;
+        self.place = UiPage::Chats;
         self.speaking = identity;
         self.open = None;
         let first = self.contacts(Kind::Listened).first().map(|chat| chat.id());

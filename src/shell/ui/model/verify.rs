@@ -9,7 +9,7 @@ use crate::engine::node::input::{Command, Proof};
 use crate::engine::node::output::{CommandError, Reply};
 
 use super::super::composer::{Composer, Lines};
-use super::super::keys::{Choose, Compare, Held};
+use super::super::keys::{ChooseAction, CompareAction, HeldAction};
 use super::{Asked, Effect, Enter, Model, Overlay, Purpose, label};
 
 /// The page on which one compares with a contact.
@@ -158,18 +158,18 @@ impl Model {
     }
 
     /// Keys on that page.
-    pub(super) fn compare(&mut self, key: Compare, effects: &mut Vec<Effect>) {
+    pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<Effect>) {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
         let has_words =
             self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.sas.is_some());
         verify.error = None;
         match key {
-            Compare::Digits => verify.way = Way::Digits,
-            Compare::Code => verify.way = Way::Code,
-            Compare::Sent => verify.way = Way::Sent,
-            Compare::Previous => verify.at = verify.at.saturating_sub(1),
-            Compare::Next => verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1),
-            Compare::Complete => {
+            CompareAction::Digits => verify.way = Way::Digits,
+            CompareAction::Code => verify.way = Way::Code,
+            CompareAction::Sent => verify.way = Way::Sent,
+            CompareAction::Previous => verify.at = verify.at.saturating_sub(1),
+            CompareAction::Next => verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1),
+            CompareAction::Complete => {
                 // "sad" begins "saddle" too: whoever goes on means the word that stands there.
                 let typed = verify.field().map(|field| field.text().to_owned()).unwrap_or_default();
                 let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
@@ -180,13 +180,13 @@ impl Model {
                     verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
                 }
             }
-            Compare::Back => match verify.way {
+            CompareAction::Back => match verify.way {
                 Way::Words => self.overlay = None,
                 Way::Digits if !has_words => self.overlay = None,
                 Way::Digits | Way::Code | Way::Sent if has_words => verify.way = Way::Words,
                 Way::Digits | Way::Code | Way::Sent => verify.way = Way::Digits,
             },
-            Compare::Enter => self.compare_now(effects),
+            CompareAction::Enter => self.compare_now(effects),
         }
     }
 
@@ -248,13 +248,13 @@ impl Model {
     }
 
     /// Keys after a comparison that failed.
-    pub(super) fn choose(&mut self, key: Choose, effects: &mut Vec<Effect>) {
+    pub(super) fn choose(&mut self, key: ChooseAction, effects: &mut Vec<Effect>) {
         let Some(Overlay::Mismatch(mismatch)) = &mut self.overlay else { return };
         let last = mismatch.remedies().len().saturating_sub(1);
         match key {
-            Choose::Up => mismatch.row = mismatch.row.saturating_sub(1),
-            Choose::Down => mismatch.row = (mismatch.row + 1).min(last),
-            Choose::Take => {
+            ChooseAction::Up => mismatch.row = mismatch.row.saturating_sub(1),
+            ChooseAction::Down => mismatch.row = (mismatch.row + 1).min(last),
+            ChooseAction::Take => {
                 let contact = mismatch.contact;
                 match mismatch.remedies().get(mismatch.row) {
                     Some(Remedy::Again) => self.open_verify(contact),
@@ -270,11 +270,11 @@ impl Model {
     }
 
     /// Keys where the composer of a held contact would be.
-    pub(super) fn act_held(&mut self, key: Held) {
+    pub(super) fn act_held(&mut self, key: HeldAction) {
         let Some(contact) = self.open else { return };
         match key {
-            Held::Verify => self.open_verify(contact),
-            Held::Accept => self.prompt(Purpose::AcceptUnverified(contact)),
+            HeldAction::Verify => self.open_verify(contact),
+            HeldAction::Accept => self.prompt(Purpose::AcceptUnverified(contact)),
         }
     }
 

@@ -25,7 +25,7 @@ use ratatui::widgets::Paragraph;
 use theme::Look;
 pub use transcript::ViewState;
 
-use super::keys::{self, Place};
+use super::keys::{self, UiPage};
 use super::model::{Model, Overlay};
 
 /// Under so many columns or rows there is one honest line. ux.md, 7.11.
@@ -50,12 +50,12 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
     let mut composer = None;
     match model.place {
-        Place::Chats if model.identities.is_empty() => overlay::welcome(model, frame, body),
-        Place::Chats => composer = Some(chats(model, state, frame, body)),
-        Place::Contacts => contacts::people(model, frame, body),
-        Place::Identities => contacts::identities(model, frame, body),
-        Place::Network => network::draw(model, frame, body),
-        Place::Help => help::draw(model, state, frame, body),
+        UiPage::Chats if model.identities.is_empty() => overlay::welcome(model, frame, body),
+        UiPage::Chats => composer = Some(chats(model, state, frame, body)),
+        UiPage::Contacts => contacts::people(model, frame, body),
+        UiPage::Identities => contacts::identities(model, frame, body),
+        UiPage::Network => network::draw(model, frame, body),
+        UiPage::Help => help::draw(model, state, frame, body),
     }
     overlay::draw(model, frame, body);
     if let Some(hint) = hint {
@@ -117,14 +117,14 @@ fn bottom(area: Rect) -> Rect {
 fn too_small(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let unread: usize = model.identities.keys().map(|identity| model.unread_of(*identity)).sum();
-    let quit = keys::binding(keys::Context::Everywhere, keys::Action::Quit);
+    let quit = keys::binding(keys::KeyContext::Everywhere, keys::KeyAction::Quit);
     let rows = vec![
         Line::raw(format!(
             "window too small: {}x{}, need {}x{}",
             area.width, area.height, SMALLEST.0, SMALLEST.1
         )),
         Line::raw(format!("{unread} unread. nothing is lost.")),
-        Line::raw(format!("{} quits.", quit.map(keys::Binding::key).unwrap_or_default())),
+        Line::raw(format!("{} quits.", quit.map(keys::KeyBinding::key).unwrap_or_default())),
     ];
     frame.render_widget(Paragraph::new(rows), area);
     cursor(frame, area, (0, 0));

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::keys::{self, Action, Context, Place};
+use super::super::keys::{self, KeyAction, KeyContext, UiPage};
 use super::super::model::{Chat, Kind, Model, label};
 use super::super::text::trust;
 use super::theme::{Look, link_mark};
@@ -20,7 +20,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let contacts = model.contacts(Kind::Listened);
     let open = contacts.iter().position(|chat| Some(chat.id()) == model.open).unwrap_or(0);
     let first = (open + 1).saturating_sub(room);
-    let mut rows = vec![head("Chats", Place::Chats, look, width)];
+    let mut rows = vec![head("Chats", UiPage::Chats, look, width)];
     rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, look, width)));
     if contacts.is_empty() {
         rows.push(Line::styled(" none. F3, then +", look.quiet()));
@@ -33,9 +33,9 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     super::rows(frame, bar, bars);
 }
 
-fn head(text: &str, place: Place, look: Look, width: usize) -> Line<'static> {
-    let key = keys::binding(Context::Everywhere, Action::Show(place));
-    let key = key.map(keys::Binding::key).unwrap_or_default();
+fn head(text: &str, place: UiPage, look: Look, width: usize) -> Line<'static> {
+    let key = keys::binding(KeyContext::Everywhere, KeyAction::Show(place));
+    let key = key.map(keys::KeyBinding::key).unwrap_or_default();
     let text = fit(text, width.saturating_sub(key.len()));
     Line::styled(format!("{text}{key}"), look.strong())
 }
@@ -67,9 +67,9 @@ fn footer(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
     let requests = model.strangers().len();
     let mut rows = Vec::new();
     if requests > 0 {
-        rows.push(head(&format!("Requests {requests}"), Place::Contacts, look, width));
+        rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, look, width));
     }
-    rows.push(head("Identity", Place::Identities, look, width));
+    rows.push(head("Identity", UiPage::Identities, look, width));
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::keys::{
-    self, Action, Browse, Choose, Compare, Context, Deed, Edit, Held, Leave, List, Place, Scroll,
-    Write,
+    self, BrowseAction, ChooseAction, CompareAction, EditAction, HeldAction, KeyAction, KeyContext,
+    LeaveChoice, ListAction, RowAction, ScrollAction, UiPage, WriteAction,
 };
 use super::super::model::{Model, Overlay, Tab, label};
 use super::super::text::clock_skew;
@@ -103,123 +103,138 @@ pub(super) fn keys(model: &Model, width: u16) -> Line<'static> {
     Line::styled(text, Look::new(&model.options).quiet())
 }
 
-fn wanted(model: &Model, context: Context) -> Vec<Action> {
-    const HELP: Action = Action::Show(Place::Help);
-    let row = |deed| Action::List(List::Row(deed));
+fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
+    const HELP: KeyAction = KeyAction::Show(UiPage::Help);
+    let row = |action| KeyAction::List(ListAction::Row(action));
     match context {
-        Context::Typing if model.current().is_none() => vec![
-            Action::Show(Place::Contacts),
-            Action::Show(Place::Identities),
-            Action::Show(Place::Network),
+        KeyContext::Typing if model.current().is_none() => vec![
+            KeyAction::Show(UiPage::Contacts),
+            KeyAction::Show(UiPage::Identities),
+            KeyAction::Show(UiPage::Network),
             HELP,
-            Action::Quit,
+            KeyAction::Quit,
         ],
-        Context::Typing => vec![
-            Action::Write(Write::Send),
-            Action::Edit(Edit::Newline),
-            Action::Write(Write::Browse),
-            Action::GoTo,
+        KeyContext::Typing => vec![
+            KeyAction::Write(WriteAction::Send),
+            KeyAction::Edit(EditAction::Newline),
+            KeyAction::Write(WriteAction::Browse),
+            KeyAction::GoTo,
             HELP,
-            Action::Show(Place::Contacts),
-            Action::Search,
-            Action::Longer,
-            Action::Quit,
+            KeyAction::Show(UiPage::Contacts),
+            KeyAction::Search,
+            KeyAction::Longer,
+            KeyAction::Quit,
         ],
-        Context::Browsing => vec![
-            Action::Browse(Browse::Type),
-            Action::Browse(Browse::Why),
-            Action::Browse(Browse::Cancel),
-            Action::Browse(Browse::Retry),
-            Action::Browse(Browse::Oldest),
-            Action::Browse(Browse::Newest),
+        KeyContext::Browsing => vec![
+            KeyAction::Browse(BrowseAction::Type),
+            KeyAction::Browse(BrowseAction::Why),
+            KeyAction::Browse(BrowseAction::Cancel),
+            KeyAction::Browse(BrowseAction::Retry),
+            KeyAction::Browse(BrowseAction::Oldest),
+            KeyAction::Browse(BrowseAction::Newest),
         ],
-        Context::List if model.place == Place::Identities => vec![
-            row(Deed::Open),
-            Action::List(List::New),
-            Action::List(List::Invite),
-            row(Deed::Remove),
-            Action::Back,
+        KeyContext::List if model.place == UiPage::Identities => vec![
+            row(RowAction::Open),
+            KeyAction::List(ListAction::New),
+            KeyAction::List(ListAction::Invite),
+            row(RowAction::Remove),
+            KeyAction::Back,
         ],
-        Context::List => {
+        KeyContext::List => {
             let deeds = match model.tab {
-                Tab::Requests => vec![row(Deed::Accept), row(Deed::Decline)],
-                Tab::Contacts | Tab::Blocked => {
-                    [Deed::Open, Deed::Verify, Deed::Rename, Deed::Block, Deed::Remove]
-                        .map(row)
-                        .to_vec()
-                }
+                Tab::Requests => vec![row(RowAction::Accept), row(RowAction::Decline)],
+                Tab::Contacts | Tab::Blocked => [
+                    RowAction::Open,
+                    RowAction::Verify,
+                    RowAction::Rename,
+                    RowAction::Block,
+                    RowAction::Remove,
+                ]
+                .map(row)
+                .to_vec(),
             };
             let always = [
-                Action::List(List::NextTab),
-                Action::List(List::Add),
-                Action::List(List::Invite),
-                Action::Back,
+                KeyAction::List(ListAction::NextTab),
+                KeyAction::List(ListAction::Add),
+                KeyAction::List(ListAction::Invite),
+                KeyAction::Back,
             ];
             deeds.into_iter().chain(always).collect()
         }
-        Context::Field if model.overlay.is_none() => {
-            vec![Action::Write(Write::Submit), HELP, Action::Show(Place::Network), Action::Quit]
+        KeyContext::Field if model.overlay.is_none() => {
+            vec![
+                KeyAction::Write(WriteAction::Submit),
+                HELP,
+                KeyAction::Show(UiPage::Network),
+                KeyAction::Quit,
+            ]
         }
-        Context::Field | Context::Editing => vec![Action::Write(Write::Submit), Action::Back],
-        Context::Page if model.place == Place::Help => {
-            vec![Action::Scroll(Scroll::Down), Action::Scroll(Scroll::Up), Action::Back]
+        KeyContext::Field | KeyContext::Editing => {
+            vec![KeyAction::Write(WriteAction::Submit), KeyAction::Back]
         }
-        Context::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
-        Context::Page => vec![Action::Back, HELP],
-        Context::Found => wanted_in_results(),
-        Context::Comparing | Context::Choosing | Context::Code | Context::Held => {
+        KeyContext::Page if model.place == UiPage::Help => {
+            vec![
+                KeyAction::Scroll(ScrollAction::Down),
+                KeyAction::Scroll(ScrollAction::Up),
+                KeyAction::Back,
+            ]
+        }
+        KeyContext::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
+        KeyContext::Page => vec![KeyAction::Back, HELP],
+        KeyContext::Found => wanted_in_results(),
+        KeyContext::Comparing | KeyContext::Choosing | KeyContext::Code | KeyContext::Held => {
             wanted_in_verifying(context)
         }
-        Context::Leaving => wanted_in_leaving(),
-        Context::Asking | Context::Everywhere => vec![HELP, Action::Quit],
+        KeyContext::Leaving => wanted_in_leaving(),
+        KeyContext::Asking | KeyContext::Everywhere => vec![HELP, KeyAction::Quit],
     }
 }
 
 /// The same about leaving.
-fn wanted_in_leaving() -> Vec<Action> {
-    vec![Action::Leave(Leave::Wait), Action::Leave(Leave::Quit), Action::Back]
+fn wanted_in_leaving() -> Vec<KeyAction> {
+    vec![KeyAction::Leave(LeaveChoice::Wait), KeyAction::Leave(LeaveChoice::Quit), KeyAction::Back]
 }
 
 /// The same about what a search has found.
-fn wanted_in_results() -> Vec<Action> {
+fn wanted_in_results() -> Vec<KeyAction> {
     vec![
-        Action::Choose(Choose::Down),
-        Action::Choose(Choose::Up),
-        Action::Choose(Choose::Take),
-        Action::Search,
-        Action::Back,
+        KeyAction::Choose(ChooseAction::Down),
+        KeyAction::Choose(ChooseAction::Up),
+        KeyAction::Choose(ChooseAction::Take),
+        KeyAction::Search,
+        KeyAction::Back,
     ]
 }
 
 /// The same about verifying a contact.
-fn wanted_in_verifying(context: Context) -> Vec<Action> {
-    if context == Context::Code {
-        return vec![Action::Invert, Action::Back];
+fn wanted_in_verifying(context: KeyContext) -> Vec<KeyAction> {
+    if context == KeyContext::Code {
+        return vec![KeyAction::Invert, KeyAction::Back];
     }
-    if context == Context::Choosing {
+    if context == KeyContext::Choosing {
         return vec![
-            Action::Choose(Choose::Up),
-            Action::Choose(Choose::Down),
-            Action::Choose(Choose::Take),
-            Action::Back,
+            KeyAction::Choose(ChooseAction::Up),
+            KeyAction::Choose(ChooseAction::Down),
+            KeyAction::Choose(ChooseAction::Take),
+            KeyAction::Back,
         ];
     }
-    if context == Context::Held {
+    if context == KeyContext::Held {
         return vec![
-            Action::Held(Held::Verify),
-            Action::Held(Held::Accept),
-            Action::Write(Write::Browse),
-            Action::GoTo,
-            Action::Show(Place::Help),
-            Action::Quit,
+            KeyAction::Held(HeldAction::Verify),
+            KeyAction::Held(HeldAction::Accept),
+            KeyAction::Write(WriteAction::Browse),
+            KeyAction::GoTo,
+            KeyAction::Show(UiPage::Help),
+            KeyAction::Quit,
         ];
     }
     vec![
-        Action::Compare(Compare::Enter),
-        Action::Compare(Compare::Complete),
-        Action::Compare(Compare::Digits),
-        Action::Compare(Compare::Code),
-        Action::Compare(Compare::Sent),
-        Action::Compare(Compare::Back),
+        KeyAction::Compare(CompareAction::Enter),
+        KeyAction::Compare(CompareAction::Complete),
+        KeyAction::Compare(CompareAction::Digits),
+        KeyAction::Compare(CompareAction::Code),
+        KeyAction::Compare(CompareAction::Sent),
+        KeyAction::Compare(CompareAction::Back),
     ]
 }

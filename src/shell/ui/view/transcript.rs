@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{Direction, MessageState, MessageView};
 
-use super::super::keys::Scroll;
+use super::super::keys::ScrollAction;
 use super::super::model::{Chat, MINING_STEP_SECONDS, Model, Sight, label};
 use super::super::text::lifetime::{Cost, span};
 use super::theme::{Look, MARK_COLUMNS};
@@ -66,12 +66,12 @@ impl ViewState {
     }
 
     /// Moves what is in view.
-    pub fn scroll(&mut self, model: &Model, scroll: Scroll) {
+    pub fn scroll(&mut self, model: &Model, scroll: ScrollAction) {
         let page = self.page_rows.saturating_sub(2).max(1);
         match scroll {
-            Scroll::Up => self.page_top = self.page_top.saturating_sub(page),
-            Scroll::Down => self.page_top += page,
-            Scroll::Newest => {}
+            ScrollAction::Up => self.page_top = self.page_top.saturating_sub(page),
+            ScrollAction::Down => self.page_top += page,
+            ScrollAction::Newest => {}
         }
         let Some(chat) = model.current() else { return };
         let (width, height) = self.size;
@@ -79,24 +79,24 @@ impl ViewState {
         let step = height.saturating_sub(2).max(1);
         let place = self.place(chat);
         let moved = match scroll {
-            Scroll::Up => layout.bounded(layout.up(place, step), height),
-            Scroll::Down => layout.down(place, step),
-            Scroll::Newest => layout.end(),
+            ScrollAction::Up => layout.bounded(layout.up(place, step), height),
+            ScrollAction::Down => layout.down(place, step),
+            ScrollAction::Newest => layout.end(),
         };
         self.stand(chat, &layout, moved);
     }
 
-    fn place(&self, chat: &Chat) -> Place {
+    fn place(&self, chat: &Chat) -> RowPosition {
         let last = chat.messages.len().saturating_sub(1);
-        let newest = Place { index: last, below: 0 };
+        let newest = RowPosition { index: last, below: 0 };
         let Some(anchor) = self.anchors.get(&chat.id()) else { return newest };
         chat.messages
             .iter()
             .rposition(|message| message.id == anchor.message)
-            .map_or(newest, |index| Place { index, below: anchor.below })
+            .map_or(newest, |index| RowPosition { index, below: anchor.below })
     }
 
-    fn stand(&mut self, chat: &Chat, layout: &Layout<'_>, place: Place) {
+    fn stand(&mut self, chat: &Chat, layout: &Layout<'_>, place: RowPosition) {
         match chat.messages.get(place.index) {
             Some(message) if place != layout.end() => {
                 let anchor = Anchor { message: message.id, below: place.below };
@@ -140,7 +140,7 @@ impl ViewState {
 
 /// The last row in view, by the index of its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct RowPosition {
     index: usize,
     below: usize,
 }
@@ -152,8 +152,8 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn end(&self) -> Place {
-        Place { index: self.chat.messages.len().saturating_sub(1), below: 0 }
+    fn end(&self) -> RowPosition {
+        RowPosition { index: self.chat.messages.len().saturating_sub(1), below: 0 }
     }
 
     fn height(&self, index: usize) -> usize {
@@ -161,12 +161,12 @@ impl Layout<'_> {
     }
 
     /// A place whose message still has the rows it had.
-    fn clamped(&self, place: Place) -> Place {
+    fn clamped(&self, place: RowPosition) -> RowPosition {
         let most = self.height(place.index).saturating_sub(1);
-        Place { below: place.below.min(most), ..place }
+        RowPosition { below: place.below.min(most), ..place }
     }
 
-    fn up(&self, mut place: Place, mut rows: usize) -> Place {
+    fn up(&self, mut place: RowPosition, mut rows: usize) -> RowPosition {
         loop {
             let height = self.height(place.index);
             if place.below + rows < height || place.index == 0 {
@@ -174,11 +174,11 @@ impl Layout<'_> {
                 return place;
             }
             rows -= height.saturating_sub(place.below).min(rows);
-            place = Place { index: place.index - 1, below: 0 };
+            place = RowPosition { index: place.index - 1, below: 0 };
         }
     }
 
-    fn down(&self, mut place: Place, mut rows: usize) -> Place {
+    fn down(&self, mut place: RowPosition, mut rows: usize) -> RowPosition {
         loop {
             if rows <= place.below {
                 place.below -= rows;
@@ -194,18 +194,18 @@ impl Layout<'_> {
     }
 
     /// Not further up than fills the screen from the oldest message on.
-    fn bounded(&self, place: Place, height: usize) -> Place {
+    fn bounded(&self, place: RowPosition, height: usize) -> RowPosition {
         let (rows, _) = self.rows(place, height);
         self.down(place, height.saturating_sub(rows.len()))
     }
 
     /// A place from which the chosen message is in view.
-    fn showing(&self, place: Place, chosen: MessageId, height: usize) -> Place {
+    fn showing(&self, place: RowPosition, chosen: MessageId, height: usize) -> RowPosition {
         let Some(index) = self.chat.messages.iter().position(|message| message.id == chosen) else {
             return place;
         };
         if index >= place.index {
-            let whole = Place { index, below: 0 };
+            let whole = RowPosition { index, below: 0 };
             return if index == place.index && place.below == 0 { place } else { whole };
         }
         let mut rows = self.height(place.index).saturating_sub(place.below);
@@ -215,14 +215,14 @@ impl Layout<'_> {
                 // Above the first row: it becomes the last message of the screen's upper half.
                 let wanted = self.height(index);
                 let under = height.saturating_sub(wanted) / 2;
-                return self.down(Place { index, below: 0 }, under);
+                return self.down(RowPosition { index, below: 0 }, under);
             }
         }
         place
     }
 
     /// Up to `height` rows that end at `place`, and whether the oldest one is among them.
-    fn rows(&self, place: Place, height: usize) -> (Vec<Line<'static>>, bool) {
+    fn rows(&self, place: RowPosition, height: usize) -> (Vec<Line<'static>>, bool) {
         let mut blocks = Vec::new();
         let mut count = 0;
         let mut index = place.index;

@@ -272,7 +272,7 @@ fn a_held_position_stays_while_messages_arrive() {
         model.notice(arrives(id, MIRA));
     }
     draw(&mut model, &mut state, 80, 24);
-    state.scroll(&model, Scroll::Up);
+    state.scroll(&model, ScrollAction::Up);
     let top = |model: &mut Model, state: &mut ViewState| {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a test terminal");
         terminal.draw(|frame| view(model, state, frame)).expect("drawing in memory");
@@ -286,12 +286,12 @@ fn a_held_position_stays_while_messages_arrive() {
     assert_eq!(top(&mut model, &mut state), before);
     assert_eq!(state.sight(), Sight::Middle);
     for _ in 0..20 {
-        state.scroll(&model, Scroll::Up);
+        state.scroll(&model, ScrollAction::Up);
     }
     top(&mut model, &mut state);
     assert_eq!(state.sight(), Sight::Oldest);
     for _ in 0..20 {
-        state.scroll(&model, Scroll::Down);
+        state.scroll(&model, ScrollAction::Down);
     }
     top(&mut model, &mut state);
     assert_eq!(state.sight(), Sight::Newest);

@@ -313,7 +313,7 @@ fn escape_never_discards_what_was_written() {
     model.notice(arrives(1, MIRA));
     write(&mut model, "draft");
     press(&mut model, KeyCode::Esc);
-    assert_eq!(model.context(), Context::Browsing);
+    assert_eq!(model.context(), KeyContext::Browsing);
     press(&mut model, KeyCode::Esc);
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Esc);
@@ -349,7 +349,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     let wren = ContactId(12);
     model.notice(contact(wren, "wren", SessionStatus::OfferQueued));
     model.notice(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
-    assert_eq!((model.place, model.open), (Place::Chats, Some(wren)));
+    assert_eq!((model.place, model.open), (UiPage::Chats, Some(wren)));
 }
 
 #[test]
