@@ -29,10 +29,10 @@ const MAY: [(&str, &str); 7] = [
     ("NetError", "tells the person who typed an address what is wrong with it"),
     ("NetworkName", "what all nodes of a network know"),
     ("UnsafePermissions", "tells a person which of their files others can read"),
-    ("LineError", "names commands of the program"),
+    ("SlashError", "names commands of the program"),
     ("InviteCodec", "holds functions"),
     ("SeededRng", "is for tests, where nothing is secret"),
-    ("Entry", "names commands of the program"),
+    ("SlashEntry", "names commands of the program"),
 ];
 
 #[test]

@@ -22,7 +22,7 @@ use undertone::shell::api::{
     ClientEvent, ClientRequest, ColorSupport, Glyphs, HasMore, InviteCodec, MiningStatus,
     NetworkStatus, Persistence, UiMode, UiOptions,
 };
-use undertone::shell::ui::model::{Effect, Model};
+use undertone::shell::ui::model::{Model, UiEffect};
 use undertone::shell::ui::view::{ViewState, view};
 
 /// Fri 20 Nov 2026 10:47:20 UTC.
@@ -118,7 +118,7 @@ impl Stage {
     }
 
     pub(crate) fn tell(&mut self, event: ClientEvent) {
-        drop(self.model.notice(event));
+        drop(self.model.on_event(event));
     }
 
     /// Something mira wrote arrives.
@@ -141,16 +141,18 @@ impl Stage {
 
     /// Presses a key; what the engine is asked by it.
     pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(CommandId, Command)> {
-        let effects = self.model.key(KeyEvent::new(code, KeyModifiers::NONE));
+        let effects = self.model.on_key(KeyEvent::new(code, KeyModifiers::NONE));
         effects.into_iter().find_map(|effect| {
-            let Effect::Request(ClientRequest::Command(ask, command)) = effect else { return None };
+            let UiEffect::Request(ClientRequest::Command(ask, command)) = effect else {
+                return None;
+            };
             Some((ask, command))
         })
     }
 
     fn key(&mut self, event: KeyEvent) {
-        for effect in self.model.key(event) {
-            if let Effect::Scroll(scroll) = effect {
+        for effect in self.model.on_key(event) {
+            if let UiEffect::Scroll(scroll) = effect {
                 self.state.scroll(&self.model, scroll);
             }
         }
@@ -171,7 +173,7 @@ impl Stage {
     pub(crate) fn see(&mut self, columns: u16, rows: u16) -> String {
         let (model, state) = (&self.model, &mut self.state);
         let seen = see(columns, rows, |frame| view(model, state, frame));
-        drop(self.model.drawn(self.state.sight()));
+        drop(self.model.on_drawn(self.state.scroll_position()));
         seen
     }
 }

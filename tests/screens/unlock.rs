@@ -8,7 +8,7 @@ use undertone::shell::ui::{UnlockModel, unlock_view};
 use crate::support::{options, see};
 
 fn press(gate: &mut UnlockModel, code: KeyCode) {
-    drop(gate.key(KeyEvent::new(code, KeyModifiers::NONE)));
+    drop(gate.on_key(KeyEvent::new(code, KeyModifiers::NONE)));
 }
 
 fn show(gate: &UnlockModel, columns: u16, rows: u16) -> String {

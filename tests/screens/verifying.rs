@@ -10,7 +10,7 @@ use undertone::engine::node::input::{Command, Proof};
 use undertone::engine::node::output::{ContactView, Event, Reply, SasHalf, SessionStatus};
 use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::api::{ClientEvent, Glyphs};
-use undertone::shell::ui::model::Enter;
+use undertone::shell::ui::model::EnterMode;
 
 use crate::support::{MIRA, NOW, Stage, contact, key, options};
 
@@ -139,9 +139,9 @@ fn what_was_sent_may_be_words_or_digits() {
     stage.press(KeyCode::F(9));
     stage.paste("walnut  saddle\tharvest\n");
     assert_snapshot!("sent_80x24", stage.see(80, 24));
-    stage.model.set_enter(Enter::Held);
+    stage.model.set_enter(EnterMode::Held);
     assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
-    stage.model.set_enter(Enter::Sends);
+    stage.model.set_enter(EnterMode::Sends);
     let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
     let proof = Proof::Sas(words(["walnut", "saddle", "harvest"]));
     assert_eq!(command, Command::Verify { contact: MIRA, proof });

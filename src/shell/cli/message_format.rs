@@ -14,7 +14,7 @@ use crate::shell::calendar::Civil;
 use crate::shell::cli::args::HistoryArgs;
 use crate::shell::ui::text::message_state::word as state_word;
 use crate::shell::ui::text::{lifetime, message_state};
-use crate::shell::ui::view::theme::Look;
+use crate::shell::ui::view::theme::Theme;
 
 /// A message to tell of, and whose conversation it is in.
 #[derive(Clone, Copy)]
@@ -82,7 +82,7 @@ impl MessageFormatter<'_> {
 
     /// Mark and word.
     fn state(&self, state: MessageState) -> String {
-        let mark = Look::of_lines(self.glyphs).mark(state);
+        let mark = Theme::of_lines(self.glyphs).mark(state);
         format!("{mark} {}", message_state::words(state))
     }
 

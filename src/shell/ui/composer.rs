@@ -16,7 +16,7 @@ pub(super) struct Composer {
     text: String,
     /// A byte offset into `text`, always between two graphemes.
     caret: usize,
-    lines: Lines,
+    lines: LineMode,
     limit: usize,
     /// What was erased last by word or line.
     erased: String,
@@ -24,18 +24,18 @@ pub(super) struct Composer {
 
 /// How many lines a composer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lines {
+pub(super) enum LineMode {
     One,
     Many,
 }
 
 /// The text would be longer than its bound; nothing was inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) struct ComposerFull;
 
 /// Whether the caret could move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moved {
+pub(super) enum CaretMove {
     Yes,
     /// It is on the first or last line already.
     Edge,
@@ -43,7 +43,7 @@ pub(super) enum Moved {
 
 /// The text as rows of a given width.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct ComposerLayout {
     /// At least one, each at most as wide as asked, clean for a grid.
     pub(super) rows: Vec<String>,
     /// Row of the caret.
@@ -54,7 +54,7 @@ pub(super) struct Layout {
 
 impl Composer {
     /// An empty one that takes up to `limit` bytes.
-    pub(super) const fn new(lines: Lines, limit: usize) -> Self {
+    pub(super) const fn new(lines: LineMode, limit: usize) -> Self {
         Self { text: String::new(), caret: 0, lines, limit, erased: String::new() }
     }
 
@@ -73,7 +73,7 @@ impl Composer {
     }
 
     /// Takes a typed character; what could act on a terminal is not taken.
-    pub(super) fn insert_char(&mut self, character: char) -> Result<(), Full> {
+    pub(super) fn insert_char(&mut self, character: char) -> Result<(), ComposerFull> {
         if character.is_control() || is_bidi(character) {
             return Ok(());
         }
@@ -81,27 +81,27 @@ impl Composer {
     }
 
     /// Takes a paste: line ends become newlines, the rest is cleaned as if a stranger had sent it.
-    pub(super) fn paste(&mut self, pasted: &str) -> Result<(), Full> {
+    pub(super) fn paste(&mut self, pasted: &str) -> Result<(), ComposerFull> {
         let unix = pasted.replace("\r\n", "\n").replace('\r', "\n");
         let text = UntrustedText::new(unix);
         let clean = match self.lines {
-            Lines::Many => text.sanitize_for_text().text,
-            Lines::One => text.sanitize_for_text().text.trim().replace('\n', " "),
+            LineMode::Many => text.sanitize_for_text().text,
+            LineMode::One => text.sanitize_for_text().text.trim().replace('\n', " "),
         };
         self.insert_raw(&clean)
     }
 
     /// Starts a line, if there may be several.
-    pub(super) fn newline(&mut self) -> Result<(), Full> {
+    pub(super) fn newline(&mut self) -> Result<(), ComposerFull> {
         match self.lines {
-            Lines::One => Ok(()),
-            Lines::Many => self.insert_raw("\n"),
+            LineMode::One => Ok(()),
+            LineMode::Many => self.insert_raw("\n"),
         }
     }
 
-    fn insert_raw(&mut self, text: &str) -> Result<(), Full> {
+    fn insert_raw(&mut self, text: &str) -> Result<(), ComposerFull> {
         if text.len() > self.room() {
-            return Err(Full);
+            return Err(ComposerFull);
         }
         self.text.insert_str(self.caret, text);
         self.settle(self.caret + text.len());
@@ -138,7 +138,7 @@ impl Composer {
     }
 
     /// Changes the text or moves the caret.
-    pub(super) fn edit(&mut self, edit: EditAction) -> Result<(), Full> {
+    pub(super) fn edit(&mut self, edit: EditAction) -> Result<(), ComposerFull> {
         match edit {
             EditAction::Newline => return self.newline(),
             EditAction::PutBack => return self.put_back(),
@@ -198,28 +198,28 @@ impl Composer {
     }
 
     /// Moves a written line up, keeping the column by graphemes.
-    pub(super) fn up(&mut self) -> Moved {
+    pub(super) fn up(&mut self) -> CaretMove {
         let start = self.line_start();
         if start == 0 {
-            return Moved::Edge;
+            return CaretMove::Edge;
         }
         let column = self.column();
         self.caret = start - 1;
         self.caret = self.line_start();
         self.go_to_column(column);
-        Moved::Yes
+        CaretMove::Yes
     }
 
     /// Moves a written line down, keeping the column by graphemes.
-    pub(super) fn down(&mut self) -> Moved {
+    pub(super) fn down(&mut self) -> CaretMove {
         let end = self.line_end();
         if end == self.text.len() {
-            return Moved::Edge;
+            return CaretMove::Edge;
         }
         let column = self.column();
         self.caret = end + 1;
         self.go_to_column(column);
-        Moved::Yes
+        CaretMove::Yes
     }
 
     fn column(&self) -> usize {
@@ -232,7 +232,7 @@ impl Composer {
     }
 
     /// Puts back what was erased last by word or line.
-    fn put_back(&mut self) -> Result<(), Full> {
+    fn put_back(&mut self) -> Result<(), ComposerFull> {
         let erased = self.erased.clone();
         self.insert_raw(&erased)
     }
@@ -244,8 +244,8 @@ impl Composer {
     }
 
     /// Breaks the text into rows of at most `width` columns.
-    pub(super) fn layout(&self, width: usize) -> Layout {
-        let mut layout = Layout { rows: vec![String::new()], row: 0, column: 0 };
+    pub(super) fn layout(&self, width: usize) -> ComposerLayout {
+        let mut layout = ComposerLayout { rows: vec![String::new()], row: 0, column: 0 };
         let width = width.max(1);
         let mut columns = 0;
         for (start, grapheme) in self.text.grapheme_indices(true) {
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> Composer {
-        let mut composer = Composer::new(Lines::Many, 1_000);
+        let mut composer = Composer::new(LineMode::Many, 1_000);
         composer.replace(text);
         composer
     }
@@ -321,14 +321,14 @@ mod tests {
 
     #[test]
     fn a_paste_from_tmux_keeps_its_lines_and_loses_its_escapes() {
-        let mut composer = Composer::new(Lines::Many, 1_000);
+        let mut composer = Composer::new(LineMode::Many, 1_000);
         assert_eq!(composer.paste("one\rtwo\r\nthree\u{1b}[31m"), Ok(()));
         assert_eq!(composer.text(), "one\ntwo\nthree␛[31m");
     }
 
     #[test]
     fn a_field_of_one_line_stays_one_line() {
-        let mut field = Composer::new(Lines::One, 1_000);
+        let mut field = Composer::new(LineMode::One, 1_000);
         assert_eq!(field.paste(" UNDERTONE1QP\nZRY \n"), Ok(()));
         assert_eq!(field.newline(), Ok(()));
         assert_eq!(field.text(), "UNDERTONE1QP ZRY");
@@ -336,11 +336,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_whole() {
-        let mut composer = Composer::new(Lines::Many, 4);
-        assert_eq!(composer.paste("12345"), Err(Full));
+        let mut composer = Composer::new(LineMode::Many, 4);
+        assert_eq!(composer.paste("12345"), Err(ComposerFull));
         assert!(composer.is_empty());
         assert_eq!(composer.paste("1234"), Ok(()));
-        assert_eq!(composer.insert_char('5'), Err(Full));
+        assert_eq!(composer.insert_char('5'), Err(ComposerFull));
         assert_eq!(composer.room(), 0);
     }
 
@@ -362,14 +362,14 @@ mod tests {
     fn up_and_down_keep_the_column_and_stop_at_the_edges() {
         let mut composer = written("abc\nd\nefg");
         assert_eq!(composer.edit(EditAction::Left), Ok(()));
-        assert_eq!(composer.up(), Moved::Yes);
-        assert_eq!(composer.up(), Moved::Yes);
-        assert_eq!(composer.up(), Moved::Edge);
+        assert_eq!(composer.up(), CaretMove::Yes);
+        assert_eq!(composer.up(), CaretMove::Yes);
+        assert_eq!(composer.up(), CaretMove::Edge);
         assert_eq!(composer.insert_char('|'), Ok(()));
         assert_eq!(composer.text(), "a|bc\nd\nefg");
-        assert_eq!(composer.down(), Moved::Yes);
-        assert_eq!(composer.down(), Moved::Yes);
-        assert_eq!(composer.down(), Moved::Edge);
+        assert_eq!(composer.down(), CaretMove::Yes);
+        assert_eq!(composer.down(), CaretMove::Yes);
+        assert_eq!(composer.down(), CaretMove::Edge);
     }
 
     #[test]
@@ -424,7 +424,7 @@ mod tests {
             steps in prop::collection::vec(any_step(), 0..60),
             width in 1_usize..30,
         ) {
-            let mut composer = Composer::new(Lines::Many, 120);
+            let mut composer = Composer::new(LineMode::Many, 120);
             for step in steps {
                 match step {
                     Step::Type(character) => drop(composer.insert_char(character)),

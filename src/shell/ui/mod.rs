@@ -30,8 +30,8 @@ pub use view::unlock::view as unlock_view;
 use crate::shell::api::{
     ClientEvent, ClientRequest, UiError, UiExit, UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
 };
-use model::{Effect, Ending, Enter, Model, Passed};
-use terminal::Told;
+use model::{ClockChange, EnterMode, Model, QuitReason, UiEffect};
+use terminal::UiSignal;
 use view::{ViewState, view};
 
 /// At most 30 drawings a second. ux.md, 5.2.
@@ -68,12 +68,12 @@ pub async fn run(
     requests: mpsc::Sender<ClientRequest>,
     options: UiOptions,
 ) -> Result<UiExit, UiError> {
-    let mut turn = Turn {
+    let mut ui = UiLoop {
         model: Model::new(options),
         state: ViewState::default(),
         pending: VecDeque::new(),
-        pace: Pace::new(),
-        picture: Picture::Stale,
+        pace: KeyPace::new(),
+        redraw: Redraw::Needed,
     };
     let mut keys = EventStream::new();
     let mut frames = every(FRAME);
@@ -81,30 +81,30 @@ pub async fn run(
     let exit = loop {
         let step = tokio::select! {
             biased;
-            told = screen.signals.next() => turn.told(screen, told)?,
-            _ = frames.tick(), if turn.picture == Picture::Stale => turn.draw(screen)?,
-            key = keys.next() => turn.key(screen, key)?,
-            () = turn.pace.settled() => { turn.pace.settle(); None }
-            permit = requests.reserve(), if !turn.pending.is_empty() => {
+            told = screen.signals.next() => ui.on_signal(screen, told)?,
+            _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
+            key = keys.next() => ui.key(screen, key)?,
+            () = ui.pace.settled() => { ui.pace.settle(); None }
+            permit = requests.reserve(), if !ui.pending.is_empty() => {
                 let permit = permit.map_err(|_| UiError::RuntimeGone)?;
-                if let Some(request) = turn.pending.pop_front() {
+                if let Some(request) = ui.pending.pop_front() {
                     permit.send(request);
                 }
                 None
             }
             event = events.recv() => {
                 let event = event.ok_or(UiError::RuntimeGone)?;
-                turn.picture = Picture::Stale;
-                let effects = turn.model.notice(event);
-                turn.carry_out(screen, effects)?
+                ui.redraw = Redraw::Needed;
+                let effects = ui.model.on_event(event);
+                ui.carry_out(screen, effects)?
             }
-            _ = seconds.tick() => turn.tick(),
+            _ = seconds.tick() => ui.tick(),
         };
         if let Some(exit) = step {
             break exit;
         }
     };
-    if timeout(LAST_WORDS, flush(turn.pending, events, requests)).await.is_err() {
+    if timeout(LAST_WORDS, flush(ui.pending, events, requests)).await.is_err() {
         tracing::warn!("the node did not take the last requests in time");
     }
     Ok(exit)
@@ -137,37 +137,41 @@ fn every(period: Duration) -> Interval {
 
 /// Whether the screen shows what the model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Picture {
-    True,
-    Stale,
+enum Redraw {
+    Done,
+    Needed,
 }
 
 /// Everything one turn of the crank works on.
-struct Turn {
+struct UiLoop {
     model: Model,
     state: ViewState,
     pending: VecDeque<ClientRequest>,
-    pace: Pace,
-    picture: Picture,
+    pace: KeyPace,
+    redraw: Redraw,
 }
 
-impl Turn {
+impl UiLoop {
     fn draw(&mut self, screen: &mut Screen) -> Result<Option<UiExit>, UiError> {
-        self.picture = Picture::True;
+        self.redraw = Redraw::Done;
         screen.draw(|frame| view(&self.model, &mut self.state, frame))?;
-        let effects = self.model.drawn(self.state.sight());
+        let effects = self.model.on_drawn(self.state.scroll_position());
         self.carry_out(screen, effects)
     }
 
-    fn told(&mut self, screen: &mut Screen, told: Told) -> Result<Option<UiExit>, UiError> {
-        self.picture = Picture::Stale;
+    fn on_signal(
+        &mut self,
+        screen: &mut Screen,
+        told: UiSignal,
+    ) -> Result<Option<UiExit>, UiError> {
+        self.redraw = Redraw::Needed;
         match told {
-            Told::End(exit) => {
+            UiSignal::End(exit) => {
                 self.push(ClientRequest::Quit);
                 return Ok(Some(exit));
             }
-            Told::Suspend => screen.suspend()?,
-            Told::Continued => screen.continued()?,
+            UiSignal::Suspend => screen.suspend()?,
+            UiSignal::Continued => screen.continued()?,
         }
         Ok(None)
     }
@@ -182,13 +186,13 @@ impl Turn {
             self.push(ClientRequest::Quit);
             return Ok(Some(UiExit::Terminated));
         };
-        self.picture = Picture::Stale;
+        self.redraw = Redraw::Needed;
         self.model.tick((self.model.options.clock)());
         let effects = match event? {
             TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
                 self.pace.key();
                 self.model.set_enter(self.pace.enter());
-                self.model.key(key)
+                self.model.on_key(key)
             }
             TerminalEvent::Paste(text) => {
                 self.pace.paste();
@@ -205,8 +209,8 @@ impl Turn {
 
     fn tick(&mut self) -> Option<UiExit> {
         // What looks the same is not drawn again: who watches the terminal's link sees nothing.
-        if self.model.tick((self.model.options.clock)()) == Passed::Seen {
-            self.picture = Picture::Stale;
+        if self.model.tick((self.model.options.clock)()) == ClockChange::Visible {
+            self.redraw = Redraw::Needed;
         }
         None
     }
@@ -214,18 +218,18 @@ impl Turn {
     fn carry_out(
         &mut self,
         screen: &mut Screen,
-        effects: Vec<Effect>,
+        effects: Vec<UiEffect>,
     ) -> Result<Option<UiExit>, UiError> {
         let mut exit = None;
         for effect in effects {
             match effect {
-                Effect::Request(request) => self.push(request),
-                Effect::Scroll(scroll) => self.state.scroll(&self.model, scroll),
-                Effect::Redraw => screen.redraw()?,
-                Effect::Suspend => screen.suspend()?,
-                Effect::Bell => screen.ring()?,
-                Effect::Quit(Ending::Asked) => exit = Some(UiExit::Asked),
-                Effect::Quit(Ending::Fatal) => exit = Some(UiExit::Fatal),
+                UiEffect::Request(request) => self.push(request),
+                UiEffect::Scroll(scroll) => self.state.scroll(&self.model, scroll),
+                UiEffect::Redraw => screen.redraw()?,
+                UiEffect::Suspend => screen.suspend()?,
+                UiEffect::Bell => screen.ring()?,
+                UiEffect::Quit(QuitReason::Asked) => exit = Some(UiExit::Asked),
+                UiEffect::Quit(QuitReason::Fatal) => exit = Some(UiExit::Fatal),
             }
         }
         Ok(exit)
@@ -239,53 +243,53 @@ impl Turn {
 }
 
 /// How fast keys come: whether an Enter may have been pressed by a paste.
-struct Pace {
+struct KeyPace {
     run: usize,
     quiet: Pin<Box<Sleep>>,
-    state: Quiet,
+    state: InputLull,
 }
 
 /// Whether the keys have rested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quiet {
+enum InputLull {
     Yes,
     AfterKey,
     AfterPaste,
 }
 
-impl Pace {
+impl KeyPace {
     fn new() -> Self {
-        Self { run: 0, quiet: Box::pin(sleep(Duration::ZERO)), state: Quiet::Yes }
+        Self { run: 0, quiet: Box::pin(sleep(Duration::ZERO)), state: InputLull::Yes }
     }
 
     fn key(&mut self) {
-        self.run = if self.state == Quiet::Yes { 1 } else { self.run + 1 };
-        if self.state != Quiet::AfterPaste {
-            self.state = Quiet::AfterKey;
+        self.run = if self.state == InputLull::Yes { 1 } else { self.run + 1 };
+        if self.state != InputLull::AfterPaste {
+            self.state = InputLull::AfterKey;
             self.quiet.set(sleep(BETWEEN_KEYS));
         }
     }
 
     fn paste(&mut self) {
-        self.state = Quiet::AfterPaste;
+        self.state = InputLull::AfterPaste;
         self.quiet.set(sleep(AFTER_PASTE));
     }
 
-    fn enter(&self) -> Enter {
-        let held = self.state == Quiet::AfterPaste || self.run >= BURST;
-        if held { Enter::Held } else { Enter::Sends }
+    fn enter(&self) -> EnterMode {
+        let held = self.state == InputLull::AfterPaste || self.run >= BURST;
+        if held { EnterMode::Held } else { EnterMode::Sends }
     }
 
     /// Waits until the keys have rested; for ever if they have.
     async fn settled(&mut self) {
         match self.state {
-            Quiet::Yes => std::future::pending().await,
-            Quiet::AfterKey | Quiet::AfterPaste => self.quiet.as_mut().await,
+            InputLull::Yes => std::future::pending().await,
+            InputLull::AfterKey | InputLull::AfterPaste => self.quiet.as_mut().await,
         }
     }
 
     fn settle(&mut self) {
-        self.state = Quiet::Yes;
+        self.state = InputLull::Yes;
         self.run = 0;
     }
 }
@@ -314,9 +318,9 @@ where
         let step = tokio::select! {
             biased;
             told = screen.signals.next() => match told {
-                Told::End(exit) => return Ok(UnlockOutcome::Left(exit)),
-                Told::Suspend => UnlockStep::Suspend,
-                Told::Continued => { screen.continued()?; UnlockStep::Redraw }
+                UiSignal::End(exit) => return Ok(UnlockOutcome::Left(exit)),
+                UiSignal::Suspend => UnlockStep::Suspend,
+                UiSignal::Continued => { screen.continued()?; UnlockStep::Redraw }
             },
             opened = result(&mut opening) => {
                 opening = None;
@@ -351,7 +355,7 @@ async fn result<F: Future>(opening: &mut Option<Pin<Box<F>>>) -> F::Output {
 
 fn unlock_key(model: &mut UnlockModel, event: TerminalEvent) -> UnlockStep {
     match event {
-        TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => model.key(key),
+        TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => model.on_key(key),
         TerminalEvent::Paste(text) => {
             model.paste(&text);
             UnlockStep::Draw
@@ -370,27 +374,27 @@ mod tests {
 
     #[tokio::test]
     async fn keys_faster_than_hands_hold_the_enter_until_they_rest() {
-        let mut pace = Pace::new();
+        let mut pace = KeyPace::new();
         pace.key();
-        assert_eq!(pace.enter(), Enter::Sends);
+        assert_eq!(pace.enter(), EnterMode::Sends);
         pace.key();
-        assert_eq!(pace.enter(), Enter::Sends);
+        assert_eq!(pace.enter(), EnterMode::Sends);
         pace.key();
-        assert_eq!(pace.enter(), Enter::Held);
+        assert_eq!(pace.enter(), EnterMode::Held);
         pace.settle();
         pace.key();
-        assert_eq!(pace.enter(), Enter::Sends);
+        assert_eq!(pace.enter(), EnterMode::Sends);
     }
 
     #[tokio::test]
     async fn a_paste_holds_the_enter_that_may_have_come_with_it() {
-        let mut pace = Pace::new();
+        let mut pace = KeyPace::new();
         pace.paste();
         pace.key();
-        assert_eq!(pace.enter(), Enter::Held);
+        assert_eq!(pace.enter(), EnterMode::Held);
         pace.settle();
         pace.key();
-        assert_eq!(pace.enter(), Enter::Sends);
+        assert_eq!(pace.enter(), EnterMode::Sends);
     }
 
     #[tokio::test]

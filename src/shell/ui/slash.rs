@@ -4,15 +4,15 @@ use crate::engine::secret::opaque_debug;
 
 /// What a written line is.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum InputLine {
     /// To be said, as it stands here.
     Text(String),
     /// To be done.
-    Slash(Slash, Option<String>),
+    Slash(SlashCommand, Option<String>),
 }
 
 opaque_debug!(
-    enum Line {
+    enum InputLine {
         Text,
         Slash,
     }
@@ -20,7 +20,7 @@ opaque_debug!(
 
 /// Why a line that starts with a slash was not understood. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LineError {
+pub(super) enum SlashError {
     /// Look the name up; `//` says a line that starts with a slash.
     #[error("there is no such command; nothing was sent. /help lists them, // says a slash")]
     Unknown,
@@ -31,7 +31,7 @@ pub(super) enum LineError {
 
 /// Everything a slash can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slash {
+pub(super) enum SlashCommand {
     Accept,
     Add,
     Block,
@@ -62,76 +62,81 @@ pub(super) enum Slash {
 
 /// One command as help shows it.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SlashEntry {
     pub(super) name: &'static str,
     pub(super) takes: &'static str,
     pub(super) does: &'static str,
-    slash: Slash,
+    slash: SlashCommand,
 }
 
-const fn entry(name: &'static str, takes: &'static str, does: &'static str, slash: Slash) -> Entry {
-    Entry { name, takes, does, slash }
+const fn entry(
+    name: &'static str,
+    takes: &'static str,
+    does: &'static str,
+    slash: SlashCommand,
+) -> SlashEntry {
+    SlashEntry { name, takes, does, slash }
 }
 
 /// Every command, in the order of the alphabet.
-pub(super) const COMMANDS: [Entry; 26] = [
-    entry("accept", "[name]", "let the first request in", Slash::Accept),
-    entry("add", "[invite]", "add a contact", Slash::Add),
-    entry("block", "", "stop listening to this contact", Slash::Block),
-    entry("cancel", "", "take the last unsent message back", Slash::Cancel),
-    entry("close", "", "end this session, erase its keys", Slash::Close),
-    entry("contacts", "", "list contacts", Slash::Contacts),
-    entry("decline", "", "drop the first request, silently", Slash::Decline),
-    entry("go", "[name]", "go to a chat or a page", Slash::Go),
-    entry("help", "", "keys and commands", Slash::Help),
-    entry("id", "[name]", "speak as another identity", Slash::Id),
-    entry("invite", "", "show your own invite", Slash::Invite),
-    entry("life", "[10m|6h|day|week]", "how long what you send here lives", Slash::Life),
-    entry("net", "", "show the network", Slash::Net),
-    entry("new", "[name]", "make another identity", Slash::New),
-    entry("next", "", "next chat with unread messages", Slash::Next),
-    entry("quit", "", "leave", Slash::Quit),
-    entry("readmarks", "on|off", "tell this contact when you looked", Slash::ReadMarks),
-    entry("rekey", "[invite]", "replace this contact's key", Slash::Rekey),
-    entry("remove", "", "forget this contact and all messages", Slash::Remove),
-    entry("rename", "[name]", "call this contact something else", Slash::Rename),
-    entry("requests", "", "list strangers who ask", Slash::Requests),
-    entry("retry", "", "send the last failed message again", Slash::Retry),
-    entry("search", "[words]", "search all chats", Slash::Search),
-    entry("unblock", "", "listen to this contact again", Slash::Unblock),
-    entry("verify", "", "compare words with this contact", Slash::Verify),
-    entry("why", "", "what happened to the last message", Slash::Why),
+pub(super) const COMMANDS: [SlashEntry; 26] = [
+    entry("accept", "[name]", "let the first request in", SlashCommand::Accept),
+    entry("add", "[invite]", "add a contact", SlashCommand::Add),
+    entry("block", "", "stop listening to this contact", SlashCommand::Block),
+    entry("cancel", "", "take the last unsent message back", SlashCommand::Cancel),
+    entry("close", "", "end this session, erase its keys", SlashCommand::Close),
+    entry("contacts", "", "list contacts", SlashCommand::Contacts),
+    entry("decline", "", "drop the first request, silently", SlashCommand::Decline),
+    entry("go", "[name]", "go to a chat or a page", SlashCommand::Go),
+    entry("help", "", "keys and commands", SlashCommand::Help),
+    entry("id", "[name]", "speak as another identity", SlashCommand::Id),
+    entry("invite", "", "show your own invite", SlashCommand::Invite),
+    entry("life", "[10m|6h|day|week]", "how long what you send here lives", SlashCommand::Life),
+    entry("net", "", "show the network", SlashCommand::Net),
+    entry("new", "[name]", "make another identity", SlashCommand::New),
+    entry("next", "", "next chat with unread messages", SlashCommand::Next),
+    entry("quit", "", "leave", SlashCommand::Quit),
+    entry("readmarks", "on|off", "tell this contact when you looked", SlashCommand::ReadMarks),
+    entry("rekey", "[invite]", "replace this contact's key", SlashCommand::Rekey),
+    entry("remove", "", "forget this contact and all messages", SlashCommand::Remove),
+    entry("rename", "[name]", "call this contact something else", SlashCommand::Rename),
+    entry("requests", "", "list strangers who ask", SlashCommand::Requests),
+    entry("retry", "", "send the last failed message again", SlashCommand::Retry),
+    entry("search", "[words]", "search all chats", SlashCommand::Search),
+    entry("unblock", "", "listen to this contact again", SlashCommand::Unblock),
+    entry("verify", "", "compare words with this contact", SlashCommand::Verify),
+    entry("why", "", "what happened to the last message", SlashCommand::Why),
 ];
 
 /// Reads a line. First letters of a command are enough if no other starts with them.
-pub(super) fn parse(line: &str) -> Result<Line, LineError> {
+pub(super) fn parse(line: &str) -> Result<InputLine, SlashError> {
     let Some(rest) = line.strip_prefix('/') else {
-        return Ok(Line::Text(line.to_owned()));
+        return Ok(InputLine::Text(line.to_owned()));
     };
     if rest.starts_with('/') {
-        return Ok(Line::Text(rest.to_owned()));
+        return Ok(InputLine::Text(rest.to_owned()));
     }
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let argument = argument.trim();
     let slash = find(name)?;
-    Ok(Line::Slash(slash, (!argument.is_empty()).then(|| argument.to_owned())))
+    Ok(InputLine::Slash(slash, (!argument.is_empty()).then(|| argument.to_owned())))
 }
 
-fn find(name: &str) -> Result<Slash, LineError> {
+fn find(name: &str) -> Result<SlashCommand, SlashError> {
     let fitting = starting_with(name);
     match fitting.as_slice() {
-        [] => Err(LineError::Unknown),
+        [] => Err(SlashError::Unknown),
         [only] => Ok(only.slash),
         [first, ..] if first.name == name => Ok(first.slash),
         several => {
             let names: Vec<_> = several.iter().map(|entry| format!("/{}", entry.name)).collect();
-            Err(LineError::Ambiguous(names.join(" ")))
+            Err(SlashError::Ambiguous(names.join(" ")))
         }
     }
 }
 
 /// The commands whose names start with `letters`.
-pub(super) fn starting_with(letters: &str) -> Vec<&'static Entry> {
+pub(super) fn starting_with(letters: &str) -> Vec<&'static SlashEntry> {
     COMMANDS.iter().filter(|entry| entry.name.starts_with(letters)).collect()
 }
 
@@ -153,17 +158,20 @@ mod tests {
 
     #[test]
     fn text_is_text_and_two_slashes_say_one() {
-        assert_eq!(parse("hello /help"), Ok(Line::Text("hello /help".to_owned())));
-        assert_eq!(parse("//help"), Ok(Line::Text("/help".to_owned())));
+        assert_eq!(parse("hello /help"), Ok(InputLine::Text("hello /help".to_owned())));
+        assert_eq!(parse("//help"), Ok(InputLine::Text("/help".to_owned())));
     }
 
     #[test]
     fn first_letters_are_enough_when_they_fit_one_command() {
-        assert_eq!(parse("/q"), Ok(Line::Slash(Slash::Quit, None)));
-        assert_eq!(parse("/ren  Ana "), Ok(Line::Slash(Slash::Rename, Some("Ana".to_owned()))));
+        assert_eq!(parse("/q"), Ok(InputLine::Slash(SlashCommand::Quit, None)));
+        assert_eq!(
+            parse("/ren  Ana "),
+            Ok(InputLine::Slash(SlashCommand::Rename, Some("Ana".to_owned())))
+        );
         assert_eq!(
             parse("/re"),
-            Err(LineError::Ambiguous(
+            Err(SlashError::Ambiguous(
                 "/readmarks /rekey /remove /rename /requests /retry".to_owned()
             ))
         );
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_unknown_command_is_never_text() {
-        assert_eq!(parse("/sned secret"), Err(LineError::Unknown));
+        assert_eq!(parse("/sned secret"), Err(SlashError::Unknown));
         assert_eq!(parse("/"), Err(find("").unwrap_err()));
         assert!(parse("/ secret").is_err());
     }
@@ -179,7 +187,7 @@ mod tests {
     #[test]
     fn every_command_is_reached_by_its_own_name() {
         for entry in &COMMANDS {
-            assert_eq!(parse(&format!("/{}", entry.name)), Ok(Line::Slash(entry.slash, None)));
+            assert_eq!(parse(&format!("/{}", entry.name)), Ok(InputLine::Slash(entry.slash, None)));
         }
     }
 
@@ -194,7 +202,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_with_one_slash_is_never_said(line in "/[^/].*") {
-            prop_assert!(!matches!(parse(&line), Ok(Line::Text(_))));
+            prop_assert!(!matches!(parse(&line), Ok(InputLine::Text(_))));
         }
 
         #[test]

@@ -39,7 +39,7 @@ const WHEEL_BACK: &str = "\u{1b}[?1007r";
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
-    pub(super) signals: Signals,
+    pub(super) signals: TerminalSignals,
 }
 
 impl Screen {
@@ -58,7 +58,7 @@ impl Screen {
             }));
         });
         // Signals are answered before there is anything to restore.
-        let signals = Signals::new()?;
+        let signals = TerminalSignals::new()?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let mut screen = Self { terminal, signals };
         screen.take_over()?;
@@ -162,7 +162,7 @@ fn give_back() {
 
 /// The signals a terminal program must answer.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(super) struct TerminalSignals {
     terminate: Signal,
     hang_up: Signal,
     interrupt: Signal,
@@ -173,13 +173,13 @@ pub(super) struct Signals {
 
 /// What a signal asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum UiSignal {
     End(UiExit),
     Suspend,
     Continued,
 }
 
-impl Signals {
+impl TerminalSignals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -192,14 +192,14 @@ impl Signals {
     }
 
     /// Waits for the next one. Nothing is lost if the wait is given up.
-    pub(super) async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> UiSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Told::End(UiExit::Terminated),
-            _ = self.hang_up.recv() => Told::End(UiExit::Terminated),
-            _ = self.interrupt.recv() => Told::End(UiExit::Interrupted),
-            _ = self.quit.recv() => Told::End(UiExit::Interrupted),
-            _ = self.stop.recv() => Told::Suspend,
-            _ = self.resume.recv() => Told::Continued,
+            _ = self.terminate.recv() => UiSignal::End(UiExit::Terminated),
+            _ = self.hang_up.recv() => UiSignal::End(UiExit::Terminated),
+            _ = self.interrupt.recv() => UiSignal::End(UiExit::Interrupted),
+            _ = self.quit.recv() => UiSignal::End(UiExit::Interrupted),
+            _ = self.stop.recv() => UiSignal::Suspend,
+            _ = self.resume.recv() => UiSignal::Continued,
         }
     }
 }

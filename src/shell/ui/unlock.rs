@@ -148,7 +148,7 @@ impl UnlockModel {
         clippy::wildcard_enum_match_arm,
         reason = "an enum of another crate; other keys do nothing"
     )]
-    pub fn key(&mut self, event: KeyEvent) -> UnlockStep {
+    pub fn on_key(&mut self, event: KeyEvent) -> UnlockStep {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         match event.code {
             KeyCode::Char('q' | 'c') if control => return UnlockStep::Quit,
@@ -297,7 +297,7 @@ mod tests {
     }
 
     fn press(gate: &mut UnlockModel, code: KeyCode) -> UnlockStep {
-        gate.key(KeyEvent::new(code, KeyModifiers::NONE))
+        gate.on_key(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
     fn write(gate: &mut UnlockModel, text: &str) {

@@ -28,7 +28,7 @@ use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
 use crate::shell::ui;
-use crate::shell::ui::text::lifetime::{self, Cost};
+use crate::shell::ui::text::lifetime::{self, WorkCost};
 
 /// What to send, and when to be content.
 #[derive(Clone)]
@@ -88,11 +88,11 @@ async fn say_price(home: &Path, network: &NetworkArgs, life: Lifetime) -> Result
         return Ok(());
     }
     let cost = match control::ask(home, &json!({ "do": "status" })).await? {
-        None => Cost::of(life, network.floor, miner::speed()),
+        None => WorkCost::of(life, network.floor, miner::speed()),
         Some(node) => {
             let figure = |name: &str| node.get(name).and_then(Value::as_u64).unwrap_or_default();
             let floor = u8::try_from(figure("floor_bits")).unwrap_or(u8::MAX);
-            Cost::of(life, floor, figure("rate"))
+            WorkCost::of(life, floor, figure("rate"))
         }
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {

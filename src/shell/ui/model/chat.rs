@@ -7,7 +7,7 @@ use crate::engine::node::output::{
 };
 use crate::engine::node::record::DeliveryLog;
 
-use super::super::composer::{Composer, Lines};
+use super::super::composer::{Composer, LineMode};
 use crate::shell::api::HasMore;
 
 /// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
@@ -25,13 +25,13 @@ pub(in crate::shell::ui) struct Chat {
     /// How many of theirs were not read.
     pub(in crate::shell::ui) unread: usize,
     /// Where the line above what is new stands.
-    pub(in crate::shell::ui) fresh: Option<Fresh>,
+    pub(in crate::shell::ui) fresh: Option<UnreadMarker>,
     pub(in crate::shell::ui) composer: Composer,
     /// The message chosen in browsing.
     pub(in crate::shell::ui) chosen: Option<MessageId>,
     /// How long what is sent lives, until another is chosen.
     pub(in crate::shell::ui) life: Lifetime,
-    past: Past,
+    past: HistoryState,
     sent: Vec<String>,
     /// Which of `sent` stands in the composer, and what stood there before.
     recalled: Option<(usize, String)>,
@@ -39,14 +39,14 @@ pub(in crate::shell::ui) struct Chat {
 
 /// The line above what is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) struct Fresh {
+pub(in crate::shell::ui) struct UnreadMarker {
     pub(in crate::shell::ui) first: MessageId,
     pub(in crate::shell::ui) count: usize,
 }
 
 /// How much of the past is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Past {
+enum HistoryState {
     Unasked,
     Asked,
     Some,
@@ -60,10 +60,10 @@ impl Chat {
             messages: Vec::new(),
             unread: 0,
             fresh: None,
-            composer: Composer::new(Lines::Many, max_text),
+            composer: Composer::new(LineMode::Many, max_text),
             chosen: None,
             life: Lifetime::Day,
-            past: Past::Unasked,
+            past: HistoryState::Unasked,
             sent: Vec::new(),
             recalled: None,
         }
@@ -75,20 +75,23 @@ impl Chat {
 
     /// Before which message to ask for older ones; `None` if there is nothing to ask for.
     #[expect(clippy::option_option, reason = "whether to ask, and before which message if any")]
-    pub(super) fn ask_for_past(&mut self, wish: Wish) -> Option<Option<MessageId>> {
+    pub(super) fn ask_for_past(&mut self, wish: HistoryWanted) -> Option<Option<MessageId>> {
         let wanted = match (self.past, wish) {
-            (Past::Unasked, _) => true,
-            (Past::Some, Wish::Older) => self.messages.len() < MAX_MESSAGES,
-            (Past::Some, Wish::Any) | (Past::Asked | Past::All, _) => false,
+            (HistoryState::Unasked, _) => true,
+            (HistoryState::Some, HistoryWanted::Older) => self.messages.len() < MAX_MESSAGES,
+            (HistoryState::Some, HistoryWanted::Any)
+            | (HistoryState::Asked | HistoryState::All, _) => false,
         };
         if !wanted {
             return None;
         }
         let before = match self.past {
-            Past::Unasked => None,
-            Past::Asked | Past::Some | Past::All => self.messages.first().map(|first| first.id),
+            HistoryState::Unasked => None,
+            HistoryState::Asked | HistoryState::Some | HistoryState::All => {
+                self.messages.first().map(|first| first.id)
+            }
         };
-        self.past = Past::Asked;
+        self.past = HistoryState::Asked;
         Some(before)
     }
 
@@ -100,8 +103,8 @@ impl Chat {
         self.messages = older;
         // A runtime that has more but brings nothing would be asked for ever.
         self.past = match more {
-            HasMore::Yes if brought > 0 => Past::Some,
-            HasMore::Yes | HasMore::No => Past::All,
+            HasMore::Yes if brought > 0 => HistoryState::Some,
+            HasMore::Yes | HasMore::No => HistoryState::All,
         };
         self.bound();
         if self.fresh.is_none() {
@@ -119,7 +122,7 @@ impl Chat {
         let theirs =
             self.messages.iter().rev().filter(|message| message.direction == Direction::Incoming);
         let first = theirs.take(self.unread).last();
-        self.fresh = first.map(|message| Fresh { first: message.id, count: self.unread });
+        self.fresh = first.map(|message| UnreadMarker { first: message.id, count: self.unread });
     }
 
     /// Adds a message at the end, or replaces the one with its id.
@@ -130,8 +133,10 @@ impl Chat {
         }
         if message.direction == Direction::Incoming {
             self.fresh = match self.fresh {
-                Some(fresh) if self.unread > 0 => Some(Fresh { count: fresh.count + 1, ..fresh }),
-                Some(_) | None => Some(Fresh { first: message.id, count: 1 }),
+                Some(fresh) if self.unread > 0 => {
+                    Some(UnreadMarker { count: fresh.count + 1, ..fresh })
+                }
+                Some(_) | None => Some(UnreadMarker { first: message.id, count: 1 }),
             };
             self.unread += 1;
         }
@@ -145,7 +150,7 @@ impl Chat {
             return;
         }
         self.messages.drain(..excess);
-        self.past = Past::Some;
+        self.past = HistoryState::Some;
         if self.chosen.is_some_and(|chosen| !self.holds(chosen)) {
             self.chosen = None;
         }
@@ -175,7 +180,7 @@ impl Chat {
 
     /// Whether the runtime was asked for messages and has not answered.
     pub(super) fn awaits_past(&self) -> bool {
-        self.past == Past::Asked
+        self.past == HistoryState::Asked
     }
 
     /// What came early is theirs without doubt.
@@ -292,7 +297,7 @@ impl Chat {
 
 /// How much of the past is wished for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum HistoryWanted {
     /// Anything, if nothing is here.
     Any,
     /// What came before.

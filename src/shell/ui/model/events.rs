@@ -7,14 +7,14 @@ use crate::engine::node::output::{
 };
 
 use super::super::keys::UiPage;
-use super::super::text::clock_skew::{self, Doubt};
-use super::chat::{Chat, Wish};
-use super::{Asked, Effect, Ending, Following, Leaving, Model, Overlay};
+use super::super::text::clock_skew::{self, SkewDoubt};
+use super::chat::{Chat, HistoryWanted};
+use super::{FollowNewest, Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 
 impl Model {
     /// The runtime has told something.
-    pub fn notice(&mut self, event: ClientEvent) -> Vec<Effect> {
+    pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         match event {
             ClientEvent::Engine(notice) => self.engine_notice(notice, &mut effects),
@@ -39,13 +39,13 @@ impl Model {
             ClientEvent::QueryResult(..) => {}
             ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
         }
-        if self.leaving == Leaving::WhenAllHasLeft && self.unsent() == 0 {
+        if self.leaving == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
             Self::quit(&mut effects);
         }
         effects
     }
 
-    fn engine_notice(&mut self, notice: Event, effects: &mut Vec<Effect>) {
+    fn engine_notice(&mut self, notice: Event, effects: &mut Vec<UiEffect>) {
         match notice {
             Event::Identity(identity) => {
                 self.speaking.get_or_insert(identity.id);
@@ -95,8 +95,9 @@ impl Model {
 
     /// Takes the figures in; a clock that others doubt is said once, when that begins.
     fn network_is(&mut self, line: NetworkStatus) {
-        let before = self.network.as_ref().map_or(Doubt::None, |line| Doubt::of(line.clock));
-        let doubt = Doubt::of(line.clock);
+        let before =
+            self.network.as_ref().map_or(SkewDoubt::None, |line| SkewDoubt::of(line.clock));
+        let doubt = SkewDoubt::of(line.clock);
         if doubt > before
             && let Some(clock) = line.clock
         {
@@ -105,7 +106,7 @@ impl Model {
         self.network = Some(line);
     }
 
-    fn contact(&mut self, contact: ContactView, effects: &mut Vec<Effect>) {
+    fn contact(&mut self, contact: ContactView, effects: &mut Vec<UiEffect>) {
         let (id, identity) = (contact.id, contact.identity);
         match self.chats.get_mut(&id) {
             Some(chat) => chat.contact = contact,
@@ -117,7 +118,7 @@ impl Model {
             self.open = Some(id);
         }
         if self.open == Some(id) {
-            self.ask_for_past(Wish::Any, effects);
+            self.ask_for_past(HistoryWanted::Any, effects);
         }
     }
 
@@ -148,17 +149,17 @@ impl Model {
         }
     }
 
-    fn message(&mut self, message: MessageView, effects: &mut Vec<Effect>) {
+    fn message(&mut self, message: MessageView, effects: &mut Vec<UiEffect>) {
         let contact = message.contact;
         let is_theirs = message.direction == Direction::Incoming;
         let in_view = self.open == Some(contact)
             && self.place == UiPage::Chats
-            && self.following == Following::Yes;
+            && self.following == FollowNewest::Yes;
         let Some(chat) = self.chats.get_mut(&contact) else { return };
         let was_unread = chat.unread;
         chat.add(message);
         if is_theirs && was_unread == 0 && !in_view {
-            effects.push(Effect::Bell);
+            effects.push(UiEffect::Bell);
         }
     }
 
@@ -166,18 +167,20 @@ impl Model {
         &mut self,
         ask: CommandId,
         reply: Result<Reply, CommandError>,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         let Some(about) = self.asked.remove(&ask) else { return };
         match (about, reply) {
-            (Asked::Identity, Ok(Reply::Identity(id))) => {
+            (PendingCommand::Identity, Ok(Reply::Identity(id))) => {
                 self.welcome.field.take();
                 self.speak_as(Some(id), effects);
             }
-            (Asked::Contact, Ok(Reply::Contact(id))) => self.open_chat(id, effects),
-            (Asked::Verify(contact, proof), reply) => self.compared((contact, proof), reply),
+            (PendingCommand::Contact, Ok(Reply::Contact(id))) => self.open_chat(id, effects),
+            (PendingCommand::Verify(contact, proof), reply) => {
+                self.compared((contact, proof), reply)
+            }
             (_, Ok(_)) => {}
-            (Asked::Say(contact, text), Err(error)) => {
+            (PendingCommand::Say(contact, text), Err(error)) => {
                 let composer = self.chats.get_mut(&contact).map(|chat| &mut chat.composer);
                 if let Some(composer) = composer.filter(|composer| composer.is_empty()) {
                     composer.replace(&text);
@@ -189,16 +192,16 @@ impl Model {
     }
 
     /// Opens a conversation, and asks for its past if that is not here.
-    pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<Effect>) {
+    pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.place = UiPage::Chats;
         self.overlay = None;
         self.open = Some(contact);
-        self.following = Following::Yes;
+        self.following = FollowNewest::Yes;
         if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
             self.speaking = Some(identity);
         }
-        self.ask_for_past(Wish::Any, effects);
+        self.ask_for_past(HistoryWanted::Any, effects);
     }
 
     /// What was new in the conversation that is left is not new any more, if it was read.
@@ -212,8 +215,8 @@ impl Model {
     }
 
     /// Tells the runtime the interface ends.
-    pub(super) fn quit(effects: &mut Vec<Effect>) {
-        effects.push(Effect::Request(ClientRequest::Quit));
-        effects.push(Effect::Quit(Ending::Asked));
+    pub(super) fn quit(effects: &mut Vec<UiEffect>) {
+        effects.push(UiEffect::Request(ClientRequest::Quit));
+        effects.push(UiEffect::Quit(QuitReason::Asked));
     }
 }

@@ -7,12 +7,13 @@ use crate::engine::node::output::SessionStatus;
 use super::super::keys::{ListAction, RowAction, UiPage};
 use super::overlay::fits;
 use super::{
-    Asked, Confirm, Effect, Kind, Model, Overlay, Prompt, Purpose, Tab, Target, label, sentence,
+    Confirmation, ContactFilter, ContactsTab, GoToTarget, Model, Overlay, PendingCommand, Prompt,
+    PromptPurpose, UiEffect, label, sentence,
 };
 
 /// What the marked row of a list is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Marked {
+pub(in crate::shell::ui) enum MarkedRow {
     Contact(ContactId),
     Request(RequestId),
     Identity(IdentityId),
@@ -21,39 +22,43 @@ pub(in crate::shell::ui) enum Marked {
 
 /// Which way a switch is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ReadMarksSwitch {
     On,
     Off,
 }
 
 impl Model {
     /// What the marked row is.
-    pub(in crate::shell::ui) fn marked(&self) -> Marked {
+    pub(in crate::shell::ui) fn marked(&self) -> MarkedRow {
         let row = self.row;
         let marked = match (self.place, self.tab) {
             (UiPage::Identities, _) => {
-                self.identities.keys().nth(row).map(|id| Marked::Identity(*id))
+                self.identities.keys().nth(row).map(|id| MarkedRow::Identity(*id))
             }
-            (UiPage::Contacts, Tab::Contacts) => {
-                self.contacts(Kind::Listened).get(row).map(|chat| Marked::Contact(chat.id()))
-            }
-            (UiPage::Contacts, Tab::Blocked) => {
-                self.contacts(Kind::Blocked).get(row).map(|chat| Marked::Contact(chat.id()))
-            }
-            (UiPage::Contacts, Tab::Requests) => {
-                self.strangers().get(row).map(|request| Marked::Request(request.id))
+            (UiPage::Contacts, ContactsTab::Contacts) => self
+                .contacts(ContactFilter::Listened)
+                .get(row)
+                .map(|chat| MarkedRow::Contact(chat.id())),
+            (UiPage::Contacts, ContactsTab::Blocked) => self
+                .contacts(ContactFilter::Blocked)
+                .get(row)
+                .map(|chat| MarkedRow::Contact(chat.id())),
+            (UiPage::Contacts, ContactsTab::Requests) => {
+                self.strangers().get(row).map(|request| MarkedRow::Request(request.id))
             }
             (UiPage::Chats | UiPage::Network | UiPage::Help, _) => None,
         };
-        marked.unwrap_or(Marked::Nothing)
+        marked.unwrap_or(MarkedRow::Nothing)
     }
 
     fn rows(&self) -> usize {
         match (self.place, self.tab) {
             (UiPage::Identities, _) => self.identities.len(),
-            (UiPage::Contacts, Tab::Contacts) => self.contacts(Kind::Listened).len(),
-            (UiPage::Contacts, Tab::Blocked) => self.contacts(Kind::Blocked).len(),
-            (UiPage::Contacts, Tab::Requests) => self.strangers().len(),
+            (UiPage::Contacts, ContactsTab::Contacts) => {
+                self.contacts(ContactFilter::Listened).len()
+            }
+            (UiPage::Contacts, ContactsTab::Blocked) => self.contacts(ContactFilter::Blocked).len(),
+            (UiPage::Contacts, ContactsTab::Requests) => self.strangers().len(),
             (UiPage::Chats | UiPage::Network | UiPage::Help, _) => 0,
         }
     }
@@ -63,7 +68,7 @@ impl Model {
         self.row = row.min(self.rows().saturating_sub(1));
     }
 
-    pub(super) fn act_on_list(&mut self, key: ListAction, effects: &mut Vec<Effect>) {
+    pub(super) fn act_on_list(&mut self, key: ListAction, effects: &mut Vec<UiEffect>) {
         match key {
             ListAction::Up => self.mark_row(self.row.saturating_sub(1)),
             ListAction::Down => self.mark_row(self.row + 1),
@@ -74,14 +79,14 @@ impl Model {
                 self.row = 0;
             }
             ListAction::NextTab => {}
-            ListAction::Add => self.prompt(Purpose::AddKey),
-            ListAction::New => self.prompt(Purpose::NewIdentity),
+            ListAction::Add => self.prompt(PromptPurpose::AddKey),
+            ListAction::New => self.prompt(PromptPurpose::NewIdentity),
             ListAction::Invite => self.show_invite(),
             ListAction::Row(action) => match self.marked() {
-                Marked::Contact(contact) => self.act_on_contact(contact, action, effects),
-                Marked::Request(request) => self.act_on_request(request, action, effects),
-                Marked::Identity(identity) => self.act_on_identity(identity, action, effects),
-                Marked::Nothing => {}
+                MarkedRow::Contact(contact) => self.act_on_contact(contact, action, effects),
+                MarkedRow::Request(request) => self.act_on_request(request, action, effects),
+                MarkedRow::Identity(identity) => self.act_on_identity(identity, action, effects),
+                MarkedRow::Nothing => {}
             },
         }
     }
@@ -90,15 +95,15 @@ impl Model {
         &mut self,
         contact: ContactId,
         action: RowAction,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         let Some(chat) = self.chats.get(&contact) else { return };
         let name = label(&chat.contact.petname);
         match action {
             RowAction::Open => self.open_chat(contact, effects),
-            RowAction::Rename => self.prompt_with(Purpose::Rename(contact), &name),
+            RowAction::Rename => self.prompt_with(PromptPurpose::Rename(contact), &name),
             RowAction::Block if chat.contact.session == SessionStatus::Blocked => {
-                self.ask(Command::Unblock { contact }, Asked::Other, effects);
+                self.ask(Command::Unblock { contact }, PendingCommand::Other, effects);
             }
             RowAction::Block => self.confirm(
                 format!("block {name} and erase the session?"),
@@ -109,11 +114,11 @@ impl Model {
                 Command::RemoveContact { contact },
             ),
             RowAction::Verify => self.open_verify(contact),
-            RowAction::Rekey => self.prompt(Purpose::Rekey(contact)),
+            RowAction::Rekey => self.prompt(PromptPurpose::Rekey(contact)),
             RowAction::ReadMarks if chat.contact.read_receipts => {
-                self.turn_read_marks(contact, Turn::Off, effects);
+                self.turn_read_marks(contact, ReadMarksSwitch::Off, effects);
             }
-            RowAction::ReadMarks => self.turn_read_marks(contact, Turn::On, effects),
+            RowAction::ReadMarks => self.turn_read_marks(contact, ReadMarksSwitch::On, effects),
             RowAction::Accept | RowAction::Decline => {}
         }
     }
@@ -122,12 +127,12 @@ impl Model {
         &mut self,
         request: RequestId,
         action: RowAction,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         match action {
-            RowAction::Open | RowAction::Accept => self.prompt(Purpose::Accept(request)),
+            RowAction::Open | RowAction::Accept => self.prompt(PromptPurpose::Accept(request)),
             RowAction::Decline => {
-                self.ask(Command::DeclineRequest { request }, Asked::Other, effects);
+                self.ask(Command::DeclineRequest { request }, PendingCommand::Other, effects);
             }
             RowAction::Rename
             | RowAction::Block
@@ -142,7 +147,7 @@ impl Model {
         &mut self,
         identity: IdentityId,
         action: RowAction,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         match action {
             RowAction::Open => self.speak_as(Some(identity), effects),
@@ -170,46 +175,46 @@ impl Model {
     pub(super) fn turn_read_marks(
         &mut self,
         contact: ContactId,
-        turn: Turn,
-        effects: &mut Vec<Effect>,
+        turn: ReadMarksSwitch,
+        effects: &mut Vec<UiEffect>,
     ) {
         let Some(chat) = self.chats.get(&contact) else { return };
         let name = label(&chat.contact.petname);
         match turn {
-            Turn::On => self.confirm(
+            ReadMarksSwitch::On => self.confirm(
                 format!(
                     "tell {name} when you have looked, and see when they have? Both must turn it on"
                 ),
                 Command::SetReadReceipts { contact, on: true },
             ),
-            Turn::Off => {
+            ReadMarksSwitch::Off => {
                 self.say_hint(format!("read marks with {name} are off"));
                 let command = Command::SetReadReceipts { contact, on: false };
-                self.ask(command, Asked::Other, effects);
+                self.ask(command, PendingCommand::Other, effects);
             }
         }
     }
 
     pub(super) fn show_invite(&mut self) {
         let identity = match self.marked() {
-            Marked::Identity(identity) => Some(identity),
-            Marked::Contact(_) | Marked::Request(_) | Marked::Nothing => self.speaking,
+            MarkedRow::Identity(identity) => Some(identity),
+            MarkedRow::Contact(_) | MarkedRow::Request(_) | MarkedRow::Nothing => self.speaking,
         };
         self.overlay = identity.map(Overlay::Invite);
     }
 
     pub(super) fn confirm(&mut self, question: String, command: Command) {
-        self.overlay = Some(Overlay::Confirm(Confirm { question, command }));
+        self.overlay = Some(Overlay::Confirm(Confirmation { question, command }));
     }
 
-    pub(super) fn prompt_with(&mut self, purpose: Purpose, text: &str) {
+    pub(super) fn prompt_with(&mut self, purpose: PromptPurpose, text: &str) {
         let mut prompt = Prompt::new(purpose);
         prompt.field.replace(text);
         self.overlay = Some(Overlay::Prompt(prompt));
     }
 
     /// Enter in a field.
-    pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn submit(&mut self, effects: &mut Vec<UiEffect>) {
         match self.overlay.take() {
             Some(Overlay::Prompt(prompt)) => self.submit_prompt(prompt, effects),
             Some(Overlay::GoTo(picker)) => {
@@ -223,13 +228,13 @@ impl Model {
             None => {
                 let name = self.welcome.field.text().trim().to_owned();
                 if !name.is_empty() {
-                    self.ask(Command::CreateIdentity { name }, Asked::Identity, effects);
+                    self.ask(Command::CreateIdentity { name }, PendingCommand::Identity, effects);
                 }
             }
         }
     }
 
-    fn submit_prompt(&mut self, mut prompt: Prompt, effects: &mut Vec<Effect>) {
+    fn submit_prompt(&mut self, mut prompt: Prompt, effects: &mut Vec<UiEffect>) {
         let text = prompt.field.text().trim().to_owned();
         if text.is_empty() {
             prompt.error = Some("write something, or Esc to go back".to_owned());
@@ -237,58 +242,63 @@ impl Model {
             return;
         }
         match prompt.purpose {
-            Purpose::NewIdentity => {
-                self.ask(Command::CreateIdentity { name: text }, Asked::Identity, effects);
+            PromptPurpose::NewIdentity => {
+                self.ask(Command::CreateIdentity { name: text }, PendingCommand::Identity, effects);
             }
-            Purpose::AddKey => match (self.options.invites.read)(&text) {
-                Ok(key) => self.prompt(Purpose::AddName(key)),
+            PromptPurpose::AddKey => match (self.options.invites.read)(&text) {
+                Ok(key) => self.prompt(PromptPurpose::AddName(key)),
                 Err(why) => {
                     prompt.error = Some(sentence(&why));
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
-            Purpose::AddName(key) => {
+            PromptPurpose::AddName(key) => {
                 let Some(identity) = self.speaking else { return };
                 let command = Command::AddContact { identity, key, petname: text };
-                self.ask(command, Asked::Contact, effects);
+                self.ask(command, PendingCommand::Contact, effects);
             }
-            Purpose::Accept(request) => {
+            PromptPurpose::Accept(request) => {
                 let command = Command::AcceptRequest { request, petname: text };
-                self.ask(command, Asked::Contact, effects);
+                self.ask(command, PendingCommand::Contact, effects);
             }
-            Purpose::Rekey(contact) => match (self.options.invites.read)(&text) {
-                Ok(key) => self.ask(Command::Rekey { contact, key }, Asked::Other, effects),
+            PromptPurpose::Rekey(contact) => match (self.options.invites.read)(&text) {
+                Ok(key) => {
+                    self.ask(Command::Rekey { contact, key }, PendingCommand::Other, effects)
+                }
                 Err(why) => {
                     prompt.error = Some(sentence(&why));
                     self.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
-            Purpose::Search(contact) => self.search(contact, text, effects),
-            Purpose::AcceptUnverified(contact) if text == "accept" => {
-                self.ask(Command::AcceptUnverified { contact }, Asked::Other, effects);
+            PromptPurpose::Search(contact) => self.search(contact, text, effects),
+            PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
+                self.ask(Command::AcceptUnverified { contact }, PendingCommand::Other, effects);
             }
-            Purpose::AcceptUnverified(_) => {
+            PromptPurpose::AcceptUnverified(_) => {
                 prompt.error = Some("that is another word; sending stays held".to_owned());
                 self.overlay = Some(Overlay::Prompt(prompt));
             }
-            Purpose::Rename(contact) => {
+            PromptPurpose::Rename(contact) => {
                 let command = Command::RenameContact { contact, petname: text };
-                self.ask(command, Asked::Other, effects);
+                self.ask(command, PendingCommand::Other, effects);
             }
         }
     }
 
     /// Where the picker can go with what is written in it.
-    pub(in crate::shell::ui) fn targets(&self) -> Vec<Target> {
+    pub(in crate::shell::ui) fn targets(&self) -> Vec<GoToTarget> {
         let Some(Overlay::GoTo(picker)) = &self.overlay else { return Vec::new() };
         self.targets_for(picker.filter.text())
     }
 
-    pub(super) fn targets_for(&self, wanted: &str) -> Vec<Target> {
+    pub(super) fn targets_for(&self, wanted: &str) -> Vec<GoToTarget> {
         const PAGES: [UiPage; 4] =
             [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
-        let chats = self.contacts(Kind::Listened).into_iter().map(|chat| Target::Chat(chat.id()));
-        let pages = PAGES.into_iter().map(Target::Page);
+        let chats = self
+            .contacts(ContactFilter::Listened)
+            .into_iter()
+            .map(|chat| GoToTarget::Chat(chat.id()));
+        let pages = PAGES.into_iter().map(GoToTarget::Page);
         let mut targets: Vec<_> =
             chats.chain(pages).filter(|target| fits(wanted, &self.target_name(*target))).collect();
         // Letters that stand together mean more than letters that stand anywhere.
@@ -298,23 +308,23 @@ impl Model {
     }
 
     /// What the picker calls a target.
-    pub(in crate::shell::ui) fn target_name(&self, target: Target) -> String {
+    pub(in crate::shell::ui) fn target_name(&self, target: GoToTarget) -> String {
         match target {
-            Target::Chat(id) => {
+            GoToTarget::Chat(id) => {
                 self.chats.get(&id).map(|chat| label(&chat.contact.petname)).unwrap_or_default()
             }
-            Target::Page(UiPage::Chats) => "chats".to_owned(),
-            Target::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
-            Target::Page(UiPage::Network) => "network".to_owned(),
-            Target::Page(UiPage::Identities) => "identities".to_owned(),
-            Target::Page(UiPage::Help) => "help".to_owned(),
+            GoToTarget::Page(UiPage::Chats) => "chats".to_owned(),
+            GoToTarget::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
+            GoToTarget::Page(UiPage::Network) => "network".to_owned(),
+            GoToTarget::Page(UiPage::Identities) => "identities".to_owned(),
+            GoToTarget::Page(UiPage::Help) => "help".to_owned(),
         }
     }
 
-    pub(super) fn go(&mut self, target: Target, effects: &mut Vec<Effect>) {
+    pub(super) fn go(&mut self, target: GoToTarget, effects: &mut Vec<UiEffect>) {
         match target {
-            Target::Chat(contact) => self.open_chat(contact, effects),
-            Target::Page(place) => self.show(place),
+            GoToTarget::Chat(contact) => self.open_chat(contact, effects),
+            GoToTarget::Page(place) => self.show(place),
         }
     }
 }

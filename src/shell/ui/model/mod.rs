@@ -1,7 +1,7 @@
 //! What the interface knows and where its user is: pure state, no terminal, no clock, no channel.
 //!
-//! Two doors lead in: [`Model::notice`] for what the runtime tells and [`Model::key`] for what a person
-//! does. What is to be done outside comes back as [`Effect`]s. Drawing reads a model and never
+//! Two doors lead in: [`Model::on_event`] for what the runtime tells and [`Model::on_key`] for what a person
+//! does. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a model and never
 //! changes it.
 
 mod chat;
@@ -28,11 +28,13 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
 pub(super) use chat::Chat;
-pub(super) use overlay::{Confirm, Ink, Overlay, Picker, Prompt, Purpose, Tab, Target};
+pub(super) use overlay::{
+    Confirmation, ContactsTab, GoToPicker, GoToTarget, Overlay, Prompt, PromptPurpose, QrPolarity,
+};
 pub(super) use search::Search;
-pub(super) use verify::{Mismatch, Remedy, Verify, Way};
+pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
-use super::composer::{Composer, Lines};
+use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
 
@@ -53,7 +55,7 @@ pub struct Model {
     pub(super) overlay: Option<Overlay>,
     /// The newest thing to say, and until when.
     pub(super) hint: Option<(String, UnixSeconds)>,
-    pub(super) tab: Tab,
+    pub(super) tab: ContactsTab,
     /// The row marked in a list.
     pub(super) row: usize,
     /// The name of the first identity, while there is none.
@@ -61,16 +63,16 @@ pub struct Model {
     /// A composer for commands while no conversation is open.
     pub(super) scratch: Composer,
     /// How codes are drawn.
-    pub(super) ink: Ink,
+    pub(super) ink: QrPolarity,
     /// What is being mined, and since when; nothing if that began before this interface.
     pub(super) mining: Option<(MessageId, UnixSeconds)>,
-    seek: Option<search::Seek>,
-    following: Following,
-    enter: Enter,
-    leaving: Leaving,
+    seek: Option<search::HistorySeek>,
+    following: FollowNewest,
+    enter: EnterMode,
+    leaving: QuitMode,
     /// When Ctrl+C was pressed last.
     interrupted: Option<UnixSeconds>,
-    asked: BTreeMap<CommandId, Asked>,
+    asked: BTreeMap<CommandId, PendingCommand>,
     next_ask: u64,
 }
 
@@ -82,7 +84,7 @@ opaque_debug!(struct Model {
 
 /// Something to be done outside the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum UiEffect {
     /// Hand this to the runtime.
     Request(ClientRequest),
     /// Move what is in view.
@@ -94,21 +96,21 @@ pub enum Effect {
     /// Ring.
     Bell,
     /// End the interface.
-    Quit(Ending),
+    Quit(QuitReason),
 }
 
 /// Whether anything looks different because time has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
+pub enum ClockChange {
     /// A clock or a hint did change.
-    Seen,
+    Visible,
     /// Nothing did.
-    Unseen,
+    Invisible,
 }
 
 /// Whether the end was wished for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum QuitReason {
     /// By its user.
     Asked,
     /// The engine cannot go on.
@@ -117,7 +119,7 @@ pub enum Ending {
 
 /// What the last drawing showed of the open conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum ScrollPosition {
     /// No conversation was drawn.
     Elsewhere,
     /// Its newest message, but not its oldest.
@@ -132,7 +134,7 @@ pub enum Sight {
 
 /// What Enter does in the composer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enter {
+pub enum EnterMode {
     /// It sends.
     Sends,
     /// It starts a line: a paste, or keys faster than hands, may have pressed it.
@@ -141,20 +143,20 @@ pub enum Enter {
 
 /// Whether the newest message is in view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Following {
+enum FollowNewest {
     Yes,
     No,
 }
 
 /// Whether the interface is about to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
+enum QuitMode {
     No,
     WhenAllHasLeft,
 }
 
 /// What a question to the engine was about, for its answer.
-enum Asked {
+enum PendingCommand {
     /// To make an identity.
     Identity,
     /// To add a contact or let one in.
@@ -194,16 +196,16 @@ impl Model {
             place: UiPage::Chats,
             overlay: None,
             hint: None,
-            tab: Tab::Contacts,
+            tab: ContactsTab::Contacts,
             row: 0,
-            welcome: Prompt::new(Purpose::NewIdentity),
-            scratch: Composer::new(Lines::One, options.max_text),
-            ink: Ink::Dark,
+            welcome: Prompt::new(PromptPurpose::NewIdentity),
+            scratch: Composer::new(LineMode::One, options.max_text),
+            ink: QrPolarity::Dark,
             mining: None,
             seek: None,
-            following: Following::Yes,
-            enter: Enter::Sends,
-            leaving: Leaving::No,
+            following: FollowNewest::Yes,
+            enter: EnterMode::Sends,
+            leaving: QuitMode::No,
             interrupted: None,
             asked: BTreeMap::new(),
             next_ask: 1,
@@ -211,54 +213,59 @@ impl Model {
     }
 
     /// A key was pressed.
-    pub fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
+    pub fn on_key(&mut self, event: KeyEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         // Who types is not taken to another place.
         self.seek = None;
         self.saw(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.overlay {
-            return vec![Effect::Quit(Ending::Fatal)];
+            return vec![UiEffect::Quit(QuitReason::Fatal)];
         }
         if let Some(action) = keys::action(self.context(), event) {
-            self.act(action, &mut effects);
+            self.update(action, &mut effects);
         }
         effects
     }
 
     /// Says what Enter does from here on.
-    pub const fn set_enter(&mut self, enter: Enter) {
+    pub const fn set_enter(&mut self, enter: EnterMode) {
         self.enter = enter;
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, now: UnixSeconds) -> Passed {
+    pub fn tick(&mut self, now: UnixSeconds) -> ClockChange {
         let minute = |at: UnixSeconds| at.0 / 60;
-        let mut passed =
-            if minute(now) == minute(self.now) { Passed::Unseen } else { Passed::Seen };
+        let mut passed = if minute(now) == minute(self.now) {
+            ClockChange::Invisible
+        } else {
+            ClockChange::Visible
+        };
         // The time a search has taken is told in such steps.
         let step = |at: UnixSeconds| {
             self.mining.map(|(_, since)| at.0.saturating_sub(since.0) / MINING_STEP_SECONDS)
         };
         if step(now) != step(self.now) {
-            passed = Passed::Seen;
+            passed = ClockChange::Visible;
         }
         self.now = now;
         if self.hint.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.hint = None;
-            passed = Passed::Seen;
+            passed = ClockChange::Visible;
         }
         passed
     }
 
     /// Says what the last drawing showed.
-    pub fn drawn(&mut self, sight: Sight) -> Vec<Effect> {
-        self.following = match sight {
-            Sight::Newest | Sight::Whole => Following::Yes,
-            Sight::Elsewhere | Sight::Middle | Sight::Oldest => Following::No,
+    pub fn on_drawn(&mut self, scroll_position: ScrollPosition) -> Vec<UiEffect> {
+        self.following = match scroll_position {
+            ScrollPosition::Newest | ScrollPosition::Whole => FollowNewest::Yes,
+            ScrollPosition::Elsewhere | ScrollPosition::Middle | ScrollPosition::Oldest => {
+                FollowNewest::No
+            }
         };
         let mut effects = Vec::new();
-        if matches!(sight, Sight::Oldest | Sight::Whole) {
-            self.ask_for_past(chat::Wish::Older, &mut effects);
+        if matches!(scroll_position, ScrollPosition::Oldest | ScrollPosition::Whole) {
+            self.ask_for_past(chat::HistoryWanted::Older, &mut effects);
         }
         effects
     }
@@ -269,7 +276,7 @@ impl Model {
             Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return KeyContext::Field,
             Some(Overlay::Confirm(_)) => return KeyContext::Asking,
             Some(Overlay::Leaving) => return KeyContext::Leaving,
-            Some(Overlay::Verify(Verify { way: Way::Code, .. }) | Overlay::Invite(_)) => {
+            Some(Overlay::Verify(Verify { way: CompareMethod::Code, .. }) | Overlay::Invite(_)) => {
                 return KeyContext::Code;
             }
             Some(Overlay::Verify(_)) => return KeyContext::Comparing,
@@ -334,12 +341,12 @@ impl Model {
     }
 
     /// The contacts of the identity that speaks, by name, those of one kind.
-    pub(super) fn contacts(&self, kind: Kind) -> Vec<&Chat> {
+    pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<&Chat> {
         let fits = |chat: &&Chat| {
             Some(chat.contact.identity) == self.speaking
                 && match kind {
-                    Kind::Listened => chat.contact.session != SessionStatus::Blocked,
-                    Kind::Blocked => chat.contact.session == SessionStatus::Blocked,
+                    ContactFilter::Listened => chat.contact.session != SessionStatus::Blocked,
+                    ContactFilter::Blocked => chat.contact.session == SessionStatus::Blocked,
                 }
         };
         let mut contacts: Vec<_> = self.chats.values().filter(fits).collect();
@@ -368,7 +375,7 @@ impl Model {
         self.hint = Some((text.into(), UnixSeconds(self.now.0.saturating_add(HINT_SECONDS))));
     }
 
-    fn ask(&mut self, command: Command, about: Asked, effects: &mut Vec<Effect>) {
+    fn ask(&mut self, command: Command, about: PendingCommand, effects: &mut Vec<UiEffect>) {
         if self.asked.len() >= MAX_ASKED {
             self.say_hint("the node is busy; nothing was done, try again in a moment");
             return;
@@ -376,36 +383,36 @@ impl Model {
         let ask = CommandId(self.next_ask);
         self.next_ask += 1;
         self.asked.insert(ask, about);
-        effects.push(Effect::Request(ClientRequest::Command(ask, command)));
+        effects.push(UiEffect::Request(ClientRequest::Command(ask, command)));
     }
 
-    fn ask_for_past(&mut self, wish: chat::Wish, effects: &mut Vec<Effect>) {
+    fn ask_for_past(&mut self, wish: chat::HistoryWanted, effects: &mut Vec<UiEffect>) {
         let Some(chat) = self.current_mut() else { return };
         let contact = chat.id();
         if let Some(before) = chat.ask_for_past(wish) {
-            effects.push(Effect::Request(ClientRequest::History { contact, before }));
+            effects.push(UiEffect::Request(ClientRequest::History { contact, before }));
         }
     }
 
     /// A person is there: what is in view counts as read.
-    fn saw(&mut self, effects: &mut Vec<Effect>) {
+    fn saw(&mut self, effects: &mut Vec<UiEffect>) {
         let in_view = self.place == UiPage::Chats
             && self.overlay.is_none()
-            && self.following == Following::Yes;
+            && self.following == FollowNewest::Yes;
         if !in_view {
             return;
         }
         let Some(chat) = self.current_mut() else { return };
         if chat.unread > 0 {
             chat.read();
-            effects.push(Effect::Request(ClientRequest::Read(chat.id())));
+            effects.push(UiEffect::Request(ClientRequest::Read(chat.id())));
         }
     }
 }
 
 /// Which contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContactFilter {
     /// Those we listen to.
     Listened,
     /// Those we do not.

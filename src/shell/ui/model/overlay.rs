@@ -4,7 +4,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::node::input::Command;
 
-use super::super::composer::{Composer, Lines};
+use super::super::composer::{Composer, LineMode};
 use super::super::keys::UiPage;
 use super::search::Search;
 use super::verify::{Mismatch, Verify};
@@ -20,11 +20,11 @@ pub(in crate::shell::ui) enum Overlay {
     /// A field with a purpose.
     Prompt(Prompt),
     /// Where to go.
-    GoTo(Picker),
+    GoTo(GoToPicker),
     /// Words, and where they stand.
     Search(Search),
     /// A question in the hint line; yes sends the command.
-    Confirm(Confirm),
+    Confirm(Confirmation),
     /// What happened to a message.
     Why(MessageId),
     /// An identity's own invite.
@@ -43,7 +43,7 @@ pub(in crate::shell::ui) enum Overlay {
 
 /// A field with a purpose.
 pub(in crate::shell::ui) struct Prompt {
-    pub(in crate::shell::ui) purpose: Purpose,
+    pub(in crate::shell::ui) purpose: PromptPurpose,
     pub(in crate::shell::ui) field: Composer,
     /// What was wrong with the last try.
     pub(in crate::shell::ui) error: Option<String>,
@@ -51,7 +51,7 @@ pub(in crate::shell::ui) struct Prompt {
 
 /// What a field is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Purpose {
+pub(in crate::shell::ui) enum PromptPurpose {
     /// A name for an identity.
     NewIdentity,
     /// The invite or key of somebody.
@@ -71,30 +71,30 @@ pub(in crate::shell::ui) enum Purpose {
 }
 
 impl Prompt {
-    pub(super) const fn new(purpose: Purpose) -> Self {
+    pub(super) const fn new(purpose: PromptPurpose) -> Self {
         let limit = match purpose {
-            Purpose::AddKey | Purpose::Rekey(_) => MAX_INVITE_BYTES,
-            Purpose::NewIdentity
-            | Purpose::AddName(_)
-            | Purpose::Accept(_)
-            | Purpose::Rename(_)
-            | Purpose::AcceptUnverified(_)
-            | Purpose::Search(_) => MAX_NAME_BYTES,
+            PromptPurpose::AddKey | PromptPurpose::Rekey(_) => MAX_INVITE_BYTES,
+            PromptPurpose::NewIdentity
+            | PromptPurpose::AddName(_)
+            | PromptPurpose::Accept(_)
+            | PromptPurpose::Rename(_)
+            | PromptPurpose::AcceptUnverified(_)
+            | PromptPurpose::Search(_) => MAX_NAME_BYTES,
         };
-        Self { purpose, field: Composer::new(Lines::One, limit), error: None }
+        Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
     }
 }
 
 /// How a code is drawn: most readers want it dark on light, and what a terminal shows is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Ink {
+pub(in crate::shell::ui) enum QrPolarity {
     /// Dark on light; without colours, for a dark terminal.
     Dark,
     /// The other way round.
     Light,
 }
 
-impl Ink {
+impl QrPolarity {
     pub(super) const fn other(self) -> Self {
         match self {
             Self::Dark => Self::Light,
@@ -104,26 +104,26 @@ impl Ink {
 }
 
 /// A question that waits for yes or no.
-pub(in crate::shell::ui) struct Confirm {
+pub(in crate::shell::ui) struct Confirmation {
     pub(in crate::shell::ui) question: String,
     pub(super) command: Command,
 }
 
 /// A list that shrinks as one types.
-pub(in crate::shell::ui) struct Picker {
+pub(in crate::shell::ui) struct GoToPicker {
     pub(in crate::shell::ui) filter: Composer,
     pub(in crate::shell::ui) index: usize,
 }
 
-impl Picker {
+impl GoToPicker {
     pub(super) const fn new() -> Self {
-        Self { filter: Composer::new(Lines::One, MAX_NAME_BYTES), index: 0 }
+        Self { filter: Composer::new(LineMode::One, MAX_NAME_BYTES), index: 0 }
     }
 }
 
 /// Where one can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Target {
+pub(in crate::shell::ui) enum GoToTarget {
     /// A conversation.
     Chat(ContactId),
     /// A page.
@@ -132,13 +132,13 @@ pub(in crate::shell::ui) enum Target {
 
 /// The lists on the page of contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Tab {
+pub(in crate::shell::ui) enum ContactsTab {
     Contacts,
     Requests,
     Blocked,
 }
 
-impl Tab {
+impl ContactsTab {
     pub(super) const fn next(self) -> Self {
         match self {
             Self::Contacts => Self::Requests,

@@ -4,7 +4,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::MessageView;
 
 use super::super::keys::{ChooseAction, UiPage};
-use super::{Effect, Model, Overlay, Prompt, Purpose};
+use super::{Model, Overlay, Prompt, PromptPurpose, UiEffect};
 use crate::shell::api::{ClientRequest, HasMore};
 
 /// Most results that are held. A guess: who has read so many searches for more words.
@@ -27,7 +27,7 @@ pub(in crate::shell::ui) struct Search {
 
 /// A message that is looked for in the past of the open conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seek {
+pub(super) struct HistorySeek {
     contact: ContactId,
     message: MessageId,
     parts: usize,
@@ -41,7 +41,7 @@ impl Model {
             Some(_) | None if self.place == UiPage::Chats => (self.open, String::new()),
             Some(_) | None => (None, String::new()),
         };
-        let mut prompt = Prompt::new(Purpose::Search(scope));
+        let mut prompt = Prompt::new(PromptPurpose::Search(scope));
         prompt.field.replace(&words);
         self.overlay = Some(Overlay::Prompt(prompt));
     }
@@ -50,9 +50,9 @@ impl Model {
         &mut self,
         contact: Option<ContactId>,
         words: String,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
-        effects.push(Effect::Request(ClientRequest::Search { contact, words: words.clone() }));
+        effects.push(UiEffect::Request(ClientRequest::Search { contact, words: words.clone() }));
         let search = Search { contact, words, found: None, more: HasMore::No, index: 0 };
         self.overlay = Some(Overlay::Search(search));
     }
@@ -79,7 +79,7 @@ impl Model {
         search.more = more;
     }
 
-    pub(super) fn choose_found(&mut self, key: ChooseAction, effects: &mut Vec<Effect>) {
+    pub(super) fn choose_found(&mut self, key: ChooseAction, effects: &mut Vec<UiEffect>) {
         let Some(Overlay::Search(search)) = &mut self.overlay else { return };
         let found = search.found.as_deref().unwrap_or_default();
         match key {
@@ -97,18 +97,18 @@ impl Model {
     }
 
     /// Opens a conversation at a message, as soon as that is here.
-    fn jump(&mut self, contact: ContactId, message: MessageId, effects: &mut Vec<Effect>) {
+    fn jump(&mut self, contact: ContactId, message: MessageId, effects: &mut Vec<UiEffect>) {
         if !self.chats.contains_key(&contact) {
             self.say_hint("this contact was removed meanwhile");
             return;
         }
         self.open_chat(contact, effects);
-        self.seek = Some(Seek { contact, message, parts: MAX_PARTS });
+        self.seek = Some(HistorySeek { contact, message, parts: MAX_PARTS });
         self.go_on_seeking(effects);
     }
 
     /// Chooses the message that is looked for if it is here, and asks for more of the past if not.
-    pub(super) fn go_on_seeking(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on_seeking(&mut self, effects: &mut Vec<UiEffect>) {
         let Some(mut seek) = self.seek.take() else { return };
         let Some(chat) = self.current_mut().filter(|chat| chat.id() == seek.contact) else {
             return;
@@ -123,7 +123,7 @@ impl Model {
         }
         let asked = effects.len();
         if seek.parts > 0 {
-            self.ask_for_past(super::chat::Wish::Older, effects);
+            self.ask_for_past(super::chat::HistoryWanted::Older, effects);
         }
         if effects.len() == asked {
             self.say_hint("this message is older than what can be scrolled to, or was erased");

@@ -4,54 +4,59 @@ use crate::engine::node::input::Command;
 use crate::engine::node::output::SessionStatus;
 
 use super::super::keys::{RowAction, UiPage};
-use super::super::slash::Slash;
+use super::super::slash::SlashCommand;
 use super::super::text::lifetime::{self, NAMES};
-use super::lists::Turn;
-use super::{Asked, Effect, Model, Overlay, Picker, Purpose, Tab, label, sentence};
+use super::lists::ReadMarksSwitch;
+use super::{
+    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, label,
+    sentence,
+};
 
 impl Model {
     pub(super) fn obey(
         &mut self,
-        slash: Slash,
+        slash: SlashCommand,
         argument: Option<String>,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         match slash {
-            Slash::Help => self.show(UiPage::Help),
-            Slash::Net => self.show(UiPage::Network),
-            Slash::Contacts => self.show_tab(Tab::Contacts),
-            Slash::Requests => self.show_tab(Tab::Requests),
-            Slash::Invite => self.show_invite(),
-            Slash::Next => self.next_unread(effects),
-            Slash::Quit => self.ask_to_quit(effects),
-            Slash::Go => self.go_by_name(argument, effects),
-            Slash::Add => self.add(argument),
-            Slash::New => self.prompt_with(Purpose::NewIdentity, &argument.unwrap_or_default()),
-            Slash::Id => self.id_by_name(argument, effects),
-            Slash::Accept => self.accept_first(argument),
-            Slash::Decline => match self.strangers().first().map(|request| request.id) {
+            SlashCommand::Help => self.show(UiPage::Help),
+            SlashCommand::Net => self.show(UiPage::Network),
+            SlashCommand::Contacts => self.show_tab(ContactsTab::Contacts),
+            SlashCommand::Requests => self.show_tab(ContactsTab::Requests),
+            SlashCommand::Invite => self.show_invite(),
+            SlashCommand::Next => self.next_unread(effects),
+            SlashCommand::Quit => self.ask_to_quit(effects),
+            SlashCommand::Go => self.go_by_name(argument, effects),
+            SlashCommand::Add => self.add(argument),
+            SlashCommand::New => {
+                self.prompt_with(PromptPurpose::NewIdentity, &argument.unwrap_or_default())
+            }
+            SlashCommand::Id => self.id_by_name(argument, effects),
+            SlashCommand::Accept => self.accept_first(argument),
+            SlashCommand::Decline => match self.strangers().first().map(|request| request.id) {
                 Some(request) => self.act_on_request(request, RowAction::Decline, effects),
                 None => self.say_hint("nobody asks; nothing was declined"),
             },
-            Slash::Cancel => self.cancel(self.newest_waiting(), effects),
-            Slash::Retry => self.retry(self.newest_failed(), effects),
-            Slash::Search => match argument {
+            SlashCommand::Cancel => self.cancel(self.newest_waiting(), effects),
+            SlashCommand::Retry => self.retry(self.newest_failed(), effects),
+            SlashCommand::Search => match argument {
                 Some(words) => self.search(None, words, effects),
                 None => self.ask_for_words(),
             },
-            Slash::Life => self.life_by_name(argument),
-            Slash::Why => {
+            SlashCommand::Life => self.life_by_name(argument),
+            SlashCommand::Why => {
                 let newest = self.current().and_then(|chat| chat.messages.last());
                 self.overlay = newest.map(|message| Overlay::Why(message.id));
             }
-            Slash::Block
-            | Slash::Unblock
-            | Slash::Close
-            | Slash::Rekey
-            | Slash::ReadMarks
-            | Slash::Remove
-            | Slash::Rename
-            | Slash::Verify => {
+            SlashCommand::Block
+            | SlashCommand::Unblock
+            | SlashCommand::Close
+            | SlashCommand::Rekey
+            | SlashCommand::ReadMarks
+            | SlashCommand::Remove
+            | SlashCommand::Rename
+            | SlashCommand::Verify => {
                 self.obey_about_contact(slash, argument, effects);
             }
         }
@@ -59,9 +64,9 @@ impl Model {
 
     fn obey_about_contact(
         &mut self,
-        slash: Slash,
+        slash: SlashCommand,
         argument: Option<String>,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<UiEffect>,
     ) {
         let Some(chat) = self.current() else {
             self.say_hint("no chat is open; nothing was changed");
@@ -71,28 +76,32 @@ impl Model {
         let is_blocked = chat.contact.session == SessionStatus::Blocked;
         let name = label(&chat.contact.petname);
         match (slash, argument) {
-            (Slash::Close, _) => self.confirm(
+            (SlashCommand::Close, _) => self.confirm(
                 format!("end the session with {name} and erase its keys?"),
                 Command::CloseSession { contact },
             ),
-            (Slash::Block, _) if is_blocked => self.say_hint("this contact is blocked already"),
-            (Slash::Unblock, _) if !is_blocked => self.say_hint("this contact is not blocked"),
-            (Slash::Block | Slash::Unblock, _) => {
+            (SlashCommand::Block, _) if is_blocked => {
+                self.say_hint("this contact is blocked already")
+            }
+            (SlashCommand::Unblock, _) if !is_blocked => {
+                self.say_hint("this contact is not blocked")
+            }
+            (SlashCommand::Block | SlashCommand::Unblock, _) => {
                 self.act_on_contact(contact, RowAction::Block, effects);
             }
-            (Slash::Verify, _) => self.open_verify(contact),
-            (Slash::Rekey, invite) => {
-                self.prompt_with(Purpose::Rekey(contact), &invite.unwrap_or_default());
+            (SlashCommand::Verify, _) => self.open_verify(contact),
+            (SlashCommand::Rekey, invite) => {
+                self.prompt_with(PromptPurpose::Rekey(contact), &invite.unwrap_or_default());
             }
-            (Slash::ReadMarks, argument) => match argument.as_deref() {
-                Some("on") => self.turn_read_marks(contact, Turn::On, effects),
-                Some("off") => self.turn_read_marks(contact, Turn::Off, effects),
+            (SlashCommand::ReadMarks, argument) => match argument.as_deref() {
+                Some("on") => self.turn_read_marks(contact, ReadMarksSwitch::On, effects),
+                Some("off") => self.turn_read_marks(contact, ReadMarksSwitch::Off, effects),
                 Some(_) | None => self.say_hint("/readmarks on, or /readmarks off"),
             },
-            (Slash::Remove, _) => self.act_on_contact(contact, RowAction::Remove, effects),
-            (Slash::Rename, Some(petname)) => {
+            (SlashCommand::Remove, _) => self.act_on_contact(contact, RowAction::Remove, effects),
+            (SlashCommand::Rename, Some(petname)) => {
                 let command = Command::RenameContact { contact, petname };
-                self.ask(command, Asked::Other, effects);
+                self.ask(command, PendingCommand::Other, effects);
             }
             (_, _) => self.act_on_contact(contact, RowAction::Rename, effects),
         }
@@ -108,14 +117,14 @@ impl Model {
         }
     }
 
-    fn show_tab(&mut self, tab: Tab) {
+    fn show_tab(&mut self, tab: ContactsTab) {
         self.show(UiPage::Contacts);
         self.tab = tab;
     }
 
-    fn go_by_name(&mut self, name: Option<String>, effects: &mut Vec<Effect>) {
+    fn go_by_name(&mut self, name: Option<String>, effects: &mut Vec<UiEffect>) {
         let Some(name) = name else {
-            self.overlay = Some(Overlay::GoTo(Picker::new()));
+            self.overlay = Some(Overlay::GoTo(GoToPicker::new()));
             return;
         };
         match self.targets_for(&name).first().copied() {
@@ -125,14 +134,14 @@ impl Model {
     }
 
     fn add(&mut self, invite: Option<String>) {
-        let Some(invite) = invite else { return self.prompt(Purpose::AddKey) };
+        let Some(invite) = invite else { return self.prompt(PromptPurpose::AddKey) };
         match (self.options.invites.read)(&invite) {
-            Ok(key) => self.prompt(Purpose::AddName(key)),
+            Ok(key) => self.prompt(PromptPurpose::AddName(key)),
             Err(why) => self.say_hint(format!("{}; nobody was added", sentence(&why))),
         }
     }
 
-    fn id_by_name(&mut self, name: Option<String>, effects: &mut Vec<Effect>) {
+    fn id_by_name(&mut self, name: Option<String>, effects: &mut Vec<UiEffect>) {
         let Some(name) = name else { return self.show(UiPage::Identities) };
         let found = self.identities.values().find(|identity| identity.name == name);
         match found.map(|identity| identity.id) {
@@ -144,7 +153,7 @@ impl Model {
     fn accept_first(&mut self, name: Option<String>) {
         match self.strangers().first().map(|request| request.id) {
             Some(request) => {
-                self.prompt_with(Purpose::Accept(request), &name.unwrap_or_default());
+                self.prompt_with(PromptPurpose::Accept(request), &name.unwrap_or_default());
             }
             None => self.say_hint("nobody asks; nothing was accepted"),
         }

@@ -5,14 +5,17 @@ use crate::engine::id::{IdentityId, MessageId};
 use crate::engine::node::input::Command;
 use crate::engine::node::output::MessageState;
 
-use super::super::composer::{Composer, Full, Moved};
+use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, EditAction, KeyAction, KeyContext,
     LeaveChoice, ScrollAction, UiPage, WriteAction,
 };
 use super::super::slash;
-use super::super::text::lifetime::{self, Cost};
-use super::{Asked, Effect, Enter, Kind, Leaving, Model, Overlay, Picker, Prompt, Purpose, label};
+use super::super::text::lifetime::{self, WorkCost};
+use super::{
+    ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, Prompt, PromptPurpose,
+    QuitMode, UiEffect, label,
+};
 use crate::shell::api::Persistence;
 
 /// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
@@ -22,20 +25,20 @@ const INTERRUPT_SECONDS: u64 = 2;
 const LONG_PASTE_LINES: usize = 20;
 
 impl Model {
-    pub(super) fn act(&mut self, action: KeyAction, effects: &mut Vec<Effect>) {
+    pub(super) fn update(&mut self, action: KeyAction, effects: &mut Vec<UiEffect>) {
         match action {
             KeyAction::Show(place) => self.show(place),
-            KeyAction::GoTo => self.overlay = Some(Overlay::GoTo(Picker::new())),
+            KeyAction::GoTo => self.overlay = Some(Overlay::GoTo(GoToPicker::new())),
             KeyAction::NextUnread => self.next_unread(effects),
             KeyAction::Step(ChatStep::Above) => self.step_chat(-1, effects),
             KeyAction::Step(ChatStep::Below) => self.step_chat(1, effects),
-            KeyAction::Redraw => effects.push(Effect::Redraw),
-            KeyAction::Suspend => effects.push(Effect::Suspend),
+            KeyAction::Redraw => effects.push(UiEffect::Redraw),
+            KeyAction::Suspend => effects.push(UiEffect::Suspend),
             KeyAction::Interrupt => self.interrupt(),
             KeyAction::Quit => self.ask_to_quit(effects),
             KeyAction::Leave(LeaveChoice::Quit) => Self::quit(effects),
             KeyAction::Leave(LeaveChoice::Wait) => {
-                self.leaving = Leaving::WhenAllHasLeft;
+                self.leaving = QuitMode::WhenAllHasLeft;
                 self.overlay = None;
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
@@ -45,7 +48,7 @@ impl Model {
             KeyAction::Back => self.back(),
             KeyAction::Insert(letter) => self.insert(letter),
             KeyAction::Answer(answer) => self.answer(answer, effects),
-            KeyAction::Scroll(scroll) => effects.push(Effect::Scroll(scroll)),
+            KeyAction::Scroll(scroll) => effects.push(UiEffect::Scroll(scroll)),
             KeyAction::Edit(edit) => self.edit(edit),
             KeyAction::Write(key) => self.write(key, effects),
             KeyAction::Browse(key) => self.browse(key, effects),
@@ -89,7 +92,7 @@ impl Model {
     }
 
     /// Something was pasted. It is never sent by the paste itself.
-    pub fn paste(&mut self, pasted: &str) -> Vec<Effect> {
+    pub fn paste(&mut self, pasted: &str) -> Vec<UiEffect> {
         if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
@@ -124,7 +127,7 @@ impl Model {
         }
     }
 
-    fn note_full(&mut self, taken: Result<(), Full>) {
+    fn note_full(&mut self, taken: Result<(), ComposerFull>) {
         if taken.is_err() {
             let limit = self.options.max_text;
             self.say_hint(format!("no more fits; a message carries {limit} bytes"));
@@ -132,7 +135,7 @@ impl Model {
     }
 
     /// Keys where text is written.
-    fn write(&mut self, key: WriteAction, effects: &mut Vec<Effect>) {
+    fn write(&mut self, key: WriteAction, effects: &mut Vec<UiEffect>) {
         match key {
             WriteAction::Send => self.enter(effects),
             WriteAction::Submit => self.submit(effects),
@@ -155,7 +158,7 @@ impl Model {
             picker.index = picker.index.saturating_sub(1);
             return;
         }
-        if self.field().map(Composer::up) == Some(Moved::Edge)
+        if self.field().map(Composer::up) == Some(CaretMove::Edge)
             && let Some(chat) = self.current_mut()
         {
             chat.recall_earlier();
@@ -171,7 +174,7 @@ impl Model {
             }
             return;
         }
-        if self.field().map(Composer::down) == Some(Moved::Edge)
+        if self.field().map(Composer::down) == Some(CaretMove::Edge)
             && let Some(chat) = self.current_mut()
         {
             chat.recall_later();
@@ -186,8 +189,8 @@ impl Model {
     }
 
     /// Enter in the composer: say it, do it, or hold it.
-    fn enter(&mut self, effects: &mut Vec<Effect>) {
-        if self.enter == Enter::Held {
+    fn enter(&mut self, effects: &mut Vec<UiEffect>) {
+        if self.enter == EnterMode::Held {
             let taken = self.field().map_or(Ok(()), Composer::newline);
             self.note_full(taken);
             self.say_hint("paste held an Enter; nothing was sent");
@@ -199,8 +202,8 @@ impl Model {
         }
         match slash::parse(&written) {
             Err(error) => self.say_hint(error.to_string()),
-            Ok(slash::Line::Text(text)) => self.say(text, effects),
-            Ok(slash::Line::Slash(slash, argument)) => {
+            Ok(slash::InputLine::Text(text)) => self.say(text, effects),
+            Ok(slash::InputLine::Slash(slash, argument)) => {
                 if let Some(field) = self.field() {
                     field.take();
                 }
@@ -209,15 +212,15 @@ impl Model {
         }
     }
 
-    fn say(&mut self, text: String, effects: &mut Vec<Effect>) {
+    fn say(&mut self, text: String, effects: &mut Vec<UiEffect>) {
         let Some(chat) = self.current_mut() else {
             self.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
             return;
         };
         let (contact, life) = (chat.id(), chat.life);
         chat.take_text();
-        effects.push(Effect::Scroll(ScrollAction::Newest));
-        let about = Asked::Say(contact, text.clone());
+        effects.push(UiEffect::Scroll(ScrollAction::Newest));
+        let about = PendingCommand::Say(contact, text.clone());
         self.ask(Command::Say { contact, text, life }, about, effects);
     }
 
@@ -236,9 +239,9 @@ impl Model {
     }
 
     /// What a message of this life takes; nothing until the runtime has told how the network is.
-    pub(in crate::shell::ui) fn cost(&self, life: Lifetime) -> Option<Cost> {
+    pub(in crate::shell::ui) fn cost(&self, life: Lifetime) -> Option<WorkCost> {
         let network = self.network.as_ref()?;
-        Some(Cost::of(life, network.floor_bits, network.rate))
+        Some(WorkCost::of(life, network.floor_bits, network.rate))
     }
 
     fn start_browsing(&mut self) {
@@ -255,7 +258,7 @@ impl Model {
     }
 
     /// Keys while a message is chosen.
-    fn browse(&mut self, key: BrowseAction, effects: &mut Vec<Effect>) {
+    fn browse(&mut self, key: BrowseAction, effects: &mut Vec<UiEffect>) {
         let Some(chat) = self.current_mut() else { return };
         let chosen = chat.chosen;
         match key {
@@ -270,16 +273,16 @@ impl Model {
         }
     }
 
-    pub(super) fn cancel(&mut self, message: Option<MessageId>, effects: &mut Vec<Effect>) {
+    pub(super) fn cancel(&mut self, message: Option<MessageId>, effects: &mut Vec<UiEffect>) {
         match message {
-            Some(message) => self.ask(Command::Cancel { message }, Asked::Other, effects),
+            Some(message) => self.ask(Command::Cancel { message }, PendingCommand::Other, effects),
             None => self.say_hint("no message waits here; nothing was cancelled"),
         }
     }
 
-    pub(super) fn retry(&mut self, message: Option<MessageId>, effects: &mut Vec<Effect>) {
+    pub(super) fn retry(&mut self, message: Option<MessageId>, effects: &mut Vec<UiEffect>) {
         match message {
-            Some(message) => self.ask(Command::Retry { message }, Asked::Other, effects),
+            Some(message) => self.ask(Command::Retry { message }, PendingCommand::Other, effects),
             None => self.say_hint("no message failed, was cancelled or was not acknowledged here"),
         }
     }
@@ -299,11 +302,11 @@ impl Model {
         self.current()?.newest_ours(failed)
     }
 
-    fn answer(&mut self, answer: ConfirmAnswer, effects: &mut Vec<Effect>) {
+    fn answer(&mut self, answer: ConfirmAnswer, effects: &mut Vec<UiEffect>) {
         if let Some(Overlay::Confirm(confirm)) = self.overlay.take()
             && answer == ConfirmAnswer::Yes
         {
-            self.ask(confirm.command, Asked::Other, effects);
+            self.ask(confirm.command, PendingCommand::Other, effects);
         }
     }
 
@@ -320,7 +323,7 @@ impl Model {
     }
 
     /// Leaves at once if everything has left; asks otherwise.
-    pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<UiEffect>) {
         if self.unsent() == 0 {
             return Self::quit(effects);
         }
@@ -335,8 +338,8 @@ impl Model {
         }
     }
 
-    pub(super) fn next_unread(&mut self, effects: &mut Vec<Effect>) {
-        let contacts = self.contacts(Kind::Listened);
+    pub(super) fn next_unread(&mut self, effects: &mut Vec<UiEffect>) {
+        let contacts = self.contacts(ContactFilter::Listened);
         let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
         let after = contacts.iter().cycle().skip(here.map_or(0, |here| here + 1));
         let next = after.take(contacts.len()).find(|chat| chat.unread > 0).map(|chat| chat.id());
@@ -346,8 +349,8 @@ impl Model {
         }
     }
 
-    fn step_chat(&mut self, step: isize, effects: &mut Vec<Effect>) {
-        let contacts = self.contacts(Kind::Listened);
+    fn step_chat(&mut self, step: isize, effects: &mut Vec<UiEffect>) {
+        let contacts = self.contacts(ContactFilter::Listened);
         let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
         let last = contacts.len().saturating_sub(1);
         let index = here.map_or(0, |here| here.saturating_add_signed(step).min(last));
@@ -357,19 +360,19 @@ impl Model {
     }
 
     /// Changes which identity speaks; its first conversation opens.
-    pub(super) fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<Effect>) {
+    pub(super) fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.overlay = None;
         self.place = UiPage::Chats;
         self.speaking = identity;
         self.open = None;
-        let first = self.contacts(Kind::Listened).first().map(|chat| chat.id());
+        let first = self.contacts(ContactFilter::Listened).first().map(|chat| chat.id());
         if let Some(first) = first {
             self.open_chat(first, effects);
         }
     }
 
-    pub(super) fn prompt(&mut self, purpose: Purpose) {
+    pub(super) fn prompt(&mut self, purpose: PromptPurpose) {
         self.overlay = Some(Overlay::Prompt(Prompt::new(purpose)));
     }
 }

@@ -8,14 +8,14 @@ use crate::engine::id::ContactId;
 use crate::engine::node::input::{Command, Proof};
 use crate::engine::node::output::{CommandError, Reply};
 
-use super::super::composer::{Composer, Lines};
+use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};
-use super::{Asked, Effect, Enter, Model, Overlay, Purpose, label};
+use super::{EnterMode, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, label};
 
 /// The page on which one compares with a contact.
 pub(in crate::shell::ui) struct Verify {
     pub(in crate::shell::ui) contact: ContactId,
-    pub(in crate::shell::ui) way: Way,
+    pub(in crate::shell::ui) way: CompareMethod,
     /// The three words that are heard, as they are typed.
     pub(in crate::shell::ui) words: [Composer; WORDS_PER_HALF],
     /// Which of them is being typed.
@@ -28,7 +28,7 @@ pub(in crate::shell::ui) struct Verify {
 
 /// How one compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum Way {
+pub(in crate::shell::ui) enum CompareMethod {
     /// Three words are heard and typed.
     Words,
     /// 60 digits are heard and typed.
@@ -74,13 +74,13 @@ const MAX_WORD_BYTES: usize = 24;
 const MAX_LINE_BYTES: usize = 240;
 
 impl Verify {
-    fn new(contact: ContactId, way: Way) -> Self {
+    fn new(contact: ContactId, way: CompareMethod) -> Self {
         Self {
             contact,
             way,
-            words: [const { Composer::new(Lines::One, MAX_WORD_BYTES) }; WORDS_PER_HALF],
+            words: [const { Composer::new(LineMode::One, MAX_WORD_BYTES) }; WORDS_PER_HALF],
             at: 0,
-            line: Composer::new(Lines::One, MAX_LINE_BYTES),
+            line: Composer::new(LineMode::One, MAX_LINE_BYTES),
             error: None,
         }
     }
@@ -88,21 +88,23 @@ impl Verify {
     /// Where what is typed goes.
     pub(super) fn field(&mut self) -> Option<&mut Composer> {
         match self.way {
-            Way::Words => self.words.get_mut(self.at),
-            Way::Digits | Way::Sent => Some(&mut self.line),
-            Way::Code => None,
+            CompareMethod::Words => self.words.get_mut(self.at),
+            CompareMethod::Digits | CompareMethod::Sent => Some(&mut self.line),
+            CompareMethod::Code => None,
         }
     }
 
     /// What was typed, if it is something to compare.
     fn proof(&self, first: usize) -> Result<Proof, String> {
         match self.way {
-            Way::Words => {
+            CompareMethod::Words => {
                 let words = self.words.each_ref().map(|field| field.text());
                 three(words, first).map(Proof::Sas)
             }
-            Way::Digits | Way::Code => digits(self.line.text()).map(Proof::SafetyNumber),
-            Way::Sent => {
+            CompareMethod::Digits | CompareMethod::Code => {
+                digits(self.line.text()).map(Proof::SafetyNumber)
+            }
+            CompareMethod::Sent => {
                 let text = self.line.text();
                 if let Some(number) = SafetyNumber::parse(text) {
                     return Ok(Proof::SafetyNumber(number));
@@ -153,27 +155,28 @@ impl Model {
     /// Opens the page on which one compares.
     pub(super) fn open_verify(&mut self, contact: ContactId) {
         let Some(chat) = self.chats.get(&contact) else { return };
-        let way = if chat.contact.sas.is_some() { Way::Words } else { Way::Digits };
+        let way =
+            if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
         self.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
     }
 
     /// Keys on that page.
-    pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<Effect>) {
+    pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<UiEffect>) {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
         let has_words =
             self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.sas.is_some());
         verify.error = None;
         match key {
-            CompareAction::Digits => verify.way = Way::Digits,
-            CompareAction::Code => verify.way = Way::Code,
-            CompareAction::Sent => verify.way = Way::Sent,
+            CompareAction::Digits => verify.way = CompareMethod::Digits,
+            CompareAction::Code => verify.way = CompareMethod::Code,
+            CompareAction::Sent => verify.way = CompareMethod::Sent,
             CompareAction::Previous => verify.at = verify.at.saturating_sub(1),
             CompareAction::Next => verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1),
             CompareAction::Complete => {
                 // "sad" begins "saddle" too: whoever goes on means the word that stands there.
                 let typed = verify.field().map(|field| field.text().to_owned()).unwrap_or_default();
                 let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
-                if let (Way::Words, Some(word)) = (verify.way, word) {
+                if let (CompareMethod::Words, Some(word)) = (verify.way, word) {
                     if let Some(field) = verify.field() {
                         field.replace(&word.to_string());
                     }
@@ -181,24 +184,28 @@ impl Model {
                 }
             }
             CompareAction::Back => match verify.way {
-                Way::Words => self.overlay = None,
-                Way::Digits if !has_words => self.overlay = None,
-                Way::Digits | Way::Code | Way::Sent if has_words => verify.way = Way::Words,
-                Way::Digits | Way::Code | Way::Sent => verify.way = Way::Digits,
+                CompareMethod::Words => self.overlay = None,
+                CompareMethod::Digits if !has_words => self.overlay = None,
+                CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent if has_words => {
+                    verify.way = CompareMethod::Words
+                }
+                CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent => {
+                    verify.way = CompareMethod::Digits
+                }
             },
             CompareAction::Enter => self.compare_now(effects),
         }
     }
 
-    fn compare_now(&mut self, effects: &mut Vec<Effect>) {
-        if self.enter == Enter::Held {
+    fn compare_now(&mut self, effects: &mut Vec<UiEffect>) {
+        if self.enter == EnterMode::Held {
             self.say_hint("paste held an Enter; nothing was compared");
             return;
         }
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
         let (contact, way) = (verify.contact, verify.way);
         let typing = verify.words.iter().position(|field| field.text().trim().is_empty());
-        if let (Way::Words, Some(empty)) = (way, typing)
+        if let (CompareMethod::Words, Some(empty)) = (way, typing)
             && verify.at < WORDS_PER_HALF - 1
         {
             verify.at = empty;
@@ -209,7 +216,7 @@ impl Model {
         match verify.proof(first) {
             Err(error) => verify.error = Some(error),
             Ok(proof) => {
-                let about = Asked::Verify(contact, proof);
+                let about = PendingCommand::Verify(contact, proof);
                 self.ask(Command::Verify { contact, proof }, about, effects);
             }
         }
@@ -248,7 +255,7 @@ impl Model {
     }
 
     /// Keys after a comparison that failed.
-    pub(super) fn choose(&mut self, key: ChooseAction, effects: &mut Vec<Effect>) {
+    pub(super) fn choose(&mut self, key: ChooseAction, effects: &mut Vec<UiEffect>) {
         let Some(Overlay::Mismatch(mismatch)) = &mut self.overlay else { return };
         let last = mismatch.remedies().len().saturating_sub(1);
         match key {
@@ -260,7 +267,7 @@ impl Model {
                     Some(Remedy::Again) => self.open_verify(contact),
                     Some(Remedy::Close) => {
                         self.overlay = None;
-                        self.ask(Command::CloseSession { contact }, Asked::Other, effects);
+                        self.ask(Command::CloseSession { contact }, PendingCommand::Other, effects);
                     }
                     Some(Remedy::Keys) => self.overlay = Some(Overlay::Keys(contact)),
                     None => self.overlay = None,
@@ -274,14 +281,14 @@ impl Model {
         let Some(contact) = self.open else { return };
         match key {
             HeldAction::Verify => self.open_verify(contact),
-            HeldAction::Accept => self.prompt(Purpose::AcceptUnverified(contact)),
+            HeldAction::Accept => self.prompt(PromptPurpose::AcceptUnverified(contact)),
         }
     }
 
     /// A paste into that page. Words are put into their fields; nothing is compared by it.
     pub(super) fn paste_proof(&mut self, pasted: &str) {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
-        if verify.way == Way::Words {
+        if verify.way == CompareMethod::Words {
             verify.paste_words(pasted);
             return;
         }
@@ -295,8 +302,8 @@ impl Model {
     pub(super) fn blank_between_words(&mut self) -> bool {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return false };
         let here = verify.words.get(verify.at);
-        if verify.way != Way::Words || here.is_none_or(Composer::is_empty) {
-            return verify.way == Way::Words;
+        if verify.way != CompareMethod::Words || here.is_none_or(Composer::is_empty) {
+            return verify.way == CompareMethod::Words;
         }
         verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
         true

@@ -12,7 +12,7 @@ const DOUBTED_MINUTES: u64 = 3;
 
 /// Whether the clock is to be worried about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::shell::ui) enum Doubt {
+pub(in crate::shell::ui) enum SkewDoubt {
     /// It agrees, or nobody knows.
     None,
     /// Others may soon refuse what it dates.
@@ -21,7 +21,7 @@ pub(in crate::shell::ui) enum Doubt {
     Refused,
 }
 
-impl Doubt {
+impl SkewDoubt {
     pub(in crate::shell::ui) fn of(clock: Option<ClockSkew>) -> Self {
         let Some(ClockSkew { minutes, witnesses }) = clock else { return Self::None };
         match minutes.unsigned_abs() {
@@ -41,18 +41,18 @@ pub(in crate::shell) fn words(clock: ClockSkew) -> String {
         if witnesses == 1 { "1 neighbour".to_owned() } else { format!("{witnesses} neighbours") };
     let side = if minutes > 0 { "ahead of" } else { "behind" };
     let off = minutes.unsigned_abs();
-    match Doubt::of(Some(clock)) {
-        Doubt::None if minutes == 0 => format!("agrees with {neighbours}"),
-        Doubt::None => format!("within {off} min of {neighbours}"),
-        Doubt::Some if witnesses < 2 => format!(
+    match SkewDoubt::of(Some(clock)) {
+        SkewDoubt::None if minutes == 0 => format!("agrees with {neighbours}"),
+        SkewDoubt::None => format!("within {off} min of {neighbours}"),
+        SkewDoubt::Some if witnesses < 2 => format!(
             "your clock is {off} min {side} that of your one neighbour: one of the two is wrong. \
              Beyond {REFUSED_MINUTES} min envelopes are refused: check the clock"
         ),
-        Doubt::Some => format!(
+        SkewDoubt::Some => format!(
             "your clock may be {off} min {side} those of {neighbours}. Beyond {REFUSED_MINUTES} \
              min others refuse envelopes: check the clock"
         ),
-        Doubt::Refused => format!(
+        SkewDoubt::Refused => format!(
             "your clock seems {off} min {side} those of {neighbours}. Others refuse envelopes \
              beyond {REFUSED_MINUTES} min: set the clock"
         ),
@@ -64,10 +64,10 @@ pub(in crate::shell::ui) fn brief(clock: Option<ClockSkew>) -> Option<String> {
     let minutes = clock?.minutes;
     let side = if minutes > 0 { "ahead" } else { "behind" };
     let off = minutes.unsigned_abs();
-    match Doubt::of(clock) {
-        Doubt::None => None,
-        Doubt::Some => Some(format!("clock may be {off} min {side}")),
-        Doubt::Refused => Some(format!("clock {off} min {side}")),
+    match SkewDoubt::of(clock) {
+        SkewDoubt::None => None,
+        SkewDoubt::Some => Some(format!("clock may be {off} min {side}")),
+        SkewDoubt::Refused => Some(format!("clock {off} min {side}")),
     }
 }
 
@@ -77,11 +77,11 @@ mod tests {
 
     #[test]
     fn a_clock_is_doubted_from_three_minutes_on_and_refused_from_five() {
-        let doubt = |minutes| Doubt::of(Some(ClockSkew { minutes, witnesses: 4 }));
-        assert_eq!(Doubt::of(None), Doubt::None);
-        assert_eq!([0, 2, -2].map(doubt), [Doubt::None; 3]);
-        assert_eq!([3, -4].map(doubt), [Doubt::Some; 2]);
-        assert_eq!([5, -5, i64::MIN].map(doubt), [Doubt::Refused; 3]);
+        let doubt = |minutes| SkewDoubt::of(Some(ClockSkew { minutes, witnesses: 4 }));
+        assert_eq!(SkewDoubt::of(None), SkewDoubt::None);
+        assert_eq!([0, 2, -2].map(doubt), [SkewDoubt::None; 3]);
+        assert_eq!([3, -4].map(doubt), [SkewDoubt::Some; 2]);
+        assert_eq!([5, -5, i64::MIN].map(doubt), [SkewDoubt::Refused; 3]);
     }
 
     #[test]

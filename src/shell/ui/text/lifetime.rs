@@ -43,13 +43,13 @@ pub(in crate::shell::ui) const fn after(life: Lifetime) -> Lifetime {
 
 /// The work that something takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell) struct Cost {
+pub(in crate::shell) struct WorkCost {
     bits: u8,
     /// How long it takes on average; nothing while it is not known how fast this machine is.
     seconds: Option<u64>,
 }
 
-impl Cost {
+impl WorkCost {
     /// What a message of this life takes in a network of this floor, at `rate` tries a second; 0 if
     /// the rate is not known.
     pub(in crate::shell) fn of(life: Lifetime, floor_bits: u8, rate: u64) -> Self {
@@ -127,18 +127,18 @@ mod tests {
 
     #[test]
     fn a_cost_is_told_as_time_only_where_the_rate_is_known() {
-        let week = Cost::of(Lifetime::Week, 21, 1_864_135);
+        let week = WorkCost::of(Lifetime::Week, 21, 1_864_135);
         assert_eq!(week.words(), "costs about 9 s of work here (2^24 tries)");
         assert_eq!(
             week.expectation(),
             "2^24 tries on average, about 9 s here, 19 of 20 times under 30 s"
         );
-        assert_eq!(Cost::of(Lifetime::Week, 21, 0).words(), "costs 2^24 tries");
+        assert_eq!(WorkCost::of(Lifetime::Week, 21, 0).words(), "costs 2^24 tries");
         assert_eq!(
-            Cost::of(Lifetime::TenMinutes, 21, 3_000_000).about().as_deref(),
+            WorkCost::of(Lifetime::TenMinutes, 21, 3_000_000).about().as_deref(),
             Some("less than 1 s")
         );
-        assert_eq!(Cost::of_bits(255, 1).seconds(), Some(u64::MAX));
+        assert_eq!(WorkCost::of_bits(255, 1).seconds(), Some(u64::MAX));
     }
 
     #[test]

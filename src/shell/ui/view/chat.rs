@@ -8,12 +8,12 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::node::output::SessionStatus;
 
 use super::super::composer::Composer;
-use super::super::model::{Chat, Kind, Model, label};
+use super::super::model::{Chat, ContactFilter, Model, label};
 use super::super::slash;
 use super::super::text::lifetime;
 use super::super::text::trust;
 use super::contacts::{restored, short_key};
-use super::theme::{Look, link_word};
+use super::theme::{Theme, link_word};
 use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
 
@@ -33,7 +33,7 @@ pub(super) fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
 ) -> Rect {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let composer = model.current().map_or(&model.scratch, |chat| &chat.composer);
     if let Some(chat) = model.current().filter(|chat| chat.is_held()) {
         return held(model, state, chat, frame, area);
@@ -52,10 +52,10 @@ pub(super) fn draw(
         Some(chat) => conversation(model, state, chat, frame, (head, body)),
         None => nobody(model, frame, Rect { height: body.height + 1, ..head }),
     }
-    frame.render_widget(rule_line(model, composer, look, usize::from(area.width)), rule);
+    frame.render_widget(rule_line(model, composer, theme, usize::from(area.width)), rule);
     let lines = layout.rows.iter().skip(first).take(rows).enumerate().map(|(index, row)| {
         let start = if index == 0 && first == 0 { "> " } else { "  " };
-        Line::from(vec![Span::styled(start, look.quiet()), Span::raw(row.clone())])
+        Line::from(vec![Span::styled(start, theme.quiet()), Span::raw(row.clone())])
     });
     super::rows(frame, writing, lines.collect());
     super::cursor(frame, writing, (prompt + layout.column, layout.row.saturating_sub(first)));
@@ -70,16 +70,16 @@ fn held(
     frame: &mut Frame<'_>,
     area: Rect,
 ) -> Rect {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let lines = super::verify::held(chat, look, (width, composer_rows(height)));
+    let lines = super::verify::held(chat, theme, (width, composer_rows(height)));
     let written = u16::try_from(lines.len()).unwrap_or(1);
     let head = Rect { height: 1, ..area };
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(written + 2), ..area };
     let rule = Rect { y: body.bottom(), height: 1, ..area };
     let place = Rect { y: rule.bottom(), height: written, ..area };
     conversation(model, state, chat, frame, (head, body));
-    frame.render_widget(Line::styled(look.rule().repeat(width), look.quiet()), rule);
+    frame.render_widget(Line::styled(theme.rule().repeat(width), theme.quiet()), rule);
     super::rows(frame, place, lines);
     super::cursor(frame, place, (0, 0));
     rule
@@ -92,7 +92,7 @@ fn conversation(
     frame: &mut Frame<'_>,
     (head, body): (Rect, Rect),
 ) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(head.width);
     let link = link_word(chat.contact.session);
     let key = short_key(&chat.contact.key);
@@ -108,10 +108,10 @@ fn conversation(
     let gap = room.saturating_sub(taken + key.len()) + 1;
     let spans = vec![
         Span::raw(" "),
-        Span::styled(name, look.strong()),
+        Span::styled(name, theme.strong()),
         Span::raw(" "),
-        Span::styled(trust, if chat.is_held() { look.call() } else { look.quiet() }),
-        Span::styled(key, look.quiet()),
+        Span::styled(trust, if chat.is_held() { theme.call() } else { theme.quiet() }),
+        Span::styled(key, theme.quiet()),
         Span::raw(" ".repeat(gap)),
         Span::raw(link),
     ];
@@ -121,15 +121,15 @@ fn conversation(
     let restored = restored.unwrap_or_default();
     let taken = u16::try_from(restored.len()).unwrap_or(0).min(body.height / 2);
     let banner = Rect { height: taken, ..body };
-    let lines = restored.into_iter().map(|row| Line::styled(format!(" {row}"), look.call()));
+    let lines = restored.into_iter().map(|row| Line::styled(format!(" {row}"), theme.call()));
     super::rows(frame, banner, lines.collect());
     let body = Rect { y: banner.bottom(), height: body.height - taken, ..body };
     let transcript = state.transcript(model, chat, width, usize::from(body.height));
-    state.sight = Some(transcript.sight);
+    state.scroll_position = Some(transcript.scroll_position);
     let mut rows = transcript.rows;
     if chat.messages.is_empty() {
-        rows = advice(chat, width, look);
-        rows.extend(missing(chat).map(|text| Line::styled(format!("  {text}"), look.quiet())));
+        rows = advice(chat, width, theme);
+        rows.extend(missing(chat).map(|text| Line::styled(format!("  {text}"), theme.quiet())));
     }
     let above = usize::from(body.height).saturating_sub(rows.len());
     rows.splice(0..0, core::iter::repeat_n(Line::raw(""), above));
@@ -138,12 +138,12 @@ fn conversation(
         let text = format!(" {} below  Ctrl+End ", transcript.newer);
         let columns = u16::try_from(text.len()).unwrap_or(0).min(body.width);
         let corner = Rect { x: body.right() - columns, width: columns, ..super::bottom(body) };
-        super::line(frame, corner, Line::styled(text, look.marked()));
+        super::line(frame, corner, Line::styled(text, theme.marked()));
     }
 }
 
 /// What to expect of a conversation in which nothing was said.
-fn advice(chat: &Chat, width: usize, look: Look) -> Vec<Line<'static>> {
+fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let text = match chat.contact.session {
         SessionStatus::Established => {
             "Nothing was said yet. Write, and Enter sends. The mark at the left of your \
@@ -161,25 +161,25 @@ fn advice(chat: &Chat, width: usize, look: Look) -> Vec<Line<'static>> {
         SessionStatus::Blocked => "You do not listen to this contact. /unblock to listen again.",
     };
     let rows = wrap(text, width.saturating_sub(4));
-    rows.into_iter().map(|row| Line::styled(format!("  {row}"), look.quiet())).collect()
+    rows.into_iter().map(|row| Line::styled(format!("  {row}"), theme.quiet())).collect()
 }
 
 /// What to do while no conversation is open.
 fn nobody(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
-    let text = if model.contacts(Kind::Listened).is_empty() {
+    let theme = Theme::new(&model.options);
+    let text = if model.contacts(ContactFilter::Listened).is_empty() {
         "Nobody is here yet.\n\nTo write to somebody you need their invite: F3, then + and paste \
          it. To be written to, hand out your own: /invite shows it."
     } else {
         "No chat is open. Ctrl+P goes to one."
     };
     let rows = wrap(text, usize::from(area.width).saturating_sub(4));
-    let rows = rows.into_iter().map(|row| Line::styled(format!("  {row}"), look.quiet()));
+    let rows = rows.into_iter().map(|row| Line::styled(format!("  {row}"), theme.quiet()));
     super::rows(frame, area, core::iter::once(Line::raw("")).chain(rows).collect());
 }
 
 /// The line above the composer: who speaks to whom, or the commands that fit what is written.
-fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Line<'static> {
+fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> Line<'static> {
     let letters = composer.text().strip_prefix('/');
     let commands = letters.filter(|letters| !letters.starts_with('/') && !letters.contains(' '));
     if let Some(letters) = commands {
@@ -188,7 +188,7 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
             .map(|entry| format!("/{} {}", entry.name, entry.takes).trim_end().to_owned())
             .collect();
         if !names.is_empty() {
-            return Line::styled(cut(&format!(" {}", names.join("  ")), width), look.call());
+            return Line::styled(cut(&format!(" {}", names.join("  ")), width), theme.call());
         }
     }
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
@@ -200,7 +200,7 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
     let room = width.saturating_sub(left.len() + 8);
     let said = match model.current().and_then(|chat| price(model, chat)) {
         None => who,
-        Some(Price { long, brief, least }) => {
+        Some(PriceLine { long, brief, least }) => {
             let to = to.unwrap_or_default();
             let choice = [
                 format!("{who}: {long}"),
@@ -212,17 +212,17 @@ fn rule_line(model: &Model, composer: &Composer, look: Look, width: usize) -> Li
             choice.into_iter().find(fits).unwrap_or(least)
         }
     };
-    let start = format!("{0}{0} {1} ", look.rule(), cut(&said, room));
+    let start = format!("{0}{0} {1} ", theme.rule(), cut(&said, room));
     let columns = Line::raw(start.as_str()).width();
-    let fill = look.rule().repeat(width.saturating_sub(columns + left.len() + 4));
+    let fill = theme.rule().repeat(width.saturating_sub(columns + left.len() + 4));
     Line::from(vec![Span::styled(
-        format!("{start}{fill} {left} {0}{0}", look.rule()),
-        look.quiet(),
+        format!("{start}{fill} {left} {0}{0}", theme.rule()),
+        theme.quiet(),
     )])
 }
 
 /// What the next message costs, in more words and in fewer.
-struct Price {
+struct PriceLine {
     long: String,
     brief: String,
     least: String,
@@ -230,17 +230,18 @@ struct Price {
 
 /// What the next message costs where that is not the usual: it lives another time than a day, or
 /// takes long.
-fn price(model: &Model, chat: &Chat) -> Option<Price> {
+fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     let cost = model.cost(chat.life);
-    let takes_long = cost.and_then(lifetime::Cost::seconds).is_some_and(|all| all > LONG_SECONDS);
+    let takes_long =
+        cost.and_then(lifetime::WorkCost::seconds).is_some_and(|all| all > LONG_SECONDS);
     if chat.life == Lifetime::default() && !takes_long {
         return None;
     }
     let lives = lifetime::words(chat.life);
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
-    let about = cost.and_then(lifetime::Cost::about).map(|about| format!(", {about}"));
+    let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
-    Some(Price {
+    Some(PriceLine {
         long: format!("lives {lives}{words}"),
         brief: format!("lives {lives}{about}"),
         least: format!("{lives}{about}"),

@@ -8,9 +8,9 @@ use ratatui::text::{Line, Span};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{Scripts, UntrustedText};
 
-use super::super::model::{Chat, Kind, Model, Tab, label};
+use super::super::model::{Chat, ContactFilter, ContactsTab, Model, label};
 use super::super::text::trust;
-use super::theme::{Look, link_word};
+use super::theme::{Theme, link_word};
 use super::transcript::missing;
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
@@ -20,13 +20,13 @@ const NAME_COLUMNS: usize = 20;
 
 /// Draws contacts, requests and blocked people.
 pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
-    super::rows(frame, area, vec![tabs(model, look), Line::raw("")]);
+    super::rows(frame, area, vec![tabs(model, theme), Line::raw("")]);
     let (rows, detail) = match model.tab {
-        Tab::Contacts => contacts(model, Kind::Listened, width),
-        Tab::Blocked => contacts(model, Kind::Blocked, width),
-        Tab::Requests => requests(model, width),
+        ContactsTab::Contacts => contacts(model, ContactFilter::Listened, width),
+        ContactsTab::Blocked => contacts(model, ContactFilter::Blocked, width),
+        ContactsTab::Requests => requests(model, width),
     };
     let under = u16::try_from(detail.len()).unwrap_or(0).min(area.height / 2);
     let list = Rect { y: area.y + 2, height: area.height.saturating_sub(under + 2), ..area };
@@ -35,15 +35,15 @@ pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     super::rows(frame, below, detail);
 }
 
-fn tabs(model: &Model, look: Look) -> Line<'static> {
+fn tabs(model: &Model, theme: Theme) -> Line<'static> {
     let counts = [
-        (Tab::Contacts, "Contacts", model.contacts(Kind::Listened).len()),
-        (Tab::Requests, "Requests", model.strangers().len()),
-        (Tab::Blocked, "Blocked", model.contacts(Kind::Blocked).len()),
+        (ContactsTab::Contacts, "Contacts", model.contacts(ContactFilter::Listened).len()),
+        (ContactsTab::Requests, "Requests", model.strangers().len()),
+        (ContactsTab::Blocked, "Blocked", model.contacts(ContactFilter::Blocked).len()),
     ];
     let spans = counts.into_iter().flat_map(|(tab, name, count)| {
         let (text, style) = if tab == model.tab {
-            (format!("[{name} {count}]"), look.strong())
+            (format!("[{name} {count}]"), theme.strong())
         } else {
             (format!(" {name} {count} "), Style::new())
         };
@@ -54,12 +54,14 @@ fn tabs(model: &Model, look: Look) -> Line<'static> {
 
 type ListAndDetail = (Vec<String>, Vec<Line<'static>>);
 
-fn contacts(model: &Model, kind: Kind, width: usize) -> ListAndDetail {
+fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
     let contacts = model.contacts(kind);
     if contacts.is_empty() {
         let text = match kind {
-            Kind::Listened => "Nobody yet. + adds somebody by their invite; i shows your own.",
-            Kind::Blocked => "Nobody is blocked.",
+            ContactFilter::Listened => {
+                "Nobody yet. + adds somebody by their invite; i shows your own."
+            }
+            ContactFilter::Blocked => "Nobody is blocked.",
         };
         return (Vec::new(), sentences(text, width));
     }
@@ -121,8 +123,8 @@ fn requests(model: &Model, width: usize) -> ListAndDetail {
 
 /// Draws one's identities. Each is unlinkable to the others, so their contacts never share a list.
 pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
-    let title = vec![Line::styled(" Identities", look.strong()), Line::raw("")];
+    let theme = Theme::new(&model.options);
+    let title = vec![Line::styled(" Identities", theme.strong()), Line::raw("")];
     super::rows(frame, area, title);
     let rows = model.identities.values().map(|identity| {
         let speaks = if model.speaking == Some(identity.id) { "speaks" } else { "" };
@@ -143,12 +145,12 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 /// Draws a list so that its marked row is in view; the cursor stands on it.
 fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Vec<String>) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let height = usize::from(area.height);
     let first = (model.row + 1).saturating_sub(height);
     let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {
         let (arrow, style) =
-            if index == model.row { (">", look.marked()) } else { (" ", Style::new()) };
+            if index == model.row { (">", theme.marked()) } else { (" ", Style::new()) };
         super::list_row(&format!("{arrow} {row}"), area.width, style)
     });
     super::rows(frame, area, lines.collect());

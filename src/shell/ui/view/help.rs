@@ -8,7 +8,7 @@ use super::super::keys;
 use super::super::model::Model;
 use super::super::slash::COMMANDS;
 use super::super::text::message_state;
-use super::theme::{Look, MARK_COLUMNS};
+use super::theme::{MARK_COLUMNS, Theme};
 use super::transcript::ViewState;
 use super::wrap::{cut, fit};
 
@@ -17,8 +17,8 @@ const KEY_COLUMNS: usize = 19;
 
 /// Draws the page, from the row its reader is at.
 pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
-    let rows = page(look, usize::from(area.width));
+    let theme = Theme::new(&model.options);
+    let rows = page(theme, usize::from(area.width));
     let height = usize::from(area.height);
     state.page_rows = height;
     state.page_top = state.page_top.min(rows.len().saturating_sub(height));
@@ -26,21 +26,21 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
     super::cursor(frame, area, (0, 0));
 }
 
-fn page(look: Look, width: usize) -> Vec<Line<'static>> {
-    let mut rows = vec![Line::styled(" Marks of your messages", look.strong())];
+fn page(theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let mut rows = vec![Line::styled(" Marks of your messages", theme.strong())];
     for state in message_state::ALL {
-        let mark = fit(look.mark(state), MARK_COLUMNS);
+        let mark = fit(theme.mark(state), MARK_COLUMNS);
         rows.push(Line::raw(format!("  {mark}  {}", message_state::words(state))));
     }
     for context in keys::HELP_ORDER {
         rows.push(Line::raw(""));
-        rows.push(Line::styled(format!(" {}", context.title()), look.strong()));
+        rows.push(Line::styled(format!(" {}", context.title()), theme.strong()));
         for (keys, does) in keys::help(context) {
             rows.extend(entry(&keys, does, width));
         }
     }
     rows.push(Line::raw(""));
-    rows.push(Line::styled(" Commands; first letters are enough", look.strong()));
+    rows.push(Line::styled(" Commands; first letters are enough", theme.strong()));
     for command in &COMMANDS {
         let name = format!("/{} {}", command.name, command.takes);
         rows.extend(entry(name.trim_end(), command.does, width));

@@ -8,7 +8,7 @@ use crate::engine::id::MessageId;
 use crate::engine::node::output::{Direction, MessageState, MessageView};
 
 use super::super::model::{Chat, Model, label};
-use super::super::text::lifetime::{self, Cost};
+use super::super::text::lifetime::{self, WorkCost};
 use super::super::text::message_state;
 use super::overlay::page;
 use super::theme::link_word;
@@ -105,7 +105,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.session))
         }
         MessageState::Queued => {
-            let cost = model.cost(message.life).map(Cost::words);
+            let cost = model.cost(message.life).map(WorkCost::words);
             let cost = cost.map(|cost| format!("It {cost}. ")).unwrap_or_default();
             format!("{cost}c cancels it.")
         }

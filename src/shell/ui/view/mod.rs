@@ -22,7 +22,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
-use theme::Look;
+use theme::Theme;
 pub use transcript::ViewState;
 
 use super::keys::{self, UiPage};
@@ -39,7 +39,7 @@ const SIDEBARS: [(u16, u16); 2] = [(80, 25), (60, 18)];
 
 /// Draws everything.
 pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
-    state.sight = None;
+    state.scroll_position = None;
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(model, frame);
@@ -62,8 +62,8 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
         line(frame, hint, status_bar::keys(model, hint.width));
     }
     if let Some(status) = status(model) {
-        let look = Look::new(&model.options);
-        say(frame, hint, composer.unwrap_or_else(|| bottom(body)), (&status, look));
+        let theme = Theme::new(&model.options);
+        say(frame, hint, composer.unwrap_or_else(|| bottom(body)), (&status, theme));
     }
 }
 
@@ -77,14 +77,14 @@ fn status(model: &Model) -> Option<String> {
 
 /// Says something in the hint line if there is one and it fits, or else in as many rows as it takes
 /// that end at `above`, so that what is being written stays in view.
-fn say(frame: &mut Frame<'_>, hint: Option<Rect>, above: Rect, (text, look): (&str, Look)) {
+fn say(frame: &mut Frame<'_>, hint: Option<Rect>, above: Rect, (text, theme): (&str, Theme)) {
     let fits = |area: &Rect| Line::raw(text).width() + 2 <= usize::from(area.width);
     let end = hint.filter(fits).unwrap_or(above);
     let rows = wrap::wrap(text, usize::from(end.width).saturating_sub(2));
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX);
     let y = end.bottom().saturating_sub(height).max(frame.area().y);
     let area = Rect { y, height: end.bottom().saturating_sub(y), ..end };
-    let style = look.call();
+    let style = theme.call();
     let lines = rows.into_iter().map(|row| Line::styled(format!(" {row}"), style)).collect();
     frame.render_widget(ratatui::widgets::Clear, area);
     self::rows(frame, area, lines);

@@ -9,7 +9,7 @@ use crate::engine::text::UntrustedText;
 use super::super::model::Model;
 use super::super::text::clock_skew;
 use super::status_bar::share;
-use super::theme::Look;
+use super::theme::Theme;
 use super::transcript::mining_words;
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::{Persistence, UiMode};
@@ -22,15 +22,15 @@ const GAUGE: usize = 24;
 
 /// Draws the page.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
-    let mut rows = vec![Line::styled(" Network", look.strong()), Line::raw("")];
+    let mut rows = vec![Line::styled(" Network", theme.strong()), Line::raw("")];
     rows.extend(figures(model, width).into_iter().map(|row| Line::raw(cut(&row, width))));
     rows.push(Line::raw(""));
     let note = "All figures stay on this machine. Cover counts every envelope you emit: what is \
                 real and what is not is never shown apart.";
     let note = wrap(note, width.saturating_sub(2));
-    rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), look.quiet())));
+    rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), theme.quiet())));
     super::rows(frame, area, rows);
     super::cursor(frame, area, (0, 0));
 }

@@ -10,11 +10,11 @@ use crate::engine::id::IdentityId;
 use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
-use super::super::model::{Model, Overlay, Picker, Prompt, Purpose, label};
-use super::super::text::lifetime::{Cost, span};
+use super::super::model::{GoToPicker, Model, Overlay, Prompt, PromptPurpose, label};
+use super::super::text::lifetime::{WorkCost, span};
 use super::message_details::why;
 use super::search::found;
-use super::theme::Look;
+use super::theme::Theme;
 use super::verify;
 use super::wrap::{fit, wrap};
 use crate::shell::api::Persistence;
@@ -71,7 +71,7 @@ pub(super) fn open_box(
     area: Rect,
     (title, rows): (&str, usize),
 ) -> Rect {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
     let width = area.width.min(BOX_COLUMNS);
     let outer = Rect {
@@ -81,8 +81,8 @@ pub(super) fn open_box(
         height,
     };
     frame.render_widget(Clear, outer);
-    let title = Line::styled(format!(" {title} "), look.strong());
-    frame.render_widget(Block::bordered().border_set(look.border()).title(title), outer);
+    let title = Line::styled(format!(" {title} "), theme.strong());
+    frame.render_widget(Block::bordered().border_set(theme.border()).title(title), outer);
     Rect {
         x: outer.x + 2,
         y: outer.y + 1,
@@ -94,34 +94,36 @@ pub(super) fn open_box(
 /// A box with some text, a field under it, and what was wrong with it before.
 fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     let (title, text) = match prompt.purpose {
-        Purpose::NewIdentity => (
+        PromptPurpose::NewIdentity => (
             "A new identity",
             "Its name is for your eyes only. Others see its key, and what they call it.",
         ),
-        Purpose::AddKey => ("Add a contact", "Paste their invite, or their key in 66 digits."),
-        Purpose::AddName(_) => {
+        PromptPurpose::AddKey => {
+            ("Add a contact", "Paste their invite, or their key in 66 digits.")
+        }
+        PromptPurpose::AddName(_) => {
             ("Add a contact", "What do you call them? Only you see it. A handshake is sent next.")
         }
-        Purpose::Accept(_) => (
+        PromptPurpose::Accept(_) => (
             "Accept a request",
             "What do you call them? Only you see it. Accepting is the first thing they hear of \
              you.",
         ),
-        Purpose::Rename(_) => ("Rename", "What do you call them? Only you see it."),
-        Purpose::Rekey(_) => (
+        PromptPurpose::Rename(_) => ("Rename", "What do you call them? Only you see it."),
+        PromptPurpose::Rekey(_) => (
             "Another key",
             "Paste their other invite. The session ends, and nothing is sent to them until you \
              verify or accept it.",
         ),
-        Purpose::Search(None) => (
+        PromptPurpose::Search(None) => (
             "Search",
             "Words that stand in a message, in any chat. It happens on this computer alone.",
         ),
-        Purpose::Search(Some(_)) => (
+        PromptPurpose::Search(Some(_)) => (
             "Search this chat",
             "Words that stand in a message. It happens on this computer alone.",
         ),
-        Purpose::AcceptUnverified(_) => (
+        PromptPurpose::AcceptUnverified(_) => (
             "Accept without verifying",
             "What you write goes to whoever holds this key, and nobody knows who that is. Type \
              accept to send again.",
@@ -136,10 +138,14 @@ fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
     let above = u16::try_from(above).unwrap_or(0).min(inner.height.saturating_sub(1));
     let place = Rect { y: inner.y + above, height: 1, ..inner };
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let said =
         Rect { y: place.bottom(), height: inner.bottom().saturating_sub(place.bottom()), ..inner };
-    super::rows(frame, said, below.into_iter().map(|row| Line::styled(row, look.call())).collect());
+    super::rows(
+        frame,
+        said,
+        below.into_iter().map(|row| Line::styled(row, theme.call())).collect(),
+    );
     field(&prompt.field, frame, place);
 }
 
@@ -154,7 +160,7 @@ fn field(composer: &Composer, frame: &mut Frame<'_>, area: Rect) {
 
 /// The page while there is no identity.
 pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let kept = match model.kept {
         Some(Persistence::MemoryOnly) => "Nothing is kept: it ends with the program.",
         Some(Persistence::Sealed) | None => {
@@ -170,7 +176,7 @@ pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
              you see it."
         )
     };
-    let mut rows = vec![Line::styled(" Welcome to undertone", look.strong()), Line::raw("")];
+    let mut rows = vec![Line::styled(" Welcome to undertone", theme.strong()), Line::raw("")];
     let wrapped = wrap(&text, usize::from(area.width).saturating_sub(4).min(70));
     rows.extend(wrapped.into_iter().map(|row| Line::raw(format!("  {row}"))));
     let above = u16::try_from(rows.len()).unwrap_or(0).min(area.height.saturating_sub(2));
@@ -181,8 +187,8 @@ pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     field(&model.welcome.field, frame, place);
 }
 
-fn go_to(model: &Model, picker: &Picker, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) {
+    let theme = Theme::new(&model.options);
     let targets = model.targets();
     let shown = targets.len().clamp(1, PICKER_ROWS);
     let inner = open_box(model, frame, area, ("Go to", shown + 1));
@@ -193,13 +199,13 @@ fn go_to(model: &Model, picker: &Picker, frame: &mut Frame<'_>, area: Rect) {
     rows.extend(targets.iter().enumerate().skip(first).take(room).map(|(index, target)| {
         let name = model.target_name(*target);
         if index == picker.index {
-            Line::styled(fit(&format!("> {name}"), width), look.marked())
+            Line::styled(fit(&format!("> {name}"), width), theme.marked())
         } else {
             Line::raw(fit(&format!("  {name}"), width))
         }
     }));
     if targets.is_empty() {
-        rows.push(Line::styled("  nothing fits", look.quiet()));
+        rows.push(Line::styled("  nothing fits", theme.quiet()));
     }
     super::rows(frame, inner, rows);
     field(&picker.filter, frame, Rect { height: inner.height.min(1), ..inner });
@@ -234,7 +240,7 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 /// How long leaving would wait, if that is known: as long as a day's worth of work for each.
 fn wait_words(model: &Model) -> String {
-    let seconds = model.cost(Lifetime::Day).and_then(Cost::seconds).unwrap_or_default();
+    let seconds = model.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);
     match seconds.saturating_mul(unsent) {
         0 => String::new(),

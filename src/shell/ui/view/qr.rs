@@ -8,7 +8,7 @@ use qrcode::{Color as Module, EcLevel, QrCode};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
-use super::super::model::Ink;
+use super::super::model::QrPolarity;
 use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
 
 /// Light modules around a code; ISO 18004 asks for four.
@@ -16,19 +16,19 @@ const MARGIN: usize = 4;
 
 /// A code ready to be drawn.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct QrDrawing {
     /// Row by row; the margin is in it.
     modules: Vec<Vec<Module>>,
     /// How many characters a module is wide, and how many modules a row is high.
     cell: (usize, usize),
     color: ColorSupport,
-    ink: Ink,
+    ink: QrPolarity,
 }
 
-impl Code {
+impl QrDrawing {
     /// The code of a text, at the lowest level of correction: a screen has no stains. `None` if the
     /// text is longer than codes are.
-    pub(super) fn new(text: &str, options: &UiOptions, ink: Ink) -> Option<Self> {
+    pub(super) fn new(text: &str, options: &UiOptions, ink: QrPolarity) -> Option<Self> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let size = code.width() + 2 * MARGIN;
         let mut modules = vec![vec![Module::Light; size]; size];
@@ -74,8 +74,12 @@ impl Code {
     /// One cell: its upper and its lower module.
     fn cell(&self, (above, below): (Module, Module), wide: usize) -> Span<'static> {
         let wanted = match (self.color, self.ink) {
-            (ColorSupport::On, Ink::Dark) | (ColorSupport::Off, Ink::Light) => Module::Dark,
-            (ColorSupport::On, Ink::Light) | (ColorSupport::Off, Ink::Dark) => Module::Light,
+            (ColorSupport::On, QrPolarity::Dark) | (ColorSupport::Off, QrPolarity::Light) => {
+                Module::Dark
+            }
+            (ColorSupport::On, QrPolarity::Light) | (ColorSupport::Off, QrPolarity::Dark) => {
+                Module::Light
+            }
         };
         let drawn = |module| module == wanted;
         let glyph = match (drawn(above), drawn(below)) {

@@ -9,7 +9,7 @@ use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};
 use super::overlay::{inner_width, open_box};
-use super::theme::Look;
+use super::theme::Theme;
 use super::wrap::{excerpt, fit};
 use crate::shell::api::HasMore;
 use crate::shell::calendar::Civil;
@@ -25,7 +25,7 @@ const WIDE: usize = 56;
 
 /// Draws the list so that the marked row is in view.
 pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(inner_width(area));
     let found = search.found.as_deref().unwrap_or_default();
     let last = match (&search.found, search.more) {
@@ -42,12 +42,12 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
             let is_marked = index == search.index;
             let text = row(model, message, &search.words, width.saturating_sub(2));
             let arrow = if is_marked { ">" } else { " " };
-            let style = if is_marked { look.marked() } else { ratatui::style::Style::new() };
+            let style = if is_marked { theme.marked() } else { ratatui::style::Style::new() };
             Line::styled(fit(&format!("{arrow} {text}"), width), style)
         })
         .collect();
     let marked = search.index.saturating_sub(first);
-    rows.push(Line::styled(last, look.quiet()));
+    rows.push(Line::styled(last, theme.quiet()));
     let words = UntrustedText::new(search.words.clone()).sanitize_for_line().text;
     let title = fit(&format!("Found: {words}"), width.saturating_sub(2));
     let inner = open_box(model, frame, area, (title.trim_end(), rows.len()));

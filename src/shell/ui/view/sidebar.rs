@@ -5,42 +5,42 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::keys::{self, KeyAction, KeyContext, UiPage};
-use super::super::model::{Chat, Kind, Model, label};
+use super::super::model::{Chat, ContactFilter, Model, label};
 use super::super::text::trust;
-use super::theme::{Look, link_mark};
+use super::theme::{Theme, link_mark};
 use super::wrap::{cut, fit};
 
 /// Draws the list.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(area.width).saturating_sub(2);
     let height = usize::from(area.height);
-    let footer = footer(model, look, width);
+    let footer = footer(model, theme, width);
     let room = height.saturating_sub(footer.len() + 1);
-    let contacts = model.contacts(Kind::Listened);
+    let contacts = model.contacts(ContactFilter::Listened);
     let open = contacts.iter().position(|chat| Some(chat.id()) == model.open).unwrap_or(0);
     let first = (open + 1).saturating_sub(room);
-    let mut rows = vec![head("Chats", UiPage::Chats, look, width)];
-    rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, look, width)));
+    let mut rows = vec![head("Chats", UiPage::Chats, theme, width)];
+    rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, theme, width)));
     if contacts.is_empty() {
-        rows.push(Line::styled(" none. F3, then +", look.quiet()));
+        rows.push(Line::styled(" none. F3, then +", theme.quiet()));
     }
     rows.resize(height.saturating_sub(footer.len()), Line::raw(""));
     rows.extend(footer);
     super::rows(frame, Rect { width: area.width.saturating_sub(1), ..area }, rows);
-    let bars = vec![Line::styled(look.bar(), look.quiet()); height];
+    let bars = vec![Line::styled(theme.bar(), theme.quiet()); height];
     let bar = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
     super::rows(frame, bar, bars);
 }
 
-fn head(text: &str, place: UiPage, look: Look, width: usize) -> Line<'static> {
+fn head(text: &str, place: UiPage, theme: Theme, width: usize) -> Line<'static> {
     let key = keys::binding(KeyContext::Everywhere, KeyAction::Show(place));
     let key = key.map(keys::KeyBinding::key).unwrap_or_default();
     let text = fit(text, width.saturating_sub(key.len()));
-    Line::styled(format!("{text}{key}"), look.strong())
+    Line::styled(format!("{text}{key}"), theme.strong())
 }
 
-fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
+fn row(model: &Model, chat: &Chat, theme: Theme, width: usize) -> Line<'static> {
     let is_open = model.open == Some(chat.id());
     let unread = match (chat.unread, chat.contact.missing) {
         (0, 0) => String::new(),
@@ -56,27 +56,27 @@ fn row(model: &Model, chat: &Chat, look: Look, width: usize) -> Line<'static> {
         trust::mark(chat.contact.trust)
     );
     let style = match (is_open, chat.unread) {
-        (true, _) => look.marked(),
+        (true, _) => theme.marked(),
         (false, 0) => ratatui::style::Style::new(),
-        (false, _) => look.call(),
+        (false, _) => theme.call(),
     };
     Line::styled(text, style)
 }
 
-fn footer(model: &Model, look: Look, width: usize) -> Vec<Line<'static>> {
+fn footer(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let requests = model.strangers().len();
     let mut rows = Vec::new();
     if requests > 0 {
-        rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, look, width));
+        rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, theme, width));
     }
-    rows.push(head("Identity", UiPage::Identities, look, width));
+    rows.push(head("Identity", UiPage::Identities, theme, width));
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
     let elsewhere = model.identities.keys().filter(|id| Some(**id) != model.speaking);
     let unread: usize = elsewhere.map(|id| model.unread_of(*id)).sum();
     if unread > 0 {
-        rows.push(Line::styled(format!("    {unread} unread elsewhere"), look.quiet()));
+        rows.push(Line::styled(format!("    {unread} unread elsewhere"), theme.quiet()));
     }
     rows
 }

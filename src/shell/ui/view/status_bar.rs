@@ -8,15 +8,15 @@ use super::super::keys::{
     self, BrowseAction, ChooseAction, CompareAction, EditAction, HeldAction, KeyAction, KeyContext,
     LeaveChoice, ListAction, RowAction, ScrollAction, UiPage, WriteAction,
 };
-use super::super::model::{Model, Overlay, Tab, label};
+use super::super::model::{ContactsTab, Model, Overlay, label};
 use super::super::text::clock_skew;
-use super::theme::Look;
+use super::theme::Theme;
 use crate::shell::api::{NetworkStatus, Persistence, UiMode};
 use crate::shell::calendar::Civil;
 
 /// Draws the title.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let speaking = model.speaking.and_then(|id| model.identities.get(&id));
     let mode = match model.options.mode {
         UiMode::Normal => "",
@@ -28,9 +28,9 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let right = network(model, room);
     let gap = room.saturating_sub(Line::raw(right.as_str()).width()) + 2;
     let spans = vec![
-        Span::styled(left, look.strong()),
+        Span::styled(left, theme.strong()),
         Span::raw(" ".repeat(gap)),
-        Span::styled(right, look.quiet()),
+        Span::styled(right, theme.quiet()),
     ];
     frame.render_widget(Line::from(spans), area);
 }
@@ -100,7 +100,7 @@ pub(super) fn keys(model: &Model, width: u16) -> Line<'static> {
         }
         text.push_str(&part);
     }
-    Line::styled(text, Look::new(&model.options).quiet())
+    Line::styled(text, Theme::new(&model.options).quiet())
 }
 
 fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
@@ -114,25 +114,8 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
             HELP,
             KeyAction::Quit,
         ],
-        KeyContext::Typing => vec![
-            KeyAction::Write(WriteAction::Send),
-            KeyAction::Edit(EditAction::Newline),
-            KeyAction::Write(WriteAction::Browse),
-            KeyAction::GoTo,
-            HELP,
-            KeyAction::Show(UiPage::Contacts),
-            KeyAction::Search,
-            KeyAction::Longer,
-            KeyAction::Quit,
-        ],
-        KeyContext::Browsing => vec![
-            KeyAction::Browse(BrowseAction::Type),
-            KeyAction::Browse(BrowseAction::Why),
-            KeyAction::Browse(BrowseAction::Cancel),
-            KeyAction::Browse(BrowseAction::Retry),
-            KeyAction::Browse(BrowseAction::Oldest),
-            KeyAction::Browse(BrowseAction::Newest),
-        ],
+        KeyContext::Typing => wanted_in_typing(),
+        KeyContext::Browsing => wanted_in_browsing(),
         KeyContext::List if model.place == UiPage::Identities => vec![
             row(RowAction::Open),
             KeyAction::List(ListAction::New),
@@ -141,9 +124,9 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
             KeyAction::Back,
         ],
         KeyContext::List => {
-            let deeds = match model.tab {
-                Tab::Requests => vec![row(RowAction::Accept), row(RowAction::Decline)],
-                Tab::Contacts | Tab::Blocked => [
+            let actions = match model.tab {
+                ContactsTab::Requests => vec![row(RowAction::Accept), row(RowAction::Decline)],
+                ContactsTab::Contacts | ContactsTab::Blocked => [
                     RowAction::Open,
                     RowAction::Verify,
                     RowAction::Rename,
@@ -159,7 +142,7 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
                 KeyAction::List(ListAction::Invite),
                 KeyAction::Back,
             ];
-            deeds.into_iter().chain(always).collect()
+            actions.into_iter().chain(always).collect()
         }
         KeyContext::Field if model.overlay.is_none() => {
             vec![
@@ -188,6 +171,33 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
         KeyContext::Leaving => wanted_in_leaving(),
         KeyContext::Asking | KeyContext::Everywhere => vec![HELP, KeyAction::Quit],
     }
+}
+
+/// The same in the composer of a chat.
+fn wanted_in_typing() -> Vec<KeyAction> {
+    vec![
+        KeyAction::Write(WriteAction::Send),
+        KeyAction::Edit(EditAction::Newline),
+        KeyAction::Write(WriteAction::Browse),
+        KeyAction::GoTo,
+        KeyAction::Show(UiPage::Help),
+        KeyAction::Show(UiPage::Contacts),
+        KeyAction::Search,
+        KeyAction::Longer,
+        KeyAction::Quit,
+    ]
+}
+
+/// The same while a message is chosen.
+fn wanted_in_browsing() -> Vec<KeyAction> {
+    vec![
+        KeyAction::Browse(BrowseAction::Type),
+        KeyAction::Browse(BrowseAction::Why),
+        KeyAction::Browse(BrowseAction::Cancel),
+        KeyAction::Browse(BrowseAction::Retry),
+        KeyAction::Browse(BrowseAction::Oldest),
+        KeyAction::Browse(BrowseAction::Newest),
+    ]
 }
 
 /// The same about leaving.

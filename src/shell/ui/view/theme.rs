@@ -13,12 +13,12 @@ pub(super) const MARK_COLUMNS: usize = 2;
 
 /// How things are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::shell) struct Look {
+pub(in crate::shell) struct Theme {
     glyphs: Glyphs,
     color: ColorSupport,
 }
 
-impl Look {
+impl Theme {
     pub(super) const fn new(options: &UiOptions) -> Self {
         Self { glyphs: options.glyphs, color: options.color }
     }

@@ -12,9 +12,9 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::output::{Direction, MessageState, MessageView};
 
 use super::super::keys::ScrollAction;
-use super::super::model::{Chat, MINING_STEP_SECONDS, Model, Sight, label};
-use super::super::text::lifetime::{Cost, span};
-use super::theme::{Look, MARK_COLUMNS};
+use super::super::model::{Chat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
+use super::super::text::lifetime::{WorkCost, span};
+use super::theme::{MARK_COLUMNS, Theme};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 
@@ -34,35 +34,35 @@ const WIDE: usize = 52;
 /// rows and columns.
 #[derive(Debug, Default)]
 pub struct ViewState {
-    anchors: BTreeMap<ContactId, Anchor>,
+    anchors: BTreeMap<ContactId, ScrollAnchor>,
     /// Columns and rows of the transcript when it was drawn last.
     pub(super) size: (usize, usize),
     /// First row of a page to read.
     pub(super) page_top: usize,
     pub(super) page_rows: usize,
-    pub(super) sight: Option<Sight>,
+    pub(super) scroll_position: Option<ScrollPosition>,
 }
 
 /// The last row in view: `below` rows of this message are under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Anchor {
+struct ScrollAnchor {
     message: MessageId,
     below: usize,
 }
 
 /// A transcript made ready to draw.
-pub(super) struct Transcript {
+pub(super) struct TranscriptRows {
     pub(super) rows: Vec<Line<'static>>,
     /// How many messages are under the last row.
     pub(super) newer: usize,
-    pub(super) sight: Sight,
+    pub(super) scroll_position: ScrollPosition,
 }
 
 impl ViewState {
     /// What the last drawing showed.
     #[must_use]
-    pub fn sight(&self) -> Sight {
-        self.sight.unwrap_or(Sight::Elsewhere)
+    pub fn scroll_position(&self) -> ScrollPosition {
+        self.scroll_position.unwrap_or(ScrollPosition::Elsewhere)
     }
 
     /// Moves what is in view.
@@ -75,7 +75,7 @@ impl ViewState {
         }
         let Some(chat) = model.current() else { return };
         let (width, height) = self.size;
-        let layout = Layout { model, chat, width };
+        let layout = TranscriptLayout { model, chat, width };
         let step = height.saturating_sub(2).max(1);
         let place = self.place(chat);
         let moved = match scroll {
@@ -96,10 +96,10 @@ impl ViewState {
             .map_or(newest, |index| RowPosition { index, below: anchor.below })
     }
 
-    fn stand(&mut self, chat: &Chat, layout: &Layout<'_>, place: RowPosition) {
+    fn stand(&mut self, chat: &Chat, layout: &TranscriptLayout<'_>, place: RowPosition) {
         match chat.messages.get(place.index) {
             Some(message) if place != layout.end() => {
-                let anchor = Anchor { message: message.id, below: place.below };
+                let anchor = ScrollAnchor { message: message.id, below: place.below };
                 self.anchors.insert(chat.id(), anchor);
             }
             Some(_) | None => {
@@ -115,10 +115,10 @@ impl ViewState {
         chat: &Chat,
         width: usize,
         height: usize,
-    ) -> Transcript {
+    ) -> TranscriptRows {
         self.size = (width, height);
         self.page_rows = height;
-        let layout = Layout { model, chat, width };
+        let layout = TranscriptLayout { model, chat, width };
         let mut place = layout.clamped(self.place(chat));
         if let Some(chosen) = chat.chosen {
             place = layout.showing(place, chosen, height);
@@ -127,14 +127,14 @@ impl ViewState {
         self.stand(chat, &layout, place);
         let (rows, reached_oldest) = layout.rows(place, height);
         let at_newest = place == layout.end();
-        let sight = match (reached_oldest, at_newest) {
-            (true, true) => Sight::Whole,
-            (true, false) => Sight::Oldest,
-            (false, true) => Sight::Newest,
-            (false, false) => Sight::Middle,
+        let scroll_position = match (reached_oldest, at_newest) {
+            (true, true) => ScrollPosition::Whole,
+            (true, false) => ScrollPosition::Oldest,
+            (false, true) => ScrollPosition::Newest,
+            (false, false) => ScrollPosition::Middle,
         };
         let newer = chat.messages.len().saturating_sub(place.index + 1);
-        Transcript { rows, newer, sight }
+        TranscriptRows { rows, newer, scroll_position }
     }
 }
 
@@ -145,13 +145,13 @@ struct RowPosition {
     below: usize,
 }
 
-struct Layout<'a> {
+struct TranscriptLayout<'a> {
     model: &'a Model,
     chat: &'a Chat,
     width: usize,
 }
 
-impl Layout<'_> {
+impl TranscriptLayout<'_> {
     fn end(&self) -> RowPosition {
         RowPosition { index: self.chat.messages.len().saturating_sub(1), below: 0 }
     }
@@ -247,59 +247,59 @@ impl Layout<'_> {
     /// The rows of one message, with the day and the line above what is new.
     fn block(&self, index: usize) -> Vec<Line<'static>> {
         let Some(message) = self.chat.messages.get(index) else { return Vec::new() };
-        let look = Look::new(&self.model.options);
+        let theme = Theme::new(&self.model.options);
         let mut rows = Vec::new();
         let day = Civil::at(message.at);
         let before = index.checked_sub(1).and_then(|index| self.chat.messages.get(index));
         if before.is_none_or(|before| Civil::at(before.at).days != day.days) {
-            rows.push(self.rule(&format!("{}, UTC", day.date()), look));
+            rows.push(self.rule(&format!("{}, UTC", day.date()), theme));
         }
         if let Some(fresh) = self.chat.fresh.filter(|fresh| fresh.first == message.id) {
-            rows.push(self.rule(&format!("{} new", fresh.count), look));
+            rows.push(self.rule(&format!("{} new", fresh.count), theme));
         }
         if message.missing > 0 {
             let text = match message.missing {
                 1 => "1 message before this one will never come".to_owned(),
                 more => format!("{more} messages before this one will never come"),
             };
-            rows.extend(self.note(&text, look));
+            rows.extend(self.note(&text, theme));
         }
-        self.message(message, look, &mut rows);
+        self.message(message, theme, &mut rows);
         if message.early {
-            rows.extend(self.note("not confirmed yet: it came with their offer", look));
+            rows.extend(self.note("not confirmed yet: it came with their offer", theme));
         }
         if index + 1 == self.chat.messages.len()
             && let Some(text) = missing(self.chat)
         {
-            rows.extend(self.note(&text, look));
+            rows.extend(self.note(&text, theme));
         }
         rows
     }
 
-    fn rule(&self, text: &str, look: Look) -> Line<'static> {
-        let start = format!("{0}{0} {text} ", look.rule());
+    fn rule(&self, text: &str, theme: Theme) -> Line<'static> {
+        let start = format!("{0}{0} {text} ", theme.rule());
         let columns = Line::raw(start.as_str()).width();
-        let rest = look.rule().repeat(self.width.saturating_sub(columns));
-        Line::styled(format!("{start}{rest}"), look.quiet())
+        let rest = theme.rule().repeat(self.width.saturating_sub(columns));
+        Line::styled(format!("{start}{rest}"), theme.quiet())
     }
 
     /// Lines of the program under or above a message.
-    fn note(&self, text: &str, look: Look) -> Vec<Line<'static>> {
+    fn note(&self, text: &str, theme: Theme) -> Vec<Line<'static>> {
         let lines = wrap(text, self.width.saturating_sub(NOTE_COLUMNS));
         let lines = lines.into_iter().enumerate().map(|(number, line)| {
-            let start = if number == 0 { look.note() } else { " " };
-            Line::styled(format!(" {start} {line}"), look.quiet())
+            let start = if number == 0 { theme.note() } else { " " };
+            Line::styled(format!(" {start} {line}"), theme.quiet())
         });
         lines.collect()
     }
 
-    fn message(&self, message: &MessageView, look: Look, rows: &mut Vec<Line<'static>>) {
+    fn message(&self, message: &MessageView, theme: Theme, rows: &mut Vec<Line<'static>>) {
         let is_chosen = self.chat.chosen == Some(message.id);
-        let body = if is_chosen { look.marked() } else { ratatui::style::Style::new() };
+        let body = if is_chosen { theme.marked() } else { ratatui::style::Style::new() };
         let clock = Civil::at(message.at).clock();
         let (mark, mark_style, name) = match message.direction {
             Direction::Outgoing(state) => {
-                (look.mark(state), look.mark_style(state), "me".to_owned())
+                (theme.mark(state), theme.mark_style(state), "me".to_owned())
             }
             Direction::Incoming => ("", body, label(&self.chat.contact.petname)),
         };
@@ -317,7 +317,7 @@ impl Layout<'_> {
                 let mut spans = Vec::new();
                 if number == 0 {
                     spans.extend(head.clone());
-                    spans.push(Span::styled(who.clone(), look.quiet()));
+                    spans.push(Span::styled(who.clone(), theme.quiet()));
                 } else {
                     spans.push(Span::raw(" ".repeat(indent)));
                 }
@@ -327,7 +327,7 @@ impl Layout<'_> {
         } else {
             let mut spans = head.to_vec();
             let who = format!("{clock} {}", fit(&name, self.width.saturating_sub(10)).trim_end());
-            spans.push(Span::styled(who, look.quiet()));
+            spans.push(Span::styled(who, theme.quiet()));
             rows.push(Line::from(spans));
             for row in wrap(&cleaned.text, self.width.saturating_sub(4)) {
                 rows.push(Line::from(vec![Span::raw("    "), Span::styled(row, body)]));
@@ -336,10 +336,10 @@ impl Layout<'_> {
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
             let text = format!("{} {marks} made visible or left out", cleaned.changes);
-            rows.extend(self.note(&text, look));
+            rows.extend(self.note(&text, theme));
         }
         if let Some(text) = self.progress(message) {
-            rows.extend(self.note(&text, look));
+            rows.extend(self.note(&text, theme));
         }
     }
 
@@ -374,11 +374,11 @@ pub(super) fn missing(chat: &Chat) -> Option<String> {
 }
 
 /// The work that is searched for, if any is.
-fn mined(model: &Model) -> Option<Cost> {
+fn mined(model: &Model) -> Option<WorkCost> {
     let network = model.network.as_ref()?;
     let mining = network.mining?;
     let rate = if mining.hashes_per_second > 0 { mining.hashes_per_second } else { network.rate };
-    Some(Cost::of_bits(mining.bits, rate))
+    Some(WorkCost::of_bits(mining.bits, rate))
 }
 
 /// How long the search for a message's work has taken, in steps, if that is known.
@@ -391,7 +391,7 @@ fn taken(model: &Model, message: MessageId) -> Option<String> {
 
 /// The search for the work of a message, in one row.
 fn mining_brief(model: &Model, message: MessageId) -> String {
-    let about = mined(model).and_then(Cost::about).map(|about| format!(", {about}"));
+    let about = mined(model).and_then(WorkCost::about).map(|about| format!(", {about}"));
     let taken = taken(model, message).map(|taken| format!(", {taken}"));
     format!("mining{}{}. /cancel", about.unwrap_or_default(), taken.unwrap_or_default())
 }

@@ -4,15 +4,15 @@ use ratatui::Frame;
 use ratatui::text::Line;
 
 use super::super::unlock::{FirstRunChoice, UnlockModel, UnlockPage};
-use super::theme::Look;
+use super::theme::Theme;
 use super::wrap::{cut, wrap};
 
 /// Draws the unlock screen.
 pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
-    let mut rows = vec![Line::styled(" undertone", look.strong()), Line::raw("")];
+    let mut rows = vec![Line::styled(" undertone", theme.strong()), Line::raw("")];
     let mut caret = (0, 0);
     match model.page {
         UnlockPage::Choose(keep) => {
@@ -24,13 +24,13 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
             ] {
                 if way == keep {
                     caret = (0, rows.len());
-                    rows.push(Line::styled(cut(&format!("> {name}"), width), look.marked()));
+                    rows.push(Line::styled(cut(&format!("> {name}"), width), theme.marked()));
                 } else {
                     rows.push(Line::raw(cut(&format!("  {name}"), width)));
                 }
             }
-            complain(model, &mut rows, look, width);
-            hint(&mut rows, "Up/Down choose  Enter go on  Ctrl+Q quit", look, width);
+            complain(model, &mut rows, theme, width);
+            hint(&mut rows, "Up/Down choose  Enter go on  Ctrl+Q quit", theme, width);
         }
         UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock => {
             let name = match model.page {
@@ -45,14 +45,14 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
             if let Some(advice) = model.advice() {
                 push(&mut rows, advice, width);
             }
-            complain(model, &mut rows, look, width);
+            complain(model, &mut rows, theme, width);
             if model.page == UnlockPage::Unlock {
                 if model.wait() > 0 {
                     push(&mut rows, &format!("The next try is in {} s.", model.wait()), width);
                 }
                 push(&mut rows, "Which identities exist is not shown before it opens.", width);
             }
-            hint(&mut rows, "Enter go on  Esc back  Ctrl+Q quit", look, width);
+            hint(&mut rows, "Enter go on  Esc back  Ctrl+Q quit", theme, width);
         }
         UnlockPage::Opening(_) => {
             push(&mut rows, "Opening. It takes about one second on purpose.", width);
@@ -67,14 +67,14 @@ fn push(rows: &mut Vec<Line<'static>>, text: &str, width: usize) {
     rows.extend(wrapped.into_iter().map(|row| Line::raw(format!(" {row}"))));
 }
 
-fn complain(model: &UnlockModel, rows: &mut Vec<Line<'static>>, look: Look, width: usize) {
+fn complain(model: &UnlockModel, rows: &mut Vec<Line<'static>>, theme: Theme, width: usize) {
     let Some(error) = &model.error else { return };
     let wrapped = wrap(error, width.saturating_sub(2));
-    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.call())));
+    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), theme.call())));
 }
 
-fn hint(rows: &mut Vec<Line<'static>>, text: &str, look: Look, width: usize) {
+fn hint(rows: &mut Vec<Line<'static>>, text: &str, theme: Theme, width: usize) {
     rows.push(Line::raw(""));
     let wrapped = wrap(text, width.saturating_sub(2));
-    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), look.quiet())));
+    rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), theme.quiet())));
 }

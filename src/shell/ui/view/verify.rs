@@ -13,11 +13,11 @@ use crate::engine::node::output::SasHalf;
 use crate::engine::node::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
-use super::super::model::{Chat, Mismatch, Model, Remedy, Verify, Way, label};
+use super::super::model::{Chat, CompareMethod, Mismatch, Model, Remedy, Verify, label};
 use super::contacts::whole_key;
 use super::overlay::{inner_width, open_box, page};
-use super::qr::Code;
-use super::theme::Look;
+use super::qr::QrDrawing;
+use super::theme::Theme;
 use super::wrap::{cut, fit, wrap};
 
 /// Columns of a word: the longest of the list has 8 letters.
@@ -34,20 +34,22 @@ pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, are
     let Some(chat) = model.chats.get(&verify.contact) else { return };
     let name = label(&chat.contact.petname);
     match (verify.way, chat.contact.sas) {
-        (Way::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
-        (Way::Code, _) => code(model, (&name, &chat.contact.safety_number), frame, area),
-        (Way::Words | Way::Digits | Way::Sent, _) => line(model, verify, chat, frame, area),
+        (CompareMethod::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
+        (CompareMethod::Code, _) => code(model, (&name, &chat.contact.safety_number), frame, area),
+        (CompareMethod::Words | CompareMethod::Digits | CompareMethod::Sent, _) => {
+            line(model, verify, chat, frame, area)
+        }
     }
 }
 
 /// A page that is put together: its rows, and where the caret stands in it.
-struct Draft {
+struct PageBuilder {
     rows: Vec<Line<'static>>,
     caret: (usize, usize),
     width: usize,
 }
 
-impl Draft {
+impl PageBuilder {
     const fn new(width: usize) -> Self {
         Self { rows: Vec::new(), caret: (0, 0), width }
     }
@@ -56,10 +58,10 @@ impl Draft {
         self.rows.extend(wrap(text, self.width).into_iter().map(Line::raw));
     }
 
-    fn complain(&mut self, error: Option<&String>, look: Look) {
+    fn complain(&mut self, error: Option<&String>, theme: Theme) {
         let Some(text) = error else { return };
         let rows = wrap(text, self.width).into_iter();
-        self.rows.extend(rows.map(|row| Line::styled(row, look.call())));
+        self.rows.extend(rows.map(|row| Line::styled(row, theme.call())));
     }
 
     fn blank(&mut self) {
@@ -81,20 +83,20 @@ fn words(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let has_room = area.height >= ROWS_FOR_ADVICE;
-    let mut draft = Draft::new(usize::from(inner_width(area)));
+    let mut builder = PageBuilder::new(usize::from(inner_width(area)));
     if has_room {
-        draft.say(
+        builder.say(
             "Do this over a channel you already trust: in person, or a call where you know the \
              voice. Not through this chat.",
         );
-        draft.blank();
+        builder.blank();
     }
-    draft.say(&format!("Read these three words to {name}:"));
+    builder.say(&format!("Read these three words to {name}:"));
     let read = own.words.iter().map(SasWord::to_string).collect::<Vec<_>>().join("   ");
-    draft.rows.push(Line::styled(format!("   {read}"), look.strong()));
-    draft.say(&format!("Type the three words {name} reads to you:"));
+    builder.rows.push(Line::styled(format!("   {read}"), theme.strong()));
+    builder.say(&format!("Type the three words {name} reads to you:"));
     let first = own.half.other().first_number();
     let mut spans = Vec::new();
     let mut column = 0;
@@ -102,70 +104,70 @@ fn words(
         let start = format!(" {}: ", first + place);
         let (typed, caret) = field_row(field, WORD_COLUMNS + 1);
         if place == verify.at {
-            draft.caret = (column + start.len() + caret, draft.rows.len());
+            builder.caret = (column + start.len() + caret, builder.rows.len());
         }
         let typed = fit(&typed, WORD_COLUMNS);
         column += start.len() + WORD_COLUMNS;
         spans.push(Span::raw(start));
-        let style = if place == verify.at { look.marked() } else { look.strong() };
+        let style = if place == verify.at { theme.marked() } else { theme.strong() };
         spans.push(Span::styled(typed, style));
     }
-    draft.rows.push(Line::from(spans));
-    draft.complain(verify.error.as_ref(), look);
+    builder.rows.push(Line::from(spans));
+    builder.complain(verify.error.as_ref(), theme);
     if has_room {
-        draft.blank();
-        draft.say(&format!(
+        builder.blank();
+        builder.say(&format!(
             "All right: {name} becomes [v] verified, on this machine only.\nOne wrong: sending \
              stops, and you are told what to do."
         ));
-        draft.blank();
-        draft.say("F7 compare 60 digits   F8 show a QR code   F9 paste what they sent");
-        draft.say("No hurry: Esc changes nothing.");
+        builder.blank();
+        builder.say("F7 compare 60 digits   F8 show a QR code   F9 paste what they sent");
+        builder.say("No hurry: Esc changes nothing.");
     }
-    draft.draw(model, &format!("Verify {name}"), frame, area);
+    builder.draw(model, &format!("Verify {name}"), frame, area);
 }
 
 /// The digits, or what was sent another way.
 fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area: Rect) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let name = label(&chat.contact.petname);
     let has_room = area.height >= ROWS_FOR_ADVICE;
-    let mut draft = Draft::new(usize::from(inner_width(area)));
-    if verify.way == Way::Sent {
-        draft.say(&format!(
+    let mut builder = PageBuilder::new(usize::from(inner_width(area)));
+    if verify.way == CompareMethod::Sent {
+        builder.say(&format!(
             "Paste what {name} sent you over another channel that you trust: their three words, \
              or the 60 digits they see."
         ));
     } else {
         if has_room && chat.contact.sas.is_none() {
-            draft.say("There are no words yet: they come with a session both have spoken in.");
-            draft.blank();
+            builder.say("There are no words yet: they come with a session both have spoken in.");
+            builder.blank();
         }
         if has_room {
-            draft.say(&format!(
+            builder.say(&format!(
                 "{name} sees the same digits if nobody sits between you. Compare over a channel \
                  you already trust, not through this chat."
             ));
-            draft.blank();
+            builder.blank();
         }
-        for row in digit_rows(&chat.contact.safety_number, draft.width) {
-            draft.rows.push(Line::styled(row, look.strong()));
+        for row in digit_rows(&chat.contact.safety_number, builder.width) {
+            builder.rows.push(Line::styled(row, theme.strong()));
         }
-        draft.say(&format!("Type the digits {name} reads to you:"));
+        builder.say(&format!("Type the digits {name} reads to you:"));
     }
-    let (row, column) = field_row(&verify.line, draft.width.saturating_sub(2));
-    draft.caret = (2 + column, draft.rows.len());
-    draft.rows.push(Line::raw(format!("> {row}")));
+    let (row, column) = field_row(&verify.line, builder.width.saturating_sub(2));
+    builder.caret = (2 + column, builder.rows.len());
+    builder.rows.push(Line::raw(format!("> {row}")));
     let found = verify.line.text().chars().filter(char::is_ascii_digit).count();
     match &verify.error {
-        None if found > 0 => draft.say(&format!("{found} of 60")),
-        error => draft.complain(error.as_ref(), look),
+        None if found > 0 => builder.say(&format!("{found} of 60")),
+        error => builder.complain(error.as_ref(), theme),
     }
     if has_room {
-        draft.blank();
-        draft.say("F7 60 digits   F8 show a QR code   F9 paste what they sent");
+        builder.blank();
+        builder.say("F7 60 digits   F8 show a QR code   F9 paste what they sent");
     }
-    draft.draw(model, &format!("Verify {name}"), frame, area);
+    builder.draw(model, &format!("Verify {name}"), frame, area);
 }
 
 /// The row of a field in which the caret stands, and the column of the caret.
@@ -201,15 +203,15 @@ pub(super) fn with_code(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     frame.render_widget(Clear, area);
-    let mut above = vec![Line::styled(format!(" {title}"), look.strong())];
+    let mut above = vec![Line::styled(format!(" {title}"), theme.strong())];
     above.extend(rows.iter().map(|row| Line::raw(row.clone())));
     let used = u16::try_from(above.len()).unwrap_or(u16::MAX).min(area.height);
     super::rows(frame, area, above);
     super::cursor(frame, area, (0, 1));
     let under = Rect { y: area.y + used, height: area.height - used, ..area };
-    let code = Code::new(content, &model.options, model.ink);
+    let code = QrDrawing::new(content, &model.options, model.ink);
     let room = (usize::from(under.width), usize::from(under.height));
     let missing = code.as_ref().and_then(|code| missing(code, room));
     let (columns, note) = match (&code, missing) {
@@ -224,13 +226,13 @@ pub(super) fn with_code(
     let width = usize::from(beside.width).saturating_sub(2);
     let mut lines = vec![Line::raw("")];
     let note = note.into_iter().flat_map(|note| wrap(&note, width));
-    lines.extend(note.map(|row| Line::styled(format!(" {row}"), look.call())));
+    lines.extend(note.map(|row| Line::styled(format!(" {row}"), theme.call())));
     lines.extend(wrap(text, width).into_iter().map(|row| Line::raw(format!(" {row}"))));
     super::rows(frame, beside, lines);
 }
 
 /// What a code needs beyond the columns and rows there are, for whoever can make the window larger.
-fn missing(code: &Code, (columns, rows): (usize, usize)) -> Option<String> {
+fn missing(code: &QrDrawing, (columns, rows): (usize, usize)) -> Option<String> {
     let counted = |count: usize, one: &str| match count {
         0 => None,
         1 => Some(format!("1 more {one}")),
@@ -249,44 +251,44 @@ fn missing(code: &Code, (columns, rows): (usize, usize)) -> Option<String> {
 /// What failed, and what can be done.
 pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>, area: Rect) {
     let Some(chat) = model.chats.get(&mismatch.contact) else { return };
-    let look = Look::new(&model.options);
+    let theme = Theme::new(&model.options);
     let name = label(&chat.contact.petname);
-    let mut draft = Draft::new(usize::from(inner_width(area)));
+    let mut builder = PageBuilder::new(usize::from(inner_width(area)));
     let has_room = area.height >= ROWS_FOR_ADVICE;
     match &mismatch.word {
-        Some((number, typed)) => draft.say(&format!(
+        Some((number, typed)) => builder.say(&format!(
             "You typed word {number} as \"{typed}\". This session says something else."
         )),
-        None => draft.say("The digits are not those of your two keys."),
+        None => builder.say("The digits are not those of your two keys."),
     }
     if has_room {
-        draft.blank();
-        draft.say(&format!("Either it was misheard, or somebody sits between you and {name}."));
+        builder.blank();
+        builder.say(&format!("Either it was misheard, or somebody sits between you and {name}."));
     }
-    draft.say(&format!("Sending to {name} is held. Nothing you typed here was sent."));
+    builder.say(&format!("Sending to {name} is held. Nothing you typed here was sent."));
     if has_room {
-        draft.blank();
+        builder.blank();
     }
     for (row, remedy) in mismatch.remedies().iter().enumerate() {
         let (what, note) = remedy_words(*remedy, mismatch.left);
         let text = if has_room { format!("{what:26}{note}") } else { format!("{what}: {note}") };
-        let text = cut(&text, draft.width.saturating_sub(2));
+        let text = cut(&text, builder.width.saturating_sub(2));
         if row == mismatch.row {
-            draft.caret = (0, draft.rows.len());
-            draft.rows.push(Line::styled(format!("> {text}"), look.marked()));
+            builder.caret = (0, builder.rows.len());
+            builder.rows.push(Line::styled(format!("> {text}"), theme.marked()));
         } else {
-            draft.rows.push(Line::raw(format!("  {text}")));
+            builder.rows.push(Line::raw(format!("  {text}")));
         }
     }
     if has_room {
-        draft.blank();
-        draft.say("Up/Down choose   Enter   Esc keeps sending held");
+        builder.blank();
+        builder.say("Up/Down choose   Enter   Esc keeps sending held");
     }
     let title = match mismatch.word {
         Some(_) => "The words do not match",
         None => "The digits do not match",
     };
-    draft.draw(model, title, frame, area);
+    builder.draw(model, title, frame, area);
 }
 
 fn remedy_words(remedy: Remedy, left: u8) -> (&'static str, String) {
@@ -316,7 +318,7 @@ pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, are
 }
 
 /// What stands where the composer would, in at most so many rows.
-pub(super) fn held(chat: &Chat, look: Look, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
+pub(super) fn held(chat: &Chat, theme: Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
     let name = label(&chat.contact.petname);
     let waiting = match chat.unsent() {
         0 => String::new(),
@@ -338,5 +340,5 @@ pub(super) fn held(chat: &Chat, look: Look, (width, rows): (usize, usize)) -> Ve
     if text.len() > rows {
         text = wrap(&short, width);
     }
-    text.into_iter().map(|row| Line::styled(row, look.call())).collect()
+    text.into_iter().map(|row| Line::styled(row, theme.call())).collect()
 }

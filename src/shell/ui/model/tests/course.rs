@@ -13,7 +13,7 @@ fn said_life(model: &mut Model) -> Lifetime {
 
 fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) {
     let message = MessageId(id);
-    model.notice(ClientEvent::Engine(Event::State {
+    model.on_event(ClientEvent::Engine(Event::State {
         message,
         contact: MIRA,
         number: Some(1),
@@ -63,7 +63,7 @@ fn a_life_is_kept_for_its_chat_until_another_is_chosen() {
 #[test]
 fn choosing_a_life_says_what_it_costs() {
     let mut model = chatting();
-    model.notice(network(None));
+    model.on_event(network(None));
     write(&mut model, "/life week");
     press(&mut model, KeyCode::Enter);
     let hint = &model.hint.as_ref().expect("a hint").0;
@@ -77,7 +77,7 @@ fn choosing_a_life_says_what_it_costs() {
 fn a_delivered_message_becomes_read_and_nothing_after_that() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
     let read = DeliveryLog { attempts: 2, read: Some(UnixSeconds(7)), ..DeliveryLog::default() };
     told(&mut model, 1, MessageState::Delivered, DeliveryLog::default());
     told(&mut model, 1, MessageState::Read, read);
@@ -95,7 +95,7 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
 fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Unacknowledged));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
     write(&mut model, "/retry");
     let effects = press(&mut model, KeyCode::Enter);
     assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(1) }]);
@@ -106,13 +106,13 @@ fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let mut model = chatting();
     let now = model.now.0;
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
-    assert_eq!(model.tick(UnixSeconds(now + 5)), Passed::Unseen);
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
+    assert_eq!(model.tick(UnixSeconds(now + 5)), ClockChange::Invisible);
     told(&mut model, 1, MessageState::Mining, DeliveryLog::default());
-    assert_eq!(model.tick(UnixSeconds(now + 9)), Passed::Unseen);
-    assert_eq!(model.tick(UnixSeconds(now + 10)), Passed::Seen);
+    assert_eq!(model.tick(UnixSeconds(now + 9)), ClockChange::Invisible);
+    assert_eq!(model.tick(UnixSeconds(now + 10)), ClockChange::Visible);
     told(&mut model, 1, MessageState::Sent, DeliveryLog::default());
-    assert_eq!(model.tick(UnixSeconds(now + 15)), Passed::Unseen);
+    assert_eq!(model.tick(UnixSeconds(now + 15)), ClockChange::Invisible);
 }
 
 #[test]
@@ -123,7 +123,8 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     let on = Command::SetReadReceipts { contact: MIRA, on: true };
     assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
     let view = contact_view(MIRA, "mira", SessionStatus::Established);
-    model.notice(ClientEvent::Engine(Event::Contact(ContactView { read_receipts: true, ..view })));
+    model
+        .on_event(ClientEvent::Engine(Event::Contact(ContactView { read_receipts: true, ..view })));
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Down);
     let off = Command::SetReadReceipts { contact: MIRA, on: false };
@@ -135,7 +136,7 @@ fn a_clock_that_others_doubt_is_said_once_when_that_begins_and_when_it_gets_wors
     let mut model = chatting();
     let mut said = |minutes| {
         model.hint = None;
-        model.notice(network(Some(ClockSkew { minutes, witnesses: 4 })));
+        model.on_event(network(Some(ClockSkew { minutes, witnesses: 4 })));
         model.hint.is_some()
     };
     let heard: Vec<bool> = [0, 2, 3, 3, -6, -7, 0, 5].into_iter().map(&mut said).collect();

@@ -69,17 +69,22 @@ fn state(id: u64) -> MessageState {
     }
 }
 
-/// Any event, out of a few numbers and some text.
-fn told(what: u8, id: u64, text: String) -> ClientEvent {
-    let contact_id = ContactId(10 + id % 3);
-    let link = match what % 6 {
+/// How far a session is, out of a number.
+const fn link(what: u8) -> SessionStatus {
+    match what % 6 {
         0 => SessionStatus::None,
         1 => SessionStatus::OfferQueued,
         2 => SessionStatus::OfferSent,
         3 => SessionStatus::AwaitingConfirmation,
         4 => SessionStatus::Established,
         _ => SessionStatus::Blocked,
-    };
+    }
+}
+
+/// Any event, out of a few numbers and some text.
+fn told(what: u8, id: u64, text: String) -> ClientEvent {
+    let contact_id = ContactId(10 + id % 3);
+    let link = link(what);
     let state = state(id);
     let direction = if what > 128 { Direction::Incoming } else { Direction::Outgoing(state) };
     let mut message = message(u64::from(what) * 6 + id, contact_id, direction);
@@ -206,7 +211,7 @@ fn draw(model: &mut Model, state: &mut ViewState, columns: u16, rows: u16) {
     for cell in terminal.backend().buffer().content() {
         assert!(!cell.symbol().contains(hostile), "{:?}", cell.symbol());
     }
-    model.drawn(state.sight());
+    model.on_drawn(state.scroll_position());
 }
 
 proptest! {
@@ -216,13 +221,13 @@ proptest! {
     ) {
         let mut model = chatting();
         write(&mut model, "a draft");
-        model.notice(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
+        model.on_event(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
         let view = contact_view(MIRA, "mira", SessionStatus::Established);
         let held = ContactView { trust: trust(255), sas: Some(own_words()), ..view };
-        model.notice(ClientEvent::Engine(Event::Contact(held)));
+        model.on_event(ClientEvent::Engine(Event::Contact(held)));
         for doing in doings {
             let effects = match doing {
-                Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),
+                Doing::Key(code, modifiers) => model.on_key(KeyEvent::new(code, modifiers)),
                 Doing::Paste(text) => model.paste(&text),
                 Doing::Tell(..) | Doing::Draw(..) => Vec::new(),
             };
@@ -245,16 +250,16 @@ proptest! {
         let mut state = ViewState::default();
         for doing in doings {
             let effects = match doing {
-                Doing::Key(code, modifiers) => model.key(KeyEvent::new(code, modifiers)),
+                Doing::Key(code, modifiers) => model.on_key(KeyEvent::new(code, modifiers)),
                 Doing::Paste(text) => model.paste(&text),
-                Doing::Tell(what, id, text) => model.notice(told(what, id, text)),
+                Doing::Tell(what, id, text) => model.on_event(told(what, id, text)),
                 Doing::Draw(columns, rows) => {
                     draw(&mut model, &mut state, columns, rows);
                     Vec::new()
                 }
             };
             for effect in effects {
-                if let Effect::Scroll(scroll) = effect {
+                if let UiEffect::Scroll(scroll) = effect {
                     state.scroll(&model, scroll);
                 }
             }
@@ -269,7 +274,7 @@ fn a_held_position_stays_while_messages_arrive() {
     let mut model = chatting();
     let mut state = ViewState::default();
     for id in 0..40 {
-        model.notice(arrives(id, MIRA));
+        model.on_event(arrives(id, MIRA));
     }
     draw(&mut model, &mut state, 80, 24);
     state.scroll(&model, ScrollAction::Up);
@@ -281,18 +286,18 @@ fn a_held_position_stays_while_messages_arrive() {
     };
     let before = top(&mut model, &mut state);
     for id in 40..60 {
-        model.notice(arrives(id, MIRA));
+        model.on_event(arrives(id, MIRA));
     }
     assert_eq!(top(&mut model, &mut state), before);
-    assert_eq!(state.sight(), Sight::Middle);
+    assert_eq!(state.scroll_position(), ScrollPosition::Middle);
     for _ in 0..20 {
         state.scroll(&model, ScrollAction::Up);
     }
     top(&mut model, &mut state);
-    assert_eq!(state.sight(), Sight::Oldest);
+    assert_eq!(state.scroll_position(), ScrollPosition::Oldest);
     for _ in 0..20 {
         state.scroll(&model, ScrollAction::Down);
     }
     top(&mut model, &mut state);
-    assert_eq!(state.sight(), Sight::Newest);
+    assert_eq!(state.scroll_position(), ScrollPosition::Newest);
 }

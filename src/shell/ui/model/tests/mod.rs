@@ -107,17 +107,17 @@ fn chatting() -> Model {
         contact(ECHO, "echo", SessionStatus::Established),
         ClientEvent::History { contact: MIRA, messages: Vec::new(), more: HasMore::No },
     ] {
-        model.notice(event);
+        model.on_event(event);
     }
     model
 }
 
-fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
-    model.key(KeyEvent::new(code, KeyModifiers::NONE))
+fn press(model: &mut Model, code: KeyCode) -> Vec<UiEffect> {
+    model.on_key(KeyEvent::new(code, KeyModifiers::NONE))
 }
 
-fn control(model: &mut Model, letter: char) -> Vec<Effect> {
-    model.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL))
+fn control(model: &mut Model, letter: char) -> Vec<UiEffect> {
+    model.on_key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL))
 }
 
 fn write(model: &mut Model, text: &str) {
@@ -126,9 +126,9 @@ fn write(model: &mut Model, text: &str) {
     }
 }
 
-fn asked(effects: &[Effect]) -> Vec<(CommandId, &Command)> {
+fn asked(effects: &[UiEffect]) -> Vec<(CommandId, &Command)> {
     let command = |effect| {
-        if let &Effect::Request(ClientRequest::Command(ask, ref command)) = effect {
+        if let &UiEffect::Request(ClientRequest::Command(ask, ref command)) = effect {
             return Some((ask, command));
         }
         None
@@ -136,11 +136,11 @@ fn asked(effects: &[Effect]) -> Vec<(CommandId, &Command)> {
     effects.iter().filter_map(command).collect()
 }
 
-fn commands(effects: &[Effect]) -> Vec<&Command> {
+fn commands(effects: &[UiEffect]) -> Vec<&Command> {
     asked(effects).into_iter().map(|(_, command)| command).collect()
 }
 
-fn first_ask(effects: &[Effect]) -> CommandId {
+fn first_ask(effects: &[UiEffect]) -> CommandId {
     asked(effects).first().expect("a command was sent").0
 }
 
@@ -159,7 +159,7 @@ fn what_was_refused_comes_back_to_the_composer() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    model.notice(ClientEvent::Replied(first_ask(&effects), Err(CommandError::Blocked)));
+    model.on_event(ClientEvent::Replied(first_ask(&effects), Err(CommandError::Blocked)));
     assert_eq!(model.field().expect("a composer").text(), "hello");
     assert!(model.hint.is_some());
 }
@@ -168,10 +168,10 @@ fn what_was_refused_comes_back_to_the_composer() {
 fn a_paste_is_one_message_and_its_enter_is_held() {
     let mut model = chatting();
     assert_eq!(model.paste("one\rtwo"), []);
-    model.set_enter(Enter::Held);
+    model.set_enter(EnterMode::Held);
     assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
     assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
-    model.set_enter(Enter::Sends);
+    model.set_enter(EnterMode::Sends);
     let effects = press(&mut model, KeyCode::Enter);
     let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), life: Lifetime::Day };
     assert_eq!(commands(&effects), [&say]);
@@ -196,20 +196,20 @@ fn an_unknown_command_is_kept_and_never_sent() {
 #[test]
 fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
     let mut model = chatting();
-    model.drawn(Sight::Whole);
-    let effects = model.notice(arrives(1, MIRA));
+    model.on_drawn(ScrollPosition::Whole);
+    let effects = model.on_event(arrives(1, MIRA));
     assert_eq!(effects, []);
     assert_eq!(model.chats[&MIRA].unread, 1);
     let effects = press(&mut model, KeyCode::Char('x'));
-    assert_eq!(effects, [Effect::Request(ClientRequest::Read(MIRA))]);
+    assert_eq!(effects, [UiEffect::Request(ClientRequest::Read(MIRA))]);
     assert_eq!(model.chats[&MIRA].unread, 0);
 }
 
 #[test]
 fn a_reader_of_older_messages_leaves_what_is_new_unread() {
     let mut model = chatting();
-    model.drawn(Sight::Middle);
-    model.notice(arrives(1, MIRA));
+    model.on_drawn(ScrollPosition::Middle);
+    model.on_event(arrives(1, MIRA));
     press(&mut model, KeyCode::Char('x'));
     assert_eq!(model.chats[&MIRA].unread, 1);
 }
@@ -217,8 +217,8 @@ fn a_reader_of_older_messages_leaves_what_is_new_unread() {
 #[test]
 fn the_first_unread_message_elsewhere_rings_once() {
     let mut model = chatting();
-    assert_eq!(model.notice(arrives(1, ECHO)), [Effect::Bell]);
-    assert_eq!(model.notice(arrives(2, ECHO)), []);
+    assert_eq!(model.on_event(arrives(1, ECHO)), [UiEffect::Bell]);
+    assert_eq!(model.on_event(arrives(2, ECHO)), []);
     assert_eq!(
         model.chats[&ECHO].fresh.map(|fresh| (fresh.first, fresh.count)),
         Some((MessageId(1), 2))
@@ -231,7 +231,7 @@ fn the_first_unread_message_elsewhere_rings_once() {
 fn a_delivered_message_stays_delivered() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
     for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
         let notice = Event::State {
             message: MessageId(1),
@@ -240,7 +240,7 @@ fn a_delivered_message_stays_delivered() {
             state,
             delivery: DeliveryLog::default(),
         };
-        model.notice(ClientEvent::Engine(notice));
+        model.on_event(ClientEvent::Engine(notice));
     }
     assert_eq!(
         model.chats[&MIRA].messages[0].direction,
@@ -251,9 +251,9 @@ fn a_delivered_message_stays_delivered() {
 #[test]
 fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     let mut model = chatting();
-    model.notice(arrives(3, ECHO));
+    model.on_event(arrives(3, ECHO));
     let messages = (1..=3).map(|id| message(id, ECHO, Direction::Incoming)).collect();
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
+    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
     let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
 }
@@ -262,7 +262,7 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
 fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Mining));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
     assert_eq!(control(&mut model, 'q'), []);
     assert!(matches!(model.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
@@ -274,25 +274,25 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
         state,
         delivery: DeliveryLog::default(),
     };
-    let end = [Effect::Request(ClientRequest::Quit), Effect::Quit(Ending::Asked)];
-    assert_eq!(model.notice(ClientEvent::Engine(sent)), end);
+    let end = [UiEffect::Request(ClientRequest::Quit), UiEffect::Quit(QuitReason::Asked)];
+    assert_eq!(model.on_event(ClientEvent::Engine(sent)), end);
 }
 
 #[test]
 fn a_second_that_changes_nothing_in_view_is_not_drawn() {
     let mut model = chatting();
-    assert_eq!(model.tick(UnixSeconds(1_795_171_621)), Passed::Unseen);
-    assert_eq!(model.tick(UnixSeconds(1_795_171_680)), Passed::Seen);
+    assert_eq!(model.tick(UnixSeconds(1_795_171_621)), ClockChange::Invisible);
+    assert_eq!(model.tick(UnixSeconds(1_795_171_680)), ClockChange::Visible);
     control(&mut model, 'n');
-    assert_eq!(model.tick(UnixSeconds(1_795_171_681)), Passed::Unseen);
-    assert_eq!(model.tick(UnixSeconds(1_795_171_688)), Passed::Seen);
+    assert_eq!(model.tick(UnixSeconds(1_795_171_681)), ClockChange::Invisible);
+    assert_eq!(model.tick(UnixSeconds(1_795_171_688)), ClockChange::Visible);
     assert!(model.hint.is_none());
 }
 
 #[test]
 fn quitting_with_nothing_unsent_tells_the_host_and_ends() {
     let mut model = chatting();
-    let end = [Effect::Request(ClientRequest::Quit), Effect::Quit(Ending::Asked)];
+    let end = [UiEffect::Request(ClientRequest::Quit), UiEffect::Quit(QuitReason::Asked)];
     assert_eq!(control(&mut model, 'q'), end);
 }
 
@@ -310,7 +310,7 @@ fn ctrl_c_empties_the_line_and_twice_asks_to_leave() {
 #[test]
 fn escape_never_discards_what_was_written() {
     let mut model = chatting();
-    model.notice(arrives(1, MIRA));
+    model.on_event(arrives(1, MIRA));
     write(&mut model, "draft");
     press(&mut model, KeyCode::Esc);
     assert_eq!(model.context(), KeyContext::Browsing);
@@ -324,7 +324,7 @@ fn escape_never_discards_what_was_written() {
 fn a_chosen_message_can_be_cancelled_and_sent_again() {
     let mut model = chatting();
     let ours = message(7, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.notice(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(ClientEvent::Engine(Event::Message(ours)));
     press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('c'));
     assert_eq!(commands(&effects), [&Command::Cancel { message: MessageId(7) }]);
@@ -347,8 +347,8 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     let add = Command::AddContact { identity: ME, key: key(1), petname: "wren".to_owned() };
     assert_eq!(commands(&effects), [&add]);
     let wren = ContactId(12);
-    model.notice(contact(wren, "wren", SessionStatus::OfferQueued));
-    model.notice(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
+    model.on_event(contact(wren, "wren", SessionStatus::OfferQueued));
+    model.on_event(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
     assert_eq!((model.place, model.open), (UiPage::Chats, Some(wren)));
 }
 
@@ -358,7 +358,7 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
     let view = RequestView { id: request, identity: ME, key: key(1), arrived };
-    model.notice(ClientEvent::Engine(Event::Request(view)));
+    model.on_event(ClientEvent::Engine(Event::Request(view)));
     write(&mut model, "/accept wren");
     press(&mut model, KeyCode::Enter);
     let effects = press(&mut model, KeyCode::Enter);
@@ -383,12 +383,12 @@ fn removing_a_contact_asks_first() {
 #[test]
 fn contacts_of_two_identities_never_share_a_list() {
     let mut model = chatting();
-    model.notice(identity(IdentityId(2), "heron"));
+    model.on_event(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
     let other = ContactView { identity: IdentityId(2), ..zoe };
-    model.notice(ClientEvent::Engine(Event::Contact(other)));
+    model.on_event(ClientEvent::Engine(Event::Contact(other)));
     let names = |model: &Model| -> Vec<String> {
-        let contacts = model.contacts(Kind::Listened);
+        let contacts = model.contacts(ContactFilter::Listened);
         contacts.iter().map(|chat| chat.contact.petname.clone()).collect()
     };
     assert_eq!(names(&model), ["echo", "mira"]);
@@ -411,13 +411,20 @@ fn the_first_identity_is_asked_for_by_name() {
 #[test]
 fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     let mut model = chatting();
-    assert_eq!(model.drawn(Sight::Oldest), [], "this conversation is known from its beginning");
+    assert_eq!(
+        model.on_drawn(ScrollPosition::Oldest),
+        [],
+        "this conversation is known from its beginning"
+    );
     write(&mut model, "/go echo");
     let effects = press(&mut model, KeyCode::Enter);
-    assert_eq!(effects, [Effect::Request(ClientRequest::History { contact: ECHO, before: None })]);
+    assert_eq!(
+        effects,
+        [UiEffect::Request(ClientRequest::History { contact: ECHO, before: None })]
+    );
     let messages = vec![message(5, ECHO, Direction::Incoming)];
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes });
+    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes });
     let ask = ClientRequest::History { contact: ECHO, before: Some(MessageId(5)) };
-    assert_eq!(model.drawn(Sight::Oldest), [Effect::Request(ask)]);
-    assert_eq!(model.drawn(Sight::Oldest), []);
+    assert_eq!(model.on_drawn(ScrollPosition::Oldest), [UiEffect::Request(ask)]);
+    assert_eq!(model.on_drawn(ScrollPosition::Oldest), []);
 }

@@ -16,7 +16,7 @@ fn searching(words: &str) -> Model {
     write(&mut model, &format!("/search {words}"));
     let effects = press(&mut model, KeyCode::Enter);
     let search = ClientRequest::Search { contact: None, words: words.to_owned() };
-    assert_eq!(effects, [Effect::Request(search)]);
+    assert_eq!(effects, [UiEffect::Request(search)]);
     model
 }
 
@@ -27,33 +27,33 @@ fn a_search_from_a_chat_stays_in_it() {
     write(&mut model, "ferry");
     let effects = press(&mut model, KeyCode::Enter);
     let search = ClientRequest::Search { contact: Some(MIRA), words: "ferry".to_owned() };
-    assert_eq!(effects, [Effect::Request(search)]);
+    assert_eq!(effects, [UiEffect::Request(search)]);
 }
 
 #[test]
 fn an_answer_to_an_older_search_is_passed_over() {
     let mut model = searching("ferry");
-    model.notice(found(None, "train", vec![message(1, MIRA, Direction::Incoming)]));
-    model.notice(found(Some(MIRA), "ferry", vec![message(1, MIRA, Direction::Incoming)]));
+    model.on_event(found(None, "train", vec![message(1, MIRA, Direction::Incoming)]));
+    model.on_event(found(Some(MIRA), "ferry", vec![message(1, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), Vec::<u64>::new());
-    model.notice(found(None, "ferry", vec![message(2, MIRA, Direction::Incoming)]));
+    model.on_event(found(None, "ferry", vec![message(2, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), [2]);
 }
 
 #[test]
 fn what_was_written_to_another_identity_is_not_found() {
     let mut model = searching("ferry");
-    model.notice(identity(IdentityId(2), "heron"));
+    model.on_event(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
-    model.notice(ClientEvent::Engine(Event::Contact(ContactView {
+    model.on_event(ClientEvent::Engine(Event::Contact(ContactView {
         identity: IdentityId(2),
         ..zoe
     })));
     let theirs = |id, contact| message(id, contact, Direction::Incoming);
     let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
-    model.notice(found(None, "ferry", messages));
+    model.on_event(found(None, "ferry", messages));
     assert_eq!(results(&model), [2]);
-    model.notice(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
+    model.on_event(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
     assert_eq!(results(&model), Vec::<u64>::new());
 }
 
@@ -62,9 +62,9 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     let mut model = searching("ferry");
     let messages =
         vec![message(900, ECHO, Direction::Incoming), message(3, ECHO, Direction::Incoming)];
-    model.notice(found(None, "ferry", messages));
+    model.on_event(found(None, "ferry", messages));
     press(&mut model, KeyCode::Char('n'));
-    let history = |before| Effect::Request(ClientRequest::History { contact: ECHO, before });
+    let history = |before| UiEffect::Request(ClientRequest::History { contact: ECHO, before });
     assert_eq!(press(&mut model, KeyCode::Enter), [history(None)]);
     assert_eq!(model.open, Some(ECHO));
     let past = |ids: core::ops::Range<u64>| ClientEvent::History {
@@ -72,22 +72,22 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
         messages: ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(),
         more: HasMore::Yes,
     };
-    assert_eq!(model.notice(past(800..1_000)), [history(Some(MessageId(800)))]);
-    assert_eq!(model.notice(past(400..800)), [history(Some(MessageId(400)))]);
-    assert_eq!(model.notice(past(1..400)), []);
+    assert_eq!(model.on_event(past(800..1_000)), [history(Some(MessageId(800)))]);
+    assert_eq!(model.on_event(past(400..800)), [history(Some(MessageId(400)))]);
+    assert_eq!(model.on_event(past(1..400)), []);
     assert_eq!(model.chats[&ECHO].chosen, Some(MessageId(3)));
 }
 
 #[test]
 fn a_message_that_is_nowhere_in_the_past_is_given_up() {
     let mut model = searching("ferry");
-    model.notice(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
+    model.on_event(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
     press(&mut model, KeyCode::Enter);
     let mut asked = 1;
     for part in (0..100).rev() {
         let messages = vec![message(100 + part, ECHO, Direction::Incoming)];
         asked += model
-            .notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes })
+            .on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes })
             .len();
     }
     assert!(asked <= 22, "{asked}");
@@ -98,11 +98,11 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
 #[test]
 fn who_types_is_not_taken_to_what_was_found() {
     let mut model = searching("ferry");
-    model.notice(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
+    model.on_event(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
     press(&mut model, KeyCode::Enter);
     write(&mut model, "c");
     let messages = vec![message(3, ECHO, Direction::Incoming)];
-    model.notice(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
+    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
     assert_eq!(model.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
 }
