@@ -12,12 +12,12 @@ use crate::engine::node::record::{
 
 /// Records by key, in the order they were first put.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
+pub(super) struct SimDisk {
     rows: BTreeMap<RecordKey, (u64, Record)>,
     sequence: u64,
 }
 
-impl Disk {
+impl SimDisk {
     /// Makes changes durable, all of them.
     pub(super) fn commit(&mut self, changes: Vec<Change>) {
         for change in changes {
@@ -58,7 +58,7 @@ impl Disk {
 
     /// Forgets all but identities and contacts, as a backup brings them back: whom one knows, under
     /// another numbering, drawn from `epoch`.
-    pub(super) fn keep_people(&mut self, mut epoch: impl FnMut() -> u64) {
+    pub(super) fn wipe_to_roster(&mut self, mut epoch: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
         self.number_anew(None, &mut epoch);
@@ -66,7 +66,7 @@ impl Disk {
 
     /// Forgets what no backup holds: sessions, requests, envelopes, and messages that are not done
     /// with. The contacts are marked as taken over at `now`.
-    pub(super) fn keep_backup(&mut self, now: UnixSeconds, mut epoch: impl FnMut() -> u64) {
+    pub(super) fn restore_from_backup(&mut self, now: UnixSeconds, mut epoch: impl FnMut() -> u64) {
         self.rows.retain(|_, (_, record)| match record {
             Record::Identity(_) | Record::Contact(_) | Record::Replay(_) => true,
             Record::Message(_) => !is_open(record),

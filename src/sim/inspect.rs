@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::disk::Disk;
+use super::disk::SimDisk;
 use super::{NodeIndex, World, skewed};
 use crate::engine::env::Entropy;
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
@@ -12,7 +12,7 @@ use crate::engine::node::record::Record;
 
 /// A copy of a node's whole disk at one moment, as of a virtual machine.
 #[derive(Clone, Debug)]
-pub struct DiskCopy(Disk);
+pub struct DiskCopy(SimDisk);
 
 impl World {
     /// What a node keeps on its disk.
@@ -36,10 +36,10 @@ impl World {
 
     /// Ends a node and starts it with nothing but who it is and whom it knows, as a backup brings
     /// it back: without sessions, messages, requests and the memory of offers.
-    pub fn lose_state(&mut self, node: NodeIndex) {
+    pub fn reset_state(&mut self, node: NodeIndex) {
         if let Some(sim) = self.nodes.get_mut(node.0) {
             let entropy = &mut sim.entropy;
-            sim.disk.keep_people(|| {
+            sim.disk.wipe_to_roster(|| {
                 let mut stream = [0; 8];
                 entropy.fill(&mut stream);
                 u64::from_le_bytes(stream)
@@ -55,7 +55,7 @@ impl World {
         let wall = self.wall();
         if let Some(sim) = self.nodes.get_mut(node.0) {
             let entropy = &mut sim.entropy;
-            sim.disk.keep_backup(skewed(wall, sim.skew), || {
+            sim.disk.restore_from_backup(skewed(wall, sim.skew), || {
                 let mut stream = [0; 8];
                 entropy.fill(&mut stream);
                 u64::from_le_bytes(stream)
@@ -82,7 +82,7 @@ impl World {
     /// Ends a node and starts it from its disk.
     pub fn start_over(&mut self, node: NodeIndex) {
         if let Some(sim) = self.nodes.get_mut(node.0) {
-            sim.fuse = None;
+            sim.crash_after = None;
         }
         self.start(node);
     }
@@ -90,7 +90,7 @@ impl World {
     /// How many outputs a node that is to die carries out before; nothing when it has died.
     #[must_use]
     pub fn outputs_left(&self, node: NodeIndex) -> Option<u32> {
-        self.nodes.get(node.0).and_then(|sim| sim.fuse)
+        self.nodes.get(node.0).and_then(|sim| sim.crash_after)
     }
 
     /// An envelope that somebody published.

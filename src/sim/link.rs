@@ -21,7 +21,7 @@ pub struct Links {
     /// How many of a thousand envelopes a link brings twice, the second time after gossipsub forgot
     /// it, so that the engine is asked again.
     pub repeat_per_mille: u16,
-    pub(super) rest: BTreeMap<NodeIndex, Millis>,
+    pub(super) downtime: BTreeMap<NodeIndex, Millis>,
     pairs: BTreeSet<(NodeIndex, NodeIndex)>,
     apart: BTreeSet<NodeIndex>,
     down: BTreeSet<NodeIndex>,
@@ -36,7 +36,7 @@ impl Links {
             jitter: Millis(110),
             loss_per_mille: 0,
             repeat_per_mille: 0,
-            rest: BTreeMap::new(),
+            downtime: BTreeMap::new(),
             pairs: BTreeSet::new(),
             apart: BTreeSet::new(),
             down: BTreeSet::new(),

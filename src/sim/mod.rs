@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use inspect::DiskCopy;
 use link::Links;
-pub use sync::{Asked, Traffic};
+pub use sync::{RecordedRequest, SyncTraffic};
 
 pub use crate::engine::testing::rng::SeededRng;
 
@@ -30,8 +30,8 @@ use crate::engine::node::output::{CommandError, MessageState, Reply, RequestView
 use crate::engine::node::record::EnvelopePurpose;
 use crate::engine::node::{Node, NodeSettings};
 
-use disk::Disk;
-use sync::{Bring, CatchingUp, Ticket};
+use disk::SimDisk;
+use sync::{CatchingUp, PendingResponse, SyncDelivery};
 
 /// Names one node of a world: its place in the order they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +48,11 @@ pub struct World {
     queue: BTreeMap<(Millis, u64), SimEvent>,
     sequence: u64,
     trace: Trace,
-    said: Vec<Vec<u8>>,
-    /// Every (key, nonce) fingerprint of every node's whole life.
+    plaintexts: Vec<Vec<u8>>,
+    /// Every (key, nonce) fingerprint of every node's whole incarnation.
     ledger: BTreeSet<[u8; 16]>,
     /// Requests to catch up that wait for a response.
-    tickets: BTreeMap<SyncResponseId, Ticket>,
+    tickets: BTreeMap<SyncResponseId, PendingResponse>,
     /// Everything that was ever published.
     envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
     violations: Vec<String>,
@@ -60,7 +60,7 @@ pub struct World {
 
 /// What a node has been told, as the person in front of it would see it.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Observed {
     /// Texts from contacts in the order they were shown.
     pub texts: Vec<(ContactId, String)>,
     /// The last known state of each message of ours.
@@ -81,7 +81,7 @@ pub struct Seen {
 
 /// One envelope a node gave to the flood, with what nobody but its author knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct PublishedEnvelope {
     /// When.
     pub at: Millis,
     /// Which.
@@ -105,31 +105,31 @@ pub struct Verdicts {
 struct SimNode {
     settings: NodeSettings,
     node: Option<Node>,
-    disk: Disk,
+    disk: SimDisk,
     entropy: SeededRng,
     /// Seconds this node's wall clock is ahead of the world's; negative if behind.
     skew: i64,
     /// gossipsub's own memory of ids, which lives as long as the process.
-    heard: BTreeSet<EnvelopeId>,
-    carried: BTreeMap<EnvelopeId, Vec<u8>>,
-    seen: Seen,
+    duplicate_cache: BTreeSet<EnvelopeId>,
+    under_validation: BTreeMap<EnvelopeId, Vec<u8>>,
+    seen: Observed,
     replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
     asks: u64,
     /// Carry out so many more outputs, then die.
-    fuse: Option<u32>,
+    crash_after: Option<u32>,
     wake: Option<Millis>,
     mining: BTreeSet<OutgoingId>,
-    /// Everything it published in its whole life, in that order.
-    sent: Vec<Sent>,
+    /// Everything it published in its whole incarnation, in that order.
+    sent: Vec<PublishedEnvelope>,
     verdicts: BTreeMap<NodeIndex, Verdicts>,
     /// How often it was started: what was sent to it before reaches nobody.
-    life: u64,
+    incarnation: u64,
     catching_up: CatchingUp,
 }
 
 #[derive(Debug)]
 enum SimEvent {
-    Sync(Bring),
+    Sync(SyncDelivery),
     Lost(NodeIndex, Vec<EnvelopeId>),
     Arrive { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
     ArriveAgain { to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8> },
@@ -161,7 +161,7 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             trace: Trace { digest: 0xcbf2_9ce4_8422_2325, turns: 0 },
-            said: Vec::new(),
+            plaintexts: Vec::new(),
             ledger: BTreeSet::new(),
             tickets: BTreeMap::new(),
             envelopes: BTreeMap::new(),
@@ -175,20 +175,20 @@ impl World {
         self.nodes.push(SimNode {
             settings,
             node: None,
-            disk: Disk::default(),
+            disk: SimDisk::default(),
             entropy: SeededRng::lane(self.seed, index.0 as u64 + 1),
             skew: 0,
-            heard: BTreeSet::new(),
-            carried: BTreeMap::new(),
-            seen: Seen::default(),
+            duplicate_cache: BTreeSet::new(),
+            under_validation: BTreeMap::new(),
+            seen: Observed::default(),
             replies: BTreeMap::new(),
             asks: 0,
-            fuse: None,
+            crash_after: None,
             wake: None,
             mining: BTreeSet::new(),
             sent: Vec::new(),
             verdicts: BTreeMap::new(),
-            life: 0,
+            incarnation: 0,
             catching_up: CatchingUp::default(),
         });
         self.start(index);
@@ -227,28 +227,28 @@ impl World {
     }
 
     /// Kills a node after it has carried out `outputs` more outputs; it restarts from its disk
-    /// `rest` later.
-    pub fn crash_after(&mut self, node: NodeIndex, outputs: u32, rest: Millis) {
+    /// `downtime` later.
+    pub fn crash_after(&mut self, node: NodeIndex, outputs: u32, downtime: Millis) {
         if let Some(sim) = self.nodes.get_mut(node.0) {
-            sim.fuse = Some(outputs);
+            sim.crash_after = Some(outputs);
         }
-        self.links.rest.insert(node, rest);
+        self.links.downtime.insert(node, downtime);
     }
 
     /// Switches a node off: it keeps its disk and nothing else, and its neighbours are told.
     pub fn switch_off(&mut self, node: NodeIndex) {
         let Some(sim) = self.nodes.get_mut(node.0) else { return };
         sim.node = None;
-        sim.fuse = None;
+        sim.crash_after = None;
         sim.wake = None;
         let parted = self.links.neighbours(node);
         self.links.switch_off(node);
         self.tell_those(&parted);
     }
 
-    /// Switches a node on again, from its disk, after `rest`.
-    pub fn switch_on_after(&mut self, node: NodeIndex, rest: Millis) {
-        self.push(self.now.plus(rest), SimEvent::SwitchOn(node));
+    /// Switches a node on again, from its disk, after `downtime`.
+    pub fn switch_on_after(&mut self, node: NodeIndex, downtime: Millis) {
+        self.push(self.now.plus(downtime), SimEvent::SwitchOn(node));
     }
 
     /// Gives a node an identity; answers its local name and its key.
@@ -274,7 +274,7 @@ impl World {
         if let Command::Say { text, .. } = &command {
             // Short texts would be found in random bytes.
             if text.len() >= 8 {
-                self.said.push(text.clone().into_bytes());
+                self.plaintexts.push(text.clone().into_bytes());
             }
         }
         let Some(sim) = self.nodes.get_mut(node.0) else { return Err(CommandError::NoIdentity) };
@@ -292,7 +292,7 @@ impl World {
     /// If there is no such node.
     #[must_use]
     #[expect(clippy::expect_used, reason = "an index only comes from `add`")]
-    pub fn seen(&self, node: NodeIndex) -> &Seen {
+    pub fn seen(&self, node: NodeIndex) -> &Observed {
         &self.nodes.get(node.0).expect("a node of this world").seen
     }
 
@@ -304,7 +304,7 @@ impl World {
 
     /// What a node published, oldest first; once more for each time it did.
     #[must_use]
-    pub fn sent(&self, node: NodeIndex) -> &[Sent] {
+    pub fn sent(&self, node: NodeIndex) -> &[PublishedEnvelope] {
         self.nodes.get(node.0).map_or(&[], |sim| sim.sent.as_slice())
     }
 
@@ -374,7 +374,7 @@ impl World {
 
     fn carry(&mut self, event: SimEvent) {
         match event {
-            SimEvent::Sync(bring) => self.bring(bring),
+            SimEvent::Sync(delivery) => self.deliver_sync(delivery),
             SimEvent::Lost(node, ids) => self.turn(node, Input::ArchiveMissing(ids)),
             SimEvent::Arrive { to, from, id, bytes } => self.arrive(to, from, id, bytes),
             SimEvent::ArriveAgain { to, from, id, bytes } => self.arrive_again(to, from, id, bytes),
@@ -406,7 +406,7 @@ impl World {
     /// gossipsub drops what it has heard, then asks the engine.
     fn arrive(&mut self, to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
         let Some(sim) = self.nodes.get_mut(to.0) else { return };
-        if sim.node.is_none() || !sim.heard.insert(id) {
+        if sim.node.is_none() || !sim.duplicate_cache.insert(id) {
             return;
         }
         self.arrive_again(to, from, id, bytes);
@@ -415,10 +415,10 @@ impl World {
     /// gossipsub has forgotten it; only what is being judged does it not hand on twice.
     fn arrive_again(&mut self, to: NodeIndex, from: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
         let Some(sim) = self.nodes.get_mut(to.0) else { return };
-        if sim.node.is_none() || sim.carried.contains_key(&id) {
+        if sim.node.is_none() || sim.under_validation.contains_key(&id) {
             return;
         }
-        sim.carried.insert(id, bytes.clone());
+        sim.under_validation.insert(id, bytes.clone());
         self.turn(to, Input::Gossip { from: NeighbourId(from.0 as u64), id, bytes });
     }
 
@@ -428,14 +428,14 @@ impl World {
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
         let mut node = Node::new(sim.settings);
         let wall = skewed(wall, sim.skew);
-        sim.heard.clear();
-        sim.carried.clear();
+        sim.duplicate_cache.clear();
+        sim.under_validation.clear();
         sim.mining.clear();
         sim.seen.requests.clear();
         sim.seen.texts = sim.disk.shown();
         sim.seen.states = sim.disk.states();
         sim.wake = None;
-        sim.life += 1;
+        sim.incarnation += 1;
         let records = sim.disk.open_records();
         let mut env = Env::new(now, wall, &mut sim.entropy);
         node.restore(&mut env, records);

@@ -16,7 +16,7 @@ const TIMEOUT: Millis = Millis::from_secs(20);
 
 /// One request a node made to catch up.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// When.
     pub at: Millis,
     /// Whom.
@@ -27,7 +27,7 @@ pub struct Asked {
 
 /// What a node sent and got to catch up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct SyncTraffic {
     /// Requests it made.
     pub requests: u64,
     /// Their bytes.
@@ -41,36 +41,36 @@ pub struct Traffic {
 /// What a node has to do with catching up.
 #[derive(Debug, Default)]
 pub(super) struct CatchingUp {
-    asked: Vec<Asked>,
-    traffic: Traffic,
+    asked: Vec<RecordedRequest>,
+    traffic: SyncTraffic,
     pub(super) archive: BTreeMap<EnvelopeId, Vec<u8>>,
 }
 
 /// Who waits for a response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+pub(super) struct PendingResponse {
     opener: NodeIndex,
-    life: u64,
+    incarnation: u64,
     ask: SyncRequestId,
 }
 
 /// Something on its way.
 #[derive(Debug)]
-pub(super) enum Bring {
+pub(super) enum SyncDelivery {
     Request { to: NodeIndex, ticket: SyncResponseId, bytes: Vec<u8> },
     Response { ticket: SyncResponseId, bytes: Option<Vec<u8>> },
 }
 
 impl World {
-    /// What a node sent and got to catch up, in its whole life.
+    /// What a node sent and got to catch up, in its whole incarnation.
     #[must_use]
-    pub fn traffic(&self, node: NodeIndex) -> Traffic {
+    pub fn traffic(&self, node: NodeIndex) -> SyncTraffic {
         self.nodes.get(node.0).map(|sim| sim.catching_up.traffic).unwrap_or_default()
     }
 
     /// The requests a node made to catch up, oldest first.
     #[must_use]
-    pub fn asked(&self, node: NodeIndex) -> &[Asked] {
+    pub fn asked(&self, node: NodeIndex) -> &[RecordedRequest] {
         self.nodes.get(node.0).map_or(&[], |sim| sim.catching_up.asked.as_slice())
     }
 
@@ -99,14 +99,14 @@ impl World {
         let traffic = &mut sim.catching_up.traffic;
         traffic.requests += 1;
         traffic.up += bytes.len() as u64;
-        sim.catching_up.asked.push(Asked { at, to, bytes: bytes.clone() });
-        let life = sim.life;
+        sim.catching_up.asked.push(RecordedRequest { at, to, bytes: bytes.clone() });
+        let incarnation = sim.incarnation;
         self.sequence += 1;
         let ticket = SyncResponseId(self.sequence);
-        self.tickets.insert(ticket, Ticket { opener, life, ask });
-        let timeout = Bring::Response { ticket, bytes: None };
+        self.tickets.insert(ticket, PendingResponse { opener, incarnation, ask });
+        let timeout = SyncDelivery::Response { ticket, bytes: None };
         self.push(at.plus(TIMEOUT), SimEvent::Sync(timeout));
-        self.send(opener, to, Bring::Request { to, ticket, bytes });
+        self.send(opener, to, SyncDelivery::Request { to, ticket, bytes });
     }
 
     pub(super) fn sync_response(
@@ -129,34 +129,36 @@ impl World {
             self.push(self.now, SimEvent::Lost(holder, lost));
         }
         let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else { return };
-        self.send(holder, opener, Bring::Response { ticket, bytes: Some(bytes) });
+        self.send(holder, opener, SyncDelivery::Response { ticket, bytes: Some(bytes) });
     }
 
     /// Puts something on a link, where it may be lost.
-    fn send(&mut self, from: NodeIndex, to: NodeIndex, bring: Bring) {
+    fn send(&mut self, from: NodeIndex, to: NodeIndex, delivery: SyncDelivery) {
         if !self.links.neighbours(from).contains(&to) {
             return;
         }
         if let Some(latency) = self.links.carry(&mut self.chance) {
-            self.push(self.now.plus(latency), SimEvent::Sync(bring));
+            self.push(self.now.plus(latency), SimEvent::Sync(delivery));
         }
     }
 
-    pub(super) fn bring(&mut self, bring: Bring) {
-        match bring {
-            Bring::Request { to, ticket, bytes } => {
+    pub(super) fn deliver_sync(&mut self, delivery: SyncDelivery) {
+        match delivery {
+            SyncDelivery::Request { to, ticket, bytes } => {
                 let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else {
                     return;
                 };
                 let from = NeighbourId(opener.0 as u64);
                 self.turn(to, Input::SyncRequest { from, id: ticket, bytes });
             }
-            Bring::Response { ticket, bytes } => {
-                let Some(Ticket { opener, life, ask }) = self.tickets.remove(&ticket) else {
+            SyncDelivery::Response { ticket, bytes } => {
+                let Some(PendingResponse { opener, incarnation, ask }) =
+                    self.tickets.remove(&ticket)
+                else {
                     return;
                 };
                 let Some(sim) = self.nodes.get_mut(opener.0) else { return };
-                if sim.life == life {
+                if sim.incarnation == incarnation {
                     sim.catching_up.traffic.down += bytes.as_ref().map_or(0, Vec::len) as u64;
                     self.turn(opener, Input::SyncResponse { id: ask, bytes });
                 }
@@ -164,7 +166,7 @@ impl World {
         }
     }
 
-    pub(super) fn blame(&mut self, index: NodeIndex, peer: NeighbourId) {
+    pub(super) fn penalize(&mut self, index: NodeIndex, peer: NeighbourId) {
         let known = usize::try_from(peer.0).is_ok_and(|peer| peer < self.nodes.len());
         if let Some(sim) = self.nodes.get_mut(index.0).filter(|_| known) {
             sim.catching_up.traffic.blamed += 1;
@@ -185,7 +187,7 @@ impl World {
     }
 }
 
-impl core::fmt::Debug for Asked {
+impl core::fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { at, to, bytes } = self;
         f.debug_struct("Asked").field("at", at).field("to", to).field("size", &bytes.len()).finish()

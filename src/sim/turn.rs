@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides when a turn comes; that is the queue's business in [`World`].
 
-use super::{NodeIndex, Sent, SimEvent, World, skewed};
+use super::{NodeIndex, PublishedEnvelope, SimEvent, World, skewed};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
 use crate::engine::node::Node;
@@ -26,23 +26,23 @@ impl World {
     pub(super) fn drain(&mut self, index: NodeIndex) {
         loop {
             let Some(sim) = self.nodes.get_mut(index.0) else { return };
-            if sim.fuse == Some(0) {
+            if sim.crash_after == Some(0) {
                 return self.die(index);
             }
             let Some(output) = sim.node.as_mut().and_then(Node::poll_output) else { break };
-            sim.fuse = sim.fuse.map(|left| left - 1);
+            sim.crash_after = sim.crash_after.map(|left| left - 1);
             self.carry_out(index, output);
         }
         self.plan_wake(index);
     }
 
     fn die(&mut self, index: NodeIndex) {
-        let rest = self.links.rest.get(&index).copied().unwrap_or(Millis(1_000));
+        let downtime = self.links.downtime.get(&index).copied().unwrap_or(Millis(1_000));
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
         sim.node = None;
-        sim.fuse = None;
+        sim.crash_after = None;
         sim.wake = None;
-        self.push(self.now.plus(rest), SimEvent::Restart(index));
+        self.push(self.now.plus(downtime), SimEvent::Restart(index));
     }
 
     fn plan_wake(&mut self, index: NodeIndex) {
@@ -60,7 +60,7 @@ impl World {
     fn carry_out(&mut self, index: NodeIndex, output: Output) {
         match output {
             Output::ReportValidation { from, id, acceptance } => {
-                self.judge(index, from, id, acceptance)
+                self.report_validation(index, from, id, acceptance)
             }
             Output::Commit(changes) => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
@@ -78,7 +78,7 @@ impl World {
             Output::SyncResponse { id: ticket, bytes, stored } => {
                 self.sync_response(index, ticket, bytes, &stored);
             }
-            Output::Penalize(peer) => self.blame(index, peer),
+            Output::Penalize(peer) => self.penalize(index, peer),
             Output::Archive { id, bytes } => self.archive(index, id, bytes),
             Output::Discard(ids) => self.discard(index, &ids),
             Output::Reply { id: ask, reply } => {
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    fn judge(
+    fn report_validation(
         &mut self,
         index: NodeIndex,
         from: NeighbourId,
@@ -103,7 +103,7 @@ impl World {
         acceptance: Acceptance,
     ) {
         let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        let Some(bytes) = sim.carried.remove(&id) else {
+        let Some(bytes) = sim.under_validation.remove(&id) else {
             return self.violate(index, "a verdict on what was not asked, or was judged before");
         };
         let Ok(carrier) = usize::try_from(from.0).map(NodeIndex) else { return };
@@ -122,12 +122,12 @@ impl World {
         let at = self.now;
         self.envelopes.entry(id).or_insert_with(|| bytes.to_vec());
         if let Some(sim) = self.nodes.get_mut(index.0) {
-            sim.heard.insert(id);
+            sim.duplicate_cache.insert(id);
             // What is not on disk before it is published is worth nothing to anyone.
             let purpose = sim.disk.purpose(bytes).unwrap_or(EnvelopePurpose::Junk);
-            sim.sent.push(Sent { at, id, purpose });
+            sim.sent.push(PublishedEnvelope { at, id, purpose });
         }
-        if self.said.iter().rev().take(SEARCHED).any(|text| contains(bytes, text)) {
+        if self.plaintexts.iter().rev().take(SEARCHED).any(|text| contains(bytes, text)) {
             self.violate(index, "what was said is readable on a link");
         }
         self.flood(index, None, id, bytes);

@@ -13,7 +13,7 @@ use undertone::engine::node::NodeRole;
 use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{Event, MessageState, SessionStatus};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Seen, World};
+use undertone::sim::{NodeIndex, Observed, World};
 
 use crate::hosts::{Company, net_settings, node_settings};
 use crate::world::place;
@@ -78,7 +78,7 @@ fn who(people: &[Person], key: &PublicKey) -> usize {
     people.iter().position(|person| person.key == *key).expect("somebody in the script")
 }
 
-fn standing(people: &[Person], seen: &Seen) -> Standing {
+fn standing(people: &[Person], seen: &Observed) -> Standing {
     let mut standing = Standing::default();
     for (key, link) in seen.contacts.values() {
         standing.links.insert(who(people, key), *link);
@@ -95,7 +95,7 @@ fn standing(people: &[Person], seen: &Seen) -> Standing {
 }
 
 /// An act as its actor puts it, who has seen `seen`.
-fn command(people: &[Person], seen: &[&Seen], act: &Act) -> (usize, Command) {
+fn command(people: &[Person], seen: &[&Observed], act: &Act) -> (usize, Command) {
     let contact = |who: usize, whom: usize| {
         let known = seen[who].contacts.iter().find(|(_, (key, _))| *key == people[whom].key);
         *known.expect("a contact").0
@@ -145,7 +145,7 @@ fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
         .collect();
     let scenes = script.iter().map(|scene| {
         for act in scene {
-            let seen: Vec<&Seen> = nodes.iter().map(|node| world.seen(*node)).collect();
+            let seen: Vec<&Observed> = nodes.iter().map(|node| world.seen(*node)).collect();
             let (who, command) = command(&people, &seen, act);
             world.ask(nodes[who], command).expect("carried out");
         }
@@ -192,7 +192,7 @@ async fn a_script_ends_the_same_in_the_simulator_and_over_libp2p() {
     let people: Vec<Person> = own.map(|(identity, key)| Person { identity, key }).collect();
     for (scene, expected) in script.iter().zip(expected) {
         for act in scene {
-            let seen: Vec<&Seen> =
+            let seen: Vec<&Observed> =
                 company.views.iter().skip(RELAYS).map(|view| &view.seen).collect();
             let (who, command) = command(&people, &seen, act);
             company.ask(RELAYS + who, command).await;

@@ -15,7 +15,7 @@ use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use undertone::shell::net::{Multiaddr, NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};
 use undertone::shell::store::Store;
-use undertone::sim::Seen;
+use undertone::sim::Observed;
 
 use crate::world::in_time;
 
@@ -44,7 +44,7 @@ pub(crate) fn net_settings(listen: Option<&Multiaddr>, peers: &[&Multiaddr]) -> 
 #[derive(Debug, Default)]
 pub(crate) struct View {
     /// What its person would see.
-    pub(crate) seen: Seen,
+    pub(crate) seen: Observed,
     /// Its only identity.
     pub(crate) own: Option<(IdentityId, PublicKey)>,
     /// How its network is.

@@ -104,7 +104,7 @@ fn a_numbering_first_heard_in_its_middle_begins_with_what_its_sender_still_holds
         }
         town.wait(1, "everything", |town| town.all_delivered(0));
         let node = town.people[1].node;
-        town.world.lose_state(node);
+        town.world.reset_state(node);
         town.say(0, a, "where were we");
         town.wait(1, "the rest", |town| town.all_delivered(0));
         assert_eq!(town.heard(1), ["where were we"]);

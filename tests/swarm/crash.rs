@@ -9,7 +9,7 @@ use undertone::engine::node::input::Command;
 use undertone::engine::node::output::{MessageState, Reply};
 use undertone::engine::node::record::{EnvelopePurpose, MessageRecord, Record, StoredDirection};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Sent};
+use undertone::sim::{NodeIndex, PublishedEnvelope};
 
 use crate::harness::{Town, seeds};
 
@@ -171,7 +171,7 @@ fn messages(town: &Town, node: NodeIndex) -> impl Iterator<Item = &MessageRecord
     })
 }
 
-fn carried(sent: &Sent) -> Option<MessageId> {
+fn carried(sent: &PublishedEnvelope) -> Option<MessageId> {
     match sent.purpose {
         EnvelopePurpose::Message(_, message) => Some(message),
         EnvelopePurpose::Offer(_) | EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => None,

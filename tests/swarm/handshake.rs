@@ -6,7 +6,7 @@ use undertone::engine::node::output::SessionStatus;
 use undertone::engine::node::record::EnvelopePurpose;
 use undertone::engine::node::{MAX_SESSIONS, NodeRole, NodeSettings};
 use undertone::engine::session::{Content, Payload};
-use undertone::sim::{SeededRng, Sent};
+use undertone::sim::{PublishedEnvelope, SeededRng};
 
 use crate::harness::{link, seeds, settings};
 use crate::mailbox::{Letter, Post};
@@ -161,7 +161,7 @@ fn a_forged_offer_only_delays_a_conversation_that_has_no_session() {
     seeds(10, |seed| {
         let (mut post, [_, b]) = Post::introduced(seed);
         let node = post.node(1);
-        post.town.world.lose_state(node);
+        post.town.world.reset_state(node);
         for bytes in forge(&mut post, 1, "I am not who you think") {
             post.hand(1, &bytes);
         }
@@ -214,7 +214,8 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
         post.hand(1, &bytes);
         let answered = |post: &Post| {
             let sent = &post.town.world.sent(post.node(1))[before..];
-            let control = |sent: &&Sent| matches!(sent.purpose, EnvelopePurpose::Control(_));
+            let control =
+                |sent: &&PublishedEnvelope| matches!(sent.purpose, EnvelopePurpose::Control(_));
             sent.iter().find(control).map(|sent| sent.at.0 - handed.0)
         };
         while answered(&post).is_none() {

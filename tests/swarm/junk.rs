@@ -8,7 +8,7 @@ use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
 use undertone::engine::node::record::EnvelopePurpose;
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
-use undertone::sim::{EPOCH, NodeIndex, Sent};
+use undertone::sim::{EPOCH, NodeIndex, PublishedEnvelope};
 
 use crate::harness::{FLOOR, Town, settings};
 use crate::statistics::{
@@ -29,7 +29,7 @@ const KINDS: [Kind; 3] = [Kind::Message, Kind::Acknowledgement, Kind::Junk];
 /// What an observer collected, and the truth about it.
 struct Evidence {
     seen: Vec<(Kind, CheckedEnvelope)>,
-    sent: BTreeMap<EnvelopeId, Sent>,
+    sent: BTreeMap<EnvelopeId, PublishedEnvelope>,
 }
 
 impl Evidence {
@@ -84,7 +84,8 @@ fn observe(seed: u64) -> Evidence {
     }
     town.assert_sound();
     let people = town.people.iter().flat_map(|person| town.world.sent(person.node));
-    let sent: BTreeMap<EnvelopeId, Sent> = people.map(|sent| (sent.id, *sent)).collect();
+    let sent: BTreeMap<EnvelopeId, PublishedEnvelope> =
+        people.map(|sent| (sent.id, *sent)).collect();
     let pool = town.world.node(relay).expect("it is up").pool();
     let labelled = |checked: &CheckedEnvelope| {
         let sent = sent.get(&checked.id()).expect("somebody sent it");

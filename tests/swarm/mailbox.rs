@@ -9,7 +9,7 @@ use undertone::engine::node::record::{EnvelopePurpose, Record};
 use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, SeededRng, Sent};
+use undertone::sim::{NodeIndex, PublishedEnvelope, SeededRng};
 
 use crate::harness::{FLOOR, Town, settings};
 
@@ -71,7 +71,7 @@ impl Post {
     pub(crate) fn take(&mut self, who: usize) -> Vec<Letter> {
         let sent = &self.town.world.sent(self.node(who))[self.taken[who]..];
         self.taken[who] += sent.len();
-        let letter = |sent: &Sent| Letter {
+        let letter = |sent: &PublishedEnvelope| Letter {
             purpose: sent.purpose,
             bytes: self.town.world.envelope(sent.id).expect("it was published").to_vec(),
         };

@@ -187,7 +187,7 @@ fn whatever_was_not_received_arrives_although_one_side_loses_its_state_in_mid_co
         let (received, heard) = (talk.received(victim), talk.town.heard(survivor));
         let acknowledged = acknowledged(&talk, survivor);
         let node = talk.node(victim);
-        talk.town.world.lose_state(node);
+        talk.town.world.reset_state(node);
         let before = [talk.said[0].len(), talk.said[1].len()];
         talk.go_on(LINES);
         talk.finish();
