@@ -179,8 +179,8 @@ impl DurableNode {
     /// Why the engine does not hold it.
     pub fn readmit(&mut self, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let mut entropy = OsEntropy;
-        let env = Env::new(self.clock.mono(), wall(), &mut entropy);
-        self.node.readmit(&env, bytes)
+        let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
+        self.node.readmit(&mut env, bytes)
     }
 
     /// Makes durable what the restoration changed. Call once, before the first turn.

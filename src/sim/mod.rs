@@ -442,7 +442,7 @@ impl World {
         let kept: Vec<Vec<u8>> = sim.catching_up.archive.values().cloned().collect();
         for bytes in kept {
             let id = EnvelopeId::of(&bytes);
-            if node.readmit(&env, bytes).is_err() {
+            if node.readmit(&mut env, bytes).is_err() {
                 sim.catching_up.archive.remove(&id);
             }
         }

@@ -53,9 +53,9 @@ impl Alone {
     /// Holds envelopes as if they had been received long ago.
     pub(crate) fn hold<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a Vec<u8>>) {
         let mut chance = SeededRng::lane(1, 0);
-        let env = Env::new(Millis(0), START, &mut chance);
+        let mut env = Env::new(Millis(0), START, &mut chance);
         for bytes in envelopes {
-            _ = self.node.readmit(&env, bytes.clone());
+            _ = self.node.readmit(&mut env, bytes.clone());
         }
     }
 

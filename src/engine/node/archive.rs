@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::output::Output;
+use super::turn::Turn;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, ValidationError, check};
 use crate::engine::relay::pool::BodyStorage;
@@ -13,30 +14,30 @@ impl Node {
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
-    pub fn readmit(&mut self, env: &Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
+    pub fn readmit(&mut self, env: &mut Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
         let checked = check(bytes, env.wall, &self.settings.floor)?;
         let refusal = self.pool.admit(checked, env.wall, Millis(0)).error();
-        self.flush_evictions();
+        self.in_turn(env, |node, turn| node.flush_evictions(turn));
         refusal.map_or(Ok(()), Err)
     }
 
     /// Has the archive keep what was just admitted, after what left for it.
-    pub(super) fn archive(&mut self, checked: &CheckedEnvelope) {
-        self.flush_evictions();
+    pub(super) fn archive(&mut self, turn: &mut Turn<'_, '_>, checked: &CheckedEnvelope) {
+        self.flush_evictions(turn);
         match self.settings.body_storage() {
             BodyStorage::Inline => {}
             BodyStorage::External => {
                 let (id, bytes) = (checked.id(), checked.bytes().to_vec());
-                self.outputs.push_back(Output::Archive { id, bytes });
+                turn.effect(Output::Archive { id, bytes });
             }
         }
     }
 
     /// Has the archive discard what has left the pool.
-    pub(super) fn flush_evictions(&mut self) {
+    pub(super) fn flush_evictions(&mut self, turn: &mut Turn<'_, '_>) {
         let left = self.pool.take_evicted();
         if !left.is_empty() {
-            self.outputs.push_back(Output::Discard(left));
+            turn.effect(Output::Discard(left));
         }
     }
 

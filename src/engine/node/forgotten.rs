@@ -10,23 +10,21 @@
 //! alone, and of none that were given since (`inbound::Provenance`). If it was true all the same, the message
 //! is sent once more than it had to be.
 
-use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::Ack;
 
 use super::Node;
-use super::record::{Change, Record, SendSequence};
-use super::talk::Effects;
+use super::record::{Record, SendSequence};
+use super::turn::Turn;
 
 impl Node {
     /// Begins another epoch if the contact acknowledges what we do not know of. What this state
     /// had said before is taken for acknowledged, as far as it is; the rest is said again.
     pub(super) fn on_rollback_detected(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         ack: &Ack,
-        effects: &mut Effects,
     ) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         if record.sent.epoch != ack.epoch || end(ack) <= record.sent.next {
@@ -43,19 +41,19 @@ impl Node {
         (talk.base_to_announce, talk.peer_acked_up_to) = (None, 0);
         talk.unacked = (0..).zip(rest.into_iter().map(|(_, id)| id)).collect();
         let next = talk.unacked.len() as u64;
-        record.sent = SendSequence { epoch: env.draw_u64(), next };
-        effects.changes.push(Change::Put(Record::Contact(record.clone())));
+        record.sent = SendSequence { epoch: turn.env.draw_u64(), next };
+        turn.put(Record::Contact(record.clone()));
         let again: Vec<(u64, MessageId)> =
             talk.unacked.iter().map(|(&number, &id)| (number, id)).collect();
         for (_, id) in received {
-            self.mark_delivered(contact, id, env.wall, effects);
+            self.mark_delivered(turn, contact, id);
         }
         self.forget_awaited_receipts(contact);
         for (number, id) in again {
             let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.number = Some(number);
-            effects.changes.push(Change::Put(Record::Message(message.clone())));
-            self.expedite(env, id);
+            turn.put(Record::Message(message.clone()));
+            self.expedite(turn, id);
         }
     }
 }

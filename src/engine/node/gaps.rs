@@ -7,7 +7,8 @@ use super::Node;
 use super::publisher::Job;
 use super::record::{ContactRecord, ReceiveSequence};
 use super::timers::Timer;
-use crate::engine::env::{Env, Millis};
+use super::turn::Turn;
+use crate::engine::env::Millis;
 use crate::engine::id::ContactId;
 
 /// So often a gap is pointed out, in about an hour with the usual waits; and as often after each
@@ -43,7 +44,7 @@ impl ContactRecord {
 
 impl Node {
     /// Sees whether something is missing, and plans to point it out; or not to any more.
-    pub(super) fn update_gap_report(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn update_gap_report(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let last = record.received.last().filter(|sequence| sequence.missing() > 0);
         let place = last.map(|sequence| (sequence.epoch, sequence.next));
@@ -53,14 +54,14 @@ impl Node {
         }
         talk.reported_gap = place.map(|(epoch, next)| GapReport { epoch, next, reports: 0 });
         if talk.reported_gap.is_some() {
-            self.schedule_gap_report(env, contact, 0);
+            self.schedule_gap_report(turn, contact, 0);
         } else {
             self.timers.clear(Timer::GapReport(contact));
         }
     }
 
     /// Acknowledges what was acknowledged before: the gap is still there.
-    pub(super) fn on_gap_report_due(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn on_gap_report_due(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let Some(gap) = &mut talk.reported_gap else { return };
         gap.reports = gap.reports.saturating_add(1);
@@ -68,16 +69,16 @@ impl Node {
         talk.received_since_ack = talk.received_since_ack.max(1);
         self.outbox.push(Job::Acknowledge(contact));
         if reports < MAX_GAP_REPORTS {
-            self.schedule_gap_report(env, contact, reports);
+            self.schedule_gap_report(turn, contact, reports);
         }
     }
 
-    fn schedule_gap_report(&mut self, env: &mut Env<'_>, contact: ContactId, reports: u32) {
+    fn schedule_gap_report(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, reports: u32) {
         let wait = Millis(
             self.settings.retransmit_after.0.saturating_mul(1 << reports.min(MAX_GAP_REPORTS)),
         );
-        let jitter = env.exponential(Millis(wait.0 / 8));
-        self.timers.set(Timer::GapReport(contact), env.mono.plus(wait).plus(jitter));
+        let jitter = turn.env.exponential(Millis(wait.0 / 8));
+        self.timers.set(Timer::GapReport(contact), turn.env.mono.plus(wait).plus(jitter));
     }
 }
 

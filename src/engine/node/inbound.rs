@@ -2,7 +2,6 @@
 //!
 //! A relay's line ends after the verdict. Nothing is decrypted and nothing is stored before it.
 
-use crate::engine::env::Env;
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::envelope::{
     Acceptance, CheckedEnvelope, Envelope, EnvelopeId, Lifetime, Topic, ValidationError, check,
@@ -15,6 +14,7 @@ use super::catchup::SETTLE;
 use super::input::NeighbourId;
 use super::output::Output;
 use super::settings::NodeRole;
+use super::turn::Turn;
 use super::{Node, VALIDATION_BATCH};
 
 /// How an envelope came.
@@ -39,70 +39,76 @@ impl Node {
     /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
     pub(super) fn on_gossip(
         &mut self,
-        env: &Env<'_>,
+        turn: &mut Turn<'_, '_>,
         from: NeighbourId,
         id: EnvelopeId,
         bytes: Vec<u8>,
     ) {
-        let checked = match check(bytes, env.wall, &self.settings.floor) {
+        let checked = match check(bytes, turn.env.wall, &self.settings.floor) {
             Ok(checked) => checked,
-            Err(refusal) => return self.reject(from, id, refusal),
+            Err(refusal) => return self.reject(turn, from, id, refusal),
         };
         if self.pool.contains(&id) {
-            return self.reject(from, id, ValidationError::Duplicate);
+            return self.reject(turn, from, id, ValidationError::Duplicate);
         }
         match self.validation_queue.push(checked, from) {
             Enqueued::Queued => {}
-            Enqueued::Duplicate => self.reject(from, id, ValidationError::Duplicate),
-            Enqueued::QueueFull(..) => self.reject(from, id, ValidationError::QueueFull),
+            Enqueued::Duplicate => self.reject(turn, from, id, ValidationError::Duplicate),
+            Enqueued::QueueFull(..) => self.reject(turn, from, id, ValidationError::QueueFull),
             Enqueued::Evicted((other, carrier)) => {
-                self.reject(carrier, other.id(), ValidationError::QueueFull);
+                self.reject(turn, carrier, other.id(), ValidationError::QueueFull);
             }
         }
     }
 
     /// Takes a batch from the queue, highest rated first.
-    pub(super) fn drain_queue(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drain_queue(&mut self, turn: &mut Turn<'_, '_>) {
         for _ in 0..VALIDATION_BATCH {
             let Some((checked, from)) = self.validation_queue.pop() else { return };
-            self.admit(env, checked, from);
+            self.admit(turn, checked, from);
         }
     }
 
-    fn admit(&mut self, env: &mut Env<'_>, checked: CheckedEnvelope, from: NeighbourId) {
-        let settled = env.mono.plus(SETTLE);
-        let refusal = self.pool.admit(checked.clone(), env.wall, settled).error();
+    fn admit(&mut self, turn: &mut Turn<'_, '_>, checked: CheckedEnvelope, from: NeighbourId) {
+        let settled = turn.env.mono.plus(SETTLE);
+        let refusal = self.pool.admit(checked.clone(), turn.env.wall, settled).error();
         match refusal {
-            Some(refusal) => self.reject(from, checked.id(), refusal),
-            None => self.report_validation(from, checked.id(), Acceptance::Accept),
+            Some(refusal) => self.reject(turn, from, checked.id(), refusal),
+            None => self.report_validation(turn, from, checked.id(), Acceptance::Accept),
         }
-        self.dispatch(env, &checked, refusal, Source::Gossip);
+        self.dispatch(turn, &checked, refusal, Source::Gossip);
     }
 
     /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a
     /// messenger sees whether it is for us.
     pub(super) fn dispatch(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         checked: &CheckedEnvelope,
         refusal: Option<ValidationError>,
         source: Source,
     ) {
         if refusal.is_none() {
-            self.archive(checked);
+            self.archive(turn, checked);
         }
         let acceptance = refusal.map_or(Acceptance::Accept, ValidationError::acceptance);
         match self.settings.role {
             NodeRole::Messenger if acceptance == Acceptance::Accept => {
-                self.try_open(env, checked, source)
+                self.try_open(turn, checked, source)
             }
             NodeRole::Messenger | NodeRole::Relay => {}
         }
     }
 
-    fn reject(&mut self, from: NeighbourId, id: EnvelopeId, refusal: ValidationError) {
+    fn reject(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        from: NeighbourId,
+        id: EnvelopeId,
+        refusal: ValidationError,
+    ) {
         self.count_off_time(refusal);
-        self.report_validation(from, id, refusal.acceptance());
+        self.report_validation(turn, from, id, refusal.acceptance());
     }
 
     /// Counts what came too late or too soon: many of them say that a clock is wrong.
@@ -121,25 +127,31 @@ impl Node {
         }
     }
 
-    fn report_validation(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
+    fn report_validation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        from: NeighbourId,
+        id: EnvelopeId,
+        acceptance: Acceptance,
+    ) {
         match acceptance {
             Acceptance::Accept => self.validation.accepted += 1,
             Acceptance::Ignore => self.validation.ignored += 1,
             Acceptance::Reject => self.validation.rejected += 1,
         }
-        self.outputs.push_back(Output::ReportValidation { from, id, acceptance });
+        turn.effect(Output::ReportValidation { from, id, acceptance });
     }
 
     /// Sees whether an envelope is for us: first a session's topics, then one trial per identity.
     pub(super) fn try_open(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         checked: &CheckedEnvelope,
         source: Source,
     ) {
         let envelope = checked.envelope();
         for session in self.topic_index.candidates(checked.topic()) {
-            if self.decrypt_and_apply(env, session, checked, source) {
+            if self.decrypt_and_apply(turn, session, checked, source) {
                 return;
             }
         }
@@ -149,14 +161,14 @@ impl Node {
         let identities =
             self.roster.identities.values().map(|record| (record.id, &record.identity));
         if let Some((identity, offer)) = ReceivedOffer::find(identities, envelope.data) {
-            self.on_offer(env, identity, offer, Lifetime::covering(envelope.ttl));
+            self.on_offer(turn, identity, offer, Lifetime::covering(envelope.ttl));
         }
     }
 
     /// Reads a message of a session, and what waited for it; answers whether it was one.
     pub(super) fn decrypt_and_apply(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         session: SessionId,
         checked: &CheckedEnvelope,
         source: Source,
@@ -166,18 +178,18 @@ impl Node {
         };
         let before = confirmed(self);
         let (topic, envelope) = (checked.topic(), checked.envelope());
-        let Some(payload) = self.decrypt(env, session, topic, envelope.data) else { return false };
+        let Some(payload) = self.decrypt(turn, session, topic, envelope.data) else { return false };
         let stale = source == Source::Sync && self.may_predate(checked);
         self.on_payload(
-            env,
+            turn,
             session,
             payload,
             Provenance { life: Lifetime::covering(envelope.ttl), stale },
         );
         if !before && confirmed(self) {
             // Messages of the answer's chain may have overtaken the answer.
-            self.decrypt_waiting(env, session);
-            self.on_established(env, session);
+            self.decrypt_waiting(turn, session);
+            self.on_established(turn, session);
         }
         true
     }
@@ -192,19 +204,19 @@ impl Node {
 
     /// Reads the messages of a session that came before they could be opened: they wait in the
     /// pool, found by topic.
-    pub(super) fn decrypt_waiting(&mut self, env: &mut Env<'_>, session: SessionId) {
+    pub(super) fn decrypt_waiting(&mut self, turn: &mut Turn<'_, '_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
         let waiting: Vec<CheckedEnvelope> =
             record.session.topics().flat_map(|topic| self.pool.by_topic(topic)).cloned().collect();
         for checked in waiting {
-            self.decrypt_and_apply(env, session, &checked, Source::Sync);
+            self.decrypt_and_apply(turn, session, &checked, Source::Sync);
         }
     }
 
     /// Decrypts on a copy of the session; only success replaces it.
     fn decrypt(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         id: SessionId,
         topic: Topic,
         body: &[u8],
@@ -212,7 +224,7 @@ impl Node {
         let record = self.sessions.get_mut(&id)?;
         let contact = self.roster.contacts.get(&record.contact)?;
         let own = &self.roster.identities.get(&contact.identity)?.identity;
-        let (next, payload) = record.session.decrypt(env, own, topic, body)?;
+        let (next, payload) = record.session.decrypt(turn.env, own, topic, body)?;
         self.topic_index.update(&record.session, &next);
         *record.session = next;
         Some(payload)

@@ -5,9 +5,8 @@
 
 use super::Node;
 use super::output::{CommandError, MessageState, Reply};
-use super::talk::Effects;
 use super::timers::Timer;
-use crate::engine::env::{Env, UnixSeconds};
+use super::turn::Turn;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::Content;
 
@@ -19,7 +18,7 @@ impl Node {
     /// A person has seen all that was shown of a conversation.
     pub(super) fn mark_read(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
         let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
@@ -28,10 +27,11 @@ impl Node {
             record.received.last_mut().filter(|sequence| sequence.read_up_to < sequence.next);
         let Some(sequence) = sequence else { return Ok(Reply::Done) };
         sequence.read_up_to = sequence.next;
-        self.put_contact_alone(contact);
+        self.put_contact(turn, contact);
+        turn.settle();
         if on && self.confirmed_session(contact).is_some() {
             self.conversations.entry(contact).or_default().receipt_due = true;
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+            let at = turn.env.mono.plus(turn.env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Acknowledge(contact), at);
         }
         Ok(Reply::Done)
@@ -42,6 +42,7 @@ impl Node {
     #[expect(clippy::fn_params_excessive_bools, reason = "the command's own, named there")]
     pub(super) fn set_read_receipts(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         on: bool,
     ) -> Result<Reply, CommandError> {
@@ -50,10 +51,11 @@ impl Node {
             return Ok(Reply::Done);
         }
         record.read_receipts = on;
-        self.put_contact_alone(contact);
+        self.put_contact(turn, contact);
+        turn.settle();
         self.conversations.entry(contact).or_default().receipt_due = false;
         self.forget_awaited_receipts(contact);
-        self.emit_contact(contact);
+        self.emit_contact(turn, contact);
         Ok(Reply::Done)
     }
 
@@ -71,10 +73,9 @@ impl Node {
     /// The contact says what was read of ours.
     pub(super) fn on_read_receipt(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         (epoch, below): (u64, u64),
-        now: UnixSeconds,
-        effects: &mut Effects,
     ) {
         let known = self.roster.contacts.get(&contact).is_some_and(|record| {
             record.read_receipts && record.sent.epoch == epoch && below <= record.sent.next
@@ -88,15 +89,15 @@ impl Node {
                 talk.unacked.remove(&number);
                 talk.in_flight.remove(&id);
             }
-            self.mark_delivered(contact, id, now, effects);
+            self.mark_delivered(turn, contact, id);
         }
         let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let later = talk.awaiting_receipt.split_off(&below);
         for id in core::mem::replace(&mut talk.awaiting_receipt, later).into_values() {
             if let Some(message) = self.open_messages.get_mut(&id) {
-                message.delivery.read = Some(now);
+                message.delivery.read = Some(turn.env.wall);
             }
-            self.advance(id, MessageState::Read, effects);
+            self.advance(turn, id, MessageState::Read);
             self.open_messages.remove(&id);
         }
     }

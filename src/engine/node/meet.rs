@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::env::{Env, Millis, Seconds};
+use crate::engine::env::{Millis, Seconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
@@ -18,10 +18,11 @@ use super::Node;
 use super::output::{ContactView, Event, RequestView, SessionStatus};
 use super::publisher::Job;
 use super::record::{
-    Change, ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record,
-    RecordKey, ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
+    ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record, RecordKey,
+    ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
 };
 use super::timers::Timer;
+use super::turn::Turn;
 
 /// Two would do for both sides starting at once; the rest is room for lost state. protocol.md 2.6.
 pub const MAX_SESSIONS: usize = 8;
@@ -40,21 +41,21 @@ const DAY: Seconds = Seconds(86_400);
 
 impl Node {
     /// Offers a session to a contact.
-    pub(super) fn start_offer(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn start_offer(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         if record.trust.is_on_hold() {
             return;
         }
         let Some(own) = self.roster.identities.get(&record.identity) else { return };
         let window = self.settings.window;
-        let (offer, session) = Offer::new(env, &own.identity, &record.key, window);
+        let (offer, session) = Offer::new(turn.env, &own.identity, &record.key, window);
         record.state = ContactState::Active;
         record.offer = Some(Box::new(PendingOffer { offer, attempts: 0 }));
-        let mut changes = vec![Change::Put(Record::Contact(record.clone()))];
-        self.add_session(contact, session, &mut changes);
-        self.commit(changes);
+        turn.put(Record::Contact(record.clone()));
+        self.add_session(turn, contact, session);
+        turn.settle();
         self.outbox.push(Job::Offer(contact));
-        self.emit_contact(contact);
+        self.emit_contact(turn, contact);
         self.schedule_send(contact);
     }
 
@@ -62,7 +63,7 @@ impl Node {
     /// closed one: it was silent too long, or its state was lost. After a backup was restored, which
     /// holds no sessions, one is offered though there is nothing to say: the contact speaks in one
     /// that is lost.
-    pub(super) fn offer_if_needed(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn offer_if_needed(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let record = self.roster.contacts.get(&contact);
         let open = record
             .is_some_and(|record| record.state == ContactState::Active && record.offer.is_none());
@@ -72,42 +73,42 @@ impl Node {
             .is_some_and(|talk| !talk.send_queue.is_empty() || !talk.unacked.is_empty());
         let restored = record.is_some_and(|record| record.restored.is_some());
         if open && (waiting || restored) && self.preferred(contact).is_none() {
-            self.start_offer(env, contact);
+            self.start_offer(turn, contact);
         }
     }
 
     /// Seals the pending offer afresh, in place of the envelope that carried it before.
     pub(super) fn begin_offer(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
         let offer = &self.roster.contacts.get(&contact)?.offer.as_ref()?.offer;
-        if !(env.wall.minus(MAX_TTL)..=env.wall.plus(DAY)).contains(&offer.created()) {
+        if !(turn.env.wall.minus(MAX_TTL)..=turn.env.wall.plus(DAY)).contains(&offer.created()) {
             // It waited so long, or our clock was so wrong, that nobody would take it.
-            self.start_offer(env, contact);
+            self.start_offer(turn, contact);
             return None;
         }
-        let sealed = offer.seal(env);
-        let record = self.outgoing(env, EnvelopePurpose::Offer(contact), sealed);
-        let (mut changes, _) =
-            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
-        changes.push(Change::Put(Record::Outgoing(record.clone())));
-        self.commit(changes);
+        let sealed = offer.seal(turn.env);
+        let record = self.outgoing(turn, EnvelopePurpose::Offer(contact), sealed);
+        self.outbox.forget(turn, |kept| kept.purpose == EnvelopePurpose::Offer(contact));
+        turn.put(Record::Outgoing(record.clone()));
+        turn.settle();
         Some(record)
     }
 
     /// The offer is in the flood: count it, and plan the next time.
-    pub(super) fn on_offer_sent(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn on_offer_sent(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let Some(pending) = &mut record.offer else { return };
         let wait = OFFER_RETRY.0 << pending.attempts.min(MAX_DOUBLINGS);
         pending.attempts = pending.attempts.saturating_add(1);
         let record = record.clone();
-        self.put(vec![Record::Contact(record)]);
-        let jitter = env.exponential(Millis(wait / 8));
-        self.timers.set(Timer::Offer(contact), env.mono.plus(Millis(wait)).plus(jitter));
-        self.emit_contact(contact);
+        turn.put(Record::Contact(record));
+        turn.settle();
+        let jitter = turn.env.exponential(Millis(wait / 8));
+        self.timers.set(Timer::Offer(contact), turn.env.mono.plus(Millis(wait)).plus(jitter));
+        self.emit_contact(turn, contact);
     }
 
     pub(super) fn on_offer_due(&mut self, contact: ContactId) {
@@ -117,7 +118,7 @@ impl Node {
     /// An offer to one of our identities, opened and verified; it came in an envelope of this life.
     pub(super) fn on_offer(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         identity: IdentityId,
         offer: ReceivedOffer,
         life: Lifetime,
@@ -125,7 +126,7 @@ impl Node {
         let from = offer.from();
         let born = self.roster.identities.get(&identity).map(|record| record.created.minus(DAY));
         let replayed = born.is_none_or(|born| offer.created() < born);
-        if replayed || !offer.timely(env.wall) || self.roster.is_own(&from) {
+        if replayed || !offer.timely(turn.env.wall) || self.roster.is_own(&from) {
             return;
         }
         let contact = self.roster.contact_by_key(identity, &from);
@@ -134,7 +135,7 @@ impl Node {
             // Sent again, so our answer was lost or is late.
             if let Some((contact, _)) = contact {
                 self.extend_ack_lifetime(contact, life);
-                self.schedule_answer(env, contact, session_of(offer.id()));
+                self.schedule_answer(turn, contact, session_of(offer.id()));
             }
             return;
         }
@@ -142,17 +143,16 @@ impl Node {
             Some((_, ContactState::Blocked)) => {}
             Some((contact, ContactState::Active | ContactState::Inactive)) => {
                 self.extend_ack_lifetime(contact, life);
-                self.accept_offer(env, contact, &offer, Vec::new());
-                let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+                self.accept_offer(turn, contact, &offer);
+                let at = turn.env.mono.plus(turn.env.exponential(self.settings.reply_delay));
                 self.timers.set_by(Timer::Answer(contact, session_of(offer.id())), at);
             }
-            None => self.add_request(env, identity, offer),
+            None => self.add_request(turn, identity, offer),
         }
     }
 
     /// Keeps a stranger's offer for a person to decide. A later offer of the same key replaces it.
-    fn add_request(&mut self, env: &mut Env<'_>, identity: IdentityId, offer: ReceivedOffer) {
-        let mut changes = Vec::new();
+    fn add_request(&mut self, turn: &mut Turn<'_, '_>, identity: IdentityId, offer: ReceivedOffer) {
         let same = self
             .roster
             .requests
@@ -163,55 +163,56 @@ impl Node {
             let oldest = self.roster.requests.values().min_by_key(|request| request.arrived);
             if let Some(id) = oldest.map(|request| request.id) {
                 self.roster.requests.remove(&id);
-                changes.push(Change::Erase(RecordKey::Request(id)));
-                self.emit(Event::RequestRemoved(id));
+                turn.erase(RecordKey::Request(id));
+                turn.emit(Event::RequestRemoved(id));
             }
         }
-        self.remember_offer(&offer, &mut changes);
-        let id = same.unwrap_or_else(|| RequestId::draw(env));
-        let record = RequestRecord { id, identity, offer, arrived: env.wall };
-        changes.push(Change::Put(Record::Request(record.clone())));
-        self.commit(changes);
-        self.emit(Event::Request(view_request(&record)));
+        self.remember_offer(turn, &offer);
+        let id = same.unwrap_or_else(|| RequestId::draw(turn.env));
+        let record = RequestRecord { id, identity, offer, arrived: turn.env.wall };
+        turn.put(Record::Request(record.clone()));
+        turn.settle();
+        turn.emit(Event::Request(view_request(&record)));
         self.roster.requests.insert(id, record);
     }
 
     /// Opens the session a contact offered, and reads what arrived ahead of the offer.
     pub(super) fn accept_offer(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         offer: &ReceivedOffer,
-        mut changes: Vec<Change>,
     ) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         record.state = ContactState::Active;
-        changes.push(Change::Put(Record::Contact(record.clone())));
-        self.remember_offer(offer, &mut changes);
-        let session = offer.accept(env, self.settings.window);
+        turn.put(Record::Contact(record.clone()));
+        self.remember_offer(turn, offer);
+        let session = offer.accept(turn.env, self.settings.window);
         let id = session.id();
-        self.add_session(contact, session, &mut changes);
-        self.commit(changes);
-        self.emit_contact(contact);
+        self.add_session(turn, contact, session);
+        turn.settle();
+        self.emit_contact(turn, contact);
         self.schedule_send(contact);
         // Its messages may have overtaken the offer.
-        self.decrypt_waiting(env, id);
+        self.decrypt_waiting(turn, id);
     }
 
-    fn remember_offer(&mut self, offer: &ReceivedOffer, changes: &mut Vec<Change>) {
+    fn remember_offer(&mut self, turn: &mut Turn<'_, '_>, offer: &ReceivedOffer) {
         let until = offer.created().plus(MAX_TTL).plus(DAY);
         let record = ReplayRecord { offer: offer.id(), until };
-        changes.extend(self.roster.remember_offer(&record).map(Change::Erase));
-        changes.push(Change::Put(Record::Replay(record)));
+        if let Some(oldest) = self.roster.remember_offer(&record) {
+            turn.erase(oldest);
+        }
+        turn.put(Record::Replay(record));
     }
 
-    fn schedule_answer(&mut self, env: &mut Env<'_>, contact: ContactId, session: SessionId) {
+    fn schedule_answer(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, session: SessionId) {
         let waits = self
             .sessions
             .get(&session)
             .is_some_and(|record| record.contact == contact && !record.session.confirmed());
         if waits {
-            let at = env.mono.plus(env.exponential(self.settings.reply_delay));
+            let at = turn.env.mono.plus(turn.env.exponential(self.settings.reply_delay));
             self.timers.set_by(Timer::Answer(contact, session), at);
         }
     }
@@ -223,7 +224,7 @@ impl Node {
     /// Answers an offer, again and again until the contact is heard in that session.
     pub(super) fn begin_answer(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         session: SessionId,
     ) -> Option<OutgoingRecord> {
@@ -232,15 +233,14 @@ impl Node {
             return None;
         }
         let payload = self.payload(contact, None, Content::Answer)?;
-        let (record, changes) =
-            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
-        self.commit(changes);
+        let record = self.encrypt(turn, session, &payload, EnvelopePurpose::Control(contact))?;
+        turn.settle();
         let talk = self.conversations.entry(contact).or_default();
         let wait = Millis(self.settings.retransmit_after.0 << talk.answers_sent.min(MAX_DOUBLINGS));
         talk.answers_sent = talk.answers_sent.saturating_add(1);
-        let at = env.mono.plus(wait).plus(env.exponential(Millis(wait.0 / 8)));
+        let at = turn.env.mono.plus(wait).plus(turn.env.exponential(Millis(wait.0 / 8)));
         self.timers.set(Timer::Answer(contact, session), at);
-        self.emit_contact(contact);
+        self.emit_contact(turn, contact);
         Some(record)
     }
 
@@ -256,10 +256,10 @@ impl Node {
 
     /// Takes a session in; the least preferred gives way when a contact has too many. Never the one
     /// whose offer waits: it could be answered, and nobody would read the answer.
-    fn add_session(&mut self, contact: ContactId, session: Session, changes: &mut Vec<Change>) {
+    fn add_session(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, session: Session) {
         self.topic_index.add(&session);
         let record = SessionRecord { contact, session: Box::new(session) };
-        changes.push(Change::Put(Record::Session(record.clone())));
+        turn.put(Record::Session(record.clone()));
         let newest = record.session.id();
         self.sessions.insert(newest, record);
         let pending = self.roster.contacts.get(&contact).and_then(|record| record.offer.as_ref());
@@ -275,20 +275,20 @@ impl Node {
         let count = self.sessions.values().filter(|other| other.contact == contact).count();
         let excess = count.saturating_sub(MAX_SESSIONS);
         for (_, id) in ours.into_iter().take(excess) {
-            changes.extend(self.drop_session(id));
+            self.drop_session(turn, id);
         }
     }
 
     /// Erases a session's keys and stops waiting at its topics.
-    pub(super) fn drop_session(&mut self, id: SessionId) -> Option<Change> {
-        let record = self.sessions.remove(&id)?;
+    pub(super) fn drop_session(&mut self, turn: &mut Turn<'_, '_>, id: SessionId) {
+        let Some(record) = self.sessions.remove(&id) else { return };
         self.topic_index.remove(&record.session);
         // What came early in it stays marked so.
         self.open_messages.retain(|_, message| {
             message.early != Some(id) || message.direction != StoredDirection::Delivered
         });
         self.timers.clear(Timer::Answer(record.contact, id));
-        Some(Change::Erase(RecordKey::Session(id)))
+        turn.erase(RecordKey::Session(id));
     }
 
     /// The session to send on: a confirmed one, else one the contact offered, else our own offer.
@@ -310,29 +310,27 @@ impl Node {
 
     /// Tells the contact the session is over. Keys and topics are erased in the change that stores
     /// the farewell.
-    pub(super) fn close_sessions(&mut self, env: &mut Env<'_>, contact: ContactId) {
-        let mut changes = Vec::new();
+    pub(super) fn close_sessions(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let speaks = if self.is_on_hold(contact) { None } else { self.preferred(contact) };
         let farewell = speaks.and_then(|session| {
             let payload = self.payload(contact, None, Content::Close)?;
-            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))
+            self.encrypt(turn, session, &payload, EnvelopePurpose::Control(contact))
         });
-        if let Some((record, stored)) = farewell {
-            changes.extend(stored);
+        if let Some(record) = farewell {
             self.outbox.push_encrypted(record);
         }
-        self.end_sessions(contact, ContactState::Inactive, &mut changes);
-        self.commit(changes);
-        self.emit_contact(contact);
+        self.end_sessions(turn, contact, ContactState::Inactive);
+        turn.settle();
+        self.emit_contact(turn, contact);
     }
 
     /// The contact told us a session is over: it and every one before it end here too. In one that
     /// is not confirmed it may not be the contact who says so, and that one ends alone.
     pub(super) fn on_close(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         closed: SessionId,
-        changes: &mut Vec<Change>,
     ) {
         let Some(last) = self.sessions.get(&closed).map(|record| &record.session) else { return };
         let (confirmed, last) = (last.confirmed(), age(last));
@@ -345,22 +343,22 @@ impl Node {
             .collect();
         for id in ended {
             // A record put earlier in the same list is erased by what follows it.
-            changes.extend(self.drop_session(id));
+            self.drop_session(turn, id);
         }
         let left = self.sessions.values().any(|record| record.contact == contact);
         if let Some(record) = self.roster.contacts.get_mut(&contact).filter(|_| !left) {
             record.state = ContactState::Inactive;
             record.offer = None;
-            changes.push(Change::Put(Record::Contact(record.clone())));
+            turn.put(Record::Contact(record.clone()));
         }
     }
 
     /// Erases all sessions with a contact and what was planned for them.
     pub(super) fn end_sessions(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         state: ContactState,
-        changes: &mut Vec<Change>,
     ) {
         let ids: Vec<SessionId> = self
             .sessions
@@ -369,55 +367,50 @@ impl Node {
             .map(|record| record.session.id())
             .collect();
         for id in ids {
-            changes.extend(self.drop_session(id));
+            self.drop_session(turn, id);
         }
-        let (erased, stopped) =
-            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
-        changes.extend(erased);
-        self.stop_mining(stopped);
+        self.outbox.forget(turn, |kept| kept.purpose == EnvelopePurpose::Offer(contact));
         self.timers.clear(Timer::Offer(contact));
         self.timers.clear(Timer::Acknowledge(contact));
         self.timers.clear(Timer::GapReport(contact));
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.state = state;
             record.offer = None;
-            changes.push(Change::Put(Record::Contact(record.clone())));
+            turn.put(Record::Contact(record.clone()));
         }
     }
 
     /// Ages skipped keys, and erases sessions that were silent too long, or were superseded so long
     /// ago that nothing of theirs can still arrive; answers whose.
-    pub(super) fn age_sessions(
-        &mut self,
-        env: &Env<'_>,
-        changes: &mut Vec<Change>,
-    ) -> BTreeSet<ContactId> {
+    pub(super) fn age_sessions(&mut self, turn: &mut Turn<'_, '_>) -> BTreeSet<ContactId> {
         let mut old = Vec::new();
         for record in self.sessions.values_mut() {
-            if let Some(next) = record.session.age(env.wall) {
+            if let Some(next) = record.session.age(turn.env.wall) {
                 self.topic_index.update(&record.session, &next);
                 *record.session = next;
-                changes.push(Change::Put(Record::Session(record.clone())));
+                turn.put(Record::Session(record.clone()));
             }
             let session = &record.session;
-            if session.is_idle(env.wall) || session.created().plus(MAX_TTL).plus(DAY) < env.wall {
-                old.push((record.contact, session.id(), session.is_idle(env.wall)));
+            if session.is_idle(turn.env.wall)
+                || session.created().plus(MAX_TTL).plus(DAY) < turn.env.wall
+            {
+                old.push((record.contact, session.id(), session.is_idle(turn.env.wall)));
             }
         }
         let mut left = BTreeSet::new();
         for (contact, id, idle) in old {
             let superseded = self.preferred(contact).is_some_and(|preferred| preferred != id);
             if superseded || idle {
-                changes.extend(self.drop_session(id));
+                self.drop_session(turn, id);
                 left.insert(contact);
             }
         }
-        self.bound_skipped(changes);
+        self.bound_skipped(turn);
         left
     }
 
     /// Forgets the oldest skipped keys when all sessions together keep too many.
-    fn bound_skipped(&mut self, changes: &mut Vec<Change>) {
+    fn bound_skipped(&mut self, turn: &mut Turn<'_, '_>) {
         let total: usize = self.sessions.values().map(|record| record.session.skipped()).sum();
         let mut excess = total.saturating_sub(MAX_SKIPPED_TOTAL);
         while excess > 0 {
@@ -428,16 +421,16 @@ impl Node {
             let next = record.session.without_oldest(count);
             self.topic_index.update(&record.session, &next);
             *record.session = next;
-            changes.push(Change::Put(Record::Session(record.clone())));
+            turn.put(Record::Session(record.clone()));
             excess -= count;
         }
     }
 
     /// Tells how a contact stands.
-    pub(super) fn emit_contact(&mut self, contact: ContactId) {
+    pub(super) fn emit_contact(&self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let record = self.roster.contacts.get(&contact);
         if let Some(view) = record.and_then(|record| self.view_contact(record)) {
-            self.emit(Event::Contact(view));
+            turn.emit(Event::Contact(view));
         }
     }
 

@@ -33,6 +33,7 @@ mod stream;
 mod talk;
 mod timers;
 mod trust;
+mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -48,9 +49,9 @@ pub use gaps::MAX_GAP_REPORTS;
 use input::{Input, NeighbourId};
 pub use marks::MAX_AWAITED_RECEIPTS;
 pub use meet::MAX_SESSIONS;
-use output::{Event, Output};
+use output::Output;
 use publisher::Outbox;
-use record::{Change, MessageRecord, Record, SessionRecord};
+use record::{MessageRecord, SessionRecord};
 use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
 pub use schedule::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT, RETRANSMIT_FOR};
@@ -59,6 +60,7 @@ pub use talk::ACK_WINDOW;
 use talk::Conversation;
 use timers::{Timer, Timers};
 pub use trust::MAX_VERIFICATION_ATTEMPTS;
+use turn::Turn;
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]
@@ -109,20 +111,38 @@ impl Node {
     /// Takes one input in. Every output of the turn before must have been taken.
     pub fn handle(&mut self, env: &mut Env<'_>, input: Input) {
         debug_assert!(self.outputs.is_empty(), "the outputs of the turn before were not drained");
+        self.in_turn(env, |node, turn| node.take_in_turn(turn, input));
+    }
+
+    /// Does something with a turn of its own, settled at the end.
+    fn in_turn<R>(
+        &mut self,
+        env: &mut Env<'_>,
+        step: impl FnOnce(&mut Self, &mut Turn<'_, '_>) -> R,
+    ) -> R {
+        let mut outputs = core::mem::take(&mut self.outputs);
+        let mut turn = Turn::new(env, &mut outputs);
+        let result = step(self, &mut turn);
+        turn.settle();
+        self.outputs = outputs;
+        result
+    }
+
+    fn take_in_turn(&mut self, turn: &mut Turn<'_, '_>, input: Input) {
         match input {
-            Input::Gossip { from, id, bytes } => self.on_gossip(env, from, id, bytes),
-            Input::Mined { outgoing, nonce } => self.on_mined(env, outgoing, nonce),
-            Input::Peers(peers) => self.on_peers(env, peers),
+            Input::Gossip { from, id, bytes } => self.on_gossip(turn, from, id, bytes),
+            Input::Mined { outgoing, nonce } => self.on_mined(turn, outgoing, nonce),
+            Input::Peers(peers) => self.on_peers(turn, peers),
             Input::SyncRequest { from, id, bytes } => {
-                self.on_sync_request(env, from, id, &bytes);
+                self.on_sync_request(turn, from, id, &bytes);
             }
-            Input::SyncResponse { id, bytes } => self.on_sync_response(env, id, bytes),
+            Input::SyncResponse { id, bytes } => self.on_sync_response(turn, id, bytes),
             Input::ArchiveMissing(ids) => self.on_archive_missing(&ids),
-            Input::Command { id, command } => self.on_command(env, id, command),
-            Input::Tick => self.on_tick(env),
+            Input::Command { id, command } => self.on_command(turn, id, command),
+            Input::Tick => self.on_tick(turn),
         }
-        self.drive_publisher(env);
-        self.flush_evictions();
+        self.drive_publisher(turn);
+        self.flush_evictions(turn);
     }
 
     /// The next thing to carry out, oldest first.
@@ -165,52 +185,37 @@ impl Node {
         &self.settings
     }
 
-    fn on_tick(&mut self, env: &mut Env<'_>) {
-        self.drain_queue(env);
+    fn on_tick(&mut self, turn: &mut Turn<'_, '_>) {
+        self.drain_queue(turn);
         if !self.timers.is_set(Timer::Sweep) {
-            self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
+            self.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
         }
-        while let Some(timer) = self.timers.pop(env.mono) {
+        while let Some(timer) = self.timers.pop(turn.env.mono) {
             match timer {
-                Timer::Junk => self.on_junk_due(env),
-                Timer::Sweep => self.on_sweep(env),
-                Timer::SyncAfterJoin => self.on_sync_after_join_due(env),
-                Timer::Sync => self.on_sync_due(env),
-                Timer::SyncNext => self.on_sync_next_due(env),
+                Timer::Junk => self.on_junk_due(turn),
+                Timer::Sweep => self.on_sweep(turn),
+                Timer::SyncAfterJoin => self.on_sync_after_join_due(turn),
+                Timer::Sync => self.on_sync_due(turn),
+                Timer::SyncNext => self.on_sync_next_due(turn),
                 Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
                 Timer::Answer(contact, session) => self.on_answer_due(contact, session),
                 Timer::Offer(contact) => self.on_offer_due(contact),
                 Timer::Retransmit(message) => self.on_retransmit_due(message),
-                Timer::Expiry(message) => self.on_expiry_due(env, message),
-                Timer::GapReport(contact) => self.on_gap_report_due(env, contact),
+                Timer::Expiry(message) => self.on_expiry_due(turn, message),
+                Timer::GapReport(contact) => self.on_gap_report_due(turn, contact),
             }
         }
     }
 
-    fn on_sweep(&mut self, env: &Env<'_>) {
-        self.pool.sweep(env.wall);
-        let mut changes: Vec<Change> =
-            self.roster.expire_replays(env.wall).into_iter().map(Change::Erase).collect();
-        let left = self.age_sessions(env, &mut changes);
-        self.commit(changes);
+    fn on_sweep(&mut self, turn: &mut Turn<'_, '_>) {
+        self.pool.sweep(turn.env.wall);
+        self.roster.expire_replays(turn.env.wall).into_iter().for_each(|key| turn.erase(key));
+        let left = self.age_sessions(turn);
+        turn.settle();
         for contact in left {
-            self.emit_contact(contact);
+            self.emit_contact(turn, contact);
         }
-        self.timers.set(Timer::Sweep, env.mono.plus(SWEEP_EVERY));
-    }
-
-    fn commit(&mut self, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            self.outputs.push_back(Output::Commit(changes));
-        }
-    }
-
-    fn put(&mut self, records: Vec<Record>) {
-        self.commit(records.into_iter().map(Change::Put).collect());
-    }
-
-    fn emit(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
     }
 }
 
@@ -265,7 +270,8 @@ pub struct ValidationStats {
     pub published: u64,
 }
 
-/// What one turn of [`Node::drain_queue`] looks at: small, so that commands and timers are not kept waiting.
+/// What one turn of [`Node::drain_queue`] looks at: small, so that commands and timers are not kept
+/// waiting.
 const VALIDATION_BATCH: usize = 32;
 
 /// Ten minutes: expiry is rounded to a coarse quantum, so sweeping more often finds little.

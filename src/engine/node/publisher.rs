@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::Millis;
 use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::session::{SealedBody, SessionId, junk};
@@ -15,8 +15,9 @@ use super::Node;
 use super::catchup::SETTLE;
 use super::input::NeighbourId;
 use super::output::{MessageState, Output};
-use super::record::{Change, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection};
+use super::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection};
 use super::timers::Timer;
+use super::turn::Turn;
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
 const MAX_JUNK_WAITING: usize = 8;
@@ -103,23 +104,23 @@ impl Outbox {
         }
     }
 
-    /// Forgets every envelope `unwanted` names; answers what to erase and what to stop.
+    /// Forgets every envelope `unwanted` names, and stops the search for one of them.
     pub(super) fn forget(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         unwanted: impl Fn(&OutgoingRecord) -> bool,
-    ) -> (Vec<Change>, Option<OutgoingId>) {
+    ) {
         let mut gone: Vec<OutgoingId> =
             self.kept.values().filter(|record| unwanted(record)).map(|record| record.id).collect();
         for id in &gone {
             self.kept.remove(id);
         }
         self.jobs.retain(|job| !matches!(job, Job::PublishStored(id) if gone.contains(id)));
-        let mut stopped = None;
         if let Some(current) = self.in_flight.take_if(|current| unwanted(&current.record)) {
-            stopped = Some(current.record.id);
+            turn.effect(Output::StopMining(current.record.id));
             gone.push(current.record.id);
         }
-        (gone.into_iter().map(|id| Change::Erase(RecordKey::Outgoing(id))).collect(), stopped)
+        gone.into_iter().for_each(|id| turn.erase(RecordKey::Outgoing(id)));
     }
 
     /// Whether this job waits for its turn.
@@ -137,7 +138,7 @@ impl Outbox {
 
 impl Node {
     /// Begins the next job when nothing is on its way and somebody could take it.
-    pub(super) fn drive_publisher(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drive_publisher(&mut self, turn: &mut Turn<'_, '_>) {
         while !self.peers.is_empty() {
             if let Some(current) = self.outbox.in_flight.take() {
                 match current.stage {
@@ -145,33 +146,33 @@ impl Node {
                         self.outbox.in_flight = Some(current);
                         return;
                     }
-                    PublishStage::Mined { id } => self.publish(env, current.record, id),
+                    PublishStage::Mined { id } => self.publish(turn, current.record, id),
                 }
                 continue;
             }
             let Some(job) = self.outbox.jobs.pop_front() else { return };
-            if let Some(record) = self.begin(env, job) {
-                self.start_mining(env, record);
+            if let Some(record) = self.begin(turn, job) {
+                self.start_mining(turn, record);
             }
         }
     }
 
     /// Turns a job into an encrypted envelope, stored; or into nothing when there is no need for it.
-    fn begin(&mut self, env: &mut Env<'_>, job: Job) -> Option<OutgoingRecord> {
+    fn begin(&mut self, turn: &mut Turn<'_, '_>, job: Job) -> Option<OutgoingRecord> {
         if self.is_job_on_hold(job) {
             return None;
         }
         match job {
-            Job::Offer(contact) => self.begin_offer(env, contact),
-            Job::SendNext(contact) => self.begin_next_message(env, contact),
-            Job::Retransmit(message) => self.begin_retransmit(env, message),
-            Job::RetransmitNow(message) => self.begin_retransmit_now(env, message),
-            Job::AnswerOffer(contact, session) => self.begin_answer(env, contact, session),
-            Job::Acknowledge(contact) => self.begin_acknowledge(env, contact),
+            Job::Offer(contact) => self.begin_offer(turn, contact),
+            Job::SendNext(contact) => self.begin_next_message(turn, contact),
+            Job::Retransmit(message) => self.begin_retransmit(turn, message),
+            Job::RetransmitNow(message) => self.begin_retransmit_now(turn, message),
+            Job::AnswerOffer(contact, session) => self.begin_answer(turn, contact, session),
+            Job::Acknowledge(contact) => self.begin_acknowledge(turn, contact),
             Job::PublishStored(id) => self.outbox.kept.remove(&id),
             Job::Junk => {
-                let sealed = junk(env);
-                Some(self.outgoing(env, EnvelopePurpose::Junk, sealed))
+                let sealed = junk(turn.env);
+                Some(self.outgoing(turn, EnvelopePurpose::Junk, sealed))
             }
         }
     }
@@ -179,12 +180,12 @@ impl Node {
     /// A record for a sealed body; storing it is up to the caller.
     pub(super) fn outgoing(
         &self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         purpose: EnvelopePurpose,
         sealed: SealedBody,
     ) -> OutgoingRecord {
         OutgoingRecord {
-            id: OutgoingId::draw(env),
+            id: OutgoingId::draw(turn.env),
             purpose,
             topic: sealed.topic,
             body: sealed.body,
@@ -217,18 +218,23 @@ impl Node {
     }
 
     /// Dates an envelope and orders its work.
-    fn start_mining(&mut self, env: &mut Env<'_>, record: OutgoingRecord) {
-        let drafted = Draft::new(env.wall, record.ttl, record.topic, record.body.clone());
+    fn start_mining(&mut self, turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
+        let drafted = Draft::new(turn.env.wall, record.ttl, record.topic, record.body.clone());
         let Ok(draft) = drafted else { return };
-        let order = draft.mining_job(record.id, &self.settings.floor, env.draw_u64());
+        let order = draft.mining_job(record.id, &self.settings.floor, turn.env.draw_u64());
         let bits = order.bits;
-        self.outputs.push_back(Output::StartMining(order));
+        turn.effect(Output::StartMining(order));
         self.outbox.in_flight =
             Some(InFlight { record, stage: PublishStage::Mining { draft, bits } });
     }
 
     /// Takes the found nonce; stores the finished envelope before it can be published.
-    pub(super) fn on_mined(&mut self, env: &mut Env<'_>, outgoing: OutgoingId, nonce: WorkNonce) {
+    pub(super) fn on_mined(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        outgoing: OutgoingId,
+        nonce: WorkNonce,
+    ) {
         let Some(current) = self.outbox.in_flight.take_if(|current| current.record.id == outgoing)
         else {
             return;
@@ -239,9 +245,9 @@ impl Node {
             return;
         };
         let (id, bytes) = draft.finish(nonce);
-        if check(bytes.clone(), env.wall, &self.settings.floor).is_err() {
+        if check(bytes.clone(), turn.env.wall, &self.settings.floor).is_err() {
             // The clock moved on while the search ran, or the miner was wrong: date it again.
-            return self.start_mining(env, record);
+            return self.start_mining(turn, record);
         }
         record.envelope = Some(bytes);
         match record.purpose {
@@ -249,54 +255,56 @@ impl Node {
             EnvelopePurpose::Offer(_)
             | EnvelopePurpose::Message(..)
             | EnvelopePurpose::Control(_) => {
-                self.put(vec![Record::Outgoing(record.clone())]);
+                turn.put(Record::Outgoing(record.clone()));
+                turn.settle();
             }
         }
         self.outbox.in_flight = Some(InFlight { record, stage: PublishStage::Mined { id } });
     }
 
     /// Hands a finished envelope to the flood and notes what that means for whom it carries.
-    fn publish(&mut self, env: &mut Env<'_>, record: OutgoingRecord, id: EnvelopeId) {
+    fn publish(&mut self, turn: &mut Turn<'_, '_>, record: OutgoingRecord, id: EnvelopeId) {
         let Some(bytes) = record.envelope.clone() else { return };
-        let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) else {
+        let Ok(checked) = check(bytes.clone(), turn.env.wall, &self.settings.floor) else {
             // It waited too long for a neighbour: the same body is dated again.
-            return self.start_mining(env, OutgoingRecord { envelope: None, ..record });
+            return self.start_mining(turn, OutgoingRecord { envelope: None, ..record });
         };
         // Our own gate: what comes back from the flood is a duplicate, and a full pool treats our
         // envelopes like anyone's.
-        self.admit_own(env, checked);
+        self.admit_own(turn, checked);
         self.validation.published += 1;
-        self.outputs.push_back(Output::Publish { id, bytes });
+        turn.effect(Output::Publish { id, bytes });
         match record.purpose {
             EnvelopePurpose::Junk => {}
             EnvelopePurpose::Control(_) => {
-                self.commit(vec![Change::Erase(RecordKey::Outgoing(record.id))])
+                turn.erase(RecordKey::Outgoing(record.id));
+                turn.settle();
             }
             EnvelopePurpose::Offer(contact) => {
                 self.outbox.kept.insert(record.id, record);
-                self.on_offer_sent(env, contact);
+                self.on_offer_sent(turn, contact);
             }
             EnvelopePurpose::Message(contact, message) => {
                 self.outbox.kept.insert(record.id, record);
-                self.on_message_sent(env, contact, message);
+                self.on_message_sent(turn, contact, message);
             }
         }
     }
 
     /// Holds an envelope of ours like anyone's. Others may be told of it a while after it was handed
     /// to the flood, as of all envelopes: if they were not, it would be the one that only we lack.
-    fn admit_own(&mut self, env: &Env<'_>, checked: CheckedEnvelope) {
-        let settled = env.mono.plus(SETTLE);
-        if self.pool.admit(checked.clone(), env.wall, settled).error().is_none() {
-            self.archive(&checked);
+    fn admit_own(&mut self, turn: &mut Turn<'_, '_>, checked: CheckedEnvelope) {
+        let settled = turn.env.mono.plus(SETTLE);
+        if self.pool.admit(checked.clone(), turn.env.wall, settled).error().is_none() {
+            self.archive(turn, &checked);
         }
     }
 
     /// The neighbours changed. With the first one, what may have reached nobody is
     /// published again, byte for byte.
-    pub(super) fn on_peers(&mut self, env: &mut Env<'_>, peers: Vec<NeighbourId>) {
+    pub(super) fn on_peers(&mut self, turn: &mut Turn<'_, '_>, peers: Vec<NeighbourId>) {
         let before = core::mem::replace(&mut self.peers, peers);
-        self.schedule_sync(env, &before);
+        self.schedule_sync(turn, &before);
         let alone = before.is_empty();
         if !alone || self.peers.is_empty() {
             return;
@@ -305,49 +313,43 @@ impl Node {
         let kept: Vec<OutgoingRecord> =
             self.outbox.kept.values().filter(finished).cloned().collect();
         for record in kept {
-            self.republish(env, &record);
+            self.republish(turn, &record);
         }
     }
 
-    fn republish(&mut self, env: &mut Env<'_>, record: &OutgoingRecord) {
+    fn republish(&mut self, turn: &mut Turn<'_, '_>, record: &OutgoingRecord) {
         let Some(bytes) = &record.envelope else { return };
-        if let Ok(checked) = check(bytes.clone(), env.wall, &self.settings.floor) {
+        if let Ok(checked) = check(bytes.clone(), turn.env.wall, &self.settings.floor) {
             let id = checked.id();
-            self.admit_own(env, checked);
-            self.outputs.push_back(Output::Publish { id, bytes: bytes.clone() });
+            self.admit_own(turn, checked);
+            turn.effect(Output::Publish { id, bytes: bytes.clone() });
             if let EnvelopePurpose::Message(contact, message) = record.purpose
                 && self.is_uncounted(message)
             {
-                self.on_message_sent(env, contact, message);
+                self.on_message_sent(turn, contact, message);
             }
         } else if let EnvelopePurpose::Message(_, message) = record.purpose {
-            self.on_expired_unsent(env, message);
+            self.on_expired_unsent(turn, message);
         }
         // An acknowledgement or a farewell is done with, whether it went or was too old to go.
         if let EnvelopePurpose::Control(_) = record.purpose {
             self.outbox.kept.remove(&record.id);
-            self.commit(vec![Change::Erase(RecordKey::Outgoing(record.id))]);
+            turn.erase(RecordKey::Outgoing(record.id));
+            turn.settle();
         }
     }
 
     /// Sends a junk envelope and draws the time of the next.
-    pub(super) fn on_junk_due(&mut self, env: &mut Env<'_>) {
+    pub(super) fn on_junk_due(&mut self, turn: &mut Turn<'_, '_>) {
         self.outbox.push_junk();
-        self.schedule_junk(env);
+        self.schedule_junk(turn);
     }
 
     /// Draws the time of the next junk envelope: the intervals of a Poisson process.
-    pub(super) fn schedule_junk(&mut self, env: &mut Env<'_>) {
+    pub(super) fn schedule_junk(&mut self, turn: &mut Turn<'_, '_>) {
         let Some(mean) = self.settings.junk else { return };
-        let wait = env.exponential(mean).0.max(1);
-        self.timers.set(Timer::Junk, env.mono.plus(Millis(wait)));
-    }
-
-    /// Stops the search for an envelope that is not wanted any more.
-    pub(super) fn stop_mining(&mut self, stopped: Option<OutgoingId>) {
-        if let Some(id) = stopped {
-            self.outputs.push_back(Output::StopMining(id));
-        }
+        let wait = turn.env.exponential(mean).0.max(1);
+        self.timers.set(Timer::Junk, turn.env.mono.plus(Millis(wait)));
     }
 
     /// Messages of ours that have not left.

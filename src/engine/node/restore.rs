@@ -12,10 +12,11 @@ use super::meet::view_request;
 use super::output::{Event, MessageState};
 use super::publisher::Job;
 use super::record::{
-    Change, EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
+    EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
     StoredDirection,
 };
 use super::timers::Timer;
+use super::turn::Turn;
 
 impl Node {
     /// Takes back what the store kept, in the order it was first stored.
@@ -23,7 +24,11 @@ impl Node {
     /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] tells what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
-        self.started_at = env.wall;
+        self.in_turn(env, |node, turn| node.take_back(turn, records));
+    }
+
+    fn take_back(&mut self, turn: &mut Turn<'_, '_>, records: Vec<Record>) {
+        self.started_at = turn.env.wall;
         let mut outgoing = Vec::new();
         let mut surplus: Vec<RecordKey> = Vec::new();
         let mut messages = Vec::new();
@@ -46,14 +51,15 @@ impl Node {
                 Record::Outgoing(record) => outgoing.push(record),
             }
         }
-        self.commit(surplus.into_iter().map(Change::Erase).collect());
+        surplus.into_iter().for_each(|key| turn.erase(key));
+        turn.settle();
         for record in outgoing {
             self.restore_outgoing(record);
         }
         for record in messages {
-            self.restore_message(env, record);
+            self.restore_message(turn, record);
         }
-        self.resume(env);
+        self.resume(turn);
     }
 
     fn restore_session(&mut self, record: SessionRecord) {
@@ -70,7 +76,7 @@ impl Node {
         }
     }
 
-    fn restore_message(&mut self, env: &mut Env<'_>, record: MessageRecord) {
+    fn restore_message(&mut self, turn: &mut Turn<'_, '_>, record: MessageRecord) {
         let (id, contact) = (record.id, record.contact);
         let talk = self.conversations.entry(contact).or_default();
         match (record.direction, record.number) {
@@ -86,7 +92,7 @@ impl Node {
             ) => {
                 talk.unacked.insert(number, id);
                 self.open_messages.insert(id, record);
-                return self.resume_message(env, id);
+                return self.resume_message(turn, id);
             }
             // Given up; a person asked to send it again if it did not leave since.
             (StoredDirection::Outgoing(MessageState::Unacknowledged), None) => {
@@ -118,9 +124,9 @@ impl Node {
     }
 
     /// Plans what was under way when the process ended.
-    fn resume(&mut self, env: &mut Env<'_>) {
-        self.schedule_junk(env);
-        self.timers.set(Timer::Sweep, env.mono);
+    fn resume(&mut self, turn: &mut Turn<'_, '_>) {
+        self.schedule_junk(turn);
+        self.timers.set(Timer::Sweep, turn.env.mono);
         let contacts: Vec<_> =
             self.roster.contacts.values().map(|c| (c.id, c.offer.is_some())).collect();
         for (contact, pending) in contacts {
@@ -128,9 +134,9 @@ impl Node {
                 self.outbox.push(Job::Offer(contact));
             }
             self.schedule_send(contact);
-            self.offer_if_needed(env, contact);
-            self.expedite_oldest(env, contact);
-            self.update_gap_report(env, contact);
+            self.offer_if_needed(turn, contact);
+            self.expedite_oldest(turn, contact);
+            self.update_gap_report(turn, contact);
         }
         let unanswered: Vec<_> = self
             .sessions

@@ -6,12 +6,10 @@
 use super::Node;
 use super::output::{MessageState, Output};
 use super::publisher::Job;
-use super::record::{
-    Change, ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record,
-};
-use super::talk::{ACK_WINDOW, Effects, Transmission};
+use super::record::{ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record};
+use super::talk::{ACK_WINDOW, Transmission};
 use super::timers::Timer;
-use crate::engine::env::Env;
+use super::turn::Turn;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Ack, Content, Payload, SessionId};
 
@@ -23,7 +21,7 @@ impl Node {
     /// Acknowledges, or tells what was read or will never come, unless a message did so meanwhile.
     pub(super) fn begin_acknowledge(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
@@ -37,9 +35,8 @@ impl Node {
         talk.receipt_due &= !proven;
         let content = if proven { self.read_receipt(contact) } else { Content::Nothing };
         let payload = self.payload(contact, None, content)?;
-        let (record, changes) =
-            self.encrypt(env, session, &payload, EnvelopePurpose::Control(contact))?;
-        self.commit(changes);
+        let record = self.encrypt(turn, session, &payload, EnvelopePurpose::Control(contact))?;
+        turn.settle();
         Some(record)
     }
 
@@ -55,7 +52,7 @@ impl Node {
     /// Encrypts the next queued message.
     pub(super) fn begin_next_message(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
     ) -> Option<OutgoingRecord> {
         let session = self.preferred(contact)?;
@@ -68,37 +65,37 @@ impl Node {
         }
         let text = self.open_messages.get(&id)?.text.clone();
         let payload = self.payload(contact, Some(number), Content::Text(text))?;
-        let encrypted = self.encrypt(env, session, &payload, EnvelopePurpose::Message(contact, id));
-        let Some((record, mut changes)) = encrypted else {
-            self.renew(env, contact);
+        let encrypted =
+            self.encrypt(turn, session, &payload, EnvelopePurpose::Message(contact, id));
+        let Some(record) = encrypted else {
+            self.renew(turn, contact);
             return None;
         };
         let talk = self.conversations.entry(contact).or_default();
         talk.send_queue.pop_front();
         talk.unacked.insert(number, id);
-        talk.in_flight.insert(id, Transmission { session, count: 0, sent_at: env.mono });
+        talk.in_flight.insert(id, Transmission { session, count: 0, sent_at: turn.env.mono });
         if let Some(contact) = self.roster.contacts.get_mut(&contact) {
             contact.sent.next = number.saturating_add(1);
-            changes.push(Change::Put(Record::Contact(contact.clone())));
+            turn.put(Record::Contact(contact.clone()));
         }
         if let Some(message) = self.open_messages.get_mut(&id) {
             message.number = Some(number);
-            changes.push(Change::Put(Record::Message(message.clone())));
+            turn.put(Record::Message(message.clone()));
         }
-        let mut effects = Effects { changes, events: Vec::new() };
         // One that left before and was given up stays what it is until it leaves again.
-        self.advance(id, MessageState::Mining, &mut effects);
-        self.take_effect(effects);
+        self.advance(turn, id, MessageState::Mining);
+        turn.settle();
         self.schedule_send(contact);
         Some(record)
     }
 
     /// Offers another session, unless an offer waits already.
-    pub(super) fn renew(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    pub(super) fn renew(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let pending =
             self.roster.contacts.get(&contact).is_none_or(|record| record.offer.is_some());
         if !pending {
-            self.start_offer(env, contact);
+            self.start_offer(turn, contact);
         }
     }
 
@@ -123,22 +120,20 @@ impl Node {
     /// One step of a session's chain. The caller stores the changes before anything is sent.
     pub(super) fn encrypt(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         session: SessionId,
         payload: &Payload,
         purpose: EnvelopePurpose,
-    ) -> Option<(OutgoingRecord, Vec<Change>)> {
-        let step = self.sessions.get(&session)?.session.encrypt(env, payload).ok()?;
+    ) -> Option<OutgoingRecord> {
+        let step = self.sessions.get(&session)?.session.encrypt(turn.env, payload).ok()?;
         if cfg!(debug_assertions) {
-            self.outputs.extend(step.ledger.into_iter().map(Output::AuditNonce));
+            step.ledger.into_iter().for_each(|pair| turn.effect(Output::AuditNonce(pair)));
         }
-        let outgoing = self.outgoing(env, purpose, step.sealed);
+        let outgoing = self.outgoing(turn, purpose, step.sealed);
         let record = self.sessions.get_mut(&session)?;
         *record.session = step.session;
-        let changes = vec![
-            Change::Put(Record::Session(record.clone())),
-            Change::Put(Record::Outgoing(outgoing.clone())),
-        ];
+        turn.put(Record::Session(record.clone()));
+        turn.put(Record::Outgoing(outgoing.clone()));
         // Whatever we say acknowledges what we heard, if it lives as long as that.
         let contact = record.contact;
         let life = self.lifetime_of(purpose);
@@ -151,27 +146,24 @@ impl Node {
                 self.timers.clear(Timer::Acknowledge(contact));
             }
         }
-        Some((outgoing, changes))
+        Some(outgoing)
     }
 
     /// Takes back a message that is encrypted and was never published: its number is free again.
-    pub(super) fn withdraw(&mut self, contact: ContactId, id: MessageId) -> Vec<Change> {
-        let (mut changes, stopped) =
-            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Message(contact, id));
-        self.stop_mining(stopped);
+    pub(super) fn withdraw(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, id: MessageId) {
+        self.outbox.forget(turn, |kept| kept.purpose == EnvelopePurpose::Message(contact, id));
         let number = self.open_messages.get_mut(&id).and_then(|message| message.number.take());
-        let Some(talk) = self.conversations.get_mut(&contact) else { return changes };
+        let Some(talk) = self.conversations.get_mut(&contact) else { return };
         talk.in_flight.remove(&id);
         let Some(number) = number else {
             talk.send_queue.retain(|&queued| queued != id);
-            return changes;
+            return;
         };
         talk.unacked.remove(&number);
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.sent.next = number;
-            changes.push(Change::Put(Record::Contact(record.clone())));
+            turn.put(Record::Contact(record.clone()));
         }
-        changes
     }
 }
 

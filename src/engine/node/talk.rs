@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::secret::opaque_debug;
@@ -19,11 +19,12 @@ use super::inbound::Provenance;
 use super::output::{Direction, Event, MessageState, MessageView};
 use super::publisher::Job;
 use super::record::{
-    Change, DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence,
-    Record, StoredDirection,
+    DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence, Record,
+    StoredDirection,
 };
 use super::stream::Received;
 use super::timers::Timer;
+use super::turn::Turn;
 
 /// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
 /// bits of one acknowledgement reach.
@@ -78,42 +79,34 @@ pub(super) struct Transmission {
     pub(super) sent_at: Millis,
 }
 
-/// What one payload changes and tells, gathered so that it takes effect at once.
-#[derive(Debug, Default)]
-pub(super) struct Effects {
-    pub(super) changes: Vec<Change>,
-    pub(super) events: Vec<Event>,
-}
-
 impl Node {
     /// A payload from a contact, decrypted; the session has moved on.
     ///
     pub(super) fn on_payload(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         session: SessionId,
         payload: Payload,
         Provenance { life, stale }: Provenance,
     ) {
         let Some(record) = self.sessions.get(&session) else { return };
         let contact = record.contact;
-        let mut effects = Effects::default();
         let early = (!record.session.confirmed()).then_some(session);
-        effects.changes.push(Change::Put(Record::Session(record.clone())));
+        turn.put(Record::Session(record.clone()));
         if early.is_none() {
-            self.confirm_early_messages(session, &mut effects);
-            self.on_peer_active(contact, &mut effects);
+            self.confirm_early_messages(turn, session);
+            self.on_peer_active(turn, contact);
         }
         // What is said of a time that we forgot is not about what has its numbers now.
         let talk = self.conversations.get(&contact).filter(|_| stale);
         let believed = talk.map_or(u64::MAX, |talk| talk.restored_next);
         if let Some(ack) = &payload.ack {
-            self.on_rollback_detected(env, contact, ack, &mut effects);
-            self.on_ack(env, contact, ack, (believed, &mut effects));
-            self.on_peer_stalled(env, contact, ack);
+            self.on_rollback_detected(turn, contact, ack);
+            self.on_ack(turn, contact, ack, believed);
+            self.on_peer_stalled(turn, contact, ack);
         }
         if early.is_none() {
-            self.skip_gaps(contact, payload.epoch, payload.base, &mut effects);
+            self.skip_gaps(turn, contact, payload.epoch, payload.base);
         }
         let position = |number| {
             let Payload { epoch, base, .. } = payload;
@@ -122,71 +115,58 @@ impl Node {
         match payload.content {
             Content::Text(text) => {
                 if let Some(number) = payload.number {
-                    self.on_text(env, position(number), text, &mut effects);
+                    self.on_text(turn, position(number), text);
                 }
             }
-            Content::Answer => self.schedule_acknowledgement(env, contact, life),
-            Content::Close => self.on_close(contact, session, &mut effects.changes),
+            Content::Answer => self.schedule_acknowledgement(turn, contact, life),
+            Content::Close => self.on_close(turn, contact, session),
             Content::Read { epoch, below } if early.is_none() => {
-                self.on_read_receipt(contact, (epoch, below.min(believed)), env.wall, &mut effects);
+                self.on_read_receipt(turn, contact, (epoch, below.min(believed)));
             }
             Content::Nothing | Content::Read { .. } => {}
             Content::Unknown => {
                 // A later version's message: it takes its place in the order, and is passed over.
                 if let Some(number) = payload.number {
-                    self.on_unknown(env, position(number), &mut effects);
+                    self.on_unknown(turn, position(number));
                 }
             }
         }
-        self.commit(effects.changes);
-        self.emit_contact(contact);
-        for event in effects.events {
-            self.emit(event);
-        }
-        self.update_gap_report(env, contact);
+        turn.commit();
+        self.emit_contact(turn, contact);
+        turn.settle();
+        self.update_gap_report(turn, contact);
         self.schedule_send(contact);
     }
 
-    /// Stores what a turn changed, then tells of it.
-    pub(super) fn take_effect(&mut self, effects: Effects) {
-        self.commit(effects.changes);
-        for event in effects.events {
-            self.emit(event);
-        }
-    }
-
     /// The contact speaks in a session, so our offer is answered or not needed.
-    fn on_peer_active(&mut self, contact: ContactId, effects: &mut Effects) {
+    fn on_peer_active(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         self.conversations.entry(contact).or_default().answers_sent = 0;
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let (offered, restored) = (record.offer.take(), record.restored.take());
         if offered.is_none() && restored.is_none() {
             return;
         }
-        effects.changes.push(Change::Put(Record::Contact(record.clone())));
-        let (erased, stopped) =
-            self.outbox.forget(|kept| kept.purpose == EnvelopePurpose::Offer(contact));
-        effects.changes.extend(erased);
-        self.stop_mining(stopped);
+        turn.put(Record::Contact(record.clone()));
+        self.outbox.forget(turn, |kept| kept.purpose == EnvelopePurpose::Offer(contact));
         self.outbox.drop_jobs(|job| *job == Job::Offer(contact));
         self.timers.clear(Timer::Offer(contact));
     }
 
     /// A session is confirmed: what was sent in another one and not acknowledged may have gone to
     /// somebody who lost its keys, so it goes in this one soon.
-    pub(super) fn on_established(&mut self, env: &mut Env<'_>, session: SessionId) {
+    pub(super) fn on_established(&mut self, turn: &mut Turn<'_, '_>, session: SessionId) {
         let Some(record) = self.sessions.get(&session) else { return };
         let Some(talk) = self.conversations.get(&record.contact) else { return };
         let elsewhere =
             |id: &&MessageId| talk.in_flight.get(id).is_none_or(|sent| sent.session != session);
         let ids: Vec<MessageId> = talk.unacked.values().filter(elsewhere).copied().collect();
         for id in ids {
-            self.expedite(env, id);
+            self.expedite(turn, id);
         }
     }
 
     /// The contact speaks in a confirmed session: what came early in it is theirs without doubt.
-    fn confirm_early_messages(&mut self, session: SessionId, effects: &mut Effects) {
+    fn confirm_early_messages(&mut self, turn: &mut Turn<'_, '_>, session: SessionId) {
         let early: Vec<MessageId> = self
             .open_messages
             .values()
@@ -197,22 +177,16 @@ impl Node {
             let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.early = None;
             let contact = message.contact;
-            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            turn.put(Record::Message(message.clone()));
             if message.direction == StoredDirection::Delivered {
                 self.open_messages.remove(&id);
             }
-            effects.events.push(Event::Confirmed { message: id, contact });
+            turn.emit(Event::Confirmed { message: id, contact });
         }
     }
 
     /// Marks what the contact has received, and hurries what it lacks.
-    fn on_ack(
-        &mut self,
-        env: &mut Env<'_>,
-        contact: ContactId,
-        ack: &Ack,
-        (believed, effects): (u64, &mut Effects),
-    ) {
+    fn on_ack(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, ack: &Ack, believed: u64) {
         let ours = self.roster.contacts.get(&contact).map(|record| record.sent.epoch);
         let Some(talk) = self.conversations.get_mut(&contact).filter(|_| ours == Some(ack.epoch))
         else {
@@ -236,50 +210,49 @@ impl Node {
             .range(..highest)
             .filter(|(_, id)| {
                 let sent = talk.in_flight.get(id);
-                sent.is_some_and(|sent| sent.sent_at.plus(in_flight) < env.mono)
+                sent.is_some_and(|sent| sent.sent_at.plus(in_flight) < turn.env.mono)
             })
             .map(|(_, &id)| id)
             .collect();
         for id in overtaken {
-            self.expedite(env, id);
+            self.expedite(turn, id);
         }
         for (_, id) in received {
-            self.mark_delivered(contact, id, env.wall, effects);
+            self.mark_delivered(turn, contact, id);
         }
     }
 
     pub(super) fn mark_delivered(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         id: MessageId,
-        now: UnixSeconds,
-        effects: &mut Effects,
     ) {
-        self.stop_sending(contact, id, effects);
+        self.stop_sending(turn, contact, id);
         if let Some(message) = self.open_messages.get_mut(&id)
             && message.direction == StoredDirection::Outgoing(MessageState::Mining)
         {
             // A crash after publishing can leave the record one state behind the truth.
-            message.record_transmission(now);
-            self.advance(id, MessageState::Sent, effects);
+            message.record_transmission(turn.env.wall);
+            self.advance(turn, id, MessageState::Sent);
         }
         if let Some(message) = self.open_messages.get_mut(&id) {
-            message.delivery.delivered = Some(now);
+            message.delivery.delivered = Some(turn.env.wall);
         }
-        self.advance(id, MessageState::Delivered, effects);
+        self.advance(turn, id, MessageState::Delivered);
         self.await_receipt(contact, id);
     }
 
     /// Moves a message of ours on, if it may; stays where it is to tell of its delivery.
-    pub(super) fn advance(&mut self, id: MessageId, to: MessageState, effects: &mut Effects) {
+    pub(super) fn advance(&mut self, turn: &mut Turn<'_, '_>, id: MessageId, to: MessageState) {
         let Some(message) = self.open_messages.get_mut(&id) else { return };
         let StoredDirection::Outgoing(from) = message.direction else { return };
         if from != to && !from.may_become(to) {
             return;
         }
         message.direction = StoredDirection::Outgoing(to);
-        effects.changes.push(Change::Put(Record::Message(message.clone())));
-        effects.events.push(Event::State {
+        turn.put(Record::Message(message.clone()));
+        turn.emit(Event::State {
             message: id,
             contact: message.contact,
             number: message.number,
@@ -288,27 +261,14 @@ impl Node {
         });
     }
 
-    /// Moves a message of ours on and stores that.
-    pub(super) fn advance_alone(&mut self, id: MessageId, to: MessageState) {
-        let mut effects = Effects::default();
-        self.advance(id, to, &mut effects);
-        self.take_effect(effects);
-    }
-
     /// A text with its number: shown if it is the next, held if others come before it.
-    fn on_text(
-        &mut self,
-        env: &mut Env<'_>,
-        position: MessagePosition,
-        text: String,
-        effects: &mut Effects,
-    ) {
-        let Some(sequence) = self.receive_sequence_mut(position, effects) else { return };
+    fn on_text(&mut self, turn: &mut Turn<'_, '_>, position: MessagePosition, text: String) {
+        let Some(sequence) = self.receive_sequence_mut(turn, position) else { return };
         let received = sequence.receive(position.number);
         match received {
             Received::OutOfWindow => return,
             Received::Duplicate => {
-                return self.schedule_acknowledgement(env, position.contact, position.life);
+                return self.schedule_acknowledgement(turn, position.contact, position.life);
             }
             Received::InOrder | Received::OutOfOrder => {}
         }
@@ -319,41 +279,41 @@ impl Node {
             StoredDirection::Buffered { epoch: position.epoch }
         };
         let message = MessageRecord {
-            id: MessageId::draw(env),
+            id: MessageId::draw(turn.env),
             contact: position.contact,
             direction,
             number: Some(position.number),
             text,
-            at: env.wall,
+            at: turn.env.wall,
             missing: 0,
             early: position.early,
             life: position.life,
             delivery: DeliveryLog::default(),
         };
-        effects.changes.push(Change::Put(Record::Message(message.clone())));
-        self.put_contact(position.contact, effects);
+        turn.put(Record::Message(message.clone()));
+        self.put_contact(turn, position.contact);
         if shown {
-            effects.events.push(Event::Message(view_message(&message)));
+            turn.emit(Event::Message(view_message(&message)));
             if message.early.is_some() {
                 self.open_messages.insert(message.id, message);
             }
-            self.deliver_in_order(position.contact, position.epoch, 0, effects);
+            self.deliver_in_order(turn, position.contact, position.epoch, 0);
         } else {
             let talk = self.conversations.entry(position.contact).or_default();
             talk.reorder_buffer.insert((position.epoch, position.number), message.id);
             self.open_messages.insert(message.id, message);
         }
-        self.schedule_acknowledgement(env, position.contact, position.life);
+        self.schedule_acknowledgement(turn, position.contact, position.life);
     }
 
-    fn on_unknown(&mut self, env: &mut Env<'_>, position: MessagePosition, effects: &mut Effects) {
-        let Some(sequence) = self.receive_sequence_mut(position, effects) else { return };
+    fn on_unknown(&mut self, turn: &mut Turn<'_, '_>, position: MessagePosition) {
+        let Some(sequence) = self.receive_sequence_mut(turn, position) else { return };
         if sequence.receive(position.number) == Received::OutOfWindow {
             return;
         }
-        self.put_contact(position.contact, effects);
-        self.deliver_in_order(position.contact, position.epoch, 0, effects);
-        self.schedule_acknowledgement(env, position.contact, position.life);
+        self.put_contact(turn, position.contact);
+        self.deliver_in_order(turn, position.contact, position.epoch, 0);
+        self.schedule_acknowledgement(turn, position.contact, position.life);
     }
 
     /// The epoch a text belongs to. One not seen before starts now, at what its sender still
@@ -361,8 +321,8 @@ impl Node {
     /// shown: their gaps will not be filled.
     fn receive_sequence_mut(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         position: MessagePosition,
-        effects: &mut Effects,
     ) -> Option<&mut ReceiveSequence> {
         let known = self
             .roster
@@ -372,7 +332,7 @@ impl Node {
             .iter()
             .position(|sequence| sequence.epoch == position.epoch);
         if known.is_none() {
-            self.deliver_buffered(position.contact, effects);
+            self.deliver_buffered(turn, position.contact);
         }
         let received = &mut self.roster.contacts.get_mut(&position.contact)?.received;
         let sequence = match known {
@@ -390,7 +350,7 @@ impl Node {
     }
 
     /// The sender holds nothing below `base` any more: gaps below it will never be filled.
-    fn skip_gaps(&mut self, contact: ContactId, epoch: u64, base: u64, effects: &mut Effects) {
+    fn skip_gaps(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, epoch: u64, base: u64) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let Some(known) = record.received.iter_mut().find(|known| known.epoch == epoch) else {
             return;
@@ -399,17 +359,17 @@ impl Node {
         if missing == 0 {
             return;
         }
-        self.put_contact(contact, effects);
-        self.deliver_in_order(contact, epoch, missing, effects);
+        self.put_contact(turn, contact);
+        self.deliver_in_order(turn, contact, epoch, missing);
     }
 
     /// Shows what waited and waits no longer.
     fn deliver_in_order(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         epoch: u64,
         missing: u64,
-        effects: &mut Effects,
     ) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         let Some(known) = record.received.iter().find(|known| known.epoch == epoch) else { return };
@@ -417,21 +377,21 @@ impl Node {
         let Some(talk) = self.conversations.get_mut(&contact) else { return };
         let free: Vec<(u64, u64)> =
             talk.reorder_buffer.range((epoch, 0)..(epoch, next)).map(|(&place, _)| place).collect();
-        self.deliver(contact, free, missing, effects);
+        self.deliver(turn, contact, free, missing);
     }
 
-    fn deliver_buffered(&mut self, contact: ContactId, effects: &mut Effects) {
+    fn deliver_buffered(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(talk) = self.conversations.get(&contact) else { return };
         let all = talk.reorder_buffer.keys().copied().collect();
-        self.deliver(contact, all, 1, effects);
+        self.deliver(turn, contact, all, 1);
     }
 
     fn deliver(
         &mut self,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         places: Vec<(u64, u64)>,
         missing: u64,
-        effects: &mut Effects,
     ) {
         let mut missing = missing;
         for place in places {
@@ -444,17 +404,17 @@ impl Node {
             };
             message.direction = StoredDirection::Delivered;
             message.missing = core::mem::take(&mut missing);
-            effects.events.push(Event::Message(view_message(&message)));
-            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            turn.emit(Event::Message(view_message(&message)));
+            turn.put(Record::Message(message.clone()));
             if message.early.is_some() {
                 self.open_messages.insert(message.id, message);
             }
         }
     }
 
-    pub(super) fn put_contact(&self, contact: ContactId, effects: &mut Effects) {
+    pub(super) fn put_contact(&self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         if let Some(record) = self.roster.contacts.get(&contact) {
-            effects.changes.push(Change::Put(Record::Contact(record.clone())));
+            turn.put(Record::Contact(record.clone()));
         }
     }
 
@@ -465,16 +425,21 @@ impl Node {
     }
 
     /// Something was heard that deserves an acknowledgement: soon, not at once.
-    fn schedule_acknowledgement(&mut self, env: &mut Env<'_>, contact: ContactId, life: Lifetime) {
+    fn schedule_acknowledgement(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        contact: ContactId,
+        life: Lifetime,
+    ) {
         self.extend_ack_lifetime(contact, life);
         let talk = self.conversations.entry(contact).or_default();
         talk.received_since_ack = talk.received_since_ack.saturating_add(1);
         let delay = if talk.received_since_ack >= MAX_RECEIVED_SINCE_ACK {
             Millis(0)
         } else {
-            env.exponential(self.settings.reply_delay)
+            turn.env.exponential(self.settings.reply_delay)
         };
-        self.timers.set_by(Timer::Acknowledge(contact), env.mono.plus(delay));
+        self.timers.set_by(Timer::Acknowledge(contact), turn.env.mono.plus(delay));
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
-use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Session, SessionRole};
 
@@ -17,11 +17,11 @@ use super::input::Proof;
 use super::output::{CommandError, MessageState, Reply, SasHalf};
 use super::publisher::Job;
 use super::record::{
-    Change, ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence,
-    StoredDirection, Trust, VerificationMethod,
+    ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence, StoredDirection,
+    Trust, VerificationMethod,
 };
-use super::talk::Effects;
 use super::timers::Timer;
+use super::turn::Turn;
 
 /// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
 /// between gets no more guesses. ux.md 7.6.
@@ -107,7 +107,7 @@ impl Node {
     /// Compares what a contact read out.
     pub(super) fn verify(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         proof: &Proof,
     ) -> Result<Reply, CommandError> {
@@ -124,11 +124,11 @@ impl Node {
         };
         match compared {
             Comparison::Same => {
-                self.set_trust(env, contact, Trust::Verified { at: env.wall, by });
+                self.set_trust(turn, contact, Trust::Verified { at: turn.env.wall, by });
                 Ok(Reply::Verified)
             }
             Comparison::Differs(word) => {
-                let left = self.on_mismatch(env, contact);
+                let left = self.on_mismatch(turn, contact);
                 Ok(Reply::Differs { word, attempts_left: left })
             }
         }
@@ -152,26 +152,25 @@ impl Node {
     }
 
     /// Holds a contact; answers how many tries are left.
-    fn on_mismatch(&mut self, env: &Env<'_>, contact: ContactId) -> u8 {
+    fn on_mismatch(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) -> u8 {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return 0 };
-        let (trust, left) = record.trust.mismatched(env.wall);
+        let (trust, left) = record.trust.mismatched(turn.env.wall);
         let state = record.state;
         record.trust = trust;
-        let mut effects = Effects::default();
-        self.put_on_hold(env, contact, &mut effects);
+        self.put_on_hold(turn, contact);
         if left == 0 && state != ContactState::Blocked {
-            self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
+            self.end_sessions(turn, contact, ContactState::Inactive);
         }
-        self.put_contact(contact, &mut effects);
-        self.take_effect(effects);
-        self.emit_contact(contact);
+        self.put_contact(turn, contact);
+        turn.settle();
+        self.emit_contact(turn, contact);
         left
     }
 
     /// Puts another key in a contact's place.
     pub(super) fn rekey(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
         key: PublicKey,
     ) -> Result<Reply, CommandError> {
@@ -186,15 +185,14 @@ impl Node {
         if self.roster.contact_by_key(identity, &key).is_some() {
             return Err(CommandError::KnownKey);
         }
-        let mut effects = Effects::default();
-        self.put_on_hold(env, contact, &mut effects);
-        self.end_sessions(contact, ContactState::Inactive, &mut effects.changes);
-        self.start_new_epoch(env, contact, &mut effects);
+        self.put_on_hold(turn, contact);
+        self.end_sessions(turn, contact, ContactState::Inactive);
+        self.start_new_epoch(turn, contact);
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
             record.key = key;
-            record.trust = record.trust.rekeyed(env.wall);
+            record.trust = record.trust.rekeyed(turn.env.wall);
         }
-        self.put_contact(contact, &mut effects);
+        self.put_contact(turn, contact);
         // Whoever holds the other key may have knocked already.
         let knocked = self
             .roster
@@ -203,48 +201,48 @@ impl Node {
             .find(|request| request.identity == identity && request.offer.from() == key)
             .map(|request| (request.id, request.offer.clone()));
         let Some((request, offer)) = knocked else {
-            self.take_effect(effects);
-            self.emit_contact(contact);
+            turn.settle();
+            self.emit_contact(turn, contact);
             return Ok(Reply::Done);
         };
         self.roster.requests.remove(&request);
-        effects.changes.push(Change::Erase(RecordKey::Request(request)));
-        let changes = core::mem::take(&mut effects.changes);
-        self.accept_offer(env, contact, &offer, changes);
-        effects.events.push(super::output::Event::RequestRemoved(request));
-        self.take_effect(effects);
+        turn.erase(RecordKey::Request(request));
+        self.accept_offer(turn, contact, &offer);
+        turn.emit(super::output::Event::RequestRemoved(request));
+        turn.settle();
         Ok(Reply::Done)
     }
 
     /// Sends to a held contact again, verified or not: a person decided.
     pub(super) fn accept_unverified(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         contact: ContactId,
     ) -> Result<Reply, CommandError> {
         let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
         if !record.trust.is_on_hold() {
             return Err(CommandError::NotOnHold);
         }
-        self.set_trust(env, contact, Trust::Unverified);
+        self.set_trust(turn, contact, Trust::Unverified);
         Ok(Reply::Done)
     }
 
-    fn set_trust(&mut self, env: &mut Env<'_>, contact: ContactId, trust: Trust) {
+    fn set_trust(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId, trust: Trust) {
         let Some(record) = self.roster.contacts.get_mut(&contact) else { return };
         let held = record.trust.is_on_hold();
         record.trust = trust;
         let record = record.clone();
-        self.put(vec![Record::Contact(record)]);
+        turn.put(Record::Contact(record));
+        turn.settle();
         if held {
-            self.release_hold(env, contact);
+            self.release_hold(turn, contact);
         }
-        self.emit_contact(contact);
+        self.emit_contact(turn, contact);
     }
 
     /// Erases every envelope to a contact that is not done with. What never left waits again, what
     /// left is to be sent afresh.
-    fn put_on_hold(&mut self, env: &Env<'_>, contact: ContactId, effects: &mut Effects) {
+    fn put_on_hold(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let mining: Vec<MessageId> = self
             .open_messages
             .values()
@@ -256,25 +254,23 @@ impl Node {
             .collect();
         for id in mining {
             if self.is_withdrawable(id) {
-                effects.changes.extend(self.withdraw(contact, id));
-                self.advance(id, MessageState::Queued, effects);
+                self.withdraw(turn, contact, id);
+                self.advance(turn, id, MessageState::Queued);
                 self.conversations.entry(contact).or_default().send_queue.push_front(id);
             } else {
                 // It was finished when the process ended, and may have been published.
                 let Some(message) = self.open_messages.get_mut(&id) else { continue };
-                message.record_transmission(env.wall);
-                let life = message.lifetime_left(env.wall);
-                self.timers.set(Timer::Expiry(id), env.mono.plus(life));
-                self.advance(id, MessageState::Sent, effects);
+                message.record_transmission(turn.env.wall);
+                let life = message.lifetime_left(turn.env.wall);
+                self.timers.set(Timer::Expiry(id), turn.env.mono.plus(life));
+                self.advance(turn, id, MessageState::Sent);
             }
         }
-        let (erased, stopped) = self.outbox.forget(|kept| kept.purpose.concerns(contact));
-        effects.changes.extend(erased);
-        self.stop_mining(stopped);
+        self.outbox.forget(turn, |kept| kept.purpose.concerns(contact));
     }
 
     /// Plans what was left out while a contact was held.
-    fn release_hold(&mut self, env: &mut Env<'_>, contact: ContactId) {
+    fn release_hold(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         let Some(record) = self.roster.contacts.get(&contact) else { return };
         if record.state == ContactState::Blocked {
             return;
@@ -282,7 +278,7 @@ impl Node {
         if record.offer.is_some() {
             self.outbox.push(Job::Offer(contact));
         } else if self.preferred(contact).is_none() {
-            self.start_offer(env, contact);
+            self.start_offer(turn, contact);
         }
         let unanswered = self.sessions.values().map(|record| (record.contact, &record.session));
         for (_, session) in unanswered.filter(|&(with, session)| {
@@ -291,13 +287,13 @@ impl Node {
             self.outbox.push(Job::AnswerOffer(contact, session.id()));
         }
         self.outbox.push(Job::Acknowledge(contact));
-        self.resume_retransmits(env, contact);
+        self.resume_retransmits(turn, contact);
         self.schedule_send(contact);
     }
 
     /// Begins another epoch: the holder of another key knows nothing of the one before. What was
     /// never acknowledged comes first in it.
-    fn start_new_epoch(&mut self, env: &mut Env<'_>, contact: ContactId, effects: &mut Effects) {
+    fn start_new_epoch(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
         self.forget_awaited_receipts(contact);
         let talk = self.conversations.entry(contact).or_default();
         talk.in_flight.clear();
@@ -307,12 +303,12 @@ impl Node {
         for id in unacknowledged.into_values() {
             let Some(message) = self.open_messages.get_mut(&id) else { continue };
             message.number = Some(next);
-            effects.changes.push(Change::Put(Record::Message(message.clone())));
+            turn.put(Record::Message(message.clone()));
             talk.unacked.insert(next, id);
             next += 1;
         }
         if let Some(record) = self.roster.contacts.get_mut(&contact) {
-            record.sent = SendSequence { epoch: env.draw_u64(), next };
+            record.sent = SendSequence { epoch: turn.env.draw_u64(), next };
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::engine::node::Node;
 use crate::engine::node::input::{NeighbourId, SyncResponseId};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::SyncMode;
+use crate::engine::node::turn::Turn;
 use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
 use crate::engine::sync::{
     EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
@@ -121,16 +122,16 @@ impl SyncServer {
 impl Node {
     pub(in crate::engine::node) fn on_sync_request(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         from: NeighbourId,
         id: SyncResponseId,
         bytes: &[u8],
     ) {
-        self.catchup.server.forget_idle(env.mono);
-        let step = match self.next_step(env, from, bytes) {
+        self.catchup.server.forget_idle(turn.env.mono);
+        let step = match self.next_step(turn, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
-                self.outputs.push_back(Output::Penalize(from));
+                turn.effect(Output::Penalize(from));
                 ServerStep::Busy
             }
         };
@@ -138,29 +139,29 @@ impl Node {
             ServerStep::Done | ServerStep::Busy => drop(self.catchup.server.served.remove(&from)),
             ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
-        let (bytes, stored) = self.respond(env, &step);
+        let (bytes, stored) = self.respond(turn.env, &step);
         let stored_bytes: usize = stored
             .iter()
-            .filter_map(|id| self.pool.size(id, env.wall))
+            .filter_map(|id| self.pool.size(id, turn.env.wall))
             .map(|size| wire::LENGTH + size)
             .sum();
-        self.catchup.server.spend(from, env.mono, bytes.len() + stored_bytes);
-        self.outputs.push_back(Output::SyncResponse { id, bytes, stored });
+        self.catchup.server.spend(from, turn.env.mono, bytes.len() + stored_bytes);
+        turn.effect(Output::SyncResponse { id, bytes, stored });
     }
 
     fn next_step(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         from: NeighbourId,
         bytes: &[u8],
     ) -> Result<ServerStep, MalformedSyncMessage> {
         let request = SyncRequest::decode(bytes)?;
-        if !self.catchup.server.affords(from, env.mono) {
+        if !self.catchup.server.affords(from, turn.env.mono) {
             return Ok(ServerStep::Busy);
         }
         match request {
             SyncRequest::Begin => {
-                if !self.begin_serving(env, from)? {
+                if !self.begin_serving(turn, from)? {
                     return Ok(ServerStep::Busy);
                 }
             }
@@ -170,35 +171,35 @@ impl Node {
         let Some(served) = self.catchup.server.served.get_mut(&from) else {
             return Ok(ServerStep::Busy);
         };
-        served.at = env.mono;
+        served.at = turn.env.mono;
         match request {
             SyncRequest::Begin => {}
             SyncRequest::Answer(answer) => served.session.answer(answer)?,
             SyncRequest::Sketch(cells) => served.session.sketch(cells)?,
             SyncRequest::More => served.session.more()?,
         }
-        Ok(served.session.step(|id| self.pool.size(id, env.wall)))
+        Ok(served.session.step(|id| self.pool.size(id, turn.env.wall)))
     }
 
     /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
     fn begin_serving(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         from: NeighbourId,
     ) -> Result<bool, MalformedSyncMessage> {
         self.catchup.server.served.remove(&from);
-        let account = self.catchup.server.account(from, env.mono);
-        let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > env.mono);
+        let account = self.catchup.server.account(from, turn.env.mono);
+        let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > turn.env.mono);
         if soon
             || self.settings.sync == SyncMode::Off
             || self.catchup.server.served.len() >= MAX_SERVED
         {
             return Ok(false);
         }
-        self.catchup.server.account(from, env.mono).last_begun = Some(env.mono);
-        let members = self.pool.settled_ids(env.wall, env.mono);
-        let snapshot = self.catchup.server.snapshot(env, members);
-        let served = Served { session: ServerSession::begin(snapshot)?, at: env.mono };
+        self.catchup.server.account(from, turn.env.mono).last_begun = Some(turn.env.mono);
+        let members = self.pool.settled_ids(turn.env.wall, turn.env.mono);
+        let snapshot = self.catchup.server.snapshot(turn.env, members);
+        let served = Served { session: ServerSession::begin(snapshot)?, at: turn.env.mono };
         self.catchup.server.served.insert(from, served);
         Ok(true)
     }

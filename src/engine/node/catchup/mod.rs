@@ -12,8 +12,8 @@ use crate::engine::env::Millis;
 use holding::SyncServer;
 use opening::SyncClient;
 
-/// An envelope is advertised once it was here for a minute: by then the flood has been everywhere, and
-/// that somebody holds it says nothing of where it came from.
+/// An envelope is advertised once it was here for a minute: by then the flood has been everywhere,
+/// and that somebody holds it says nothing of where it came from.
 pub(super) const SETTLE: Millis = Millis::from_secs(60);
 
 /// How often one neighbour may begin with another.

@@ -11,6 +11,7 @@ use crate::engine::node::input::{NeighbourId, SyncRequestId};
 use crate::engine::node::output::Output;
 use crate::engine::node::settings::SyncMode;
 use crate::engine::node::timers::Timer;
+use crate::engine::node::turn::Turn;
 use crate::engine::node::{ClockSkew, Node};
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
 use crate::engine::sync::{ClientSession, EnvelopeSet, FetchResult, ResponseBody, SessionEnd};
@@ -72,7 +73,7 @@ impl Node {
     /// Neighbours have come or gone: plans whom to catch up with. `before` are those there were.
     pub(in crate::engine::node) fn schedule_sync(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         before: &[NeighbourId],
     ) {
         let SyncMode::On(pace) = self.settings.sync else { return };
@@ -86,49 +87,49 @@ impl Node {
             return;
         }
         if before.is_empty() {
-            self.timers.set(Timer::SyncAfterJoin, env.mono.plus(pace.joining));
-            self.timers.set(Timer::Sync, env.mono.plus(around(env, pace.every)));
+            self.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
+            self.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
             self.catchup.client.wanted = AT_JOINING;
         } else if let Some(peer) = peers.iter().find(|peer| !before.contains(peer)) {
             // It may be the way to a part of the network we were cut off from.
             if self.catchup.client.next.is_none() {
                 self.catchup.client.next = Some(*peer);
-                let wait = env.exponential(pace.newcomer);
-                self.timers.set(Timer::SyncNext, env.mono.plus(wait));
+                let wait = turn.env.exponential(pace.newcomer);
+                self.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
             }
         }
         // With whom we were has gone: another will do.
-        self.sync_with_any(env);
+        self.sync_with_any(turn);
     }
 
     /// What was not settled when we joined is by now.
-    pub(in crate::engine::node) fn on_sync_after_join_due(&mut self, env: &mut Env<'_>) {
+    pub(in crate::engine::node) fn on_sync_after_join_due(&mut self, turn: &mut Turn<'_, '_>) {
         self.catchup.client.wanted = AT_JOINING;
-        self.sync_with_any(env);
+        self.sync_with_any(turn);
     }
 
     /// It is time for one neighbour, whichever.
-    pub(in crate::engine::node) fn on_sync_due(&mut self, env: &mut Env<'_>) {
+    pub(in crate::engine::node) fn on_sync_due(&mut self, turn: &mut Turn<'_, '_>) {
         let SyncMode::On(pace) = self.settings.sync else { return };
-        self.catchup.server.forget_idle(env.mono);
+        self.catchup.server.forget_idle(turn.env.mono);
         self.catchup.client.wanted = self.catchup.client.wanted.max(1);
-        self.timers.set(Timer::Sync, env.mono.plus(around(env, pace.every)));
-        self.sync_with_any(env);
+        self.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
+        self.sync_with_any(turn);
     }
 
     /// It is time for the neighbour that is new, or that has more for us.
-    pub(in crate::engine::node) fn on_sync_next_due(&mut self, env: &Env<'_>) {
+    pub(in crate::engine::node) fn on_sync_next_due(&mut self, turn: &mut Turn<'_, '_>) {
         if self.catchup.client.session.is_some() {
-            self.timers.set(Timer::SyncNext, env.mono.plus(BEGIN_EVERY));
+            self.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
             return;
         }
         if let Some(peer) = self.catchup.client.next.take() {
-            self.sync_with(env, peer);
+            self.sync_with(turn, peer);
         }
     }
 
     /// Begins with a neighbour chosen at random if one is wanted and no session is under way.
-    fn sync_with_any(&mut self, env: &mut Env<'_>) {
+    fn sync_with_any(&mut self, turn: &mut Turn<'_, '_>) {
         if self.catchup.client.session.is_some() || self.catchup.client.wanted == 0 {
             return;
         }
@@ -137,13 +138,13 @@ impl Node {
             .peers
             .iter()
             .copied()
-            .filter(|peer| self.is_backoff_over(*peer, env.mono))
+            .filter(|peer| self.is_backoff_over(*peer, turn.env.mono))
             .collect();
         // Bias by the remainder: a few neighbours in 2^64.
-        let chosen = env.draw_u64().checked_rem(rested.len() as u64);
+        let chosen = turn.env.draw_u64().checked_rem(rested.len() as u64);
         let chosen = chosen.and_then(|at| rested.get(usize::try_from(at).ok()?));
         if let Some(peer) = chosen {
-            self.sync_with(env, *peer);
+            self.sync_with(turn, *peer);
         } else {
             self.catchup.client.wanted = 0;
         }
@@ -153,42 +154,48 @@ impl Node {
         self.catchup.client.peers.get(&peer).is_none_or(|history| history.backoff_until <= now)
     }
 
-    fn sync_with(&mut self, env: &Env<'_>, peer: NeighbourId) {
+    fn sync_with(&mut self, turn: &mut Turn<'_, '_>, peer: NeighbourId) {
         let history = self.catchup.client.peers.entry(peer).or_default();
-        history.backoff_until = history.backoff_until.max(env.mono.plus(BEGIN_EVERY));
-        let had = EnvelopeSet::new(self.pool.known_ids(env.mono.plus(HALF_SETTLED)));
-        self.send_sync_request(peer, ClientSession::new(had), SyncRequest::Begin.encode());
+        history.backoff_until = history.backoff_until.max(turn.env.mono.plus(BEGIN_EVERY));
+        let had = EnvelopeSet::new(self.pool.known_ids(turn.env.mono.plus(HALF_SETTLED)));
+        self.send_sync_request(turn, peer, ClientSession::new(had), SyncRequest::Begin.encode());
     }
 
-    fn send_sync_request(&mut self, to: NeighbourId, session: ClientSession, bytes: Vec<u8>) {
+    fn send_sync_request(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        to: NeighbourId,
+        session: ClientSession,
+        bytes: Vec<u8>,
+    ) {
         self.catchup.client.requests += 1;
         let id = SyncRequestId(self.catchup.client.requests);
         self.catchup.client.session = Some((to, id, session));
-        self.outputs.push_back(Output::SyncRequest { to, id, bytes });
+        turn.effect(Output::SyncRequest { to, id, bytes });
     }
 
     pub(in crate::engine::node) fn on_sync_response(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         id: SyncRequestId,
         bytes: Option<Vec<u8>>,
     ) {
         let session = self.catchup.client.session.take_if(|(_, waits, _)| *waits == id);
         let Some((peer, _, mut session)) = session else { return };
         let next = match &bytes {
-            Some(bytes) => self.next_request(env, peer, &mut session, bytes),
+            Some(bytes) => self.next_request(turn, peer, &mut session, bytes),
             // It has gone, or does not speak the protocol: others will do.
             None => Err(SessionEnd::Done),
         };
         match next {
-            Ok(request) => self.send_sync_request(peer, session, request),
-            Err(stop) => self.end_session(env, peer, &session, stop),
+            Ok(request) => self.send_sync_request(turn, peer, session, request),
+            Err(stop) => self.end_session(turn, peer, &session, stop),
         }
     }
 
     fn next_request(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         peer: NeighbourId,
         session: &mut ClientSession,
         bytes: &[u8],
@@ -199,7 +206,7 @@ impl Node {
         session.add_received(bytes.len());
         let response = SyncResponse::decode(bytes)?;
         if session.is_first() {
-            self.catchup.client.clocks.report(env, peer, response.minutes);
+            self.catchup.client.clocks.report(turn.env, peer, response.minutes);
         }
         match response.body {
             ResponseBody::Done => Err(SessionEnd::Done),
@@ -209,7 +216,7 @@ impl Node {
             ResponseBody::Envelopes(envelopes) => {
                 session.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
-                    let missed = self.admit_fetched(env, envelope?);
+                    let missed = self.admit_fetched(turn, envelope?);
                     session.record(missed)?;
                 }
                 session.more()
@@ -218,8 +225,8 @@ impl Node {
     }
 
     /// Takes an envelope that we missed through the gate all envelopes pass.
-    fn admit_fetched(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> FetchResult {
-        let checked = match check(bytes.to_vec(), env.wall, &self.settings.floor) {
+    fn admit_fetched(&mut self, turn: &mut Turn<'_, '_>, bytes: &[u8]) -> FetchResult {
+        let checked = match check(bytes.to_vec(), turn.env.wall, &self.settings.floor) {
             Ok(checked) => checked,
             Err(refusal) => {
                 self.count_off_time(refusal);
@@ -227,8 +234,8 @@ impl Node {
             }
         };
         // It had settled where it came from. If it had not here, the next session would bring it again.
-        let refusal = self.pool.admit(checked.clone(), env.wall, env.mono).error();
-        self.dispatch(env, &checked, refusal, Source::Sync);
+        let refusal = self.pool.admit(checked.clone(), turn.env.wall, turn.env.mono).error();
+        self.dispatch(turn, &checked, refusal, Source::Sync);
         match refusal {
             Some(refusal) => FetchResult::Rejected(refusal),
             None => {
@@ -240,7 +247,7 @@ impl Node {
 
     fn end_session(
         &mut self,
-        env: &mut Env<'_>,
+        turn: &mut Turn<'_, '_>,
         peer: NeighbourId,
         session: &ClientSession,
         stop: SessionEnd,
@@ -252,22 +259,22 @@ impl Node {
             if was_fruitless { (history.fruitless + 1).min(MAX_BACKOFF_DOUBLINGS) } else { 0 };
         if was_fruitless {
             let backoff = pace.every.0.saturating_mul(1 << history.fruitless);
-            history.backoff_until = env.mono.plus(Millis(backoff));
+            history.backoff_until = turn.env.mono.plus(Millis(backoff));
         }
         match stop {
             SessionEnd::Violation => {
                 // Not asked again while it stays.
                 history.backoff_until = Millis(u64::MAX);
-                self.outputs.push_back(Output::Penalize(peer));
+                turn.effect(Output::Penalize(peer));
             }
             SessionEnd::More if session.fetched() > 0 => {
                 self.catchup.client.next = Some(peer);
-                let wait = BEGIN_EVERY.plus(env.exponential(pace.newcomer));
-                self.timers.set(Timer::SyncNext, env.mono.plus(wait));
+                let wait = BEGIN_EVERY.plus(turn.env.exponential(pace.newcomer));
+                self.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
             }
             SessionEnd::Done | SessionEnd::More => {}
         }
-        self.sync_with_any(env);
+        self.sync_with_any(turn);
     }
 }
 
