@@ -7,10 +7,11 @@
 use anyhow::Context as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
+use undertone::engine::command::Command;
 use undertone::engine::envelope::{Floor, Lifetime};
-use undertone::engine::node::input::{Command, CommandId};
-use undertone::engine::node::output::{Direction, Event, SessionStatus};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::event::{Direction, Event, SessionStatus};
+use undertone::engine::id::CommandId;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest};
 use undertone::shell::net::{NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};

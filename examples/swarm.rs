@@ -6,11 +6,11 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "most of what is told is of no interest here")]
 
 use anyhow::Context as _;
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, Reply};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::event::Event;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{Trace, World};
 

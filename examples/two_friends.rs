@@ -7,11 +7,15 @@
 
 use std::collections::VecDeque;
 
+use undertone::engine::command::Command;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
-use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
-use undertone::engine::node::output::{Direction, Event, Output, SessionStatus};
-use undertone::engine::node::{Node, NodeRole, NodeSettings};
+use undertone::engine::event::{Direction, Event, SessionStatus};
+use undertone::engine::id::{CommandId, NeighbourId};
+use undertone::engine::node::Node;
+use undertone::engine::node::input::Input;
+use undertone::engine::settings::{NodeRole, NodeSettings};
+use undertone::engine::turn::Output;
 use undertone::sim::SeededRng;
 
 pub(crate) fn main() -> anyhow::Result<()> {

@@ -21,7 +21,7 @@
 //!
 //! [`engine`] decides, [`shell`] does, and [`sim`] drives the same engine in the shell's place. The
 //! engine is a state machine: one [`Input`](engine::node::input::Input) in, some
-//! [`Output`](engine::node::output::Output)s back, carried out in their order before the next input.
+//! [`Output`](engine::turn::Output)s back, carried out in their order before the next input.
 //! Time and entropy are lent to it for one turn ([`engine::env::Env`]).
 //!
 //! # Two straight lines

@@ -20,6 +20,9 @@ const ORDER: &[&[&str]] = &[
     &["engine::crypto"],
     &["engine::envelope"],
     &["engine::relay", "engine::session", "engine::sync"],
+    &["engine::record", "engine::settings"],
+    &["engine::command", "engine::event"],
+    &["engine::turn"],
     &["engine::node"],
     &["sim"],
     &[

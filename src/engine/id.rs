@@ -48,6 +48,22 @@ local_id!(
     OutgoingId
 );
 
+/// A neighbour, as the driver numbers it. The engine never learns an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NeighbourId(pub u64);
+
+/// Names a neighbour's request to catch up, so that the response finds back. The driver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncResponseId(pub u64);
+
+/// Names our request to catch up, so that the response finds back. The engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncRequestId(pub u64);
+
+/// Names one question, so that its answer finds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
 impl MessageId {
     /// All of its 16 hexadecimal digits, for its owner and their programs.
     #[must_use]

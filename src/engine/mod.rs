@@ -2,21 +2,27 @@
 //!
 //! Nothing below this module knows a socket, a file, a clock or a random generator. Time and
 //! entropy are lent to it for one turn at a time ([`env::Env`]); everything it wants done comes
-//! back as [`node::output::Output`]. Layers, lowest first; a module may name itself and what stands before
+//! back as [`turn::Output`]. Layers, lowest first; a module may name itself and what stands before
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env secret text id testing  <  crypto  <  envelope  <  session | relay | sync  <  node
+//! env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  record | settings
+//!      <  event  <  command  <  turn  <  node
 //! ```
 
+pub mod command;
 pub mod crypto;
 pub mod env;
 pub mod envelope;
+pub mod event;
 pub mod id;
 pub mod node;
+pub mod record;
 pub mod relay;
 pub mod secret;
 pub mod session;
+pub mod settings;
 pub mod sync;
 pub mod testing;
 pub mod text;
+pub mod turn;

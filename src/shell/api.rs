@@ -5,13 +5,13 @@
 
 use zeroize::Zeroizing;
 
+use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, IdPrefix, MessageId};
-use crate::engine::node::ClockSkew;
-use crate::engine::node::input::{Command, CommandId};
-use crate::engine::node::output::{CommandError, Event, MessageView, Reply};
+use crate::engine::event::{Event, MessageView};
+use crate::engine::id::{CommandId, ContactId, IdPrefix, MessageId};
 use crate::engine::secret::opaque_debug;
+use crate::engine::sync::ClockSkew;
 
 /// What the runtime tells.
 #[derive(Clone)]

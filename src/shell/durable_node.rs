@@ -10,16 +10,17 @@ use std::path::Path;
 use super::api::MessageQuery;
 use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
+use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
-use crate::engine::id::OutgoingId;
-use crate::engine::node::input::{
-    Command, CommandId, Input, NeighbourId, SyncRequestId, SyncResponseId,
-};
-use crate::engine::node::output::{CommandError, Event, MessageView, Output, Reply};
-use crate::engine::node::record::MessageRecord;
-use crate::engine::node::{Node, NodeSettings};
+use crate::engine::event::{Event, MessageView};
+use crate::engine::id::{CommandId, NeighbourId, OutgoingId, SyncRequestId, SyncResponseId};
+use crate::engine::node::Node;
+use crate::engine::node::input::Input;
+use crate::engine::record::MessageRecord;
 use crate::engine::secret::opaque_debug;
+use crate::engine::settings::NodeSettings;
+use crate::engine::turn::Output;
 
 /// An engine, its store and its clock.
 pub struct DurableNode {

@@ -14,12 +14,13 @@ use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use super::store::{Store, StoreError, StoreMode};
+use crate::engine::command::Command;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{EnvelopeId, ValidationError};
-use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::NodeSettings;
-use crate::engine::node::input::{Command, CommandId, Input};
+use crate::engine::id::{CommandId, ContactId, MessageId};
+use crate::engine::node::input::Input;
 use crate::engine::secret::opaque_debug;
+use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
 
 /// A node with its network, its store and its miner.

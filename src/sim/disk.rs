@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{
-    Change, ContactRecord, EnvelopePurpose, MessageRecord, Record, RecordKey, SendSequence,
-    StoredDirection,
+use crate::engine::record::{
+    Change, ContactRecord, EnvelopePurpose, MessageRecord, MessageState, Record, RecordKey,
+    SendSequence, StoredDirection,
 };
 
 /// Records by key, in the order they were first put.

@@ -8,7 +8,7 @@ use super::disk::SimDisk;
 use super::{NodeIndex, World, skewed};
 use crate::engine::env::Entropy;
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
-use crate::engine::node::record::Record;
+use crate::engine::record::Record;
 
 /// A copy of a node's whole disk at one moment, as of a virtual machine.
 #[derive(Clone, Debug)]

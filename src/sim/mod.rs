@@ -21,14 +21,18 @@ pub use sync::{RecordedRequest, SyncTraffic};
 
 pub use crate::engine::testing::rng::SeededRng;
 
+use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
-use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId};
-use crate::engine::node::input::{Command, CommandId, Input, NeighbourId, SyncResponseId};
-use crate::engine::node::output::{CommandError, MessageState, Reply, RequestView, SessionStatus};
-use crate::engine::node::record::EnvelopePurpose;
-use crate::engine::node::{Node, NodeSettings};
+use crate::engine::event::{RequestView, SessionStatus};
+use crate::engine::id::{
+    CommandId, ContactId, IdentityId, MessageId, NeighbourId, OutgoingId, SyncResponseId,
+};
+use crate::engine::node::Node;
+use crate::engine::node::input::Input;
+use crate::engine::record::{EnvelopePurpose, MessageState};
+use crate::engine::settings::NodeSettings;
 
 use disk::SimDisk;
 use sync::{CatchingUp, PendingResponse, SyncDelivery};

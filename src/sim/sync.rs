@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::{NodeIndex, SimEvent, World};
 use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::node::input::{Input, NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::node::input::Input;
 use crate::engine::sync::{MAX_MESSAGE, append_envelope};
 
 /// The patience of an opener.

@@ -5,10 +5,12 @@
 use super::{NodeIndex, PublishedEnvelope, SimEvent, World, skewed};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, WorkNonce, work};
+use crate::engine::event::{Direction, Event, MessageView};
+use crate::engine::id::NeighbourId;
 use crate::engine::node::Node;
-use crate::engine::node::input::{Input, NeighbourId};
-use crate::engine::node::output::{Direction, Event, MessageView, Output};
-use crate::engine::node::record::EnvelopePurpose;
+use crate::engine::node::input::Input;
+use crate::engine::record::EnvelopePurpose;
+use crate::engine::turn::Output;
 
 impl World {
     /// One turn, one drain, then the invariants.

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use undertone::engine::envelope::Lifetime;
 
+use undertone::engine::command::Command;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
+use undertone::engine::event::{Event, SessionStatus};
 use undertone::engine::id::IdentityId;
-use undertone::engine::node::NodeRole;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, MessageState, SessionStatus};
+use undertone::engine::record::MessageState;
+use undertone::engine::settings::NodeRole;
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, Observed, World};
 

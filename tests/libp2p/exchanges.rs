@@ -5,7 +5,7 @@ use core::time::Duration;
 use libp2p::gossipsub::{self, IdentTopic};
 use libp2p::request_response::{Event, Message};
 use libp2p::swarm::SwarmEvent;
-use undertone::engine::node::input::{NeighbourId, SyncRequestId};
+use undertone::engine::id::{NeighbourId, SyncRequestId};
 use undertone::shell::net::{
     DisconnectReason, LONGEST_REQUEST, LONGEST_RESPONSE, Net, NetEvent, NetSettings, Transport,
 };

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use undertone::engine::command::{Command, CommandError, Reply};
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
-use undertone::engine::id::IdentityId;
-use undertone::engine::node::input::{Command, CommandId};
-use undertone::engine::node::output::{CommandError, Direction, Event, Reply};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::event::{Direction, Event};
+use undertone::engine::id::{CommandId, IdentityId};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use undertone::shell::net::{Multiaddr, NetSettings, Transport};
 use undertone::shell::runtime::{Runtime, RuntimeError};

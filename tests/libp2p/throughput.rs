@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     Acceptance, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, work,
 };
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{MessageState, Reply, SessionStatus};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::event::SessionStatus;
+use undertone::engine::record::MessageState;
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::shell::net::{Multiaddr, Net, NetEvent, PublishOutcome};
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;

@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::{MessageRecord, Record, StoredDirection};
+use undertone::engine::record::{MessageRecord, MessageState, Record, StoredDirection};
 use undertone::shell::os::passphrase::Passphrase;
 use undertone::shell::store::Store;
 use zeroize::Zeroizing;

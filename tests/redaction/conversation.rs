@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use undertone::engine::envelope::Lifetime;
 
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::crypto::invite;
+use undertone::engine::event::Event;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, Reply};
 
 use crate::support::Stage;
 

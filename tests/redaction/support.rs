@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, WorkNonce, work};
-use undertone::engine::node::input::{Command, CommandId, Input, NeighbourId};
-use undertone::engine::node::output::{Event, Output, Reply};
-use undertone::engine::node::record::{Change, Record};
-use undertone::engine::node::{Node, NodeRole, NodeSettings};
+use undertone::engine::event::Event;
+use undertone::engine::id::{CommandId, NeighbourId};
+use undertone::engine::node::Node;
+use undertone::engine::node::input::Input;
+use undertone::engine::record::{Change, Record};
+use undertone::engine::settings::{NodeRole, NodeSettings};
+use undertone::engine::turn::Output;
 use undertone::sim::SeededRng;
 
 use crate::search::Hidden;

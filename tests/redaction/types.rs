@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use insta::assert_snapshot;
+use undertone::engine::command::Command;
 use undertone::engine::crypto::aead::OneTimeKey;
 use undertone::engine::crypto::ecies::{self, SealedBox};
 use undertone::engine::crypto::kdf::KdfLabel;
@@ -16,22 +17,22 @@ use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check,
 };
-use undertone::engine::id::{ContactId, MessageId, OutgoingId};
-use undertone::engine::node::input::{Command, CommandId};
-use undertone::engine::node::output::Output;
-use undertone::engine::node::record::{
+use undertone::engine::id::{CommandId, ContactId, MessageId, OutgoingId};
+use undertone::engine::node::Node;
+use undertone::engine::record::{
     Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
 };
-use undertone::engine::node::{Node, NodeRole, NodeSettings};
 use undertone::engine::secret::Secret;
 use undertone::engine::session::{
     Ack, Content, Offer, Payload, ReceivedOffer, TopicIndex, WINDOW, junk,
 };
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::engine::sync::{
     ClientSession, EnvelopeSet, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
     SyncQuery, SyncResponse,
 };
 use undertone::engine::text::UntrustedText;
+use undertone::engine::turn::Output;
 use undertone::shell::api::{
     ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };

@@ -4,12 +4,10 @@ use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
+use undertone::engine::event::{ContactView, Direction, Event, MessageView, SessionStatus};
 use undertone::engine::id::MessageId;
-use undertone::engine::node::ClockSkew;
-use undertone::engine::node::output::{
-    ContactView, Direction, Event, MessageState, MessageView, SessionStatus,
-};
-use undertone::engine::node::record::DeliveryLog;
+use undertone::engine::record::{DeliveryLog, MessageState};
+use undertone::engine::sync::ClockSkew;
 use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, NetworkStatus, UiOptions};
 
 use crate::support::{MIRA, NOW, Stage, contact, message, network, options};

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::node::output::{Event, SessionStatus};
+use undertone::engine::event::{Event, SessionStatus};
 use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, Persistence, UiMode, UiOptions};
 
 use crate::support::{MIRA, Stage, contact, options};

@@ -4,19 +4,17 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
+use undertone::engine::command::Command;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use undertone::engine::node::input::{Command, CommandId};
-use undertone::engine::node::output::{
-    ContactView, Direction, Event, IdentityView, MessageState, MessageView, RequestView,
-    SessionStatus,
+use undertone::engine::event::{
+    ContactView, Direction, Event, IdentityView, MessageView, RequestView, SessionStatus,
 };
-use undertone::engine::node::record::DeliveryLog;
-use undertone::engine::node::record::Trust;
+use undertone::engine::id::{CommandId, ContactId, IdentityId, MessageId, RequestId};
+use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::{
     ClientEvent, ClientRequest, ColorSupport, Glyphs, HasMore, InviteCodec, MiningStatus,

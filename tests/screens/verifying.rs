@@ -2,13 +2,13 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
+use undertone::engine::command::{Command, Proof, Reply};
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::env::UnixSeconds;
+use undertone::engine::event::{ContactView, Event, SasHalf, SessionStatus};
 use undertone::engine::id::ContactId;
-use undertone::engine::node::input::{Command, Proof};
-use undertone::engine::node::output::{ContactView, Event, Reply, SasHalf, SessionStatus};
-use undertone::engine::node::record::{HoldReason, Trust, VerificationMethod};
+use undertone::engine::record::{HoldReason, Trust, VerificationMethod};
 use undertone::shell::api::{ClientEvent, Glyphs};
 use undertone::shell::ui::model::EnterMode;
 
@@ -48,7 +48,7 @@ fn key_changed() -> Trust {
 }
 
 /// Types three words; the last Enter asks the engine.
-fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::node::input::CommandId, Command) {
+fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::id::CommandId, Command) {
     stage.write(typed);
     stage.ask(KeyCode::Enter).expect("the engine is asked")
 }

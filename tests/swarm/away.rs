@@ -2,8 +2,8 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::BodyStorage;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::NodeIndex;
 use undertone::sim::link::Links;
 

@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use undertone::engine::command::Command;
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
-use undertone::engine::node::input::{
-    Command, CommandId, Input, NeighbourId, SyncRequestId, SyncResponseId,
-};
-use undertone::engine::node::output::{Event, Output, SessionStatus};
-use undertone::engine::node::{NodeRole, NodeSettings, SyncMode};
+use undertone::engine::event::{Event, SessionStatus};
+use undertone::engine::id::{CommandId, NeighbourId, SyncRequestId, SyncResponseId};
+use undertone::engine::node::input::Input;
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
+use undertone::engine::settings::{NodeRole, NodeSettings, SyncMode};
 use undertone::engine::sync::{
     CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, ResponseBody, SyncResponse,
     append_envelope,
 };
+use undertone::engine::turn::Output;
 use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
 

@@ -11,12 +11,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use undertone::engine::command::Command;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
+use undertone::engine::event::SessionStatus;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{MessageState, SessionStatus};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::record::MessageState;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 

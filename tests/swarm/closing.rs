@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use undertone::engine::command::Command;
 use undertone::engine::env::Millis;
+use undertone::engine::event::SessionStatus;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::SessionStatus;
-use undertone::engine::node::record::Record;
+use undertone::engine::record::Record;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};

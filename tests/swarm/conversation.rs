@@ -1,7 +1,7 @@
 //! Messages arrive once, in order, whatever the links do.
 
 use undertone::engine::env::Millis;
-use undertone::engine::node::output::MessageState;
+use undertone::engine::record::MessageState;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, seeds};

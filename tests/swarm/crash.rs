@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{MessageState, Reply};
-use undertone::engine::node::record::{EnvelopePurpose, MessageRecord, Record, StoredDirection};
+use undertone::engine::record::{
+    EnvelopePurpose, MessageRecord, MessageState, Record, StoredDirection,
+};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, PublishedEnvelope};
 

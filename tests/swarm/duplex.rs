@@ -3,12 +3,14 @@
 use undertone::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
 use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
-use undertone::engine::node::input::{Input, NeighbourId, SyncRequestId, SyncResponseId};
-use undertone::engine::node::output::Output;
-use undertone::engine::node::record::Record;
-use undertone::engine::node::{Node, NodeRole, NodeSettings};
+use undertone::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use undertone::engine::node::Node;
+use undertone::engine::node::input::Input;
+use undertone::engine::record::Record;
 use undertone::engine::relay::pool::PoolBounds;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::engine::sync::MAX_MESSAGE;
+use undertone::engine::turn::Output;
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::SeededRng;
 

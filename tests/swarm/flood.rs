@@ -7,8 +7,8 @@ use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
 };
-use undertone::engine::node::{NodeRole, NodeSettings};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 

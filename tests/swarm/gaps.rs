@@ -3,7 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
 use undertone::engine::node::MAX_GAP_REPORTS;
-use undertone::engine::node::output::MessageState;
+use undertone::engine::record::MessageState;
 
 use crate::mailbox::Post;
 

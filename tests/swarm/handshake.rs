@@ -1,11 +1,12 @@
 //! How a session begins: both sides at once, what is said before the answer, and who is believed.
 
+use undertone::engine::command::Command;
 use undertone::engine::env::Millis;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::SessionStatus;
-use undertone::engine::node::record::EnvelopePurpose;
-use undertone::engine::node::{MAX_SESSIONS, NodeRole, NodeSettings};
+use undertone::engine::event::SessionStatus;
+use undertone::engine::node::MAX_SESSIONS;
+use undertone::engine::record::EnvelopePurpose;
 use undertone::engine::session::{Content, Payload};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::{PublishedEnvelope, SeededRng};
 
 use crate::harness::{link, seeds, settings};

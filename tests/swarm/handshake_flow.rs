@@ -1,9 +1,9 @@
 //! How two people find each other.
 
+use undertone::engine::command::{Command, CommandError};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{CommandError, SessionStatus};
+use undertone::engine::event::SessionStatus;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};

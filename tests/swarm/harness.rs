@@ -1,13 +1,13 @@
 //! A small world to test in: messengers around a ring of relays.
 
+use undertone::engine::command::{Command, Reply};
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{Floor, Lifetime};
+use undertone::engine::event::{Event, SessionStatus};
 use undertone::engine::id::{ContactId, IdentityId, MessageId};
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{Event, MessageState, Reply, SessionStatus};
-use undertone::engine::node::record::{MessageRecord, Record};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::record::{MessageRecord, MessageState, Record};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, World};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
-use undertone::engine::node::record::EnvelopePurpose;
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::record::EnvelopePurpose;
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{EPOCH, NodeIndex, PublishedEnvelope};
 

@@ -2,8 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::EnvelopePurpose;
+use undertone::engine::record::{EnvelopePurpose, MessageState};
 
 use crate::mailbox::{Letter, Post};
 

@@ -5,9 +5,9 @@ use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::wire::ONE_DAY;
 use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::record::{EnvelopePurpose, Record};
-use undertone::engine::node::{NodeRole, NodeSettings};
+use undertone::engine::record::{EnvelopePurpose, Record};
 use undertone::engine::session::{Offer, SealedBody, Session, SessionId, WINDOW};
+use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, PublishedEnvelope, SeededRng};
 

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use undertone::engine::envelope::Lifetime;
 
+use undertone::engine::command::{Command, CommandError, Reply};
 use undertone::engine::env::Millis;
+use undertone::engine::event::SessionStatus;
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{CommandError, MessageState, Reply, SessionStatus};
+use undertone::engine::record::MessageState;
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};
 

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::output::MessageState;
-use undertone::engine::node::record::{Record, StoredDirection};
+use undertone::engine::record::{MessageState, Record, StoredDirection};
 use undertone::engine::session::WINDOW;
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng};

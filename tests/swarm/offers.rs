@@ -1,10 +1,10 @@
 //! What comes of offers that are old, repeated or not meant for us: nothing that anybody could see.
 
+use undertone::engine::command::Command;
 use undertone::engine::crypto::ecies;
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, MAX_TTL, ONE_DAY};
 use undertone::engine::envelope::{Envelope, Topic};
-use undertone::engine::node::input::Command;
 use undertone::engine::session::SealedBody;
 use undertone::sim::SeededRng;
 

@@ -1,7 +1,7 @@
 //! A device that took everything over from a backup, but for its sessions.
 
 use undertone::engine::env::Millis;
-use undertone::engine::node::output::SessionStatus;
+use undertone::engine::event::SessionStatus;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};

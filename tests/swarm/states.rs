@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use undertone::engine::command::{Command, CommandError};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::input::Command;
-use undertone::engine::node::output::{CommandError, MessageState};
-use undertone::engine::node::record::{EnvelopePurpose, StoredDirection};
 use undertone::engine::node::{ACK_WINDOW, MAX_TRANSMISSIONS, RETRANSMIT_FOR};
+use undertone::engine::record::{EnvelopePurpose, MessageState, StoredDirection};
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, seeds};

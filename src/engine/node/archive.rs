@@ -1,11 +1,10 @@
 //! The archive of a relay that keeps its envelopes on disk: what to keep, what to discard, what is back.
 
 use super::Node;
-use super::output::Output;
-use super::turn::Turn;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, ValidationError, check};
 use crate::engine::relay::pool::BodyStorage;
+use crate::engine::turn::{Output, Turn};
 
 impl Node {
     /// Takes back an envelope that the archive kept while the process was down. It was received long

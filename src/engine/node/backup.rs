@@ -9,9 +9,8 @@ use std::collections::BTreeSet;
 use crate::engine::env::Env;
 use crate::engine::session::{OfferId, SessionId};
 
-use super::output::MessageState;
-use super::record::{
-    ContactRecord, DeliveryLog, MessageRecord, Record, SendSequence, StoredDirection,
+use crate::engine::record::{
+    ContactRecord, DeliveryLog, MessageRecord, MessageState, Record, SendSequence, StoredDirection,
 };
 
 /// Whether a backup carries what was written.
@@ -151,7 +150,7 @@ mod tests {
     use crate::engine::env::{Seconds, UnixSeconds};
     use crate::engine::envelope::{Lifetime, Topic};
     use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-    use crate::engine::node::record::{
+    use crate::engine::record::{
         ContactState, EnvelopePurpose, IdentityRecord, OutgoingRecord, PendingOffer,
         ReceiveSequence, ReplayRecord, RequestRecord, SessionRecord, Trust, VerificationMethod,
     };

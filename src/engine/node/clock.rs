@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::ClockSkew;
-use super::input::NeighbourId;
 use crate::engine::env::{Env, Millis};
+use crate::engine::id::NeighbourId;
 use crate::engine::sync::wire::minutes;
 
 /// What a neighbour said counts for 6 hours: a clock that is wrong is set right within a day.

@@ -5,18 +5,20 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::session::MAX_TEXT;
 
-use super::input::{Command, CommandId};
-use super::output::{CommandError, Event, IdentityView, MessageState, Output, Reply};
 use super::publisher::Job;
-use super::record::{
+use super::talk::{new_outgoing, view_message};
+use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
+use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::event::{Event, IdentityView};
+use crate::engine::id::CommandId;
+use crate::engine::record::MessageState;
+use crate::engine::record::{
     ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey, SendSequence,
     StoredDirection, Trust,
 };
-use super::settings::NodeRole;
-use super::talk::{new_outgoing, view_message};
-use super::timers::Timer;
-use super::turn::Turn;
-use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
+use crate::engine::settings::NodeRole;
+use crate::engine::turn::Output;
+use crate::engine::turn::{Timer, Turn};
 
 /// Messages that have not left, in all conversations together. A guess: two days of steady work.
 pub const MAX_QUEUED: usize = 4_096;

@@ -14,8 +14,8 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::Ack;
 
 use super::Node;
-use super::record::{Record, SendSequence};
-use super::turn::Turn;
+use crate::engine::record::{Record, SendSequence};
+use crate::engine::turn::Turn;
 
 impl Node {
     /// Begins another epoch if the contact acknowledges what we do not know of. What this state

@@ -5,11 +5,10 @@
 
 use super::Node;
 use super::publisher::Job;
-use super::record::{ContactRecord, ReceiveSequence};
-use super::timers::Timer;
-use super::turn::Turn;
 use crate::engine::env::Millis;
 use crate::engine::id::ContactId;
+use crate::engine::record::{ContactRecord, ReceiveSequence};
+use crate::engine::turn::{Timer, Turn};
 
 /// So often a gap is pointed out, in about an hour with the usual waits; and as often after each
 /// start. From then on the contact's own schedule does. A guess.

@@ -11,11 +11,10 @@ use crate::engine::relay::validation_queue::Enqueued;
 use crate::engine::session::{Payload, ReceivedOffer, SessionId};
 
 use super::catchup::SETTLE;
-use super::input::NeighbourId;
-use super::output::Output;
-use super::settings::NodeRole;
-use super::turn::Turn;
 use super::{Node, VALIDATION_BATCH};
+use crate::engine::id::NeighbourId;
+use crate::engine::settings::NodeRole;
+use crate::engine::turn::{Output, Turn};
 
 /// How an envelope came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 //! so nobody who carries them can tell that there are any.
 
 use super::Node;
-use super::output::{CommandError, MessageState, Reply};
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::command::{CommandError, Reply};
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::MessageState;
 use crate::engine::session::Content;
+use crate::engine::turn::{Timer, Turn};
 
 /// Messages that were delivered and wait for a read receipt, in one conversation. The oldest gives way.
 /// A guess: more than a person leaves unread and still wonders about.

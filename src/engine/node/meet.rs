@@ -15,14 +15,13 @@ use crate::engine::session::{
 
 use super::MAX_REQUESTS;
 use super::Node;
-use super::output::{ContactView, Event, RequestView, SessionStatus};
 use super::publisher::Job;
-use super::record::{
+use crate::engine::event::{ContactView, Event, RequestView, SessionStatus};
+use crate::engine::record::{
     ContactRecord, ContactState, EnvelopePurpose, OutgoingRecord, PendingOffer, Record, RecordKey,
     ReplayRecord, RequestRecord, SessionRecord, StoredDirection,
 };
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::turn::{Timer, Turn};
 
 /// Two would do for both sides starting at once; the rest is room for lost state. protocol.md 2.6.
 pub const MAX_SESSIONS: usize = 8;

@@ -20,47 +20,43 @@ mod inbound;
 pub mod input;
 mod marks;
 mod meet;
-pub mod output;
 mod publisher;
-pub mod record;
 mod resend;
 mod restore;
 mod roster;
 mod say;
 mod schedule;
-pub mod settings;
 mod stream;
 mod talk;
-mod timers;
 mod trust;
-mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::id::NeighbourId;
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::{MessageRecord, SessionRecord};
+use crate::engine::relay::ValidationStats;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::validation_queue::{self, ValidationQueue};
 use crate::engine::session::{SessionId, TopicIndex};
+use crate::engine::settings::NodeSettings;
+use crate::engine::sync::ClockSkew;
+use crate::engine::turn::{Output, Timer, Timers, Turn};
 
 use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
 pub use gaps::MAX_GAP_REPORTS;
-use input::{Input, NeighbourId};
+use input::Input;
 pub use marks::MAX_AWAITED_RECEIPTS;
 pub use meet::MAX_SESSIONS;
-use output::Output;
 use publisher::Outbox;
-use record::{MessageRecord, SessionRecord};
 use roster::Roster;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
 pub use schedule::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT, RETRANSMIT_FOR};
-pub use settings::{NodeRole, NodeSettings, SyncMode, SyncPace};
 pub use talk::ACK_WINDOW;
 use talk::Conversation;
-use timers::{Timer, Timers};
 pub use trust::MAX_VERIFICATION_ATTEMPTS;
-use turn::Turn;
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]
@@ -243,33 +239,6 @@ pub struct NodeStatus {
     /// What became of the envelopes that came.
     pub validation: ValidationStats,
 }
-
-/// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockSkew {
-    /// The middle one of what they say, in whole minutes: above 0 if our clock is ahead of theirs.
-    pub minutes: i64,
-    /// How many said so.
-    pub witnesses: usize,
-}
-
-/// What became of the envelopes that came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ValidationStats {
-    /// Passed on.
-    pub accepted: u64,
-    /// Dropped without blame.
-    pub ignored: u64,
-    /// Dropped and counted against the carrier.
-    pub rejected: u64,
-    /// Of those dropped without blame: their time was over.
-    pub expired: u64,
-    /// Of those dropped without blame: their time was too far off.
-    pub early: u64,
-    /// Published by this node, junk included.
-    pub published: u64,
-}
-
 /// What one turn of [`Node::drain_queue`] looks at: small, so that commands and timers are not kept
 /// waiting.
 const VALIDATION_BATCH: usize = 32;

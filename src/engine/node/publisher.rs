@@ -13,11 +13,11 @@ use crate::engine::session::{SealedBody, SessionId, junk};
 
 use super::Node;
 use super::catchup::SETTLE;
-use super::input::NeighbourId;
-use super::output::{MessageState, Output};
-use super::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection};
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::id::NeighbourId;
+use crate::engine::record::{
+    EnvelopePurpose, MessageState, OutgoingRecord, Record, RecordKey, StoredDirection,
+};
+use crate::engine::turn::{Output, Timer, Turn};
 
 /// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
 const MAX_JUNK_WAITING: usize = 8;

@@ -7,17 +7,17 @@
 //! skipped.
 
 use super::Node;
-use super::output::{CommandError, MessageState, Reply};
 use super::publisher::Job;
-use super::record::{
-    ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection,
-};
 use super::talk::Transmission;
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::command::{CommandError, Reply};
 use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::MessageState;
+use crate::engine::record::{
+    ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey, StoredDirection,
+};
 use crate::engine::session::{Ack, Content};
+use crate::engine::turn::{Timer, Turn};
 
 /// Sent so often in one session without an acknowledgement, the contact may have lost its state:
 /// offer anew. protocol.md 2.5.

@@ -9,14 +9,14 @@ use crate::engine::session::{Session, SessionRole};
 use super::Node;
 use super::commands::view_identity;
 use super::meet::view_request;
-use super::output::{Event, MessageState};
 use super::publisher::Job;
-use super::record::{
+use crate::engine::event::Event;
+use crate::engine::record::MessageState;
+use crate::engine::record::{
     EnvelopePurpose, MessageRecord, OutgoingRecord, Record, RecordKey, SessionRecord,
     StoredDirection,
 };
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::turn::{Timer, Turn};
 
 impl Node {
     /// Takes back what the store kept, in the order it was first stored.

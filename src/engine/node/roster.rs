@@ -7,8 +7,10 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 use crate::engine::session::OfferId;
 
-use super::output::CommandError;
-use super::record::{ContactRecord, IdentityRecord, RecordKey, ReplayRecord, RequestRecord};
+use crate::engine::command::CommandError;
+use crate::engine::record::{
+    ContactRecord, IdentityRecord, RecordKey, ReplayRecord, RequestRecord,
+};
 
 /// A person has a handful of identities; each costs one multiplication for every envelope that is
 /// not for us. A guess.

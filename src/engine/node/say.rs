@@ -4,14 +4,16 @@
 //! can leave. What is sent again is [`super::resend`]'s, what is heard meanwhile [`super::talk`]'s.
 
 use super::Node;
-use super::output::{MessageState, Output};
 use super::publisher::Job;
-use super::record::{ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record};
 use super::talk::{ACK_WINDOW, Transmission};
-use super::timers::Timer;
-use super::turn::Turn;
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::MessageState;
+use crate::engine::record::{
+    ContactRecord, EnvelopePurpose, OutgoingRecord, ReceiveSequence, Record,
+};
 use crate::engine::session::{Ack, Content, Payload, SessionId};
+use crate::engine::turn::Output;
+use crate::engine::turn::{Timer, Turn};
 
 impl Node {
     pub(super) fn on_acknowledge_due(&mut self, contact: ContactId) {

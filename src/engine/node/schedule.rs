@@ -15,8 +15,8 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::expiry_quantum;
 use crate::engine::session::IDLE;
 
-use super::output::{Direction, MessageState, MessageView};
-use super::record::MessageRecord;
+use crate::engine::event::{Direction, MessageView};
+use crate::engine::record::{MessageRecord, MessageState};
 
 /// How long a message that was not acknowledged is sent again by itself, from the first time it
 /// left. A guess: as long as a session in which nothing is heard.
@@ -110,9 +110,9 @@ mod tests {
 
     use super::*;
     use crate::engine::id::{ContactId, MessageId};
-    use crate::engine::node::record::DeliveryLog;
-    use crate::engine::node::settings::DEFAULT_RETRANSMIT_AFTER;
     use crate::engine::node::talk::new_outgoing;
+    use crate::engine::record::DeliveryLog;
+    use crate::engine::settings::DEFAULT_RETRANSMIT_AFTER;
 
     fn message(life: Lifetime, delivery: DeliveryLog) -> MessageRecord {
         let record = new_outgoing(MessageId(1), ContactId(2), "text".to_owned(), UnixSeconds(3));

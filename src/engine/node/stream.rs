@@ -1,7 +1,7 @@
 //! Which numbers of a contact were received: in order, without a set that grows.
 
-use super::record::ReceiveSequence;
 use super::talk::ACK_WINDOW;
+use crate::engine::record::ReceiveSequence;
 
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,15 +16,15 @@ use crate::engine::text::UntrustedText;
 use super::Node;
 use super::gaps::GapReport;
 use super::inbound::Provenance;
-use super::output::{Direction, Event, MessageState, MessageView};
 use super::publisher::Job;
-use super::record::{
+use super::stream::Received;
+use crate::engine::event::{Direction, Event, MessageView};
+use crate::engine::record::MessageState;
+use crate::engine::record::{
     DeliveryLog, EnvelopePurpose, MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence, Record,
     StoredDirection,
 };
-use super::stream::Received;
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::turn::{Timer, Turn};
 
 /// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
 /// bits of one acknowledgement reach.

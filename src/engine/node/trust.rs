@@ -13,15 +13,15 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::{Session, SessionRole};
 
 use super::Node;
-use super::input::Proof;
-use super::output::{CommandError, MessageState, Reply, SasHalf};
 use super::publisher::Job;
-use super::record::{
+use crate::engine::command::{CommandError, Proof, Reply};
+use crate::engine::event::SasHalf;
+use crate::engine::record::MessageState;
+use crate::engine::record::{
     ContactRecord, ContactState, HoldReason, Record, RecordKey, SendSequence, StoredDirection,
     Trust, VerificationMethod,
 };
-use super::timers::Timer;
-use super::turn::Turn;
+use crate::engine::turn::{Timer, Turn};
 
 /// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
 /// between gets no more guesses. ux.md 7.6.
@@ -208,7 +208,7 @@ impl Node {
         self.roster.requests.remove(&request);
         turn.erase(RecordKey::Request(request));
         self.accept_offer(turn, contact, &offer);
-        turn.emit(super::output::Event::RequestRemoved(request));
+        turn.emit(crate::engine::event::Event::RequestRemoved(request));
         turn.settle();
         Ok(Reply::Done)
     }

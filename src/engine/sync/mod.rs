@@ -34,3 +34,12 @@ pub const MAX_ROUNDS: u32 = 64;
 /// Requests in one session, on either side: every query, and twice the chunks of a full queue of
 /// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what a client takes in.
 pub const MAX_REQUESTS: u32 = 256;
+
+/// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSkew {
+    /// The middle one of what they say, in whole minutes: above 0 if our clock is ahead of theirs.
+    pub minutes: i64,
+    /// How many said so.
+    pub witnesses: usize,
+}

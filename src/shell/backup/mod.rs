@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::env::{Entropy as _, Env, UnixSeconds};
 use crate::engine::node::backup::{self, History};
-use crate::engine::node::record::Record;
+use crate::engine::record::Record;
 use crate::engine::secret::{Secret, opaque_debug};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::data_dir::FILE_MODE;

@@ -22,8 +22,8 @@ use super::{BackupError, BackupSummary};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::node::backup::History;
-use crate::engine::node::record::Record;
 use crate::engine::node::{MAX_CONTACTS, MAX_IDENTITIES, MAX_REPLAYS};
+use crate::engine::record::Record;
 use crate::shell::store::{Imported, MAX_RECORD_BYTES, decode_record, encode_record};
 
 /// Writes rows and counts them.

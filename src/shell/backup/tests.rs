@@ -10,9 +10,8 @@ use super::*;
 use crate::engine::crypto::keys::Identity;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{
-    Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord,
+use crate::engine::record::{
+    Change, ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, MessageState,
     ReceiveSequence, ReplayRecord, SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, WINDOW};

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::node::output::{ContactView, Event, IdentityView, RequestView, SessionStatus};
+use crate::engine::event::{ContactView, Event, IdentityView, RequestView, SessionStatus};
 use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::Failure;
 use crate::shell::os::exit_code::ExitCode;

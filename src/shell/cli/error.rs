@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
-use crate::engine::node::output::CommandError;
 use crate::engine::text::UntrustedText;
 use crate::shell::archive::ArchiveError;
 use crate::shell::backup::BackupError;

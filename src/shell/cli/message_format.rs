@@ -8,7 +8,8 @@ use core::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::node::output::{ContactView, Direction, MessageState, MessageView};
+use crate::engine::event::{ContactView, Direction, MessageView};
+use crate::engine::record::MessageState;
 use crate::shell::api::{Glyphs, HasMore};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::HistoryArgs;

@@ -13,7 +13,7 @@ use libp2p::{
 use tokio::time::Instant;
 
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::node::input::NeighbourId;
+use crate::engine::id::NeighbourId;
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
 use super::dialer::{self, AddressOrigin};

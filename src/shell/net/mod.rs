@@ -13,7 +13,7 @@ use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr:
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 
 mod behaviour;

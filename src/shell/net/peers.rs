@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use libp2p::PeerId;
 use tokio::time::Instant;
 
-use crate::engine::node::input::NeighbourId;
+use crate::engine::id::NeighbourId;
 
 use super::settings::NetTiming;
 

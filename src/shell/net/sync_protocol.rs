@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use libp2p::PeerId;
 use libp2p::request_response::{InboundRequestId, Message, OutboundRequestId, ResponseChannel};
 
-use crate::engine::node::input::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 
 use super::request_response::{LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviourEvent};
 use super::{Net, NetEvent};

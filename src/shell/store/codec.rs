@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::engine::node::record::{Record, RecordKey};
+use crate::engine::record::{Record, RecordKey};
 
 /// The bytes of a record. Wiped when dropped: a record may hold keys.
 pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {

@@ -8,8 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::sealed::{RowKey, SealedRow};
 use super::{Store, StoreError, begin, record_in};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{MessageRecord, Record, StoredDirection};
+use crate::engine::record::{MessageRecord, MessageState, Record, StoredDirection};
 
 impl Store {
     /// The last messages of a conversation, or the last before `before`: at most `limit` and never

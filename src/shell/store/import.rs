@@ -8,7 +8,7 @@ use super::history::message_in;
 use super::{Store, StoreError, begin, put};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::ContactId;
-use crate::engine::node::record::{MessageRecord, Record};
+use crate::engine::record::{MessageRecord, Record};
 
 /// What is brought to a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ fn leave_unread(
 mod tests {
     use super::*;
     use crate::engine::id::MessageId;
-    use crate::engine::node::record::Change;
+    use crate::engine::record::Change;
     use crate::shell::store::tests::fixtures::{contact, held, theirs};
 
     /// Theirs to contact 7, that long after 1970.

@@ -34,7 +34,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::engine::id::MessageId;
-use crate::engine::node::record::{Change, Record, RecordKey};
+use crate::engine::record::{Change, Record, RecordKey};
 use crate::engine::secret::Secret;
 use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
 use crate::shell::os::passphrase::Passphrase;

@@ -15,7 +15,7 @@ use super::database;
 use super::history::message_in;
 use super::{Store, StoreError};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::record::{Change, MessageRecord, Record, RecordKey, StoredDirection};
+use crate::engine::record::{Change, MessageRecord, Record, RecordKey, StoredDirection};
 
 /// The words of all messages that were shown or are ours.
 pub(super) struct SearchIndex(pub(super) Connection);

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use super::BEGIN_EVERY;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
+use crate::engine::id::{NeighbourId, SyncResponseId};
 use crate::engine::node::Node;
-use crate::engine::node::input::{NeighbourId, SyncResponseId};
-use crate::engine::node::output::Output;
-use crate::engine::node::settings::SyncMode;
-use crate::engine::node::turn::Turn;
+use crate::engine::settings::SyncMode;
 use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
 use crate::engine::sync::{
     EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
     SyncQuery, TOTAL_BYTES, UploadBudget, append_envelope,
 };
+use crate::engine::turn::{Output, Turn};
 
 /// A set is made at most so often, and shared by all who begin meanwhile.
 const SET_LIFE: Millis = Millis::from_secs(30);

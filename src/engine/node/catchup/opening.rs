@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::{BEGIN_EVERY, SETTLE};
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::check;
+use crate::engine::id::{NeighbourId, SyncRequestId};
+use crate::engine::node::Node;
 use crate::engine::node::clock::PeerClocks;
 use crate::engine::node::inbound::Source;
-use crate::engine::node::input::{NeighbourId, SyncRequestId};
-use crate::engine::node::output::Output;
-use crate::engine::node::settings::SyncMode;
-use crate::engine::node::timers::Timer;
-use crate::engine::node::turn::Turn;
-use crate::engine::node::{ClockSkew, Node};
+use crate::engine::settings::SyncMode;
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
-use crate::engine::sync::{ClientSession, EnvelopeSet, FetchResult, ResponseBody, SessionEnd};
+use crate::engine::sync::{
+    ClientSession, ClockSkew, EnvelopeSet, FetchResult, ResponseBody, SessionEnd,
+};
+use crate::engine::turn::{Output, Timer, Turn};
 
 /// Half of the time to settle is enough for what we say we do not need, or whatever reached the holder a little
 /// before us would be sent again. A flood takes seconds.

@@ -18,13 +18,12 @@ use super::backup::BackupRequest;
 use super::errand::ManageRequest;
 use super::messages::MessagesRequest;
 use super::send::SendRequest;
-use crate::engine::node::input::CommandId;
+use crate::engine::id::CommandId;
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
 use crate::shell::cli::error::Failure;
-use crate::shell::cli::open_store;
-use crate::shell::cli::output;
+use crate::shell::cli::{open_store, output};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, StoreHandle, Subscriptions};
 

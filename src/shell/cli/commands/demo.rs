@@ -10,15 +10,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::tui;
+use crate::engine::command::{Command, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
-use crate::engine::id::{ContactId, IdentityId};
-use crate::engine::node::input::{Command, CommandId};
-use crate::engine::node::output::{
-    Direction, Event, MessageState, MessageView, Reply, SessionStatus,
-};
-use crate::engine::node::{NodeRole, NodeSettings};
+use crate::engine::event::{Direction, Event, MessageView, SessionStatus};
+use crate::engine::id::{CommandId, ContactId, IdentityId};
+use crate::engine::record::MessageState;
+use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;

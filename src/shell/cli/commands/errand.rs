@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{control, trust};
+use crate::engine::command::{Command, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
-use crate::engine::node::input::{Command, CommandId};
-use crate::engine::node::output::{ContactView, IdentityView, Reply, RequestView};
-use crate::engine::node::{NodeRole, NodeSettings};
+use crate::engine::event::{ContactView, IdentityView, RequestView};
+use crate::engine::id::CommandId;
+use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
@@ -21,8 +22,7 @@ use crate::shell::cli::directory::{
     CHOSEN_IDENTITY, Directory, hex, node_failed, node_gone, session_words,
 };
 use crate::shell::cli::error::Failure;
-use crate::shell::cli::open_store;
-use crate::shell::cli::output;
+use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::{self};

@@ -5,9 +5,10 @@ use tokio::sync::mpsc;
 
 use super::control;
 use super::{net_settings, node_settings};
+use crate::engine::event::{Direction, Event, MessageView};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::NodeRole;
-use crate::engine::node::output::{Direction, Event, MessageState, MessageView};
+use crate::engine::record::MessageState;
+use crate::engine::settings::NodeRole;
 use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;

@@ -9,20 +9,18 @@ use tokio::sync::mpsc;
 
 use super::control;
 use super::errand::{CommandOutput, DeliveredBy, command_output, confirmed};
+use crate::engine::command::{Command, CommandError};
 use crate::engine::envelope::Floor;
-use crate::engine::id::{IdPrefix, MessageId};
-use crate::engine::node::input::{Command, CommandId};
-use crate::engine::node::output::{
-    CommandError, ContactView, Direction, MessageState, MessageView,
-};
-use crate::engine::node::{NodeRole, NodeSettings};
+use crate::engine::event::{ContactView, Direction, MessageView};
+use crate::engine::id::{CommandId, IdPrefix, MessageId};
+use crate::engine::record::MessageState;
+use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuery};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::{self, MessageFormatter};
-use crate::shell::cli::open_store;
-use crate::shell::cli::output;
+use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 

@@ -25,7 +25,7 @@ use super::error::Failure;
 use super::open_store;
 use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
-use crate::engine::node::{NodeRole, NodeSettings};
+use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;

@@ -5,8 +5,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{net_settings, node_settings};
-use crate::engine::node::{NodeRole, NodeSettings};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
+use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ArchiveStatus, ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};

@@ -10,25 +10,23 @@ use tokio::sync::mpsc;
 
 use super::control;
 use super::{net_settings, node_settings};
+use crate::engine::command::{Command, Reply};
 use crate::engine::envelope::Lifetime;
-use crate::engine::id::MessageId;
-use crate::engine::node::NodeRole;
-use crate::engine::node::input::{Command, CommandId};
-use crate::engine::node::output::{Direction, Event, MessageState, Reply};
-use crate::engine::node::record::Trust;
+use crate::engine::event::{Direction, Event};
+use crate::engine::id::{CommandId, MessageId};
+use crate::engine::record::{MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
+use crate::engine::settings::NodeRole;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
-use crate::shell::cli::open_store;
-use crate::shell::cli::output;
-use crate::shell::miner;
+use crate::shell::cli::{open_store, output};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
-use crate::shell::ui;
 use crate::shell::ui::text::lifetime::{self, WorkCost};
+use crate::shell::{miner, ui};
 
 /// What to send, and when to be content.
 #[derive(Clone)]

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::control;
-use crate::engine::node::ClockSkew;
+use crate::engine::sync::ClockSkew;
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
-use crate::shell::cli::open_store;
-use crate::shell::cli::output;
+use crate::shell::cli::{open_store, output};
 use crate::shell::store::Store;
 use crate::shell::ui::text::clock_skew;
 

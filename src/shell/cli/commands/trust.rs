@@ -5,11 +5,11 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use serde_json::{Value, json};
 
+use crate::engine::command::{Proof, Reply};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
-use crate::engine::node::input::Proof;
-use crate::engine::node::output::{ContactView, Reply, SasHalf};
-use crate::engine::node::record::{HoldReason, Trust};
+use crate::engine::event::{ContactView, SasHalf};
+use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::output;

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::control::{self, ControlSocket};
 use super::{net_settings, node_settings};
 use crate::engine::crypto::invite;
-use crate::engine::node::NodeRole;
 use crate::engine::session::MAX_TEXT;
+use crate::engine::settings::NodeRole;
 use crate::shell::api::{
     ClientEvent, ClientRequest, ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode,
     UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,

@@ -16,7 +16,7 @@ use super::codec::{self, RowError};
 use super::sealed::RowKey;
 use super::{StoreError, seal};
 use crate::engine::id::MessageId;
-use crate::engine::node::record::{Record, RecordKey};
+use crate::engine::record::{Record, RecordKey};
 
 /// How a former version of the store wrote its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

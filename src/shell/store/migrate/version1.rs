@@ -11,7 +11,7 @@ use super::version2::{ContactV2, MessageV2, ReceiveSequenceV2, RowV2};
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::record::{
+use crate::engine::record::{
     ContactState, IdentityRecord, ReplayRecord, SendSequence, StoredDirection, Trust,
 };
 use crate::shell::store::codec::{self, RowError};

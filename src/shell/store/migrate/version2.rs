@@ -9,7 +9,7 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::record::{
+use crate::engine::record::{
     ContactRecord, ContactState, DeliveryLog, IdentityRecord, MessageRecord, OutgoingRecord,
     PendingOffer, ReceiveSequence, Record, ReplayRecord, RequestRecord, SendSequence,
     SessionRecord, StoredDirection, Trust,

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::id::MessageId;
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::StoredDirection;
+use crate::engine::record::{MessageState, StoredDirection};
 use crate::shell::store::tests::fixtures::{
     self, contact, held, message, ours, outgoing, seen, theirs,
 };

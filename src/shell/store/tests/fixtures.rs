@@ -6,11 +6,10 @@ use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
 use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{
+use crate::engine::record::{
     ContactRecord, ContactState, DeliveryLog, EnvelopePurpose, HoldReason, MessageRecord,
-    OutgoingRecord, PendingOffer, ReceiveSequence, Record, ReplayRecord, RequestRecord,
-    SendSequence, SessionRecord, StoredDirection, Trust,
+    MessageState, OutgoingRecord, PendingOffer, ReceiveSequence, Record, ReplayRecord,
+    RequestRecord, SendSequence, SessionRecord, StoredDirection, Trust,
 };
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, SessionId, WINDOW};
 use crate::engine::testing::rng::SeededRng;

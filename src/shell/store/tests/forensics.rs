@@ -11,7 +11,7 @@ use aes_gcm::aes::cipher::{BlockCipherDecrypt, KeyInit};
 use super::*;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::id::OutgoingId;
-use crate::engine::node::record::{ContactState, StoredDirection};
+use crate::engine::record::{ContactState, StoredDirection};
 use crate::engine::testing::rng::SeededRng;
 use crate::shell::store::tests::fixtures::{self, contact, message, outgoing, theirs};
 

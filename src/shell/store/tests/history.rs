@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::engine::id::MessageId;
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::StoredDirection;
+use crate::engine::record::{MessageState, StoredDirection};
 use crate::shell::store::tests::fixtures::{contact, held, ours, theirs};
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::engine::node::output::MessageState;
+use crate::engine::record::MessageState;
 use crate::shell::store::tests::fixtures::{contact, ours, outgoing, seen, theirs};
 
 #[test]

@@ -8,9 +8,8 @@ use super::forensics::{Thief, parts};
 use super::*;
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::{
-    ContactState, ReceiveSequence, StoredDirection, Trust, VerificationMethod,
+use crate::engine::record::{
+    ContactState, MessageState, ReceiveSequence, StoredDirection, Trust, VerificationMethod,
 };
 use crate::engine::session::SessionId;
 use crate::shell::store::tests::fixtures::{

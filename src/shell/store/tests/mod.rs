@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::engine::id::ContactId;
-use crate::engine::node::record::MessageRecord;
+use crate::engine::record::MessageRecord;
 
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()

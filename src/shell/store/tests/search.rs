@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::id::{IdPrefix, MessageId};
-use crate::engine::node::output::MessageState;
+use crate::engine::record::MessageState;
 use crate::shell::store::tests::fixtures::{held, ours, theirs};
 
 /// A store in which something was searched for, so that it keeps an index.

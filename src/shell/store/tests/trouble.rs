@@ -7,8 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::engine::node::output::MessageState;
-use crate::engine::node::record::StoredDirection;
+use crate::engine::record::{MessageState, StoredDirection};
 use crate::shell::store::tests::fixtures::{contact, message, ours, outgoing, theirs};
 
 #[test]

@@ -1,11 +1,9 @@
 //! One conversation as the interface holds it: bounded, in order, each message once.
 
 use crate::engine::envelope::Lifetime;
+use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::{
-    ContactView, Direction, MessageState, MessageView, SessionStatus,
-};
-use crate::engine::node::record::DeliveryLog;
+use crate::engine::record::{DeliveryLog, MessageState};
 
 use super::super::composer::{Composer, LineMode};
 use crate::shell::api::HasMore;

@@ -1,10 +1,9 @@
 //! What the runtime tells, and what becomes of it.
 
-use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::input::CommandId;
-use crate::engine::node::output::{
-    CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
-};
+use crate::engine::command::{CommandError, Reply};
+use crate::engine::event::{ContactView, Direction, Event, MessageView};
+use crate::engine::id::{CommandId, ContactId, MessageId};
+use crate::engine::record::MessageState;
 
 use super::super::keys::UiPage;
 use super::super::text::clock_skew::{self, SkewDoubt};

@@ -1,8 +1,8 @@
 //! Lists, fields and the picker: what is chosen, and what is asked for then.
 
+use crate::engine::command::Command;
+use crate::engine::event::SessionStatus;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
-use crate::engine::node::input::Command;
-use crate::engine::node::output::SessionStatus;
 
 use super::super::keys::{ListAction, RowAction, UiPage};
 use super::overlay::fits;

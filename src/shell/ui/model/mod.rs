@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 
 use crossterm::event::KeyEvent;
 
+use crate::engine::command::{Command, Proof};
 use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, IdentityId, MessageId};
-use crate::engine::node::input::{Command, CommandId, Proof};
-use crate::engine::node::output::{IdentityView, RequestView, SessionStatus};
+use crate::engine::event::{IdentityView, RequestView, SessionStatus};
+use crate::engine::id::{CommandId, ContactId, IdentityId, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 

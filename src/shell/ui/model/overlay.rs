@@ -1,8 +1,8 @@
 //! What stands in front of a page: a field, a question, a page to read.
 
+use crate::engine::command::Command;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::node::input::Command;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::UiPage;

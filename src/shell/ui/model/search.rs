@@ -1,7 +1,7 @@
 //! Searching what was written, and going to where it was found.
 
+use crate::engine::event::MessageView;
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::MessageView;
 
 use super::super::keys::{ChooseAction, UiPage};
 use super::{Model, Overlay, Prompt, PromptPurpose, UiEffect};

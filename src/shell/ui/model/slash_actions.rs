@@ -1,7 +1,7 @@
 //! What a slash command does. Each has a key that does the same.
 
-use crate::engine::node::input::Command;
-use crate::engine::node::output::SessionStatus;
+use crate::engine::command::Command;
+use crate::engine::event::SessionStatus;
 
 use super::super::keys::{RowAction, UiPage};
 use super::super::slash::SlashCommand;

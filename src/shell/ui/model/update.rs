@@ -1,9 +1,9 @@
 //! What a key does.
 
+use crate::engine::command::Command;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{IdentityId, MessageId};
-use crate::engine::node::input::Command;
-use crate::engine::node::output::MessageState;
+use crate::engine::record::MessageState;
 
 use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{

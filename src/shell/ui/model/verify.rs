@@ -2,11 +2,10 @@
 //! is held. The engine compares; a page shows one half and asks for the other, so that nobody can
 //! say yes without having listened.
 
+use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use crate::engine::id::ContactId;
-use crate::engine::node::input::{Command, Proof};
-use crate::engine::node::output::{CommandError, Reply};
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};

@@ -2,7 +2,7 @@
 //! commands.
 
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
-use crate::engine::node::ClockSkew;
+use crate::engine::sync::ClockSkew;
 
 /// From so many minutes on, others refuse what this machine sends.
 const REFUSED_MINUTES: u64 = CLOCK_TOLERANCE.0 as u64 / 60;

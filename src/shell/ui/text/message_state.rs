@@ -1,6 +1,6 @@
 //! How far a message is, in words, for the interface and the commands. Nothing here decides.
 
-use crate::engine::node::output::MessageState;
+use crate::engine::record::MessageState;
 
 /// A state in one stable word, for programs.
 pub(in crate::shell) const fn word(state: MessageState) -> &'static str {

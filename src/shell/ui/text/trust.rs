@@ -2,7 +2,7 @@
 //! here decides.
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::node::record::{HoldReason, Trust, VerificationMethod};
+use crate::engine::record::{HoldReason, Trust, VerificationMethod};
 use crate::shell::calendar::Civil;
 
 /// How sure, in a mark of three columns of ASCII.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::engine::envelope::Lifetime;
-use crate::engine::node::output::SessionStatus;
+use crate::engine::event::SessionStatus;
 
 use super::super::composer::Composer;
 use super::super::model::{Chat, ContactFilter, Model, label};

@@ -4,8 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::engine::env::UnixSeconds;
+use crate::engine::event::{Direction, MessageView};
 use crate::engine::id::MessageId;
-use crate::engine::node::output::{Direction, MessageState, MessageView};
+use crate::engine::record::MessageState;
 
 use super::super::model::{Chat, Model, label};
 use super::super::text::lifetime::{self, WorkCost};

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use crate::engine::node::output::{Direction, MessageView};
+use crate::engine::event::{Direction, MessageView};
 use crate::engine::text::UntrustedText;
 
 use super::super::model::{Model, Search, label};

@@ -4,7 +4,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::engine::node::output::{MessageState, SessionStatus};
+use crate::engine::event::SessionStatus;
+use crate::engine::record::MessageState;
 
 use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
 

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use ratatui::text::{Line, Span};
 
+use crate::engine::event::{Direction, MessageView};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::output::{Direction, MessageState, MessageView};
+use crate::engine::record::MessageState;
 
 use super::super::keys::ScrollAction;
 use super::super::model::{Chat, MINING_STEP_SECONDS, Model, ScrollPosition, label};

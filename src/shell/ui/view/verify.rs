@@ -8,9 +8,9 @@ use ratatui::widgets::Clear;
 
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::SasWord;
+use crate::engine::event::SasHalf;
 use crate::engine::id::ContactId;
-use crate::engine::node::output::SasHalf;
-use crate::engine::node::record::{HoldReason, Trust};
+use crate::engine::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
 use super::super::model::{Chat, CompareMethod, Mismatch, Model, Remedy, Verify, label};

@@ -1,7 +1,7 @@
 //! How long messages live, how far they are, and what is told of it.
 
 use super::*;
-use crate::engine::node::ClockSkew;
+use crate::engine::sync::ClockSkew;
 
 fn said_life(model: &mut Model) -> Lifetime {
     write(model, "hello");

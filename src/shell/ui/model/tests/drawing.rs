@@ -7,9 +7,9 @@ use ratatui::backend::TestBackend;
 use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
-use crate::engine::node::ClockSkew;
-use crate::engine::node::output::SasHalf;
-use crate::engine::node::record::{HoldReason, VerificationMethod};
+use crate::engine::event::SasHalf;
+use crate::engine::record::{HoldReason, VerificationMethod};
+use crate::engine::sync::ClockSkew;
 use crate::shell::api::{MiningStatus, Persistence};
 
 #[derive(Clone, Debug)]

@@ -5,16 +5,15 @@ mod drawing;
 mod search;
 
 use crate::engine::envelope::Lifetime;
-use crate::engine::node::record::DeliveryLog;
+use crate::engine::record::DeliveryLog;
 use crossterm::event::{KeyCode, KeyModifiers};
 
+use crate::engine::command::{CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::event::{ContactView, Direction, Event, MessageView};
 use crate::engine::id::{MessageId, RequestId};
-use crate::engine::node::output::{
-    CommandError, ContactView, Direction, Event, MessageState, MessageView, Reply,
-};
-use crate::engine::node::record::Trust;
+use crate::engine::record::{MessageState, Trust};
 
 use super::*;
 use crate::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, InviteCodec, UiMode};

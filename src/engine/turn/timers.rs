@@ -8,7 +8,7 @@ use crate::engine::session::SessionId;
 
 /// One reason to schedule_send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
+pub(in crate::engine) enum Timer {
     /// The next junk envelope.
     Junk,
     /// Expired envelopes, aged keys and old replays go.
@@ -35,40 +35,40 @@ pub(super) enum Timer {
 
 /// The set of reasons, ordered by time.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(in crate::engine) struct Timers {
     when: BTreeMap<Timer, Millis>,
     order: BTreeSet<(Millis, Timer)>,
 }
 
 impl Timers {
     /// Wakes for `timer` at `at`, in place of any earlier wish for it.
-    pub(super) fn set(&mut self, timer: Timer, at: Millis) {
+    pub(in crate::engine) fn set(&mut self, timer: Timer, at: Millis) {
         self.clear(timer);
         self.when.insert(timer, at);
         self.order.insert((at, timer));
     }
 
     /// Wakes for `timer` at `at` or when it was going to anyway, whichever is sooner.
-    pub(super) fn set_by(&mut self, timer: Timer, at: Millis) {
+    pub(in crate::engine) fn set_by(&mut self, timer: Timer, at: Millis) {
         if self.when.get(&timer).is_none_or(|&set| set > at) {
             self.set(timer, at);
         }
     }
 
     /// Does not schedule_send for `timer`.
-    pub(super) fn clear(&mut self, timer: Timer) {
+    pub(in crate::engine) fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.when.remove(&timer) {
             self.order.remove(&(at, timer));
         }
     }
 
     /// Whether `timer` is set.
-    pub(super) fn is_set(&self, timer: Timer) -> bool {
+    pub(in crate::engine) fn is_set(&self, timer: Timer) -> bool {
         self.when.contains_key(&timer)
     }
 
     /// Takes the next reason that is due.
-    pub(super) fn pop(&mut self, now: Millis) -> Option<Timer> {
+    pub(in crate::engine) fn pop(&mut self, now: Millis) -> Option<Timer> {
         let &(at, timer) = self.order.first()?;
         if at > now {
             return None;
@@ -78,7 +78,7 @@ impl Timers {
     }
 
     /// When the next reason is due.
-    pub(super) fn next(&self) -> Option<Millis> {
+    pub(in crate::engine) fn next(&self) -> Option<Millis> {
         self.order.first().map(|&(at, _)| at)
     }
 }

@@ -11,8 +11,6 @@ use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId}
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
 
-use super::output::MessageState;
-
 /// One durable change. A list of them takes effect whole or not at all.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -414,5 +412,113 @@ impl EnvelopePurpose {
             Self::Offer(other) | Self::Control(other) | Self::Message(other, _) => other == contact,
             Self::Junk => false,
         }
+    }
+}
+
+/// The life of a message of ours.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub enum MessageState {
+    /// Stored here, sealed to nobody yet.
+    Queued,
+    /// Its work is being searched for.
+    Mining,
+    /// At least one neighbour took it.
+    Sent,
+    /// The contact acknowledged it.
+    Delivered,
+    /// It did not leave this machine and will not by itself.
+    Failed,
+    /// Taken back before it left.
+    Cancelled,
+    /// It left, nobody carries it any longer, and no answer came. It may have been received.
+    Unacknowledged,
+    /// The contact says that a person has seen it. Only if both turned that on.
+    Read,
+}
+
+impl MessageState {
+    /// All of them, in the order of their records.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Mining,
+        Self::Sent,
+        Self::Delivered,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Unacknowledged,
+        Self::Read,
+    ];
+
+    /// Whether a message may move from this state to `to`: the only authority on it.
+    ///
+    /// A mark never gets worse after it says delivered, and failed is only ever said of what did
+    /// not leave this machine.
+    #[must_use]
+    pub const fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::Queued => matches!(to, Self::Mining | Self::Failed | Self::Cancelled),
+            Self::Mining => {
+                matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled)
+            }
+            Self::Sent => matches!(to, Self::Delivered | Self::Unacknowledged),
+            // A late answer counts, and it may be sent again.
+            Self::Unacknowledged => matches!(to, Self::Sent | Self::Delivered),
+            Self::Delivered => matches!(to, Self::Read),
+            Self::Read => false,
+            Self::Failed | Self::Cancelled => matches!(to, Self::Queued),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MessageState::{self, *};
+
+    const ALL: [MessageState; 8] =
+        [Queued, Mining, Sent, Unacknowledged, Delivered, Read, Failed, Cancelled];
+
+    #[test]
+    fn a_message_moves_as_the_table_says_and_in_no_other_way() {
+        // ux.md 7.8, row by row. A late read receipt moves by delivered.
+        let table: [(MessageState, &[MessageState]); 8] = [
+            (Queued, &[Mining, Failed, Cancelled]),
+            (Mining, &[Queued, Sent, Failed, Cancelled]),
+            (Sent, &[Unacknowledged, Delivered]),
+            (Unacknowledged, &[Sent, Delivered]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[Queued]),
+            (Cancelled, &[Queued]),
+        ];
+        assert_eq!(table.map(|(from, _)| from), ALL);
+        for (from, allowed) in table {
+            let moves: Vec<MessageState> =
+                ALL.into_iter().filter(|to| from.may_become(*to)).collect();
+            assert_eq!(moves, allowed, "from {from:?}");
+        }
+    }
+
+    /// Everything a state may come to, step by step.
+    fn reached(from: MessageState) -> Vec<MessageState> {
+        let mut reached = vec![from];
+        while let Some(next) = ALL
+            .into_iter()
+            .find(|to| !reached.contains(to) && reached.iter().any(|from| from.may_become(*to)))
+        {
+            reached.push(next);
+        }
+        reached
+    }
+
+    #[test]
+    fn what_left_is_never_said_to_have_stayed_and_what_was_delivered_never_gets_worse() {
+        for left in [Sent, Unacknowledged, Delivered, Read] {
+            for stayed in [Queued, Mining, Failed, Cancelled] {
+                assert!(!reached(left).contains(&stayed), "{left:?} came to {stayed:?}");
+            }
+        }
+        assert_eq!(reached(Delivered), [Delivered, Read]);
     }
 }
