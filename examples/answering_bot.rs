@@ -38,7 +38,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 }
                 Event::Message(view) if view.direction == Direction::Incoming => {
                     let text = answer(&view.text.into_raw());
-                    bot.ask(Command::Say { contact: view.contact, text, life: Lifetime::Day }).await?;
+                    bot.ask(Command::Say { contact: view.contact, text, lifetime: Lifetime::Day }).await?;
                 }
                 _ => {}
             },
@@ -46,7 +46,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 Event::Contact(view) if view.session == SessionStatus::Established && !asked => {
                     asked = true;
                     let text = "what is six times seven".to_owned();
-                    visitor.ask(Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
+                    visitor.ask(Command::Say { contact: view.id, text, lifetime: Lifetime::Day }).await?;
                 }
                 Event::Message(view) if view.direction == Direction::Incoming => {
                     println!("the bot says: {}", view.text.sanitize_for_text().text);

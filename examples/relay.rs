@@ -51,7 +51,7 @@ pub(crate) async fn main() -> anyhow::Result<()> {
                 Event::Contact(view) if view.session == SessionStatus::Established && !said => {
                     said = true;
                     let text = "hello through the relay".to_owned();
-                    ask(&ann, Command::Say { contact: view.id, text, life: Lifetime::Day }).await?;
+                    ask(&ann, Command::Say { contact: view.id, text, lifetime: Lifetime::Day }).await?;
                 }
                 _ => {}
             },

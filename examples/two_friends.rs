@@ -63,7 +63,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             heard.push((name, text.clone()));
                             inputs.push_back((
                                 name,
-                                ask(Command::Say { contact, text, life: Lifetime::Day }),
+                                ask(Command::Say { contact, text, lifetime: Lifetime::Day }),
                             ));
                         }
                     }

@@ -15,7 +15,7 @@
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
 //!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
-//!   │  node:  queue, pool  ·  sessions, conversations  ·  outbox       │
+//!   │  node:  relay (gate, queue, pool) · sync · conversations · outbox│
 //!   └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -35,9 +35,10 @@
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
-//! | `Output::ReportValidation`; a relay's line ends here | `engine::node::inbound` |
-//! | is it for us? a session's topic, else an offer to an identity | [`engine::session`] |
-//! | its number, its order, what it acknowledges | `engine::node::talk` |
+//! | `Output::ReportValidation`; a relay's line ends here | [`engine::relay`] |
+//! | is it for us? a session's topic, else an offer to an identity | `engine::node::messenger` |
+//! | decrypt, on a copy of the session | [`engine::session`] |
+//! | its number, its order, what it acknowledges | [`engine::conversation`]: `receive`, `receive_window` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
 //! | `Output::Event` | [`shell::runtime`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
@@ -48,8 +49,9 @@
 //! |---|---|
 //! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
 //! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
-//! | accepted: `Output::Commit`, `Output::Reply` | `engine::node::commands` |
-//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | `engine::node::say` |
+//! | whose it is: the contact, the message | `engine::node::commands` |
+//! | accepted: `Output::Commit`, `Output::Reply` | [`engine::conversation`]: `commands` |
+//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
 //! | date it; `Output::StartMining` | `engine::node::publisher` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
@@ -59,20 +61,60 @@
 //! What comes back from the flood is then a duplicate like any other. Junk (`--junk`) joins the
 //! second line where envelopes are dated, sealed under a key that is wiped at once.
 //!
+//! # Rooms of the engine
+//!
+//! A [`Node`](engine::node::Node) routes and decides nothing. It lends a turn (time, entropy, ordered
+//! changes, events and effects: [`engine::turn`]) to machines that own their state and know no other:
+//!
+//! | room | owns | knows nothing of |
+//! |---|---|---|
+//! | [`engine::relay`] | the gate, the validation queue, the pool; every refusal | contacts, sessions |
+//! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
+//! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
+//! | `engine::node::messenger` | identities, strangers' requests (`roster`), all conversations; what is for whom | what is in a conversation |
+//! | `engine::node::publisher` | one envelope at a time, from job to flood | whose it is |
+//!
+//! In a conversation `send_window` numbers our messages, `receive_window` orders theirs,
+//! `retransmit` says when a message is sent again and for how long, `handshake` and `sessions` offer,
+//! answer and choose, `verification` holds everything back, `receipts` tell what was read, `rollback`
+//! notices a state that was put back, and `contents` sorts what a payload says.
+//!
+//! # Doors
+//!
+//! Where what is planned will stand, so that nobody has to open a wall for it:
+//!
+//! - **A new kind of content** (a reply, an edit, a reaction, a part of a file): its bytes in
+//!   `engine::session::payload`, its meaning in `engine::conversation::contents`, which every payload
+//!   passes. What it does to the order of messages is decided there and nowhere else.
+//! - **A group conversation**: a machine beside [`engine::conversation`], fed by the same topics and
+//!   publishing through the same outbox. It needs its own windows, one for each member, made of the
+//!   two that are there; `engine::node::messenger` routes to it by topic as it does to a contact.
+//! - **A second device**: its messages are another epoch of the same contact, so it stands between
+//!   `engine::node::messenger` and the conversations, and the receive window tells devices apart by
+//!   epoch. What both must know goes as contents to oneself.
+//! - **A stem of relays**: between `engine::node::publisher` and the flood. Today a finished envelope
+//!   becomes `Output::Publish`; with a stem it becomes a cell to a neighbour instead. Neither the
+//!   conversations nor the relay's gate see the difference.
+//! - **A lock**: `Node::unload_roster` drops identities, contacts and conversations from memory and
+//!   `Node::load_roster` takes them back, while relay, pool, catching up and junk go on.
+//!
 //! # Layers
 //!
 //! A module may name itself and what stands before it, never what stands beside or after it.
-//! `tests/tidy.rs` holds this, because inside one package the compiler does not.
+//! `tests/tidy` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  node
+//! engine   env | text  <  id | secret | testing  <  crypto  <  envelope  <  relay::pool | session
+//!          <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
 //! shell    api | calendar | os  <  net | store | ui | miner
 //!          <  archive | backup | cli::args | durable_node  <  runtime  <  cli::error
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!
-//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. The runtime
+//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. No two
+//! files of the engine name each other in a circle, no type has more than 40 methods of its own or has
+//! them in more than two files, and few names stand for two types: `tests/tidy` holds that too. The runtime
 //! speaks to every front end, the interface and scripts alike, in the words of [`shell::api`].
 //!
 //! # What always holds
@@ -99,7 +141,7 @@
 //!
 //! # Where to begin
 //!
-//! [`engine::node::Node`] and its `inbound` file read as the first table;
+//! [`engine::node::Node`], [`engine::relay`] and `receive` in [`engine::conversation`] read as the first table;
 //! [`shell::runtime::Runtime`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
 //! into something else: drive it as [`sim::World`] does, or take a
 //! [`Runtime`](shell::runtime::Runtime) with a [`Store`](shell::store::Store) and speak to it over a channel.
@@ -113,7 +155,7 @@
 //!   envelopes are looked at first and a flood of cheap ones waits behind them.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
 //!   and the envelope it became are durable together or not at all.
-//! - A conversation (`engine::node::{talk, say}`) numbers and repeats messages above the sessions. A message
+//! - A conversation ([`engine::conversation`]) numbers and repeats messages above the sessions. A message
 //!   can then cross from one session to the next without being shown twice.
 //! - Sessions have one suite, with ML-KEM always: nothing is negotiated, so nothing can be talked down.
 //! - An offer commits to what the words people compare are made of, so six words are enough.
@@ -124,7 +166,14 @@
 //!   SQLite leaves copies of rows behind even with `secure_delete`, and without their salts they
 //!   cannot be read.
 //! - A state that was put back notices that a contact acknowledges what it does not know of, and
-//!   begins another numbering (`engine::node::forgotten`).
+//!   begins another epoch (`engine::conversation::rollback`).
+//! - What leaves a conversation and what a person asks of it are functions of their own chapters
+//!   (`send`, `commands`) over it, and its sessions are owned by a `Handshake`: so the type itself has
+//!   40 methods and not 77, and each of them is about receiving, timers or storing.
+//! - A conversation shares its identity's secret key (one allocation, wiped with the last holder)
+//!   instead of being lent it with every call: it can be built and driven without a roster.
+//! - The order of changes and effects is explicit (`Turn::settle`): an effect may overtake the changes
+//!   that wait, because splitting a commit could store a session's step without the message it opened.
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
 //! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket in the

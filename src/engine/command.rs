@@ -70,7 +70,7 @@ pub enum Command {
         /// What.
         text: String,
         /// How long what carries it is kept by those who carry it.
-        life: Lifetime,
+        lifetime: Lifetime,
     },
     /// A person has seen everything of a conversation that was shown.
     MarkRead {

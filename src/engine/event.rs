@@ -6,7 +6,9 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::record::{DeliveryLog, MessageState, Trust};
+use crate::engine::record::{
+    DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, RequestRecord, StoredDirection, Trust,
+};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
@@ -155,7 +157,7 @@ pub struct MessageView {
     /// could have written it.
     pub early: bool,
     /// How long what carries it is kept by those who carry it.
-    pub life: Lifetime,
+    pub lifetime: Lifetime,
     /// What became of it, and when; empty for theirs.
     pub delivery: DeliveryLog,
 }
@@ -167,4 +169,63 @@ pub enum Direction {
     Outgoing(MessageState),
     /// The contact did.
     Incoming,
+}
+
+impl MessageView {
+    /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
+    #[must_use]
+    pub fn retransmits_until(&self) -> Option<UnixSeconds> {
+        match self.direction {
+            Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
+                // What was given up has no number any more.
+                self.number.and(self.delivery.first_sent).map(|first| first.plus(RETRANSMIT_FOR))
+            }
+            Direction::Outgoing(
+                MessageState::Queued
+                | MessageState::Mining
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed
+                | MessageState::Cancelled,
+            )
+            | Direction::Incoming => None,
+        }
+    }
+}
+
+impl MessageRecord {
+    /// The message as the owner of the conversation sees it.
+    #[must_use]
+    pub fn view(&self) -> MessageView {
+        MessageView {
+            id: self.id,
+            contact: self.contact,
+            direction: match self.direction {
+                StoredDirection::Outgoing(state) => Direction::Outgoing(state),
+                StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
+                    Direction::Incoming
+                }
+            },
+            number: self.number,
+            text: UntrustedText::new(self.text.clone()),
+            at: self.at,
+            missing: self.missing,
+            early: self.early.is_some(),
+            lifetime: self.lifetime,
+            delivery: self.delivery,
+        }
+    }
+}
+
+impl RequestRecord {
+    /// The request as the owner of the identity sees it.
+    #[must_use]
+    pub fn view(&self) -> RequestView {
+        RequestView {
+            id: self.id,
+            identity: self.identity,
+            key: self.offer.from(),
+            arrived: self.arrived,
+        }
+    }
 }

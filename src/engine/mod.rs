@@ -6,11 +6,12 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env text  <  id secret testing  <  crypto  <  envelope  <  session | relay | sync  <  record | settings
-//!      <  event  <  command  <  turn  <  node
+//! env | text  <  id | secret | testing  <  crypto  <  envelope  <  relay::pool | session
+//!     <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! ```
 
 pub mod command;
+pub mod conversation;
 pub mod crypto;
 pub mod env;
 pub mod envelope;

@@ -9,7 +9,7 @@ use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::{Lifetime, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
-use crate::engine::session::{Offer, OfferId, ReceivedOffer, Session, SessionId};
+use crate::engine::session::{IDLE, Offer, OfferId, ReceivedOffer, Session, SessionId};
 
 /// One durable change. A list of them takes effect whole or not at all.
 #[derive(Clone, Debug)]
@@ -171,6 +171,26 @@ pub enum Trust {
     },
 }
 
+impl Trust {
+    /// Whether nothing may be sent.
+    #[must_use]
+    pub const fn is_on_hold(self) -> bool {
+        match self {
+            Self::OnHold { .. } => true,
+            Self::Unverified | Self::Verified { .. } => false,
+        }
+    }
+
+    /// When the key was verified, if it was.
+    #[must_use]
+    pub const fn verified_at(self) -> Option<UnixSeconds> {
+        match self {
+            Self::Verified { at, .. } => Some(at),
+            Self::Unverified | Self::OnHold { .. } => None,
+        }
+    }
+}
+
 /// What two people compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerificationMethod {
@@ -262,6 +282,10 @@ pub struct ReplayRecord {
     pub until: UnixSeconds,
 }
 
+/// How long a message that was not acknowledged is sent again by itself, from the first time it
+/// left. A guess: as long as a session in which nothing is heard.
+pub const RETRANSMIT_FOR: Seconds = IDLE;
+
 /// A message of a conversation. Holds what was written.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRecord {
@@ -284,7 +308,7 @@ pub struct MessageRecord {
     /// could have written it.
     pub early: Option<SessionId>,
     /// How long what carries it is kept by those who carry it.
-    pub life: Lifetime,
+    pub lifetime: Lifetime,
     /// What became of it, and when; empty for theirs.
     pub delivery: DeliveryLog,
 }
@@ -304,6 +328,45 @@ pub struct DeliveryLog {
     pub read: Option<UnixSeconds>,
 }
 
+impl MessageRecord {
+    /// A message of ours that was just accepted.
+    pub(in crate::engine) fn outgoing(
+        id: MessageId,
+        contact: ContactId,
+        text: String,
+        lifetime: Lifetime,
+        at: UnixSeconds,
+    ) -> Self {
+        Self {
+            id,
+            contact,
+            direction: StoredDirection::Outgoing(MessageState::Queued),
+            number: None,
+            text,
+            at,
+            missing: 0,
+            early: None,
+            lifetime,
+            delivery: DeliveryLog::default(),
+        }
+    }
+
+    /// Whether a node takes it back at its start: it is not done with. The rest is history.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.direction.is_open(self.early.is_some())
+    }
+}
+
+impl DeliveryLog {
+    /// Notes that an envelope with the message left.
+    pub(in crate::engine) fn record_transmission(&mut self, now: UnixSeconds) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.first_sent.get_or_insert(now);
+        self.last_sent = Some(now);
+    }
+}
+
 impl core::fmt::Debug for MessageRecord {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self {
@@ -315,7 +378,7 @@ impl core::fmt::Debug for MessageRecord {
             at: _,
             missing: _,
             early: _,
-            life: _,
+            lifetime: _,
             delivery: _,
         } = self;
         f.debug_struct("MessageRecord")
@@ -340,6 +403,18 @@ pub enum StoredDirection {
 }
 
 impl StoredDirection {
+    /// Whether a message that is so is not done with: ours until it is delivered, one that waits for
+    /// others before it, and one that came `early` until its session is confirmed.
+    #[must_use]
+    #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is stored")]
+    pub const fn is_open(self, early: bool) -> bool {
+        match self {
+            Self::Buffered { .. } => true,
+            Self::Outgoing(state) => !state.is_final(),
+            Self::Delivered => early,
+        }
+    }
+
     /// Whether a stored message may be replaced by one that is so. [`MessageState::may_become`]
     /// decides about ours, which may also stay as they are; theirs are shown once.
     #[must_use]
@@ -407,7 +482,7 @@ pub enum EnvelopePurpose {
 
 impl EnvelopePurpose {
     /// Whether an envelope has to do with a contact.
-    pub(super) fn concerns(self, contact: ContactId) -> bool {
+    pub(in crate::engine) fn concerns(self, contact: ContactId) -> bool {
         match self {
             Self::Offer(other) | Self::Control(other) | Self::Message(other, _) => other == contact,
             Self::Junk => false,
@@ -451,6 +526,36 @@ impl MessageState {
         Self::Read,
     ];
 
+    /// Whether it has not left this machine and is on its way to.
+    #[must_use]
+    pub const fn is_unsent(self) -> bool {
+        matches!(self, Self::Queued | Self::Mining)
+    }
+
+    /// Whether it left this machine, or may have.
+    #[must_use]
+    pub const fn has_left(self) -> bool {
+        matches!(self, Self::Sent | Self::Unacknowledged | Self::Delivered | Self::Read)
+    }
+
+    /// Whether it left and is sent again until it is acknowledged.
+    #[must_use]
+    pub const fn awaits_ack(self) -> bool {
+        matches!(self, Self::Sent | Self::Unacknowledged)
+    }
+
+    /// Whether it goes on by itself until it is delivered.
+    #[must_use]
+    pub const fn awaits_delivery(self) -> bool {
+        self.is_unsent() || self.awaits_ack()
+    }
+
+    /// Whether the node is done with it after a restart: a failed one may still be sent again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Read)
+    }
+
     /// Whether a message may move from this state to `to`: the only authority on it.
     ///
     /// A mark never gets worse after it says delivered, and failed is only ever said of what did
@@ -481,7 +586,7 @@ mod tests {
 
     #[test]
     fn a_message_moves_as_the_table_says_and_in_no_other_way() {
-        // ux.md 7.8, row by row. A late read receipt moves by delivered.
+        // A late read receipt moves by delivered.
         let table: [(MessageState, &[MessageState]); 8] = [
             (Queued, &[Mining, Failed, Cancelled]),
             (Mining, &[Queued, Sent, Failed, Cancelled]),

@@ -21,7 +21,7 @@ pub struct NodeSettings {
     pub sync: SyncMode,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as who wrote it wanted. Junk lives exactly so long.
-    pub life: Lifetime,
+    pub lifetime: Lifetime,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
     /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
@@ -44,7 +44,7 @@ impl NodeSettings {
             pool: DEFAULT_POOL,
             bodies: BodyStorage::Inline,
             sync: SyncMode::On(SyncPace::USUAL),
-            life: Lifetime::Day,
+            lifetime: Lifetime::Day,
             junk: None,
             reply_delay: DEFAULT_REPLY_DELAY,
             retransmit_after: DEFAULT_RETRANSMIT_AFTER,

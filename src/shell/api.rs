@@ -254,7 +254,7 @@ pub enum UiMode {
 /// Which characters marks and lines are drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glyphs {
-    /// Those of ux.md, 7.8: one column wide in every width table.
+    /// Marks one column wide in every width table.
     Unicode,
     /// ASCII alone. Text of people is not affected.
     Ascii,

@@ -56,7 +56,7 @@ impl Scene {
 #[divan::bench]
 fn a_topic_nobody_waits_for(bencher: Bencher<'_, '_>) {
     let mut index = TopicIndex::new();
-    index.add(&Scene::new().theirs);
+    index.add(&Scene::new().theirs, undertone::engine::id::ContactId(1));
     bencher.bench(|| index.candidates(black_box(Topic([1, 2, 3, 4]))));
 }
 

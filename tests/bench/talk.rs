@@ -83,7 +83,7 @@ pub(super) fn watching(sessions: usize) -> TopicIndex {
         let (offer, _) = Offer::new(&mut env, &talk.ann, &talk.ben.public(), WINDOW);
         let offer = offer.seal(&mut env);
         let received = ReceivedOffer::open(&talk.ben, &offer.body).expect("an offer to Ben");
-        index.add(&received.accept(&mut env, WINDOW));
+        index.add(&received.accept(&mut env, WINDOW), undertone::engine::id::ContactId(1));
     }
     index
 }
@@ -182,7 +182,7 @@ pub(super) fn restored(stored: &[u8]) -> Session {
 fn watching_a_session(bencher: Bencher<'_, '_>) {
     let session = Talk::new().at_ben;
     bencher.with_inputs(TopicIndex::new).bench_local_values(|mut index| {
-        index.add(&session);
+        index.add(&session, undertone::engine::id::ContactId(1));
         index
     });
 }

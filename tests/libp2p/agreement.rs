@@ -115,7 +115,11 @@ fn command(people: &[Person], seen: &[&Observed], act: &Act) -> (usize, Command)
         }
         Act::Say(who, whom, text) => (
             *who,
-            Command::Say { contact: contact(*who, *whom), text: text.clone(), life: Lifetime::Day },
+            Command::Say {
+                contact: contact(*who, *whom),
+                text: text.clone(),
+                lifetime: Lifetime::Day,
+            },
         ),
         Act::Close(who, whom) => (*who, Command::CloseSession { contact: contact(*who, *whom) }),
         Act::Block(who, whom) => (*who, Command::Block { contact: contact(*who, *whom) }),

@@ -146,7 +146,10 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
             if said.len() < 20 && passed.len() * 20 >= said.len() * POURED {
                 let text = format!("line {}", said.len());
                 company
-                    .ask(first, Command::Say { contact, text: text.clone(), life: Lifetime::Day })
+                    .ask(
+                        first,
+                        Command::Say { contact, text: text.clone(), lifetime: Lifetime::Day },
+                    )
                     .await;
                 said.push(text);
             }

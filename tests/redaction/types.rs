@@ -93,7 +93,7 @@ fn keys_and_sessions_show_what_they_are() {
     let said = Payload { ack: Some(ack), number: Some(7), content, ..Payload::nothing() };
     let step = session.encrypt(&mut env, &said).expect("room in the window");
     let mut index = TopicIndex::new();
-    index.add(&session);
+    index.add(&session, ContactId(1));
 
     let mut lines = Lines::default();
     lines.add("Secret", &Secret::<32>::draw(&mut env));
@@ -239,7 +239,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     let say = Command::Say {
         contact: ContactId(7),
         text: "good morning".to_owned(),
-        life: Lifetime::Day,
+        lifetime: Lifetime::Day,
     };
 
     let mut lines = Lines::default();

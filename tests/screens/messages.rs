@@ -86,7 +86,7 @@ fn what_became_of_a_message_is_told_with_its_times() {
         let mut stage = stage();
         let ours =
             message(200, NOW - 90_000, Direction::Outgoing(state), "the ferry leaves at noon");
-        tell_message(&mut stage, MessageView { delivery, life: Lifetime::Week, ..ours });
+        tell_message(&mut stage, MessageView { delivery, lifetime: Lifetime::Week, ..ours });
         stage.press(KeyCode::Esc);
         stage.press(KeyCode::Char('v'));
         assert_snapshot!(format!("why_{name}_80x24"), stage.see(80, 24));

@@ -1,4 +1,4 @@
-//! Every page, dialog and hostile text, at the sizes of ux.md 7.11.
+//! Every page, dialog and hostile text, at every size at which the layout changes.
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;

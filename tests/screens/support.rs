@@ -239,7 +239,7 @@ pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> Mes
         at: UnixSeconds(at),
         missing: 0,
         early: false,
-        life: Lifetime::Day,
+        lifetime: Lifetime::Day,
         delivery: DeliveryLog::default(),
     }
 }

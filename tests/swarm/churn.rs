@@ -150,7 +150,7 @@ impl Course {
             }
             let text = format!("person {who} says line {}", self.said[who].len());
             let contact = self.partner[who];
-            let command = Command::Say { contact, text: text.clone(), life: Lifetime::Day };
+            let command = Command::Say { contact, text: text.clone(), lifetime: Lifetime::Day };
             self.town.world.ask(node, command).expect("accepted");
             self.said[who].push((text, now));
         }

@@ -289,10 +289,10 @@ impl Story {
     }
 
     /// Says something; its name, if it was accepted.
-    fn say(&mut self, who: usize, life: Lifetime) -> Option<MessageId> {
+    fn say(&mut self, who: usize, lifetime: Lifetime) -> Option<MessageId> {
         let text = format!("person {who} says line {}", self.tried[who].len());
         self.tried[who].push(text.clone());
-        let command = Command::Say { contact: self.contacts[who], text: text.clone(), life };
+        let command = Command::Say { contact: self.contacts[who], text: text.clone(), lifetime };
         match self.town.world.ask(self.town.people[who].node, command) {
             Ok(Reply::Message(id)) => {
                 self.accepted.insert(text);

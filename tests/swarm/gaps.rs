@@ -1,8 +1,8 @@
 //! What is missing is counted, shown and asked for again.
 
+use undertone::engine::conversation::MAX_GAP_REPORTS;
 use undertone::engine::env::Millis;
 use undertone::engine::id::ContactId;
-use undertone::engine::node::MAX_GAP_REPORTS;
 use undertone::engine::record::MessageState;
 
 use crate::mailbox::Post;

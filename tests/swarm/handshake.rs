@@ -1,9 +1,9 @@
 //! How a session begins: both sides at once, what is said before the answer, and who is believed.
 
 use undertone::engine::command::Command;
+use undertone::engine::conversation::MAX_SESSIONS;
 use undertone::engine::env::Millis;
 use undertone::engine::event::SessionStatus;
-use undertone::engine::node::MAX_SESSIONS;
 use undertone::engine::record::EnvelopePurpose;
 use undertone::engine::session::{Content, Payload};
 use undertone::engine::settings::{NodeRole, NodeSettings};

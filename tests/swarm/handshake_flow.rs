@@ -98,7 +98,7 @@ fn a_blocked_contact_is_not_heard_and_cannot_be_spoken_to() {
     town.say(1, b, "can you hear me");
     town.world.run_for(Millis::from_secs(600));
     assert!(town.heard(0).is_empty());
-    let command = Command::Say { contact: a, text: "no".to_owned(), life: Lifetime::Day };
+    let command = Command::Say { contact: a, text: "no".to_owned(), lifetime: Lifetime::Day };
     assert_eq!(town.world.ask(first, command), Err(CommandError::Blocked));
     town.world.ask(first, Command::Unblock { contact: a }).unwrap();
     town.say(0, a, "now I can");

@@ -161,9 +161,9 @@ impl Town {
         who: usize,
         contact: ContactId,
         text: &str,
-        life: Lifetime,
+        lifetime: Lifetime,
     ) -> MessageId {
-        let command = Command::Say { contact, text: text.to_owned(), life };
+        let command = Command::Say { contact, text: text.to_owned(), lifetime };
         match self.world.ask(self.people[who].node, command).expect("accepted") {
             Reply::Message(message) => message,
             other => panic!("not a message: {other:?}"),

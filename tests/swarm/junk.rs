@@ -68,8 +68,8 @@ fn observe(seed: u64) -> Evidence {
     let relay = NodeIndex(0);
     for _ in 0..4 {
         let junk = Some(Millis(16_000));
-        let life = Lifetime::Day;
-        town.settle(NodeSettings { junk, life, ..settings(NodeRole::Messenger) }, relay);
+        let lifetime = Lifetime::Day;
+        town.settle(NodeSettings { junk, lifetime, ..settings(NodeRole::Messenger) }, relay);
     }
     let (pairs, mut said) = ([(0, 1), (2, 3)], 0);
     let met = pairs.map(|(one, other)| town.introduce(one, other).0);

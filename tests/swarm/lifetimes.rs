@@ -11,27 +11,27 @@ const DAY: u64 = 86_400;
 fn acknowledgements(letters: &[Letter]) -> Vec<Lifetime> {
     let controls =
         letters.iter().filter(|letter| matches!(letter.purpose, EnvelopePurpose::Control(_)));
-    controls.map(Letter::life).collect()
+    controls.map(Letter::lifetime).collect()
 }
 
 fn messages(letters: &[Letter]) -> Vec<Lifetime> {
-    letters.iter().filter(|letter| letter.is_message()).map(Letter::life).collect()
+    letters.iter().filter(|letter| letter.is_message()).map(Letter::lifetime).collect()
 }
 
 /// Says something that lives so long, and hands it over.
-fn say_and_hand(post: &mut Post, from: usize, life: Lifetime, text: &str) {
+fn say_and_hand(post: &mut Post, from: usize, lifetime: Lifetime, text: &str) {
     let contact = post.contact(from);
-    let message = post.town.say_for(from, contact, text, life);
+    let message = post.town.say_for(from, contact, text, lifetime);
     post.pass(Millis(1_500));
     let letters = post.take(from);
     let letter = letters.iter().find(|letter| letter.carries(message)).expect("it left");
-    assert_eq!(letter.life(), life);
+    assert_eq!(letter.lifetime(), lifetime);
     post.hand(1 - from, &letter.bytes);
 }
 
 #[test]
 fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_as_long() {
-    for (life, answer) in [
+    for (lifetime, answer) in [
         (Lifetime::TenMinutes, Lifetime::Day),
         (Lifetime::SixHours, Lifetime::Day),
         (Lifetime::Day, Lifetime::Day),
@@ -39,10 +39,10 @@ fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_
     ] {
         let (mut post, _) = Post::introduced(70);
         post.take(1);
-        say_and_hand(&mut post, 0, life, "how long is this kept");
+        say_and_hand(&mut post, 0, lifetime, "how long is this kept");
         post.pass(Millis::from_secs(7));
         assert_eq!(acknowledgements(&post.take(1)), [answer]);
-        assert_eq!(post.town.messages(1)[0].life, life, "whoever reads it knows");
+        assert_eq!(post.town.messages(1)[0].lifetime, lifetime, "whoever reads it knows");
         post.town.assert_sound();
     }
 }
@@ -83,7 +83,7 @@ fn an_offer_lives_as_long_as_what_waits_for_its_answer() {
     let a = post.town.add(0, 1);
     post.pass(Millis::from_secs(5));
     let offers = |letters: &[Letter]| -> Vec<Lifetime> {
-        letters.iter().filter(|letter| letter.is_offer()).map(Letter::life).collect()
+        letters.iter().filter(|letter| letter.is_offer()).map(Letter::lifetime).collect()
     };
     assert_eq!(offers(&post.take(0)), [Lifetime::Day]);
     post.town.say_for(0, a, "short", Lifetime::TenMinutes);
@@ -92,7 +92,10 @@ fn an_offer_lives_as_long_as_what_waits_for_its_answer() {
     post.town.say_for(0, a, "for when you are back", Lifetime::Week);
     post.pass(Millis::from_secs(200));
     let offers = offers(&post.take(0));
-    assert!(!offers.is_empty() && offers.iter().all(|&life| life == Lifetime::Week), "{offers:?}");
+    assert!(
+        !offers.is_empty() && offers.iter().all(|&lifetime| lifetime == Lifetime::Week),
+        "{offers:?}"
+    );
 }
 
 #[test]

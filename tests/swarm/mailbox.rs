@@ -176,7 +176,7 @@ impl Letter {
     }
 
     /// How long it is to live.
-    pub(crate) fn life(&self) -> Lifetime {
+    pub(crate) fn lifetime(&self) -> Lifetime {
         Lifetime::covering(Envelope::decode(&self.bytes).expect("an envelope").ttl)
     }
 }

@@ -135,8 +135,8 @@ impl Trial {
             return;
         }
         let text = self.reference.next_text(from, to);
-        let life = Lifetime::ALL[self.pick(Lifetime::ALL.len())];
-        let command = Command::Say { contact, text: text.clone(), life };
+        let lifetime = Lifetime::ALL[self.pick(Lifetime::ALL.len())];
+        let command = Command::Say { contact, text: text.clone(), lifetime };
         let said = match self.town.world.ask(self.node(from), command) {
             Ok(Reply::Message(id)) => Some(id),
             Ok(other) => panic!("not a message: {other:?}"),

@@ -1,11 +1,11 @@
 //! Read marks are told, and shown, only where both want them.
 
 use undertone::engine::command::{Command, Proof};
+use undertone::engine::conversation::MAX_AWAITED_RECEIPTS;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::MAX_AWAITED_RECEIPTS;
 use undertone::engine::record::MessageState;
 
 use crate::harness::seeds;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use undertone::engine::command::{Command, CommandError};
+use undertone::engine::conversation::{ACK_WINDOW, MAX_TRANSMISSIONS};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::node::{ACK_WINDOW, MAX_TRANSMISSIONS, RETRANSMIT_FOR};
-use undertone::engine::record::{EnvelopePurpose, MessageState, StoredDirection};
+use undertone::engine::record::{EnvelopePurpose, MessageState, RETRANSMIT_FOR, StoredDirection};
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, seeds};
@@ -113,23 +113,23 @@ fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_onc
 
 #[test]
 fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
-    for life in Lifetime::ALL {
+    for lifetime in Lifetime::ALL {
         let (mut post, [a, _]) = Post::introduced(83);
-        let message = post.town.say_for(0, a, "nobody is there", life);
+        let message = post.town.say_for(0, a, "nobody is there", lifetime);
         post.pass(Millis::from_secs(u64::from(RETRANSMIT_FOR.0) + 20 * DAY));
         let left = attempts(&post.town, 0, message);
         let record = post.town.message(0, message).expect("kept");
         assert_eq!(record.delivery.attempts as usize, left.len());
         assert!(
             left.len() > 10 && record.delivery.attempts <= MAX_TRANSMISSIONS,
-            "{life:?}: {}",
+            "{lifetime:?}: {}",
             left.len()
         );
         let last = left[left.len() - 1].0 - left[0].0;
-        assert!(last <= u64::from(RETRANSMIT_FOR.0) * 1_000, "{life:?}");
+        assert!(last <= u64::from(RETRANSMIT_FOR.0) * 1_000, "{lifetime:?}");
         // Given up: it says so, and its number is free.
         assert_eq!(post.town.state(0, message), MessageState::Unacknowledged);
-        assert_eq!(record.number, None, "{life:?}");
+        assert_eq!(record.number, None, "{lifetime:?}");
         post.town.assert_sound();
     }
 }

@@ -1,13 +1,13 @@
 //! A contact that is held: what it sends is read, and nothing leaves for it until a person decides.
 
 use undertone::engine::command::{Command, CommandError, Proof, Reply};
+use undertone::engine::conversation::MAX_VERIFICATION_ATTEMPTS;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use undertone::engine::env::Millis;
 use undertone::engine::event::{ContactView, Event, SessionStatus};
 use undertone::engine::id::ContactId;
-use undertone::engine::node::MAX_VERIFICATION_ATTEMPTS;
 use undertone::engine::record::{
     EnvelopePurpose, HoldReason, MessageState, Trust, VerificationMethod,
 };

@@ -7,8 +7,9 @@
 use core::ops::Range;
 
 use super::topic::Topic;
+use super::wire::WorkNonce;
 use super::wire::{self, Envelope, EnvelopeId, MAX_ENVELOPE_SIZE, MAX_TTL, expiry_quantum};
-use super::work::{self, Floor, Priority, WorkNonce};
+use super::work::{self, Floor, Priority};
 use crate::engine::env::{Seconds, UnixSeconds};
 
 /// How far two clocks may be apart, in seconds, before one's envelopes are refused by the other.

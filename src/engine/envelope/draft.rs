@@ -3,8 +3,9 @@
 use sha3::{Digest, Keccak256};
 
 use super::topic::Topic;
+use super::wire::WorkNonce;
 use super::wire::{self, Envelope, EnvelopeId, MAX_DATA, MAX_TTL, expiry_quantum};
-use super::work::{self, Floor, MiningJob, WorkNonce};
+use super::work::{self, Floor, MiningJob};
 use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::id::OutgoingId;
 

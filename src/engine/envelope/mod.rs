@@ -15,5 +15,5 @@ pub use check::{Acceptance, CheckedEnvelope, PriorityKey, ValidationError, check
 pub use draft::{Draft, DraftError};
 pub use lifetime::Lifetime;
 pub use topic::Topic;
-pub use wire::{Envelope, EnvelopeId, MalformedEnvelope};
-pub use work::{Floor, MiningJob, Priority, WorkNonce};
+pub use wire::{Envelope, EnvelopeId, MalformedEnvelope, WorkNonce};
+pub use work::{Floor, MiningJob, Priority};

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
 use super::topic::Topic;
-use super::work::WorkNonce;
 use crate::engine::env::{Seconds, UnixSeconds};
+use crate::engine::secret::opaque_debug;
 
 /// The size of every envelope a messenger emits, in bytes: sizes tell nothing.
 pub const ENVELOPE_SIZE: usize = 2048;
@@ -216,6 +216,12 @@ fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
     None
 }
+
+/// The nonce that shows an envelope's work. Not an AEAD nonce.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct WorkNonce(pub u64);
+
+opaque_debug!(struct WorkNonce(_));
 
 #[cfg(test)]
 mod tests {

@@ -10,17 +10,9 @@ use core::cmp::Ordering;
 
 use keccak::{Keccak, State1600};
 
-use super::wire::{ENVELOPE_SIZE, ONE_DAY};
+use super::wire::{ENVELOPE_SIZE, ONE_DAY, WorkNonce};
 use crate::engine::env::Seconds;
 use crate::engine::id::OutgoingId;
-use crate::engine::secret::opaque_debug;
-
-/// The nonce that shows an envelope's work. Not an AEAD nonce.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct WorkNonce(pub u64);
-
-opaque_debug!(struct WorkNonce(_));
-
 impl WorkNonce {
     /// The nonce so many attempts further on; after the last comes the first.
     #[must_use]

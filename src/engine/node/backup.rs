@@ -223,7 +223,7 @@ mod tests {
                 at: UnixSeconds(at),
                 missing,
                 early,
-                life: Lifetime::Week,
+                lifetime: Lifetime::Week,
                 delivery: DeliveryLog::default(),
             },
         )

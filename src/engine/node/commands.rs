@@ -1,69 +1,133 @@
-//! What a person or a program asks, and the answer.
+//! What a person or a program asks, and the answer: who is asked about is found here, and what is asked
+//! of one contact is carried out there.
 
-use crate::engine::crypto::keys::{Identity, PublicKey};
-use crate::engine::envelope::Lifetime;
-use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
-use crate::engine::session::MAX_TEXT;
+use std::sync::Arc;
 
-use super::publisher::Job;
-use super::talk::{new_outgoing, view_message};
-use super::{MAX_CONTACTS, MAX_IDENTITIES, Node, meet, roster};
 use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::conversation::{self, ContactCommand, Conversation};
+use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::event::{Event, IdentityView};
-use crate::engine::id::CommandId;
-use crate::engine::record::MessageState;
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::record::{
-    ContactRecord, ContactState, IdentityRecord, MessageRecord, Record, RecordKey, SendSequence,
-    StoredDirection, Trust,
+    ContactRecord, ContactState, IdentityRecord, Record, RecordKey, SendSequence, Trust,
 };
-use crate::engine::settings::NodeRole;
-use crate::engine::turn::Output;
-use crate::engine::turn::{Timer, Turn};
+use crate::engine::relay::pool::Pool;
+use crate::engine::session::SessionId;
+use crate::engine::turn::{ContactJob, Turn};
+
+use super::messenger::Messenger;
+use super::roster::{self, MAX_CONTACTS};
 
 /// Messages that have not left, in all conversations together. A guess: two days of steady work.
 pub const MAX_QUEUED: usize = 4_096;
 
-impl Node {
-    pub(super) fn on_command(&mut self, turn: &mut Turn<'_, '_>, id: CommandId, command: Command) {
-        let reply = match self.settings.role {
-            NodeRole::Relay => Err(CommandError::Relay),
-            NodeRole::Messenger => self.carry_out(turn, command),
-        };
-        turn.effect(Output::Reply { id, reply });
-    }
-
-    fn carry_out(
+impl Messenger {
+    /// Carries a command out, or says why not and changes nothing.
+    pub(super) fn carry_out(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         command: Command,
     ) -> Result<Reply, CommandError> {
         match command {
             Command::CreateIdentity { name } => self.create_identity(turn, name),
             Command::DeleteIdentity { identity } => self.delete_identity(turn, identity),
             Command::AddContact { identity, key, petname } => {
-                self.add_contact(turn, identity, key, petname)
+                self.add_contact(turn, pool, (identity, key), petname)
             }
             Command::RenameContact { contact, petname } => {
-                self.rename_contact(turn, contact, petname)
+                let identity = self.find(contact)?.card().identity;
+                self.check_petname(identity, &petname, Some(contact))?;
+                self.tell(turn, contact, ContactCommand::Rename { petname })
             }
-            Command::RemoveContact { contact } => self.remove_contact(turn, contact),
-            Command::Block { contact } => self.block(turn, contact),
-            Command::Unblock { contact } => self.unblock(turn, contact),
+            Command::RemoveContact { contact } => {
+                let removed = self.conversations.remove(&contact);
+                conversation::remove(removed.ok_or(CommandError::NoContact)?, turn);
+                turn.settle();
+                Ok(Reply::Done)
+            }
+            Command::Block { contact } => self.tell(turn, contact, ContactCommand::Block),
+            Command::Unblock { contact } => self.tell(turn, contact, ContactCommand::Unblock),
             Command::AcceptRequest { request, petname } => {
-                self.accept_request(turn, request, petname)
+                self.accept_request(turn, pool, request, petname)
             }
-            Command::DeclineRequest { request } => self.decline_request(turn, request),
-            Command::Say { contact, text, life } => self.say(turn, contact, text, life),
-            Command::MarkRead { contact } => self.mark_read(turn, contact),
-            Command::SetReadReceipts { contact, on } => self.set_read_receipts(turn, contact, on),
+            Command::DeclineRequest { request } => {
+                self.roster.take_request(request)?;
+                self.forget_request(turn, request);
+                turn.settle();
+                Ok(Reply::Done)
+            }
+            Command::Say { contact, text, lifetime } => {
+                conversation::check_text(self.find(contact)?, &text)?;
+                if self.unsent() >= MAX_QUEUED {
+                    return Err(CommandError::Full);
+                }
+                self.tell(turn, contact, ContactCommand::Say { text, lifetime })
+            }
+            Command::MarkRead { contact } => {
+                self.tell(turn, contact, ContactCommand::MarkRead { number: u64::MAX })
+            }
+            Command::SetReadReceipts { contact, on } => {
+                self.tell(turn, contact, ContactCommand::SetReadReceipts { on })
+            }
             Command::EraseMessage { message } => self.erase_message(turn, message),
-            Command::Cancel { message } => self.cancel(turn, message),
-            Command::Retry { message } => self.retry(turn, message),
-            Command::CloseSession { contact } => self.close_session(turn, contact),
-            Command::Verify { contact, proof } => self.verify(turn, contact, &proof),
-            Command::Rekey { contact, key } => self.rekey(turn, contact, key),
-            Command::AcceptUnverified { contact } => self.accept_unverified(turn, contact),
+            Command::Cancel { message } => {
+                self.tell_of(turn, message, ContactCommand::Cancel(message))
+            }
+            Command::Retry { message } => {
+                self.tell_of(turn, message, ContactCommand::Retry(message))
+            }
+            Command::CloseSession { contact } => {
+                self.tell(turn, contact, ContactCommand::CloseSession)
+            }
+            Command::Verify { contact, proof } => {
+                self.tell(turn, contact, ContactCommand::Verify(proof))
+            }
+            Command::Rekey { contact, key } => self.rekey(turn, pool, contact, key),
+            Command::AcceptUnverified { contact } => {
+                self.tell(turn, contact, ContactCommand::AcceptUnverified)
+            }
         }
+    }
+
+    fn find(&self, contact: ContactId) -> Result<&Conversation, CommandError> {
+        self.conversations.get(&contact).ok_or(CommandError::NoContact)
+    }
+
+    /// Has a conversation do something.
+    fn tell(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        contact: ContactId,
+        command: ContactCommand,
+    ) -> Result<Reply, CommandError> {
+        let conversation = self.conversations.get_mut(&contact).ok_or(CommandError::NoContact)?;
+        command.carry_out(conversation, turn)
+    }
+
+    /// Has the conversation do something that a message belongs to.
+    fn tell_of(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        message: MessageId,
+        command: ContactCommand,
+    ) -> Result<Reply, CommandError> {
+        let conversation = self.holding(message).ok_or(CommandError::NoMessage)?;
+        command.carry_out(conversation, turn)
+    }
+
+    /// Erases a message here. One that is done with is known to the store alone.
+    fn erase_message(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        message: MessageId,
+    ) -> Result<Reply, CommandError> {
+        if let Some(conversation) = self.holding(message) {
+            return ContactCommand::EraseMessage(message).carry_out(conversation, turn);
+        }
+        turn.erase(RecordKey::Message(message));
+        turn.settle();
+        Ok(Reply::Done)
     }
 
     fn create_identity(
@@ -71,26 +135,14 @@ impl Node {
         turn: &mut Turn<'_, '_>,
         name: String,
     ) -> Result<Reply, CommandError> {
-        roster::check_name(&name)?;
-        if self.roster.identities.len() >= MAX_IDENTITIES {
-            return Err(CommandError::Full);
-        }
-        if self.roster.identities.values().any(|record| record.name == name) {
-            return Err(CommandError::NameTaken);
-        }
+        self.roster.check_new_identity(&name)?;
         let identity = Identity::generate(turn.env);
-        let record = IdentityRecord {
-            id: IdentityId::draw(turn.env),
-            name,
-            identity,
-            created: turn.env.wall,
-        };
-        let view = view_identity(&record);
+        let (id, key) = (IdentityId::draw(turn.env), identity.public());
+        let record = IdentityRecord { id, name: name.clone(), identity, created: turn.env.wall };
         turn.put(Record::Identity(record.clone()));
         turn.settle();
-        self.roster.identities.insert(record.id, record);
-        let id = view.id;
-        turn.emit(Event::Identity(view));
+        self.roster.add_identity(record);
+        turn.emit(Event::Identity(IdentityView { id, name, key }));
         Ok(Reply::Identity(id))
     }
 
@@ -99,78 +151,95 @@ impl Node {
         turn: &mut Turn<'_, '_>,
         identity: IdentityId,
     ) -> Result<Reply, CommandError> {
-        self.roster.identities.remove(&identity).ok_or(CommandError::NoIdentity)?;
+        self.roster.remove_identity(identity)?;
         turn.erase(RecordKey::Identity(identity));
-        let contacts: Vec<ContactId> = self
-            .roster
-            .contacts
-            .values()
-            .filter(|contact| contact.identity == identity)
-            .map(|contact| contact.id)
+        let known = |conversation: &Conversation| conversation.card().identity == identity;
+        let gone: Vec<ContactId> = self
+            .conversations
+            .iter()
+            .filter(|(_, conversation)| known(conversation))
+            .map(|(&contact, _)| contact)
             .collect();
-        for contact in contacts {
-            self.forget_contact(turn, contact);
+        for contact in gone {
+            if let Some(conversation) = self.conversations.remove(&contact) {
+                conversation::remove(conversation, turn);
+            }
         }
-        let requests: Vec<RequestId> = self
-            .roster
-            .requests
-            .values()
-            .filter(|request| request.identity == identity)
-            .map(|request| request.id)
-            .collect();
-        for request in requests {
-            self.roster.requests.remove(&request);
-            turn.erase(RecordKey::Request(request));
-            turn.emit(Event::RequestRemoved(request));
+        for request in self.roster.requests_to(identity) {
+            self.roster.take_request(request)?;
+            self.forget_request(turn, request);
         }
         turn.settle();
         turn.emit(Event::IdentityRemoved(identity));
         Ok(Reply::Done)
     }
 
+    /// Stores and tells that a request is answered.
+    fn forget_request(&self, turn: &mut Turn<'_, '_>, request: RequestId) {
+        turn.erase(RecordKey::Request(request));
+        turn.emit(Event::RequestRemoved(request));
+    }
+
     fn add_contact(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        identity: IdentityId,
-        key: PublicKey,
+        pool: &Pool,
+        (identity, key): (IdentityId, PublicKey),
         petname: String,
     ) -> Result<Reply, CommandError> {
-        if !self.roster.identities.contains_key(&identity) {
-            return Err(CommandError::NoIdentity);
-        }
-        if self.roster.is_own(&key) {
-            return Err(CommandError::OwnKey);
-        }
-        if self.roster.contact_by_key(identity, &key).is_some() {
-            return Err(CommandError::KnownKey);
-        }
+        self.check_key(identity, &key)?;
         // Both may have added each other at once: then their request is accepted.
-        let request = self
-            .roster
-            .requests
-            .values()
-            .find(|request| request.identity == identity && request.offer.from() == key)
-            .map(|request| request.id);
-        if let Some(request) = request {
-            return self.accept_request(turn, request, petname);
+        if let Some(request) = self.roster.request_by_key(identity, &key) {
+            return self.accept_request(turn, pool, request, petname);
         }
-        let contact = self.new_contact(turn, identity, key, petname)?;
-        self.start_offer(turn, contact);
+        let contact = self.new_contact(turn, (identity, key), petname)?;
+        if let Some(conversation) = self.conversations.get_mut(&contact) {
+            conversation.start_offer(turn);
+        }
         Ok(Reply::Contact(contact))
     }
 
-    /// Adds a contact to the roster; storing it is up to what follows.
+    /// Whether a key may be given to a contact of `identity`.
+    fn check_key(&self, identity: IdentityId, key: &PublicKey) -> Result<(), CommandError> {
+        if self.roster.identity(identity).is_none() {
+            return Err(CommandError::NoIdentity);
+        }
+        if self.roster.is_own(key) {
+            return Err(CommandError::OwnKey);
+        }
+        if self.contact_by_key(identity, key).is_some() {
+            return Err(CommandError::KnownKey);
+        }
+        Ok(())
+    }
+
+    /// Whether `petname` may be given to a contact of `identity` (other than `except`).
+    fn check_petname(
+        &self,
+        identity: IdentityId,
+        petname: &str,
+        except: Option<ContactId>,
+    ) -> Result<(), CommandError> {
+        roster::check_name(petname)?;
+        let taken = self.conversations.iter().any(|(&contact, conversation)| {
+            let card = conversation.card();
+            card.identity == identity && card.petname == petname && Some(contact) != except
+        });
+        if taken { Err(CommandError::NameTaken) } else { Ok(()) }
+    }
+
+    /// Adds a contact; storing it is up to what follows.
     fn new_contact(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        identity: IdentityId,
-        key: PublicKey,
+        (identity, key): (IdentityId, PublicKey),
         petname: String,
     ) -> Result<ContactId, CommandError> {
-        self.roster.check_petname(identity, &petname, None)?;
-        if self.roster.contacts.len() >= MAX_CONTACTS {
+        self.check_petname(identity, &petname, None)?;
+        if self.conversations.len() >= MAX_CONTACTS {
             return Err(CommandError::Full);
         }
+        let own = self.roster.identity(identity).ok_or(CommandError::NoIdentity)?;
         let record = ContactRecord {
             id: ContactId::draw(turn.env),
             identity,
@@ -185,211 +254,53 @@ impl Node {
             restored: None,
         };
         let id = record.id;
-        self.roster.contacts.insert(id, record);
+        self.conversations.insert(id, Conversation::new(Arc::clone(own), record));
         Ok(id)
-    }
-
-    fn rename_contact(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        contact: ContactId,
-        petname: String,
-    ) -> Result<Reply, CommandError> {
-        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
-        self.roster.check_petname(record.identity, &petname, Some(contact))?;
-        if let Some(record) = self.roster.contacts.get_mut(&contact) {
-            record.petname = petname;
-        }
-        self.put_contact(turn, contact);
-        turn.settle();
-        self.emit_contact(turn, contact);
-        Ok(Reply::Done)
-    }
-
-    fn remove_contact(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        contact: ContactId,
-    ) -> Result<Reply, CommandError> {
-        if !self.roster.contacts.contains_key(&contact) {
-            return Err(CommandError::NoContact);
-        }
-        self.forget_contact(turn, contact);
-        turn.settle();
-        Ok(Reply::Done)
-    }
-
-    fn forget_contact(&mut self, turn: &mut Turn<'_, '_>, contact: ContactId) {
-        self.end_sessions(turn, contact, ContactState::Inactive);
-        self.outbox.forget(turn, |kept| kept.purpose.concerns(contact));
-        self.open_messages.retain(|_, message| message.contact != contact);
-        self.conversations.remove(&contact);
-        self.roster.contacts.remove(&contact);
-        turn.erase(RecordKey::Contact(contact));
-        turn.erase_messages(contact);
-        turn.emit(Event::ContactRemoved(contact));
-    }
-
-    fn block(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        contact: ContactId,
-    ) -> Result<Reply, CommandError> {
-        if !self.roster.contacts.contains_key(&contact) {
-            return Err(CommandError::NoContact);
-        }
-        let waiting: Vec<MessageId> = self
-            .open_messages
-            .values()
-            .filter(|message| message.contact == contact)
-            .map(|message| message.id)
-            .collect();
-        for id in waiting {
-            if self.is_withdrawable(id) {
-                self.withdraw(turn, contact, id);
-                turn.settle();
-                self.advance(turn, id, MessageState::Failed);
-                turn.settle();
-            }
-            if let Some(talk) = self.conversations.get_mut(&contact) {
-                talk.send_queue.retain(|&queued| queued != id);
-            }
-            self.timers.clear(Timer::Retransmit(id));
-        }
-        self.end_sessions(turn, contact, ContactState::Blocked);
-        turn.settle();
-        self.emit_contact(turn, contact);
-        Ok(Reply::Done)
-    }
-
-    fn unblock(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        contact: ContactId,
-    ) -> Result<Reply, CommandError> {
-        let record = self.roster.contacts.get_mut(&contact).ok_or(CommandError::NoContact)?;
-        if record.state == ContactState::Blocked {
-            record.state = ContactState::Inactive;
-            self.resume_retransmits(turn, contact);
-            self.put_contact(turn, contact);
-            turn.settle();
-            self.emit_contact(turn, contact);
-        }
-        Ok(Reply::Done)
     }
 
     fn accept_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         request: RequestId,
         petname: String,
     ) -> Result<Reply, CommandError> {
-        let record = self.roster.requests.get(&request).ok_or(CommandError::NoRequest)?;
-        let (identity, offer) = (record.identity, record.offer.clone());
-        let contact = self.new_contact(turn, identity, offer.from(), petname)?;
-        self.roster.requests.remove(&request);
+        let record = self.roster.request(request)?;
+        let (identity, key) = (record.identity, record.offer.from());
+        let contact = self.new_contact(turn, (identity, key), petname)?;
+        let offer = self.roster.take_request(request)?.offer;
         turn.erase(RecordKey::Request(request));
-        self.accept_offer(turn, contact, &offer);
+        self.accept_offer(turn, pool, contact, &offer);
         // A person decided just now: there is no reflex to hide.
-        self.outbox.push(Job::AnswerOffer(contact, meet::session_of(offer.id())));
+        turn.outbox.push_for(contact, ContactJob::AnswerOffer(SessionId::from(offer.id())));
         turn.emit(Event::RequestRemoved(request));
         Ok(Reply::Contact(contact))
     }
 
-    fn decline_request(
+    /// Puts another key in a contact's place.
+    fn rekey(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        request: RequestId,
-    ) -> Result<Reply, CommandError> {
-        self.roster.requests.remove(&request).ok_or(CommandError::NoRequest)?;
-        turn.erase(RecordKey::Request(request));
-        turn.settle();
-        turn.emit(Event::RequestRemoved(request));
-        Ok(Reply::Done)
-    }
-
-    fn say(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         contact: ContactId,
-        text: String,
-        life: Lifetime,
+        key: PublicKey,
     ) -> Result<Reply, CommandError> {
-        let record = self.roster.contacts.get(&contact).ok_or(CommandError::NoContact)?;
-        if record.state == ContactState::Blocked {
+        let card = self.find(contact)?.card();
+        let identity = card.identity;
+        if card.state == ContactState::Blocked {
             return Err(CommandError::Blocked);
         }
-        if text.trim().is_empty() || text.len() > MAX_TEXT {
-            return Err(CommandError::BadText);
-        }
-        if self.queued_messages() >= MAX_QUEUED {
-            return Err(CommandError::Full);
-        }
-        let unmet = record.offer.is_none();
-        let message = MessageRecord {
-            life,
-            ..new_outgoing(MessageId::draw(turn.env), contact, text, turn.env.wall)
+        self.check_key(identity, &key)?;
+        self.tell(turn, contact, ContactCommand::Rekey(key))?;
+        // Whoever holds the other key may have asked already.
+        let Some(request) = self.roster.request_by_key(identity, &key) else {
+            turn.settle();
+            self.find(contact)?.emit(turn);
+            return Ok(Reply::Done);
         };
-        let id = message.id;
-        turn.put(Record::Message(message.clone()));
-        turn.settle();
-        turn.emit(Event::Message(view_message(&message)));
-        self.open_messages.insert(id, message);
-        self.enqueue(contact, id);
-        if unmet && self.preferred(contact).is_none() {
-            self.start_offer(turn, contact);
-        }
-        Ok(Reply::Message(id))
-    }
-
-    pub(super) fn enqueue(&mut self, contact: ContactId, id: MessageId) {
-        self.conversations.entry(contact).or_default().send_queue.push_back(id);
-        self.schedule_send(contact);
-    }
-
-    /// Whether a message has not left and can still be kept from leaving.
-    pub(super) fn is_withdrawable(&self, id: MessageId) -> bool {
-        match self.open_messages.get(&id).map(|message| message.direction) {
-            Some(StoredDirection::Outgoing(MessageState::Queued)) => true,
-            Some(StoredDirection::Outgoing(MessageState::Mining)) => self.outbox.is_unpublished(id),
-            Some(StoredDirection::Outgoing(
-                MessageState::Sent
-                | MessageState::Unacknowledged
-                | MessageState::Delivered
-                | MessageState::Read
-                | MessageState::Failed
-                | MessageState::Cancelled,
-            ))
-            | Some(StoredDirection::Delivered | StoredDirection::Buffered { .. })
-            | None => false,
-        }
-    }
-
-    fn cancel(&mut self, turn: &mut Turn<'_, '_>, id: MessageId) -> Result<Reply, CommandError> {
-        let contact = self.open_messages.get(&id).ok_or(CommandError::NoMessage)?.contact;
-        if !self.is_withdrawable(id) {
-            return Err(CommandError::TooLate);
-        }
-        self.withdraw(turn, contact, id);
-        turn.settle();
-        self.advance(turn, id, MessageState::Cancelled);
-        turn.settle();
+        let offer = self.roster.take_request(request)?.offer;
+        self.forget_request(turn, request);
+        self.accept_offer(turn, pool, contact, &offer);
         Ok(Reply::Done)
     }
-
-    fn close_session(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        contact: ContactId,
-    ) -> Result<Reply, CommandError> {
-        if !self.roster.contacts.contains_key(&contact) {
-            return Err(CommandError::NoContact);
-        }
-        self.close_sessions(turn, contact);
-        Ok(Reply::Done)
-    }
-}
-
-pub(super) fn view_identity(record: &IdentityRecord) -> IdentityView {
-    IdentityView { id: record.id, name: record.name.clone(), key: record.identity.public() }
 }

@@ -8,77 +8,45 @@
 //! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
 //!   [`Output::Publish`], so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.
+//!
+//! A [`Node`] decides nothing: it lends a turn to the relay, to catching up, to the messenger with its
+//! conversations, and to the publisher. The first two know no contact.
 
-mod archive;
 pub mod backup;
-mod catchup;
-mod clock;
 mod commands;
-mod forgotten;
-mod gaps;
-mod inbound;
 pub mod input;
-mod marks;
-mod meet;
+mod messenger;
 mod publisher;
-mod resend;
 mod restore;
 mod roster;
-mod say;
-mod schedule;
-mod stream;
-mod talk;
-mod trust;
 
-use std::collections::{BTreeMap, VecDeque};
-
-use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::command::CommandError;
+use crate::engine::env::{Env, Millis};
+use crate::engine::envelope::ValidationError;
+use crate::engine::event::Event;
 use crate::engine::id::NeighbourId;
-use crate::engine::id::{ContactId, MessageId};
-use crate::engine::record::{MessageRecord, SessionRecord};
-use crate::engine::relay::ValidationStats;
-use crate::engine::relay::pool::Pool;
-use crate::engine::relay::validation_queue::{self, ValidationQueue};
-use crate::engine::session::{SessionId, TopicIndex};
-use crate::engine::settings::NodeSettings;
-use crate::engine::sync::ClockSkew;
-use crate::engine::turn::{Output, Timer, Timers, Turn};
+use crate::engine::record::Record;
+use crate::engine::relay::pool::{Pool, PoolBounds};
+use crate::engine::relay::{Relay, ValidationStats};
+use crate::engine::settings::{NodeRole, NodeSettings};
+use crate::engine::sync::{CatchUp, ClockSkew};
+use crate::engine::turn::{Output, Timer, Turn, Workspace};
 
-use catchup::CatchUp;
 pub use commands::MAX_QUEUED;
-pub use gaps::MAX_GAP_REPORTS;
 use input::Input;
-pub use marks::MAX_AWAITED_RECEIPTS;
-pub use meet::MAX_SESSIONS;
-use publisher::Outbox;
-use roster::Roster;
+use messenger::Messenger;
+use publisher::Publisher;
 pub use roster::{MAX_CONTACTS, MAX_IDENTITIES, MAX_NAME, MAX_REPLAYS, MAX_REQUESTS};
-pub use schedule::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT, RETRANSMIT_FOR};
-pub use talk::ACK_WINDOW;
-use talk::Conversation;
-pub use trust::MAX_VERIFICATION_ATTEMPTS;
 
 /// One node: a relay, or a messenger with its identities.
 #[derive(Debug)]
 pub struct Node {
     settings: NodeSettings,
-    pool: Pool,
-    validation_queue: ValidationQueue<NeighbourId>,
-    roster: Roster,
-    sessions: BTreeMap<SessionId, SessionRecord>,
-    topic_index: TopicIndex,
-    /// Messages that are not done with: ours up to their acknowledgement, or their read receipt if one
-    /// may come; theirs while they wait for the ones before them.
-    open_messages: BTreeMap<MessageId, MessageRecord>,
-    conversations: BTreeMap<ContactId, Conversation>,
-    outbox: Outbox,
-    timers: Timers,
-    peers: Vec<NeighbourId>,
-    /// When this process took back what it knew; what is older may be of a time it forgot.
-    started_at: UnixSeconds,
-    catchup: CatchUp,
-    validation: ValidationStats,
-    outputs: VecDeque<Output>,
+    workspace: Workspace,
+    relay: Relay,
+    catch_up: CatchUp,
+    messenger: Messenger,
+    neighbours: Vec<NeighbourId>,
 }
 
 impl Node {
@@ -87,92 +55,112 @@ impl Node {
     pub fn new(settings: NodeSettings) -> Self {
         Self {
             settings,
-            pool: Pool::new(settings.pool, settings.body_storage()),
-            validation_queue: ValidationQueue::new(validation_queue::CAPACITY),
-            roster: Roster::default(),
-            sessions: BTreeMap::new(),
-            topic_index: TopicIndex::default(),
-            open_messages: BTreeMap::new(),
-            conversations: BTreeMap::new(),
-            outbox: Outbox::default(),
-            timers: Timers::default(),
-            peers: Vec::new(),
-            started_at: UnixSeconds(0),
-            catchup: CatchUp::default(),
-            validation: ValidationStats::default(),
-            outputs: VecDeque::new(),
+            workspace: Workspace::default(),
+            relay: Relay::new(&settings),
+            catch_up: CatchUp::default(),
+            messenger: Messenger::default(),
+            neighbours: Vec::new(),
         }
+    }
+
+    /// Takes back what the store kept, in the order it was first stored.
+    ///
+    /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] tells what
+    /// there is.
+    pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
+        self.step(env, |node, turn| {
+            *node.messenger = restore::restore(turn, records);
+            publisher::schedule_junk(turn);
+            turn.timers.set(Timer::Sweep, turn.env.mono);
+            restore::resume(node.messenger, turn);
+        });
+    }
+
+    /// Drops identities, contacts, sessions and messages from memory, as a lock does; what the store
+    /// keeps is untouched. Relay, pool, catching up and junk go on. [`Node::load_roster`] takes them
+    /// back; until then commands find nobody, and what comes for us waits in the pool.
+    pub fn unload_roster(&mut self, env: &mut Env<'_>) {
+        self.step(env, |node, turn| {
+            turn.drop_contacts();
+            *node.messenger = Messenger::default();
+        });
+    }
+
+    /// Takes back what [`Node::unload_roster`] dropped, from the store's records, and reads what came
+    /// meanwhile: for each envelope in the pool about what one costs that comes in the flood.
+    pub fn load_roster(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
+        self.step(env, |node, turn| {
+            *node.messenger = restore::restore(turn, records);
+            restore::resume(node.messenger, turn);
+            node.messenger.read_pool(turn, node.relay.pool());
+            node.finish(turn);
+        });
+    }
+
+    /// Takes back an envelope that the archive kept while the process was down. It was received long
+    /// ago, so others may be told of it at once. Call before the first turn, once for each; carry out
+    /// the outputs.
+    ///
+    /// # Errors
+    /// Why it is not held: the archive should discard it.
+    pub fn readmit(&mut self, env: &mut Env<'_>, bytes: Vec<u8>) -> Result<(), ValidationError> {
+        self.step(env, |node, turn| {
+            let held = node.relay.readmit(turn, bytes);
+            node.relay.flush_evictions(turn);
+            held
+        })
     }
 
     /// Takes one input in. Every output of the turn before must have been taken.
     pub fn handle(&mut self, env: &mut Env<'_>, input: Input) {
-        debug_assert!(self.outputs.is_empty(), "the outputs of the turn before were not drained");
-        self.in_turn(env, |node, turn| node.take_in_turn(turn, input));
-    }
-
-    /// Does something with a turn of its own, settled at the end.
-    fn in_turn<R>(
-        &mut self,
-        env: &mut Env<'_>,
-        step: impl FnOnce(&mut Self, &mut Turn<'_, '_>) -> R,
-    ) -> R {
-        let mut outputs = core::mem::take(&mut self.outputs);
-        let mut turn = Turn::new(env, &mut outputs);
-        let result = step(self, &mut turn);
-        turn.settle();
-        self.outputs = outputs;
-        result
-    }
-
-    fn take_in_turn(&mut self, turn: &mut Turn<'_, '_>, input: Input) {
-        match input {
-            Input::Gossip { from, id, bytes } => self.on_gossip(turn, from, id, bytes),
-            Input::Mined { outgoing, nonce } => self.on_mined(turn, outgoing, nonce),
-            Input::Peers(peers) => self.on_peers(turn, peers),
-            Input::SyncRequest { from, id, bytes } => {
-                self.on_sync_request(turn, from, id, &bytes);
-            }
-            Input::SyncResponse { id, bytes } => self.on_sync_response(turn, id, bytes),
-            Input::ArchiveMissing(ids) => self.on_archive_missing(&ids),
-            Input::Command { id, command } => self.on_command(turn, id, command),
-            Input::Tick => self.on_tick(turn),
-        }
-        self.drive_publisher(turn);
-        self.flush_evictions(turn);
+        debug_assert!(
+            self.workspace.is_drained(),
+            "the outputs of the turn before were not drained"
+        );
+        self.step(env, |node, turn| {
+            node.take_in(turn, input);
+            node.finish(turn);
+        });
     }
 
     /// The next thing to carry out, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.workspace.poll_output()
     }
 
     /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        if self.validation_queue.is_empty() { self.timers.next() } else { Some(Millis(0)) }
+        if self.relay.is_idle() { self.workspace.timers.next() } else { Some(Millis(0)) }
+    }
+
+    /// Everything a person would care for, as events: for whoever begins to look.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Event> {
+        self.messenger.snapshot()
     }
 
     /// Figures for a person: totals only, real and junk never told apart.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
-            peers: self.peers.len(),
-            pool_bytes: self.pool.bytes(),
-            pool_count: self.pool.count(),
+            peers: self.neighbours.len(),
+            pool_bytes: self.relay.pool().bytes(),
+            pool_count: self.relay.pool().count(),
             pool_bounds: self.settings.pool,
             floor_bits: self.settings.floor.bits(),
-            mining_bits: self.outbox.mining_bits(),
-            queued: self.queued_messages(),
-            clock: self.catchup.skew(),
-            caught_up: self.catchup.fetched(),
-            validation: self.validation,
+            mining_bits: self.workspace.outbox.mining_bits(),
+            queued: self.messenger.unsent(),
+            clock: self.catch_up.skew(),
+            caught_up: self.catch_up.fetched(),
+            validation: self.relay.stats(),
         }
     }
 
     /// The pool, to look at.
     #[must_use]
     pub const fn pool(&self) -> &Pool {
-        &self.pool
+        self.relay.pool()
     }
 
     /// The settings it was made with.
@@ -181,37 +169,99 @@ impl Node {
         &self.settings
     }
 
-    fn on_tick(&mut self, turn: &mut Turn<'_, '_>) {
-        self.drain_queue(turn);
-        if !self.timers.is_set(Timer::Sweep) {
-            self.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
+    /// Lends a turn to the machines, and settles it.
+    fn step<R>(
+        &mut self,
+        env: &mut Env<'_>,
+        step: impl FnOnce(&mut Machines<'_>, &mut Turn<'_, '_>) -> R,
+    ) -> R {
+        let Self { settings, workspace, relay, catch_up, messenger, neighbours } = self;
+        let mut turn = Turn::new(env, settings, workspace);
+        let result = step(&mut Machines { relay, catch_up, messenger, neighbours }, &mut turn);
+        turn.settle();
+        result
+    }
+}
+
+/// Everything in a node that acts, beside the turn that is lent to it.
+struct Machines<'n> {
+    relay: &'n mut Relay,
+    catch_up: &'n mut CatchUp,
+    messenger: &'n mut Messenger,
+    neighbours: &'n mut Vec<NeighbourId>,
+}
+
+impl Machines<'_> {
+    fn take_in(&mut self, turn: &mut Turn<'_, '_>, input: Input) {
+        match input {
+            Input::Gossip { from, id, bytes } => self.relay.on_gossip(turn, from, id, bytes),
+            Input::Mined { outgoing, nonce } => publisher::on_mined(turn, outgoing, nonce),
+            Input::Peers(peers) => self.on_neighbours(turn, peers),
+            Input::SyncRequest { from, id, bytes } => {
+                self.catch_up.on_request(turn, self.relay.pool(), (from, id), &bytes);
+            }
+            Input::SyncResponse { id, bytes } => {
+                let gate = (&mut *self.relay, &mut *self.messenger);
+                self.catch_up.on_response(turn, gate, (id, bytes), self.neighbours);
+            }
+            Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
+            Input::Command { id, command } => {
+                let reply = match turn.settings.role {
+                    NodeRole::Relay => Err(CommandError::Relay),
+                    NodeRole::Messenger => {
+                        self.messenger.carry_out(turn, self.relay.pool(), command)
+                    }
+                };
+                // What was accepted is durable before whoever asked hears of it.
+                turn.settle();
+                turn.effect(Output::Reply { id, reply });
+            }
+            Input::Tick => self.on_tick(turn),
         }
-        while let Some(timer) = self.timers.pop(turn.env.mono) {
+    }
+
+    /// The neighbours changed. With the first one, what may have reached nobody is published again.
+    fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<NeighbourId>) {
+        let before = core::mem::replace(self.neighbours, neighbours);
+        self.catch_up.on_neighbours(turn, self.relay.pool(), &before, self.neighbours);
+        if before.is_empty() && !self.neighbours.is_empty() {
+            self.publisher().republish_all(turn);
+        }
+    }
+
+    fn on_tick(&mut self, turn: &mut Turn<'_, '_>) {
+        self.relay.drain_queue(turn, self.messenger);
+        if !turn.timers.is_set(Timer::Sweep) {
+            turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
+        }
+        while let Some(timer) = turn.timers.pop(turn.env.mono) {
+            let pool = self.relay.pool();
             match timer {
-                Timer::Junk => self.on_junk_due(turn),
-                Timer::Sweep => self.on_sweep(turn),
-                Timer::SyncAfterJoin => self.on_sync_after_join_due(turn),
-                Timer::Sync => self.on_sync_due(turn),
-                Timer::SyncNext => self.on_sync_next_due(turn),
-                Timer::Acknowledge(contact) => self.on_acknowledge_due(contact),
-                Timer::Answer(contact, session) => self.on_answer_due(contact, session),
-                Timer::Offer(contact) => self.on_offer_due(contact),
-                Timer::Retransmit(message) => self.on_retransmit_due(message),
-                Timer::Expiry(message) => self.on_expiry_due(turn, message),
-                Timer::GapReport(contact) => self.on_gap_report_due(turn, contact),
+                Timer::Junk => publisher::on_junk_due(turn),
+                Timer::Sweep => {
+                    self.relay.sweep(turn.env);
+                    self.messenger.sweep(turn);
+                    turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
+                }
+                Timer::SyncAfterJoin => self.catch_up.on_join_due(turn, pool, self.neighbours),
+                Timer::Sync => self.catch_up.on_due(turn, pool, self.neighbours),
+                Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
+                Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
             }
         }
     }
 
-    fn on_sweep(&mut self, turn: &mut Turn<'_, '_>) {
-        self.pool.sweep(turn.env.wall);
-        self.roster.expire_replays(turn.env.wall).into_iter().for_each(|key| turn.erase(key));
-        let left = self.age_sessions(turn);
-        turn.settle();
-        for contact in left {
-            self.emit_contact(turn, contact);
+    /// What follows every input: the next envelope of ours, if a neighbour could take it, and what left
+    /// the pool.
+    fn finish(&mut self, turn: &mut Turn<'_, '_>) {
+        if !self.neighbours.is_empty() {
+            self.publisher().drive(turn);
         }
-        self.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
+        self.relay.flush_evictions(turn);
+    }
+
+    fn publisher(&mut self) -> Publisher<'_> {
+        Publisher { relay: self.relay, messenger: self.messenger }
     }
 }
 
@@ -225,7 +275,7 @@ pub struct NodeStatus {
     /// Envelopes in the pool.
     pub pool_count: usize,
     /// How much it may hold.
-    pub pool_bounds: crate::engine::relay::pool::PoolBounds,
+    pub pool_bounds: PoolBounds,
     /// The network's floor.
     pub floor_bits: u8,
     /// What is being searched for, if anything is.
@@ -239,9 +289,6 @@ pub struct NodeStatus {
     /// What became of the envelopes that came.
     pub validation: ValidationStats,
 }
-/// What one turn of [`Node::drain_queue`] looks at: small, so that commands and timers are not kept
-/// waiting.
-const VALIDATION_BATCH: usize = 32;
 
 /// Ten minutes: expiry is rounded to a coarse quantum, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

@@ -1,16 +1,22 @@
-//! The roster: identities, contacts, pending requests, and the replay cache of offers.
+//! The roster: our identities, the requests of strangers, and the replay cache of offers.
+//!
+//! Contacts are conversations; the roster knows what is nobody's yet.
 
 use std::collections::BTreeMap;
-
-use crate::engine::crypto::keys::PublicKey;
-use crate::engine::env::UnixSeconds;
-use crate::engine::id::{ContactId, IdentityId, RequestId};
-use crate::engine::session::OfferId;
+use std::sync::Arc;
 
 use crate::engine::command::CommandError;
-use crate::engine::record::{
-    ContactRecord, IdentityRecord, RecordKey, ReplayRecord, RequestRecord,
-};
+use crate::engine::conversation::MAX_CLOCK_DIFFERENCE;
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::env::{Env, UnixSeconds};
+use crate::engine::envelope::wire::MAX_TTL;
+use crate::engine::event::{IdentityView, RequestView};
+use crate::engine::id::{IdentityId, RequestId};
+use crate::engine::record::{IdentityRecord, Record, RecordKey, ReplayRecord, RequestRecord};
+use crate::engine::secret::opaque_debug;
+use crate::engine::session::{OfferId, ReceivedOffer};
+use crate::engine::text::UntrustedText;
+use crate::engine::turn::Turn;
 
 /// A person has a handful of identities; each costs one multiplication for every envelope that is
 /// not for us. A guess.
@@ -29,28 +35,141 @@ pub const MAX_REPLAYS: usize = 65_536;
 /// The longest name, in characters: it has to fit a screen.
 pub const MAX_NAME: usize = 64;
 
-/// Identities, contacts, pending requests and the replay cache.
+/// Identities, pending requests and the replay cache.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    pub(super) identities: BTreeMap<IdentityId, IdentityRecord>,
-    pub(super) contacts: BTreeMap<ContactId, ContactRecord>,
-    pub(super) requests: BTreeMap<RequestId, RequestRecord>,
+    identities: BTreeMap<IdentityId, OwnIdentity>,
+    requests: BTreeMap<RequestId, RequestRecord>,
     replay_cache: BTreeMap<OfferId, UnixSeconds>,
 }
 
+/// One of our identities. Its secret key is shared with its conversations and wiped with the last.
+struct OwnIdentity {
+    name: String,
+    created: UnixSeconds,
+    identity: Arc<Identity>,
+}
+
+opaque_debug!(struct OwnIdentity { name, created, identity });
+
+/// A request that was taken in.
+pub(super) struct AddedRequest {
+    /// The request, to be stored.
+    pub(super) record: RequestRecord,
+    /// The one that gave way.
+    pub(super) displaced: Option<RequestId>,
+}
+
 impl Roster {
-    /// The contact of `identity` with this key.
-    pub(super) fn contact_by_key(
-        &self,
-        identity: IdentityId,
-        key: &PublicKey,
-    ) -> Option<&ContactRecord> {
-        self.contacts.values().find(|contact| contact.identity == identity && contact.key == *key)
+    /// An identity that was made or stored.
+    pub(super) fn add_identity(&mut self, record: IdentityRecord) {
+        let IdentityRecord { id, name, identity, created } = record;
+        self.identities.insert(id, OwnIdentity { name, created, identity: Arc::new(identity) });
+    }
+
+    /// Forgets an identity; answers whether there was one.
+    pub(super) fn remove_identity(&mut self, id: IdentityId) -> Result<(), CommandError> {
+        self.identities.remove(&id).map(drop).ok_or(CommandError::NoIdentity)
+    }
+
+    /// Whether an identity of this name may be made.
+    pub(super) fn check_new_identity(&self, name: &str) -> Result<(), CommandError> {
+        check_name(name)?;
+        if self.identities.len() >= MAX_IDENTITIES {
+            return Err(CommandError::Full);
+        }
+        if self.identities.values().any(|own| own.name == name) {
+            return Err(CommandError::NameTaken);
+        }
+        Ok(())
+    }
+
+    /// The secret key of an identity.
+    pub(super) fn identity(&self, id: IdentityId) -> Option<&Arc<Identity>> {
+        self.identities.get(&id).map(|own| &own.identity)
+    }
+
+    /// When an identity was made.
+    pub(super) fn created(&self, id: IdentityId) -> Option<UnixSeconds> {
+        self.identities.get(&id).map(|own| own.created)
+    }
+
+    /// The secret keys of all identities, to try an offer with.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (IdentityId, &Identity)> {
+        self.identities.iter().map(|(&id, own)| (id, &*own.identity))
     }
 
     /// Whether the key is one of our own.
     pub(super) fn is_own(&self, key: &PublicKey) -> bool {
-        self.identities.values().any(|record| record.identity.public() == *key)
+        self.identities.values().any(|own| own.identity.public() == *key)
+    }
+
+    /// All identities as their owner sees them.
+    pub(super) fn identity_views(&self) -> impl Iterator<Item = IdentityView> {
+        self.identities.iter().map(|(&id, own)| IdentityView {
+            id,
+            name: own.name.clone(),
+            key: own.identity.public(),
+        })
+    }
+
+    /// All requests as their owner sees them.
+    pub(super) fn request_views(&self) -> impl Iterator<Item = RequestView> {
+        self.requests.values().map(RequestRecord::view)
+    }
+
+    /// A request that was stored.
+    pub(super) fn restore_request(&mut self, record: RequestRecord) {
+        self.requests.insert(record.id, record);
+    }
+
+    /// Takes a stranger's offer in as a request, in place of an earlier one of the same key, or of the
+    /// oldest when there are too many.
+    pub(super) fn add_request(
+        &mut self,
+        env: &mut Env<'_>,
+        identity: IdentityId,
+        offer: ReceivedOffer,
+    ) -> AddedRequest {
+        let same = self.request_by_key(identity, &offer.from());
+        let mut displaced = None;
+        if same.is_none() && self.requests.len() >= MAX_REQUESTS {
+            let oldest = self.requests.values().min_by_key(|request| request.arrived);
+            displaced = oldest.map(|request| request.id);
+            displaced.and_then(|id| self.requests.remove(&id));
+        }
+        let id = same.unwrap_or_else(|| RequestId::draw(env));
+        let record = RequestRecord { id, identity, offer, arrived: env.wall };
+        self.requests.insert(id, record.clone());
+        AddedRequest { record, displaced }
+    }
+
+    /// The request of this key to an identity.
+    pub(super) fn request_by_key(
+        &self,
+        identity: IdentityId,
+        key: &PublicKey,
+    ) -> Option<RequestId> {
+        let found = self
+            .requests
+            .values()
+            .find(|request| request.identity == identity && request.offer.from() == *key);
+        found.map(|request| request.id)
+    }
+
+    pub(super) fn request(&self, id: RequestId) -> Result<&RequestRecord, CommandError> {
+        self.requests.get(&id).ok_or(CommandError::NoRequest)
+    }
+
+    /// Takes a request out, to accept or to decline it.
+    pub(super) fn take_request(&mut self, id: RequestId) -> Result<RequestRecord, CommandError> {
+        self.requests.remove(&id).ok_or(CommandError::NoRequest)
+    }
+
+    /// The requests to an identity.
+    pub(super) fn requests_to(&self, identity: IdentityId) -> Vec<RequestId> {
+        let to = self.requests.values().filter(|request| request.identity == identity);
+        to.map(|request| request.id).collect()
     }
 
     /// Whether this offer was seen before and may not count again.
@@ -58,43 +177,36 @@ impl Roster {
         self.replay_cache.contains_key(&offer)
     }
 
-    /// Remembers an offer; answers what to forget in its place.
-    pub(super) fn remember_offer(&mut self, record: &ReplayRecord) -> Option<RecordKey> {
+    /// Remembers an offer until no replay of it can arrive any more.
+    pub(super) fn remember_offer(&mut self, turn: &mut Turn<'_, '_>, offer: &ReceivedOffer) {
+        let until = offer.created().plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE);
+        let record = ReplayRecord { offer: offer.id(), until };
+        self.restore_replay(turn, &record);
+        turn.put(Record::Replay(record));
+    }
+
+    /// An offer that was remembered and stored; the one that expires first gives way to it.
+    pub(super) fn restore_replay(&mut self, turn: &mut Turn<'_, '_>, record: &ReplayRecord) {
         self.replay_cache.insert(record.offer, record.until);
         if self.replay_cache.len() <= MAX_REPLAYS {
-            return None;
+            return;
         }
-        let (&first, _) = self.replay_cache.iter().min_by_key(|&(id, &until)| (until, *id))?;
-        self.replay_cache.remove(&first);
-        Some(RecordKey::Replay(first))
+        let first = self.replay_cache.iter().min_by_key(|&(id, &until)| (until, *id));
+        if let Some(first) = first.map(|(&id, _)| id) {
+            self.replay_cache.remove(&first);
+            turn.erase(RecordKey::Replay(first));
+        }
     }
 
     /// Forgets the offers whose replay cannot arrive any more.
-    pub(super) fn expire_replays(&mut self, now: UnixSeconds) -> Vec<RecordKey> {
-        let old: Vec<OfferId> = self
-            .replay_cache
-            .iter()
-            .filter(|&(_, &until)| until < now)
-            .map(|(&id, _)| id)
-            .collect();
-        for id in &old {
-            self.replay_cache.remove(id);
+    pub(super) fn expire_replays(&mut self, turn: &mut Turn<'_, '_>) {
+        let now = turn.env.wall;
+        let old = self.replay_cache.iter().filter(|&(_, &until)| until < now);
+        let old: Vec<OfferId> = old.map(|(&id, _)| id).collect();
+        for id in old {
+            self.replay_cache.remove(&id);
+            turn.erase(RecordKey::Replay(id));
         }
-        old.into_iter().map(RecordKey::Replay).collect()
-    }
-
-    /// Whether `petname` may be given to a contact of `identity` (other than `except`).
-    pub(super) fn check_petname(
-        &self,
-        identity: IdentityId,
-        petname: &str,
-        except: Option<ContactId>,
-    ) -> Result<(), CommandError> {
-        check_name(petname)?;
-        let taken = self.contacts.values().any(|contact| {
-            contact.identity == identity && contact.petname == petname && Some(contact.id) != except
-        });
-        if taken { Err(CommandError::NameTaken) } else { Ok(()) }
     }
 }
 
@@ -109,6 +221,6 @@ pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
 
 /// Whether a screen shows the name exactly as it was written.
 fn is_shown_as_written(name: &str) -> bool {
-    let label = crate::engine::text::UntrustedText::new(name.to_owned()).sanitize_for_label();
+    let label = UntrustedText::new(name.to_owned()).sanitize_for_label();
     label.text == name
 }

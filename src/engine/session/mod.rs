@@ -46,7 +46,7 @@ pub use payload::{Ack, Content, MAX_TEXT, Payload};
 pub use topic_index::TopicIndex;
 
 /// Nothing was opened in a session for so long: its contact has lost it, or is gone. 30 days,
-/// several times the longest life of an envelope. protocol.md 2.8.
+/// several times the longest life of an envelope. A guess.
 pub const IDLE: Seconds = Seconds(30 * 86_400);
 
 /// The name of a session: that of the offer it came from. Never sent.

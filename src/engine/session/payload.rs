@@ -44,6 +44,13 @@ pub struct Ack {
 opaque_debug!(struct Ack { epoch, next, sack });
 
 impl Ack {
+    /// One more than the highest number that it says was received.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        let beyond = u64::BITS - self.sack.leading_zeros();
+        if beyond == 0 { self.next } else { self.next.saturating_add(beyond as u64 + 1) }
+    }
+
     /// Whether it says that `number` was received.
     #[must_use]
     pub const fn covers(&self, number: u64) -> bool {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bloomfilter::Bloom;
 
 use crate::engine::envelope::Topic;
+use crate::engine::id::ContactId;
 
 use super::{Session, SessionId};
 
@@ -23,7 +24,7 @@ pub struct TopicIndex {
     index: BTreeMap<(Topic, SessionHandle), u16>,
     /// What the index calls each session.
     handles: BTreeMap<SessionId, SessionHandle>,
-    sessions: BTreeMap<SessionHandle, SessionId>,
+    sessions: BTreeMap<SessionHandle, (ContactId, SessionId)>,
     last_handle: SessionHandle,
 }
 
@@ -45,13 +46,13 @@ impl TopicIndex {
         }
     }
 
-    /// Waits for every topic of a session.
-    pub fn add(&mut self, session: &Session) {
+    /// Waits for every topic of a session with `owner`.
+    pub fn add(&mut self, session: &Session, owner: ContactId) {
         // No process lives through so many sessions that a handle comes twice.
         self.last_handle = self.last_handle.wrapping_add(1);
         let handle = self.last_handle;
         self.handles.insert(session.id(), handle);
-        self.sessions.insert(handle, session.id());
+        self.sessions.insert(handle, (owner, session.id()));
         for topic in session.topics() {
             self.add_topic(topic, handle);
         }
@@ -79,9 +80,9 @@ impl TopicIndex {
         }
     }
 
-    /// The sessions that wait for a topic, each once. Mostly none.
+    /// The sessions that wait for a topic, each once and with whom it is. Mostly none.
     #[must_use]
-    pub fn candidates(&self, topic: Topic) -> Vec<SessionId> {
+    pub fn candidates(&self, topic: Topic) -> Vec<(ContactId, SessionId)> {
         if !self.filter.check(&topic) {
             return Vec::new();
         }

@@ -1,8 +1,9 @@
 //! Our session with a neighbour we catch up with: it asks, we compare; it sends, we look.
 
+use super::malformed::MalformedSyncMessage;
 use super::set::EnvelopeSet;
 use super::sketch::{self, CELL, SketchCell, SketchHash};
-use super::wire::{MAX_SKETCH, MalformedSyncMessage, SyncQuery, SyncRequest};
+use super::wire::{MAX_SKETCH, SyncQuery, SyncRequest};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;

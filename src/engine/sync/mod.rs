@@ -3,21 +3,31 @@
 //! The *client* lacks something, the *server* has it; `proto/sync.md` is the text this keeps to.
 //! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its
 //! sketch), one session's state on either side ([`ServerSession`], [`ClientSession`]) and what a
-//! server spends on others ([`UploadBudget`]). Nothing here knows the pool, a neighbour or a
-//! schedule, and nothing of ours is in a request but what the comparison asks for.
+//! server spends on others ([`UploadBudget`]). None of that knows the pool, a neighbour or a
+//! schedule, and nothing of ours is in a request but what the comparison asks for. `CatchUp` does
+//! it, on both sides: when, with whom, how much.
 
 mod budget;
+mod catch_up;
+mod client;
 mod client_session;
+mod malformed;
+mod peer_clocks;
+mod server;
 mod server_session;
 mod set;
 mod sketch;
 mod snapshot;
 pub mod wire;
 
+use crate::engine::env::Millis;
+
 pub use budget::{PEER_BYTES, TOTAL_BYTES, UploadBudget};
+pub(in crate::engine) use catch_up::CatchUp;
 pub use client_session::{
     ClientSession, FetchResult, MAX_OFF_TIME, MAX_SENT, MAX_USELESS, SessionEnd,
 };
+pub use malformed::MalformedSyncMessage;
 pub use server_session::{MAX_QUEUED, ServerSession, ServerStep};
 pub use set::{EnvelopeSet, MAX_COMPARISON};
 pub use sketch::{CELL, MAX_CELLS, SketchSalt};
@@ -43,3 +53,6 @@ pub struct ClockSkew {
     /// How many said so.
     pub witnesses: usize,
 }
+
+/// How often one neighbour may begin with another.
+const BEGIN_EVERY: Millis = Millis::from_secs(20);

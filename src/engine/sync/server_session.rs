@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::malformed::MalformedSyncMessage;
 use super::sketch::{self, SketchCell, SketchSalt};
 use super::snapshot::Snapshot;
-use super::wire::{CHUNK, LENGTH, MalformedSyncMessage};
+use super::wire::{CHUNK, LENGTH};
 use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;

@@ -17,7 +17,7 @@ use negentropy::{
     NegentropyStorageVector, PROTOCOL_VERSION,
 };
 
-use super::wire::MalformedSyncMessage;
+use super::malformed::MalformedSyncMessage;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::EnvelopeId;
 

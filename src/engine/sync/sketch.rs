@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use siphasher::sip::SipHasher24;
 
-use super::wire::MalformedSyncMessage;
+use super::malformed::MalformedSyncMessage;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 

@@ -1,5 +1,6 @@
 //! Bytes and what they say, both ways. A reader refuses whatever the writer would not have written.
 
+use super::malformed::MalformedSyncMessage;
 use super::set::MAX_COMPARISON;
 use super::sketch::{CELL, SketchSalt};
 use crate::engine::env::UnixSeconds;
@@ -80,11 +81,6 @@ pub struct SyncQuery<'a> {
     /// The set by ranges.
     pub comparison: &'a [u8],
 }
-
-/// Bytes that are no request or response, or too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a message of catching up")]
-pub struct MalformedSyncMessage;
 
 impl<'a> SyncRequest<'a> {
     /// Reads a request.

@@ -143,19 +143,19 @@ pub enum Scripts {
     Mixed,
 }
 
-/// Most graphemes of a name that are shown. ux.md, S2.
+/// Most graphemes of a name that are shown: what a line of a small screen has room for.
 pub const MAX_LABEL_GRAPHEMES: usize = 64;
 
-/// Most combining marks that may follow one character. ux.md, S7; no living orthography needs more.
+/// Most combining marks that may follow one character: no living orthography needs more.
 const MAX_MARKS: usize = 4;
 
-/// Most bytes of one grapheme. ux.md, S7; the longest family emoji has 25.
+/// Most bytes of one grapheme: the longest family emoji has 25.
 const MAX_GRAPHEME_BYTES: usize = 32;
 
-/// Most blank lines in a row. ux.md, S7.
+/// Most blank lines in a row, lest one message push all others off the screen. A guess.
 const MAX_BLANK_LINES: usize = 8;
 
-/// Columns a tab is worth. ux.md, 7.11.
+/// Columns a tab is worth, wherever it stands.
 const TAB: &str = "    ";
 
 /// Stands for what cannot be seen, or must not be.

@@ -1,27 +1,66 @@
-//! One turn: time and entropy in; changes, events and everything else a driver does out, in order.
+//! One turn: time and entropy in; changes, events and effects out, in order.
 //!
-//! Whatever a step changes is gathered here and becomes durable in one [`Output::Commit`], before
-//! anybody hears of it. Nothing else puts outputs in order.
+//! A `Turn` is lent to whichever machine has to act: the relay, catching up, a conversation. It is
+//! the one place that orders what comes out: what a step changed becomes durable in one
+//! [`Output::Commit`], an [`Event`] never leaves before the change it tells of, and a machine that
+//! needs a change to be durable before an effect says so with `Turn::settle`.
+//!
+//! It decides nothing, and knows no machine.
 
+mod outbox;
 mod output;
 mod timers;
 
 use std::collections::VecDeque;
 
-use crate::engine::env::Env;
-use crate::engine::id::ContactId;
-
-pub use output::Output;
-pub(in crate::engine) use timers::{Timer, Timers};
-
+use crate::engine::env::{Env, Millis};
 use crate::engine::event::Event;
-use crate::engine::record::{Change, Record, RecordKey};
+use crate::engine::id::ContactId;
+use crate::engine::record::{Change, EnvelopePurpose, Record, RecordKey};
+use crate::engine::session::TopicIndex;
+use crate::engine::settings::NodeSettings;
 
-/// What one call of [`super::Node::handle`] is given and gives back.
+pub(in crate::engine) use outbox::{ContactJob, InFlight, Job, Outbox, PublishStage};
+pub use output::Output;
+pub(in crate::engine) use timers::{ContactTimer, Timer, Timers};
+
+/// What stays between turns and every machine of a node shares.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Workspace {
+    /// What to be woken for.
+    pub(in crate::engine) timers: Timers,
+    /// What is to be sent, and what was sent and is not done with.
+    pub(in crate::engine) outbox: Outbox,
+    /// At which topics sessions wait.
+    pub(in crate::engine) topics: TopicIndex,
+    outputs: VecDeque<Output>,
+}
+
+impl Workspace {
+    /// The next thing to carry out, oldest first.
+    pub(in crate::engine) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether every output of the turn before was taken.
+    pub(in crate::engine) fn is_drained(&self) -> bool {
+        self.outputs.is_empty()
+    }
+}
+
+/// Time, entropy and the shared workspace for one call of a node; gathers what comes of it.
 #[derive(Debug)]
 pub(in crate::engine) struct Turn<'t, 'e> {
     /// Time and entropy.
     pub(in crate::engine) env: &'t mut Env<'e>,
+    /// How the node behaves.
+    pub(in crate::engine) settings: &'t NodeSettings,
+    /// What to be woken for.
+    pub(in crate::engine) timers: &'t mut Timers,
+    /// What is to be sent.
+    pub(in crate::engine) outbox: &'t mut Outbox,
+    /// At which topics sessions wait.
+    pub(in crate::engine) topics: &'t mut TopicIndex,
     outputs: &'t mut VecDeque<Output>,
     /// Changes that take effect together with the next [`Turn::commit`].
     changes: Vec<Change>,
@@ -30,9 +69,23 @@ pub(in crate::engine) struct Turn<'t, 'e> {
 }
 
 impl<'t, 'e> Turn<'t, 'e> {
-    /// A turn that appends to `outputs`.
-    pub(in crate::engine) fn new(env: &'t mut Env<'e>, outputs: &'t mut VecDeque<Output>) -> Self {
-        Self { env, outputs, changes: Vec::new(), events: Vec::new() }
+    /// Begins a turn. [`Turn::settle`] ends it.
+    pub(in crate::engine) fn new(
+        env: &'t mut Env<'e>,
+        settings: &'t NodeSettings,
+        workspace: &'t mut Workspace,
+    ) -> Self {
+        let Workspace { timers, outbox, topics, outputs } = workspace;
+        Self {
+            env,
+            settings,
+            timers,
+            outbox,
+            topics,
+            outputs,
+            changes: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Stores a record with the next commit.
@@ -77,5 +130,76 @@ impl<'t, 'e> Turn<'t, 'e> {
     pub(in crate::engine) fn settle(&mut self) {
         self.commit();
         self.outputs.extend(self.events.drain(..).map(Output::Event));
+    }
+
+    /// Forgets all that is planned, kept or waited for of any contact: a lock. What the store keeps stays.
+    pub(in crate::engine) fn drop_contacts(&mut self) {
+        self.timers.drop_contacts();
+        *self.topics = TopicIndex::default();
+        if let Some(id) = self.outbox.drop_contacts() {
+            self.effect(Output::StopMining(id));
+        }
+    }
+
+    /// Forgets the envelopes to a contact whose purpose is `unwanted`, and stops the search for one.
+    pub(in crate::engine) fn forget_outgoing(
+        &mut self,
+        contact: ContactId,
+        unwanted: impl Fn(EnvelopePurpose) -> bool,
+    ) {
+        let (forgotten, stopped) = self.outbox.forget(contact, unwanted);
+        if let Some(id) = stopped {
+            // What is not wanted any more needs no change to be durable first.
+            self.effect(Output::StopMining(id));
+        }
+        for id in forgotten {
+            self.erase(RecordKey::Outgoing(id));
+        }
+    }
+}
+
+impl Turn<'_, '_> {
+    /// Wakes a conversation at `at`, in place of any earlier wish for the same.
+    pub(in crate::engine) fn wake_at(
+        &mut self,
+        contact: ContactId,
+        timer: ContactTimer,
+        at: Millis,
+    ) {
+        self.timers.set(Timer::Contact(timer, contact), at);
+    }
+
+    /// Wakes a conversation at `at`, or earlier if it is woken for the same anyway.
+    pub(in crate::engine) fn wake_by(
+        &mut self,
+        contact: ContactId,
+        timer: ContactTimer,
+        at: Millis,
+    ) {
+        self.timers.set_by(Timer::Contact(timer, contact), at);
+    }
+
+    /// Wakes a conversation after `wait` and, drawn each time, an eighth more on average: what follows
+    /// from one moment must not happen at one moment. In place of any earlier wish for the same.
+    pub(in crate::engine) fn wake_after(
+        &mut self,
+        contact: ContactId,
+        timer: ContactTimer,
+        wait: Millis,
+    ) {
+        let jitter = self.env.exponential(Millis(wait.0 / 8));
+        self.wake_at(contact, timer, self.env.mono.plus(wait).plus(jitter));
+    }
+
+    /// Wakes a conversation for what a node sends by itself, or earlier if it is woken for the same
+    /// anyway. The delay is drawn each time, so the time of sending tells little of that of arrival.
+    pub(in crate::engine) fn wake_soon(&mut self, contact: ContactId, timer: ContactTimer) {
+        let delay = self.env.exponential(self.settings.reply_delay);
+        self.wake_by(contact, timer, self.env.mono.plus(delay));
+    }
+
+    /// Does not wake a conversation for this.
+    pub(in crate::engine) fn clear_timer(&mut self, contact: ContactId, timer: ContactTimer) {
+        self.timers.clear(Timer::Contact(timer, contact));
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::SessionId;
 
-/// One reason to schedule_send.
+/// One reason to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum Timer {
     /// The next junk envelope.
@@ -19,18 +19,25 @@ pub(in crate::engine) enum Timer {
     Sync,
     /// A neighbour that is new, or has more for us, is caught up with.
     SyncNext,
-    /// What a contact sent is acknowledged.
-    Acknowledge(ContactId),
-    /// An offer is answered.
-    Answer(ContactId, SessionId),
+    /// Something about one contact.
+    Contact(ContactTimer, ContactId),
+}
+
+/// One reason to wake a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) enum ContactTimer {
+    /// What the contact sent is acknowledged.
+    Acknowledge,
+    /// An offer of the contact is answered.
+    Answer(SessionId),
     /// An offer without an answer is sent again.
-    Offer(ContactId),
+    Offer,
     /// A message without an acknowledgement is sent again.
     Retransmit(MessageId),
-    /// The last envelope of a message has expired, or the message was held long enough.
+    /// The last envelope of a message has expired, or the message was sent for long enough.
     Expiry(MessageId),
-    /// What is missing of a contact's messages is pointed out again.
-    GapReport(ContactId),
+    /// What is missing of the contact's messages is pointed out again.
+    GapReport,
 }
 
 /// The set of reasons, ordered by time.
@@ -55,11 +62,18 @@ impl Timers {
         }
     }
 
-    /// Does not schedule_send for `timer`.
+    /// Does not wake for `timer`.
     pub(in crate::engine) fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.when.remove(&timer) {
             self.order.remove(&(at, timer));
         }
+    }
+
+    /// Forgets every reason that is about a contact.
+    pub(super) fn drop_contacts(&mut self) {
+        let about_contact = |timer: &Timer| matches!(timer, Timer::Contact(..));
+        self.when.retain(|timer, _| !about_contact(timer));
+        self.order.retain(|(_, timer)| !about_contact(timer));
     }
 
     /// Whether `timer` is set.

@@ -36,7 +36,7 @@ fn message(id: u64, direction: StoredDirection, text: &str) -> Record {
         at: NOW,
         missing: 0,
         early: None,
-        life: Lifetime::Day,
+        lifetime: Lifetime::Day,
         delivery: DeliveryLog::default(),
     })
 }

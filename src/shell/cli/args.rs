@@ -161,8 +161,8 @@ pub enum CliCommand {
         text: Option<String>,
         /// How long those who carry it keep it. The longer, the more work: a week takes eight times
         /// that of a day.
-        #[arg(long, value_name = "LIFE", default_value = lifetime::name(Lifetime::Day), value_parser = lives())]
-        life: Lifetime,
+        #[arg(long = "life", value_name = "LIFE", default_value = lifetime::name(Lifetime::Day), value_parser = lives())]
+        lifetime: Lifetime,
         /// Return when the message is this far.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: WaitFor,

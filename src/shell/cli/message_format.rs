@@ -119,7 +119,7 @@ impl MessageFormatter<'_> {
                     "not told: read marks are off for this contact"
                 };
                 details.row("read", &moment(view.delivery.read, no_mark));
-                details.row("carried for", lifetime::words(view.life));
+                details.row("carried for", lifetime::words(view.lifetime));
                 details.row("from here on", &self.prospect(state));
             }
         }
@@ -154,7 +154,7 @@ impl MessageFormatter<'_> {
             }
             MessageState::Sent => {
                 let until =
-                    self.view.delivery.last_sent.map(|last| last.plus(self.view.life.ttl()));
+                    self.view.delivery.last_sent.map(|last| last.plus(self.view.lifetime.ttl()));
                 let until = moment(until, "its time is over");
                 format!("carried until {until}; {}", self.again())
             }
@@ -191,7 +191,7 @@ impl MessageFormatter<'_> {
             Direction::Incoming => json!({ "side": "theirs", "from": self.contact.petname }),
             Direction::Outgoing(state) => json!({
                 "side": "ours", "to": self.contact.petname, "state": state_word(state),
-                "life_seconds": view.life.ttl().0, "sendings": view.delivery.attempts,
+                "life_seconds": view.lifetime.ttl().0, "sendings": view.delivery.attempts,
                 "first_sent": iso(view.delivery.first_sent), "last_sent": iso(view.delivery.last_sent),
                 "delivered": iso(view.delivery.delivered), "read": iso(view.delivery.read),
                 "sent_again_until": iso(view.retransmits_until()),

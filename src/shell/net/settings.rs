@@ -138,7 +138,7 @@ impl Default for NetLimits {
             outgoing: 16,
             // An idle neighbour costs 0.4 MiB (network.md A3), the pool 64 MiB; a guess above that.
             memory: 1 << 30,
-            // The largest envelope any node may be configured to carry (protocol.md, decision 1).
+            // The largest envelope any node may be configured to carry.
             gossip: 64 << 10,
             // Two of each side's asking; with gossip, ping and identify ten of a link's streams.
             exchanges_per_link: 4,

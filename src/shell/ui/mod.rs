@@ -34,21 +34,21 @@ use model::{ClockChange, EnterMode, Model, QuitReason, UiEffect};
 use terminal::UiSignal;
 use view::{ViewState, view};
 
-/// At most 30 drawings a second. ux.md, 5.2.
+/// At most 30 drawings a second: more are not seen.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// How often clocks and waits are looked at.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// For so long after a paste, Enter starts a line. ux.md, 4.4, measured: what a broken paste types
+/// For so long after a paste, Enter starts a line. Measured: what a broken paste types
 /// comes within microseconds.
 const AFTER_PASTE: Duration = Duration::from_millis(150);
 
-/// Keys closer together than this were not typed by hands. ux.md, 4.4, measured: 3 to 50 us in a
+/// Keys closer together than this were not typed by hands. Measured: 3 to 50 us in a
 /// paste, 60 ms and more by hand.
 const BETWEEN_KEYS: Duration = Duration::from_millis(5);
 
-/// So many keys without a pause are a paste in disguise. ux.md, 4.4.
+/// So many keys without a pause are a paste in disguise. A guess.
 const BURST: usize = 3;
 
 /// How long the runtime may take for the last requests. A guess: it stores nothing slower.

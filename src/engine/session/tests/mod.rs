@@ -188,7 +188,7 @@ fn no_holder_of_secrets_prints_them() {
     let answering = received.accept(&mut seeded.turn(), WINDOW);
     let step = session.encrypt(&mut seeded.turn(), &text(0)).unwrap();
     let mut index = TopicIndex::new();
-    index.add(&session);
+    index.add(&session, crate::engine::id::ContactId(1));
     insta::assert_snapshot!(format!("{offer:?} {:?} {received:?}", offer.id()), @"Offer OfferId ReceivedOffer");
     insta::assert_snapshot!(format!("{session:?}"), @"Session { role: Initiator, handshake: Offered, sending: SendingChain { number: 0, next: 0 }, receiving: None, skipped: SkippedKeys(0) }");
     insta::assert_snapshot!(format!("{answering:?}"), @"Session { role: Responder, handshake: Answering, sending: SendingChain { number: 1, next: 0 }, receiving: Some(ReceivingChain(TopicWindow { number: 0, next: 0 })), skipped: SkippedKeys(0) }");

@@ -202,7 +202,7 @@ impl DemoNode {
     /// Says something without waiting for anything.
     async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.asks += 1;
-        let command = Command::Say { contact, text: text.to_owned(), life: Lifetime::Day };
+        let command = Command::Say { contact, text: text.to_owned(), lifetime: Lifetime::Day };
         let said = self.requests.send(ClientRequest::Command(CommandId(self.asks), command)).await;
         said.map_err(|_| failed("a node ended"))
     }
@@ -269,7 +269,7 @@ impl DemoNode {
                 }
                 Ok(Event::Message(view)) if view.direction == Direction::Incoming => {
                     let text = echo(&view.text.into_raw());
-                    Command::Say { contact: view.contact, text, life: Lifetime::Day }
+                    Command::Say { contact: view.contact, text, lifetime: Lifetime::Day }
                 }
                 Ok(_) => continue,
             };

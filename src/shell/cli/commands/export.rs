@@ -266,7 +266,7 @@ impl ExportedMessage {
             at: UnixSeconds(self.time),
             missing: self.missing,
             early: self.early.then_some(SessionId([0; 32])),
-            life: Lifetime::default(),
+            lifetime: Lifetime::default(),
             delivery: DeliveryLog::default(),
         })
     }
@@ -358,7 +358,7 @@ mod tests {
                 at: UnixSeconds(u64::from(at)),
                 missing,
                 early: early.then_some(SessionId([0; 32])),
-                life: Lifetime::default(),
+                lifetime: Lifetime::default(),
                 delivery: DeliveryLog::default(),
             },
         )

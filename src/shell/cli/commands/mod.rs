@@ -93,8 +93,8 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Request { action } => {
             on_runtime(errand::run(&global, ManageAction::Request(action)))
         }
-        CliCommand::Send { contact, text, life, wait, timeout, network } => {
-            let args = send::SendArgs { contact, text, life, wait, timeout };
+        CliCommand::Send { contact, text, lifetime, wait, timeout, network } => {
+            let args = send::SendArgs { contact, text, lifetime, wait, timeout };
             on_runtime(send::run(&global, &network, args))
         }
         CliCommand::Listen { from, count, timeout, states, network } => {

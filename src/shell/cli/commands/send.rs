@@ -33,7 +33,7 @@ use crate::shell::{miner, ui};
 pub(super) struct SendArgs {
     pub(super) contact: String,
     pub(super) text: Option<String>,
-    pub(super) life: Lifetime,
+    pub(super) lifetime: Lifetime,
     pub(super) wait: WaitFor,
     pub(super) timeout: DurationArg,
 }
@@ -52,12 +52,12 @@ pub(super) async fn run(
         identity: global.identity.clone(),
         contact: args.contact,
         text,
-        life: args.life,
+        lifetime: args.lifetime,
         wait: args.wait,
         timeout: args.timeout.0,
     };
     let home = open_store::home(global)?;
-    say_price(&home, network, args.life).await?;
+    say_price(&home, network, args.lifetime).await?;
     // A node that runs in this home has its store; whoever may use its socket may speak by it.
     if let Some(data) = control::ask(&home, &request.to_json()).await? {
         tell(global, &data);
@@ -81,20 +81,24 @@ pub(super) async fn run(
 }
 
 /// Says what sending takes before it begins, to a person who would wait for it.
-async fn say_price(home: &Path, network: &NetworkArgs, life: Lifetime) -> Result<(), Failure> {
+async fn say_price(home: &Path, network: &NetworkArgs, lifetime: Lifetime) -> Result<(), Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(());
     }
     let cost = match control::ask(home, &json!({ "do": "status" })).await? {
-        None => WorkCost::of(life, network.floor, miner::speed()),
+        None => WorkCost::of(lifetime, network.floor, miner::speed()),
         Some(node) => {
             let figure = |name: &str| node.get(name).and_then(Value::as_u64).unwrap_or_default();
             let floor = u8::try_from(figure("floor_bits")).unwrap_or(u8::MAX);
-            WorkCost::of(life, floor, figure("rate"))
+            WorkCost::of(lifetime, floor, figure("rate"))
         }
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-        output::print_message(&format!("lives {}: {}", lifetime::words(life), cost.expectation()));
+        output::print_message(&format!(
+            "lives {}: {}",
+            lifetime::words(lifetime),
+            cost.expectation()
+        ));
     }
     Ok(())
 }
@@ -117,7 +121,7 @@ pub(in crate::shell) struct SendRequest {
     identity: Option<String>,
     contact: String,
     text: String,
-    life: Lifetime,
+    lifetime: Lifetime,
     wait: WaitFor,
     timeout: Duration,
 }
@@ -130,7 +134,7 @@ impl SendRequest {
             "identity": self.identity,
             "contact": self.contact,
             "text": self.text,
-            "life": lifetime::name(self.life),
+            "life": lifetime::name(self.lifetime),
             "wait": self.wait,
             "timeout": self.timeout.as_secs(),
         })
@@ -143,7 +147,7 @@ impl SendRequest {
             identity: text("identity"),
             contact: text("contact")?,
             text: text("text")?,
-            life: lifetime::named(&text("life")?)?,
+            lifetime: lifetime::named(&text("life")?)?,
             wait: WaitFor::deserialize(request.get("wait")?).ok()?,
             timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
         })
@@ -166,7 +170,7 @@ impl SendRequest {
         if self.wait == WaitFor::Read && !view.read_receipts {
             return Err(no_read_marks());
         }
-        let command = Command::Say { contact, text: self.text, life: self.life };
+        let command = Command::Say { contact, text: self.text, lifetime: self.lifetime };
         if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(node_gone());
         }

@@ -111,7 +111,7 @@ impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
         let MessageV2 { id, contact, direction, number, text, at, missing, early } = row;
         // Every envelope lived for a day, and what became of one was not written down.
-        let (life, delivery) = (Lifetime::Day, DeliveryLog::default());
-        Self { id, contact, direction, number, text, at, missing, early, life, delivery }
+        let (lifetime, delivery) = (Lifetime::Day, DeliveryLog::default());
+        Self { id, contact, direction, number, text, at, missing, early, lifetime, delivery }
     }
 }

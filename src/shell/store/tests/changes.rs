@@ -139,7 +139,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn a_message_is_only_stored_as_what_it_may_become() {
-    // ux.md, 7.8, written down once more: after each state, those it may go to.
+    // Written down once more, apart from the engine: after each state, those it may go to.
     use MessageState::{Cancelled, Delivered, Failed, Mining, Queued, Read, Sent, Unacknowledged};
     let allowed: [(MessageState, &[MessageState]); 8] = [
         (Queued, &[Mining, Cancelled, Failed]),

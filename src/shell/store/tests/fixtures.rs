@@ -105,7 +105,7 @@ pub(in crate::shell::store) fn message(
         at: UnixSeconds(100_000_000),
         missing: 0,
         early: None,
-        life: Lifetime::Day,
+        lifetime: Lifetime::Day,
         delivery: DeliveryLog::default(),
     })
 }
@@ -141,7 +141,7 @@ pub(in crate::shell::store) fn any_message() -> impl Strategy<Value = MessageRec
             at: UnixSeconds(at),
             missing,
             early: (number % 2 == 1).then_some(SessionId([7; 32])),
-            life: Lifetime::Week,
+            lifetime: Lifetime::Week,
             delivery: DeliveryLog {
                 attempts: 3,
                 last_sent: Some(UnixSeconds(at)),

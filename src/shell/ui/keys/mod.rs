@@ -1,6 +1,6 @@
 //! Which key means what: one table, from which keys are read and help is written.
 //!
-//! The rules of ux.md 7.7 hold: nothing is on Alt alone, nothing on keys that are others on the
+//! Three rules hold: nothing is on Alt alone, nothing on keys that are others on the
 //! wire (Ctrl+H, I, M, `[`, `/`), and Esc neither quits nor discards what was written.
 
 mod table;

@@ -28,7 +28,7 @@ pub(in crate::shell::ui) struct Chat {
     /// The message chosen in browsing.
     pub(in crate::shell::ui) chosen: Option<MessageId>,
     /// How long what is sent lives, until another is chosen.
-    pub(in crate::shell::ui) life: Lifetime,
+    pub(in crate::shell::ui) lifetime: Lifetime,
     past: HistoryState,
     sent: Vec<String>,
     /// Which of `sent` stands in the composer, and what stood there before.
@@ -60,7 +60,7 @@ impl Chat {
             fresh: None,
             composer: Composer::new(LineMode::Many, max_text),
             chosen: None,
-            life: Lifetime::Day,
+            lifetime: Lifetime::Day,
             past: HistoryState::Unasked,
             sent: Vec::new(),
             recalled: None,

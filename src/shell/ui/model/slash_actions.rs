@@ -110,7 +110,7 @@ impl Model {
     fn life_by_name(&mut self, name: Option<String>) {
         match name.as_deref().map(lifetime::named) {
             None => self.choose_life(None),
-            Some(Some(life)) => self.choose_life(Some(life)),
+            Some(Some(lifetime)) => self.choose_life(Some(lifetime)),
             Some(None) => {
                 self.say_hint(format!("a message lives {}; nothing was changed", NAMES.join(", ")));
             }

@@ -18,10 +18,10 @@ use super::{
 };
 use crate::shell::api::Persistence;
 
-/// A second Ctrl+C within so many seconds asks to leave. ux.md, 7.7.
+/// A second Ctrl+C within so many seconds asks to leave. A guess.
 const INTERRUPT_SECONDS: u64 = 2;
 
-/// A paste of more lines says what it is and waits. ux.md, 4.4.
+/// A paste of more lines says what it is and waits: about a screenful.
 const LONG_PASTE_LINES: usize = 20;
 
 impl Model {
@@ -217,31 +217,31 @@ impl Model {
             self.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
             return;
         };
-        let (contact, life) = (chat.id(), chat.life);
+        let (contact, lifetime) = (chat.id(), chat.lifetime);
         chat.take_text();
         effects.push(UiEffect::Scroll(ScrollAction::Newest));
         let about = PendingCommand::Say(contact, text.clone());
-        self.ask(Command::Say { contact, text, life }, about, effects);
+        self.ask(Command::Say { contact, text, lifetime }, about, effects);
     }
 
     /// Chooses how long what is sent to the open contact lives from here on: this, or the next.
-    pub(super) fn choose_life(&mut self, life: Option<Lifetime>) {
+    pub(super) fn choose_life(&mut self, lifetime: Option<Lifetime>) {
         let Some(chat) = self.current_mut() else {
             self.say_hint("no chat is open; nothing was changed");
             return;
         };
-        chat.life = life.unwrap_or_else(|| lifetime::after(chat.life));
-        let (life, name) = (chat.life, label(&chat.contact.petname));
-        let cost = self.cost(life).map(|cost| format!("; each {}", cost.words()));
-        let lives = lifetime::words(life);
+        chat.lifetime = lifetime.unwrap_or_else(|| lifetime::after(chat.lifetime));
+        let (lifetime, name) = (chat.lifetime, label(&chat.contact.petname));
+        let cost = self.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
+        let lives = lifetime::words(lifetime);
         let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
         self.say_hint(hint);
     }
 
     /// What a message of this life takes; nothing until the runtime has told how the network is.
-    pub(in crate::shell::ui) fn cost(&self, life: Lifetime) -> Option<WorkCost> {
+    pub(in crate::shell::ui) fn cost(&self, lifetime: Lifetime) -> Option<WorkCost> {
         let network = self.network.as_ref()?;
-        Some(WorkCost::of(life, network.floor_bits, network.rate))
+        Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
     }
 
     fn start_browsing(&mut self) {

@@ -6,9 +6,9 @@ use crate::engine::envelope::{Floor, Lifetime};
 pub(in crate::shell) const NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
 
 /// The name people choose a life by.
-pub(in crate::shell) const fn name(life: Lifetime) -> &'static str {
+pub(in crate::shell) const fn name(lifetime: Lifetime) -> &'static str {
     let [ten_minutes, six_hours, day, week] = NAMES;
-    match life {
+    match lifetime {
         Lifetime::TenMinutes => ten_minutes,
         Lifetime::SixHours => six_hours,
         Lifetime::Day => day,
@@ -18,12 +18,12 @@ pub(in crate::shell) const fn name(life: Lifetime) -> &'static str {
 
 /// The life of a name.
 pub(in crate::shell) fn named(text: &str) -> Option<Lifetime> {
-    Lifetime::ALL.into_iter().find(|life| name(*life) == text)
+    Lifetime::ALL.into_iter().find(|lifetime| name(*lifetime) == text)
 }
 
 /// A life in words, to stand behind "lives".
-pub(in crate::shell) const fn words(life: Lifetime) -> &'static str {
-    match life {
+pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
+    match lifetime {
         Lifetime::TenMinutes => "10 minutes",
         Lifetime::SixHours => "6 hours",
         Lifetime::Day => "a day",
@@ -32,8 +32,8 @@ pub(in crate::shell) const fn words(life: Lifetime) -> &'static str {
 }
 
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
-pub(in crate::shell::ui) const fn after(life: Lifetime) -> Lifetime {
-    match life {
+pub(in crate::shell::ui) const fn after(lifetime: Lifetime) -> Lifetime {
+    match lifetime {
         Lifetime::TenMinutes => Lifetime::SixHours,
         Lifetime::SixHours => Lifetime::Day,
         Lifetime::Day => Lifetime::Week,
@@ -52,8 +52,8 @@ pub(in crate::shell) struct WorkCost {
 impl WorkCost {
     /// What a message of this life takes in a network of this floor, at `rate` tries a second; 0 if
     /// the rate is not known.
-    pub(in crate::shell) fn of(life: Lifetime, floor_bits: u8, rate: u64) -> Self {
-        Self::of_bits(life.bits(&Floor::new(floor_bits)), rate)
+    pub(in crate::shell) fn of(lifetime: Lifetime, floor_bits: u8, rate: u64) -> Self {
+        Self::of_bits(lifetime.bits(&Floor::new(floor_bits)), rate)
     }
 
     /// What so many bits take.
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn every_life_is_reached_by_its_name_and_by_the_key() {
-        let mut life = Lifetime::default();
+        let mut lifetime = Lifetime::default();
         for _ in Lifetime::ALL {
-            assert_eq!(named(name(life)), Some(life));
-            life = after(life);
+            assert_eq!(named(name(lifetime)), Some(lifetime));
+            lifetime = after(lifetime);
         }
-        assert_eq!(life, Lifetime::default());
+        assert_eq!(lifetime, Lifetime::default());
         assert_eq!(Lifetime::ALL.map(name), NAMES);
         assert_eq!(named("8d"), None);
     }

@@ -231,13 +231,13 @@ struct PriceLine {
 /// What the next message costs where that is not the usual: it lives another time than a day, or
 /// takes long.
 fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
-    let cost = model.cost(chat.life);
+    let cost = model.cost(chat.lifetime);
     let takes_long =
         cost.and_then(lifetime::WorkCost::seconds).is_some_and(|all| all > LONG_SECONDS);
-    if chat.life == Lifetime::default() && !takes_long {
+    if chat.lifetime == Lifetime::default() && !takes_long {
         return None;
     }
-    let lives = lifetime::words(chat.life);
+    let lives = lifetime::words(chat.lifetime);
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
     let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();

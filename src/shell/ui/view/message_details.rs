@@ -45,7 +45,7 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
         "You wrote it on {} UTC.{} It lives {}.\n",
         at.date(),
         number(message),
-        lifetime::words(message.life)
+        lifetime::words(message.lifetime)
     );
     for (when, what) in times(chat, message, now) {
         let clock = when.map(|when| moment(when, message.at)).unwrap_or_default();
@@ -106,7 +106,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.session))
         }
         MessageState::Queued => {
-            let cost = model.cost(message.life).map(WorkCost::words);
+            let cost = model.cost(message.lifetime).map(WorkCost::words);
             let cost = cost.map(|cost| format!("It {cost}. ")).unwrap_or_default();
             format!("{cost}c cancels it.")
         }
@@ -115,7 +115,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
         }
         MessageState::Sent => {
             let until = message.delivery.last_sent.map(|last| {
-                let end = last.0.saturating_add(u64::from(message.life.ttl().0));
+                let end = last.0.saturating_add(u64::from(message.lifetime.ttl().0));
                 let end = Civil::at(UnixSeconds(end));
                 format!("It is carried until about {} {} UTC. ", end.date(), end.clock())
             });

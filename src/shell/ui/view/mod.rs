@@ -28,13 +28,13 @@ pub use transcript::ViewState;
 use super::keys::{self, UiPage};
 use super::model::{Model, Overlay};
 
-/// Under so many columns or rows there is one honest line. ux.md, 7.11.
+/// Under so many columns or rows there is one honest line.
 const SMALLEST: (u16, u16) = (40, 10);
 
-/// From so many rows on there are a title and a hint line. ux.md, 7.11.
+/// From so many rows on there are a title and a hint line.
 const ROWS_FOR_FRAME: u16 = 16;
 
-/// From so many columns on there is a list beside the chat, and how wide it is. ux.md, 7.11.
+/// From so many columns on there is a list beside the chat, and how wide it is.
 const SIDEBARS: [(u16, u16); 2] = [(80, 25), (60, 18)];
 
 /// Draws everything.

@@ -2,7 +2,7 @@
 //!
 //! With colour a code is black on white whatever the terminal's colours are. Without, what is drawn
 //! is the terminal's foreground, so light modules are drawn and a dark terminal is assumed until its
-//! user says otherwise. ux.md 4.3, measured.
+//! user says otherwise. Measured.
 
 use qrcode::{Color as Module, EcLevel, QrCode};
 use ratatui::style::{Color, Style};

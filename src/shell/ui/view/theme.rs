@@ -36,8 +36,8 @@ impl Theme {
         }
     }
 
-    /// The mark of a message of ours: at most [`MARK_COLUMNS`] wide in every width table (ux.md,
-    /// 7.8).
+    /// The mark of a message of ours: at most [`MARK_COLUMNS`] wide in every width
+    /// table.
     pub(in crate::shell) const fn mark(self, state: MessageState) -> &'static str {
         match state {
             MessageState::Queued => self.pick("◌", "."),

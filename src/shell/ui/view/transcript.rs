@@ -28,7 +28,7 @@ const GUTTER_COLUMNS: usize = MARK_COLUMNS + 2;
 /// Columns before a line of the program.
 const NOTE_COLUMNS: usize = 3;
 
-/// Under this width a name stands above its message. ux.md, 7.11.
+/// Under this width a name stands above its message.
 const WIDE: usize = 52;
 
 /// Where readers stand, and what the last drawing found out. Outside the model: it is a matter of

@@ -7,8 +7,8 @@ fn said_life(model: &mut Model) -> Lifetime {
     write(model, "hello");
     let effects = press(model, KeyCode::Enter);
     let all = commands(&effects);
-    let [Command::Say { life, .. }] = all.as_slice() else { panic!("nothing was said") };
-    *life
+    let [Command::Say { lifetime, .. }] = all.as_slice() else { panic!("nothing was said") };
+    *lifetime
 }
 
 fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) {

@@ -90,7 +90,7 @@ fn told(what: u8, id: u64, text: String) -> ClientEvent {
     let mut message = message(u64::from(what) * 6 + id, contact_id, direction);
     message.text = UntrustedText::new(text.clone());
     message.missing = id / 5;
-    message.life = Lifetime::ALL[usize::from(what % 4)];
+    message.lifetime = Lifetime::ALL[usize::from(what % 4)];
     message.delivery = delivery(what);
     message.at = UnixSeconds(u64::from(what) * 40_000);
     let request = RequestId(id);

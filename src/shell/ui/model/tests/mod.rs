@@ -88,7 +88,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
         at: UnixSeconds(1_795_171_000 + id),
         missing: 0,
         early: false,
-        life: Lifetime::Day,
+        lifetime: Lifetime::Day,
         delivery: DeliveryLog::default(),
     }
 }
@@ -148,7 +148,7 @@ fn enter_says_what_was_written_to_the_open_contact() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), life: Lifetime::Day };
+    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), lifetime: Lifetime::Day };
     assert_eq!(commands(&effects), [&say]);
     assert!(model.field().expect("a composer").is_empty());
 }
@@ -172,7 +172,8 @@ fn a_paste_is_one_message_and_its_enter_is_held() {
     assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
     model.set_enter(EnterMode::Sends);
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), life: Lifetime::Day };
+    let say =
+        Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), lifetime: Lifetime::Day };
     assert_eq!(commands(&effects), [&say]);
 }
 

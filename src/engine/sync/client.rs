@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{BEGIN_EVERY, SETTLE};
+use super::BEGIN_EVERY;
+use super::peer_clocks::PeerClocks;
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::check;
 use crate::engine::id::{NeighbourId, SyncRequestId};
-use crate::engine::node::Node;
-use crate::engine::node::clock::PeerClocks;
-use crate::engine::node::inbound::Source;
+use crate::engine::relay::pool::Pool;
+use crate::engine::relay::{Recipient, Relay, SETTLE_TIME};
 use crate::engine::settings::SyncMode;
 use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
 use crate::engine::sync::{
@@ -18,7 +17,7 @@ use crate::engine::turn::{Output, Timer, Turn};
 
 /// Half of the time to settle is enough for what we say we do not need, or whatever reached the holder a little
 /// before us would be sent again. A flood takes seconds.
-const HALF_SETTLED: Millis = Millis(SETTLE.0 / 2);
+const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
 
 /// After joining, two neighbours: one may be malicious, or as new as we are.
 const AT_JOINING: u8 = 2;
@@ -40,7 +39,7 @@ pub(super) struct SyncClient {
     /// With whom to go on, or who is new.
     next: Option<NeighbourId>,
     /// Whom we have asked, and how it went; neighbours alone.
-    peers: BTreeMap<NeighbourId, PeerHistory>,
+    histories: BTreeMap<NeighbourId, PeerHistory>,
     clocks: PeerClocks,
     fetched: u64,
 }
@@ -63,79 +62,87 @@ impl SyncClient {
 
     /// Forgets all but these neighbours.
     fn keep(&mut self, peers: &[NeighbourId]) {
-        self.peers.retain(|peer, _| peers.contains(peer));
+        self.histories.retain(|peer, _| peers.contains(peer));
         self.next.take_if(|peer| !peers.contains(peer));
         self.session.take_if(|(peer, ..)| !peers.contains(peer));
     }
 }
 
-impl Node {
+impl SyncClient {
     /// Neighbours have come or gone: plans whom to catch up with. `before` are those there were.
-    pub(in crate::engine::node) fn schedule_sync(
+    pub(super) fn on_neighbours(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         before: &[NeighbourId],
+        neighbours: &[NeighbourId],
     ) {
-        let SyncMode::On(pace) = self.settings.sync else { return };
-        let peers = &self.peers;
-        self.catchup.client.keep(peers);
-        self.catchup.server.keep(peers);
-        if peers.is_empty() {
+        let SyncMode::On(pace) = turn.settings.sync else { return };
+        self.keep(neighbours);
+        if neighbours.is_empty() {
             for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext] {
-                self.timers.clear(timer);
+                turn.timers.clear(timer);
             }
             return;
         }
         if before.is_empty() {
-            self.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
-            self.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
-            self.catchup.client.wanted = AT_JOINING;
-        } else if let Some(peer) = peers.iter().find(|peer| !before.contains(peer)) {
+            turn.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
+            turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
+            self.wanted = AT_JOINING;
+        } else if let Some(peer) = neighbours.iter().find(|peer| !before.contains(peer)) {
             // It may be the way to a part of the network we were cut off from.
-            if self.catchup.client.next.is_none() {
-                self.catchup.client.next = Some(*peer);
+            if self.next.is_none() {
+                self.next = Some(*peer);
                 let wait = turn.env.exponential(pace.newcomer);
-                self.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
+                turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
             }
         }
         // With whom we were has gone: another will do.
-        self.sync_with_any(turn);
+        self.sync_with_any(turn, pool, neighbours);
     }
 
     /// What was not settled when we joined is by now.
-    pub(in crate::engine::node) fn on_sync_after_join_due(&mut self, turn: &mut Turn<'_, '_>) {
-        self.catchup.client.wanted = AT_JOINING;
-        self.sync_with_any(turn);
+    pub(super) fn on_join_due(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        neighbours: &[NeighbourId],
+    ) {
+        self.wanted = AT_JOINING;
+        self.sync_with_any(turn, pool, neighbours);
     }
 
     /// It is time for one neighbour, whichever.
-    pub(in crate::engine::node) fn on_sync_due(&mut self, turn: &mut Turn<'_, '_>) {
-        let SyncMode::On(pace) = self.settings.sync else { return };
-        self.catchup.server.forget_idle(turn.env.mono);
-        self.catchup.client.wanted = self.catchup.client.wanted.max(1);
-        self.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
-        self.sync_with_any(turn);
+    pub(super) fn on_due(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        neighbours: &[NeighbourId],
+    ) {
+        let SyncMode::On(pace) = turn.settings.sync else { return };
+        self.wanted = self.wanted.max(1);
+        turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
+        self.sync_with_any(turn, pool, neighbours);
     }
 
     /// It is time for the neighbour that is new, or that has more for us.
-    pub(in crate::engine::node) fn on_sync_next_due(&mut self, turn: &mut Turn<'_, '_>) {
-        if self.catchup.client.session.is_some() {
-            self.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
+    pub(super) fn on_next_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
+        if self.session.is_some() {
+            turn.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
             return;
         }
-        if let Some(peer) = self.catchup.client.next.take() {
-            self.sync_with(turn, peer);
+        if let Some(peer) = self.next.take() {
+            self.sync_with(turn, pool, peer);
         }
     }
 
     /// Begins with a neighbour chosen at random if one is wanted and no session is under way.
-    fn sync_with_any(&mut self, turn: &mut Turn<'_, '_>) {
-        if self.catchup.client.session.is_some() || self.catchup.client.wanted == 0 {
+    fn sync_with_any(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool, neighbours: &[NeighbourId]) {
+        if self.session.is_some() || self.wanted == 0 {
             return;
         }
-        self.catchup.client.wanted -= 1;
-        let rested: Vec<NeighbourId> = self
-            .peers
+        self.wanted -= 1;
+        let rested: Vec<NeighbourId> = neighbours
             .iter()
             .copied()
             .filter(|peer| self.is_backoff_over(*peer, turn.env.mono))
@@ -144,60 +151,69 @@ impl Node {
         let chosen = turn.env.draw_u64().checked_rem(rested.len() as u64);
         let chosen = chosen.and_then(|at| rested.get(usize::try_from(at).ok()?));
         if let Some(peer) = chosen {
-            self.sync_with(turn, *peer);
+            self.sync_with(turn, pool, *peer);
         } else {
-            self.catchup.client.wanted = 0;
+            self.wanted = 0;
         }
     }
 
     fn is_backoff_over(&self, peer: NeighbourId, now: Millis) -> bool {
-        self.catchup.client.peers.get(&peer).is_none_or(|history| history.backoff_until <= now)
+        self.histories.get(&peer).is_none_or(|history| history.backoff_until <= now)
     }
 
-    fn sync_with(&mut self, turn: &mut Turn<'_, '_>, peer: NeighbourId) {
-        let history = self.catchup.client.peers.entry(peer).or_default();
+    fn sync_with(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool, peer: NeighbourId) {
+        let history = self.histories.entry(peer).or_default();
         history.backoff_until = history.backoff_until.max(turn.env.mono.plus(BEGIN_EVERY));
-        let had = EnvelopeSet::new(self.pool.known_ids(turn.env.mono.plus(HALF_SETTLED)));
-        self.send_sync_request(turn, peer, ClientSession::new(had), SyncRequest::Begin.encode());
+        let known = EnvelopeSet::new(pool.known_ids(turn.env.mono.plus(HALF_SETTLED)));
+        self.send_request(turn, peer, ClientSession::new(known), SyncRequest::Begin.encode());
     }
 
-    fn send_sync_request(
+    fn send_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
         to: NeighbourId,
         session: ClientSession,
         bytes: Vec<u8>,
     ) {
-        self.catchup.client.requests += 1;
-        let id = SyncRequestId(self.catchup.client.requests);
-        self.catchup.client.session = Some((to, id, session));
+        self.requests += 1;
+        let id = SyncRequestId(self.requests);
+        self.session = Some((to, id, session));
         turn.effect(Output::SyncRequest { to, id, bytes });
     }
 
-    pub(in crate::engine::node) fn on_sync_response(
+    /// What came of our request; nothing if the neighbour did not answer in time, is gone or does not
+    /// speak the protocol.
+    pub(super) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        id: SyncRequestId,
-        bytes: Option<Vec<u8>>,
+        (relay, recipient): (&mut Relay, &mut impl Recipient),
+        (id, bytes): (SyncRequestId, Option<Vec<u8>>),
+        neighbours: &[NeighbourId],
     ) {
-        let session = self.catchup.client.session.take_if(|(_, waits, _)| *waits == id);
+        let session = self.session.take_if(|(_, waits, _)| *waits == id);
         let Some((peer, _, mut session)) = session else { return };
         let next = match &bytes {
-            Some(bytes) => self.next_request(turn, peer, &mut session, bytes),
-            // It has gone, or does not speak the protocol: others will do.
+            Some(bytes) => {
+                let from = (peer, &mut session);
+                self.next_request(turn, (relay, recipient), from, bytes)
+            }
+            // Others will do.
             None => Err(SessionEnd::Done),
         };
         match next {
-            Ok(request) => self.send_sync_request(turn, peer, session, request),
-            Err(stop) => self.end_session(turn, peer, &session, stop),
+            Ok(request) => self.send_request(turn, peer, session, request),
+            Err(end) => {
+                self.end_session(turn, peer, &session, end);
+                self.sync_with_any(turn, relay.pool(), neighbours);
+            }
         }
     }
 
     fn next_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        peer: NeighbourId,
-        session: &mut ClientSession,
+        (relay, recipient): (&mut Relay, &mut impl Recipient),
+        (peer, session): (NeighbourId, &mut ClientSession),
         bytes: &[u8],
     ) -> Result<Vec<u8>, SessionEnd> {
         if bytes.len() > MAX_MESSAGE {
@@ -206,7 +222,7 @@ impl Node {
         session.add_received(bytes.len());
         let response = SyncResponse::decode(bytes)?;
         if session.is_first() {
-            self.catchup.client.clocks.report(turn.env, peer, response.minutes);
+            self.clocks.report(turn.env, peer, response.minutes);
         }
         match response.body {
             ResponseBody::Done => Err(SessionEnd::Done),
@@ -216,31 +232,15 @@ impl Node {
             ResponseBody::Envelopes(envelopes) => {
                 session.accept_envelopes()?;
                 for envelope in wire::envelopes(envelopes) {
-                    let missed = self.admit_fetched(turn, envelope?);
-                    session.record(missed)?;
+                    session.record(match relay.take_fetched(turn, envelope?, recipient) {
+                        Ok(()) => {
+                            self.fetched += 1;
+                            FetchResult::Fetched
+                        }
+                        Err(error) => FetchResult::Rejected(error),
+                    })?;
                 }
                 session.more()
-            }
-        }
-    }
-
-    /// Takes an envelope that we missed through the gate all envelopes pass.
-    fn admit_fetched(&mut self, turn: &mut Turn<'_, '_>, bytes: &[u8]) -> FetchResult {
-        let checked = match check(bytes.to_vec(), turn.env.wall, &self.settings.floor) {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                self.count_off_time(refusal);
-                return FetchResult::Rejected(refusal);
-            }
-        };
-        // It had settled where it came from. If it had not here, the next session would bring it again.
-        let refusal = self.pool.admit(checked.clone(), turn.env.wall, turn.env.mono).error();
-        self.dispatch(turn, &checked, refusal, Source::Sync);
-        match refusal {
-            Some(refusal) => FetchResult::Rejected(refusal),
-            None => {
-                self.catchup.client.fetched += 1;
-                FetchResult::Fetched
             }
         }
     }
@@ -250,31 +250,30 @@ impl Node {
         turn: &mut Turn<'_, '_>,
         peer: NeighbourId,
         session: &ClientSession,
-        stop: SessionEnd,
+        end: SessionEnd,
     ) {
-        let SyncMode::On(pace) = self.settings.sync else { return };
+        let SyncMode::On(pace) = turn.settings.sync else { return };
         let was_fruitless = session.fetched() == 0 && session.cost() > COSTLY;
-        let history = self.catchup.client.peers.entry(peer).or_default();
+        let history = self.histories.entry(peer).or_default();
         history.fruitless =
             if was_fruitless { (history.fruitless + 1).min(MAX_BACKOFF_DOUBLINGS) } else { 0 };
         if was_fruitless {
             let backoff = pace.every.0.saturating_mul(1 << history.fruitless);
             history.backoff_until = turn.env.mono.plus(Millis(backoff));
         }
-        match stop {
+        match end {
             SessionEnd::Violation => {
                 // Not asked again while it stays.
                 history.backoff_until = Millis(u64::MAX);
                 turn.effect(Output::Penalize(peer));
             }
             SessionEnd::More if session.fetched() > 0 => {
-                self.catchup.client.next = Some(peer);
+                self.next = Some(peer);
                 let wait = BEGIN_EVERY.plus(turn.env.exponential(pace.newcomer));
-                self.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
+                turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
             }
             SessionEnd::Done | SessionEnd::More => {}
         }
-        self.sync_with_any(turn);
     }
 }
 

@@ -7,6 +7,8 @@
 #![expect(clippy::expect_used, reason = "a source that cannot be read fails the test")]
 #![expect(clippy::string_slice, reason = "cut where a search in the same text ended")]
 
+mod shape;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -19,10 +21,14 @@ const ORDER: &[&[&str]] = &[
     &["engine::id", "engine::secret", "engine::testing"],
     &["engine::crypto"],
     &["engine::envelope"],
-    &["engine::relay", "engine::session", "engine::sync"],
+    &["engine::relay::ranking", "engine::relay::validation_queue"],
+    &["engine::relay::pool", "engine::session"],
     &["engine::record", "engine::settings"],
     &["engine::command", "engine::event"],
     &["engine::turn"],
+    &["engine::relay"],
+    &["engine::sync"],
+    &["engine::conversation"],
     &["engine::node"],
     &["sim"],
     &[

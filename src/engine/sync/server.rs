@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::BEGIN_EVERY;
+use super::malformed::MalformedSyncMessage;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{NeighbourId, SyncResponseId};
-use crate::engine::node::Node;
+use crate::engine::relay::pool::Pool;
 use crate::engine::settings::SyncMode;
-use crate::engine::sync::wire::{self, CHUNK, MalformedSyncMessage, SyncRequest, SyncResponse};
+use crate::engine::sync::wire::{self, CHUNK, SyncRequest, SyncResponse};
 use crate::engine::sync::{
     EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
     SyncQuery, TOTAL_BYTES, UploadBudget, append_envelope,
@@ -118,16 +119,17 @@ impl SyncServer {
     }
 }
 
-impl Node {
-    pub(in crate::engine::node) fn on_sync_request(
+impl SyncServer {
+    /// A neighbour wants to catch up, or goes on with it: answered within what we spend on others.
+    pub(super) fn on_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        from: NeighbourId,
-        id: SyncResponseId,
+        pool: &Pool,
+        (from, id): (NeighbourId, SyncResponseId),
         bytes: &[u8],
     ) {
-        self.catchup.server.forget_idle(turn.env.mono);
-        let step = match self.next_step(turn, from, bytes) {
+        self.forget_idle(turn.env.mono);
+        let step = match self.next_step(turn, pool, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
                 turn.effect(Output::Penalize(from));
@@ -135,39 +137,40 @@ impl Node {
             }
         };
         match step {
-            ServerStep::Done | ServerStep::Busy => drop(self.catchup.server.served.remove(&from)),
+            ServerStep::Done | ServerStep::Busy => drop(self.served.remove(&from)),
             ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
-        let (bytes, stored) = self.respond(turn.env, &step);
+        let (bytes, stored) = respond(turn.env, pool, &step);
         let stored_bytes: usize = stored
             .iter()
-            .filter_map(|id| self.pool.size(id, turn.env.wall))
+            .filter_map(|id| pool.size(id, turn.env.wall))
             .map(|size| wire::LENGTH + size)
             .sum();
-        self.catchup.server.spend(from, turn.env.mono, bytes.len() + stored_bytes);
+        self.spend(from, turn.env.mono, bytes.len() + stored_bytes);
         turn.effect(Output::SyncResponse { id, bytes, stored });
     }
 
     fn next_step(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         from: NeighbourId,
         bytes: &[u8],
     ) -> Result<ServerStep, MalformedSyncMessage> {
         let request = SyncRequest::decode(bytes)?;
-        if !self.catchup.server.affords(from, turn.env.mono) {
+        if !self.affords(from, turn.env.mono) {
             return Ok(ServerStep::Busy);
         }
         match request {
             SyncRequest::Begin => {
-                if !self.begin_serving(turn, from)? {
+                if !self.begin_serving(turn, pool, from)? {
                     return Ok(ServerStep::Busy);
                 }
             }
             SyncRequest::Answer(_) | SyncRequest::Sketch(_) | SyncRequest::More => {}
         }
         // A session that was dropped for its idleness is begun again; nobody is to blame.
-        let Some(served) = self.catchup.server.served.get_mut(&from) else {
+        let Some(served) = self.served.get_mut(&from) else {
             return Ok(ServerStep::Busy);
         };
         served.at = turn.env.mono;
@@ -177,52 +180,50 @@ impl Node {
             SyncRequest::Sketch(cells) => served.session.sketch(cells)?,
             SyncRequest::More => served.session.more()?,
         }
-        Ok(served.session.step(|id| self.pool.size(id, turn.env.wall)))
+        Ok(served.session.step(|id| pool.size(id, turn.env.wall)))
     }
 
     /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
     fn begin_serving(
         &mut self,
         turn: &mut Turn<'_, '_>,
+        pool: &Pool,
         from: NeighbourId,
     ) -> Result<bool, MalformedSyncMessage> {
-        self.catchup.server.served.remove(&from);
-        let account = self.catchup.server.account(from, turn.env.mono);
+        self.served.remove(&from);
+        let account = self.account(from, turn.env.mono);
         let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > turn.env.mono);
-        if soon
-            || self.settings.sync == SyncMode::Off
-            || self.catchup.server.served.len() >= MAX_SERVED
-        {
+        if soon || turn.settings.sync == SyncMode::Off || self.served.len() >= MAX_SERVED {
             return Ok(false);
         }
-        self.catchup.server.account(from, turn.env.mono).last_begun = Some(turn.env.mono);
-        let members = self.pool.settled_ids(turn.env.wall, turn.env.mono);
-        let snapshot = self.catchup.server.snapshot(turn.env, members);
+        self.account(from, turn.env.mono).last_begun = Some(turn.env.mono);
+        let members = pool.settled_ids(turn.env.wall, turn.env.mono);
+        let snapshot = self.snapshot(turn.env, members);
         let served = Served { session: ServerSession::begin(snapshot)?, at: turn.env.mono };
-        self.catchup.server.served.insert(from, served);
+        self.served.insert(from, served);
         Ok(true)
     }
+}
 
-    /// A response's bytes, and what the driver appends to them from the archive.
-    fn respond(&self, env: &Env<'_>, step: &ServerStep) -> (Vec<u8>, Vec<EnvelopeId>) {
-        let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
-        let body = match step {
-            ServerStep::Query { salt, count, comparison } => {
-                ResponseBody::Query(SyncQuery { salt: *salt, count: *count, comparison })
-            }
-            ServerStep::MoreCells => ResponseBody::MoreCells,
-            ServerStep::Done => ResponseBody::Done,
-            ServerStep::Busy => ResponseBody::Busy,
-            ServerStep::Envelopes(ids) => {
-                for id in ids {
-                    match self.pool.get(id) {
-                        Some(bytes) => append_envelope(&mut envelopes, bytes),
-                        None => stored.push(*id),
-                    }
+/// A response's bytes, and what the driver appends to them from the archive.
+fn respond(env: &Env<'_>, pool: &Pool, step: &ServerStep) -> (Vec<u8>, Vec<EnvelopeId>) {
+    let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
+    let body = match step {
+        ServerStep::Query { salt, count, comparison } => {
+            ResponseBody::Query(SyncQuery { salt: *salt, count: *count, comparison })
+        }
+        ServerStep::MoreCells => ResponseBody::MoreCells,
+        ServerStep::Done => ResponseBody::Done,
+        ServerStep::Busy => ResponseBody::Busy,
+        ServerStep::Envelopes(ids) => {
+            for id in ids {
+                match pool.get(id) {
+                    Some(bytes) => append_envelope(&mut envelopes, bytes),
+                    None => stored.push(*id),
                 }
-                ResponseBody::Envelopes(&envelopes)
             }
-        };
-        (SyncResponse { minutes: wire::minutes(env.wall), body }.encode(), stored)
-    }
+            ResponseBody::Envelopes(&envelopes)
+        }
+    };
+    (SyncResponse { minutes: wire::minutes(env.wall), body }.encode(), stored)
 }

@@ -1,0 +1,479 @@
+//! What a person or a program asks of one contact.
+
+use crate::engine::command::{CommandError, Proof, Reply};
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::envelope::Lifetime;
+use crate::engine::event::Event;
+use crate::engine::id::MessageId;
+use crate::engine::record::{
+    ContactState, EnvelopePurpose, MessageRecord, MessageState, Record, RecordKey, Trust,
+    VerificationMethod,
+};
+use crate::engine::secret::opaque_debug;
+use crate::engine::session::MAX_TEXT;
+use crate::engine::turn::{ContactJob, ContactTimer, Turn};
+
+use super::Conversation;
+use super::retransmit::Retransmission;
+use super::send::queue_farewell;
+use super::send_window::Withdrawn;
+use super::verification::{self, Comparison};
+
+/// One thing to do with a contact. [`crate::engine::command::Command`] says more of each; what
+/// concerns others besides the contact was checked before.
+pub(in crate::engine) enum ContactCommand {
+    /// Call it something else.
+    Rename {
+        /// What we call it.
+        petname: String,
+    },
+    /// Stop listening to it.
+    Block,
+    /// Listen to it again.
+    Unblock,
+    /// Say something to it.
+    Say {
+        /// What.
+        text: String,
+        /// How long what carries it is kept by those who carry it.
+        lifetime: Lifetime,
+    },
+    /// A person has read everything up to the message with this number of its latest epoch.
+    MarkRead {
+        /// The message's number.
+        number: u64,
+    },
+    /// Exchange read receipts with it, or do not.
+    SetReadReceipts {
+        /// Whether.
+        on: bool,
+    },
+    /// Erase a message here.
+    EraseMessage(MessageId),
+    /// Take back a message that has not left.
+    Cancel(MessageId),
+    /// Send a message once more.
+    Retry(MessageId),
+    /// Tell it that the session is over.
+    CloseSession,
+    /// Compare what it read out.
+    Verify(Proof),
+    /// It has another key.
+    Rekey(PublicKey),
+    /// Send to it again although what put it on hold was not cleared up.
+    AcceptUnverified,
+}
+
+opaque_debug!(
+    enum ContactCommand {
+        Rename,
+        Block,
+        Unblock,
+        Say,
+        MarkRead,
+        SetReadReceipts,
+        EraseMessage,
+        Cancel,
+        Retry,
+        CloseSession,
+        Verify,
+        Rekey,
+        AcceptUnverified,
+    }
+);
+
+impl ContactCommand {
+    /// Does it, or says why not and changes nothing.
+    pub(in crate::engine) fn carry_out(
+        self,
+        conversation: &mut Conversation,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<Reply, CommandError> {
+        match self {
+            Self::Rename { petname } => {
+                conversation.petname = petname;
+                conversation.put(turn);
+                turn.settle();
+                conversation.emit(turn);
+            }
+            Self::Block => block(conversation, turn),
+            Self::Unblock => unblock(conversation, turn),
+            Self::Say { text, lifetime } => return say(conversation, turn, text, lifetime),
+            Self::MarkRead { number } => mark_read(conversation, turn, number),
+            Self::SetReadReceipts { on } => {
+                if let Some(done) = conversation.receipts.set_enabled(on) {
+                    conversation.put(turn);
+                    turn.settle();
+                    done.into_iter().for_each(|id| conversation.sent.remove(id));
+                    conversation.emit(turn);
+                }
+            }
+            Self::EraseMessage(id) => erase_message(conversation, turn, id)?,
+            Self::Cancel(id) => cancel(conversation, turn, id)?,
+            Self::Retry(id) => retry(conversation, turn, id)?,
+            Self::CloseSession => {
+                queue_farewell(conversation, turn);
+                end_sessions(conversation, turn, ContactState::Inactive);
+                turn.settle();
+                conversation.emit(turn);
+            }
+            Self::Verify(proof) => return verify(conversation, turn, &proof),
+            Self::Rekey(key) => rekey(conversation, turn, key),
+            Self::AcceptUnverified => {
+                if !conversation.verification.is_on_hold() {
+                    return Err(CommandError::NotOnHold);
+                }
+                set_trust(conversation, turn, Trust::Unverified);
+            }
+        }
+        Ok(Reply::Done)
+    }
+}
+
+/// Erases the contact with everything that belongs to it. What it may still send is a stranger's.
+pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<'_, '_>) {
+    let contact = conversation.id;
+    end_sessions(&mut conversation, turn, ContactState::Inactive);
+    turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
+    turn.erase(RecordKey::Contact(contact));
+    turn.erase_messages(contact);
+    turn.emit(Event::ContactRemoved(contact));
+}
+
+/// Whether a text may be said to the contact at all.
+pub(in crate::engine) fn check_text(
+    conversation: &Conversation,
+    text: &str,
+) -> Result<(), CommandError> {
+    if conversation.state == ContactState::Blocked {
+        return Err(CommandError::Blocked);
+    }
+    if text.trim().is_empty() || text.len() > MAX_TEXT {
+        return Err(CommandError::BadText);
+    }
+    Ok(())
+}
+
+fn say(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    text: String,
+    lifetime: Lifetime,
+) -> Result<Reply, CommandError> {
+    check_text(conversation, &text)?;
+    let id = MessageId::draw(turn.env);
+    let message = MessageRecord::outgoing(id, conversation.id, text, lifetime, turn.env.wall);
+    turn.put(Record::Message(message.clone()));
+    turn.settle();
+    turn.emit(Event::Message(message.view()));
+    conversation.sent.accept(message);
+    conversation.schedule_send(turn);
+    if conversation.handshake.pending().is_none() && conversation.sessions().is_empty() {
+        conversation.start_offer(turn);
+    }
+    Ok(Reply::Message(id))
+}
+
+fn cancel(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) -> Result<(), CommandError> {
+    if !is_withdrawable(conversation, turn, id) {
+        return Err(CommandError::TooLate);
+    }
+    withdraw(conversation, turn, id);
+    turn.settle();
+    conversation.advance(turn, id, MessageState::Cancelled);
+    turn.settle();
+    Ok(())
+}
+
+/// Sends once more what a person wants to be sent once more.
+fn retry(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) -> Result<(), CommandError> {
+    let state = conversation.sent.state(id).ok_or(CommandError::TooLate)?;
+    match state {
+        MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
+            if conversation.state == ContactState::Blocked =>
+        {
+            return Err(CommandError::Blocked);
+        }
+        MessageState::Failed | MessageState::Cancelled => {
+            conversation.advance(turn, id, MessageState::Queued);
+            turn.settle();
+            conversation.sent.enqueue(id);
+            conversation.schedule_send(turn);
+        }
+        MessageState::Unacknowledged => {
+            let numbered =
+                conversation.sent.message(id).is_some_and(|message| message.number.is_some());
+            if numbered {
+                turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
+                return Ok(());
+            }
+            // Abandoned: it gets another number, and is sent again for as long again.
+            let message = conversation.sent.log(id, |message| message.delivery.first_sent = None);
+            if let Some(message) = message {
+                turn.put(Record::Message(message.clone()));
+                turn.settle();
+            }
+            conversation.sent.enqueue(id);
+            conversation.schedule_send(turn);
+        }
+        MessageState::Queued
+        | MessageState::Mining
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read => return Err(CommandError::TooLate),
+    }
+    Ok(())
+}
+
+/// Erases one message here. Ours that did not leave never does; one that left and was not
+/// acknowledged is abandoned. A message that waits for others before it is not shown, and stays.
+fn erase_message(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) -> Result<(), CommandError> {
+    if conversation.received.is_buffered(id) {
+        return Err(CommandError::TooLate);
+    }
+    match conversation.sent.state(id) {
+        Some(MessageState::Queued | MessageState::Mining)
+            if is_withdrawable(conversation, turn, id) =>
+        {
+            withdraw(conversation, turn, id);
+        }
+        Some(MessageState::Mining | MessageState::Sent | MessageState::Unacknowledged) => {
+            conversation.abandon(turn, id);
+        }
+        Some(MessageState::Delivered) => conversation.receipts.forget(id),
+        Some(
+            MessageState::Queued
+            | MessageState::Read
+            | MessageState::Failed
+            | MessageState::Cancelled,
+        )
+        | None => {}
+    }
+    conversation.sent.remove(id);
+    conversation.received.remove(id);
+    conversation.schedule_send(turn);
+    turn.erase(RecordKey::Message(id));
+    turn.settle();
+    Ok(())
+}
+
+/// A person has read what was delivered, up to a message.
+fn mark_read(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, number: u64) {
+    if !conversation.received.read_up_to(number) {
+        return;
+    }
+    conversation.put(turn);
+    turn.settle();
+    if conversation.receipts.enabled() && conversation.sessions().confirmed().is_some() {
+        conversation.receipts.note_read();
+        turn.wake_soon(conversation.id, ContactTimer::Acknowledge);
+    }
+}
+
+fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    for id in conversation.sent.ids() {
+        if is_withdrawable(conversation, turn, id) {
+            withdraw(conversation, turn, id);
+            turn.settle();
+            conversation.advance(turn, id, MessageState::Failed);
+            turn.settle();
+        }
+        conversation.sent.dequeue(id);
+        turn.clear_timer(conversation.id, ContactTimer::Retransmit(id));
+    }
+    end_sessions(conversation, turn, ContactState::Blocked);
+    turn.settle();
+    conversation.emit(turn);
+}
+
+fn unblock(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    if conversation.state == ContactState::Blocked {
+        conversation.state = ContactState::Inactive;
+        resume_retransmits(conversation, turn);
+        conversation.put(turn);
+        turn.settle();
+        conversation.emit(turn);
+    }
+}
+
+/// Compares what the contact read out.
+fn verify(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    proof: &Proof,
+) -> Result<Reply, CommandError> {
+    let (by, compared) = match proof {
+        Proof::SafetyNumber(entered) => {
+            let own = conversation.handshake.own().public();
+            let same = SafetyNumber::of(&own, conversation.handshake.key()) == *entered;
+            let compared = if same { Comparison::Same } else { Comparison::Differs(None) };
+            (VerificationMethod::SafetyNumber, compared)
+        }
+        Proof::Sas(words) => {
+            let compared = verification::compare_sas(conversation.sessions(), words);
+            (VerificationMethod::Sas, compared.ok_or(CommandError::NoSas)?)
+        }
+    };
+    match compared {
+        Comparison::Same => {
+            let at = turn.env.wall;
+            set_trust(conversation, turn, Trust::Verified { at, by });
+            Ok(Reply::Verified)
+        }
+        Comparison::Differs(word) => {
+            let attempts_left = on_mismatch(conversation, turn);
+            Ok(Reply::Differs { word, attempts_left })
+        }
+    }
+}
+
+/// Puts the contact on hold; answers how many attempts are left.
+fn on_mismatch(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> u8 {
+    let left = conversation.verification.mismatched(turn.env.wall);
+    put_on_hold(conversation, turn);
+    if left == 0 && conversation.state != ContactState::Blocked {
+        end_sessions(conversation, turn, ContactState::Inactive);
+    }
+    conversation.put(turn);
+    turn.settle();
+    conversation.emit(turn);
+    left
+}
+
+/// Puts another key in the contact's place. Whoever holds it may have asked already: whoever knows the
+/// requests accepts that in the same commit, or settles the turn and tells of the contact.
+fn rekey(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, key: PublicKey) {
+    put_on_hold(conversation, turn);
+    end_sessions(conversation, turn, ContactState::Inactive);
+    // The holder of another key knows nothing of the epoch before.
+    for done in conversation.receipts.forget_all() {
+        conversation.sent.remove(done);
+    }
+    let epoch = turn.env.draw_u64();
+    conversation.sent.start_epoch(epoch);
+    for id in conversation.sent.unacked() {
+        if let Some(message) = conversation.sent.message(id) {
+            turn.put(Record::Message(message.clone()));
+        }
+    }
+    conversation.handshake.set_key(key);
+    conversation.verification.rekeyed(turn.env.wall);
+    conversation.put(turn);
+}
+
+fn set_trust(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, trust: Trust) {
+    let released = conversation.verification.decide(trust);
+    conversation.put(turn);
+    turn.settle();
+    if released {
+        release_hold(conversation, turn);
+    }
+    conversation.emit(turn);
+}
+
+/// Erases every envelope to the contact that is not done with. What never left waits again, what left
+/// is to be sent afresh.
+fn put_on_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    let contact = conversation.id;
+    for id in conversation.sent.mining() {
+        if is_withdrawable(conversation, turn, id) {
+            withdraw(conversation, turn, id);
+            conversation.advance(turn, id, MessageState::Queued);
+            conversation.sent.enqueue_first(id);
+        } else {
+            // It was finished when the process ended, and may have been published.
+            let now = turn.env.wall;
+            let logged =
+                conversation.sent.log(id, |message| message.delivery.record_transmission(now));
+            let Some(lifetime) =
+                logged.map(|message| Retransmission::of(message).lifetime_left(now))
+            else {
+                continue;
+            };
+            let at = turn.env.mono.plus(lifetime);
+            turn.wake_at(contact, ContactTimer::Expiry(id), at);
+            conversation.advance(turn, id, MessageState::Sent);
+        }
+    }
+    turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
+}
+
+/// Plans what was left out while the contact was on hold.
+fn release_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    if conversation.state == ContactState::Blocked {
+        return;
+    }
+    let contact = conversation.id;
+    if conversation.handshake.pending().is_some() {
+        turn.outbox.push_for(contact, ContactJob::Offer);
+    } else if conversation.sessions().is_empty() {
+        conversation.start_offer(turn);
+    }
+    for session in conversation.sessions().unanswered() {
+        turn.outbox.push_for(contact, ContactJob::AnswerOffer(session));
+    }
+    turn.outbox.push_for(contact, ContactJob::Acknowledge);
+    resume_retransmits(conversation, turn);
+    conversation.schedule_send(turn);
+}
+
+/// Plans to send everything again that was never acknowledged.
+fn resume_retransmits(conversation: &Conversation, turn: &mut Turn<'_, '_>) {
+    let wait = turn.settings.retransmit_after;
+    for id in conversation.sent.unacked() {
+        turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
+    }
+}
+
+/// Erases all sessions and what was planned for them.
+fn end_sessions(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, state: ContactState) {
+    let contact = conversation.id;
+    let all = conversation.sessions().ids();
+    all.iter().for_each(|&session| conversation.handshake.end(turn, session));
+    conversation.forget_sessions(turn, &all);
+    turn.forget_outgoing(contact, |purpose| purpose == EnvelopePurpose::Offer(contact));
+    for timer in [ContactTimer::Offer, ContactTimer::Acknowledge, ContactTimer::GapReport] {
+        turn.clear_timer(contact, timer);
+    }
+    conversation.state = state;
+    conversation.handshake.withdraw_offer();
+    conversation.put(turn);
+}
+
+/// Whether a message has not left and can still be kept from leaving.
+fn is_withdrawable(conversation: &Conversation, turn: &Turn<'_, '_>, id: MessageId) -> bool {
+    conversation.sent.state(id).is_some_and(|state| match state {
+        MessageState::Queued => true,
+        MessageState::Mining => turn.outbox.is_unpublished(conversation.id, id),
+        MessageState::Sent
+        | MessageState::Unacknowledged
+        | MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Failed
+        | MessageState::Cancelled => false,
+    })
+}
+
+/// Takes back a message that was never published.
+fn withdraw(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, id: MessageId) {
+    let contact = conversation.id;
+    turn.forget_outgoing(contact, |purpose| purpose == EnvelopePurpose::Message(contact, id));
+    match conversation.sent.withdraw(id) {
+        Withdrawn::Unnumbered => {}
+        // The next number went back, and is stored with the contact.
+        Withdrawn::Numbered => conversation.put(turn),
+    }
+}

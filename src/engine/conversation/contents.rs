@@ -1,0 +1,86 @@
+//! What a payload says, sorted by what it does to the conversation. A new kind of content begins here.
+//!
+//! Numbered contents take their place among the contact's messages whether they are understood or
+//! not: a version that knows fewer kinds than its contact must not hold up what follows.
+
+use crate::engine::session::Content;
+
+/// What one payload brings.
+pub(super) enum Contents {
+    /// It takes its place in the order of messages.
+    Numbered {
+        /// Its number in the sender's epoch.
+        number: u64,
+        /// What it is.
+        content: NumberedContent,
+    },
+    /// The contact accepted our offer.
+    Answer,
+    /// The contact says that the session is over.
+    Close,
+    /// The contact has read our messages of this epoch below this number.
+    ReadReceipt {
+        /// Our epoch.
+        epoch: u64,
+        /// The lowest number that was not read.
+        below: u64,
+    },
+    /// Nothing: it carried an acknowledgement.
+    Nothing,
+}
+
+/// What takes a place in the order of messages.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum NumberedContent {
+    /// What a person wrote.
+    Text(String),
+    /// A later version's message: acknowledged, and passed over.
+    NotUnderstood,
+}
+
+impl Contents {
+    /// Sorts what a payload says. What should have a number and has none is nothing.
+    pub(super) fn of(content: Content, number: Option<u64>) -> Self {
+        let numbered =
+            |content| number.map_or(Self::Nothing, |number| Self::Numbered { number, content });
+        match content {
+            Content::Text(text) => numbered(NumberedContent::Text(text)),
+            Content::Unknown => numbered(NumberedContent::NotUnderstood),
+            Content::Answer => Self::Answer,
+            Content::Close => Self::Close,
+            Content::Read { epoch, below } => Self::ReadReceipt { epoch, below },
+            Content::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl core::fmt::Debug for NumberedContent {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Text(_) => "Text",
+            Self::NotUnderstood => "NotUnderstood",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_takes_its_place_and_what_has_no_number_takes_none() {
+        let numbered = |content| match Contents::of(content, Some(7)) {
+            Contents::Numbered { number, content } => Some((number, content)),
+            Contents::Answer
+            | Contents::Close
+            | Contents::ReadReceipt { .. }
+            | Contents::Nothing => None,
+        };
+        assert_eq!(numbered(Content::Unknown), Some((7, NumberedContent::NotUnderstood)));
+        let text = || "text".to_owned();
+        assert_eq!(numbered(Content::Text(text())), Some((7, NumberedContent::Text(text()))));
+        assert_eq!(numbered(Content::Answer), None);
+        assert!(matches!(Contents::of(Content::Unknown, None), Contents::Nothing));
+        assert!(matches!(Contents::of(Content::Text(text()), None), Contents::Nothing));
+    }
+}

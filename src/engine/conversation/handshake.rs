@@ -1,0 +1,272 @@
+//! Offers and answers of one contact, and every step of its sessions.
+//!
+//! A [`Handshake`] owns the sessions and the offer that waits. It stores each step of a session with
+//! the turn it is given, keeps the index of topics true, and answers what happened to the contact;
+//! when to offer, to answer and to close is the conversation's to decide.
+
+use std::sync::Arc;
+
+use crate::engine::crypto::keys::{Identity, PublicKey};
+use crate::engine::envelope::Topic;
+use crate::engine::envelope::wire::MAX_TTL;
+use crate::engine::id::ContactId;
+use crate::engine::record::{PendingOffer, Record, RecordKey, SessionRecord};
+use crate::engine::secret::opaque_debug;
+use crate::engine::session::{
+    Offer, Payload, ReceivedOffer, SealedBody, Session, SessionId, SessionRole,
+};
+use crate::engine::turn::{Output, Turn};
+
+use super::sessions::{Aged, MAX_CLOCK_DIFFERENCE, Sessions};
+
+/// The sessions with one contact, and what begins them.
+pub(in crate::engine) struct Handshake {
+    contact: ContactId,
+    own: Arc<Identity>,
+    key: PublicKey,
+    /// The offer that waits for an answer, to be sealed afresh until it comes.
+    pending: Option<Box<PendingOffer>>,
+    /// How often the contact's offer was answered since it was last heard.
+    answers_sent: u32,
+    sessions: Sessions,
+}
+
+opaque_debug!(struct Handshake { contact, own, key, pending, answers_sent, sessions });
+
+/// What became of the offer that is to be sent.
+pub(super) enum SealedOffer {
+    /// It is sealed afresh.
+    Sealed(SealedBody),
+    /// It waited so long, or our clock was so wrong, that nobody would take it.
+    OutOfDate,
+}
+
+/// How far the handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Both have heard each other.
+    Established,
+    /// Their offer is accepted, and they have not confirmed our answer.
+    AwaitingConfirmation,
+    /// Our offer was never sent.
+    OfferQueued,
+    /// Our offer was sent, and is not answered.
+    OfferSent,
+    /// There is no session, and none is being made.
+    None,
+}
+
+impl Handshake {
+    /// The handshake of `own` with the holder of `key`.
+    pub(super) fn new(
+        contact: ContactId,
+        own: Arc<Identity>,
+        key: PublicKey,
+        pending: Option<Box<PendingOffer>>,
+    ) -> Self {
+        let sessions = Sessions::default();
+        Self { contact, own, key, pending, answers_sent: 0, sessions }
+    }
+
+    /// Our identity.
+    pub(super) fn own(&self) -> &Identity {
+        &self.own
+    }
+
+    /// The contact's key.
+    pub(super) const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The contact has another key. Its sessions must have ended.
+    pub(super) fn set_key(&mut self, key: PublicKey) {
+        self.key = key;
+    }
+
+    /// The offer that waits for an answer.
+    pub(super) const fn pending(&self) -> Option<&PendingOffer> {
+        match &self.pending {
+            Some(pending) => Some(pending),
+            None => None,
+        }
+    }
+
+    /// All sessions, to look at.
+    pub(in crate::engine) const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// How far it is, by the session that is preferred and the offer that waits.
+    pub(super) fn progress(&self) -> Progress {
+        match (self.sessions.preferred(), &self.pending) {
+            (Some(session), _) if session.confirmed() => Progress::Established,
+            (Some(session), _) if session.role() == SessionRole::Responder => {
+                Progress::AwaitingConfirmation
+            }
+            (_, Some(pending)) if pending.attempts == 0 => Progress::OfferQueued,
+            (_, Some(_)) => Progress::OfferSent,
+            (_, None) => Progress::None,
+        }
+    }
+
+    /// Makes an offer, in place of one that waits. Answers the sessions that gave way.
+    pub(super) fn offer(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
+        let (offer, session) = Offer::new(turn.env, &self.own, &self.key, turn.settings.window);
+        self.pending = Some(Box::new(PendingOffer { offer, attempts: 0 }));
+        self.add(turn, session)
+    }
+
+    /// Seals the offer that waits afresh; nothing if none does.
+    pub(super) fn seal_offer(&self, turn: &mut Turn<'_, '_>) -> Option<SealedOffer> {
+        let offer = &self.pending.as_ref()?.offer;
+        let now = turn.env.wall;
+        // Whoever receives it takes one that is not older than an envelope can be, nor from a clock
+        // that is a day ahead.
+        let acceptable = now.minus(MAX_TTL)..=now.plus(MAX_CLOCK_DIFFERENCE);
+        if !acceptable.contains(&offer.created()) {
+            return Some(SealedOffer::OutOfDate);
+        }
+        Some(SealedOffer::Sealed(offer.seal(turn.env)))
+    }
+
+    /// The offer left; answers how often it had left before.
+    pub(super) fn offer_sent(&mut self) -> Option<u32> {
+        let pending = self.pending.as_mut()?;
+        let before = pending.attempts;
+        pending.attempts = before.saturating_add(1);
+        Some(before)
+    }
+
+    /// The answer left; answers how often it had left before without the contact being heard.
+    pub(super) const fn answer_sent(&mut self) -> u32 {
+        let before = self.answers_sent;
+        self.answers_sent = before.saturating_add(1);
+        before
+    }
+
+    /// The contact speaks in a confirmed session, so our offer is answered or not needed; answers
+    /// whether one waited.
+    pub(super) fn on_peer_active(&mut self) -> Option<Box<PendingOffer>> {
+        self.answers_sent = 0;
+        self.pending.take()
+    }
+
+    /// Withdraws the offer that waits.
+    pub(super) fn withdraw_offer(&mut self) {
+        self.pending = None;
+    }
+
+    /// Begins the session a contact offered. Answers its name, and the sessions that gave way.
+    pub(super) fn accept(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        offer: &ReceivedOffer,
+    ) -> (SessionId, Vec<SessionId>) {
+        let session = offer.accept(turn.env, turn.settings.window);
+        let id = session.id();
+        (id, self.add(turn, session))
+    }
+
+    /// A session that was stored.
+    pub(super) fn restore(&mut self, turn: &mut Turn<'_, '_>, session: Box<Session>) {
+        turn.topics.add(&session, self.contact);
+        self.sessions.restore(session);
+    }
+
+    fn add(&mut self, turn: &mut Turn<'_, '_>, session: Session) -> Vec<SessionId> {
+        turn.topics.add(&session, self.contact);
+        let session = Box::new(session);
+        turn.put(Record::Session(SessionRecord {
+            contact: self.contact,
+            session: session.clone(),
+        }));
+        let pending = self.pending.as_ref().map(|pending| SessionId::from(pending.offer.id()));
+        let gone = self.sessions.add(session, pending);
+        gone.iter().for_each(|session| erase(turn, session));
+        gone.iter().map(|session| session.id()).collect()
+    }
+
+    /// One step of a session's chain: the message, once its next state is durable. Nothing if there is
+    /// no such session, or as many messages are on their way as the contact waits for.
+    pub(super) fn encrypt(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: SessionId,
+        payload: &Payload,
+    ) -> Option<SealedBody> {
+        let step = self.sessions.get(id)?.encrypt(turn.env, payload).ok()?;
+        if cfg!(debug_assertions) {
+            step.ledger.into_iter().for_each(|pair| turn.effect(Output::AuditNonce(pair)));
+        }
+        self.sessions.replace(step.session);
+        self.store(turn, id);
+        Some(step.sealed)
+    }
+
+    /// Decrypts on a copy of a session; only success replaces it. Storing it is up to the caller, with
+    /// what the message changes.
+    pub(super) fn decrypt(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: SessionId,
+        (topic, body): (Topic, &[u8]),
+    ) -> Option<Payload> {
+        let session = self.sessions.get(id)?;
+        let (later, payload) = session.decrypt(turn.env, &self.own, topic, body)?;
+        turn.topics.update(session, &later);
+        self.sessions.replace(later);
+        Some(payload)
+    }
+
+    /// Stores a session as it is.
+    pub(super) fn store(&self, turn: &mut Turn<'_, '_>, id: SessionId) {
+        if let Some(session) = self.sessions.get(id) {
+            let session = Box::new(session.clone());
+            turn.put(Record::Session(SessionRecord { contact: self.contact, session }));
+        }
+    }
+
+    /// Erases a session's keys and stops waiting at its topics.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_, '_>, id: SessionId) {
+        if let Some(session) = self.sessions.remove(id) {
+            erase(turn, &session);
+        }
+    }
+
+    /// Ages every session; answers those that ended.
+    pub(super) fn age(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
+        let mut ended = Vec::new();
+        for (id, aged) in self.sessions.age(turn.env.wall) {
+            match aged {
+                Aged::Forgot(before) => {
+                    if let Some(session) = self.sessions.get(id) {
+                        turn.topics.update(&before, session);
+                    }
+                    self.store(turn, id);
+                }
+                Aged::Over => {
+                    self.end(turn, id);
+                    ended.push(id);
+                }
+            }
+        }
+        ended
+    }
+
+    /// Forgets the oldest keys of messages that were passed over, at most `most` and all of one session; answers how many.
+    pub(super) fn forget_oldest_skipped(&mut self, turn: &mut Turn<'_, '_>, most: usize) -> usize {
+        let Some((_, session)) = self.sessions.oldest_skipped() else { return 0 };
+        let count = most.min(session.skipped());
+        let later = session.without_oldest(count);
+        turn.topics.update(session, &later);
+        let id = later.id();
+        self.sessions.replace(later);
+        self.store(turn, id);
+        count
+    }
+}
+
+fn erase(turn: &mut Turn<'_, '_>, session: &Session) {
+    turn.topics.remove(session);
+    turn.erase(RecordKey::Session(session.id()));
+}

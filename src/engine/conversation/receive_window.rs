@@ -1,0 +1,579 @@
+//! What one contact sends us: numbers in order, a buffer for what comes out of order, and gaps.
+//!
+//! A contact begins another epoch only after losing its state, and the remains of the one before may
+//! still arrive, so a few epochs are remembered. What they received is two numbers each, however
+//! much it is: everything below `next`, and the bits of `sack` beyond it.
+//!
+//! Nothing here is stored, told or timed: every method answers what happened.
+
+use std::collections::BTreeMap;
+
+use crate::engine::envelope::Lifetime;
+use crate::engine::id::MessageId;
+use crate::engine::record::{
+    MAX_RECEIVE_SEQUENCES, MessageRecord, ReceiveSequence, StoredDirection,
+};
+use crate::engine::session::{Ack, SessionId};
+
+use super::send_window::ACK_WINDOW;
+
+/// So many messages are acknowledged without the usual delay, lest the sender's window fill: half of
+/// what one acknowledgement covers.
+const MAX_RECEIVED_SINCE_ACK: u32 = 32;
+
+/// So often a gap is reported, in about an hour with the usual waits; and as often after each start.
+/// From then on the contact's own schedule does. A guess.
+pub const MAX_GAP_REPORTS: u32 = 6;
+
+/// What was received from one contact.
+#[derive(Debug)]
+pub(super) struct ReceiveWindow {
+    /// The epoch heard last stands last; at most [`MAX_RECEIVE_SEQUENCES`].
+    sequences: Vec<ReceiveSequence>,
+    /// Messages that wait for the ones before them, by epoch and number; at most [`ACK_WINDOW`] of
+    /// each epoch.
+    reorder_buffer: BTreeMap<(u64, u64), MessageRecord>,
+    /// Messages that were delivered in a session that is not confirmed: whoever stole our key could
+    /// have written them.
+    early: BTreeMap<MessageId, MessageRecord>,
+    /// Messages received since our last acknowledgement, duplicates included.
+    received_since_ack: u32,
+    /// The longest lifetime of the envelopes they came in: what acknowledges them lives as long.
+    ack_lifetime: Option<Lifetime>,
+    reported_gap: Option<GapReport>,
+}
+
+/// A gap that is reported with every acknowledgement, and again by itself while it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GapReport {
+    epoch: u64,
+    /// Its first number.
+    next: u64,
+    /// How often it was reported.
+    count: u32,
+}
+
+/// What became of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// It was the next; those that followed it without a gap are passed too.
+    InOrder,
+    /// Others before it are missing.
+    OutOfOrder,
+    /// It was received before.
+    Duplicate,
+    /// It is further ahead than an honest sender goes. Nothing changed.
+    OutOfWindow,
+}
+
+/// Whether there is another gap to report than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GapChange {
+    /// The same, or none as before.
+    Unchanged,
+    /// Another one.
+    Opened,
+    /// None any more.
+    Closed,
+}
+
+impl ReceiveWindow {
+    pub(super) fn new(sequences: Vec<ReceiveSequence>) -> Self {
+        Self {
+            sequences,
+            reorder_buffer: BTreeMap::new(),
+            early: BTreeMap::new(),
+            received_since_ack: 0,
+            ack_lifetime: None,
+            reported_gap: None,
+        }
+    }
+
+    /// What was received of each epoch, as it is stored with the contact.
+    pub(super) fn sequences(&self) -> &[ReceiveSequence] {
+        &self.sequences
+    }
+
+    /// Takes a message back in that was stored. What came early in a session that is not `known` any
+    /// more stays marked so, and is done with.
+    pub(super) fn restore(
+        &mut self,
+        message: MessageRecord,
+        known: impl FnOnce(SessionId) -> bool,
+    ) {
+        let is_early = message.early.is_some_and(known);
+        match (message.direction, message.number) {
+            (StoredDirection::Buffered { epoch }, Some(number)) => {
+                self.reorder_buffer.insert((epoch, number), message);
+            }
+            (StoredDirection::Delivered, _) if is_early => {
+                self.early.insert(message.id, message);
+            }
+            (
+                StoredDirection::Buffered { .. }
+                | StoredDirection::Delivered
+                | StoredDirection::Outgoing(_),
+                _,
+            ) => {}
+        }
+    }
+
+    /// The contact speaks in `epoch`, of which it still holds everything from `base` on. An epoch not
+    /// seen before starts there: the rest was acknowledged before we lost our state. What waited in
+    /// the others is answered, to be delivered: their gaps will not be filled.
+    pub(super) fn open_epoch(&mut self, epoch: u64, base: u64) -> Vec<MessageRecord> {
+        let known = self.sequences.iter().position(|sequence| sequence.epoch == epoch);
+        let mut waited = Vec::new();
+        let sequence = match known {
+            Some(index) => self.sequences.remove(index),
+            None => {
+                waited = self.deliver(None, 1);
+                ReceiveSequence { epoch, next: base, sack: 0, read_up_to: 0 }
+            }
+        };
+        if self.sequences.len() >= MAX_RECEIVE_SEQUENCES {
+            self.sequences.remove(0);
+        }
+        self.sequences.push(sequence);
+        waited
+    }
+
+    /// Notes that `number` of the epoch that was opened last was received.
+    pub(super) fn receive(&mut self, number: u64) -> Received {
+        self.sequences.last_mut().map_or(Received::OutOfWindow, |sequence| sequence.receive(number))
+    }
+
+    /// Keeps a message until the ones before it have come.
+    pub(super) fn buffer(&mut self, epoch: u64, number: u64, message: MessageRecord) {
+        self.reorder_buffer.insert((epoch, number), message);
+    }
+
+    /// Remembers a message that was delivered, if it came early.
+    pub(super) fn delivered(&mut self, message: MessageRecord) {
+        if message.early.is_some() {
+            self.early.insert(message.id, message);
+        }
+    }
+
+    /// Takes the messages that wait for nothing any more, in order. The first of them says that
+    /// `missing` before it are not waited for.
+    pub(super) fn deliver_in_order(&mut self, epoch: u64, missing: u64) -> Vec<MessageRecord> {
+        let Some(sequence) = self.sequences.iter().find(|sequence| sequence.epoch == epoch) else {
+            return Vec::new();
+        };
+        self.deliver(Some((epoch, sequence.next)), missing)
+    }
+
+    /// Takes what waits below a number of an epoch, or everything.
+    fn deliver(&mut self, below: Option<(u64, u64)>, missing: u64) -> Vec<MessageRecord> {
+        let all = match below {
+            Some((epoch, next)) => self.reorder_buffer.range((epoch, 0)..(epoch, next)),
+            None => self.reorder_buffer.range(..),
+        };
+        let places: Vec<(u64, u64)> = all.map(|(&place, _)| place).collect();
+        let mut missing = missing;
+        let mut delivered = Vec::new();
+        for place in places {
+            let Some(mut message) = self.reorder_buffer.remove(&place) else { continue };
+            message.direction = StoredDirection::Delivered;
+            message.missing = core::mem::take(&mut missing);
+            self.delivered(message.clone());
+            delivered.push(message);
+        }
+        delivered
+    }
+
+    /// The contact holds nothing below `base` any more: gaps below it will never be filled. Answers
+    /// how many numbers that were missing are given up.
+    pub(super) fn skip_to(&mut self, epoch: u64, base: u64) -> u64 {
+        let known = self.sequences.iter_mut().find(|sequence| sequence.epoch == epoch);
+        known.map_or(0, |sequence| sequence.skip_to(base))
+    }
+
+    /// A session is confirmed: what came early in it is the contact's without doubt. Answers those
+    /// messages, in the order of their names.
+    pub(super) fn confirm(&mut self, session: SessionId) -> Vec<MessageRecord> {
+        let mut confirmed = Vec::new();
+        for message in self.reorder_buffer.values_mut() {
+            if message.early.take_if(|early| *early == session).is_some() {
+                confirmed.push(message.clone());
+            }
+        }
+        let (early, others) = core::mem::take(&mut self.early)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, message)| message.early == Some(session));
+        self.early = others;
+        confirmed
+            .extend(early.into_values().map(|message| MessageRecord { early: None, ..message }));
+        confirmed.sort_unstable_by_key(|message| message.id);
+        confirmed
+    }
+
+    /// A session is gone: what came early in it stays marked so.
+    pub(super) fn forget_session(&mut self, session: SessionId) {
+        self.early.retain(|_, message| message.early != Some(session));
+    }
+
+    /// Whether a message waits for the ones before it, and is not shown yet.
+    pub(super) fn is_buffered(&self, id: MessageId) -> bool {
+        self.reorder_buffer.values().any(|message| message.id == id)
+    }
+
+    /// Whether a message is known here: it waits, or came early.
+    pub(super) fn holds(&self, id: MessageId) -> bool {
+        self.early.contains_key(&id) || self.is_buffered(id)
+    }
+
+    /// Forgets a message that was delivered.
+    pub(super) fn remove(&mut self, id: MessageId) {
+        self.early.remove(&id);
+    }
+
+    /// What every payload acknowledges: the epoch heard last.
+    pub(super) fn latest_ack(&self) -> Option<Ack> {
+        let ReceiveSequence { epoch, next, sack, read_up_to: _ } = *self.sequences.last()?;
+        Some(Ack { epoch, next, sack })
+    }
+
+    /// How many messages are known to exist and have not arrived.
+    pub(super) fn missing(&self) -> u64 {
+        self.sequences.last().map_or(0, ReceiveSequence::missing)
+    }
+
+    /// A person has read everything of the latest epoch up to the message with this number. Answers
+    /// whether that is more than before.
+    pub(super) fn read_up_to(&mut self, number: u64) -> bool {
+        let Some(sequence) = self.sequences.last_mut() else { return false };
+        let read = number.saturating_add(1).min(sequence.next);
+        let further = read > sequence.read_up_to;
+        sequence.read_up_to = sequence.read_up_to.max(read);
+        further
+    }
+
+    /// How far a person has read: the epoch, and the lowest number that was not read. Nothing if
+    /// nothing of the latest epoch was.
+    pub(super) fn last_read(&self) -> Option<(u64, u64)> {
+        let last = self.sequences.last().filter(|last| last.read_up_to > 0)?;
+        Some((last.epoch, last.read_up_to))
+    }
+
+    /// What acknowledges the contact next answers an envelope of this lifetime.
+    pub(super) fn extend_ack_lifetime(&mut self, lifetime: Lifetime) {
+        self.ack_lifetime = self.ack_lifetime.max(Some(lifetime));
+    }
+
+    /// How long what acknowledges must live.
+    pub(super) const fn ack_lifetime(&self) -> Option<Lifetime> {
+        self.ack_lifetime
+    }
+
+    /// Something came that deserves an acknowledgement; answers whether it must go at once.
+    pub(super) fn owe_ack(&mut self, lifetime: Lifetime) -> bool {
+        self.extend_ack_lifetime(lifetime);
+        self.received_since_ack = self.received_since_ack.saturating_add(1);
+        self.received_since_ack >= MAX_RECEIVED_SINCE_ACK
+    }
+
+    /// Whether an acknowledgement is owed.
+    pub(super) const fn owes_ack(&self) -> bool {
+        self.received_since_ack > 0
+    }
+
+    /// An envelope of this lifetime goes to the contact. Whatever we say acknowledges what we heard,
+    /// if it lives as long as that.
+    pub(super) fn ack_sent(&mut self, lifetime: Lifetime) {
+        if self.ack_lifetime.is_none_or(|owed| owed <= lifetime) {
+            (self.received_since_ack, self.ack_lifetime) = (0, None);
+        }
+    }
+
+    /// Sees whether something else is missing than was reported.
+    pub(super) fn update_gap_report(&mut self) -> GapChange {
+        let last = self.sequences.last().filter(|sequence| sequence.missing() > 0);
+        let gap = last.map(|sequence| (sequence.epoch, sequence.next));
+        if self.reported_gap.map(|report| (report.epoch, report.next)) == gap {
+            return GapChange::Unchanged;
+        }
+        self.reported_gap = gap.map(|(epoch, next)| GapReport { epoch, next, count: 0 });
+        if gap.is_some() { GapChange::Opened } else { GapChange::Closed }
+    }
+
+    /// Reports the gap with an acknowledgement though none may be owed; answers how often that was
+    /// done, or nothing if there is no gap.
+    pub(super) fn report_gap(&mut self) -> Option<u32> {
+        let report = self.reported_gap.as_mut()?;
+        report.count = report.count.saturating_add(1);
+        self.received_since_ack = self.received_since_ack.max(1);
+        Some(report.count)
+    }
+}
+
+impl ReceiveSequence {
+    /// Notes that `number` was received.
+    fn receive(&mut self, number: u64) -> Received {
+        let Some(ahead) = number.checked_sub(self.next) else { return Received::Duplicate };
+        if ahead == 0 {
+            self.advance();
+            return Received::InOrder;
+        }
+        if ahead > ACK_WINDOW {
+            return Received::OutOfWindow;
+        }
+        let bit = 1_u64 << (ahead - 1);
+        if self.sack & bit != 0 {
+            return Received::Duplicate;
+        }
+        self.sack |= bit;
+        Received::OutOfOrder
+    }
+
+    /// Gives up on what is missing below `base`; answers how many those are.
+    fn skip_to(&mut self, base: u64) -> u64 {
+        let mut missing = 0_u64;
+        while self.next < base {
+            if self.sack == 0 {
+                // A hostile base may be anything: it is reached in one step.
+                missing = missing.saturating_add(base - self.next);
+                self.next = base;
+                break;
+            }
+            missing = missing.saturating_add(1);
+            self.advance();
+        }
+        missing
+    }
+
+    fn advance(&mut self) {
+        loop {
+            self.next = self.next.saturating_add(1);
+            let following = self.sack & 1 != 0;
+            self.sack >>= 1;
+            if !following {
+                return;
+            }
+        }
+    }
+
+    /// How many numbers below the highest received one are missing.
+    fn missing(&self) -> u64 {
+        let span = u64::from(u64::BITS - self.sack.leading_zeros());
+        let received = u64::from(self.sack.count_ones());
+        if span == 0 { 0 } else { (span + 1).saturating_sub(received) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::env::UnixSeconds;
+    use crate::engine::id::ContactId;
+    use crate::engine::record::DeliveryLog;
+
+    const EARLY: SessionId = SessionId([3; 32]);
+
+    fn message(id: u64, early: Option<SessionId>) -> MessageRecord {
+        MessageRecord {
+            id: MessageId(id),
+            contact: ContactId(1),
+            direction: StoredDirection::Buffered { epoch: 5 },
+            number: Some(id),
+            text: "text".to_owned(),
+            at: UnixSeconds(9),
+            missing: 0,
+            early,
+            lifetime: Lifetime::Day,
+            delivery: DeliveryLog::default(),
+        }
+    }
+
+    /// A window in which epoch 5 was opened, and which has buffered these numbers.
+    fn buffered(numbers: &[u64]) -> ReceiveWindow {
+        let mut window = ReceiveWindow::new(Vec::new());
+        assert!(window.open_epoch(5, 0).is_empty());
+        for &number in numbers {
+            assert_eq!(window.receive(number), Received::OutOfOrder);
+            window.buffer(5, number, message(number, None));
+        }
+        window
+    }
+
+    fn numbers(messages: &[MessageRecord]) -> Vec<u64> {
+        messages.iter().filter_map(|message| message.number).collect()
+    }
+
+    #[test]
+    fn what_waited_comes_in_order_when_the_gap_is_filled() {
+        let mut window = buffered(&[2, 1, 4]);
+        assert_eq!(window.receive(0), Received::InOrder);
+        let delivered = window.deliver_in_order(5, 0);
+        assert_eq!(numbers(&delivered), [1, 2]);
+        assert!(delivered.iter().all(|message| message.direction == StoredDirection::Delivered));
+        assert_eq!((window.missing(), window.deliver_in_order(5, 0).len()), (1, 0));
+    }
+
+    #[test]
+    fn the_first_after_a_gap_that_will_not_be_filled_says_how_many_are_missing() {
+        let mut window = buffered(&[3, 4]);
+        assert_eq!(window.skip_to(5, 3), 3);
+        let delivered = window.deliver_in_order(5, 3);
+        assert_eq!(numbers(&delivered), [3, 4]);
+        assert_eq!(delivered.iter().map(|message| message.missing).collect::<Vec<_>>(), [3, 0]);
+        assert_eq!(window.skip_to(6, 9), 0, "an epoch that was never opened");
+    }
+
+    #[test]
+    fn another_epoch_delivers_what_waited_in_the_others_and_the_oldest_of_five_is_forgotten() {
+        let mut window = buffered(&[7]);
+        assert_eq!(numbers(&window.open_epoch(6, 40)), [7]);
+        assert_eq!(window.receive(40), Received::InOrder);
+        for epoch in 7..10 {
+            window.open_epoch(epoch, 0);
+        }
+        let epochs: Vec<u64> = window.sequences().iter().map(|known| known.epoch).collect();
+        assert_eq!(epochs, [6, 7, 8, 9]);
+        window.open_epoch(6, 0);
+        assert_eq!(window.latest_ack(), Some(Ack { epoch: 6, next: 41, sack: 0 }));
+    }
+
+    #[test]
+    fn what_came_early_is_confirmed_with_its_session_and_stays_marked_without_it() {
+        let early = || {
+            let mut window = buffered(&[]);
+            window.delivered(MessageRecord {
+                direction: StoredDirection::Delivered,
+                ..message(9, Some(EARLY))
+            });
+            window.receive(3);
+            window.buffer(5, 3, message(3, Some(EARLY)));
+            window
+        };
+        let mut window = early();
+        let confirmed = window.confirm(EARLY);
+        assert_eq!(numbers(&confirmed), [3, 9]);
+        assert!(confirmed.iter().all(|message| message.early.is_none()));
+        assert!(window.holds(MessageId(3)) && !window.holds(MessageId(9)));
+        assert!(window.confirm(EARLY).is_empty(), "once");
+        let mut window = early();
+        window.forget_session(EARLY);
+        assert!(window.is_buffered(MessageId(3)) && !window.holds(MessageId(9)));
+    }
+
+    #[test]
+    fn a_gap_is_reported_anew_when_it_is_another_one() {
+        let mut window = buffered(&[2]);
+        assert_eq!(window.update_gap_report(), GapChange::Opened);
+        assert_eq!(window.update_gap_report(), GapChange::Unchanged);
+        assert_eq!((window.report_gap(), window.report_gap()), (Some(1), Some(2)));
+        assert!(window.owes_ack(), "a report is an acknowledgement");
+        assert_eq!(window.receive(0), Received::InOrder);
+        assert_eq!(window.update_gap_report(), GapChange::Opened, "1 is missing now");
+        assert_eq!(window.report_gap(), Some(1));
+        assert_eq!(window.receive(1), Received::InOrder);
+        assert_eq!(window.update_gap_report(), GapChange::Closed);
+        assert_eq!(window.report_gap(), None);
+    }
+
+    #[test]
+    fn an_acknowledgement_is_owed_until_one_leaves_that_lives_as_long() {
+        let mut window = buffered(&[]);
+        assert!(!window.owe_ack(Lifetime::Week));
+        window.ack_sent(Lifetime::Day);
+        assert!(window.owes_ack());
+        window.ack_sent(Lifetime::Week);
+        assert!(!window.owes_ack() && window.ack_lifetime().is_none());
+        let at_once = (0..MAX_RECEIVED_SINCE_ACK).map(|_| window.owe_ack(Lifetime::Day));
+        assert_eq!(at_once.filter(|at_once| *at_once).count(), 1, "the last of them");
+    }
+
+    #[test]
+    fn what_was_read_never_passes_what_was_delivered_and_never_goes_back() {
+        let mut window = buffered(&[]);
+        (0..5).for_each(|number| assert_eq!(window.receive(number), Received::InOrder));
+        assert!(window.read_up_to(2));
+        assert_eq!(window.last_read(), Some((5, 3)));
+        assert!(!window.read_up_to(1));
+        assert!(window.read_up_to(u64::MAX));
+        assert_eq!(window.last_read(), Some((5, 5)));
+    }
+
+    #[test]
+    fn a_hostile_base_takes_no_time() {
+        let mut sequence = ReceiveSequence { epoch: 1, next: 0, sack: 0b101, read_up_to: 0 };
+        assert_eq!(sequence.skip_to(u64::MAX), u64::MAX - 2);
+        assert_eq!(sequence.next, u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn a_sequence_agrees_with_a_plain_set_of_numbers(
+            steps in proptest::collection::vec((0_u64..150, proptest::bool::weighted(0.05)), 1..300),
+        ) {
+            let mut sequence = ReceiveSequence::default();
+            let mut have = BTreeSet::new();
+            for (number, skip) in steps {
+                if skip {
+                    let missing = (0..number).filter(|n| !have.contains(n)).count() as u64;
+                    prop_assert_eq!(sequence.skip_to(number), missing);
+                    have.extend(0..number);
+                } else {
+                    let next = (0..).find(|n| !have.contains(n)).unwrap();
+                    let expected = if have.contains(&number) {
+                        Received::Duplicate
+                    } else if number == next {
+                        Received::InOrder
+                    } else if number > next + ACK_WINDOW {
+                        Received::OutOfWindow
+                    } else {
+                        Received::OutOfOrder
+                    };
+                    prop_assert_eq!(sequence.receive(number), expected);
+                    if expected != Received::OutOfWindow {
+                        have.insert(number);
+                    }
+                }
+                let next = (0..).find(|n| !have.contains(n)).unwrap();
+                prop_assert_eq!(sequence.next, next);
+                for k in 0..64 {
+                    prop_assert_eq!(sequence.sack >> k & 1 == 1, have.contains(&(next + 1 + k)));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_missing_is_what_was_not_received_below_the_highest(
+            numbers in proptest::collection::btree_set(0_u64..64, 0..64),
+        ) {
+            let mut sequence = ReceiveSequence::default();
+            for &number in &numbers {
+                sequence.receive(number);
+            }
+            let below = numbers.last().map_or(0, |last| last + 1);
+            prop_assert_eq!(sequence.missing(), below - numbers.len() as u64);
+        }
+
+        #[test]
+        fn whatever_the_order_every_message_is_delivered_once_and_in_its_place(
+            arrivals in proptest::collection::vec(0_u64..50, 1..200),
+        ) {
+            let mut window = buffered(&[]);
+            let mut delivered = Vec::new();
+            for number in &arrivals {
+                match window.receive(*number) {
+                    Received::InOrder => {
+                        delivered.push(*number);
+                        window.delivered(message(*number, None));
+                        delivered.extend(numbers(&window.deliver_in_order(5, 0)));
+                    }
+                    Received::OutOfOrder => window.buffer(5, *number, message(*number, None)),
+                    Received::Duplicate | Received::OutOfWindow => {}
+                }
+            }
+            let first_missing = (0..).find(|number| !arrivals.contains(number)).unwrap();
+            prop_assert_eq!(delivered, (0..first_missing).collect::<Vec<_>>());
+        }
+    }
+}

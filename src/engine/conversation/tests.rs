@@ -1,0 +1,417 @@
+//! Two conversations and a network between them that is as bad as wanted: no node, no pool, no flood.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::command::{CommandError, Proof, Reply};
+use crate::engine::crypto::keys::Identity;
+use crate::engine::env::{Env, Seconds};
+use crate::engine::envelope::Floor;
+use crate::engine::event::Direction;
+use crate::engine::record::{Change, OutgoingRecord, SendSequence, Trust};
+use crate::engine::session::ReceivedOffer;
+use crate::engine::settings::{NodeRole, NodeSettings};
+use crate::engine::testing::rng::SeededRng;
+use crate::engine::turn::{Job, Output, Timer, Workspace};
+
+const START: UnixSeconds = UnixSeconds(1_767_225_600);
+
+/// One side: a conversation and what a node would lend it.
+pub(super) struct Side {
+    pub(super) conversation: Conversation,
+    pub(super) workspace: Workspace,
+    pub(super) settings: NodeSettings,
+    pub(super) rng: SeededRng,
+    pub(super) mono: Millis,
+    /// Texts of the contact in the order they were shown.
+    pub(super) shown: Vec<String>,
+    /// The last known state of each message of ours.
+    pub(super) states: BTreeMap<MessageId, MessageState>,
+    /// The contact, as the store knows it.
+    pub(super) stored: Option<ContactRecord>,
+}
+
+impl Side {
+    fn new(seed: u64, own: Arc<Identity>, key: PublicKey) -> Self {
+        let record = ContactRecord {
+            id: ContactId(7),
+            identity: IdentityId(1),
+            key,
+            petname: "contact".to_owned(),
+            state: ContactState::Active,
+            sent: SendSequence { epoch: seed, next: 0 },
+            received: Vec::new(),
+            offer: None,
+            trust: Trust::Unverified,
+            read_receipts: false,
+            restored: None,
+        };
+        Self {
+            conversation: Conversation::new(own, record),
+            workspace: Workspace::default(),
+            settings: NodeSettings::new(NodeRole::Messenger, Floor::new(0)),
+            rng: SeededRng::new(seed),
+            mono: Millis(0),
+            shown: Vec::new(),
+            states: BTreeMap::new(),
+            stored: None,
+        }
+    }
+
+    /// One turn; everything that comes of it is carried out.
+    pub(super) fn turn<R>(
+        &mut self,
+        step: impl FnOnce(&mut Conversation, &mut Turn<'_, '_>) -> R,
+    ) -> R {
+        let wall =
+            START.plus(Seconds(u32::try_from(self.mono.0 / 1_000).expect("days, not years")));
+        let mut env = Env::new(self.mono, wall, &mut self.rng);
+        let mut turn = Turn::new(&mut env, &self.settings, &mut self.workspace);
+        let result = step(&mut self.conversation, &mut turn);
+        turn.settle();
+        while let Some(output) = self.workspace.poll_output() {
+            self.carry_out(output);
+        }
+        result
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Commit(changes) => {
+                for change in changes {
+                    if let Change::Put(Record::Contact(record)) = change {
+                        self.stored = Some(record);
+                    }
+                }
+            }
+            Output::Event(Event::Message(view)) => match view.direction {
+                Direction::Incoming => self.shown.push(view.text.into_raw()),
+                Direction::Outgoing(state) => {
+                    self.states.insert(view.id, state);
+                }
+            },
+            Output::Event(Event::State { message, state, .. }) => {
+                self.states.insert(message, state);
+            }
+            Output::Event(_) | Output::AuditNonce(_) | Output::StopMining(_) => {}
+            Output::ReportValidation { .. }
+            | Output::StartMining(_)
+            | Output::Publish { .. }
+            | Output::SyncRequest { .. }
+            | Output::SyncResponse { .. }
+            | Output::Penalize(_)
+            | Output::Archive { .. }
+            | Output::Discard(_)
+            | Output::Reply { .. } => panic!("no conversation asks for that"),
+        }
+    }
+
+    pub(super) fn command(&mut self, command: ContactCommand) -> Result<Reply, CommandError> {
+        self.turn(|conversation, turn| command.carry_out(conversation, turn))
+    }
+
+    pub(super) fn say(&mut self, text: &str) -> MessageId {
+        let command = ContactCommand::Say { text: text.to_owned(), lifetime: Lifetime::Day };
+        match self.command(command) {
+            Ok(Reply::Message(id)) => id,
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    /// Everything that is to be sent: encrypted, and taken for published.
+    pub(super) fn send(&mut self) -> Vec<OutgoingRecord> {
+        let mut sent = Vec::new();
+        while let Some(job) = self.workspace.outbox.pop() {
+            let record = self.turn(|conversation, turn| match job {
+                Job::Contact(_, job) => next_envelope(conversation, turn, job),
+                Job::PublishStored(contact, id) => turn.outbox.take_kept(contact, id),
+                Job::Junk => None,
+            });
+            if let Some(record) = record {
+                let purpose = record.purpose;
+                self.turn(|conversation, turn| on_published(conversation, turn, purpose));
+                sent.push(record);
+            }
+        }
+        sent
+    }
+
+    /// Takes an envelope in as a node does: by its topic, or as an offer.
+    pub(super) fn receive(&mut self, record: &OutgoingRecord) {
+        let lifetime = Lifetime::covering(record.ttl);
+        let from = Provenance { lifetime, stale: false };
+        for (_, session) in self.workspace.topics.candidates(record.topic) {
+            let sealed = (record.topic, record.body.as_slice());
+            let opened =
+                self.turn(|conversation, turn| conversation.receive(turn, session, sealed, from));
+            match opened {
+                Some(Opened::Confirmation) => {
+                    return self
+                        .turn(|conversation, turn| conversation.on_established(turn, session));
+                }
+                Some(Opened::Message) => return,
+                None => {}
+            }
+        }
+        let own = self.conversation.handshake.own();
+        if let Some(offer) = ReceivedOffer::open(own, &record.body) {
+            let known = SessionId::from(offer.id());
+            if self.conversation.sessions().get(known).is_none() {
+                let session =
+                    self.turn(|conversation, turn| conversation.accept_offer(turn, &offer));
+                self.turn(|conversation, turn| conversation.schedule_answer(turn, session));
+            }
+        }
+    }
+
+    /// Lets time pass; what is due becomes jobs.
+    pub(super) fn wait(&mut self, span: Millis) {
+        self.mono = self.mono.plus(span);
+        while let Some(timer) = self.workspace.timers.pop(self.mono) {
+            if let Timer::Contact(timer, _) = timer {
+                self.turn(|conversation, turn| conversation.on_timer(turn, timer));
+            }
+        }
+    }
+
+    /// Ends the process and takes back what was stored of the contact, without sessions or messages.
+    fn forget_all_but_the_contact(&mut self, own: Arc<Identity>) {
+        let record = self.stored.clone().expect("a stored contact");
+        self.conversation = Conversation::new(own, ContactRecord { offer: None, ..record });
+        self.workspace = Workspace::default();
+        self.turn(|conversation, turn| conversation.resume(turn));
+    }
+}
+
+/// Two people who know each other's keys.
+fn pair(seed: u64) -> (Side, Side) {
+    let mut rng = SeededRng::new(seed);
+    let one = Arc::new(Identity::generate(&mut rng.turn()));
+    let other = Arc::new(Identity::generate(&mut rng.turn()));
+    let (one_key, other_key) = (one.public(), other.public());
+    (Side::new(seed + 1, one, other_key), Side::new(seed + 2, other, one_key))
+}
+
+/// Lets both talk until nothing is left to say, over a network that loses nothing.
+fn settle(one: &mut Side, other: &mut Side) {
+    for _ in 0..60 {
+        one.wait(Millis(5_000));
+        other.wait(Millis(5_000));
+        let (outward, inward) = (one.send(), other.send());
+        let quiet = outward.is_empty() && inward.is_empty();
+        outward.iter().for_each(|record| other.receive(record));
+        inward.iter().for_each(|record| one.receive(record));
+        let later = |side: &Side| {
+            side.workspace.timers.next().is_none_or(|at| at > side.mono.plus(Millis(60_000)))
+        };
+        if quiet && later(one) && later(other) {
+            return;
+        }
+    }
+}
+
+fn established(seed: u64) -> (Side, Side) {
+    let (mut one, mut other) = pair(seed);
+    one.turn(|conversation, turn| conversation.start_offer(turn));
+    settle(&mut one, &mut other);
+    for side in [&one, &other] {
+        assert_eq!(side.conversation.view().session, SessionStatus::Established);
+    }
+    (one, other)
+}
+
+#[test]
+fn a_conversation_prints_nothing_of_itself() {
+    let (one, _) = pair(1);
+    assert_eq!(format!("{:?}", one.conversation), "Conversation");
+}
+
+#[test]
+fn two_conversations_meet_and_what_is_said_is_shown_once_and_acknowledged() {
+    let (mut one, mut other) = established(3);
+    let ids: Vec<MessageId> = ["a", "b", "c"].map(|text| one.say(text)).to_vec();
+    settle(&mut one, &mut other);
+    assert_eq!(other.shown, ["a", "b", "c"]);
+    assert!(ids.iter().all(|id| one.states.get(id) == Some(&MessageState::Delivered)));
+    assert_eq!(one.conversation.unsent(), 0);
+    assert!(ids.iter().all(|id| !one.conversation.holds(*id)), "done with");
+}
+
+#[test]
+fn what_is_said_before_the_offer_is_answered_comes_early_and_is_confirmed() {
+    let (mut one, mut other) = pair(5);
+    one.say("early");
+    settle(&mut one, &mut other);
+    assert_eq!(other.shown, ["early"]);
+    assert_eq!(other.conversation.view().session, SessionStatus::Established);
+}
+
+#[test]
+fn a_contact_on_hold_gets_nothing_and_everything_when_a_person_decides() {
+    let (mut one, mut other) = established(9);
+    one.say("before");
+    let wrong = Proof::SafetyNumber(SafetyNumber::of(
+        &other.conversation.handshake.own().public(),
+        &other.conversation.handshake.own().public(),
+    ));
+    let left = one.command(ContactCommand::Verify(wrong));
+    assert_eq!(left, Ok(Reply::Differs { word: None, attempts_left: 2 }));
+    one.say("after");
+    assert!(one.send().is_empty());
+    assert_eq!(one.command(ContactCommand::AcceptUnverified), Ok(Reply::Done));
+    settle(&mut one, &mut other);
+    assert_eq!(other.shown, ["before", "after"]);
+}
+
+#[test]
+fn the_right_safety_number_verifies_and_the_words_do_too() {
+    let (mut one, mut other) = established(11);
+    let number = other.conversation.view().safety_number;
+    let verified = one.command(ContactCommand::Verify(Proof::SafetyNumber(number)));
+    assert_eq!(verified, Ok(Reply::Verified));
+    let words = one.conversation.view().sas.expect("words").words;
+    assert_eq!(other.command(ContactCommand::Verify(Proof::Sas(words))), Ok(Reply::Verified));
+}
+
+#[test]
+fn a_blocked_contact_is_told_nothing_and_what_left_goes_again_with_what_is_said_after_unblocking() {
+    let (mut one, mut other) = established(13);
+    let id = one.say("left");
+    let lost = one.send();
+    assert_eq!(lost.len(), 1);
+    assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
+    let refused = ContactCommand::Say { text: "no".to_owned(), lifetime: Lifetime::Day };
+    assert_eq!(one.command(refused), Err(CommandError::Blocked));
+    assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
+    one.say("said after");
+    for _ in 0..30 {
+        one.wait(Millis(30_000));
+        settle(&mut one, &mut other);
+    }
+    assert_eq!(other.shown, ["left", "said after"]);
+    assert_eq!(one.states.get(&id), Some(&MessageState::Delivered));
+}
+
+#[test]
+fn a_closed_session_ends_on_both_sides_and_the_next_message_begins_another() {
+    let (mut one, mut other) = established(17);
+    assert_eq!(one.command(ContactCommand::CloseSession), Ok(Reply::Done));
+    settle(&mut one, &mut other);
+    for side in [&one, &other] {
+        assert_eq!(side.conversation.view().session, SessionStatus::None);
+        assert!(side.conversation.sessions().is_empty());
+    }
+    other.say("again");
+    settle(&mut other, &mut one);
+    assert_eq!(one.shown, ["again"]);
+}
+
+#[test]
+fn whoever_forgets_its_numbers_is_told_by_what_is_acknowledged_and_begins_another_epoch() {
+    let (mut one, mut other) = established(19);
+    let older = one.conversation.record();
+    for text in ["a", "b", "c"] {
+        one.say(text);
+    }
+    settle(&mut one, &mut other);
+    // The disk is put back to before the three messages.
+    one.stored = Some(older.clone());
+    let own = Arc::new(one.conversation.handshake.own().clone());
+    one.forget_all_but_the_contact(own);
+    one.say("d");
+    for _ in 0..20 {
+        one.wait(Millis(60_000));
+        settle(&mut one, &mut other);
+    }
+    assert_eq!(other.shown, ["a", "b", "c", "d"]);
+    assert_ne!(one.conversation.record().sent.epoch, older.sent.epoch);
+}
+
+#[test]
+fn a_receipt_comes_where_both_turned_that_on_and_nowhere_else() {
+    for on in [true, false] {
+        let (mut one, mut other) = established(23);
+        for side in [&mut one, &mut other] {
+            assert_eq!(side.command(ContactCommand::SetReadReceipts { on }), Ok(Reply::Done));
+        }
+        let id = one.say("read me");
+        settle(&mut one, &mut other);
+        assert_eq!(other.command(ContactCommand::MarkRead { number: 0 }), Ok(Reply::Done));
+        assert_eq!(other.conversation.receipts.is_due(), on);
+        settle(&mut one, &mut other);
+        let expected = if on { MessageState::Read } else { MessageState::Delivered };
+        assert_eq!(one.states.get(&id), Some(&expected));
+    }
+}
+
+/// What the network does with one envelope.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Deliver,
+    Lose,
+    Twice,
+    Late,
+}
+
+fn any_fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        4 => Just(Fate::Deliver),
+        2 => Just(Fate::Lose),
+        1 => Just(Fate::Twice),
+        2 => Just(Fate::Late),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_the_network_does_every_text_is_shown_once_and_in_order(
+        seed in 0_u64..1_000,
+        fates in proptest::collection::vec(any_fate(), 40..120),
+        texts in proptest::collection::vec(any::<bool>(), 1..24),
+    ) {
+        let (mut one, mut other) = pair(seed);
+        let mut said = [Vec::new(), Vec::new()];
+        let mut fates = fates.into_iter();
+        let mut late: Vec<(usize, OutgoingRecord)> = Vec::new();
+        for (number, by_one) in texts.into_iter().enumerate() {
+            let text = format!("text {number}");
+            let (side, said) = if by_one { (&mut one, &mut said[0]) } else { (&mut other, &mut said[1]) };
+            side.say(&text);
+            said.push(text);
+            for from in 0..2 {
+                let sent = if from == 0 { one.send() } else { other.send() };
+                for record in sent {
+                    let to = if from == 0 { &mut other } else { &mut one };
+                    match fates.next().unwrap_or(Fate::Deliver) {
+                        Fate::Deliver => to.receive(&record),
+                        Fate::Lose => {}
+                        Fate::Twice => {
+                            to.receive(&record);
+                            to.receive(&record);
+                        }
+                        Fate::Late => late.push((from, record)),
+                    }
+                }
+            }
+            one.wait(Millis(7_000));
+            other.wait(Millis(7_000));
+        }
+        for (from, record) in late {
+            if from == 0 { other.receive(&record) } else { one.receive(&record) }
+        }
+        // From here on nothing is lost: within a day everything has come.
+        for _ in 0..48 {
+            one.wait(Millis(1_800_000));
+            other.wait(Millis(1_800_000));
+            settle(&mut one, &mut other);
+        }
+        prop_assert_eq!(&other.shown, &said[0]);
+        prop_assert_eq!(&one.shown, &said[1]);
+        let mut states = one.states.values().chain(other.states.values());
+        prop_assert!(states.all(|state| *state == MessageState::Delivered));
+    }
+}

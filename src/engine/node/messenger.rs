@@ -1,0 +1,317 @@
+//! The half of a node that has identities: it routes what the gate let through to conversations.
+//!
+//! A [`Messenger`] decides nothing about a contact: it finds the conversation that waits at a topic,
+//! the identity an offer is for, and the conversation a timer or a job is about. It can be dropped and
+//! taken back from the store while relay, pool and links go on.
+
+use std::collections::BTreeMap;
+
+use crate::engine::conversation::{
+    self, Conversation, MAX_CLOCK_DIFFERENCE, Opened, Provenance, Swept,
+};
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::check::CLOCK_TOLERANCE;
+use crate::engine::envelope::wire::{ENVELOPE_SIZE, expiry_quantum};
+use crate::engine::envelope::{CheckedEnvelope, Envelope, Lifetime};
+use crate::engine::event::Event;
+use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::record::{ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey};
+use crate::engine::relay::pool::Pool;
+use crate::engine::relay::{Recipient, Source};
+use crate::engine::session::{ReceivedOffer, SessionId};
+use crate::engine::turn::{ContactJob, ContactTimer, Turn};
+
+use super::roster::{AddedRequest, Roster};
+
+/// Skipped keys all sessions keep together, some 15 MiB. A guess.
+const MAX_SKIPPED_IN_ALL: usize = 100_000;
+
+/// Identities, whom they know, and every conversation.
+#[derive(Debug, Default)]
+pub(super) struct Messenger {
+    pub(super) roster: Roster,
+    pub(super) conversations: BTreeMap<ContactId, Conversation>,
+    /// When it was taken back from the store; what is older may be of a time it forgot.
+    pub(super) started_at: UnixSeconds,
+}
+
+/// What became of an envelope that was to be published once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Republished {
+    /// It went.
+    Published,
+    /// It was too old to go.
+    Expired,
+}
+
+impl Recipient for Messenger {
+    /// Sees whether an envelope is for us: first the topics of sessions, then one trial for each
+    /// identity. Nothing that is visible outside depends on the answer.
+    fn receive(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        checked: &CheckedEnvelope,
+        source: Source,
+    ) {
+        for (contact, session) in turn.topics.candidates(checked.topic()) {
+            if self.decrypt(turn, (contact, session), checked, (pool, source)) {
+                return;
+            }
+        }
+        if checked.bytes().len() != ENVELOPE_SIZE {
+            return;
+        }
+        let envelope = checked.envelope();
+        if let Some((identity, offer)) = ReceivedOffer::find(self.roster.keys(), envelope.data) {
+            self.on_offer(turn, pool, (identity, offer), Lifetime::covering(envelope.ttl));
+        }
+    }
+}
+
+impl Messenger {
+    /// Messages of ours that have not left, in all conversations.
+    pub(super) fn unsent(&self) -> usize {
+        self.conversations.values().map(Conversation::unsent).sum()
+    }
+
+    /// Everything a person would care for, as events: for whoever begins to look.
+    pub(super) fn snapshot(&self) -> Vec<Event> {
+        let contacts = self.conversations.values().map(|conversation| conversation.view());
+        let identities = self.roster.identity_views().map(Event::Identity);
+        let requests = self.roster.request_views().map(Event::Request);
+        identities.chain(contacts.map(Event::Contact)).chain(requests).collect()
+    }
+
+    /// The conversation that a message belongs to, if it is not done with.
+    pub(super) fn holding(&mut self, message: MessageId) -> Option<&mut Conversation> {
+        self.conversations.values_mut().find(|conversation| conversation.holds(message))
+    }
+
+    /// The contact of `identity` with this key.
+    pub(super) fn contact_by_key(
+        &self,
+        identity: IdentityId,
+        key: &PublicKey,
+    ) -> Option<ContactId> {
+        let found = self.conversations.iter().find(|(_, conversation)| {
+            let card = conversation.card();
+            card.identity == identity && card.key == key
+        });
+        found.map(|(&id, _)| id)
+    }
+
+    /// Turns a job into an encrypted envelope; nothing if there is no need for it any more.
+    pub(super) fn next_envelope(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        contact: ContactId,
+        job: ContactJob,
+    ) -> Option<OutgoingRecord> {
+        let conversation = self.conversations.get_mut(&contact)?;
+        conversation::next_envelope(conversation, turn, job)
+    }
+
+    /// An envelope to a contact is in the flood.
+    pub(super) fn on_published(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        contact: ContactId,
+        purpose: EnvelopePurpose,
+    ) {
+        if let Some(conversation) = self.conversations.get_mut(&contact) {
+            conversation::on_published(conversation, turn, purpose);
+        }
+    }
+
+    /// A finished envelope with a message was published once more, or could not be: it had expired.
+    pub(super) fn on_republished(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        (contact, message): (ContactId, MessageId),
+        outcome: Republished,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&contact) else { return };
+        match outcome {
+            Republished::Published => conversation::on_republished(conversation, turn, message),
+            Republished::Expired => conversation::on_expired_unsent(conversation, turn, message),
+        }
+    }
+
+    /// Reads everything that the pool holds: what came while nobody here could read it.
+    pub(super) fn read_pool(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
+        let held: Vec<CheckedEnvelope> = pool.by_rank().cloned().collect();
+        for checked in held {
+            self.receive(turn, pool, &checked, Source::Sync);
+        }
+    }
+
+    /// Something that was planned for a contact is due.
+    pub(super) fn on_timer(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        contact: ContactId,
+        timer: ContactTimer,
+    ) {
+        if let Some(conversation) = self.conversations.get_mut(&contact) {
+            conversation.on_timer(turn, timer);
+        }
+    }
+
+    /// Forgets replays that cannot arrive any more, and ages all sessions.
+    pub(super) fn sweep(&mut self, turn: &mut Turn<'_, '_>) {
+        self.roster.expire_replays(turn);
+        let mut changed = Vec::new();
+        for (&contact, conversation) in &mut self.conversations {
+            match conversation.sweep(turn) {
+                Swept::Unchanged => {}
+                Swept::SessionsEnded => changed.push(contact),
+            }
+        }
+        self.bound_skipped(turn);
+        turn.settle();
+        for contact in changed {
+            if let Some(conversation) = self.conversations.get(&contact) {
+                conversation.emit(turn);
+            }
+        }
+    }
+
+    /// Forgets the oldest skipped keys when all sessions together keep too many.
+    fn bound_skipped(&mut self, turn: &mut Turn<'_, '_>) {
+        let kept =
+            self.conversations.values().map(|conversation| conversation.sessions().skipped());
+        let mut excess = kept.sum::<usize>().saturating_sub(MAX_SKIPPED_IN_ALL);
+        while excess > 0 {
+            let keeping = self.conversations.values_mut().filter_map(|conversation| {
+                let (oldest, session) = conversation.sessions().oldest_skipped()?;
+                Some(((oldest, session.id()), conversation))
+            });
+            let Some((_, conversation)) = keeping.min_by_key(|(oldest, _)| *oldest) else { return };
+            excess -= conversation.forget_oldest_skipped(turn, excess);
+        }
+    }
+
+    /// Reads a message of a session, and what waited for it; answers whether it was one.
+    fn decrypt(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        (contact, session): (ContactId, SessionId),
+        checked: &CheckedEnvelope,
+        (pool, source): (&Pool, Source),
+    ) -> bool {
+        let stale = source == Source::Sync && self.may_predate(checked);
+        let Some(conversation) = self.conversations.get_mut(&contact) else { return false };
+        let envelope = checked.envelope();
+        let from = Provenance { lifetime: Lifetime::covering(envelope.ttl), stale };
+        let sealed = (checked.topic(), envelope.data);
+        match conversation.receive(turn, session, sealed, from) {
+            None => return false,
+            Some(Opened::Message) => {}
+            Some(Opened::Confirmation) => {
+                // Messages of the answer's chain may have overtaken the answer.
+                self.decrypt_waiting(turn, pool, (contact, session));
+                if let Some(conversation) = self.conversations.get(&contact) {
+                    conversation.on_established(turn, session);
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads the messages of a session that came before they could be opened: they wait in the pool,
+    /// found by topic.
+    pub(super) fn decrypt_waiting(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        (contact, session): (ContactId, SessionId),
+    ) {
+        let Some(conversation) = self.conversations.get(&contact) else { return };
+        let Some(state) = conversation.sessions().get(session) else { return };
+        let waiting: Vec<CheckedEnvelope> =
+            state.topics().flat_map(|topic| pool.by_topic(topic)).cloned().collect();
+        for checked in waiting {
+            self.decrypt(turn, (contact, session), &checked, (pool, Source::Sync));
+        }
+    }
+
+    /// Whether an envelope may have been made before this process began, by a clock within the
+    /// tolerance of ours.
+    fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
+        let Envelope { expiry, ttl, .. } = checked.envelope();
+        let earliest = expiry.minus(ttl).minus(expiry_quantum(ttl));
+        earliest <= self.started_at.plus(CLOCK_TOLERANCE)
+    }
+
+    /// An offer to one of our identities, opened and verified; it came in an envelope of this lifetime.
+    ///
+    /// A stranger's offer causes nothing that anyone could see: it waits until a person decides. What
+    /// a node does answer by itself, it answers to contacts, after a delay drawn for each answer.
+    fn on_offer(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        (identity, offer): (IdentityId, ReceivedOffer),
+        lifetime: Lifetime,
+    ) {
+        let from = offer.from();
+        let born = self.roster.created(identity).map(|made| made.minus(MAX_CLOCK_DIFFERENCE));
+        let predates_us = born.is_none_or(|born| offer.created() < born);
+        if predates_us || !offer.timely(turn.env.wall) || self.roster.is_own(&from) {
+            return;
+        }
+        let session = SessionId::from(offer.id());
+        let contact = self.contact_by_key(identity, &from);
+        let is_replay = self.roster.is_replay(offer.id());
+        let Some(contact) = contact else {
+            if !is_replay {
+                self.add_request(turn, identity, offer);
+            }
+            return;
+        };
+        let Some(conversation) = self.conversations.get_mut(&contact) else { return };
+        if is_replay {
+            // Sent again, so our answer was lost or is late.
+            conversation.owe_answer(lifetime);
+            conversation.schedule_answer(turn, session);
+            return;
+        }
+        match conversation.card().state {
+            ContactState::Blocked => {}
+            ContactState::Active | ContactState::Inactive => {
+                conversation.owe_answer(lifetime);
+                self.accept_offer(turn, pool, contact, &offer);
+                turn.wake_soon(contact, ContactTimer::Answer(session));
+            }
+        }
+    }
+
+    /// Keeps a stranger's offer for a person to decide. A later offer of the same key replaces it.
+    fn add_request(&mut self, turn: &mut Turn<'_, '_>, identity: IdentityId, offer: ReceivedOffer) {
+        self.roster.remember_offer(turn, &offer);
+        let AddedRequest { record, displaced } = self.roster.add_request(turn.env, identity, offer);
+        if let Some(oldest) = displaced {
+            turn.erase(RecordKey::Request(oldest));
+            turn.emit(Event::RequestRemoved(oldest));
+        }
+        turn.emit(Event::Request(record.view()));
+        turn.put(Record::Request(record));
+        turn.settle();
+    }
+
+    /// Opens the session a contact offered, and reads what arrived ahead of the offer.
+    pub(super) fn accept_offer(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        pool: &Pool,
+        contact: ContactId,
+        offer: &ReceivedOffer,
+    ) {
+        self.roster.remember_offer(turn, offer);
+        let Some(conversation) = self.conversations.get_mut(&contact) else { return };
+        let session = conversation.accept_offer(turn, offer);
+        self.decrypt_waiting(turn, pool, (contact, session));
+    }
+}

@@ -1,0 +1,6 @@
+//! The one thing that is wrong with bytes from a neighbour: they are no message of catching up.
+
+/// Bytes that are no request or response, or too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a message of catching up")]
+pub struct MalformedSyncMessage;

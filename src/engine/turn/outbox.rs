@@ -1,0 +1,326 @@
+//! What a node has to send: jobs in order of request, and envelopes that are not done with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::envelope::{Draft, EnvelopeId};
+use crate::engine::id::{ContactId, MessageId, OutgoingId};
+use crate::engine::record::{EnvelopePurpose, OutgoingRecord};
+use crate::engine::session::SessionId;
+
+/// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
+const MAX_JUNK_WAITING: usize = 8;
+
+/// One thing to send. What it says is decided when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) enum Job {
+    /// Something to a contact.
+    Contact(ContactId, ContactJob),
+    /// An envelope that is encrypted already.
+    PublishStored(ContactId, OutgoingId),
+    /// Nothing, for nobody.
+    Junk,
+}
+
+/// Something to send to one contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) enum ContactJob {
+    /// The pending offer, sealed afresh.
+    Offer,
+    /// The next queued message.
+    SendNext,
+    /// A message that was not acknowledged, encrypted afresh.
+    Retransmit(MessageId),
+    /// The same because a person asked for it.
+    RetransmitNow(MessageId),
+    /// The answer to the contact's offer of this session.
+    AnswerOffer(SessionId),
+    /// What was received.
+    Acknowledge,
+}
+
+/// What a node has to send, and what it sent and keeps until it is done with.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Outbox {
+    jobs: JobQueue,
+    /// By contact, so that what is done with one contact costs nothing of the others'.
+    kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
+    in_flight: Option<InFlight>,
+}
+
+/// The envelope that is on its way.
+#[derive(Debug)]
+pub(in crate::engine) struct InFlight {
+    /// What it carries.
+    pub(in crate::engine) record: OutgoingRecord,
+    /// How far it is.
+    pub(in crate::engine) stage: PublishStage,
+}
+
+/// How far the envelope on its way is.
+#[derive(Debug)]
+pub(in crate::engine) enum PublishStage {
+    /// Its work is being searched for.
+    Mining {
+        /// The envelope without its work.
+        draft: Draft,
+        /// How much work.
+        bits: u8,
+    },
+    /// It is finished, and stored.
+    Mined {
+        /// Its name.
+        id: EnvelopeId,
+    },
+}
+
+impl Outbox {
+    /// Appends something to send to a contact, unless it waits already.
+    pub(in crate::engine) fn push_for(&mut self, contact: ContactId, job: ContactJob) {
+        self.jobs.push(Job::Contact(contact, job));
+    }
+
+    /// Appends junk. Several may wait, or a slow search would make it rarer than was asked.
+    pub(in crate::engine) fn push_junk(&mut self) {
+        self.jobs.push_junk();
+    }
+
+    /// Keeps an encrypted envelope and sends it when its turn comes.
+    pub(in crate::engine) fn push_encrypted(&mut self, contact: ContactId, record: OutgoingRecord) {
+        self.jobs.push(Job::PublishStored(contact, record.id));
+        self.keep(contact, record);
+    }
+
+    /// Keeps an envelope until it is done with.
+    pub(in crate::engine) fn keep(&mut self, contact: ContactId, record: OutgoingRecord) {
+        self.kept.entry(contact).or_default().insert(record.id, record);
+    }
+
+    /// Takes an envelope out that was kept.
+    pub(in crate::engine) fn take_kept(
+        &mut self,
+        contact: ContactId,
+        id: OutgoingId,
+    ) -> Option<OutgoingRecord> {
+        let kept = self.kept.get_mut(&contact)?;
+        let record = kept.remove(&id);
+        if kept.is_empty() {
+            self.kept.remove(&contact);
+        }
+        record
+    }
+
+    /// The finished envelopes that are kept, in the order of their names.
+    pub(in crate::engine) fn finished(&self) -> Vec<OutgoingRecord> {
+        let all = self.kept.values().flat_map(BTreeMap::values);
+        let mut finished: Vec<OutgoingRecord> =
+            all.filter(|record| record.envelope.is_some()).cloned().collect();
+        finished.sort_unstable_by_key(|record| record.id);
+        finished
+    }
+
+    /// The next job, oldest first.
+    pub(in crate::engine) fn pop(&mut self) -> Option<Job> {
+        self.jobs.pop()
+    }
+
+    /// Drops a job for a contact, if it waits.
+    pub(in crate::engine) fn drop_job(&mut self, contact: ContactId, job: ContactJob) {
+        self.jobs.remove(Job::Contact(contact, job));
+    }
+
+    /// Whether a job for a contact waits for its turn.
+    pub(in crate::engine) fn waits(&self, contact: ContactId, job: ContactJob) -> bool {
+        self.jobs.contains(Job::Contact(contact, job))
+    }
+
+    /// Takes the envelope that is on its way.
+    pub(in crate::engine) const fn take_in_flight(&mut self) -> Option<InFlight> {
+        self.in_flight.take()
+    }
+
+    /// Takes the envelope that is on its way if it is this one.
+    pub(in crate::engine) fn take_in_flight_if(&mut self, id: OutgoingId) -> Option<InFlight> {
+        self.in_flight.take_if(|in_flight| in_flight.record.id == id)
+    }
+
+    /// Puts an envelope on its way.
+    pub(in crate::engine) fn set_in_flight(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
+    }
+
+    /// How much is being searched for, if anything is.
+    pub(in crate::engine) fn mining_bits(&self) -> Option<u8> {
+        match self.in_flight.as_ref()?.stage {
+            PublishStage::Mining { bits, .. } => Some(bits),
+            PublishStage::Mined { .. } => None,
+        }
+    }
+
+    /// Forgets every envelope to a contact whose purpose is `unwanted`; answers which, and which of
+    /// them is being mined.
+    pub(super) fn forget(
+        &mut self,
+        contact: ContactId,
+        unwanted: impl Fn(EnvelopePurpose) -> bool,
+    ) -> (Vec<OutgoingId>, Option<OutgoingId>) {
+        let kept = self.kept.get(&contact).into_iter().flat_map(BTreeMap::values);
+        let mut gone: Vec<OutgoingId> =
+            kept.filter(|record| unwanted(record.purpose)).map(|record| record.id).collect();
+        for &id in &gone {
+            self.take_kept(contact, id);
+            self.jobs.remove(Job::PublishStored(contact, id));
+        }
+        let concerns =
+            |record: &OutgoingRecord| record.purpose.concerns(contact) && unwanted(record.purpose);
+        let stopped = self.in_flight.take_if(|in_flight| concerns(&in_flight.record));
+        let stopped = stopped.map(|in_flight| in_flight.record.id);
+        gone.extend(stopped);
+        (gone, stopped)
+    }
+
+    /// Whether this message is encrypted and was never published.
+    pub(in crate::engine) fn is_unpublished(&self, contact: ContactId, message: MessageId) -> bool {
+        let carries = |record: &OutgoingRecord| matches!(record.purpose, EnvelopePurpose::Message(_, id) if id == message);
+        self.in_flight.as_ref().is_some_and(|in_flight| carries(&in_flight.record))
+            || self
+                .kept
+                .get(&contact)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .any(|record| carries(record) && record.envelope.is_none())
+    }
+
+    /// Forgets everything that is for a contact: nothing is erased, and what is on its way is
+    /// answered, to be stopped.
+    pub(in crate::engine) fn drop_contacts(&mut self) -> Option<OutgoingId> {
+        self.jobs.retain_junk();
+        self.kept.clear();
+        let for_contact =
+            |in_flight: &mut InFlight| in_flight.record.purpose != EnvelopePurpose::Junk;
+        self.in_flight.take_if(for_contact).map(|in_flight| in_flight.record.id)
+    }
+}
+
+/// Jobs in the order of request, each but junk at most once.
+///
+/// Traffic is an anonymity property: no contact is served before another that asked earlier.
+#[derive(Debug, Default)]
+struct JobQueue {
+    order: BTreeMap<u64, Job>,
+    /// Where each waits; junk, of which several may wait, is not among them.
+    places: BTreeMap<Job, u64>,
+    junk: BTreeSet<u64>,
+    /// How many were ever appended: 2^64 never come.
+    appended: u64,
+}
+
+impl JobQueue {
+    fn push(&mut self, job: Job) {
+        if !self.places.contains_key(&job) {
+            self.appended += 1;
+            self.places.insert(job, self.appended);
+            self.order.insert(self.appended, job);
+        }
+    }
+
+    fn push_junk(&mut self) {
+        if self.junk.len() < MAX_JUNK_WAITING {
+            self.appended += 1;
+            self.junk.insert(self.appended);
+            self.order.insert(self.appended, Job::Junk);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let (place, job) = self.order.pop_first()?;
+        self.places.remove(&job);
+        self.junk.remove(&place);
+        Some(job)
+    }
+
+    fn remove(&mut self, job: Job) {
+        if let Some(place) = self.places.remove(&job) {
+            self.order.remove(&place);
+        }
+    }
+
+    fn contains(&self, job: Job) -> bool {
+        self.places.contains_key(&job)
+    }
+
+    fn retain_junk(&mut self) {
+        self.places.clear();
+        self.order.retain(|_, job| *job == Job::Junk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_job() -> impl Strategy<Value = Job> {
+        let job = prop_oneof![
+            Just(ContactJob::Offer),
+            Just(ContactJob::SendNext),
+            (0_u64..3).prop_map(|id| ContactJob::Retransmit(MessageId(id))),
+            Just(ContactJob::Acknowledge),
+        ];
+        (0_u64..3, job).prop_map(|(contact, job)| Job::Contact(ContactId(contact), job))
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(Job),
+        PushJunk,
+        Pop,
+        Remove(Job),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => any_job().prop_map(Step::Push),
+            2 => Just(Step::PushJunk),
+            2 => Just(Step::Pop),
+            1 => any_job().prop_map(Step::Remove),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn jobs_come_in_the_order_of_request_each_once_and_junk_in_bounded_number(
+            steps in proptest::collection::vec(any_step(), 1..200),
+        ) {
+            let mut queue = JobQueue::default();
+            let mut model: VecDeque<Job> = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Push(job) => {
+                        queue.push(job);
+                        if !model.contains(&job) {
+                            model.push_back(job);
+                        }
+                    }
+                    Step::PushJunk => {
+                        queue.push_junk();
+                        let waiting = model.iter().filter(|job| **job == Job::Junk).count();
+                        if waiting < MAX_JUNK_WAITING {
+                            model.push_back(Job::Junk);
+                        }
+                    }
+                    Step::Pop => prop_assert_eq!(queue.pop(), model.pop_front()),
+                    Step::Remove(job) => {
+                        queue.remove(job);
+                        model.retain(|waiting| *waiting != job);
+                        prop_assert!(!queue.contains(job));
+                    }
+                }
+            }
+            let rest: Vec<Job> = core::iter::from_fn(|| queue.pop()).collect();
+            prop_assert_eq!(rest, Vec::from(model));
+        }
+    }
+}
