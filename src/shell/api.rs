@@ -1,7 +1,7 @@
-//! What crosses the edge between the interface and its host, as plain values.
+//! What crosses the edge between a front end and the runtime, as plain values.
 //!
-//! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and is
-//! told by [`ClientEvent`], over two bounded channels the runtime made.
+//! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and
+//! is told by [`ClientEvent`], over two bounded channels the runtime made.
 
 use zeroize::Zeroizing;
 
@@ -86,7 +86,8 @@ pub enum ClientRequest {
         /// All of them must be there; the last may be the beginning of one.
         words: String,
     },
-    /// Read messages for one who asked by this id; answered by [`ClientEvent::QueryResult`] with the same id.
+    /// Read messages for one who asked by this id; answered by [`ClientEvent::QueryResult`] with the
+    /// same id.
     Query(CommandId, MessageQuery),
     /// A person has seen all there is of this conversation.
     Read(ContactId),
@@ -293,7 +294,7 @@ pub enum UiError {
     RuntimeGone,
 }
 
-/// Which door the unlock screen shows.
+/// What the unlock screen asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnlockMode {
     /// Nothing is kept yet.

@@ -1,7 +1,7 @@
 //! An engine with its store: turns that are durable before anyone hears of them.
 //!
-//! Used with a network by [`super::runtime`], and without one by the commands that only read and write
-//! what is kept.
+//! Used with a network by [`super::runtime`], and without one by the commands that only read and
+//! write what is kept.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -60,7 +60,7 @@ impl Subscriptions {
     /// told anything when the runtime has ended.
     pub async fn subscribe(&self, events: mpsc::Sender<ClientEvent>) {
         if self.0.send(events).await.is_err() {
-            tracing::debug!("the host has ended");
+            tracing::debug!("the runtime has ended");
         }
     }
 }

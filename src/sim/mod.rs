@@ -2,8 +2,8 @@
 //!
 //! A [`World`] owns one queue, one clock and one seed. It carries out each `Output` as the shell
 //! would, over a model of gossipsub ([`link`]) that knows latency, loss, partitions and skewed
-//! clocks, and over the same links for catching up; it can crash a node between any two outputs. After every turn it checks what must
-//! always hold. The same seed gives the same [`World::trace`].
+//! clocks, and over the same links for catching up; it can crash a node between any two outputs.
+//! After every turn it checks what must always hold. The same seed gives the same [`World::trace`].
 //!
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
 
@@ -53,7 +53,7 @@ pub struct World {
     sequence: u64,
     trace: Trace,
     plaintexts: Vec<Vec<u8>>,
-    /// Every (key, nonce) fingerprint of every node's whole incarnation.
+    /// Every (key, nonce) fingerprint of every node's whole life.
     ledger: BTreeSet<[u8; 16]>,
     /// Requests to catch up that wait for a response.
     tickets: BTreeMap<SyncResponseId, PendingResponse>,
@@ -123,7 +123,7 @@ struct SimNode {
     crash_after: Option<u32>,
     wake: Option<Millis>,
     mining: BTreeSet<OutgoingId>,
-    /// Everything it published in its whole incarnation, in that order.
+    /// Everything it published in its whole life, in that order.
     sent: Vec<PublishedEnvelope>,
     verdicts: BTreeMap<NodeIndex, Verdicts>,
     /// How often it was started: what was sent to it before reaches nobody.

@@ -63,7 +63,7 @@ pub(super) enum SyncDelivery {
 }
 
 impl World {
-    /// What a node sent and got to catch up, in its whole incarnation.
+    /// What a node sent and got to catch up, in its whole life.
     #[must_use]
     pub fn traffic(&self, node: NodeIndex) -> SyncTraffic {
         self.nodes.get(node.0).map(|sim| sim.catching_up.traffic).unwrap_or_default()

@@ -58,8 +58,8 @@ pub struct Net {
 
 /// What happened on the network.
 pub enum NetEvent {
-    /// A neighbour handed over an envelope; [`Net::report_validation`] it within four seconds, or it is not
-    /// passed on (gossipsub keeps it for five heartbeats of one second).
+    /// A neighbour handed over an envelope; [`Net::report_validation`] it within four seconds, or it
+    /// is not passed on (gossipsub keeps it for five heartbeats of one second).
     Gossip {
         /// Who carried it.
         from: NeighbourId,

@@ -33,7 +33,7 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 /// (`NetLimits::exchanges_per_link`); every stream may hold 256 KiB of a peer's bytes.
 const STREAMS: usize = 16;
 
-/// The transport for `transport` under the transport key `key`.
+/// The transport of this kind under the transport key `key`.
 ///
 /// # Errors
 /// When noise or the system's name resolver cannot be set up.

@@ -42,8 +42,8 @@ pub fn resolve(
 ///
 /// # Errors
 ///
-/// [`DataDirError::UnsafePermissions`] if it exists with a wider mode, [`DataDirError::NotAFolder`] if it is
-/// something else, [`DataDirError::Io`] if it cannot be made.
+/// [`DataDirError::UnsafePermissions`] if it exists with a wider mode, [`DataDirError::NotAFolder`]
+/// if it is something else, [`DataDirError::Io`] if it cannot be made.
 pub fn prepare(dir: &Path) -> Result<(), DataDirError> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;

@@ -1,8 +1,9 @@
-//! The interface in the terminal: keys in, cells out, and one edge to the runtime ([`api`](crate::shell::api)).
+//! The interface in the terminal: keys in, cells out, and one edge to the runtime
+//! ([`api`](crate::shell::api)).
 //!
-//! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the terminal,
-//! waits for keys, signals, events and time, and carries out what the model wants done. It touches
-//! neither the network nor the store nor the engine, and drawing never waits for them.
+//! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the
+//! terminal, waits for keys, signals, events and time, and carries out what the model wants done. It
+//! touches neither the network nor the store nor the engine, and drawing never waits for them.
 
 mod composer;
 mod keys;
@@ -294,8 +295,8 @@ impl KeyPace {
     }
 }
 
-/// Asks at the unlock screen until the runtime has opened something or its user leaves. `try_open` says why
-/// it could not, for a person to read; the slow part belongs on a blocking thread.
+/// Asks at the unlock screen until the runtime has opened something or its user leaves. `try_open`
+/// says why it could not, for a person to read; the slow part belongs on a blocking thread.
 ///
 /// # Errors
 ///

@@ -148,7 +148,7 @@ pub(super) struct BackupRequest {
 }
 
 impl BackupRequest {
-    /// The order as a question to the node that runs.
+    /// The request as a question to the node that runs.
     fn to_json(&self) -> Result<Value, Failure> {
         let (head, key) = self.sealing.parts();
         let file = self.file.to_str().ok_or_else(|| {
@@ -162,7 +162,7 @@ impl BackupRequest {
         }))
     }
 
-    /// The order in a question to this node, if it is one.
+    /// The request in a question to this node, if it is one.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         let text = |name: &str| question.get(name).and_then(Value::as_str);
         let mut key: [u8; 32] = unhex(text("key")?)?.try_into().ok()?;

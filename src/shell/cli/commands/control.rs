@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::backup::BackupRequest;
-use super::errand::ManageRequest;
+use super::manage::ManageRequest;
 use super::messages::MessagesRequest;
 use super::send::SendRequest;
 use crate::engine::id::CommandId;
@@ -272,8 +272,8 @@ const MAX_LINE: u64 = 64 << 10;
 /// once for people, every byte of them escaped, are 11 MiB.
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// How long the last answers may take once the runtime has ended. A guess: they are written to a socket
-/// that somebody reads, or are not.
+/// How long the last answers may take once the runtime has ended. A guess: they are written to a
+/// socket that somebody reads, or are not.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a command may take to say what it wants.

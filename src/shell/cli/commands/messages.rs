@@ -1,14 +1,15 @@
 //! What was said: conversations, and single messages, by the node that runs in this home or from a
 //! store that nobody else uses.
 //!
-//! An [`MessagesRequest`] is answered the same way in both places; only the [`MessageSource`] it reads from differs.
+//! A [`MessagesRequest`] is answered the same way in both places; only the [`MessageSource`] it reads
+//! from differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::control;
-use super::errand::{CommandOutput, DeliveredBy, command_output, confirmed};
+use super::manage::{CommandOutput, DeliveredBy, command_output, confirmed};
 use crate::engine::command::{Command, CommandError};
 use crate::engine::envelope::Floor;
 use crate::engine::event::{ContactView, Direction, MessageView};
@@ -73,7 +74,7 @@ impl MessagesRequest {
         serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
-    /// The inquiry in a question to this node, if it is one.
+    /// The request in a question to this node, if it is one.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         Self::deserialize(question.get("inquiry")?).ok()
     }

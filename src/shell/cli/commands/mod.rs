@@ -1,13 +1,16 @@
 //! What each command does, one chapter a command; [`run`] chooses.
 
 mod backup;
+mod contacts;
 mod control;
 mod demo;
-mod errand;
 mod export;
+mod identities;
 mod listen;
+mod manage;
 mod messages;
 mod relay;
+mod requests;
 mod send;
 mod status;
 mod trust;
@@ -18,7 +21,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use errand::ManageAction;
+use manage::ManageAction;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
 use super::error::Failure;
@@ -85,13 +88,13 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
             on_runtime(relay::run(&global, &network, storage))
         }
         CliCommand::Identity { action } => {
-            on_runtime(errand::run(&global, ManageAction::Identity(action)))
+            on_runtime(manage::run(&global, ManageAction::Identity(action)))
         }
         CliCommand::Contact { action } => {
-            on_runtime(errand::run(&global, ManageAction::Contact(action)))
+            on_runtime(manage::run(&global, ManageAction::Contact(action)))
         }
         CliCommand::Request { action } => {
-            on_runtime(errand::run(&global, ManageAction::Request(action)))
+            on_runtime(manage::run(&global, ManageAction::Request(action)))
         }
         CliCommand::Send { contact, text, lifetime, wait, timeout, network } => {
             let args = send::SendArgs { contact, text, lifetime, wait, timeout };

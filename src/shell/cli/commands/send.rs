@@ -140,7 +140,7 @@ impl SendRequest {
         })
     }
 
-    /// The letter in a request, if it is one.
+    /// The request in a line of JSON, if it is one.
     pub(in crate::shell) fn from_json(request: &Value) -> Option<Self> {
         let text = |name: &str| request.get(name).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
@@ -153,7 +153,7 @@ impl SendRequest {
         })
     }
 
-    /// Hands the letter to a runtime and follows it until it is where it should be. Dropping
+    /// Hands the request to a runtime and follows it until it is where it should be. Dropping
     /// `requests` at the end ends a runtime that serves nobody else.
     pub(in crate::shell) async fn deliver(
         self,
@@ -319,7 +319,7 @@ fn no_read_marks() -> Failure {
 /// What takes more seconds than this is said before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
 
-/// The asks of a runtime that serves one letter.
+/// The asks of a runtime that serves one request.
 const FIRST_ASK: CommandId = CommandId(1);
 
 /// A screen or two of events.

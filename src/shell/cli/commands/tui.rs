@@ -1,4 +1,5 @@
-//! The full-screen interface with a node behind it: the unlock screen, the runtime, and the end of both.
+//! The full-screen interface with a node behind it: the unlock screen, the runtime, and the end of
+//! both.
 
 use std::io::IsTerminal as _;
 
@@ -60,7 +61,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
         drop(screen);
         // The runtime ends with it, whoever else holds a sender.
         if requests.send(ClientRequest::Quit).await.is_err() {
-            tracing::debug!("the host ended first");
+            tracing::debug!("the runtime ended first");
         }
         ended
     };

@@ -1,8 +1,8 @@
 //! What the interface knows and where its user is: pure state, no terminal, no clock, no channel.
 //!
-//! Two doors lead in: [`Model::on_event`] for what the runtime tells and [`Model::on_key`] for what a person
-//! does. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a model and never
-//! changes it.
+//! Two doors lead in: [`Model::on_event`] for what the runtime tells and [`Model::on_key`] for what a
+//! person does. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a model and
+//! never changes it.
 
 mod chat;
 mod events;

@@ -1,31 +1,29 @@
 //! What is asked about identities, contacts and requests: by the node that runs in this home, else
 //! without any network, and then what it causes is sent by the next node.
 //!
-//! An [`ManageRequest`] is planned and answered the same way in both places; only who carries out the
+//! A [`ManageRequest`] is planned and answered the same way in both places; only who carries out the
 //! command in between differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::contacts::about_contact;
+use super::identities::about_identity;
+use super::requests::about_request;
 use super::{control, trust};
 use crate::engine::command::{Command, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
-use crate::engine::event::{ContactView, IdentityView, RequestView};
 use crate::engine::id::CommandId;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
-use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
-use crate::shell::cli::directory::{
-    CHOSEN_IDENTITY, Directory, hex, node_failed, node_gone, session_words,
-};
+use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::Failure;
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::ui::{self};
 
 /// One thing to ask, and who speaks.
 #[derive(Clone, Serialize, Deserialize)]
@@ -52,7 +50,7 @@ pub(super) struct CommandOutput {
     pub(super) words: String,
 }
 
-/// Who sends what an errand causes.
+/// Who sends what a request causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveredBy {
     /// The node that carried it out.
@@ -61,14 +59,14 @@ pub(super) enum DeliveredBy {
     NextNode,
 }
 
-/// What the engine said to an errand, if it was asked, and who sends what that causes.
+/// What the engine said to a request, if it was asked, and who sends what that causes.
 #[derive(Clone, Copy, Debug)]
-struct Outcome<'a> {
-    reply: Option<&'a Reply>,
-    sender: DeliveredBy,
+pub(super) struct Outcome<'a> {
+    pub(super) reply: Option<&'a Reply>,
+    pub(super) sender: DeliveredBy,
 }
 
-/// Carries an errand out, wherever that is possible, and prints what came of it.
+/// Carries a request out, wherever that is possible, and prints what came of it.
 pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), Failure> {
     let about = match about {
         ManageAction::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
@@ -112,7 +110,7 @@ impl ManageRequest {
         serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
-    /// The errand in a question to this node, if it is one.
+    /// The request in a question to this node, if it is one.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         Self::deserialize(question.get("errand")?).ok()
     }
@@ -187,7 +185,7 @@ impl ManageRequest {
         Ok(answer)
     }
 
-    /// What the engine is to be told; nothing if the errand only asks.
+    /// What the engine is to be told; nothing if the request only asks.
     fn plan(
         &self,
         directory: &Directory,
@@ -272,138 +270,12 @@ impl ManageRequest {
     }
 }
 
-fn about_identity(
-    action: &IdentityAction,
-    directory: &Directory,
-    (named, chosen): (Option<&str>, Option<&str>),
-) -> Result<CommandOutput, Failure> {
-    Ok(match action {
-        IdentityAction::New { name } => identity_answer(directory.speaker(Some(name), None)?),
-        IdentityAction::Show { name } => {
-            identity_answer(directory.speaker(name.as_deref().or(named), chosen)?)
-        }
-        IdentityAction::List => {
-            let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
-            let all = &directory.identities;
-            list(all, identity_json, line, "no identity yet; undertone identity new NAME")
-        }
-        IdentityAction::Use { name } => {
-            directory.speaker(Some(name), None)?;
-            command_output(json!({ "identity": name }), format!("{name} speaks from now on"))
-        }
-        IdentityAction::Delete { name, .. } => {
-            command_output(json!({ "deleted": name }), format!("{name} is erased"))
-        }
-    })
-}
-
-fn about_contact<'a>(
-    action: &ContactAction,
-    directory: &'a Directory,
-    contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
-    done: Outcome<'_>,
-) -> Result<CommandOutput, Failure> {
-    Ok(match action {
-        ContactAction::Add { name, .. } => {
-            let leaves = match done.sender {
-                DeliveredBy::ThisNode => "The offer leaves by itself.",
-                DeliveredBy::NextNode => "The offer leaves with the next node: undertone",
-            };
-            command_output(contact_json(contact(name)?), format!("{name} is added. {leaves}"))
-        }
-        ContactAction::List => {
-            let line = |view: &ContactView| {
-                let mark = ui::text::trust::mark(view.trust);
-                {
-                    let short = view.key.short();
-                    let link = session_words(view.session);
-                    format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
-                }
-            };
-            let none = "nobody yet; undertone contact add INVITE --name NAME";
-            list(&directory.contacts, contact_json, line, none)
-        }
-        ContactAction::Show { name } => {
-            let view = contact(name)?;
-            let text = format!(
-                "{}\n  fingerprint  {}\n  state        {}{}\n  trust        {}\n  read marks   {}\n{}",
-                view.petname,
-                view.key.fingerprint(),
-                session_words(view.session),
-                troubles(view),
-                ui::text::trust::words(view.trust),
-                read_receipts(view),
-                trust::to_compare(view)
-            );
-            command_output(contact_json(view), text)
-        }
-        ContactAction::Verify { name, .. } => {
-            trust::outcome(name, done.reply)?;
-            command_output(
-                contact_json(contact(name)?),
-                format!("{name} is verified, on this machine only"),
-            )
-        }
-        ContactAction::Rekey { name, .. } => {
-            let next = "sending is held until you verify or accept it";
-            command_output(contact_json(contact(name)?), format!("{name} has another key; {next}"))
-        }
-        ContactAction::AcceptKey { name, .. } => command_output(
-            contact_json(contact(name)?),
-            format!("{name} is sent to again, not verified"),
-        ),
-        ContactAction::Rename { name, to } => {
-            command_output(json!({ "name": to }), format!("{name} is called {to}"))
-        }
-        ContactAction::ReadMarks { name, .. } => {
-            let view = contact(name)?;
-            command_output(
-                contact_json(view),
-                format!("read marks of {name}: {}", read_receipts(view)),
-            )
-        }
-        ContactAction::Block { name } => {
-            command_output(json!({ "blocked": name }), format!("{name} is blocked"))
-        }
-        ContactAction::Unblock { name } => {
-            command_output(json!({ "unblocked": name }), format!("{name} is heard again"))
-        }
-        ContactAction::Remove { name, .. } => {
-            command_output(json!({ "removed": name }), format!("{name} is forgotten"))
-        }
-    })
-}
-
-fn about_request(
-    action: &RequestAction,
-    directory: &Directory,
-    sender: DeliveredBy,
-) -> CommandOutput {
-    match action {
-        RequestAction::List => {
-            let json =
-                |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
-            list(&directory.requests, json, |view| hex(&view.key), "no requests")
-        }
-        RequestAction::Accept { name, .. } => {
-            let leaves = match sender {
-                DeliveredBy::ThisNode => "The answer leaves by itself.",
-                DeliveredBy::NextNode => "The answer leaves with the next node: undertone",
-            };
-            command_output(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
-        }
-        RequestAction::Decline { key } => {
-            command_output(json!({ "declined": key }), "forgotten".to_owned())
-        }
-    }
-}
-
 pub(super) const fn command_output(data: Value, words: String) -> CommandOutput {
     CommandOutput { data, words }
 }
 
 /// A list: a value each for programs, a line each for people.
-fn list<T>(
+pub(super) fn list<T>(
     all: &[T],
     json: impl Fn(&T) -> Value,
     line: impl Fn(&T) -> String,
@@ -412,63 +284,6 @@ fn list<T>(
     let lines: Vec<String> = all.iter().map(line).collect();
     let words = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
     command_output(Value::Array(all.iter().map(json).collect()), words)
-}
-
-fn identity_answer(view: &IdentityView) -> CommandOutput {
-    let words = format!(
-        "{}\n  invite       {}\n  fingerprint  {}\n\
-         Give the invite to whoever may write to you. It is not secret.",
-        view.name,
-        invite::encode(&view.key),
-        view.key.fingerprint()
-    );
-    command_output(identity_json(view), words)
-}
-
-fn identity_json(view: &IdentityView) -> Value {
-    json!({
-        "name": view.name,
-        "key": hex(&view.key),
-        "invite": invite::encode(&view.key),
-        "fingerprint": view.key.fingerprint().to_string(),
-    })
-}
-
-fn contact_json(view: &ContactView) -> Value {
-    json!({
-        "name": view.petname,
-        "key": hex(&view.key),
-        "fingerprint": view.key.fingerprint().to_string(),
-        "session": session_words(view.session),
-        "trust": trust::to_json(view.trust),
-        "safety_number": view.safety_number.to_string(),
-        "read_marks": view.read_receipts,
-        "missing": view.missing,
-        "restored": view.restored.map(|at| Civil::at(at).iso()),
-        "words": view.sas.as_ref().map(trust::own_words_json),
-    })
-}
-
-/// What is not as it should be with a contact, to stand behind how far the session is.
-fn troubles(view: &ContactView) -> String {
-    let mut text = String::new();
-    if view.missing > 0 {
-        text.push_str(&format!(", {} of theirs missing, asked again", view.missing));
-    }
-    if let Some(at) = view.restored {
-        let date = Civil::at(at).date();
-        text.push_str(&format!(", restored from a backup on {date}: a new session is being made"));
-    }
-    text
-}
-
-/// Whether read marks are on, and what that means.
-const fn read_receipts(view: &ContactView) -> &'static str {
-    if view.read_receipts {
-        "on: they are told when you have looked; you see when they have, if they turn it on too"
-    } else {
-        "off: neither is told when the other has looked"
-    }
 }
 
 pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result<(), Failure> {

@@ -1,0 +1,55 @@
+//! What is done with identities, and how they are told.
+
+use serde_json::{Value, json};
+
+use super::manage::{CommandOutput, command_output, list};
+use crate::engine::crypto::invite;
+use crate::engine::event::IdentityView;
+use crate::shell::cli::args::IdentityAction;
+use crate::shell::cli::directory::{Directory, hex};
+use crate::shell::cli::error::Failure;
+
+pub(super) fn about_identity(
+    action: &IdentityAction,
+    directory: &Directory,
+    (named, chosen): (Option<&str>, Option<&str>),
+) -> Result<CommandOutput, Failure> {
+    Ok(match action {
+        IdentityAction::New { name } => identity_answer(directory.speaker(Some(name), None)?),
+        IdentityAction::Show { name } => {
+            identity_answer(directory.speaker(name.as_deref().or(named), chosen)?)
+        }
+        IdentityAction::List => {
+            let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
+            let all = &directory.identities;
+            list(all, identity_json, line, "no identity yet; undertone identity new NAME")
+        }
+        IdentityAction::Use { name } => {
+            directory.speaker(Some(name), None)?;
+            command_output(json!({ "identity": name }), format!("{name} speaks from now on"))
+        }
+        IdentityAction::Delete { name, .. } => {
+            command_output(json!({ "deleted": name }), format!("{name} is erased"))
+        }
+    })
+}
+
+fn identity_answer(view: &IdentityView) -> CommandOutput {
+    let words = format!(
+        "{}\n  invite       {}\n  fingerprint  {}\n\
+         Give the invite to whoever may write to you. It is not secret.",
+        view.name,
+        invite::encode(&view.key),
+        view.key.fingerprint()
+    );
+    command_output(identity_json(view), words)
+}
+
+fn identity_json(view: &IdentityView) -> Value {
+    json!({
+        "name": view.name,
+        "key": hex(&view.key),
+        "invite": invite::encode(&view.key),
+        "fingerprint": view.key.fingerprint().to_string(),
+    })
+}

@@ -1,0 +1,32 @@
+//! What is done with the requests of strangers, and how they are told.
+
+use serde_json::json;
+
+use super::manage::{CommandOutput, DeliveredBy, command_output, list};
+use crate::engine::event::RequestView;
+use crate::shell::cli::args::RequestAction;
+use crate::shell::cli::directory::{Directory, hex};
+
+pub(super) fn about_request(
+    action: &RequestAction,
+    directory: &Directory,
+    sender: DeliveredBy,
+) -> CommandOutput {
+    match action {
+        RequestAction::List => {
+            let json =
+                |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
+            list(&directory.requests, json, |view| hex(&view.key), "no requests")
+        }
+        RequestAction::Accept { name, .. } => {
+            let leaves = match sender {
+                DeliveredBy::ThisNode => "The answer leaves by itself.",
+                DeliveredBy::NextNode => "The answer leaves with the next node: undertone",
+            };
+            command_output(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
+        }
+        RequestAction::Decline { key } => {
+            command_output(json!({ "declined": key }), "forgotten".to_owned())
+        }
+    }
+}
