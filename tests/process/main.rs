@@ -25,4 +25,5 @@ mod people;
 mod relay;
 mod support;
 mod terminal;
+mod upgrade;
 mod ways_out;

@@ -15,7 +15,7 @@ const SIZE: (u16, u16) = (30, 100);
 const PIECES: usize = 4_096;
 
 /// A terminal with the program in it. The program is killed when this is dropped.
-struct Terminal {
+pub(crate) struct Terminal {
     master: Box<dyn MasterPty + Send>,
     slave: Option<Box<dyn SlavePty + Send>>,
     keys: Box<dyn Write + Send>,
@@ -30,7 +30,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(home: &Home, args: &[&str]) -> Self {
+    pub(crate) fn open(home: &Home, args: &[&str]) -> Self {
         let size = PtySize { rows: SIZE.0, cols: SIZE.1, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let modes = format!("{:?}", pair.master.get_termios());
@@ -77,7 +77,7 @@ impl Terminal {
     }
 
     /// Waits until the screen is as it should be.
-    fn until(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
         let until = deadline();
         while !seen(&self.contents()) {
             match self.pieces.recv_timeout(left(until)) {
