@@ -18,6 +18,7 @@ use undertone::engine::envelope::{
 use undertone::engine::id::OutgoingId;
 use undertone::engine::relay::pool::{Admission, BodyStorage, ENTRY_OVERHEAD, Pool, PoolBounds};
 
+mod node;
 mod open;
 mod sync;
 mod talk;
@@ -26,6 +27,7 @@ const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
 fn main() {
     ratios::print();
+    node::print();
     sync::print();
     divan::main();
 }
