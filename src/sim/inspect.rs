@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::disk::SimDisk;
 use super::{NodeIndex, World, skewed};
-use crate::engine::env::Entropy;
+use crate::engine::env::{Entropy, Env};
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
 use crate::engine::record::Record;
 
@@ -85,6 +85,31 @@ impl World {
             sim.crash_after = None;
         }
         self.start(node);
+    }
+
+    /// Has a node drop its people from memory, as a lock does, and go on as a relay.
+    pub fn unload_roster(&mut self, node: NodeIndex) {
+        let (now, wall) = (self.now, self.wall());
+        let Some(sim) = self.nodes.get_mut(node.0) else { return };
+        let mut env = Env::new(now, skewed(wall, sim.skew), &mut sim.entropy);
+        if let Some(engine) = &mut sim.node {
+            engine.unload_roster(&mut env);
+        }
+        self.drain(node);
+    }
+
+    /// Has a node take its people back from its disk.
+    pub fn load_roster(&mut self, node: NodeIndex) {
+        let (now, wall) = (self.now, self.wall());
+        let Some(sim) = self.nodes.get_mut(node.0) else { return };
+        let records = sim.disk.open_records();
+        let mut env = Env::new(now, skewed(wall, sim.skew), &mut sim.entropy);
+        let Some(engine) = &mut sim.node else { return };
+        engine.load_roster(&mut env, records);
+        for event in engine.snapshot() {
+            self.tell(node, event);
+        }
+        self.drain(node);
     }
 
     /// How many outputs a node that is to die carries out before; nothing when it has died.

@@ -27,3 +27,4 @@ mod states;
 #[path = "../vectors/statistics.rs"]
 mod statistics;
 mod trust;
+mod unload;

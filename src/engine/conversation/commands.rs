@@ -477,3 +477,66 @@ fn withdraw(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, id: Messag
         Withdrawn::Numbered => conversation.put(turn),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::conversation::tests::established;
+
+    #[test]
+    fn a_command_prints_its_kind_alone() {
+        let say = ContactCommand::Say { text: "secret".to_owned(), lifetime: Lifetime::Day };
+        assert_eq!(format!("{say:?}"), "ContactCommand::Say");
+    }
+
+    #[test]
+    fn a_message_can_be_taken_back_until_it_leaves_and_its_number_is_given_to_the_next() {
+        let (mut one, mut other) = established(31);
+        let first = one.say("taken back");
+        assert_eq!(one.command(ContactCommand::Cancel(first)), Ok(Reply::Done));
+        assert_eq!(one.states.get(&first), Some(&MessageState::Cancelled));
+        one.say("sent");
+        let sent = one.send();
+        sent.iter().for_each(|record| other.receive(record));
+        assert_eq!(other.shown, ["sent"]);
+        let late = ContactCommand::Cancel(first);
+        assert_eq!(one.command(late), Err(CommandError::TooLate), "it is cancelled already");
+        assert_eq!(one.command(ContactCommand::Retry(first)), Ok(Reply::Done));
+        one.send().iter().for_each(|record| other.receive(record));
+        assert_eq!(other.shown, ["sent", "taken back"]);
+    }
+
+    #[test]
+    fn an_erased_message_that_left_is_abandoned_and_holds_nothing_back() {
+        let (mut one, mut other) = established(37);
+        let erased = one.say("erased");
+        assert_eq!(one.send().len(), 1, "it leaves, and is lost");
+        assert_eq!(one.command(ContactCommand::EraseMessage(erased)), Ok(Reply::Done));
+        one.say("after");
+        one.send().iter().for_each(|record| other.receive(record));
+        assert_eq!(other.shown, ["after"]);
+        assert!(!one.conversation.holds(erased));
+    }
+
+    #[test]
+    fn another_key_puts_the_contact_on_hold_and_ends_its_sessions() {
+        let (mut one, _) = established(41);
+        let key = *one.conversation.card().key;
+        assert_eq!(one.command(ContactCommand::Rekey(key)), Ok(Reply::Done));
+        assert!(one.conversation.sessions().is_empty());
+        assert!(one.conversation.view().trust.is_on_hold());
+        one.say("waits");
+        assert!(one.send().is_empty());
+    }
+
+    #[test]
+    fn what_no_message_carries_is_refused_and_changes_nothing() {
+        let (mut one, _) = established(43);
+        for text in [" \n", &"x".repeat(MAX_TEXT + 1)] {
+            let say = ContactCommand::Say { text: text.to_owned(), lifetime: Lifetime::Day };
+            assert_eq!(one.command(say), Err(CommandError::BadText));
+        }
+        assert_eq!(one.command(ContactCommand::AcceptUnverified), Err(CommandError::NotOnHold));
+        assert!(one.send().is_empty() && one.states.is_empty());
+    }
+}

@@ -68,6 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_prints_its_kind_alone() {
+        let text = NumberedContent::Text("secret".to_owned());
+        assert_eq!(format!("NumberedContent::{text:?}"), "NumberedContent::Text");
+    }
+
+    #[test]
     fn what_is_not_understood_takes_its_place_and_what_has_no_number_takes_none() {
         let numbered = |content| match Contents::of(content, Some(7)) {
             Contents::Numbered { number, content } => Some((number, content)),

@@ -270,3 +270,121 @@ fn erase(turn: &mut Turn<'_, '_>, session: &Session) {
     turn.topics.remove(session);
     turn.erase(RecordKey::Session(session.id()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::env::{Env, Millis, UnixSeconds};
+    use crate::engine::envelope::Floor;
+    use crate::engine::session::Content;
+    use crate::engine::settings::{NodeRole, NodeSettings};
+    use crate::engine::testing::rng::SeededRng;
+    use crate::engine::turn::Workspace;
+
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
+
+    /// One side of a handshake, with what a turn needs.
+    struct Side {
+        handshake: Handshake,
+        workspace: Workspace,
+        rng: SeededRng,
+        now: UnixSeconds,
+    }
+
+    impl Side {
+        fn turn<R>(&mut self, step: impl FnOnce(&mut Handshake, &mut Turn<'_, '_>) -> R) -> R {
+            let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(0));
+            let mut env = Env::new(Millis(0), self.now, &mut self.rng);
+            let mut turn = Turn::new(&mut env, &settings, &mut self.workspace);
+            let result = step(&mut self.handshake, &mut turn);
+            turn.settle();
+            while self.workspace.poll_output().is_some() {}
+            result
+        }
+
+        fn say(&mut self, id: SessionId, content: Content) -> SealedBody {
+            let payload = Payload { content, ..Payload::nothing() };
+            self.turn(|handshake, turn| handshake.encrypt(turn, id, &payload)).expect("a body")
+        }
+
+        fn hear(&mut self, id: SessionId, sealed: &SealedBody) -> Option<Payload> {
+            let body = (sealed.topic, sealed.body.as_slice());
+            self.turn(|handshake, turn| handshake.decrypt(turn, id, body))
+        }
+    }
+
+    fn pair() -> [Side; 2] {
+        let identity = |seed| Arc::new(Identity::generate(&mut SeededRng::new(seed).turn()));
+        let [one, other] = [identity(1), identity(2)];
+        let side = |own: &Arc<Identity>, key, seed| Side {
+            handshake: Handshake::new(ContactId(3), Arc::clone(own), key, None),
+            workspace: Workspace::default(),
+            rng: SeededRng::new(seed),
+            now: NOW,
+        };
+        [side(&one, other.public(), 4), side(&other, one.public(), 5)]
+    }
+
+    #[test]
+    fn a_handshake_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", pair()[0].handshake), "Handshake");
+    }
+
+    #[test]
+    fn an_offer_an_answer_and_a_confirmation_establish_a_session_on_both_sides() {
+        let [mut one, mut other] = pair();
+        assert_eq!(one.handshake.progress(), Progress::None);
+        assert!(one.turn(Handshake::offer).is_empty());
+        assert_eq!(one.handshake.progress(), Progress::OfferQueued);
+        let sealed = match one.turn(|handshake, turn| handshake.seal_offer(turn)) {
+            Some(SealedOffer::Sealed(sealed)) => sealed,
+            Some(SealedOffer::OutOfDate) | None => panic!("a fresh offer"),
+        };
+        assert_eq!((one.handshake.offer_sent(), one.handshake.offer_sent()), (Some(0), Some(1)));
+        assert_eq!(one.handshake.progress(), Progress::OfferSent);
+        let offer = ReceivedOffer::open(other.handshake.own(), &sealed.body).expect("for it");
+        let (id, gone) = other.turn(|handshake, turn| handshake.accept(turn, &offer));
+        assert!(gone.is_empty());
+        assert_eq!(other.handshake.progress(), Progress::AwaitingConfirmation);
+        assert_eq!(other.handshake.sessions().unanswered(), [id]);
+        let answer = other.say(id, Content::Answer);
+        assert_eq!(other.workspace.topics.candidates(answer.topic), [], "ours to send at");
+        assert_eq!(one.workspace.topics.candidates(answer.topic), [(ContactId(3), id)]);
+        assert!(one.hear(id, &answer).is_some());
+        assert_eq!(one.handshake.progress(), Progress::Established);
+        assert!(one.handshake.on_peer_active().is_some(), "the offer is answered");
+        let confirmation = one.say(id, Content::Nothing);
+        assert!(other.hear(id, &confirmation).is_some());
+        assert_eq!(other.handshake.progress(), Progress::Established);
+        assert!(other.hear(id, &confirmation).is_none(), "a key opens one message");
+    }
+
+    #[test]
+    fn an_offer_that_nobody_would_take_is_out_of_date() {
+        let [mut one, _] = pair();
+        one.turn(Handshake::offer);
+        one.now = NOW.plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE);
+        let sealed = one.turn(|handshake, turn| handshake.seal_offer(turn));
+        assert!(matches!(sealed, Some(SealedOffer::OutOfDate)));
+    }
+
+    #[test]
+    fn ended_sessions_are_not_waited_for_and_the_offer_that_waits_never_gives_way() {
+        let [mut one, _] = pair();
+        one.turn(Handshake::offer);
+        let pending = one.handshake.sessions().ids();
+        for _ in 0..12 {
+            // Offers of earlier sessions of ours: the pending one is always the last.
+            one.turn(Handshake::offer);
+        }
+        let sessions = one.handshake.sessions();
+        assert_eq!(sessions.ids().len(), super::super::sessions::MAX_SESSIONS);
+        let waits = one.handshake.pending().map(|pending| SessionId::from(pending.offer.id()));
+        assert!(waits.is_some_and(|id| sessions.get(id).is_some()));
+        for id in sessions.ids().into_iter().chain(pending) {
+            one.turn(|handshake, turn| handshake.end(turn, id));
+        }
+        assert!(one.handshake.sessions().is_empty());
+        assert!(format!("{:?}", one.workspace.topics).contains("topics: 0"));
+    }
+}

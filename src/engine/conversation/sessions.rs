@@ -172,3 +172,116 @@ fn preference(session: &Session) -> SessionPreference {
 fn age(session: &Session) -> (UnixSeconds, SessionId) {
     (session.created(), session.id())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::crypto::keys::Identity;
+    use crate::engine::env::{Env, Millis};
+    use crate::engine::session::{IDLE, Offer, ReceivedOffer, WINDOW};
+    use crate::engine::testing::rng::SeededRng;
+
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
+
+    /// A session of ours, or one that the contact offered, made so many seconds after the start.
+    fn session(seed: u64, role: SessionRole, later: u32) -> Box<Session> {
+        let mut rng = SeededRng::new(seed);
+        let mut env = Env::new(Millis(0), NOW.plus(Seconds(later)), &mut rng);
+        let (own, their) = (Identity::generate(&mut env), Identity::generate(&mut env));
+        let (offer, ours) = Offer::new(&mut env, &own, &their.public(), WINDOW);
+        Box::new(match role {
+            SessionRole::Initiator => ours,
+            SessionRole::Responder => {
+                let sealed = offer.seal(&mut env);
+                let offer = ReceivedOffer::open(&their, &sealed.body).unwrap();
+                offer.accept(&mut env, WINDOW)
+            }
+        })
+    }
+
+    #[test]
+    fn what_the_contact_offered_is_preferred_to_what_we_did_and_the_latest_of_each() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.preferred().is_none() && sessions.confirmed().is_none());
+        let made = [
+            (1, SessionRole::Initiator, 50),
+            (2, SessionRole::Responder, 10),
+            (3, SessionRole::Responder, 20),
+        ];
+        let ids = made.map(|(seed, role, later)| {
+            let session = session(seed, role, later);
+            let id = session.id();
+            assert!(sessions.add(session, None).is_empty());
+            id
+        });
+        assert_eq!(sessions.preferred().map(Session::id), Some(ids[2]));
+        let mut unanswered = vec![ids[1], ids[2]];
+        unanswered.sort_unstable();
+        assert_eq!(sessions.unanswered(), unanswered);
+        assert!(sessions.remove(ids[2]).is_some());
+        assert_eq!(sessions.preferred().map(Session::id), Some(ids[1]));
+        assert_eq!(sessions.ended_by_closing(ids[1]), [ids[1]], "it is not confirmed: alone");
+    }
+
+    #[test]
+    fn a_session_in_which_nothing_is_heard_is_over_and_a_superseded_one_is_sooner() {
+        let mut sessions = Sessions::default();
+        let old = session(1, SessionRole::Responder, 0);
+        let new = session(2, SessionRole::Responder, 86_400);
+        let ids = [old.id(), new.id()];
+        for session in [old, new] {
+            sessions.add(session, None);
+        }
+        let over = |sessions: &mut Sessions, at: UnixSeconds| -> Vec<SessionId> {
+            let aged = sessions.age(at).into_iter();
+            aged.filter(|(_, aged)| matches!(aged, Aged::Over)).map(|(id, _)| id).collect()
+        };
+        let superseded = NOW.plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE).plus(Seconds(1));
+        assert!(over(&mut sessions, NOW).is_empty());
+        assert_eq!(over(&mut sessions, superseded), [ids[0]]);
+        let mut all = ids.to_vec();
+        all.sort_unstable();
+        assert_eq!(over(&mut sessions, NOW.plus(IDLE).plus(Seconds(86_400))), all);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn the_least_preferred_give_way_and_never_the_newest_nor_the_one_that_is_pending(
+            made in proptest::collection::vec((any::<bool>(), 0_u32..1_000), 1..24),
+            pending in any::<prop::sample::Index>(),
+        ) {
+            let mut sessions = Sessions::default();
+            let mut model: Vec<(SessionPreference, SessionId)> = Vec::new();
+            let pending = pending.index(made.len());
+            let mut waits = None;
+            for (number, (ours, later)) in made.into_iter().enumerate() {
+                let role = if ours { SessionRole::Initiator } else { SessionRole::Responder };
+                let session = session(number as u64, role, later);
+                let id = session.id();
+                if number == pending {
+                    waits = Some(id);
+                }
+                model.push((preference(&session), id));
+                let gone: Vec<SessionId> =
+                    sessions.add(session, waits).iter().map(Session::id).collect();
+                let mut expected = Vec::new();
+                while model.len() > MAX_SESSIONS {
+                    let mut may_go: Vec<_> = model
+                        .iter()
+                        .filter(|(_, other)| *other != id && Some(*other) != waits)
+                        .copied()
+                        .collect();
+                    may_go.sort_unstable();
+                    expected.push(may_go[0].1);
+                    model.retain(|(_, other)| *other != may_go[0].1);
+                }
+                prop_assert_eq!(gone, expected);
+                let best = model.iter().max().map(|(_, id)| *id);
+                prop_assert_eq!(sessions.preferred().map(Session::id), best);
+            }
+        }
+    }
+}

@@ -213,7 +213,7 @@ fn settle(one: &mut Side, other: &mut Side) {
     }
 }
 
-fn established(seed: u64) -> (Side, Side) {
+pub(super) fn established(seed: u64) -> (Side, Side) {
     let (mut one, mut other) = pair(seed);
     one.turn(|conversation, turn| conversation.start_offer(turn));
     settle(&mut one, &mut other);

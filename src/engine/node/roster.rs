@@ -224,3 +224,67 @@ fn is_shown_as_written(name: &str) -> bool {
     let label = UntrustedText::new(name.to_owned()).sanitize_for_label();
     label.text == name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::env::{Millis, Seconds};
+    use crate::engine::envelope::Floor;
+    use crate::engine::session::{Offer, WINDOW};
+    use crate::engine::settings::{NodeRole, NodeSettings};
+    use crate::engine::testing::rng::SeededRng;
+    use crate::engine::turn::Workspace;
+
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
+
+    fn offer(seed: u64, to: &Identity) -> ReceivedOffer {
+        let mut rng = SeededRng::new(seed);
+        let mut env = Env::new(Millis(0), NOW, &mut rng);
+        let from = Identity::generate(&mut env);
+        let (offer, _) = Offer::new(&mut env, &from, &to.public(), WINDOW);
+        ReceivedOffer::open(to, &offer.seal(&mut env).body).unwrap()
+    }
+
+    #[test]
+    fn an_identity_prints_nothing_of_itself() {
+        let identity = Arc::new(Identity::generate(&mut SeededRng::new(1).turn()));
+        let own = OwnIdentity { name: "nightjar".to_owned(), created: NOW, identity };
+        assert_eq!(format!("{own:?}"), "OwnIdentity");
+    }
+
+    #[test]
+    fn the_oldest_request_gives_way_and_a_later_offer_of_the_same_key_replaces_its_own() {
+        let own = Identity::generate(&mut SeededRng::new(1).turn());
+        let mut roster = Roster::default();
+        let mut add = |seed: u64, arrived: u32| {
+            let mut rng = SeededRng::new(seed);
+            let mut env = Env::new(Millis(0), NOW.plus(Seconds(arrived)), &mut rng);
+            roster.add_request(&mut env, IdentityId(1), offer(seed, &own))
+        };
+        let first = add(100, 0).record.id;
+        for seed in 1..MAX_REQUESTS as u64 {
+            assert_eq!(add(100 + seed, 1).displaced, None);
+        }
+        assert_eq!(add(101, 2).displaced, None, "the same key");
+        assert_eq!(add(999, 3).displaced, Some(first));
+        assert_eq!(roster.request_views().count(), MAX_REQUESTS);
+    }
+
+    #[test]
+    fn a_replay_is_known_until_it_cannot_arrive_any_more() {
+        let own = Identity::generate(&mut SeededRng::new(1).turn());
+        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(0));
+        let (mut roster, mut rng) = (Roster::default(), SeededRng::new(2));
+        let offer = offer(3, &own);
+        let mut workspace = Workspace::default();
+        for (later, known) in [(Seconds(0), true), (Seconds(MAX_TTL.0 + 2 * 86_400), false)] {
+            let mut env = Env::new(Millis(0), NOW.plus(later), &mut rng);
+            let mut turn = Turn::new(&mut env, &settings, &mut workspace);
+            if known {
+                roster.remember_offer(&mut turn, &offer);
+            }
+            roster.expire_replays(&mut turn);
+            assert_eq!(roster.is_replay(offer.id()), known);
+        }
+    }
+}
