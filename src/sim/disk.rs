@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::env::UnixSeconds;
+use crate::engine::env::Env;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
+use crate::engine::node::backup::{History, portable, restored};
 use crate::engine::record::{
     Change, ContactRecord, EnvelopePurpose, MessageRecord, MessageState, Record, RecordKey,
     SendSequence, StoredDirection,
@@ -60,29 +61,30 @@ impl SimDisk {
     pub(super) fn wipe_to_roster(&mut self, mut epoch: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
-        self.number_anew(None, &mut epoch);
-    }
-
-    /// Forgets what no backup holds: sessions, requests, envelopes, and messages that are not done
-    /// with. The contacts are marked as taken over at `now`.
-    pub(super) fn restore_from_backup(&mut self, now: UnixSeconds, mut epoch: impl FnMut() -> u64) {
-        self.rows.retain(|_, (_, record)| match record {
-            Record::Identity(_) | Record::Contact(_) | Record::Replay(_) => true,
-            Record::Message(_) => !is_open(record),
-            Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => false,
-        });
-        self.number_anew(Some(now), &mut epoch);
-    }
-
-    fn number_anew(&mut self, restored: Option<UnixSeconds>, epoch: &mut dyn FnMut() -> u64) {
         for (_, record) in self.rows.values_mut() {
             if let Record::Contact(contact) = record {
                 let sent = SendSequence { epoch: epoch(), next: 0 };
                 let known = contact.clone();
-                *contact =
-                    ContactRecord { sent, received: Vec::new(), offer: None, restored, ..known };
+                *contact = ContactRecord {
+                    sent,
+                    received: Vec::new(),
+                    offer: None,
+                    restored: None,
+                    ..known
+                };
             }
         }
+    }
+
+    /// Becomes the disk of another device that took this one over from a backup with its history, by
+    /// the program's own rules of what a backup carries and what becomes of it.
+    pub(super) fn restore_from_backup(&mut self, env: &mut Env<'_>) {
+        let mut rows: Vec<(u64, Record)> = core::mem::take(&mut self.rows).into_values().collect();
+        rows.sort_by_key(|(order, _)| *order);
+        let records = rows.into_iter().map(|(_, record)| record).collect();
+        let carried = portable(records, History::With);
+        let taken = carried.into_iter().filter_map(|record| restored(env, record));
+        self.commit(taken.map(Change::Put).collect());
     }
 
     /// Forgets sessions, offers and envelopes; messages stay.
@@ -140,20 +142,15 @@ fn is_held(record: &Record) -> bool {
     matches!(record, Record::Message(m) if matches!(m.direction, StoredDirection::Buffered { .. }))
 }
 
+/// Whether a node needs it at its start: everything but messages that are history.
 fn is_open(record: &Record) -> bool {
-    let Record::Message(message) = record else { return true };
-    match message.direction {
-        StoredDirection::Buffered { .. }
-        | StoredDirection::Outgoing(
-            MessageState::Queued
-            | MessageState::Mining
-            | MessageState::Sent
-            | MessageState::Unacknowledged
-            | MessageState::Failed
-            | MessageState::Cancelled,
-        ) => true,
-        // What came early is marked until its session is confirmed.
-        StoredDirection::Delivered => message.early.is_some(),
-        StoredDirection::Outgoing(MessageState::Delivered | MessageState::Read) => false,
+    match record {
+        Record::Message(message) => message.is_open(),
+        Record::Identity(_)
+        | Record::Contact(_)
+        | Record::Session(_)
+        | Record::Request(_)
+        | Record::Replay(_)
+        | Record::Outgoing(_) => true,
     }
 }

@@ -52,14 +52,10 @@ impl World {
     /// whom it knows, the offers it has seen and what was said, under another numbering, without
     /// sessions and without what was not done with.
     pub fn restore_backup(&mut self, node: NodeIndex) {
-        let wall = self.wall();
+        let (now, wall) = (self.now, self.wall());
         if let Some(sim) = self.nodes.get_mut(node.0) {
-            let entropy = &mut sim.entropy;
-            sim.disk.restore_from_backup(skewed(wall, sim.skew), || {
-                let mut stream = [0; 8];
-                entropy.fill(&mut stream);
-                u64::from_le_bytes(stream)
-            });
+            let mut env = Env::new(now, skewed(wall, sim.skew), &mut sim.entropy);
+            sim.disk.restore_from_backup(&mut env);
         }
         self.start_over(node);
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::sealed::{RowKey, SealedRow};
 use super::{Store, StoreError, begin, record_in};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
-use crate::engine::record::{MessageRecord, MessageState, Record, StoredDirection};
+use crate::engine::record::{MessageRecord, Record, StoredDirection};
 
 impl Store {
     /// The last messages of a conversation, or the last before `before`: at most `limit` and never
@@ -279,18 +279,11 @@ pub(super) fn forget_mark(
 /// The columns `author` and `open` of a message.
 const fn columns(direction: StoredDirection) -> (i64, i64) {
     match direction {
-        // What failed or was taken back may be sent again.
-        StoredDirection::Outgoing(
-            MessageState::Queued
-            | MessageState::Mining
-            | MessageState::Sent
-            | MessageState::Unacknowledged
-            | MessageState::Failed
-            | MessageState::Cancelled,
-        ) => (0, 1),
-        StoredDirection::Outgoing(MessageState::Delivered | MessageState::Read) => (0, 0),
-        StoredDirection::Delivered => SHOWN,
-        StoredDirection::Buffered { epoch: _ } => (1, 1),
+        // The engine's rule of what is not done with. What came early is found by its own column.
+        StoredDirection::Outgoing(_) => (0, direction.is_open(false) as i64),
+        StoredDirection::Delivered | StoredDirection::Buffered { epoch: _ } => {
+            (1, direction.is_open(false) as i64)
+        }
     }
 }
 
