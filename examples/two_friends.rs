@@ -15,7 +15,7 @@ use undertone::engine::id::{CommandId, NeighbourId};
 use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 use undertone::sim::SeededRng;
 
 pub(crate) fn main() -> anyhow::Result<()> {
@@ -37,24 +37,26 @@ pub(crate) fn main() -> anyhow::Result<()> {
             // One turn, one drain: everything the engine wants done, in order.
             while let Some(output) = node.poll_output() {
                 match output {
-                    Output::StartMining(order) => {
+                    Output::Effect(Effect::StartMining(order)) => {
                         let found = work::search(&order, WorkNonce(order.start), u64::MAX);
                         let outgoing = order.outgoing;
                         inputs.extend(found.map(|nonce| (name, Input::Mined { outgoing, nonce })));
                     }
-                    Output::Publish { id, bytes } => {
+                    Output::Effect(Effect::Publish { id, bytes }) => {
                         println!("{name} publishes {} bytes", bytes.len());
                         inputs
                             .push_back((other, Input::Gossip { from: NeighbourId(0), id, bytes }));
                         inputs.push_back((other, Input::Tick));
                     }
-                    Output::Event(Event::Identity(view)) => keys.push((view.id, view.key)),
-                    Output::Event(Event::Request(view)) => {
+                    Output::Effect(Effect::Event(Event::Identity(view))) => {
+                        keys.push((view.id, view.key))
+                    }
+                    Output::Effect(Effect::Event(Event::Request(view))) => {
                         println!("{name} is asked by a stranger, and lets them in");
                         let (request, petname) = (view.id, other.to_owned());
                         inputs.push_back((name, ask(Command::AcceptRequest { request, petname })));
                     }
-                    Output::Event(Event::Contact(view))
+                    Output::Effect(Effect::Event(Event::Contact(view)))
                         if view.session == SessionStatus::Established =>
                     {
                         println!("{name} has a session with {other}");
@@ -67,7 +69,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             ));
                         }
                     }
-                    Output::Event(Event::Message(view))
+                    Output::Effect(Effect::Event(Event::Message(view)))
                         if view.direction == Direction::Incoming =>
                     {
                         println!("{name} reads: {}", view.text.sanitize_for_text().text);

@@ -21,7 +21,8 @@
 //!
 //! [`engine`] decides, [`shell`] does, and [`sim`] drives the same engine in the shell's place. The
 //! engine is a state machine: one [`Input`](engine::node::input::Input) in, some
-//! [`Output`](engine::turn::Output)s back, carried out in their order before the next input.
+//! [`Output`](engine::turn::Output)s back (changes to store, or an
+//! [`Effect`](engine::turn::Effect)), carried out in their order before the next input.
 //! Time and entropy are lent to it for one turn ([`engine::env::Env`]).
 //!
 //! # Two straight lines
@@ -35,12 +36,12 @@
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
-//! | `Output::ReportValidation`; a relay's line ends here | [`engine::relay`] |
+//! | `Effect::ReportValidation`; a relay's line ends here | [`engine::relay`] |
 //! | is it for us? a session's topic, else an offer to an identity | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
 //! | its number, its order, what it acknowledges | [`engine::conversation`]: `receive`, `receive_window` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
-//! | `Output::Event` | [`shell::runtime`] |
+//! | `Effect::Event` | [`shell::runtime`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
 //!
 //! From the screen to the wire:
@@ -50,12 +51,12 @@
 //! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
 //! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
 //! | whose it is: the contact, the message | `engine::node::commands` |
-//! | accepted: `Output::Commit`, `Output::Reply` | [`engine::conversation`]: `commands` |
+//! | accepted: `Output::Commit`, `Effect::Reply` | [`engine::conversation`]: `commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
-//! | date it; `Output::StartMining` | `engine::node::publisher` |
+//! | date it; `Effect::StartMining` | `engine::node::publisher` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
-//! | `Output::Publish` | [`shell::runtime`] |
+//! | `Effect::Publish` | [`shell::runtime`] |
 //! | gossipsub | [`shell::net`] |
 //!
 //! What comes back from the flood is then a duplicate like any other. Junk (`--junk`) joins the
@@ -64,18 +65,21 @@
 //! # Rooms of the engine
 //!
 //! A [`Node`](engine::node::Node) routes and decides nothing. It lends a turn (time, entropy, ordered
-//! changes, events and effects: [`engine::turn`]) to machines that own their state and know no other:
+//! changes, events and effects, and the outbox of what is to be sent: [`engine::turn`]) to machines
+//! that own their state and know no other:
 //!
 //! | room | owns | knows nothing of |
 //! |---|---|---|
-//! | [`engine::relay`] | the gate, the validation queue, the pool; every refusal | contacts, sessions |
+//! | [`engine::relay`] | the gate (`relay` itself): every refusal, as a `ValidationError` of `check` or of the queue and the pool behind it | contacts, sessions |
 //! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
 //! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
-//! | `engine::node::messenger` | identities, strangers' requests (`roster`), all conversations; what is for whom | what is in a conversation |
+//! | `engine::node::messenger` | all conversations; what is for whom | what is in a conversation |
+//! | `engine::node::roster` | our identities; strangers' offers, as requests until a person accepts or declines one; the replay cache | contacts |
 //! | `engine::node::publisher` | one envelope at a time, from job to flood | whose it is |
 //!
-//! In a conversation `send_window` numbers our messages, `receive_window` orders theirs,
-//! `retransmit` says when a message is sent again and for how long, `handshake` and `sessions` offer,
+//! In a conversation `send_window` numbers our messages and keeps them until they are acknowledged,
+//! `receive_window` orders theirs, `retransmit` says when a message that was not acknowledged is sent
+//! again and for how long (`send` does it), `handshake` and `sessions` offer,
 //! answer and choose, `verification` holds everything back, `receipts` tell what was read, `rollback`
 //! notices a state that was put back, and `contents` sorts what a payload says.
 //!
@@ -93,7 +97,7 @@
 //!   `engine::node::messenger` and the conversations, and the receive window tells devices apart by
 //!   epoch. What both must know goes as contents to oneself.
 //! - **A stem of relays**: between `engine::node::publisher` and the flood. Today a finished envelope
-//!   becomes `Output::Publish`; with a stem it becomes a cell to a neighbour instead. Neither the
+//!   becomes `Effect::Publish`; with a stem it becomes a cell to a neighbour instead. Neither the
 //!   conversations nor the relay's gate see the difference.
 //! - **A lock**: `Node::unload_roster` drops identities, contacts and conversations from memory and
 //!   `Node::load_roster` takes them back, while relay, pool, catching up and junk go on.

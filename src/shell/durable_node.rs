@@ -12,15 +12,15 @@ use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob, ValidationError};
+use crate::engine::envelope::ValidationError;
 use crate::engine::event::{Event, MessageView};
-use crate::engine::id::{CommandId, NeighbourId, OutgoingId, SyncRequestId, SyncResponseId};
+use crate::engine::id::CommandId;
 use crate::engine::node::Node;
 use crate::engine::node::input::Input;
 use crate::engine::record::MessageRecord;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
-use crate::engine::turn::Output;
+use crate::engine::turn::{Effect, Output};
 
 /// An engine, its store and its clock.
 pub struct DurableNode {
@@ -32,48 +32,6 @@ pub struct DurableNode {
 }
 
 opaque_debug!(struct DurableNode { node, store, clock, ledger, asks });
-
-/// An output that is left to the caller; what had to be durable before it is.
-pub enum Deed {
-    /// Tell the carrier's protocol.
-    Judge(NeighbourId, EnvelopeId, Acceptance),
-    /// Search for work.
-    Mine(MiningJob),
-    /// Stop searching.
-    StopMining(OutgoingId),
-    /// Hand to the flood.
-    Publish(Vec<u8>),
-    /// Ask a neighbour for what we missed.
-    SyncRequest(NeighbourId, SyncRequestId, Vec<u8>),
-    /// Answer a neighbour that wants to catch up, with these envelopes of the archive appended.
-    SyncResponse(SyncResponseId, Vec<u8>, Vec<EnvelopeId>),
-    /// Count one against a neighbour.
-    Blame(NeighbourId),
-    /// Keep an envelope in the archive.
-    Archive(EnvelopeId, Vec<u8>),
-    /// Discard envelopes from the archive.
-    Discard(Vec<EnvelopeId>),
-    /// Answer.
-    Reply(CommandId, Result<Reply, CommandError>),
-    /// Tell.
-    Event(Event),
-}
-
-opaque_debug!(
-    enum Deed {
-        Judge,
-        Mine,
-        StopMining,
-        Publish,
-        SyncRequest,
-        SyncResponse,
-        Blame,
-        Archive,
-        Discard,
-        Reply,
-        Event,
-    }
-);
 
 impl DurableNode {
     /// Restores a node from its store.
@@ -99,50 +57,30 @@ impl DurableNode {
         Ok(())
     }
 
-    /// One turn of the engine. Take every deed with [`DurableNode::next_effect`] before the next one.
+    /// One turn of the engine. Take every effect with [`DurableNode::next_effect`] before the next one.
     pub fn turn(&mut self, input: Input) {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
         self.node.handle(&mut env, input);
     }
 
-    /// The next thing to carry out.
+    /// The next thing to carry out; what had to be durable before it is.
     ///
     /// # Errors
     /// When something could not be made durable. The engine is ahead of the store then: carry out
     /// nothing more and end.
-    pub fn next_effect(&mut self) -> Result<Option<Deed>, StoreError> {
+    pub fn next_effect(&mut self) -> Result<Option<Effect>, StoreError> {
         while let Some(output) = self.node.poll_output() {
-            return Ok(Some(match output {
-                Output::Commit(changes) => {
-                    self.store.commit(&changes)?;
-                    continue;
-                }
-                Output::AuditNonce(pair) => {
-                    self.note(pair)?;
-                    continue;
-                }
-                Output::ReportValidation { from, id, acceptance } => {
-                    Deed::Judge(from, id, acceptance)
-                }
-                Output::StartMining(order) => Deed::Mine(order),
-                Output::StopMining(outgoing) => Deed::StopMining(outgoing),
-                Output::Publish { id: _, bytes } => Deed::Publish(bytes),
-                Output::SyncRequest { to, id: ask, bytes } => Deed::SyncRequest(to, ask, bytes),
-                Output::SyncResponse { id: ticket, bytes, stored } => {
-                    Deed::SyncResponse(ticket, bytes, stored)
-                }
-                Output::Penalize(peer) => Deed::Blame(peer),
-                Output::Archive { id, bytes } => Deed::Archive(id, bytes),
-                Output::Discard(ids) => Deed::Discard(ids),
-                Output::Reply { id: ask, reply } => Deed::Reply(ask, reply),
-                Output::Event(notice) => Deed::Event(notice),
-            }));
+            match output {
+                Output::Commit(changes) => self.store.commit(&changes)?,
+                Output::AuditNonce(pair) => self.note(pair)?,
+                Output::Effect(effect) => return Ok(Some(effect)),
+            }
         }
         Ok(None)
     }
 
-    /// Asks the engine and waits for its answer; without a network, so every deed but notices and
+    /// Asks the engine and waits for its answer; without a network, so every effect but events and
     /// the answer comes to nothing and is taken up again at the next start.
     ///
     /// # Errors
@@ -154,26 +92,27 @@ impl DurableNode {
         self.asks += 1;
         self.turn(Input::Command { id: CommandId(self.asks), command });
         let mut answer = Err(CommandError::Full);
-        let mut notices = Vec::new();
+        let mut events = Vec::new();
         while let Some(effect) = self.next_effect()? {
             match effect {
-                Deed::Reply(_, reply) => answer = reply,
-                Deed::Event(notice) => notices.push(notice),
-                Deed::Judge(..)
-                | Deed::Mine(_)
-                | Deed::StopMining(_)
-                | Deed::Publish(_)
-                | Deed::SyncRequest(..)
-                | Deed::SyncResponse(..)
-                | Deed::Blame(_)
-                | Deed::Archive(..)
-                | Deed::Discard(_) => {}
+                Effect::Reply { id: _, reply } => answer = reply,
+                Effect::Event(event) => events.push(event),
+                // Without a network these come to nothing, and are taken up again at the next start.
+                Effect::ReportValidation { .. }
+                | Effect::StartMining(_)
+                | Effect::StopMining(_)
+                | Effect::Publish { .. }
+                | Effect::SyncRequest { .. }
+                | Effect::SyncResponse { .. }
+                | Effect::Penalize(_)
+                | Effect::Archive { .. }
+                | Effect::Discard(_) => {}
             }
         }
-        Ok((answer, notices))
+        Ok((answer, events))
     }
 
-    /// Hands the engine an envelope that the archive kept over a restart. Take every deed with
+    /// Hands the engine an envelope that the archive kept over a restart. Take every effect with
     /// [`DurableNode::next_effect`] before the next turn.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::api::{
     ArchiveStatus, ClientEvent, ClientRequest, HasMore, MiningStatus, NetworkStatus, Persistence,
 };
 use super::archive::{Archive, ArchiveError, ArchiveFault, Disposition};
-use super::durable_node::{Deed, DurableNode, FIRST_INTERNAL_COMMAND};
+use super::durable_node::{DurableNode, FIRST_INTERNAL_COMMAND};
 use super::miner::Miner;
 use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
 use super::store::{Store, StoreError, StoreMode};
@@ -22,6 +22,7 @@ use crate::engine::node::input::Input;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
+use crate::engine::turn::Effect;
 
 /// A node with its network, its store and its miner.
 pub struct Runtime {
@@ -223,7 +224,7 @@ impl Runtime {
     /// Takes the deeds of an envelope that was handed back: others may have to make room for it.
     fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
         while let Some(effect) = self.durable.next_effect()? {
-            if let Deed::Discard(ids) = effect {
+            if let Effect::Discard(ids) = effect {
                 left.extend(ids);
             }
         }
@@ -339,34 +340,34 @@ impl Runtime {
         while let Some(effect) = self.durable.next_effect()? {
             tracing::trace!(?effect);
             match effect {
-                Deed::Judge(from, id, acceptance) => {
-                    self.net.report_validation(from, id, acceptance)
+                Effect::ReportValidation { from, id, acceptance } => {
+                    self.net.report_validation(from, id, acceptance);
                 }
-                Deed::Mine(order) => self.miner.start(order),
-                Deed::StopMining(outgoing) => self.miner.stop(outgoing),
-                Deed::Publish(bytes) => self.publish(bytes),
-                Deed::SyncRequest(to, ask, bytes) => self.net.sync_request(to, ask, bytes),
-                Deed::SyncResponse(ticket, mut bytes, stored) => {
+                Effect::StartMining(job) => self.miner.start(job),
+                Effect::StopMining(outgoing) => self.miner.stop(outgoing),
+                Effect::Publish { id: _, bytes } => self.publish(bytes),
+                Effect::SyncRequest { to, id, bytes } => self.net.sync_request(to, id, bytes),
+                Effect::SyncResponse { id, mut bytes, stored } => {
                     self.append_stored(&mut bytes, &stored);
-                    self.net.sync_respond(ticket, bytes);
+                    self.net.sync_respond(id, bytes);
                 }
-                Deed::Blame(peer) => self.net.penalize(peer),
-                Deed::Archive(id, bytes) => {
+                Effect::Penalize(neighbour) => self.net.penalize(neighbour),
+                Effect::Archive { id, bytes } => {
                     if let Some(archive) = &mut self.archive {
                         archive.keep(id, &bytes);
                     }
                 }
-                Deed::Discard(ids) => {
+                Effect::Discard(ids) => {
                     if let Some(archive) = &mut self.archive {
                         archive.discard(&ids);
                     }
                 }
                 // Nobody waits for it: a contact that is gone has nothing to be told.
-                Deed::Reply(INTERNAL_COMMAND, _) => {}
-                Deed::Reply(ask, reply) => {
-                    self.event_queue.push_back(ClientEvent::Replied(ask, reply))
+                Effect::Reply { id: INTERNAL_COMMAND, reply: _ } => {}
+                Effect::Reply { id, reply } => {
+                    self.event_queue.push_back(ClientEvent::Replied(id, reply));
                 }
-                Deed::Event(notice) => self.event_queue.push_back(ClientEvent::Engine(notice)),
+                Effect::Event(event) => self.event_queue.push_back(ClientEvent::Engine(event)),
             }
         }
         Ok(())
@@ -408,19 +409,11 @@ impl Runtime {
 
     fn on_net(&mut self, event: NetEvent) -> Result<(), RuntimeError> {
         match event {
-            NetEvent::Gossip { from, id, bytes } => {
+            NetEvent::Engine(input) => {
+                // Whatever keeps the engine busy must not keep it from its timers.
                 self.since_tick += 1;
-                return self.turn(Input::Gossip { from, id, bytes });
+                return self.turn(input);
             }
-            NetEvent::SyncRequest { from, ticket, bytes } => {
-                self.since_tick += 1;
-                return self.turn(Input::SyncRequest { from, id: ticket, bytes });
-            }
-            NetEvent::SyncResponse { ask, bytes } => {
-                self.since_tick += 1;
-                return self.turn(Input::SyncResponse { id: ask, bytes });
-            }
-            NetEvent::Peers(peers) => return self.turn(Input::Peers(peers)),
             NetEvent::Reached(address) => {
                 self.durable.store().remember_peer(&address.to_string())?;
             }

@@ -10,7 +10,7 @@ use crate::engine::id::NeighbourId;
 use crate::engine::node::Node;
 use crate::engine::node::input::Input;
 use crate::engine::record::EnvelopePurpose;
-use crate::engine::turn::Output;
+use crate::engine::turn::{Effect, Output};
 
 impl World {
     /// One turn, one drain, then the invariants.
@@ -61,39 +61,45 @@ impl World {
     /// Carries one output out, as the shell does.
     fn carry_out(&mut self, index: NodeIndex, output: Output) {
         match output {
-            Output::ReportValidation { from, id, acceptance } => {
-                self.report_validation(index, from, id, acceptance)
-            }
             Output::Commit(changes) => {
                 if let Some(sim) = self.nodes.get_mut(index.0) {
                     sim.disk.commit(changes);
                 }
             }
-            Output::StartMining(order) => self.mine(index, &order),
-            Output::StopMining(outgoing) => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.mining.remove(&outgoing);
-                }
-            }
-            Output::Publish { id, bytes } => self.publish(index, id, &bytes),
-            Output::SyncRequest { to, id: ask, bytes } => self.sync_request(index, to, ask, bytes),
-            Output::SyncResponse { id: ticket, bytes, stored } => {
-                self.sync_response(index, ticket, bytes, &stored);
-            }
-            Output::Penalize(peer) => self.penalize(index, peer),
-            Output::Archive { id, bytes } => self.archive(index, id, bytes),
-            Output::Discard(ids) => self.discard(index, &ids),
-            Output::Reply { id: ask, reply } => {
-                if let Some(sim) = self.nodes.get_mut(index.0) {
-                    sim.replies.insert(ask, reply);
-                }
-            }
-            Output::Event(notice) => self.tell(index, notice),
             Output::AuditNonce(pair) => {
                 if !self.ledger.insert(pair) {
                     self.violate(index, "a key and nonce were used twice");
                 }
             }
+            Output::Effect(effect) => self.carry_out_effect(index, effect),
+        }
+    }
+
+    fn carry_out_effect(&mut self, index: NodeIndex, effect: Effect) {
+        match effect {
+            Effect::ReportValidation { from, id, acceptance } => {
+                self.report_validation(index, from, id, acceptance);
+            }
+            Effect::StartMining(job) => self.mine(index, &job),
+            Effect::StopMining(outgoing) => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.mining.remove(&outgoing);
+                }
+            }
+            Effect::Publish { id, bytes } => self.publish(index, id, &bytes),
+            Effect::SyncRequest { to, id, bytes } => self.sync_request(index, to, id, bytes),
+            Effect::SyncResponse { id, bytes, stored } => {
+                self.sync_response(index, id, bytes, &stored);
+            }
+            Effect::Penalize(neighbour) => self.penalize(index, neighbour),
+            Effect::Archive { id, bytes } => self.archive(index, id, bytes),
+            Effect::Discard(ids) => self.discard(index, &ids),
+            Effect::Reply { id, reply } => {
+                if let Some(sim) = self.nodes.get_mut(index.0) {
+                    sim.replies.insert(id, reply);
+                }
+            }
+            Effect::Event(event) => self.tell(index, event),
         }
     }
 

@@ -28,7 +28,7 @@ use undertone::engine::node::input::Input;
 use undertone::engine::record::{Change, Record};
 use undertone::engine::session::{Content, Payload, ReceivedOffer, SealedBody, Session, WINDOW};
 use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 
 use super::NOW;
 use super::open::Counter;
@@ -240,12 +240,14 @@ impl Messenger {
             while let Some(output) = self.node.poll_output() {
                 match output {
                     Output::Commit(changes) => self.committed.extend(changes),
-                    Output::Publish { bytes, .. } => self.published.push(bytes),
-                    Output::StartMining(order) => {
+                    Output::Effect(Effect::Publish { bytes, .. }) => self.published.push(bytes),
+                    Output::Effect(Effect::StartMining(order)) => {
                         let nonce = WorkNonce(order.start);
                         inputs.push(Input::Mined { outgoing: order.outgoing, nonce });
                     }
-                    Output::Reply { reply: Err(error), .. } => self.refusals.push(error),
+                    Output::Effect(Effect::Reply { reply: Err(error), .. }) => {
+                        self.refusals.push(error)
+                    }
                     _ => {}
                 }
             }

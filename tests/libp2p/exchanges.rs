@@ -1,6 +1,7 @@
 //! Requests and responses between neighbours, and what those cost who break their rules.
 
 use core::time::Duration;
+use undertone::engine::node::input::Input;
 
 use libp2p::gossipsub::{self, IdentTopic};
 use libp2p::request_response::{Event, Message};
@@ -37,7 +38,7 @@ async fn pair() -> ([Net; 2], NeighbourId) {
 /// Until the first node has a neighbour, and the second one too.
 async fn first_meets(nets: &mut [Net]) -> NeighbourId {
     let tag = drive(nets, "the two to meet", |index, event, _| match event {
-        NetEvent::Peers(peers) if index == 0 => peers.first().copied(),
+        NetEvent::Engine(Input::Peers(peers)) if index == 0 => peers.first().copied(),
         _ => None,
     })
     .await;
@@ -50,12 +51,12 @@ async fn the_longest_cross(nets: &mut [Net], tag: NeighbourId) {
     let (request, response) = (vec![1; LONGEST_REQUEST], vec![2; LONGEST_RESPONSE]);
     nets[0].sync_request(tag, ASK, request.clone());
     let answer = drive(nets, "the answer", |index, event, net| match event {
-        NetEvent::SyncRequest { ticket, bytes, .. } => {
+        NetEvent::Engine(Input::SyncRequest { id: ticket, bytes, .. }) => {
             assert_eq!((index, bytes == request), (1, true));
             net.sync_respond(ticket, response.clone());
             None
         }
-        NetEvent::SyncResponse { ask, bytes } => {
+        NetEvent::Engine(Input::SyncResponse { id: ask, bytes }) => {
             assert_eq!((index, ask), (0, ASK));
             Some(bytes)
         }
@@ -86,7 +87,7 @@ async fn the_longest_cross_over(listen: &str) {
 /// The answer to the only request under way.
 fn answer(event: NetEvent) -> Option<Option<Vec<u8>>> {
     match event {
-        NetEvent::SyncResponse { ask, bytes } => {
+        NetEvent::Engine(Input::SyncResponse { id: ask, bytes }) => {
             assert_eq!(ask, ASK);
             Some(bytes)
         }
@@ -170,7 +171,7 @@ async fn the_other_is_answered(nets: &mut [Net; 2], rogue: &mut Rogue) -> Option
     let middle = tag_of(&nets[1]);
     nets[1].sync_request(middle, ASK, vec![1]);
     drive_among((nets, rogue), "an end of it", |index, turn, nets, _| match turn {
-        Turn::Net(NetEvent::SyncRequest { ticket, .. }) => {
+        Turn::Net(NetEvent::Engine(Input::SyncRequest { id: ticket, .. })) => {
             nets[index].sync_respond(ticket, vec![2]);
             None
         }
@@ -203,12 +204,14 @@ async fn two_that_dial_each_other_are_answered_as_soon_as_they_meet() {
     let mut answers = [false; 2];
     drive(&mut nets, "both answers", |index, event, net| {
         match event {
-            NetEvent::Peers(peers) if !answers[index] => {
+            NetEvent::Engine(Input::Peers(peers)) if !answers[index] => {
                 for peer in peers {
                     net.sync_request(peer, ASK, vec![1]);
                 }
             }
-            NetEvent::SyncRequest { ticket, .. } => net.sync_respond(ticket, vec![2]),
+            NetEvent::Engine(Input::SyncRequest { id: ticket, .. }) => {
+                net.sync_respond(ticket, vec![2])
+            }
             event => {
                 if let Some(bytes) = answer(event) {
                     assert_eq!(bytes, Some(vec![2]));
@@ -232,8 +235,12 @@ async fn a_request_too_many_too_long_or_to_nobody_is_answered_with_nothing_at_on
     let mut ends = Vec::new();
     drive(&mut nets, "an end of each", |_, event, net| {
         match event {
-            NetEvent::SyncRequest { ticket, .. } => net.sync_respond(ticket, vec![2]),
-            NetEvent::SyncResponse { ask, bytes } => ends.push((ask.0, bytes.is_some())),
+            NetEvent::Engine(Input::SyncRequest { id: ticket, .. }) => {
+                net.sync_respond(ticket, vec![2])
+            }
+            NetEvent::Engine(Input::SyncResponse { id: ask, bytes }) => {
+                ends.push((ask.0, bytes.is_some()))
+            }
             _ => {}
         }
         (ends.len() == asks.len()).then_some(())
@@ -250,7 +257,7 @@ async fn a_refusal_is_no_answer() {
     for refusal in [0, LONGEST_RESPONSE + 1] {
         nets[0].sync_request(tag, ASK, vec![1]);
         let end = drive(&mut nets, "the refusal", |_, event, net| match event {
-            NetEvent::SyncRequest { ticket, .. } => {
+            NetEvent::Engine(Input::SyncRequest { id: ticket, .. }) => {
                 net.sync_respond(ticket, vec![2; refusal]);
                 None
             }
@@ -267,7 +274,7 @@ async fn a_neighbour_that_leaves_before_it_answers_leaves_no_question_open() {
     left.sync_request(tag, ASK, vec![1]);
     let mut both = [left, right];
     drive(&mut both, "the request", |_, event, _| {
-        matches!(event, NetEvent::SyncRequest { .. }).then_some(())
+        matches!(event, NetEvent::Engine(Input::SyncRequest { .. })).then_some(())
     })
     .await;
     [left, right] = both;
@@ -280,7 +287,7 @@ async fn an_answer_to_a_neighbour_that_left_goes_nowhere() {
     let (mut nets, tag) = pair().await;
     nets[0].sync_request(tag, ASK, vec![1]);
     let ticket = drive(&mut nets, "the request", |_, event, _| match event {
-        NetEvent::SyncRequest { ticket, .. } => Some(ticket),
+        NetEvent::Engine(Input::SyncRequest { id: ticket, .. }) => Some(ticket),
         _ => None,
     })
     .await;
@@ -290,7 +297,7 @@ async fn an_answer_to_a_neighbour_that_left_goes_nowhere() {
     right.sync_respond(ticket, vec![2]);
     let mut right = [right];
     drive(&mut right, "the loss", |_, event, _| {
-        matches!(event, NetEvent::Peers(peers) if peers.is_empty()).then_some(())
+        matches!(event, NetEvent::Engine(Input::Peers(peers)) if peers.is_empty()).then_some(())
     })
     .await;
     right[0].sync_respond(ticket, vec![2]);
@@ -352,7 +359,7 @@ async fn a_request_beyond_its_bound_is_never_handed_up() {
     for request in requests {
         let asked = rogue.ask(request);
         drive_with((&mut net, &mut rogue), "the refusal", |turn, _, _| match turn {
-            Turn::Net(NetEvent::SyncRequest { .. }) => panic!("handed up"),
+            Turn::Net(NetEvent::Engine(Input::SyncRequest { .. })) => panic!("handed up"),
             turn => match exchanged(turn)? {
                 Event::Message { message: Message::Response { response, .. }, .. } => {
                     assert_eq!(response, Say::Bytes(Vec::new()), "the stream ends");
@@ -375,12 +382,13 @@ async fn whoever_is_outside_the_flood_is_not_answered() {
     let (mut net, mut rogue) = with_rogue(Kind::Exchanging, settings()).await;
     rogue.swarm.behaviour_mut().gossip.unsubscribe(&IdentTopic::new(TOPIC));
     drive_with((&mut net, &mut rogue), "it to be seen outside", |turn, _, _| {
-        matches!(turn, Turn::Net(NetEvent::Peers(peers)) if peers.is_empty()).then_some(())
+        matches!(turn, Turn::Net(NetEvent::Engine(Input::Peers(peers))) if peers.is_empty())
+            .then_some(())
     })
     .await;
     rogue.ask(Say::Bytes(vec![1]));
     drive_with((&mut net, &mut rogue), "the end of the stream", |turn, _, _| match turn {
-        Turn::Net(NetEvent::SyncRequest { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Engine(Input::SyncRequest { .. })) => panic!("handed up"),
         turn => matches!(
             exchanged(turn)?,
             Event::Message { message: Message::Response { response: Say::Bytes(bytes), .. }, .. }
@@ -408,7 +416,7 @@ async fn open(count: usize, nets: &mut [Net; 2], rogue: &mut Rogue) {
     // Streams are opened in turn: when this one was refused, the others are open or refused.
     let last = rogue.ask(Say::Bytes(vec![1]));
     drive_among((nets, rogue), "one too many", |_, turn, _, _| match turn {
-        Turn::Net(NetEvent::SyncRequest { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Engine(Input::SyncRequest { .. })) => panic!("handed up"),
         turn => match exchanged(turn)? {
             Event::OutboundFailure { request_id, .. }
             | Event::Message { message: Message::Response { request_id, .. }, .. } => {
@@ -465,7 +473,7 @@ async fn whoever_never_reads_the_answer_holds_a_place_for_its_time_and_no_longer
 async fn occupy(nets: &mut [Net; 2], rogue: &mut Rogue) {
     rogue.ask(Say::Deaf(vec![1]));
     drive_among((nets, rogue), "its request", |index, turn, nets, _| match turn {
-        Turn::Net(NetEvent::SyncRequest { ticket, .. }) => {
+        Turn::Net(NetEvent::Engine(Input::SyncRequest { id: ticket, .. })) => {
             nets[index].sync_respond(ticket, vec![2; LONGEST_RESPONSE]);
             Some(())
         }

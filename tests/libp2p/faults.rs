@@ -3,6 +3,7 @@
 use libp2p::gossipsub;
 use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
+use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, NetEvent};
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
@@ -21,7 +22,7 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
                 rogue.heartbeat();
                 rogue.publish(b"into the void");
             }
-            Turn::Net(NetEvent::Gossip { .. }) => panic!("the stream is not dead"),
+            Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("the stream is not dead"),
             Turn::Net(NetEvent::Disconnected { why, .. }) => {
                 assert_eq!(why, DisconnectReason::Silent);
                 return Some(());
@@ -34,7 +35,7 @@ async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
     let mut again = false;
     drive_with((&mut net, &mut rogue), "gossip on a fresh stream", |event, net, rogue| {
         match event {
-            Turn::Net(NetEvent::Peers(peers)) if peers.len() == 1 => again = true,
+            Turn::Net(NetEvent::Engine(Input::Peers(peers))) if peers.len() == 1 => again = true,
             Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
             Turn::Rogue(event) if subscribed(&event).is_some() && again => {
                 rogue.publish(b"alive");
@@ -87,7 +88,7 @@ async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
         assert!(rogue.publish(&[number; 64]));
     }
     drive_with((&mut net, &mut rogue), "the parting", |event, _, _| match event {
-        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("handed up"),
         Turn::Net(NetEvent::Disconnected { why, .. }) => {
             assert_eq!(why, DisconnectReason::Outscored);
             Some(())
@@ -104,7 +105,7 @@ async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
         assert!(rogue.publish(&vec![number; 100_000]));
     }
     drive_with((&mut net, &mut rogue), "the block", |event, _, _| match event {
-        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("handed up"),
         Turn::Net(NetEvent::Disconnected { why, .. }) => {
             assert_eq!(why, DisconnectReason::Misbehaved);
             Some(())
@@ -129,7 +130,7 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
             }
             None
         }
-        Turn::Net(NetEvent::Gossip { .. }) => panic!("handed up"),
+        Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("handed up"),
         Turn::Net(NetEvent::Disconnected { why, .. }) => {
             assert_eq!(why, DisconnectReason::Misbehaved);
             Some(())

@@ -1,6 +1,7 @@
 //! What reaches whom.
 
 use undertone::engine::envelope::Acceptance;
+use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
 
 use crate::world::{accept, drive, id, meet, node, place, report_validation};
@@ -93,7 +94,7 @@ async fn an_ignored_envelope_goes_no_further_and_costs_its_carrier_nothing() {
         if let NetEvent::Disconnected { why, .. } = event {
             panic!("parted: {why:?}");
         }
-        let NetEvent::Gossip { from, id, bytes } = event else { return None };
+        let NetEvent::Engine(Input::Gossip { from, id, bytes }) = event else { return None };
         let ignored = bytes.len() == 64;
         assert!(index == 1 || !ignored, "what was ignored went further");
         let verdict = if ignored { Acceptance::Ignore } else { Acceptance::Accept };
@@ -111,7 +112,7 @@ async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
     meet(&mut nets, &[1, 2, 1]).await;
     nets[0].publish(b"first".to_vec());
     let from = drive(&mut nets, "the first envelope", |index, event, _| {
-        let NetEvent::Gossip { from, .. } = event else { return None };
+        let NetEvent::Engine(Input::Gossip { from, .. }) = event else { return None };
         assert_eq!(index, 1);
         Some(from)
     })
@@ -142,7 +143,7 @@ async fn the_number_handed_up_is_the_keccak_of_the_bytes() {
     meet(&mut nets, &[1, 1]).await;
     nets[0].publish(vec![7; 2048]);
     drive(&mut nets, "the envelope", |_, event, _| {
-        let NetEvent::Gossip { id: named, bytes, .. } = event else { return None };
+        let NetEvent::Engine(Input::Gossip { id: named, bytes, .. }) = event else { return None };
         assert!(named == id(&bytes));
         Some(())
     })

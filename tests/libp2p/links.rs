@@ -1,6 +1,7 @@
 //! Who is connected to whom.
 
 use core::time::Duration;
+use undertone::engine::node::input::Input;
 
 use undertone::shell::net::{
     DialFailure, DisconnectReason, Multiaddr, Net, NetError, NetEvent, Transport,
@@ -30,7 +31,9 @@ async fn talk_over(listen: &str) {
             reached = Some(address);
             None
         }
-        NetEvent::Peers(peers) if peers.len() == 1 => reached.is_some().then_some(()),
+        NetEvent::Engine(Input::Peers(peers)) if peers.len() == 1 => {
+            reached.is_some().then_some(())
+        }
         _ => None,
     })
     .await;
@@ -110,7 +113,7 @@ async fn a_peer_that_was_away_is_found_again() {
         meet(&mut nets, &[1, 1]).await;
         nets.truncate(1);
         drive(&mut nets, "its loss to be noticed", |_, event, _| {
-            matches!(event, NetEvent::Peers(peers) if peers.is_empty()).then_some(())
+            matches!(event, NetEvent::Engine(Input::Peers(peers)) if peers.is_empty()).then_some(())
         })
         .await;
     }
@@ -158,7 +161,7 @@ async fn a_node_of_another_network_is_parted_with() {
             assert_eq!(why, DisconnectReason::NeverJoined);
             told.then_some(())
         }
-        NetEvent::Peers(_) => panic!("counted as a neighbour"),
+        NetEvent::Engine(Input::Peers(_)) => panic!("counted as a neighbour"),
         _ => None,
     })
     .await;
@@ -197,7 +200,7 @@ async fn an_address_with_a_key_is_good_for_that_key_alone() {
     // The same place after a restart: another key.
     nets.remove(0);
     drive(&mut nets, "the loss", |_, event, _| {
-        matches!(event, NetEvent::Peers(peers) if peers.is_empty()).then_some(())
+        matches!(event, NetEvent::Engine(Input::Peers(peers)) if peers.is_empty()).then_some(())
     })
     .await;
     nets.push(node(&right, &[]));
@@ -206,7 +209,7 @@ async fn an_address_with_a_key_is_good_for_that_key_alone() {
             assert_eq!(address, with_key);
             Some(())
         }
-        NetEvent::Peers(peers) if peers.len() == 1 => panic!("accepted another key"),
+        NetEvent::Engine(Input::Peers(peers)) if peers.len() == 1 => panic!("accepted another key"),
         _ => None,
     })
     .await;

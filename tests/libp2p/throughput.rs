@@ -1,6 +1,7 @@
 //! A neighbour that pours envelopes into a relay, with real work behind them and with too little.
 
 use std::collections::BTreeSet;
+use undertone::engine::node::input::Input;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -69,9 +70,9 @@ async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
     in_time("the flooder to be parted with", async {
         while !parted || others > 1 {
             tokio::select! {
-                event = flooder.next() => parted |= matches!(event, NetEvent::Peers(peers) if peers.is_empty()),
+                event = flooder.next() => parted |= matches!(event, NetEvent::Engine(Input::Peers(peers)) if peers.is_empty()),
                 event = observer.next() => {
-                    assert!(!matches!(event, NetEvent::Gossip { .. }), "it was passed on");
+                    assert!(!matches!(event, NetEvent::Engine(Input::Gossip { .. })), "it was passed on");
                 }
                 () = company.hear() => others = company.views[relay].peers(),
             }
@@ -154,7 +155,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
                 said.push(text);
             }
             tokio::select! {
-                event = observer.next() => if let NetEvent::Gossip { from, id, .. } = event {
+                event = observer.next() => if let NetEvent::Engine(Input::Gossip { from, id, .. }) = event {
                     observer.report_validation(from, id, Acceptance::Accept);
                     if sent.contains(&id) {
                         passed.insert(id);

@@ -3,6 +3,7 @@
 use core::future::Future;
 use core::time::Duration;
 use std::sync::atomic::{AtomicU64, Ordering};
+use undertone::engine::node::input::Input;
 
 use futures::StreamExt as _;
 use futures::future::{Either, select, select_all};
@@ -108,7 +109,7 @@ pub(crate) fn report_validation(
     event: NetEvent,
     acceptance: Acceptance,
 ) -> Option<Vec<u8>> {
-    let NetEvent::Gossip { from, id, bytes } = event else { return None };
+    let NetEvent::Engine(Input::Gossip { from, id, bytes }) = event else { return None };
     net.report_validation(from, id, acceptance);
     Some(bytes)
 }
@@ -167,7 +168,9 @@ pub(crate) async fn with_rogue(kind: Kind, mut settings: NetSettings) -> (Net, R
     let mut neighbours = [false; 2];
     drive_with((&mut net, &mut rogue), "the two to meet", |event, _, _| {
         match event {
-            Turn::Net(NetEvent::Peers(peers)) if peers.len() == 1 => neighbours[0] = true,
+            Turn::Net(NetEvent::Engine(Input::Peers(peers))) if peers.len() == 1 => {
+                neighbours[0] = true
+            }
             Turn::Rogue(event) if subscribed(&event).is_some() => neighbours[1] = true,
             _ => {}
         }

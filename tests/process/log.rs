@@ -155,7 +155,7 @@ fn the_fullest_log_of_a_conversation_tells_nothing_of_it() {
         assert!(log.contains("TRACE") && log.contains("Input::Gossip"), "the fullest log: {log}");
         check(&log, &needles);
     }
-    assert!(ann.log().contains("Deed::Publish"), "it has said something");
+    assert!(ann.log().contains("Effect::Publish"), "it has said something");
     assert!(read_log(&relays).contains("a dial failed"), "it speaks of addresses without them");
 }
 
@@ -173,9 +173,9 @@ fn the_search_of_a_log_finds_what_must_not_be_there() {
         assert!(telling(line).is_some(), "not found: {line}");
     }
     for line in [
-        "TRACE undertone::shell::host: input=Input::Gossip",
-        "TRACE undertone::shell::host: deed=Deed::Judge",
-        " INFO undertone::shell::host: a dial failed: nobody answers there",
+        "TRACE undertone::shell::runtime: input=Input::Gossip",
+        "TRACE undertone::shell::runtime: effect=Effect::ReportValidation",
+        " INFO undertone::shell::runtime: a dial failed: nobody answers there",
         "DEBUG undertone::shell::store: part of a database stays behind left=12",
     ] {
         assert_eq!(telling(line), None);

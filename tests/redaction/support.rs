@@ -11,7 +11,7 @@ use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::record::{Change, Record};
 use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 use undertone::sim::SeededRng;
 
 use crate::search::Hidden;
@@ -96,7 +96,10 @@ impl Stage {
         let mut env = Env::new(self.now, wall, &mut self.entropy[who]);
         self.nodes[who].handle(&mut env, input);
         while let Some(output) = self.nodes[who].poll_output() {
-            self.show(&output);
+            match &output {
+                Output::Effect(effect) => self.show(effect),
+                Output::Commit(_) | Output::AuditNonce(_) => self.show(&output),
+            }
             self.carry_out(who, output);
         }
     }
@@ -108,16 +111,18 @@ impl Stage {
 
     fn carry_out(&mut self, who: usize, output: Output) {
         match output {
-            Output::ReportValidation { from: _, id, acceptance: _ } => self.hidden.bytes(&id.0),
+            Output::Effect(Effect::ReportValidation { from: _, id, acceptance: _ }) => {
+                self.hidden.bytes(&id.0)
+            }
             Output::Commit(changes) => changes.into_iter().for_each(|change| self.keep(change)),
-            Output::StartMining(order) => {
+            Output::Effect(Effect::StartMining(order)) => {
                 self.hidden.bytes(&order.digest);
                 self.hidden.bytes(&order.outgoing.0.to_le_bytes());
                 self.show(&order);
                 let nonce = work::search(&order, WorkNonce(order.start), u64::MAX).expect("work");
                 self.wire.push_back((who, Input::Mined { outgoing: order.outgoing, nonce }));
             }
-            Output::Publish { id, bytes } => {
+            Output::Effect(Effect::Publish { id, bytes }) => {
                 self.hidden.bytes(&bytes);
                 self.hidden.bytes(&id.0);
                 self.published += 1;
@@ -126,11 +131,11 @@ impl Stage {
                     self.wire.push_back((1 - who, Input::Gossip { from, id, bytes }));
                 }
             }
-            Output::Reply { id: _, reply } => {
+            Output::Effect(Effect::Reply { id: _, reply }) => {
                 self.show(&reply);
                 self.replies.push_back(reply.expect("it is done"));
             }
-            Output::Event(notice) => {
+            Output::Effect(Effect::Event(notice)) => {
                 self.show(&notice);
                 if let Event::Contact(view) = &notice {
                     self.hidden.word(&view.safety_number.to_string());
@@ -140,12 +145,12 @@ impl Stage {
                 self.notices.push(notice);
             }
             Output::AuditNonce(pair) => self.hidden.bytes(&pair),
-            Output::StopMining(_)
-            | Output::SyncRequest { .. }
-            | Output::SyncResponse { .. }
-            | Output::Penalize(_)
-            | Output::Archive { .. }
-            | Output::Discard(_) => {}
+            Output::Effect(Effect::StopMining(_))
+            | Output::Effect(Effect::SyncRequest { .. })
+            | Output::Effect(Effect::SyncResponse { .. })
+            | Output::Effect(Effect::Penalize(_))
+            | Output::Effect(Effect::Archive { .. })
+            | Output::Effect(Effect::Discard(_)) => {}
         }
     }
 

@@ -32,13 +32,13 @@ use undertone::engine::sync::{
     SyncQuery, SyncResponse,
 };
 use undertone::engine::text::UntrustedText;
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::{
     ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
 use undertone::shell::cli::error::Failure;
-use undertone::shell::durable_node::{Deed, DurableNode};
+use undertone::shell::durable_node::DurableNode;
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
@@ -276,14 +276,20 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("MessageQuery", &MessageQuery::Words { contact, words, before, limit });
     lines.add("ClientRequest", &ClientRequest::Command(CommandId(1), say.clone()));
     lines.add("Command", &say);
-    lines.add("Deed", &Deed::Publish(vec![1, 2, 3, 4]));
+    let publish = Effect::Publish { id: EnvelopeId([7; 32]), bytes: vec![1, 2, 3, 4] };
+    lines.add("Effect", &publish);
+    add_running(&mut lines, node, settings);
+    assert_snapshot!("shell", lines.0);
+}
+
+/// What holds a store, a network or both.
+fn add_running(lines: &mut Lines, node: NodeSettings, settings: NetSettings) {
     let memory = || Store::in_memory().expect("a store");
     lines.add("Store", &memory());
-    lines.add("DurableNode", &DurableNode::open(node, memory()).expect("a desk"));
+    lines.add("DurableNode", &DurableNode::open(node, memory()).expect("a node"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         lines.add("Net", &Net::new(settings.clone()).expect("a network"));
-        lines.add("Runtime", &Runtime::start(node, settings, memory()).expect("a host"));
+        lines.add("Runtime", &Runtime::start(node, settings, memory()).expect("a runtime"));
     });
-    assert_snapshot!("shell", lines.0);
 }

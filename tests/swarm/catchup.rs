@@ -17,7 +17,7 @@ use undertone::engine::sync::{
     CELL, MAX_CELLS, MAX_MESSAGE, MAX_REQUESTS, MAX_USELESS, ResponseBody, SyncResponse,
     append_envelope,
 };
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 use undertone::sim::SeededRng;
 use undertone::sim::link::Links;
 
@@ -281,14 +281,14 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
     let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
     let outputs = author.turn(Millis(1_000), Input::Command { id: ask, command });
     let order = outputs.into_iter().find_map(|output| match output {
-        Output::StartMining(order) => Some(order),
+        Output::Effect(Effect::StartMining(order)) => Some(order),
         _ => None,
     });
     let outgoing = order.expect("an offer to mine").outgoing;
     let sent = Millis(2_000);
     let outputs = author.turn(sent, Input::Mined { outgoing, nonce: WorkNonce(0) });
     let own = outputs.into_iter().find_map(|output| match output {
-        Output::Publish { id, .. } => Some(id),
+        Output::Effect(Effect::Publish { id, .. }) => Some(id),
         _ => None,
     });
     let own = own.expect("published");
@@ -319,7 +319,8 @@ fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
     let ticket = SyncResponseId(1);
     let input = Input::SyncRequest { from: OTHER, id: ticket, bytes: bytes.to_vec() };
     let outputs = holder.turn(Millis(now), input);
-    let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(OTHER)));
+    let blamed =
+        outputs.iter().any(|output| matches!(output, Output::Effect(Effect::Penalize(OTHER))));
     (responded(outputs, ticket)[0], blamed)
 }
 
@@ -382,9 +383,10 @@ fn asked_against(
     let mut outputs = opener.turn(Millis(1), Input::Peers(vec![OTHER]));
     let mut requests = Vec::new();
     loop {
-        let blamed = outputs.iter().any(|output| matches!(output, Output::Penalize(_)));
+        let blamed =
+            outputs.iter().any(|output| matches!(output, Output::Effect(Effect::Penalize(_))));
         let request = outputs.into_iter().find_map(|output| match output {
-            Output::SyncRequest { id: ask, bytes, .. } => Some((ask, bytes)),
+            Output::Effect(Effect::SyncRequest { id: ask, bytes, .. }) => Some((ask, bytes)),
             _ => None,
         });
         let Some((ask, request)) = request else { return (requests, blamed) };
@@ -547,7 +549,7 @@ fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
 
 fn request(output: Output) -> Option<SyncRequestId> {
     match output {
-        Output::SyncRequest { id: ask, .. } => Some(ask),
+        Output::Effect(Effect::SyncRequest { id: ask, .. }) => Some(ask),
         _ => None,
     }
 }

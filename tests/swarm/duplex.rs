@@ -10,7 +10,7 @@ use undertone::engine::record::Record;
 use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::engine::sync::MAX_MESSAGE;
-use undertone::engine::turn::Output;
+use undertone::engine::turn::{Effect, Output};
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::SeededRng;
 
@@ -189,11 +189,11 @@ impl Two {
         let mut request = None;
         for output in outputs {
             match output {
-                Output::SyncRequest { to, id: ask, bytes } => {
+                Output::Effect(Effect::SyncRequest { to, id: ask, bytes }) => {
                     assert_eq!(to, OTHER);
                     assert!(request.replace((ask, bytes)).is_none(), "one request at a time");
                 }
-                Output::Penalize(_) => self.blamed += 1,
+                Output::Effect(Effect::Penalize(_)) => self.blamed += 1,
                 _ => {}
             }
         }
@@ -204,7 +204,7 @@ impl Two {
 /// The one response among what a holder wants done.
 pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncResponseId) -> Vec<u8> {
     let mut responses = outputs.into_iter().filter_map(|output| match output {
-        Output::SyncResponse { id: named, bytes, stored } => {
+        Output::Effect(Effect::SyncResponse { id: named, bytes, stored }) => {
             assert_eq!((named, stored.len()), (ticket, 0));
             Some(bytes)
         }

@@ -15,7 +15,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::session::{
     Offer, Payload, ReceivedOffer, SealedBody, Session, SessionId, SessionRole,
 };
-use crate::engine::turn::{Output, Turn};
+use crate::engine::turn::Turn;
 
 use super::sessions::{Aged, MAX_CLOCK_DIFFERENCE, Sessions};
 
@@ -196,7 +196,7 @@ impl Handshake {
     ) -> Option<SealedBody> {
         let step = self.sessions.get(id)?.encrypt(turn.env, payload).ok()?;
         if cfg!(debug_assertions) {
-            step.ledger.into_iter().for_each(|pair| turn.effect(Output::AuditNonce(pair)));
+            step.ledger.into_iter().for_each(|pair| turn.audit_nonce(pair));
         }
         self.sessions.replace(step.session);
         self.store(turn, id);

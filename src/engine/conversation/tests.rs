@@ -15,7 +15,7 @@ use crate::engine::record::{Change, OutgoingRecord, SendSequence, Trust};
 use crate::engine::session::ReceivedOffer;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::testing::rng::SeededRng;
-use crate::engine::turn::{Job, Output, Timer, Workspace};
+use crate::engine::turn::{Effect, Job, Output, Timer, Workspace};
 
 const START: UnixSeconds = UnixSeconds(1_767_225_600);
 
@@ -87,25 +87,27 @@ impl Side {
                     }
                 }
             }
-            Output::Event(Event::Message(view)) => match view.direction {
+            Output::Effect(Effect::Event(Event::Message(view))) => match view.direction {
                 Direction::Incoming => self.shown.push(view.text.into_raw()),
                 Direction::Outgoing(state) => {
                     self.states.insert(view.id, state);
                 }
             },
-            Output::Event(Event::State { message, state, .. }) => {
+            Output::Effect(Effect::Event(Event::State { message, state, .. })) => {
                 self.states.insert(message, state);
             }
-            Output::Event(_) | Output::AuditNonce(_) | Output::StopMining(_) => {}
-            Output::ReportValidation { .. }
-            | Output::StartMining(_)
-            | Output::Publish { .. }
-            | Output::SyncRequest { .. }
-            | Output::SyncResponse { .. }
-            | Output::Penalize(_)
-            | Output::Archive { .. }
-            | Output::Discard(_)
-            | Output::Reply { .. } => panic!("no conversation asks for that"),
+            Output::Effect(Effect::Event(_))
+            | Output::AuditNonce(_)
+            | Output::Effect(Effect::StopMining(_)) => {}
+            Output::Effect(Effect::ReportValidation { .. })
+            | Output::Effect(Effect::StartMining(_))
+            | Output::Effect(Effect::Publish { .. })
+            | Output::Effect(Effect::SyncRequest { .. })
+            | Output::Effect(Effect::SyncResponse { .. })
+            | Output::Effect(Effect::Penalize(_))
+            | Output::Effect(Effect::Archive { .. })
+            | Output::Effect(Effect::Discard(_))
+            | Output::Effect(Effect::Reply { .. }) => panic!("no conversation asks for that"),
         }
     }
 

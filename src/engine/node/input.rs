@@ -25,7 +25,7 @@ pub enum Input {
     },
     /// These neighbours take part in the flood at this moment.
     Peers(Vec<NeighbourId>),
-    /// A neighbour wants to catch up. Answered by one [`crate::engine::turn::Output::SyncResponse`] with
+    /// A neighbour wants to catch up. Answered by one [`crate::engine::turn::Effect::SyncResponse`] with
     /// the same ticket, in the same turn.
     SyncRequest {
         /// Who asks.
@@ -35,7 +35,7 @@ pub enum Input {
         /// What it asks, as it came.
         bytes: Vec<u8>,
     },
-    /// What came of a [`crate::engine::turn::Output::SyncRequest`].
+    /// What came of a [`crate::engine::turn::Effect::SyncRequest`].
     SyncResponse {
         /// Which one.
         id: SyncRequestId,

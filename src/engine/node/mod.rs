@@ -4,9 +4,9 @@
 //! [`Node::poll_output`] and carries them out in order, then calls again. [`Node::deadline`] says
 //! when to send [`Input::Tick`] at the latest. Three promises hold across that door:
 //!
-//! - a [`Output::ReportValidation`] comes before anything else its envelope causes;
+//! - a [`ReportValidation`](crate::engine::turn::Effect::ReportValidation) comes before anything else its envelope causes;
 //! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
-//!   [`Output::Publish`], so a crash between any two outputs repeats no key;
+//!   [`Publish`](crate::engine::turn::Effect::Publish), so a crash between any two outputs repeats no key;
 //! - what was refused changed nothing but counters and the memory of ids.
 //!
 //! A [`Node`] decides nothing: it lends a turn to the relay, to catching up, to the messenger with its
@@ -30,7 +30,7 @@ use crate::engine::relay::pool::{Pool, PoolBounds};
 use crate::engine::relay::{Relay, ValidationStats};
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::sync::{CatchUp, ClockSkew};
-use crate::engine::turn::{Output, Timer, Turn, Workspace};
+use crate::engine::turn::{Effect, Output, Timer, Turn, Workspace};
 
 pub use commands::MAX_QUEUED;
 use input::Input;
@@ -214,7 +214,7 @@ impl Machines<'_> {
                 };
                 // What was accepted is durable before whoever asked hears of it.
                 turn.settle();
-                turn.effect(Output::Reply { id, reply });
+                turn.effect(Effect::Reply { id, reply });
             }
             Input::Tick => self.on_tick(turn),
         }

@@ -12,7 +12,7 @@ use crate::engine::id::OutgoingId;
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::Relay;
 use crate::engine::session::junk;
-use crate::engine::turn::{InFlight, Job, Output, PublishStage, Timer, Turn};
+use crate::engine::turn::{Effect, InFlight, Job, PublishStage, Timer, Turn};
 
 use super::messenger::{Messenger, Republished};
 
@@ -68,7 +68,7 @@ impl Publisher<'_> {
         };
         self.relay.admit_own(turn, checked);
         self.relay.count_published();
-        turn.effect(Output::Publish { id, bytes });
+        turn.effect(Effect::Publish { id, bytes });
         let purpose = record.purpose;
         match purpose {
             EnvelopePurpose::Junk => {}
@@ -97,7 +97,7 @@ impl Publisher<'_> {
             Ok(checked) => {
                 let id = checked.id();
                 self.relay.admit_own(turn, checked);
-                turn.effect(Output::Publish { id, bytes: bytes.clone() });
+                turn.effect(Effect::Publish { id, bytes: bytes.clone() });
                 Republished::Published
             }
             Err(_) => Republished::Expired,
@@ -123,7 +123,7 @@ fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
     let Ok(draft) = drafted else { return };
     let job = draft.mining_job(record.id, &turn.settings.floor, turn.env.draw_u64());
     let bits = job.bits;
-    turn.effect(Output::StartMining(job));
+    turn.effect(Effect::StartMining(job));
     turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mining { draft, bits } });
 }
 

@@ -12,7 +12,7 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::{Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check};
 use crate::engine::id::NeighbourId;
 use crate::engine::settings::{NodeRole, NodeSettings};
-use crate::engine::turn::{Output, Turn};
+use crate::engine::turn::{Effect, Turn};
 
 use pool::{BodyStorage, Pool};
 use validation_queue::{Enqueued, ValidationQueue};
@@ -201,7 +201,7 @@ impl Relay {
     pub(in crate::engine) fn flush_evictions(&mut self, turn: &mut Turn<'_, '_>) {
         let evicted = self.pool.take_evicted();
         if !evicted.is_empty() {
-            turn.effect(Output::Discard(evicted));
+            turn.effect(Effect::Discard(evicted));
         }
     }
 
@@ -233,7 +233,7 @@ impl Relay {
             BodyStorage::Inline => {}
             BodyStorage::External => {
                 let (id, bytes) = (checked.id(), checked.bytes().to_vec());
-                turn.effect(Output::Archive { id, bytes });
+                turn.effect(Effect::Archive { id, bytes });
             }
         }
     }
@@ -277,6 +277,6 @@ impl Relay {
             Acceptance::Ignore => self.stats.ignored += 1,
             Acceptance::Reject => self.stats.rejected += 1,
         }
-        turn.effect(Output::ReportValidation { from, id, acceptance });
+        turn.effect(Effect::ReportValidation { from, id, acceptance });
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::sync::wire::{self, MAX_MESSAGE, SyncRequest, SyncResponse};
 use crate::engine::sync::{
     ClientSession, ClockSkew, EnvelopeSet, FetchResult, ResponseBody, SessionEnd,
 };
-use crate::engine::turn::{Output, Timer, Turn};
+use crate::engine::turn::{Effect, Timer, Turn};
 
 /// Half of the time to settle is enough for what we say we do not need, or whatever reached the holder a little
 /// before us would be sent again. A flood takes seconds.
@@ -178,7 +178,7 @@ impl SyncClient {
         self.requests += 1;
         let id = SyncRequestId(self.requests);
         self.session = Some((to, id, session));
-        turn.effect(Output::SyncRequest { to, id, bytes });
+        turn.effect(Effect::SyncRequest { to, id, bytes });
     }
 
     /// What came of our request; nothing if the neighbour did not answer in time, is gone or does not
@@ -265,7 +265,7 @@ impl SyncClient {
             SessionEnd::Violation => {
                 // Not asked again while it stays.
                 history.backoff_until = Millis(u64::MAX);
-                turn.effect(Output::Penalize(peer));
+                turn.effect(Effect::Penalize(peer));
             }
             SessionEnd::More if session.fetched() > 0 => {
                 self.next = Some(peer);

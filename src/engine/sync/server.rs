@@ -15,7 +15,7 @@ use crate::engine::sync::{
     EnvelopeSet, PEER_BYTES, ResponseBody, ServerSession, ServerStep, SketchSalt, Snapshot,
     SyncQuery, TOTAL_BYTES, UploadBudget, append_envelope,
 };
-use crate::engine::turn::{Output, Turn};
+use crate::engine::turn::{Effect, Turn};
 
 /// A set is made at most so often, and shared by all who begin meanwhile.
 const SET_LIFE: Millis = Millis::from_secs(30);
@@ -132,7 +132,7 @@ impl SyncServer {
         let step = match self.next_step(turn, pool, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
-                turn.effect(Output::Penalize(from));
+                turn.effect(Effect::Penalize(from));
                 ServerStep::Busy
             }
         };
@@ -147,7 +147,7 @@ impl SyncServer {
             .map(|size| wire::LENGTH + size)
             .sum();
         self.spend(from, turn.env.mono, bytes.len() + stored_bytes);
-        turn.effect(Output::SyncResponse { id, bytes, stored });
+        turn.effect(Effect::SyncResponse { id, bytes, stored });
     }
 
     fn next_step(

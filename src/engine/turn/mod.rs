@@ -21,7 +21,7 @@ use crate::engine::session::TopicIndex;
 use crate::engine::settings::NodeSettings;
 
 pub(in crate::engine) use outbox::{ContactJob, InFlight, Job, Outbox, PublishStage};
-pub use output::Output;
+pub use output::{Effect, Output};
 pub(in crate::engine) use timers::{ContactTimer, Timer, Timers};
 
 /// What stays between turns and every machine of a node shares.
@@ -107,7 +107,7 @@ impl<'t, 'e> Turn<'t, 'e> {
     /// crash could undo.
     pub(in crate::engine) fn emit(&mut self, event: Event) {
         if self.changes.is_empty() {
-            self.outputs.push_back(Output::Event(event));
+            self.outputs.push_back(Output::Effect(Effect::Event(event)));
         } else {
             self.events.push(event);
         }
@@ -115,8 +115,13 @@ impl<'t, 'e> Turn<'t, 'e> {
 
     /// Has the driver do something. It goes out before the changes that wait: what needs them to be
     /// durable first is preceded by [`Turn::settle`].
-    pub(in crate::engine) fn effect(&mut self, effect: Output) {
-        self.outputs.push_back(effect);
+    pub(in crate::engine) fn effect(&mut self, effect: Effect) {
+        self.outputs.push_back(Output::Effect(effect));
+    }
+
+    /// Notes that a pair of key and nonce was used: the driver sees that none is used twice.
+    pub(in crate::engine) fn audit_nonce(&mut self, pair: [u8; 16]) {
+        self.outputs.push_back(Output::AuditNonce(pair));
     }
 
     /// Makes the changes that wait durable, all or none.
@@ -129,7 +134,7 @@ impl<'t, 'e> Turn<'t, 'e> {
     /// Makes the changes that wait durable, then tells of them.
     pub(in crate::engine) fn settle(&mut self) {
         self.commit();
-        self.outputs.extend(self.events.drain(..).map(Output::Event));
+        self.outputs.extend(self.events.drain(..).map(Effect::Event).map(Output::Effect));
     }
 
     /// Forgets all that is planned, kept or waited for of any contact: a lock. What the store keeps stays.
@@ -137,7 +142,7 @@ impl<'t, 'e> Turn<'t, 'e> {
         self.timers.drop_contacts();
         *self.topics = TopicIndex::default();
         if let Some(id) = self.outbox.drop_contacts() {
-            self.effect(Output::StopMining(id));
+            self.effect(Effect::StopMining(id));
         }
     }
 
@@ -150,7 +155,7 @@ impl<'t, 'e> Turn<'t, 'e> {
         let (forgotten, stopped) = self.outbox.forget(contact, unwanted);
         if let Some(id) = stopped {
             // What is not wanted any more needs no change to be durable first.
-            self.effect(Output::StopMining(id));
+            self.effect(Effect::StopMining(id));
         }
         for id in forgotten {
             self.erase(RecordKey::Outgoing(id));

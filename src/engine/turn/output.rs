@@ -9,6 +9,25 @@ use crate::engine::secret::opaque_debug;
 
 /// One thing the driver must do, in the order given, before the next turn.
 pub enum Output {
+    /// Make these changes durable, all or none, before the next output is carried out.
+    Commit(Vec<Change>),
+    /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
+    /// with different plaintexts would be the end of both.
+    AuditNonce([u8; 16]),
+    /// Do this.
+    Effect(Effect),
+}
+
+opaque_debug!(
+    enum Output {
+        Commit,
+        AuditNonce,
+        Effect,
+    }
+);
+
+/// What a node has done outside: both drivers, the runtime and the simulator, match on it.
+pub enum Effect {
     /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
     /// envelope causes.
     ReportValidation {
@@ -19,8 +38,6 @@ pub enum Output {
         /// Pass it on, drop it, or drop it and count it against the carrier.
         acceptance: Acceptance,
     },
-    /// Make these changes durable, all or none, before the next output is carried out.
-    Commit(Vec<Change>),
     /// Search for work. Comes back as [`crate::engine::node::input::Input::Mined`].
     StartMining(MiningJob),
     /// Stop searching: the envelope is not wanted any more.
@@ -72,15 +89,11 @@ pub enum Output {
     },
     /// Something a person would care for.
     Event(Event),
-    /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
-    /// with different plaintexts would be the end of both.
-    AuditNonce([u8; 16]),
 }
 
 opaque_debug!(
-    enum Output {
+    enum Effect {
         ReportValidation,
-        Commit,
         StartMining,
         StopMining,
         Publish,
@@ -91,6 +104,5 @@ opaque_debug!(
         Discard,
         Reply,
         Event,
-        AuditNonce,
     }
 );

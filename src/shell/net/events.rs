@@ -4,6 +4,7 @@
 //! [`Dialer`](super::dialer::Dialer) and what [`Net::next`] hands out; nothing is decided here that
 //! those two decide.
 
+use crate::engine::node::input::Input;
 use libp2p::{
     Multiaddr, PeerId,
     core::transport::TransportError,
@@ -56,7 +57,7 @@ impl Net {
         let inside = self.peers.inside();
         if *inside != self.told_peers {
             self.told_peers.clone_from(inside);
-            self.ready.push_back(NetEvent::Peers(inside.iter().copied().collect()));
+            self.ready.push_back(NetEvent::Engine(Input::Peers(inside.iter().copied().collect())));
         }
     }
 
@@ -164,7 +165,11 @@ impl Net {
         let fits = message.topic == self.names.flood.hash() && message.data.len() <= self.largest;
         match id {
             Ok(id) if fits => {
-                self.ready.push_back(NetEvent::Gossip { from, id, bytes: message.data });
+                self.ready.push_back(NetEvent::Engine(Input::Gossip {
+                    from,
+                    id,
+                    bytes: message.data,
+                }));
             }
             Ok(_) | Err(_) => {
                 self.swarm.behaviour_mut().gossip.report_message_validation_result(

@@ -5,6 +5,7 @@
 //! neither identities nor contacts; what it hands up names a neighbour by number alone. It writes
 //! no address, no key and no id to the log.
 
+use crate::engine::node::input::Input;
 use core::fmt;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -13,7 +14,7 @@ use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr:
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::NeighbourId;
 use crate::engine::secret::opaque_debug;
 
 mod behaviour;
@@ -58,34 +59,13 @@ pub struct Net {
 
 /// What happened on the network.
 pub enum NetEvent {
-    /// A neighbour handed over an envelope; [`Net::report_validation`] it within four seconds, or it
-    /// is not passed on (gossipsub keeps it for five heartbeats of one second).
-    Gossip {
-        /// Who carried it.
-        from: NeighbourId,
-        /// Keccak-256 of `bytes`.
-        id: EnvelopeId,
-        /// The envelope as it came, at most [`NetLimits::gossip`] bytes.
-        bytes: Vec<u8>,
-    },
-    /// These neighbours take part in the flood from this moment on.
-    Peers(Vec<NeighbourId>),
-    /// A neighbour in the flood wants to catch up; [`Net::sync_respond`].
-    SyncRequest {
-        /// Who asks.
-        from: NeighbourId,
-        /// Names the request in the response.
-        ticket: SyncResponseId,
-        /// What it asks, as it came: 1 to [`LONGEST_REQUEST`] bytes.
-        bytes: Vec<u8>,
-    },
-    /// What came of a request of ours.
-    SyncResponse {
-        /// Which one.
-        ask: SyncRequestId,
-        /// The answer as it came, 1 to [`LONGEST_RESPONSE`] bytes; nothing if there was none.
-        bytes: Option<Vec<u8>>,
-    },
+    /// Something that the engine decides on: an envelope ([`Net::report_validation`] it within four
+    /// seconds, or it is not passed on: gossipsub keeps it for five heartbeats of one second), other
+    /// neighbours, a request to catch up ([`Net::sync_respond`]) or what came of ours.
+    ///
+    /// Envelopes are at most [`NetLimits::gossip`] bytes, requests 1 to [`LONGEST_REQUEST`] and
+    /// responses 1 to [`LONGEST_RESPONSE`].
+    Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
     /// We stopped listening somewhere: why.
@@ -110,10 +90,7 @@ pub enum NetEvent {
 
 opaque_debug!(
     enum NetEvent {
-        Gossip,
-        Peers,
-        SyncRequest,
-        SyncResponse,
+        Engine,
         Listening,
         ListenFailed,
         Reached,
@@ -168,7 +145,7 @@ pub enum PublishOutcome {
     Sent,
     /// It is in the flood already, by us or by others.
     Known,
-    /// Nobody to give it to; nothing was done. Try again when [`NetEvent::Peers`] comes.
+    /// Nobody to give it to; nothing was done. Try again when [`Input::Peers`] comes.
     NoPeers,
     /// All neighbours are behind with what they have to take. It will be offered to some of them
     /// once more; publishing it again has no effect for ten minutes.

@@ -4,6 +4,7 @@
 //! What is asked and answered are bytes nobody here looks into. Requests of those outside the flood
 //! get no answer: who catches up, takes part.
 
+use crate::engine::node::input::Input;
 use std::collections::BTreeMap;
 
 use libp2p::PeerId;
@@ -49,14 +50,14 @@ impl PendingExchanges {
 }
 
 impl Net {
-    /// Asks a neighbour. Exactly one [`NetEvent::SyncResponse`] with this `ask` follows: without an
+    /// Asks a neighbour. Exactly one [`Input::SyncResponse`] with this `ask` follows: without an
     /// answer if the neighbour is not in the flood, does not speak the protocol, does not answer in
     /// time, or has too many requests of ours already.
     pub fn sync_request(&mut self, to: NeighbourId, ask: SyncRequestId, bytes: Vec<u8>) {
         let peer = self.peers.named(to).filter(|peer| self.may_ask(peer));
         let Some(peer) = peer.filter(|_| bytes.len() <= LONGEST_REQUEST) else {
             tracing::debug!("a request to catch up was not sent");
-            self.ready.push_back(NetEvent::SyncResponse { ask, bytes: None });
+            self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id: ask, bytes: None }));
             return;
         };
         let id = self.swarm.behaviour_mut().sync.send_request(&peer, bytes);
@@ -114,12 +115,12 @@ impl Net {
             return;
         };
         let ticket = self.exchanges.admit(id, channel);
-        self.ready.push_back(NetEvent::SyncRequest { from, ticket, bytes });
+        self.ready.push_back(NetEvent::Engine(Input::SyncRequest { from, id: ticket, bytes }));
     }
 
     fn on_answered(&mut self, id: OutboundRequestId, bytes: Option<Vec<u8>>) {
         if let Some((_, ask)) = self.exchanges.asks.remove(&id) {
-            self.ready.push_back(NetEvent::SyncResponse { ask, bytes });
+            self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id: ask, bytes }));
         }
     }
 
