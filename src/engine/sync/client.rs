@@ -15,8 +15,8 @@ use crate::engine::sync::{
 };
 use crate::engine::turn::{Effect, Timer, Turn};
 
-/// Half of the time to settle is enough for what we say we do not need, or whatever reached the holder a little
-/// before us would be sent again. A flood takes seconds.
+/// Half of the time to settle is enough for what we say we do not need, or whatever reached the server
+/// a little before us would be sent again. A flood takes seconds.
 const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
 
 /// After joining, two neighbours: one may be malicious, or as new as we are.

@@ -20,10 +20,10 @@ use crate::engine::turn::{Effect, Turn};
 /// A set is made at most so often, and shared by all who begin meanwhile.
 const SET_LIFE: Millis = Millis::from_secs(30);
 
-/// Openers served at once. Each costs a queue of ids and at worst a set of its own age. A guess.
+/// Clients served at once. Each costs a queue of ids and at worst a set of its own age. A guess.
 const MAX_SERVED: usize = 8;
 
-/// An opener that asks nothing for so long has gone.
+/// A client that asks nothing for so long has gone.
 const IDLE: Millis = Millis::from_secs(60);
 
 /// Neighbours whose spending is remembered. A guess, far above what a node has; the total is
@@ -82,7 +82,7 @@ impl SyncServer {
         snapshot
     }
 
-    /// Forgets openers that have gone quiet, and a set that is of no more use.
+    /// Forgets clients that have gone quiet, and a set that is of no more use.
     pub(super) fn forget_idle(&mut self, now: Millis) {
         self.served.retain(|_, served| served.at.plus(IDLE) > now);
         self.snapshot.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
