@@ -532,12 +532,6 @@ impl MessageState {
         matches!(self, Self::Queued | Self::Mining)
     }
 
-    /// Whether it left this machine, or may have.
-    #[must_use]
-    pub const fn has_left(self) -> bool {
-        matches!(self, Self::Sent | Self::Unacknowledged | Self::Delivered | Self::Read)
-    }
-
     /// Whether it left and is sent again until it is acknowledged.
     #[must_use]
     pub const fn awaits_ack(self) -> bool {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::MAX_TTL;
+use crate::engine::event::SessionStatus;
 use crate::engine::id::ContactId;
 use crate::engine::record::{PendingOffer, Record, RecordKey, SessionRecord};
 use crate::engine::secret::opaque_debug;
@@ -39,21 +40,6 @@ pub(super) enum SealedOffer {
     Sealed(SealedBody),
     /// It waited so long, or our clock was so wrong, that nobody would take it.
     OutOfDate,
-}
-
-/// How far the handshake is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Both have heard each other.
-    Established,
-    /// Their offer is accepted, and they have not confirmed our answer.
-    AwaitingConfirmation,
-    /// Our offer was never sent.
-    OfferQueued,
-    /// Our offer was sent, and is not answered.
-    OfferSent,
-    /// There is no session, and none is being made.
-    None,
 }
 
 impl Handshake {
@@ -97,15 +83,15 @@ impl Handshake {
     }
 
     /// How far it is, by the session that is preferred and the offer that waits.
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn status(&self) -> SessionStatus {
         match (self.sessions.preferred(), &self.pending) {
-            (Some(session), _) if session.confirmed() => Progress::Established,
+            (Some(session), _) if session.confirmed() => SessionStatus::Established,
             (Some(session), _) if session.role() == SessionRole::Responder => {
-                Progress::AwaitingConfirmation
+                SessionStatus::AwaitingConfirmation
             }
-            (_, Some(pending)) if pending.attempts == 0 => Progress::OfferQueued,
-            (_, Some(_)) => Progress::OfferSent,
-            (_, None) => Progress::None,
+            (_, Some(pending)) if pending.attempts == 0 => SessionStatus::OfferQueued,
+            (_, Some(_)) => SessionStatus::OfferSent,
+            (_, None) => SessionStatus::None,
         }
     }
 
@@ -333,29 +319,29 @@ mod tests {
     #[test]
     fn an_offer_an_answer_and_a_confirmation_establish_a_session_on_both_sides() {
         let [mut one, mut other] = pair();
-        assert_eq!(one.handshake.progress(), Progress::None);
+        assert_eq!(one.handshake.status(), SessionStatus::None);
         assert!(one.turn(Handshake::offer).is_empty());
-        assert_eq!(one.handshake.progress(), Progress::OfferQueued);
+        assert_eq!(one.handshake.status(), SessionStatus::OfferQueued);
         let sealed = match one.turn(|handshake, turn| handshake.seal_offer(turn)) {
             Some(SealedOffer::Sealed(sealed)) => sealed,
             Some(SealedOffer::OutOfDate) | None => panic!("a fresh offer"),
         };
         assert_eq!((one.handshake.offer_sent(), one.handshake.offer_sent()), (Some(0), Some(1)));
-        assert_eq!(one.handshake.progress(), Progress::OfferSent);
+        assert_eq!(one.handshake.status(), SessionStatus::OfferSent);
         let offer = ReceivedOffer::open(other.handshake.own(), &sealed.body).expect("for it");
         let (id, gone) = other.turn(|handshake, turn| handshake.accept(turn, &offer));
         assert!(gone.is_empty());
-        assert_eq!(other.handshake.progress(), Progress::AwaitingConfirmation);
+        assert_eq!(other.handshake.status(), SessionStatus::AwaitingConfirmation);
         assert_eq!(other.handshake.sessions().unanswered(), [id]);
         let answer = other.say(id, Content::Answer);
         assert_eq!(other.workspace.topics.candidates(answer.topic), [], "ours to send at");
         assert_eq!(one.workspace.topics.candidates(answer.topic), [(ContactId(3), id)]);
         assert!(one.hear(id, &answer).is_some());
-        assert_eq!(one.handshake.progress(), Progress::Established);
+        assert_eq!(one.handshake.status(), SessionStatus::Established);
         assert!(one.handshake.on_peer_active().is_some(), "the offer is answered");
         let confirmation = one.say(id, Content::Nothing);
         assert!(other.hear(id, &confirmation).is_some());
-        assert_eq!(other.handshake.progress(), Progress::Established);
+        assert_eq!(other.handshake.status(), SessionStatus::Established);
         assert!(other.hear(id, &confirmation).is_none(), "a key opens one message");
     }
 

@@ -56,7 +56,7 @@ pub use sessions::MAX_SESSIONS;
 pub(in crate::engine) use sessions::{MAX_CLOCK_DIFFERENCE, Sessions};
 pub use verification::MAX_VERIFICATION_ATTEMPTS;
 
-use handshake::{Handshake, Progress};
+use handshake::Handshake;
 use receipts::Receipts;
 use receive_window::{GapChange, ReceiveWindow};
 use retransmit::Retransmission;
@@ -192,15 +192,9 @@ impl Conversation {
 
     /// The contact as its owner sees it.
     pub(in crate::engine) fn view(&self) -> ContactView {
-        let session = match (self.state, self.handshake.progress()) {
-            (ContactState::Blocked, _) => SessionStatus::Blocked,
-            (ContactState::Active | ContactState::Inactive, progress) => match progress {
-                Progress::Established => SessionStatus::Established,
-                Progress::AwaitingConfirmation => SessionStatus::AwaitingConfirmation,
-                Progress::OfferQueued => SessionStatus::OfferQueued,
-                Progress::OfferSent => SessionStatus::OfferSent,
-                Progress::None => SessionStatus::None,
-            },
+        let session = match self.state {
+            ContactState::Blocked => SessionStatus::Blocked,
+            ContactState::Active | ContactState::Inactive => self.handshake.status(),
         };
         let key = *self.handshake.key();
         ContactView {
