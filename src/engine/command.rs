@@ -72,10 +72,13 @@ pub enum Command {
         /// How long what carries it is kept by those who carry it.
         lifetime: Lifetime,
     },
-    /// A person has seen everything of a conversation that was shown.
+    /// A person has read a conversation up to a message: nothing that was delivered after it counts.
     MarkRead {
-        /// Whose conversation.
+        /// The contact who wrote it.
         contact: ContactId,
+        /// Its number in the contact's latest epoch. A number that was not delivered yet stands for
+        /// the last one that was.
+        number: u64,
     },
     /// Whether a contact is told what was read, and what they tell is shown: off unless turned on.
     SetReadReceipts {

@@ -89,8 +89,13 @@ pub enum ClientRequest {
     /// Read messages for one who asked by this id; answered by [`ClientEvent::QueryResult`] with the
     /// same id.
     Query(CommandId, MessageQuery),
-    /// A person has seen all there is of this conversation.
-    Read(ContactId),
+    /// A person has read a conversation up to a message. What came after it stays unread.
+    Read {
+        /// The contact who wrote it.
+        contact: ContactId,
+        /// The newest message of theirs that was in view.
+        message: MessageId,
+    },
     /// The interface is about to end.
     Quit,
 }

@@ -437,7 +437,7 @@ impl Runtime {
                 self.event_queue.push_back(ClientEvent::QueryResult(ask, messages));
                 Ok(())
             }
-            ClientRequest::Read(contact) => self.mark_read(contact),
+            ClientRequest::Read { contact, message } => self.mark_read(contact, message),
             ClientRequest::Quit => Ok(()),
         }
     }
@@ -466,11 +466,12 @@ impl Runtime {
         Ok(())
     }
 
-    /// A person has seen a conversation: the store counts nothing of it as unread, and the engine
-    /// tells the contact, if both wish that.
-    fn mark_read(&mut self, contact: ContactId) -> Result<(), RuntimeError> {
-        self.durable.store().mark_read(contact)?;
-        self.turn(Input::Command { id: INTERNAL_COMMAND, command: Command::MarkRead { contact } })
+    /// A person has read a conversation up to a message: the store counts what came after it as
+    /// unread, and the engine sends a read receipt for the rest, if both sides turned that on.
+    fn mark_read(&mut self, contact: ContactId, message: MessageId) -> Result<(), RuntimeError> {
+        let Some(number) = self.durable.store().mark_read(contact, message)? else { return Ok(()) };
+        let command = Command::MarkRead { contact, number };
+        self.turn(Input::Command { id: INTERNAL_COMMAND, command })
     }
 
     /// Tells how the network is, when that changed.

@@ -239,7 +239,7 @@ impl Story {
         self.take_back_and_say_again();
         for who in [0, 1] {
             let contact = self.contacts[who];
-            self.ask(who, Command::MarkRead { contact });
+            self.ask(who, Command::MarkRead { contact, number: u64::MAX });
         }
         watch(&mut self.town, 30);
         // One is away for longer than what is sent lives.

@@ -115,7 +115,7 @@ impl Trial {
             18 => self.town.world.partition(&[self.node(who)]),
             19 => self.erase(who, whom),
             20 => self.retry(who),
-            21 => self.ask_of(who, whom, |contact| Command::MarkRead { contact }),
+            21 => self.ask_of(who, whom, |contact| Command::MarkRead { contact, number: u64::MAX }),
             22 => self.ask_of(who, whom, |contact| Command::SetReadReceipts { contact, on: true }),
             // Longer than the shortest life, and than what waits for a second try.
             23 => {

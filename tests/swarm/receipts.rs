@@ -24,7 +24,7 @@ fn say_and_read(post: &mut Post, [a, b]: [ContactId; 2], text: &str) -> MessageI
     let message = post.town.say(0, a, text);
     post.exchange(Millis::from_secs(20));
     assert_eq!(post.town.state(0, message), MessageState::Delivered);
-    post.town.ask(1, Command::MarkRead { contact: b });
+    post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
     message
 }
 
@@ -52,14 +52,39 @@ fn what_was_not_looked_at_is_not_read() {
     post.exchange(Millis::from_secs(60));
     assert_eq!(post.town.state(0, first), MessageState::Read);
     assert_eq!(post.town.state(0, second), MessageState::Delivered);
-    post.town.ask(1, Command::MarkRead { contact: contacts[1] });
+    post.town.ask(1, Command::MarkRead { contact: contacts[1], number: u64::MAX });
     post.exchange(Millis::from_secs(20));
     assert_eq!(post.town.state(0, second), MessageState::Read);
     // Nothing more to see, nothing more to tell.
     let published = post.published(1);
-    post.town.ask(1, Command::MarkRead { contact: contacts[1] });
+    post.town.ask(1, Command::MarkRead { contact: contacts[1], number: u64::MAX });
     post.pass(Millis::from_secs(600));
     assert_eq!(post.published(1), published);
+}
+
+#[test]
+fn read_means_up_to_the_message_that_was_seen_and_not_what_came_after_it() {
+    let (mut post, [a, b]) = pair(115, [true; 2]);
+    let said = ["first", "second", "third"].map(|text| post.town.say(0, a, text));
+    post.exchange(Millis::from_secs(60));
+    assert!(post.town.all_delivered(0));
+    let states = |post: &Post| said.map(|message| post.town.state(0, message));
+    let number = |post: &Post, message| {
+        post.town.message(0, message).expect("kept").number.expect("delivered, so numbered")
+    };
+    let second = number(&post, said[1]);
+    post.town.ask(1, Command::MarkRead { contact: b, number: second });
+    post.exchange(Millis::from_secs(20));
+    let read_to_the_second = [MessageState::Read, MessageState::Read, MessageState::Delivered];
+    assert_eq!(states(&post), read_to_the_second);
+    // Reading goes forward alone.
+    post.town.ask(1, Command::MarkRead { contact: b, number: second - 1 });
+    post.exchange(Millis::from_secs(60));
+    assert_eq!(states(&post), read_to_the_second);
+    post.town.ask(1, Command::MarkRead { contact: b, number: second + 1 });
+    post.exchange(Millis::from_secs(20));
+    assert_eq!(states(&post), [MessageState::Read; 3]);
+    post.town.assert_sound();
 }
 
 #[test]
@@ -74,7 +99,7 @@ fn many_looks_make_one_mark_and_it_waits_a_random_while() {
         post.exchange(Millis::from_secs(60));
         let (before, at) = (post.published(1), post.town.world.now().0);
         for _ in 0..5 {
-            post.town.ask(1, Command::MarkRead { contact: b });
+            post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
         }
         post.pass(Millis::from_secs(20));
         let sent = post.town.world.sent(post.node(1));
@@ -100,7 +125,7 @@ fn a_read_mark_says_delivered_too() {
         post.pass(Millis::from_secs(5));
         post.take(1);
         assert_eq!(post.town.state(0, message), MessageState::Sent);
-        post.town.ask(1, Command::MarkRead { contact: b });
+        post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
         post.exchange(Millis::from_secs(10));
         assert_eq!(post.town.state(0, message), MessageState::Read);
         let delivery = post.town.message(0, message).expect("kept").delivery;
@@ -117,7 +142,7 @@ fn nobody_who_is_held_blocked_or_not_heard_yet_is_told_what_was_read() {
     let wrong = SafetyNumber::of(&post.town.people[0].key, &post.town.people[0].key);
     post.town.ask(1, Command::Verify { contact: b, proof: Proof::SafetyNumber(wrong) });
     let published = post.published(1);
-    post.town.ask(1, Command::MarkRead { contact: b });
+    post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
     post.pass(Millis::from_secs(600));
     assert_eq!(post.published(1), published, "held");
     post.town.ask(1, Command::Block { contact: b });
@@ -147,7 +172,7 @@ fn only_so_many_delivered_messages_wait_for_a_mark() {
         .collect();
     post.exchange(Millis::from_secs(900));
     assert!(post.town.all_delivered(0));
-    post.town.ask(1, Command::MarkRead { contact: b });
+    post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
     post.exchange(Millis::from_secs(20));
     let states: Vec<MessageState> = said.iter().map(|&id| post.town.state(0, id)).collect();
     assert!(states[..3].iter().all(|&state| state == MessageState::Delivered));

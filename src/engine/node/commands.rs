@@ -64,8 +64,8 @@ impl Messenger {
                 }
                 self.tell(turn, contact, ContactCommand::Say { text, lifetime })
             }
-            Command::MarkRead { contact } => {
-                self.tell(turn, contact, ContactCommand::MarkRead { number: u64::MAX })
+            Command::MarkRead { contact, number } => {
+                self.tell(turn, contact, ContactCommand::MarkRead { number })
             }
             Command::SetReadReceipts { contact, on } => {
                 self.tell(turn, contact, ContactCommand::SetReadReceipts { on })

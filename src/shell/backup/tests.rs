@@ -115,7 +115,7 @@ impl Folder {
 fn conversation() -> Store {
     let theirs = (10..15).map(|id| message(id, StoredDirection::Delivered, "theirs"));
     let mut store = store(theirs.clone().take(3));
-    store.mark_read(ContactId(2)).unwrap();
+    store.mark_read(ContactId(2), MessageId(12)).unwrap();
     let delivered = message(20, StoredDirection::Outgoing(MessageState::Delivered), "arrived");
     let sent = message(21, StoredDirection::Outgoing(MessageState::Sent), "on its way");
     let held = message(22, StoredDirection::Buffered { epoch: 5 }, "waits");

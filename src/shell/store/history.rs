@@ -73,21 +73,56 @@ impl Store {
         Ok(found)
     }
 
-    /// Takes everything in a conversation as read.
+    /// Takes a conversation as read up to a message of the contact's. Answers the highest number that
+    /// is read for certain in the contact's latest epoch, for a receipt; nothing if none is, or if the
+    /// message is not there or was read before.
     ///
     /// # Errors
     ///
-    /// What kept it from being stored.
-    pub fn mark_read(&mut self, contact: ContactId) -> Result<(), StoreError> {
+    /// What kept it from being stored, and [`StoreError::Damaged`] and the like.
+    pub fn mark_read(
+        &mut self,
+        contact: ContactId,
+        message: MessageId,
+    ) -> Result<Option<u64>, StoreError> {
         // Nothing is written, and no disk is waited for, when nothing was unread.
-        self.connection.execute(
-            "UPDATE read_mark SET place = newest.place
-             FROM (SELECT MAX(place) AS place FROM message
-                   WHERE contact = ?1 AND author = 1 AND open = 0) AS newest
-             WHERE contact = ?1 AND read_mark.place < newest.place",
-            [contact.0.cast_signed()],
+        let moved = self.connection.execute(
+            "UPDATE read_mark SET place = seen.place
+             FROM (SELECT place FROM message
+                   WHERE id = ?2 AND contact = ?1 AND author = 1 AND open = 0) AS seen
+             WHERE contact = ?1 AND read_mark.place < seen.place",
+            [contact.0.cast_signed(), message.0.cast_signed()],
         )?;
-        Ok(())
+        if moved == 0 { Ok(None) } else { self.last_read_number(contact) }
+    }
+
+    /// The highest number that is read for certain in the contact's latest epoch: the one below the
+    /// lowest that is unread.
+    ///
+    /// A row does not say to which epoch its number belongs, and the rest of an earlier epoch may
+    /// come between messages of the latest. Within an epoch messages are shown in the order of their
+    /// numbers, so no number of the latest below every unread one can be unread itself. Where an
+    /// earlier epoch left low numbers unread this claims less than was read, never more.
+    fn last_read_number(&self, contact: ContactId) -> Result<Option<u64>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+             WHERE contact = ?1 AND author = 1 AND open = 0
+                 AND place > (SELECT place FROM read_mark WHERE contact = ?1)
+             ORDER BY place LIMIT ?2",
+        )?;
+        let limit = i64::try_from(MAX_UNREAD_LOOKED_AT + 1).unwrap_or(0);
+        let mut rows = statement.query(params![contact.0.cast_signed(), limit])?;
+        let (mut lowest, mut count) = (None, 0);
+        while let Some(row) = rows.next()? {
+            let number = message_in(row, &self.rows)?.number;
+            lowest = lowest.into_iter().chain(number).min();
+            count += 1;
+        }
+        // The lowest may be among those that were not looked at. The next receipt makes up for it.
+        if count > MAX_UNREAD_LOOKED_AT {
+            return Ok(None);
+        }
+        Ok(lowest.map_or(Some(u64::MAX), |lowest| lowest.checked_sub(1)))
     }
 
     /// How many messages of theirs are unread, for each conversation that has any.
@@ -293,6 +328,10 @@ fn bounded(text: &str) -> Result<&str, StoreError> {
 
 /// The most messages one page of history brings. A guess: several times the tallest terminal.
 pub const MAX_PAGE: usize = 1000;
+
+/// Where more messages than this are unread, no receipt is sent for those before them. A guess: ten
+/// times what a person reads at one go.
+const MAX_UNREAD_LOOKED_AT: usize = 1000;
 
 /// The most neighbours remembered. A guess: enough to find one that is up after a long absence.
 pub const MAX_PEERS: usize = 64;

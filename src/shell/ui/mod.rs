@@ -403,7 +403,7 @@ mod tests {
         let (tell, events) = mpsc::channel(1);
         let (requests, mut asked) = mpsc::channel(1);
         let pending = VecDeque::from([
-            ClientRequest::Read(crate::engine::id::ContactId(1)),
+            ClientRequest::Search { contact: None, words: "noon".to_owned() },
             ClientRequest::Quit,
         ]);
         let host = async move {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::id::MessageId;
-use crate::engine::record::{MessageState, StoredDirection};
+use crate::engine::record::{MessageRecord, MessageState, Record, StoredDirection};
 use crate::shell::store::tests::fixtures::{contact, held, ours, theirs};
 
 #[test]
@@ -69,8 +69,8 @@ fn unread_counts_what_was_shown_since_the_conversation_was_read() {
     store.commit(&puts(&[theirs(1, 7, "a"), theirs(2, 8, "b"), held(3, 7)])).unwrap();
     store.commit(&puts(&[ours(4, 7, MessageState::Delivered)])).unwrap();
     assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
-    store.mark_read(ContactId(7)).unwrap();
-    store.mark_read(ContactId(9)).unwrap();
+    store.mark_read(ContactId(7), MessageId(1)).unwrap();
+    store.mark_read(ContactId(9), MessageId(2)).unwrap();
     assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
     // What was held when the rest was read is unread from when it is shown.
     store.commit(&puts(&[theirs(3, 7, "c")])).unwrap();
@@ -82,6 +82,33 @@ fn unread_counts_what_was_shown_since_the_conversation_was_read() {
     assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.commit(&[Change::Erase(RecordKey::Contact(ContactId(8)))]).unwrap();
     assert_eq!(store.unread().unwrap(), [(ContactId(7), 1)]);
+}
+
+#[test]
+fn what_came_after_the_message_that_was_read_stays_unread_and_is_in_no_receipt() {
+    let mut store = Store::in_memory().unwrap();
+    let numbered = |id, number| {
+        let Record::Message(message) = theirs(id, 7, "hi") else { panic!("not a message") };
+        Record::Message(MessageRecord { number, ..message })
+    };
+    let read = |store: &mut Store, id| store.mark_read(ContactId(7), MessageId(id)).unwrap();
+    // The second number of an earlier epoch comes between the first two of the latest.
+    let shown = [(1, Some(5)), (2, Some(0)), (3, Some(6)), (4, Some(1)), (5, None), (6, Some(2))];
+    for (id, number) in shown {
+        store.commit(&puts(&[numbered(id, number)])).unwrap();
+    }
+    assert_eq!(read(&mut store, 1), None, "none of the latest epoch was read");
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 5)]);
+    assert_eq!(read(&mut store, 2), Some(0));
+    assert_eq!(read(&mut store, 2), None, "nothing more was read");
+    assert_eq!(read(&mut store, 1), None, "reading goes forward alone");
+    assert_eq!(read(&mut store, 9), None, "a message that is not there");
+    assert_eq!(store.mark_read(ContactId(8), MessageId(4)).unwrap(), None, "not their message");
+    assert_eq!(read(&mut store, 3), Some(0), "a number of another epoch");
+    assert_eq!(read(&mut store, 4), Some(1));
+    assert_eq!(store.unread().unwrap(), [(ContactId(7), 2)]);
+    assert_eq!(read(&mut store, 6), Some(u64::MAX), "all that was shown");
+    assert_eq!(store.unread().unwrap(), []);
 }
 
 #[test]

@@ -189,6 +189,14 @@ impl Chat {
         }
     }
 
+    /// The newest message the contact wrote.
+    pub(super) fn newest_of_theirs(&self) -> Option<MessageId> {
+        let mut newest_first = self.messages.iter().rev();
+        newest_first
+            .find(|message| message.direction == Direction::Incoming)
+            .map(|message| message.id)
+    }
+
     /// All was seen: nothing is unread. The line above what was new stays until the next word.
     pub(super) const fn read(&mut self) {
         self.unread = 0;

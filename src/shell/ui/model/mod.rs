@@ -403,9 +403,12 @@ impl Model {
             return;
         }
         let Some(chat) = self.current_mut() else { return };
-        if chat.unread > 0 {
+        // What the runtime has counted may not be here yet: only what was shown was seen.
+        if chat.unread > 0
+            && let Some(message) = chat.newest_of_theirs()
+        {
             chat.read();
-            effects.push(UiEffect::Request(ClientRequest::Read(chat.id())));
+            effects.push(UiEffect::Request(ClientRequest::Read { contact: chat.id(), message }));
         }
     }
 }

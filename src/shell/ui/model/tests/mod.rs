@@ -201,8 +201,18 @@ fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
     assert_eq!(effects, []);
     assert_eq!(model.chats[&MIRA].unread, 1);
     let effects = press(&mut model, KeyCode::Char('x'));
-    assert_eq!(effects, [UiEffect::Request(ClientRequest::Read(MIRA))]);
+    let read = ClientRequest::Read { contact: MIRA, message: MessageId(1) };
+    assert_eq!(effects, [UiEffect::Request(read)]);
     assert_eq!(model.chats[&MIRA].unread, 0);
+}
+
+#[test]
+fn what_was_counted_and_is_not_shown_yet_is_not_read() {
+    let mut model = chatting();
+    model.on_drawn(ScrollPosition::Whole);
+    model.on_event(ClientEvent::UnreadCount(MIRA, 3));
+    assert_eq!(press(&mut model, KeyCode::Char('x')), []);
+    assert_eq!(model.chats[&MIRA].unread, 3);
 }
 
 #[test]
