@@ -5,7 +5,7 @@ use crate::engine::event::SessionStatus;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::keys::{ListAction, RowAction, UiPage};
-use super::overlay::fits;
+use super::go_to::fits;
 use super::{
     Confirmation, ContactFilter, ContactsTab, GoToTarget, Model, Overlay, PendingCommand, Prompt,
     PromptPurpose, UiEffect, label, sentence,

@@ -6,8 +6,10 @@
 
 mod chat;
 mod events;
+mod go_to;
 mod lists;
 mod overlay;
+mod prompt;
 mod search;
 mod slash_actions;
 mod update;
@@ -28,9 +30,9 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
 pub(super) use chat::Chat;
-pub(super) use overlay::{
-    Confirmation, ContactsTab, GoToPicker, GoToTarget, Overlay, Prompt, PromptPurpose, QrPolarity,
-};
+pub(super) use go_to::{GoToPicker, GoToTarget};
+pub(super) use overlay::{Confirmation, ContactsTab, Overlay, QrPolarity};
+pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
 pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
