@@ -168,7 +168,7 @@ impl Model {
         reply: Result<Reply, CommandError>,
         effects: &mut Vec<UiEffect>,
     ) {
-        let Some(about) = self.asked.remove(&ask) else { return };
+        let Some(about) = self.pending.take(ask) else { return };
         match (about, reply) {
             (PendingCommand::Identity, Ok(Reply::Identity(id))) => {
                 self.welcome.field.take();

@@ -9,6 +9,7 @@ mod events;
 mod go_to;
 mod lists;
 mod overlay;
+mod pending;
 mod prompt;
 mod search;
 mod slash_actions;
@@ -22,10 +23,10 @@ use std::collections::BTreeMap;
 
 use crossterm::event::KeyEvent;
 
-use crate::engine::command::{Command, Proof};
+use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::{IdentityView, RequestView, SessionStatus};
-use crate::engine::id::{CommandId, ContactId, IdentityId, MessageId};
+use crate::engine::id::{ContactId, IdentityId, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
@@ -39,6 +40,7 @@ pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
+use pending::{PendingCommand, PendingCommands};
 
 /// What the interface knows and where its user is.
 pub struct Model {
@@ -74,14 +76,13 @@ pub struct Model {
     leaving: QuitMode,
     /// When Ctrl+C was pressed last.
     interrupted: Option<UnixSeconds>,
-    asked: BTreeMap<CommandId, PendingCommand>,
-    next_ask: u64,
+    pending: PendingCommands,
 }
 
 opaque_debug!(struct Model {
     options, now, identities, speaking, chats, open, requests, network, kept, place,
     overlay, hint, tab, row, welcome, scratch, ink, mining, seek, following, enter, leaving, interrupted,
-    asked, next_ask,
+    pending,
 });
 
 /// Something to be done outside the model.
@@ -157,29 +158,12 @@ enum QuitMode {
     WhenAllHasLeft,
 }
 
-/// What a question to the engine was about, for its answer.
-enum PendingCommand {
-    /// To make an identity.
-    Identity,
-    /// To add a contact or let one in.
-    Contact,
-    /// To compare this.
-    Verify(ContactId, Proof),
-    /// To say this.
-    Say(ContactId, String),
-    /// Anything whose answer needs no memory.
-    Other,
-}
-
 /// How long a hint stays. A guess: long enough to read two lines.
 const HINT_SECONDS: u64 = 8;
 
 /// The time a search for work has taken is told in steps of so many seconds, so that the picture
 /// changes no more often. A guess.
 pub(super) const MINING_STEP_SECONDS: u64 = 5;
-
-/// Most questions to the engine that wait for an answer.
-const MAX_ASKED: usize = 256;
 
 impl Model {
     /// An empty one, before the runtime has told anything.
@@ -209,8 +193,7 @@ impl Model {
             enter: EnterMode::Sends,
             leaving: QuitMode::No,
             interrupted: None,
-            asked: BTreeMap::new(),
-            next_ask: 1,
+            pending: PendingCommands::new(),
         }
     }
 
@@ -378,14 +361,10 @@ impl Model {
     }
 
     fn ask(&mut self, command: Command, about: PendingCommand, effects: &mut Vec<UiEffect>) {
-        if self.asked.len() >= MAX_ASKED {
-            self.say_hint("the node is busy; nothing was done, try again in a moment");
-            return;
+        match self.pending.add(about) {
+            Some(id) => effects.push(UiEffect::Request(ClientRequest::Command(id, command))),
+            None => self.say_hint("the node is busy; nothing was done, try again in a moment"),
         }
-        let ask = CommandId(self.next_ask);
-        self.next_ask += 1;
-        self.asked.insert(ask, about);
-        effects.push(UiEffect::Request(ClientRequest::Command(ask, command)));
     }
 
     fn ask_for_past(&mut self, wish: chat::HistoryWanted, effects: &mut Vec<UiEffect>) {

@@ -12,7 +12,7 @@ use crate::engine::command::{CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::event::{ContactView, Direction, Event, MessageView};
-use crate::engine::id::{MessageId, RequestId};
+use crate::engine::id::{CommandId, MessageId, RequestId};
 use crate::engine::record::{MessageState, Trust};
 
 use super::*;
