@@ -2,8 +2,7 @@
 
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::event::{ContactView, Direction, Event, MessageView};
-use crate::engine::id::{CommandId, ContactId, MessageId};
-use crate::engine::record::MessageState;
+use crate::engine::id::{CommandId, ContactId};
 
 use super::super::keys::UiPage;
 use super::super::text::clock_skew::{self, SkewDoubt};
@@ -70,7 +69,7 @@ impl Model {
             Event::RequestRemoved(gone) => self.requests.retain(|request| request.id != gone),
             Event::Message(message) => self.message(message, effects),
             Event::State { message, contact, number, state, delivery } => {
-                self.note_mining(message, state);
+                self.status.note_state(message, state);
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_state(message, number, (state, delivery));
                 }
@@ -82,14 +81,6 @@ impl Model {
             }
         }
         self.mark_row(self.row);
-    }
-
-    fn note_mining(&mut self, message: MessageId, state: MessageState) {
-        if state == MessageState::Mining {
-            self.mining = Some((message, self.now));
-        } else if self.mining.is_some_and(|(mined, _)| mined == message) {
-            self.mining = None;
-        }
     }
 
     /// Takes the figures in; a clock that others doubt is said once, when that begins.

@@ -13,6 +13,7 @@ mod pending;
 mod prompt;
 mod search;
 mod slash_actions;
+mod timed_status;
 mod update;
 mod verify;
 
@@ -26,7 +27,7 @@ use crossterm::event::KeyEvent;
 use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::{IdentityView, RequestView, SessionStatus};
-use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
@@ -35,17 +36,19 @@ pub(super) use go_to::{GoToPicker, GoToTarget};
 pub(super) use overlay::{Confirmation, ContactsTab, Overlay, QrPolarity};
 pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
+pub(super) use timed_status::MINING_STEP_SECONDS;
 pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
 use pending::{PendingCommand, PendingCommands};
+use timed_status::TimedStatus;
 
 /// What the interface knows and where its user is.
 pub struct Model {
     pub(super) options: UiOptions,
-    pub(super) now: UnixSeconds,
+    pub(super) status: TimedStatus,
     pub(super) identities: BTreeMap<IdentityId, IdentityView>,
     /// The identity its user speaks as.
     pub(super) speaking: Option<IdentityId>,
@@ -57,8 +60,6 @@ pub struct Model {
     pub(super) kept: Option<Persistence>,
     pub(super) place: UiPage,
     pub(super) overlay: Option<Overlay>,
-    /// The newest thing to say, and until when.
-    pub(super) hint: Option<(String, UnixSeconds)>,
     pub(super) tab: ContactsTab,
     /// The row marked in a list.
     pub(super) row: usize,
@@ -68,8 +69,6 @@ pub struct Model {
     pub(super) scratch: Composer,
     /// How codes are drawn.
     pub(super) ink: QrPolarity,
-    /// What is being mined, and since when; nothing if that began before this interface.
-    pub(super) mining: Option<(MessageId, UnixSeconds)>,
     seek: Option<search::HistorySeek>,
     following: FollowNewest,
     enter: EnterMode,
@@ -80,8 +79,8 @@ pub struct Model {
 }
 
 opaque_debug!(struct Model {
-    options, now, identities, speaking, chats, open, requests, network, kept, place,
-    overlay, hint, tab, row, welcome, scratch, ink, mining, seek, following, enter, leaving, interrupted,
+    options, status, identities, speaking, chats, open, requests, network, kept, place,
+    overlay, tab, row, welcome, scratch, ink, seek, following, enter, leaving, interrupted,
     pending,
 });
 
@@ -158,20 +157,13 @@ enum QuitMode {
     WhenAllHasLeft,
 }
 
-/// How long a hint stays. A guess: long enough to read two lines.
-const HINT_SECONDS: u64 = 8;
-
-/// The time a search for work has taken is told in steps of so many seconds, so that the picture
-/// changes no more often. A guess.
-pub(super) const MINING_STEP_SECONDS: u64 = 5;
-
 impl Model {
     /// An empty one, before the runtime has told anything.
     #[must_use]
     pub fn new(options: UiOptions) -> Self {
         Self {
             options,
-            now: (options.clock)(),
+            status: TimedStatus::new((options.clock)()),
             identities: BTreeMap::new(),
             speaking: None,
             chats: BTreeMap::new(),
@@ -181,13 +173,11 @@ impl Model {
             kept: None,
             place: UiPage::Chats,
             overlay: None,
-            hint: None,
             tab: ContactsTab::Contacts,
             row: 0,
             welcome: Prompt::new(PromptPurpose::NewIdentity),
             scratch: Composer::new(LineMode::One, options.max_text),
             ink: QrPolarity::Dark,
-            mining: None,
             seek: None,
             following: FollowNewest::Yes,
             enter: EnterMode::Sends,
@@ -219,25 +209,7 @@ impl Model {
 
     /// Time has passed.
     pub fn tick(&mut self, now: UnixSeconds) -> ClockChange {
-        let minute = |at: UnixSeconds| at.0 / 60;
-        let mut passed = if minute(now) == minute(self.now) {
-            ClockChange::Invisible
-        } else {
-            ClockChange::Visible
-        };
-        // The time a search has taken is told in such steps.
-        let step = |at: UnixSeconds| {
-            self.mining.map(|(_, since)| at.0.saturating_sub(since.0) / MINING_STEP_SECONDS)
-        };
-        if step(now) != step(self.now) {
-            passed = ClockChange::Visible;
-        }
-        self.now = now;
-        if self.hint.as_ref().is_some_and(|(_, until)| now >= *until) {
-            self.hint = None;
-            passed = ClockChange::Visible;
-        }
-        passed
+        self.status.tick(now)
     }
 
     /// Says what the last drawing showed.
@@ -357,7 +329,7 @@ impl Model {
     }
 
     fn say_hint(&mut self, text: impl Into<String>) {
-        self.hint = Some((text.into(), UnixSeconds(self.now.0.saturating_add(HINT_SECONDS))));
+        self.status.say(text);
     }
 
     fn ask(&mut self, command: Command, about: PendingCommand, effects: &mut Vec<UiEffect>) {

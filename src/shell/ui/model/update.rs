@@ -311,8 +311,9 @@ impl Model {
     }
 
     fn interrupt(&mut self) {
-        let again = self.interrupted.is_some_and(|then| self.now.0 <= then.0 + INTERRUPT_SECONDS);
-        self.interrupted = Some(self.now);
+        let now = self.status.now;
+        let again = self.interrupted.is_some_and(|then| now.0 <= then.0 + INTERRUPT_SECONDS);
+        self.interrupted = Some(now);
         let field = self.field();
         let held_text = field.is_some_and(|field| !field.take().is_empty());
         if again && !held_text {

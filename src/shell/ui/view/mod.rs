@@ -72,7 +72,7 @@ fn status(model: &Model) -> Option<String> {
     if let Some(Overlay::Confirm(confirm)) = &model.overlay {
         return Some(format!("y yes  n no: {}", confirm.question));
     }
-    model.hint.as_ref().map(|(hint, _)| hint.clone())
+    model.status.hint.as_ref().map(|(hint, _)| hint.clone())
 }
 
 /// Says something in the hint line if there is one and it fits, or else in as many rows as it takes

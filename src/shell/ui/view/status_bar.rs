@@ -45,7 +45,7 @@ fn network(model: &Model, room: usize) -> String {
         parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }
-    parts.push((1, Civil::at(model.now).clock()));
+    parts.push((1, Civil::at(model.status.now).clock()));
     loop {
         let words: Vec<_> = parts.iter().map(|(_, word)| word.as_str()).collect();
         let text = words.join(" | ");

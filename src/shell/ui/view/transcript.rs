@@ -384,8 +384,8 @@ fn mined(model: &Model) -> Option<WorkCost> {
 
 /// How long the search for a message's work has taken, in steps, if that is known.
 fn taken(model: &Model, message: MessageId) -> Option<String> {
-    let (mined, since) = model.mining?;
-    let seconds = model.now.0.saturating_sub(since.0);
+    let (mined, since) = model.status.mining?;
+    let seconds = model.status.now.0.saturating_sub(since.0);
     let steps = seconds / MINING_STEP_SECONDS * MINING_STEP_SECONDS;
     (mined == message && steps > 0).then(|| format!("{} so far", span(steps)))
 }

@@ -66,7 +66,7 @@ fn choosing_a_life_says_what_it_costs() {
     model.on_event(network(None));
     write(&mut model, "/life week");
     press(&mut model, KeyCode::Enter);
-    let hint = &model.hint.as_ref().expect("a hint").0;
+    let hint = &model.status.hint.as_ref().expect("a hint").0;
     assert_eq!(
         hint,
         "what you send to mira lives 7 days; each costs about 16 s of work here (2^24 tries)"
@@ -104,7 +104,7 @@ fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
 #[test]
 fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let mut model = chatting();
-    let now = model.now.0;
+    let now = model.status.now.0;
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
     model.on_event(ClientEvent::Engine(Event::Message(ours)));
     assert_eq!(model.tick(UnixSeconds(now + 5)), ClockChange::Invisible);
@@ -135,9 +135,9 @@ fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
 fn a_clock_that_others_doubt_is_said_once_when_that_begins_and_when_it_gets_worse() {
     let mut model = chatting();
     let mut said = |minutes| {
-        model.hint = None;
+        model.status.hint = None;
         model.on_event(network(Some(ClockSkew { minutes, witnesses: 4 })));
-        model.hint.is_some()
+        model.status.hint.is_some()
     };
     let heard: Vec<bool> = [0, 2, 3, 3, -6, -7, 0, 5].into_iter().map(&mut said).collect();
     assert_eq!(heard, [false, false, true, false, true, false, false, true]);

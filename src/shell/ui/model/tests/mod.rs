@@ -160,7 +160,7 @@ fn what_was_refused_comes_back_to_the_composer() {
     let effects = press(&mut model, KeyCode::Enter);
     model.on_event(ClientEvent::Replied(first_ask(&effects), Err(CommandError::Blocked)));
     assert_eq!(model.field().expect("a composer").text(), "hello");
-    assert!(model.hint.is_some());
+    assert!(model.status.hint.is_some());
 }
 
 #[test]
@@ -169,7 +169,10 @@ fn a_paste_is_one_message_and_its_enter_is_held() {
     assert_eq!(model.paste("one\rtwo"), []);
     model.set_enter(EnterMode::Held);
     assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
-    assert_eq!(model.hint.as_ref().expect("a hint").0, "paste held an Enter; nothing was sent");
+    assert_eq!(
+        model.status.hint.as_ref().expect("a hint").0,
+        "paste held an Enter; nothing was sent"
+    );
     model.set_enter(EnterMode::Sends);
     let effects = press(&mut model, KeyCode::Enter);
     let say =
@@ -182,7 +185,9 @@ fn a_paste_that_does_not_fit_is_refused_whole_and_said() {
     let mut model = chatting();
     model.paste(&"x".repeat(5_000));
     assert!(model.field().expect("a composer").is_empty());
-    assert!(model.hint.as_ref().expect("a hint").0.starts_with("pasted 5000 bytes, 1900 fit"));
+    assert!(
+        model.status.hint.as_ref().expect("a hint").0.starts_with("pasted 5000 bytes, 1900 fit")
+    );
 }
 
 #[test]
@@ -296,7 +301,7 @@ fn a_second_that_changes_nothing_in_view_is_not_drawn() {
     control(&mut model, 'n');
     assert_eq!(model.tick(UnixSeconds(1_795_171_681)), ClockChange::Invisible);
     assert_eq!(model.tick(UnixSeconds(1_795_171_688)), ClockChange::Visible);
-    assert!(model.hint.is_none());
+    assert!(model.status.hint.is_none());
 }
 
 #[test]
