@@ -5,10 +5,10 @@ use crate::engine::event::{ContactView, Direction, Event, MessageView};
 use crate::engine::id::{CommandId, ContactId};
 
 use super::super::keys::UiPage;
-use super::super::text::clock_skew::{self, SkewDoubt};
+use super::super::text::clock_skew;
 use super::chat::{Chat, HistoryWanted};
 use super::{FollowNewest, Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
-use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
+use crate::shell::api::{ClientEvent, ClientRequest};
 
 impl Model {
     /// The runtime has told something.
@@ -26,13 +26,18 @@ impl Model {
             ClientEvent::Found { contact, words, messages, more } => {
                 self.found(contact, &words, (messages, more));
             }
-            ClientEvent::Network(line) => self.network_is(line),
+            ClientEvent::Network(network) => {
+                // A clock that others doubt is said once, when that begins.
+                if let Some(clock) = self.node.set_network(network) {
+                    self.say_hint(clock_skew::words(clock));
+                }
+            }
             ClientEvent::UnreadCount(contact, unread) => {
                 if let Some(chat) = self.chats.get_mut(&contact) {
                     chat.set_unread(unread);
                 }
             }
-            ClientEvent::Persistence(kept) => self.kept = Some(kept),
+            ClientEvent::Persistence(persistence) => self.node.persistence = Some(persistence),
             // Asked for by others: the runtime tells everybody.
             ClientEvent::QueryResult(..) => {}
             ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
@@ -81,19 +86,6 @@ impl Model {
             }
         }
         self.mark_row(self.row);
-    }
-
-    /// Takes the figures in; a clock that others doubt is said once, when that begins.
-    fn network_is(&mut self, line: NetworkStatus) {
-        let before =
-            self.network.as_ref().map_or(SkewDoubt::None, |line| SkewDoubt::of(line.clock));
-        let doubt = SkewDoubt::of(line.clock);
-        if doubt > before
-            && let Some(clock) = line.clock
-        {
-            self.say_hint(clock_skew::words(clock));
-        }
-        self.network = Some(line);
     }
 
     fn contact(&mut self, contact: ContactView, effects: &mut Vec<UiEffect>) {

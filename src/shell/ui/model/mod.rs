@@ -8,6 +8,7 @@ mod chat;
 mod events;
 mod go_to;
 mod lists;
+mod node_report;
 mod overlay;
 mod pending;
 mod prompt;
@@ -41,7 +42,8 @@ pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
-use crate::shell::api::{ClientRequest, NetworkStatus, Persistence, UiOptions};
+use crate::shell::api::{ClientRequest, UiOptions};
+use node_report::NodeReport;
 use pending::{PendingCommand, PendingCommands};
 use timed_status::TimedStatus;
 
@@ -56,8 +58,7 @@ pub struct Model {
     /// The conversation that is open.
     pub(super) open: Option<ContactId>,
     pub(super) requests: Vec<RequestView>,
-    pub(super) network: Option<NetworkStatus>,
-    pub(super) kept: Option<Persistence>,
+    pub(super) node: NodeReport,
     pub(super) place: UiPage,
     pub(super) overlay: Option<Overlay>,
     pub(super) tab: ContactsTab,
@@ -79,7 +80,7 @@ pub struct Model {
 }
 
 opaque_debug!(struct Model {
-    options, status, identities, speaking, chats, open, requests, network, kept, place,
+    options, status, identities, speaking, chats, open, requests, node, place,
     overlay, tab, row, welcome, scratch, ink, seek, following, enter, leaving, interrupted,
     pending,
 });
@@ -169,8 +170,7 @@ impl Model {
             chats: BTreeMap::new(),
             open: None,
             requests: Vec::new(),
-            network: None,
-            kept: None,
+            node: NodeReport::default(),
             place: UiPage::Chats,
             overlay: None,
             tab: ContactsTab::Contacts,
@@ -325,7 +325,7 @@ impl Model {
     /// How many of ours have not left this machine.
     pub(super) fn unsent(&self) -> usize {
         let known: usize = self.chats.values().map(Chat::unsent).sum();
-        known.max(self.network.as_ref().map_or(0, |network| network.queued))
+        known.max(self.node.queued())
     }
 
     fn say_hint(&mut self, text: impl Into<String>) {

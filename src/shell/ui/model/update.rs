@@ -11,12 +11,11 @@ use super::super::keys::{
     LeaveChoice, ScrollAction, UiPage, WriteAction,
 };
 use super::super::slash;
-use super::super::text::lifetime::{self, WorkCost};
+use super::super::text::lifetime;
 use super::{
     ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, Prompt, PromptPurpose,
     QuitMode, UiEffect, label,
 };
-use crate::shell::api::Persistence;
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
 const INTERRUPT_SECONDS: u64 = 2;
@@ -232,16 +231,10 @@ impl Model {
         };
         chat.lifetime = lifetime.unwrap_or_else(|| lifetime::after(chat.lifetime));
         let (lifetime, name) = (chat.lifetime, label(&chat.contact.petname));
-        let cost = self.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
+        let cost = self.node.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
         let lives = lifetime::words(lifetime);
         let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
         self.say_hint(hint);
-    }
-
-    /// What a message of this life takes; nothing until the runtime has told how the network is.
-    pub(in crate::shell::ui) fn cost(&self, lifetime: Lifetime) -> Option<WorkCost> {
-        let network = self.network.as_ref()?;
-        Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
     }
 
     fn start_browsing(&mut self) {
@@ -329,14 +322,6 @@ impl Model {
             return Self::quit(effects);
         }
         self.overlay = Some(Overlay::Leaving);
-    }
-
-    /// What leaving does to what has not left, in a few words.
-    pub(in crate::shell::ui) fn fate_of_unsent(&self) -> &'static str {
-        match self.kept {
-            Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is kept",
-            Some(Persistence::Sealed) | None => "quit; they go next time",
-        }
     }
 
     pub(super) fn next_unread(&mut self, effects: &mut Vec<UiEffect>) {

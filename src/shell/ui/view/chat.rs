@@ -231,7 +231,7 @@ struct PriceLine {
 /// What the next message costs where that is not the usual: it lives another time than a day, or
 /// takes long.
 fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
-    let cost = model.cost(chat.lifetime);
+    let cost = model.node.cost(chat.lifetime);
     let takes_long =
         cost.and_then(lifetime::WorkCost::seconds).is_some_and(|all| all > LONG_SECONDS);
     if chat.lifetime == Lifetime::default() && !takes_long {

@@ -106,7 +106,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.session))
         }
         MessageState::Queued => {
-            let cost = model.cost(message.lifetime).map(WorkCost::words);
+            let cost = model.node.cost(message.lifetime).map(WorkCost::words);
             let cost = cost.map(|cost| format!("It {cost}. ")).unwrap_or_default();
             format!("{cost}c cancels it.")
         }

@@ -36,7 +36,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn figures(model: &Model, width: usize) -> Vec<String> {
-    let mode = match (model.options.mode, model.kept) {
+    let mode = match (model.options.mode, model.node.persistence) {
         (UiMode::Demo, _) => "  Kept       nothing; this is a demonstration",
         (UiMode::Normal, Some(Persistence::MemoryOnly)) => {
             "  Kept       nothing; all ends with the program"
@@ -45,7 +45,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         (UiMode::Normal, None) => "  Kept       not known yet",
     };
     let mut rows = vec![mode.to_owned()];
-    let Some(network) = &model.network else {
+    let Some(network) = &model.node.network else {
         rows.push("  Peers      starting".to_owned());
         return rows;
     };

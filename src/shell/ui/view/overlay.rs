@@ -161,7 +161,7 @@ fn field(composer: &Composer, frame: &mut Frame<'_>, area: Rect) {
 /// The page while there is no identity.
 pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
-    let kept = match model.kept {
+    let kept = match model.node.persistence {
         Some(Persistence::MemoryOnly) => "Nothing is kept: it ends with the program.",
         Some(Persistence::Sealed) | None => {
             "It is a key on this machine. Lose it and nobody can give it back."
@@ -233,14 +233,14 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let text = format!(
         "{said}\n\n  w    wait until all has left{}\n  q    {}\n  Esc  stay",
         wait_words(model),
-        model.fate_of_unsent()
+        model.node.fate_of_unsent()
     );
     page(model, frame, area, "Leaving", &text);
 }
 
 /// How long leaving would wait, if that is known: as long as a day's worth of work for each.
 fn wait_words(model: &Model) -> String {
-    let seconds = model.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
+    let seconds = model.node.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);
     match seconds.saturating_mul(unsent) {
         0 => String::new(),

@@ -38,10 +38,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 /// As much of the network as fits; what matters less is left out first.
 fn network(model: &Model, room: usize) -> String {
     let mut parts = Vec::new();
-    if model.kept == Some(Persistence::MemoryOnly) {
+    if model.node.persistence == Some(Persistence::MemoryOnly) {
         parts.push((0, "nothing is kept".to_owned()));
     }
-    if let Some(network) = &model.network {
+    if let Some(network) = &model.node.network {
         parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }

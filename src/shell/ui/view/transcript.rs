@@ -376,7 +376,7 @@ pub(super) fn missing(chat: &Chat) -> Option<String> {
 
 /// The work that is searched for, if any is.
 fn mined(model: &Model) -> Option<WorkCost> {
-    let network = model.network.as_ref()?;
+    let network = model.node.network.as_ref()?;
     let mining = network.mining?;
     let rate = if mining.hashes_per_second > 0 { mining.hashes_per_second } else { network.rate };
     Some(WorkCost::of_bits(mining.bits, rate))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::sync::ClockSkew;
+use crate::shell::api::NetworkStatus;
 
 fn said_life(model: &mut Model) -> Lifetime {
     write(model, "hello");

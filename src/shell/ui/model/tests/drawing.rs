@@ -10,7 +10,7 @@ use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::event::SasHalf;
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::engine::sync::ClockSkew;
-use crate::shell::api::{MiningStatus, Persistence};
+use crate::shell::api::{MiningStatus, NetworkStatus, Persistence};
 
 #[derive(Clone, Debug)]
 enum Doing {

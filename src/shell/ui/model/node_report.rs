@@ -1,0 +1,46 @@
+//! What the node tells of itself, and what follows from it for a person.
+
+use crate::engine::envelope::Lifetime;
+use crate::engine::sync::ClockSkew;
+
+use super::super::text::clock_skew::SkewDoubt;
+use super::super::text::lifetime::WorkCost;
+use crate::shell::api::{NetworkStatus, Persistence};
+
+/// How the node is; nothing until it has told.
+#[derive(Default)]
+pub(in crate::shell::ui) struct NodeReport {
+    pub(in crate::shell::ui) network: Option<NetworkStatus>,
+    pub(in crate::shell::ui) persistence: Option<Persistence>,
+}
+
+impl NodeReport {
+    /// Takes the figures of the network in. Answers the difference between the clocks if others doubt
+    /// ours from here on, or doubt it more.
+    pub(super) fn set_network(&mut self, network: NetworkStatus) -> Option<ClockSkew> {
+        let doubt = |network: &NetworkStatus| SkewDoubt::of(network.clock);
+        let before = self.network.as_ref().map_or(SkewDoubt::None, doubt);
+        let newly_doubted = network.clock.filter(|_| doubt(&network) > before);
+        self.network = Some(network);
+        newly_doubted
+    }
+
+    /// How many envelopes of ours have not left.
+    pub(super) fn queued(&self) -> usize {
+        self.network.as_ref().map_or(0, |network| network.queued)
+    }
+
+    /// The work a message of this lifetime takes; nothing until the figures of the network are known.
+    pub(in crate::shell::ui) fn cost(&self, lifetime: Lifetime) -> Option<WorkCost> {
+        let network = self.network.as_ref()?;
+        Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
+    }
+
+    /// What leaving does to what has not left, in a few words.
+    pub(in crate::shell::ui) const fn fate_of_unsent(&self) -> &'static str {
+        match self.persistence {
+            Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is kept",
+            Some(Persistence::Sealed) | None => "quit; they go next time",
+        }
+    }
+}
