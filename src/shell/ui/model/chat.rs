@@ -6,6 +6,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::{DeliveryLog, MessageState};
 
 use super::super::composer::{Composer, LineMode};
+use super::label;
 use crate::shell::api::HasMore;
 
 /// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
@@ -69,6 +70,11 @@ impl Chat {
 
     pub(in crate::shell::ui) const fn id(&self) -> ContactId {
         self.contact.id
+    }
+
+    /// What the contact is called, as it may be shown.
+    pub(super) fn name(&self) -> String {
+        label(&self.contact.petname)
     }
 
     /// Before which message to ask for older ones; `None` if there is nothing to ask for.

@@ -1,12 +1,12 @@
 //! What the runtime tells, and what becomes of it.
 
 use crate::engine::command::{CommandError, Reply};
-use crate::engine::event::{ContactView, Direction, Event, MessageView};
 use crate::engine::id::{CommandId, ContactId};
 
 use super::super::keys::UiPage;
 use super::super::text::clock_skew;
-use super::chat::{Chat, HistoryWanted};
+use super::chat::HistoryWanted;
+use super::directory::DirectoryChange;
 use super::{FollowNewest, Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
 use crate::shell::api::{ClientEvent, ClientRequest};
 
@@ -15,10 +15,13 @@ impl Model {
     pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         match event {
-            ClientEvent::Engine(notice) => self.engine_notice(notice, &mut effects),
+            ClientEvent::Engine(event) => {
+                let change = self.directory.apply(event);
+                self.follow(change, &mut effects);
+            }
             ClientEvent::Replied(ask, reply) => self.replied(ask, reply, &mut effects),
             ClientEvent::History { contact, messages, more } => {
-                if let Some(chat) = self.chats.get_mut(&contact) {
+                if let Some(chat) = self.directory.chats.get_mut(&contact) {
                     chat.add_past(messages, more);
                 }
                 self.go_on_seeking(&mut effects);
@@ -33,7 +36,7 @@ impl Model {
                 }
             }
             ClientEvent::UnreadCount(contact, unread) => {
-                if let Some(chat) = self.chats.get_mut(&contact) {
+                if let Some(chat) = self.directory.chats.get_mut(&contact) {
                     chat.set_unread(unread);
                 }
             }
@@ -48,64 +51,44 @@ impl Model {
         effects
     }
 
-    fn engine_notice(&mut self, notice: Event, effects: &mut Vec<UiEffect>) {
-        match notice {
-            Event::Identity(identity) => {
-                self.speaking.get_or_insert(identity.id);
-                self.identities.insert(identity.id, identity);
+    /// What a change of the directory means for where the person is and what the person is shown.
+    fn follow(&mut self, change: DirectoryChange, effects: &mut Vec<UiEffect>) {
+        match change {
+            DirectoryChange::Identity(identity) => {
+                self.speaking.get_or_insert(identity);
             }
-            Event::IdentityRemoved(gone) => {
-                self.identities.remove(&gone);
-                self.chats.retain(|_, chat| chat.contact.identity != gone);
-                self.requests.retain(|request| request.identity != gone);
-                if self.speaking == Some(gone) {
-                    self.speak_as(self.identities.keys().next().copied(), effects);
+            DirectoryChange::IdentityRemoved(gone) if self.speaking == Some(gone) => {
+                self.speak_as(self.directory.identities.keys().next().copied(), effects);
+            }
+            DirectoryChange::Contact(contact, identity) => {
+                if self.open.is_none() && self.speaking == Some(identity) {
+                    self.open = Some(contact);
+                }
+                if self.open == Some(contact) {
+                    self.ask_for_past(HistoryWanted::Any, effects);
                 }
             }
-            Event::Contact(contact) => self.contact(contact, effects),
-            Event::ContactRemoved(gone) => self.contact_gone(gone),
-            Event::Request(request) => {
-                let known = self.requests.iter_mut().find(|known| known.id == request.id);
-                match known {
-                    Some(known) => *known = request,
-                    None => self.requests.push(request),
-                }
+            DirectoryChange::ContactRemoved(gone) => self.contact_gone(gone),
+            DirectoryChange::FirstUnread(contact) if !self.shows_newest_of(contact) => {
+                effects.push(UiEffect::Bell);
             }
-            Event::RequestRemoved(gone) => self.requests.retain(|request| request.id != gone),
-            Event::Message(message) => self.message(message, effects),
-            Event::State { message, contact, number, state, delivery } => {
-                self.status.note_state(message, state);
-                if let Some(chat) = self.chats.get_mut(&contact) {
-                    chat.set_state(message, number, (state, delivery));
-                }
-            }
-            Event::Confirmed { message, contact } => {
-                if let Some(chat) = self.chats.get_mut(&contact) {
-                    chat.confirm(message);
-                }
-            }
+            DirectoryChange::MessageState(message, state) => self.status.note_state(message, state),
+            DirectoryChange::IdentityRemoved(_)
+            | DirectoryChange::FirstUnread(_)
+            | DirectoryChange::Other => {}
         }
+        // Rows may have gone.
         self.mark_row(self.row);
     }
 
-    fn contact(&mut self, contact: ContactView, effects: &mut Vec<UiEffect>) {
-        let (id, identity) = (contact.id, contact.identity);
-        match self.chats.get_mut(&id) {
-            Some(chat) => chat.contact = contact,
-            None => {
-                self.chats.insert(id, Chat::new(contact, self.options.max_text));
-            }
-        }
-        if self.open.is_none() && self.speaking == Some(identity) {
-            self.open = Some(id);
-        }
-        if self.open == Some(id) {
-            self.ask_for_past(HistoryWanted::Any, effects);
-        }
+    /// Whether the newest message of this chat is on the page.
+    fn shows_newest_of(&self, contact: ContactId) -> bool {
+        self.open == Some(contact)
+            && self.place == UiPage::Chats
+            && self.following == FollowNewest::Yes
     }
 
     fn contact_gone(&mut self, gone: ContactId) {
-        self.chats.remove(&gone);
         self.forget_found(gone);
         if self.open == Some(gone) {
             self.open = None;
@@ -131,20 +114,6 @@ impl Model {
         }
     }
 
-    fn message(&mut self, message: MessageView, effects: &mut Vec<UiEffect>) {
-        let contact = message.contact;
-        let is_theirs = message.direction == Direction::Incoming;
-        let in_view = self.open == Some(contact)
-            && self.place == UiPage::Chats
-            && self.following == FollowNewest::Yes;
-        let Some(chat) = self.chats.get_mut(&contact) else { return };
-        let was_unread = chat.unread;
-        chat.add(message);
-        if is_theirs && was_unread == 0 && !in_view {
-            effects.push(UiEffect::Bell);
-        }
-    }
-
     fn replied(
         &mut self,
         ask: CommandId,
@@ -163,7 +132,8 @@ impl Model {
             }
             (_, Ok(_)) => {}
             (PendingCommand::Say(contact, text), Err(error)) => {
-                let composer = self.chats.get_mut(&contact).map(|chat| &mut chat.composer);
+                let composer =
+                    self.directory.chats.get_mut(&contact).map(|chat| &mut chat.composer);
                 if let Some(composer) = composer.filter(|composer| composer.is_empty()) {
                     composer.replace(&text);
                 }

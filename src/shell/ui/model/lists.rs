@@ -33,7 +33,7 @@ impl Model {
         let row = self.row;
         let marked = match (self.place, self.tab) {
             (UiPage::Identities, _) => {
-                self.identities.keys().nth(row).map(|id| MarkedRow::Identity(*id))
+                self.directory.identities.keys().nth(row).map(|id| MarkedRow::Identity(*id))
             }
             (UiPage::Contacts, ContactsTab::Contacts) => self
                 .contacts(ContactFilter::Listened)
@@ -53,7 +53,7 @@ impl Model {
 
     fn rows(&self) -> usize {
         match (self.place, self.tab) {
-            (UiPage::Identities, _) => self.identities.len(),
+            (UiPage::Identities, _) => self.directory.identities.len(),
             (UiPage::Contacts, ContactsTab::Contacts) => {
                 self.contacts(ContactFilter::Listened).len()
             }
@@ -97,8 +97,8 @@ impl Model {
         action: RowAction,
         effects: &mut Vec<UiEffect>,
     ) {
-        let Some(chat) = self.chats.get(&contact) else { return };
-        let name = label(&chat.contact.petname);
+        let Some(chat) = self.directory.chats.get(&contact) else { return };
+        let name = chat.name();
         match action {
             RowAction::Open => self.open_chat(contact, effects),
             RowAction::Rename => self.prompt_with(PromptPurpose::Rename(contact), &name),
@@ -152,7 +152,7 @@ impl Model {
         match action {
             RowAction::Open => self.speak_as(Some(identity), effects),
             RowAction::Remove => {
-                let name = self.identities.get(&identity).map(|one| label(&one.name));
+                let name = self.directory.identities.get(&identity).map(|one| label(&one.name));
                 self.confirm(
                     format!(
                         "erase {} with its key, contacts and messages?",
@@ -178,8 +178,8 @@ impl Model {
         turn: ReadMarksSwitch,
         effects: &mut Vec<UiEffect>,
     ) {
-        let Some(chat) = self.chats.get(&contact) else { return };
-        let name = label(&chat.contact.petname);
+        let Some(chat) = self.directory.chats.get(&contact) else { return };
+        let name = chat.name();
         match turn {
             ReadMarksSwitch::On => self.confirm(
                 format!(
@@ -310,9 +310,7 @@ impl Model {
     /// What the picker calls a target.
     pub(in crate::shell::ui) fn target_name(&self, target: GoToTarget) -> String {
         match target {
-            GoToTarget::Chat(id) => {
-                self.chats.get(&id).map(|chat| label(&chat.contact.petname)).unwrap_or_default()
-            }
+            GoToTarget::Chat(id) => self.directory.name_of(id),
             GoToTarget::Page(UiPage::Chats) => "chats".to_owned(),
             GoToTarget::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
             GoToTarget::Page(UiPage::Network) => "network".to_owned(),

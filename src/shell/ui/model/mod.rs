@@ -5,6 +5,7 @@
 //! never changes it.
 
 mod chat;
+mod directory;
 mod events;
 mod go_to;
 mod lists;
@@ -21,18 +22,17 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use crossterm::event::KeyEvent;
 
 use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::{IdentityView, RequestView, SessionStatus};
+use crate::engine::event::RequestView;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
 pub(super) use chat::Chat;
+pub(super) use directory::ContactFilter;
 pub(super) use go_to::{GoToPicker, GoToTarget};
 pub(super) use overlay::{Confirmation, ContactsTab, Overlay, QrPolarity};
 pub(super) use prompt::{Prompt, PromptPurpose};
@@ -43,6 +43,7 @@ pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, UiOptions};
+use directory::ChatDirectory;
 use node_report::NodeReport;
 use pending::{PendingCommand, PendingCommands};
 use timed_status::TimedStatus;
@@ -51,13 +52,11 @@ use timed_status::TimedStatus;
 pub struct Model {
     pub(super) options: UiOptions,
     pub(super) status: TimedStatus,
-    pub(super) identities: BTreeMap<IdentityId, IdentityView>,
+    pub(super) directory: ChatDirectory,
     /// The identity its user speaks as.
     pub(super) speaking: Option<IdentityId>,
-    pub(super) chats: BTreeMap<ContactId, Chat>,
     /// The conversation that is open.
     pub(super) open: Option<ContactId>,
-    pub(super) requests: Vec<RequestView>,
     pub(super) node: NodeReport,
     pub(super) place: UiPage,
     pub(super) overlay: Option<Overlay>,
@@ -80,7 +79,7 @@ pub struct Model {
 }
 
 opaque_debug!(struct Model {
-    options, status, identities, speaking, chats, open, requests, node, place,
+    options, status, directory, speaking, open, node, place,
     overlay, tab, row, welcome, scratch, ink, seek, following, enter, leaving, interrupted,
     pending,
 });
@@ -165,11 +164,9 @@ impl Model {
         Self {
             options,
             status: TimedStatus::new((options.clock)()),
-            identities: BTreeMap::new(),
+            directory: ChatDirectory::new(options.max_text),
             speaking: None,
-            chats: BTreeMap::new(),
             open: None,
-            requests: Vec::new(),
             node: NodeReport::default(),
             place: UiPage::Chats,
             overlay: None,
@@ -245,7 +242,7 @@ impl Model {
             None => {}
         }
         match self.place {
-            UiPage::Chats if self.identities.is_empty() => KeyContext::Field,
+            UiPage::Chats if self.directory.identities.is_empty() => KeyContext::Field,
             UiPage::Chats => match self.current() {
                 Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
                 Some(chat) if chat.is_held() => KeyContext::Held,
@@ -277,10 +274,10 @@ impl Model {
         if self.place != UiPage::Chats {
             return None;
         }
-        if self.identities.is_empty() {
+        if self.directory.identities.is_empty() {
             return Some(&mut self.welcome.field);
         }
-        match self.open.and_then(|open| self.chats.get_mut(&open)) {
+        match self.open.and_then(|open| self.directory.chats.get_mut(&open)) {
             // What is held takes the place of the composer; what was written in it stays.
             Some(chat) if chat.is_held() => None,
             Some(chat) => Some(&mut chat.composer),
@@ -290,42 +287,27 @@ impl Model {
 
     /// The conversation that is open.
     pub(super) fn current(&self) -> Option<&Chat> {
-        self.chats.get(&self.open?)
+        self.directory.chats.get(&self.open?)
     }
 
     fn current_mut(&mut self) -> Option<&mut Chat> {
-        self.chats.get_mut(&self.open?)
+        self.directory.chats.get_mut(&self.open?)
     }
 
     /// The contacts of the identity that speaks, by name, those of one kind.
     pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<&Chat> {
-        let fits = |chat: &&Chat| {
-            Some(chat.contact.identity) == self.speaking
-                && match kind {
-                    ContactFilter::Listened => chat.contact.session != SessionStatus::Blocked,
-                    ContactFilter::Blocked => chat.contact.session == SessionStatus::Blocked,
-                }
-        };
-        let mut contacts: Vec<_> = self.chats.values().filter(fits).collect();
-        contacts.sort_by_key(|chat| (chat.contact.petname.to_lowercase(), chat.id()));
-        contacts
+        self.directory.contacts_of(self.speaking, kind)
     }
 
     /// The strangers who ask the identity that speaks, oldest first.
     pub(super) fn strangers(&self) -> Vec<&RequestView> {
-        self.requests.iter().filter(|request| Some(request.identity) == self.speaking).collect()
-    }
-
-    /// How many messages to an identity were not read.
-    pub(super) fn unread_of(&self, identity: IdentityId) -> usize {
-        let chats = self.chats.values().filter(|chat| chat.contact.identity == identity);
-        chats.map(|chat| chat.unread).sum()
+        self.directory.requests_to(self.speaking)
     }
 
     /// How many of ours have not left this machine.
     pub(super) fn unsent(&self) -> usize {
-        let known: usize = self.chats.values().map(Chat::unsent).sum();
-        known.max(self.node.queued())
+        // What was written before this interface began is in the node's count alone.
+        self.directory.unsent().max(self.node.queued())
     }
 
     fn say_hint(&mut self, text: impl Into<String>) {
@@ -364,15 +346,6 @@ impl Model {
             effects.push(UiEffect::Request(ClientRequest::Read { contact: chat.id(), message }));
         }
     }
-}
-
-/// Which contacts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ContactFilter {
-    /// Those we listen to.
-    Listened,
-    /// Those we do not.
-    Blocked,
 }
 
 /// A sentence of another module as it may be shown.

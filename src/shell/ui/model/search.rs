@@ -70,7 +70,7 @@ impl Model {
             return;
         }
         messages.retain(|message| {
-            let chat = self.chats.get(&message.contact);
+            let chat = self.directory.chats.get(&message.contact);
             chat.is_some_and(|chat| Some(chat.contact.identity) == self.speaking)
         });
         messages.truncate(MAX_RESULTS);
@@ -98,7 +98,7 @@ impl Model {
 
     /// Opens a conversation at a message, as soon as that is here.
     fn jump(&mut self, contact: ContactId, message: MessageId, effects: &mut Vec<UiEffect>) {
-        if !self.chats.contains_key(&contact) {
+        if !self.directory.chats.contains_key(&contact) {
             self.say_hint("this contact was removed meanwhile");
             return;
         }

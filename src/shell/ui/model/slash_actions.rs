@@ -8,8 +8,7 @@ use super::super::slash::SlashCommand;
 use super::super::text::lifetime::{self, NAMES};
 use super::lists::ReadMarksSwitch;
 use super::{
-    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, label,
-    sentence,
+    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, sentence,
 };
 
 impl Model {
@@ -34,7 +33,7 @@ impl Model {
             }
             SlashCommand::Id => self.id_by_name(argument, effects),
             SlashCommand::Accept => self.accept_first(argument),
-            SlashCommand::Decline => match self.strangers().first().map(|request| request.id) {
+            SlashCommand::Decline => match self.directory.first_request(self.speaking) {
                 Some(request) => self.act_on_request(request, RowAction::Decline, effects),
                 None => self.say_hint("nobody asks; nothing was declined"),
             },
@@ -74,7 +73,7 @@ impl Model {
         };
         let contact = chat.id();
         let is_blocked = chat.contact.session == SessionStatus::Blocked;
-        let name = label(&chat.contact.petname);
+        let name = chat.name();
         match (slash, argument) {
             (SlashCommand::Close, _) => self.confirm(
                 format!("end the session with {name} and erase its keys?"),
@@ -143,15 +142,14 @@ impl Model {
 
     fn id_by_name(&mut self, name: Option<String>, effects: &mut Vec<UiEffect>) {
         let Some(name) = name else { return self.show(UiPage::Identities) };
-        let found = self.identities.values().find(|identity| identity.name == name);
-        match found.map(|identity| identity.id) {
-            Some(id) => self.speak_as(Some(id), effects),
+        match self.directory.identity_named(&name) {
+            Some(identity) => self.speak_as(Some(identity), effects),
             None => self.say_hint("there is no identity of that name"),
         }
     }
 
     fn accept_first(&mut self, name: Option<String>) {
-        match self.strangers().first().map(|request| request.id) {
+        match self.directory.first_request(self.speaking) {
             Some(request) => {
                 self.prompt_with(PromptPurpose::Accept(request), &name.unwrap_or_default());
             }

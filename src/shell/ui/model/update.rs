@@ -14,7 +14,7 @@ use super::super::slash;
 use super::super::text::lifetime;
 use super::{
     ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, Prompt, PromptPurpose,
-    QuitMode, UiEffect, label,
+    QuitMode, UiEffect,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -230,7 +230,7 @@ impl Model {
             return;
         };
         chat.lifetime = lifetime.unwrap_or_else(|| lifetime::after(chat.lifetime));
-        let (lifetime, name) = (chat.lifetime, label(&chat.contact.petname));
+        let (lifetime, name) = (chat.lifetime, chat.name());
         let cost = self.node.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
         let lives = lifetime::words(lifetime);
         let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
@@ -325,23 +325,15 @@ impl Model {
     }
 
     pub(super) fn next_unread(&mut self, effects: &mut Vec<UiEffect>) {
-        let contacts = self.contacts(ContactFilter::Listened);
-        let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
-        let after = contacts.iter().cycle().skip(here.map_or(0, |here| here + 1));
-        let next = after.take(contacts.len()).find(|chat| chat.unread > 0).map(|chat| chat.id());
-        match next {
+        match self.directory.next_unread(self.speaking, self.open) {
             Some(next) => self.open_chat(next, effects),
             None => self.say_hint("nothing is unread"),
         }
     }
 
     fn step_chat(&mut self, step: isize, effects: &mut Vec<UiEffect>) {
-        let contacts = self.contacts(ContactFilter::Listened);
-        let here = contacts.iter().position(|chat| Some(chat.id()) == self.open);
-        let last = contacts.len().saturating_sub(1);
-        let index = here.map_or(0, |here| here.saturating_add_signed(step).min(last));
-        if let Some(id) = contacts.get(index).map(|chat| chat.id()) {
-            self.open_chat(id, effects);
+        if let Some(contact) = self.directory.neighbour(self.speaking, self.open, step) {
+            self.open_chat(contact, effects);
         }
     }
 

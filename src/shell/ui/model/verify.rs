@@ -9,7 +9,7 @@ use crate::engine::id::ContactId;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};
-use super::{EnterMode, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, label};
+use super::{EnterMode, Model, Overlay, PendingCommand, PromptPurpose, UiEffect};
 
 /// The page on which one compares with a contact.
 pub(in crate::shell::ui) struct Verify {
@@ -153,7 +153,7 @@ fn digits(text: &str) -> Result<SafetyNumber, String> {
 impl Model {
     /// Opens the page on which one compares.
     pub(super) fn open_verify(&mut self, contact: ContactId) {
-        let Some(chat) = self.chats.get(&contact) else { return };
+        let Some(chat) = self.directory.chats.get(&contact) else { return };
         let way =
             if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
         self.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
@@ -162,8 +162,11 @@ impl Model {
     /// Keys on that page.
     pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<UiEffect>) {
         let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
-        let has_words =
-            self.chats.get(&verify.contact).is_some_and(|chat| chat.contact.sas.is_some());
+        let has_words = self
+            .directory
+            .chats
+            .get(&verify.contact)
+            .is_some_and(|chat| chat.contact.sas.is_some());
         verify.error = None;
         match key {
             CompareAction::Digits => verify.way = CompareMethod::Digits,
@@ -210,7 +213,7 @@ impl Model {
             verify.at = empty;
             return;
         }
-        let own = self.chats.get(&contact).and_then(|chat| chat.contact.sas);
+        let own = self.directory.chats.get(&contact).and_then(|chat| chat.contact.sas);
         let first = own.map_or(1, |own| own.half.other().first_number());
         match verify.proof(first) {
             Err(error) => verify.error = Some(error),
@@ -227,8 +230,7 @@ impl Model {
         (contact, proof): (ContactId, Proof),
         reply: Result<Reply, CommandError>,
     ) {
-        let name = self.chats.get(&contact).map(|chat| label(&chat.contact.petname));
-        let name = name.unwrap_or_default();
+        let name = self.directory.name_of(contact);
         match reply {
             Ok(Reply::Differs { word, attempts_left: left }) => {
                 let typed = |number: usize| match proof {

@@ -126,9 +126,9 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let title = vec![Line::styled(" Identities", theme.strong()), Line::raw("")];
     super::rows(frame, area, title);
-    let rows = model.identities.values().map(|identity| {
+    let rows = model.directory.identities.values().map(|identity| {
         let speaks = if model.speaking == Some(identity.id) { "speaks" } else { "" };
-        let unread = match model.unread_of(identity.id) {
+        let unread = match model.directory.unread_of(identity.id) {
             0 => String::new(),
             unread => format!("{unread} unread"),
         };

@@ -50,7 +50,9 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
     let mut composer = None;
     match model.place {
-        UiPage::Chats if model.identities.is_empty() => overlay::welcome(model, frame, body),
+        UiPage::Chats if model.directory.identities.is_empty() => {
+            overlay::welcome(model, frame, body)
+        }
         UiPage::Chats => composer = Some(chats(model, state, frame, body)),
         UiPage::Contacts => contacts::people(model, frame, body),
         UiPage::Identities => contacts::identities(model, frame, body),
@@ -116,7 +118,12 @@ fn bottom(area: Rect) -> Rect {
 
 fn too_small(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let unread: usize = model.identities.keys().map(|identity| model.unread_of(*identity)).sum();
+    let unread: usize = model
+        .directory
+        .identities
+        .keys()
+        .map(|identity| model.directory.unread_of(*identity))
+        .sum();
     let quit = keys::binding(keys::KeyContext::Everywhere, keys::KeyAction::Quit);
     let rows = vec![
         Line::raw(format!(

@@ -213,7 +213,7 @@ fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) 
 
 /// An invite, at the left edge and without a border, so that it can be copied, and as a code.
 fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
-    let Some(identity) = model.identities.get(&id) else { return };
+    let Some(identity) = model.directory.identities.get(&id) else { return };
     let written =
         UntrustedText::new((model.options.invites.write)(&identity.key)).sanitize_for_line().text;
     let rows = wrap(&written, usize::from(area.width));

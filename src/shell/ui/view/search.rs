@@ -58,7 +58,7 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
 fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> String {
     let at = Civil::at(message.at);
     let when = if width < WIDE { at.date() } else { format!("{} {}", at.date(), at.clock()) };
-    let chat = model.chats.get(&message.contact);
+    let chat = model.directory.chats.get(&message.contact);
     let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();
     let who = match message.direction {
         Direction::Outgoing(_) if chat.is_some_and(|chat| model.open == Some(chat.id())) => {

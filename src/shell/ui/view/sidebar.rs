@@ -70,11 +70,11 @@ fn footer(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
         rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, theme, width));
     }
     rows.push(head("Identity", UiPage::Identities, theme, width));
-    let speaking = model.speaking.and_then(|id| model.identities.get(&id));
+    let speaking = model.speaking.and_then(|id| model.directory.identities.get(&id));
     let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
-    let elsewhere = model.identities.keys().filter(|id| Some(**id) != model.speaking);
-    let unread: usize = elsewhere.map(|id| model.unread_of(*id)).sum();
+    let elsewhere = model.directory.identities.keys().filter(|id| Some(**id) != model.speaking);
+    let unread: usize = elsewhere.map(|id| model.directory.unread_of(*id)).sum();
     if unread > 0 {
         rows.push(Line::styled(format!("    {unread} unread elsewhere"), theme.quiet()));
     }

@@ -17,7 +17,7 @@ use crate::shell::calendar::Civil;
 /// Draws the title.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
-    let speaking = model.speaking.and_then(|id| model.identities.get(&id));
+    let speaking = model.speaking.and_then(|id| model.directory.identities.get(&id));
     let mode = match model.options.mode {
         UiMode::Normal => "",
         UiMode::Demo => " DEMO",

@@ -31,7 +31,7 @@ const ROWS_FOR_ADVICE: u16 = 18;
 
 /// Draws the page on which one compares.
 pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.chats.get(&verify.contact) else { return };
+    let Some(chat) = model.directory.chats.get(&verify.contact) else { return };
     let name = label(&chat.contact.petname);
     match (verify.way, chat.contact.sas) {
         (CompareMethod::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
@@ -250,7 +250,7 @@ fn missing(code: &QrDrawing, (columns, rows): (usize, usize)) -> Option<String> 
 
 /// What failed, and what can be done.
 pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.chats.get(&mismatch.contact) else { return };
+    let Some(chat) = model.directory.chats.get(&mismatch.contact) else { return };
     let theme = Theme::new(&model.options);
     let name = label(&chat.contact.petname);
     let mut builder = PageBuilder::new(usize::from(inner_width(area)));
@@ -305,8 +305,8 @@ fn remedy_words(remedy: Remedy, left: u8) -> (&'static str, String) {
 
 /// Both keys, as fingerprints and whole.
 pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.chats.get(&contact) else { return };
-    let Some(own) = model.identities.get(&chat.contact.identity) else { return };
+    let Some(chat) = model.directory.chats.get(&contact) else { return };
+    let Some(own) = model.directory.identities.get(&chat.contact.identity) else { return };
     let name = label(&chat.contact.petname);
     let text = format!(
         "Yours:\n{}\n{name}'s, as far as this machine knows:\n{}\n\n{name} sees the same two, the \

@@ -85,7 +85,7 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
     for worse in [MessageState::Delivered, MessageState::Unacknowledged, MessageState::Sent] {
         told(&mut model, 1, worse, DeliveryLog::default());
     }
-    let message = &model.chats[&MIRA].messages[0];
+    let message = &model.directory.chats[&MIRA].messages[0];
     assert_eq!(
         (message.direction, message.delivery),
         (Direction::Outgoing(MessageState::Read), read)

@@ -1,6 +1,7 @@
 //! What is told and what is done, and what comes of it.
 
 mod course;
+mod directory;
 mod drawing;
 mod search;
 
@@ -11,7 +12,9 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::event::{ContactView, Direction, Event, MessageView};
+use crate::engine::event::{
+    ContactView, Direction, Event, IdentityView, MessageView, SessionStatus,
+};
 use crate::engine::id::{CommandId, MessageId, RequestId};
 use crate::engine::record::{MessageState, Trust};
 
@@ -204,11 +207,11 @@ fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
     model.on_drawn(ScrollPosition::Whole);
     let effects = model.on_event(arrives(1, MIRA));
     assert_eq!(effects, []);
-    assert_eq!(model.chats[&MIRA].unread, 1);
+    assert_eq!(model.directory.chats[&MIRA].unread, 1);
     let effects = press(&mut model, KeyCode::Char('x'));
     let read = ClientRequest::Read { contact: MIRA, message: MessageId(1) };
     assert_eq!(effects, [UiEffect::Request(read)]);
-    assert_eq!(model.chats[&MIRA].unread, 0);
+    assert_eq!(model.directory.chats[&MIRA].unread, 0);
 }
 
 #[test]
@@ -217,7 +220,7 @@ fn what_was_counted_and_is_not_shown_yet_is_not_read() {
     model.on_drawn(ScrollPosition::Whole);
     model.on_event(ClientEvent::UnreadCount(MIRA, 3));
     assert_eq!(press(&mut model, KeyCode::Char('x')), []);
-    assert_eq!(model.chats[&MIRA].unread, 3);
+    assert_eq!(model.directory.chats[&MIRA].unread, 3);
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn a_reader_of_older_messages_leaves_what_is_new_unread() {
     model.on_drawn(ScrollPosition::Middle);
     model.on_event(arrives(1, MIRA));
     press(&mut model, KeyCode::Char('x'));
-    assert_eq!(model.chats[&MIRA].unread, 1);
+    assert_eq!(model.directory.chats[&MIRA].unread, 1);
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn the_first_unread_message_elsewhere_rings_once() {
     assert_eq!(model.on_event(arrives(1, ECHO)), [UiEffect::Bell]);
     assert_eq!(model.on_event(arrives(2, ECHO)), []);
     assert_eq!(
-        model.chats[&ECHO].fresh.map(|fresh| (fresh.first, fresh.count)),
+        model.directory.chats[&ECHO].fresh.map(|fresh| (fresh.first, fresh.count)),
         Some((MessageId(1), 2))
     );
     control(&mut model, 'n');
@@ -258,7 +261,7 @@ fn a_delivered_message_stays_delivered() {
         model.on_event(ClientEvent::Engine(notice));
     }
     assert_eq!(
-        model.chats[&MIRA].messages[0].direction,
+        model.directory.chats[&MIRA].messages[0].direction,
         Direction::Outgoing(MessageState::Delivered)
     );
 }
@@ -269,7 +272,8 @@ fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     model.on_event(arrives(3, ECHO));
     let messages = (1..=3).map(|id| message(id, ECHO, Direction::Incoming)).collect();
     model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
-    let ids: Vec<_> = model.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
+    let ids: Vec<_> =
+        model.directory.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [1, 2, 3]);
 }
 

@@ -75,7 +75,7 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     assert_eq!(model.on_event(past(800..1_000)), [history(Some(MessageId(800)))]);
     assert_eq!(model.on_event(past(400..800)), [history(Some(MessageId(400)))]);
     assert_eq!(model.on_event(past(1..400)), []);
-    assert_eq!(model.chats[&ECHO].chosen, Some(MessageId(3)));
+    assert_eq!(model.directory.chats[&ECHO].chosen, Some(MessageId(3)));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
     }
     assert!(asked <= 22, "{asked}");
     assert!(model.status.hint.as_ref().expect("a hint").0.starts_with("this message is older"));
-    assert_eq!(model.chats[&ECHO].chosen, None);
+    assert_eq!(model.directory.chats[&ECHO].chosen, None);
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn who_types_is_not_taken_to_what_was_found() {
     write(&mut model, "c");
     let messages = vec![message(3, ECHO, Direction::Incoming)];
     model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
-    assert_eq!(model.chats[&ECHO].chosen, None);
+    assert_eq!(model.directory.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
 }
