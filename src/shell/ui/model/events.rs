@@ -3,11 +3,10 @@
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::id::{CommandId, ContactId};
 
-use super::super::keys::UiPage;
 use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
-use super::{FollowNewest, Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
+use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
 use crate::shell::api::{ClientEvent, ClientRequest};
 
 impl Model {
@@ -43,7 +42,7 @@ impl Model {
             ClientEvent::Persistence(persistence) => self.node.persistence = Some(persistence),
             // Asked for by others: the runtime tells everybody.
             ClientEvent::QueryResult(..) => {}
-            ClientEvent::Fatal(why) => self.overlay = Some(Overlay::Fatal(why)),
+            ClientEvent::Fatal(why) => self.navigation.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
             Self::quit(&mut effects);
@@ -55,21 +54,21 @@ impl Model {
     fn follow(&mut self, change: DirectoryChange, effects: &mut Vec<UiEffect>) {
         match change {
             DirectoryChange::Identity(identity) => {
-                self.speaking.get_or_insert(identity);
+                self.navigation.speaking.get_or_insert(identity);
             }
-            DirectoryChange::IdentityRemoved(gone) if self.speaking == Some(gone) => {
+            DirectoryChange::IdentityRemoved(gone) if self.navigation.speaking == Some(gone) => {
                 self.speak_as(self.directory.identities.keys().next().copied(), effects);
             }
             DirectoryChange::Contact(contact, identity) => {
-                if self.open.is_none() && self.speaking == Some(identity) {
-                    self.open = Some(contact);
+                if self.navigation.open.is_none() && self.navigation.speaking == Some(identity) {
+                    self.navigation.open = Some(contact);
                 }
-                if self.open == Some(contact) {
+                if self.navigation.open == Some(contact) {
                     self.ask_for_past(HistoryWanted::Any, effects);
                 }
             }
-            DirectoryChange::ContactRemoved(gone) => self.contact_gone(gone),
-            DirectoryChange::FirstUnread(contact) if !self.shows_newest_of(contact) => {
+            DirectoryChange::ContactRemoved(gone) => self.navigation.forget_contact(gone),
+            DirectoryChange::FirstUnread(contact) if !self.navigation.shows_newest_of(contact) => {
                 effects.push(UiEffect::Bell);
             }
             DirectoryChange::MessageState(message, state) => self.status.note_state(message, state),
@@ -78,40 +77,7 @@ impl Model {
             | DirectoryChange::Other => {}
         }
         // Rows may have gone.
-        self.mark_row(self.row);
-    }
-
-    /// Whether the newest message of this chat is on the page.
-    fn shows_newest_of(&self, contact: ContactId) -> bool {
-        self.open == Some(contact)
-            && self.place == UiPage::Chats
-            && self.following == FollowNewest::Yes
-    }
-
-    fn contact_gone(&mut self, gone: ContactId) {
-        self.forget_found(gone);
-        if self.open == Some(gone) {
-            self.open = None;
-        }
-        let about = match &self.overlay {
-            Some(Overlay::Why(_)) => Some(gone),
-            Some(Overlay::Verify(verify)) => Some(verify.contact),
-            Some(Overlay::Mismatch(mismatch)) => Some(mismatch.contact),
-            Some(Overlay::Keys(contact)) => Some(*contact),
-            Some(Overlay::Search(search)) => search.contact,
-            Some(
-                Overlay::Prompt(_)
-                | Overlay::GoTo(_)
-                | Overlay::Confirm(_)
-                | Overlay::Invite(_)
-                | Overlay::Leaving
-                | Overlay::Fatal(_),
-            )
-            | None => None,
-        };
-        if about == Some(gone) {
-            self.overlay = None;
-        }
+        self.navigation.mark_row(self.navigation.row, &self.directory);
     }
 
     fn replied(
@@ -146,12 +112,9 @@ impl Model {
     /// Opens a conversation, and asks for its past if that is not here.
     pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
-        self.place = UiPage::Chats;
-        self.overlay = None;
-        self.open = Some(contact);
-        self.following = FollowNewest::Yes;
+        self.navigation.open_chat(contact);
         if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
-            self.speaking = Some(identity);
+            self.navigation.speaking = Some(identity);
         }
         self.ask_for_past(HistoryWanted::Any, effects);
     }

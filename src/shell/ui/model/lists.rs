@@ -6,19 +6,11 @@ use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::keys::{ListAction, RowAction, UiPage};
 use super::go_to::fits;
+use super::navigation::ListRow;
 use super::{
-    Confirmation, ContactFilter, ContactsTab, GoToTarget, Model, Overlay, PendingCommand, Prompt,
-    PromptPurpose, UiEffect, label, sentence,
+    ContactFilter, GoToTarget, Model, Overlay, PendingCommand, Prompt, PromptPurpose, UiEffect,
+    label, sentence,
 };
-
-/// What the marked row of a list is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum MarkedRow {
-    Contact(ContactId),
-    Request(RequestId),
-    Identity(IdentityId),
-    Nothing,
-}
 
 /// Which way a switch is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,65 +20,24 @@ pub(super) enum ReadMarksSwitch {
 }
 
 impl Model {
-    /// What the marked row is.
-    pub(in crate::shell::ui) fn marked(&self) -> MarkedRow {
-        let row = self.row;
-        let marked = match (self.place, self.tab) {
-            (UiPage::Identities, _) => {
-                self.directory.identities.keys().nth(row).map(|id| MarkedRow::Identity(*id))
-            }
-            (UiPage::Contacts, ContactsTab::Contacts) => self
-                .contacts(ContactFilter::Listened)
-                .get(row)
-                .map(|chat| MarkedRow::Contact(chat.id())),
-            (UiPage::Contacts, ContactsTab::Blocked) => self
-                .contacts(ContactFilter::Blocked)
-                .get(row)
-                .map(|chat| MarkedRow::Contact(chat.id())),
-            (UiPage::Contacts, ContactsTab::Requests) => {
-                self.strangers().get(row).map(|request| MarkedRow::Request(request.id))
-            }
-            (UiPage::Chats | UiPage::Network | UiPage::Help, _) => None,
-        };
-        marked.unwrap_or(MarkedRow::Nothing)
-    }
-
-    fn rows(&self) -> usize {
-        match (self.place, self.tab) {
-            (UiPage::Identities, _) => self.directory.identities.len(),
-            (UiPage::Contacts, ContactsTab::Contacts) => {
-                self.contacts(ContactFilter::Listened).len()
-            }
-            (UiPage::Contacts, ContactsTab::Blocked) => self.contacts(ContactFilter::Blocked).len(),
-            (UiPage::Contacts, ContactsTab::Requests) => self.strangers().len(),
-            (UiPage::Chats | UiPage::Network | UiPage::Help, _) => 0,
-        }
-    }
-
-    /// Marks a row, or the last one if there are fewer.
-    pub(super) fn mark_row(&mut self, row: usize) {
-        self.row = row.min(self.rows().saturating_sub(1));
-    }
-
     pub(super) fn act_on_list(&mut self, key: ListAction, effects: &mut Vec<UiEffect>) {
+        let (navigation, directory) = (&mut self.navigation, &self.directory);
         match key {
-            ListAction::Up => self.mark_row(self.row.saturating_sub(1)),
-            ListAction::Down => self.mark_row(self.row + 1),
-            ListAction::First => self.mark_row(0),
-            ListAction::Last => self.mark_row(usize::MAX),
-            ListAction::NextTab if self.place == UiPage::Contacts => {
-                self.tab = self.tab.next();
-                self.row = 0;
-            }
-            ListAction::NextTab => {}
-            ListAction::Add => self.prompt(PromptPurpose::AddKey),
-            ListAction::New => self.prompt(PromptPurpose::NewIdentity),
-            ListAction::Invite => self.show_invite(),
-            ListAction::Row(action) => match self.marked() {
-                MarkedRow::Contact(contact) => self.act_on_contact(contact, action, effects),
-                MarkedRow::Request(request) => self.act_on_request(request, action, effects),
-                MarkedRow::Identity(identity) => self.act_on_identity(identity, action, effects),
-                MarkedRow::Nothing => {}
+            ListAction::Up => navigation.mark_row(navigation.row.saturating_sub(1), directory),
+            ListAction::Down => navigation.mark_row(navigation.row + 1, directory),
+            ListAction::First => navigation.mark_row(0, directory),
+            ListAction::Last => navigation.mark_row(usize::MAX, directory),
+            ListAction::NextTab => navigation.next_tab(),
+            ListAction::Add => navigation.prompt(PromptPurpose::AddKey),
+            ListAction::New => navigation.prompt(PromptPurpose::NewIdentity),
+            ListAction::Invite => navigation.show_invite(directory),
+            ListAction::Row(action) => match navigation.marked(directory) {
+                Some(ListRow::Contact(contact)) => self.act_on_contact(contact, action, effects),
+                Some(ListRow::Request(request)) => self.act_on_request(request, action, effects),
+                Some(ListRow::Identity(identity)) => {
+                    self.act_on_identity(identity, action, effects);
+                }
+                None => {}
             },
         }
     }
@@ -101,20 +52,20 @@ impl Model {
         let name = chat.name();
         match action {
             RowAction::Open => self.open_chat(contact, effects),
-            RowAction::Rename => self.prompt_with(PromptPurpose::Rename(contact), &name),
+            RowAction::Rename => self.navigation.prompt_with(PromptPurpose::Rename(contact), &name),
             RowAction::Block if chat.contact.session == SessionStatus::Blocked => {
                 self.ask(Command::Unblock { contact }, PendingCommand::Other, effects);
             }
-            RowAction::Block => self.confirm(
+            RowAction::Block => self.navigation.confirm(
                 format!("block {name} and erase the session?"),
                 Command::Block { contact },
             ),
-            RowAction::Remove => self.confirm(
+            RowAction::Remove => self.navigation.confirm(
                 format!("remove {name} and erase all messages?"),
                 Command::RemoveContact { contact },
             ),
             RowAction::Verify => self.open_verify(contact),
-            RowAction::Rekey => self.prompt(PromptPurpose::Rekey(contact)),
+            RowAction::Rekey => self.navigation.prompt(PromptPurpose::Rekey(contact)),
             RowAction::ReadMarks if chat.contact.read_receipts => {
                 self.turn_read_marks(contact, ReadMarksSwitch::Off, effects);
             }
@@ -130,7 +81,9 @@ impl Model {
         effects: &mut Vec<UiEffect>,
     ) {
         match action {
-            RowAction::Open | RowAction::Accept => self.prompt(PromptPurpose::Accept(request)),
+            RowAction::Open | RowAction::Accept => {
+                self.navigation.prompt(PromptPurpose::Accept(request))
+            }
             RowAction::Decline => {
                 self.ask(Command::DeclineRequest { request }, PendingCommand::Other, effects);
             }
@@ -153,7 +106,7 @@ impl Model {
             RowAction::Open => self.speak_as(Some(identity), effects),
             RowAction::Remove => {
                 let name = self.directory.identities.get(&identity).map(|one| label(&one.name));
-                self.confirm(
+                self.navigation.confirm(
                     format!(
                         "erase {} with its key, contacts and messages?",
                         name.unwrap_or_default()
@@ -181,7 +134,7 @@ impl Model {
         let Some(chat) = self.directory.chats.get(&contact) else { return };
         let name = chat.name();
         match turn {
-            ReadMarksSwitch::On => self.confirm(
+            ReadMarksSwitch::On => self.navigation.confirm(
                 format!(
                     "tell {name} when you have looked, and see when they have? Both must turn it on"
                 ),
@@ -195,36 +148,18 @@ impl Model {
         }
     }
 
-    pub(super) fn show_invite(&mut self) {
-        let identity = match self.marked() {
-            MarkedRow::Identity(identity) => Some(identity),
-            MarkedRow::Contact(_) | MarkedRow::Request(_) | MarkedRow::Nothing => self.speaking,
-        };
-        self.overlay = identity.map(Overlay::Invite);
-    }
-
-    pub(super) fn confirm(&mut self, question: String, command: Command) {
-        self.overlay = Some(Overlay::Confirm(Confirmation { question, command }));
-    }
-
-    pub(super) fn prompt_with(&mut self, purpose: PromptPurpose, text: &str) {
-        let mut prompt = Prompt::new(purpose);
-        prompt.field.replace(text);
-        self.overlay = Some(Overlay::Prompt(prompt));
-    }
-
     /// Enter in a field.
     pub(super) fn submit(&mut self, effects: &mut Vec<UiEffect>) {
-        match self.overlay.take() {
+        match self.navigation.overlay.take() {
             Some(Overlay::Prompt(prompt)) => self.submit_prompt(prompt, effects),
             Some(Overlay::GoTo(picker)) => {
                 let target = self.targets_for(picker.filter.text()).get(picker.index).copied();
                 match target {
                     Some(target) => self.go(target, effects),
-                    None => self.overlay = Some(Overlay::GoTo(picker)),
+                    None => self.navigation.overlay = Some(Overlay::GoTo(picker)),
                 }
             }
-            Some(other) => self.overlay = Some(other),
+            Some(other) => self.navigation.overlay = Some(other),
             None => {
                 let name = self.welcome.field.text().trim().to_owned();
                 if !name.is_empty() {
@@ -238,7 +173,7 @@ impl Model {
         let text = prompt.field.text().trim().to_owned();
         if text.is_empty() {
             prompt.error = Some("write something, or Esc to go back".to_owned());
-            self.overlay = Some(Overlay::Prompt(prompt));
+            self.navigation.overlay = Some(Overlay::Prompt(prompt));
             return;
         }
         match prompt.purpose {
@@ -246,14 +181,14 @@ impl Model {
                 self.ask(Command::CreateIdentity { name: text }, PendingCommand::Identity, effects);
             }
             PromptPurpose::AddKey => match (self.options.invites.read)(&text) {
-                Ok(key) => self.prompt(PromptPurpose::AddName(key)),
+                Ok(key) => self.navigation.prompt(PromptPurpose::AddName(key)),
                 Err(why) => {
                     prompt.error = Some(sentence(&why));
-                    self.overlay = Some(Overlay::Prompt(prompt));
+                    self.navigation.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
             PromptPurpose::AddName(key) => {
-                let Some(identity) = self.speaking else { return };
+                let Some(identity) = self.navigation.speaking else { return };
                 let command = Command::AddContact { identity, key, petname: text };
                 self.ask(command, PendingCommand::Contact, effects);
             }
@@ -267,7 +202,7 @@ impl Model {
                 }
                 Err(why) => {
                     prompt.error = Some(sentence(&why));
-                    self.overlay = Some(Overlay::Prompt(prompt));
+                    self.navigation.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
             PromptPurpose::Search(contact) => self.search(contact, text, effects),
@@ -276,7 +211,7 @@ impl Model {
             }
             PromptPurpose::AcceptUnverified(_) => {
                 prompt.error = Some("that is another word; sending stays held".to_owned());
-                self.overlay = Some(Overlay::Prompt(prompt));
+                self.navigation.overlay = Some(Overlay::Prompt(prompt));
             }
             PromptPurpose::Rename(contact) => {
                 let command = Command::RenameContact { contact, petname: text };
@@ -287,7 +222,7 @@ impl Model {
 
     /// Where the picker can go with what is written in it.
     pub(in crate::shell::ui) fn targets(&self) -> Vec<GoToTarget> {
-        let Some(Overlay::GoTo(picker)) = &self.overlay else { return Vec::new() };
+        let Some(Overlay::GoTo(picker)) = &self.navigation.overlay else { return Vec::new() };
         self.targets_for(picker.filter.text())
     }
 

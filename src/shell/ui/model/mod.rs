@@ -9,6 +9,7 @@ mod directory;
 mod events;
 mod go_to;
 mod lists;
+mod navigation;
 mod node_report;
 mod overlay;
 mod pending;
@@ -27,14 +28,14 @@ use crossterm::event::KeyEvent;
 use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::RequestView;
-use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
 pub(super) use chat::Chat;
 pub(super) use directory::ContactFilter;
 pub(super) use go_to::{GoToPicker, GoToTarget};
-pub(super) use overlay::{Confirmation, ContactsTab, Overlay, QrPolarity};
+pub(super) use navigation::ContactsTab;
+pub(super) use overlay::{Overlay, QrPolarity};
 pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
 pub(super) use timed_status::MINING_STEP_SECONDS;
@@ -44,6 +45,7 @@ use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, UiOptions};
 use directory::ChatDirectory;
+use navigation::Navigation;
 use node_report::NodeReport;
 use pending::{PendingCommand, PendingCommands};
 use timed_status::TimedStatus;
@@ -53,16 +55,8 @@ pub struct Model {
     pub(super) options: UiOptions,
     pub(super) status: TimedStatus,
     pub(super) directory: ChatDirectory,
-    /// The identity its user speaks as.
-    pub(super) speaking: Option<IdentityId>,
-    /// The conversation that is open.
-    pub(super) open: Option<ContactId>,
+    pub(super) navigation: Navigation,
     pub(super) node: NodeReport,
-    pub(super) place: UiPage,
-    pub(super) overlay: Option<Overlay>,
-    pub(super) tab: ContactsTab,
-    /// The row marked in a list.
-    pub(super) row: usize,
     /// The name of the first identity, while there is none.
     pub(super) welcome: Prompt,
     /// A composer for commands while no conversation is open.
@@ -70,7 +64,6 @@ pub struct Model {
     /// How codes are drawn.
     pub(super) ink: QrPolarity,
     seek: Option<search::HistorySeek>,
-    following: FollowNewest,
     enter: EnterMode,
     leaving: QuitMode,
     /// When Ctrl+C was pressed last.
@@ -79,9 +72,8 @@ pub struct Model {
 }
 
 opaque_debug!(struct Model {
-    options, status, directory, speaking, open, node, place,
-    overlay, tab, row, welcome, scratch, ink, seek, following, enter, leaving, interrupted,
-    pending,
+    options, status, directory, navigation, node, welcome, scratch, ink, seek, enter, leaving,
+    interrupted, pending,
 });
 
 /// Something to be done outside the model.
@@ -165,18 +157,12 @@ impl Model {
             options,
             status: TimedStatus::new((options.clock)()),
             directory: ChatDirectory::new(options.max_text),
-            speaking: None,
-            open: None,
+            navigation: Navigation::new(),
             node: NodeReport::default(),
-            place: UiPage::Chats,
-            overlay: None,
-            tab: ContactsTab::Contacts,
-            row: 0,
             welcome: Prompt::new(PromptPurpose::NewIdentity),
             scratch: Composer::new(LineMode::One, options.max_text),
             ink: QrPolarity::Dark,
             seek: None,
-            following: FollowNewest::Yes,
             enter: EnterMode::Sends,
             leaving: QuitMode::No,
             interrupted: None,
@@ -190,7 +176,7 @@ impl Model {
         // Who types is not taken to another place.
         self.seek = None;
         self.saw(&mut effects);
-        if let Some(Overlay::Fatal(_)) = self.overlay {
+        if let Some(Overlay::Fatal(_)) = self.navigation.overlay {
             return vec![UiEffect::Quit(QuitReason::Fatal)];
         }
         if let Some(action) = keys::action(self.context(), event) {
@@ -211,12 +197,7 @@ impl Model {
 
     /// Says what the last drawing showed.
     pub fn on_drawn(&mut self, scroll_position: ScrollPosition) -> Vec<UiEffect> {
-        self.following = match scroll_position {
-            ScrollPosition::Newest | ScrollPosition::Whole => FollowNewest::Yes,
-            ScrollPosition::Elsewhere | ScrollPosition::Middle | ScrollPosition::Oldest => {
-                FollowNewest::No
-            }
-        };
+        self.navigation.on_drawn(scroll_position);
         let mut effects = Vec::new();
         if matches!(scroll_position, ScrollPosition::Oldest | ScrollPosition::Whole) {
             self.ask_for_past(chat::HistoryWanted::Older, &mut effects);
@@ -226,58 +207,21 @@ impl Model {
 
     /// Where the next key is pressed.
     pub(super) fn context(&self) -> KeyContext {
-        match &self.overlay {
-            Some(Overlay::Prompt(_) | Overlay::GoTo(_)) => return KeyContext::Field,
-            Some(Overlay::Confirm(_)) => return KeyContext::Asking,
-            Some(Overlay::Leaving) => return KeyContext::Leaving,
-            Some(Overlay::Verify(Verify { way: CompareMethod::Code, .. }) | Overlay::Invite(_)) => {
-                return KeyContext::Code;
-            }
-            Some(Overlay::Verify(_)) => return KeyContext::Comparing,
-            Some(Overlay::Mismatch(_)) => return KeyContext::Choosing,
-            Some(Overlay::Search(_)) => return KeyContext::Found,
-            Some(Overlay::Why(_) | Overlay::Keys(_) | Overlay::Fatal(_)) => {
-                return KeyContext::Page;
-            }
-            None => {}
-        }
-        match self.place {
-            UiPage::Chats if self.directory.identities.is_empty() => KeyContext::Field,
-            UiPage::Chats => match self.current() {
-                Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
-                Some(chat) if chat.is_held() => KeyContext::Held,
-                Some(_) | None => KeyContext::Typing,
-            },
-            UiPage::Contacts | UiPage::Identities => KeyContext::List,
-            UiPage::Network | UiPage::Help => KeyContext::Page,
-        }
+        self.navigation.key_context(&self.directory)
     }
 
     /// The field or composer that takes what is typed.
     pub(super) fn field(&mut self) -> Option<&mut Composer> {
-        match &mut self.overlay {
-            Some(Overlay::Prompt(prompt)) => return Some(&mut prompt.field),
-            Some(Overlay::GoTo(picker)) => return Some(&mut picker.filter),
-            Some(Overlay::Verify(verify)) => return verify.field(),
-            Some(
-                Overlay::Confirm(_)
-                | Overlay::Search(_)
-                | Overlay::Mismatch(_)
-                | Overlay::Keys(_)
-                | Overlay::Why(_)
-                | Overlay::Invite(_)
-                | Overlay::Leaving
-                | Overlay::Fatal(_),
-            ) => return None,
-            None => {}
+        if let Some(overlay) = &mut self.navigation.overlay {
+            return overlay.field();
         }
-        if self.place != UiPage::Chats {
+        if self.navigation.page != UiPage::Chats {
             return None;
         }
         if self.directory.identities.is_empty() {
             return Some(&mut self.welcome.field);
         }
-        match self.open.and_then(|open| self.directory.chats.get_mut(&open)) {
+        match self.navigation.open.and_then(|open| self.directory.chats.get_mut(&open)) {
             // What is held takes the place of the composer; what was written in it stays.
             Some(chat) if chat.is_held() => None,
             Some(chat) => Some(&mut chat.composer),
@@ -287,21 +231,21 @@ impl Model {
 
     /// The conversation that is open.
     pub(super) fn current(&self) -> Option<&Chat> {
-        self.directory.chats.get(&self.open?)
+        self.navigation.current(&self.directory)
     }
 
     fn current_mut(&mut self) -> Option<&mut Chat> {
-        self.directory.chats.get_mut(&self.open?)
+        self.directory.chats.get_mut(&self.navigation.open?)
     }
 
     /// The contacts of the identity that speaks, by name, those of one kind.
     pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<&Chat> {
-        self.directory.contacts_of(self.speaking, kind)
+        self.directory.contacts_of(self.navigation.speaking, kind)
     }
 
     /// The strangers who ask the identity that speaks, oldest first.
     pub(super) fn strangers(&self) -> Vec<&RequestView> {
-        self.directory.requests_to(self.speaking)
+        self.directory.requests_to(self.navigation.speaking)
     }
 
     /// How many of ours have not left this machine.
@@ -331,10 +275,7 @@ impl Model {
 
     /// A person is there: what is in view counts as read.
     fn saw(&mut self, effects: &mut Vec<UiEffect>) {
-        let in_view = self.place == UiPage::Chats
-            && self.overlay.is_none()
-            && self.following == FollowNewest::Yes;
-        if !in_view {
+        if !self.navigation.can_read_newest() {
             return;
         }
         let Some(chat) = self.current_mut() else { return };

@@ -3,10 +3,12 @@
 use crate::engine::command::Command;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 
+use super::super::composer::Composer;
+use super::super::keys::KeyContext;
 use super::go_to::GoToPicker;
 use super::prompt::Prompt;
 use super::search::Search;
-use super::verify::{Mismatch, Verify};
+use super::verify::{CompareMethod, Mismatch, Verify};
 
 /// What stands in front.
 pub(in crate::shell::ui) enum Overlay {
@@ -34,6 +36,63 @@ pub(in crate::shell::ui) enum Overlay {
     Fatal(String),
 }
 
+impl Overlay {
+    /// What the next key is pressed in.
+    pub(super) const fn key_context(&self) -> KeyContext {
+        match self {
+            Self::Prompt(_) | Self::GoTo(_) => KeyContext::Field,
+            Self::Confirm(_) => KeyContext::Asking,
+            Self::Leaving => KeyContext::Leaving,
+            Self::Verify(Verify { way: CompareMethod::Code, .. }) | Self::Invite(_) => {
+                KeyContext::Code
+            }
+            Self::Verify(_) => KeyContext::Comparing,
+            Self::Mismatch(_) => KeyContext::Choosing,
+            Self::Search(_) => KeyContext::Found,
+            Self::Why(_) | Self::Keys(_) | Self::Fatal(_) => KeyContext::Page,
+        }
+    }
+
+    /// The field that takes what is typed, if there is one.
+    pub(super) fn field(&mut self) -> Option<&mut Composer> {
+        match self {
+            Self::Prompt(prompt) => Some(&mut prompt.field),
+            Self::GoTo(picker) => Some(&mut picker.filter),
+            Self::Verify(verify) => verify.field(),
+            Self::Confirm(_)
+            | Self::Search(_)
+            | Self::Mismatch(_)
+            | Self::Keys(_)
+            | Self::Why(_)
+            | Self::Invite(_)
+            | Self::Leaving
+            | Self::Fatal(_) => None,
+        }
+    }
+
+    /// A contact is gone, and what was found in its chat with it. Answers whether this is about that
+    /// contact and has no meaning any more.
+    pub(super) fn forget_contact(&mut self, gone: ContactId) -> bool {
+        match self {
+            // Whose message it is can be looked up no more.
+            Self::Why(_) => true,
+            Self::Verify(verify) => verify.contact == gone,
+            Self::Mismatch(mismatch) => mismatch.contact == gone,
+            Self::Keys(contact) => *contact == gone,
+            Self::Search(search) => {
+                search.forget_contact(gone);
+                search.contact == Some(gone)
+            }
+            Self::Prompt(_)
+            | Self::GoTo(_)
+            | Self::Confirm(_)
+            | Self::Invite(_)
+            | Self::Leaving
+            | Self::Fatal(_) => false,
+        }
+    }
+}
+
 /// How a code is drawn: most readers want it dark on light, and what a terminal shows is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum QrPolarity {
@@ -56,22 +115,4 @@ impl QrPolarity {
 pub(in crate::shell::ui) struct Confirmation {
     pub(in crate::shell::ui) question: String,
     pub(super) command: Command,
-}
-
-/// The lists on the page of contacts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shell::ui) enum ContactsTab {
-    Contacts,
-    Requests,
-    Blocked,
-}
-
-impl ContactsTab {
-    pub(super) const fn next(self) -> Self {
-        match self {
-            Self::Contacts => Self::Requests,
-            Self::Requests => Self::Blocked,
-            Self::Blocked => Self::Contacts,
-        }
-    }
 }

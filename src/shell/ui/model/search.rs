@@ -3,8 +3,8 @@
 use crate::engine::event::MessageView;
 use crate::engine::id::{ContactId, MessageId};
 
-use super::super::keys::{ChooseAction, UiPage};
-use super::{Model, Overlay, Prompt, PromptPurpose, UiEffect};
+use super::super::keys::ChooseAction;
+use super::{Model, Overlay, UiEffect};
 use crate::shell::api::{ClientRequest, HasMore};
 
 /// Most results that are held. A guess: who has read so many searches for more words.
@@ -25,6 +25,16 @@ pub(in crate::shell::ui) struct Search {
     pub(in crate::shell::ui) index: usize,
 }
 
+impl Search {
+    /// A contact is gone: what was found with them, too.
+    pub(super) fn forget_contact(&mut self, gone: ContactId) {
+        if let Some(found) = &mut self.found {
+            found.retain(|message| message.contact != gone);
+            self.index = self.index.min(found.len().saturating_sub(1));
+        }
+    }
+}
+
 /// A message that is looked for in the past of the open conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HistorySeek {
@@ -34,18 +44,6 @@ pub(super) struct HistorySeek {
 }
 
 impl Model {
-    /// Asks for words: those of the conversation that is open, or of all of them.
-    pub(super) fn ask_for_words(&mut self) {
-        let (scope, words) = match &self.overlay {
-            Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
-            Some(_) | None if self.place == UiPage::Chats => (self.open, String::new()),
-            Some(_) | None => (None, String::new()),
-        };
-        let mut prompt = Prompt::new(PromptPurpose::Search(scope));
-        prompt.field.replace(&words);
-        self.overlay = Some(Overlay::Prompt(prompt));
-    }
-
     pub(super) fn search(
         &mut self,
         contact: Option<ContactId>,
@@ -54,7 +52,7 @@ impl Model {
     ) {
         effects.push(UiEffect::Request(ClientRequest::Search { contact, words: words.clone() }));
         let search = Search { contact, words, found: None, more: HasMore::No, index: 0 };
-        self.overlay = Some(Overlay::Search(search));
+        self.navigation.overlay = Some(Overlay::Search(search));
     }
 
     /// The runtime has found something. What answers an older question is passed over, and so is what
@@ -65,13 +63,13 @@ impl Model {
         words: &str,
         (mut messages, more): (Vec<MessageView>, HasMore),
     ) {
-        let Some(Overlay::Search(search)) = &mut self.overlay else { return };
+        let Some(Overlay::Search(search)) = &mut self.navigation.overlay else { return };
         if search.contact != contact || search.words != words {
             return;
         }
         messages.retain(|message| {
             let chat = self.directory.chats.get(&message.contact);
-            chat.is_some_and(|chat| Some(chat.contact.identity) == self.speaking)
+            chat.is_some_and(|chat| Some(chat.contact.identity) == self.navigation.speaking)
         });
         messages.truncate(MAX_RESULTS);
         search.index = search.index.min(messages.len().saturating_sub(1));
@@ -80,7 +78,7 @@ impl Model {
     }
 
     pub(super) fn choose_found(&mut self, key: ChooseAction, effects: &mut Vec<UiEffect>) {
-        let Some(Overlay::Search(search)) = &mut self.overlay else { return };
+        let Some(Overlay::Search(search)) = &mut self.navigation.overlay else { return };
         let found = search.found.as_deref().unwrap_or_default();
         match key {
             ChooseAction::Up => search.index = search.index.saturating_sub(1),
@@ -131,15 +129,5 @@ impl Model {
         }
         seek.parts -= 1;
         self.seek = Some(seek);
-    }
-
-    /// A contact is gone: what was found with them, too.
-    pub(super) fn forget_found(&mut self, gone: ContactId) {
-        if let Some(Overlay::Search(search)) = &mut self.overlay
-            && let Some(found) = &mut search.found
-        {
-            found.retain(|message| message.contact != gone);
-            search.index = search.index.min(found.len().saturating_sub(1));
-        }
     }
 }

@@ -23,17 +23,17 @@ impl Model {
             SlashCommand::Net => self.show(UiPage::Network),
             SlashCommand::Contacts => self.show_tab(ContactsTab::Contacts),
             SlashCommand::Requests => self.show_tab(ContactsTab::Requests),
-            SlashCommand::Invite => self.show_invite(),
+            SlashCommand::Invite => self.navigation.show_invite(&self.directory),
             SlashCommand::Next => self.next_unread(effects),
             SlashCommand::Quit => self.ask_to_quit(effects),
             SlashCommand::Go => self.go_by_name(argument, effects),
             SlashCommand::Add => self.add(argument),
-            SlashCommand::New => {
-                self.prompt_with(PromptPurpose::NewIdentity, &argument.unwrap_or_default())
-            }
+            SlashCommand::New => self
+                .navigation
+                .prompt_with(PromptPurpose::NewIdentity, &argument.unwrap_or_default()),
             SlashCommand::Id => self.id_by_name(argument, effects),
             SlashCommand::Accept => self.accept_first(argument),
-            SlashCommand::Decline => match self.directory.first_request(self.speaking) {
+            SlashCommand::Decline => match self.directory.first_request(self.navigation.speaking) {
                 Some(request) => self.act_on_request(request, RowAction::Decline, effects),
                 None => self.say_hint("nobody asks; nothing was declined"),
             },
@@ -41,12 +41,12 @@ impl Model {
             SlashCommand::Retry => self.retry(self.newest_failed(), effects),
             SlashCommand::Search => match argument {
                 Some(words) => self.search(None, words, effects),
-                None => self.ask_for_words(),
+                None => self.navigation.prompt_search(),
             },
             SlashCommand::Life => self.life_by_name(argument),
             SlashCommand::Why => {
                 let newest = self.current().and_then(|chat| chat.messages.last());
-                self.overlay = newest.map(|message| Overlay::Why(message.id));
+                self.navigation.overlay = newest.map(|message| Overlay::Why(message.id));
             }
             SlashCommand::Block
             | SlashCommand::Unblock
@@ -75,7 +75,7 @@ impl Model {
         let is_blocked = chat.contact.session == SessionStatus::Blocked;
         let name = chat.name();
         match (slash, argument) {
-            (SlashCommand::Close, _) => self.confirm(
+            (SlashCommand::Close, _) => self.navigation.confirm(
                 format!("end the session with {name} and erase its keys?"),
                 Command::CloseSession { contact },
             ),
@@ -90,7 +90,8 @@ impl Model {
             }
             (SlashCommand::Verify, _) => self.open_verify(contact),
             (SlashCommand::Rekey, invite) => {
-                self.prompt_with(PromptPurpose::Rekey(contact), &invite.unwrap_or_default());
+                self.navigation
+                    .prompt_with(PromptPurpose::Rekey(contact), &invite.unwrap_or_default());
             }
             (SlashCommand::ReadMarks, argument) => match argument.as_deref() {
                 Some("on") => self.turn_read_marks(contact, ReadMarksSwitch::On, effects),
@@ -118,12 +119,12 @@ impl Model {
 
     fn show_tab(&mut self, tab: ContactsTab) {
         self.show(UiPage::Contacts);
-        self.tab = tab;
+        self.navigation.tab = tab;
     }
 
     fn go_by_name(&mut self, name: Option<String>, effects: &mut Vec<UiEffect>) {
         let Some(name) = name else {
-            self.overlay = Some(Overlay::GoTo(GoToPicker::new()));
+            self.navigation.overlay = Some(Overlay::GoTo(GoToPicker::new()));
             return;
         };
         match self.targets_for(&name).first().copied() {
@@ -133,9 +134,9 @@ impl Model {
     }
 
     fn add(&mut self, invite: Option<String>) {
-        let Some(invite) = invite else { return self.prompt(PromptPurpose::AddKey) };
+        let Some(invite) = invite else { return self.navigation.prompt(PromptPurpose::AddKey) };
         match (self.options.invites.read)(&invite) {
-            Ok(key) => self.prompt(PromptPurpose::AddName(key)),
+            Ok(key) => self.navigation.prompt(PromptPurpose::AddName(key)),
             Err(why) => self.say_hint(format!("{}; nobody was added", sentence(&why))),
         }
     }
@@ -149,9 +150,10 @@ impl Model {
     }
 
     fn accept_first(&mut self, name: Option<String>) {
-        match self.directory.first_request(self.speaking) {
+        match self.directory.first_request(self.navigation.speaking) {
             Some(request) => {
-                self.prompt_with(PromptPurpose::Accept(request), &name.unwrap_or_default());
+                self.navigation
+                    .prompt_with(PromptPurpose::Accept(request), &name.unwrap_or_default());
             }
             None => self.say_hint("nobody asks; nothing was accepted"),
         }

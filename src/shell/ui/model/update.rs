@@ -13,8 +13,7 @@ use super::super::keys::{
 use super::super::slash;
 use super::super::text::lifetime;
 use super::{
-    ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, Prompt, PromptPurpose,
-    QuitMode, UiEffect,
+    ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -26,8 +25,8 @@ const LONG_PASTE_LINES: usize = 20;
 impl Model {
     pub(super) fn update(&mut self, action: KeyAction, effects: &mut Vec<UiEffect>) {
         match action {
-            KeyAction::Show(place) => self.show(place),
-            KeyAction::GoTo => self.overlay = Some(Overlay::GoTo(GoToPicker::new())),
+            KeyAction::Show(page) => self.show(page),
+            KeyAction::GoTo => self.navigation.overlay = Some(Overlay::GoTo(GoToPicker::new())),
             KeyAction::NextUnread => self.next_unread(effects),
             KeyAction::Step(ChatStep::Above) => self.step_chat(-1, effects),
             KeyAction::Step(ChatStep::Below) => self.step_chat(1, effects),
@@ -38,13 +37,13 @@ impl Model {
             KeyAction::Leave(LeaveChoice::Quit) => Self::quit(effects),
             KeyAction::Leave(LeaveChoice::Wait) => {
                 self.leaving = QuitMode::WhenAllHasLeft;
-                self.overlay = None;
+                self.navigation.overlay = None;
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
-            KeyAction::Back if matches!(self.overlay, Some(Overlay::Verify(_))) => {
+            KeyAction::Back if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) => {
                 self.compare(CompareAction::Back, effects);
             }
-            KeyAction::Back => self.back(),
+            KeyAction::Back => self.navigation.back(),
             KeyAction::Insert(letter) => self.insert(letter),
             KeyAction::Answer(answer) => self.answer(answer, effects),
             KeyAction::Scroll(scroll) => effects.push(UiEffect::Scroll(scroll)),
@@ -53,28 +52,22 @@ impl Model {
             KeyAction::Browse(key) => self.browse(key, effects),
             KeyAction::List(key) => self.act_on_list(key, effects),
             KeyAction::Compare(key) => self.compare(key, effects),
-            KeyAction::Choose(key) if matches!(self.overlay, Some(Overlay::Search(_))) => {
+            KeyAction::Choose(key)
+                if matches!(self.navigation.overlay, Some(Overlay::Search(_))) =>
+            {
                 self.choose_found(key, effects);
             }
             KeyAction::Choose(key) => self.choose(key, effects),
-            KeyAction::Search => self.ask_for_words(),
+            KeyAction::Search => self.navigation.prompt_search(),
             KeyAction::Longer => self.choose_life(None),
             KeyAction::Held(key) => self.act_held(key),
             KeyAction::Invert => self.ink = self.ink.other(),
         }
     }
 
-    pub(super) fn show(&mut self, place: UiPage) {
+    pub(super) fn show(&mut self, page: UiPage) {
         self.leave_chat();
-        self.overlay = None;
-        self.place = place;
-        self.row = 0;
-    }
-
-    fn back(&mut self) {
-        if self.overlay.take().is_none() {
-            self.place = UiPage::Chats;
-        }
+        self.navigation.show(page);
     }
 
     fn insert(&mut self, letter: char) {
@@ -95,7 +88,7 @@ impl Model {
         if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
-        if matches!(self.overlay, Some(Overlay::Verify(_))) {
+        if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) {
             self.paste_proof(pasted);
             return Vec::new();
         }
@@ -121,7 +114,7 @@ impl Model {
     }
 
     fn filter_changed(&mut self) {
-        if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+        if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
             picker.index = 0;
         }
     }
@@ -153,7 +146,7 @@ impl Model {
     }
 
     fn line_up(&mut self) {
-        if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+        if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
             picker.index = picker.index.saturating_sub(1);
             return;
         }
@@ -165,10 +158,10 @@ impl Model {
     }
 
     fn line_down(&mut self) {
-        if let Some(Overlay::GoTo(picker)) = &self.overlay {
+        if let Some(Overlay::GoTo(picker)) = &self.navigation.overlay {
             let last = self.targets().len().saturating_sub(1);
             let index = (picker.index + 1).min(last);
-            if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+            if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
                 picker.index = index;
             }
             return;
@@ -260,7 +253,7 @@ impl Model {
             BrowseAction::Oldest => chat.choose_oldest(),
             BrowseAction::Newest => chat.choose_newest(),
             BrowseAction::Type => self.leave_browsing(),
-            BrowseAction::Why => self.overlay = chosen.map(Overlay::Why),
+            BrowseAction::Why => self.navigation.overlay = chosen.map(Overlay::Why),
             BrowseAction::Cancel => self.cancel(chosen, effects),
             BrowseAction::Retry => self.retry(chosen, effects),
         }
@@ -296,7 +289,7 @@ impl Model {
     }
 
     fn answer(&mut self, answer: ConfirmAnswer, effects: &mut Vec<UiEffect>) {
-        if let Some(Overlay::Confirm(confirm)) = self.overlay.take()
+        if let Some(Overlay::Confirm(confirm)) = self.navigation.overlay.take()
             && answer == ConfirmAnswer::Yes
         {
             self.ask(confirm.command, PendingCommand::Other, effects);
@@ -310,8 +303,8 @@ impl Model {
         let field = self.field();
         let held_text = field.is_some_and(|field| !field.take().is_empty());
         if again && !held_text {
-            self.overlay = Some(Overlay::Leaving);
-        } else if !held_text && self.overlay.take().is_none() {
+            self.navigation.overlay = Some(Overlay::Leaving);
+        } else if !held_text && self.navigation.overlay.take().is_none() {
             self.say_hint("Ctrl+C again asks to leave");
         }
     }
@@ -321,18 +314,20 @@ impl Model {
         if self.unsent() == 0 {
             return Self::quit(effects);
         }
-        self.overlay = Some(Overlay::Leaving);
+        self.navigation.overlay = Some(Overlay::Leaving);
     }
 
     pub(super) fn next_unread(&mut self, effects: &mut Vec<UiEffect>) {
-        match self.directory.next_unread(self.speaking, self.open) {
+        match self.directory.next_unread(self.navigation.speaking, self.navigation.open) {
             Some(next) => self.open_chat(next, effects),
             None => self.say_hint("nothing is unread"),
         }
     }
 
     fn step_chat(&mut self, step: isize, effects: &mut Vec<UiEffect>) {
-        if let Some(contact) = self.directory.neighbour(self.speaking, self.open, step) {
+        if let Some(contact) =
+            self.directory.neighbour(self.navigation.speaking, self.navigation.open, step)
+        {
             self.open_chat(contact, effects);
         }
     }
@@ -340,17 +335,10 @@ impl Model {
     /// Changes which identity speaks; its first conversation opens.
     pub(super) fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
-        self.overlay = None;
-        self.place = UiPage::Chats;
-        self.speaking = identity;
-        self.open = None;
+        self.navigation.speak_as(identity);
         let first = self.contacts(ContactFilter::Listened).first().map(|chat| chat.id());
         if let Some(first) = first {
             self.open_chat(first, effects);
         }
-    }
-
-    pub(super) fn prompt(&mut self, purpose: PromptPurpose) {
-        self.overlay = Some(Overlay::Prompt(Prompt::new(purpose)));
     }
 }

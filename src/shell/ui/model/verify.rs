@@ -156,12 +156,12 @@ impl Model {
         let Some(chat) = self.directory.chats.get(&contact) else { return };
         let way =
             if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
-        self.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
+        self.navigation.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
     }
 
     /// Keys on that page.
     pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<UiEffect>) {
-        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
         let has_words = self
             .directory
             .chats
@@ -186,8 +186,8 @@ impl Model {
                 }
             }
             CompareAction::Back => match verify.way {
-                CompareMethod::Words => self.overlay = None,
-                CompareMethod::Digits if !has_words => self.overlay = None,
+                CompareMethod::Words => self.navigation.overlay = None,
+                CompareMethod::Digits if !has_words => self.navigation.overlay = None,
                 CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent if has_words => {
                     verify.way = CompareMethod::Words
                 }
@@ -204,7 +204,7 @@ impl Model {
             self.say_hint("paste held an Enter; nothing was compared");
             return;
         }
-        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
         let (contact, way) = (verify.contact, verify.way);
         let typing = verify.words.iter().position(|field| field.text().trim().is_empty());
         if let (CompareMethod::Words, Some(empty)) = (way, typing)
@@ -240,15 +240,16 @@ impl Model {
                     Proof::SafetyNumber(_) => None,
                 };
                 let word = word.and_then(|number| Some((number, typed(number)?)));
-                self.overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
+                self.navigation.overlay =
+                    Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
             }
             Ok(_) => {
-                if matches!(self.overlay, Some(Overlay::Verify(_))) {
-                    self.overlay = None;
+                if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) {
+                    self.navigation.overlay = None;
                 }
                 self.say_hint(format!("{name} is [v] verified, on this machine only"));
             }
-            Err(error) => match &mut self.overlay {
+            Err(error) => match &mut self.navigation.overlay {
                 Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),
                 Some(_) | None => self.say_hint(error.to_string()),
             },
@@ -257,7 +258,7 @@ impl Model {
 
     /// Keys after a comparison that failed.
     pub(super) fn choose(&mut self, key: ChooseAction, effects: &mut Vec<UiEffect>) {
-        let Some(Overlay::Mismatch(mismatch)) = &mut self.overlay else { return };
+        let Some(Overlay::Mismatch(mismatch)) = &mut self.navigation.overlay else { return };
         let last = mismatch.remedies().len().saturating_sub(1);
         match key {
             ChooseAction::Up => mismatch.row = mismatch.row.saturating_sub(1),
@@ -267,11 +268,11 @@ impl Model {
                 match mismatch.remedies().get(mismatch.row) {
                     Some(Remedy::Again) => self.open_verify(contact),
                     Some(Remedy::Close) => {
-                        self.overlay = None;
+                        self.navigation.overlay = None;
                         self.ask(Command::CloseSession { contact }, PendingCommand::Other, effects);
                     }
-                    Some(Remedy::Keys) => self.overlay = Some(Overlay::Keys(contact)),
-                    None => self.overlay = None,
+                    Some(Remedy::Keys) => self.navigation.overlay = Some(Overlay::Keys(contact)),
+                    None => self.navigation.overlay = None,
                 }
             }
         }
@@ -279,16 +280,16 @@ impl Model {
 
     /// Keys where the composer of a held contact would be.
     pub(super) fn act_held(&mut self, key: HeldAction) {
-        let Some(contact) = self.open else { return };
+        let Some(contact) = self.navigation.open else { return };
         match key {
             HeldAction::Verify => self.open_verify(contact),
-            HeldAction::Accept => self.prompt(PromptPurpose::AcceptUnverified(contact)),
+            HeldAction::Accept => self.navigation.prompt(PromptPurpose::AcceptUnverified(contact)),
         }
     }
 
     /// A paste into that page. Words are put into their fields; nothing is compared by it.
     pub(super) fn paste_proof(&mut self, pasted: &str) {
-        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return };
+        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
         if verify.way == CompareMethod::Words {
             verify.paste_words(pasted);
             return;
@@ -301,7 +302,7 @@ impl Model {
 
     /// A blank between words goes on to the next one.
     pub(super) fn blank_between_words(&mut self) -> bool {
-        let Some(Overlay::Verify(verify)) = &mut self.overlay else { return false };
+        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return false };
         let here = verify.words.get(verify.at);
         if verify.way != CompareMethod::Words || here.is_none_or(Composer::is_empty) {
             return verify.way == CompareMethod::Words;

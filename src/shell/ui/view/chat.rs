@@ -191,7 +191,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
             return Line::styled(cut(&format!(" {}", names.join("  ")), width), theme.call());
         }
     }
-    let speaking = model.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
     let me = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     let whom = model.current().map(|chat| label(&chat.contact.petname));
     let to = whom.map(|whom| format!("to {whom}"));

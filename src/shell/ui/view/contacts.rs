@@ -23,7 +23,7 @@ pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
     super::rows(frame, area, vec![tabs(model, theme), Line::raw("")]);
-    let (rows, detail) = match model.tab {
+    let (rows, detail) = match model.navigation.tab {
         ContactsTab::Contacts => contacts(model, ContactFilter::Listened, width),
         ContactsTab::Blocked => contacts(model, ContactFilter::Blocked, width),
         ContactsTab::Requests => requests(model, width),
@@ -42,7 +42,7 @@ fn tabs(model: &Model, theme: Theme) -> Line<'static> {
         (ContactsTab::Blocked, "Blocked", model.contacts(ContactFilter::Blocked).len()),
     ];
     let spans = counts.into_iter().flat_map(|(tab, name, count)| {
-        let (text, style) = if tab == model.tab {
+        let (text, style) = if tab == model.navigation.tab {
             (format!("[{name} {count}]"), theme.strong())
         } else {
             (format!(" {name} {count} "), Style::new())
@@ -71,7 +71,7 @@ fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
         let trust = trust::mark(chat.contact.trust);
         format!("{name} {trust} {}{unread}", link_word(chat.contact.session))
     });
-    let detail = contacts.get(model.row).map(|chat| contact_detail(chat, width));
+    let detail = contacts.get(model.navigation.row).map(|chat| contact_detail(chat, width));
     (rows.collect(), detail.unwrap_or_default())
 }
 
@@ -110,7 +110,7 @@ fn requests(model: &Model, width: usize) -> ListAndDetail {
         let arrived = Civil::at(request.arrived);
         format!("{}  {} {} UTC", short_key(&request.key), arrived.date(), arrived.clock())
     });
-    let text = match requests.get(model.row) {
+    let text = match requests.get(model.navigation.row) {
         None => "Nobody asks. A stranger who has your invite shows up here.".to_owned(),
         Some(request) => format!(
             "Somebody who holds this key asks to talk with you:\n{}\nNothing has been sent back. \
@@ -127,7 +127,7 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let title = vec![Line::styled(" Identities", theme.strong()), Line::raw("")];
     super::rows(frame, area, title);
     let rows = model.directory.identities.values().map(|identity| {
-        let speaks = if model.speaking == Some(identity.id) { "speaks" } else { "" };
+        let speaks = if model.navigation.speaking == Some(identity.id) { "speaks" } else { "" };
         let unread = match model.directory.unread_of(identity.id) {
             0 => String::new(),
             unread => format!("{unread} unread"),
@@ -147,14 +147,14 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Vec<String>) {
     let theme = Theme::new(&model.options);
     let height = usize::from(area.height);
-    let first = (model.row + 1).saturating_sub(height);
+    let first = (model.navigation.row + 1).saturating_sub(height);
     let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {
         let (arrow, style) =
-            if index == model.row { (">", theme.marked()) } else { (" ", Style::new()) };
+            if index == model.navigation.row { (">", theme.marked()) } else { (" ", Style::new()) };
         super::list_row(&format!("{arrow} {row}"), area.width, style)
     });
     super::rows(frame, area, lines.collect());
-    super::cursor(frame, area, (0, model.row.saturating_sub(first)));
+    super::cursor(frame, area, (0, model.navigation.row.saturating_sub(first)));
 }
 
 fn sentences(text: &str, width: usize) -> Vec<Line<'static>> {

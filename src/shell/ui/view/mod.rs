@@ -49,7 +49,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
         status_bar::draw(model, frame, title);
     }
     let mut composer = None;
-    match model.place {
+    match model.navigation.page {
         UiPage::Chats if model.directory.identities.is_empty() => {
             overlay::welcome(model, frame, body)
         }
@@ -71,7 +71,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
 
 /// What has to be said: a question first, then the newest hint.
 fn status(model: &Model) -> Option<String> {
-    if let Some(Overlay::Confirm(confirm)) = &model.overlay {
+    if let Some(Overlay::Confirm(confirm)) = &model.navigation.overlay {
         return Some(format!("y yes  n no: {}", confirm.question));
     }
     model.status.hint.as_ref().map(|(hint, _)| hint.clone())

@@ -30,7 +30,7 @@ const PICKER_ROWS: usize = 10;
 
 /// Draws what stands in front, if anything does.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    match &model.overlay {
+    match &model.navigation.overlay {
         Some(Overlay::Prompt(prompt)) => ask(model, prompt, frame, area),
         Some(Overlay::GoTo(picker)) => go_to(model, picker, frame, area),
         Some(Overlay::Search(search)) => found(model, search, frame, area),

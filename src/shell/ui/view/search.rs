@@ -61,7 +61,9 @@ fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> Strin
     let chat = model.directory.chats.get(&message.contact);
     let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();
     let who = match message.direction {
-        Direction::Outgoing(_) if chat.is_some_and(|chat| model.open == Some(chat.id())) => {
+        Direction::Outgoing(_)
+            if chat.is_some_and(|chat| model.navigation.open == Some(chat.id())) =>
+        {
             "me".to_owned()
         }
         Direction::Outgoing(_) => format!("to {name}"),

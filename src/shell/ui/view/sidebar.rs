@@ -18,7 +18,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let footer = footer(model, theme, width);
     let room = height.saturating_sub(footer.len() + 1);
     let contacts = model.contacts(ContactFilter::Listened);
-    let open = contacts.iter().position(|chat| Some(chat.id()) == model.open).unwrap_or(0);
+    let open =
+        contacts.iter().position(|chat| Some(chat.id()) == model.navigation.open).unwrap_or(0);
     let first = (open + 1).saturating_sub(room);
     let mut rows = vec![head("Chats", UiPage::Chats, theme, width)];
     rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, theme, width)));
@@ -41,7 +42,7 @@ fn head(text: &str, place: UiPage, theme: Theme, width: usize) -> Line<'static> 
 }
 
 fn row(model: &Model, chat: &Chat, theme: Theme, width: usize) -> Line<'static> {
-    let is_open = model.open == Some(chat.id());
+    let is_open = model.navigation.open == Some(chat.id());
     let unread = match (chat.unread, chat.contact.missing) {
         (0, 0) => String::new(),
         (0, _) => " gap".to_owned(),
@@ -70,10 +71,11 @@ fn footer(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
         rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, theme, width));
     }
     rows.push(head("Identity", UiPage::Identities, theme, width));
-    let speaking = model.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
     let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
-    let elsewhere = model.directory.identities.keys().filter(|id| Some(**id) != model.speaking);
+    let elsewhere =
+        model.directory.identities.keys().filter(|id| Some(**id) != model.navigation.speaking);
     let unread: usize = elsewhere.map(|id| model.directory.unread_of(*id)).sum();
     if unread > 0 {
         rows.push(Line::styled(format!("    {unread} unread elsewhere"), theme.quiet()));

@@ -17,7 +17,7 @@ use crate::shell::calendar::Civil;
 /// Draws the title.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
-    let speaking = model.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
     let mode = match model.options.mode {
         UiMode::Normal => "",
         UiMode::Demo => " DEMO",
@@ -116,7 +116,7 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
         ],
         KeyContext::Typing => wanted_in_typing(),
         KeyContext::Browsing => wanted_in_browsing(),
-        KeyContext::List if model.place == UiPage::Identities => vec![
+        KeyContext::List if model.navigation.page == UiPage::Identities => vec![
             row(RowAction::Open),
             KeyAction::List(ListAction::New),
             KeyAction::List(ListAction::Invite),
@@ -124,7 +124,7 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
             KeyAction::Back,
         ],
         KeyContext::List => {
-            let actions = match model.tab {
+            let actions = match model.navigation.tab {
                 ContactsTab::Requests => vec![row(RowAction::Accept), row(RowAction::Decline)],
                 ContactsTab::Contacts | ContactsTab::Blocked => [
                     RowAction::Open,
@@ -144,7 +144,7 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
             ];
             actions.into_iter().chain(always).collect()
         }
-        KeyContext::Field if model.overlay.is_none() => {
+        KeyContext::Field if model.navigation.overlay.is_none() => {
             vec![
                 KeyAction::Write(WriteAction::Submit),
                 HELP,
@@ -155,14 +155,16 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
         KeyContext::Field | KeyContext::Editing => {
             vec![KeyAction::Write(WriteAction::Submit), KeyAction::Back]
         }
-        KeyContext::Page if model.place == UiPage::Help => {
+        KeyContext::Page if model.navigation.page == UiPage::Help => {
             vec![
                 KeyAction::Scroll(ScrollAction::Down),
                 KeyAction::Scroll(ScrollAction::Up),
                 KeyAction::Back,
             ]
         }
-        KeyContext::Page if matches!(model.overlay, Some(Overlay::Fatal(_))) => Vec::new(),
+        KeyContext::Page if matches!(model.navigation.overlay, Some(Overlay::Fatal(_))) => {
+            Vec::new()
+        }
         KeyContext::Page => vec![KeyAction::Back, HELP],
         KeyContext::Found => wanted_in_results(),
         KeyContext::Comparing | KeyContext::Choosing | KeyContext::Code | KeyContext::Held => {

@@ -3,6 +3,7 @@
 mod course;
 mod directory;
 mod drawing;
+mod navigation;
 mod search;
 
 use crate::engine::envelope::Lifetime;
@@ -15,7 +16,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::event::{
     ContactView, Direction, Event, IdentityView, MessageView, SessionStatus,
 };
-use crate::engine::id::{CommandId, MessageId, RequestId};
+use crate::engine::id::{CommandId, ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::record::{MessageState, Trust};
 
 use super::*;
@@ -242,7 +243,7 @@ fn the_first_unread_message_elsewhere_rings_once() {
         Some((MessageId(1), 2))
     );
     control(&mut model, 'n');
-    assert_eq!(model.open, Some(ECHO));
+    assert_eq!(model.navigation.open, Some(ECHO));
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Mining));
     model.on_event(ClientEvent::Engine(Event::Message(ours)));
     assert_eq!(control(&mut model, 'q'), []);
-    assert!(matches!(model.overlay, Some(Overlay::Leaving)));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving)));
     assert_eq!(press(&mut model, KeyCode::Char('w')), []);
     let state = MessageState::Sent;
     let sent = Event::State {
@@ -321,9 +322,9 @@ fn ctrl_c_empties_the_line_and_twice_asks_to_leave() {
     write(&mut model, "draft");
     control(&mut model, 'c');
     assert!(model.field().expect("a composer").is_empty());
-    assert!(model.overlay.is_none());
+    assert!(model.navigation.overlay.is_none());
     control(&mut model, 'c');
-    assert!(matches!(model.overlay, Some(Overlay::Leaving)));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving)));
 }
 
 #[test]
@@ -368,7 +369,7 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     let wren = ContactId(12);
     model.on_event(contact(wren, "wren", SessionStatus::OfferQueued));
     model.on_event(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
-    assert_eq!((model.place, model.open), (UiPage::Chats, Some(wren)));
+    assert_eq!((model.navigation.page, model.navigation.open), (UiPage::Chats, Some(wren)));
 }
 
 #[test]
@@ -415,7 +416,7 @@ fn contacts_of_two_identities_never_share_a_list() {
     write(&mut model, "/id heron");
     press(&mut model, KeyCode::Enter);
     assert_eq!(names(&model), ["zoe"]);
-    assert_eq!(model.open, Some(ContactId(20)));
+    assert_eq!(model.navigation.open, Some(ContactId(20)));
 }
 
 #[test]

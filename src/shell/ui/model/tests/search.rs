@@ -7,7 +7,7 @@ fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) ->
 }
 
 fn results(model: &Model) -> Vec<u64> {
-    let Some(Overlay::Search(search)) = &model.overlay else { return Vec::new() };
+    let Some(Overlay::Search(search)) = &model.navigation.overlay else { return Vec::new() };
     search.found.iter().flatten().map(|message| message.id.0).collect()
 }
 
@@ -66,7 +66,7 @@ fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
     press(&mut model, KeyCode::Char('n'));
     let history = |before| UiEffect::Request(ClientRequest::History { contact: ECHO, before });
     assert_eq!(press(&mut model, KeyCode::Enter), [history(None)]);
-    assert_eq!(model.open, Some(ECHO));
+    assert_eq!(model.navigation.open, Some(ECHO));
     let past = |ids: core::ops::Range<u64>| ClientEvent::History {
         contact: ECHO,
         messages: ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(),

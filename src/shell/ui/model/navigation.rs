@@ -1,0 +1,229 @@
+//! Where the person is: which page, what stands in front of it, which row, whose chat. Changes nothing
+//! that is known, and asks for nothing.
+
+use crate::engine::command::Command;
+use crate::engine::id::{ContactId, IdentityId, RequestId};
+
+use super::super::keys::{KeyContext, UiPage};
+use super::chat::Chat;
+use super::directory::{ChatDirectory, ContactFilter};
+use super::overlay::{Confirmation, Overlay};
+use super::prompt::{Prompt, PromptPurpose};
+use super::{FollowNewest, ScrollPosition};
+
+/// Where the person is.
+pub(in crate::shell::ui) struct Navigation {
+    pub(in crate::shell::ui) page: UiPage,
+    /// What stands in front of the page.
+    pub(in crate::shell::ui) overlay: Option<Overlay>,
+    pub(in crate::shell::ui) tab: ContactsTab,
+    /// The row marked in a list.
+    pub(in crate::shell::ui) row: usize,
+    /// The identity the person speaks as.
+    pub(in crate::shell::ui) speaking: Option<IdentityId>,
+    /// The chat that is open.
+    pub(in crate::shell::ui) open: Option<ContactId>,
+    following: FollowNewest,
+}
+
+/// The lists on the page of contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell::ui) enum ContactsTab {
+    Contacts,
+    Requests,
+    Blocked,
+}
+
+/// What a row of a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListRow {
+    Contact(ContactId),
+    Request(RequestId),
+    Identity(IdentityId),
+}
+
+impl ContactsTab {
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Contacts => Self::Requests,
+            Self::Requests => Self::Blocked,
+            Self::Blocked => Self::Contacts,
+        }
+    }
+}
+
+impl Navigation {
+    pub(super) const fn new() -> Self {
+        Self {
+            page: UiPage::Chats,
+            overlay: None,
+            tab: ContactsTab::Contacts,
+            row: 0,
+            speaking: None,
+            open: None,
+            following: FollowNewest::Yes,
+        }
+    }
+
+    /// Goes to a page.
+    pub(super) fn show(&mut self, page: UiPage) {
+        self.overlay = None;
+        self.page = page;
+        self.row = 0;
+    }
+
+    /// Takes away what stands in front, or goes back to the chats if nothing does.
+    pub(super) fn back(&mut self) {
+        if self.overlay.take().is_none() {
+            self.page = UiPage::Chats;
+        }
+    }
+
+    /// Goes to a chat, at its newest message.
+    pub(super) fn open_chat(&mut self, contact: ContactId) {
+        self.page = UiPage::Chats;
+        self.overlay = None;
+        self.open = Some(contact);
+        self.following = FollowNewest::Yes;
+    }
+
+    /// Changes which identity speaks; no chat is open then.
+    pub(super) fn speak_as(&mut self, identity: Option<IdentityId>) {
+        self.page = UiPage::Chats;
+        self.overlay = None;
+        self.speaking = identity;
+        self.open = None;
+    }
+
+    /// Asks for something in an empty field.
+    pub(super) fn prompt(&mut self, purpose: PromptPurpose) {
+        self.overlay = Some(Overlay::Prompt(Prompt::new(purpose)));
+    }
+
+    /// Asks for something in a field that has this text in it.
+    pub(super) fn prompt_with(&mut self, purpose: PromptPurpose, text: &str) {
+        let mut prompt = Prompt::new(purpose);
+        prompt.field.replace(text);
+        self.overlay = Some(Overlay::Prompt(prompt));
+    }
+
+    /// Asks for the words to search for: in the chat that is open, or in all of them. A search that is
+    /// on the screen is asked for again.
+    pub(super) fn prompt_search(&mut self) {
+        let (contact, words) = match &self.overlay {
+            Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
+            Some(_) | None if self.page == UiPage::Chats => (self.open, String::new()),
+            Some(_) | None => (None, String::new()),
+        };
+        self.prompt_with(PromptPurpose::Search(contact), &words);
+    }
+
+    /// Asks whether to send a command.
+    pub(super) fn confirm(&mut self, question: String, command: Command) {
+        self.overlay = Some(Overlay::Confirm(Confirmation { question, command }));
+    }
+
+    /// Shows the invite of the marked identity, or of the one that speaks.
+    pub(super) fn show_invite(&mut self, directory: &ChatDirectory) {
+        let identity = match self.marked(directory) {
+            Some(ListRow::Identity(identity)) => Some(identity),
+            Some(ListRow::Contact(_) | ListRow::Request(_)) | None => self.speaking,
+        };
+        self.overlay = identity.map(Overlay::Invite);
+    }
+
+    /// Goes to the next list of the page of contacts.
+    pub(super) fn next_tab(&mut self) {
+        if self.page == UiPage::Contacts {
+            self.tab = self.tab.next();
+            self.row = 0;
+        }
+    }
+
+    /// The rows of the list that is shown; none on a page without a list.
+    fn rows(&self, directory: &ChatDirectory) -> Vec<ListRow> {
+        let contacts = |kind| {
+            let chats = directory.contacts_of(self.speaking, kind).into_iter();
+            chats.map(|chat| ListRow::Contact(chat.id())).collect()
+        };
+        match (self.page, self.tab) {
+            (UiPage::Identities, _) => {
+                directory.identities.keys().map(|id| ListRow::Identity(*id)).collect()
+            }
+            (UiPage::Contacts, ContactsTab::Contacts) => contacts(ContactFilter::Listened),
+            (UiPage::Contacts, ContactsTab::Blocked) => contacts(ContactFilter::Blocked),
+            (UiPage::Contacts, ContactsTab::Requests) => {
+                let requests = directory.requests_to(self.speaking).into_iter();
+                requests.map(|request| ListRow::Request(request.id)).collect()
+            }
+            (UiPage::Chats | UiPage::Network | UiPage::Help, _) => Vec::new(),
+        }
+    }
+
+    /// What the marked row is.
+    pub(super) fn marked(&self, directory: &ChatDirectory) -> Option<ListRow> {
+        self.rows(directory).get(self.row).copied()
+    }
+
+    /// Marks a row, or the last one if there are fewer.
+    pub(super) fn mark_row(&mut self, row: usize, directory: &ChatDirectory) {
+        self.row = row.min(self.rows(directory).len().saturating_sub(1));
+    }
+
+    /// The last drawing showed this much of the chat that is open.
+    pub(super) const fn on_drawn(&mut self, scroll_position: ScrollPosition) {
+        self.following = match scroll_position {
+            ScrollPosition::Newest | ScrollPosition::Whole => FollowNewest::Yes,
+            ScrollPosition::Elsewhere | ScrollPosition::Middle | ScrollPosition::Oldest => {
+                FollowNewest::No
+            }
+        };
+    }
+
+    /// Whether the newest message of the chat that is open is on the page.
+    fn shows_newest(&self) -> bool {
+        self.page == UiPage::Chats && self.following == FollowNewest::Yes
+    }
+
+    /// Whether the newest message of this chat is on the page.
+    pub(super) fn shows_newest_of(&self, contact: ContactId) -> bool {
+        self.open == Some(contact) && self.shows_newest()
+    }
+
+    /// Whether the newest message of the chat that is open can be read: nothing stands in front.
+    pub(super) fn can_read_newest(&self) -> bool {
+        self.shows_newest() && self.overlay.is_none()
+    }
+
+    /// A contact is gone: its chat is not open any more, and nothing about it is in front.
+    pub(super) fn forget_contact(&mut self, gone: ContactId) {
+        if self.open == Some(gone) {
+            self.open = None;
+        }
+        if self.overlay.as_mut().is_some_and(|overlay| overlay.forget_contact(gone)) {
+            self.overlay = None;
+        }
+    }
+
+    /// What the next key is pressed in.
+    pub(super) fn key_context(&self, directory: &ChatDirectory) -> KeyContext {
+        if let Some(overlay) = &self.overlay {
+            return overlay.key_context();
+        }
+        match self.page {
+            UiPage::Chats if directory.identities.is_empty() => KeyContext::Field,
+            UiPage::Chats => match self.current(directory) {
+                Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
+                Some(chat) if chat.is_held() => KeyContext::Held,
+                Some(_) | None => KeyContext::Typing,
+            },
+            UiPage::Contacts | UiPage::Identities => KeyContext::List,
+            UiPage::Network | UiPage::Help => KeyContext::Page,
+        }
+    }
+
+    /// The chat that is open.
+    pub(super) fn current<'d>(&self, directory: &'d ChatDirectory) -> Option<&'d Chat> {
+        directory.chats.get(&self.open?)
+    }
+}

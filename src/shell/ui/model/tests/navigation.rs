@@ -1,0 +1,73 @@
+//! The navigation alone, over a directory of two contacts.
+
+use super::*;
+use crate::shell::ui::model::navigation::ListRow;
+
+fn directory() -> ChatDirectory {
+    chatting().directory
+}
+
+/// A search in the chat of one contact.
+fn search_in(contact: ContactId) -> Search {
+    let (found, more) = (None, HasMore::No);
+    Search { contact: Some(contact), words: "ferry".to_owned(), found, more, index: 0 }
+}
+
+#[test]
+fn what_stands_in_front_of_a_page_goes_before_the_page_does() {
+    let mut navigation = Navigation::new();
+    navigation.show(UiPage::Help);
+    navigation.prompt(PromptPurpose::AddKey);
+    navigation.back();
+    assert!(navigation.overlay.is_none());
+    assert_eq!(navigation.page, UiPage::Help);
+    navigation.back();
+    assert_eq!(navigation.page, UiPage::Chats);
+}
+
+#[test]
+fn a_marked_row_is_always_one_of_the_list() {
+    let directory = directory();
+    let mut navigation = Navigation::new();
+    navigation.speaking = Some(ME);
+    assert_eq!(navigation.marked(&directory), None, "the page of chats has no list");
+    navigation.show(UiPage::Contacts);
+    navigation.mark_row(usize::MAX, &directory);
+    assert_eq!(navigation.marked(&directory), Some(ListRow::Contact(MIRA)));
+    navigation.next_tab();
+    navigation.mark_row(usize::MAX, &directory);
+    assert_eq!((navigation.row, navigation.marked(&directory)), (0, None));
+}
+
+#[test]
+fn a_contact_that_is_gone_takes_along_what_is_about_it_and_nothing_else() {
+    let about = |contact| [Overlay::Keys(contact), Overlay::Search(search_in(contact))];
+    for overlay in about(MIRA) {
+        let mut navigation = Navigation::new();
+        (navigation.open, navigation.overlay) = (Some(MIRA), Some(overlay));
+        navigation.forget_contact(MIRA);
+        assert!(navigation.overlay.is_none() && navigation.open.is_none());
+    }
+    for overlay in about(ECHO) {
+        let mut navigation = Navigation::new();
+        (navigation.open, navigation.overlay) = (Some(ECHO), Some(overlay));
+        navigation.forget_contact(MIRA);
+        assert!(navigation.overlay.is_some() && navigation.open == Some(ECHO));
+    }
+}
+
+#[test]
+fn the_newest_message_is_read_only_where_nothing_hides_it() {
+    let mut navigation = Navigation::new();
+    navigation.open_chat(MIRA);
+    assert!(navigation.can_read_newest() && navigation.shows_newest_of(MIRA));
+    assert!(!navigation.shows_newest_of(ECHO));
+    navigation.prompt(PromptPurpose::AddKey);
+    assert!(!navigation.can_read_newest());
+    navigation.open_chat(MIRA);
+    navigation.on_drawn(ScrollPosition::Middle);
+    assert!(!navigation.can_read_newest() && !navigation.shows_newest_of(MIRA));
+    navigation.show(UiPage::Network);
+    navigation.on_drawn(ScrollPosition::Whole);
+    assert!(!navigation.can_read_newest());
+}
