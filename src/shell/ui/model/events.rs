@@ -6,7 +6,7 @@ use crate::engine::id::{CommandId, ContactId};
 use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
-use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect};
+use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect, search};
 use crate::shell::api::{ClientEvent, ClientRequest};
 
 impl Model {
@@ -23,10 +23,10 @@ impl Model {
                 if let Some(chat) = self.directory.chats.get_mut(&contact) {
                     chat.add_past(messages, more);
                 }
-                self.go_on_seeking(&mut effects);
+                search::go_on_seeking(self, &mut effects);
             }
             ClientEvent::Found { contact, words, messages, more } => {
-                self.found(contact, &words, (messages, more));
+                search::on_found(self, contact, &words, (messages, more));
             }
             ClientEvent::Network(network) => {
                 // A clock that others doubt is said once, when that begins.

@@ -9,7 +9,7 @@ use super::go_to::fits;
 use super::navigation::ListRow;
 use super::{
     ContactFilter, GoToTarget, Model, Overlay, PendingCommand, Prompt, PromptPurpose, UiEffect,
-    label, sentence,
+    label, search, sentence,
 };
 
 /// Which way a switch is turned.
@@ -205,7 +205,7 @@ impl Model {
                     self.navigation.overlay = Some(Overlay::Prompt(prompt));
                 }
             },
-            PromptPurpose::Search(contact) => self.search(contact, text, effects),
+            PromptPurpose::Search(contact) => search::search(self, contact, text, effects),
             PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
                 self.ask(Command::AcceptUnverified { contact }, PendingCommand::Other, effects);
             }

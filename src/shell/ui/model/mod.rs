@@ -48,6 +48,7 @@ use directory::ChatDirectory;
 use navigation::Navigation;
 use node_report::NodeReport;
 use pending::{PendingCommand, PendingCommands};
+use search::HistorySeek;
 use timed_status::TimedStatus;
 
 /// What the interface knows and where its user is.
@@ -63,7 +64,7 @@ pub struct Model {
     pub(super) scratch: Composer,
     /// How codes are drawn.
     pub(super) ink: QrPolarity,
-    seek: Option<search::HistorySeek>,
+    seek: Option<HistorySeek>,
     enter: EnterMode,
     leaving: QuitMode,
     /// When Ctrl+C was pressed last.

@@ -8,7 +8,8 @@ use super::super::slash::SlashCommand;
 use super::super::text::lifetime::{self, NAMES};
 use super::lists::ReadMarksSwitch;
 use super::{
-    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, sentence,
+    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, search,
+    sentence,
 };
 
 impl Model {
@@ -40,7 +41,7 @@ impl Model {
             SlashCommand::Cancel => self.cancel(self.newest_waiting(), effects),
             SlashCommand::Retry => self.retry(self.newest_failed(), effects),
             SlashCommand::Search => match argument {
-                Some(words) => self.search(None, words, effects),
+                Some(words) => search::search(self, None, words, effects),
                 None => self.navigation.prompt_search(),
             },
             SlashCommand::Life => self.life_by_name(argument),

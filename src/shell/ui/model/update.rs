@@ -14,6 +14,7 @@ use super::super::slash;
 use super::super::text::lifetime;
 use super::{
     ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect,
+    search,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -55,7 +56,7 @@ impl Model {
             KeyAction::Choose(key)
                 if matches!(self.navigation.overlay, Some(Overlay::Search(_))) =>
             {
-                self.choose_found(key, effects);
+                search::choose(self, key, effects);
             }
             KeyAction::Choose(key) => self.choose(key, effects),
             KeyAction::Search => self.navigation.prompt_search(),

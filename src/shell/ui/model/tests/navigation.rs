@@ -7,12 +7,6 @@ fn directory() -> ChatDirectory {
     chatting().directory
 }
 
-/// A search in the chat of one contact.
-fn search_in(contact: ContactId) -> Search {
-    let (found, more) = (None, HasMore::No);
-    Search { contact: Some(contact), words: "ferry".to_owned(), found, more, index: 0 }
-}
-
 #[test]
 fn what_stands_in_front_of_a_page_goes_before_the_page_does() {
     let mut navigation = Navigation::new();
@@ -41,7 +35,7 @@ fn a_marked_row_is_always_one_of_the_list() {
 
 #[test]
 fn a_contact_that_is_gone_takes_along_what_is_about_it_and_nothing_else() {
-    let about = |contact| [Overlay::Keys(contact), Overlay::Search(search_in(contact))];
+    let about = |contact| [Overlay::Keys(contact), Overlay::Search(found_with(contact))];
     for overlay in about(MIRA) {
         let mut navigation = Navigation::new();
         (navigation.open, navigation.overlay) = (Some(MIRA), Some(overlay));
@@ -54,6 +48,10 @@ fn a_contact_that_is_gone_takes_along_what_is_about_it_and_nothing_else() {
         navigation.forget_contact(MIRA);
         assert!(navigation.overlay.is_some() && navigation.open == Some(ECHO));
     }
+}
+
+fn found_with(contact: ContactId) -> Search {
+    Search::new(Some(contact), "ferry".to_owned())
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Searching, and going to where something was found.
 
 use super::*;
+use crate::shell::ui::model::search::SeekStep;
 
 fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> ClientEvent {
     ClientEvent::Found { contact, words: words.to_owned(), messages, more: HasMore::No }
@@ -105,4 +106,28 @@ fn who_types_is_not_taken_to_what_was_found() {
     model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
     assert_eq!(model.directory.chats[&ECHO].chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
+}
+
+#[test]
+fn a_message_is_sought_through_so_many_parts_of_the_past_and_no_more() {
+    let mut chat = Chat::new(contact_view(ECHO, "echo", SessionStatus::Established), 1_900);
+    let mut seek = HistorySeek::new(ECHO, MessageId(1));
+    assert_eq!(seek.step(&mut chat), SeekStep::Asks(None));
+    assert_eq!(seek.step(&mut chat), SeekStep::Waits);
+    let mut asked = 1;
+    let mut oldest = 1_000;
+    let end = loop {
+        chat.add_past(vec![message(oldest, ECHO, Direction::Incoming)], HasMore::Yes);
+        let step = seek.step(&mut chat);
+        if step != SeekStep::Asks(Some(MessageId(oldest))) {
+            break step;
+        }
+        (asked, oldest) = (asked + 1, oldest - 1);
+        assert!(asked < 100, "it is given up");
+    };
+    assert_eq!(end, SeekStep::OutOfReach);
+    assert!(asked > 1);
+    chat.add_past(vec![message(1, ECHO, Direction::Incoming)], HasMore::Yes);
+    assert_eq!(seek.step(&mut chat), SeekStep::Arrived);
+    assert_eq!(chat.chosen, Some(MessageId(1)));
 }
