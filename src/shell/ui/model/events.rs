@@ -6,7 +6,7 @@ use crate::engine::id::{CommandId, ContactId};
 use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
-use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect, search};
+use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect, search, verify};
 use crate::shell::api::{ClientEvent, ClientRequest};
 
 impl Model {
@@ -94,7 +94,7 @@ impl Model {
             }
             (PendingCommand::Contact, Ok(Reply::Contact(id))) => self.open_chat(id, effects),
             (PendingCommand::Verify(contact, proof), reply) => {
-                self.compared((contact, proof), reply)
+                verify::on_compared(self, (contact, proof), reply);
             }
             (_, Ok(_)) => {}
             (PendingCommand::Say(contact, text), Err(error)) => {

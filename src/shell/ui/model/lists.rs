@@ -9,7 +9,7 @@ use super::go_to::fits;
 use super::navigation::ListRow;
 use super::{
     ContactFilter, GoToTarget, Model, Overlay, PendingCommand, Prompt, PromptPurpose, UiEffect,
-    label, search, sentence,
+    label, search, sentence, verify,
 };
 
 /// Which way a switch is turned.
@@ -64,7 +64,7 @@ impl Model {
                 format!("remove {name} and erase all messages?"),
                 Command::RemoveContact { contact },
             ),
-            RowAction::Verify => self.open_verify(contact),
+            RowAction::Verify => verify::open(self, contact),
             RowAction::Rekey => self.navigation.prompt(PromptPurpose::Rekey(contact)),
             RowAction::ReadMarks if chat.contact.read_receipts => {
                 self.turn_read_marks(contact, ReadMarksSwitch::Off, effects);

@@ -9,7 +9,7 @@ use super::super::text::lifetime::{self, NAMES};
 use super::lists::ReadMarksSwitch;
 use super::{
     ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, search,
-    sentence,
+    sentence, verify,
 };
 
 impl Model {
@@ -89,7 +89,7 @@ impl Model {
             (SlashCommand::Block | SlashCommand::Unblock, _) => {
                 self.act_on_contact(contact, RowAction::Block, effects);
             }
-            (SlashCommand::Verify, _) => self.open_verify(contact),
+            (SlashCommand::Verify, _) => verify::open(self, contact),
             (SlashCommand::Rekey, invite) => {
                 self.navigation
                     .prompt_with(PromptPurpose::Rekey(contact), &invite.unwrap_or_default());

@@ -14,7 +14,7 @@ use super::super::slash;
 use super::super::text::lifetime;
 use super::{
     ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect,
-    search,
+    search, verify,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -42,7 +42,7 @@ impl Model {
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
             KeyAction::Back if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) => {
-                self.compare(CompareAction::Back, effects);
+                verify::press(self, CompareAction::Back, effects);
             }
             KeyAction::Back => self.navigation.back(),
             KeyAction::Insert(letter) => self.insert(letter),
@@ -52,16 +52,16 @@ impl Model {
             KeyAction::Write(key) => self.write(key, effects),
             KeyAction::Browse(key) => self.browse(key, effects),
             KeyAction::List(key) => self.act_on_list(key, effects),
-            KeyAction::Compare(key) => self.compare(key, effects),
+            KeyAction::Compare(key) => verify::press(self, key, effects),
             KeyAction::Choose(key)
                 if matches!(self.navigation.overlay, Some(Overlay::Search(_))) =>
             {
                 search::choose(self, key, effects);
             }
-            KeyAction::Choose(key) => self.choose(key, effects),
+            KeyAction::Choose(key) => verify::choose_remedy(self, key, effects),
             KeyAction::Search => self.navigation.prompt_search(),
             KeyAction::Longer => self.choose_life(None),
-            KeyAction::Held(key) => self.act_held(key),
+            KeyAction::Held(key) => verify::act_on_held(self, key),
             KeyAction::Invert => self.ink = self.ink.other(),
         }
     }
@@ -75,7 +75,10 @@ impl Model {
         if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
-        if letter == ' ' && self.blank_between_words() {
+        if letter == ' '
+            && let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay
+            && verify.take_blank()
+        {
             return;
         }
         let Some(field) = self.field() else { return };
@@ -89,8 +92,8 @@ impl Model {
         if self.context() == KeyContext::Browsing {
             self.leave_browsing();
         }
-        if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) {
-            self.paste_proof(pasted);
+        if let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay {
+            verify.paste(pasted);
             return Vec::new();
         }
         let Some(field) = self.field() else { return Vec::new() };

@@ -5,6 +5,7 @@
 use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
+use crate::engine::event::SasHalf;
 use crate::engine::id::ContactId;
 
 use super::super::composer::{Composer, LineMode};
@@ -48,6 +49,17 @@ pub(in crate::shell::ui) struct Mismatch {
     pub(in crate::shell::ui) row: usize,
 }
 
+/// What a key on the page on which one compares asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum VerifyStep {
+    /// Nothing more.
+    Stay,
+    /// To leave the page.
+    Close,
+    /// To compare what was typed.
+    Submit,
+}
+
 /// What to do after a comparison failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum Remedy {
@@ -63,6 +75,11 @@ impl Mismatch {
             0 => &[Remedy::Again, Remedy::Keys],
             _ => &[Remedy::Again, Remedy::Close, Remedy::Keys],
         }
+    }
+
+    /// Marks a row, or the last one if there are fewer.
+    fn mark(&mut self, row: usize) {
+        self.row = row.min(self.remedies().len().saturating_sub(1));
     }
 }
 
@@ -119,6 +136,93 @@ impl Verify {
         }
     }
 
+    /// A key on the page. `own` is our half of the words, if the session has any.
+    fn press(&mut self, key: CompareAction, own: Option<SasHalf>) -> VerifyStep {
+        self.error = None;
+        match key {
+            CompareAction::Digits => self.way = CompareMethod::Digits,
+            CompareAction::Code => self.way = CompareMethod::Code,
+            CompareAction::Sent => self.way = CompareMethod::Sent,
+            CompareAction::Previous => self.at = self.at.saturating_sub(1),
+            CompareAction::Next => self.next_word(),
+            CompareAction::Complete => self.complete_word(),
+            CompareAction::Back => match (self.way, own) {
+                (CompareMethod::Words, _) | (CompareMethod::Digits, None) => {
+                    return VerifyStep::Close;
+                }
+                (CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent, Some(_)) => {
+                    self.way = CompareMethod::Words;
+                }
+                (CompareMethod::Code | CompareMethod::Sent, None) => {
+                    self.way = CompareMethod::Digits;
+                }
+            },
+            CompareAction::Enter => return VerifyStep::Submit,
+        }
+        VerifyStep::Stay
+    }
+
+    fn next_word(&mut self) {
+        self.at = (self.at + 1).min(WORDS_PER_HALF - 1);
+    }
+
+    /// Writes the word out that the letters begin, and goes on to the next one.
+    fn complete_word(&mut self) {
+        let typed = self.field().map(|field| field.text().to_owned()).unwrap_or_default();
+        // "sad" begins "saddle" too: whoever goes on means the word that stands there.
+        let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
+        if let (CompareMethod::Words, Some(word)) = (self.way, word) {
+            if let Some(field) = self.field() {
+                field.replace(&word.to_string());
+            }
+            self.next_word();
+        }
+    }
+
+    /// What is to be compared. Goes to the first word that is missing instead while there is one and
+    /// the last field was not reached; what is wrong with what was typed is kept to be shown.
+    fn submit(&mut self, own: Option<SasHalf>) -> Option<Proof> {
+        let missing = self.words.iter().position(|field| field.text().trim().is_empty());
+        if let (CompareMethod::Words, Some(missing)) = (self.way, missing)
+            && self.at < WORDS_PER_HALF - 1
+        {
+            self.at = missing;
+            return None;
+        }
+        let first = own.map_or(1, |own| own.half.other().first_number());
+        match self.proof(first) {
+            Ok(proof) => Some(proof),
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+
+    /// A blank was typed: between words it goes on to the next one. Answers whether it did its work
+    /// here, and is not to be inserted.
+    pub(super) fn take_blank(&mut self) -> bool {
+        if self.way != CompareMethod::Words {
+            return false;
+        }
+        if self.words.get(self.at).is_some_and(|field| !field.is_empty()) {
+            self.next_word();
+        }
+        true
+    }
+
+    /// Something was pasted. Words are put into their fields; nothing is compared by it.
+    pub(super) fn paste(&mut self, pasted: &str) {
+        if self.way == CompareMethod::Words {
+            self.paste_words(pasted);
+            return;
+        }
+        let taken = self.field().map_or(Ok(()), |field| field.paste(pasted));
+        if taken.is_err() {
+            self.error = Some("that is longer than anything to compare".to_owned());
+        }
+    }
+
     /// Fills the fields from the current one on, a word each; what no field takes is left out.
     fn paste_words(&mut self, pasted: &str) {
         let at = self.at;
@@ -150,164 +254,160 @@ fn digits(text: &str) -> Result<SafetyNumber, String> {
     })
 }
 
-impl Model {
-    /// Opens the page on which one compares.
-    pub(super) fn open_verify(&mut self, contact: ContactId) {
-        let Some(chat) = self.directory.chats.get(&contact) else { return };
-        let way =
-            if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
-        self.navigation.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
-    }
+/// Opens the page on which one compares.
+pub(super) fn open(model: &mut Model, contact: ContactId) {
+    let Some(chat) = model.directory.chats.get(&contact) else { return };
+    let way = if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
+    model.navigation.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
+}
 
-    /// Keys on that page.
-    pub(super) fn compare(&mut self, key: CompareAction, effects: &mut Vec<UiEffect>) {
-        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
-        let has_words = self
-            .directory
-            .chats
-            .get(&verify.contact)
-            .is_some_and(|chat| chat.contact.sas.is_some());
-        verify.error = None;
-        match key {
-            CompareAction::Digits => verify.way = CompareMethod::Digits,
-            CompareAction::Code => verify.way = CompareMethod::Code,
-            CompareAction::Sent => verify.way = CompareMethod::Sent,
-            CompareAction::Previous => verify.at = verify.at.saturating_sub(1),
-            CompareAction::Next => verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1),
-            CompareAction::Complete => {
-                // "sad" begins "saddle" too: whoever goes on means the word that stands there.
-                let typed = verify.field().map(|field| field.text().to_owned()).unwrap_or_default();
-                let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
-                if let (CompareMethod::Words, Some(word)) = (verify.way, word) {
-                    if let Some(field) = verify.field() {
-                        field.replace(&word.to_string());
-                    }
-                    verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
-                }
-            }
-            CompareAction::Back => match verify.way {
-                CompareMethod::Words => self.navigation.overlay = None,
-                CompareMethod::Digits if !has_words => self.navigation.overlay = None,
-                CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent if has_words => {
-                    verify.way = CompareMethod::Words
-                }
-                CompareMethod::Digits | CompareMethod::Code | CompareMethod::Sent => {
-                    verify.way = CompareMethod::Digits
-                }
-            },
-            CompareAction::Enter => self.compare_now(effects),
+/// Keys on that page.
+pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiEffect>) {
+    let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay else { return };
+    let contact = verify.contact;
+    let own = model.directory.chats.get(&contact).and_then(|chat| chat.contact.sas);
+    match verify.press(key, own) {
+        VerifyStep::Stay => {}
+        VerifyStep::Close => model.navigation.overlay = None,
+        VerifyStep::Submit if model.enter == EnterMode::Held => {
+            model.say_hint("paste held an Enter; nothing was compared");
         }
-    }
-
-    fn compare_now(&mut self, effects: &mut Vec<UiEffect>) {
-        if self.enter == EnterMode::Held {
-            self.say_hint("paste held an Enter; nothing was compared");
-            return;
-        }
-        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
-        let (contact, way) = (verify.contact, verify.way);
-        let typing = verify.words.iter().position(|field| field.text().trim().is_empty());
-        if let (CompareMethod::Words, Some(empty)) = (way, typing)
-            && verify.at < WORDS_PER_HALF - 1
-        {
-            verify.at = empty;
-            return;
-        }
-        let own = self.directory.chats.get(&contact).and_then(|chat| chat.contact.sas);
-        let first = own.map_or(1, |own| own.half.other().first_number());
-        match verify.proof(first) {
-            Err(error) => verify.error = Some(error),
-            Ok(proof) => {
+        VerifyStep::Submit => {
+            if let Some(proof) = verify.submit(own) {
                 let about = PendingCommand::Verify(contact, proof);
-                self.ask(Command::Verify { contact, proof }, about, effects);
+                model.ask(Command::Verify { contact, proof }, about, effects);
             }
         }
     }
+}
 
-    /// The engine has compared.
-    pub(super) fn compared(
-        &mut self,
-        (contact, proof): (ContactId, Proof),
-        reply: Result<Reply, CommandError>,
-    ) {
-        let name = self.directory.name_of(contact);
-        match reply {
-            Ok(Reply::Differs { word, attempts_left: left }) => {
-                let typed = |number: usize| match proof {
-                    Proof::Sas(words) => {
-                        words.get((number - 1) % WORDS_PER_HALF).map(SasWord::to_string)
-                    }
-                    Proof::SafetyNumber(_) => None,
-                };
-                let word = word.and_then(|number| Some((number, typed(number)?)));
-                self.navigation.overlay =
-                    Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
-            }
-            Ok(_) => {
-                if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) {
-                    self.navigation.overlay = None;
+/// The engine has compared.
+pub(super) fn on_compared(
+    model: &mut Model,
+    (contact, proof): (ContactId, Proof),
+    reply: Result<Reply, CommandError>,
+) {
+    let overlay = &mut model.navigation.overlay;
+    match reply {
+        Ok(Reply::Differs { word, attempts_left: left }) => {
+            let typed = |number: usize| match proof {
+                Proof::Sas(words) => {
+                    words.get((number - 1) % WORDS_PER_HALF).map(SasWord::to_string)
                 }
-                self.say_hint(format!("{name} is [v] verified, on this machine only"));
+                Proof::SafetyNumber(_) => None,
+            };
+            let word = word.and_then(|number| Some((number, typed(number)?)));
+            *overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
+        }
+        Ok(_) => {
+            if matches!(overlay, Some(Overlay::Verify(_))) {
+                *overlay = None;
             }
-            Err(error) => match &mut self.navigation.overlay {
-                Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),
-                Some(_) | None => self.say_hint(error.to_string()),
-            },
+            let name = model.directory.name_of(contact);
+            model.say_hint(format!("{name} is [v] verified, on this machine only"));
         }
+        Err(error) => match overlay {
+            Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),
+            Some(_) | None => model.say_hint(error.to_string()),
+        },
     }
+}
 
-    /// Keys after a comparison that failed.
-    pub(super) fn choose(&mut self, key: ChooseAction, effects: &mut Vec<UiEffect>) {
-        let Some(Overlay::Mismatch(mismatch)) = &mut self.navigation.overlay else { return };
-        let last = mismatch.remedies().len().saturating_sub(1);
-        match key {
-            ChooseAction::Up => mismatch.row = mismatch.row.saturating_sub(1),
-            ChooseAction::Down => mismatch.row = (mismatch.row + 1).min(last),
-            ChooseAction::Take => {
-                let contact = mismatch.contact;
-                match mismatch.remedies().get(mismatch.row) {
-                    Some(Remedy::Again) => self.open_verify(contact),
-                    Some(Remedy::Close) => {
-                        self.navigation.overlay = None;
-                        self.ask(Command::CloseSession { contact }, PendingCommand::Other, effects);
-                    }
-                    Some(Remedy::Keys) => self.navigation.overlay = Some(Overlay::Keys(contact)),
-                    None => self.navigation.overlay = None,
-                }
+/// Keys after a comparison that failed.
+pub(super) fn choose_remedy(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiEffect>) {
+    let Some(Overlay::Mismatch(mismatch)) = &mut model.navigation.overlay else { return };
+    let contact = mismatch.contact;
+    match key {
+        ChooseAction::Up => mismatch.mark(mismatch.row.saturating_sub(1)),
+        ChooseAction::Down => mismatch.mark(mismatch.row + 1),
+        ChooseAction::Take => match mismatch.remedies().get(mismatch.row) {
+            Some(Remedy::Again) => open(model, contact),
+            Some(Remedy::Close) => {
+                model.navigation.overlay = None;
+                model.ask(Command::CloseSession { contact }, PendingCommand::Other, effects);
             }
+            Some(Remedy::Keys) => model.navigation.overlay = Some(Overlay::Keys(contact)),
+            None => model.navigation.overlay = None,
+        },
+    }
+}
+
+/// Keys where the composer of a contact on hold would be.
+pub(super) fn act_on_held(model: &mut Model, key: HeldAction) {
+    let Some(contact) = model.navigation.open else { return };
+    match key {
+        HeldAction::Verify => open(model, contact),
+        HeldAction::Accept => model.navigation.prompt(PromptPurpose::AcceptUnverified(contact)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::crypto::sas::Half;
+
+    const OWN: [&str; WORDS_PER_HALF] = ["copper", "violin", "bridge"];
+
+    fn own() -> SasHalf {
+        let words = OWN.map(|word| SasWord::parse(word).expect("a word"));
+        SasHalf { half: Half::Second, words }
+    }
+
+    fn page(way: CompareMethod) -> Verify {
+        Verify::new(ContactId(10), way)
+    }
+
+    #[test]
+    fn going_back_leads_over_the_words_if_there_are_any() {
+        for way in [CompareMethod::Digits, CompareMethod::Code, CompareMethod::Sent] {
+            let mut verify = page(way);
+            assert_eq!(verify.press(CompareAction::Back, Some(own())), VerifyStep::Stay);
+            assert_eq!(verify.way, CompareMethod::Words);
+            assert_eq!(verify.press(CompareAction::Back, Some(own())), VerifyStep::Close);
+        }
+        for way in [CompareMethod::Code, CompareMethod::Sent] {
+            let mut verify = page(way);
+            assert_eq!(verify.press(CompareAction::Back, None), VerifyStep::Stay);
+            assert_eq!(verify.way, CompareMethod::Digits);
+            assert_eq!(verify.press(CompareAction::Back, None), VerifyStep::Close);
         }
     }
 
-    /// Keys where the composer of a held contact would be.
-    pub(super) fn act_held(&mut self, key: HeldAction) {
-        let Some(contact) = self.navigation.open else { return };
-        match key {
-            HeldAction::Verify => self.open_verify(contact),
-            HeldAction::Accept => self.navigation.prompt(PromptPurpose::AcceptUnverified(contact)),
-        }
+    #[test]
+    fn enter_goes_to_the_first_missing_word_and_compares_behind_the_last_one() {
+        let mut verify = page(CompareMethod::Words);
+        verify.paste(OWN[0]);
+        assert_eq!(verify.submit(Some(own())), None);
+        assert_eq!((verify.at, verify.error.as_deref()), (1, None));
+        verify.paste(&OWN[1..].join(" "));
+        assert_eq!(verify.submit(Some(own())), Some(Proof::Sas(own().words)));
     }
 
-    /// A paste into that page. Words are put into their fields; nothing is compared by it.
-    pub(super) fn paste_proof(&mut self, pasted: &str) {
-        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return };
-        if verify.way == CompareMethod::Words {
-            verify.paste_words(pasted);
-            return;
-        }
-        let taken = verify.field().map_or(Ok(()), |field| field.paste(pasted));
-        if taken.is_err() {
-            verify.error = Some("that is longer than anything to compare".to_owned());
-        }
+    #[test]
+    fn a_word_that_is_not_on_the_list_is_named_by_the_number_it_is_read_out_under() {
+        let mut verify = page(CompareMethod::Sent);
+        verify.paste("copper violn bridge");
+        assert_eq!(verify.submit(Some(own())), None);
+        let first = own().half.other().first_number();
+        let said = verify.error.as_deref().expect("an error");
+        assert!(said.contains(&format!("word {} is not on the list", first + 1)), "{said}");
     }
 
-    /// A blank between words goes on to the next one.
-    pub(super) fn blank_between_words(&mut self) -> bool {
-        let Some(Overlay::Verify(verify)) = &mut self.navigation.overlay else { return false };
-        let here = verify.words.get(verify.at);
-        if verify.way != CompareMethod::Words || here.is_none_or(Composer::is_empty) {
-            return verify.way == CompareMethod::Words;
-        }
-        verify.at = (verify.at + 1).min(WORDS_PER_HALF - 1);
-        true
+    #[test]
+    fn a_blank_goes_on_from_a_word_and_is_never_one() {
+        let mut verify = page(CompareMethod::Words);
+        assert!(verify.take_blank());
+        assert_eq!(verify.at, 0);
+        verify.paste(OWN[0]);
+        assert!(verify.take_blank());
+        assert_eq!(verify.at, 1);
+        assert!(!page(CompareMethod::Digits).take_blank(), "digits are written with blanks");
+    }
+
+    #[test]
+    fn a_session_that_was_erased_cannot_be_closed() {
+        let failed = |left| Mismatch { contact: ContactId(10), word: None, left, row: 0 };
+        assert!(failed(1).remedies().contains(&Remedy::Close));
+        assert!(!failed(0).remedies().contains(&Remedy::Close));
     }
 }
