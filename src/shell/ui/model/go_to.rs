@@ -1,21 +1,20 @@
 //! The picker: a list of chats and pages that shrinks as one types.
 
-use crate::engine::id::ContactId;
+use crate::engine::id::{ContactId, IdentityId};
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::UiPage;
+use super::directory::{ChatDirectory, ContactFilter};
 use super::prompt::MAX_NAME_BYTES;
+use super::{Model, UiEffect};
 
-/// A list that shrinks as one types.
+/// The pages one can go to besides the chats, in the order of the list.
+const PAGES: [UiPage; 4] = [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
+
+/// What was typed to find a target, and which of the targets that fit is marked.
 pub(in crate::shell::ui) struct GoToPicker {
     pub(in crate::shell::ui) filter: Composer,
     pub(in crate::shell::ui) index: usize,
-}
-
-impl GoToPicker {
-    pub(super) const fn new() -> Self {
-        Self { filter: Composer::new(LineMode::One, MAX_NAME_BYTES), index: 0 }
-    }
 }
 
 /// Where one can go.
@@ -27,8 +26,64 @@ pub(in crate::shell::ui) enum GoToTarget {
     Page(UiPage),
 }
 
+impl GoToPicker {
+    pub(super) const fn new() -> Self {
+        Self { filter: Composer::new(LineMode::One, MAX_NAME_BYTES), index: 0 }
+    }
+
+    /// Marks the target above, or stays at the first.
+    pub(super) const fn mark_above(&mut self) {
+        self.index = self.index.saturating_sub(1);
+    }
+
+    /// Marks the target below, or stays at the last of `count`.
+    pub(super) fn mark_below(&mut self, count: usize) {
+        self.index = (self.index + 1).min(count.saturating_sub(1));
+    }
+}
+
+impl GoToTarget {
+    /// What the picker calls it.
+    pub(in crate::shell::ui) fn name(self, directory: &ChatDirectory) -> String {
+        match self {
+            Self::Chat(contact) => directory.name_of(contact),
+            Self::Page(UiPage::Chats) => "chats".to_owned(),
+            Self::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
+            Self::Page(UiPage::Network) => "network".to_owned(),
+            Self::Page(UiPage::Identities) => "identities".to_owned(),
+            Self::Page(UiPage::Help) => "help".to_owned(),
+        }
+    }
+}
+
+/// Where an identity can go by `wanted`: its chats, then the pages, and first of all what has the
+/// letters together.
+pub(super) fn targets(
+    directory: &ChatDirectory,
+    identity: Option<IdentityId>,
+    wanted: &str,
+) -> Vec<GoToTarget> {
+    let contacts = directory.contacts_of(identity, ContactFilter::Listened).into_iter();
+    let chats = contacts.map(|chat| GoToTarget::Chat(chat.id()));
+    let pages = PAGES.into_iter().map(GoToTarget::Page);
+    let mut targets: Vec<_> =
+        chats.chain(pages).filter(|target| fits(wanted, &target.name(directory))).collect();
+    // Letters that stand together mean more than letters that stand anywhere.
+    let wanted = wanted.trim().to_lowercase();
+    targets.sort_by_key(|target| !target.name(directory).to_lowercase().contains(&wanted));
+    targets
+}
+
+/// Goes there.
+pub(super) fn go(model: &mut Model, target: GoToTarget, effects: &mut Vec<UiEffect>) {
+    match target {
+        GoToTarget::Chat(contact) => model.open_chat(contact, effects),
+        GoToTarget::Page(page) => model.show(page),
+    }
+}
+
 /// Whether the letters of `wanted` stand in `name`, in their order.
-pub(super) fn fits(wanted: &str, name: &str) -> bool {
+fn fits(wanted: &str, name: &str) -> bool {
     let mut letters = name.chars().flat_map(char::to_lowercase);
     wanted
         .chars()
@@ -47,5 +102,14 @@ mod tests {
         assert!(fits("MR", "mira"));
         assert!(fits("t nk", "田中 (tanaka)"));
         assert!(!fits("rm", "mira"));
+    }
+
+    #[test]
+    fn a_page_whose_letters_stand_together_comes_first() {
+        let directory = ChatDirectory::new(100);
+        let found = targets(&directory, None, "net");
+        assert_eq!(found.first(), Some(&GoToTarget::Page(UiPage::Network)));
+        assert_eq!(targets(&directory, None, " ").len(), PAGES.len());
+        assert_eq!(targets(&directory, None, "zz"), []);
     }
 }

@@ -4,13 +4,9 @@ use crate::engine::command::Command;
 use crate::engine::event::SessionStatus;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 
-use super::super::keys::{ListAction, RowAction, UiPage};
-use super::go_to::fits;
+use super::super::keys::{ListAction, RowAction};
 use super::navigation::ListRow;
-use super::{
-    ContactFilter, GoToTarget, Model, Overlay, PendingCommand, Prompt, PromptPurpose, UiEffect,
-    label, search, sentence, verify,
-};
+use super::{Model, PendingCommand, PromptPurpose, UiEffect, label, verify};
 
 /// Which way a switch is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,119 +141,6 @@ impl Model {
                 let command = Command::SetReadReceipts { contact, on: false };
                 self.ask(command, PendingCommand::Other, effects);
             }
-        }
-    }
-
-    /// Enter in a field.
-    pub(super) fn submit(&mut self, effects: &mut Vec<UiEffect>) {
-        match self.navigation.overlay.take() {
-            Some(Overlay::Prompt(prompt)) => self.submit_prompt(prompt, effects),
-            Some(Overlay::GoTo(picker)) => {
-                let target = self.targets_for(picker.filter.text()).get(picker.index).copied();
-                match target {
-                    Some(target) => self.go(target, effects),
-                    None => self.navigation.overlay = Some(Overlay::GoTo(picker)),
-                }
-            }
-            Some(other) => self.navigation.overlay = Some(other),
-            None => {
-                let name = self.welcome.field.text().trim().to_owned();
-                if !name.is_empty() {
-                    self.ask(Command::CreateIdentity { name }, PendingCommand::Identity, effects);
-                }
-            }
-        }
-    }
-
-    fn submit_prompt(&mut self, mut prompt: Prompt, effects: &mut Vec<UiEffect>) {
-        let text = prompt.field.text().trim().to_owned();
-        if text.is_empty() {
-            prompt.error = Some("write something, or Esc to go back".to_owned());
-            self.navigation.overlay = Some(Overlay::Prompt(prompt));
-            return;
-        }
-        match prompt.purpose {
-            PromptPurpose::NewIdentity => {
-                self.ask(Command::CreateIdentity { name: text }, PendingCommand::Identity, effects);
-            }
-            PromptPurpose::AddKey => match (self.options.invites.read)(&text) {
-                Ok(key) => self.navigation.prompt(PromptPurpose::AddName(key)),
-                Err(why) => {
-                    prompt.error = Some(sentence(&why));
-                    self.navigation.overlay = Some(Overlay::Prompt(prompt));
-                }
-            },
-            PromptPurpose::AddName(key) => {
-                let Some(identity) = self.navigation.speaking else { return };
-                let command = Command::AddContact { identity, key, petname: text };
-                self.ask(command, PendingCommand::Contact, effects);
-            }
-            PromptPurpose::Accept(request) => {
-                let command = Command::AcceptRequest { request, petname: text };
-                self.ask(command, PendingCommand::Contact, effects);
-            }
-            PromptPurpose::Rekey(contact) => match (self.options.invites.read)(&text) {
-                Ok(key) => {
-                    self.ask(Command::Rekey { contact, key }, PendingCommand::Other, effects)
-                }
-                Err(why) => {
-                    prompt.error = Some(sentence(&why));
-                    self.navigation.overlay = Some(Overlay::Prompt(prompt));
-                }
-            },
-            PromptPurpose::Search(contact) => search::search(self, contact, text, effects),
-            PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
-                self.ask(Command::AcceptUnverified { contact }, PendingCommand::Other, effects);
-            }
-            PromptPurpose::AcceptUnverified(_) => {
-                prompt.error = Some("that is another word; sending stays held".to_owned());
-                self.navigation.overlay = Some(Overlay::Prompt(prompt));
-            }
-            PromptPurpose::Rename(contact) => {
-                let command = Command::RenameContact { contact, petname: text };
-                self.ask(command, PendingCommand::Other, effects);
-            }
-        }
-    }
-
-    /// Where the picker can go with what is written in it.
-    pub(in crate::shell::ui) fn targets(&self) -> Vec<GoToTarget> {
-        let Some(Overlay::GoTo(picker)) = &self.navigation.overlay else { return Vec::new() };
-        self.targets_for(picker.filter.text())
-    }
-
-    pub(super) fn targets_for(&self, wanted: &str) -> Vec<GoToTarget> {
-        const PAGES: [UiPage; 4] =
-            [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
-        let chats = self
-            .contacts(ContactFilter::Listened)
-            .into_iter()
-            .map(|chat| GoToTarget::Chat(chat.id()));
-        let pages = PAGES.into_iter().map(GoToTarget::Page);
-        let mut targets: Vec<_> =
-            chats.chain(pages).filter(|target| fits(wanted, &self.target_name(*target))).collect();
-        // Letters that stand together mean more than letters that stand anywhere.
-        let wanted = wanted.trim().to_lowercase();
-        targets.sort_by_key(|target| !self.target_name(*target).to_lowercase().contains(&wanted));
-        targets
-    }
-
-    /// What the picker calls a target.
-    pub(in crate::shell::ui) fn target_name(&self, target: GoToTarget) -> String {
-        match target {
-            GoToTarget::Chat(id) => self.directory.name_of(id),
-            GoToTarget::Page(UiPage::Chats) => "chats".to_owned(),
-            GoToTarget::Page(UiPage::Contacts) => "contacts and requests".to_owned(),
-            GoToTarget::Page(UiPage::Network) => "network".to_owned(),
-            GoToTarget::Page(UiPage::Identities) => "identities".to_owned(),
-            GoToTarget::Page(UiPage::Help) => "help".to_owned(),
-        }
-    }
-
-    pub(super) fn go(&mut self, target: GoToTarget, effects: &mut Vec<UiEffect>) {
-        match target {
-            GoToTarget::Chat(contact) => self.open_chat(contact, effects),
-            GoToTarget::Page(place) => self.show(place),
         }
     }
 }

@@ -249,6 +249,17 @@ impl Model {
         self.directory.requests_to(self.navigation.speaking)
     }
 
+    /// Where the picker can go with what is written in it.
+    pub(super) fn targets(&self) -> Vec<GoToTarget> {
+        let Some(Overlay::GoTo(picker)) = &self.navigation.overlay else { return Vec::new() };
+        self.targets_for(picker.filter.text())
+    }
+
+    /// Where the picker can go with this written in it.
+    fn targets_for(&self, wanted: &str) -> Vec<GoToTarget> {
+        go_to::targets(&self.directory, self.navigation.speaking, wanted)
+    }
+
     /// How many of ours have not left this machine.
     pub(super) fn unsent(&self) -> usize {
         // What was written before this interface began is in the node's count alone.

@@ -1,9 +1,13 @@
-//! Fields that ask for one thing.
+//! Fields that ask for one thing, and what follows from what was written in them.
 
+use crate::engine::command::Command;
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::id::{ContactId, RequestId};
+use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::composer::{Composer, LineMode};
+use super::pending::PendingCommand;
+use super::{Model, Overlay, UiEffect, go_to, search, sentence};
+use crate::shell::api::InviteCodec;
 
 /// Most bytes of a name, in a field; the engine judges what it takes.
 pub(super) const MAX_NAME_BYTES: usize = 128;
@@ -40,6 +44,19 @@ pub(in crate::shell::ui) enum PromptPurpose {
     Search(Option<ContactId>),
 }
 
+/// What follows from what was written in a field.
+#[derive(PartialEq, Eq)]
+pub(super) enum Submission {
+    /// Send this command.
+    Command(Command, PendingCommand),
+    /// Ask for this next.
+    Next(PromptPurpose),
+    /// Search for these words.
+    Search(Option<ContactId>, String),
+    /// Nothing: there is no identity any more that could do it.
+    Nothing,
+}
+
 impl Prompt {
     pub(super) const fn new(purpose: PromptPurpose) -> Self {
         let limit = match purpose {
@@ -52,5 +69,133 @@ impl Prompt {
             | PromptPurpose::Search(_) => MAX_NAME_BYTES,
         };
         Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
+    }
+
+    /// What follows from Enter, while `speaking` speaks; or what is wrong with what is written.
+    pub(super) fn submit(
+        &self,
+        invites: InviteCodec,
+        speaking: Option<IdentityId>,
+    ) -> Result<Submission, String> {
+        let text = self.field.text().trim().to_owned();
+        if text.is_empty() {
+            return Err("write something, or Esc to go back".to_owned());
+        }
+        let key = || (invites.read)(&text).map_err(|why| sentence(&why));
+        let (command, about) = match self.purpose {
+            PromptPurpose::NewIdentity => {
+                (Command::CreateIdentity { name: text }, PendingCommand::Identity)
+            }
+            PromptPurpose::AddKey => return Ok(Submission::Next(PromptPurpose::AddName(key()?))),
+            PromptPurpose::AddName(key) => {
+                let Some(identity) = speaking else { return Ok(Submission::Nothing) };
+                (Command::AddContact { identity, key, petname: text }, PendingCommand::Contact)
+            }
+            PromptPurpose::Accept(request) => {
+                (Command::AcceptRequest { request, petname: text }, PendingCommand::Contact)
+            }
+            PromptPurpose::Rekey(contact) => {
+                (Command::Rekey { contact, key: key()? }, PendingCommand::Other)
+            }
+            PromptPurpose::Search(contact) => return Ok(Submission::Search(contact, text)),
+            PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
+                (Command::AcceptUnverified { contact }, PendingCommand::Other)
+            }
+            PromptPurpose::AcceptUnverified(_) => {
+                return Err("that is another word; sending stays held".to_owned());
+            }
+            PromptPurpose::Rename(contact) => {
+                (Command::RenameContact { contact, petname: text }, PendingCommand::Other)
+            }
+        };
+        Ok(Submission::Command(command, about))
+    }
+}
+
+/// Enter in a field.
+pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
+    let (invites, speaking) = (model.options.invites, model.navigation.speaking);
+    match model.navigation.overlay.take() {
+        Some(Overlay::Prompt(mut prompt)) => match prompt.submit(invites, speaking) {
+            Ok(submission) => follow(model, submission, effects),
+            Err(error) => {
+                prompt.error = Some(error);
+                model.navigation.overlay = Some(Overlay::Prompt(prompt));
+            }
+        },
+        Some(Overlay::GoTo(picker)) => {
+            match model.targets_for(picker.filter.text()).get(picker.index).copied() {
+                Some(target) => go_to::go(model, target, effects),
+                None => model.navigation.overlay = Some(Overlay::GoTo(picker)),
+            }
+        }
+        Some(other) => model.navigation.overlay = Some(other),
+        None => {
+            // Only the first identity is asked for without anything in front; its page says what is
+            // missing.
+            if let Ok(submission) = model.welcome.submit(invites, speaking) {
+                follow(model, submission, effects);
+            }
+        }
+    }
+}
+
+fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>) {
+    match submission {
+        Submission::Command(command, about) => model.ask(command, about, effects),
+        Submission::Next(purpose) => model.navigation.prompt(purpose),
+        Submission::Search(contact, words) => search::search(model, contact, words, effects),
+        Submission::Nothing => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: IdentityId = IdentityId(1);
+    const MIRA: ContactId = ContactId(10);
+
+    /// What follows from this text in a field of this purpose.
+    fn submit(purpose: PromptPurpose, text: &str) -> Result<Submission, String> {
+        let invites = InviteCodec {
+            write: |_| String::new(),
+            read: |_| Err("this is\u{202e} not an invite".to_owned()),
+        };
+        let mut prompt = Prompt::new(purpose);
+        prompt.field.replace(text);
+        prompt.submit(invites, Some(ME))
+    }
+
+    #[test]
+    fn blanks_alone_are_nothing_for_every_purpose() {
+        for purpose in [
+            PromptPurpose::NewIdentity,
+            PromptPurpose::AddKey,
+            PromptPurpose::Accept(RequestId(1)),
+            PromptPurpose::Rename(MIRA),
+            PromptPurpose::Rekey(MIRA),
+            PromptPurpose::AcceptUnverified(MIRA),
+            PromptPurpose::Search(None),
+        ] {
+            assert!(submit(purpose, "  ").is_err(), "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_word_itself_lets_sending_go_on_unverified() {
+        let purpose = PromptPurpose::AcceptUnverified(MIRA);
+        let command = Command::AcceptUnverified { contact: MIRA };
+        let accepted = Submission::Command(command, PendingCommand::Other);
+        assert!(submit(purpose, " accept ") == Ok(accepted));
+        for other in ["Accept", "accepted", "yes"] {
+            assert!(submit(purpose, other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn why_an_invite_is_none_is_said_without_what_could_move_the_screen() {
+        let said = submit(PromptPurpose::Rekey(MIRA), "BAD").err().expect("no invite");
+        assert!(said.contains("not an invite") && !said.contains('\u{202e}'), "{said:?}");
     }
 }

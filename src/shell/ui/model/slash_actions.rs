@@ -8,8 +8,8 @@ use super::super::slash::SlashCommand;
 use super::super::text::lifetime::{self, NAMES};
 use super::lists::ReadMarksSwitch;
 use super::{
-    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, search,
-    sentence, verify,
+    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, go_to,
+    search, sentence, verify,
 };
 
 impl Model {
@@ -129,7 +129,7 @@ impl Model {
             return;
         };
         match self.targets_for(&name).first().copied() {
-            Some(target) => self.go(target, effects),
+            Some(target) => go_to::go(self, target, effects),
             None => self.say_hint("there is no such chat or page"),
         }
     }

@@ -14,7 +14,7 @@ use super::super::slash;
 use super::super::text::lifetime;
 use super::{
     ContactFilter, EnterMode, GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect,
-    search, verify,
+    prompt, search, verify,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -134,7 +134,7 @@ impl Model {
     fn write(&mut self, key: WriteAction, effects: &mut Vec<UiEffect>) {
         match key {
             WriteAction::Send => self.enter(effects),
-            WriteAction::Submit => self.submit(effects),
+            WriteAction::Submit => prompt::submit(self, effects),
             WriteAction::Complete => self.complete(),
             WriteAction::Browse => self.start_browsing(),
             WriteAction::Up => self.line_up(),
@@ -151,7 +151,7 @@ impl Model {
 
     fn line_up(&mut self) {
         if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
-            picker.index = picker.index.saturating_sub(1);
+            picker.mark_above();
             return;
         }
         if self.field().map(Composer::up) == Some(CaretMove::Edge)
@@ -162,12 +162,9 @@ impl Model {
     }
 
     fn line_down(&mut self) {
-        if let Some(Overlay::GoTo(picker)) = &self.navigation.overlay {
-            let last = self.targets().len().saturating_sub(1);
-            let index = (picker.index + 1).min(last);
-            if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
-                picker.index = index;
-            }
+        let targets = self.targets().len();
+        if let Some(Overlay::GoTo(picker)) = &mut self.navigation.overlay {
+            picker.mark_below(targets);
             return;
         }
         if self.field().map(Composer::down) == Some(CaretMove::Edge)

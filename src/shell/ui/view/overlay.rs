@@ -197,7 +197,7 @@ fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) 
     let width = usize::from(inner.width);
     let mut rows = vec![Line::raw("")];
     rows.extend(targets.iter().enumerate().skip(first).take(room).map(|(index, target)| {
-        let name = model.target_name(*target);
+        let name = target.name(&model.directory);
         if index == picker.index {
             Line::styled(fit(&format!("> {name}"), width), theme.marked())
         } else {
