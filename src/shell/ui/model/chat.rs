@@ -6,6 +6,8 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::{DeliveryLog, MessageState};
 
 use super::super::composer::{Composer, LineMode};
+use super::super::keys::BrowseAction;
+use super::super::text::lifetime;
 use super::label;
 use crate::shell::api::HasMore;
 
@@ -258,12 +260,27 @@ impl Chat {
     }
 
     /// The newest message of ours in one of these states.
-    pub(super) fn newest_ours(&self, wanted: fn(MessageState) -> bool) -> Option<MessageId> {
+    fn newest_ours(&self, wanted: fn(MessageState) -> bool) -> Option<MessageId> {
         let ours = |message: &&MessageView| match message.direction {
             Direction::Outgoing(state) => wanted(state),
             Direction::Incoming => false,
         };
         self.messages.iter().rev().find(ours).map(|message| message.id)
+    }
+
+    /// The newest message of ours that has not left this machine and can be cancelled.
+    pub(super) fn newest_waiting(&self) -> Option<MessageId> {
+        self.newest_ours(|state| matches!(state, MessageState::Queued | MessageState::Mining))
+    }
+
+    /// The newest message of ours that did not arrive and can be sent again.
+    pub(super) fn newest_failed(&self) -> Option<MessageId> {
+        self.newest_ours(|state| {
+            matches!(
+                state,
+                MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
+            )
+        })
     }
 
     /// How many messages of ours are still on this machine and want to leave.
@@ -277,18 +294,41 @@ impl Chat {
         self.messages.iter().filter(waits).count()
     }
 
-    /// Chooses the newest message, to start browsing.
+    /// Chooses the newest message, to start browsing; none if there is none.
     pub(super) fn choose_newest(&mut self) {
         self.chosen = self.messages.last().map(|message| message.id);
     }
 
-    /// Chooses the oldest message that is here.
-    pub(super) fn choose_oldest(&mut self) {
-        self.chosen = self.messages.first().map(|message| message.id);
+    /// Moves the choice among the messages, or ends it. What is done with the chosen message changes
+    /// nothing here.
+    pub(super) fn browse(&mut self, key: BrowseAction) {
+        match key {
+            BrowseAction::Up => self.choose(-1),
+            BrowseAction::Down => self.choose(1),
+            BrowseAction::Oldest => self.chosen = self.messages.first().map(|message| message.id),
+            BrowseAction::Newest => self.choose_newest(),
+            BrowseAction::Type => self.chosen = None,
+            BrowseAction::Why | BrowseAction::Cancel | BrowseAction::Retry => {}
+        }
+    }
+
+    /// The person goes elsewhere: what was new is not new any more, if it was read.
+    pub(super) const fn leave(&mut self) {
+        self.chosen = None;
+        if self.unread == 0 {
+            self.fresh = None;
+        }
+    }
+
+    /// Chooses how long what is sent lives from here on: so long, or the next in the row. Answers the
+    /// choice.
+    pub(super) fn choose_lifetime(&mut self, lifetime: Option<Lifetime>) -> Lifetime {
+        self.lifetime = lifetime.unwrap_or_else(|| lifetime::after(self.lifetime));
+        self.lifetime
     }
 
     /// Chooses the message `step` away from the chosen one, or stays at the end.
-    pub(super) fn choose(&mut self, step: isize) {
+    fn choose(&mut self, step: isize) {
         let index = self.messages.iter().position(|message| Some(message.id) == self.chosen);
         let Some(index) = index else { return self.choose_newest() };
         let last = self.messages.len().saturating_sub(1);

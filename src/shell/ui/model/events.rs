@@ -1,13 +1,13 @@
 //! What the runtime tells, and what becomes of it.
 
 use crate::engine::command::{CommandError, Reply};
-use crate::engine::id::{CommandId, ContactId};
+use crate::engine::id::CommandId;
 
 use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
-use super::{Model, Overlay, PendingCommand, QuitMode, QuitReason, UiEffect, search, verify};
-use crate::shell::api::{ClientEvent, ClientRequest};
+use super::{Model, Overlay, PendingCommand, QuitMode, UiEffect, quit, search, verify};
+use crate::shell::api::ClientEvent;
 
 impl Model {
     /// The runtime has told something.
@@ -45,7 +45,7 @@ impl Model {
             ClientEvent::Fatal(why) => self.navigation.overlay = Some(Overlay::Fatal(why)),
         }
         if self.leaving == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
-            Self::quit(&mut effects);
+            quit(&mut effects);
         }
         effects
     }
@@ -107,31 +107,5 @@ impl Model {
             }
             (_, Err(error)) => self.say_hint(format!("{error}; nothing was changed")),
         }
-    }
-
-    /// Opens a conversation, and asks for its past if that is not here.
-    pub(super) fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
-        self.leave_chat();
-        self.navigation.open_chat(contact);
-        if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
-            self.navigation.speaking = Some(identity);
-        }
-        self.ask_for_past(HistoryWanted::Any, effects);
-    }
-
-    /// What was new in the conversation that is left is not new any more, if it was read.
-    pub(super) fn leave_chat(&mut self) {
-        if let Some(chat) = self.current_mut() {
-            chat.chosen = None;
-            if chat.unread == 0 {
-                chat.fresh = None;
-            }
-        }
-    }
-
-    /// Tells the runtime the interface ends.
-    pub(super) fn quit(effects: &mut Vec<UiEffect>) {
-        effects.push(UiEffect::Request(ClientRequest::Quit));
-        effects.push(UiEffect::Quit(QuitReason::Asked));
     }
 }

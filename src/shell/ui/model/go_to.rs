@@ -36,9 +36,19 @@ impl GoToPicker {
         self.index = self.index.saturating_sub(1);
     }
 
-    /// Marks the target below, or stays at the last of `count`.
-    pub(super) fn mark_below(&mut self, count: usize) {
-        self.index = (self.index + 1).min(count.saturating_sub(1));
+    /// Marks the target below, or stays at the last of those an identity has.
+    pub(super) fn mark_below(&mut self, directory: &ChatDirectory, identity: Option<IdentityId>) {
+        let last = self.targets(directory, identity).len().saturating_sub(1);
+        self.index = (self.index + 1).min(last);
+    }
+
+    /// Where an identity can go with what is written here.
+    pub(in crate::shell::ui) fn targets(
+        &self,
+        directory: &ChatDirectory,
+        identity: Option<IdentityId>,
+    ) -> Vec<GoToTarget> {
+        targets(directory, identity, self.filter.text())
     }
 }
 

@@ -5,6 +5,7 @@
 //! never changes it.
 
 mod chat;
+mod composing;
 mod directory;
 mod events;
 mod go_to;
@@ -28,6 +29,7 @@ use crossterm::event::KeyEvent;
 use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::RequestView;
+use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
@@ -44,6 +46,7 @@ pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
 use crate::shell::api::{ClientRequest, UiOptions};
+use chat::HistoryWanted;
 use directory::ChatDirectory;
 use navigation::Navigation;
 use node_report::NodeReport;
@@ -54,27 +57,27 @@ use timed_status::TimedStatus;
 /// What the interface knows and where its user is.
 pub struct Model {
     pub(super) options: UiOptions,
-    pub(super) status: TimedStatus,
     pub(super) directory: ChatDirectory,
     pub(super) navigation: Navigation,
     pub(super) node: NodeReport,
+    pub(super) status: TimedStatus,
     /// The name of the first identity, while there is none.
     pub(super) welcome: Prompt,
     /// A composer for commands while no conversation is open.
     pub(super) scratch: Composer,
     /// How codes are drawn.
     pub(super) ink: QrPolarity,
+    pending: PendingCommands,
     seek: Option<HistorySeek>,
     enter: EnterMode,
     leaving: QuitMode,
     /// When Ctrl+C was pressed last.
     interrupted: Option<UnixSeconds>,
-    pending: PendingCommands,
 }
 
 opaque_debug!(struct Model {
-    options, status, directory, navigation, node, welcome, scratch, ink, seek, enter, leaving,
-    interrupted, pending,
+    options, directory, navigation, node, status, welcome, scratch, ink, pending, seek, enter, leaving,
+    interrupted,
 });
 
 /// Something to be done outside the model.
@@ -156,18 +159,18 @@ impl Model {
     pub fn new(options: UiOptions) -> Self {
         Self {
             options,
-            status: TimedStatus::new((options.clock)()),
             directory: ChatDirectory::new(options.max_text),
             navigation: Navigation::new(),
             node: NodeReport::default(),
+            status: TimedStatus::new((options.clock)()),
             welcome: Prompt::new(PromptPurpose::NewIdentity),
             scratch: Composer::new(LineMode::One, options.max_text),
             ink: QrPolarity::Dark,
+            pending: PendingCommands::new(),
             seek: None,
             enter: EnterMode::Sends,
             leaving: QuitMode::No,
             interrupted: None,
-            pending: PendingCommands::new(),
         }
     }
 
@@ -176,7 +179,7 @@ impl Model {
         let mut effects = Vec::new();
         // Who types is not taken to another place.
         self.seek = None;
-        self.saw(&mut effects);
+        self.read_what_is_shown(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.navigation.overlay {
             return vec![UiEffect::Quit(QuitReason::Fatal)];
         }
@@ -184,6 +187,12 @@ impl Model {
             self.update(action, &mut effects);
         }
         effects
+    }
+
+    /// Something was pasted. It is never sent by the paste itself.
+    pub fn paste(&mut self, pasted: &str) -> Vec<UiEffect> {
+        composing::paste(self, pasted);
+        Vec::new()
     }
 
     /// Says what Enter does from here on.
@@ -201,7 +210,7 @@ impl Model {
         self.navigation.on_drawn(scroll_position);
         let mut effects = Vec::new();
         if matches!(scroll_position, ScrollPosition::Oldest | ScrollPosition::Whole) {
-            self.ask_for_past(chat::HistoryWanted::Older, &mut effects);
+            self.ask_for_past(HistoryWanted::Older, &mut effects);
         }
         effects
     }
@@ -249,13 +258,7 @@ impl Model {
         self.directory.requests_to(self.navigation.speaking)
     }
 
-    /// Where the picker can go with what is written in it.
-    pub(super) fn targets(&self) -> Vec<GoToTarget> {
-        let Some(Overlay::GoTo(picker)) = &self.navigation.overlay else { return Vec::new() };
-        self.targets_for(picker.filter.text())
-    }
-
-    /// Where the picker can go with this written in it.
+    /// Where the identity that speaks can go by this name.
     fn targets_for(&self, wanted: &str) -> Vec<GoToTarget> {
         go_to::targets(&self.directory, self.navigation.speaking, wanted)
     }
@@ -277,7 +280,7 @@ impl Model {
         }
     }
 
-    fn ask_for_past(&mut self, wish: chat::HistoryWanted, effects: &mut Vec<UiEffect>) {
+    fn ask_for_past(&mut self, wish: HistoryWanted, effects: &mut Vec<UiEffect>) {
         let Some(chat) = self.current_mut() else { return };
         let contact = chat.id();
         if let Some(before) = chat.ask_for_past(wish) {
@@ -286,7 +289,7 @@ impl Model {
     }
 
     /// A person is there: what is in view counts as read.
-    fn saw(&mut self, effects: &mut Vec<UiEffect>) {
+    fn read_what_is_shown(&mut self, effects: &mut Vec<UiEffect>) {
         if !self.navigation.can_read_newest() {
             return;
         }
@@ -299,6 +302,44 @@ impl Model {
             effects.push(UiEffect::Request(ClientRequest::Read { contact: chat.id(), message }));
         }
     }
+
+    /// Goes to a page.
+    fn show(&mut self, page: UiPage) {
+        self.leave_chat();
+        self.navigation.show(page);
+    }
+
+    /// Opens a conversation, and asks for its past if that is not here.
+    fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
+        self.leave_chat();
+        self.navigation.open_chat(contact);
+        if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
+            self.navigation.speaking = Some(identity);
+        }
+        self.ask_for_past(HistoryWanted::Any, effects);
+    }
+
+    /// Changes which identity speaks; its first conversation opens.
+    fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
+        self.leave_chat();
+        self.navigation.speak_as(identity);
+        let first = self.contacts(ContactFilter::Listened).first().map(|chat| chat.id());
+        if let Some(first) = first {
+            self.open_chat(first, effects);
+        }
+    }
+
+    fn leave_chat(&mut self) {
+        if let Some(chat) = self.current_mut() {
+            chat.leave();
+        }
+    }
+}
+
+/// Tells the runtime the interface ends.
+fn quit(effects: &mut Vec<UiEffect>) {
+    effects.push(UiEffect::Request(ClientRequest::Quit));
+    effects.push(UiEffect::Quit(QuitReason::Asked));
 }
 
 /// A sentence of another module as it may be shown.

@@ -132,6 +132,13 @@ impl Navigation {
         self.overlay = identity.map(Overlay::Invite);
     }
 
+    /// Marks the first target of the picker: others fit what is written in it now.
+    pub(super) const fn mark_first_target(&mut self) {
+        if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
+            picker.index = 0;
+        }
+    }
+
     /// Goes to the next list of the page of contacts.
     pub(super) fn next_tab(&mut self) {
         if self.page == UiPage::Contacts {

@@ -124,7 +124,7 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
             }
         },
         Some(Overlay::GoTo(picker)) => {
-            match model.targets_for(picker.filter.text()).get(picker.index).copied() {
+            match picker.targets(&model.directory, speaking).get(picker.index).copied() {
                 Some(target) => go_to::go(model, target, effects),
                 None => model.navigation.overlay = Some(Overlay::GoTo(picker)),
             }

@@ -7,8 +7,9 @@ use super::super::keys::{RowAction, UiPage};
 use super::super::slash::SlashCommand;
 use super::super::text::lifetime::{self, NAMES};
 use super::lists::ReadMarksSwitch;
+use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
-    ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, go_to,
+    Chat, ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, go_to,
     search, sentence, verify,
 };
 
@@ -25,7 +26,7 @@ impl Model {
             SlashCommand::Contacts => self.show_tab(ContactsTab::Contacts),
             SlashCommand::Requests => self.show_tab(ContactsTab::Requests),
             SlashCommand::Invite => self.navigation.show_invite(&self.directory),
-            SlashCommand::Next => self.next_unread(effects),
+            SlashCommand::Next => self.open_next_unread(effects),
             SlashCommand::Quit => self.ask_to_quit(effects),
             SlashCommand::Go => self.go_by_name(argument, effects),
             SlashCommand::Add => self.add(argument),
@@ -38,8 +39,16 @@ impl Model {
                 Some(request) => self.act_on_request(request, RowAction::Decline, effects),
                 None => self.say_hint("nobody asks; nothing was declined"),
             },
-            SlashCommand::Cancel => self.cancel(self.newest_waiting(), effects),
-            SlashCommand::Retry => self.retry(self.newest_failed(), effects),
+            SlashCommand::Cancel => {
+                let waiting = self.current().and_then(Chat::newest_waiting);
+                let command = waiting.map(|message| Command::Cancel { message });
+                self.ask_or_say(command, NOTHING_WAITS, effects);
+            }
+            SlashCommand::Retry => {
+                let failed = self.current().and_then(Chat::newest_failed);
+                let command = failed.map(|message| Command::Retry { message });
+                self.ask_or_say(command, NOTHING_FAILED, effects);
+            }
             SlashCommand::Search => match argument {
                 Some(words) => search::search(self, None, words, effects),
                 None => self.navigation.prompt_search(),
@@ -110,8 +119,8 @@ impl Model {
 
     fn life_by_name(&mut self, name: Option<String>) {
         match name.as_deref().map(lifetime::named) {
-            None => self.choose_life(None),
-            Some(Some(lifetime)) => self.choose_life(Some(lifetime)),
+            None => self.choose_lifetime(None),
+            Some(Some(lifetime)) => self.choose_lifetime(Some(lifetime)),
             Some(None) => {
                 self.say_hint(format!("a message lives {}; nothing was changed", NAMES.join(", ")));
             }

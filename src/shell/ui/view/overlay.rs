@@ -189,7 +189,7 @@ pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
-    let targets = model.targets();
+    let targets = picker.targets(&model.directory, model.navigation.speaking);
     let shown = targets.len().clamp(1, PICKER_ROWS);
     let inner = open_box(model, frame, area, ("Go to", shown + 1));
     let room = usize::from(inner.height).saturating_sub(1);

@@ -16,7 +16,7 @@ use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::event::{
     ContactView, Direction, Event, IdentityView, MessageView, SessionStatus,
 };
-use crate::engine::id::{CommandId, ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::id::{CommandId, MessageId, RequestId};
 use crate::engine::record::{MessageState, Trust};
 
 use super::*;

@@ -1,0 +1,146 @@
+//! Keys and pastes where text is written: in the composer of a chat, and in every field.
+
+use crate::engine::command::Command;
+
+use super::super::composer::{CaretMove, Composer, ComposerFull};
+use super::super::keys::{BrowseAction, KeyContext, ScrollAction, WriteAction};
+use super::super::slash;
+use super::{Chat, EnterMode, Model, Overlay, PendingCommand, UiEffect, prompt};
+
+/// A paste of more lines says what it is and waits: about a screenful.
+const LONG_PASTE_LINES: usize = 20;
+
+/// Something was pasted. It is never sent by the paste itself.
+pub(super) fn paste(model: &mut Model, pasted: &str) {
+    stop_browsing(model);
+    if let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay {
+        verify.paste(pasted);
+        return;
+    }
+    let Some(field) = model.field() else { return };
+    let (before, room) = (field.text().len(), field.room());
+    if field.paste(pasted).is_err() {
+        model.say_hint(format!(
+            "pasted {} bytes, {room} fit here; nothing was inserted",
+            pasted.len()
+        ));
+        return;
+    }
+    let lines = field.text().lines().count();
+    let bytes = field.text().len().saturating_sub(before);
+    if lines > LONG_PASTE_LINES {
+        model.say_hint(format!(
+            "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends them as one"
+        ));
+    }
+    model.navigation.mark_first_target();
+}
+
+/// A letter was typed.
+pub(super) fn insert(model: &mut Model, letter: char) {
+    stop_browsing(model);
+    if letter == ' '
+        && let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay
+        && verify.take_blank()
+    {
+        return;
+    }
+    edit(model, |field| field.insert_char(letter));
+}
+
+/// Changes what is written where the person types, and says so if no more fits.
+pub(super) fn edit(
+    model: &mut Model,
+    change: impl FnOnce(&mut Composer) -> Result<(), ComposerFull>,
+) {
+    let Some(field) = model.field() else { return };
+    if change(field).is_err() {
+        let limit = model.options.max_text;
+        model.say_hint(format!("no more fits; a message carries {limit} bytes"));
+    }
+    model.navigation.mark_first_target();
+}
+
+/// Other keys where text is written.
+pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEffect>) {
+    match key {
+        WriteAction::Send => enter(model, effects),
+        WriteAction::Submit => prompt::submit(model, effects),
+        WriteAction::Complete => {
+            let Some(field) = model.field() else { return };
+            if let Some(whole) = slash::complete(field.text()) {
+                field.replace(&whole);
+            }
+        }
+        WriteAction::Browse => {
+            if let Some(chat) = model.current_mut() {
+                chat.choose_newest();
+            }
+        }
+        WriteAction::Up => match &mut model.navigation.overlay {
+            Some(Overlay::GoTo(picker)) => picker.mark_above(),
+            Some(_) | None => move_line(model, Composer::up, Chat::recall_earlier),
+        },
+        WriteAction::Down => match &mut model.navigation.overlay {
+            Some(Overlay::GoTo(picker)) => {
+                picker.mark_below(&model.directory, model.navigation.speaking);
+            }
+            Some(_) | None => move_line(model, Composer::down, Chat::recall_later),
+        },
+    }
+}
+
+/// Moves the caret by a line; beyond the first or last one of a chat's composer, goes through what was
+/// sent before.
+fn move_line(model: &mut Model, step: fn(&mut Composer) -> CaretMove, beyond: fn(&mut Chat)) {
+    if model.field().map(step) == Some(CaretMove::Edge)
+        && let Some(chat) = model.current_mut()
+    {
+        beyond(chat);
+    }
+}
+
+/// Who types while a message is chosen goes on in the composer.
+fn stop_browsing(model: &mut Model) {
+    if model.context() == KeyContext::Browsing
+        && let Some(chat) = model.current_mut()
+    {
+        chat.browse(BrowseAction::Type);
+    }
+}
+
+/// Enter in the composer: say it, do it, or hold it.
+fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
+    if model.enter == EnterMode::Held {
+        edit(model, Composer::newline);
+        model.say_hint("paste held an Enter; nothing was sent");
+        return;
+    }
+    let written = model.field().map(|field| field.text().to_owned()).unwrap_or_default();
+    if written.trim().is_empty() {
+        return;
+    }
+    match slash::parse(&written) {
+        Err(error) => model.say_hint(error.to_string()),
+        Ok(slash::InputLine::Text(text)) => say(model, text, effects),
+        Ok(slash::InputLine::Slash(slash, argument)) => {
+            if let Some(field) = model.field() {
+                field.take();
+            }
+            model.obey(slash, argument, effects);
+        }
+    }
+}
+
+/// Says something to the contact whose chat is open.
+fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
+    let Some(chat) = model.current_mut() else {
+        model.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
+        return;
+    };
+    let (contact, lifetime) = (chat.id(), chat.lifetime);
+    chat.take_text();
+    effects.push(UiEffect::Scroll(ScrollAction::Newest));
+    let about = PendingCommand::Say(contact, text.clone());
+    model.ask(Command::Say { contact, text, lifetime }, about, effects);
+}
