@@ -5,7 +5,7 @@ use crate::engine::command::Command;
 use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{BrowseAction, KeyContext, ScrollAction, WriteAction};
 use super::super::slash;
-use super::{Chat, EnterMode, Model, Overlay, PendingCommand, UiEffect, prompt};
+use super::{Chat, EnterMode, Model, Overlay, PendingCommand, UiEffect, prompt, slash_actions};
 
 /// A paste of more lines says what it is and waits: about a screenful.
 const LONG_PASTE_LINES: usize = 20;
@@ -127,7 +127,7 @@ fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
             if let Some(field) = model.field() {
                 field.take();
             }
-            model.obey(slash, argument, effects);
+            slash_actions::obey(model, slash, argument, effects);
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
 use super::composer::{Composer, LineMode};
 use super::keys::{self, KeyContext, ScrollAction, UiPage};
-use crate::shell::api::{ClientRequest, UiOptions};
+use crate::shell::api::{ClientEvent, ClientRequest, UiOptions};
 use chat::HistoryWanted;
 use directory::ChatDirectory;
 use navigation::Navigation;
@@ -172,6 +172,16 @@ impl Model {
             leaving: QuitMode::No,
             interrupted: None,
         }
+    }
+
+    /// The runtime has told something.
+    pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
+        let mut effects = Vec::new();
+        events::receive(self, event, &mut effects);
+        if self.leaving == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
+            quit(&mut effects);
+        }
+        effects
     }
 
     /// A key was pressed.

@@ -8,7 +8,8 @@ use super::super::keys::{
 };
 use super::super::text::lifetime;
 use super::{
-    GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect, composing, quit, search, verify,
+    GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect, composing, lists, quit, search,
+    verify,
 };
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -49,7 +50,7 @@ impl Model {
             KeyAction::Edit(edit) => composing::edit(self, |field| field.edit(edit)),
             KeyAction::Write(key) => composing::press(self, key, effects),
             KeyAction::Browse(key) => self.browse(key, effects),
-            KeyAction::List(key) => self.act_on_list(key, effects),
+            KeyAction::List(key) => lists::act(self, key, effects),
             KeyAction::Compare(key) => verify::press(self, key, effects),
             KeyAction::Choose(key)
                 if matches!(self.navigation.overlay, Some(Overlay::Search(_))) =>

@@ -20,7 +20,7 @@ use crate::engine::id::{CommandId, MessageId, RequestId};
 use crate::engine::record::{MessageState, Trust};
 
 use super::*;
-use crate::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, InviteCodec, UiMode};
+use crate::shell::api::{ColorSupport, Glyphs, HasMore, InviteCodec, UiMode};
 
 /// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
 const KEYS: [&str; 2] = [
