@@ -32,7 +32,7 @@ pub(in crate::shell::ui) struct Chat {
     pub(in crate::shell::ui) chosen: Option<MessageId>,
     /// How long what is sent lives, until another is chosen.
     pub(in crate::shell::ui) lifetime: Lifetime,
-    past: HistoryState,
+    history: HistoryState,
     sent: Vec<String>,
     /// Which of `sent` stands in the composer, and what stood there before.
     recalled: Option<(usize, String)>,
@@ -64,7 +64,7 @@ impl Chat {
             composer: Composer::new(LineMode::Many, max_text),
             chosen: None,
             lifetime: Lifetime::Day,
-            past: HistoryState::Unasked,
+            history: HistoryState::Unasked,
             sent: Vec::new(),
             recalled: None,
         }
@@ -81,34 +81,34 @@ impl Chat {
 
     /// Before which message to ask for older ones; `None` if there is nothing to ask for.
     #[expect(clippy::option_option, reason = "whether to ask, and before which message if any")]
-    pub(super) fn ask_for_past(&mut self, wish: HistoryWanted) -> Option<Option<MessageId>> {
-        let wanted = match (self.past, wish) {
+    pub(super) fn ask_for_history(&mut self, wanted: HistoryWanted) -> Option<Option<MessageId>> {
+        let asks = match (self.history, wanted) {
             (HistoryState::Unasked, _) => true,
             (HistoryState::Some, HistoryWanted::Older) => self.messages.len() < MAX_MESSAGES,
             (HistoryState::Some, HistoryWanted::Any)
             | (HistoryState::Asked | HistoryState::All, _) => false,
         };
-        if !wanted {
+        if !asks {
             return None;
         }
-        let before = match self.past {
+        let before = match self.history {
             HistoryState::Unasked => None,
             HistoryState::Asked | HistoryState::Some | HistoryState::All => {
                 self.messages.first().map(|first| first.id)
             }
         };
-        self.past = HistoryState::Asked;
+        self.history = HistoryState::Asked;
         Some(before)
     }
 
     /// Adds older messages in front of what is here.
-    pub(super) fn add_past(&mut self, mut older: Vec<MessageView>, more: HasMore) {
+    pub(super) fn add_history(&mut self, mut older: Vec<MessageView>, more: HasMore) {
         let brought = older.len();
         older.retain(|message| !self.holds(message.id));
         older.append(&mut self.messages);
         self.messages = older;
         // A runtime that has more but brings nothing would be asked for ever.
-        self.past = match more {
+        self.history = match more {
             HasMore::Yes if brought > 0 => HistoryState::Some,
             HasMore::Yes | HasMore::No => HistoryState::All,
         };
@@ -156,7 +156,7 @@ impl Chat {
             return;
         }
         self.messages.drain(..excess);
-        self.past = HistoryState::Some;
+        self.history = HistoryState::Some;
         if self.chosen.is_some_and(|chosen| !self.holds(chosen)) {
             self.chosen = None;
         }
@@ -185,8 +185,8 @@ impl Chat {
     }
 
     /// Whether the runtime was asked for messages and has not answered.
-    pub(super) fn awaits_past(&self) -> bool {
-        self.past == HistoryState::Asked
+    pub(super) fn awaits_history(&self) -> bool {
+        self.history == HistoryState::Asked
     }
 
     /// What came early is theirs without doubt.

@@ -111,7 +111,7 @@ fn stop_browsing(model: &mut Model) {
 
 /// Enter in the composer: say it, do it, or hold it.
 fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
-    if model.enter == EnterMode::Held {
+    if model.enter_mode == EnterMode::Held {
         edit(model, Composer::newline);
         model.say_hint("paste held an Enter; nothing was sent");
         return;

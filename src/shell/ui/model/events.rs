@@ -21,7 +21,7 @@ pub(super) fn receive(model: &mut Model, event: ClientEvent, effects: &mut Vec<U
         ClientEvent::Replied(id, reply) => on_reply(model, id, reply, effects),
         ClientEvent::History { contact, messages, more } => {
             if let Some(chat) = model.directory.chats.get_mut(&contact) {
-                chat.add_past(messages, more);
+                chat.add_history(messages, more);
             }
             search::go_on_seeking(model, effects);
         }
@@ -61,7 +61,7 @@ fn follow(model: &mut Model, change: DirectoryChange, effects: &mut Vec<UiEffect
                 navigation.open = Some(contact);
             }
             if navigation.open == Some(contact) {
-                model.ask_for_past(HistoryWanted::Any, effects);
+                model.ask_for_history(HistoryWanted::Any, effects);
             }
         }
         DirectoryChange::ContactRemoved(gone) => navigation.forget_contact(gone),

@@ -66,18 +66,18 @@ pub struct Model {
     /// A composer for commands while no conversation is open.
     pub(super) scratch: Composer,
     /// How codes are drawn.
-    pub(super) ink: QrPolarity,
+    pub(super) qr_polarity: QrPolarity,
     pending: PendingCommands,
     seek: Option<HistorySeek>,
-    enter: EnterMode,
-    leaving: QuitMode,
+    enter_mode: EnterMode,
+    quit_mode: QuitMode,
     /// When Ctrl+C was pressed last.
     interrupted: Option<UnixSeconds>,
 }
 
 opaque_debug!(struct Model {
-    options, directory, navigation, node, status, welcome, scratch, ink, pending, seek, enter, leaving,
-    interrupted,
+    options, directory, navigation, node, status, welcome, scratch, qr_polarity, pending, seek,
+    enter_mode, quit_mode, interrupted,
 });
 
 /// Something to be done outside the model.
@@ -165,11 +165,11 @@ impl Model {
             status: TimedStatus::new((options.clock)()),
             welcome: Prompt::new(PromptPurpose::NewIdentity),
             scratch: Composer::new(LineMode::One, options.max_text),
-            ink: QrPolarity::Dark,
+            qr_polarity: QrPolarity::Dark,
             pending: PendingCommands::new(),
             seek: None,
-            enter: EnterMode::Sends,
-            leaving: QuitMode::No,
+            enter_mode: EnterMode::Sends,
+            quit_mode: QuitMode::No,
             interrupted: None,
         }
     }
@@ -178,7 +178,7 @@ impl Model {
     pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         events::receive(self, event, &mut effects);
-        if self.leaving == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
+        if self.quit_mode == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
             quit(&mut effects);
         }
         effects
@@ -206,8 +206,8 @@ impl Model {
     }
 
     /// Says what Enter does from here on.
-    pub const fn set_enter(&mut self, enter: EnterMode) {
-        self.enter = enter;
+    pub const fn set_enter(&mut self, enter_mode: EnterMode) {
+        self.enter_mode = enter_mode;
     }
 
     /// Time has passed.
@@ -220,7 +220,7 @@ impl Model {
         self.navigation.on_drawn(scroll_position);
         let mut effects = Vec::new();
         if matches!(scroll_position, ScrollPosition::Oldest | ScrollPosition::Whole) {
-            self.ask_for_past(HistoryWanted::Older, &mut effects);
+            self.ask_for_history(HistoryWanted::Older, &mut effects);
         }
         effects
     }
@@ -290,10 +290,10 @@ impl Model {
         }
     }
 
-    fn ask_for_past(&mut self, wish: HistoryWanted, effects: &mut Vec<UiEffect>) {
+    fn ask_for_history(&mut self, wanted: HistoryWanted, effects: &mut Vec<UiEffect>) {
         let Some(chat) = self.current_mut() else { return };
         let contact = chat.id();
-        if let Some(before) = chat.ask_for_past(wish) {
+        if let Some(before) = chat.ask_for_history(wanted) {
             effects.push(UiEffect::Request(ClientRequest::History { contact, before }));
         }
     }
@@ -326,7 +326,7 @@ impl Model {
         if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
             self.navigation.speaking = Some(identity);
         }
-        self.ask_for_past(HistoryWanted::Any, effects);
+        self.ask_for_history(HistoryWanted::Any, effects);
     }
 
     /// Changes which identity speaks; its first conversation opens.

@@ -95,11 +95,11 @@ impl HistorySeek {
             chat.chosen = Some(self.message);
             return SeekStep::Arrived;
         }
-        if chat.awaits_past() {
+        if chat.awaits_history() {
             return SeekStep::Waits;
         }
         let Some(parts) = self.parts.checked_sub(1) else { return SeekStep::OutOfReach };
-        let Some(before) = chat.ask_for_past(HistoryWanted::Older) else {
+        let Some(before) = chat.ask_for_history(HistoryWanted::Older) else {
             return SeekStep::OutOfReach;
         };
         self.parts = parts;

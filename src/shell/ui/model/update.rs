@@ -36,7 +36,7 @@ impl Model {
             KeyAction::Quit => self.ask_to_quit(effects),
             KeyAction::Leave(LeaveChoice::Quit) => quit(effects),
             KeyAction::Leave(LeaveChoice::Wait) => {
-                self.leaving = QuitMode::WhenAllHasLeft;
+                self.quit_mode = QuitMode::WhenAllHasLeft;
                 self.navigation.overlay = None;
                 self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
             }
@@ -61,7 +61,7 @@ impl Model {
             KeyAction::Search => self.navigation.prompt_search(),
             KeyAction::Longer => self.choose_lifetime(None),
             KeyAction::Held(key) => verify::act_on_held(self, key),
-            KeyAction::Invert => self.ink = self.ink.other(),
+            KeyAction::Invert => self.qr_polarity = self.qr_polarity.other(),
         }
     }
 

@@ -269,7 +269,7 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
     match verify.press(key, own) {
         VerifyStep::Stay => {}
         VerifyStep::Close => model.navigation.overlay = None,
-        VerifyStep::Submit if model.enter == EnterMode::Held => {
+        VerifyStep::Submit if model.enter_mode == EnterMode::Held => {
             model.say_hint("paste held an Enter; nothing was compared");
         }
         VerifyStep::Submit => {

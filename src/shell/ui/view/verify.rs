@@ -211,7 +211,7 @@ pub(super) fn with_code(
     super::rows(frame, area, above);
     super::cursor(frame, area, (0, 1));
     let under = Rect { y: area.y + used, height: area.height - used, ..area };
-    let code = QrDrawing::new(content, &model.options, model.ink);
+    let code = QrDrawing::new(content, &model.options, model.qr_polarity);
     let room = (usize::from(under.width), usize::from(under.height));
     let missing = code.as_ref().and_then(|code| missing(code, room));
     let (columns, note) = match (&code, missing) {

@@ -117,7 +117,7 @@ fn a_message_is_sought_through_so_many_parts_of_the_past_and_no_more() {
     let mut asked = 1;
     let mut oldest = 1_000;
     let end = loop {
-        chat.add_past(vec![message(oldest, ECHO, Direction::Incoming)], HasMore::Yes);
+        chat.add_history(vec![message(oldest, ECHO, Direction::Incoming)], HasMore::Yes);
         let step = seek.step(&mut chat);
         if step != SeekStep::Asks(Some(MessageId(oldest))) {
             break step;
@@ -127,7 +127,7 @@ fn a_message_is_sought_through_so_many_parts_of_the_past_and_no_more() {
     };
     assert_eq!(end, SeekStep::OutOfReach);
     assert!(asked > 1);
-    chat.add_past(vec![message(1, ECHO, Direction::Incoming)], HasMore::Yes);
+    chat.add_history(vec![message(1, ECHO, Direction::Incoming)], HasMore::Yes);
     assert_eq!(seek.step(&mut chat), SeekStep::Arrived);
     assert_eq!(chat.chosen, Some(MessageId(1)));
 }
