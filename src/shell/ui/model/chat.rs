@@ -1,4 +1,4 @@
-//! One conversation as the interface holds it: bounded, in order, each message once.
+//! One chat as the interface holds it: bounded, in order, each message once.
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
@@ -11,41 +11,41 @@ use super::super::text::lifetime;
 use super::label;
 use crate::shell::api::HasMore;
 
-/// Most messages of one conversation held here; older ones are asked for again. A guess: an hour
-/// of scrolling, some megabytes.
+/// Most messages of one chat held here; older ones are asked for again. A guess: an hour of
+/// scrolling, some megabytes.
 const MAX_MESSAGES: usize = 2_000;
 
 /// Most sent texts the Up key brings back. A guess.
 const MAX_RECALLED: usize = 50;
 
-/// A conversation with one contact.
+/// The chat with one contact.
 pub(in crate::shell::ui) struct Chat {
     pub(in crate::shell::ui) contact: ContactView,
     /// Oldest first.
     pub(in crate::shell::ui) messages: Vec<MessageView>,
-    /// How many of theirs were not read.
+    /// How many messages of the contact are unread.
     pub(in crate::shell::ui) unread: usize,
-    /// Where the line above what is new stands.
+    /// The line above the first unread message.
     pub(in crate::shell::ui) fresh: Option<UnreadMarker>,
     pub(in crate::shell::ui) composer: Composer,
-    /// The message chosen in browsing.
+    /// The message that is chosen while browsing.
     pub(in crate::shell::ui) chosen: Option<MessageId>,
-    /// How long what is sent lives, until another is chosen.
+    /// The lifetime of the messages that are sent, until another one is chosen.
     pub(in crate::shell::ui) lifetime: Lifetime,
     history: HistoryState,
     sent: Vec<String>,
-    /// Which of `sent` stands in the composer, and what stood there before.
+    /// The index in `sent` of the text in the composer, and the draft it took the place of.
     recalled: Option<(usize, String)>,
 }
 
-/// The line above what is new.
+/// The line above the first unread message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) struct UnreadMarker {
     pub(in crate::shell::ui) first: MessageId,
     pub(in crate::shell::ui) count: usize,
 }
 
-/// How much of the past is here.
+/// How much of the history is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HistoryState {
     Unasked,
@@ -74,12 +74,13 @@ impl Chat {
         self.contact.id
     }
 
-    /// What the contact is called, as it may be shown.
+    /// The name of the contact, sanitized.
     pub(super) fn name(&self) -> String {
         label(&self.contact.petname)
     }
 
-    /// Before which message to ask for older ones; `None` if there is nothing to ask for.
+    /// Notes that older messages are asked for. Answers before which message; `None` if there is
+    /// nothing to ask for.
     #[expect(clippy::option_option, reason = "whether to ask, and before which message if any")]
     pub(super) fn ask_for_history(&mut self, wanted: HistoryWanted) -> Option<Option<MessageId>> {
         let asks = match (self.history, wanted) {
@@ -118,7 +119,7 @@ impl Chat {
         }
     }
 
-    /// Says how many of theirs were not read; counted from the newest back.
+    /// Sets how many messages of the contact are unread, counted from the newest back.
     pub(super) fn set_unread(&mut self, unread: usize) {
         self.unread = unread;
         self.mark_unread();
@@ -162,7 +163,7 @@ impl Chat {
         }
     }
 
-    /// Moves a message on. What was delivered only ever becomes read.
+    /// Sets the state of a message of ours. A delivered message can only become read.
     pub(super) fn set_state(
         &mut self,
         id: MessageId,
@@ -184,12 +185,12 @@ impl Chat {
         *delivery = passed;
     }
 
-    /// Whether the runtime was asked for messages and has not answered.
+    /// Whether older messages were asked for and have not come.
     pub(super) fn awaits_history(&self) -> bool {
         self.history == HistoryState::Asked
     }
 
-    /// What came early is theirs without doubt.
+    /// An early message is the contact's without doubt.
     pub(super) fn confirm(&mut self, id: MessageId) {
         let message = self.messages.iter_mut().rev().find(|message| message.id == id);
         if let Some(message) = message {
@@ -205,12 +206,12 @@ impl Chat {
             .map(|message| message.id)
     }
 
-    /// All was seen: nothing is unread. The line above what was new stays until the next word.
+    /// Nothing is unread any more. The line above what was unread stays until the next message.
     pub(super) const fn read(&mut self) {
         self.unread = 0;
     }
 
-    /// Takes what is in the composer to be said.
+    /// Empties the composer, and remembers its text to be brought back.
     pub(super) fn take_text(&mut self) -> String {
         let text = self.composer.take();
         self.recalled = None;
@@ -224,7 +225,7 @@ impl Chat {
         text
     }
 
-    /// Brings back what was sent before; the draft is kept.
+    /// Brings back the text that was sent before the one in the composer; the draft is kept.
     pub(super) fn recall_earlier(&mut self) {
         let (index, draft) = match self.recalled.take() {
             Some((index, draft)) => (index.saturating_sub(1), draft),
@@ -234,7 +235,7 @@ impl Chat {
         self.show_recalled(index, draft);
     }
 
-    /// Goes towards the draft again.
+    /// Brings back the text that was sent after the one in the composer, at last the draft.
     pub(super) fn recall_later(&mut self) {
         let Some((index, draft)) = self.recalled.take() else { return };
         if index + 1 >= self.sent.len() {
@@ -283,7 +284,7 @@ impl Chat {
         })
     }
 
-    /// How many messages of ours are still on this machine and want to leave.
+    /// How many messages of ours wait to leave this machine.
     pub(in crate::shell::ui) fn unsent(&self) -> usize {
         let waits = |message: &&MessageView| {
             matches!(
@@ -299,7 +300,7 @@ impl Chat {
         self.chosen = self.messages.last().map(|message| message.id);
     }
 
-    /// Moves the choice among the messages, or ends it. What is done with the chosen message changes
+    /// Moves the choice among the messages, or ends it. Keys that act on the chosen message change
     /// nothing here.
     pub(super) fn browse(&mut self, key: BrowseAction) {
         match key {
@@ -312,7 +313,8 @@ impl Chat {
         }
     }
 
-    /// The person goes elsewhere: what was new is not new any more, if it was read.
+    /// The person goes elsewhere: browsing ends, and so does the line above messages that were
+    /// read.
     pub(super) const fn leave(&mut self) {
         self.chosen = None;
         if self.unread == 0 {
@@ -320,8 +322,8 @@ impl Chat {
         }
     }
 
-    /// Chooses how long what is sent lives from here on: so long, or the next in the row. Answers the
-    /// choice.
+    /// Chooses the lifetime of messages that are sent from here on: this one, or the next in the
+    /// row. Answers the choice.
     pub(super) fn choose_lifetime(&mut self, lifetime: Option<Lifetime>) -> Lifetime {
         self.lifetime = lifetime.unwrap_or_else(|| lifetime::after(self.lifetime));
         self.lifetime
@@ -336,22 +338,22 @@ impl Chat {
         self.chosen = self.messages.get(index).map(|message| message.id);
     }
 
-    /// Whether nothing may be sent until a person decides.
+    /// Whether sending is on hold until the person decides.
     pub(in crate::shell::ui) const fn is_held(&self) -> bool {
         self.contact.trust.is_on_hold()
     }
 
-    /// Whether what is written can leave as soon as its work is done.
+    /// Whether a message can leave as soon as its proof of work is found.
     pub(in crate::shell::ui) fn is_ready(&self) -> bool {
         self.contact.session == SessionStatus::Established
     }
 }
 
-/// How much of the past is wished for.
+/// How much of the history is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HistoryWanted {
-    /// Anything, if nothing is here.
+    /// The newest messages, if none were asked for yet.
     Any,
-    /// What came before.
+    /// Older messages than those that are here.
     Older,
 }

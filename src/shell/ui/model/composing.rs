@@ -10,7 +10,7 @@ use super::{Chat, EnterMode, Model, Overlay, PendingCommand, UiEffect, prompt, s
 /// A paste of more lines says what it is and waits: about a screenful.
 const LONG_PASTE_LINES: usize = 20;
 
-/// Something was pasted. It is never sent by the paste itself.
+/// Takes a paste in. The paste itself never sends anything.
 pub(super) fn paste(model: &mut Model, pasted: &str) {
     stop_browsing(model);
     if let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay {
@@ -36,7 +36,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
     model.navigation.mark_first_target();
 }
 
-/// A letter was typed.
+/// Takes a typed letter in.
 pub(super) fn insert(model: &mut Model, letter: char) {
     stop_browsing(model);
     if letter == ' '
@@ -48,7 +48,7 @@ pub(super) fn insert(model: &mut Model, letter: char) {
     edit(model, |field| field.insert_char(letter));
 }
 
-/// Changes what is written where the person types, and says so if no more fits.
+/// Changes the text of the field that is typed in; a hint says so if no more fits.
 pub(super) fn edit(
     model: &mut Model,
     change: impl FnOnce(&mut Composer) -> Result<(), ComposerFull>,
@@ -90,8 +90,8 @@ pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEff
     }
 }
 
-/// Moves the caret by a line; beyond the first or last one of a chat's composer, goes through what was
-/// sent before.
+/// Moves the caret by a line; beyond the first or last line of a chat's composer, brings back texts
+/// that were sent before.
 fn move_line(model: &mut Model, step: fn(&mut Composer) -> CaretMove, beyond: fn(&mut Chat)) {
     if model.field().map(step) == Some(CaretMove::Edge)
         && let Some(chat) = model.current_mut()
@@ -100,7 +100,7 @@ fn move_line(model: &mut Model, step: fn(&mut Composer) -> CaretMove, beyond: fn
     }
 }
 
-/// Who types while a message is chosen goes on in the composer.
+/// Ends browsing: a person who types goes on in the composer.
 fn stop_browsing(model: &mut Model) {
     if model.context() == KeyContext::Browsing
         && let Some(chat) = model.current_mut()

@@ -1,5 +1,5 @@
-//! Our identities, the chats with their contacts, and the strangers who ask, folded from the events of
-//! the node. Knows no page, no key, and nothing of the person who looks.
+//! Our identities, the chats with their contacts and the requests of strangers, folded from the
+//! events of the node. Knows no page, no key, and not where the person is.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::engine::record::MessageState;
 
 use super::chat::Chat;
 
-/// Everybody the node knows, with the messages of each that are held here.
+/// The identities, contacts and requests the node knows, and the messages held here.
 pub(in crate::shell::ui) struct ChatDirectory {
     pub(in crate::shell::ui) identities: BTreeMap<IdentityId, IdentityView>,
     pub(in crate::shell::ui) chats: BTreeMap<ContactId, Chat>,
@@ -21,31 +21,31 @@ pub(in crate::shell::ui) struct ChatDirectory {
     max_text: usize,
 }
 
-/// What an event changed, as far as more than the directory depends on it.
+/// What an event changed, if more than the directory depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryChange {
-    /// There is this identity, perhaps since this event.
+    /// An identity was added or changed.
     Identity(IdentityId),
     /// An identity is gone, with its chats and requests.
     IdentityRemoved(IdentityId),
-    /// There is this contact, perhaps since this event, and the identity that knows it.
+    /// A contact of this identity was added or changed.
     Contact(ContactId, IdentityId),
     /// A contact is gone, with its chat.
     ContactRemoved(ContactId),
     /// A contact wrote, and nothing of theirs was unread before.
     FirstUnread(ContactId),
-    /// A message of ours is in this state.
+    /// A message of ours reached this state.
     MessageState(MessageId, MessageState),
-    /// Nothing but the directory.
+    /// Nothing beyond the directory.
     Other,
 }
 
-/// Which contacts.
+/// A kind of contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum ContactFilter {
-    /// Those we listen to.
+    /// Those whose messages are taken in.
     Listened,
-    /// Those we do not.
+    /// Those that are blocked.
     Blocked,
 }
 
@@ -124,7 +124,7 @@ impl ChatDirectory {
         change
     }
 
-    /// The contacts of an identity, by name, those of one kind.
+    /// The contacts of one kind that an identity has, by name.
     pub(super) fn contacts_of(
         &self,
         identity: Option<IdentityId>,
@@ -142,7 +142,7 @@ impl ChatDirectory {
         contacts
     }
 
-    /// The strangers who ask an identity, oldest first.
+    /// The requests of strangers to an identity, oldest first.
     pub(super) fn requests_to(&self, identity: Option<IdentityId>) -> Vec<&RequestView> {
         self.requests.iter().filter(|request| Some(request.identity) == identity).collect()
     }
@@ -157,12 +157,13 @@ impl ChatDirectory {
         self.identities.values().find(|identity| identity.name == name).map(|found| found.id)
     }
 
-    /// What a contact is called, as it may be shown; empty if there is no such contact.
+    /// The name of a contact, sanitized; empty if there is no such contact.
     pub(super) fn name_of(&self, contact: ContactId) -> String {
         self.chats.get(&contact).map(Chat::name).unwrap_or_default()
     }
 
-    /// The next contact of an identity with something unread, from behind `here` on and round.
+    /// The next contact of an identity with unread messages, from the one after `here` on and
+    /// round.
     pub(super) fn next_unread(
         &self,
         identity: Option<IdentityId>,
@@ -174,8 +175,8 @@ impl ChatDirectory {
         after.take(contacts.len()).find(|chat| chat.unread > 0).map(|chat| chat.id())
     }
 
-    /// The contact of an identity that stands `step` from `here`, or the last one that way; the first
-    /// if `here` is none of them.
+    /// The contact of an identity `step` rows from `here`, or the last one in that direction; the
+    /// first one if `here` is not among them.
     pub(super) fn neighbour(
         &self,
         identity: Option<IdentityId>,
@@ -189,13 +190,13 @@ impl ChatDirectory {
         contacts.get(index).map(|chat| chat.id())
     }
 
-    /// How many messages to an identity were not read.
+    /// How many messages to an identity are unread.
     pub(in crate::shell::ui) fn unread_of(&self, identity: IdentityId) -> usize {
         let chats = self.chats.values().filter(|chat| chat.contact.identity == identity);
         chats.map(|chat| chat.unread).sum()
     }
 
-    /// How many of the messages of ours that are held here have not left this machine.
+    /// How many of our messages held here have not left this machine.
     pub(super) fn unsent(&self) -> usize {
         self.chats.values().map(Chat::unsent).sum()
     }

@@ -1,4 +1,4 @@
-//! What the runtime tells, and what becomes of it.
+//! Events of the runtime, and what each changes.
 
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::id::CommandId;
@@ -9,7 +9,7 @@ use super::directory::DirectoryChange;
 use super::{Model, Overlay, PendingCommand, UiEffect, search, verify};
 use crate::shell::api::ClientEvent;
 
-/// The runtime has told something.
+/// Takes an event in.
 pub(super) fn receive(model: &mut Model, event: ClientEvent, effects: &mut Vec<UiEffect>) {
     match event {
         ClientEvent::Engine(event) => {
@@ -40,13 +40,13 @@ pub(super) fn receive(model: &mut Model, event: ClientEvent, effects: &mut Vec<U
             }
         }
         ClientEvent::Persistence(persistence) => model.node.persistence = Some(persistence),
-        // Asked for by others: the runtime tells everybody.
+        // Answers a query of another client: the runtime sends them to all.
         ClientEvent::QueryResult(..) => {}
         ClientEvent::Fatal(why) => model.navigation.overlay = Some(Overlay::Fatal(why)),
     }
 }
 
-/// What a change of the directory means for where the person is and what the person is shown.
+/// Follows a change of the directory with what depends on it: the navigation, the status, the bell.
 fn follow(model: &mut Model, change: DirectoryChange, effects: &mut Vec<UiEffect>) {
     let navigation = &mut model.navigation;
     match change {
@@ -75,7 +75,7 @@ fn follow(model: &mut Model, change: DirectoryChange, effects: &mut Vec<UiEffect
     }
 }
 
-/// The engine has answered a command.
+/// Does what the answer to a command asks for.
 fn on_reply(
     model: &mut Model,
     id: CommandId,
@@ -95,7 +95,7 @@ fn on_reply(
         (_, Ok(_)) => {}
         (PendingCommand::Say(contact, text), Err(error)) => {
             let composer = model.directory.chats.get_mut(&contact).map(|chat| &mut chat.composer);
-            // What was written meanwhile is not overwritten.
+            // A draft that was begun meanwhile is not overwritten.
             if let Some(composer) = composer.filter(|composer| composer.is_empty()) {
                 composer.replace(&text);
             }

@@ -11,16 +11,16 @@ use super::{Model, UiEffect};
 /// The pages one can go to besides the chats, in the order of the list.
 const PAGES: [UiPage; 4] = [UiPage::Contacts, UiPage::Network, UiPage::Identities, UiPage::Help];
 
-/// What was typed to find a target, and which of the targets that fit is marked.
+/// The text that filters the targets, and the index of the marked one.
 pub(in crate::shell::ui) struct GoToPicker {
     pub(in crate::shell::ui) filter: Composer,
     pub(in crate::shell::ui) index: usize,
 }
 
-/// Where one can go.
+/// A place to go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum GoToTarget {
-    /// A conversation.
+    /// The chat with a contact.
     Chat(ContactId),
     /// A page.
     Page(UiPage),
@@ -36,13 +36,13 @@ impl GoToPicker {
         self.index = self.index.saturating_sub(1);
     }
 
-    /// Marks the target below, or stays at the last of those an identity has.
+    /// Marks the target below, or stays at the last.
     pub(super) fn mark_below(&mut self, directory: &ChatDirectory, identity: Option<IdentityId>) {
         let last = self.targets(directory, identity).len().saturating_sub(1);
         self.index = (self.index + 1).min(last);
     }
 
-    /// Where an identity can go with what is written here.
+    /// The targets of an identity that fit the text.
     pub(in crate::shell::ui) fn targets(
         &self,
         directory: &ChatDirectory,
@@ -66,8 +66,8 @@ impl GoToTarget {
     }
 }
 
-/// Where an identity can go by `wanted`: its chats, then the pages, and first of all what has the
-/// letters together.
+/// The targets of an identity that fit `wanted`: its chats, then the pages; those whose names have
+/// the letters together come first.
 pub(super) fn targets(
     directory: &ChatDirectory,
     identity: Option<IdentityId>,

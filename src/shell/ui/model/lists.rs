@@ -1,4 +1,4 @@
-//! Keys in the lists: what is marked, and what is done about it.
+//! Keys in the lists of contacts, requests and identities.
 
 use crate::engine::command::Command;
 use crate::engine::event::SessionStatus;
@@ -112,7 +112,8 @@ fn act_on_identity(
     }
 }
 
-/// Turning them on tells something of this person, so it is asked about.
+/// Turns read receipts on or off. Turning them on tells the contact when this person reads, so it
+/// is asked about.
 pub(super) fn turn_read_marks(
     model: &mut Model,
     contact: ContactId,

@@ -1,8 +1,17 @@
-//! What the interface knows and where its user is: pure state, no terminal, no clock, no channel.
+//! The state of the interface: what it knows and where its user is. No terminal, no clock, no
+//! channel.
 //!
-//! Two doors lead in: [`Model::on_event`] for what the runtime tells and [`Model::on_key`] for what a
-//! person does. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a model and
-//! never changes it.
+//! Events of the runtime come in by [`Model::on_event`], keys of the person by [`Model::on_key`]
+//! and [`Model::paste`]. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a
+//! model and never changes it.
+//!
+//! State with rules of its own lies in plain structs that know no model and answer what happened:
+//! `ChatDirectory` folds events into identities, chats and requests, `Navigation` holds where the
+//! person is, `PendingCommands` waits for answers, `NodeReport` and `TimedStatus` are what the
+//! status lines show, and `Prompt`, `Search`, `HistorySeek` and `Verify` each know one thing that
+//! is asked, sought or compared. The functions over a model, a file for each part of the interface
+//! (`composing`, `lists`, `slash_actions`, `search`, `verify`, `events`), turn those answers into
+//! effects and hints; `update` finds the one for a key.
 
 mod chat;
 mod composing;
@@ -54,24 +63,24 @@ use pending::{PendingCommand, PendingCommands};
 use search::HistorySeek;
 use timed_status::TimedStatus;
 
-/// What the interface knows and where its user is.
+/// The state of the interface.
 pub struct Model {
     pub(super) options: UiOptions,
     pub(super) directory: ChatDirectory,
     pub(super) navigation: Navigation,
     pub(super) node: NodeReport,
     pub(super) status: TimedStatus,
-    /// The name of the first identity, while there is none.
+    /// The field for the name of the first identity, shown while there is none.
     pub(super) welcome: Prompt,
-    /// A composer for commands while no conversation is open.
+    /// The composer for slash commands while no chat is open.
     pub(super) scratch: Composer,
-    /// How codes are drawn.
+    /// How QR codes are drawn.
     pub(super) qr_polarity: QrPolarity,
     pending: PendingCommands,
     seek: Option<HistorySeek>,
     enter_mode: EnterMode,
     quit_mode: QuitMode,
-    /// When Ctrl+C was pressed last.
+    /// When Ctrl+C was pressed the last time.
     interrupted: Option<UnixSeconds>,
 }
 
@@ -80,45 +89,45 @@ opaque_debug!(struct Model {
     enter_mode, quit_mode, interrupted,
 });
 
-/// Something to be done outside the model.
+/// An act outside the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UiEffect {
-    /// Hand this to the runtime.
+    /// Hand a request to the runtime.
     Request(ClientRequest),
-    /// Move what is in view.
+    /// Scroll the transcript.
     Scroll(ScrollAction),
     /// Draw every cell again.
     Redraw,
     /// Give the terminal back and stop until continued.
     Suspend,
-    /// Ring.
+    /// Ring the terminal's bell.
     Bell,
     /// End the interface.
     Quit(QuitReason),
 }
 
-/// Whether anything looks different because time has passed.
+/// Whether the passing of time changed the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockChange {
-    /// A clock or a hint did change.
+    /// A clock, a hint or a count of seconds is another one.
     Visible,
-    /// Nothing did.
+    /// The picture is the same.
     Invisible,
 }
 
-/// Whether the end was wished for.
+/// Why the interface ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuitReason {
-    /// By its user.
+    /// Its user asked for it.
     Asked,
     /// The engine cannot go on.
     Fatal,
 }
 
-/// What the last drawing showed of the open conversation.
+/// Which part of the open chat the last drawing showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrollPosition {
-    /// No conversation was drawn.
+    /// No chat was drawn.
     Elsewhere,
     /// Its newest message, but not its oldest.
     Newest,
@@ -135,7 +144,7 @@ pub enum ScrollPosition {
 pub enum EnterMode {
     /// It sends.
     Sends,
-    /// It starts a line: a paste, or keys faster than hands, may have pressed it.
+    /// It starts a line: it may come from a paste, or from keys faster than hands.
     Held,
 }
 
@@ -146,15 +155,17 @@ enum FollowNewest {
     No,
 }
 
-/// Whether the interface is about to end.
+/// When the interface ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum QuitMode {
+    /// It does not.
     No,
+    /// As soon as no message of ours waits to leave this machine.
     WhenAllHasLeft,
 }
 
 impl Model {
-    /// An empty one, before the runtime has told anything.
+    /// An empty model, before the first event of the runtime.
     #[must_use]
     pub fn new(options: UiOptions) -> Self {
         Self {
@@ -174,7 +185,7 @@ impl Model {
         }
     }
 
-    /// The runtime has told something.
+    /// Takes an event of the runtime in.
     pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         events::receive(self, event, &mut effects);
@@ -184,10 +195,10 @@ impl Model {
         effects
     }
 
-    /// A key was pressed.
+    /// Does what a key says.
     pub fn on_key(&mut self, event: KeyEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
-        // Who types is not taken to another place.
+        // A person who types stays where they are.
         self.seek = None;
         self.read_what_is_shown(&mut effects);
         if let Some(Overlay::Fatal(_)) = self.navigation.overlay {
@@ -199,23 +210,24 @@ impl Model {
         effects
     }
 
-    /// Something was pasted. It is never sent by the paste itself.
+    /// Takes a paste in. The paste itself never sends anything.
     pub fn paste(&mut self, pasted: &str) -> Vec<UiEffect> {
         composing::paste(self, pasted);
         Vec::new()
     }
 
-    /// Says what Enter does from here on.
+    /// Sets what Enter does from here on.
     pub const fn set_enter(&mut self, enter_mode: EnterMode) {
         self.enter_mode = enter_mode;
     }
 
-    /// Time has passed.
+    /// Sets the present second.
     pub fn tick(&mut self, now: UnixSeconds) -> ClockChange {
         self.status.tick(now)
     }
 
-    /// Says what the last drawing showed.
+    /// Notes which part of the open chat the last drawing showed, and asks for older messages if
+    /// the oldest one is in view.
     pub fn on_drawn(&mut self, scroll_position: ScrollPosition) -> Vec<UiEffect> {
         self.navigation.on_drawn(scroll_position);
         let mut effects = Vec::new();
@@ -225,7 +237,7 @@ impl Model {
         effects
     }
 
-    /// Where the next key is pressed.
+    /// The context in which the next key is read.
     pub(super) fn context(&self) -> KeyContext {
         self.navigation.key_context(&self.directory)
     }
@@ -242,14 +254,14 @@ impl Model {
             return Some(&mut self.welcome.field);
         }
         match self.navigation.open.and_then(|open| self.directory.chats.get_mut(&open)) {
-            // What is held takes the place of the composer; what was written in it stays.
+            // The question about a contact on hold takes the composer's place; the draft stays.
             Some(chat) if chat.is_held() => None,
             Some(chat) => Some(&mut chat.composer),
             None => Some(&mut self.scratch),
         }
     }
 
-    /// The conversation that is open.
+    /// The open chat.
     pub(super) fn current(&self) -> Option<&Chat> {
         self.navigation.current(&self.directory)
     }
@@ -258,24 +270,24 @@ impl Model {
         self.directory.chats.get_mut(&self.navigation.open?)
     }
 
-    /// The contacts of the identity that speaks, by name, those of one kind.
+    /// The contacts of one kind that the speaking identity has, by name.
     pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<&Chat> {
         self.directory.contacts_of(self.navigation.speaking, kind)
     }
 
-    /// The strangers who ask the identity that speaks, oldest first.
+    /// The requests of strangers to the speaking identity, oldest first.
     pub(super) fn strangers(&self) -> Vec<&RequestView> {
         self.directory.requests_to(self.navigation.speaking)
     }
 
-    /// Where the identity that speaks can go by this name.
+    /// The chats and pages that the speaking identity can go to by this name.
     fn targets_for(&self, wanted: &str) -> Vec<GoToTarget> {
         go_to::targets(&self.directory, self.navigation.speaking, wanted)
     }
 
-    /// How many of ours have not left this machine.
+    /// How many messages of ours have not left this machine.
     pub(super) fn unsent(&self) -> usize {
-        // What was written before this interface began is in the node's count alone.
+        // Messages from before this interface began are in the node's count alone.
         self.directory.unsent().max(self.node.queued())
     }
 
@@ -298,7 +310,7 @@ impl Model {
         }
     }
 
-    /// A person is there: what is in view counts as read.
+    /// Marks the messages in view as read: a key was pressed, so a person is there.
     fn read_what_is_shown(&mut self, effects: &mut Vec<UiEffect>) {
         if !self.navigation.can_read_newest() {
             return;
@@ -319,7 +331,7 @@ impl Model {
         self.navigation.show(page);
     }
 
-    /// Opens a conversation, and asks for its past if that is not here.
+    /// Opens a chat, and asks for its history if none of it is here.
     fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.navigation.open_chat(contact);
@@ -329,7 +341,7 @@ impl Model {
         self.ask_for_history(HistoryWanted::Any, effects);
     }
 
-    /// Changes which identity speaks; its first conversation opens.
+    /// Changes the speaking identity; its first chat opens.
     fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.navigation.speak_as(identity);
@@ -346,18 +358,18 @@ impl Model {
     }
 }
 
-/// Tells the runtime the interface ends.
+/// Tells the runtime that the interface ends, and ends it.
 fn quit(effects: &mut Vec<UiEffect>) {
     effects.push(UiEffect::Request(ClientRequest::Quit));
     effects.push(UiEffect::Quit(QuitReason::Asked));
 }
 
-/// A sentence of another module as it may be shown.
+/// A sentence of another module, sanitized.
 pub(super) fn sentence(text: &str) -> String {
     UntrustedText::new(text.to_owned()).sanitize_for_line().text
 }
 
-/// A name as it may be shown.
+/// A name, sanitized.
 pub(super) fn label(name: &str) -> String {
     UntrustedText::new(name.to_owned()).sanitize_for_label().text
 }

@@ -1,5 +1,5 @@
-//! Where the person is: which page, what stands in front of it, which row, whose chat. Changes nothing
-//! that is known, and asks for nothing.
+//! Where the person is: the page, the overlay in front of it, the marked row, the open chat. Knows
+//! the directory to read and never changes it; makes no requests.
 
 use crate::engine::command::Command;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
@@ -14,14 +14,14 @@ use super::{FollowNewest, ScrollPosition};
 /// Where the person is.
 pub(in crate::shell::ui) struct Navigation {
     pub(in crate::shell::ui) page: UiPage,
-    /// What stands in front of the page.
+    /// The overlay in front of the page.
     pub(in crate::shell::ui) overlay: Option<Overlay>,
     pub(in crate::shell::ui) tab: ContactsTab,
-    /// The row marked in a list.
+    /// The index of the marked row of the list.
     pub(in crate::shell::ui) row: usize,
     /// The identity the person speaks as.
     pub(in crate::shell::ui) speaking: Option<IdentityId>,
-    /// The chat that is open.
+    /// The open chat.
     pub(in crate::shell::ui) open: Option<ContactId>,
     following: FollowNewest,
 }
@@ -34,7 +34,7 @@ pub(in crate::shell::ui) enum ContactsTab {
     Blocked,
 }
 
-/// What a row of a list is.
+/// A row of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListRow {
     Contact(ContactId),
@@ -72,7 +72,7 @@ impl Navigation {
         self.row = 0;
     }
 
-    /// Takes away what stands in front, or goes back to the chats if nothing does.
+    /// Closes the overlay, or goes back to the chats if there is none.
     pub(super) fn back(&mut self) {
         if self.overlay.take().is_none() {
             self.page = UiPage::Chats;
@@ -87,7 +87,7 @@ impl Navigation {
         self.following = FollowNewest::Yes;
     }
 
-    /// Changes which identity speaks; no chat is open then.
+    /// Changes the speaking identity; no chat is open then.
     pub(super) fn speak_as(&mut self, identity: Option<IdentityId>) {
         self.page = UiPage::Chats;
         self.overlay = None;
@@ -107,8 +107,8 @@ impl Navigation {
         self.overlay = Some(Overlay::Prompt(prompt));
     }
 
-    /// Asks for the words to search for: in the chat that is open, or in all of them. A search that is
-    /// on the screen is asked for again.
+    /// Asks for the words to search for: in the open chat, or in all chats from another page. The
+    /// words of a search that is shown are asked for again.
     pub(super) fn prompt_search(&mut self) {
         let (contact, words) = match &self.overlay {
             Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
@@ -123,7 +123,7 @@ impl Navigation {
         self.overlay = Some(Overlay::Confirm(Confirmation { question, command }));
     }
 
-    /// Shows the invite of the marked identity, or of the one that speaks.
+    /// Shows the invite of the marked identity, or of the speaking one.
     pub(super) fn show_invite(&mut self, directory: &ChatDirectory) {
         let identity = match self.marked(directory) {
             Some(ListRow::Identity(identity)) => Some(identity),
@@ -132,7 +132,7 @@ impl Navigation {
         self.overlay = identity.map(Overlay::Invite);
     }
 
-    /// Marks the first target of the picker: others fit what is written in it now.
+    /// Marks the first target of the picker, after the text in it has changed.
     pub(super) const fn mark_first_target(&mut self) {
         if let Some(Overlay::GoTo(picker)) = &mut self.overlay {
             picker.index = 0;
@@ -167,7 +167,7 @@ impl Navigation {
         }
     }
 
-    /// What the marked row is.
+    /// The marked row.
     pub(super) fn marked(&self, directory: &ChatDirectory) -> Option<ListRow> {
         self.rows(directory).get(self.row).copied()
     }
@@ -177,7 +177,7 @@ impl Navigation {
         self.row = row.min(self.rows(directory).len().saturating_sub(1));
     }
 
-    /// The last drawing showed this much of the chat that is open.
+    /// Notes which part of the open chat the last drawing showed.
     pub(super) const fn on_drawn(&mut self, scroll_position: ScrollPosition) {
         self.following = match scroll_position {
             ScrollPosition::Newest | ScrollPosition::Whole => FollowNewest::Yes,
@@ -187,7 +187,7 @@ impl Navigation {
         };
     }
 
-    /// Whether the newest message of the chat that is open is on the page.
+    /// Whether the newest message of the open chat is on the page.
     fn shows_newest(&self) -> bool {
         self.page == UiPage::Chats && self.following == FollowNewest::Yes
     }
@@ -197,12 +197,13 @@ impl Navigation {
         self.open == Some(contact) && self.shows_newest()
     }
 
-    /// Whether the newest message of the chat that is open can be read: nothing stands in front.
+    /// Whether the newest message of the open chat is in view: on the page, and no overlay hides
+    /// it.
     pub(super) fn can_read_newest(&self) -> bool {
         self.shows_newest() && self.overlay.is_none()
     }
 
-    /// A contact is gone: its chat is not open any more, and nothing about it is in front.
+    /// A contact is gone: closes its chat and an overlay about it.
     pub(super) fn forget_contact(&mut self, gone: ContactId) {
         if self.open == Some(gone) {
             self.open = None;
@@ -212,7 +213,7 @@ impl Navigation {
         }
     }
 
-    /// What the next key is pressed in.
+    /// The context in which the next key is read.
     pub(super) fn key_context(&self, directory: &ChatDirectory) -> KeyContext {
         if let Some(overlay) = &self.overlay {
             return overlay.key_context();
@@ -229,7 +230,7 @@ impl Navigation {
         }
     }
 
-    /// The chat that is open.
+    /// The open chat.
     pub(super) fn current<'d>(&self, directory: &'d ChatDirectory) -> Option<&'d Chat> {
         directory.chats.get(&self.open?)
     }

@@ -1,4 +1,4 @@
-//! What the node tells of itself, and what follows from it for a person.
+//! The state of the node as it reports it, and what follows from it for a person.
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::sync::ClockSkew;
@@ -7,7 +7,7 @@ use super::super::text::clock_skew::SkewDoubt;
 use super::super::text::lifetime::WorkCost;
 use crate::shell::api::{NetworkStatus, Persistence};
 
-/// How the node is; nothing until it has told.
+/// The last report of the node; empty until it has sent one.
 #[derive(Default)]
 pub(in crate::shell::ui) struct NodeReport {
     pub(in crate::shell::ui) network: Option<NetworkStatus>,
@@ -15,8 +15,8 @@ pub(in crate::shell::ui) struct NodeReport {
 }
 
 impl NodeReport {
-    /// Takes the figures of the network in. Answers the difference between the clocks if others doubt
-    /// ours from here on, or doubt it more.
+    /// Takes the figures of the network in. Answers how our clock differs from others if that
+    /// became a reason for doubt, or a stronger one.
     pub(super) fn set_network(&mut self, network: NetworkStatus) -> Option<ClockSkew> {
         let doubt = |network: &NetworkStatus| SkewDoubt::of(network.clock);
         let before = self.network.as_ref().map_or(SkewDoubt::None, doubt);
@@ -25,18 +25,19 @@ impl NodeReport {
         newly_doubted
     }
 
-    /// How many envelopes of ours have not left.
+    /// How many envelopes of ours wait to leave this machine.
     pub(super) fn queued(&self) -> usize {
         self.network.as_ref().map_or(0, |network| network.queued)
     }
 
-    /// The work a message of this lifetime takes; nothing until the figures of the network are known.
+    /// The work that a message of this lifetime takes; `None` until the figures of the network are
+    /// known.
     pub(in crate::shell::ui) fn cost(&self, lifetime: Lifetime) -> Option<WorkCost> {
         let network = self.network.as_ref()?;
         Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
     }
 
-    /// What leaving does to what has not left, in a few words.
+    /// What leaving means for messages that have not left this machine, in a few words.
     pub(in crate::shell::ui) const fn fate_of_unsent(&self) -> &'static str {
         match self.persistence {
             Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is kept",

@@ -1,4 +1,4 @@
-//! What stands in front of a page: a field, a question, a page to read.
+//! Overlays: a field, a question or a page to read in front of a page.
 
 use crate::engine::command::Command;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
@@ -10,34 +10,34 @@ use super::prompt::Prompt;
 use super::search::Search;
 use super::verify::{CompareMethod, Mismatch, Verify};
 
-/// What stands in front.
+/// An overlay in front of a page.
 pub(in crate::shell::ui) enum Overlay {
     /// A field with a purpose.
     Prompt(Prompt),
-    /// Where to go.
+    /// The picker of a chat or a page.
     GoTo(GoToPicker),
-    /// Words, and where they stand.
+    /// A search and its results.
     Search(Search),
-    /// A question in the hint line; yes sends the command.
+    /// A question in the hint line; yes sends its command.
     Confirm(Confirmation),
-    /// What happened to a message.
+    /// The details of a message: what happened to it, and when.
     Why(MessageId),
-    /// An identity's own invite.
+    /// The invite of an identity of ours.
     Invite(IdentityId),
-    /// Comparing with a contact.
+    /// The page on which one compares with a contact.
     Verify(Verify),
-    /// A comparison failed.
+    /// The result of a comparison that failed.
     Mismatch(Mismatch),
     /// The keys of both sides, to compare another way.
     Keys(ContactId),
-    /// Something has not left; leave all the same?
+    /// The question whether to leave although messages have not left this machine.
     Leaving,
-    /// The engine has stopped; why.
+    /// Why the engine has stopped.
     Fatal(String),
 }
 
 impl Overlay {
-    /// What the next key is pressed in.
+    /// The context in which the next key is read.
     pub(super) const fn key_context(&self) -> KeyContext {
         match self {
             Self::Prompt(_) | Self::GoTo(_) => KeyContext::Field,
@@ -70,11 +70,11 @@ impl Overlay {
         }
     }
 
-    /// A contact is gone, and what was found in its chat with it. Answers whether this is about that
-    /// contact and has no meaning any more.
+    /// A contact is gone: removes its messages from the results of a search. Answers whether the
+    /// overlay is about that contact and has to close.
     pub(super) fn forget_contact(&mut self, gone: ContactId) -> bool {
         match self {
-            // Whose message it is can be looked up no more.
+            // It is about a message of the open chat, and which chat that was is not kept.
             Self::Why(_) => true,
             Self::Verify(verify) => verify.contact == gone,
             Self::Mismatch(mismatch) => mismatch.contact == gone,
@@ -93,7 +93,8 @@ impl Overlay {
     }
 }
 
-/// How a code is drawn: most readers want it dark on light, and what a terminal shows is not known.
+/// How a QR code is drawn: most scanners want it dark on light, and the colours of a terminal are
+/// not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum QrPolarity {
     /// Dark on light; without colours, for a dark terminal.

@@ -45,8 +45,8 @@ impl PendingCommands {
         Some(id)
     }
 
-    /// Forgets the command of an answer, and says what it was for; nothing if it was not ours or was
-    /// answered before.
+    /// Forgets the command of an answer, and says what it was for; nothing if it was not ours or
+    /// was answered before.
     pub(super) fn take(&mut self, id: CommandId) -> Option<PendingCommand> {
         self.by_id.remove(&id)
     }

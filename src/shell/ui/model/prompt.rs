@@ -1,4 +1,4 @@
-//! Fields that ask for one thing, and what follows from what was written in them.
+//! Prompts: fields that ask for one thing, and what follows from the text in them.
 
 use crate::engine::command::Command;
 use crate::engine::crypto::keys::PublicKey;
@@ -19,41 +19,41 @@ const MAX_INVITE_BYTES: usize = 512;
 pub(in crate::shell::ui) struct Prompt {
     pub(in crate::shell::ui) purpose: PromptPurpose,
     pub(in crate::shell::ui) field: Composer,
-    /// What was wrong with the last try.
+    /// Why the last text was refused.
     pub(in crate::shell::ui) error: Option<String>,
 }
 
-/// What a field is for.
+/// What a prompt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum PromptPurpose {
     /// A name for an identity.
     NewIdentity,
-    /// The invite or key of somebody.
+    /// The invite or key of a new contact.
     AddKey,
-    /// What to call whose key this is.
+    /// A name for the new contact with this key.
     AddName(PublicKey),
-    /// What to call the stranger who asks.
+    /// A name for the stranger whose request is accepted.
     Accept(RequestId),
-    /// What to call a contact.
+    /// Another name for a contact.
     Rename(ContactId),
     /// Another key of a contact.
     Rekey(ContactId),
     /// The word that lets sending go on unverified.
     AcceptUnverified(ContactId),
-    /// Words to search for in a conversation, or in all of them.
+    /// Words to search for in the chat with a contact, or in all chats.
     Search(Option<ContactId>),
 }
 
-/// What follows from what was written in a field.
+/// What follows from the text in a prompt.
 #[derive(PartialEq, Eq)]
 pub(super) enum Submission {
     /// Send this command.
     Command(Command, PendingCommand),
-    /// Ask for this next.
+    /// Show this prompt next.
     Next(PromptPurpose),
     /// Search for these words.
     Search(Option<ContactId>, String),
-    /// Nothing: there is no identity any more that could do it.
+    /// Nothing: no identity speaks any more that could add a contact.
     Nothing,
 }
 
@@ -71,7 +71,8 @@ impl Prompt {
         Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
     }
 
-    /// What follows from Enter, while `speaking` speaks; or what is wrong with what is written.
+    /// What follows from Enter while `speaking` is the speaking identity, or why the text is
+    /// refused.
     pub(super) fn submit(
         &self,
         invites: InviteCodec,
@@ -131,7 +132,7 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
         }
         Some(other) => model.navigation.overlay = Some(other),
         None => {
-            // Only the first identity is asked for without anything in front; its page says what is
+            // Only the first identity is asked for without an overlay, and its page says what is
             // missing.
             if let Ok(submission) = model.welcome.submit(invites, speaking) {
                 follow(model, submission, effects);

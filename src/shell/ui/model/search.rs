@@ -1,4 +1,4 @@
-//! Searching what was written, and going to where it was found.
+//! Searching messages, and going to one that was found.
 
 use crate::engine::event::MessageView;
 use crate::engine::id::{ContactId, MessageId};
@@ -8,19 +8,19 @@ use super::chat::{Chat, HistoryWanted};
 use super::{Model, Overlay, UiEffect};
 use crate::shell::api::{ClientRequest, HasMore};
 
-/// Most results that are held. A guess: who has read so many searches for more words.
+/// Most results that are held. A guess: a person who has read so many adds a word.
 const MAX_RESULTS: usize = 500;
 
-/// Most parts of the past that are asked for to reach one message. With a hundred messages each
-/// that is as many as a conversation holds here.
+/// Most parts of the history that are asked for to reach one message. With a hundred messages each
+/// that is as many as a chat holds here.
 const MAX_PARTS: usize = 20;
 
-/// What is searched for, and what was found.
+/// A search and its results.
 pub(in crate::shell::ui) struct Search {
-    /// In whose conversation; in all of them if nobody's.
+    /// The contact whose chat is searched; all chats if there is none.
     pub(in crate::shell::ui) contact: Option<ContactId>,
     pub(in crate::shell::ui) words: String,
-    /// Newest first; nothing until the runtime has answered.
+    /// The results, newest first; `None` until the runtime has answered.
     pub(in crate::shell::ui) found: Option<Vec<MessageView>>,
     pub(in crate::shell::ui) more: HasMore,
     pub(in crate::shell::ui) index: usize,
@@ -31,7 +31,8 @@ impl Search {
         Self { contact, words, found: None, more: HasMore::No, index: 0 }
     }
 
-    /// Shows what was found, and marks the row that was marked, or the last one if there are fewer.
+    /// Takes the results in. The row that was marked stays marked, or the last one if there are
+    /// fewer.
     fn set_results(&mut self, mut messages: Vec<MessageView>, more: HasMore) {
         messages.truncate(MAX_RESULTS);
         self.found = Some(messages);
@@ -53,7 +54,7 @@ impl Search {
         self.results().get(self.index).map(|message| (message.contact, message.id))
     }
 
-    /// A contact is gone: what was found with them, too.
+    /// Removes the results in the chat of a contact that is gone.
     pub(super) fn forget_contact(&mut self, gone: ContactId) {
         if let Some(found) = &mut self.found {
             found.retain(|message| message.contact != gone);
@@ -62,25 +63,25 @@ impl Search {
     }
 }
 
-/// A message that is looked for in the past of the chat that is open.
+/// The way back through the history of the open chat to one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HistorySeek {
     contact: ContactId,
     message: MessageId,
-    /// So many parts of the past may still be asked for.
+    /// How many parts of the history may still be asked for.
     parts: usize,
 }
 
-/// How far a message that is looked for is.
+/// What the way to a message needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeekStep {
-    /// It is here, and chosen.
+    /// Nothing: the message is here, and chosen.
     Arrived,
-    /// A part of the past was asked for and has not come.
+    /// A part of the history that was asked for and has not come.
     Waits,
-    /// The part of the past before this message is to be asked for; the newest part if there is none.
+    /// The part of the history before this message; the newest part if there is none.
     Asks(Option<MessageId>),
-    /// It is not in what can be asked for.
+    /// Nothing: the message is not in the part of the history that may be asked for.
     OutOfReach,
 }
 
@@ -118,8 +119,8 @@ pub(super) fn search(
     model.navigation.overlay = Some(Overlay::Search(Search::new(contact, words)));
 }
 
-/// The runtime has found something. What answers an older question is passed over, and so is what
-/// belongs to another identity than the one that speaks.
+/// Takes the results of a search in. Results of an older search are ignored, and so are messages of
+/// another identity than the speaking one.
 pub(super) fn on_found(
     model: &mut Model,
     contact: Option<ContactId>,
@@ -137,7 +138,7 @@ pub(super) fn on_found(
     search.set_results(messages, more);
 }
 
-/// Keys in the list of what was found.
+/// Keys in the list of results.
 pub(super) fn choose(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiEffect>) {
     let Some(Overlay::Search(search)) = &mut model.navigation.overlay else { return };
     match key {
@@ -151,7 +152,7 @@ pub(super) fn choose(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiE
     }
 }
 
-/// Opens a chat at a message, as soon as that is here.
+/// Opens a chat, and goes to a message in it as soon as the message is here.
 fn jump(model: &mut Model, contact: ContactId, message: MessageId, effects: &mut Vec<UiEffect>) {
     if !model.directory.chats.contains_key(&contact) {
         model.say_hint("this contact was removed meanwhile");
@@ -162,7 +163,7 @@ fn jump(model: &mut Model, contact: ContactId, message: MessageId, effects: &mut
     go_on_seeking(model, effects);
 }
 
-/// Chooses the message that is looked for if it is here, and asks for more of the past if not.
+/// Takes the next step on the way to a message.
 pub(super) fn go_on_seeking(model: &mut Model, effects: &mut Vec<UiEffect>) {
     let Some(mut seek) = model.seek.take() else { return };
     let contact = seek.contact;

@@ -1,4 +1,4 @@
-//! What a slash command does. Each has a key that does the same.
+//! Slash commands. Each has a key that does the same.
 
 use crate::engine::command::Command;
 use crate::engine::event::SessionStatus;

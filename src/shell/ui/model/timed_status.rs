@@ -1,5 +1,5 @@
-//! What changes on the screen because time passes: the clock, a hint that goes away, and how long a
-//! search for work has taken.
+//! The parts of the picture that change because time passes: the clock, a hint that goes away, and
+//! the time that mining has taken.
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::id::MessageId;
@@ -10,16 +10,16 @@ use super::ClockChange;
 /// How long a hint stays. A guess: long enough to read two lines.
 const HINT_SECONDS: u64 = 8;
 
-/// The time a search for work has taken is told in steps of so many seconds, so that the picture
-/// changes no more often. A guess.
+/// The time that mining has taken is shown in steps of so many seconds, so that the picture changes
+/// no more often. A guess.
 pub(in crate::shell::ui) const MINING_STEP_SECONDS: u64 = 5;
 
-/// The present second, and what is on the screen for a while.
+/// The present second, and what is shown for a while.
 pub(in crate::shell::ui) struct TimedStatus {
     pub(in crate::shell::ui) now: UnixSeconds,
-    /// The newest thing to say, and until when.
+    /// The hint, and until when it is shown.
     pub(in crate::shell::ui) hint: Option<(String, UnixSeconds)>,
-    /// What is being mined, and since when; nothing if that began before this interface.
+    /// The message that is being mined, and since when; `None` if that began before this interface.
     pub(in crate::shell::ui) mining: Option<(MessageId, UnixSeconds)>,
 }
 
@@ -33,7 +33,7 @@ impl TimedStatus {
         self.hint = Some((text.into(), UnixSeconds(self.now.0.saturating_add(HINT_SECONDS))));
     }
 
-    /// A message of ours is in this state.
+    /// Notes that mining for a message has begun or ended.
     pub(super) fn note_state(&mut self, message: MessageId, state: MessageState) {
         if state == MessageState::Mining {
             self.mining = Some((message, self.now));
@@ -42,7 +42,7 @@ impl TimedStatus {
         }
     }
 
-    /// Time has passed.
+    /// Sets the present second.
     pub(super) fn tick(&mut self, now: UnixSeconds) -> ClockChange {
         let minute = |at: UnixSeconds| at.0 / 60;
         let mining_step = |at: UnixSeconds| {

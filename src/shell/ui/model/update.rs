@@ -1,4 +1,4 @@
-//! What a key does.
+//! Keys: each action goes to the struct or the chapter that it is for.
 
 use crate::engine::command::Command;
 use crate::engine::envelope::Lifetime;
@@ -23,6 +23,7 @@ pub(super) const NOTHING_FAILED: &str =
     "no message failed, was cancelled or was not acknowledged here";
 
 impl Model {
+    /// Does what a key stands for.
     pub(super) fn update(&mut self, action: KeyAction, effects: &mut Vec<UiEffect>) {
         match action {
             KeyAction::Show(page) => self.show(page),
@@ -65,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Chooses how long what is sent to the open contact lives from here on: so long, or the next in
+    /// Chooses the lifetime of messages to the open contact from here on: this one, or the next in
     /// the row.
     pub(super) fn choose_lifetime(&mut self, lifetime: Option<Lifetime>) {
         let Some(chat) = self.current_mut() else {
@@ -134,7 +135,7 @@ impl Model {
         }
     }
 
-    /// Leaves at once if everything has left; asks otherwise.
+    /// Ends the interface if every message has left this machine; asks otherwise.
     pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<UiEffect>) {
         if self.unsent() == 0 {
             return quit(effects);

@@ -1,6 +1,6 @@
-//! Comparing with a contact: what is typed, what came of it, and what is done about a contact that
-//! is held. The engine compares; a page shows one half and asks for the other, so that nobody can
-//! say yes without having listened.
+//! Comparing with a contact: the page on which it is done, its result, and what to do about a
+//! contact on hold. The engine compares; the page shows one half and asks for the other, so that
+//! nobody can confirm a comparison without having listened.
 
 use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::safety_number::SafetyNumber;
@@ -16,11 +16,11 @@ use super::{EnterMode, Model, Overlay, PendingCommand, PromptPurpose, UiEffect};
 pub(in crate::shell::ui) struct Verify {
     pub(in crate::shell::ui) contact: ContactId,
     pub(in crate::shell::ui) way: CompareMethod,
-    /// The three words that are heard, as they are typed.
+    /// The three words that the contact reads out, as they are typed.
     pub(in crate::shell::ui) words: [Composer; WORDS_PER_HALF],
-    /// Which of them is being typed.
+    /// The index of the word that is being typed.
     pub(in crate::shell::ui) at: usize,
-    /// The digits, or whatever was sent.
+    /// The digits, or the text that was sent.
     pub(in crate::shell::ui) line: Composer,
     /// What was wrong with the last try.
     pub(in crate::shell::ui) error: Option<String>,
@@ -29,20 +29,20 @@ pub(in crate::shell::ui) struct Verify {
 /// How one compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum CompareMethod {
-    /// Three words are heard and typed.
+    /// The contact reads out three words, which are typed.
     Words,
-    /// 60 digits are heard and typed.
+    /// The contact reads out 60 digits, which are typed.
     Digits,
     /// The contact reads a code off this screen.
     Code,
-    /// What came another way is pasted.
+    /// The words or digits came another way and are pasted.
     Sent,
 }
 
-/// What came of a comparison that failed, and what to do.
+/// The result of a comparison that failed, and what to do about it.
 pub(in crate::shell::ui) struct Mismatch {
     pub(in crate::shell::ui) contact: ContactId,
-    /// The number of the first wrong word, and what was typed for it.
+    /// The number of the first wrong word, and the word that was typed for it.
     pub(in crate::shell::ui) word: Option<(usize, String)>,
     /// How many tries are left before the session is erased; 0 if it was.
     pub(in crate::shell::ui) left: u8,
@@ -69,7 +69,7 @@ pub(in crate::shell::ui) enum Remedy {
 }
 
 impl Mismatch {
-    /// What there is to choose from.
+    /// The remedies to choose from.
     pub(in crate::shell::ui) const fn remedies(&self) -> &'static [Remedy] {
         match self.left {
             0 => &[Remedy::Again, Remedy::Keys],
@@ -101,7 +101,7 @@ impl Verify {
         }
     }
 
-    /// Where what is typed goes.
+    /// The field that is being typed in, if there is one.
     pub(super) fn field(&mut self) -> Option<&mut Composer> {
         match self.way {
             CompareMethod::Words => self.words.get_mut(self.at),
@@ -110,7 +110,7 @@ impl Verify {
         }
     }
 
-    /// What was typed, if it is something to compare.
+    /// The words or digits that were typed, or why they cannot be compared.
     fn proof(&self, first: usize) -> Result<Proof, String> {
         match self.way {
             CompareMethod::Words => {
@@ -136,7 +136,7 @@ impl Verify {
         }
     }
 
-    /// A key on the page. `own` is our half of the words, if the session has any.
+    /// Does what a key on the page says. `own` is our half of the words, if the session has any.
     fn press(&mut self, key: CompareAction, own: Option<SasHalf>) -> VerifyStep {
         self.error = None;
         match key {
@@ -169,7 +169,7 @@ impl Verify {
     /// Writes the word out that the letters begin, and goes on to the next one.
     fn complete_word(&mut self) {
         let typed = self.field().map(|field| field.text().to_owned()).unwrap_or_default();
-        // "sad" begins "saddle" too: whoever goes on means the word that stands there.
+        // "sad" begins "saddle" too: a person who goes on means the word that stands there.
         let word = SasWord::complete(&typed).or_else(|| SasWord::parse(&typed));
         if let (CompareMethod::Words, Some(word)) = (self.way, word) {
             if let Some(field) = self.field() {
@@ -179,8 +179,8 @@ impl Verify {
         }
     }
 
-    /// What is to be compared. Goes to the first word that is missing instead while there is one and
-    /// the last field was not reached; what is wrong with what was typed is kept to be shown.
+    /// The words or digits to compare. If a word is missing and the last field was not reached, the
+    /// first missing word is typed next; if they cannot be compared, the page says why.
     fn submit(&mut self, own: Option<SasHalf>) -> Option<Proof> {
         let missing = self.words.iter().position(|field| field.text().trim().is_empty());
         if let (CompareMethod::Words, Some(missing)) = (self.way, missing)
@@ -199,8 +199,8 @@ impl Verify {
         }
     }
 
-    /// A blank was typed: between words it goes on to the next one. Answers whether it did its work
-    /// here, and is not to be inserted.
+    /// Takes a blank that was typed: between words it goes on to the next one. Answers whether it
+    /// was taken, and is not to be inserted.
     pub(super) fn take_blank(&mut self) -> bool {
         if self.way != CompareMethod::Words {
             return false;
@@ -211,7 +211,7 @@ impl Verify {
         true
     }
 
-    /// Something was pasted. Words are put into their fields; nothing is compared by it.
+    /// Takes a paste in. Words are put into their fields; nothing is compared by it.
     pub(super) fn paste(&mut self, pasted: &str) {
         if self.way == CompareMethod::Words {
             self.paste_words(pasted);
@@ -223,7 +223,8 @@ impl Verify {
         }
     }
 
-    /// Fills the fields from the current one on, a word each; what no field takes is left out.
+    /// Fills the fields from the current one on, a word each; words beyond the last field are
+    /// dropped.
     fn paste_words(&mut self, pasted: &str) {
         let at = self.at;
         let fields = self.words.iter_mut().skip(at);
@@ -281,7 +282,7 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
     }
 }
 
-/// The engine has compared.
+/// Shows the result of a comparison.
 pub(super) fn on_compared(
     model: &mut Model,
     (contact, proof): (ContactId, Proof),
