@@ -56,13 +56,13 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
         )?;
     }
     // Bob's machine dies after forty more things it did, and is back after a minute.
-    world.crash_after(bob, 40, Millis::from_secs(60));
+    world.machine_mut(bob).crash_after(40, Millis::from_secs(60));
     world.run_for(Millis::from_secs(43_200));
     for (_, text) in &world.seen(bob).texts {
         println!("bob reads: {text}");
     }
     anyhow::ensure!(world.seen(bob).texts.len() == 20, "something was lost");
-    anyhow::ensure!(world.violations().is_empty(), "{:?}", world.violations());
+    anyhow::ensure!(world.audit().violations().is_empty(), "{:?}", world.audit().violations());
     Ok(world.trace())
 }
 

@@ -17,6 +17,20 @@ pub(super) struct SimDisk {
     sequence: u64,
 }
 
+/// A copy of a node's whole disk at one moment, as of a virtual machine.
+#[derive(Clone, Debug)]
+pub struct DiskCopy(SimDisk);
+
+impl DiskCopy {
+    pub(super) fn of(disk: &SimDisk) -> Self {
+        Self(disk.clone())
+    }
+
+    pub(super) fn into_disk(self) -> SimDisk {
+        self.0
+    }
+}
+
 impl SimDisk {
     /// Makes changes durable, all of them.
     pub(super) fn commit(&mut self, changes: Vec<Change>) {

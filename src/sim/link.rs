@@ -1,6 +1,6 @@
 //! A model of the flood's links and of their trouble: latency, loss, partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{NodeIndex, SeededRng};
 use crate::engine::env::Millis;
@@ -21,7 +21,6 @@ pub struct Links {
     /// How many of a thousand envelopes a link brings twice, the second time after gossipsub forgot
     /// it, so that the engine is asked again.
     pub repeat_per_mille: u16,
-    pub(super) downtime: BTreeMap<NodeIndex, Millis>,
     pairs: BTreeSet<(NodeIndex, NodeIndex)>,
     apart: BTreeSet<NodeIndex>,
     down: BTreeSet<NodeIndex>,
@@ -36,7 +35,6 @@ impl Links {
             jitter: Millis(110),
             loss_per_mille: 0,
             repeat_per_mille: 0,
-            downtime: BTreeMap::new(),
             pairs: BTreeSet::new(),
             apart: BTreeSet::new(),
             down: BTreeSet::new(),

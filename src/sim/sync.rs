@@ -1,28 +1,28 @@
-//! Catching up over the simulated links, and the archive of a simulated relay.
+//! Catching up in the simulator: a node's archive, and what it sent and got.
 //!
 //! A request or a response that is lost, or whose other end has gone, comes back as no response
 //! after a while, as a timeout does.
 
 use std::collections::BTreeMap;
 
-use super::{NodeIndex, SimEvent, World};
+use super::NodeIndex;
+use super::audit::Violation;
 use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
-use crate::engine::node::input::Input;
-use crate::engine::sync::{MAX_MESSAGE, append_envelope};
+use crate::engine::id::{SyncRequestId, SyncResponseId};
+use crate::engine::sync::append_envelope;
 
-/// The patience of an opener.
-const TIMEOUT: Millis = Millis::from_secs(20);
+/// How long a client waits.
+pub(super) const TIMEOUT: Millis = Millis::from_secs(20);
 
 /// One request a node made to catch up.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// When.
+    /// When it was made.
     pub at: Millis,
-    /// Whom.
+    /// Which node was asked.
     pub to: NodeIndex,
-    /// What, as it went.
+    /// The request as it was sent.
     pub bytes: Vec<u8>,
 }
 
@@ -35,155 +35,96 @@ pub struct SyncTraffic {
     pub up: u64,
     /// Bytes of the responses it got.
     pub down: u64,
-    /// How often it blamed somebody.
+    /// How often it blamed a neighbour.
     pub blamed: u64,
 }
 
-/// What a node has to do with catching up.
+/// A node's archive and its traffic to catch up.
 #[derive(Debug, Default)]
 pub(super) struct CatchingUp {
-    asked: Vec<RecordedRequest>,
+    requests: Vec<RecordedRequest>,
     traffic: SyncTraffic,
-    pub(super) archive: BTreeMap<EnvelopeId, Vec<u8>>,
+    archive: BTreeMap<EnvelopeId, Vec<u8>>,
 }
 
-/// Who waits for a response.
+/// A request that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PendingResponse {
-    opener: NodeIndex,
-    incarnation: u64,
-    ask: SyncRequestId,
+    /// Which node asked.
+    pub(super) client: NodeIndex,
+    /// Which of its processes: a later one knows nothing of the request.
+    pub(super) incarnation: u64,
+    /// What the client calls it.
+    pub(super) id: SyncRequestId,
 }
 
 /// Something on its way.
 #[derive(Debug)]
 pub(super) enum SyncDelivery {
-    Request { to: NodeIndex, ticket: SyncResponseId, bytes: Vec<u8> },
-    Response { ticket: SyncResponseId, bytes: Option<Vec<u8>> },
+    /// A request to a server.
+    Request { to: NodeIndex, id: SyncResponseId, bytes: Vec<u8> },
+    /// A response to the client that waits for it, or none in time.
+    Response { id: SyncResponseId, bytes: Option<Vec<u8>> },
 }
 
-impl World {
-    /// What a node sent and got to catch up, in its whole life.
-    #[must_use]
-    pub fn traffic(&self, node: NodeIndex) -> SyncTraffic {
-        self.nodes.get(node.0).map(|sim| sim.catching_up.traffic).unwrap_or_default()
+impl CatchingUp {
+    pub(super) const fn traffic(&self) -> SyncTraffic {
+        self.traffic
     }
 
-    /// The requests a node made to catch up, oldest first.
-    #[must_use]
-    pub fn asked(&self, node: NodeIndex) -> &[RecordedRequest] {
-        self.nodes.get(node.0).map_or(&[], |sim| sim.catching_up.asked.as_slice())
+    pub(super) fn requests(&self) -> &[RecordedRequest] {
+        &self.requests
     }
 
-    /// The ids of what a node's archive keeps.
-    pub fn archived(&self, node: NodeIndex) -> impl Iterator<Item = EnvelopeId> {
-        self.nodes.get(node.0).into_iter().flat_map(|sim| sim.catching_up.archive.keys().copied())
+    pub(super) fn archive(&self) -> &BTreeMap<EnvelopeId, Vec<u8>> {
+        &self.archive
     }
 
-    /// Takes an envelope out of a node's archive, as a failing disk does; the node is not told.
-    pub fn lose_archived(&mut self, node: NodeIndex, id: EnvelopeId) {
-        if let Some(sim) = self.nodes.get_mut(node.0) {
-            sim.catching_up.archive.remove(&id);
-        }
+    /// Counts a request that is sent.
+    pub(super) fn note_request(&mut self, at: Millis, to: NodeIndex, bytes: &[u8]) {
+        self.traffic.requests += 1;
+        self.traffic.up += bytes.len() as u64;
+        self.requests.push(RecordedRequest { at, to, bytes: bytes.to_vec() });
     }
 
-    pub(super) fn sync_request(
-        &mut self,
-        opener: NodeIndex,
-        to: NeighbourId,
-        ask: SyncRequestId,
-        bytes: Vec<u8>,
-    ) {
-        let at = self.now;
-        let Ok(to) = usize::try_from(to.0).map(NodeIndex) else { return };
-        let Some(sim) = self.nodes.get_mut(opener.0) else { return };
-        let traffic = &mut sim.catching_up.traffic;
-        traffic.requests += 1;
-        traffic.up += bytes.len() as u64;
-        sim.catching_up.asked.push(RecordedRequest { at, to, bytes: bytes.clone() });
-        let incarnation = sim.incarnation;
-        self.sequence += 1;
-        let ticket = SyncResponseId(self.sequence);
-        self.tickets.insert(ticket, PendingResponse { opener, incarnation, ask });
-        let timeout = SyncDelivery::Response { ticket, bytes: None };
-        self.push(at.plus(TIMEOUT), SimEvent::Sync(timeout));
-        self.send(opener, to, SyncDelivery::Request { to, ticket, bytes });
+    /// Counts a response that came, or none.
+    pub(super) fn note_response(&mut self, bytes: Option<&[u8]>) {
+        self.traffic.down += bytes.map_or(0, <[u8]>::len) as u64;
     }
 
-    pub(super) fn sync_response(
-        &mut self,
-        holder: NodeIndex,
-        ticket: SyncResponseId,
-        mut bytes: Vec<u8>,
+    /// Counts that a neighbour was blamed.
+    pub(super) const fn note_blame(&mut self) {
+        self.traffic.blamed += 1;
+    }
+
+    /// Appends the archived envelopes to a response; the ids of those that are not there.
+    pub(super) fn append_archived(
+        &self,
+        response: &mut Vec<u8>,
         stored: &[EnvelopeId],
-    ) {
-        let Some(sim) = self.nodes.get(holder.0) else { return };
-        let archive = &sim.catching_up.archive;
-        let (found, lost): (Vec<EnvelopeId>, Vec<EnvelopeId>) =
-            stored.iter().partition(|id| archive.contains_key(*id));
-        found.iter().filter_map(|id| archive.get(id)).for_each(|e| append_envelope(&mut bytes, e));
-        if bytes.len() > MAX_MESSAGE {
-            self.violate(holder, "a response is too long");
-        }
-        if !lost.is_empty() {
-            // The node is told when this turn is over.
-            self.push(self.now, SimEvent::Lost(holder, lost));
-        }
-        let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else { return };
-        self.send(holder, opener, SyncDelivery::Response { ticket, bytes: Some(bytes) });
-    }
-
-    /// Puts something on a link, where it may be lost.
-    fn send(&mut self, from: NodeIndex, to: NodeIndex, delivery: SyncDelivery) {
-        if !self.links.neighbours(from).contains(&to) {
-            return;
-        }
-        if let Some(latency) = self.links.carry(&mut self.chance) {
-            self.push(self.now.plus(latency), SimEvent::Sync(delivery));
-        }
-    }
-
-    pub(super) fn deliver_sync(&mut self, delivery: SyncDelivery) {
-        match delivery {
-            SyncDelivery::Request { to, ticket, bytes } => {
-                let Some(opener) = self.tickets.get(&ticket).map(|ticket| ticket.opener) else {
-                    return;
-                };
-                let from = NeighbourId(opener.0 as u64);
-                self.turn(to, Input::SyncRequest { from, id: ticket, bytes });
-            }
-            SyncDelivery::Response { ticket, bytes } => {
-                let Some(PendingResponse { opener, incarnation, ask }) =
-                    self.tickets.remove(&ticket)
-                else {
-                    return;
-                };
-                let Some(sim) = self.nodes.get_mut(opener.0) else { return };
-                if sim.incarnation == incarnation {
-                    sim.catching_up.traffic.down += bytes.as_ref().map_or(0, Vec::len) as u64;
-                    self.turn(opener, Input::SyncResponse { id: ask, bytes });
-                }
+    ) -> Vec<EnvelopeId> {
+        let mut missing = Vec::new();
+        for id in stored {
+            match self.archive.get(id) {
+                Some(envelope) => append_envelope(response, envelope),
+                None => missing.push(*id),
             }
         }
+        missing
     }
 
-    pub(super) fn penalize(&mut self, index: NodeIndex, peer: NeighbourId) {
-        let known = usize::try_from(peer.0).is_ok_and(|peer| peer < self.nodes.len());
-        if let Some(sim) = self.nodes.get_mut(index.0).filter(|_| known) {
-            sim.catching_up.traffic.blamed += 1;
+    /// Puts an envelope into the archive.
+    pub(super) fn keep(&mut self, id: EnvelopeId, bytes: Vec<u8>) -> Result<(), Violation> {
+        if self.archive.insert(id, bytes).is_some() {
+            return Err(Violation("an envelope was archived twice"));
         }
+        Ok(())
     }
 
-    pub(super) fn archive(&mut self, index: NodeIndex, id: EnvelopeId, bytes: Vec<u8>) {
-        let Some(sim) = self.nodes.get_mut(index.0) else { return };
-        if sim.catching_up.archive.insert(id, bytes).is_some() {
-            self.violate(index, "an envelope was archived twice");
-        }
-    }
-
-    pub(super) fn discard(&mut self, index: NodeIndex, ids: &[EnvelopeId]) {
-        if let Some(sim) = self.nodes.get_mut(index.0) {
-            ids.iter().for_each(|id| drop(sim.catching_up.archive.remove(id)));
+    /// Takes envelopes out of the archive.
+    pub(super) fn discard(&mut self, ids: &[EnvelopeId]) {
+        for id in ids {
+            self.archive.remove(id);
         }
     }
 }
@@ -191,6 +132,10 @@ impl World {
 impl core::fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { at, to, bytes } = self;
-        f.debug_struct("Asked").field("at", at).field("to", to).field("size", &bytes.len()).finish()
+        f.debug_struct("RecordedRequest")
+            .field("at", at)
+            .field("to", to)
+            .field("size", &bytes.len())
+            .finish()
     }
 }

@@ -155,7 +155,7 @@ fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
             world.ask(nodes[who], command).expect("carried out");
         }
         world.run_for(Millis::from_secs(300));
-        assert!(world.violations().is_empty(), "{:?}", world.violations());
+        assert!(world.audit().violations().is_empty(), "{:?}", world.audit().violations());
         nodes.iter().map(|node| standing(&people, world.seen(*node))).collect()
     });
     scenes.collect()

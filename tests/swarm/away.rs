@@ -31,7 +31,7 @@ fn two_at(seed: u64, links: Links, relays: &[NodeSettings]) -> (Town, Vec<NodeIn
 
 /// The machine goes off at this moment, for so long.
 fn off(town: &mut Town, node: NodeIndex, rest: Millis) {
-    town.world.crash_after(node, 0, rest);
+    town.world.machine_mut(node).crash_after(0, rest);
     // Whatever it is woken for, it does not come to do.
     town.world.run_until(WEEK, |world| world.node(node).is_none());
     assert!(town.world.node(node).is_none());
@@ -109,7 +109,7 @@ fn a_relay_with_an_archive_has_it_still_after_a_crash() {
     seeds(10, |seed| {
         let (mut town, relays, contact) = two_at(seed, Links::calm(), &[archive()]);
         says_and_leaves(&mut town, contact, "written in stone");
-        assert!(town.world.archived(relays[0]).count() > 0);
+        assert!(town.world.machine(relays[0]).archived().count() > 0);
         off(&mut town, relays[0], Millis::from_secs(60));
         // Back at once, and what it kept has long settled.
         town.world.run_for(HOUR.plus(MINUTES));
@@ -123,16 +123,16 @@ fn what_an_archive_lost_is_fetched_again_from_a_neighbour() {
     seeds(5, |seed| {
         let relays = [archive(), settings(NodeRole::Relay)];
         let (mut town, relays, _) = two_at(seed, Links::calm(), &relays);
-        let kept: Vec<_> = town.world.archived(relays[0]).collect();
+        let kept: Vec<_> = town.world.machine(relays[0]).archived().collect();
         assert!(kept.len() > 1);
-        kept.iter().for_each(|id| town.world.lose_archived(relays[0], *id));
+        kept.iter().for_each(|id| town.world.machine_mut(relays[0]).lose_archived(*id));
         // Nobody knows until somebody asks for one.
         let late = town.settle(settings(NodeRole::Messenger), relays[0]);
         town.world.run_for(Millis::from_secs(7_200));
         let has = |town: &Town, node| town.world.node(node).map_or(0, |node| node.pool().count());
         assert!(has(&town, late) >= kept.len());
         assert_eq!(
-            town.world.archived(relays[0]).filter(|id| kept.contains(id)).count(),
+            town.world.machine(relays[0]).archived().filter(|id| kept.contains(id)).count(),
             kept.len()
         );
         town.assert_sound();
@@ -148,10 +148,10 @@ fn an_archive_discards_what_is_expired_and_what_better_ones_displace() {
         town.say(0, contact, &format!("this is line number {line}"));
     }
     town.world.run_for(MINUTES);
-    assert_eq!(town.world.archived(relays[0]).count(), 5);
+    assert_eq!(town.world.machine(relays[0]).archived().count(), 5);
     let speakers: Vec<NodeIndex> = town.people.iter().map(|person| person.node).collect();
     speakers.into_iter().for_each(|node| off(&mut town, node, WEEK));
     town.world.run_for(Millis::from_secs(2 * 86_400));
-    assert_eq!(town.world.archived(relays[0]).count(), 0);
+    assert_eq!(town.world.machine(relays[0]).archived().count(), 0);
     town.assert_sound();
 }

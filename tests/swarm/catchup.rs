@@ -228,7 +228,7 @@ fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_
         .values()
         .filter(|(_, link)| *link == SessionStatus::Established);
     assert_eq!(ready.count(), SESSIONS);
-    let records: Vec<_> = town.world.records(node).cloned().collect();
+    let records: Vec<_> = town.world.machine(node).records().cloned().collect();
     let settings = roomy(NodeRole::Messenger);
     // What a conversation sends again by itself draws chance too: not in this hour.
     let mut messenger =

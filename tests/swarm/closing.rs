@@ -7,6 +7,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::event::SessionStatus;
 use undertone::engine::id::ContactId;
 use undertone::engine::record::Record;
+use undertone::sim::StartingDisk;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};
@@ -69,12 +70,12 @@ fn a_disk_put_back_repeats_no_key_and_the_conversation_goes_on() {
         let (twin, peer) = if seed % 2 == 0 { (0, 1) } else { (1, 0) };
         say(&mut town, [a, b], 0..12);
         let node = town.people[twin].node;
-        let copy = town.world.copy_disk(node).expect("a node of this world");
+        let copy = town.world.machine(node).copy_disk();
         say(&mut town, [a, b], 12..18);
         town.wait(1, "everything", |town| town.all_delivered(0) && town.all_delivered(1));
         assert_eq!(town.heard(peer).len(), 18);
 
-        town.world.put_back(node, copy);
+        town.world.start_from(node, StartingDisk::Copy(copy));
         say(&mut town, [a, b], 18..22);
         town.wait(7, "the rest", |town| town.all_delivered(0) && town.all_delivered(1));
         // No pair of key and nonce twice, though the twin filled positions again.
@@ -104,11 +105,11 @@ fn a_numbering_first_heard_in_its_middle_begins_with_what_its_sender_still_holds
         }
         town.wait(1, "everything", |town| town.all_delivered(0));
         let node = town.people[1].node;
-        town.world.reset_state(node);
+        town.world.start_from(node, StartingDisk::Roster);
         town.say(0, a, "where were we");
         town.wait(1, "the rest", |town| town.all_delivered(0));
         assert_eq!(town.heard(1), ["where were we"]);
-        let missing = town.world.records(node).find_map(|record| match record {
+        let missing = town.world.machine(node).records().find_map(|record| match record {
             Record::Message(message) => Some(message.missing),
             _ => None,
         });

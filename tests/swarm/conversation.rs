@@ -2,6 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::record::MessageState;
+use undertone::sim::StartingDisk;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, seeds};
@@ -62,7 +63,7 @@ fn what_was_sent_in_a_lost_session_arrives_though_the_node_never_runs_for_long()
         // Less than the time after which it would be sent again.
         let short = Millis::from_secs(7);
         let node = town.people[0].node;
-        town.world.lose_sessions(node);
+        town.world.start_from(node, StartingDisk::WithoutSessions);
         town.say(0, a, "after");
         for _ in 0..4 {
             town.world.run_for(short);
@@ -97,7 +98,7 @@ fn a_partition_heals() {
 fn a_clock_that_is_four_minutes_off_is_no_hindrance() {
     for skew in [-240, 240] {
         let mut town = Town::new(9, Links::calm(), 2, 2);
-        town.world.skew(town.people[0].node, skew);
+        town.world.machine_mut(town.people[0].node).set_skew(skew);
         talk(&mut town, 5);
         town.world.run_for(Millis::from_secs(600));
         assert_eq!(town.heard(1), lines("first", 5));

@@ -31,7 +31,9 @@ fn whatever_was_accepted_survives_a_crash_of_either_side() {
         // Dies again and again, each time somewhere else.
         for round in 0..8 {
             let outputs = (seed * 7 + round * 13) % 29;
-            town.world.crash_after(victim, u32::try_from(outputs).unwrap(), Millis(1_500));
+            town.world
+                .machine_mut(victim)
+                .crash_after(u32::try_from(outputs).unwrap(), Millis(1_500));
             watch(&mut town, 9);
         }
         town.world.run_for(Millis::from_secs(3_600));
@@ -47,10 +49,10 @@ fn a_crash_in_the_middle_of_a_handshake_only_delays_it() {
         let mut town = Town::new(seed, Links::calm(), 2, 2);
         let victim = town.people[usize::from(seed % 2 == 0)].node;
         let (a, _) = (town.add(0, 1), town.add(1, 0));
-        town.world.crash_after(victim, u32::try_from(seed % 20).unwrap(), Millis(800));
+        town.world.machine_mut(victim).crash_after(u32::try_from(seed % 20).unwrap(), Millis(800));
         town.world.run_for(Millis::from_secs(60));
         // A fuse that is still lit would burn down while somebody speaks; the next sweep ends it.
-        town.world.crash_after(victim, 0, Millis(800));
+        town.world.machine_mut(victim).crash_after(0, Millis(800));
         town.world.run_for(Millis::from_secs(900));
         town.say(0, a, "we met after all");
         town.world.run_for(Millis::from_secs(1_800));
@@ -106,14 +108,14 @@ fn outlives(outputs: u32, victim: usize, begin: impl Fn(&mut Town)) -> bool {
     let mut town = Town::new(u64::from(outputs), Links::calm(), 2, 1);
     begin(&mut town);
     let node = town.people[victim].node;
-    town.world.crash_after(node, outputs, Millis(1_500));
+    town.world.machine_mut(node).crash_after(outputs, Millis(1_500));
     watch(&mut town, 1_800);
     for who in [0, 1] {
         let lines: Vec<_> = (0..3).map(|n| format!("person {} says line {n}", 1 - who)).collect();
         assert_eq!(town.heard(who), lines, "person {victim} died after {outputs}");
     }
     town.assert_sound();
-    town.world.outputs_left(node).is_some()
+    town.world.machine(node).outputs_left().is_some()
 }
 
 /// Lets so many seconds pass and looks every second, for as long as much happens, whether all that
@@ -138,7 +140,7 @@ fn assert_true(town: &Town) {
             .map(|message| message.text.as_str())
             .collect();
         let published: BTreeSet<MessageId> =
-            town.world.sent(mine).iter().filter_map(carried).collect();
+            town.world.machine(mine).sent().iter().filter_map(carried).collect();
         let mut kept = BTreeMap::new();
         for message in messages(town, mine) {
             let StoredDirection::Outgoing(state) = message.direction else { continue };
@@ -166,7 +168,7 @@ fn assert_true(town: &Town) {
 }
 
 fn messages(town: &Town, node: NodeIndex) -> impl Iterator<Item = &MessageRecord> {
-    town.world.records(node).filter_map(|record| match record {
+    town.world.machine(node).records().filter_map(|record| match record {
         Record::Message(message) => Some(message),
         _ => None,
     })
@@ -193,10 +195,10 @@ fn a_crash_after_any_output_of_a_whole_life_loses_nothing_and_makes_no_state_bet
     kill_after_each(150, |outputs, victim| {
         let mut story = Story::begin(u64::from(outputs));
         let node = story.town.people[victim].node;
-        story.town.world.crash_after(node, outputs, Millis(1_500));
+        story.town.world.machine_mut(node).crash_after(outputs, Millis(1_500));
         story.tell();
         story.check(&format!("person {victim} died after {outputs}"));
-        story.town.world.outputs_left(node).is_some()
+        story.town.world.machine(node).outputs_left().is_some()
     });
 }
 

@@ -85,7 +85,7 @@ fn a_flood_at_the_floor_leaves_the_best_rated_in_the_pool_and_the_conversation_r
     let status = town.world.node(relay).expect("it is up").status();
     assert_eq!(status.pool_count, SMALL.count);
     assert!(status.pool_bytes <= SMALL.bytes);
-    let judged = town.world.verdicts(relay, flooder);
+    let judged = town.world.machine(relay).verdicts(flooder);
     let Verdicts { accepted, ignored, rejected } = judged;
     assert_eq!((accepted + ignored, rejected), (POURED as u64, 0));
     assert!(ignored >= 100, "the queue was full: {ignored}");
@@ -121,14 +121,14 @@ fn a_flood_below_the_floor_is_rejected_to_the_last_and_goes_nowhere() {
     town.world.run_for(Millis::from_secs(60));
     let rejected = POURED as u64;
     let expected = Verdicts { accepted: 0, ignored: 0, rejected };
-    assert_eq!(town.world.verdicts(relay, flooder), expected);
+    assert_eq!(town.world.machine(relay).verdicts(flooder), expected);
     assert_eq!(town.heard(1), ["is it raining at yours"]);
     let everywhere = [relay, town.people[0].node, town.people[1].node];
     for node in everywhere {
         assert!(held(&town, node).iter().all(|checked| !ids.contains(&checked.id())));
     }
     for person in &town.people {
-        assert_eq!(town.world.verdicts(person.node, relay).rejected, 0);
+        assert_eq!(town.world.machine(person.node).verdicts(relay).rejected, 0);
     }
     // A message and its acknowledgement at most joined what was there.
     assert!(held(&town, relay).len() <= before + 4);
@@ -153,7 +153,7 @@ fn bytes_that_are_no_envelope_are_rejected_and_change_nothing() {
     town.world.inject(flooder, relay, odd);
     town.world.run_for(Millis::from_secs(10));
     let expected = Verdicts { accepted: 0, ignored: 0, rejected: 11 };
-    assert_eq!(town.world.verdicts(relay, flooder), expected);
+    assert_eq!(town.world.machine(relay).verdicts(flooder), expected);
     assert!(held(&town, relay).is_empty());
     town.assert_sound();
 }

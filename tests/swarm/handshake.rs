@@ -7,7 +7,7 @@ use undertone::engine::event::SessionStatus;
 use undertone::engine::record::EnvelopePurpose;
 use undertone::engine::session::{Content, Payload};
 use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::sim::{PublishedEnvelope, SeededRng};
+use undertone::sim::{PublishedEnvelope, SeededRng, StartingDisk};
 
 use crate::harness::{link, seeds, settings};
 use crate::mailbox::{Letter, Post};
@@ -162,7 +162,7 @@ fn a_forged_offer_only_delays_a_conversation_that_has_no_session() {
     seeds(10, |seed| {
         let (mut post, [_, b]) = Post::introduced(seed);
         let node = post.node(1);
-        post.town.world.reset_state(node);
+        post.town.world.start_from(node, StartingDisk::Roster);
         for bytes in forge(&mut post, 1, "I am not who you think") {
             post.hand(1, &bytes);
         }
@@ -214,7 +214,7 @@ fn answers_to_contacts_come_after_a_delay_that_is_drawn_each_time() {
         let handed = post.town.world.now();
         post.hand(1, &bytes);
         let answered = |post: &Post| {
-            let sent = &post.town.world.sent(post.node(1))[before..];
+            let sent = &post.town.world.machine(post.node(1)).sent()[before..];
             let control =
                 |sent: &&PublishedEnvelope| matches!(sent.purpose, EnvelopePurpose::Control(_));
             sent.iter().find(control).map(|sent| sent.at.0 - handed.0)

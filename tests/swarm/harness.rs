@@ -182,7 +182,7 @@ impl Town {
 
     /// The messages on somebody's disk.
     pub(crate) fn messages(&self, who: usize) -> Vec<MessageRecord> {
-        let records = self.world.records(self.people[who].node);
+        let records = self.world.machine(self.people[who].node).records();
         let messages = records.filter_map(|record| match record {
             Record::Message(message) => Some(message.clone()),
             _ => None,
@@ -221,7 +221,11 @@ impl Town {
 
     /// Fails with everything that did not hold.
     pub(crate) fn assert_sound(&self) {
-        assert!(self.world.violations().is_empty(), "{}", self.world.violations().join("\n"));
+        assert!(
+            self.world.audit().violations().is_empty(),
+            "{}",
+            self.world.audit().violations().join("\n")
+        );
     }
 }
 

@@ -83,7 +83,7 @@ fn observe(seed: u64) -> Evidence {
         town.world.run_for(Millis(8_000));
     }
     town.assert_sound();
-    let people = town.people.iter().flat_map(|person| town.world.sent(person.node));
+    let people = town.people.iter().flat_map(|person| town.world.machine(person.node).sent());
     let sent: BTreeMap<EnvelopeId, PublishedEnvelope> =
         people.map(|sent| (sent.id, *sent)).collect();
     let pool = town.world.node(relay).expect("it is up").pool();
@@ -169,11 +169,11 @@ fn intervals(seed: u64, mean: Millis, count: usize) -> Vec<f64> {
     let relay = NodeIndex(0);
     let junk = NodeSettings { junk: Some(mean), ..settings(NodeRole::Messenger) };
     let node = town.settle(junk, relay);
-    let sent = |town: &Town| town.world.sent(node).len();
+    let sent = |town: &Town| town.world.machine(node).sent().len();
     while sent(&town) <= count {
         town.world.run_for(mean);
     }
-    let times = town.world.sent(node).iter().map(|sent| sent.at.0 as f64 / mean.0 as f64);
+    let times = town.world.machine(node).sent().iter().map(|sent| sent.at.0 as f64 / mean.0 as f64);
     let times: Vec<f64> = times.collect();
     town.assert_sound();
     times.windows(2).take(count).map(|pair| pair[1] - pair[0]).collect()
@@ -209,5 +209,5 @@ fn junk_comes_at_the_times_of_a_poisson_process() {
 fn a_node_without_cover_sends_nothing_of_its_own_accord() {
     let mut town = Town::new(36, Links::calm(), 1, 1);
     town.world.run_for(Millis::from_secs(86_400));
-    assert!(town.world.sent(town.people[0].node).is_empty());
+    assert!(town.world.machine(town.people[0].node).sent().is_empty());
 }

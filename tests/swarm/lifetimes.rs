@@ -3,6 +3,7 @@
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::record::{EnvelopePurpose, MessageState};
+use undertone::sim::StartingDisk;
 
 use crate::mailbox::{Letter, Post};
 
@@ -105,7 +106,7 @@ fn who_comes_back_after_days_finds_the_acknowledgement_of_what_was_read_on_the_s
     let message = post.town.say_for(0, a, "I am off for a while", Lifetime::Week);
     post.pass(Millis(1_500));
     let letter = post.take(0).remove(0);
-    let copy = post.town.world.copy_disk(post.node(0)).expect("a node of this world");
+    let copy = post.town.world.machine(post.node(0)).copy_disk();
     post.pass(Millis::from_secs(6 * DAY));
     post.hand(1, &letter.bytes);
     assert_eq!(post.town.heard(1), ["I am off for a while"]);
@@ -115,7 +116,7 @@ fn who_comes_back_after_days_finds_the_acknowledgement_of_what_was_read_on_the_s
     // Six more days, in which the sender was off.
     post.pass(Millis::from_secs(6 * DAY));
     let node = post.node(0);
-    post.town.world.put_back(node, copy);
+    post.town.world.start_from(node, StartingDisk::Copy(copy));
     for answer in answers {
         post.hand(0, &answer.bytes);
     }

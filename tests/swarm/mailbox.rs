@@ -69,18 +69,18 @@ impl Post {
 
     /// Everything somebody published since this was asked last.
     pub(crate) fn take(&mut self, who: usize) -> Vec<Letter> {
-        let sent = &self.town.world.sent(self.node(who))[self.taken[who]..];
+        let sent = &self.town.world.machine(self.node(who)).sent()[self.taken[who]..];
         self.taken[who] += sent.len();
         let letter = |sent: &PublishedEnvelope| Letter {
             purpose: sent.purpose,
-            bytes: self.town.world.envelope(sent.id).expect("it was published").to_vec(),
+            bytes: self.town.world.audit().envelope(sent.id).expect("it was published").to_vec(),
         };
         sent.iter().map(letter).collect()
     }
 
     /// How much somebody published in all.
     pub(crate) fn published(&self, who: usize) -> usize {
-        self.town.world.sent(self.node(who)).len()
+        self.town.world.machine(self.node(who)).sent().len()
     }
 
     /// Hands somebody an envelope, and they look at it.
@@ -137,7 +137,7 @@ impl Post {
 
     /// The key of somebody's identity.
     pub(crate) fn identity(&self, who: usize) -> Identity {
-        let mut records = self.town.world.records(self.node(who));
+        let mut records = self.town.world.machine(self.node(who)).records();
         let identity = records.find_map(|record| match record {
             Record::Identity(record) => Some(record.identity.clone()),
             _ => None,
@@ -147,7 +147,7 @@ impl Post {
 
     /// The sessions on somebody's disk.
     pub(crate) fn sessions(&self, who: usize) -> Vec<Session> {
-        let records = self.town.world.records(self.node(who));
+        let records = self.town.world.machine(self.node(who)).records();
         let sessions = records.filter_map(|record| match record {
             Record::Session(record) => Some((*record.session).clone()),
             _ => None,

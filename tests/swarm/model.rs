@@ -110,7 +110,7 @@ impl Trial {
             16 | 17 => {
                 let outputs = u32::try_from(self.pick(40)).expect("small");
                 let rest = Millis(self.chance.below(20_000));
-                self.town.world.crash_after(self.node(who), outputs, rest);
+                self.town.world.machine_mut(self.node(who)).crash_after(outputs, rest);
             }
             18 => self.town.world.partition(&[self.node(who)]),
             19 => self.erase(who, whom),
@@ -215,7 +215,7 @@ impl Trial {
         self.town.world.heal();
         for who in 0..PEOPLE {
             // A fuse that is still lit would burn down in the middle of this.
-            self.town.world.crash_after(self.node(who), 0, Millis(10));
+            self.town.world.machine_mut(self.node(who)).crash_after(0, Millis(10));
         }
         self.town.world.run_for(Millis::from_secs(3_600));
         let pairs = (0..PEOPLE).flat_map(|who| (0..PEOPLE).map(move |whom| (who, whom)));

@@ -9,7 +9,7 @@ use undertone::engine::id::ContactId;
 use undertone::engine::record::{MessageState, Record, StoredDirection};
 use undertone::engine::session::WINDOW;
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, SeededRng};
+use undertone::sim::{NodeIndex, SeededRng, StartingDisk};
 
 use crate::harness::{Town, seeds};
 
@@ -85,22 +85,23 @@ impl Talk {
     fn finish_complete(&mut self) {
         self.finish();
         // Topics are short: of a thousand two meet in one of 8,000 conversations.
-        assert_eq!(self.town.world.topics_met(), 0, "a topic was used twice");
+        assert_eq!(self.town.world.audit().reused_topics(), 0, "a topic was used twice");
         assert_eq!(self.town.heard(1), self.said[0]);
         assert_eq!(self.town.heard(0), self.said[1]);
     }
 
     /// What somebody has received of the other, shown or not.
     fn received(&self, who: usize) -> Vec<String> {
-        let messages = self.town.world.records(self.node(who)).filter_map(|record| match record {
-            Record::Message(message) => match message.direction {
-                StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
-                    Some(message.text.clone())
-                }
-                StoredDirection::Outgoing(_) => None,
-            },
-            _ => None,
-        });
+        let messages =
+            self.town.world.machine(self.node(who)).records().filter_map(|record| match record {
+                Record::Message(message) => match message.direction {
+                    StoredDirection::Delivered | StoredDirection::Buffered { .. } => {
+                        Some(message.text.clone())
+                    }
+                    StoredDirection::Outgoing(_) => None,
+                },
+                _ => None,
+            });
         messages.collect()
     }
 }
@@ -186,7 +187,7 @@ fn whatever_was_not_received_arrives_although_one_side_loses_its_state_in_mid_co
         let (received, heard) = (talk.received(victim), talk.town.heard(survivor));
         let acknowledged = acknowledged(&talk, survivor);
         let node = talk.node(victim);
-        talk.town.world.reset_state(node);
+        talk.town.world.start_from(node, StartingDisk::Roster);
         let before = [talk.said[0].len(), talk.said[1].len()];
         talk.go_on(LINES);
         talk.finish();

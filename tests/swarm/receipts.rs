@@ -102,7 +102,7 @@ fn many_looks_make_one_mark_and_it_waits_a_random_while() {
             post.town.ask(1, Command::MarkRead { contact: b, number: u64::MAX });
         }
         post.pass(Millis::from_secs(20));
-        let sent = post.town.world.sent(post.node(1));
+        let sent = post.town.world.machine(post.node(1)).sent();
         assert_eq!(sent.len(), before + 1);
         delays.push(sent[before].at.0 - at);
     }

@@ -2,6 +2,7 @@
 
 use undertone::engine::env::Millis;
 use undertone::engine::event::SessionStatus;
+use undertone::sim::StartingDisk;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, link, seeds};
@@ -22,7 +23,7 @@ fn a_restored_device_meets_its_contacts_again_by_itself_and_shows_nothing_twice(
         assert_eq!(before.len(), 6);
 
         let node = town.people[0].node;
-        town.world.restore_backup(node);
+        town.world.start_from(node, StartingDisk::Backup);
         assert_eq!(town.world.seen(node).restored.len(), 2);
         // Nobody says anything.
         town.wait(1, "sessions", |town| {
@@ -56,7 +57,7 @@ fn what_was_said_to_the_lost_device_and_not_acknowledged_reaches_the_restored_on
         town.world.partition(&[node]);
         town.say(1, b, "said while you were gone");
         town.world.run_for(Millis::from_secs(600));
-        town.world.restore_backup(node);
+        town.world.start_from(node, StartingDisk::Backup);
         town.world.heal();
         town.wait(2, "the message", |town| town.all_delivered(1));
         assert_eq!(town.heard(0), ["said while you were gone"]);

@@ -8,6 +8,7 @@ use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::record::{EnvelopePurpose, MessageState, RETRANSMIT_FOR, StoredDirection};
+use undertone::sim::StartingDisk;
 use undertone::sim::link::Links;
 
 use crate::harness::{Town, seeds};
@@ -27,7 +28,7 @@ fn becomes(town: &mut Town, who: usize, message: MessageId, state: MessageState,
 /// When each envelope with this message left first.
 fn attempts(town: &Town, who: usize, message: MessageId) -> Vec<Millis> {
     let mut first: BTreeMap<EnvelopeId, Millis> = BTreeMap::new();
-    for sent in town.world.sent(town.people[who].node) {
+    for sent in town.world.machine(town.people[who].node).sent() {
         if matches!(sent.purpose, EnvelopePurpose::Message(_, id) if id == message) {
             first.entry(sent.id).or_insert(sent.at);
         }
@@ -173,15 +174,15 @@ fn a_clock_that_jumps_brings_neither_a_storm_nor_silence() {
             let messages: Vec<MessageId> =
                 (0..10).map(|number| town.say(0, a, &format!("line {number}"))).collect();
             town.world.run_for(Millis::from_secs(600));
-            town.world.skew(node, jump);
+            town.world.machine_mut(node).set_skew(jump);
             if restarted {
                 town.world.start_over(node);
             }
-            let before = town.world.sent(node).len();
+            let before = town.world.machine(node).sent().len();
             town.world.run_for(Millis::from_secs(300));
-            let storm = town.world.sent(node).len() - before;
+            let storm = town.world.machine(node).sent().len() - before;
             assert!(storm <= 60, "{jump}: {storm}");
-            town.world.skew(node, 0);
+            town.world.machine_mut(node).set_skew(0);
             if restarted {
                 town.world.start_over(node);
             }
@@ -350,15 +351,15 @@ fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_not
     let (a, _) = town.introduce(0, 1);
     town.world.run_for(Millis::from_secs(600));
     let node = town.people[0].node;
-    let before = town.world.sent(node).len();
+    let before = town.world.machine(node).sent().len();
     let message = town.say(0, a, "on second thoughts");
     assert_eq!(town.state(0, message), MessageState::Mining);
-    assert!(town.world.is_mining(node));
+    assert!(town.world.machine(node).is_mining());
     town.ask(0, Command::Cancel { message });
-    assert!(!town.world.is_mining(node), "the miner was told to stop");
+    assert!(!town.world.machine(node).is_mining(), "the miner was told to stop");
     assert_eq!(town.state(0, message), MessageState::Cancelled);
     town.world.run_for(Millis::from_secs(DAY));
-    assert_eq!(town.world.sent(node).len(), before);
+    assert_eq!(town.world.machine(node).sent().len(), before);
     assert_eq!(town.heard(1), [""; 0]);
     let record = town.message(0, message).expect("kept");
     assert_eq!((record.number, record.delivery.attempts), (None, 0));
@@ -388,10 +389,10 @@ fn no_state_is_better_than_the_truth_after_a_restart() {
     // It was off while the last envelope expired, and knows at once.
     let copy = {
         becomes(&mut post.town, 0, sent, MessageState::Sent, DAY);
-        post.town.world.copy_disk(node).expect("a node of this world")
+        post.town.world.machine(node).copy_disk()
     };
     post.pass(Millis::from_secs(DAY));
-    post.town.world.put_back(node, copy);
+    post.town.world.start_from(node, StartingDisk::Copy(copy));
     assert_eq!(post.town.state(0, sent), MessageState::Sent);
     post.pass(Millis(1));
     assert_eq!(post.town.state(0, sent), MessageState::Unacknowledged);
@@ -434,7 +435,7 @@ fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_sai
         let (mut post, [a, _]) = Post::introduced(95);
         let node = post.node(0);
         let message = post.town.say_for(0, a, "out of time", Lifetime::TenMinutes);
-        post.town.world.crash_after(node, outputs, Millis::from_secs(DAY));
+        post.town.world.machine_mut(node).crash_after(outputs, Millis::from_secs(DAY));
         post.pass(Millis::from_secs(3_600));
         let down = post.town.world.node(node).is_none();
         let mining = post.town.message(0, message).expect("kept").direction

@@ -31,7 +31,7 @@ fn view(town: &Town, who: usize, contact: ContactId) -> ContactView {
 
 /// Envelopes that somebody's node gave to the flood for a contact.
 fn sent_to(town: &Town, who: usize, contact: ContactId) -> usize {
-    let all = town.world.sent(town.people[who].node);
+    let all = town.world.machine(town.people[who].node).sent();
     let about = |purpose: &EnvelopePurpose| match purpose {
         EnvelopePurpose::Offer(to)
         | EnvelopePurpose::Control(to)
@@ -88,7 +88,7 @@ fn a_verified_contact_stays_verified_in_another_session_and_after_a_restart() {
     town.world.run_for(MINUTE);
     town.say(1, b, "in another session");
     town.world.run_for(MINUTE);
-    town.world.crash_after(node, 0, Millis::from_secs(1));
+    town.world.machine_mut(node).crash_after(0, Millis::from_secs(1));
     town.world.run_for(MINUTE);
     assert_eq!(town.heard(0), ["in another session"]);
     assert!(view(&town, 0, a).trust.verified_at().is_some());
@@ -111,7 +111,7 @@ fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
         town.say(1, b, "are you there");
         town.world.run_for(HOUR);
         let node = town.people[0].node;
-        town.world.crash_after(node, 0, Millis::from_secs(1));
+        town.world.machine_mut(node).crash_after(0, Millis::from_secs(1));
         town.world.run_for(HOUR);
         town.world.ask(node, Command::CloseSession { contact: a }).unwrap();
         town.world.run_for(HOUR);
@@ -278,7 +278,7 @@ fn a_crash_anywhere_in_a_change_of_keys_leaves_the_key_before_or_a_held_contact(
         town.say(0, a, "on its way when it happened");
         let node = town.people[0].node;
         let (first, second) = (town.people[1].key, town.people[2].key);
-        town.world.crash_after(node, outputs, Millis::from_secs(1));
+        town.world.machine_mut(node).crash_after(outputs, Millis::from_secs(1));
         let _answer_is_lost = rekey(&mut town, 0, a, second);
         town.world.run_for(MINUTE);
         // It may have died in the last second.

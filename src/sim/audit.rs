@@ -1,0 +1,108 @@
+//! What must always hold, checked over all nodes and their whole lives.
+//!
+//! The audit sees what no node can see: every nonce, every envelope, every text. It changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::NodeIndex;
+use crate::engine::env::Millis;
+use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
+
+/// Something that must always hold and did not: the engine is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation(pub &'static str);
+
+/// Everything that was ever encrypted or published, and what was wrong with it.
+#[derive(Debug)]
+pub struct Audit {
+    seed: u64,
+    texts: Vec<Vec<u8>>,
+    /// Every (key, nonce) fingerprint of every node's whole life.
+    nonces: BTreeSet<[u8; 16]>,
+    envelopes: BTreeMap<EnvelopeId, Vec<u8>>,
+    violations: Vec<String>,
+}
+
+impl Audit {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            texts: Vec::new(),
+            nonces: BTreeSet::new(),
+            envelopes: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// What did not hold that must always hold, each with the seed that repeats it; empty unless the
+    /// engine is wrong.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// An envelope that some node published.
+    #[must_use]
+    pub fn envelope(&self, id: EnvelopeId) -> Option<&[u8]> {
+        self.envelopes.get(&id).map(Vec::as_slice)
+    }
+
+    /// How many topics were used for two bodies or more. One body may have been dated twice.
+    #[must_use]
+    pub fn reused_topics(&self) -> usize {
+        let mut bodies: BTreeMap<Topic, BTreeSet<&[u8]>> = BTreeMap::new();
+        for bytes in self.envelopes.values() {
+            if let Ok(envelope) = Envelope::decode(bytes) {
+                bodies.entry(envelope.topic).or_default().insert(envelope.data);
+            }
+        }
+        bodies.values().filter(|bodies| bodies.len() > 1).count()
+    }
+
+    /// Remembers a text that was said, and must never be readable on a link.
+    pub(super) fn note_text(&mut self, text: &str) {
+        // Short texts would be found in random bytes.
+        if text.len() >= SHORTEST_TEXT {
+            self.texts.push(text.as_bytes().to_vec());
+        }
+    }
+
+    /// Checks that this key and nonce were not used before.
+    pub(super) fn check_nonce(&mut self, pair: [u8; 16]) -> Result<(), Violation> {
+        if self.nonces.insert(pair) {
+            Ok(())
+        } else {
+            Err(Violation("a key and nonce were used twice"))
+        }
+    }
+
+    /// Keeps a published envelope, and checks that nothing that was said is readable in it.
+    pub(super) fn check_published(
+        &mut self,
+        id: EnvelopeId,
+        bytes: &[u8],
+    ) -> Result<(), Violation> {
+        self.envelopes.entry(id).or_insert_with(|| bytes.to_vec());
+        if self.texts.iter().rev().take(SEARCHED).any(|text| contains(bytes, text)) {
+            return Err(Violation("what was said is readable on a link"));
+        }
+        Ok(())
+    }
+
+    /// Writes a violation down, with what is needed to repeat it.
+    pub(super) fn record(&mut self, at: Millis, node: NodeIndex, Violation(what): Violation) {
+        let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, at.0, node.0);
+        self.violations.push(line);
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Texts of fewer bytes are not searched for.
+const SHORTEST_TEXT: usize = 8;
+
+/// Envelopes are searched for so many of the texts said last: a search of all would be most of the
+/// simulation.
+const SEARCHED: usize = 16;

@@ -1,0 +1,86 @@
+//! What is between the nodes: the links, what is on its way over them, and when it arrives.
+
+use std::collections::BTreeMap;
+
+use super::NodeIndex;
+use super::link::Links;
+use super::schedule::{Schedule, SimEvent};
+use super::sync::{PendingResponse, SyncDelivery, TIMEOUT};
+use crate::engine::envelope::EnvelopeId;
+use crate::engine::id::SyncResponseId;
+
+/// Links and a schedule: sending is planning an arrival, or losing it.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) links: Links,
+    pub(super) schedule: Schedule,
+    /// Requests to catch up that wait for a response.
+    pending: BTreeMap<SyncResponseId, PendingResponse>,
+}
+
+impl Network {
+    pub(super) const fn new(seed: u64, links: Links) -> Self {
+        Self { links, schedule: Schedule::new(seed), pending: BTreeMap::new() }
+    }
+
+    /// Sends an envelope to every neighbour but one.
+    pub(super) fn flood(
+        &mut self,
+        from: NodeIndex,
+        except: Option<NodeIndex>,
+        id: EnvelopeId,
+        bytes: &[u8],
+    ) {
+        for to in self.links.neighbours(from) {
+            if Some(to) == except {
+                continue;
+            }
+            if let Some(latency) = self.links.carry(self.schedule.chance()) {
+                let event = SimEvent::Arrive { to, from, id, bytes: bytes.to_vec() };
+                let at = self.schedule.now().plus(latency);
+                self.schedule.plan(at, event);
+                if let Some(later) = self.links.carry_again(self.schedule.chance()) {
+                    let event = SimEvent::ArriveAgain { to, from, id, bytes: bytes.to_vec() };
+                    self.schedule.plan(at.plus(later), event);
+                }
+            }
+        }
+    }
+
+    /// Sends a request to catch up. No response within [`TIMEOUT`] is a response without bytes.
+    pub(super) fn request(&mut self, request: PendingResponse, to: NodeIndex, bytes: Vec<u8>) {
+        let id = SyncResponseId(self.schedule.next_number());
+        let from = request.client;
+        self.pending.insert(id, request);
+        let timeout = SyncDelivery::Response { id, bytes: None };
+        self.schedule.plan_after(TIMEOUT, SimEvent::Sync(timeout));
+        self.send(from, to, SyncDelivery::Request { to, id, bytes });
+    }
+
+    /// Sends a response to the client that waits for it, if it still does.
+    pub(super) fn respond(&mut self, server: NodeIndex, id: SyncResponseId, bytes: Vec<u8>) {
+        if let Some(client) = self.client(id) {
+            self.send(server, client, SyncDelivery::Response { id, bytes: Some(bytes) });
+        }
+    }
+
+    /// Which node waits for this response.
+    pub(super) fn client(&self, id: SyncResponseId) -> Option<NodeIndex> {
+        self.pending.get(&id).map(|request| request.client)
+    }
+
+    /// The request this response is the first to answer.
+    pub(super) fn take_pending(&mut self, id: SyncResponseId) -> Option<PendingResponse> {
+        self.pending.remove(&id)
+    }
+
+    /// Puts something on a link, where it may be lost.
+    fn send(&mut self, from: NodeIndex, to: NodeIndex, delivery: SyncDelivery) {
+        if !self.links.neighbours(from).contains(&to) {
+            return;
+        }
+        if let Some(latency) = self.links.carry(self.schedule.chance()) {
+            self.schedule.plan_after(latency, SimEvent::Sync(delivery));
+        }
+    }
+}

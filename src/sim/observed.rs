@@ -1,0 +1,102 @@
+//! What a person in front of a node sees, gathered from its events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::audit::Violation;
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::event::{Direction, Event, MessageView, RequestView, SessionStatus};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::MessageState;
+
+/// What a node has told, as the person in front of it would see it.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Texts from contacts in the order they were shown.
+    pub texts: Vec<(ContactId, String)>,
+    /// The last known state of each message of ours.
+    pub states: BTreeMap<MessageId, MessageState>,
+    /// Messages that came early and whose session is not confirmed.
+    pub early: BTreeSet<MessageId>,
+    /// Each contact's key and the status of its session.
+    pub contacts: BTreeMap<ContactId, (PublicKey, SessionStatus)>,
+    /// How many messages of each contact are missing.
+    pub missing: BTreeMap<ContactId, u64>,
+    /// The contacts that were restored from a backup and sent nothing since.
+    pub restored: BTreeSet<ContactId>,
+    /// Requests that wait.
+    pub requests: Vec<RequestView>,
+    /// Every id this node has ever shown, to notice a message shown twice.
+    shown: BTreeSet<MessageId>,
+}
+
+impl Observed {
+    /// Takes an event in.
+    ///
+    /// # Errors
+    /// What no event may say after those before it. It is taken in all the same.
+    pub fn observe(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Identity(_) | Event::IdentityRemoved(_) => {}
+            Event::Contact(view) => {
+                self.missing.insert(view.id, view.missing);
+                if view.restored.is_some() {
+                    self.restored.insert(view.id);
+                } else {
+                    self.restored.remove(&view.id);
+                }
+                self.contacts.insert(view.id, (view.key, view.session));
+            }
+            Event::ContactRemoved(id) => {
+                self.contacts.remove(&id);
+            }
+            Event::Request(view) => {
+                self.requests.retain(|request| request.id != view.id);
+                self.requests.push(view);
+            }
+            Event::RequestRemoved(id) => self.requests.retain(|request| request.id != id),
+            Event::State { message, state, .. } => return self.observe_state(message, state),
+            Event::Confirmed { message, .. } => {
+                self.early.remove(&message);
+            }
+            Event::Message(view) => return self.observe_message(view),
+        }
+        Ok(())
+    }
+
+    /// Begins anew with what a process reads back when it starts.
+    pub(super) fn restart(
+        &mut self,
+        texts: Vec<(ContactId, String)>,
+        states: BTreeMap<MessageId, MessageState>,
+    ) {
+        self.requests.clear();
+        self.texts = texts;
+        self.states = states;
+    }
+
+    fn observe_state(&mut self, message: MessageId, state: MessageState) -> Result<(), Violation> {
+        let before = self.states.insert(message, state);
+        if before.is_some_and(|before| before != state && !before.may_become(state)) {
+            return Err(Violation("a message moved to a state it may not move to"));
+        }
+        Ok(())
+    }
+
+    fn observe_message(&mut self, view: MessageView) -> Result<(), Violation> {
+        match view.direction {
+            Direction::Outgoing(state) => {
+                self.states.insert(view.id, state);
+            }
+            Direction::Incoming => {
+                if view.early {
+                    self.early.insert(view.id);
+                }
+                self.texts.push((view.contact, view.text.into_raw()));
+                if !self.shown.insert(view.id) {
+                    return Err(Violation("a message was shown twice"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
