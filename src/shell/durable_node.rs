@@ -140,12 +140,12 @@ impl DurableNode {
         let store = &mut self.store;
         let found = match *query {
             MessageQuery::Page { contact, before, limit } => {
-                store.history(contact, before, limit)?
+                store.messages().page(contact, before, limit)?
             }
             MessageQuery::Words { contact, ref words, before, limit } => {
                 store.search(Some(contact), words, before, limit)?
             }
-            MessageQuery::Like(start) => store.messages_like(start)?,
+            MessageQuery::Like(start) => store.messages().with_prefix(start)?,
         };
         Ok(found.iter().map(MessageRecord::view).collect())
     }

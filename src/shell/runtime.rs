@@ -312,7 +312,7 @@ impl Runtime {
         };
         let mut all = vec![ClientEvent::Persistence(kept)];
         all.extend(self.durable.node().snapshot().into_iter().map(ClientEvent::Engine));
-        for (contact, count) in self.durable.store().unread()? {
+        for (contact, count) in self.durable.store().messages().unread()? {
             all.push(ClientEvent::UnreadCount(contact, count));
         }
         all.push(ClientEvent::Network(self.network_status()));
@@ -447,7 +447,7 @@ impl Runtime {
         contact: ContactId,
         before: Option<MessageId>,
     ) -> Result<(), RuntimeError> {
-        let records = self.durable.store().history(contact, before, HISTORY_PAGE)?;
+        let records = self.durable.store().messages().page(contact, before, HISTORY_PAGE)?;
         let more = if records.len() == HISTORY_PAGE { HasMore::Yes } else { HasMore::No };
         let messages = records.iter().map(|record| record.view()).collect();
         self.event_queue.push_back(ClientEvent::History { contact, messages, more });

@@ -153,7 +153,7 @@ impl Side {
                 Record::Contact(contact) => {
                     let mut before = None;
                     loop {
-                        let page = store.history(contact.id, before, 500).expect("a page");
+                        let page = store.messages().page(contact.id, before, 500).expect("a page");
                         let Some(first) = page.first() else { break };
                         before = Some(first.id);
                         all.splice(0..0, page);

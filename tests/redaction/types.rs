@@ -285,7 +285,10 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
 /// What holds a store, a network or both.
 fn add_running(lines: &mut Lines, node: NodeSettings, settings: NetSettings) {
     let memory = || Store::in_memory().expect("a store");
-    lines.add("Store", &memory());
+    let mut store = memory();
+    lines.add("Store", &store);
+    lines.add("MessageTable", &store.messages());
+    lines.add("Import", &store.import().expect("an import"));
     lines.add("DurableNode", &DurableNode::open(node, memory()).expect("a node"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

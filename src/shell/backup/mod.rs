@@ -172,13 +172,13 @@ fn write(
         writer.add(&Imported::Record(record))?;
     }
     if history == History::With {
-        store.each_message(None, |message| {
+        store.messages().each(None, |message| {
             for record in backup::portable(vec![Record::Message(message)], history) {
                 writer.add(&Imported::Record(record))?;
             }
             Ok::<(), BackupError>(())
         })?;
-        let unread = store.unread()?;
+        let unread = store.messages().unread()?;
         for contact in contacts {
             let count = unread.iter().find(|(id, _)| *id == contact).map_or(0, |(_, count)| *count);
             let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -263,7 +263,7 @@ impl VerifiedBackup {
         }
         let mut reader = self.backup.reader()?;
         let rows = std::iter::from_fn(|| reader.next_row().transpose());
-        store.take_over(rows.filter_map(|row| match row {
+        store.import()?.take_over(rows.filter_map(|row| match row {
             Ok(Imported::Record(record)) => {
                 backup::restored(env, record).map(|record| Ok(Imported::Record(record)))
             }

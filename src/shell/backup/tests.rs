@@ -143,15 +143,15 @@ fn what_was_backed_up_is_there_again_in_its_order_and_unread_as_it_was() {
     );
     assert_eq!(folder.open().unwrap().check().unwrap().summary(), made);
     let after = folder.restored();
-    let page = after.history(ContactId(2), None, 100).unwrap();
+    let page = after.messages().page(ContactId(2), None, 100).unwrap();
     let ids: Vec<u64> = page.iter().map(|message| message.id.0).collect();
     assert_eq!(ids, [10, 11, 12, 20, 21, 13, 14]);
-    assert_eq!(after.unread().unwrap(), [(ContactId(2), 2)]);
-    assert_eq!(after.unread().unwrap(), before.unread().unwrap());
+    assert_eq!(after.messages().unread().unwrap(), [(ContactId(2), 2)]);
+    assert_eq!(after.messages().unread().unwrap(), before.messages().unread().unwrap());
     let sides: Vec<StoredDirection> = page.iter().map(|message| message.direction).collect();
     assert_eq!(sides[3], StoredDirection::Outgoing(MessageState::Delivered));
     assert_eq!(sides[4], StoredDirection::Outgoing(MessageState::Unacknowledged));
-    let held = after.message(MessageId(22)).unwrap().unwrap();
+    let held = after.messages().get(MessageId(22)).unwrap().unwrap();
     assert_eq!(held.direction, StoredDirection::Buffered { epoch: 5 });
 }
 
@@ -161,7 +161,7 @@ fn without_history_there_are_people_and_no_messages() {
     let made = folder.create(&conversation(), History::Without);
     assert_eq!((made.identities, made.contacts, made.messages), (1, 1, 0));
     let after = folder.restored();
-    assert!(after.history(ContactId(2), None, 100).unwrap().is_empty());
+    assert!(after.messages().page(ContactId(2), None, 100).unwrap().is_empty());
     let records = after.load().unwrap();
     assert_eq!(records.len(), 3, "{records:?}");
     let Record::Contact(contact) = &records[1] else { panic!("not a contact") };
@@ -181,7 +181,7 @@ fn a_long_history_takes_many_chunks_and_comes_back_whole() {
         count += 1;
         Ok::<(), StoreError>(())
     };
-    folder.restored().each_message(None, each).unwrap();
+    folder.restored().messages().each(None, each).unwrap();
     assert_eq!(count, 2_000);
 }
 

@@ -1,16 +1,31 @@
-//! What people want to read again: conversations, read marks, and the small tables beside them.
+//! What people want to read again: messages in their conversations, and how far those were read.
 //!
 //! A message has a place in its conversation from when it was accepted from us, or shown. One that
 //! waits for those before it has none yet: it is in no page and is not unread.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::sealed::{RowKey, SealedRow};
-use super::{Store, StoreError, begin, record_in};
+use super::{StoreError, record_in};
+use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::record::{MessageRecord, Record, StoredDirection};
 
-impl Store {
+/// The messages of a store. What is public reads; the store writes.
+#[derive(Clone, Copy)]
+pub struct MessageTable<'a> {
+    connection: &'a Connection,
+    key: &'a RowKey,
+}
+
+impl<'a> MessageTable<'a> {
+    /// The messages of a database, inside a transaction or not.
+    pub(super) const fn of(connection: &'a Connection, key: &'a RowKey) -> Self {
+        Self { connection, key }
+    }
+
     /// The last messages of a conversation, or the last before `before`: at most `limit` and never
     /// more than [`MAX_PAGE`], the newest at the end.
     ///
@@ -19,27 +34,20 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if one of them cannot be read.
-    pub fn history(
-        &self,
+    pub fn page(
+        self,
         contact: ContactId,
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<MessageRecord>, StoreError> {
-        let end = match before {
-            None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
-        };
+        let end = self.end(before)?;
         let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
-        let mut statement = self.connection.prepare(
+        let mut page = self.select(
             "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
              WHERE contact = ?1 AND place < ?2 AND NOT (author = 1 AND open = 1)
              ORDER BY place DESC LIMIT ?3",
+            params![contact.0.cast_signed(), end, limit],
         )?;
-        let mut rows = statement.query(params![contact.0.cast_signed(), end, limit])?;
-        let mut page = Vec::new();
-        while let Some(row) = rows.next()? {
-            page.push(message_in(row, &self.rows)?);
-        }
         page.reverse();
         Ok(page)
     }
@@ -49,8 +57,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if it cannot be read.
-    pub fn message(&self, message: MessageId) -> Result<Option<MessageRecord>, StoreError> {
-        stored(&self.connection, &self.rows, message)
+    pub fn get(self, message: MessageId) -> Result<Option<MessageRecord>, StoreError> {
+        let found = self.select(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt WHERE id = ?1",
+            [message.0.cast_signed()],
+        )?;
+        Ok(found.into_iter().next())
     }
 
     /// The messages whose ids begin with these hexadecimal digits, at most two of them: whether there
@@ -59,29 +71,188 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if one of them cannot be read.
-    pub fn messages_like(&self, start: IdPrefix) -> Result<Vec<MessageRecord>, StoreError> {
-        let mut statement = self.connection.prepare(
+    pub fn with_prefix(self, prefix: IdPrefix) -> Result<Vec<MessageRecord>, StoreError> {
+        let IdPrefix { first, last } = prefix;
+        self.select(
             "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
              WHERE id BETWEEN ?1 AND ?2 AND NOT (author = 1 AND open = 1) LIMIT 2",
-        )?;
-        let IdPrefix { first, last } = start;
-        let mut rows = statement.query([first.0.cast_signed(), last.0.cast_signed()])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(message_in(row, &self.rows)?);
-        }
-        Ok(found)
+            [first.0.cast_signed(), last.0.cast_signed()],
+        )
     }
 
-    /// Takes a conversation as read up to a message of the contact's. Answers the highest number that
-    /// is read for certain in the contact's latest epoch, for a receipt; nothing if none is, or if the
-    /// message is not there or was read before.
+    /// Hands every message to `each`, shown or not: of one conversation or of all, in their order.
     ///
     /// # Errors
     ///
-    /// What kept it from being stored, and [`StoreError::Damaged`] and the like.
-    pub fn mark_read(
-        &mut self,
+    /// What `each` says, or [`StoreError::Damaged`] if one cannot be read.
+    pub fn each<E: From<StoreError>>(
+        self,
+        contact: Option<ContactId>,
+        mut each: impl FnMut(MessageRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+                 WHERE ?1 IS NULL OR contact = ?1 ORDER BY place",
+            )
+            .map_err(StoreError::from)?;
+        let contact = contact.map(|contact| contact.0.cast_signed());
+        let mut rows = statement.query([contact]).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            each(self.message_in(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Those of `messages` that are not there, each once.
+    ///
+    /// # Errors
+    ///
+    /// What kept the store from being read.
+    pub fn unknown(self, messages: Vec<MessageRecord>) -> Result<Vec<MessageRecord>, StoreError> {
+        let mut seen = BTreeSet::new();
+        let mut unknown = Vec::new();
+        for message in messages {
+            if seen.insert(message.id) && self.place(message.id)?.is_none() {
+                unknown.push(message);
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// How many messages of theirs are unread, for each conversation that has any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] and the like.
+    pub fn unread(self) -> Result<Vec<(ContactId, usize)>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT contact, count FROM (
+                 SELECT contact, (
+                     SELECT COUNT(*) FROM message
+                     WHERE message.contact = read_mark.contact AND message.place > read_mark.place
+                         AND author = 1 AND open = 0
+                 ) AS count FROM read_mark
+             ) WHERE count > 0 ORDER BY contact",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut unread = Vec::new();
+        while let Some(row) = rows.next()? {
+            let contact: i64 = row.get(0)?;
+            let count: i64 = row.get(1)?;
+            let count = usize::try_from(count).map_err(|_| StoreError::Damaged)?;
+            unread.push((ContactId(contact.cast_unsigned()), count));
+        }
+        Ok(unread)
+    }
+
+    /// The place before which the messages before `before` stand, or all if there is none.
+    pub(super) fn end(self, before: Option<MessageId>) -> Result<i64, StoreError> {
+        match before {
+            None => Ok(i64::MAX),
+            Some(message) => Ok(self.place(message)?.unwrap_or(i64::MIN)),
+        }
+    }
+
+    /// Where a message stands among all.
+    pub(super) fn place(self, message: MessageId) -> Result<Option<i64>, StoreError> {
+        let query = "SELECT place FROM message WHERE id = ?1";
+        let id = message.0.cast_signed();
+        Ok(self.connection.query_row(query, [id], |row| row.get(0)).optional()?)
+    }
+
+    /// The least place, or zero if none is below.
+    pub(super) fn least_place(self) -> Result<i64, StoreError> {
+        let query = "SELECT MIN(0, COALESCE(MIN(place), 0)) FROM message";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
+    /// When the first message that stands in a conversation was accepted or arrived.
+    pub(super) fn first_shown(self, contact: ContactId) -> Result<Option<UnixSeconds>, StoreError> {
+        let first = self.select(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+             WHERE contact = ?1 AND NOT (author = 1 AND open = 1) ORDER BY place LIMIT 1",
+            [contact.0.cast_signed()],
+        )?;
+        Ok(first.first().map(|message| message.at))
+    }
+
+    /// Hands every message that has a place in its conversation to `each`, with that place.
+    pub(super) fn each_shown(
+        self,
+        mut each: impl FnMut(i64, &MessageRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT bytes, value, id, place FROM message LEFT JOIN salt ON slot = salt
+             WHERE NOT (author = 1 AND open = 1)",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(3)?, &self.message_in(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a message that may not take the place of the one that is stored, if one is.
+    pub(super) fn refuse_backwards(self, message: &MessageRecord) -> Result<(), StoreError> {
+        match self.get(message.id)? {
+            Some(stored) if !stored.direction.may_become(message.direction) => {
+                Err(StoreError::Backwards)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Writes a message: where it is if it has a place in its conversation, at the end if not.
+    pub(super) fn put(self, message: &MessageRecord, sealed: &SealedRow) -> Result<(), StoreError> {
+        let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
+        let (author, open) = columns(message.direction);
+        // What was held gets its place when it is shown, behind what was shown meanwhile.
+        self.connection
+            .execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
+        self.connection.execute(
+            "INSERT INTO message (id, contact, author, open, early, salt, value)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET contact = excluded.contact, author = excluded.author,
+                 open = excluded.open, early = excluded.early, salt = excluded.salt,
+                 value = excluded.value",
+            params![id, contact, author, open, message.early.is_some(), sealed.slot, sealed.value],
+        )?;
+        if (author, open) == SHOWN {
+            self.connection.execute(
+                "INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)",
+                [contact],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Gives a message another place.
+    pub(super) fn move_to(self, place: i64, message: MessageId) -> Result<(), StoreError> {
+        let id = message.0.cast_signed();
+        self.connection.execute("UPDATE message SET place = ?2 WHERE id = ?1", [id, place])?;
+        Ok(())
+    }
+
+    /// Erases a message, if it is there.
+    pub(super) fn erase(self, message: MessageId) -> Result<(), StoreError> {
+        let id = message.0.cast_signed();
+        self.connection.execute("DELETE FROM message WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Erases every message of a conversation, held ones too.
+    pub(super) fn erase_all(self, contact: ContactId) -> Result<(), StoreError> {
+        let contact = contact.0.cast_signed();
+        self.connection.execute("DELETE FROM message WHERE contact = ?1", [contact])?;
+        Ok(())
+    }
+
+    /// Takes a conversation as read up to a message of the contact's; the answer is that of
+    /// [`Store::mark_read`](super::Store::mark_read).
+    pub(super) fn mark_read(
+        self,
         contact: ContactId,
         message: MessageId,
     ) -> Result<Option<u64>, StoreError> {
@@ -103,212 +274,72 @@ impl Store {
     /// come between messages of the latest. Within an epoch messages are shown in the order of their
     /// numbers, so no number of the latest below every unread one can be unread itself. Where an
     /// earlier epoch left low numbers unread this claims less than was read, never more.
-    fn last_read_number(&self, contact: ContactId) -> Result<Option<u64>, StoreError> {
-        let mut statement = self.connection.prepare(
+    fn last_read_number(self, contact: ContactId) -> Result<Option<u64>, StoreError> {
+        let limit = i64::try_from(MAX_UNREAD_LOOKED_AT + 1).unwrap_or(0);
+        let unread = self.select(
             "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
              WHERE contact = ?1 AND author = 1 AND open = 0
                  AND place > (SELECT place FROM read_mark WHERE contact = ?1)
              ORDER BY place LIMIT ?2",
+            params![contact.0.cast_signed(), limit],
         )?;
-        let limit = i64::try_from(MAX_UNREAD_LOOKED_AT + 1).unwrap_or(0);
-        let mut rows = statement.query(params![contact.0.cast_signed(), limit])?;
-        let (mut lowest, mut count) = (None, 0);
-        while let Some(row) = rows.next()? {
-            let number = message_in(row, &self.rows)?.number;
-            lowest = lowest.into_iter().chain(number).min();
-            count += 1;
-        }
         // The lowest may be among those that were not looked at. The next receipt makes up for it.
-        if count > MAX_UNREAD_LOOKED_AT {
+        if unread.len() > MAX_UNREAD_LOOKED_AT {
             return Ok(None);
         }
+        let lowest = unread.iter().filter_map(|message| message.number).min();
         Ok(lowest.map_or(Some(u64::MAX), |lowest| lowest.checked_sub(1)))
     }
 
-    /// How many messages of theirs are unread, for each conversation that has any.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] and the like.
-    pub fn unread(&self) -> Result<Vec<(ContactId, usize)>, StoreError> {
-        let mut statement = self.connection.prepare(
-            "SELECT contact, count FROM (
-                 SELECT contact, (
-                     SELECT COUNT(*) FROM message
-                     WHERE message.contact = read_mark.contact AND message.place > read_mark.place
-                         AND author = 1 AND open = 0
-                 ) AS count FROM read_mark
-             ) WHERE count > 0 ORDER BY contact",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut unread = Vec::new();
-        while let Some(row) = rows.next()? {
-            let contact: i64 = row.get(0)?;
-            let count: i64 = row.get(1)?;
-            let count = usize::try_from(count).map_err(|_| StoreError::Damaged)?;
-            unread.push((ContactId(contact.cast_unsigned()), count));
-        }
-        Ok(unread)
-    }
-
-    /// The addresses of neighbours worth dialling first, the newest first, at most [`MAX_PEERS`].
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] and the like.
-    pub fn peers(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement =
-            self.connection.prepare("SELECT address FROM peer ORDER BY place DESC")?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Puts an address before all others, and forgets the oldest beyond [`MAX_PEERS`].
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
-    pub fn remember_peer(&mut self, address: &str) -> Result<(), StoreError> {
-        let address = bounded(address)?;
-        let transaction = begin(&mut self.connection)?;
-        transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
-        transaction.execute(
-            "DELETE FROM peer
-             WHERE place NOT IN (SELECT place FROM peer ORDER BY place DESC LIMIT ?1)",
-            [i64::try_from(MAX_PEERS).unwrap_or(0)],
-        )?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// Forgets an address, if it was remembered.
-    ///
-    /// # Errors
-    ///
-    /// What kept it from being stored.
-    pub fn forget_peer(&mut self, address: &str) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM peer WHERE address = ?1", [address])?;
-        Ok(())
-    }
-
-    /// What was chosen under a name. The names are the program's own, which bounds their number.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] and the like.
-    pub fn setting(&self, name: &'static str) -> Result<Option<String>, StoreError> {
-        let query = "SELECT value FROM setting WHERE name = ?1";
-        Ok(self.connection.query_row(query, [name], |row| row.get(0)).optional()?)
-    }
-
-    /// Remembers a choice, in place of the one before.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
-    pub fn set_setting(&mut self, name: &'static str, value: &str) -> Result<(), StoreError> {
+    /// Takes all but the last `count` of a contact's messages as read.
+    pub(super) fn leave_unread(self, contact: ContactId, count: u64) -> Result<(), StoreError> {
         self.connection.execute(
-            "INSERT INTO setting (name, value) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            [name, bounded(value)?],
+            "UPDATE read_mark SET place = COALESCE((
+                 SELECT place FROM message WHERE contact = ?1 AND author = 1 AND open = 0
+                 ORDER BY place DESC LIMIT 1 OFFSET ?2
+             ), 0) WHERE contact = ?1",
+            params![contact.0.cast_signed(), i64::try_from(count).unwrap_or(i64::MAX)],
         )?;
         Ok(())
     }
 
-    pub(super) fn place(&self, message: MessageId) -> Result<Option<i64>, StoreError> {
-        let query = "SELECT place FROM message WHERE id = ?1";
-        let id = message.0.cast_signed();
-        Ok(self.connection.query_row(query, [id], |row| row.get(0)).optional()?)
+    /// Forgets how far a conversation was read.
+    pub(super) fn forget_mark(self, contact: ContactId) -> Result<(), StoreError> {
+        let contact = contact.0.cast_signed();
+        self.connection.execute("DELETE FROM read_mark WHERE contact = ?1", [contact])?;
+        Ok(())
+    }
+
+    /// The messages of the rows that a query finds, which have the three columns of [`record_in`].
+    fn select(self, query: &str, params: impl Params) -> Result<Vec<MessageRecord>, StoreError> {
+        let mut statement = self.connection.prepare(query)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(self.message_in(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The message of a row, as [`record_in`] reads it.
+    fn message_in(self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
+        match record_in(row, self.key)? {
+            Record::Message(message) => Ok(message),
+            Record::Identity(_)
+            | Record::Contact(_)
+            | Record::Session(_)
+            | Record::Request(_)
+            | Record::Replay(_)
+            | Record::Outgoing(_) => Err(StoreError::Damaged),
+        }
     }
 }
 
-/// Refuses a message that may not take the place of the one that is stored, if one is.
-pub(super) fn refuse_backwards(
-    transaction: &Transaction<'_>,
-    key: &RowKey,
-    message: &MessageRecord,
-) -> Result<(), StoreError> {
-    let Some(stored) = stored(transaction, key, message.id)? else { return Ok(()) };
-    if stored.direction.may_become(message.direction) { Ok(()) } else { Err(StoreError::Backwards) }
-}
-
-fn stored(
-    connection: &Connection,
-    key: &RowKey,
-    message: MessageId,
-) -> Result<Option<MessageRecord>, StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt WHERE id = ?1",
-    )?;
-    let mut rows = statement.query([message.0.cast_signed()])?;
-    rows.next()?.map(|row| message_in(row, key)).transpose()
-}
-
-/// The message of a row, as [`record_in`] reads it.
-pub(super) fn message_in(
-    row: &rusqlite::Row<'_>,
-    key: &RowKey,
-) -> Result<MessageRecord, StoreError> {
-    match record_in(row, key)? {
-        Record::Message(message) => Ok(message),
-        Record::Identity(_)
-        | Record::Contact(_)
-        | Record::Session(_)
-        | Record::Request(_)
-        | Record::Replay(_)
-        | Record::Outgoing(_) => Err(StoreError::Damaged),
+impl core::fmt::Debug for MessageTable<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { connection: _, key: _ } = self;
+        f.write_str("MessageTable")
     }
-}
-
-/// Writes a message: where it is if it has a place in its conversation, at the end if not.
-pub(super) fn put(
-    transaction: &Transaction<'_>,
-    message: &MessageRecord,
-    sealed: &SealedRow,
-) -> Result<(), StoreError> {
-    let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
-    let (author, open) = columns(message.direction);
-    // What was held gets its place when it is shown, behind what was shown meanwhile.
-    transaction.execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
-    transaction.execute(
-        "INSERT INTO message (id, contact, author, open, early, salt, value)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (id) DO UPDATE SET contact = excluded.contact, author = excluded.author,
-             open = excluded.open, early = excluded.early, salt = excluded.salt,
-             value = excluded.value",
-        params![id, contact, author, open, message.early.is_some(), sealed.slot, sealed.value],
-    )?;
-    if (author, open) == SHOWN {
-        transaction.execute(
-            "INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)",
-            [contact],
-        )?;
-    }
-    Ok(())
-}
-
-/// Erases a message, if it is there.
-pub(super) fn erase(transaction: &Transaction<'_>, message: MessageId) -> Result<(), StoreError> {
-    transaction.execute("DELETE FROM message WHERE id = ?1", [message.0.cast_signed()])?;
-    Ok(())
-}
-
-/// Erases every message of a conversation, held ones too.
-pub(super) fn erase_all(
-    transaction: &Transaction<'_>,
-    contact: ContactId,
-) -> Result<(), StoreError> {
-    transaction.execute("DELETE FROM message WHERE contact = ?1", [contact.0.cast_signed()])?;
-    Ok(())
-}
-
-/// Forgets how far a conversation was read.
-pub(super) fn forget_mark(
-    transaction: &Transaction<'_>,
-    contact: ContactId,
-) -> Result<(), StoreError> {
-    transaction.execute("DELETE FROM read_mark WHERE contact = ?1", [contact.0.cast_signed()])?;
-    Ok(())
 }
 
 /// The columns `author` and `open` of a message.
@@ -322,21 +353,11 @@ const fn columns(direction: StoredDirection) -> (i64, i64) {
     }
 }
 
-fn bounded(text: &str) -> Result<&str, StoreError> {
-    if text.len() > MAX_TEXT_BYTES { Err(StoreError::TooLarge) } else { Ok(text) }
-}
-
 /// The most messages one page of history brings. A guess: several times the tallest terminal.
 pub const MAX_PAGE: usize = 1000;
 
 /// Where more messages than this are unread, no receipt is sent for those before them. A guess: ten
 /// times what a person reads at one go.
 const MAX_UNREAD_LOOKED_AT: usize = 1000;
-
-/// The most neighbours remembered. A guess: enough to find one that is up after a long absence.
-pub const MAX_PEERS: usize = 64;
-
-/// The longest address or setting. A guess: multiaddrs in use are below 200 bytes.
-pub const MAX_TEXT_BYTES: usize = 1024;
 
 const SHOWN: (i64, i64) = (1, 0);

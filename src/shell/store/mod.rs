@@ -24,6 +24,7 @@ mod key;
 mod migrate;
 mod sealed;
 mod search;
+mod side_tables;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +34,8 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::engine::id::MessageId;
-use crate::engine::record::{Change, Record, RecordKey};
+use crate::engine::id::{ContactId, MessageId};
+use crate::engine::record::{Change, MessageRecord, Record, RecordKey};
 use crate::engine::secret::Secret;
 use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
 use crate::shell::os::passphrase::Passphrase;
@@ -42,13 +43,13 @@ use crate::shell::os::passphrase::Passphrase;
 use self::files::{FilePresence, HomeLock};
 use self::key::{FILE_BYTES, KEY_BYTES};
 use self::sealed::{RowKey, SealedRow};
-use self::search::SearchIndex;
+use self::search::{SearchIndex, SearchQuery};
 
 pub(super) use self::codec::{
     MAX_RECORD_BYTES, RowError, decode as decode_record, encode as encode_record,
 };
-pub use self::history::{MAX_PAGE, MAX_PEERS, MAX_TEXT_BYTES};
-pub use self::import::Imported;
+pub use self::history::{MAX_PAGE, MessageTable};
+pub use self::import::{Import, Imported};
 pub use self::key::KeyCost;
 pub(super) use self::key::KeyError;
 /// Key files serve backups, too.
@@ -56,6 +57,7 @@ pub(super) use self::key::{
     FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
 };
 pub use self::search::MAX_QUERY_CHARACTERS;
+pub use self::side_tables::{MAX_PEERS, MAX_TEXT_BYTES};
 
 /// An open store. Dropping it closes the files and gives the home folder back.
 pub struct Store {
@@ -207,7 +209,7 @@ impl Store {
             let mut statement = self.connection.prepare(query)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                records.push(self.record_in(row)?);
+                records.push(record_in(row, &self.rows)?);
             }
         }
         Ok(records)
@@ -226,13 +228,76 @@ impl Store {
         for change in changes {
             match change {
                 Change::Put(record) => put(&transaction, &self.rows, record)?,
-                Change::Erase(key) => erase(&transaction, key)?,
-                Change::EraseMessages(contact) => history::erase_all(&transaction, *contact)?,
+                Change::Erase(key) => erase(&transaction, &self.rows, key)?,
+                Change::EraseMessages(contact) => {
+                    MessageTable::of(&transaction, &self.rows).erase_all(*contact)?;
+                }
             }
         }
         transaction.commit()?;
-        self.note_for_search(changes);
+        self.update_index(changes);
         Ok(())
+    }
+
+    /// Takes a conversation as read up to a message of the contact's. Answers the highest number that
+    /// is read for certain in the contact's latest epoch, for a receipt; nothing if none is, or if the
+    /// message is not there or was read before.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being stored, and [`StoreError::Damaged`] and the like.
+    pub fn mark_read(
+        &mut self,
+        contact: ContactId,
+        message: MessageId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.messages().mark_read(contact, message)
+    }
+
+    /// Its messages, to be read.
+    #[must_use]
+    pub const fn messages(&self) -> MessageTable<'_> {
+        MessageTable::of(&self.connection, &self.rows)
+    }
+
+    /// The newest messages in which all of these words stand, or those before `before`; the last of
+    /// the words may be the beginning of one. In one conversation, or in all. At most `limit` and
+    /// never more than [`MAX_PAGE`], the newest at the start.
+    ///
+    /// Without a word nothing is found, and before a message that is not there, nothing either. What
+    /// comes after [`MAX_QUERY_CHARACTERS`] is not looked at. The first call takes as long as reading
+    /// all messages does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if a message cannot be read, [`StoreError::OutOfMemory`] and the like.
+    pub fn search(
+        &mut self,
+        contact: Option<ContactId>,
+        words: &str,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageRecord>, StoreError> {
+        let Some(query) = SearchQuery::parse(words) else { return Ok(Vec::new()) };
+        let messages = MessageTable::of(&self.connection, &self.rows);
+        let end = messages.end(before)?;
+        let index = match self.index.take() {
+            Some(index) => index,
+            None => SearchIndex::of(messages)?,
+        };
+        let found = self.index.insert(index).find(contact, &query, end, limit)?;
+        // Whatever stands in the index is in the store: both change with each commit.
+        found.into_iter().filter_map(|id| messages.get(id).transpose()).collect()
+    }
+
+    /// Begins an import. The next search builds its index anew.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the store from being written.
+    pub fn import(&mut self) -> Result<Import<'_>, StoreError> {
+        self.index = None;
+        Ok(Import::of(begin(&mut self.connection)?, &self.rows))
     }
 
     fn with_key(dir: &Path, lock: HomeLock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
@@ -246,8 +311,14 @@ impl Store {
         Ok(Self { connection, rows: RowKey::of_database(key), index: None, lock: Some(lock) })
     }
 
-    fn record_in(&self, row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
-        record_in(row, &self.rows)
+    /// Takes what was committed into the index, if there is one.
+    fn update_index(&mut self, changes: &[Change]) {
+        let Some(index) = self.index.take() else { return };
+        match index.update(self.messages(), changes) {
+            Ok(()) => self.index = Some(index),
+            // The changes are durable; the next search builds another index.
+            Err(error) => tracing::warn!(%error, "what is searched by could not be kept current"),
+        }
     }
 }
 
@@ -294,12 +365,11 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
 
 fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(), StoreError> {
     if let Record::Message(message) = record {
-        history::refuse_backwards(transaction, key, message)?;
+        let messages = MessageTable::of(transaction, key);
+        messages.refuse_backwards(message)?;
+        return messages.put(message, &seal(transaction, key, record)?);
     }
     let sealed = seal(transaction, key, record)?;
-    if let Record::Message(message) = record {
-        return history::put(transaction, message, &sealed);
-    }
     transaction.execute(
         "INSERT INTO record (key, salt, value) VALUES (?1, ?2, ?3)
          ON CONFLICT (key) DO UPDATE SET salt = excluded.salt, value = excluded.value",
@@ -313,10 +383,15 @@ fn seal(connection: &Connection, key: &RowKey, record: &Record) -> Result<Sealed
     key.seal(connection, &codec::encode_key(&record.key())?, &codec::encode(record)?)
 }
 
-fn erase(transaction: &Transaction<'_>, key: &RecordKey) -> Result<(), StoreError> {
+fn erase(
+    transaction: &Transaction<'_>,
+    row_key: &RowKey,
+    key: &RecordKey,
+) -> Result<(), StoreError> {
+    let messages = MessageTable::of(transaction, row_key);
     match key {
-        RecordKey::Message(message) => return history::erase(transaction, *message),
-        RecordKey::Contact(contact) => history::forget_mark(transaction, *contact)?,
+        RecordKey::Message(message) => return messages.erase(*message),
+        RecordKey::Contact(contact) => messages.forget_mark(*contact)?,
         RecordKey::Identity(_)
         | RecordKey::Session(_)
         | RecordKey::Request(_)

@@ -11,67 +11,75 @@
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
+use super::StoreError;
 use super::database;
-use super::history::message_in;
-use super::{Store, StoreError};
+use super::history::MessageTable;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::{Change, MessageRecord, Record, RecordKey, StoredDirection};
 
 /// The words of all messages that were shown or are ours.
 pub(super) struct SearchIndex(pub(super) Connection);
 
-impl Store {
-    /// The newest messages in which all of these words stand, or those before `before`; the last of
-    /// the words may be the beginning of one. In one conversation, or in all. At most `limit` and
-    /// never more than [`super::MAX_PAGE`], the newest at the start.
-    ///
-    /// Without a word nothing is found, and before a message that is not there, nothing either. What
-    /// comes after [`MAX_QUERY_CHARACTERS`] is not looked at. The first call takes as long as reading
-    /// all messages does.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] if a message cannot be read, [`StoreError::OutOfMemory`] and the like.
-    pub fn search(
-        &mut self,
+/// A search as an expression of FTS5. Every word in it is a quoted string, so nothing that was typed
+/// is an operator.
+pub(super) struct SearchQuery(String);
+
+impl SearchIndex {
+    /// Reads all messages and builds the index of them.
+    pub(super) fn of(messages: MessageTable<'_>) -> Result<Self, StoreError> {
+        let mut connection = database::blank()?;
+        connection.execute_batch(TABLES)?;
+        let transaction = connection.transaction()?;
+        let mut writer = IndexWriter::of(&transaction)?;
+        messages.each_shown(|place, message| writer.add(place, message))?;
+        drop(writer);
+        transaction.commit()?;
+        Ok(Self(connection))
+    }
+
+    /// Takes in what was committed to these messages.
+    pub(super) fn update(
+        &self,
+        messages: MessageTable<'_>,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
+        changes.iter().try_for_each(|change| self.take_in(messages, change))
+    }
+
+    /// The newest messages in which all words stand, below the place `end`: at most `limit` and never
+    /// more than [`super::MAX_PAGE`].
+    pub(super) fn find(
+        &self,
         contact: Option<ContactId>,
-        words: &str,
-        before: Option<MessageId>,
+        SearchQuery(query): &SearchQuery,
+        end: i64,
         limit: usize,
-    ) -> Result<Vec<MessageRecord>, StoreError> {
-        let Some(query) = query(words) else { return Ok(Vec::new()) };
-        let end = match before {
-            None => i64::MAX,
-            Some(message) => self.place(message)?.unwrap_or(i64::MIN),
-        };
-        let index = match self.index.take() {
-            Some(index) => index,
-            None => self.read_all()?,
-        };
-        let found = self.index.insert(index).find(contact, &query, end, limit)?;
-        // Whatever stands in the index is in the store: both change with each commit.
-        found.into_iter().filter_map(|id| self.message(id).transpose()).collect()
-    }
-
-    /// Takes what was committed into the index, if there is one.
-    pub(super) fn note_for_search(&mut self, changes: &[Change]) {
-        let Some(index) = self.index.take() else { return };
-        match changes.iter().try_for_each(|change| self.note(&index, change)) {
-            Ok(()) => self.index = Some(index),
-            // The changes are durable; the next search builds another index.
-            Err(error) => tracing::warn!(%error, "what is searched by could not be kept current"),
+    ) -> Result<Vec<MessageId>, StoreError> {
+        let contact = contact.map(|contact| contact.0.cast_signed());
+        let limit = i64::try_from(limit.min(super::MAX_PAGE)).unwrap_or(0);
+        let mut statement = self.0.prepare(
+            "SELECT known.id FROM words JOIN known ON known.place = words.rowid
+             WHERE words MATCH ?1 AND words.rowid < ?2 AND (?3 IS NULL OR known.contact = ?3)
+             ORDER BY words.rowid DESC LIMIT ?4",
+        )?;
+        let mut rows = statement.query(params![query, end, contact, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            found.push(MessageId(id.cast_unsigned()));
         }
+        Ok(found)
     }
 
-    fn note(&self, index: &SearchIndex, change: &Change) -> Result<(), StoreError> {
+    fn take_in(&self, messages: MessageTable<'_>, change: &Change) -> Result<(), StoreError> {
         match change {
-            Change::Put(Record::Message(message)) => match self.place(message.id)? {
-                Some(place) => index.add(place, message),
+            Change::Put(Record::Message(message)) => match messages.place(message.id)? {
+                Some(place) => self.add(place, message),
                 // A later change of the same commit erased it.
-                None => index.remove(message.id),
+                None => self.remove(message.id),
             },
-            Change::Erase(RecordKey::Message(message)) => index.remove(*message),
-            Change::EraseMessages(contact) => index.remove_all(*contact),
+            Change::Erase(RecordKey::Message(message)) => self.remove(*message),
+            Change::EraseMessages(contact) => self.remove_all(*contact),
             Change::Put(
                 Record::Identity(_)
                 | Record::Contact(_)
@@ -89,31 +97,6 @@ impl Store {
                 | RecordKey::Outgoing(_),
             ) => Ok(()),
         }
-    }
-
-    fn read_all(&self) -> Result<SearchIndex, StoreError> {
-        let mut index = SearchIndex::empty()?;
-        let transaction = index.0.transaction()?;
-        let mut writer = IndexWriter::of(&transaction)?;
-        let mut statement = self.connection.prepare(
-            "SELECT bytes, value, id, place FROM message LEFT JOIN salt ON slot = salt
-             WHERE NOT (author = 1 AND open = 1)",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            writer.add(row.get(3)?, &message_in(row, &self.rows)?)?;
-        }
-        drop(writer);
-        transaction.commit()?;
-        Ok(index)
-    }
-}
-
-impl SearchIndex {
-    fn empty() -> Result<Self, StoreError> {
-        let connection = database::blank()?;
-        connection.execute_batch(TABLES)?;
-        Ok(Self(connection))
     }
 
     /// Takes a message in that has this place, in place of what was known of it.
@@ -150,29 +133,6 @@ impl SearchIndex {
         self.0.execute("DELETE FROM known WHERE contact = ?1", contact)?;
         Ok(())
     }
-
-    fn find(
-        &self,
-        contact: Option<ContactId>,
-        query: &str,
-        end: i64,
-        limit: usize,
-    ) -> Result<Vec<MessageId>, StoreError> {
-        let contact = contact.map(|contact| contact.0.cast_signed());
-        let limit = i64::try_from(limit.min(super::MAX_PAGE)).unwrap_or(0);
-        let mut statement = self.0.prepare(
-            "SELECT known.id FROM words JOIN known ON known.place = words.rowid
-             WHERE words MATCH ?1 AND words.rowid < ?2 AND (?3 IS NULL OR known.contact = ?3)
-             ORDER BY words.rowid DESC LIMIT ?4",
-        )?;
-        let mut rows = statement.query(params![query, end, contact, limit])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            found.push(MessageId(id.cast_unsigned()));
-        }
-        Ok(found)
-    }
 }
 
 /// Writes messages into an index. Its statements are made once: under SQLCipher's care for memory
@@ -199,17 +159,18 @@ impl<'a> IndexWriter<'a> {
     }
 }
 
-/// What was typed as an expression of FTS5 in which nothing is a sign of its language: every word is
-/// a quoted string. `None` if there is no word.
-fn query(typed: &str) -> Option<String> {
-    let typed: String = typed.chars().take(MAX_QUERY_CHARACTERS).collect();
-    let quoted: Vec<String> = typed
-        // SQLite would take the first NUL for the end.
-        .split(|character: char| character.is_whitespace() || character == '\0')
-        .filter(|word| word.chars().any(char::is_alphanumeric))
-        .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
-        .collect();
-    if quoted.is_empty() { None } else { Some(quoted.join(" ") + " *") }
+impl SearchQuery {
+    /// What was typed as a query; none if there is no word in it.
+    pub(super) fn parse(typed: &str) -> Option<Self> {
+        let typed: String = typed.chars().take(MAX_QUERY_CHARACTERS).collect();
+        let quoted: Vec<String> = typed
+            // SQLite would take the first NUL for the end.
+            .split(|character: char| character.is_whitespace() || character == '\0')
+            .filter(|word| word.chars().any(char::is_alphanumeric))
+            .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
+            .collect();
+        if quoted.is_empty() { None } else { Some(Self(quoted.join(" ") + " *")) }
+    }
 }
 
 /// The most of a query that is looked at. A guess: a line of a wide terminal.
@@ -234,6 +195,10 @@ const TABLES: &str = "
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn query(typed: &str) -> Option<String> {
+        SearchQuery::parse(typed).map(|SearchQuery(query)| query)
+    }
 
     #[test]
     fn words_are_quoted_and_the_last_may_go_on() {

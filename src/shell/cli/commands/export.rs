@@ -59,7 +59,7 @@ pub(super) fn export(
     let mut output = BufWriter::new(output);
     let mut count = 0_u64;
     for contact in &contacts {
-        durable.store().each_message(Some(contact.id), |message| {
+        durable.store().messages().each(Some(contact.id), |message| {
             if let Some(line) = line(&contact.petname, &message) {
                 writeln!(output, "{}", output::to_ascii(&line))?;
                 count += 1;
@@ -99,10 +99,10 @@ pub(super) fn import(
     let found = all.len();
     let records: Vec<MessageRecord> =
         all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
-    let fresh = durable.store().unknown(records)?;
+    let fresh = durable.store().messages().unknown(records)?;
     let taken = fresh.len();
     if mode == ImportMode::Apply {
-        durable.store().add_history(to.id, fresh)?;
+        durable.store().import()?.add_history(to.id, fresh)?;
     }
     if global.json {
         let would = mode == ImportMode::DryRun;

@@ -164,7 +164,7 @@ fn a_message_is_only_stored_as_what_it_may_become() {
                 assert_eq!(store.load().unwrap().iter().filter(|r| **r == contact(7)).count(), 0);
                 from
             };
-            let stored = store.message(MessageId(1)).unwrap().unwrap();
+            let stored = store.messages().get(MessageId(1)).unwrap().unwrap();
             assert_eq!(stored.direction, StoredDirection::Outgoing(after));
         }
     }
@@ -285,7 +285,7 @@ proptest! {
             }
             prop_assert_eq!(store.load().unwrap(), model.load());
             for contact in 0..2 {
-                let page = store.history(ContactId(contact), None, 100).unwrap();
+                let page = store.messages().page(ContactId(contact), None, 100).unwrap();
                 prop_assert_eq!(page, model.history(contact));
             }
         }

@@ -182,7 +182,7 @@ fn a_thief_with_the_key_reads_what_is_there() {
     assert!(!thief.finds(&loot.said()));
     // While the transaction that erases it is open, it is in the journal.
     let transaction = begin(&mut store.connection).unwrap();
-    erase(&transaction, &session.key()).unwrap();
+    erase(&transaction, &store.rows, &session.key()).unwrap();
     let journal = thief.journal();
     assert!(journal.iter().any(|page| shows(page, &loot.salt())));
     assert!(journal.iter().any(|page| shows(page, &parts(&loot.sealed))));

@@ -12,7 +12,7 @@ fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
         store.commit(&puts(&[theirs(id, 7, "hi"), ours(id + 100, 8, MessageState::Sent)])).unwrap();
     }
     let page = |before: Option<u64>, limit| {
-        ids(&store.history(ContactId(7), before.map(MessageId), limit).unwrap())
+        ids(&store.messages().page(ContactId(7), before.map(MessageId), limit).unwrap())
     };
     assert_eq!(page(None, 3), [8, 9, 10]);
     assert_eq!(page(Some(8), 3), [5, 6, 7]);
@@ -21,7 +21,7 @@ fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
     assert!(page(Some(999), 3).is_empty());
     assert!(page(None, 0).is_empty());
     assert_eq!(page(None, usize::MAX).len(), 10);
-    assert_eq!(store.history(ContactId(9), None, 3).unwrap(), []);
+    assert_eq!(store.messages().page(ContactId(9), None, 3).unwrap(), []);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_message_that_changes_keeps_its_place() {
     {
         store.commit(&puts(&[ours(1, 7, state)])).unwrap();
         assert_eq!(page(&store, 7), [1, 2]);
-        let stored = store.message(MessageId(1)).unwrap().unwrap();
+        let stored = store.messages().get(MessageId(1)).unwrap().unwrap();
         assert_eq!(stored.direction, StoredDirection::Outgoing(state));
     }
 }
@@ -43,7 +43,7 @@ fn a_held_message_is_in_no_page_and_comes_last_when_it_is_shown() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[held(2, 7), theirs(1, 7, "first")])).unwrap();
     assert_eq!(page(&store, 7), [1]);
-    assert!(store.message(MessageId(2)).unwrap().is_some());
+    assert!(store.messages().get(MessageId(2)).unwrap().is_some());
     store.commit(&puts(&[held(2, 7)])).unwrap();
     store.commit(&puts(&[theirs(2, 7, "waits")])).unwrap();
     assert_eq!(page(&store, 7), [1, 2]);
@@ -57,10 +57,10 @@ fn erasing_a_conversation_erases_all_of_it_and_nothing_else() {
     store.commit(&puts(&kept)).unwrap();
     store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
     assert!(page(&store, 7).is_empty());
-    assert_eq!(store.message(MessageId(3)).unwrap(), None);
+    assert_eq!(store.messages().get(MessageId(3)).unwrap(), None);
     assert_eq!(page(&store, 8), [4]);
     assert_eq!(store.load().unwrap(), [contact(7), held(5, 8)]);
-    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(8), 1)]);
 }
 
 #[test]
@@ -68,20 +68,20 @@ fn unread_counts_what_was_shown_since_the_conversation_was_read() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[theirs(1, 7, "a"), theirs(2, 8, "b"), held(3, 7)])).unwrap();
     store.commit(&puts(&[ours(4, 7, MessageState::Delivered)])).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.mark_read(ContactId(7), MessageId(1)).unwrap();
     store.mark_read(ContactId(9), MessageId(2)).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(8), 1)]);
     // What was held when the rest was read is unread from when it is shown.
     store.commit(&puts(&[theirs(3, 7, "c")])).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(8), 1)]);
     // Places are never used twice: what comes after an erasure is not taken as read.
     store.commit(&puts(&[theirs(5, 7, "d")])).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.commit(&[Change::Erase(RecordKey::Contact(ContactId(8)))]).unwrap();
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 1)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1)]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn what_came_after_the_message_that_was_read_stays_unread_and_is_in_no_receipt()
         store.commit(&puts(&[numbered(id, number)])).unwrap();
     }
     assert_eq!(read(&mut store, 1), None, "none of the latest epoch was read");
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 5)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 5)]);
     assert_eq!(read(&mut store, 2), Some(0));
     assert_eq!(read(&mut store, 2), None, "nothing more was read");
     assert_eq!(read(&mut store, 1), None, "reading goes forward alone");
@@ -106,9 +106,9 @@ fn what_came_after_the_message_that_was_read_stays_unread_and_is_in_no_receipt()
     assert_eq!(store.mark_read(ContactId(8), MessageId(4)).unwrap(), None, "not their message");
     assert_eq!(read(&mut store, 3), Some(0), "a number of another epoch");
     assert_eq!(read(&mut store, 4), Some(1));
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 2)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 2)]);
     assert_eq!(read(&mut store, 6), Some(u64::MAX), "all that was shown");
-    assert_eq!(store.unread().unwrap(), []);
+    assert_eq!(store.messages().unread().unwrap(), []);
 }
 
 #[test]

@@ -130,14 +130,14 @@ fn an_old_conversation_is_told_as_it_was_and_goes_on() {
     let home = old_home();
     let mut store = home.open().unwrap();
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30]);
-    let shown = store.message(MessageId(30)).unwrap().unwrap();
+    let shown = store.messages().get(MessageId(30)).unwrap().unwrap();
     assert_eq!((shown.text.as_str(), shown.direction), ("grüße", StoredDirection::Delivered));
-    assert_eq!(store.unread().unwrap(), []);
+    assert_eq!(store.messages().unread().unwrap(), []);
     store.commit(&puts(&[theirs(31, 7, "waits"), theirs(32, 7, "more")])).unwrap();
     drop(store);
     let store = home.open().unwrap();
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30, 31, 32]);
-    assert_eq!(store.unread().unwrap(), [(ContactId(7), 2)]);
+    assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 2)]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_home_of_version_2_opens_with_nothing_lost() {
     let mut store = home.open().unwrap();
     assert_eq!(store.load().unwrap(), kept_from_version_2());
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30, 33]);
-    let delivered = store.message(MessageId(13)).unwrap().unwrap();
+    let delivered = store.messages().get(MessageId(13)).unwrap().unwrap();
     assert_eq!(Record::Message(delivered), ours(13, 7, MessageState::Delivered));
     // It goes on from there.
     store.commit(&puts(&[ours(12, 7, MessageState::Unacknowledged)])).unwrap();

@@ -65,7 +65,7 @@ fn puts(records: &[Record]) -> Vec<Change> {
 }
 
 fn page(store: &Store, contact: u64) -> Vec<u64> {
-    ids(&store.history(ContactId(contact), None, 100).unwrap())
+    ids(&store.messages().page(ContactId(contact), None, 100).unwrap())
 }
 
 fn ids(messages: &[MessageRecord]) -> Vec<u64> {

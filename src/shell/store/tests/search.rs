@@ -145,7 +145,8 @@ fn messages_are_told_by_how_their_ids_begin() {
     store.commit(&puts(&all.map(|id| theirs(id, 7, "hi")))).unwrap();
     store.commit(&puts(&[held(0x7777_0000_0000_0000, 7)])).unwrap();
     let like = |digits: &str| {
-        let mut found = ids(&store.messages_like(IdPrefix::parse(digits).unwrap()).unwrap());
+        let mut found =
+            ids(&store.messages().with_prefix(IdPrefix::parse(digits).unwrap()).unwrap());
         found.sort_unstable();
         found
     };
