@@ -99,7 +99,10 @@ impl Net {
     fn on_protocol(&mut self, event: ProtocolsEvent) {
         match event {
             ProtocolsEvent::Gossip(event) => self.on_gossip(event),
-            ProtocolsEvent::Sync(event) => self.on_exchange(event),
+            ProtocolsEvent::Sync(event) => {
+                let input = self.exchanges.on_event(&self.peers, event);
+                self.ready.extend(input.map(NetEvent::Engine));
+            }
             ProtocolsEvent::Lan(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
                     // An address that names somebody else is not worth a dial.

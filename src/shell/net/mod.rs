@@ -14,7 +14,7 @@ use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr:
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::id::NeighbourId;
+use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 
 mod behaviour;
@@ -267,6 +267,30 @@ impl Net {
         if acceptance == Acceptance::Reject {
             self.count_invalid(from);
         }
+    }
+
+    /// Asks a neighbour. Exactly one [`Input::SyncResponse`] with this `id` follows: without bytes if
+    /// the neighbour is not in the flood, does not speak the protocol, does not answer in time, or
+    /// has too many requests of ours already.
+    pub fn sync_request(&mut self, to: NeighbourId, id: SyncRequestId, bytes: Vec<u8>) {
+        let peer = self.peers.named(to).filter(|peer| self.peers.insider(peer).is_some());
+        let behaviour = &mut self.swarm.behaviour_mut().sync;
+        if !peer.is_some_and(|peer| self.exchanges.request(behaviour, peer, id, bytes)) {
+            tracing::debug!("a request to catch up was not sent");
+            self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id, bytes: None }));
+        }
+    }
+
+    /// Answers a neighbour. Nothing in `bytes`, or more than it would read, refuses; a request whose
+    /// time is up or whose neighbour left is passed over.
+    pub fn sync_respond(&mut self, id: SyncResponseId, bytes: Vec<u8>) {
+        self.exchanges.respond(&mut self.swarm.behaviour_mut().sync, id, bytes);
+    }
+
+    /// Counts one against a neighbour that broke the rules of an exchange, as if it had handed over
+    /// an envelope that is to be rejected.
+    pub fn penalize(&mut self, peer: NeighbourId) {
+        self.count_invalid(peer);
     }
 
     /// Takes up an address heard of, to be dialled while neighbours are lacking.

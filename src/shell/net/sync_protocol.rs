@@ -1,8 +1,8 @@
-//! Catching up, as far as the network goes: whose requests are handed up, and which answer belongs
-//! to which question.
+//! Catching up, as far as the network goes: which requests are handed up, and which response belongs
+//! to which request.
 //!
-//! What is asked and answered are bytes nobody here looks into. Requests of those outside the flood
-//! get no answer: who catches up, takes part.
+//! Requests and responses are bytes that are not looked into here. Requests of neighbours outside the
+//! flood get no response: only those that take part may catch up.
 
 use crate::engine::node::input::Input;
 use std::collections::BTreeMap;
@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use libp2p::PeerId;
 use libp2p::request_response::{InboundRequestId, Message, OutboundRequestId, ResponseChannel};
 
-use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{SyncRequestId, SyncResponseId};
 
-use super::request_response::{LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviourEvent};
-use super::{Net, NetEvent};
+use super::peers::PeerTable;
+use super::request_response::{
+    LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviour, SyncBehaviourEvent,
+};
 
 /// Requests of ours under way to one neighbour. Each is a stream, and a link has few.
 const ASKS_EACH: usize = 2;
@@ -32,6 +34,70 @@ pub(super) struct PendingExchanges {
 }
 
 impl PendingExchanges {
+    /// Sends a request of ours; whether it could be sent. A neighbour that is not connected is never
+    /// dialled for it: which addresses are dialled is for the dialer to say.
+    pub(super) fn request(
+        &mut self,
+        behaviour: &mut SyncBehaviour,
+        to: PeerId,
+        id: SyncRequestId,
+        bytes: Vec<u8>,
+    ) -> bool {
+        let sent =
+            bytes.len() <= LONGEST_REQUEST && behaviour.is_connected(&to) && self.may_ask(to);
+        if sent {
+            self.asks.insert(behaviour.send_request(&to, bytes), (to, id));
+        }
+        sent
+    }
+
+    /// Sends a response of ours, unless it is longer than any, or its time is up.
+    pub(super) fn respond(
+        &mut self,
+        behaviour: &mut SyncBehaviour,
+        id: SyncResponseId,
+        bytes: Vec<u8>,
+    ) {
+        let Some((_, channel)) = self.tickets.remove(&id) else { return };
+        if bytes.len() > LONGEST_RESPONSE {
+            tracing::error!("a response of ours is longer than any");
+            return;
+        }
+        if behaviour.send_response(channel, bytes).is_err() {
+            tracing::debug!("a response came too late");
+        }
+    }
+
+    /// What is handed up of something that happened to an exchange.
+    pub(super) fn on_event(
+        &mut self,
+        peers: &PeerTable,
+        event: SyncBehaviourEvent,
+    ) -> Option<Input> {
+        match event {
+            SyncBehaviourEvent::Message { peer, message, connection_id: _ } => match message {
+                Message::Request { request_id, request, channel } => {
+                    // Without a ticket the channel is dropped here, and that ends the stream.
+                    let Some(from) = peers.insider(&peer) else {
+                        tracing::debug!("somebody outside the flood wants to catch up");
+                        return None;
+                    };
+                    let id = self.admit(request_id, channel);
+                    Some(Input::SyncRequest { from, id, bytes: request })
+                }
+                Message::Response { request_id, response } => {
+                    self.finish(request_id, Some(response))
+                }
+            },
+            SyncBehaviourEvent::OutboundFailure { request_id, .. } => self.finish(request_id, None),
+            SyncBehaviourEvent::InboundFailure { request_id, .. } => {
+                self.tickets.retain(|_, (waiting, _)| *waiting != request_id);
+                None
+            }
+            SyncBehaviourEvent::ResponseSent { .. } => None,
+        }
+    }
+
     fn may_ask(&self, peer: PeerId) -> bool {
         let of_this_peer = self.asks.values().filter(|(asked, _)| *asked == peer).count();
         self.asks.len() < ASKS && of_this_peer < ASKS_EACH
@@ -44,91 +110,8 @@ impl PendingExchanges {
         ticket
     }
 
-    fn forget(&mut self, id: InboundRequestId) {
-        self.tickets.retain(|_, (waiting, _)| *waiting != id);
-    }
-}
-
-impl Net {
-    /// Asks a neighbour. Exactly one [`Input::SyncResponse`] with this `ask` follows: without an
-    /// answer if the neighbour is not in the flood, does not speak the protocol, does not answer in
-    /// time, or has too many requests of ours already.
-    pub fn sync_request(&mut self, to: NeighbourId, ask: SyncRequestId, bytes: Vec<u8>) {
-        let peer = self.peers.named(to).filter(|peer| self.may_ask(peer));
-        let Some(peer) = peer.filter(|_| bytes.len() <= LONGEST_REQUEST) else {
-            tracing::debug!("a request to catch up was not sent");
-            self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id: ask, bytes: None }));
-            return;
-        };
-        let id = self.swarm.behaviour_mut().sync.send_request(&peer, bytes);
-        self.exchanges.asks.insert(id, (peer, ask));
-    }
-
-    /// Answers a neighbour. Nothing in `bytes`, or more than it would read, refuses; a ticket whose
-    /// time is up or whose neighbour left is not missed.
-    pub fn sync_respond(&mut self, ticket: SyncResponseId, bytes: Vec<u8>) {
-        let Some((_, channel)) = self.exchanges.tickets.remove(&ticket) else { return };
-        if bytes.len() > LONGEST_RESPONSE {
-            tracing::error!("a response of ours is longer than any");
-            return;
-        }
-        if self.swarm.behaviour_mut().sync.send_response(channel, bytes).is_err() {
-            tracing::debug!("a response came too late");
-        }
-    }
-
-    /// Counts one against a neighbour that broke the rules of an exchange, as if it had handed over
-    /// an envelope that is to be rejected.
-    pub fn penalize(&mut self, peer: NeighbourId) {
-        self.count_invalid(peer);
-    }
-
-    pub(super) fn on_exchange(&mut self, event: SyncBehaviourEvent) {
-        match event {
-            SyncBehaviourEvent::Message { peer, message, connection_id: _ } => match message {
-                Message::Request { request_id, request, channel } => {
-                    self.on_asked(peer, request, (request_id, channel));
-                }
-                Message::Response { request_id, response } => {
-                    self.on_answered(request_id, Some(response));
-                }
-            },
-            SyncBehaviourEvent::OutboundFailure { request_id, .. } => {
-                self.on_answered(request_id, None);
-            }
-            SyncBehaviourEvent::InboundFailure { request_id, .. } => {
-                self.exchanges.forget(request_id)
-            }
-            SyncBehaviourEvent::ResponseSent { .. } => {}
-        }
-    }
-
-    fn on_asked(
-        &mut self,
-        peer: PeerId,
-        bytes: Vec<u8>,
-        (id, channel): (InboundRequestId, ResponseChannel<Vec<u8>>),
-    ) {
-        // Without a ticket the channel is dropped here, and that ends the stream.
-        let Some(from) = self.peers.insider(&peer) else {
-            tracing::debug!("somebody outside the flood wants to catch up");
-            return;
-        };
-        let ticket = self.exchanges.admit(id, channel);
-        self.ready.push_back(NetEvent::Engine(Input::SyncRequest { from, id: ticket, bytes }));
-    }
-
-    fn on_answered(&mut self, id: OutboundRequestId, bytes: Option<Vec<u8>>) {
-        if let Some((_, ask)) = self.exchanges.asks.remove(&id) {
-            self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id: ask, bytes }));
-        }
-    }
-
-    /// Whether a request may go to this neighbour. One that is not connected is never dialled for
-    /// it: whom we dial is for the dialer to say.
-    fn may_ask(&self, peer: &PeerId) -> bool {
-        self.peers.insider(peer).is_some()
-            && self.swarm.behaviour().sync.is_connected(peer)
-            && self.exchanges.may_ask(*peer)
+    fn finish(&mut self, id: OutboundRequestId, bytes: Option<Vec<u8>>) -> Option<Input> {
+        let (_, id) = self.asks.remove(&id)?;
+        Some(Input::SyncResponse { id, bytes })
     }
 }
