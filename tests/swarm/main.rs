@@ -24,7 +24,7 @@ mod offers;
 mod receipts;
 mod restored;
 mod states;
-#[path = "../vectors/statistics.rs"]
+#[path = "../support/statistics.rs"]
 mod statistics;
 mod trust;
 mod unload;

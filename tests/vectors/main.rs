@@ -7,6 +7,7 @@ mod envelope;
 mod hashes;
 mod hex;
 mod session;
+#[path = "../support/statistics.rs"]
 mod statistics;
 mod uniform;
 mod wycheproof;
