@@ -9,14 +9,15 @@ use undertone::engine::envelope::Lifetime;
 use undertone::engine::command::Command;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
-use undertone::engine::event::{Event, SessionStatus};
+use undertone::engine::event::SessionStatus;
 use undertone::engine::id::IdentityId;
 use undertone::engine::record::MessageState;
 use undertone::engine::settings::NodeRole;
 use undertone::sim::link::Links;
-use undertone::sim::{NodeIndex, Observed, World};
+use undertone::sim::{NodeIndex, Observed};
 
 use crate::hosts::{Company, net_settings, node_settings};
+use crate::town::Town;
 use crate::world::place;
 
 const RELAYS: usize = 12;
@@ -133,41 +134,23 @@ fn relay_of(person: usize) -> usize {
 
 /// Plays the script in virtual time; how everybody stands after each scene.
 fn simulated(script: &[Scene]) -> Vec<Vec<Standing>> {
-    let mut world = World::new(41, Links::calm());
-    let relays: Vec<_> = (0..RELAYS).map(|_| world.add(node_settings(NodeRole::Relay))).collect();
-    for index in 0..RELAYS {
-        world.join(relays[index], relays[(index + 1) % RELAYS]);
-    }
-    let mut people = Vec::new();
+    let mut town = Town::of_relays(41, Links::calm(), RELAYS, node_settings(NodeRole::Relay));
     let nodes: Vec<NodeIndex> = (0..PEOPLE)
-        .map(|person| {
-            let node = world.add(node_settings(NodeRole::Messenger));
-            world.join(node, relays[relay_of(person)]);
-            let identity = world.identity(node, &format!("person {person}")).expect("an identity");
-            people.push(Person { identity, key: key_of(&world, node) });
-            node
-        })
+        .map(|person| town.settle(node_settings(NodeRole::Messenger), NodeIndex(relay_of(person))))
         .collect();
+    let known = town.people.iter().map(|person| (person.identity, person.key));
+    let people: Vec<Person> = known.map(|(identity, key)| Person { identity, key }).collect();
     let scenes = script.iter().map(|scene| {
         for act in scene {
-            let seen: Vec<&Observed> = nodes.iter().map(|node| world.seen(*node)).collect();
+            let seen: Vec<&Observed> = nodes.iter().map(|node| town.world.seen(*node)).collect();
             let (who, command) = command(&people, &seen, act);
-            world.ask(nodes[who], command).expect("carried out");
+            town.ask(who, command);
         }
-        world.run_for(Millis::from_secs(300));
-        assert!(world.audit().violations().is_empty(), "{:?}", world.audit().violations());
-        nodes.iter().map(|node| standing(&people, world.seen(*node))).collect()
+        town.world.run_for(Millis::from_secs(300));
+        town.assert_sound();
+        nodes.iter().map(|node| standing(&people, town.world.seen(*node))).collect()
     });
     scenes.collect()
-}
-
-fn key_of(world: &World, node: NodeIndex) -> PublicKey {
-    let told = world.node(node).expect("it is up").snapshot();
-    let own = told.into_iter().find_map(|notice| match notice {
-        Event::Identity(view) => Some(view.key),
-        _ => None,
-    });
-    own.expect("an identity")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,12 @@ mod faults;
 mod flood;
 mod hosts;
 mod links;
+#[path = "../support/one_node.rs"]
+#[expect(dead_code, reason = "no node is driven by hand here")]
+mod one_node;
 mod rogue;
 mod throughput;
+#[path = "../support/town.rs"]
+#[expect(dead_code, reason = "the script is played by commands of its own")]
+mod town;
 mod world;

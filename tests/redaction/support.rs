@@ -14,6 +14,7 @@ use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::engine::turn::{Effect, Output};
 use undertone::sim::SeededRng;
 
+use crate::one_node::turn;
 use crate::search::Hidden;
 
 /// One envelope of so many is lost, so that keys are kept for what was passed over.
@@ -94,8 +95,7 @@ impl Stage {
         self.show(&input);
         let wall = UnixSeconds(1_795_171_640 + self.now.0 / 1_000);
         let mut env = Env::new(self.now, wall, &mut self.entropy[who]);
-        self.nodes[who].handle(&mut env, input);
-        while let Some(output) = self.nodes[who].poll_output() {
+        for output in turn(&mut self.nodes[who], &mut env, input) {
             match &output {
                 Output::Effect(effect) => self.show(effect),
                 Output::Commit(_) | Output::AuditNonce(_) => self.show(&output),

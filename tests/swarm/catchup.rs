@@ -8,7 +8,7 @@ use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, Seconds};
 use undertone::engine::envelope::wire::{ONE_DAY, SIX_HOURS};
 use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, WorkNonce, check};
-use undertone::engine::event::{Event, SessionStatus};
+use undertone::engine::event::SessionStatus;
 use undertone::engine::id::{CommandId, NeighbourId, SyncRequestId, SyncResponseId};
 use undertone::engine::node::input::Input;
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
@@ -25,6 +25,7 @@ use crate::duplex::{
     Alone, Cost, OTHER, START, Two, by_second, envelope, mixed, responded, roomy, wall,
 };
 use crate::harness::Town;
+use crate::one_node::own_identity;
 
 /// Kinds of requests.
 const ANSWER: u8 = 1;
@@ -267,17 +268,13 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
             command: Command::CreateIdentity { name: "author".to_owned() },
         },
     );
-    let identity = author.node.snapshot().into_iter().find_map(|notice| match notice {
-        Event::Identity(view) => Some(view.id),
-        _ => None,
-    });
+    let identity = own_identity(&author.node).id;
     let mut chance = SeededRng::lane(3, 3);
     let key = {
         let mut env = Env::new(Millis(0), START, &mut chance);
         Identity::generate(&mut env).public()
     };
     let ask = CommandId(2);
-    let identity = identity.expect("an identity");
     let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
     let outputs = author.turn(Millis(1_000), Input::Command { id: ask, command });
     let order = outputs.into_iter().find_map(|output| match output {

@@ -14,6 +14,8 @@ use undertone::engine::turn::{Effect, Output};
 use undertone::shell::net::{LONGEST_REQUEST, LONGEST_RESPONSE};
 use undertone::sim::SeededRng;
 
+use crate::one_node::turn;
+
 /// What a holder writes is what a network reads.
 const _: () = assert!(MAX_MESSAGE <= LONGEST_RESPONSE);
 
@@ -42,8 +44,7 @@ impl Alone {
     pub(crate) fn turn(&mut self, now: Millis, input: Input) -> Vec<Output> {
         let mut chance = SeededRng::lane(now.0, 0);
         let mut env = Env::new(now, wall(now), &mut chance);
-        self.node.handle(&mut env, input);
-        core::iter::from_fn(|| self.node.poll_output()).collect()
+        turn(&mut self.node, &mut env, input)
     }
 
     pub(crate) fn restore(&mut self, records: Vec<Record>) {

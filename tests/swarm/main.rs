@@ -21,10 +21,14 @@ mod mailbox;
 mod model;
 mod networks;
 mod offers;
+#[path = "../support/one_node.rs"]
+mod one_node;
 mod receipts;
 mod restored;
 mod states;
 #[path = "../support/statistics.rs"]
 mod statistics;
+#[path = "../support/town.rs"]
+mod town;
 mod trust;
 mod unload;
