@@ -15,6 +15,8 @@ mod faults;
 mod flood;
 mod hosts;
 mod links;
+#[path = "../support/noise.rs"]
+mod noise;
 #[path = "../support/one_node.rs"]
 #[expect(dead_code, reason = "no node is driven by hand here")]
 mod one_node;

@@ -6,11 +6,8 @@ use undertone::engine::node::input::Input;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use undertone::engine::command::{Command, Reply};
-use undertone::engine::env::UnixSeconds;
-use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{
-    Acceptance, Draft, EnvelopeId, Lifetime, Topic, WorkNonce, work,
-};
+use undertone::engine::envelope::wire::ENVELOPE_SIZE;
+use undertone::engine::envelope::{Acceptance, EnvelopeId, Lifetime};
 use undertone::engine::event::SessionStatus;
 use undertone::engine::record::MessageState;
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
@@ -20,6 +17,7 @@ use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
 use crate::hosts::{Company, LOW_FLOOR, net_settings, node_settings};
+use crate::noise::noise;
 use crate::world::{in_time, place};
 
 /// What the flooded relay holds.
@@ -27,17 +25,6 @@ const SMALL: PoolBounds = PoolBounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHE
 
 /// What is poured in, and arrives at the far side of the relay.
 const POURED: usize = 10 * SMALL.count;
-
-/// An envelope of noise that shows `bits` of work, no more and no less.
-fn noise(chance: &mut SeededRng, now: UnixSeconds, bits: u8) -> Vec<u8> {
-    let mut data = vec![0; BODY_SIZE];
-    chance.fill_bytes(&mut data);
-    let draft = Draft::new(now, ONE_DAY, Topic([7; 4]), data).expect("a draft");
-    let digest = draft.digest();
-    let shows = |nonce: &WorkNonce| work::measure(&digest, *nonce) == u32::from(bits);
-    let nonce = (0..).map(WorkNonce).find(shows).expect("some nonce will do");
-    draft.finish(nonce).1
-}
 
 /// A bare node at `relay`, under the rules of no engine.
 fn bare(relay: &Multiaddr) -> Net {

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use undertone::engine::env::{Millis, UnixSeconds};
-use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{
-    CheckedEnvelope, Draft, EnvelopeId, Floor, Topic, WorkNonce, check, work,
-};
+use undertone::engine::envelope::wire::ENVELOPE_SIZE;
+use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, check};
 use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
 use undertone::sim::{NodeIndex, SeededRng, Verdicts};
 
 use crate::harness::{FLOOR, Town, settings};
+use crate::noise::noise;
 
 /// What the flooded relay holds.
 const SMALL: PoolBounds = PoolBounds { bytes: 450 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 450 };
@@ -22,19 +21,6 @@ const POURED: usize = 10 * SMALL.count;
 
 /// More than the engine's queue holds.
 const AT_ONCE: usize = 4_200;
-
-/// An envelope of noise that shows exactly `bits` of work.
-fn noise(chance: &mut SeededRng, now: UnixSeconds, bits: u8) -> Vec<u8> {
-    let mut data = vec![0; BODY_SIZE];
-    chance.fill_bytes(&mut data);
-    let mut topic = [0; 4];
-    chance.fill_bytes(&mut topic);
-    let draft = Draft::new(now, ONE_DAY, Topic(topic), data).expect("a draft");
-    let digest = draft.digest();
-    let shows = |nonce: &WorkNonce| work::measure(&digest, *nonce) == u32::from(bits);
-    let nonce = (0..).map(WorkNonce).find(shows).expect("some nonce will do");
-    draft.finish(nonce).1
-}
 
 fn noises(seed: u64, count: usize, now: UnixSeconds, bits: u8) -> Vec<Vec<u8>> {
     let mut chance = SeededRng::lane(seed, u64::MAX);

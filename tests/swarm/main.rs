@@ -20,6 +20,8 @@ mod lifetimes;
 mod mailbox;
 mod model;
 mod networks;
+#[path = "../support/noise.rs"]
+mod noise;
 mod offers;
 #[path = "../support/one_node.rs"]
 mod one_node;
