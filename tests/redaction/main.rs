@@ -7,6 +7,8 @@
 #![expect(clippy::string_slice, reason = "cut where a search in the same text ended")]
 
 mod conversation;
+#[path = "../support/files.rs"]
+mod files;
 #[path = "../support/one_node.rs"]
 #[expect(dead_code, reason = "whose identity it is does not matter here")]
 mod one_node;

@@ -4,8 +4,9 @@
 //! It reads words, not types: a field of a type of ours is that type's affair.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::files::files;
 
 /// What may be secret, or may name somebody or something.
 const RAW: [&str; 13] = [
@@ -104,24 +105,6 @@ fn sources() -> BTreeMap<PathBuf, String> {
             .fold(String::new(), |code, line| code + line + "\n");
     }
     files
-}
-
-fn files(folder: &str, kind: &str) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![PathBuf::from(folder)];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder));
-        for entry in entries.expect("a folder") {
-            let entry = entry.expect("an entry");
-            let path = folder.join(entry.file_name());
-            if entry.file_type().expect("its kind").is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == kind) {
-                found.insert(path, fs::read_to_string(entry.path()).expect("a text"));
-            }
-        }
-    }
-    found
 }
 
 /// The types that derive `Debug`, and what stands in them.

@@ -7,12 +7,15 @@
 #![expect(clippy::expect_used, reason = "a source that cannot be read fails the test")]
 #![expect(clippy::string_slice, reason = "cut where a search in the same text ended")]
 
+#[path = "../support/files.rs"]
+mod files;
 mod shape;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use self::files::files;
 
 /// The layers, lowest first. A module may name itself and the rows above its own in this list;
 /// modules in one row do not know each other. `src/lib.rs` says why.
@@ -144,23 +147,14 @@ impl Source {
 
 /// All Rust files below a folder of this package; none if there is no such folder.
 fn sources(folder: &str) -> Vec<Source> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let base = if folder.starts_with("src") { package.join("src") } else { package.to_owned() };
-    let mut folders: Vec<PathBuf> = vec![package.join(folder)];
-    let mut found = Vec::new();
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).into_iter().flatten() {
-            let path = entry.expect("a readable folder").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a readable file");
-                let name = path.strip_prefix(&base).expect("a file below the base");
-                found.push(Source::new(&name.to_string_lossy(), &text));
-            }
-        }
+    if !Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).is_dir() {
+        return Vec::new();
     }
-    found
+    let sources = files(folder, "rs").into_iter().map(|(path, text)| {
+        let name = path.strip_prefix("src").unwrap_or(&path);
+        Source::new(&name.to_string_lossy(), &text)
+    });
+    sources.collect()
 }
 
 /// The module of the order that `path` lies in.
