@@ -8,7 +8,7 @@ use undertone::engine::command::{Command, CommandError, Reply};
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
-use undertone::engine::event::{Direction, Event};
+use undertone::engine::event::Event;
 use undertone::engine::id::{CommandId, IdentityId};
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
@@ -74,33 +74,13 @@ impl View {
         }
     }
 
-    fn hear(&mut self, notice: Event) {
-        let seen = &mut self.seen;
-        match notice {
+    fn hear(&mut self, event: Event) {
+        match &event {
             Event::Identity(view) => self.own = Some((view.id, view.key)),
             Event::IdentityRemoved(_) => self.own = None,
-            Event::Contact(view) => {
-                seen.contacts.insert(view.id, (view.key, view.session));
-            }
-            Event::ContactRemoved(id) => {
-                seen.contacts.remove(&id);
-            }
-            Event::Request(view) => {
-                seen.requests.retain(|request| request.id != view.id);
-                seen.requests.push(view);
-            }
-            Event::RequestRemoved(id) => seen.requests.retain(|request| request.id != id),
-            Event::State { message, state, .. } => {
-                seen.states.insert(message, state);
-            }
-            Event::Confirmed { .. } => {}
-            Event::Message(view) => match view.direction {
-                Direction::Outgoing(state) => {
-                    seen.states.insert(view.id, state);
-                }
-                Direction::Incoming => seen.texts.push((view.contact, view.text.into_raw())),
-            },
+            _ => {}
         }
+        self.seen.observe(event).expect("a node that is right");
     }
 }
 
