@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Home, Network, finish, parse};
+use crate::support::{Home, Network, PROGRAM, finish, parse};
 
 /// Nobody listens at the port of "tcpmux".
 const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";
@@ -207,7 +207,7 @@ fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
 
 #[test]
 fn an_interface_without_a_terminal_draws_nothing_and_says_what_to_do() {
-    let ended = Command::new(env!("CARGO_BIN_EXE_undertone"))
+    let ended = Command::new(PROGRAM)
         .arg("--memory")
         .stdin(Stdio::null())
         .output()
