@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::archive::SimArchive;
 use super::audit::Violation;
 use super::disk::{DiskCopy, SimDisk};
 use super::gossip::{GossipMemory, Verdicts};
 use super::observed::Observed;
 use super::schedule::wall_at;
-use super::sync::{CatchingUp, RecordedRequest, SyncTraffic};
 use super::{NodeIndex, SeededRng};
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::env::{Entropy, Env, Millis, UnixSeconds};
@@ -63,7 +63,7 @@ pub struct SimMachine {
     /// Seconds the wall clock is ahead of the world's; negative if behind.
     skew: i64,
     pub(super) gossip: GossipMemory,
-    pub(super) catching_up: CatchingUp,
+    pub(super) archive: SimArchive,
     pub(super) seen: Observed,
     commands: u64,
     replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
@@ -144,26 +144,14 @@ impl SimMachine {
         self.crash.map(|crash| crash.outputs_left)
     }
 
-    /// What the node sent and got to catch up, in its whole life.
-    #[must_use]
-    pub const fn sync_traffic(&self) -> SyncTraffic {
-        self.catching_up.traffic()
-    }
-
-    /// The requests the node made to catch up, oldest first.
-    #[must_use]
-    pub fn sync_requests(&self) -> &[RecordedRequest] {
-        self.catching_up.requests()
-    }
-
     /// The ids of the envelopes in the node's archive.
     pub fn archived(&self) -> impl Iterator<Item = EnvelopeId> {
-        self.catching_up.archive().keys().copied()
+        self.archive.ids()
     }
 
     /// Takes an envelope out of the archive, as a failing disk does; the node is not told.
     pub fn lose_archived(&mut self, id: EnvelopeId) {
-        self.catching_up.discard(&[id]);
+        self.archive.discard(&[id]);
     }
 
     /// Sets the wall clock ahead of (or, negative, behind) the world's.
@@ -190,7 +178,7 @@ impl SimMachine {
             entropy,
             skew: 0,
             gossip: GossipMemory::default(),
-            catching_up: CatchingUp::default(),
+            archive: SimArchive::default(),
             seen: Observed::default(),
             commands: 0,
             replies: BTreeMap::new(),
@@ -212,11 +200,10 @@ impl SimMachine {
         let wall = self.wall(now);
         let mut env = Env::new(now, wall, &mut self.entropy);
         node.restore(&mut env, self.disk.open_records());
-        let archived: Vec<Vec<u8>> = self.catching_up.archive().values().cloned().collect();
-        for bytes in archived {
+        for bytes in self.archive.envelopes() {
             let id = EnvelopeId::of(&bytes);
             if node.readmit(&mut env, bytes).is_err() {
-                self.catching_up.discard(&[id]);
+                self.archive.discard(&[id]);
             }
         }
         self.node.insert(node).snapshot()

@@ -15,6 +15,7 @@
 //!
 //! It does not model what libp2p does below the flood: connections, meshes, back-pressure.
 
+mod archive;
 mod audit;
 mod disk;
 mod gossip;
@@ -23,7 +24,6 @@ mod machine;
 mod network;
 mod observed;
 mod schedule;
-mod sync;
 mod trace;
 mod turn;
 
@@ -32,7 +32,6 @@ pub use disk::DiskCopy;
 pub use gossip::Verdicts;
 pub use machine::{PublishedEnvelope, SimMachine, StartingDisk};
 pub use observed::Observed;
-pub use sync::{RecordedRequest, SyncTraffic};
 pub use trace::Trace;
 
 pub use crate::engine::testing::rng::SeededRng;

@@ -1,13 +1,19 @@
 //! What is between the nodes: the links, what is on its way over them, and when it arrives.
+//!
+//! A request to catch up or its response that is lost, or whose other end has gone, comes back as no
+//! response after a while, as a timeout does.
 
 use std::collections::BTreeMap;
 
 use super::NodeIndex;
 use super::link::Links;
 use super::schedule::{Schedule, SimEvent};
-use super::sync::{PendingResponse, SyncDelivery, TIMEOUT};
+use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::id::SyncResponseId;
+use crate::engine::id::{SyncRequestId, SyncResponseId};
+
+/// How long a client waits for a response.
+const TIMEOUT: Millis = Millis::from_secs(20);
 
 /// Links and a schedule: sending is planning an arrival, or losing it.
 #[derive(Debug)]
@@ -16,6 +22,26 @@ pub(super) struct Network {
     pub(super) schedule: Schedule,
     /// Requests to catch up that wait for a response.
     pending: BTreeMap<SyncResponseId, PendingResponse>,
+}
+
+/// A request to catch up that waits for its response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingResponse {
+    /// Which node asked.
+    pub(super) client: NodeIndex,
+    /// Which of its processes: a later one knows nothing of the request.
+    pub(super) incarnation: u64,
+    /// What the client calls it.
+    pub(super) id: SyncRequestId,
+}
+
+/// What is on its way between a client and a server.
+#[derive(Debug)]
+pub(super) enum SyncDelivery {
+    /// A request to a server.
+    Request { to: NodeIndex, id: SyncResponseId, bytes: Vec<u8> },
+    /// A response to the client that waits for it, or none in time.
+    Response { id: SyncResponseId, bytes: Option<Vec<u8>> },
 }
 
 impl Network {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sync::SyncDelivery;
+use super::network::SyncDelivery;
 use super::{EPOCH, NodeIndex, SeededRng};
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::{EnvelopeId, MiningJob, WorkNonce, work};

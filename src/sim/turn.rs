@@ -4,13 +4,13 @@
 
 use super::audit::Violation;
 use super::machine::NextStep;
+use super::network::{PendingResponse, SyncDelivery};
 use super::schedule::SimEvent;
-use super::sync::{PendingResponse, SyncDelivery};
 use super::{NodeIndex, World};
 use crate::engine::env::Millis;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::event::Event;
-use crate::engine::id::{SyncRequestId, SyncResponseId};
+use crate::engine::id::SyncResponseId;
 use crate::engine::node::input::Input;
 use crate::engine::sync::MAX_MESSAGE;
 use crate::engine::turn::{Effect, Output};
@@ -117,22 +117,21 @@ impl World {
             Effect::Publish { id, bytes } => self.publish(index, id, &bytes),
             Effect::SyncRequest { to, id, bytes } => {
                 if let Some(to) = NodeIndex::of(to) {
-                    self.send_sync_request(index, to, id, bytes);
+                    let incarnation = self.machine(index).incarnation;
+                    let request = PendingResponse { client: index, incarnation, id };
+                    self.network.request(request, to, bytes);
                 }
             }
             Effect::SyncResponse { id, bytes, stored } => {
                 self.send_sync_response(index, id, bytes, &stored);
             }
-            Effect::Penalize(neighbour) => {
-                if NodeIndex::of(neighbour).is_some_and(|known| known.0 < self.machines.len()) {
-                    self.machine_mut(index).catching_up.note_blame();
-                }
-            }
+            // Neighbours are never blocked here, so blaming one changes nothing.
+            Effect::Penalize(_) => {}
             Effect::Archive { id, bytes } => {
-                let kept = self.machine_mut(index).catching_up.keep(id, bytes);
+                let kept = self.machine_mut(index).archive.keep(id, bytes);
                 self.note_violation(index, kept);
             }
-            Effect::Discard(ids) => self.machine_mut(index).catching_up.discard(&ids),
+            Effect::Discard(ids) => self.machine_mut(index).archive.discard(&ids),
             Effect::Reply { id, reply } => self.machine_mut(index).keep_reply(id, reply),
             Effect::Event(event) => self.show(index, event),
         }
@@ -154,20 +153,6 @@ impl World {
         self.network.flood(index, None, id, bytes);
     }
 
-    fn send_sync_request(
-        &mut self,
-        client: NodeIndex,
-        server: NodeIndex,
-        id: SyncRequestId,
-        bytes: Vec<u8>,
-    ) {
-        let now = self.now();
-        let machine = self.machine_mut(client);
-        machine.catching_up.note_request(now, server, &bytes);
-        let request = PendingResponse { client, incarnation: machine.incarnation, id };
-        self.network.request(request, server, bytes);
-    }
-
     fn send_sync_response(
         &mut self,
         server: NodeIndex,
@@ -175,7 +160,7 @@ impl World {
         mut bytes: Vec<u8>,
         stored: &[EnvelopeId],
     ) {
-        let missing = self.machine(server).catching_up.append_archived(&mut bytes, stored);
+        let missing = self.machine(server).archive.append_to(&mut bytes, stored);
         if bytes.len() > MAX_MESSAGE {
             self.note_violation(server, Err(Violation("a response is too long")));
         }
@@ -196,9 +181,7 @@ impl World {
             }
             SyncDelivery::Response { id, bytes } => {
                 let Some(request) = self.network.take_pending(id) else { return };
-                let machine = self.machine_mut(request.client);
-                if machine.incarnation == request.incarnation {
-                    machine.catching_up.note_response(bytes.as_deref());
+                if self.machine(request.client).incarnation == request.incarnation {
                     self.turn(request.client, Input::SyncResponse { id: request.id, bytes });
                 }
             }
