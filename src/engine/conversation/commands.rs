@@ -1,4 +1,4 @@
-//! What a person or a program asks of one contact.
+//! Commands about one contact, and their effects.
 
 use crate::engine::command::{CommandError, Proof, Reply};
 use crate::engine::crypto::keys::PublicKey;
@@ -20,23 +20,23 @@ use super::send::queue_farewell;
 use super::send_window::Withdrawn;
 use super::verification::{self, Comparison};
 
-/// One thing to do with a contact. [`crate::engine::command::Command`] says more of each; what
-/// concerns others besides the contact was checked before.
+/// A command about one contact; [`crate::engine::command::Command`] documents each. Checks that
+/// involve more than the contact were made before.
 pub(in crate::engine) enum ContactCommand {
-    /// Call it something else.
+    /// Give it another local name.
     Rename {
-        /// What we call it.
+        /// The name.
         petname: String,
     },
-    /// Stop listening to it.
+    /// Erase its sessions and ignore it.
     Block,
-    /// Listen to it again.
+    /// End the block.
     Unblock,
-    /// Say something to it.
+    /// Send it a text.
     Say {
-        /// What.
+        /// The text.
         text: String,
-        /// How long what carries it is kept by those who carry it.
+        /// How long its envelopes live.
         lifetime: Lifetime,
     },
     /// A person has read everything up to the message with this number of its latest epoch.
@@ -44,24 +44,24 @@ pub(in crate::engine) enum ContactCommand {
         /// The message's number.
         number: u64,
     },
-    /// Exchange read receipts with it, or do not.
+    /// Turn read receipts on or off, in both directions.
     SetReadReceipts {
-        /// Whether.
+        /// Whether receipts are exchanged.
         on: bool,
     },
     /// Erase a message here.
     EraseMessage(MessageId),
-    /// Take back a message that has not left.
+    /// Withdraw a message that was not published.
     Cancel(MessageId),
     /// Send a message once more.
     Retry(MessageId),
-    /// Tell it that the session is over.
+    /// Send it a farewell and erase the sessions.
     CloseSession,
-    /// Compare what it read out.
+    /// Compare a safety number or words that it read out.
     Verify(Proof),
-    /// It has another key.
+    /// Replace its key.
     Rekey(PublicKey),
-    /// Send to it again although what put it on hold was not cleared up.
+    /// End a hold without a comparison.
     AcceptUnverified,
 }
 
@@ -84,7 +84,7 @@ opaque_debug!(
 );
 
 impl ContactCommand {
-    /// Does it, or says why not and changes nothing.
+    /// Carries the command out, or returns why not and changes nothing.
     pub(in crate::engine) fn carry_out(
         self,
         conversation: &mut Conversation,
@@ -105,6 +105,7 @@ impl ContactCommand {
                 if let Some(done) = conversation.receipts.set_enabled(on) {
                     conversation.put(turn);
                     turn.settle();
+                    // Held for their receipt alone.
                     done.into_iter().for_each(|id| conversation.sent.remove(id));
                     conversation.emit(turn);
                 }
@@ -113,6 +114,7 @@ impl ContactCommand {
             Self::Cancel(id) => cancel(conversation, turn, id)?,
             Self::Retry(id) => retry(conversation, turn, id)?,
             Self::CloseSession => {
+                // Encrypted first: its key goes with the sessions, in the same commit.
                 queue_farewell(conversation, turn);
                 end_sessions(conversation, turn, ContactState::Inactive);
                 turn.settle();
@@ -131,7 +133,7 @@ impl ContactCommand {
     }
 }
 
-/// Erases the contact with everything that belongs to it. What it may still send is a stranger's.
+/// Erases the contact with everything that belongs to it. From then on its key is a stranger's.
 pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<'_, '_>) {
     let contact = conversation.id;
     end_sessions(&mut conversation, turn, ContactState::Inactive);
@@ -141,7 +143,7 @@ pub(in crate::engine) fn remove(mut conversation: Conversation, turn: &mut Turn<
     turn.emit(Event::ContactRemoved(contact));
 }
 
-/// Whether a text may be said to the contact at all.
+/// Whether a text may be sent to the contact at all.
 pub(in crate::engine) fn check_text(
     conversation: &Conversation,
     text: &str,
@@ -169,6 +171,7 @@ fn say(
     turn.emit(Event::Message(message.view()));
     conversation.sent.accept(message);
     conversation.schedule_send(turn);
+    // Writing reopens a conversation that was closed, which no timer does.
     if conversation.handshake.pending().is_none() && conversation.sessions().is_empty() {
         conversation.start_offer(turn);
     }
@@ -180,6 +183,7 @@ fn cancel(
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) -> Result<(), CommandError> {
+    // Others carry it already: "cancelled" would be a promise that nobody can keep.
     if !is_withdrawable(conversation, turn, id) {
         return Err(CommandError::TooLate);
     }
@@ -190,7 +194,7 @@ fn cancel(
     Ok(())
 }
 
-/// Sends once more what a person wants to be sent once more.
+/// Sends a message again because a person asked for it.
 fn retry(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -213,10 +217,13 @@ fn retry(
             let numbered =
                 conversation.sent.message(id).is_some_and(|message| message.number.is_some());
             if numbered {
+                // It still has its number: the contact takes the sending for a repetition, should
+                // it have the message.
                 turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
                 return Ok(());
             }
-            // Abandoned: it gets another number, and is sent again for as long again.
+            // Abandoned: it gets another number and its whole time again. That `first_sent` is gone
+            // also tells a restart that it waits in the queue.
             let message = conversation.sent.log(id, |message| message.delivery.first_sent = None);
             if let Some(message) = message {
                 turn.put(Record::Message(message.clone()));
@@ -234,13 +241,14 @@ fn retry(
     Ok(())
 }
 
-/// Erases one message here. Ours that did not leave never does; one that left and was not
-/// acknowledged is abandoned. A message that waits for others before it is not shown, and stays.
+/// Erases one message on this device. One of ours that was not published never leaves; one that was
+/// published and not acknowledged is abandoned. A buffered message is not shown yet, and stays.
 fn erase_message(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) -> Result<(), CommandError> {
+    // Its number is acknowledged: erased unseen, it would be lost and not even count as missing.
     if conversation.received.is_buffered(id) {
         return Err(CommandError::TooLate);
     }
@@ -270,13 +278,15 @@ fn erase_message(
     Ok(())
 }
 
-/// A person has read what was delivered, up to a message.
+/// Notes that a person has read everything up to a message.
 fn mark_read(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, number: u64) {
     if !conversation.received.read_up_to(number) {
         return;
     }
     conversation.put(turn);
     turn.settle();
+    // The mark is stored in any case: a receipt covers all before it, so one sent later includes
+    // this.
     if conversation.receipts.enabled() && conversation.sessions().confirmed().is_some() {
         conversation.receipts.note_read();
         turn.wake_soon(conversation.id, ContactTimer::Acknowledge);
@@ -284,6 +294,8 @@ fn mark_read(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, number: u
 }
 
 fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    // Unpublished messages fail, so that a person sees it. Published ones keep their numbers and
+    // are sent again after unblocking.
     for id in conversation.sent.ids() {
         if is_withdrawable(conversation, turn, id) {
             withdraw(conversation, turn, id);
@@ -301,6 +313,7 @@ fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
 
 fn unblock(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     if conversation.state == ContactState::Blocked {
+        // No session is offered until a person writes.
         conversation.state = ContactState::Inactive;
         resume_retransmits(conversation, turn);
         conversation.put(turn);
@@ -309,7 +322,7 @@ fn unblock(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     }
 }
 
-/// Compares what the contact read out.
+/// Compares a safety number or words that the contact read out.
 fn verify(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -340,10 +353,12 @@ fn verify(
     }
 }
 
-/// Puts the contact on hold; answers how many attempts are left.
+/// Puts the contact on hold after a failed comparison; returns how many attempts are left.
 fn on_mismatch(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> u8 {
     let left = conversation.verification.mismatched(turn.env.wall);
     put_on_hold(conversation, turn);
+    // Somebody in the middle must not get more guesses at the same words: the next session has
+    // others.
     if left == 0 && conversation.state != ContactState::Blocked {
         end_sessions(conversation, turn, ContactState::Inactive);
     }
@@ -353,12 +368,13 @@ fn on_mismatch(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> u8 {
     left
 }
 
-/// Puts another key in the contact's place. Whoever holds it may have asked already: whoever knows the
-/// requests accepts that in the same commit, or settles the turn and tells of the contact.
+/// Replaces the contact's key and puts the contact on hold. The new key's request may be waiting:
+/// the caller accepts that in the same commit, or settles the turn and emits the contact.
 fn rekey(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, key: PublicKey) {
     put_on_hold(conversation, turn);
     end_sessions(conversation, turn, ContactState::Inactive);
-    // The holder of another key knows nothing of the epoch before.
+    // The holder of another key has nothing of the epoch before: no receipt for it can come, and an
+    // acknowledgement by the old key must not count for what the new one never got.
     for done in conversation.receipts.forget_all() {
         conversation.sent.remove(done);
     }
@@ -384,8 +400,8 @@ fn set_trust(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, trust: Tr
     conversation.emit(turn);
 }
 
-/// Erases every envelope to the contact that is not done with. What never left waits again, what left
-/// is to be sent afresh.
+/// Erases every envelope to the contact that is not done with. A message that never left goes back
+/// to the queue; one that left is encrypted afresh after the hold.
 fn put_on_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     let contact = conversation.id;
     for id in conversation.sent.mining() {
@@ -394,7 +410,8 @@ fn put_on_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
             conversation.advance(turn, id, MessageState::Queued);
             conversation.sent.enqueue_first(id);
         } else {
-            // It was finished when the process ended, and may have been published.
+            // Its envelope was finished when the process ended and may have been published: it
+            // counts as sent, and keeps its number.
             let now = turn.env.wall;
             let logged =
                 conversation.sent.log(id, |message| message.delivery.record_transmission(now));
@@ -411,8 +428,9 @@ fn put_on_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     turn.forget_outgoing(contact, |purpose| purpose.concerns(contact));
 }
 
-/// Plans what was left out while the contact was on hold.
+/// Schedules everything that was left out while the contact was on hold.
 fn release_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    // The end of a hold does not end a block.
     if conversation.state == ContactState::Blocked {
         return;
     }
@@ -430,7 +448,7 @@ fn release_hold(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     conversation.schedule_send(turn);
 }
 
-/// Plans to send everything again that was never acknowledged.
+/// Schedules another sending of every unacknowledged message.
 fn resume_retransmits(conversation: &Conversation, turn: &mut Turn<'_, '_>) {
     let wait = turn.settings.retransmit_after;
     for id in conversation.sent.unacked() {
@@ -438,7 +456,7 @@ fn resume_retransmits(conversation: &Conversation, turn: &mut Turn<'_, '_>) {
     }
 }
 
-/// Erases all sessions and what was planned for them.
+/// Erases all sessions, the pending offer, and the timers that need a session.
 fn end_sessions(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, state: ContactState) {
     let contact = conversation.id;
     let all = conversation.sessions().ids();
@@ -453,7 +471,7 @@ fn end_sessions(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, state:
     conversation.put(turn);
 }
 
-/// Whether a message has not left and can still be kept from leaving.
+/// Whether a message was not published and can still be kept from it.
 fn is_withdrawable(conversation: &Conversation, turn: &Turn<'_, '_>, id: MessageId) -> bool {
     conversation.sent.state(id).is_some_and(|state| match state {
         MessageState::Queued => true,
@@ -467,13 +485,13 @@ fn is_withdrawable(conversation: &Conversation, turn: &Turn<'_, '_>, id: Message
     })
 }
 
-/// Takes back a message that was never published.
+/// Withdraws a message that was never published, with its envelope.
 fn withdraw(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, id: MessageId) {
     let contact = conversation.id;
     turn.forget_outgoing(contact, |purpose| purpose == EnvelopePurpose::Message(contact, id));
     match conversation.sent.withdraw(id) {
         Withdrawn::Unnumbered => {}
-        // The next number went back, and is stored with the contact.
+        // The next number went back by one, and is part of the contact's record.
         Withdrawn::Numbered => conversation.put(turn),
     }
 }

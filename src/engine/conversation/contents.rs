@@ -1,17 +1,18 @@
-//! What a payload says, sorted by what it does to the conversation. A new kind of content begins here.
+//! The contents of a payload, sorted by their effect on the conversation. A new kind of content
+//! begins here.
 //!
 //! Numbered contents take their place among the contact's messages whether they are understood or
 //! not: a version that knows fewer kinds than its contact must not hold up what follows.
 
 use crate::engine::session::Content;
 
-/// What one payload brings.
+/// The effect of one payload.
 pub(super) enum Contents {
-    /// It takes its place in the order of messages.
+    /// A content with a place in the order of messages.
     Numbered {
         /// Its number in the sender's epoch.
         number: u64,
-        /// What it is.
+        /// The content.
         content: NumberedContent,
     },
     /// The contact accepted our offer.
@@ -25,21 +26,22 @@ pub(super) enum Contents {
         /// The lowest number that was not read.
         below: u64,
     },
-    /// Nothing: it carried an acknowledgement.
+    /// Nothing of its own: the payload carried an acknowledgement and a base.
     Nothing,
 }
 
-/// What takes a place in the order of messages.
+/// A content with a place in the order of messages.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum NumberedContent {
-    /// What a person wrote.
+    /// A text that a person wrote.
     Text(String),
     /// A later version's message: acknowledged, and passed over.
     NotUnderstood,
 }
 
 impl Contents {
-    /// Sorts what a payload says. What should have a number and has none is nothing.
+    /// Sorts a payload's content. A numbered kind that came without a number counts as nothing
+    /// (`proto/session.md`, "Messages").
     pub(super) fn of(content: Content, number: Option<u64>) -> Self {
         let numbered =
             |content| number.map_or(Self::Nothing, |number| Self::Numbered { number, content });

@@ -1,8 +1,8 @@
 //! Offers and answers of one contact, and every step of its sessions.
 //!
-//! A [`Handshake`] owns the sessions and the offer that waits. It stores each step of a session with
-//! the turn it is given, keeps the index of topics true, and answers what happened to the contact;
-//! when to offer, to answer and to close is the conversation's to decide.
+//! A [`Handshake`] owns the sessions and the pending offer. It stores each step of a session with
+//! the turn it is given, keeps the index of topics in step, and returns what happened to the
+//! contact; when to offer, to answer and to close is the conversation's to decide.
 
 use std::sync::Arc;
 
@@ -20,25 +20,26 @@ use crate::engine::turn::Turn;
 
 use super::sessions::{Aged, MAX_CLOCK_DIFFERENCE, Sessions};
 
-/// The sessions with one contact, and what begins them.
+/// The sessions with one contact, and the offers and answers that begin them.
 pub(in crate::engine) struct Handshake {
     contact: ContactId,
     own: Arc<Identity>,
     key: PublicKey,
-    /// The offer that waits for an answer, to be sealed afresh until it comes.
+    /// Our offer that waits for an answer; sealed afresh each time it is sent.
     pending: Option<Box<PendingOffer>>,
-    /// How often the contact's offer was answered since it was last heard.
+    /// Answers sent since the contact was last heard in a confirmed session; each doubles the next
+    /// wait.
     answers_sent: u32,
     sessions: Sessions,
 }
 
 opaque_debug!(struct Handshake { contact, own, key, pending, answers_sent, sessions });
 
-/// What became of the offer that is to be sent.
+/// The pending offer when it is to be sent.
 pub(super) enum SealedOffer {
-    /// It is sealed afresh.
+    /// Sealed afresh.
     Sealed(SealedBody),
-    /// It waited so long, or our clock was so wrong, that nobody would take it.
+    /// It waited so long, or our clock was so wrong, that no responder would take it.
     OutOfDate,
 }
 
@@ -64,12 +65,12 @@ impl Handshake {
         &self.key
     }
 
-    /// The contact has another key. Its sessions must have ended.
+    /// Replaces the contact's key. Its sessions must have ended.
     pub(super) fn set_key(&mut self, key: PublicKey) {
         self.key = key;
     }
 
-    /// The offer that waits for an answer.
+    /// Our offer that waits for an answer.
     pub(super) const fn pending(&self) -> Option<&PendingOffer> {
         match &self.pending {
             Some(pending) => Some(pending),
@@ -77,12 +78,12 @@ impl Handshake {
         }
     }
 
-    /// All sessions, to look at.
+    /// All sessions, read-only.
     pub(in crate::engine) const fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 
-    /// How far it is, by the session that is preferred and the offer that waits.
+    /// The progress of the handshake, by the preferred session and the pending offer.
     pub(super) fn status(&self) -> SessionStatus {
         match (self.sessions.preferred(), &self.pending) {
             (Some(session), _) if session.confirmed() => SessionStatus::Established,
@@ -95,19 +96,20 @@ impl Handshake {
         }
     }
 
-    /// Makes an offer, in place of one that waits. Answers the sessions that gave way.
+    /// Makes an offer, in place of a pending one. Returns the sessions evicted for its session.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
         let (offer, session) = Offer::new(turn.env, &self.own, &self.key, turn.settings.window);
         self.pending = Some(Box::new(PendingOffer { offer, attempts: 0 }));
         self.add(turn, session)
     }
 
-    /// Seals the offer that waits afresh; nothing if none does.
+    /// Seals the pending offer afresh; `None` if there is none.
     pub(super) fn seal_offer(&self, turn: &mut Turn<'_, '_>) -> Option<SealedOffer> {
         let offer = &self.pending.as_ref()?.offer;
         let now = turn.env.wall;
-        // Whoever receives it takes one that is not older than an envelope can be, nor from a clock
-        // that is a day ahead.
+        // Within what a responder accepts: not older than an envelope can be, nor dated by a clock
+        // that is a day ahead (`proto/session.md`, "Offer"). Sending any other would be work for
+        // nothing.
         let acceptable = now.minus(MAX_TTL)..=now.plus(MAX_CLOCK_DIFFERENCE);
         if !acceptable.contains(&offer.created()) {
             return Some(SealedOffer::OutOfDate);
@@ -115,7 +117,7 @@ impl Handshake {
         Some(SealedOffer::Sealed(offer.seal(turn.env)))
     }
 
-    /// The offer left; answers how often it had left before.
+    /// Counts a sending of the offer; returns how many there were before.
     pub(super) fn offer_sent(&mut self) -> Option<u32> {
         let pending = self.pending.as_mut()?;
         let before = pending.attempts;
@@ -123,26 +125,27 @@ impl Handshake {
         Some(before)
     }
 
-    /// The answer left; answers how often it had left before without the contact being heard.
+    /// Counts a sending of the answer; returns how many there were before, since the contact was
+    /// last heard.
     pub(super) const fn answer_sent(&mut self) -> u32 {
         let before = self.answers_sent;
         self.answers_sent = before.saturating_add(1);
         before
     }
 
-    /// The contact speaks in a confirmed session, so our offer is answered or not needed; answers
-    /// whether one waited.
+    /// The contact sent a message in a confirmed session, so a pending offer is answered or not
+    /// needed: takes it out.
     pub(super) fn on_peer_active(&mut self) -> Option<Box<PendingOffer>> {
         self.answers_sent = 0;
         self.pending.take()
     }
 
-    /// Withdraws the offer that waits.
+    /// Withdraws the pending offer.
     pub(super) fn withdraw_offer(&mut self) {
         self.pending = None;
     }
 
-    /// Begins the session a contact offered. Answers its name, and the sessions that gave way.
+    /// Begins the session a contact offered. Returns its id, and the sessions evicted for it.
     pub(super) fn accept(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -153,7 +156,7 @@ impl Handshake {
         (id, self.add(turn, session))
     }
 
-    /// A session that was stored.
+    /// Takes back a stored session.
     pub(super) fn restore(&mut self, turn: &mut Turn<'_, '_>, session: Box<Session>) {
         turn.topics.add(&session, self.contact);
         self.sessions.restore(session);
@@ -166,14 +169,17 @@ impl Handshake {
             contact: self.contact,
             session: session.clone(),
         }));
+        // Without its session, nobody could read the answer to the pending offer: it is never
+        // evicted.
         let pending = self.pending.as_ref().map(|pending| SessionId::from(pending.offer.id()));
         let gone = self.sessions.add(session, pending);
         gone.iter().for_each(|session| erase(turn, session));
         gone.iter().map(|session| session.id()).collect()
     }
 
-    /// One step of a session's chain: the message, once its next state is durable. Nothing if there is
-    /// no such session, or as many messages are on their way as the contact waits for.
+    /// Takes one step of a session's sending chain and stores the session's next state; the message
+    /// may leave once that is durable. `None` if the session is gone, or its chain has filled all
+    /// the positions that the contact waits at.
     pub(super) fn encrypt(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -184,13 +190,14 @@ impl Handshake {
         if cfg!(debug_assertions) {
             step.ledger.into_iter().for_each(|pair| turn.audit_nonce(pair));
         }
+        // The old state is gone before the body is out of here: no second message can get its key.
         self.sessions.replace(step.session);
         self.store(turn, id);
         Some(step.sealed)
     }
 
-    /// Decrypts on a copy of a session; only success replaces it. Storing it is up to the caller, with
-    /// what the message changes.
+    /// Decrypts on a copy of a session; only success replaces it. Storing it is up to the caller,
+    /// who does so together with what the message changes.
     pub(super) fn decrypt(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -204,7 +211,7 @@ impl Handshake {
         Some(payload)
     }
 
-    /// Stores a session as it is.
+    /// Stores a session with the next commit.
     pub(super) fn store(&self, turn: &mut Turn<'_, '_>, id: SessionId) {
         if let Some(session) = self.sessions.get(id) {
             let session = Box::new(session.clone());
@@ -212,14 +219,14 @@ impl Handshake {
         }
     }
 
-    /// Erases a session's keys and stops waiting at its topics.
+    /// Erases a session's keys and stops watching its topics.
     pub(super) fn end(&mut self, turn: &mut Turn<'_, '_>, id: SessionId) {
         if let Some(session) = self.sessions.remove(id) {
             erase(turn, &session);
         }
     }
 
-    /// Ages every session; answers those that ended.
+    /// Ages every session; returns those that ended.
     pub(super) fn age(&mut self, turn: &mut Turn<'_, '_>) -> Vec<SessionId> {
         let mut ended = Vec::new();
         for (id, aged) in self.sessions.age(turn.env.wall) {
@@ -239,7 +246,7 @@ impl Handshake {
         ended
     }
 
-    /// Forgets the oldest keys of messages that were passed over, at most `most` and all of one session; answers how many.
+    /// Forgets the oldest skipped keys, at most `most` and all of one session; returns how many.
     pub(super) fn forget_oldest_skipped(&mut self, turn: &mut Turn<'_, '_>, most: usize) -> usize {
         let Some((_, session)) = self.sessions.oldest_skipped() else { return 0 };
         let count = most.min(session.skipped());

@@ -2,14 +2,15 @@
 //!
 //! A `Conversation` knows no other contact, no pool, no neighbour and no envelope but the sealed
 //! bodies it makes. It is driven in five ways: `Conversation::receive` takes what a session
-//! brought, `ContactCommand::carry_out` does what a person asks, `Conversation::on_timer` what is
-//! due, `next_envelope` turns a job into an encrypted envelope, and `on_published`
-//! hears that one left. Each gets a `Turn`, and everything that comes of it goes through that.
+//! brought, `ContactCommand::carry_out` does what a person asks, `Conversation::on_timer` handles a
+//! timer that is due, `next_envelope` turns a job into an encrypted envelope, and `on_published`
+//! notes that one was published. Each gets a `Turn`, and everything that comes of it goes through
+//! that.
 //!
 //! Its rooms are plain: the two windows (`send_window`, `receive_window`), the `sessions`, the
-//! `receipts`, the `verification`, the `contents` and the arithmetic of `retransmit` answer
-//! what happened, and only a conversation turns that into changes, events and timers. The
-//! `handshake` owns the sessions and stores each of their steps.
+//! `receipts`, the `verification`, the `contents` and the arithmetic of `retransmit` return what
+//! happened, and only a conversation turns that into changes, events and timers. The `handshake`
+//! owns the sessions and stores each of their steps.
 //!
 //! A conversation lies above its sessions: a message keeps its number while it is sent again and
 //! across sessions, so it is shown once and in its place whatever the network does.
@@ -63,14 +64,15 @@ use retransmit::Retransmission;
 use send_window::SendWindow;
 use verification::Verification;
 
-/// Everything about one contact. Holds what was written, ratchet keys, and a share of its identity's
-/// secret key.
+/// Everything about one contact. Holds plaintext messages, ratchet keys, and a share of its
+/// identity's secret key.
 pub(in crate::engine) struct Conversation {
     id: ContactId,
     identity: IdentityId,
     petname: String,
     state: ContactState,
-    /// When this device took the contact over from a backup, until both have heard each other again.
+    /// When this device restored the contact from a backup; `None` again once a confirmed session
+    /// brings a message from it.
     restored: Option<UnixSeconds>,
     handshake: Handshake,
     sent: SendWindow,
@@ -83,22 +85,22 @@ opaque_debug!(struct Conversation {
     id, identity, petname, state, restored, handshake, sent, received, receipts, verification,
 });
 
-/// What others may know of a contact to find it and to name it.
+/// The part of a contact that the messenger searches by.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct ContactCard<'c> {
-    /// Which of our identities knows it.
+    /// Our identity that it belongs to.
     pub(in crate::engine) identity: IdentityId,
-    /// Its key.
+    /// The contact's key.
     pub(in crate::engine) key: &'c PublicKey,
-    /// What its owner calls it.
+    /// The local name its owner gave it.
     pub(in crate::engine) petname: &'c str,
-    /// Whether it is listened to.
+    /// Active, inactive or blocked.
     pub(in crate::engine) state: ContactState,
 }
 
 impl Conversation {
-    /// The conversation with a contact of the identity `own`, as its record tells of it. Sessions and
-    /// messages are restored one by one.
+    /// Builds the conversation from its stored record, under our identity `own`. Sessions and
+    /// messages are restored one by one afterwards.
     pub(in crate::engine) fn new(own: Arc<Identity>, record: ContactRecord) -> Self {
         let ContactRecord { id, identity, key, petname, state, restored, offer, .. } = record;
         Self {
@@ -115,7 +117,8 @@ impl Conversation {
         }
     }
 
-    /// A session that was stored. Call before the messages are restored.
+    /// Takes back a stored session. Call before the messages are restored: one that came early
+    /// stays open to confirmation only if its session is there.
     pub(in crate::engine) fn restore_session(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -124,7 +127,8 @@ impl Conversation {
         self.handshake.restore(turn, session);
     }
 
-    /// A message that was stored. Call in the order in which they were.
+    /// Takes back a stored message. Call in the order in which they were stored, which is the order
+    /// of the send queue.
     pub(in crate::engine) fn restore_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -137,7 +141,8 @@ impl Conversation {
                 let id = message.id;
                 let retransmission = Retransmission::of(&message);
                 let lifetime = retransmission.lifetime_left(now);
-                // Not before the first neighbours have come, or everything that is due goes at once.
+                // At least one first wait: otherwise everything overdue would leave in one burst
+                // with the first neighbour, before catching up could bring its acknowledgement.
                 let wait = retransmission.remaining(retransmission.backoff(first), now).max(first);
                 if self.sent.restore(message) {
                     turn.wake_after(self.id, ContactTimer::Retransmit(id), wait);
@@ -152,15 +157,18 @@ impl Conversation {
         }
     }
 
-    /// Plans what was under way when the process ended. Call when everything is restored.
+    /// Schedules what was under way when the process ended. Call when everything is restored.
     pub(in crate::engine) fn resume(&mut self, turn: &mut Turn<'_, '_>) {
+        // Timers are not stored. An offer goes once at each start, and its doubling goes on from
+        // the stored count of attempts.
         if self.handshake.pending().is_some() {
             turn.outbox.push_for(self.id, ContactJob::Offer);
         }
         self.schedule_send(turn);
         self.offer_if_needed(turn);
-        // The others wait for the oldest, and a node that never runs for long must come to it. Not
-        // before half its wait is over, or a node that is started often sends it at each start.
+        // The window is held up by its oldest message, and a node that never runs long enough for a
+        // whole backoff would never send it again. Not before half its wait is over, though, or a
+        // node that is started often sends it at each start (`proto/session.md`, "Sending again").
         if let Some(message) = self.sent.oldest_unacked() {
             let first = turn.settings.retransmit_after;
             let half = Millis(Retransmission::of(message).backoff(first).0 / 2).max(first);
@@ -173,7 +181,7 @@ impl Conversation {
         self.update_gap_report(turn);
     }
 
-    /// What is stored of the contact itself.
+    /// The contact's own record: everything about it but its sessions and messages.
     fn record(&self) -> ContactRecord {
         ContactRecord {
             id: self.id,
@@ -190,7 +198,7 @@ impl Conversation {
         }
     }
 
-    /// The contact as its owner sees it.
+    /// The contact as a front end shows it.
     pub(in crate::engine) fn view(&self) -> ContactView {
         let session = match self.state {
             ContactState::Blocked => SessionStatus::Blocked,
@@ -212,7 +220,7 @@ impl Conversation {
         }
     }
 
-    /// What others may know of the contact.
+    /// The part of the contact that the messenger searches by.
     pub(in crate::engine) fn card(&self) -> ContactCard<'_> {
         ContactCard {
             identity: self.identity,
@@ -222,33 +230,37 @@ impl Conversation {
         }
     }
 
-    /// Its sessions, to look at.
+    /// Its sessions, read-only.
     pub(in crate::engine) const fn sessions(&self) -> &Sessions {
         self.handshake.sessions()
     }
 
-    /// Messages of ours that have not left.
+    /// How many of our messages were never published.
     pub(in crate::engine) const fn unsent(&self) -> usize {
         self.sent.unsent()
     }
 
-    /// Whether a message belongs here and is not done with.
+    /// Whether this conversation still holds the message in memory.
     pub(in crate::engine) fn holds(&self, message: MessageId) -> bool {
         self.sent.message(message).is_some() || self.received.holds(message)
     }
 
-    /// Something that was planned is due.
+    /// A timer of this contact is due. Most become a job: what is sent is decided when its turn in
+    /// the outbox comes, not when it becomes due.
     pub(in crate::engine) fn on_timer(&mut self, turn: &mut Turn<'_, '_>, timer: ContactTimer) {
         let job = match timer {
             ContactTimer::Acknowledge => ContactJob::Acknowledge,
             ContactTimer::Answer(session) => ContactJob::AnswerOffer(session),
             ContactTimer::Offer => ContactJob::Offer,
             ContactTimer::Retransmit(message) => ContactJob::Retransmit(message),
+            // Sends nothing, so there is no turn in the outbox to wait for.
             ContactTimer::Expiry(message) => return send::on_expiry_due(self, turn, message),
-            // Acknowledges what was acknowledged before: the gap is still there, and one lost
-            // acknowledgement must not leave the contact in the belief that all is well.
+            // Acknowledges although nothing new came: the contact learns of the gap from
+            // acknowledgements alone, and the last one may be lost (`proto/session.md`, "Gaps").
             ContactTimer::GapReport => {
                 let Some(reports) = self.received.report_gap() else { return };
+                // After the last report the contact's own schedule has to do: a contact that is
+                // gone must not cost envelopes for ever.
                 if reports < MAX_GAP_REPORTS {
                     turn.outbox.push_for(self.id, ContactJob::Acknowledge);
                     return self.schedule_gap_report(turn, reports);
@@ -259,7 +271,7 @@ impl Conversation {
         turn.outbox.push_for(self.id, job);
     }
 
-    /// Ages skipped keys, and erases sessions of which nothing can still arrive.
+    /// Ages skipped keys, and erases the sessions of which nothing can still arrive.
     pub(in crate::engine) fn sweep(&mut self, turn: &mut Turn<'_, '_>) -> Swept {
         let ended = self.handshake.age(turn);
         if ended.is_empty() {
@@ -269,8 +281,7 @@ impl Conversation {
         Swept::SessionsEnded
     }
 
-    /// Forgets the oldest keys of messages that were passed over, at most `most` and all of one
-    /// session; answers how many.
+    /// Forgets the oldest skipped keys, at most `most` and all of one session; returns how many.
     pub(in crate::engine) fn forget_oldest_skipped(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -281,10 +292,14 @@ impl Conversation {
 
     /// Offers a session to the contact.
     pub(in crate::engine) fn start_offer(&mut self, turn: &mut Turn<'_, '_>) {
+        // An offer is an envelope for the holder of the key, and on hold nothing leaves
+        // (`verification`).
         if self.verification.is_on_hold() {
             return;
         }
         self.state = ContactState::Active;
+        // The offer and its session are durable before the job that seals it: an answer to a
+        // session that a crash erased could not be opened.
         let gone = self.handshake.offer(turn);
         self.put(turn);
         self.forget_sessions(turn, &gone);
@@ -294,11 +309,13 @@ impl Conversation {
         self.schedule_send(turn);
     }
 
-    /// Offers a session if there is something to say and none to say it in, though neither side
-    /// closed one: it was silent too long, or its state was lost. After a backup was restored, which
-    /// holds no sessions, one is offered though there is nothing to say: the contact speaks in one
-    /// that is lost.
+    /// Offers a session if messages wait and no session is left, though neither side closed one: it
+    /// was silent too long, or its state was lost. A contact restored from a backup is offered one
+    /// even if nothing waits: a backup holds no sessions, so what the contact sends cannot be
+    /// opened.
     fn offer_if_needed(&mut self, turn: &mut Turn<'_, '_>) {
+        // A conversation that a person closed stays closed until a person writes, and a pending
+        // offer already stands for a session.
         let open = self.state == ContactState::Active && self.handshake.pending().is_none();
         let wanted = self.sent.has_unfinished() || self.restored.is_some();
         if open && wanted && self.sessions().is_empty() {
@@ -306,8 +323,8 @@ impl Conversation {
         }
     }
 
-    /// Begins the session the contact offered; answers its name. What arrived ahead of the offer waits
-    /// in the pool: whoever routes envelopes here reads it after this.
+    /// Begins the session the contact offered; returns its id. What overtook the offer waits in the
+    /// pool: the caller reads it next.
     pub(in crate::engine) fn accept_offer(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -323,37 +340,40 @@ impl Conversation {
         id
     }
 
-    /// The contact's offer came, in an envelope of this lifetime: the answer lives as long.
+    /// Makes the answer live at least as long as the envelope that brought the offer: the contact
+    /// may be away that long.
     pub(in crate::engine) fn owe_answer(&mut self, lifetime: Lifetime) {
         self.received.extend_ack_lifetime(lifetime);
     }
 
-    /// Plans to answer an offer, unless the contact was heard in its session: after a delay, for what
-    /// a node does by itself must not be a reflex.
+    /// Schedules the answer to an offer, unless its session is confirmed. After a random delay: an
+    /// answer at once would show an observer that the offer was for this node.
     pub(in crate::engine) fn schedule_answer(&self, turn: &mut Turn<'_, '_>, session: SessionId) {
         if self.sessions().get(session).is_some_and(|session| !session.confirmed()) {
             turn.wake_soon(self.id, ContactTimer::Answer(session));
         }
     }
 
-    /// Sessions are gone: what came early in them stays marked so, and nobody waits for answers.
+    /// Cleans up after erased sessions: messages that came early in them stay marked for good, and
+    /// their offers are not answered.
     fn forget_sessions(&mut self, turn: &mut Turn<'_, '_>, gone: &[SessionId]) {
         for &session in gone {
             self.received.forget_session(session);
             turn.clear_timer(self.id, ContactTimer::Answer(session));
         }
     }
-    /// Tells how the contact stands.
+    /// Emits the contact as it is.
     pub(in crate::engine) fn emit(&self, turn: &mut Turn<'_, '_>) {
         turn.emit(Event::Contact(self.view()));
     }
 
-    /// Stores what is known of the contact itself.
+    /// Stores the contact's own record with the next commit.
     fn put(&self, turn: &mut Turn<'_, '_>) {
         turn.put(Record::Contact(self.record()));
     }
 
-    /// Moves a message of ours on, if it may, and tells of it.
+    /// Moves a message of ours to another state, if that transition is allowed, then stores it and
+    /// emits the change.
     fn advance(&mut self, turn: &mut Turn<'_, '_>, id: MessageId, to: MessageState) {
         let Some(message) = self.sent.advance(id, to) else { return };
         turn.put(Record::Message(message.clone()));
@@ -366,28 +386,32 @@ impl Conversation {
         });
     }
 
-    /// Has the next message sent, if there is one and a session to send it in.
+    /// Queues the next message for sending, if there is one and a session to send it in.
     fn schedule_send(&self, turn: &mut Turn<'_, '_>) {
+        // Without a session there is nothing to encrypt with; whatever begins one calls this again.
         if self.sent.has_queued() && !self.sessions().is_empty() {
             turn.outbox.push_for(self.id, ContactJob::SendNext);
         }
     }
-    /// Gives up a message that left and was not acknowledged. Storing the message without its number,
-    /// or erasing it, is up to the caller.
+    /// Abandons a message that was published and not acknowledged. Storing the message without its
+    /// number, or erasing it, is up to the caller.
     fn abandon(&mut self, turn: &mut Turn<'_, '_>, id: MessageId) {
         self.stop_sending(turn, id);
+        // The contact may hold later messages back for this number, and nothing else would tell it
+        // that the number will not come.
         if let Some(base) = self.sent.abandon(id) {
             self.announce_base(turn, base);
         }
     }
 
-    /// Plans to tell the contact which numbers will never come: it may hold later ones for them.
+    /// Schedules an envelope that carries our base, so that the contact stops waiting for the
+    /// numbers below it.
     fn announce_base(&mut self, turn: &mut Turn<'_, '_>, base: u64) {
         self.sent.announce_base(base);
         turn.wake_soon(self.id, ContactTimer::Acknowledge);
     }
 
-    /// Drops everything that would send a message again.
+    /// Drops every timer, job and kept envelope that would send a message again.
     fn stop_sending(&self, turn: &mut Turn<'_, '_>, id: MessageId) {
         let contact = self.id;
         turn.clear_timer(contact, ContactTimer::Retransmit(id));
@@ -397,9 +421,11 @@ impl Conversation {
         turn.forget_outgoing(contact, |purpose| purpose == EnvelopePurpose::Message(contact, id));
     }
 
-    /// Sees whether something else is missing than before, and plans to point it out, or not to.
+    /// Starts or stops the gap report after what is missing may have changed.
     fn update_gap_report(&mut self, turn: &mut Turn<'_, '_>) {
         match self.received.update_gap_report() {
+            // The schedule that runs keeps its doubled wait; every payload would restart it
+            // otherwise.
             GapChange::Unchanged => {}
             GapChange::Opened => self.schedule_gap_report(turn, 0),
             GapChange::Closed => turn.clear_timer(self.id, ContactTimer::GapReport),
@@ -407,16 +433,17 @@ impl Conversation {
     }
 
     fn schedule_gap_report(&self, turn: &mut Turn<'_, '_>, reports: u32) {
+        // After a minute, then each wait twice the one before (`proto/session.md`, "Gaps").
         let doublings = 1 << reports.min(MAX_GAP_REPORTS);
         let wait = Millis(turn.settings.retransmit_after.0.saturating_mul(doublings));
         turn.wake_after(self.id, ContactTimer::GapReport, wait);
     }
 }
 
-/// What came of sweeping.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Swept {
-    /// Nothing that anybody sees.
+    /// No session ended: the contact looks as it did.
     Unchanged,
     /// A session ended.
     SessionsEnded,

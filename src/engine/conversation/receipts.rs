@@ -1,33 +1,33 @@
-//! Read receipts: what a person has seen, told to a contact if both turned that on.
+//! Read receipts: how far a person has read, sent to a contact if both turned that on.
 //!
-//! A receipt need not arrive. It goes in the envelopes that carry acknowledgements, in place of
-//! nothing, so nobody who carries them can tell that there are any.
+//! A receipt need not arrive. It goes in the envelopes that carry acknowledgements, in place of an
+//! empty content, so nobody who carries them can tell that there are any.
 
 use std::collections::BTreeMap;
 
 use crate::engine::id::MessageId;
 
-/// Messages that were delivered and wait for a receipt, in one conversation. The oldest gives way.
-/// A guess: more than a person leaves unread and still wonders about.
+/// Delivered messages that await a receipt, in one conversation. The oldest gives way. A guess:
+/// more than a person leaves unread and still wonders about.
 pub const MAX_AWAITED_RECEIPTS: usize = 256;
 
-/// Whether receipts are exchanged with a contact, and which of ours are waited for.
+/// Whether receipts are exchanged with a contact, and which of our messages await one.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     exchange: Exchange,
-    /// Delivered messages that wait for a receipt, by number; at most [`MAX_AWAITED_RECEIPTS`].
+    /// Delivered messages that await a receipt, by number; at most [`MAX_AWAITED_RECEIPTS`].
     awaiting: BTreeMap<u64, MessageId>,
 }
 
 /// Whether receipts are exchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Exchange {
-    /// They are not.
+    /// Not exchanged.
     #[default]
     Off,
-    /// They are, and the contact knows what was read.
+    /// Exchanged, and nothing was read since the last receipt.
     On,
-    /// They are, and the contact is to hear what was read.
+    /// Exchanged, and a receipt is due.
     Due,
 }
 
@@ -38,14 +38,15 @@ impl Receipts {
         Self { exchange, awaiting: BTreeMap::new() }
     }
 
-    /// Whether both directions are on: the contact is told, and what it tells is shown.
+    /// Whether receipts are on, which is always for both directions: ours are sent, the contact's
+    /// are shown.
     pub(super) fn enabled(&self) -> bool {
         self.exchange != Exchange::Off
     }
 
-    /// Turns receipts on or off; answers the messages whose receipt is not waited for any more, or
-    /// nothing if nothing changed. A receipt covers all before it, so what was read earlier is told
-    /// too; what was delivered earlier is not shown as read.
+    /// Turns receipts on or off; returns the messages that await none any more, or `None` if
+    /// nothing changed. A receipt covers all before it, so what was read earlier is reported too;
+    /// what was delivered earlier is not shown as read.
     #[expect(clippy::fn_params_excessive_bools, reason = "the command's own, named there")]
     pub(super) fn set_enabled(&mut self, enabled: bool) -> Option<Vec<MessageId>> {
         if self.enabled() == enabled {
@@ -55,7 +56,8 @@ impl Receipts {
         Some(self.forget_all())
     }
 
-    /// A person has read on: the contact is to hear it, if receipts are on. Answers whether.
+    /// Makes a receipt due after a person has read on, if receipts are on. Returns whether they
+    /// are.
     pub(super) fn note_read(&mut self) -> bool {
         if self.enabled() {
             self.exchange = Exchange::Due;
@@ -63,20 +65,20 @@ impl Receipts {
         self.enabled()
     }
 
-    /// Whether the contact is to hear what was read.
+    /// Whether a receipt is due.
     pub(super) fn is_due(&self) -> bool {
         self.exchange == Exchange::Due
     }
 
-    /// The contact is told with what is sent now.
+    /// Notes that an envelope carries the receipt.
     pub(super) fn tell(&mut self) {
         if self.is_due() {
             self.exchange = Exchange::On;
         }
     }
 
-    /// A message was delivered: waits for its receipt if one may come. Answers which message is not
-    /// waited for any more: another one, or this one.
+    /// Awaits the receipt of a message that was delivered, if one may come. Returns the message
+    /// that awaits none any more: another one, or this one.
     pub(super) fn await_receipt(
         &mut self,
         id: MessageId,
@@ -90,18 +92,18 @@ impl Receipts {
         None
     }
 
-    /// The contact has seen everything below `below`: which of the messages that were waited for.
+    /// Takes a receipt for everything below `below`; returns the messages that awaited it.
     pub(super) fn receive(&mut self, below: u64) -> Vec<MessageId> {
         let later = self.awaiting.split_off(&below);
         core::mem::replace(&mut self.awaiting, later).into_values().collect()
     }
 
-    /// No receipt is waited for any more: of another epoch none would fit.
+    /// Awaits no receipt any more: one names an epoch, and would not fit another.
     pub(super) fn forget_all(&mut self) -> Vec<MessageId> {
         core::mem::take(&mut self.awaiting).into_values().collect()
     }
 
-    /// The receipt of one message is not waited for any more.
+    /// Awaits no receipt for one message any more.
     pub(super) fn forget(&mut self, id: MessageId) {
         self.awaiting.retain(|_, awaited| *awaited != id);
     }

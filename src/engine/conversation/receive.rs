@@ -1,7 +1,9 @@
-//! What a contact says, top to bottom: decrypt, acknowledge, take in, deliver.
+//! The receive path of one contact, top to bottom: decrypt, take the acknowledgement, put the
+//! message in order, deliver.
 //!
-//! Nothing is changed by what does not decrypt. What does is stored in one commit with the session's
-//! next state, so no message is lost between the two.
+//! A body that does not decrypt changes nothing. Everything that one changes is stored in one
+//! commit with the session's next state: its key is wiped in that state, so a crash between the two
+//! would lose the message.
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Lifetime, Topic};
@@ -18,41 +20,42 @@ use super::Conversation;
 use super::contents::{Contents, NumberedContent};
 use super::receive_window::Received;
 
-/// Where a payload came from: what its envelope says.
+/// Where a payload came from: its envelope's lifetime, and whether it may predate this process.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Provenance {
-    /// How long the envelope lives.
+    /// The envelope's lifetime.
     pub(in crate::engine) lifetime: Lifetime,
-    /// Whether it may predate this process, and be of a time that this state knows nothing of.
+    /// Whether it may have been made before this process began, in a time that a rollback erased
+    /// from our state ([`super::rollback`]).
     pub(in crate::engine) stale: bool,
 }
 
-/// What came of a message that was decrypted.
+/// The effect of a decrypted message on its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Opened {
-    /// Nothing beyond the conversation itself.
+    /// None that anybody outside the conversation has to follow.
     Message,
-    /// Its session is confirmed since: what overtook the answer waits in the pool.
-    /// [`Conversation::on_established`] follows when that was read.
+    /// It confirmed the session: messages that overtook the answer wait in the pool and can be
+    /// opened. [`Conversation::on_established`] follows when they were read.
     Confirmation,
 }
 
-/// Where something with a number belongs.
+/// The place of a numbered message, and what its envelope and session say about it.
 #[derive(Clone, Copy)]
 struct MessagePosition {
     epoch: u64,
     number: u64,
     /// The lowest number its sender still holds.
     base: u64,
-    /// The session, if it is not confirmed.
+    /// The session that brought it, if that is not confirmed.
     early: Option<SessionId>,
-    /// How long what carried it is kept by those who carry it.
+    /// The lifetime of its envelope.
     lifetime: Lifetime,
 }
 
 impl Conversation {
-    /// Decrypts what came at a topic of a session, and does what it says; nothing if it is not a
-    /// message of that session.
+    /// Decrypts a body that came under a topic of a session, and does what it says; `None` if it is
+    /// not a message of that session.
     pub(in crate::engine) fn receive(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -64,6 +67,8 @@ impl Conversation {
             conversation.sessions().get(session).is_some_and(|session| session.confirmed())
         };
         let before = confirmed(self);
+        // A topic has 4 bytes, so this may be a stranger's envelope: failing is ordinary, has one
+        // cost, and changes nothing.
         let payload = self.handshake.decrypt(turn, session, sealed)?;
         self.on_payload(turn, session, payload, from);
         Some(if !before && confirmed(self) { Opened::Confirmation } else { Opened::Message })
@@ -78,20 +83,31 @@ impl Conversation {
     ) {
         let confirmed = self.sessions().get(session).is_some_and(|session| session.confirmed());
         let early = (!confirmed).then_some(session);
+        // The session's step is the first change of the commit that also stores what the message
+        // says.
         self.handshake.store(turn, session);
+        // Only a confirmed session proves that the contact speaks: a thief of our key can make an
+        // offer in anybody's name (`proto/session.md`, "Which session").
         if confirmed {
             self.confirm_early_messages(turn, session);
             self.on_peer_active(turn);
         }
-        // An envelope of a time that we forgot says nothing of what has its numbers since.
+        // A stale envelope may acknowledge numbers of a time that a rollback erased, and this
+        // process has given those to other messages (`proto/session.md`, "A disk that was put
+        // back").
         let believed = if stale { self.sent.restored_next() } else { u64::MAX };
+        // An acknowledgement counts in an unconfirmed session too: it names our epoch, 64 random
+        // bits known only to those who have opened a message of ours.
         if let Some(ack) = &payload.ack {
             self.on_ack(turn, ack, believed);
         }
         let Payload { epoch, base, number, content, ack: _ } = payload;
-        // In a session that is not confirmed it may not be the contact who says what it still holds.
+        // The base makes us give up on missing numbers for good. An unconfirmed session, which may
+        // be a thief's, fills no gap in a numbering (`proto/session.md`, "Which session").
         if confirmed {
             let missing = self.received.skip_to(epoch, base);
+            // Nothing else will fill the gap, so what is buffered behind it is shown and says how
+            // many are missing.
             if missing > 0 {
                 self.put(turn);
                 let delivered = self.received.deliver_in_order(epoch, missing);
@@ -103,26 +119,35 @@ impl Conversation {
                 let position = MessagePosition { epoch, number, base, early, lifetime };
                 self.on_numbered(turn, position, content);
             }
+            // The acknowledgement is our first message of chain 2, the confirmation: the contact
+            // answers again until it comes (`proto/session.md`, "Answer").
             Contents::Answer => self.owe_ack(turn, lifetime),
             Contents::Close => self.on_close(turn, session),
+            // Read marks count in confirmed sessions alone (`proto/session.md`, "Read"), and like
+            // acknowledgements only for numbers that are believed.
             Contents::ReadReceipt { epoch, below } if confirmed => {
                 self.on_read_receipt(turn, epoch, below.min(believed));
             }
             Contents::Nothing | Contents::ReadReceipt { .. } => {}
         }
-        // How the contact stands is told before what it said: a screen then shows who speaks.
+        // The contact's event goes before those of its messages, so that a screen knows the
+        // session's state when it shows the text. Hence a commit of its own: an event waits for the
+        // changes before it.
         turn.commit();
         self.emit(turn);
         turn.settle();
         self.update_gap_report(turn);
+        // The acknowledgement may have made room in the send window.
         self.schedule_send(turn);
     }
 
-    /// The contact speaks in a confirmed session, so our offer is answered or not needed, and a
-    /// restored device has been heard.
+    /// The contact sent a message in a confirmed session: a pending offer is answered or not needed
+    /// any more, and a restored contact has been reached.
     fn on_peer_active(&mut self, turn: &mut Turn<'_, '_>) {
         let answered = self.handshake.on_peer_active().is_some();
         let heard = self.restored.take().is_some();
+        // Nearly every message of an established session ends here: nothing changed, so nothing is
+        // stored.
         if !answered && !heard {
             return;
         }
@@ -133,9 +158,11 @@ impl Conversation {
         turn.clear_timer(contact, ContactTimer::Offer);
     }
 
-    /// A session was confirmed, and what waited for that was read. What was sent in another one and
-    /// not acknowledged may have gone to somebody who lost its keys, so it goes in this one soon.
+    /// A session was confirmed. Messages that were last sent in another session and not
+    /// acknowledged go in this one soon: a contact that lost its state cannot open those. Comes
+    /// after what waited for the confirmation was read, which may acknowledge some of them.
     pub(in crate::engine) fn on_established(&self, turn: &mut Turn<'_, '_>, session: SessionId) {
+        // A close among the messages that waited may have erased it.
         if self.sessions().get(session).is_none() {
             return;
         }
@@ -144,7 +171,8 @@ impl Conversation {
         }
     }
 
-    /// The contact speaks in a confirmed session: what came early in it is theirs without doubt.
+    /// Lifts the mark from what came early in a session that is confirmed now: only the contact can
+    /// have written it.
     fn confirm_early_messages(&mut self, turn: &mut Turn<'_, '_>, session: SessionId) {
         for message in self.received.confirm(session) {
             let id = message.id;
@@ -153,14 +181,18 @@ impl Conversation {
         }
     }
 
-    /// Takes an acknowledgement: of numbers from `believed` on it says nothing that is believed.
+    /// Takes an acknowledgement; numbers from `believed` on are ignored.
     fn on_ack(&mut self, turn: &mut Turn<'_, '_>, ack: &Ack, believed: u64) {
+        // First of all: once another epoch has begun, the rest of this acknowledgement names the
+        // old one and has no effect.
         if self.sent.is_behind(ack) {
             self.on_rollback_detected(turn, ack);
         }
-        // Long enough that what is merely late is not taken for lost.
+        // A message sent more recently than this may merely be late, and is not taken for lost.
         let in_flight = Millis(turn.settings.retransmit_after.0 / 4);
         let acked = self.sent.acknowledge(ack, believed, in_flight, turn.env.mono);
+        // A later message has arrived, so the earlier one is probably lost: it need not wait for
+        // its backoff (`proto/session.md`, "Gaps").
         for id in acked.overtaken {
             turn.wake_soon(self.id, ContactTimer::Retransmit(id));
         }
@@ -173,30 +205,35 @@ impl Conversation {
         }
     }
 
-    /// The contact has received a message of ours.
+    /// The contact has received a message of ours: stops resending it, and marks it delivered.
     fn mark_delivered(&mut self, turn: &mut Turn<'_, '_>, id: MessageId) {
         self.stop_sending(turn, id);
         let now = turn.env.wall;
         if self.sent.state(id) == Some(MessageState::Mining) {
-            // A crash after publishing can leave the record one state behind the truth.
+            // The process ended between publishing and storing that: an acknowledged message was
+            // sent.
             self.sent.log(id, |message| message.delivery.record_transmission(now));
             self.advance(turn, id, MessageState::Sent);
         }
         self.sent.log(id, |message| message.delivery.delivered = Some(now));
         self.advance(turn, id, MessageState::Delivered);
         let number = self.sent.message(id).and_then(|message| message.number);
+        // In memory only while a read receipt may still change it; from then on the store alone has
+        // it.
         if let Some(done) = self.receipts.await_receipt(id, number) {
             self.sent.remove(done);
         }
     }
 
-    /// The contact says what was read of ours.
+    /// Takes a read receipt: the contact's person has read our messages of `epoch` below `below`.
     fn on_read_receipt(&mut self, turn: &mut Turn<'_, '_>, epoch: u64, below: u64) {
+        // Whoever does not send receipts is not shown them either (`proto/session.md`, "Read").
         if !self.receipts.enabled() {
             return;
         }
+        // Another epoch, or numbers that were never given: no such message can have been read.
         let Some(received) = self.sent.acknowledge_read(epoch, below) else { return };
-        // What was read was delivered, though the acknowledgement may be late.
+        // Reading implies delivery, and the acknowledgement may be lost or late.
         for id in received {
             self.mark_delivered(turn, id);
         }
@@ -208,8 +245,8 @@ impl Conversation {
         }
     }
 
-    /// Something with a number: a text is delivered if it is the next, and buffered if others come
-    /// before it.
+    /// Takes in a numbered message: a text is delivered if it is the next, and buffered if others
+    /// before it are missing.
     fn on_numbered(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -217,16 +254,22 @@ impl Conversation {
         content: NumberedContent,
     ) {
         let MessagePosition { epoch, number, base, early, lifetime } = position;
+        // At most `number`: a base above the message's own number would make a duplicate of it.
         let waited = self.received.open_epoch(epoch, base.min(number));
         deliver(turn, waited);
         let received = self.received.receive(number);
         let text = match (received, content) {
+            // No honest sender goes so far ahead. Not acknowledged, so a sender that does sends it
+            // again later.
             (Received::OutOfWindow, _) => return,
-            // Its acknowledgement was lost, or is on its way.
+            // Our acknowledgement was lost or is on its way: without another one it would be sent
+            // again for 30 days.
             (Received::Duplicate, NumberedContent::Text(_)) => {
                 return self.owe_ack(turn, lifetime);
             }
             (Received::InOrder | Received::OutOfOrder, NumberedContent::Text(text)) => Some(text),
+            // A later version's kind takes its number and is acknowledged, or it would hold up all
+            // that follows (`proto/session.md`, "Messages").
             (_, NumberedContent::NotUnderstood) => None,
         };
         if let Some(text) = text {
@@ -248,6 +291,8 @@ impl Conversation {
                 lifetime,
                 delivery: DeliveryLog::default(),
             };
+            // Stored before it can be shown: its key is wiped, so no other copy of it can be
+            // opened.
             turn.put(Record::Message(message.clone()));
             if direction == StoredDirection::Delivered {
                 turn.emit(Event::Message(message.view()));
@@ -262,7 +307,8 @@ impl Conversation {
         self.owe_ack(turn, lifetime);
     }
 
-    /// Something was heard that deserves an acknowledgement: soon, not at once.
+    /// Schedules an acknowledgement: after a random delay, unless so many are owed that the
+    /// sender's window would fill.
     fn owe_ack(&mut self, turn: &mut Turn<'_, '_>, lifetime: Lifetime) {
         if self.received.owe_ack(lifetime) {
             let now = turn.env.mono;
@@ -272,12 +318,14 @@ impl Conversation {
         }
     }
 
-    /// The contact told us that a session is over.
+    /// The contact closed a session.
     fn on_close(&mut self, turn: &mut Turn<'_, '_>, closed: SessionId) {
         let ended = self.sessions().ended_by_closing(closed);
-        // A session that was put earlier in this commit is erased by what follows it.
+        // The session was put earlier in this commit. Changes apply in order, so erasing it wins.
         ended.iter().for_each(|&session| self.handshake.end(turn, session));
         self.forget_sessions(turn, &ended);
+        // No session is left, so the pending offer has lost its own: nobody could read the answer
+        // to it. Another is offered when a person writes.
         if self.sessions().is_empty() {
             self.state = ContactState::Inactive;
             self.handshake.withdraw_offer();
@@ -285,7 +333,8 @@ impl Conversation {
         }
     }
 
-    /// The contact acknowledges what this state never sent ([`super::rollback`]): another epoch begins.
+    /// The contact acknowledges numbers that this state never gave ([`super::rollback`]): another
+    /// epoch begins.
     fn on_rollback_detected(&mut self, turn: &mut Turn<'_, '_>, ack: &Ack) {
         let epoch = turn.env.draw_u64();
         let received = self.sent.start_epoch_after_rollback(ack, epoch);
@@ -293,9 +342,12 @@ impl Conversation {
         for id in received {
             self.mark_delivered(turn, id);
         }
+        // Receipts name the old epoch, so none of them can come any more.
         for done in self.receipts.forget_all() {
             self.sent.remove(done);
         }
+        // Sent again under new numbers: the contact took them for repetitions of messages that we
+        // forgot.
         for id in self.sent.unacked() {
             if let Some(message) = self.sent.message(id) {
                 turn.put(Record::Message(message.clone()));
@@ -305,7 +357,7 @@ impl Conversation {
     }
 }
 
-/// Stores and tells of messages that waited and wait no longer.
+/// Stores and emits buffered messages that are in order now.
 fn deliver(turn: &mut Turn<'_, '_>, messages: Vec<MessageRecord>) {
     for message in messages {
         let view = message.view();

@@ -1,10 +1,11 @@
-//! What one contact sends us: numbers in order, a buffer for what comes out of order, and gaps.
+//! The receive window of one contact: the numbers received, a buffer for messages out of order, and
+//! gaps.
 //!
-//! A contact begins another epoch only after losing its state, and the remains of the one before may
-//! still arrive, so a few epochs are remembered. What they received is two numbers each, however
-//! much it is: everything below `next`, and the bits of `sack` beyond it.
+//! A contact begins another epoch after it lost its state, and messages of the one before may still
+//! arrive, so a few epochs are remembered. Each takes two numbers, however many messages came in
+//! it: everything below `next` was received, and the bits of `sack` say what was beyond it.
 //!
-//! Nothing here is stored, told or timed: every method answers what happened.
+//! Nothing here stores, emits or sets a timer: every method returns what happened.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +18,28 @@ use crate::engine::session::{Ack, SessionId};
 
 use super::send_window::ACK_WINDOW;
 
-/// So many messages are acknowledged without the usual delay, lest the sender's window fill: half of
-/// what one acknowledgement covers.
+/// After so many messages an acknowledgement goes without the usual delay, or the sender's window
+/// could fill: half of what one acknowledgement covers.
 const MAX_RECEIVED_SINCE_ACK: u32 = 32;
 
-/// So often a gap is reported, in about an hour with the usual waits; and as often after each start.
-/// From then on the contact's own schedule does. A guess.
+/// Reports of one gap, within about an hour with the usual waits, and again after each start
+/// (`proto/session.md`, "Gaps"). From then on the contact's own schedule has to do. A guess.
 pub const MAX_GAP_REPORTS: u32 = 6;
 
-/// What was received from one contact.
+/// The receive window of one contact.
 #[derive(Debug)]
 pub(super) struct ReceiveWindow {
-    /// The epoch heard last stands last; at most [`MAX_RECEIVE_SEQUENCES`].
+    /// The epoch that the contact used last stands last; at most [`MAX_RECEIVE_SEQUENCES`].
     sequences: Vec<ReceiveSequence>,
-    /// Messages that wait for the ones before them, by epoch and number; at most [`ACK_WINDOW`] of
-    /// each epoch.
+    /// Messages that came before the ones they follow, by epoch and number; at most [`ACK_WINDOW`]
+    /// of each epoch.
     reorder_buffer: BTreeMap<(u64, u64), MessageRecord>,
-    /// Messages that were delivered in a session that is not confirmed: whoever stole our key could
-    /// have written them.
+    /// Messages that were delivered in an unconfirmed session: a thief of our key could have
+    /// written them.
     early: BTreeMap<MessageId, MessageRecord>,
     /// Messages received since our last acknowledgement, duplicates included.
     received_since_ack: u32,
-    /// The longest lifetime of the envelopes they came in: what acknowledges them lives as long.
+    /// The longest lifetime of the envelopes they came in: the acknowledgement lives as long.
     ack_lifetime: Option<Lifetime>,
     reported_gap: Option<GapReport>,
 }
@@ -49,14 +50,14 @@ struct GapReport {
     epoch: u64,
     /// Its first number.
     next: u64,
-    /// How often it was reported.
+    /// How many times it was reported.
     count: u32,
 }
 
-/// What became of a number.
+/// The effect of a received number on its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// It was the next; those that followed it without a gap are passed too.
+    /// It was the next. The sequence also passes those that followed it without a gap.
     InOrder,
     /// Others before it are missing.
     OutOfOrder,
@@ -89,13 +90,13 @@ impl ReceiveWindow {
         }
     }
 
-    /// What was received of each epoch, as it is stored with the contact.
+    /// The numbers received in each epoch, as they are stored with the contact.
     pub(super) fn sequences(&self) -> &[ReceiveSequence] {
         &self.sequences
     }
 
-    /// Takes a message back in that was stored. What came early in a session that is not `known` any
-    /// more stays marked so, and is done with.
+    /// Takes back a stored message. One that came early in a session that is not `known` any more
+    /// stays marked for good, and is not kept here.
     pub(super) fn restore(
         &mut self,
         message: MessageRecord,
@@ -118,45 +119,49 @@ impl ReceiveWindow {
         }
     }
 
-    /// The contact speaks in `epoch`, of which it still holds everything from `base` on. An epoch not
-    /// seen before starts there: the rest was acknowledged before we lost our state. What waited in
-    /// the others is answered, to be delivered: their gaps will not be filled.
+    /// Makes `epoch` the one that the contact uses; `base` is the lowest number that it still holds
+    /// of it. An epoch not seen before starts there: the rest was acknowledged before we lost our
+    /// state. Returns the messages buffered in other epochs, to be delivered: the gaps before them
+    /// will not be filled.
     pub(super) fn open_epoch(&mut self, epoch: u64, base: u64) -> Vec<MessageRecord> {
         let known = self.sequences.iter().position(|sequence| sequence.epoch == epoch);
         let mut waited = Vec::new();
         let sequence = match known {
             Some(index) => self.sequences.remove(index),
             None => {
+                // At least one message before them is missing. How many cannot be known: the sender
+                // has lost its count.
                 waited = self.deliver(None, 1);
                 ReceiveSequence { epoch, next: base, sack: 0, read_up_to: 0 }
             }
         };
         if self.sequences.len() >= MAX_RECEIVE_SEQUENCES {
+            // The epoch that was not used for longest.
             self.sequences.remove(0);
         }
         self.sequences.push(sequence);
         waited
     }
 
-    /// Notes that `number` of the epoch that was opened last was received.
+    /// Notes that `number` was received in the epoch opened last.
     pub(super) fn receive(&mut self, number: u64) -> Received {
         self.sequences.last_mut().map_or(Received::OutOfWindow, |sequence| sequence.receive(number))
     }
 
-    /// Keeps a message until the ones before it have come.
+    /// Buffers a message until the ones before it have come.
     pub(super) fn buffer(&mut self, epoch: u64, number: u64, message: MessageRecord) {
         self.reorder_buffer.insert((epoch, number), message);
     }
 
-    /// Remembers a message that was delivered, if it came early.
+    /// Notes that a message was delivered; kept only if it came early and may still be confirmed.
     pub(super) fn delivered(&mut self, message: MessageRecord) {
         if message.early.is_some() {
             self.early.insert(message.id, message);
         }
     }
 
-    /// Takes the messages that wait for nothing any more, in order. The first of them says that
-    /// `missing` before it are not waited for.
+    /// Takes the buffered messages that are in order now. The first of them is marked with
+    /// `missing`, how many numbers before it were given up.
     pub(super) fn deliver_in_order(&mut self, epoch: u64, missing: u64) -> Vec<MessageRecord> {
         let Some(sequence) = self.sequences.iter().find(|sequence| sequence.epoch == epoch) else {
             return Vec::new();
@@ -164,7 +169,7 @@ impl ReceiveWindow {
         self.deliver(Some((epoch, sequence.next)), missing)
     }
 
-    /// Takes what waits below a number of an epoch, or everything.
+    /// Takes the messages buffered below a number of an epoch, or all of them.
     fn deliver(&mut self, below: Option<(u64, u64)>, missing: u64) -> Vec<MessageRecord> {
         let all = match below {
             Some((epoch, next)) => self.reorder_buffer.range((epoch, 0)..(epoch, next)),
@@ -183,15 +188,15 @@ impl ReceiveWindow {
         delivered
     }
 
-    /// The contact holds nothing below `base` any more: gaps below it will never be filled. Answers
-    /// how many numbers that were missing are given up.
+    /// Gives up on the numbers below `base`, which the contact does not hold any more. Returns how
+    /// many of them were missing.
     pub(super) fn skip_to(&mut self, epoch: u64, base: u64) -> u64 {
         let known = self.sequences.iter_mut().find(|sequence| sequence.epoch == epoch);
         known.map_or(0, |sequence| sequence.skip_to(base))
     }
 
-    /// A session is confirmed: what came early in it is the contact's without doubt. Answers those
-    /// messages, in the order of their names.
+    /// Lifts the mark from what came early in a session that is confirmed now. Returns those
+    /// messages, in the order of their ids.
     pub(super) fn confirm(&mut self, session: SessionId) -> Vec<MessageRecord> {
         let mut confirmed = Vec::new();
         for message in self.reorder_buffer.values_mut() {
@@ -209,17 +214,17 @@ impl ReceiveWindow {
         confirmed
     }
 
-    /// A session is gone: what came early in it stays marked so.
+    /// Forgets the early messages of an erased session: they stay marked for good.
     pub(super) fn forget_session(&mut self, session: SessionId) {
         self.early.retain(|_, message| message.early != Some(session));
     }
 
-    /// Whether a message waits for the ones before it, and is not shown yet.
+    /// Whether a message is buffered, and so not shown yet.
     pub(super) fn is_buffered(&self, id: MessageId) -> bool {
         self.reorder_buffer.values().any(|message| message.id == id)
     }
 
-    /// Whether a message is known here: it waits, or came early.
+    /// Whether a message is held here: it is buffered, or came early.
     pub(super) fn holds(&self, id: MessageId) -> bool {
         self.early.contains_key(&id) || self.is_buffered(id)
     }
@@ -229,7 +234,7 @@ impl ReceiveWindow {
         self.early.remove(&id);
     }
 
-    /// What every payload acknowledges: the epoch heard last.
+    /// The acknowledgement that every payload carries: of the epoch that the contact used last.
     pub(super) fn latest_ack(&self) -> Option<Ack> {
         let ReceiveSequence { epoch, next, sack, read_up_to: _ } = *self.sequences.last()?;
         Some(Ack { epoch, next, sack })
@@ -240,8 +245,8 @@ impl ReceiveWindow {
         self.sequences.last().map_or(0, ReceiveSequence::missing)
     }
 
-    /// A person has read everything of the latest epoch up to the message with this number. Answers
-    /// whether that is more than before.
+    /// Notes that a person has read everything of the latest epoch up to the message with this
+    /// number. Returns whether that is more than before.
     pub(super) fn read_up_to(&mut self, number: u64) -> bool {
         let Some(sequence) = self.sequences.last_mut() else { return false };
         let read = number.saturating_add(1).min(sequence.next);
@@ -250,24 +255,25 @@ impl ReceiveWindow {
         further
     }
 
-    /// How far a person has read: the epoch, and the lowest number that was not read. Nothing if
-    /// nothing of the latest epoch was.
+    /// How far a person has read: the epoch, and the lowest number not read. `None` if nothing of
+    /// the latest epoch was.
     pub(super) fn last_read(&self) -> Option<(u64, u64)> {
         let last = self.sequences.last().filter(|last| last.read_up_to > 0)?;
         Some((last.epoch, last.read_up_to))
     }
 
-    /// What acknowledges the contact next answers an envelope of this lifetime.
+    /// Makes the next acknowledgement live at least as long as this.
     pub(super) fn extend_ack_lifetime(&mut self, lifetime: Lifetime) {
         self.ack_lifetime = self.ack_lifetime.max(Some(lifetime));
     }
 
-    /// How long what acknowledges must live.
+    /// How long the next acknowledgement must live.
     pub(super) const fn ack_lifetime(&self) -> Option<Lifetime> {
         self.ack_lifetime
     }
 
-    /// Something came that deserves an acknowledgement; answers whether it must go at once.
+    /// Notes that an acknowledgement is owed for an envelope of this lifetime; returns whether it
+    /// must go at once.
     pub(super) fn owe_ack(&mut self, lifetime: Lifetime) -> bool {
         self.extend_ack_lifetime(lifetime);
         self.received_since_ack = self.received_since_ack.saturating_add(1);
@@ -279,18 +285,21 @@ impl ReceiveWindow {
         self.received_since_ack > 0
     }
 
-    /// An envelope of this lifetime goes to the contact. Whatever we say acknowledges what we heard,
-    /// if it lives as long as that.
+    /// Notes that an envelope of this lifetime goes to the contact. Every payload acknowledges, so
+    /// nothing is owed any more, if the envelope lives long enough for that (`proto/session.md`,
+    /// "Lives").
     pub(super) fn ack_sent(&mut self, lifetime: Lifetime) {
         if self.ack_lifetime.is_none_or(|owed| owed <= lifetime) {
             (self.received_since_ack, self.ack_lifetime) = (0, None);
         }
     }
 
-    /// Sees whether something else is missing than was reported.
+    /// Compares what is missing with the gap that is being reported.
     pub(super) fn update_gap_report(&mut self) -> GapChange {
         let last = self.sequences.last().filter(|sequence| sequence.missing() > 0);
         let gap = last.map(|sequence| (sequence.epoch, sequence.next));
+        // A gap is named by its first number: filling its end leaves the schedule of reports alone,
+        // filling its beginning starts it anew.
         if self.reported_gap.map(|report| (report.epoch, report.next)) == gap {
             return GapChange::Unchanged;
         }
@@ -298,8 +307,8 @@ impl ReceiveWindow {
         if gap.is_some() { GapChange::Opened } else { GapChange::Closed }
     }
 
-    /// Reports the gap with an acknowledgement though none may be owed; answers how often that was
-    /// done, or nothing if there is no gap.
+    /// Makes an acknowledgement due that reports the gap, though none may be owed; returns how many
+    /// reports there were of it, or `None` if there is no gap.
     pub(super) fn report_gap(&mut self) -> Option<u32> {
         let report = self.reported_gap.as_mut()?;
         report.count = report.count.saturating_add(1);
@@ -311,11 +320,15 @@ impl ReceiveWindow {
 impl ReceiveSequence {
     /// Notes that `number` was received.
     fn receive(&mut self, number: u64) -> Received {
+        // Everything below `next` was received or given up. Shown now, it would be out of its
+        // place.
         let Some(ahead) = number.checked_sub(self.next) else { return Received::Duplicate };
         if ahead == 0 {
             self.advance();
             return Received::InOrder;
         }
+        // No bit of `sack` reaches it, and no honest sender leaves an unacknowledged message so far
+        // behind.
         if ahead > ACK_WINDOW {
             return Received::OutOfWindow;
         }
@@ -327,12 +340,13 @@ impl ReceiveSequence {
         Received::OutOfOrder
     }
 
-    /// Gives up on what is missing below `base`; answers how many those are.
+    /// Gives up on what is missing below `base`; returns how many numbers those are.
     fn skip_to(&mut self, base: u64) -> u64 {
         let mut missing = 0_u64;
         while self.next < base {
             if self.sack == 0 {
-                // A hostile base may be anything: it is reached in one step.
+                // Nothing beyond was received. A hostile base may be 2^64 away, so it is reached in
+                // one step; the loop takes at most one turn for each bit of `sack`.
                 missing = missing.saturating_add(base - self.next);
                 self.next = base;
                 break;
@@ -356,6 +370,7 @@ impl ReceiveSequence {
 
     /// How many numbers below the highest received one are missing.
     fn missing(&self) -> u64 {
+        // `next` itself is missing, and has no bit: hence one more than the highest bit.
         let span = u64::from(u64::BITS - self.sack.leading_zeros());
         let received = u64::from(self.sack.count_ones());
         if span == 0 { 0 } else { (span + 1).saturating_sub(received) }

@@ -1,14 +1,16 @@
-//! When a message that was not acknowledged is sent again, and for how long: arithmetic on its delivery log.
+//! The schedule of retransmission: when an unacknowledged message is sent again, and for how long.
+//! Arithmetic on its delivery log.
 //!
 //! Each wait is twice the one before, up to the life of its envelopes or [`MIN_BACKOFF_LIMIT`],
-//! whichever is longer: while one of them is still carried, another adds little. It is computed from
-//! the times of the first and the last sending, which are stored with the message: so no restart
-//! begins anew, and what was hurried in between makes no later wait longer.
+//! whichever is longer: while one of them is still carried, another adds little. It is computed
+//! from the times of the first and the last sending, which are stored with the message: so no
+//! restart begins anew, and a sending that was brought forward makes no later wait longer
+//! (`proto/session.md`, "Sending again").
 //!
-//! A wall clock may jump. Every span that is computed from it lies between nothing and what it would
-//! be with a true clock and no time gone, so a jump can neither bring a storm nor stop anything for
-//! good. Only a clock that is ahead by more than [`RETRANSMIT_FOR`] ends the holding too early; then the
-//! message says that it was not acknowledged, and can be sent again.
+//! A wall clock may jump. Every span that is computed from it lies between nothing and what it
+//! would be with a true clock and no time gone, so a jump can neither bring a storm nor stop
+//! anything for good. Only a clock that is ahead by more than [`RETRANSMIT_FOR`] ends the sending
+//! too early; then the message is marked as not acknowledged, and a person can send it again.
 
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
@@ -16,23 +18,23 @@ use crate::engine::envelope::wire::expiry_quantum;
 
 use crate::engine::record::{MessageRecord, MessageState, RETRANSMIT_FOR, StoredDirection};
 
-/// However often a contact or a restart hurries it, a message is not sent more often by itself. Twice
-/// what the schedule alone comes to for the shortest lives.
+/// Automatic sendings of one message, however often a contact or a restart brings them forward.
+/// Twice what the schedule alone comes to for the shortest lives.
 pub const MAX_TRANSMISSIONS: u32 = 256;
 
-/// Six hours: what lives shorter than that is not sent more often for it. A guess.
+/// Six hours: the longest wait of messages with shorter lives. A guess.
 pub const MIN_BACKOFF_LIMIT: Lifetime = Lifetime::SixHours;
 
-/// Ten minutes: a node that comes back has caught up by then, and an acknowledgement that waited for it
-/// has arrived. A guess.
+/// Ten minutes: a node that comes back has caught up by then, and an acknowledgement that waited
+/// for it has arrived. A guess.
 pub(super) const EXPIRY_GRACE: Millis = Millis::from_secs(600);
 
-/// What follows when nobody carries the last envelope of a message any longer.
+/// The next step when the last envelope of a message has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// It is not waited for.
+    /// Nothing: no acknowledgement is awaited.
     Nothing,
-    /// It is said to be unacknowledged, and sent again until `look_again` at least.
+    /// It becomes unacknowledged, and is sent again until `look_again` at least.
     Unacknowledged {
         /// When to look again.
         look_again: Millis,
@@ -42,11 +44,11 @@ pub(super) enum Expiry {
         /// When to look again.
         after: Millis,
     },
-    /// It was sent for long enough: its number is freed.
+    /// It was held for long enough: its number is freed.
     Abandon,
 }
 
-/// When one message of ours is sent again.
+/// The schedule of one message of ours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retransmission<'m> {
     message: &'m MessageRecord,
@@ -57,7 +59,8 @@ impl<'m> Retransmission<'m> {
         Self { message }
     }
 
-    /// How long after its last sending it is sent again. `retransmit_after` is the wait after the first.
+    /// How long after its last sending it is sent again. `retransmit_after` is the wait after the
+    /// first.
     ///
     /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
     pub(super) fn backoff(self, retransmit_after: Millis) -> Millis {
@@ -72,34 +75,34 @@ impl<'m> Retransmission<'m> {
         span.plus(retransmit_after).min(longest)
     }
 
-    /// What is left of a `wait` that began with its last sending.
+    /// The rest of a `wait` that began with its last sending.
     pub(super) fn remaining(self, wait: Millis, now: UnixSeconds) -> Millis {
         let gone = self.message.delivery.last_sent.map_or(wait, |last| since(last, now));
         Millis(wait.0.saturating_sub(gone.0))
     }
 
-    /// How long those who carry its last envelope still do, at most: the expiry is rounded up.
+    /// How long its last envelope can still be carried, at most: the expiry is rounded up.
     pub(super) fn lifetime_left(self, now: UnixSeconds) -> Millis {
         let ttl = self.message.lifetime.ttl();
         let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(expiry_quantum(ttl).0));
         self.remaining(whole, now)
     }
 
-    /// How long it is still held.
+    /// How long it is still held and sent again.
     pub(super) fn retransmit_time_left(self, now: UnixSeconds) -> Millis {
         let whole = Millis::from_secs(RETRANSMIT_FOR.0.into());
         let gone = self.message.delivery.first_sent.map_or(Millis(0), |first| since(first, now));
         Millis(whole.0.saturating_sub(gone.0))
     }
 
-    /// Whether it may be sent again though nobody asked for it.
+    /// Whether the schedule may still send it by itself.
     pub(super) fn may_retransmit(self, now: UnixSeconds) -> bool {
         self.message.delivery.attempts < MAX_TRANSMISSIONS
             && self.retransmit_time_left(now) > Millis(0)
     }
 
-    /// What follows when its timer of expiry is due. `asked` says whether it is being sent at this
-    /// moment or a person wants it to be: then it is not given up.
+    /// The next step when its expiry timer is due. `asked` says whether it is on its way or a
+    /// person wants it sent: then it is not abandoned.
     #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is computed")]
     pub(super) fn expiry(self, now: UnixSeconds, asked: bool) -> Expiry {
         let left = self.retransmit_time_left(now).max(self.lifetime_left(now));
@@ -110,13 +113,15 @@ impl<'m> Retransmission<'m> {
             StoredDirection::Outgoing(MessageState::Unacknowledged)
                 if self.message.number.is_some() =>
             {
+                // Never sooner than the grace, or a clock that jumped would have it looked at in a
+                // tight loop.
                 if left > Millis(0) || asked {
                     Expiry::LookAgain { after: left.max(EXPIRY_GRACE) }
                 } else {
                     Expiry::Abandon
                 }
             }
-            // Without a number it was abandoned before.
+            // Unacknowledged without a number: it was abandoned before.
             StoredDirection::Outgoing(
                 MessageState::Unacknowledged
                 | MessageState::Queued

@@ -1,8 +1,9 @@
-//! What leaves for a contact: a job becomes an encrypted envelope, and what follows when that left.
+//! The send path of one contact: a job becomes an encrypted envelope, and publishing that schedules
+//! what follows.
 //!
-//! What an envelope says is decided when its turn comes. Each is encrypted once and stored with the
-//! session's next state before it can leave; a message that is sent again is encrypted afresh, under
-//! its old number.
+//! The content of an envelope is decided when its turn comes. Each is encrypted once and stored
+//! with the session's next state before it can leave; a message that is sent again is encrypted
+//! afresh, under its old number.
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
@@ -15,23 +16,27 @@ use super::Conversation;
 use super::handshake::SealedOffer;
 use super::retransmit::{EXPIRY_GRACE, Expiry, Retransmission};
 
-/// Sent so often in one session without an acknowledgement, the contact may have lost its state:
-/// offer anew (`proto/session.md`, "Sending again").
+/// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
+/// after which the contact may have lost its state: each further one offers another session. A
+/// guess.
 const TRANSMISSIONS_BEFORE_OFFER: u32 = 5;
 
-/// Half a minute before an offer is sent again, doubled each time. A guess.
+/// The wait before an offer is sent again, doubled each time. A guess.
 const OFFER_RETRY: Millis = Millis::from_secs(30);
 
-/// Doubling ends at 2^11 times half a minute, about 17 hours.
+/// Doublings of the wait of an offer or an answer: to about 17 hours for an offer, 34 for an
+/// answer.
 const MAX_DOUBLINGS: u32 = 11;
 
-/// Turns a job into an encrypted envelope, stored; or into nothing when there is no need for it.
+/// Turns a job into an encrypted envelope and stores it; `None` when there is no need for it any
+/// more.
 pub(in crate::engine) fn next_envelope(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     job: ContactJob,
 ) -> Option<OutgoingRecord> {
-    // Nothing leaves for a contact that is on hold. What was encrypted before was erased then.
+    // On hold, nothing may leave for the holder of the key. What was encrypted before the hold
+    // began was erased then (`put_on_hold`).
     if conversation.verification.is_on_hold() {
         return None;
     }
@@ -50,6 +55,7 @@ fn offer(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> Option<Out
     let body = match conversation.handshake.seal_offer(turn)? {
         SealedOffer::Sealed(body) => body,
         SealedOffer::OutOfDate => {
+            // Queues its own job, for an offer with a fresh date.
             conversation.start_offer(turn);
             return None;
         }
@@ -57,6 +63,7 @@ fn offer(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> Option<Out
     let contact = conversation.id;
     let purpose = EnvelopePurpose::Offer(contact);
     let record = outgoing(conversation, turn, purpose, body);
+    // One envelope of the offer is kept, to be published again if it may have reached nobody.
     turn.forget_outgoing(contact, |kept| kept == purpose);
     turn.put(Record::Outgoing(record.clone()));
     turn.settle();
@@ -68,28 +75,35 @@ fn next_message(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
 ) -> Option<OutgoingRecord> {
+    // Without a session the message waits: whatever begins one queues this job again. So does an
+    // acknowledgement when the window is full.
     let session = conversation.sessions().preferred()?.id();
     let (message, number) = conversation.sent.next()?;
     let (id, text) = (message.id, message.text.clone());
     let payload = payload(conversation, Some(number), Content::Text(text));
     let purpose = EnvelopePurpose::Message(conversation.id, id);
     let Some(record) = encrypt(conversation, turn, session, &payload, purpose) else {
+        // The chain is full: the contact has replied to none of 1,024 messages and waits at no
+        // further position. Another session has room (`proto/session.md`, "Window").
         offer_unless_pending(conversation, turn);
         return None;
     };
+    // Numbered only when it is encrypted, so a full chain leaves no gap in the numbers.
     conversation.sent.number_next(session, turn.env.mono);
     conversation.put(turn);
     if let Some(message) = conversation.sent.message(id) {
         turn.put(Record::Message(message.clone()));
     }
-    // One that left before and was abandoned stays what it is until it leaves again.
+    // An abandoned message that left before stays `Unacknowledged` until it leaves again: `Mining`
+    // would say that it never left.
     conversation.advance(turn, id, MessageState::Mining);
     turn.settle();
+    // One message for each job, so that other contacts have their turn between two of this one.
     conversation.schedule_send(turn);
     Some(record)
 }
 
-/// Encrypts a message that was not acknowledged once more, if nobody has to be asked for that.
+/// Encrypts an unacknowledged message once more, within the limits of the automatic schedule.
 fn retransmit(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -97,7 +111,8 @@ fn retransmit(
 ) -> Option<OutgoingRecord> {
     let message = conversation.sent.message(id)?;
     if !Retransmission::of(message).may_retransmit(turn.env.wall) {
-        // The clock may be wrong, or a person may ask.
+        // Looked at again later, because the clock that says it is too old may be wrong. A person
+        // can still ask for a sending.
         let wait = Retransmission::of(message).backoff(turn.settings.retransmit_after);
         turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
         return None;
@@ -105,33 +120,37 @@ fn retransmit(
     retransmit_now(conversation, turn, id)
 }
 
-/// Encrypts a message that was not acknowledged once more.
+/// Encrypts an unacknowledged message once more, whatever the schedule says.
 fn retransmit_now(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) -> Option<OutgoingRecord> {
     let message = conversation.sent.message(id)?;
+    // Acknowledged or taken back since the job was queued.
     if !conversation.sent.state(id)?.awaits_ack() {
         return None;
     }
+    // Without a number it was abandoned, and needs another one from the queue.
     let number = message.number?;
     let text = Content::Text(message.text.clone());
     let payload = payload(conversation, Some(number), text);
     let contact = conversation.id;
     let first_wait = turn.settings.retransmit_after;
     let Some(session) = conversation.sessions().preferred().map(|session| session.id()) else {
-        // The session was closed, or lost: it goes in the next one.
+        // The session was closed or lost: the message goes in the next one.
         turn.wake_after(contact, ContactTimer::Retransmit(id), first_wait);
         conversation.offer_if_needed(turn);
         return None;
     };
     let purpose = EnvelopePurpose::Message(contact, id);
+    // One envelope of a message is kept: the one before would be published again beside this one.
     turn.forget_outgoing(contact, |kept| kept == purpose);
     let record = encrypt(conversation, turn, session, &payload, purpose);
     turn.settle();
     let Some(record) = record else {
-        // As many are on their way in this session as the contact waits for.
+        // The chain is full, as in `next_message`: the message keeps its number and goes in another
+        // session.
         turn.wake_after(contact, ContactTimer::Retransmit(id), first_wait);
         offer_unless_pending(conversation, turn);
         return None;
@@ -140,13 +159,14 @@ fn retransmit_now(
     Some(record)
 }
 
-/// Answers an offer, again and again until the contact is heard in that session.
+/// Answers an offer, again after each doubled wait, until its session or a later one is confirmed.
 fn answer(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: SessionId,
 ) -> Option<OutgoingRecord> {
     let session = conversation.sessions().get(id)?;
+    // The contact has opened an answer, or made its way without one.
     if session.confirmed() || conversation.sessions().has_newer_confirmed(session) {
         return None;
     }
@@ -161,16 +181,18 @@ fn answer(
     Some(record)
 }
 
-/// Acknowledges, or tells what was read or will never come, unless a message did so meanwhile.
+/// Acknowledges, reports what was read, or announces the base, unless a message did so meanwhile.
 fn acknowledgement(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
 ) -> Option<OutgoingRecord> {
     let session = conversation.sessions().preferred()?.id();
-    // What was read, and the base, are told to whom was heard, and to nobody who may be another.
+    // Read marks and the base go out in confirmed sessions alone: another one may be a thief's, who
+    // is not to learn when this person reads.
     let confirmed = conversation.sessions().confirmed().is_some();
     let has_more = conversation.receipts.is_due() || conversation.sent.has_base_to_announce();
     let needed = conversation.received.owes_ack() || (confirmed && has_more);
+    // A message has carried all of it since the timer was set.
     if !needed {
         return None;
     }
@@ -186,8 +208,9 @@ fn acknowledgement(
     Some(record)
 }
 
-/// Tells the contact that the session is over, if anything may be sent and there is one: encrypted,
-/// stored and queued, so that the keys can be erased in the same commit.
+/// Queues a farewell in the preferred session, if there is one and anything may be sent: encrypted
+/// and stored at once, so that the session's keys can be erased in the same commit
+/// (`proto/session.md`, "Close").
 pub(super) fn queue_farewell(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     if conversation.verification.is_on_hold() {
         return;
@@ -201,7 +224,8 @@ pub(super) fn queue_farewell(conversation: &mut Conversation, turn: &mut Turn<'_
     }
 }
 
-/// What an envelope says that has nothing else to say.
+/// The content of an envelope with nothing else in it: what was read last, if receipts are on. A
+/// receipt may be lost, and repeating it costs no bytes.
 fn read_receipt(conversation: &Conversation) -> Content {
     match conversation.received.last_read() {
         Some((epoch, below)) if conversation.receipts.enabled() => Content::Read { epoch, below },
@@ -209,7 +233,8 @@ fn read_receipt(conversation: &Conversation) -> Content {
     }
 }
 
-/// What every payload says besides its content: our epoch and base, and what we have of theirs.
+/// A payload around this content, with what every one carries: our epoch and base, and an
+/// acknowledgement.
 fn payload(conversation: &Conversation, number: Option<u64>, content: Content) -> Payload {
     Payload {
         epoch: conversation.sent.sequence().epoch,
@@ -220,8 +245,8 @@ fn payload(conversation: &Conversation, number: Option<u64>, content: Content) -
     }
 }
 
-/// One step of a session's chain, stored with the envelope it made. The caller settles the turn before
-/// anything is sent.
+/// One step of a session's chain, stored with the envelope it made. The caller settles the turn
+/// before anything is sent, so that no crash repeats the key.
 fn encrypt(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -232,7 +257,8 @@ fn encrypt(
     let body = conversation.handshake.encrypt(turn, session, payload)?;
     let outgoing = outgoing(conversation, turn, purpose, body);
     turn.put(Record::Outgoing(outgoing.clone()));
-    // Whatever we say acknowledges what we heard and tells our base.
+    // Every payload acknowledges and carries our base, so an envelope for that alone is not needed
+    // any more.
     let lifetime = lifetime_of(conversation, purpose, turn.settings.lifetime);
     conversation.sent.base_announced(payload.base);
     conversation.received.ack_sent(lifetime);
@@ -259,9 +285,10 @@ fn outgoing(
     }
 }
 
-/// How long an envelope to the contact is to live: a message's as long as its writer wanted, an offer's
-/// at least as long as what waits for it, an answer's or an acknowledgement's at least as long as what
-/// it answers, so that whoever sent that and went away still finds it.
+/// The lifetime of an envelope to the contact: for a message the one its writer chose, for an offer
+/// at least that of the messages waiting for it, for an answer or an acknowledgement at least that
+/// of the envelopes it answers, so that a sender who went away for that long still finds it
+/// (`proto/session.md`, "Lives").
 fn lifetime_of(
     conversation: &Conversation,
     purpose: EnvelopePurpose,
@@ -270,6 +297,8 @@ fn lifetime_of(
     let needed = match purpose {
         EnvelopePurpose::Junk => None,
         EnvelopePurpose::Message(_, id) => {
+            // Not longer for the acknowledgement's sake: if that has to live longer, it is still
+            // owed.
             return conversation.sent.message(id).map_or(default, |message| message.lifetime);
         }
         EnvelopePurpose::Control(_) => conversation.received.ack_lifetime(),
@@ -285,7 +314,8 @@ fn offer_unless_pending(conversation: &mut Conversation, turn: &mut Turn<'_, '_>
     }
 }
 
-/// An envelope to the contact is in the flood: notes it, and plans what follows if nobody answers.
+/// Notes that an envelope to the contact was published, and schedules the next sending in case
+/// nobody answers.
 pub(in crate::engine) fn on_published(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -294,12 +324,14 @@ pub(in crate::engine) fn on_published(
     match purpose {
         EnvelopePurpose::Offer(_) => offer_published(conversation, turn),
         EnvelopePurpose::Message(_, id) => message_published(conversation, turn, id),
+        // Nothing acknowledges an acknowledgement: a lost one is made good by the next message that
+        // comes twice.
         EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => {}
     }
 }
 
-/// A finished envelope was published once more with the first neighbour. It counts if the process may
-/// have ended before it was counted.
+/// A finished envelope was published again when the first neighbour came. Counted as a sending only
+/// if the process may have ended before the first publication was counted.
 pub(in crate::engine) fn on_republished(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -311,14 +343,15 @@ pub(in crate::engine) fn on_republished(
     }
 }
 
-/// A finished envelope expired while no neighbour could take it, or while the process was not running
-/// and nobody knows whether it left. The message is said to have left, which is the one thing that
-/// cannot turn out to be false, and is sent again.
+/// A finished envelope expired while no neighbour could take it, or while the process was not
+/// running. Nobody knows whether it left, so the message is marked as sent, which cannot turn out
+/// to be false as "not sent" could, and is sent again.
 pub(in crate::engine) fn on_expired_unsent(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     id: MessageId,
 ) {
+    // It was counted as sent before, and its timers run.
     if conversation.sent.state(id) != Some(MessageState::Mining) {
         return;
     }
@@ -350,12 +383,13 @@ fn message_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, i
     let before = conversation.sent.transmitted(id, turn.env.mono);
     turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
     turn.wake_at(conversation.id, ContactTimer::Expiry(id), turn.env.mono.plus(lifetime));
+    // A contact that lost its state has no key for this session: only another one reaches it.
     if before >= TRANSMISSIONS_BEFORE_OFFER {
         offer_unless_pending(conversation, turn);
     }
 }
 
-/// Nobody carries the last envelope of a message any longer, or it was sent for long enough.
+/// The last envelope of a message has expired everywhere, or the message was held for long enough.
 pub(super) fn on_expiry_due(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
@@ -363,7 +397,7 @@ pub(super) fn on_expiry_due(
 ) {
     let contact = conversation.id;
     let Some(message) = conversation.sent.message(id) else { return };
-    // What is being sent at this moment, or was asked for, is not given up.
+    // A message that is on its way, or that a person asked to send again, is not abandoned.
     let asked = turn.outbox.is_unpublished(contact, id)
         || turn.outbox.waits(contact, ContactJob::RetransmitNow(id));
     match Retransmission::of(message).expiry(turn.env.wall, asked) {
@@ -384,5 +418,6 @@ pub(super) fn on_expiry_due(
         }
     }
     turn.settle();
+    // An abandoned number may have held up the window.
     conversation.schedule_send(turn);
 }

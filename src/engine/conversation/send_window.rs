@@ -1,11 +1,12 @@
-//! What we send to one contact: the queue, the numbers, and what is not acknowledged.
+//! The send window of one contact: the queue, the numbers, and the messages that are not
+//! acknowledged.
 //!
-//! A message keeps its number while it is sent again and across sessions, so it is shown once and in
-//! its place whatever the network does. The newest unacknowledged number is at most [`ACK_WINDOW`]
-//! ahead of the oldest. Abandoning a message frees its number, lets the base pass it, and so tells
-//! the contact that it will not come.
+//! A message keeps its number while it is sent again and across sessions, so it is shown once and
+//! in its place whatever the network does. The newest unacknowledged number is at most
+//! [`ACK_WINDOW`] ahead of the oldest. Abandoning a message frees its number and lets the base pass
+//! it, which tells the contact that the number will not come.
 //!
-//! Nothing here is stored, told or timed: every method answers what happened.
+//! Nothing here stores, emits or sets a timer: every method returns what happened.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,53 +16,53 @@ use crate::engine::id::MessageId;
 use crate::engine::record::{MessageRecord, MessageState, SendSequence, StoredDirection};
 use crate::engine::session::{Ack, SessionId};
 
-/// How far the newest message may be ahead of the oldest one that was not acknowledged: what the
-/// bits of one acknowledgement reach.
+/// How far the newest message may be ahead of the oldest unacknowledged one: the reach of the bits
+/// of one acknowledgement.
 pub const ACK_WINDOW: u64 = 64;
 
-/// Our messages to one contact that are not done with.
+/// The send window of one contact.
 #[derive(Debug)]
 pub(super) struct SendWindow {
     pub(super) sequence: SendSequence,
-    /// Ours up to their acknowledgement, or their read receipt if one may come; and those that
-    /// failed or were cancelled, to be sent after all.
+    /// Our messages up to their acknowledgement, or their read receipt if one may come; and those
+    /// that failed or were cancelled, which a person may still send.
     messages: BTreeMap<MessageId, MessageRecord>,
     /// Accepted and not encrypted yet, in order.
     queue: VecDeque<MessageId>,
     /// Encrypted at least once and not acknowledged, by number.
     pub(super) unacked: BTreeMap<u64, MessageId>,
-    /// Where and when each of them was last encrypted.
+    /// The last sending of each of them in this process.
     pub(super) in_flight: BTreeMap<MessageId, Transmission>,
-    /// The lowest number that the contact had not received when it was heard last.
+    /// The highest `next` of all acknowledgements: an older acknowledgement is one with a lower.
     peer_acked_up_to: u64,
-    /// The lowest number we still hold, if the contact is to hear it soon.
+    /// The base to announce, while an announcement is due.
     base_to_announce: Option<u64>,
-    /// The next number when this process began: what has a lower one was said by this state, even if
-    /// it is older than what it did.
+    /// The next number when this process began. Lower ones were given by the stored state, so even
+    /// an acknowledgement from before a rollback names the same messages by them.
     pub(super) restored_next: u64,
     /// Messages that have not left.
     unsent: usize,
 }
 
-/// The last time a message was sent.
+/// The last sending of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Transmission {
     session: SessionId,
-    /// How often it was sent since the process began or it was numbered.
+    /// Sendings since the process began or the message was numbered.
     count: u32,
     sent_at: Millis,
 }
 
-/// What an acknowledgement says of our messages.
+/// The effect of an acknowledgement.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Acked {
-    /// Those that were received and had not been acknowledged.
+    /// Messages acknowledged for the first time.
     pub(super) received: Vec<MessageId>,
-    /// Those with a lower number than one received that must have been lost.
+    /// Unacknowledged messages below them that are probably lost.
     pub(super) overtaken: Vec<MessageId>,
 }
 
-/// What a message was before it was withdrawn.
+/// The state of a message before it was withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withdrawn {
     /// It waited in the queue.
@@ -94,7 +95,7 @@ impl SendWindow {
         self.messages.get(&id)
     }
 
-    /// How far a message of ours is.
+    /// The state of a message of ours.
     pub(super) fn state(&self, id: MessageId) -> Option<MessageState> {
         self.messages.get(&id).and_then(state)
     }
@@ -109,12 +110,12 @@ impl SendWindow {
         !self.queue.is_empty()
     }
 
-    /// Whether there is anything that the contact has not acknowledged, sent or not.
+    /// Whether the contact has not acknowledged everything, sent or not.
     pub(super) fn has_unfinished(&self) -> bool {
         self.has_queued() || !self.unacked.is_empty()
     }
 
-    /// The longest lifetime of the messages that go in the next session if there is none.
+    /// The longest lifetime of the messages that wait for a session or an acknowledgement.
     pub(super) fn longest_lifetime(&self) -> Option<Lifetime> {
         let waiting = self
             .messages
@@ -123,14 +124,14 @@ impl SendWindow {
         waiting.map(|message| message.lifetime).max()
     }
 
-    /// Takes a message in that was just accepted.
+    /// Takes in a message that was just written.
     pub(super) fn accept(&mut self, message: MessageRecord) {
         let id = message.id;
         self.insert(message);
         self.queue.push_back(id);
     }
 
-    /// Takes a message back in that was stored; answers whether it was under way.
+    /// Takes back a stored message; returns whether it was under way.
     pub(super) fn restore(&mut self, message: MessageRecord) -> bool {
         let (id, number) = (message.id, message.number);
         let Some(state) = state(&message) else { return false };
@@ -144,14 +145,16 @@ impl SendWindow {
                 self.unacked.insert(number, id);
                 under_way = true;
             }
-            // Abandoned; a person asked to send it again if it did not leave since.
+            // Abandoned. Asking to send it again clears `first_sent`, so one without it waits in
+            // the queue.
             (MessageState::Unacknowledged, None) => {
                 if message.delivery.first_sent.is_none() {
                     self.queue.push_back(id);
                 }
             }
+            // Kept, because a person may still send them.
             (MessageState::Failed | MessageState::Cancelled, _) => {}
-            // Delivered is done with: no receipt is waited for over a restart.
+            // Done with: no receipt is awaited over a restart.
             (
                 MessageState::Mining
                 | MessageState::Sent
@@ -181,10 +184,12 @@ impl SendWindow {
         self.queue.retain(|&queued| queued != id);
     }
 
-    /// The next message and the number it gets; nothing while the window is full.
+    /// The next message and the number it gets; `None` while the window is full.
     pub(super) fn next(&self) -> Option<(&MessageRecord, u64)> {
         let id = self.queue.front()?;
         let number = self.sequence.next;
+        // The oldest decides, even if all after it were acknowledged: its bit must stay within
+        // reach.
         let oldest = self.unacked.keys().next().copied().unwrap_or(number);
         if number.saturating_sub(oldest) >= ACK_WINDOW {
             return None;
@@ -192,7 +197,7 @@ impl SendWindow {
         Some((self.messages.get(id)?, number))
     }
 
-    /// The next message was encrypted in `session`: it has its number.
+    /// Numbers the next message, which was encrypted in `session`.
     pub(super) fn number_next(&mut self, session: SessionId, now: Millis) -> Option<MessageId> {
         let id = self.queue.pop_front()?;
         let number = self.sequence.next;
@@ -203,13 +208,13 @@ impl SendWindow {
         Some(id)
     }
 
-    /// A message was encrypted once more, in `session`.
+    /// Notes that a message was encrypted once more, in `session`.
     pub(super) fn encrypted_again(&mut self, id: MessageId, session: SessionId, now: Millis) {
         let count = self.in_flight.get(&id).map_or(0, |transmission| transmission.count);
         self.in_flight.insert(id, Transmission { session, count, sent_at: now });
     }
 
-    /// A message left; answers how often it had left before in its session.
+    /// Notes that a message was published; returns how often it was before.
     pub(super) fn transmitted(&mut self, id: MessageId, now: Millis) -> u32 {
         let Some(transmission) = self.in_flight.get_mut(&id) else { return 0 };
         let before = transmission.count;
@@ -224,17 +229,18 @@ impl SendWindow {
         oldest.or(number).unwrap_or(self.sequence.next)
     }
 
-    /// The oldest message that is not acknowledged.
+    /// The oldest unacknowledged message.
     pub(super) fn oldest_unacked(&self) -> Option<&MessageRecord> {
         self.messages.get(self.unacked.values().next()?)
     }
 
-    /// Every message that is not acknowledged, in the order of their numbers.
+    /// All unacknowledged messages, in the order of their numbers.
     pub(super) fn unacked(&self) -> Vec<MessageId> {
         self.unacked.values().copied().collect()
     }
 
-    /// Those of them that were last sent in another session than this one.
+    /// The unacknowledged messages that were last sent in another session than this one, or not
+    /// since the start.
     pub(super) fn sent_elsewhere(&self, session: SessionId) -> Vec<MessageId> {
         let elsewhere = |id: &&MessageId| {
             self.in_flight.get(id).is_none_or(|transmission| transmission.session != session)
@@ -242,8 +248,8 @@ impl SendWindow {
         self.unacked.values().filter(elsewhere).copied().collect()
     }
 
-    /// The contact acknowledges. Numbers from `believed` on are not believed. What was sent less than
-    /// `in_flight` ago is merely late and not taken for lost.
+    /// Takes an acknowledgement. Numbers from `believed` on are not believed. A message sent less
+    /// than `in_flight` ago is late rather than lost.
     pub(super) fn acknowledge(
         &mut self,
         ack: &Ack,
@@ -251,6 +257,7 @@ impl SendWindow {
         in_flight: Millis,
         now: Millis,
     ) -> Acked {
+        // Of an epoch before a rollback or another key: its numbers belong to other messages.
         if ack.epoch != self.sequence.epoch {
             return Acked::default();
         }
@@ -265,6 +272,7 @@ impl SendWindow {
             self.unacked.remove(&number);
             self.in_flight.remove(&id);
         }
+        // A message that was restored and not sent since is due by its own timer.
         let lost = |id: &&MessageId| {
             let transmission = self.in_flight.get(id);
             transmission.is_some_and(|last| last.sent_at.plus(in_flight) < now)
@@ -274,8 +282,9 @@ impl SendWindow {
         Acked { received: received.into_iter().map(|(_, id)| id).collect(), overtaken }
     }
 
-    /// The contact has read everything below `below`, so it has received it: answers what was not
-    /// acknowledged of that. Nothing if it speaks of another epoch or of numbers that no message has.
+    /// Takes a read receipt for everything below `below`, which also acknowledges it; returns the
+    /// messages acknowledged by that. `None` if it names another epoch, or numbers that were never
+    /// given: it would cover messages yet to be written.
     pub(super) fn acknowledge_read(&mut self, epoch: u64, below: u64) -> Option<Vec<MessageId>> {
         if epoch != self.sequence.epoch || below > self.sequence.next {
             return None;
@@ -289,35 +298,37 @@ impl SendWindow {
         Some(received)
     }
 
-    /// Whether the contact waits for a number that will never come, by what it acknowledges; answers
-    /// the base it is to hear again.
+    /// Whether the contact waits for a number that will never come, by its acknowledgement; returns
+    /// the base to announce.
     pub(super) fn is_peer_stalled(&mut self, ack: &Ack) -> Option<u64> {
-        // An acknowledgement that is older than one read before says nothing of what it waits for.
+        // An older acknowledgement that arrives late says nothing of what the contact waits for
+        // now.
         if ack.epoch != self.sequence.epoch || ack.next < self.peer_acked_up_to {
             return None;
         }
         self.peer_acked_up_to = ack.next;
         let base = self.base(None);
+        // It has later messages and waits for one below our base.
         (ack.sack != 0 && ack.next < base).then_some(base)
     }
 
-    /// The contact is to hear the lowest number we still hold.
+    /// Makes an announcement of our base due.
     pub(super) const fn announce_base(&mut self, base: u64) {
         self.base_to_announce = Some(base);
     }
 
-    /// Whether the contact is to hear it.
+    /// Whether an announcement of our base is due.
     pub(super) const fn has_base_to_announce(&self) -> bool {
         self.base_to_announce.is_some()
     }
 
-    /// A payload with this base is sent.
+    /// Notes that a payload with this base is sent.
     pub(super) fn base_announced(&mut self, base: u64) {
         self.base_to_announce.take_if(|announced| *announced <= base);
     }
 
-    /// Takes back a message that was never published; its number is free again. It is always the last
-    /// one that got a number, so that leaves no gap.
+    /// Withdraws a message that was never published and frees its number. It is always the last
+    /// that got one, because one envelope is on its way at a time, so that leaves no gap.
     pub(super) fn withdraw(&mut self, id: MessageId) -> Withdrawn {
         self.in_flight.remove(&id);
         let number = self.messages.get_mut(&id).and_then(|message| message.number.take());
@@ -330,9 +341,9 @@ impl SendWindow {
         Withdrawn::Numbered
     }
 
-    /// Frees the number of a message that left and was not acknowledged. From then on no
-    /// acknowledgement is believed for it: one that names all below a number does not tell what came
-    /// from what was skipped. Answers the base if the contact may be waiting for the number.
+    /// Frees the number of a message that was published and not acknowledged. From then on no
+    /// acknowledgement is believed for it: one that covers all below a number does not tell
+    /// received from skipped. Returns the base if it has to be announced.
     pub(super) fn abandon(&mut self, id: MessageId) -> Option<u64> {
         let number = self.messages.get_mut(&id)?.number.take();
         self.in_flight.remove(&id);
@@ -342,13 +353,15 @@ impl SendWindow {
         };
         self.unacked.remove(&number);
         let base = self.base(None);
-        // A later one tells the base by itself when it is sent again.
+        // No announcement without a later number, for which alone the contact would wait; nor while
+        // an older one is unacknowledged, because the base has not moved. `is_peer_stalled` sees to
+        // the latter.
         let waits = number < base && number.saturating_add(1) < self.sequence.next;
         waits.then_some(base)
     }
 
-    /// Begins another epoch for the holder of another key, who knows nothing of the one before: what
-    /// was never acknowledged comes first in it.
+    /// Begins another epoch for the holder of another key, who has nothing of the one before: all
+    /// unacknowledged messages come first in it.
     pub(super) fn start_epoch(&mut self, epoch: u64) {
         self.in_flight.clear();
         let unacked = core::mem::take(&mut self.unacked);
@@ -357,6 +370,7 @@ impl SendWindow {
 
     /// Begins `epoch`, in which these messages get the first numbers.
     pub(super) fn renumber(&mut self, epoch: u64, ids: impl Iterator<Item = MessageId>) {
+        // Both are numbers of the epoch before.
         (self.base_to_announce, self.peer_acked_up_to) = (None, 0);
         self.unacked = (0..).zip(ids).collect();
         for (&number, id) in &self.unacked {
@@ -367,14 +381,13 @@ impl SendWindow {
         self.sequence = SendSequence { epoch, next: self.unacked.len() as u64 };
     }
 
-    /// Below which number what an old envelope says of our messages is believed: those that this
-    /// state had when the process began.
+    /// The number below which a stale envelope is believed: the next one when the process began.
     pub(super) const fn restored_next(&self) -> u64 {
         self.restored_next
     }
 
-    /// Moves a message on if it may; answers it as it is then. It stays where it is to tell of its
-    /// delivery.
+    /// Moves a message to another state, if that transition is allowed; returns it as it is then.
+    /// The same state again is allowed: its delivery log may have changed.
     pub(super) fn advance(&mut self, id: MessageId, to: MessageState) -> Option<&MessageRecord> {
         let message = self.messages.get_mut(&id)?;
         let from = state(message)?;
@@ -386,7 +399,7 @@ impl SendWindow {
         Some(message)
     }
 
-    /// Changes what is known of the delivery of a message.
+    /// Changes the delivery log of a message.
     pub(super) fn log(
         &mut self,
         id: MessageId,
@@ -397,19 +410,19 @@ impl SendWindow {
         Some(message)
     }
 
-    /// A message is done with.
+    /// Drops a message that is done with.
     pub(super) fn remove(&mut self, id: MessageId) {
         if let Some(state) = self.messages.remove(&id).as_ref().and_then(state) {
             self.unsent -= usize::from(state.is_unsent());
         }
     }
 
-    /// All messages that are not done with, in the order of their names.
+    /// All messages held here, in the order of their ids.
     pub(super) fn ids(&self) -> Vec<MessageId> {
         self.messages.keys().copied().collect()
     }
 
-    /// Those that are being made ready to leave.
+    /// The messages that were encrypted and not published.
     pub(super) fn mining(&self) -> Vec<MessageId> {
         let mining = |message: &&MessageRecord| state(message) == Some(MessageState::Mining);
         self.messages.values().filter(mining).map(|message| message.id).collect()
@@ -423,7 +436,7 @@ impl SendWindow {
     }
 }
 
-/// How far a message is, if it is ours.
+/// The state of a message, if it is ours.
 const fn state(message: &MessageRecord) -> Option<MessageState> {
     match message.direction {
         StoredDirection::Outgoing(state) => Some(state),

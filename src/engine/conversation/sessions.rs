@@ -1,7 +1,8 @@
-//! The sessions with one contact: which one to speak in, which give way, which are over.
+//! The sessions with one contact: which is preferred for sending, which are evicted, which are
+//! over.
 //!
-//! Two would do for both sides starting at once; more make room for lost state. What they hold is
-//! never looked into here but through [`Session`], and storing what changed is the conversation's.
+//! Two would do for both sides offering at once; more make room for lost state. A session's state
+//! is read through [`Session`] alone, and storing what changed is the conversation's part.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +10,18 @@ use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::wire::MAX_TTL;
 use crate::engine::session::{Session, SessionId, SessionRole};
 
-/// Two would do for both sides starting at once; the rest is room for lost state. A guess.
+/// Sessions with one contact. Two would do for both sides offering at once; the rest is room for
+/// lost state. A guess.
 pub const MAX_SESSIONS: usize = 8;
 
 /// A day: how far two clocks may be apart before an offer is taken for a replay
 /// (`proto/session.md`, "Offer").
 pub(in crate::engine) const MAX_CLOCK_DIFFERENCE: Seconds = Seconds(86_400);
 
-/// How much a session is preferred: confirmed first, then offered by the contact, then the latest.
-/// Both sides know all three, so they prefer the same one without comparing clocks. What somebody
-/// offered who stole our key is never confirmed, so a session that is loses nothing to it.
+/// The order of preference: confirmed sessions first, then those the contact offered, then the
+/// latest. Between confirmed ones the age alone decides, which both sides know alike, so both send
+/// in the same one without comparing clocks. An offer made by a thief of our key is never
+/// confirmed, so it takes nothing from a session that is.
 type SessionPreference = (bool, bool, (UnixSeconds, SessionId));
 
 /// All sessions with one contact.
@@ -27,19 +30,18 @@ pub(in crate::engine) struct Sessions {
     sessions: BTreeMap<SessionId, Box<Session>>,
 }
 
-/// A session that has aged.
+/// The effect of age on a session.
 #[derive(Debug)]
 pub(super) enum Aged {
-    /// It forgot keys of messages that cannot arrive any more; this is what it was before.
+    /// It forgot skipped keys whose messages cannot arrive any more; this is its state before.
     Forgot(Box<Session>),
-    /// It was silent for so long, or was superseded so long ago, that nothing of it can still arrive.
+    /// It was idle for so long, or superseded so long ago, that nothing of it can still arrive.
     Over,
 }
 
 impl Sessions {
-    /// Takes a session in and answers which give way when there are too many: the least preferred,
-    /// never the newest, and never the one whose offer waits: it could be answered, and nobody would
-    /// read the answer.
+    /// Adds a session and returns those evicted when there are too many: the least preferred, but
+    /// never the newest, and never the `pending` one, whose offer can still be answered.
     pub(super) fn add(
         &mut self,
         session: Box<Session>,
@@ -60,32 +62,32 @@ impl Sessions {
         over.filter_map(|(_, id)| self.sessions.remove(&id)).map(|session| *session).collect()
     }
 
-    /// A session that was stored.
+    /// Takes back a stored session.
     pub(super) fn restore(&mut self, session: Box<Session>) {
         self.sessions.insert(session.id(), session);
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     pub(super) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
 
-    /// All of them.
+    /// All sessions.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.sessions.values().map(|session| &**session)
     }
 
-    /// The names of all of them.
+    /// The ids of all sessions.
     pub(super) fn ids(&self) -> Vec<SessionId> {
         self.sessions.keys().copied().collect()
     }
 
-    /// A session by its name.
+    /// The session with this id.
     pub(in crate::engine) fn get(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id).map(|session| &**session)
     }
 
-    /// Replaces a session by a later state of it; answers the earlier one.
+    /// Replaces a session by a later state of it; returns the earlier one.
     pub(super) fn replace(&mut self, later: Session) -> Option<Session> {
         let session = self.sessions.get_mut(&later.id())?;
         Some(core::mem::replace(&mut **session, later))
@@ -100,26 +102,27 @@ impl Sessions {
         self.iter().max_by_key(|session| preference(session))
     }
 
-    /// The session to send in, if the contact was heard in it.
+    /// The session to send in, if it is confirmed.
     pub(super) fn confirmed(&self) -> Option<&Session> {
         self.preferred().filter(|session| session.confirmed())
     }
 
-    /// Whether the contact was heard in a session later than this one. They have no use for an answer
-    /// in this one then, would not speak in it, and would be answered forever.
+    /// Whether a session later than this one is confirmed. The contact sends in that one and never
+    /// confirms this one, so answering it would never end.
     pub(super) fn has_newer_confirmed(&self, than: &Session) -> bool {
         self.iter().any(|session| session.confirmed() && age(session) > age(than))
     }
 
-    /// The sessions a contact offered that it has not confirmed: our answer may be lost.
+    /// The sessions the contact offered and has not confirmed: our answer may be lost.
     pub(in crate::engine) fn unanswered(&self) -> Vec<SessionId> {
         let unanswered =
             |session: &&Session| session.role() == SessionRole::Responder && !session.confirmed();
         self.iter().filter(unanswered).map(Session::id).collect()
     }
 
-    /// What ends when a contact says that a session is over: it and every one before it. In one that
-    /// is not confirmed it may not be the contact who says so, and that one ends alone.
+    /// The sessions that end when the contact closes one: it and every one before it. A close in an
+    /// unconfirmed session may be a thief's, and ends that one alone (`proto/session.md`, "Which
+    /// session").
     pub(super) fn ended_by_closing(&self, closed: SessionId) -> Vec<SessionId> {
         let Some(last) = self.get(closed) else { return Vec::new() };
         self.iter()
@@ -129,7 +132,7 @@ impl Sessions {
             .collect()
     }
 
-    /// Ages every session; answers what became of those that changed or are over.
+    /// Ages every session; returns those that changed or are over.
     pub(super) fn age(&mut self, now: UnixSeconds) -> Vec<(SessionId, Aged)> {
         let mut aged = Vec::new();
         let mut old = Vec::new();
@@ -139,25 +142,28 @@ impl Sessions {
                 aged.push((id, Aged::Forgot(Box::new(before))));
             }
             let idle = session.is_idle(now);
-            // Whoever offered it with a clock a day ahead may be sending until its last envelope ends.
+            // Counted from the offer, by its maker's clock, which may be a day ahead. A session
+            // that was superseded at once may still bring envelopes for so long; what an older one
+            // still brings is sent again in the preferred one.
             let longest = session.created().plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE);
             if idle || longest < now {
                 old.push((id, idle));
             }
         }
         let preferred = self.preferred().map(Session::id);
+        // Age alone ends no session: the preferred one lives as long as messages open in it.
         let superseded = |id: SessionId| preferred.is_some_and(|preferred| preferred != id);
         let over = old.into_iter().filter(|&(id, idle)| idle || superseded(id));
         aged.extend(over.map(|(id, _)| (id, Aged::Over)));
         aged
     }
 
-    /// How many keys of messages that were passed over all of them keep.
+    /// How many skipped keys all sessions keep.
     pub(in crate::engine) fn skipped(&self) -> usize {
         self.iter().map(Session::skipped).sum()
     }
 
-    /// The session that keeps the oldest of those keys, with when it was passed over.
+    /// The session with the oldest skipped key, and when that was skipped.
     pub(in crate::engine) fn oldest_skipped(&self) -> Option<(UnixSeconds, &Session)> {
         let keeping = self.iter().filter_map(|session| Some((session.oldest_skipped()?, session)));
         keeping.min_by_key(|&(oldest, session)| (oldest, session.id()))
@@ -165,6 +171,8 @@ impl Sessions {
 }
 
 fn preference(session: &Session) -> SessionPreference {
+    // Between confirmed sessions the role must not count: it is the other one on the other side,
+    // and both sides have to prefer the same session.
     let offered_by_contact = session.role() == SessionRole::Responder && !session.confirmed();
     (session.confirmed(), offered_by_contact, age(session))
 }

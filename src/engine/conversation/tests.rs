@@ -1,4 +1,5 @@
-//! Two conversations and a network between them that is as bad as wanted: no node, no pool, no flood.
+//! Two conversations and a network between them that is as bad as wanted: no node, no pool, no
+//! flood.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -179,7 +180,8 @@ impl Side {
         }
     }
 
-    /// Ends the process and takes back what was stored of the contact, without sessions or messages.
+    /// Ends the process and takes back what was stored of the contact, without sessions or
+    /// messages.
     fn forget_all_but_the_contact(&mut self, own: Arc<Identity>) {
         let record = self.stored.clone().expect("a stored contact");
         self.conversation = Conversation::new(own, ContactRecord { offer: None, ..record });

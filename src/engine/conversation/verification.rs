@@ -1,9 +1,9 @@
-//! How sure we are of a contact's key, and what holds when we are not: nothing leaves.
+//! Trust in one contact's key, and the hold on sending while the key is in doubt.
 //!
 //! While a contact is on hold, what it sends is received and read, and what is written to it waits.
 //! No message, acknowledgement, answer, offer or farewell is begun, and what was begun before is
-//! erased unsent. Only a person ends that. Nothing here is told to anybody: trust is about the key,
-//! it outlives sessions, and it is this machine's alone.
+//! erased unsent. Only a person ends that. Trust is never sent to anybody: it is about the key, it
+//! outlives sessions, and it is this machine's alone.
 
 use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
@@ -13,8 +13,8 @@ use crate::engine::session::{Session, SessionRole};
 
 use super::sessions::Sessions;
 
-/// Comparisons that may fail before the session is erased: words are misheard, but whoever sits in
-/// between gets no more guesses.
+/// Comparisons that may fail before the session is erased. More than one, because words are
+/// misheard; few, because each is a guess for somebody in the middle.
 pub const MAX_VERIFICATION_ATTEMPTS: u8 = 3;
 
 /// The trust in one contact's key.
@@ -23,11 +23,11 @@ pub(super) struct Verification {
     trust: Trust,
 }
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     Same,
-    /// With the number of the first word that is another one.
+    /// They differ; with the number of the first word that does.
     Differs(Option<usize>),
 }
 
@@ -40,19 +40,19 @@ impl Verification {
         self.trust
     }
 
-    /// Whether nothing may be sent.
+    /// Whether sending is on hold.
     pub(super) const fn is_on_hold(self) -> bool {
         self.trust.is_on_hold()
     }
 
-    /// A person decided; answers whether that ends a hold.
+    /// Takes a person's decision; returns whether that ends a hold.
     pub(super) const fn decide(&mut self, trust: Trust) -> bool {
         let was_on_hold = self.trust.is_on_hold();
         self.trust = trust;
         was_on_hold && !trust.is_on_hold()
     }
 
-    /// A comparison failed; answers how many attempts are left.
+    /// Counts a failed comparison and puts the contact on hold; returns how many attempts are left.
     pub(super) fn mismatched(&mut self, now: UnixSeconds) -> u8 {
         let (since, before) = match self.trust {
             Trust::OnHold { since, attempts, .. } => (since, attempts),
@@ -60,16 +60,17 @@ impl Verification {
         };
         let attempts = before.saturating_add(1);
         let left = MAX_VERIFICATION_ATTEMPTS.saturating_sub(attempts);
-        // The next session begins to count anew.
+        // The session is erased with the last attempt, and counting begins anew with the next,
+        // whose words are others.
         let attempts = if left == 0 { 0 } else { attempts };
         self.trust = Trust::OnHold { since, reason: HoldReason::Mismatch, attempts };
         left
     }
 
-    /// The key became another one.
+    /// Puts the contact on hold because its key became another one.
     pub(super) fn rekeyed(&mut self, now: UnixSeconds) {
         let verified = match self.trust {
-            // Changed twice before anybody looked: the last key that was verified still counts.
+            // Changed twice before a person looked: the date of the last verified key is kept.
             Trust::OnHold { reason: HoldReason::KeyChanged { verified }, .. } => verified,
             Trust::Unverified | Trust::Verified { .. } | Trust::OnHold { .. } => {
                 self.trust.verified_at()
@@ -80,7 +81,7 @@ impl Verification {
     }
 }
 
-/// What we read to the contact, from a session; none before its exchange is complete here.
+/// The words we read to the contact, from a session; `None` before its exchange is complete here.
 pub(super) fn own_half(session: &Session) -> Option<SasHalf> {
     let half = half_of(session.role());
     Some(SasHalf { half, words: session.sas()?.half(half) })
@@ -93,14 +94,17 @@ pub(super) fn compare_sas(
 ) -> Option<Comparison> {
     let shown = sessions.preferred().map(Session::id);
     let halves = sessions.iter().filter_map(|session| Some((session.id(), their_half(session)?)));
+    // The session on the screen comes first: a wrong word is numbered by what the person sees
+    // there.
     let (mut shown, others): (Vec<_>, Vec<_>) = halves.partition(|&(id, _)| Some(id) == shown);
     shown.extend(others);
     let halves: Vec<_> = shown.into_iter().map(|(_, half)| half).collect();
     compare(&halves, entered)
 }
 
-/// Compares words with halves, the one that is shown first. Any will do: the two sides may look at
-/// different sessions, and each proves the same key. `None` if there are no words.
+/// Compares words with halves, the first of which is on the screen. Any of them will do: the two
+/// sides may look at different sessions, and each proves the same key. `None` if there are no
+/// words.
 fn compare(
     halves: &[(Half, [SasWord; WORDS_PER_HALF])],
     entered: &[SasWord; WORDS_PER_HALF],
@@ -113,7 +117,7 @@ fn compare(
     Some(Comparison::Differs(wrong.map(|place| half.first_number() + place)))
 }
 
-/// What the contact reads out of a session.
+/// The words the contact reads to us, from a session.
 fn their_half(session: &Session) -> Option<(Half, [SasWord; WORDS_PER_HALF])> {
     let half = half_of(session.role()).other();
     Some((half, session.sas()?.half(half)))
