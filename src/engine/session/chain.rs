@@ -1,8 +1,8 @@
-//! Chains: from one secret to a row of message keys, and from another to a row of topics and header keys.
+//! Chains: message keys derived from one secret, and topics and header keys derived from another.
 //!
-//! A step goes forward alone: whoever holds a chain finds nothing of what it passed. Our own chain
-//! and theirs are different types, so that neither can do the other's work. Nothing here encrypts,
-//! and nothing is changed in place but the copy a caller works on.
+//! A step goes forward alone: a chain's present state tells nothing of the positions it passed. Our
+//! own chain and theirs are different types, so that neither can do the other's work. Nothing here
+//! encrypts, and nothing is changed in place but the copy a caller works on.
 
 use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,8 +16,8 @@ use crate::engine::envelope::Topic;
 use crate::engine::envelope::wire::{MAX_TTL, ONE_DAY};
 use crate::engine::secret::Secret;
 
-/// Positions of one chain: how many messages a side may send before it has opened an answer to any
-/// of them, and how many topics of a chain the other side watches.
+/// Positions of one chain: how many messages a side may send before it has opened a reply, and how
+/// many topics of a chain the other side watches.
 ///
 /// A guess: 1,024 messages to somebody who is away, for some 40 KiB in memory for each of two
 /// chains, nearly all of it in the topic index, and a millisecond or two whenever a chain begins.
@@ -26,7 +26,7 @@ pub const WINDOW: u32 = 1024;
 /// Skipped keys one session keeps, the oldest going first: two chains of lost messages.
 pub const MAX_SKIPPED: usize = 2 * WINDOW as usize;
 
-/// The key of one message. Whoever has opened the message must forget it.
+/// The key of one message, forgotten once the message is opened.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MessageKey(Secret<32>);
 
@@ -73,8 +73,8 @@ impl ChainKey {
     }
 }
 
-/// The chain of topics and header keys at one position. Apart from the message keys: a recipient
-/// must know topics long before the messages, and what it keeps for them must open no text.
+/// The chain of topics and header keys at one position. Separate from the message keys: a recipient
+/// must know topics long before messages, and the keys it keeps for that must open no text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TopicKey(Secret<32>);
 
@@ -96,18 +96,18 @@ impl TopicKey {
 
 /// One position of a sending chain.
 pub(super) struct ChainSlot {
-    /// Which one.
+    /// Its place in the chain.
     pub(super) position: u32,
-    /// Where the recipient waits.
+    /// The topic that the recipient watches for it.
     pub(super) topic: Topic,
-    /// What the recipient opens its header with.
+    /// The key of its header.
     pub(super) header: HeaderKey,
-    /// What the recipient opens it with.
+    /// The key of its payload.
     pub(super) key: MessageKey,
 }
 
 impl ChainSlot {
-    /// A position of no chain: what is sealed at it, nobody can open.
+    /// A position of no chain: nobody can open a body that is sealed at it.
     pub(super) fn draw(env: &mut Env<'_>) -> Self {
         Self {
             position: 0,
@@ -118,7 +118,7 @@ impl ChainSlot {
     }
 }
 
-/// What we send: one chain, at its next position.
+/// The chain we send in, at its next position.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SendingChain {
     number: u32,
@@ -136,7 +136,7 @@ impl SendingChain {
         Self { number, chain, topics, next: 0, before }
     }
 
-    /// The chain after it filled a position, and what is needed there. `None` when all of the
+    /// The chain after it filled a position, and that position's keys. `None` when all of the
     /// `window` positions are filled.
     pub(super) fn step(&self, window: u32) -> Option<(Self, ChainSlot)> {
         if self.next >= window {
@@ -166,7 +166,7 @@ impl fmt::Debug for SendingChain {
     }
 }
 
-/// The positions of one of their chains at which we wait: from the first not passed to the last.
+/// The positions of one of their chains that we watch: from the first not passed to the last.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredTopicWindow", into = "StoredTopicWindow")]
 pub(super) struct TopicWindow {
@@ -223,7 +223,7 @@ impl TopicWindow {
         (self.next..self.window).contains(&position).then_some(position)
     }
 
-    /// Passes one position, and gives what stood there.
+    /// Passes one position, and returns its topic and header key.
     fn pass(&mut self) -> Option<(Topic, HeaderKey)> {
         let topic = self.ahead.pop_front()?;
         let header = self.topics.header_key();
@@ -240,7 +240,7 @@ impl fmt::Debug for TopicWindow {
     }
 }
 
-/// A [`TopicWindow`] as the store keeps it: without what can be computed.
+/// A [`TopicWindow`] as the store keeps it: without the topics, which can be computed.
 #[derive(Serialize, Deserialize)]
 struct StoredTopicWindow {
     number: u32,
@@ -252,7 +252,7 @@ struct StoredTopicWindow {
 impl From<StoredTopicWindow> for TopicWindow {
     fn from(stored: StoredTopicWindow) -> Self {
         let StoredTopicWindow { number, topics, next, window } = stored;
-        // What a damaged record says is bounded before it costs anything.
+        // A damaged record may name any window: bounded before it costs memory or time.
         let window = window.min(WINDOW);
         let mut last = topics.clone();
         let mut ahead = VecDeque::with_capacity(window.saturating_sub(next) as usize);
@@ -272,7 +272,7 @@ impl From<TopicWindow> for StoredTopicWindow {
     }
 }
 
-/// What they send: the chain we read, with its message keys.
+/// The chain we read, with its message keys.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReceivingChain {
     /// Their ratchet key in it.
@@ -287,7 +287,7 @@ impl ReceivingChain {
         Self { ratchet, chain, topic_window }
     }
 
-    /// Where we wait in it.
+    /// The positions of it that we watch.
     pub(super) fn topic_window(&self) -> &TopicWindow {
         &self.topic_window
     }
@@ -326,7 +326,7 @@ impl fmt::Debug for ReceivingChain {
 /// A chain's number and a position in it.
 pub(super) type ChainPosition = (u32, u32);
 
-/// Keys of positions that were passed over, for messages that are late.
+/// Skipped keys: those of positions that were passed over, for messages that are late.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SkippedKeys(BTreeMap<ChainPosition, SkippedKey>);
 
@@ -351,24 +351,25 @@ impl SkippedKeys {
         self.0.get(&place).map(|skipped| (&skipped.header, &skipped.key))
     }
 
-    /// All but this one.
+    /// All keys but this one.
     pub(super) fn without(&self, place: ChainPosition) -> Self {
         let mut rest = self.clone();
         rest.0.remove(&place);
         rest
     }
 
-    /// All but the oldest `count`.
+    /// All keys but the oldest `count`.
     pub(super) fn without_oldest(&self, count: usize) -> Self {
         Self(self.0.iter().skip(count).map(|(place, key)| (*place, key.clone())).collect())
     }
 
-    /// When the oldest was passed over.
+    /// When the oldest key was passed over.
     pub(super) fn oldest(&self) -> Option<UnixSeconds> {
+        // Chains and positions are passed in order, so the lowest place is the oldest.
         self.0.first_key_value().map(|(_, skipped)| skipped.since)
     }
 
-    /// Without those that nothing can arrive for any more; `None` if there is no such key.
+    /// The keys whose messages can still arrive; `None` if that is all of them.
     pub(super) fn aged(&self, now: UnixSeconds) -> Option<Self> {
         if !self.0.values().any(|skipped| skipped.is_past(now)) {
             return None;
@@ -380,6 +381,8 @@ impl SkippedKeys {
 
     fn keep(&mut self, place: ChainPosition, skipped: SkippedKey) {
         self.0.insert(place, skipped);
+        // A contact can make us skip as much as it likes; the oldest messages are the least likely
+        // to come.
         if self.0.len() > MAX_SKIPPED {
             self.0.pop_first();
         }

@@ -1,6 +1,6 @@
-//! Fixed layouts, read from the front. It never reads beyond the end and never panics.
+//! A reader of fixed layouts, from the front. It never reads beyond the end and never panics.
 
-/// What is left of some bytes. Numbers are little-endian.
+/// The unread rest of some bytes. Numbers are little-endian.
 pub(super) struct ByteCursor<'a>(&'a [u8]);
 
 impl<'a> ByteCursor<'a> {
@@ -38,7 +38,7 @@ impl<'a> ByteCursor<'a> {
         self.0
     }
 
-    /// Ends well if nothing but zeros is left: padding has one form.
+    /// Succeeds if nothing but zeros is left: padding has one form.
     pub(super) fn padding(self) -> Option<()> {
         self.0.iter().all(|byte| *byte == 0).then_some(())
     }

@@ -1,4 +1,5 @@
-//! Opening a message: where it belongs, whether it makes sense there, and the session after it.
+//! Decryption: finding a message's place, checking that it makes sense there, and computing the
+//! session after it.
 //!
 //! Everything happens on copies. What is refused, for whatever reason, gives nothing and changes
 //! nothing, and nobody outside can tell the reasons apart.
@@ -22,9 +23,9 @@ impl Session {
     /// session belongs to, and `env` dates the keys of messages that it overtook and gives our next
     /// ratchet key.
     ///
-    /// `None`, without a reason, when it is not for this session, was opened before, was altered, or
-    /// needs an answer that has not come: then nothing has changed. The caller makes the returned
-    /// session durable before it acts on the payload.
+    /// `None`, without a reason, when it is not for this session, was opened before, was altered,
+    /// or needs an answer that has not come: then nothing has changed. The caller makes the
+    /// returned session durable before it acts on the payload.
     #[must_use]
     pub fn decrypt(
         &self,
@@ -33,6 +34,8 @@ impl Session {
         topic: Topic,
         body: &[u8],
     ) -> Option<(Self, Payload)> {
+        // Every place with this topic is tried, because topics of 4 bytes may meet. The order is
+        // that of `proto/session.md`, "Opening".
         let opened = self
             .open_late(topic, body)
             .or_else(|| self.open_current(env.wall, topic, body))
@@ -42,7 +45,7 @@ impl Session {
         Some((Self { last_received: env.wall, ..aged }, payload))
     }
 
-    /// A message that was passed over.
+    /// Opens a message whose position was passed over.
     fn open_late(&self, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
         let places = self.skipped.topics().filter(|(_, skipped)| *skipped == topic);
         let (place, payload) = places.map(|(place, _)| place).find_map(|place| {
@@ -50,28 +53,33 @@ impl Session {
             let opened = self.open_at(place, topic, body, header)?;
             Some((place, opened.payload(key)?))
         })?;
+        // The key goes with the message: a replay finds none.
         Some((Self { skipped: self.skipped.without(place), ..self.clone() }, payload))
     }
 
-    /// A message of the chain we read.
+    /// Opens a message of the chain we read.
     fn open_current(&self, now: UnixSeconds, topic: Topic, body: &[u8]) -> Option<(Self, Payload)> {
         let receiving = self.receiving.as_ref()?;
         let topic_window = receiving.topic_window();
         let (position, payload) = topic_window.positions(topic).find_map(|position| {
             let place = (topic_window.number(), position);
             let opened = self.open_at(place, topic, body, &topic_window.header_key(position)?)?;
+            // One ratchet key for all of a chain: another would make the next root depend on which
+            // message came.
             if opened.header.ratchet != receiving.ratchet {
                 return None;
             }
             Some((position, opened.payload(&receiving.key(position)?)?))
         })?;
+        // Only now, after the payload opened: before that, a forged position would have us skip
+        // keys.
         let (mut receiving, mut skipped) = (receiving.clone(), self.skipped.clone());
         receiving.pass_to(position, now, &mut skipped);
         receiving.pass()?;
         Some((Self { receiving: Some(receiving), skipped, ..self.clone() }, payload))
     }
 
-    /// The first message of their next chain, with which we begin ours.
+    /// Opens the first message of their next chain, which begins ours.
     fn open_next(
         &self,
         env: &mut Env<'_>,
@@ -86,9 +94,13 @@ impl Session {
             let ChainStart { stepped, handshake, sas } = self.start_chain(own, &opened, &key)?;
             let MessageHeader { before, ratchet, .. } = opened.header;
             let receiving = ReceivingChain::new(ratchet, stepped.chain, self.next.clone());
+            // The payload proves the message key, and with it the new root. Nothing is kept of a
+            // chain whose message fails here.
             let payload = opened.payload(&receiving.key(position)?)?;
             let (receiving, skipped) = self.pass_over(env.wall, receiving, before, position)?;
 
+            // Our next chain begins at once, with a fresh key: from the contact's reply to it on, a
+            // copy of today's state is worthless (`proto/session.md`, "Steps").
             let fresh = EphemeralSecret::draw(env);
             let ours = stepped.root.step(&fresh.agree(&ratchet));
             let number = self.next.number().checked_add(1)?;
@@ -120,7 +132,7 @@ impl Session {
         OpenedMessage::new(self.id, (place, self.window), topic, body, key)
     }
 
-    /// What the first message of their next chain gives, by what the handshake still needs.
+    /// Computes the start of their next chain, from the secrets that the handshake still needs.
     fn start_chain(
         &self,
         own: &Identity,
@@ -129,6 +141,8 @@ impl Session {
     ) -> Option<ChainStart> {
         match &self.handshake {
             HandshakeState::Offered { kem, reveal } => {
+                // An answer without its extension cannot be opened yet. It stays in the pool, and
+                // is tried again after one with the extension.
                 let extension = opened.extension(key)?;
                 let ratchet = &opened.header.ratchet;
                 let transcript = HandshakeTranscript::new(self.id, &extension, ratchet);
@@ -146,6 +160,8 @@ impl Session {
                 })
             }
             HandshakeState::Answering { extension: _, transcript, commitment: committed } => {
+                // The initiator committed to `reveal` in its offer. Another value would let
+                // somebody in the middle choose words that match (`proto/session.md`, "Words").
                 let reveal = opened.header.reveal.as_ref()?;
                 if commitment(reveal) != *committed {
                     return None;
@@ -170,8 +186,8 @@ impl Session {
         self.root.step(&self.own.agree(&opened.header.ratchet))
     }
 
-    /// Leaves the chain that was read, in which `before` positions were filled, for `receiving`, and
-    /// takes its message at `position`. The keys of what has not come are kept.
+    /// Leaves the chain that was read, in which `before` positions were filled, for `receiving`,
+    /// and takes its message at `position`. The keys of messages that have not come are kept.
     fn pass_over(
         &self,
         now: UnixSeconds,
@@ -181,6 +197,8 @@ impl Session {
     ) -> Option<(ReceivingChain, SkippedKeys)> {
         let mut skipped = self.skipped.clone();
         if let Some(mut left) = self.receiving.clone() {
+            // The sender would have filled fewer positions than we have opened (`proto/session.md`,
+            // "Messages").
             if before < left.topic_window().next() {
                 return None;
             }
@@ -192,7 +210,7 @@ impl Session {
     }
 }
 
-/// What the first message of a chain gives beside its payload.
+/// The start of a chain, from its first message.
 struct ChainStart {
     stepped: RatchetStep,
     handshake: HandshakeState,

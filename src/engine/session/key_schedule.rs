@@ -1,7 +1,8 @@
-//! The key schedule: what both ends compute from an offer, from an answer, and at every later step.
+//! The key schedule: the secrets both sides compute from an offer, from an answer, and at every
+//! later step (`proto/session.md`, "Offer", "Answer" and "Steps").
 //!
-//! Every function takes the secrets it uses up by reference and gives the next ones; wiping what is
-//! done with is its owner's.
+//! Every function takes the secrets it uses up by reference and returns the next ones; wiping those
+//! that are done with is their owner's part.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use super::message::{Extension, REVEAL_SIZE};
 pub(super) struct RootKey(Secret<32>);
 
 impl RootKey {
-    /// The step that begins a chain, with a secret its two ends have just agreed on.
+    /// The step that begins a chain, with a secret both sides have just agreed on.
     pub(super) fn step(&self, agreed: &Secret<32>) -> RatchetStep {
         RatchetStep::of(&kdf::derive(self.0.expose(), &[agreed.expose()], KdfLabel::RootStep))
     }
@@ -31,15 +32,17 @@ impl RootKey {
         transcript: &HandshakeTranscript,
     ) -> RatchetStep {
         let SharedSecrets { ee, se, kem, dd } = agreed;
+        // All of them together: who lacks one of the four, or saw another transcript, computes none
+        // of the keys.
         let secrets: [&[u8]; 5] =
             [ee.expose(), se.expose(), kem.expose(), dd.expose(), &transcript.0];
         RatchetStep::of(&kdf::derive(self.0.expose(), &secrets, KdfLabel::AnswerKeys))
     }
 }
 
-/// What a step gives.
+/// The result of a step.
 pub(super) struct RatchetStep {
-    /// Where the next step begins.
+    /// The root that the next step begins with.
     pub(super) root: RootKey,
     /// The message keys of the chain that begins.
     pub(super) chain: ChainKey,
@@ -57,7 +60,7 @@ impl RatchetStep {
     }
 }
 
-/// What the two ends of an offer can compute before it is answered, and nobody else.
+/// The secrets that both sides of an offer, and nobody else, can compute before it is answered.
 pub(super) struct OfferSecrets {
     /// The session's ephemeral key with the responder's identity.
     pub(super) es: Secret<32>,
@@ -68,11 +71,14 @@ pub(super) struct OfferSecrets {
 impl OfferSecrets {
     /// The key of the offer's MAC.
     pub(super) fn mac_key(&self, to: &PublicKey, from: &PublicKey) -> Secret<32> {
+        // Both identities are hashed, in order: the x coordinate that `DH` gives is the same for a
+        // key and its negative, and for both directions.
         let salt = kdf::hash(KdfLabel::OfferParties, &[&to.to_bytes(), &from.to_bytes()]);
         kdf::derive(&salt, &[self.es.expose(), self.ss.expose()], KdfLabel::OfferMac)
     }
 
-    /// Where the session begins; `keys` are the two the offer carries, `topics` its partial topics.
+    /// The initial secrets of the session; `keys` are the two the offer carries, `topics` its
+    /// partial topics.
     pub(super) fn start(
         &self,
         id: SessionId,
@@ -98,10 +104,10 @@ impl OfferSecrets {
     }
 }
 
-/// What an offer alone gives.
+/// The secrets that an offer alone gives.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct InitialSecrets {
-    /// Where the answer begins.
+    /// The root that the answer begins with.
     pub(super) root: RootKey,
     /// The message keys of chain 0.
     pub(super) chain: ChainKey,
@@ -109,36 +115,36 @@ pub(super) struct InitialSecrets {
     pub(super) topics: [TopicKey; 3],
 }
 
-/// What the two ends agree on with the answer.
+/// The secrets both sides agree on with the answer.
 pub(super) struct SharedSecrets {
     /// The responder's handshake key with the session's ephemeral key.
     pub(super) ee: Secret<32>,
     /// The responder's handshake key with the initiator's identity.
     pub(super) se: Secret<32>,
-    /// What was encapsulated.
+    /// The KEM's shared secret.
     pub(super) kem: Secret<32>,
     /// The responder's ratchet key with the session's ephemeral key.
     pub(super) dd: Secret<32>,
 }
 
-/// A hash over the offer and the answer: what both ends have seen of each other.
+/// A hash over the offer and the answer: all that both sides have seen of each other.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HandshakeTranscript([u8; 32]);
 
 impl HandshakeTranscript {
-    /// Of the session with this name, the answer's extension and the responder's ratchet key.
+    /// The transcript of this session, the answer's extension and the responder's ratchet key.
     pub(super) fn new(id: SessionId, extension: &Extension, ratchet: &PublicKey) -> Self {
         Self(kdf::hash(KdfLabel::Reply, &[&id.0, extension, &ratchet.to_bytes()]))
     }
 
-    /// What two people read to each other.
+    /// The words that two people read to each other.
     pub(super) fn sas(&self, id: SessionId, reveal: &Secret<REVEAL_SIZE>) -> Sas {
         let mut hash = kdf::hash(KdfLabel::Sas, &[&id.0, &self.0, reveal.expose()]);
         Sas::new(&Secret::take(&mut hash))
     }
 }
 
-/// What binds the initiator to `reveal` without telling it.
+/// The commitment that binds the initiator to `reveal` and hides it.
 pub(super) fn commitment(reveal: &Secret<REVEAL_SIZE>) -> [u8; 32] {
     kdf::hash(KdfLabel::Commitment, &[reveal.expose()])
 }

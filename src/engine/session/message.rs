@@ -1,7 +1,8 @@
-//! The bytes of one message: salt, encrypted header, now and then an extension, encrypted payload.
+//! The bytes of one message: salt, encrypted header, in chain 1 an extension, encrypted payload
+//! (`proto/session.md`, "Messages").
 //!
-//! It knows keys and layouts, not whose turn it is: whether a header makes sense where it stands is
-//! the session's to say.
+//! This module knows keys and layouts, not the state of a session: whether a header makes sense
+//! where it stands is the session's to decide.
 
 use zeroize::Zeroizing;
 
@@ -19,10 +20,11 @@ use super::cursor::ByteCursor;
 use super::payload::Payload;
 use super::{SealedBody, SessionId};
 
-/// What chain 1 carries beside its payloads: the responder's handshake key and the KEM's ciphertext.
+/// The extension that chain 1 carries beside its payloads: the responder's handshake key and the
+/// KEM's ciphertext.
 pub(super) type Extension = [u8; EXTENSION_SIZE];
 
-/// What a message's header says.
+/// The header of a message.
 pub(super) struct MessageHeader {
     /// Its position in its chain.
     pub(super) position: u32,
@@ -30,7 +32,7 @@ pub(super) struct MessageHeader {
     pub(super) before: u32,
     /// The sender's ratchet key in this chain.
     pub(super) ratchet: PublicKey,
-    /// What the initiator's offer committed to.
+    /// The bytes that the initiator's offer committed to.
     pub(super) reveal: Option<Secret<REVEAL_SIZE>>,
     /// Whether an extension follows.
     pub(super) extended: bool,
@@ -61,6 +63,8 @@ impl MessageHeader {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut cursor = ByteCursor::new(bytes);
         let flags = cursor.byte()?;
+        // Refused rather than passed over: a message has one meaning for every version that takes
+        // it.
         if flags & !(FLAG_EXTENSION | FLAG_REVEAL) != 0 {
             return None;
         }
@@ -78,9 +82,11 @@ impl MessageHeader {
     }
 
     /// Whether it makes sense at a place, in chains of `window` positions: chain 1 alone is
-    /// extended, chain 2 alone reveals, and nobody sent before the first two.
+    /// extended, chain 2 alone reveals, and in the first two chains nothing came before.
     pub(super) fn fits(&self, (chain, position): ChainPosition, window: u32) -> bool {
         let most = if chain < 2 { 0 } else { window };
+        // The topic has told the position already; a header that says another one was not written
+        // for this place.
         self.position == position
             && self.before <= most
             && (chain == 1 || !self.extended)
@@ -88,18 +94,18 @@ impl MessageHeader {
     }
 }
 
-/// A message with its keys used up.
+/// An encrypted message.
 pub(super) struct EncryptedMessage {
     pub(super) sealed: SealedBody,
-    /// Names of the pairs of key and nonce; see [`OneTimeKey::ledger`].
+    /// Fingerprints of the pairs of key and nonce; see [`OneTimeKey::ledger`].
     pub(super) ledger: Vec<[u8; 16]>,
 }
 
-/// What a message says behind its header.
+/// The parts of a message behind its header.
 pub(super) struct MessageParts<'a> {
     /// The answer; only beside a payload that leaves room for it.
     pub(super) extension: Option<&'a Extension>,
-    /// As long as there is room.
+    /// Padded to all of the room that is left.
     pub(super) payload: &'a [u8],
 }
 
@@ -114,7 +120,7 @@ pub(super) fn seal(
     write(env, id, slot, &header.write(), parts)
 }
 
-/// Seals zeros at a slot of no chain.
+/// Seals zeros at a slot of no chain: junk.
 pub(super) fn seal_nothing(env: &mut Env<'_>, id: SessionId, slot: &ChainSlot) -> SealedBody {
     let parts = MessageParts { extension: None, payload: &[0; PLAIN_ROOM] };
     write(env, id, slot, &Secret::make(|_| ()), &parts).sealed
@@ -127,6 +133,8 @@ fn write(
     header: &Secret<HEADER_SIZE>,
     parts: &MessageParts<'_>,
 ) -> EncryptedMessage {
+    // Keys and nonces depend on this salt: even a restored copy of the state, which fills a
+    // position twice, repeats no pair.
     let salt = env.draw::<SALT_SIZE>();
     let outer = [id.0.as_slice(), &slot.topic.0].concat();
     let mut ledger = Vec::with_capacity(3);
@@ -142,6 +150,8 @@ fn write(
     if let Some(extension) = parts.extension {
         body.extend(part(slot.header.secret(), KdfLabel::MessageExtension, &outer, extension));
     }
+    // The payload is bound to all before it, so header and extension of one message fit no other
+    // payload.
     let bound = [outer.as_slice(), &body].concat();
     body.extend(part(slot.key.secret(), KdfLabel::MessagePayload, &bound, parts.payload));
     EncryptedMessage { sealed: SealedBody { topic: slot.topic, body }, ledger }
@@ -149,7 +159,7 @@ fn write(
 
 /// A message whose header is open.
 pub(super) struct OpenedMessage<'a> {
-    /// What it says.
+    /// Its header.
     pub(super) header: MessageHeader,
     salt: &'a [u8; SALT_SIZE],
     outer: Vec<u8>,
@@ -160,7 +170,7 @@ pub(super) struct OpenedMessage<'a> {
 
 impl<'a> OpenedMessage<'a> {
     /// Opens the header of a body with the header key of a place, in chains of `window` positions.
-    /// `None` also for a header that does not belong there.
+    /// `None` also for a header that does not belong at that place.
     pub(super) fn new(
         id: SessionId,
         (place, window): (ChainPosition, u32),

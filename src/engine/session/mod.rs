@@ -1,14 +1,15 @@
-//! Sessions: what two people share after a handshake, and every message they send in it.
+//! Sessions: the state two people share after a handshake, and the encryption of every message in
+//! it.
 //!
-//! An offer, an answer and a confirmation are an authenticated key exchange; what follows is a double
-//! ratchet with encrypted headers. Each message takes one key and one topic, so no two messages show
-//! anything in common; a key is forgotten when it was used; and each time the two have heard each
-//! other, fresh keys make a copied state worthless. Every step borrows a session and returns the next
-//! one: a message that fails to open changes nothing, and a step must be durable before what it made
-//! is sent.
+//! An offer, an answer and a confirmation are an authenticated key exchange; what follows is a
+//! double ratchet with encrypted headers. Each message takes one key and one topic, so no two
+//! messages show anything in common; a key is forgotten when it was used; and each time the two
+//! have heard each other, fresh keys make a copied state worthless. Every step borrows a session
+//! and returns the next one: a message that fails to open changes nothing, and a step must be
+//! durable before the message it made is sent.
 //!
-//! It does not number messages, repeat or acknowledge them, and does not know who a contact is: the
-//! conversation does, with the numbers in [`Payload`].
+//! A session does not number, repeat or acknowledge messages, and does not know who a contact is:
+//! the conversation does, with the numbers in [`Payload`].
 //!
 //! The layouts and the key schedule are specified in `proto/session.md`. There is one suite, with a
 //! KEM always: nothing is negotiated, so there is nothing to be talked down to.
@@ -45,11 +46,11 @@ pub use offer::{Offer, OfferId, ReceivedOffer};
 pub use payload::{Ack, Content, MAX_TEXT, Payload};
 pub use topic_index::TopicIndex;
 
-/// Nothing was opened in a session for so long: its contact has lost it, or is gone. 30 days,
-/// several times the longest life of an envelope. A guess.
+/// A session in which nothing was opened for so long is erased: its contact has lost it, or is
+/// gone. 30 days, several times the longest life of an envelope. A guess.
 pub const IDLE: Seconds = Seconds(30 * 86_400);
 
-/// The name of a session: that of the offer it came from. Never sent.
+/// The id of a session: that of the offer it came from. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub [u8; 32]);
 
@@ -66,19 +67,19 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// Whose offer a session came from.
+/// Our side of a session, by whose offer it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionRole {
-    /// Ours.
+    /// We made the offer.
     Initiator,
-    /// Theirs.
+    /// The contact made the offer.
     Responder,
 }
 
-/// What goes into an envelope.
+/// The contents of an envelope: a body and the topic it goes under.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBody {
-    /// Where its recipient waits for it.
+    /// The topic that its recipient watches.
     pub topic: Topic,
     /// The 2,016 bytes of `envelope::wire::BODY_SIZE`.
     pub body: Vec<u8>,
@@ -93,14 +94,14 @@ impl fmt::Debug for SealedBody {
 
 /// One session with one contact.
 ///
-/// Chains have numbers. The initiator sends in the even ones and the responder in the odd ones; whoever
-/// opens the first message of a chain begins the next.
+/// Chains have numbers. The initiator sends in the even ones and the responder in the odd ones; a
+/// side begins its next chain when it opens the first message of the other's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     id: SessionId,
     role: SessionRole,
     created: UnixSeconds,
-    /// When anything was opened in it last; before that, when it came to be here.
+    /// When a message was last opened in it; until then, when it began here.
     last_received: UnixSeconds,
     window: u32,
     handshake: HandshakeState,
@@ -108,35 +109,35 @@ pub struct Session {
     /// Our ratchet key, for the chain we send in.
     own: EphemeralSecret,
     sending: SendingChain,
-    /// The topics of our chain after that.
+    /// The topics of our next chain.
     later: TopicKey,
-    /// What we read; nothing before an offer of ours is answered.
+    /// The chain we read; `None` before our offer is answered.
     receiving: Option<ReceivingChain>,
-    /// Where their next chain would begin.
+    /// The topics of their next chain, from its first position.
     next: TopicWindow,
     skipped: SkippedKeys,
     sas: Option<Sas>,
 }
 
-/// How far the handshake is, with what it still needs.
+/// The progress of the handshake, with the secrets it still needs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum HandshakeState {
-    /// We offered, and have opened nothing.
+    /// We offered, and no answer was opened.
     Offered { kem: KemSecret, reveal: Secret<REVEAL_SIZE> },
-    /// We answer until we are confirmed.
+    /// We answer, and no confirmation was opened.
     Answering {
         #[serde(with = "extension_bytes")]
         extension: Box<Extension>,
         transcript: HandshakeTranscript,
         commitment: [u8; 32],
     },
-    /// We were answered and confirm until we are heard.
+    /// We opened the answer, and confirm until the contact's next chain shows that it knows.
     Confirming { reveal: Secret<REVEAL_SIZE> },
-    /// Both have heard each other.
+    /// Each side has opened a message that only a live other side can have made.
     Established,
 }
 
-/// What a session begins with on the side that offers it.
+/// The initiator's input to a new session.
 struct InitiatorInput {
     id: SessionId,
     created: UnixSeconds,
@@ -146,7 +147,7 @@ struct InitiatorInput {
     initial: InitialSecrets,
 }
 
-/// What a session begins with on the side that accepts it.
+/// The responder's input to a new session.
 struct ResponderInput {
     id: SessionId,
     created: UnixSeconds,
@@ -184,6 +185,10 @@ impl Session {
     fn accepted(env: &mut Env<'_>, input: ResponderInput, window: u32) -> Self {
         let ResponderInput { id, created, from, ephemeral, kem, commitment, initial } = input;
         let InitialSecrets { root, chain, topics: [outward, inward, later] } = initial;
+        // Two keys. The root before them can be computed for ever by a thief of our identity who
+        // has the offer; if the ratchet key, which stays on the device, were the only fresh one,
+        // the theft of that device would open what was read and erased (`proto/session.md`,
+        // "Answer").
         let (handshake, own) = (EphemeralSecret::draw(env), EphemeralSecret::draw(env));
         let (ciphertext, encapsulated) = kem.encapsulate(env);
         let mut extension = Box::new([0; EXTENSION_SIZE]);
@@ -218,13 +223,13 @@ impl Session {
         }
     }
 
-    /// Its name, the same on both sides.
+    /// Its id, the same on both sides.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whose offer it came from.
+    /// Our side of it.
     #[must_use]
     pub fn role(&self) -> SessionRole {
         self.role
@@ -236,8 +241,8 @@ impl Session {
         self.created
     }
 
-    /// Whether the other side has proved to be live and who it says: nothing stolen earlier, and no
-    /// replay, can have done that. What is opened before is only as good as the offer.
+    /// Whether the other side has proved who it is, and that it is live: no stolen key of ours and
+    /// no replay can do that. What is opened before is only as good as the offer.
     #[must_use]
     pub fn confirmed(&self) -> bool {
         match self.handshake {
@@ -258,8 +263,9 @@ impl Session {
         self.last_received.plus(IDLE) <= now
     }
 
-    /// What two people read to each other to be sure that nobody sits between them; none before the
-    /// exchange is complete here. The initiator committed to its part before the responder's existed.
+    /// The words that two people read to each other to be sure that nobody sits between them;
+    /// `None` before the exchange is complete here. The initiator committed to its part before the
+    /// responder's existed.
     #[must_use]
     pub fn sas(&self) -> Option<&Sas> {
         self.sas.as_ref()
@@ -277,7 +283,9 @@ impl Session {
         env: &mut Env<'_>,
         payload: &Payload,
     ) -> Result<EncryptedStep, EncryptError> {
-        // Whatever leaves room for the answer carries it, so that no single one can be lost.
+        // Every message with room for the answer carries it, so there is no single one to lose. A
+        // longer text goes without, and waits in the contact's pool until an answer was opened
+        // (`proto/session.md`, "Answer").
         let extended = match &self.handshake {
             HandshakeState::Answering { extension, .. } => {
                 payload.encode(EXTENDED_ROOM).map(|payload| (Some(&**extension), payload))
@@ -288,8 +296,12 @@ impl Session {
         };
         let plain = || payload.encode(PLAIN_ROOM).map(|payload| (None, payload));
         let (extension, payload) = extended.or_else(plain).ok_or(EncryptError::TooLong)?;
+        // The contact watches no topic beyond the window: a message there would never be opened.
         let (sending, slot) = self.sending.step(self.window).ok_or(EncryptError::Exhausted)?;
         let reveal = match &self.handshake {
+            // In every message of chain 2, for the same reason as the answer: any of them completes
+            // the exchange. Not earlier, or somebody in the middle could fit an answer to it
+            // (`proto/session.md`, "Words").
             HandshakeState::Confirming { reveal } => Some(reveal.clone()),
             HandshakeState::Offered { .. }
             | HandshakeState::Answering { .. }
@@ -308,41 +320,43 @@ impl Session {
         Ok(EncryptedStep { session, sealed: written.sealed, ledger: written.ledger })
     }
 
-    /// How many keys of messages that were passed over it keeps.
+    /// How many skipped keys it keeps.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped.len()
     }
 
-    /// When the oldest message whose key it keeps was passed over.
+    /// When the oldest skipped key was passed over.
     #[must_use]
     pub fn oldest_skipped(&self) -> Option<UnixSeconds> {
         self.skipped.oldest()
     }
 
-    /// The session without the oldest `count` of those keys.
+    /// The session without its oldest `count` skipped keys.
     #[must_use]
     pub fn without_oldest(&self, count: usize) -> Self {
         Self { skipped: self.skipped.without_oldest(count), ..self.clone() }
     }
 
-    /// The session without keys of messages that cannot arrive any more; `None` if it holds none.
+    /// The session without the skipped keys whose messages cannot arrive any more; `None` if it
+    /// holds no such key.
     #[must_use]
     pub fn age(&self, now: UnixSeconds) -> Option<Self> {
         Some(Self { skipped: self.skipped.aged(now)?, ..self.clone() })
     }
 
-    /// The topics at which it waits for messages; one may come twice.
+    /// The topics it watches; the same one may come twice.
     pub fn topics(&self) -> impl Iterator<Item = Topic> {
         let skipped = self.skipped.topics().map(|(_, topic)| topic);
         self.topic_windows().flat_map(TopicWindow::topics).chain(skipped)
     }
 
-    /// What a topic index must do to follow from this session to `after`, a later state of it.
+    /// The changes of a topic index that follow from this session to `after`, a later state of it.
     fn changes(&self, after: &Self) -> TopicChanges {
         let mut changes = TopicChanges::default();
         for topic_window in self.topic_windows() {
             let later = after.topic_windows().find(|later| later.number() == topic_window.number());
+            // A chain that is not watched any more takes all its remaining topics with it.
             let passed = later.map_or(usize::MAX, |later| topic_window.passed(later));
             changes.removed.extend(topic_window.topics().take(passed));
         }
@@ -358,7 +372,7 @@ impl Session {
         changes
     }
 
-    /// The chains it waits for, each from where it stands.
+    /// The topic windows of the chain it reads and of the next one.
     fn topic_windows(&self) -> impl Iterator<Item = &TopicWindow> {
         self.receiving.iter().map(ReceivingChain::topic_window).chain([&self.next])
     }
@@ -403,7 +417,7 @@ impl fmt::Debug for HandshakeState {
     }
 }
 
-/// What a topic index must do to follow one step.
+/// The changes of a topic index that follow one step.
 #[derive(Default)]
 struct TopicChanges {
     /// Topics to watch, once for each position that has come.
@@ -412,14 +426,14 @@ struct TopicChanges {
     removed: Vec<Topic>,
 }
 
-/// One message encrypted.
+/// One encrypted message, with the session after it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EncryptedStep {
     /// The session after it, to be stored first.
     pub session: Session,
-    /// The message, to be sent then.
+    /// The message, to be sent when that is durable.
     pub sealed: SealedBody,
-    /// The names of its pairs of key and nonce; see
+    /// Fingerprints of its pairs of key and nonce; see
     /// [`OneTimeKey::ledger`](crate::engine::crypto::aead::OneTimeKey::ledger).
     pub ledger: Vec<[u8; 16]>,
 }
@@ -429,8 +443,8 @@ opaque_debug!(struct EncryptedStep { session, sealed, ledger });
 /// Why nothing was encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptError {
-    /// As many messages are on their way as the recipient watches for: wait until one is known to
-    /// have arrived, or make a new offer.
+    /// The chain is full: the recipient watches no further topic of it. Wait until a message of the
+    /// other side is opened, or make a new offer.
     #[error("too many messages are on their way in this session")]
     Exhausted,
     /// Send it in parts.
@@ -438,8 +452,8 @@ pub enum EncryptError {
     TooLong,
 }
 
-/// A body that means nothing to anybody: the sealing of a message, under keys that are forgotten
-/// at once. Without those keys it cannot be told from one.
+/// A junk body: sealed like a message, under keys that are wiped at once. Without those keys nobody
+/// can tell it from one (`proto/session.md`, "Junk").
 pub fn junk(env: &mut Env<'_>) -> SealedBody {
     let slot = ChainSlot::draw(env);
     let id = SessionId(env.draw());

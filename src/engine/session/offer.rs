@@ -1,10 +1,10 @@
 //! The handshake's first message: one sealed box that gives both sides the initial secrets of a
-//! session.
+//! session (`proto/session.md`, "Offer").
 //!
-//! An offer proves who made it by a MAC under a key that only the two can compute: no signature, so
-//! it convinces nobody else. It is not forward secret: whoever steals the recipient's key later and
-//! kept the box reads it, and what was said before the answer. Everything that is wrong with a
-//! box looks the same from outside.
+//! An offer proves its maker by a MAC under a key that only the two can compute: no signature, so
+//! it convinces nobody else. It is not forward secret: a thief of the recipient's key who kept the
+//! box reads it, and the messages sent before the answer. All faults of a box look the same from
+//! outside.
 
 use core::fmt;
 
@@ -24,7 +24,7 @@ use super::cursor::ByteCursor;
 use super::key_schedule::{InitialSecrets, OfferSecrets, commitment};
 use super::{InitiatorInput, ResponderInput, SealedBody, Session, SessionId};
 
-/// The name of an offer: a hash over all of it and its recipient. Never sent.
+/// The id of an offer: a hash over all of it and its recipient. Never sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OfferId(pub [u8; 32]);
 
@@ -79,7 +79,7 @@ impl Offer {
         (Self { to: *their, plaintext, id, created }, Session::offered(input, window))
     }
 
-    /// Its name, which is also its session's.
+    /// Its id, which is also its session's.
     #[must_use]
     pub fn id(&self) -> OfferId {
         self.id
@@ -109,7 +109,7 @@ impl fmt::Debug for Offer {
     }
 }
 
-/// An offer to us, opened and verified: its sender holds the key it names, or stole ours.
+/// An offer to us, opened and verified: its maker holds the key it names, or stole ours.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedOffer {
     from: PublicKey,
@@ -122,15 +122,15 @@ pub struct ReceivedOffer {
 }
 
 impl ReceivedOffer {
-    /// Opens a body with one of our identities. `None` when it is no offer to it, or not made by
-    /// whom it names, or not as this version writes it: nobody learns which.
+    /// Opens a body with one of our identities. `None` when it is no offer to it, not made by the
+    /// key it names, or not as this version writes it: nobody learns which.
     #[must_use]
     pub fn open(own: &Identity, body: &[u8]) -> Option<Self> {
         Self::find([((), own)], body).map(|((), offer)| offer)
     }
 
-    /// Opens a body with whichever of our identities it is for, and says which. What all have in
-    /// common is done once: an envelope for nobody here costs one multiplication for each.
+    /// Opens a body with that of our identities it is for, and returns which. The work that all
+    /// have in common is done once: an envelope for nobody here costs one multiplication for each.
     pub fn find<'a, T>(
         identities: impl IntoIterator<Item = (T, &'a Identity)>,
         body: &[u8],
@@ -147,12 +147,15 @@ impl ReceivedOffer {
         let (plaintext, padding) = padded.split_first_chunk::<PLAINTEXT_SIZE>()?;
         ByteCursor::new(padding).padding()?;
         let terms = OfferTerms::read(plaintext)?;
-        // Our own key cannot have made it; nobody else may make us talk to ourselves.
+        // Only a thief of our key makes an offer in our own name; taking it would have us talk to
+        // ourselves.
         if terms.from == own.public() {
             return None;
         }
         let shared = OfferSecrets { es: own.agree(&terms.ephemeral), ss: own.agree(&terms.from) };
         let (said, tag) = plaintext.split_last_chunk::<MAC_SIZE>()?;
+        // Anybody can seal a box to our key. The MAC shows who did, and is compared in constant
+        // time.
         if !kdf::mac_holds(&shared.mac_key(&own.public(), &terms.from), said, tag) {
             return None;
         }
@@ -163,13 +166,13 @@ impl ReceivedOffer {
         Some(Self { from, id, created, ephemeral, kem, commitment, initial })
     }
 
-    /// Who made it.
+    /// The identity that made it.
     #[must_use]
     pub fn from(&self) -> PublicKey {
         self.from
     }
 
-    /// Its name, by which a replay is recognised; also its session's.
+    /// Its id, by which a replay is recognised; also its session's.
     #[must_use]
     pub fn id(&self) -> OfferId {
         self.id
@@ -189,11 +192,11 @@ impl ReceivedOffer {
         (earliest..=now.plus(ONE_DAY)).contains(&self.created)
     }
 
-    /// The session it offers, for the side that answers, with its half of the handshake drawn.
-    /// Needs no identity, so that an offer can wait for a person while identities are locked away.
-    /// Chains have `window` positions.
+    /// The session it offers, for the side that answers, with that side's half of the handshake
+    /// drawn. Needs no identity, so that an offer can wait for a person while identities are locked
+    /// away. Chains have `window` positions.
     ///
-    /// Two answers to one offer are two sessions under one name: accept it once.
+    /// Two answers to one offer are two sessions under one id: accept it once.
     #[must_use]
     pub fn accept(&self, env: &mut Env<'_>, window: u32) -> Session {
         let Self { from, id, created, ephemeral, kem, commitment, initial } = self.clone();
@@ -211,7 +214,7 @@ impl fmt::Debug for ReceivedOffer {
     }
 }
 
-/// What an offer says.
+/// The fields of an offer.
 struct OfferTerms {
     from: PublicKey,
     ephemeral: PublicKey,
@@ -250,6 +253,8 @@ impl OfferTerms {
     /// Reads the fields before the MAC, which is not looked at.
     fn read(plaintext: &[u8; PLAINTEXT_SIZE]) -> Option<Self> {
         let mut cursor = ByteCursor::new(plaintext);
+        // Another version, suite or flag is not taken: with one suite there is nothing to be talked
+        // down to.
         if *cursor.take()? != HEAD {
             return None;
         }
@@ -274,7 +279,7 @@ fn name(to: &PublicKey, plaintext: &Secret<PLAINTEXT_SIZE>) -> OfferId {
     OfferId(kdf::hash(KdfLabel::OfferId, &[&to.to_bytes(), plaintext.expose()]))
 }
 
-/// A session has the name of the offer it came from.
+/// A session has the id of the offer it came from.
 fn session_of(offer: OfferId) -> SessionId {
     offer.into()
 }

@@ -1,6 +1,7 @@
-//! The padded plaintext of a message: the conversation's numbers, and what is said.
+//! The payload: the padded plaintext of a message, with the conversation's numbers and its content
+//! (`proto/session.md`, "Messages").
 //!
-//! Its size never tells what is in it. It knows nothing of chains or keys; the numbers are the
+//! Its size never shows its content. It knows nothing of chains or keys; the numbers are the
 //! conversation's, which outlives sessions, and mean nothing here.
 
 use core::fmt;
@@ -15,22 +16,23 @@ use super::cursor::ByteCursor;
 /// It fills a message but for two bytes.
 pub const MAX_TEXT: usize = 1850;
 
-/// What one side tells the other in one envelope.
+/// The payload of one envelope.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// The epoch of the sender's numbers, named at random; a new one begins when it has lost its state.
+    /// The epoch of the sender's numbers, named at random; a new one begins when it has lost its
+    /// state.
     pub epoch: u64,
-    /// The message's number in that epoch; `None` for what need not arrive.
+    /// The message's number in that epoch; `None` for contents that need not arrive.
     pub number: Option<u64>,
-    /// What the sender has received of the other's current epoch.
+    /// The sender's acknowledgement of the other side's messages.
     pub ack: Option<Ack>,
     /// The lowest number the sender still holds: gaps below it will never be filled.
     pub base: u64,
-    /// What is said.
+    /// The content.
     pub content: Content,
 }
 
-/// What one side has received of the other's current epoch.
+/// An acknowledgement: the numbers that one side has received of the other's current epoch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
     /// Which epoch.
@@ -62,12 +64,12 @@ impl Ack {
     }
 }
 
-/// What a message says.
+/// The content of a payload.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// Nothing: it carries an acknowledgement, or it is junk.
     Nothing,
-    /// What a person wrote, of at most [`MAX_TEXT`] bytes.
+    /// A text that a person wrote, of at most [`MAX_TEXT`] bytes.
     Text(String),
     /// The offer is accepted.
     Answer,
@@ -81,12 +83,12 @@ pub enum Content {
         /// The lowest number that was not seen.
         below: u64,
     },
-    /// Something a later version says. It is acknowledged like anything else, and passed over.
+    /// A kind of a later version. It is acknowledged like any other, and passed over.
     Unknown,
 }
 
 impl Payload {
-    /// A payload that says nothing, of no epoch: zeros, as junk carries.
+    /// An empty payload of no epoch: zeros, as junk carries.
     #[must_use]
     pub const fn nothing() -> Self {
         Self { epoch: 0, number: None, ack: None, base: 0, content: Content::Nothing }
@@ -127,8 +129,8 @@ impl Payload {
         Some(bytes)
     }
 
-    /// Reads what [`Self::encode`] wrote; `None` for anything it would not have written, but for
-    /// kinds it does not know.
+    /// Reads the bytes that [`Self::encode`] writes; `None` for all others, except with a kind that
+    /// this version does not know.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut cursor = ByteCursor::new(bytes);
         let epoch = cursor.number()?;
@@ -141,6 +143,8 @@ impl Payload {
         let said = cursor.slice(length.into())?;
         cursor.padding()?;
 
+        // Each payload has one encoding, so that no two implementations differ in what they take: a
+        // field without its flag is zero, and other flags are refused.
         if flags & !(FLAG_NUMBER | FLAG_ACK) != 0 {
             return None;
         }
@@ -162,6 +166,7 @@ impl Content {
         let silent = |content| said.is_empty().then_some(content);
         match kind {
             KIND_NOTHING => silent(Self::Nothing),
+            // The layout has room for two bytes more, which no version uses.
             KIND_TEXT if said.len() > MAX_TEXT => None,
             KIND_TEXT => str::from_utf8(said).ok().map(|text| Self::Text(text.to_owned())),
             KIND_ANSWER => silent(Self::Answer),
@@ -171,6 +176,8 @@ impl Content {
                 let mark = Self::Read { epoch: cursor.number()?, below: cursor.number()? };
                 cursor.rest().is_empty().then_some(mark)
             }
+            // Not refused: a kind of a later version has a place in the numbering, and refusing it
+            // would stall all that follows.
             _ => Some(Self::Unknown),
         }
     }

@@ -1,4 +1,4 @@
-//! Which sessions wait for a topic: a Bloom filter first, the exact index behind it.
+//! The index of watched topics: a Bloom filter first, the exact index behind it.
 //!
 //! Almost every envelope is for somebody else, and the filter says so without a search. It never
 //! leaves this process: a filter given to a stranger would be an address.
@@ -13,26 +13,26 @@ use crate::engine::id::ContactId;
 
 use super::{Session, SessionId};
 
-/// The topics of all sessions, and whose they are.
+/// The topics of all sessions, each with its sessions and contacts.
 pub struct TopicIndex {
     filter: Bloom<Topic>,
-    /// Topics put into the filter since it was made; those that ended are still in it.
+    /// Topics put into the filter since it was made, including those not watched any more.
     inserted: usize,
-    /// As many as `inserted` may reach before the filter is made afresh.
+    /// The bound of `inserted`: beyond it the filter is made afresh.
     room: usize,
-    /// At how many positions a session has a topic; never none.
+    /// The number of positions at which a session has a topic; never 0.
     index: BTreeMap<(Topic, SessionHandle), u16>,
-    /// What the index calls each session.
+    /// The handle of each session.
     handles: BTreeMap<SessionId, SessionHandle>,
     sessions: BTreeMap<SessionHandle, (ContactId, SessionId)>,
     last_handle: SessionHandle,
 }
 
-/// What the index calls a session: an eighth of its name, for it stands beside every topic.
+/// The index's own name of a session: an eighth of its id, because it stands beside every topic.
 type SessionHandle = u32;
 
 impl TopicIndex {
-    /// Waits for nothing.
+    /// An index without topics.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -46,7 +46,7 @@ impl TopicIndex {
         }
     }
 
-    /// Waits for every topic of a session with `owner`.
+    /// Watches every topic of a session with `owner`.
     pub fn add(&mut self, session: &Session, owner: ContactId) {
         // No process lives through so many sessions that a handle comes twice.
         self.last_handle = self.last_handle.wrapping_add(1);
@@ -58,7 +58,8 @@ impl TopicIndex {
         }
     }
 
-    /// Stops waiting for every topic of a session that was added in this same state.
+    /// Stops watching every topic of a session; it must be in the state that was added or updated
+    /// last.
     pub fn remove(&mut self, session: &Session) {
         let Some(handle) = self.handles.remove(&session.id()) else { return };
         self.sessions.remove(&handle);
@@ -67,11 +68,12 @@ impl TopicIndex {
         }
     }
 
-    /// Follows a session from the state `before` to a later one; costs what has changed.
+    /// Follows a session from the state `before` to a later one; the cost is that of the changes.
     pub fn update(&mut self, before: &Session, after: &Session) {
         let Some(&handle) = self.handles.get(&before.id()) else { return };
         let changes = before.changes(after);
-        // What moves to the messages passed over is added before it is removed, so it never goes.
+        // A topic that moves from its window to the skipped keys is added before it is removed, so
+        // its entry stays.
         for topic in changes.added {
             self.add_topic(topic, handle);
         }
@@ -80,7 +82,7 @@ impl TopicIndex {
         }
     }
 
-    /// The sessions that wait for a topic, each once and with whom it is. Mostly none.
+    /// The sessions that watch a topic, each once and with its contact. Mostly none.
     #[must_use]
     pub fn candidates(&self, topic: Topic) -> Vec<(ContactId, SessionId)> {
         if !self.filter.check(&topic) {
@@ -92,6 +94,8 @@ impl TopicIndex {
 
     fn add_topic(&mut self, topic: Topic, handle: SessionHandle) {
         *self.index.entry((topic, handle)).or_default() += 1;
+        // A Bloom filter forgets nothing, so topics that are gone fill it up until it lets
+        // everything pass.
         if self.inserted == self.room {
             self.rebuild_filter();
         } else {
@@ -108,7 +112,7 @@ impl TopicIndex {
         }
     }
 
-    /// Makes the filter from what is watched, and drops what has ended.
+    /// Makes the filter from the topics watched at present.
     fn rebuild_filter(&mut self) {
         self.inserted = self.index.len();
         self.room = (self.inserted * ROOM_FACTOR).max(LEAST_ROOM);
@@ -151,8 +155,8 @@ fn filter(room: usize) -> Bloom<Topic> {
 /// Bits of the filter for each topic: one foreign topic in a hundred passes (n = 9.6 for 1 %).
 const BITS_PER_TOPIC: usize = 10;
 
-/// The filter is made for this many times what is watched, so at most half of it is stale when it is
-/// made afresh, and making it costs each new topic two more insertions.
+/// The filter is made for this many times what is watched, so at most half of it is stale when it
+/// is made afresh, and making it costs each new topic two more insertions.
 const ROOM_FACTOR: usize = 2;
 
 /// The smallest filter: two chains' topics, 2.5 KiB.
