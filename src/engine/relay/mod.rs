@@ -1,8 +1,9 @@
-//! The gate that every envelope passes: check, queue, admit, verdict.
+//! The gate that every envelope passes: check, queue, admit, verdict (`proto/README.md`, "What a
+//! carrier does").
 //!
-//! A relay ends here: nothing on this path decrypts, stores or knows a contact, and the verdict comes
-//! before whoever may open an envelope sees it. What was refused changed nothing but counters and the
-//! memory of ids.
+//! A relay ends here: nothing on this path decrypts, stores or knows a contact, and the verdict is
+//! reported before a messenger tries to open the envelope. A refused envelope changes nothing but
+//! counters and the memory of ids.
 
 pub mod pool;
 mod ranking;
@@ -21,10 +22,10 @@ use validation_queue::{Enqueued, ValidationQueue};
 /// everywhere, and that somebody holds it says nothing of where it came from.
 pub(in crate::engine) const SETTLE_TIME: Millis = Millis::from_secs(60);
 
-/// What one turn takes from the queue: small, so that commands and timers are not kept waiting.
+/// Envelopes one turn takes from the queue: few, so that commands and timers are not kept waiting.
 const QUEUE_BATCH: usize = 32;
 
-/// What a node holds and passes on.
+/// The pool, the queue before it, and the counts of verdicts.
 #[derive(Debug)]
 pub(in crate::engine) struct Relay {
     pool: Pool,
@@ -32,7 +33,7 @@ pub(in crate::engine) struct Relay {
     stats: ValidationStats,
 }
 
-/// What became of the envelopes that came.
+/// The verdicts given, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ValidationStats {
     /// Passed on.
@@ -41,15 +42,15 @@ pub struct ValidationStats {
     pub ignored: u64,
     /// Dropped and counted against the carrier.
     pub rejected: u64,
-    /// Of those dropped without blame: their time was over.
+    /// Of those dropped without blame: expired.
     pub expired: u64,
-    /// Of those dropped without blame: their time was too far off.
+    /// Of those dropped without blame: too far in the future.
     pub early: u64,
     /// Published by this node, junk included.
     pub published: u64,
 }
 
-/// How an envelope came.
+/// The way an envelope came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Source {
     /// Handed over in the flood, soon after it was made.
@@ -58,9 +59,9 @@ pub(in crate::engine) enum Source {
     Sync,
 }
 
-/// Whoever sees what the gate let through, after the verdict.
+/// A machine that sees the envelopes the gate let through, after the verdict.
 pub(in crate::engine) trait Recipient {
-    /// An envelope was let through, or was only not held for want of room.
+    /// Takes an envelope that was let through; it may be one that is not held for want of room.
     fn receive(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -79,7 +80,7 @@ impl Relay {
         }
     }
 
-    /// What is held, to look at.
+    /// The pool, read-only.
     pub(in crate::engine) const fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -88,12 +89,12 @@ impl Relay {
         self.stats
     }
 
-    /// Whether no envelope waits to be looked at.
+    /// Whether the queue is empty.
     pub(in crate::engine) fn is_idle(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Checks what a neighbour brought and queues what holds; the rest is judged at once.
+    /// Checks a neighbour's envelope and queues it if it passes; a refusal is reported at once.
     pub(in crate::engine) fn on_gossip(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -105,13 +106,18 @@ impl Relay {
             Ok(checked) => checked,
             Err(error) => return self.reject(turn, from, id, error),
         };
+        // Refused here, a duplicate takes no place in the queue from an envelope that is new.
         if self.pool.contains(&id) {
             return self.reject(turn, from, id, ValidationError::Duplicate);
         }
         match self.queue.push(checked, from) {
             Enqueued::Queued => {}
             Enqueued::Duplicate => self.reject(turn, from, id, ValidationError::Duplicate),
+            // Ignored, and not remembered: our load is not the carrier's fault, and the envelope
+            // may come again when there is room.
             Enqueued::QueueFull(..) => self.reject(turn, from, id, ValidationError::QueueFull),
+            // Gossipsub holds every message back until its verdict, so the evicted one gets its
+            // own.
             Enqueued::Evicted((other, carrier)) => {
                 self.reject(turn, carrier, other.id(), ValidationError::QueueFull);
             }
@@ -128,6 +134,8 @@ impl Relay {
             let Some((checked, from)) = self.queue.pop() else { return };
             let settled = turn.env.mono.plus(SETTLE_TIME);
             let error = self.pool.admit(checked.clone(), turn.env.wall, settled).error();
+            // Before the envelope is handed on: no verdict, nor its time, may depend on whether the
+            // envelope is for us.
             match error {
                 Some(error) => self.reject(turn, from, checked.id(), error),
                 None => self.report_validation(turn, from, checked.id(), Acceptance::Accept),
@@ -136,7 +144,8 @@ impl Relay {
         }
     }
 
-    /// Takes an envelope that we missed through the same gate.
+    /// Takes a fetched envelope through the same gate. No verdict: nobody flooded it, and it is not
+    /// passed on.
     ///
     /// # Errors
     /// Why it is not held.
@@ -148,15 +157,16 @@ impl Relay {
     ) -> Result<(), ValidationError> {
         let checked = check(bytes.to_vec(), turn.env.wall, &turn.settings.floor)
             .inspect_err(|error| self.count_off_time(*error))?;
-        // It had settled where it came from. If it had not here, the next session would bring it again.
+        // Settled at once: it had settled where it came from, and if it counted as new here, the
+        // next session would bring it again.
         let error = self.pool.admit(checked.clone(), turn.env.wall, turn.env.mono).error();
         self.hand_on(turn, &checked, error, (Source::Sync, recipient));
         error.map_or(Ok(()), Err)
     }
 
-    /// Holds an envelope of ours like anyone's: what comes back from the flood is a duplicate, and a
-    /// full pool treats it like any other. Others may be told of it when it has settled, as of all
-    /// envelopes: if they were not, it would be the one that only we lack.
+    /// Holds an envelope of ours like any other: when the flood brings it back it is a duplicate,
+    /// and a full pool may refuse it. It is advertised once it has settled, as all are: if it were
+    /// not, it would be the one that we alone lack (`proto/sync.md`, "The sketch").
     pub(in crate::engine) fn admit_own(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -168,13 +178,13 @@ impl Relay {
         }
     }
 
-    /// An envelope of ours goes into the flood.
+    /// Counts an envelope of ours that is published.
     pub(in crate::engine) const fn count_published(&mut self) {
         self.stats.published += 1;
     }
 
-    /// Takes back an envelope that the archive kept while the process was down. It was received long
-    /// ago, so others may be told of it at once.
+    /// Takes back an envelope that the archive kept while the process was down. It was received
+    /// long ago, so it is advertised at once.
     ///
     /// # Errors
     /// Why it is not held: the archive should discard it.
@@ -187,7 +197,8 @@ impl Relay {
         self.pool.admit(checked, turn.env.wall, Millis(0)).error().map_or(Ok(()), Err)
     }
 
-    /// The archive does not have these. They were not refused, so they may be fetched again.
+    /// Lets go of envelopes that the archive does not have. They were not refused, so they may be
+    /// fetched again.
     pub(in crate::engine) fn on_archive_missing(&mut self, ids: &[EnvelopeId]) {
         self.pool.mark_missing(ids);
     }
@@ -197,7 +208,7 @@ impl Relay {
         self.pool.sweep(env.wall);
     }
 
-    /// Has the archive discard what has left the pool.
+    /// Has the archive discard the envelopes that left the pool.
     pub(in crate::engine) fn flush_evictions(&mut self, turn: &mut Turn<'_, '_>) {
         let evicted = self.pool.take_evicted();
         if !evicted.is_empty() {
@@ -205,8 +216,8 @@ impl Relay {
         }
     }
 
-    /// What follows the gate, whichever way an envelope came: a relay's archive keeps it, a messenger
-    /// sees whether it is for us.
+    /// The steps after the gate, whichever way an envelope came: a relay's archive keeps it, a
+    /// messenger tries to open it.
     fn hand_on(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -219,6 +230,8 @@ impl Relay {
         }
         let acceptance = error.map_or(Acceptance::Accept, ValidationError::acceptance);
         match turn.settings.role {
+            // Accepted includes refused for room: a full pool must not cost a messenger its own
+            // messages. A duplicate was looked at when it came first.
             NodeRole::Messenger if acceptance == Acceptance::Accept => {
                 recipient.receive(turn, &self.pool, checked, source);
             }
@@ -226,7 +239,8 @@ impl Relay {
         }
     }
 
-    /// Has the archive keep what was just admitted, after what left for it.
+    /// Has the archive keep an envelope that was just admitted, after it discarded those that made
+    /// room.
     fn archive(&mut self, turn: &mut Turn<'_, '_>, checked: &CheckedEnvelope) {
         self.flush_evictions(turn);
         match turn.settings.body_storage() {
@@ -249,7 +263,7 @@ impl Relay {
         self.report_validation(turn, from, id, error.acceptance());
     }
 
-    /// Counts what came too late or too soon: many of them say that a clock is wrong.
+    /// Counts envelopes that came too late or too soon: many of them say that a clock is wrong.
     fn count_off_time(&mut self, error: ValidationError) {
         match error {
             ValidationError::Expired => self.stats.expired += 1,

@@ -1,6 +1,6 @@
-//! Things named by envelope ids, found by id, by rank and by expiry; each in O(log n).
+//! An index of values under envelope ids, searched by id, by rank and by expiry; each in O(log n).
 //!
-//! It knows no bounds: who fills it takes out as much as it puts in.
+//! It has no bounds of its own: its owner takes out as much as it puts in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ impl<V> RankedSet<V> {
         self.ranks.first().copied()
     }
 
-    /// All ranks, lowest first, with what is under them.
+    /// All ranks, lowest first, with their values.
     pub(super) fn by_rank(&self) -> impl DoubleEndedIterator<Item = (PriorityKey, &V)> {
         self.ranks.iter().filter_map(|rank| Some((*rank, self.get(&rank.id)?)))
     }
@@ -65,7 +65,7 @@ impl<V> RankedSet<V> {
         self.expiries.insert((expiry, rank.id));
     }
 
-    /// Takes out what is under an id, and its expiry.
+    /// Takes out the value under an id, and its expiry.
     pub(super) fn remove(&mut self, id: &EnvelopeId) -> Option<(UnixSeconds, V)> {
         let RankedEntry { priority, expiry, value } = self.entries.remove(id)?;
         self.ranks.remove(&PriorityKey { priority, id: *id });
@@ -73,7 +73,7 @@ impl<V> RankedSet<V> {
         Some((expiry, value))
     }
 
-    /// The expiry of what is under an id.
+    /// The expiry of the value under an id.
     pub(super) fn expiry(&self, id: &EnvelopeId) -> Option<UnixSeconds> {
         self.entries.get(id).map(|entry| entry.expiry)
     }
@@ -83,7 +83,7 @@ impl<V> RankedSet<V> {
         self.entries.iter().map(|(id, entry)| (*id, entry.expiry, &entry.value))
     }
 
-    /// Takes out one value that nobody carries any longer, if there is one.
+    /// Takes out one value that has expired, if there is one.
     pub(super) fn remove_expired(&mut self, now: UnixSeconds) -> Option<(EnvelopeId, V)> {
         let (expiry, id) = *self.expiries.first()?;
         if !expired(expiry, now) {

@@ -1,28 +1,28 @@
 //! The bounded queue between the flood and the pool: highest priority first.
 //!
 //! Under load the best envelopes are forwarded and handed on first, and the worst are dropped. The
-//! queue does not ask for the time: who takes an envelope out sees whether it is still carried
-//! ([`CheckedEnvelope::in_time`]). What it drops it forgets.
+//! queue does not ask for the time: an envelope is checked once more when it is taken out
+//! ([`CheckedEnvelope::in_time`]). It remembers nothing of what it dropped.
 
 use std::collections::BTreeMap;
 
 use crate::engine::envelope::{CheckedEnvelope, PriorityKey};
 
-/// How many envelopes wait at most, each of at most
+/// Envelopes that wait at most, each of at most
 /// [`crate::engine::envelope::wire::MAX_ENVELOPE_SIZE`] bytes.
 ///
 /// A guess: of the one size, a megabyte; of the largest, 32. One turn takes far less time than it
 /// takes neighbours to send so many.
 pub const CAPACITY: usize = 512;
 
-/// What became of an envelope that was to be queued. `T` says who carried it.
+/// The result of queueing an envelope. `T` says who carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enqueued<T> {
-    /// It waits.
+    /// Queued.
     Queued,
-    /// It waits, in place of this one, which had the lowest rank.
+    /// Queued, in place of this one, which had the lowest rank.
     Evicted((CheckedEnvelope, T)),
-    /// All that wait outrank it.
+    /// Refused: all that wait outrank it.
     QueueFull(CheckedEnvelope, T),
     /// The same envelope waits already, for the carrier who was first.
     Duplicate,
@@ -46,6 +46,7 @@ impl<T> ValidationQueue<T> {
     /// Queues an envelope, in place of the lowest ranked if the queue is full of worse. O(log n).
     pub fn push(&mut self, checked: CheckedEnvelope, carrier: T) -> Enqueued<T> {
         let rank = checked.priority_key();
+        // Looked for before room: a full queue must not take a duplicate for one more.
         if self.waiting.contains_key(&rank) {
             return Enqueued::Duplicate;
         }
@@ -53,6 +54,8 @@ impl<T> ValidationQueue<T> {
             self.waiting.insert(rank, (checked, carrier));
             return Enqueued::Queued;
         }
+        // Only a lower rank gives way. So a flood of cheap envelopes cannot push out those with
+        // more work.
         let lowest = self.waiting.first_entry().filter(|lowest| *lowest.key() < rank);
         let Some(lowest) = lowest else { return Enqueued::QueueFull(checked, carrier) };
         let displaced = lowest.remove();

@@ -20,7 +20,7 @@ use crate::engine::envelope::{
     CheckedEnvelope, EnvelopeId, Priority, PriorityKey, Topic, ValidationError,
 };
 
-/// How much a pool holds.
+/// The bounds of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolBounds {
     /// Bytes of envelopes, with [`ENTRY_OVERHEAD`] for each.
@@ -29,31 +29,31 @@ pub struct PoolBounds {
     pub count: usize,
 }
 
-/// Where the bytes of what is held are.
+/// The place where the bytes of the envelopes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyStorage {
     /// In the pool.
     #[default]
     Inline,
-    /// In an archive outside, which is told what to keep and what to discard. The pool knows ids,
+    /// In an archive outside, which keeps and discards at the pool's word. The pool knows ids,
     /// sizes, ranks and times.
     External,
 }
 
-/// What an envelope is charged beyond its size, in bytes, for its places in the trees.
+/// The charge for an envelope beyond its size, in bytes, for its places in the trees.
 ///
 /// B-tree nodes are between half and entirely full; twice the bare entries is the most they take.
 /// The charge also bounds how many small envelopes one large one can push out: fewer than 100.
 pub const ENTRY_OVERHEAD: usize = 640;
 
-/// How many ids of envelopes are remembered that are not held: refused for room, or evicted.
+/// Ids remembered of envelopes that are not held: refused for room, or evicted.
 ///
 /// A guess: at one second of work each, the work of 18 hours; some 20 MB when full. A full memory
-/// forgets the lowest ranked and turns away what ranks below all it holds. So what is forgotten is
-/// passed on a second time only if it comes again after better ones have expired.
+/// forgets the lowest ranked and turns away those that rank below all it holds. So a forgotten
+/// envelope is passed on a second time only if it comes again after better ones have expired.
 pub const REMEMBERED: usize = 65_536;
 
-/// What became of an envelope that asked to be held.
+/// The result of admitting an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is held, and was never seen before.
@@ -93,7 +93,8 @@ pub struct Pool {
     bytes: usize,
     remembered: RankedSet<Timestamps>,
     most_remembered: usize,
-    /// What left since [`Self::take_evicted`] was called last, if there is an archive to be told.
+    /// Envelopes that left since [`Self::take_evicted`] was called last, if there is an archive
+    /// that has to discard them.
     evicted: Vec<EnvelopeId>,
 }
 
@@ -103,11 +104,12 @@ struct PoolEntry {
     timestamps: Timestamps,
     topic: Topic,
     size: u32,
-    /// Nothing if the bytes are in an archive.
+    /// `None` if the bytes are in an archive.
     body: Option<Box<CheckedEnvelope>>,
 }
 
-/// When an envelope was made, and from when on others may learn that it is here.
+/// The times that catching up goes by: when an envelope was made, and from when on it is
+/// advertised.
 #[derive(Clone, Copy, Debug)]
 struct Timestamps {
     /// Its expiry less its ttl: when it was made, rounded to its quantum.
@@ -135,10 +137,10 @@ impl Pool {
         }
     }
 
-    /// Holds an envelope if the best ones leave room for it. What is expired leaves first, then as
-    /// few of the lowest ranked as make room, each of them ranked below the newcomer.
+    /// Holds an envelope if better ones leave room for it. Expired ones leave first, then as few of
+    /// the lowest ranked as make room, each of them ranked below the newcomer.
     ///
-    /// `settled` is from when on others may learn that it is here, see [`Self::settled_ids`].
+    /// `settled` is the time from which on it is advertised, see [`Self::settled_ids`].
     pub fn admit(
         &mut self,
         checked: CheckedEnvelope,
@@ -146,10 +148,13 @@ impl Pool {
         settled: Millis,
     ) -> Admission {
         self.sweep(now);
+        // It may have waited in the queue since its check.
         if !checked.in_time(now) {
             return Admission::Expired;
         }
         let rank = checked.priority_key();
+        // A remembered one was passed on once. A second time would let it circle in the network
+        // until it expires.
         if self.entries.contains(&rank.id) || self.remembered.contains(&rank.id) {
             return Admission::Duplicate;
         }
@@ -157,6 +162,9 @@ impl Pool {
         let expiry = checked.expiry();
         let timestamps = Timestamps { made: checked.made(), settled };
         let Some(victims) = self.victims(rank, charged) else {
+            // Refused for room, it is passed on all the same, or full pools would cut the flood
+            // off. But not if its id cannot be remembered either: it would be passed on each time
+            // it comes.
             let remembered = self.remember(rank, expiry, timestamps);
             return if remembered { Admission::PoolFull } else { Admission::MemoryFull };
         };
@@ -177,7 +185,7 @@ impl Pool {
     }
 
     /// Lets go of envelopes that the archive does not have, and forgets that they were seen: they
-    /// may come again. How many of them were held.
+    /// may come again. Returns how many of them were held.
     pub fn mark_missing(&mut self, ids: &[EnvelopeId]) -> usize {
         let mut lost = 0;
         for id in ids {
@@ -189,12 +197,13 @@ impl Pool {
         lost
     }
 
-    /// What the archive has to discard: what was held and has left since this was called last.
+    /// The envelopes that the archive has to discard: those that left since this was called last.
     pub fn take_evicted(&mut self) -> Vec<EnvelopeId> {
         core::mem::take(&mut self.evicted)
     }
 
-    /// Lets go of all that is expired, held or remembered; how many of them were held.
+    /// Lets go of all envelopes that are expired, held or remembered; returns how many of them were
+    /// held.
     pub fn sweep(&mut self, now: UnixSeconds) -> usize {
         while self.remembered.remove_expired(now).is_some() {}
         let mut swept = 0;
@@ -226,7 +235,7 @@ impl Pool {
         usize::try_from(self.entries.get(id)?.size).ok()
     }
 
-    /// What others may be told of: held, not expired by this clock without tolerance, and settled
+    /// The envelopes to advertise: held, not expired by this clock without tolerance, and settled
     /// by `at`. Each with when it was made; by id.
     pub fn settled_ids(
         &self,
@@ -235,12 +244,14 @@ impl Pool {
     ) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
         self.entries
             .iter()
+            // Without the tolerance: in its last minutes it has expired for a client whose clock is
+            // ahead.
             .filter(move |(_, expiry, entry)| *expiry > now && entry.timestamps.settled <= at)
             .map(|(id, _, entry)| (entry.timestamps.made, id))
     }
 
-    /// What is not needed from others: held, expired or not, or remembered as refused for room, if it
-    /// settled by `at`. Each with when it was made.
+    /// The envelopes not needed from others: held, expired or not, or remembered as refused for
+    /// room, if settled by `at`. Each with when it was made.
     pub fn known_ids(&self, at: Millis) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
         let held = self.entries.iter().map(|(id, _, entry)| (id, entry.timestamps));
         let remembered = self.remembered.iter().map(|(id, _, timestamps)| (id, *timestamps));
@@ -267,8 +278,7 @@ impl Pool {
         self.entries.lowest().map(|rank| rank.priority)
     }
 
-    /// What the envelopes held are charged together, in bytes: their sizes, and [`ENTRY_OVERHEAD`]
-    /// for each.
+    /// The charges of all envelopes held, in bytes: their sizes, and [`ENTRY_OVERHEAD`] for each.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -286,8 +296,8 @@ impl Pool {
         self.bounds
     }
 
-    /// Who would have to leave for a newcomer, lowest first. `None` if one of them outranks it, or
-    /// if an empty pool would not hold it.
+    /// The envelopes that would have to leave for a newcomer, lowest first. `None` if one of them
+    /// outranks it, or if an empty pool would not hold it.
     fn victims(&self, newcomer: PriorityKey, charge: usize) -> Option<Vec<PriorityKey>> {
         if charge > self.bounds.bytes || self.bounds.count == 0 {
             return None;
@@ -298,6 +308,8 @@ impl Pool {
         let mut ranks = self.entries.by_rank();
         while bytes > self.bounds.bytes || count > self.bounds.count {
             let (victim, entry) = ranks.next()?;
+            // Only lower ranks leave: so all pools of one size hold the same envelopes, whoever
+            // flooded them in whatever order.
             if victim > newcomer {
                 return None;
             }
@@ -316,7 +328,7 @@ impl Pool {
         let _remembered: bool = self.remember(victim, expiry, entry.timestamps);
     }
 
-    /// Takes an envelope that has left out of the accounts, and has the archive told.
+    /// Takes an envelope that has left out of the accounts, and has the archive discard it.
     fn release(&mut self, id: EnvelopeId, entry: &PoolEntry) {
         self.uncharge(&id, entry);
         match self.bodies {
@@ -330,8 +342,8 @@ impl Pool {
         self.topics.remove(&(entry.topic, *id));
     }
 
-    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked. Answers
-    /// whether it did: not if the memory is full of better ones.
+    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
+    /// Returns whether it did: not if the memory is full of better ones.
     fn remember(&mut self, rank: PriorityKey, expiry: UnixSeconds, timestamps: Timestamps) -> bool {
         while self.remembered.len() >= self.most_remembered {
             match self.remembered.lowest() {
@@ -350,7 +362,7 @@ impl PoolEntry {
     }
 }
 
-/// What one envelope of so many bytes takes of the bound in bytes.
+/// The charge of an envelope of so many bytes.
 const fn charge(size: usize) -> usize {
     size.saturating_add(ENTRY_OVERHEAD)
 }
