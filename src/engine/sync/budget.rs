@@ -1,19 +1,19 @@
-//! What a server sends to those who catch up with it, so that answering is never most of its line.
+//! The upload budget of a server: catching up never takes most of its line (`proto/sync.md`,
+//! "Limits").
 
 use crate::engine::env::Millis;
 
-/// What one neighbour is sent in a minute, in bytes: a full pool of the default size in four. A
-/// guess; a third of what an uplink of 6 Mbit/s carries.
+/// Bytes sent to one neighbour in a minute: a full pool of the default size in four. A guess; a
+/// third of what an uplink of 6 Mbit/s carries.
 pub const PEER_BYTES: u64 = 16 << 20;
 
-/// What all neighbours together are sent in a minute, in bytes: two at a time at their full pace. A
-/// guess.
+/// Bytes sent to all neighbours together in a minute: two at a time at their full pace. A guess.
 pub const TOTAL_BYTES: u64 = 32 << 20;
 
 /// The time in which a spent budget is whole again.
 const REFILL: Millis = Millis::from_secs(60);
 
-/// So many bytes a minute, saved up for a minute at most.
+/// A budget of bytes a minute, saved up for a minute at most.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadBudget {
     most: u64,
@@ -28,11 +28,12 @@ impl UploadBudget {
         Self { most, left: most, at: now }
     }
 
-    /// What may be spent at this moment, in bytes.
+    /// The bytes that may be spent at this moment.
     pub fn left(&mut self, now: Millis) -> u64 {
         let since = now.0.saturating_sub(self.at.0).min(REFILL.0);
         let earned = self.most.saturating_mul(since) / REFILL.0;
-        // What is too little to count is earned the next time.
+        // Less than a byte is not earned yet: taking the time without it would let frequent calls
+        // earn nothing at all.
         if earned > 0 {
             self.left = self.left.saturating_add(earned).min(self.most);
             self.at = now;
@@ -40,7 +41,8 @@ impl UploadBudget {
         self.left
     }
 
-    /// Spends bytes; what is not there is not owed.
+    /// Spends bytes. The budget never goes below 0: a large response costs no more than what is
+    /// left.
     pub fn spend(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);
     }

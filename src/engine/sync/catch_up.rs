@@ -1,8 +1,9 @@
-//! Catching up with neighbours, and letting them catch up with us: when, with whom, how much.
+//! Catching up with neighbours, and serving those that catch up with us: when, with whom, how much.
 //!
-//! `proto/sync.md` says what crosses the wire. What is fetched is checked, held and opened as what
-//! the flood brings; it is not passed on, since whoever lacks it catches up too, and a node that
-//! publishes what is old would stand out. Nothing here depends on identities, contacts or sessions.
+//! `proto/sync.md` specifies the bytes. A fetched envelope is checked, held and opened like one
+//! that the flood brings. It is not passed on: neighbours that lack it catch up too, and a node
+//! that publishes old envelopes would be seen to have come back. Nothing here depends on
+//! identities, contacts or sessions.
 
 use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::relay::pool::Pool;
@@ -27,12 +28,12 @@ impl CatchUp {
         self.client.fetched()
     }
 
-    /// How our clock compares with those of neighbours.
+    /// The difference between our clock and those of neighbours.
     pub(in crate::engine) fn skew(&self) -> Option<ClockSkew> {
         self.client.skew()
     }
 
-    /// Neighbours have come or gone. `before` are those there were.
+    /// Neighbours have come or gone; `before` are those there were.
     pub(in crate::engine) fn on_neighbours(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -46,7 +47,7 @@ impl CatchUp {
         self.client.on_neighbours(turn, pool, before, neighbours);
     }
 
-    /// What was not settled when we joined is by now.
+    /// A while after joining: envelopes that had not settled at the first comparison have by now.
     pub(in crate::engine) fn on_join_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -56,7 +57,7 @@ impl CatchUp {
         self.client.on_join_due(turn, pool, neighbours);
     }
 
-    /// It is time for one neighbour, whichever.
+    /// The regular time to catch up with one neighbour.
     pub(in crate::engine) fn on_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -69,12 +70,12 @@ impl CatchUp {
         self.client.on_due(turn, pool, neighbours);
     }
 
-    /// It is time for the neighbour that is new, or that has more for us.
+    /// The time to catch up with the neighbour that is new, or that has more for us.
     pub(in crate::engine) fn on_next_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
         self.client.on_next_due(turn, pool);
     }
 
-    /// A neighbour wants to catch up with us.
+    /// A neighbour's request to catch up with us.
     pub(in crate::engine) fn on_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -85,7 +86,7 @@ impl CatchUp {
         self.server.on_request(turn, pool, from, bytes);
     }
 
-    /// What came of a request of ours; what it brought goes through the gate to `recipient`.
+    /// The response to a request of ours; the envelopes in it go through the gate to `recipient`.
     pub(in crate::engine) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,

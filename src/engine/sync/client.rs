@@ -1,4 +1,5 @@
-//! The client: whom we catch up with and when, and what we make of what comes.
+//! The client: which neighbour we catch up with and when, and how each session with a server ends
+//! (`proto/sync.md`, "When").
 
 use std::collections::BTreeMap;
 
@@ -15,30 +16,31 @@ use crate::engine::sync::{
 };
 use crate::engine::turn::{Effect, Timer, Turn};
 
-/// Half of the time to settle is enough for what we say we do not need, or whatever reached the server
-/// a little before us would be sent again. A flood takes seconds.
+/// The age of an envelope that we list as known: half of the settle time, or envelopes that reached
+/// the server a little before us would be sent again. A flood takes seconds.
 const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
 
-/// After joining, two neighbours: one may be malicious, or as new as we are.
+/// Neighbours asked after joining. Two: one may be malicious, or as new as we are.
 const AT_JOINING: u8 = 2;
 
-/// A session that cost so many bytes and brought nothing was not worth it.
+/// The bytes that a session may cost and bring nothing before its neighbour is left alone for a
+/// while.
 const COSTLY: usize = 16 << 10;
 
-/// The doublings of the time until a neighbour is asked again that was not worth it.
+/// Doublings of the time for which such a neighbour is left alone.
 const MAX_BACKOFF_DOUBLINGS: u32 = 4;
 
 /// Our own catching up.
 #[derive(Debug, Default)]
 pub(super) struct SyncClient {
-    /// Our session, with whom, and the request that is out.
+    /// Our session: its server, the request that is out, and its state.
     session: Option<(NeighbourId, SyncRequestId, ClientSession)>,
     requests: u64,
-    /// So many more neighbours are asked as soon as a session ends.
+    /// Neighbours still to be asked, one as soon as the session before ends.
     wanted: u8,
-    /// With whom to go on, or who is new.
+    /// The neighbour to go on with, or a new one.
     next: Option<NeighbourId>,
-    /// Whom we have asked, and how it went; neighbours alone.
+    /// How sessions went with each present neighbour.
     histories: BTreeMap<NeighbourId, PeerHistory>,
     clocks: PeerClocks,
     fetched: u64,
@@ -46,7 +48,7 @@ pub(super) struct SyncClient {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct PeerHistory {
-    /// Sessions in a row that were not worth it.
+    /// Sessions in a row that cost much and brought nothing.
     fruitless: u32,
     backoff_until: Millis,
 }
@@ -69,7 +71,7 @@ impl SyncClient {
 }
 
 impl SyncClient {
-    /// Neighbours have come or gone: plans whom to catch up with. `before` are those there were.
+    /// Neighbours have come or gone: schedules catching up. `before` are those there were.
     pub(super) fn on_neighbours(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -80,28 +82,32 @@ impl SyncClient {
         let SyncMode::On(pace) = turn.settings.sync else { return };
         self.keep(neighbours);
         if neighbours.is_empty() {
+            // Nobody to ask. The next neighbour counts as the first again.
             for timer in [Timer::SyncAfterJoin, Timer::Sync, Timer::SyncNext] {
                 turn.timers.clear(timer);
             }
             return;
         }
+        // From here we may lack anything: we were cut off, or have just started.
         if before.is_empty() {
             turn.timers.set(Timer::SyncAfterJoin, turn.env.mono.plus(pace.joining));
             turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
             self.wanted = AT_JOINING;
         } else if let Some(peer) = neighbours.iter().find(|peer| !before.contains(peer)) {
-            // It may be the way to a part of the network we were cut off from.
+            // A new neighbour may be the way to a part of the network that we were cut off from.
+            // One at a time: others that come meanwhile are left to the regular times.
             if self.next.is_none() {
                 self.next = Some(*peer);
                 let wait = turn.env.exponential(pace.newcomer);
                 turn.timers.set(Timer::SyncNext, turn.env.mono.plus(wait));
             }
         }
-        // With whom we were has gone: another will do.
+        // The server of our session may be gone: another one will do.
         self.sync_with_any(turn, pool, neighbours);
     }
 
-    /// What was not settled when we joined is by now.
+    /// Catches up once more, a while after joining: envelopes that had not settled at the first
+    /// comparison have by now.
     pub(super) fn on_join_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -112,7 +118,7 @@ impl SyncClient {
         self.sync_with_any(turn, pool, neighbours);
     }
 
-    /// It is time for one neighbour, whichever.
+    /// Catches up with one neighbour, and sets the time of the next.
     pub(super) fn on_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -125,7 +131,7 @@ impl SyncClient {
         self.sync_with_any(turn, pool, neighbours);
     }
 
-    /// It is time for the neighbour that is new, or that has more for us.
+    /// Catches up with the neighbour that is new, or that has more for us.
     pub(super) fn on_next_due(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
         if self.session.is_some() {
             turn.timers.set(Timer::SyncNext, turn.env.mono.plus(BEGIN_EVERY));
@@ -141,6 +147,7 @@ impl SyncClient {
         if self.session.is_some() || self.wanted == 0 {
             return;
         }
+        // At random, so that no neighbour can make itself the one we depend on.
         self.wanted -= 1;
         let rested: Vec<NeighbourId> = neighbours
             .iter()
@@ -153,6 +160,7 @@ impl SyncClient {
         if let Some(peer) = chosen {
             self.sync_with(turn, pool, *peer);
         } else {
+            // All are left alone for now; the next timer asks again.
             self.wanted = 0;
         }
     }
@@ -163,6 +171,7 @@ impl SyncClient {
 
     fn sync_with(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool, peer: NeighbourId) {
         let history = self.histories.entry(peer).or_default();
+        // The server responds Busy to one that begins again sooner (`proto/sync.md`, "Limits").
         history.backoff_until = history.backoff_until.max(turn.env.mono.plus(BEGIN_EVERY));
         let known = EnvelopeSet::new(pool.known_ids(turn.env.mono.plus(HALF_SETTLED)));
         self.send_request(turn, peer, ClientSession::new(known), SyncRequest::Begin.encode());
@@ -181,8 +190,8 @@ impl SyncClient {
         turn.effect(Effect::SyncRequest { to, id, bytes });
     }
 
-    /// What came of our request; nothing if the neighbour did not answer in time, is gone or does not
-    /// speak the protocol.
+    /// Takes the response to our request; `None` if the neighbour did not answer in time, is gone
+    /// or does not speak the protocol.
     pub(super) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -191,13 +200,14 @@ impl SyncClient {
         neighbours: &[NeighbourId],
     ) {
         let session = self.session.take_if(|(_, waits, _)| *waits == id);
+        // A late response to a request whose session was dropped with its neighbour.
         let Some((peer, _, mut session)) = session else { return };
         let next = match &bytes {
             Some(bytes) => {
                 let from = (peer, &mut session);
                 self.next_request(turn, (relay, recipient), from, bytes)
             }
-            // Others will do.
+            // No blame: the neighbour may be busy, gone, or of another version.
             None => Err(SessionEnd::Done),
         };
         match next {
@@ -217,6 +227,7 @@ impl SyncClient {
         bytes: &[u8],
     ) -> Result<Vec<u8>, SessionEnd> {
         if bytes.len() > MAX_MESSAGE {
+            // More than any server of this protocol writes.
             return Err(SessionEnd::Violation);
         }
         session.add_received(bytes.len());
@@ -253,6 +264,8 @@ impl SyncClient {
         end: SessionEnd,
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
+        // A server cannot be blamed for having nothing new, but comparing with it costs bytes that
+        // another is better asked for.
         let was_fruitless = session.fetched() == 0 && session.cost() > COSTLY;
         let history = self.histories.entry(peer).or_default();
         history.fruitless =
@@ -263,10 +276,12 @@ impl SyncClient {
         }
         match end {
             SessionEnd::Violation => {
-                // Not asked again while it stays.
+                // Not asked again while it is a neighbour.
                 history.backoff_until = Millis(u64::MAX);
                 turn.effect(Effect::Penalize(peer));
             }
+            // The same server again, for it has what we lack. One that is only busy is left to
+            // chance, or it could keep us waiting for it.
             SessionEnd::More if session.fetched() > 0 => {
                 self.next = Some(peer);
                 let wait = BEGIN_EVERY.plus(turn.env.exponential(pace.newcomer));
@@ -277,7 +292,7 @@ impl SyncClient {
     }
 }
 
-/// A time within a quarter of `mean`, uniform: so that nodes that started together drift apart.
+/// A time within a quarter of `mean`, uniform, so that nodes that started together drift apart.
 fn around(env: &mut Env<'_>, mean: Millis) -> Millis {
     let spread = mean.0 / 2;
     let drawn = env.draw_u64().checked_rem(spread.saturating_add(1)).unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Our session with a neighbour we catch up with: it asks, we compare; it sends, we look.
+//! The client's side of one sync session: it answers the server's queries with what it knows, and
+//! counts the envelopes it is sent (`proto/sync.md`, "Requests").
 
 use super::malformed::MalformedSyncMessage;
 use super::set::EnvelopeSet;
@@ -8,12 +9,12 @@ use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::{Acceptance, ValidationError};
 use crate::engine::secret::opaque_debug;
 
-/// Comparisons and cells sent in one session, in bytes: 32,000 ids. A server can make us list what
+/// Bytes of comparisons and cells sent in one session: 32,000 ids. A server can make us list what
 /// it lists itself, and no more than this.
 pub const MAX_SENT: usize = 1 << 20;
 
-/// Envelopes in one session that we held already, or had no room for. What the flood brings us
-/// while a session runs is sent twice: minutes of a busy network. A guess.
+/// Envelopes in one session that we held already, or had no room for. An envelope that the flood
+/// brings while a session runs comes twice: minutes of a busy network. A guess.
 pub const MAX_USELESS: u32 = 1_024;
 
 /// Envelopes in one session that were expired or early: the server's clock may be wrong, or ours.
@@ -23,7 +24,8 @@ pub const MAX_OFF_TIME: u32 = 256;
 /// The fewest cells to begin with: for one difference they cost less than ranges of 10,000.
 const MIN_CELLS: usize = 32;
 
-/// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the server's.
+/// An id listed by both, in bytes: what comparing by ranges costs at worst for each of the
+/// server's.
 const LISTED: usize = 64;
 
 /// A session with one server.
@@ -46,36 +48,36 @@ opaque_debug!(struct ClientSession {
 
 /// Cells on their way to a server.
 struct SketchTransfer {
-    /// All there can be.
+    /// All cells that may be sent.
     cells: Vec<SketchCell>,
-    /// So many were sent.
+    /// How many were sent.
     sent: usize,
-    /// So many are sent before the server's word counts.
+    /// How many to send before asking the server again.
     goal: usize,
-    /// The query that is answered if cells do not tell.
+    /// The query to answer by ranges if the cells are not enough.
     query: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExpectedResponse {
-    /// What comes after [`SyncRequest::Begin`].
+    /// The response to [`SyncRequest::Begin`].
     First,
     Any,
 }
 
-/// What became of an envelope we were sent.
+/// The result of one fetched envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchResult {
-    /// We hold it.
+    /// Held.
     Fetched,
-    /// We do not, for this reason.
+    /// Not held, for this reason.
     Rejected(ValidationError),
 }
 
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// There is nothing more, or not for us.
+    /// There is nothing more, or nothing more that we take.
     Done,
     /// There may be more, another time.
     More,
@@ -90,7 +92,7 @@ impl From<MalformedSyncMessage> for SessionEnd {
 }
 
 impl ClientSession {
-    /// A session of a node that needs nothing of what is in `known`. Its first request is
+    /// A session of a node that needs none of the envelopes in `known`. Its first request is
     /// [`SyncRequest::Begin`].
     #[must_use]
     pub const fn new(known: EnvelopeSet) -> Self {
@@ -114,7 +116,7 @@ impl ClientSession {
         self.fetched
     }
 
-    /// What the session cost both ways, in bytes.
+    /// The cost of the session, both ways, in bytes.
     #[must_use]
     pub const fn cost(&self) -> usize {
         self.sent + self.received
@@ -131,8 +133,8 @@ impl ClientSession {
         self.expected == ExpectedResponse::First
     }
 
-    /// The request that answers a query: by cells, if it is the first and they cost less than ranges
-    /// may.
+    /// The request that answers a query: by cells, if it is the first and they cost less than
+    /// ranges may.
     ///
     /// # Errors
     /// Why the session ends instead.
@@ -147,13 +149,15 @@ impl ClientSession {
         self.answer_by_ranges(query.comparison)
     }
 
-    /// The request for which a server could not read all from the cells it has.
+    /// The request that follows when the server could not read everything from the cells it has.
     ///
     /// # Errors
     /// Why the session ends instead.
     pub fn more_cells(&mut self) -> Result<Vec<u8>, SessionEnd> {
+        // It asks for more of what it never got.
         let mut transfer = self.transfer.take().ok_or(SessionEnd::Violation)?;
         let Some(cells) = transfer.next() else {
+            // All cells are sent: more differs than they can tell. The first query is still open.
             return self.answer_by_ranges(&transfer.query);
         };
         self.transfer = Some(transfer);
@@ -169,6 +173,8 @@ impl ClientSession {
 
     const fn round(&mut self) -> Result<(), SessionEnd> {
         self.rounds += 1;
+        // Each comparison reads the whole set. An honest server is done long before, or has more
+        // another time.
         if self.rounds > MAX_ROUNDS { Err(SessionEnd::More) } else { Ok(()) }
     }
 
@@ -183,7 +189,7 @@ impl ClientSession {
         }
     }
 
-    /// Notes what became of one of the envelopes.
+    /// Notes the result of one of the envelopes.
     ///
     /// # Errors
     /// Why the session ends.
@@ -191,15 +197,20 @@ impl ClientSession {
         match result {
             FetchResult::Fetched => self.fetched = self.fetched.saturating_add(1),
             FetchResult::Rejected(ValidationError::Expired | ValidationError::TooFarInFuture) => {
+                // No blame: one of the two clocks is wrong, and nobody knows which.
                 self.off_time += 1;
                 if self.off_time > MAX_OFF_TIME {
                     return Err(SessionEnd::Done);
                 }
             }
             FetchResult::Rejected(refusal) => {
+                // Every honest node refuses such an envelope alike, so an honest server never held
+                // it.
                 if refusal.acceptance() == Acceptance::Reject {
                     return Err(SessionEnd::Violation);
                 }
+                // No blame: the flood may have brought it since we compared. But a server that
+                // sends on and on what we have only costs us.
                 self.useless += 1;
                 if self.useless > MAX_USELESS {
                     return Err(SessionEnd::Done);
@@ -209,7 +220,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// The request for what comes next.
+    /// The request for the next envelopes, or the next query.
     ///
     /// # Errors
     /// Why the session ends instead.
@@ -222,6 +233,7 @@ impl ClientSession {
         let bytes = request.encode();
         self.requests += 1;
         self.sent = self.sent.saturating_add(bytes.len());
+        // No blame: a large difference may take several sessions.
         if self.requests > MAX_REQUESTS || self.sent > MAX_SENT {
             return Err(SessionEnd::More);
         }
@@ -231,8 +243,8 @@ impl ClientSession {
 }
 
 impl SketchTransfer {
-    /// Cells for what two sets seem to differ in, unless ranges cannot cost more than the first of
-    /// them.
+    /// Cells for the difference that the first query shows, unless ranges cannot cost more than the
+    /// first of them.
     fn plan(
         known: &EnvelopeSet,
         query: SyncQuery<'_>,
@@ -240,8 +252,9 @@ impl SketchTransfer {
         let count = usize::try_from(query.count).map_err(|_| MalformedSyncMessage)?;
         let difference = known.difference(query.comparison, count)?;
         let most = sketch::most_cells(count);
-        // 1.35 for each of many, more for each of few.
+        // 1.35 cells for each of many differences, more for each of few.
         let goal = (difference.least.saturating_mul(7) / 5).max(MIN_CELLS);
+        // Too different for cells; or so alike that listing the ids costs no more.
         if goal > most || difference.mixed.saturating_mul(LISTED) <= goal * CELL {
             return Ok(None);
         }
@@ -250,7 +263,7 @@ impl SketchTransfer {
         Ok(Some(Self { cells, sent: 0, goal, query: query.comparison.to_vec() }))
     }
 
-    /// What to send next: until the goal, then a quarter more each time.
+    /// The cells to send next: up to the goal, then a quarter more each time.
     fn next(&mut self) -> Option<Vec<u8>> {
         if self.sent == self.goal {
             self.goal = (self.goal + (self.goal / 4).max(MIN_CELLS / 2)).min(self.cells.len());

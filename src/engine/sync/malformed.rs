@@ -1,4 +1,4 @@
-//! The one thing that is wrong with bytes from a neighbour: they are no message of catching up.
+//! The one error of bytes from a neighbour: they are no message of catching up.
 
 /// Bytes that are no request or response, or too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

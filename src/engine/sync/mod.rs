@@ -1,11 +1,11 @@
-//! Catching up: what two nodes say to each other so that one gets what it missed.
+//! Catching up: the protocol by which a node fetches the envelopes that it missed from a neighbour.
 //!
 //! The *client* lacks something, the *server* has it; `proto/sync.md` is the text this keeps to.
 //! Here are the bytes ([`wire`]), the compared sets ([`EnvelopeSet`], and [`Snapshot`] with its
-//! sketch), one session's state on either side ([`ServerSession`], [`ClientSession`]) and what a
-//! server spends on others ([`UploadBudget`]). None of that knows the pool, a neighbour or a
-//! schedule, and nothing of ours is in a request but what the comparison asks for. `CatchUp` does
-//! it, on both sides: when, with whom, how much.
+//! sketch), one session's state on either side ([`ServerSession`], [`ClientSession`]) and the
+//! server's budget ([`UploadBudget`]). None of that knows the pool, a neighbour or a schedule, and
+//! nothing of ours is in a request but what the comparison asks for. `CatchUp` does it, on both
+//! sides: when, with whom, how much.
 
 mod budget;
 mod catch_up;
@@ -45,14 +45,15 @@ pub const MAX_ROUNDS: u32 = 64;
 /// envelopes of the one size. With [`MAX_MESSAGE`] it bounds what a client takes in.
 pub const MAX_REQUESTS: u32 = 256;
 
-/// How our clock compares with those of neighbours. Nothing is ever set by it: they could lie.
+/// The difference between our clock and those of neighbours. Nothing is ever set by it: they could
+/// lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSkew {
-    /// The middle one of what they say, in whole minutes: above 0 if our clock is ahead of theirs.
+    /// The median of their reports, in whole minutes: above 0 if our clock is ahead of theirs.
     pub minutes: i64,
-    /// How many said so.
+    /// How many neighbours reported.
     pub witnesses: usize,
 }
 
-/// How often one neighbour may begin with another.
+/// The time between two sessions of one client with one server, at least.
 const BEGIN_EVERY: Millis = Millis::from_secs(20);

@@ -1,4 +1,5 @@
-//! How our clock compares with those of neighbours, by what they say when we catch up with them.
+//! Clock comparison: the difference between our clock and those of neighbours, by the responses of
+//! servers.
 //!
 //! A figure for a person and nothing else: neighbours could lie together, so no clock is set by it.
 
@@ -9,13 +10,13 @@ use crate::engine::env::{Env, Millis};
 use crate::engine::id::NeighbourId;
 use crate::engine::sync::wire::minutes;
 
-/// What a neighbour said counts for 6 hours: a clock that is wrong is set right within a day.
+/// A report counts for 6 hours: a clock that is wrong is set right within a day.
 const KEPT: Millis = Millis::from_secs(6 * 3600);
 
-/// Neighbours whose word is kept; more than a node has. A guess.
+/// Reports kept; more than a node has neighbours. A guess.
 const MAX_REPORTS: usize = 32;
 
-/// What neighbours said last, each once.
+/// The last report of each neighbour.
 #[derive(Debug, Default)]
 pub(super) struct PeerClocks {
     reports: BTreeMap<NeighbourId, ClockReport>,
@@ -29,7 +30,7 @@ struct ClockReport {
 }
 
 impl PeerClocks {
-    /// A neighbour says how many minutes it is past 1970. What it said before is forgotten.
+    /// Takes a neighbour's report of its clock, in minutes since 1970, in place of its last.
     pub(super) fn report(&mut self, env: &Env<'_>, from: NeighbourId, theirs: u32) {
         let ahead = i64::from(minutes(env.wall)) - i64::from(theirs);
         self.reports.insert(from, ClockReport { at: env.mono, ahead });
@@ -41,9 +42,9 @@ impl PeerClocks {
         }
     }
 
-    /// The middle one of what is kept, and of two middle ones the smaller error; nothing while nobody
-    /// said anything. Of two that differ, a single witness may be the one that is wrong: how many there
-    /// are is part of the answer.
+    /// The median of the reports, and of two middle ones the smaller error; `None` without a
+    /// report. Of two that differ, either may be the one that is wrong: how many there are is part
+    /// of the result.
     pub(super) fn skew(&self) -> Option<ClockSkew> {
         let mut ahead: Vec<i64> = self.reports.values().map(|report| report.ahead).collect();
         ahead.sort_unstable();

@@ -1,4 +1,4 @@
-//! The server: neighbours catch up with us, within what we spend on it.
+//! The server: neighbours catch up with us, within our upload budget (`proto/sync.md`, "Limits").
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,20 +17,21 @@ use crate::engine::sync::{
 };
 use crate::engine::turn::{Effect, Turn};
 
-/// A set is made at most so often, and shared by all who begin meanwhile.
+/// The life of a set, shared by all sessions that begin meanwhile: however many begin, sorting it
+/// and making its cells costs the same.
 const SET_LIFE: Millis = Millis::from_secs(30);
 
 /// Clients served at once. Each costs a queue of ids and at worst a set of its own age. A guess.
 const MAX_SERVED: usize = 8;
 
-/// A client that asks nothing for so long has gone.
+/// A session without a request for so long is dropped.
 const IDLE: Millis = Millis::from_secs(60);
 
-/// Neighbours whose spending is remembered. A guess, far above what a node has; the total is
-/// bounded whoever they are.
+/// Neighbours whose spending is remembered. A guess, far above what a node has; the total budget
+/// holds in any case.
 const MAX_ACCOUNTS: usize = 256;
 
-/// Everybody who catches up with us.
+/// All clients that catch up with us, and what they may cost.
 #[derive(Debug)]
 pub(super) struct SyncServer {
     served: BTreeMap<NeighbourId, Served>,
@@ -46,7 +47,7 @@ struct Served {
     at: Millis,
 }
 
-/// What a neighbour cost us.
+/// The account of one neighbour.
 #[derive(Debug)]
 struct PeerAccount {
     budget: UploadBudget,
@@ -67,7 +68,7 @@ impl SyncServer {
         self.served.retain(|peer, _| peers.contains(peer));
     }
 
-    /// The set others compare with, made if the last one is too old.
+    /// The set that clients compare with, made anew if the last one is too old.
     fn snapshot(
         &mut self,
         env: &mut Env<'_>,
@@ -82,7 +83,7 @@ impl SyncServer {
         snapshot
     }
 
-    /// Forgets clients that have gone quiet, and a set that is of no more use.
+    /// Drops idle sessions, and a set that is too old to begin with.
     pub(super) fn forget_idle(&mut self, now: Millis) {
         self.served.retain(|_, served| served.at.plus(IDLE) > now);
         self.snapshot.take_if(|(made, _)| made.plus(SET_LIFE) <= now);
@@ -120,7 +121,7 @@ impl SyncServer {
 }
 
 impl SyncServer {
-    /// A neighbour wants to catch up, or goes on with it: answered within what we spend on others.
+    /// Responds to a request, within the budget.
     pub(super) fn on_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -132,11 +133,14 @@ impl SyncServer {
         let step = match self.next_step(turn, pool, from, bytes) {
             Ok(step) => step,
             Err(MalformedSyncMessage) => {
+                // Responded to like a busy server's: every request gets one response, and this one
+                // tells nothing.
                 turn.effect(Effect::Penalize(from));
                 ServerStep::Busy
             }
         };
         match step {
+            // The client begins anew after either, so nothing of the session is needed any more.
             ServerStep::Done | ServerStep::Busy => drop(self.served.remove(&from)),
             ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
@@ -158,6 +162,7 @@ impl SyncServer {
         bytes: &[u8],
     ) -> Result<ServerStep, MalformedSyncMessage> {
         let request = SyncRequest::decode(bytes)?;
+        // Before anything is compared: the budget bounds what a neighbour makes us compute, too.
         if !self.affords(from, turn.env.mono) {
             return Ok(ServerStep::Busy);
         }
@@ -169,7 +174,8 @@ impl SyncServer {
             }
             SyncRequest::Answer(_) | SyncRequest::Sketch(_) | SyncRequest::More => {}
         }
-        // A session that was dropped for its idleness is begun again; nobody is to blame.
+        // The session may have been dropped as idle. Busy makes the client begin again, and blames
+        // nobody.
         let Some(served) = self.served.get_mut(&from) else {
             return Ok(ServerStep::Busy);
         };
@@ -183,7 +189,8 @@ impl SyncServer {
         Ok(served.session.step(|id| pool.size(id, turn.env.wall)))
     }
 
-    /// Begins to serve a neighbour, in place of what went before; answers whether there is time.
+    /// Begins a session with a client, in place of an earlier one; returns whether there is room
+    /// for it.
     fn begin_serving(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -193,10 +200,13 @@ impl SyncServer {
         self.served.remove(&from);
         let account = self.account(from, turn.env.mono);
         let soon = account.last_begun.is_some_and(|began| began.plus(BEGIN_EVERY) > turn.env.mono);
+        // All alike from outside: a client cannot tell a node that never serves from one that has
+        // no time.
         if soon || turn.settings.sync == SyncMode::Off || self.served.len() >= MAX_SERVED {
             return Ok(false);
         }
         self.account(from, turn.env.mono).last_begun = Some(turn.env.mono);
+        // Settled envelopes alone: a comparison must not show who was the first to have one.
         let members = pool.settled_ids(turn.env.wall, turn.env.mono);
         let snapshot = self.snapshot(turn.env, members);
         let served = Served { session: ServerSession::begin(snapshot)?, at: turn.env.mono };
@@ -205,7 +215,7 @@ impl SyncServer {
     }
 }
 
-/// A response's bytes, and what the driver appends to them from the archive.
+/// A response's bytes, and the envelopes that the driver appends to them from the archive.
 fn respond(env: &Env<'_>, pool: &Pool, step: &ServerStep) -> (Vec<u8>, Vec<EnvelopeId>) {
     let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
     let body = match step {

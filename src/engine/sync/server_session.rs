@@ -1,4 +1,5 @@
-//! One neighbour that catches up with us: asks what it lacks, then gets it, then is asked again.
+//! The server's side of one sync session: it queries the client, finds what the client lacks, and
+//! sends it (`proto/sync.md`, "Requests").
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,31 +12,31 @@ use super::{MAX_REQUESTS, MAX_ROUNDS};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::secret::opaque_debug;
 
-/// Envelopes found in one session to be sent: of the one size, 16 MiB, what a neighbour is sent in
-/// a minute. What is found beyond them the next session finds again.
+/// Envelopes sent in one session: of the one size, 16 MiB, the budget of a neighbour for a minute.
+/// The next session finds the rest again.
 pub const MAX_QUEUED: usize = 8_192;
 
 /// A session with one client.
 pub struct ServerSession {
-    /// What we held when it began: one set for all sessions that begin within a while.
+    /// The set we compare by: one for all sessions that begin within a while.
     snapshot: Arc<Snapshot>,
     /// The cells the client sent.
     cells: Vec<SketchCell>,
-    /// What the client lacks and is still to be sent.
+    /// Envelopes that the client lacks, still to be sent.
     queue: VecDeque<EnvelopeId>,
-    /// What comes after the queue.
+    /// The step after the queue.
     next: AfterQueue,
     expected: ExpectedRequest,
     rounds: u32,
     requests: u32,
 }
 
-/// What to do next for a client.
+/// The next step of a session.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ServerStep {
     /// Ask it to compare this.
     Query {
-        /// Under which it would make cells.
+        /// The salt for the client's cells.
         salt: SketchSalt,
         /// How many envelopes our set has.
         count: u32,
@@ -46,9 +47,9 @@ pub enum ServerStep {
     MoreCells,
     /// Send it these; at least one, at most a chunk.
     Envelopes(Vec<EnvelopeId>),
-    /// Tell it that there is nothing more.
+    /// There is nothing more for it.
     Done,
-    /// Tell it to come back.
+    /// It may come back another time.
     Busy,
 }
 
@@ -56,7 +57,7 @@ enum AfterQueue {
     Query(Vec<u8>),
     MoreCells,
     Done,
-    /// More was found than is sent in one session.
+    /// The client lacks more than is sent in one session.
     Busy,
 }
 
@@ -83,7 +84,7 @@ impl ServerSession {
         Ok(Self { snapshot, cells, queue, next, expected, rounds: 0, requests: 1 })
     }
 
-    /// The client answers a query.
+    /// Takes the client's answer to a query.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if none was asked or it is no answer.
@@ -95,13 +96,14 @@ impl ServerSession {
         Ok(())
     }
 
-    /// The client sends its next cells.
+    /// Takes the client's next cells.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if it has answered a query, or these are no cells, or too many.
     pub fn sketch(&mut self, cells: &[u8]) -> Result<(), MalformedSyncMessage> {
         self.request(&[ExpectedRequest::First])?;
         self.cells.extend(sketch::read(cells)?);
+        // More cost the client more bytes than listing its ids, so an honest one answers by ranges.
         if self.cells.len() > sketch::most_cells(self.snapshot.set().len()) {
             return Err(MalformedSyncMessage);
         }
@@ -110,19 +112,20 @@ impl ServerSession {
                 self.cells = Vec::new();
                 self.send(lacking, AfterQueue::Done);
             }
+            // Nothing read so far is used: parts of a sketch that does not come out may be wrong.
             None => self.next = AfterQueue::MoreCells,
         }
         Ok(())
     }
 
-    /// Sends what was found, and then does `next`.
+    /// Queues these envelopes for sending, and `next` after them.
     fn send(&mut self, lacking: Vec<EnvelopeId>, next: AfterQueue) {
         let cut = lacking.len() > MAX_QUEUED;
         self.queue = lacking.into_iter().take(MAX_QUEUED).collect();
         self.next = if cut { AfterQueue::Busy } else { next };
     }
 
-    /// The client wants more.
+    /// Takes the client's request for more envelopes.
     ///
     /// # Errors
     /// [`MalformedSyncMessage`] if it was not sent any.
@@ -131,6 +134,8 @@ impl ServerSession {
     }
 
     fn request(&mut self, among: &[ExpectedRequest]) -> Result<(), MalformedSyncMessage> {
+        // The order of requests is part of the protocol: a client that breaks it cannot make us
+        // compare out of turn.
         if !among.contains(&self.expected) {
             return Err(MalformedSyncMessage);
         }
@@ -139,10 +144,10 @@ impl ServerSession {
         Ok(())
     }
 
-    /// What to do next. `size` answers how large an envelope is, in bytes, and nothing for those
-    /// that are not held any more. After [`ServerStep::Done`] and [`ServerStep::Busy`] the session
-    /// is over.
+    /// The next step. `size` gives the size of an envelope in bytes, and `None` for those not held
+    /// any more. After [`ServerStep::Done`] and [`ServerStep::Busy`] the session is over.
     pub fn step(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> ServerStep {
+        // An honest client counts alike and ends the session itself.
         if self.requests > MAX_REQUESTS {
             return ServerStep::Busy;
         }
@@ -175,7 +180,8 @@ impl ServerSession {
         }
     }
 
-    /// Takes from the queue what fits one response.
+    /// Takes as many envelopes from the queue as fit one response. Those that expired or were
+    /// evicted since the comparison are left out.
     fn chunk(&mut self, size: impl Fn(&EnvelopeId) -> Option<usize>) -> Vec<EnvelopeId> {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         while let Some(id) = self.queue.front() {

@@ -1,14 +1,15 @@
-//! Which envelopes a node holds, in the order of their making, and what two such sets differ in.
+//! Compared sets: the envelopes a node holds, in the order of their making, and the difference of
+//! two such sets (`proto/sync.md`, "The comparison").
 //!
 //! The comparison is negentropy's range-based set reconciliation, version 1. The server is its
 //! initiator: it learns what the client lacks and sends just that, and no list of what is missing
 //! crosses the wire. It costs O(n) additions a query; making a set costs O(n log n), 40 bytes an
 //! envelope.
 //!
-//! An initiator that lists what it has in a range is told by negentropy's own responder all that
-//! the other has there, also what the initiator never asked for. A client with a far larger set
-//! would give away its whole list, over and over; so it compares as if it had nothing but the listed ones
-//! in that range. What the initiator finds the client to lack is the same.
+//! Where an initiator lists its ids of a range, negentropy's own responder answers with all that it
+//! has there, also ids that the initiator never listed. A client with a far larger set would give
+//! away its whole list, over and over; so it compares as if it had nothing but the listed ones in
+//! that range. The initiator finds the same envelopes to be lacking.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +22,8 @@ use super::malformed::MalformedSyncMessage;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::EnvelopeId;
 
-/// The largest query or answer, in bytes. What does not fit waits for the next query. A guess: an
-/// answer lists up to a thousand ids.
+/// The largest query or answer, in bytes; the rest goes in the next query. A guess: an answer lists
+/// up to a thousand ids.
 pub const MAX_COMPARISON: usize = 32 << 10;
 
 /// The limit as negentropy takes it.
@@ -71,9 +72,10 @@ impl EnvelopeSet {
     /// The client's answer to a query.
     ///
     /// # Errors
-    /// [`MalformedSyncMessage`] for what is no query.
+    /// [`MalformedSyncMessage`] for bytes that are no query.
     pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>, MalformedSyncMessage> {
         let ranges = RangeReader { rest: query, made: 0 }.ranges()?;
+        // Only a query that lists ids can draw out ids that were not listed.
         if ranges.iter().any(|range| matches!(range.content, RangeContent::Listed(_))) {
             let narrowed = self.narrowed(&ranges)?;
             return respond(&narrowed, query);
@@ -81,16 +83,16 @@ impl EnvelopeSet {
         respond(&self.items, query)
     }
 
-    /// What the client lacks by its answer, in the order of making; and the server's next query, if
-    /// something is still undecided.
+    /// The envelopes that the client lacks by its answer, in the order of making; and the server's
+    /// next query, if something is still undecided.
     ///
     /// # Errors
-    /// [`MalformedSyncMessage`] for what is no answer.
+    /// [`MalformedSyncMessage`] for bytes that are no answer.
     pub fn lacking(
         &self,
         answer: &[u8],
     ) -> Result<(Vec<EnvelopeId>, Option<Vec<u8>>), MalformedSyncMessage> {
-        // Read once more by a reader of our own, which takes nothing that was not written so.
+        // Read by our own reader first, so that only well-formed ranges reach the library.
         RangeReader { rest: answer, made: 0 }.ranges()?;
         let mut comparison =
             Negentropy::borrowed(&self.items, FRAME).map_err(|_| MalformedSyncMessage)?;
@@ -114,11 +116,11 @@ impl EnvelopeSet {
         Some(EnvelopeId(*item.id))
     }
 
-    /// How this set differs, as far as it shows, from the one of `count` envelopes that a first
-    /// query is of. Its ranges are taken to be even.
+    /// The difference, as far as a first query shows it, between this set and the server's of
+    /// `count` envelopes. The server's are taken to be spread evenly over the ranges.
     ///
     /// # Errors
-    /// [`MalformedSyncMessage`] for what is no query.
+    /// [`MalformedSyncMessage`] for bytes that are no query.
     pub fn difference(
         &self,
         query: &[u8],
@@ -135,13 +137,15 @@ impl EnvelopeSet {
                 continue;
             }
             let (own, even) = (lower - from, share(count, ranges.len(), at));
+            // The fingerprints differ, so at least one envelope does, even where the counts agree.
             difference.least += own.abs_diff(even).max(1);
+            // A range in which we have nothing is sent without being listed.
             difference.mixed += if own > 0 { even } else { 0 };
         }
         Ok(difference)
     }
 
-    /// This set without what lies in a range that the query lists, and is not listed.
+    /// This set without the envelopes in a range that the query lists, but for the listed ones.
     fn narrowed(
         &self,
         ranges: &[ComparisonRange<'_>],
@@ -191,17 +195,17 @@ fn share(count: usize, ranges: usize, at: usize) -> usize {
     whole + usize::from(at < rest)
 }
 
-/// What shows of two sets by a first query.
+/// The difference of two sets, as a first query shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetDifference {
     /// They differ in at least so many envelopes.
     pub least: usize,
-    /// The server has so many in ranges that differ and that are not empty here: comparing by ranges
-    /// may list them all.
+    /// The server has so many in ranges that differ and that are not empty here: comparing by
+    /// ranges may list them all.
     pub mixed: usize,
 }
 
-/// One range of a comparison: up to where, and what is said of it.
+/// One range of a comparison: its upper bound and its content.
 struct ComparisonRange<'a> {
     upper: Bound,
     content: RangeContent<'a>,
@@ -264,6 +268,7 @@ impl<'a> RangeReader<'a> {
         let mut number: u64 = 0;
         loop {
             let [byte] = *self.take(1)?.first_chunk()?;
+            // Seven more bits would not fit.
             if number > u64::MAX >> 7 {
                 return None;
             }

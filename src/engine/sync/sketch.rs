@@ -1,9 +1,11 @@
-//! Sketches: cells of a set, from which whoever has a like set reads what the two differ in.
+//! Sketches: cells of a set, from which the holder of a similar set reads the difference of the two
+//! (`proto/sync.md`, "The sketch").
 //!
 //! Rateless set reconciliation (Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation",
 //! SIGCOMM 2024): an invertible Bloom lookup table without an end, whose cells get sparser. About
 //! 1.35 cells for each difference are enough, wherever the differences lie, and those that come
-//! later help those that came before. Sorted ranges beat it where what is missing lies together.
+//! later help those that came before. Sorted ranges beat it where the missing envelopes lie
+//! together.
 //!
 //! Making one costs O(n log cells): an envelope is in some 20 of [`MAX_CELLS`]. Reading one costs
 //! O(cells log cells), whatever it contains.
@@ -28,22 +30,22 @@ const CHECK: usize = 4;
 /// The bits of a short id. Two of 200,000 envelopes share one in one comparison of 14,000.
 const SHORT_BITS: u64 = (1 << (8 * SHORT)) - 1;
 
-/// The cells of a set of `count` that are asked for at most: fewer bytes than listing its ids.
+/// The cells of a set of `count`, at most: fewer bytes than listing its ids.
 pub(super) fn most_cells(count: usize) -> usize {
     count.saturating_mul(3).min(MAX_CELLS)
 }
 
-/// What a server draws for each set it tells of, so that nobody can have made two envelopes that
-/// meet in a short id.
+/// The salt that a server draws for each set, after everything in the set had come: so nobody can
+/// have made two envelopes with one short id on purpose.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SketchSalt(pub [u8; 8]);
 
 opaque_debug!(struct SketchSalt(_));
 
-/// SipHash-2-4 under a salt: quick, and none can be predicted by whoever does not know the salt.
+/// SipHash-2-4 under a salt: quick, and its values cannot be predicted without the salt.
 pub(super) struct SketchHash(SipHasher24);
 
-/// An envelope in a sketch: its short id, and what follows from that under the salt.
+/// An envelope in a sketch: its short id, and the word computed from that under the salt.
 #[derive(Clone, Copy)]
 struct SketchElement {
     short: u64,
@@ -83,7 +85,7 @@ impl SketchHash {
         cells
     }
 
-    /// The short ids that these cells hold, or nothing if they do not tell all.
+    /// The short ids that these cells hold; `None` if they are not enough to read all of them.
     pub(super) fn elements(&self, mut cells: Vec<SketchCell>) -> Option<BTreeSet<u64>> {
         let mut found = BTreeSet::new();
         let mut look: Vec<usize> = (0..cells.len()).collect();
@@ -91,7 +93,8 @@ impl SketchHash {
             let Some(element) = cells.get(place).and_then(|cell| self.only(*cell, place)) else {
                 continue;
             };
-            // Nobody who kept to the rules put one in twice, or more than there are cells.
+            // No honest sketch has one twice, or more than there are cells. Without this a hostile
+            // one could have us peel for ever.
             if !found.insert(element.short) || found.len() > cells.len() {
                 return None;
             }
@@ -101,6 +104,8 @@ impl SketchHash {
                 look.push(place);
             }
         }
+        // Something that is left over makes all of it doubtful: a check of 32 bits may have held by
+        // chance.
         cells.iter().all(|cell| *cell == SketchCell::default()).then_some(found)
     }
 
@@ -155,8 +160,8 @@ impl CellIndices {
 /// The least `j` after `i` with `(j + 1)(j + 2)(drawn + 1) >= (i + 1)(i + 2) 2^32`, if there are so
 /// many cells.
 ///
-/// That none from `i + 1` to `j` is met has the probability `(i + 1)(i + 2) / ((j + 1)(j + 2))`: the
-/// product of `1 - 2 / (k + 2)`, of which all but the ends cancels. Below [`MAX_CELLS`] nothing
+/// That none from `i + 1` to `j` is met has the probability `(i + 1)(i + 2) / ((j + 1)(j + 2))`:
+/// the product of `1 - 2 / (k + 2)`, of which all but the ends cancels. Below [`MAX_CELLS`] nothing
 /// overflows.
 const fn after(place: u64, drawn: u64) -> Option<u64> {
     let least = (((place + 1) * (place + 2)) << 32).div_ceil(drawn + 1);
@@ -172,7 +177,7 @@ impl SketchCell {
         self.checks ^= element.check();
     }
 
-    /// What one set's cell has and another's has not, either way.
+    /// The elements in one of two cells and not in the other, either way.
     pub(super) const fn less(self, other: Self) -> Self {
         Self { shorts: self.shorts ^ other.shorts, checks: self.checks ^ other.checks }
     }

@@ -1,4 +1,4 @@
-//! What a server tells of: its set under a salt, with the sketch of it.
+//! Snapshots: a server's set as clients compare with it, under a salt, with its sketch.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ pub struct Snapshot {
     sketch: OnceLock<Sketch>,
 }
 
-/// What is compared with a client's cells.
+/// The cells of a set, and the way back from a short id to its envelope.
 struct Sketch {
     cells: Vec<SketchCell>,
     /// Short ids, ascending, each with its place in the set.
@@ -28,7 +28,7 @@ impl Snapshot {
         Self { set, salt, sketch: OnceLock::new() }
     }
 
-    /// What is told of.
+    /// The set.
     #[must_use]
     pub const fn set(&self) -> &EnvelopeSet {
         &self.set
@@ -40,19 +40,21 @@ impl Snapshot {
         self.salt
     }
 
-    /// How many envelopes it has, as a query says it.
+    /// The size of the set, as a query states it.
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.set.len()).unwrap_or(u32::MAX)
     }
 
-    /// What a client with these cells lacks, in the order of making; nothing if they do not tell.
+    /// The envelopes that a client with these cells lacks, in the order of making; `None` if the
+    /// cells are not enough.
     pub(super) fn lacking(&self, theirs: &[SketchCell]) -> Option<Vec<EnvelopeId>> {
         let hash = SketchHash::new(self.salt);
         let ours = self.sketch.get_or_init(|| Sketch::new(&self.set, &hash));
         let differences = ours.cells.iter().zip(theirs).map(|(one, other)| one.less(*other));
         let shorts = hash.elements(differences.collect())?;
-        // What is not among ours is the client's alone.
+        // A short id that is not among ours is of an envelope that the client alone has: nothing is
+        // uploaded.
         let mut places: Vec<usize> = shorts.iter().filter_map(|short| ours.place(*short)).collect();
         places.sort_unstable();
         Some(places.into_iter().filter_map(|place| self.set.id(place)).collect())

@@ -1,4 +1,5 @@
-//! Bytes and what they say, both ways. A reader refuses whatever the writer would not have written.
+//! The bytes of requests and responses, both ways (`proto/sync.md`, "Requests"). A reader refuses
+//! all bytes that the writer would not write.
 
 use super::malformed::MalformedSyncMessage;
 use super::set::MAX_COMPARISON;
@@ -6,7 +7,7 @@ use super::sketch::{CELL, SketchSalt};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
-/// The largest request or response, in bytes: what a driver reads before it gives up.
+/// The largest request or response, in bytes; a driver reads no more.
 pub const MAX_MESSAGE: usize = 320 << 10;
 
 /// The most envelopes in one response, in bytes with their lengths: 127 of the one size. Small
@@ -34,29 +35,29 @@ const _: () = assert!(
         && LENGTH + MAX_ENVELOPE_SIZE <= CHUNK
 );
 
-/// What a client asks.
+/// A client's request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SyncRequest<'a> {
-    /// Say what you hold.
+    /// Begin a session.
     Begin,
-    /// How what you hold compares with what we do not need.
+    /// The client's side of a comparison.
     Answer(&'a [u8]),
-    /// Go on.
+    /// Send more envelopes, or the next query.
     More,
-    /// The next cells of what we do not need.
+    /// The next cells of the client's set.
     Sketch(&'a [u8]),
 }
 
-/// What a server responds.
+/// A server's response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncResponse<'a> {
     /// Minutes since 1970 by the server's clock: too coarse to tell one node from another.
     pub minutes: u32,
-    /// The rest.
+    /// The kind of response, with its content.
     pub body: ResponseBody<'a>,
 }
 
-/// What a response carries.
+/// The body of a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum ResponseBody<'a> {
     /// There is nothing more.
@@ -65,16 +66,16 @@ pub enum ResponseBody<'a> {
     Query(SyncQuery<'a>),
     /// Envelopes, each after its length; [`envelopes`] reads them.
     Envelopes(&'a [u8]),
-    /// Come back another time: there may be more.
+    /// No time: there may be more another time.
     Busy,
-    /// The cells do not tell yet.
+    /// The cells are not enough yet.
     MoreCells,
 }
 
-/// What a client compares with what it has.
+/// A query: the server's set, for the client to compare with its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncQuery<'a> {
-    /// Under which cells are made.
+    /// The salt of cells.
     pub salt: SketchSalt,
     /// How many envelopes the server's set has.
     pub count: u32,
@@ -167,7 +168,8 @@ impl<'a> SyncQuery<'a> {
     }
 }
 
-/// What a response says of a clock: whole minutes, good until the year 10136.
+/// The clock of a response: whole minutes, good until the year 10136. Coarse, so that it tells no
+/// node from another.
 #[must_use]
 pub fn minutes(wall: UnixSeconds) -> u32 {
     u32::try_from(wall.0 / 60).unwrap_or(u32::MAX)
