@@ -1,4 +1,5 @@
-//! What a backup carries of a node's records, and what they are on the device that takes them over.
+//! The content of a backup: the records it carries, and what they become on the device that
+//! restores them.
 //!
 //! A backup is a copy, and the copied device may have gone on: sent, received and drawn keys. So
 //! nothing of a session is in it, nothing that was under way goes on by itself, and no message
@@ -13,7 +14,7 @@ use crate::engine::record::{
     ContactRecord, DeliveryLog, MessageRecord, MessageState, Record, SendSequence, StoredDirection,
 };
 
-/// Whether a backup carries what was written.
+/// Whether a backup carries messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
     /// Identities, contacts and messages.
@@ -22,11 +23,11 @@ pub enum History {
     Without,
 }
 
-/// What a backup carries of these records, in their order. Every record that is not a message must
-/// be among them at once; messages may come in parts.
+/// The part of these records that a backup carries, in their order. Every record that is not a
+/// message must be among them at once; messages may come in parts.
 ///
 /// Requests are left out, because the copied device may answer them as well. The memory of their
-/// offers is left out with them: who asked asks again, and is heard.
+/// offers is left out with them, so that the same offer can ask again.
 #[must_use]
 pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
     let waiting: BTreeSet<OfferId> = records
@@ -53,32 +54,35 @@ pub fn portable(records: Vec<Record>, history: History) -> Vec<Record> {
     kept.collect()
 }
 
-/// What a record of a backup is on the device that takes it over; nothing if no backup carries it.
+/// A record of a backup as the restoring device stores it; `None` if no backup carries such a
+/// record.
 #[must_use]
 pub fn restored(env: &mut Env<'_>, record: Record) -> Option<Record> {
     match record {
         Record::Identity(_) | Record::Replay(_) => Some(record),
         Record::Contact(contact) => {
-            // The copied device numbers on where the backup was made: the same numbers would be
-            // taken for repetitions.
+            // Another epoch: the copied device goes on with the old one, and the same numbers would
+            // be taken for repetitions.
             let sent = SendSequence { epoch: env.draw_u64(), next: 0 };
             let restored = Some(env.wall);
             Some(Record::Contact(ContactRecord { sent, offer: None, restored, ..contact }))
         }
         Record::Message(message) => Some(Record::Message(restored_message(message))),
+        // A backup is hostile input like any file: a session in it could be a copy that another
+        // device goes on with.
         Record::Session(_) | Record::Request(_) | Record::Outgoing(_) => None,
     }
 }
 
-/// How far a message of ours is known to be on a device that did not send it.
+/// The state of a message of ours as far as a device that did not send it can know.
 ///
-/// What had not left is not sent by itself: the copied device may have done so since. A person may
-/// send it again.
+/// A message that had not left is not sent by itself: the copied device may have done so since. A
+/// person may send it again.
 #[must_use]
 pub const fn known_state(state: MessageState) -> MessageState {
     match state {
         MessageState::Queued | MessageState::Mining => MessageState::Failed,
-        // The session in which an answer could come is gone.
+        // The session in which it could be acknowledged is gone.
         MessageState::Sent => MessageState::Unacknowledged,
         MessageState::Delivered
         | MessageState::Failed
@@ -91,8 +95,8 @@ pub const fn known_state(state: MessageState) -> MessageState {
 fn portable_contact(contact: ContactRecord, history: History) -> ContactRecord {
     let mut received = contact.received;
     if history == History::Without {
-        // What waited for those before it stays behind: so it counts as not received, and is told
-        // as missing instead of being lost in silence.
+        // Buffered messages stay behind with the history. So they count as not received, and as
+        // missing, instead of being lost in silence.
         for sequence in &mut received {
             sequence.sack = 0;
         }
@@ -102,7 +106,7 @@ fn portable_contact(contact: ContactRecord, history: History) -> ContactRecord {
 }
 
 fn portable_message(message: MessageRecord) -> MessageRecord {
-    // The mark stays, and no session's name: a session that is gone is never confirmed.
+    // The mark stays, without the session's id: a session that is gone is never confirmed.
     let early = message.early.map(|_| NO_SESSION);
     MessageRecord { early, ..message }
 }
@@ -110,8 +114,8 @@ fn portable_message(message: MessageRecord) -> MessageRecord {
 fn restored_message(message: MessageRecord) -> MessageRecord {
     let early = message.early.map(|_| NO_SESSION);
     match message.direction {
-        // What waits for those before it goes on waiting: the contact's epoch is known as far
-        // as it was, so it is shown in its place, or when its place is given up.
+        // A buffered message goes on waiting: the contact's epoch is known as far as it was, so it
+        // is shown in its place, or when its place is given up.
         StoredDirection::Buffered { .. } | StoredDirection::Delivered => {
             let delivery = DeliveryLog::default();
             MessageRecord { early, delivery, ..message }
@@ -124,8 +128,8 @@ fn restored_message(message: MessageRecord) -> MessageRecord {
     }
 }
 
-/// Whether a message keeps the number it had. An acknowledgement of the epoch that begins with
-/// the restoration must not be taken for one of a message that had its number in another.
+/// Whether a message keeps the number it had. An acknowledgement of the epoch that begins with the
+/// restoration must not be taken for one of a message that had its number in another.
 const fn is_acknowledged(state: MessageState) -> bool {
     match state {
         MessageState::Delivered | MessageState::Read => true,
@@ -138,7 +142,7 @@ const fn is_acknowledged(state: MessageState) -> bool {
     }
 }
 
-/// Stands for a session that is gone. The name of a session is a hash, and none is zero.
+/// Stands for a session that is gone. A session's id is a hash, and none is zero.
 const NO_SESSION: SessionId = SessionId([0; 32]);
 
 #[cfg(test)]

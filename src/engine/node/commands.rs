@@ -1,5 +1,5 @@
-//! What a person or a program asks, and the answer: who is asked about is found here, and what is asked
-//! of one contact is carried out there.
+//! Commands and their replies. The contact, request or message that a command is about is found
+//! here; a command about one contact is carried out by its conversation.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::engine::turn::{ContactJob, Turn};
 use super::messenger::Messenger;
 use super::roster::{self, MAX_CONTACTS};
 
-/// Messages that have not left, in all conversations together. A guess: two days of steady work.
+/// Unpublished messages in all conversations together. A guess: two days of steady work.
 pub const MAX_QUEUED: usize = 4_096;
 
 impl Messenger {
-    /// Carries a command out, or says why not and changes nothing.
+    /// Carries a command out, or returns why not and changes nothing.
     pub(super) fn carry_out(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -37,6 +37,8 @@ impl Messenger {
             }
             Command::RenameContact { contact, petname } => {
                 let identity = self.find(contact)?.card().identity;
+                // Names are unique within an identity, or a person could take one contact for
+                // another.
                 self.check_petname(identity, &petname, Some(contact))?;
                 self.tell(turn, contact, ContactCommand::Rename { petname })
             }
@@ -52,12 +54,16 @@ impl Messenger {
                 self.accept_request(turn, pool, request, petname)
             }
             Command::DeclineRequest { request } => {
+                // The offer stays in the replay cache, so copies of it on their way ask nobody
+                // again.
                 self.roster.take_request(request)?;
                 self.forget_request(turn, request);
                 turn.settle();
                 Ok(Reply::Done)
             }
             Command::Say { contact, text, lifetime } => {
+                // The contact's reasons come before the total's: they say what a person can do
+                // about it.
                 conversation::check_text(self.find(contact)?, &text)?;
                 if self.unsent() >= MAX_QUEUED {
                     return Err(CommandError::Full);
@@ -94,7 +100,7 @@ impl Messenger {
         self.conversations.get(&contact).ok_or(CommandError::NoContact)
     }
 
-    /// Has a conversation do something.
+    /// Has a conversation carry out a command.
     fn tell(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -105,7 +111,7 @@ impl Messenger {
         command.carry_out(conversation, turn)
     }
 
-    /// Has the conversation do something that a message belongs to.
+    /// Has the conversation that holds a message carry out a command.
     fn tell_of(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -116,7 +122,7 @@ impl Messenger {
         command.carry_out(conversation, turn)
     }
 
-    /// Erases a message here. One that is done with is known to the store alone.
+    /// Erases a message on this device. One that is done with is in the store alone.
     fn erase_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -174,7 +180,7 @@ impl Messenger {
         Ok(Reply::Done)
     }
 
-    /// Stores and tells that a request is answered.
+    /// Erases a request that was decided, and emits that.
     fn forget_request(&self, turn: &mut Turn<'_, '_>, request: RequestId) {
         turn.erase(RecordKey::Request(request));
         turn.emit(Event::RequestRemoved(request));
@@ -187,8 +193,10 @@ impl Messenger {
         (identity, key): (IdentityId, PublicKey),
         petname: String,
     ) -> Result<Reply, CommandError> {
+        // One contact for each key: an offer is routed by the key that made it.
         self.check_key(identity, &key)?;
-        // Both may have added each other at once: then their request is accepted.
+        // Both may have added each other at once. Then their request is accepted, instead of two
+        // offers that cross.
         if let Some(request) = self.roster.request_by_key(identity, &key) {
             return self.accept_request(turn, pool, request, petname);
         }
@@ -199,7 +207,7 @@ impl Messenger {
         Ok(Reply::Contact(contact))
     }
 
-    /// Whether a key may be given to a contact of `identity`.
+    /// Whether a contact of `identity` may have this key.
     fn check_key(&self, identity: IdentityId, key: &PublicKey) -> Result<(), CommandError> {
         if self.roster.identity(identity).is_none() {
             return Err(CommandError::NoIdentity);
@@ -213,7 +221,7 @@ impl Messenger {
         Ok(())
     }
 
-    /// Whether `petname` may be given to a contact of `identity` (other than `except`).
+    /// Whether a contact of `identity` (other than `except`) may be called `petname`.
     fn check_petname(
         &self,
         identity: IdentityId,
@@ -228,7 +236,7 @@ impl Messenger {
         if taken { Err(CommandError::NameTaken) } else { Ok(()) }
     }
 
-    /// Adds a contact; storing it is up to what follows.
+    /// Adds a contact. Storing it is up to the caller: by an offer, or by accepting one.
     fn new_contact(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -268,16 +276,18 @@ impl Messenger {
         let record = self.roster.request(request)?;
         let (identity, key) = (record.identity, record.offer.from());
         let contact = self.new_contact(turn, (identity, key), petname)?;
+        // Only after everything that can fail: a refused command leaves the request waiting.
         let offer = self.roster.take_request(request)?.offer;
         turn.erase(RecordKey::Request(request));
         self.accept_offer(turn, pool, contact, &offer);
-        // A person decided just now: there is no reflex to hide.
+        // Without the delay of an automatic answer: its time shows when a person decided, and not
+        // when the offer came.
         turn.outbox.push_for(contact, ContactJob::AnswerOffer(SessionId::from(offer.id())));
         turn.emit(Event::RequestRemoved(request));
         Ok(Reply::Contact(contact))
     }
 
-    /// Puts another key in a contact's place.
+    /// Replaces a contact's key.
     fn rekey(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -292,7 +302,8 @@ impl Messenger {
         }
         self.check_key(identity, &key)?;
         self.tell(turn, contact, ContactCommand::Rekey(key))?;
-        // Whoever holds the other key may have asked already.
+        // The holder of the new key may have made an offer already, which waits as a stranger's
+        // request.
         let Some(request) = self.roster.request_by_key(identity, &key) else {
             turn.settle();
             self.find(contact)?.emit(turn);

@@ -1,4 +1,4 @@
-//! Everything that crosses the engine's edge inwards.
+//! Inputs: everything that crosses the engine's edge inwards.
 
 use crate::engine::command::Command;
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
@@ -9,7 +9,7 @@ use crate::engine::secret::opaque_debug;
 pub enum Input {
     /// A neighbour handed over the bytes of an envelope.
     Gossip {
-        /// Who carried it; named again in the verdict.
+        /// The carrier; named again in the verdict.
         from: NeighbourId,
         /// Keccak-256 of `bytes`, as the carrier's protocol computed it.
         id: EnvelopeId,
@@ -25,31 +25,31 @@ pub enum Input {
     },
     /// These neighbours take part in the flood at this moment.
     Peers(Vec<NeighbourId>),
-    /// A neighbour wants to catch up. Answered by one [`crate::engine::turn::Effect::SyncResponse`] with
-    /// the same ticket, in the same turn.
+    /// A neighbour wants to catch up. Answered by one [`crate::engine::turn::Effect::SyncResponse`]
+    /// with the same id, in the same turn.
     SyncRequest {
-        /// Who asks.
+        /// The client.
         from: NeighbourId,
         /// Chosen by the driver; named again in the response.
         id: SyncResponseId,
-        /// What it asks, as it came.
+        /// The request as it came.
         bytes: Vec<u8>,
     },
-    /// What came of a [`crate::engine::turn::Effect::SyncRequest`].
+    /// The result of a [`crate::engine::turn::Effect::SyncRequest`].
     SyncResponse {
-        /// Which one.
+        /// The request's id.
         id: SyncRequestId,
-        /// What the neighbour answered, as it came; nothing if it did not answer in time, is gone
-        /// or does not speak the protocol.
+        /// The response as it came; `None` if the neighbour did not answer in time, is gone or does
+        /// not speak the protocol.
         bytes: Option<Vec<u8>>,
     },
     /// The archive does not have these envelopes any more, or they are damaged there.
     ArchiveMissing(Vec<EnvelopeId>),
-    /// A person or a program asks for something; answered by one [`crate::engine::command::Reply`].
+    /// A person's or a program's command; answered by one [`crate::engine::command::Reply`].
     Command {
-        /// Chosen by whoever asks; named again in the answer.
+        /// Chosen by the front end; named again in the reply.
         id: CommandId,
-        /// What is asked.
+        /// The command.
         command: Command,
     },
     /// [`super::Node::deadline`] has come.

@@ -1,8 +1,9 @@
-//! The half of a node that has identities: it routes what the gate let through to conversations.
+//! The half of a node that has identities: it routes the envelopes that the gate let through to
+//! conversations.
 //!
-//! A [`Messenger`] decides nothing about a contact: it finds the conversation that waits at a topic,
-//! the identity an offer is for, and the conversation a timer or a job is about. It can be dropped and
-//! taken back from the store while relay, pool and links go on.
+//! A [`Messenger`] decides nothing about a contact: it finds the conversation that watches a topic,
+//! the identity an offer is for, and the conversation a timer or a job is about. It can be dropped
+//! and restored from the store while relay, pool and links go on.
 
 use std::collections::BTreeMap;
 
@@ -27,27 +28,28 @@ use super::roster::{AddedRequest, Roster};
 /// Skipped keys all sessions keep together, some 15 MiB. A guess.
 const MAX_SKIPPED_IN_ALL: usize = 100_000;
 
-/// Identities, whom they know, and every conversation.
+/// The roster and every conversation.
 #[derive(Debug, Default)]
 pub(super) struct Messenger {
     pub(super) roster: Roster,
     pub(super) conversations: BTreeMap<ContactId, Conversation>,
-    /// When it was taken back from the store; what is older may be of a time it forgot.
+    /// When it was restored from the store: an older envelope may be of a time that a rollback
+    /// erased.
     pub(super) started_at: UnixSeconds,
 }
 
-/// What became of an envelope that was to be published once more.
+/// The result of publishing a finished envelope again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Republished {
-    /// It went.
+    /// Published.
     Published,
-    /// It was too old to go.
+    /// Too old to publish.
     Expired,
 }
 
 impl Recipient for Messenger {
-    /// Sees whether an envelope is for us: first the topics of sessions, then one trial for each
-    /// identity. Nothing that is visible outside depends on the answer.
+    /// Opens an envelope if it is for us: first the topics of sessions, then one trial for each
+    /// identity. Nothing that is visible outside depends on the result.
     fn receive(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -55,11 +57,15 @@ impl Recipient for Messenger {
         checked: &CheckedEnvelope,
         source: Source,
     ) {
+        // A topic has 4 bytes, so several sessions may watch it, and a match proves nothing until
+        // one of them decrypts.
         for (contact, session) in turn.topics.candidates(checked.topic()) {
             if self.decrypt(turn, (contact, session), checked, (pool, source)) {
                 return;
             }
         }
+        // Messengers make envelopes of one size. Trial decryption of others would be a way to have
+        // us compute for nothing.
         if checked.bytes().len() != ENVELOPE_SIZE {
             return;
         }
@@ -71,12 +77,12 @@ impl Recipient for Messenger {
 }
 
 impl Messenger {
-    /// Messages of ours that have not left, in all conversations.
+    /// Our messages that were not published, in all conversations.
     pub(super) fn unsent(&self) -> usize {
         self.conversations.values().map(Conversation::unsent).sum()
     }
 
-    /// Everything a person would care for, as events: for whoever begins to look.
+    /// The present state as events, for a front end that begins to watch.
     pub(super) fn snapshot(&self) -> Vec<Event> {
         let contacts = self.conversations.values().map(|conversation| conversation.view());
         let identities = self.roster.identity_views().map(Event::Identity);
@@ -84,7 +90,7 @@ impl Messenger {
         identities.chain(contacts.map(Event::Contact)).chain(requests).collect()
     }
 
-    /// The conversation that a message belongs to, if it is not done with.
+    /// The conversation that still holds a message.
     pub(super) fn holding(&mut self, message: MessageId) -> Option<&mut Conversation> {
         self.conversations.values_mut().find(|conversation| conversation.holds(message))
     }
@@ -102,7 +108,7 @@ impl Messenger {
         found.map(|(&id, _)| id)
     }
 
-    /// Turns a job into an encrypted envelope; nothing if there is no need for it any more.
+    /// Turns a job into an encrypted envelope; `None` if there is no need for it any more.
     pub(super) fn next_envelope(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -113,7 +119,7 @@ impl Messenger {
         conversation::next_envelope(conversation, turn, job)
     }
 
-    /// An envelope to a contact is in the flood.
+    /// Notes that an envelope to a contact was published.
     pub(super) fn on_published(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -125,7 +131,7 @@ impl Messenger {
         }
     }
 
-    /// A finished envelope with a message was published once more, or could not be: it had expired.
+    /// A finished envelope with a message was published again, or had expired and could not be.
     pub(super) fn on_republished(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -139,15 +145,16 @@ impl Messenger {
         }
     }
 
-    /// Reads everything that the pool holds: what came while nobody here could read it.
+    /// Opens everything in the pool that is for us: it came while the roster was not loaded.
     pub(super) fn read_pool(&mut self, turn: &mut Turn<'_, '_>, pool: &Pool) {
         let held: Vec<CheckedEnvelope> = pool.by_rank().cloned().collect();
         for checked in held {
+            // Of any age, so it is not believed about numbers that this state may have forgotten.
             self.receive(turn, pool, &checked, Source::Sync);
         }
     }
 
-    /// Something that was planned for a contact is due.
+    /// A timer of a contact is due.
     pub(super) fn on_timer(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -170,6 +177,7 @@ impl Messenger {
             }
         }
         self.bound_skipped(turn);
+        // Durable before the contacts are emitted without those sessions.
         turn.settle();
         for contact in changed {
             if let Some(conversation) = self.conversations.get(&contact) {
@@ -193,7 +201,8 @@ impl Messenger {
         }
     }
 
-    /// Reads a message of a session, and what waited for it; answers whether it was one.
+    /// Opens a message of a session, and the messages that waited for it; returns whether it was
+    /// one.
     fn decrypt(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -201,6 +210,8 @@ impl Messenger {
         checked: &CheckedEnvelope,
         (pool, source): (&Pool, Source),
     ) -> bool {
+        // Gossip counts as fresh. A neighbour that floods old acknowledgements again on purpose is
+        // the case left open in `proto/threats.md`, "Weaker than it may sound".
         let stale = source == Source::Sync && self.may_predate(checked);
         let Some(conversation) = self.conversations.get_mut(&contact) else { return false };
         let envelope = checked.envelope();
@@ -210,7 +221,8 @@ impl Messenger {
             None => return false,
             Some(Opened::Message) => {}
             Some(Opened::Confirmation) => {
-                // Messages of the answer's chain may have overtaken the answer.
+                // Messages of the answer's chain may have overtaken the answer, or been too long to
+                // carry it.
                 self.decrypt_waiting(turn, pool, (contact, session));
                 if let Some(conversation) = self.conversations.get(&contact) {
                     conversation.on_established(turn, session);
@@ -220,8 +232,8 @@ impl Messenger {
         true
     }
 
-    /// Reads the messages of a session that came before they could be opened: they wait in the pool,
-    /// found by topic.
+    /// Opens the messages of a session that came before they could be: they are in the pool, found
+    /// by topic.
     pub(super) fn decrypt_waiting(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -238,17 +250,19 @@ impl Messenger {
     }
 
     /// Whether an envelope may have been made before this process began, by a clock within the
-    /// tolerance of ours.
+    /// tolerance of ours (`proto/session.md`, "A disk that was put back").
     fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
         let Envelope { expiry, ttl, .. } = checked.envelope();
         let earliest = expiry.minus(ttl).minus(expiry_quantum(ttl));
         earliest <= self.started_at.plus(CLOCK_TOLERANCE)
     }
 
-    /// An offer to one of our identities, opened and verified; it came in an envelope of this lifetime.
+    /// Handles an offer to one of our identities, opened and verified; it came in an envelope of
+    /// this lifetime.
     ///
-    /// A stranger's offer causes nothing that anyone could see: it waits until a person decides. What
-    /// a node does answer by itself, it answers to contacts, after a delay drawn for each answer.
+    /// A stranger's offer causes nothing that anyone could see: it waits until a person decides.
+    /// The only offers a node answers by itself are those of contacts, after a delay drawn for each
+    /// answer.
     fn on_offer(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -259,6 +273,8 @@ impl Messenger {
         let from = offer.from();
         let born = self.roster.created(identity).map(|made| made.minus(MAX_CLOCK_DIFFERENCE));
         let predates_us = born.is_none_or(|born| offer.created() < born);
+        // Nobody can have made an offer to an identity that did not exist, and one outside the time
+        // that is remembered may be a replay (`proto/session.md`, "Offer").
         if predates_us || !offer.timely(turn.env.wall) || self.roster.is_own(&from) {
             return;
         }
@@ -266,6 +282,7 @@ impl Messenger {
         let contact = self.contact_by_key(identity, &from);
         let is_replay = self.roster.is_replay(offer.id());
         let Some(contact) = contact else {
+            // A request that a person declined must not come back with the next copy of its offer.
             if !is_replay {
                 self.add_request(turn, identity, offer);
             }
@@ -273,12 +290,14 @@ impl Messenger {
         };
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         if is_replay {
-            // Sent again, so our answer was lost or is late.
+            // The contact sends the same offer, sealed afresh, until it opens an answer: ours was
+            // lost or is late.
             conversation.owe_answer(lifetime);
             conversation.schedule_answer(turn, session);
             return;
         }
         match conversation.card().state {
+            // Not even remembered: once unblocked, the contact's next sending of it counts.
             ContactState::Blocked => {}
             ContactState::Active | ContactState::Inactive => {
                 conversation.owe_answer(lifetime);
@@ -290,6 +309,7 @@ impl Messenger {
 
     /// Keeps a stranger's offer for a person to decide. A later offer of the same key replaces it.
     fn add_request(&mut self, turn: &mut Turn<'_, '_>, identity: IdentityId, offer: ReceivedOffer) {
+        // Remembered apart from the request, so that the memory outlives a decline.
         self.roster.remember_offer(turn, &offer);
         let AddedRequest { record, displaced } = self.roster.add_request(turn.env, identity, offer);
         if let Some(oldest) = displaced {
@@ -301,7 +321,7 @@ impl Messenger {
         turn.settle();
     }
 
-    /// Opens the session a contact offered, and reads what arrived ahead of the offer.
+    /// Begins the session a contact offered, and opens what arrived ahead of the offer.
     pub(super) fn accept_offer(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -309,6 +329,8 @@ impl Messenger {
         contact: ContactId,
         offer: &ReceivedOffer,
     ) {
+        // In the commit that begins the session: accepted twice, one offer would be two sessions
+        // under one id.
         self.roster.remember_offer(turn, offer);
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         let session = conversation.accept_offer(turn, offer);

@@ -4,13 +4,15 @@
 //! [`Node::poll_output`] and carries them out in order, then calls again. [`Node::deadline`] says
 //! when to send [`Input::Tick`] at the latest. Three promises hold across that door:
 //!
-//! - a [`ReportValidation`](crate::engine::turn::Effect::ReportValidation) comes before anything else its envelope causes;
+//! - a [`ReportValidation`](crate::engine::turn::Effect::ReportValidation) comes before anything
+//!   else its envelope causes;
 //! - a ratchet step is in an [`Output::Commit`] before the envelope it made is in an
-//!   [`Publish`](crate::engine::turn::Effect::Publish), so a crash between any two outputs repeats no key;
+//!   [`Publish`](crate::engine::turn::Effect::Publish), so a crash between any two outputs repeats
+//!   no key;
 //! - what was refused changed nothing but counters and the memory of ids.
 //!
-//! A [`Node`] decides nothing: it lends a turn to the relay, to catching up, to the messenger with its
-//! conversations, and to the publisher. The first two know no contact.
+//! A [`Node`] decides nothing: it lends a turn to the relay, to catching up, to the messenger with
+//! its conversations, and to the publisher. The first two know no contact.
 
 pub mod backup;
 mod commands;
@@ -63,9 +65,9 @@ impl Node {
         }
     }
 
-    /// Takes back what the store kept, in the order it was first stored.
+    /// Takes back the stored records, in the order in which they were first stored.
     ///
-    /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] tells what
+    /// Call once, before the first turn; then carry out the outputs. [`Node::snapshot`] says what
     /// there is.
     pub fn restore(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
         self.step(env, |node, turn| {
@@ -76,9 +78,9 @@ impl Node {
         });
     }
 
-    /// Drops identities, contacts, sessions and messages from memory, as a lock does; what the store
-    /// keeps is untouched. Relay, pool, catching up and junk go on. [`Node::load_roster`] takes them
-    /// back; until then commands find nobody, and what comes for us waits in the pool.
+    /// Drops identities, contacts, sessions and messages from memory, as a lock does; what the
+    /// store keeps is untouched. Relay, pool, catching up and junk go on. [`Node::load_roster`]
+    /// takes them back; until then commands find nobody, and what comes for us waits in the pool.
     pub fn unload_roster(&mut self, env: &mut Env<'_>) {
         self.step(env, |node, turn| {
             turn.drop_contacts();
@@ -86,8 +88,8 @@ impl Node {
         });
     }
 
-    /// Takes back what [`Node::unload_roster`] dropped, from the store's records, and reads what came
-    /// meanwhile: for each envelope in the pool about what one costs that comes in the flood.
+    /// Takes back what [`Node::unload_roster`] dropped, from the store's records, and reads what
+    /// came meanwhile: for each envelope in the pool about what one costs that comes in the flood.
     pub fn load_roster(&mut self, env: &mut Env<'_>, records: Vec<Record>) {
         self.step(env, |node, turn| {
             *node.messenger = restore::restore(turn, records);
@@ -97,8 +99,8 @@ impl Node {
         });
     }
 
-    /// Takes back an envelope that the archive kept while the process was down. It was received long
-    /// ago, so others may be told of it at once. Call before the first turn, once for each; carry out
+    /// Takes back an envelope that the archive kept while the process was down. It was received
+    /// long ago, so it is advertised at once. Call before the first turn, once for each; carry out
     /// the outputs.
     ///
     /// # Errors
@@ -111,7 +113,7 @@ impl Node {
         })
     }
 
-    /// Takes one input in. Every output of the turn before must have been taken.
+    /// Takes in one input. Every output of the turn before must have been taken.
     pub fn handle(&mut self, env: &mut Env<'_>, input: Input) {
         debug_assert!(
             self.workspace.is_drained(),
@@ -123,18 +125,18 @@ impl Node {
         });
     }
 
-    /// The next thing to carry out, oldest first.
+    /// The next output to carry out, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.workspace.poll_output()
     }
 
-    /// When to send [`Input::Tick`] at the latest; at once while envelopes wait to be looked at.
+    /// When to send [`Input::Tick`] at the latest; at once while envelopes wait in the queue.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         if self.relay.is_idle() { self.workspace.timers.next() } else { Some(Millis(0)) }
     }
 
-    /// Everything a person would care for, as events: for whoever begins to look.
+    /// The present state as events, for a front end that begins to watch.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Event> {
         self.messenger.snapshot()
@@ -157,7 +159,7 @@ impl Node {
         }
     }
 
-    /// The pool, to look at.
+    /// The pool, read-only.
     #[must_use]
     pub const fn pool(&self) -> &Pool {
         self.relay.pool()
@@ -183,7 +185,7 @@ impl Node {
     }
 }
 
-/// Everything in a node that acts, beside the turn that is lent to it.
+/// All machines of a node, for the length of one turn.
 struct Machines<'n> {
     relay: &'n mut Relay,
     catch_up: &'n mut CatchUp,
@@ -206,13 +208,15 @@ impl Machines<'_> {
             }
             Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
             Input::Command { id, command } => {
+                // A relay has no identity and stores nothing: there is nobody it could act for.
                 let reply = match turn.settings.role {
                     NodeRole::Relay => Err(CommandError::Relay),
                     NodeRole::Messenger => {
                         self.messenger.carry_out(turn, self.relay.pool(), command)
                     }
                 };
-                // What was accepted is durable before whoever asked hears of it.
+                // The changes are durable before the reply: what a person was told is done must
+                // survive a crash.
                 turn.settle();
                 turn.effect(Effect::Reply { id, reply });
             }
@@ -220,7 +224,8 @@ impl Machines<'_> {
         }
     }
 
-    /// The neighbours changed. With the first one, what may have reached nobody is published again.
+    /// The neighbours changed. With the first one, the envelopes that may have reached nobody are
+    /// published again.
     fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<NeighbourId>) {
         let before = core::mem::replace(self.neighbours, neighbours);
         self.catch_up.on_neighbours(turn, self.relay.pool(), &before, self.neighbours);
@@ -231,6 +236,7 @@ impl Machines<'_> {
 
     fn on_tick(&mut self, turn: &mut Turn<'_, '_>) {
         self.relay.drain_queue(turn, self.messenger);
+        // A node that was never restored has no sweep set yet.
         if !turn.timers.is_set(Timer::Sweep) {
             turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
         }
@@ -251,9 +257,11 @@ impl Machines<'_> {
         }
     }
 
-    /// What follows every input: the next envelope of ours, if a neighbour could take it, and what left
-    /// the pool.
+    /// The end of every turn with an input: begins the next envelope of ours, and has the archive
+    /// discard what left the pool.
     fn finish(&mut self, turn: &mut Turn<'_, '_>) {
+        // Without a neighbour nothing is encrypted: what an envelope says is decided as late as it
+        // can be, and no lifetime runs while nobody could carry it.
         if !self.neighbours.is_empty() {
             self.publisher().drive(turn);
         }
@@ -278,15 +286,15 @@ pub struct NodeStatus {
     pub pool_bounds: PoolBounds,
     /// The network's floor.
     pub floor_bits: u8,
-    /// What is being searched for, if anything is.
+    /// The work being searched for, in bits, if any is.
     pub mining_bits: Option<u8>,
     /// Messages of ours that have not left.
     pub queued: usize,
-    /// How this machine's clock compares with those of its neighbours, if any said.
+    /// The difference between this machine's clock and those of its neighbours, if any reported.
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up, since the start.
     pub caught_up: u64,
-    /// What became of the envelopes that came.
+    /// The verdicts given.
     pub validation: ValidationStats,
 }
 

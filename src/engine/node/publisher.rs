@@ -1,10 +1,12 @@
-//! Job to publish, top to bottom: encrypt, store, search for work, check by our own gate, publish.
+//! The way from job to publish, top to bottom: encrypt, store, search for work, check by our own
+//! gate, publish.
 //!
 //! One envelope is on its way at a time, and none is begun while no neighbour could take it. So at
 //! most one message is encrypted and not published, it is always the last of its conversation, and
-//! taking it back leaves no gap.
+//! withdrawing it leaves no gap.
 //!
-//! What waits and what is on its way is in the turn's outbox; [`Publisher`] is the way through it.
+//! The waiting jobs and the envelope on its way are in the turn's outbox; [`Publisher`] is the way
+//! through it.
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Draft, EnvelopeId, WorkNonce, check};
@@ -16,18 +18,19 @@ use crate::engine::turn::{Effect, InFlight, Job, PublishStage, Timer, Turn};
 
 use super::messenger::{Messenger, Republished};
 
-/// The way of an envelope of ours to the flood, past the gate and the conversations.
+/// The way of an envelope of ours to the flood, with the gate and the conversations it passes.
 pub(super) struct Publisher<'n> {
     pub(super) relay: &'n mut Relay,
     pub(super) messenger: &'n mut Messenger,
 }
 
 impl Publisher<'_> {
-    /// Begins the next job when nothing is on its way and somebody could take it.
+    /// Begins the next job when nothing is on its way. Call while there is a neighbour.
     pub(super) fn drive(&mut self, turn: &mut Turn<'_, '_>) {
         loop {
             if let Some(in_flight) = turn.outbox.take_in_flight() {
                 match in_flight.stage {
+                    // One search at a time: its end is the next turn that comes here.
                     PublishStage::Mining { .. } => return turn.outbox.set_in_flight(in_flight),
                     PublishStage::Mined { id } => self.publish(turn, in_flight.record, id),
                 }
@@ -40,12 +43,14 @@ impl Publisher<'_> {
         }
     }
 
-    /// Turns a job into an encrypted envelope; or into nothing when there is no need for it.
+    /// Turns a job into an encrypted envelope; `None` when there is no need for it any more.
     fn begin(&mut self, turn: &mut Turn<'_, '_>, job: Job) -> Option<OutgoingRecord> {
         match job {
             Job::Contact(contact, job) => self.messenger.next_envelope(turn, contact, job),
             Job::PublishStored(contact, id) => turn.outbox.take_kept(contact, id),
             Job::Junk => {
+                // The same way as all envelopes from here on: the same size, lifetime, work and
+                // gate, so that only its wiped keys tell it from a message.
                 let sealed = junk(turn.env);
                 Some(OutgoingRecord {
                     id: OutgoingId::draw(turn.env),
@@ -59,13 +64,16 @@ impl Publisher<'_> {
         }
     }
 
-    /// Hands a finished envelope to the flood and notes what that means for whom it carries.
+    /// Hands a finished envelope to the flood, and notes that for the conversation it belongs to.
     fn publish(&mut self, turn: &mut Turn<'_, '_>, record: OutgoingRecord, id: EnvelopeId) {
         let Some(bytes) = record.envelope.clone() else { return };
         let Ok(checked) = check(bytes.clone(), turn.env.wall, &turn.settings.floor) else {
-            // It waited too long for a neighbour: the same body is dated again.
+            // It waited too long for a neighbour. The same body is dated and mined again:
+            // encrypting again would take a second key for one message.
             return start_mining(turn, OutgoingRecord { envelope: None, ..record });
         };
+        // Into the pool first: what the flood brings back is then a duplicate, as for everybody who
+        // forwarded it.
         self.relay.admit_own(turn, checked);
         self.relay.count_published();
         turn.effect(Effect::Publish { id, bytes });
@@ -73,18 +81,22 @@ impl Publisher<'_> {
         match purpose {
             EnvelopePurpose::Junk => {}
             EnvelopePurpose::Control(_) => {
-                // Published before it is erased: a crash between the two publishes it once more.
+                // Published before it is erased: a crash between the two publishes it once more,
+                // which the contact sees as a replay.
                 turn.erase(RecordKey::Outgoing(record.id));
                 turn.settle();
             }
             EnvelopePurpose::Offer(contact) | EnvelopePurpose::Message(contact, _) => {
+                // Kept until it is acknowledged or replaced, and published again with the next
+                // first neighbour.
                 turn.outbox.keep(contact, record);
                 self.messenger.on_published(turn, contact, purpose);
             }
         }
     }
 
-    /// The first neighbour has come: what may have reached nobody is published again, byte for byte.
+    /// The first neighbour has come: envelopes that may have reached nobody are published again,
+    /// byte for byte.
     pub(super) fn republish_all(&mut self, turn: &mut Turn<'_, '_>) {
         for record in turn.outbox.finished() {
             self.republish(turn, &record);
@@ -100,24 +112,27 @@ impl Publisher<'_> {
                 turn.effect(Effect::Publish { id, bytes: bytes.clone() });
                 Republished::Published
             }
+            // Its message is encrypted afresh instead, so that nothing links the two.
             Err(_) => Republished::Expired,
         };
         match record.purpose {
             EnvelopePurpose::Message(contact, message) => {
                 self.messenger.on_republished(turn, (contact, message), outcome);
             }
-            // An acknowledgement or a farewell is done with, whether it went or was too old to go.
+            // An acknowledgement or a farewell is not kept longer, published or expired: the next
+            // message acknowledges anew.
             EnvelopePurpose::Control(contact) => {
                 turn.outbox.take_kept(contact, record.id);
                 turn.erase(RecordKey::Outgoing(record.id));
                 turn.settle();
             }
+            // The offer's own timer has it sealed afresh.
             EnvelopePurpose::Offer(_) | EnvelopePurpose::Junk => {}
         }
     }
 }
 
-/// Dates an envelope and has its work searched for.
+/// Dates an envelope and starts the search for its work.
 fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
     let drafted = Draft::new(turn.env.wall, record.ttl, record.topic, record.body.clone());
     let Ok(draft) = drafted else { return };
@@ -127,8 +142,9 @@ fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
     turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mining { draft, bits } });
 }
 
-/// Takes the found nonce; stores the finished envelope before it can be published.
+/// Takes the nonce that was found, and stores the finished envelope before it can be published.
 pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: WorkNonce) {
+    // The search was stopped meanwhile: nobody wants that envelope any more.
     let Some(in_flight) = turn.outbox.take_in_flight_if(outgoing) else { return };
     let InFlight { mut record, stage } = in_flight;
     let PublishStage::Mining { draft, .. } = stage else {
@@ -136,13 +152,15 @@ pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: Wor
     };
     let (id, bytes) = draft.finish(nonce);
     if check(bytes.clone(), turn.env.wall, &turn.settings.floor).is_err() {
-        // The clock moved on while the search ran, or the miner was wrong: date it again.
+        // The time moved on while the search ran, or the miner was wrong: dated and mined again.
         return start_mining(turn, record);
     }
     record.envelope = Some(bytes);
     match record.purpose {
         EnvelopePurpose::Junk => {}
         EnvelopePurpose::Offer(_) | EnvelopePurpose::Message(..) | EnvelopePurpose::Control(_) => {
+            // Durable before it leaves: after a crash these same bytes are published again, and not
+            // another envelope with the same body.
             turn.put(Record::Outgoing(record.clone()));
             turn.settle();
         }
@@ -150,13 +168,14 @@ pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: Wor
     turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mined { id } });
 }
 
-/// Sends a junk envelope and draws the time of the next.
+/// Queues a junk envelope and draws the time of the next.
 pub(super) fn on_junk_due(turn: &mut Turn<'_, '_>) {
     turn.outbox.push_junk();
     schedule_junk(turn);
 }
 
-/// Draws the time of the next junk envelope: the intervals of a Poisson process.
+/// Draws the time of the next junk envelope: a Poisson process, whose past says nothing of its
+/// future.
 pub(super) fn schedule_junk(turn: &mut Turn<'_, '_>) {
     let Some(mean) = turn.settings.junk else { return };
     let wait = turn.env.exponential(mean).0.max(1);

@@ -1,7 +1,8 @@
-//! A node's people as they were before the process ended, taken back from the store.
+//! Restoring the messenger from the store: the roster and all conversations as they were when the
+//! process ended.
 //!
-//! Nothing is encrypted again: an envelope that was stored unfinished is mined as it is, one that was
-//! finished is published as it is.
+//! Nothing is encrypted again: an envelope that was stored unfinished is mined as it is, one that
+//! was finished is published as it is.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::engine::turn::{ContactJob, Turn};
 
 use super::messenger::Messenger;
 
-/// Takes back what the store kept, in the order it was first stored.
+/// Builds the messenger from the stored records, in the order in which they were first stored.
 pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenger {
     let mut messenger = Messenger { started_at: turn.env.wall, ..Messenger::default() };
     let (mut contacts, mut sessions) = (Vec::new(), Vec::new());
@@ -31,7 +32,7 @@ pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenge
     }
     turn.settle();
     for record in contacts {
-        // A contact whose identity is gone went with it.
+        // Without its identity's secret key a contact can neither read nor write.
         let Some(own) = messenger.roster.identity(record.identity) else { continue };
         let conversation = Conversation::new(Arc::clone(own), record.clone());
         messenger.conversations.insert(record.id, conversation);
@@ -50,7 +51,7 @@ pub(super) fn restore(turn: &mut Turn<'_, '_>, records: Vec<Record>) -> Messenge
     messenger
 }
 
-/// Plans what was under way when the process ended.
+/// Schedules what was under way when the process ended.
 pub(super) fn resume(messenger: &mut Messenger, turn: &mut Turn<'_, '_>) {
     let mut unanswered: Vec<(SessionId, ContactId)> = Vec::new();
     for (&contact, conversation) in &mut messenger.conversations {
@@ -58,7 +59,8 @@ pub(super) fn resume(messenger: &mut Messenger, turn: &mut Turn<'_, '_>) {
         let sessions = conversation.sessions().unanswered();
         unanswered.extend(sessions.into_iter().map(|session| (session, contact)));
     }
-    // In the order of their names, which says nothing: no contact comes first at every start.
+    // In the order of their session ids, which are hashes: so no contact is answered first at every
+    // start.
     unanswered.sort_unstable();
     for (session, contact) in unanswered {
         turn.outbox.push_for(contact, ContactJob::AnswerOffer(session));
@@ -73,9 +75,13 @@ fn restore_outgoing(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
         | EnvelopePurpose::Control(contact) => contact,
     };
     match (record.purpose, &record.envelope) {
-        // Sealed afresh when its turn comes.
+        // An offer is sealed afresh when its turn comes, so an unfinished envelope of it is not
+        // needed.
         (EnvelopePurpose::Offer(_), None) => {}
+        // Encrypted, and its key used up: it must leave as it is.
         (_, None) => turn.outbox.push_encrypted(contact, record),
+        // Finished, and perhaps published: with the first neighbour it goes again
+        // (`Publisher::republish_all`).
         (_, Some(_)) => turn.outbox.keep(contact, record),
     }
 }

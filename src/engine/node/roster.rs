@@ -1,6 +1,6 @@
 //! The roster: our identities, the requests of strangers, and the replay cache of offers.
 //!
-//! Contacts are conversations; the roster knows what is nobody's yet.
+//! Contacts are conversations; the roster has what belongs to no contact yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub const MAX_CONTACTS: usize = 1_024;
 /// Requests cost their sender work and us a row; the oldest gives way. A guess.
 pub const MAX_REQUESTS: usize = 64;
 
-/// Replays that are remembered. Each cost its sender an envelope's work; the one that expires first
+/// Offers that are remembered. Each cost its sender an envelope's work; the one that expires first
 /// gives way. A guess.
 pub const MAX_REPLAYS: usize = 65_536;
 
@@ -52,22 +52,22 @@ struct OwnIdentity {
 
 opaque_debug!(struct OwnIdentity { name, created, identity });
 
-/// A request that was taken in.
+/// The result of taking in a request.
 pub(super) struct AddedRequest {
     /// The request, to be stored.
     pub(super) record: RequestRecord,
-    /// The one that gave way.
+    /// The request that gave way.
     pub(super) displaced: Option<RequestId>,
 }
 
 impl Roster {
-    /// An identity that was made or stored.
+    /// Takes in an identity that was made or stored.
     pub(super) fn add_identity(&mut self, record: IdentityRecord) {
         let IdentityRecord { id, name, identity, created } = record;
         self.identities.insert(id, OwnIdentity { name, created, identity: Arc::new(identity) });
     }
 
-    /// Forgets an identity; answers whether there was one.
+    /// Forgets an identity, if there is one.
     pub(super) fn remove_identity(&mut self, id: IdentityId) -> Result<(), CommandError> {
         self.identities.remove(&id).map(drop).ok_or(CommandError::NoIdentity)
     }
@@ -78,6 +78,7 @@ impl Roster {
         if self.identities.len() >= MAX_IDENTITIES {
             return Err(CommandError::Full);
         }
+        // A person picks an identity by its name.
         if self.identities.values().any(|own| own.name == name) {
             return Err(CommandError::NameTaken);
         }
@@ -104,7 +105,7 @@ impl Roster {
         self.identities.values().any(|own| own.identity.public() == *key)
     }
 
-    /// All identities as their owner sees them.
+    /// All identities as a front end shows them.
     pub(super) fn identity_views(&self) -> impl Iterator<Item = IdentityView> {
         self.identities.iter().map(|(&id, own)| IdentityView {
             id,
@@ -113,18 +114,18 @@ impl Roster {
         })
     }
 
-    /// All requests as their owner sees them.
+    /// All requests as a front end shows them.
     pub(super) fn request_views(&self) -> impl Iterator<Item = RequestView> {
         self.requests.values().map(RequestRecord::view)
     }
 
-    /// A request that was stored.
+    /// Takes back a stored request.
     pub(super) fn restore_request(&mut self, record: RequestRecord) {
         self.requests.insert(record.id, record);
     }
 
-    /// Takes a stranger's offer in as a request, in place of an earlier one of the same key, or of the
-    /// oldest when there are too many.
+    /// Takes a stranger's offer in as a request, in place of an earlier one of the same key, or of
+    /// the oldest when there are too many.
     pub(super) fn add_request(
         &mut self,
         env: &mut Env<'_>,
@@ -133,6 +134,8 @@ impl Roster {
     ) -> AddedRequest {
         let same = self.request_by_key(identity, &offer.from());
         let mut displaced = None;
+        // A key that asks again takes its own place, so one sender cannot push others out by offers
+        // of one key.
         if same.is_none() && self.requests.len() >= MAX_REQUESTS {
             let oldest = self.requests.values().min_by_key(|request| request.arrived);
             displaced = oldest.map(|request| request.id);
@@ -144,7 +147,7 @@ impl Roster {
         AddedRequest { record, displaced }
     }
 
-    /// The request of this key to an identity.
+    /// The request to an identity by this key.
     pub(super) fn request_by_key(
         &self,
         identity: IdentityId,
@@ -172,25 +175,28 @@ impl Roster {
         to.map(|request| request.id).collect()
     }
 
-    /// Whether this offer was seen before and may not count again.
+    /// Whether this offer was seen before, and so may not count again.
     pub(super) fn is_replay(&self, offer: OfferId) -> bool {
         self.replay_cache.contains_key(&offer)
     }
 
     /// Remembers an offer until no replay of it can arrive any more.
     pub(super) fn remember_offer(&mut self, turn: &mut Turn<'_, '_>, offer: &ReceivedOffer) {
+        // From then on `ReceivedOffer::timely` refuses it by its date, so the cache need not.
         let until = offer.created().plus(MAX_TTL).plus(MAX_CLOCK_DIFFERENCE);
         let record = ReplayRecord { offer: offer.id(), until };
         self.restore_replay(turn, &record);
         turn.put(Record::Replay(record));
     }
 
-    /// An offer that was remembered and stored; the one that expires first gives way to it.
+    /// Takes back a remembered offer; the one that expires first gives way to it.
     pub(super) fn restore_replay(&mut self, turn: &mut Turn<'_, '_>, record: &ReplayRecord) {
         self.replay_cache.insert(record.offer, record.until);
         if self.replay_cache.len() <= MAX_REPLAYS {
             return;
         }
+        // It is the first that its date alone refuses. To have an offer forgotten early costs the
+        // work of all the envelopes that push it out.
         let first = self.replay_cache.iter().min_by_key(|&(id, &until)| (until, *id));
         if let Some(first) = first.map(|(&id, _)| id) {
             self.replay_cache.remove(&first);
@@ -219,7 +225,8 @@ pub(super) fn check_name(name: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Whether a screen shows the name exactly as it was written.
+/// Whether a screen shows the name exactly as it was written: names that look alike could pass one
+/// contact off as another.
 fn is_shown_as_written(name: &str) -> bool {
     let label = UntrustedText::new(name.to_owned()).sanitize_for_label();
     label.text == name

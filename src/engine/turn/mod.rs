@@ -1,8 +1,8 @@
 //! One turn: time and entropy in; changes, events and effects out, in order.
 //!
 //! A `Turn` is lent to whichever machine has to act: the relay, catching up, a conversation. It is
-//! the one place that orders what comes out: what a step changed becomes durable in one
-//! [`Output::Commit`], an [`Event`] never leaves before the change it tells of, and a machine that
+//! the one place that orders the outputs: the changes of a step become durable in one
+//! [`Output::Commit`], an [`Event`] never leaves before the change it reports, and a machine that
 //! needs a change to be durable before an effect says so with `Turn::settle`.
 //!
 //! It decides nothing, and knows no machine.
@@ -24,20 +24,20 @@ pub(in crate::engine) use outbox::{ContactJob, InFlight, Job, Outbox, PublishSta
 pub use output::{Effect, Output};
 pub(in crate::engine) use timers::{ContactTimer, Timer, Timers};
 
-/// What stays between turns and every machine of a node shares.
+/// The state that all machines of a node share and keep between turns.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Workspace {
-    /// What to be woken for.
+    /// The timers of all machines.
     pub(in crate::engine) timers: Timers,
-    /// What is to be sent, and what was sent and is not done with.
+    /// The jobs to send, and the envelopes that are not done with.
     pub(in crate::engine) outbox: Outbox,
-    /// At which topics sessions wait.
+    /// The topics that sessions watch.
     pub(in crate::engine) topics: TopicIndex,
     outputs: VecDeque<Output>,
 }
 
 impl Workspace {
-    /// The next thing to carry out, oldest first.
+    /// The next output to carry out, oldest first.
     pub(in crate::engine) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -48,23 +48,23 @@ impl Workspace {
     }
 }
 
-/// Time, entropy and the shared workspace for one call of a node; gathers what comes of it.
+/// Time, entropy and the shared workspace for one call of a node; gathers its outputs.
 #[derive(Debug)]
 pub(in crate::engine) struct Turn<'t, 'e> {
     /// Time and entropy.
     pub(in crate::engine) env: &'t mut Env<'e>,
     /// How the node behaves.
     pub(in crate::engine) settings: &'t NodeSettings,
-    /// What to be woken for.
+    /// The timers of all machines.
     pub(in crate::engine) timers: &'t mut Timers,
-    /// What is to be sent.
+    /// The jobs to send, and the envelopes that are not done with.
     pub(in crate::engine) outbox: &'t mut Outbox,
-    /// At which topics sessions wait.
+    /// The topics that sessions watch.
     pub(in crate::engine) topics: &'t mut TopicIndex,
     outputs: &'t mut VecDeque<Output>,
     /// Changes that take effect together with the next [`Turn::commit`].
     changes: Vec<Change>,
-    /// What is said of them, once they are durable.
+    /// Events about them, for when they are durable.
     events: Vec<Event>,
 }
 
@@ -103,7 +103,7 @@ impl<'t, 'e> Turn<'t, 'e> {
         self.changes.push(Change::EraseMessages(contact));
     }
 
-    /// Tells of something: at once, or after the changes that wait, so that nobody hears of what a
+    /// Emits an event: at once, or after the changes that wait, so that nobody sees a state that a
     /// crash could undo.
     pub(in crate::engine) fn emit(&mut self, event: Event) {
         if self.changes.is_empty() {
@@ -113,13 +113,13 @@ impl<'t, 'e> Turn<'t, 'e> {
         }
     }
 
-    /// Has the driver do something. It goes out before the changes that wait: what needs them to be
-    /// durable first is preceded by [`Turn::settle`].
+    /// Has the driver carry out an effect. It goes out before the changes that wait: one that needs
+    /// them to be durable first is preceded by [`Turn::settle`].
     pub(in crate::engine) fn effect(&mut self, effect: Effect) {
         self.outputs.push_back(Output::Effect(effect));
     }
 
-    /// Notes that a pair of key and nonce was used: the driver sees that none is used twice.
+    /// Notes that a pair of key and nonce was used: the driver checks that none is used twice.
     pub(in crate::engine) fn audit_nonce(&mut self, pair: [u8; 16]) {
         self.outputs.push_back(Output::AuditNonce(pair));
     }
@@ -131,13 +131,14 @@ impl<'t, 'e> Turn<'t, 'e> {
         }
     }
 
-    /// Makes the changes that wait durable, then tells of them.
+    /// Makes the changes that wait durable, then emits their events.
     pub(in crate::engine) fn settle(&mut self) {
         self.commit();
         self.outputs.extend(self.events.drain(..).map(Effect::Event).map(Output::Effect));
     }
 
-    /// Forgets all that is planned, kept or waited for of any contact: a lock. What the store keeps stays.
+    /// Drops timers, jobs, envelopes and topics of all contacts, as a lock does. The stored records
+    /// stay.
     pub(in crate::engine) fn drop_contacts(&mut self) {
         self.timers.drop_contacts();
         *self.topics = TopicIndex::default();
@@ -146,7 +147,8 @@ impl<'t, 'e> Turn<'t, 'e> {
         }
     }
 
-    /// Forgets the envelopes to a contact whose purpose is `unwanted`, and stops the search for one.
+    /// Drops and erases the envelopes to a contact whose purpose is `unwanted`, and stops the
+    /// search for one.
     pub(in crate::engine) fn forget_outgoing(
         &mut self,
         contact: ContactId,
@@ -154,7 +156,7 @@ impl<'t, 'e> Turn<'t, 'e> {
     ) {
         let (forgotten, stopped) = self.outbox.forget(contact, unwanted);
         if let Some(id) = stopped {
-            // What is not wanted any more needs no change to be durable first.
+            // At once: stopping depends on no change.
             self.effect(Effect::StopMining(id));
         }
         for id in forgotten {
@@ -164,7 +166,7 @@ impl<'t, 'e> Turn<'t, 'e> {
 }
 
 impl Turn<'_, '_> {
-    /// Wakes a conversation at `at`, in place of any earlier wish for the same.
+    /// Sets a conversation's timer to `at`, in place of any earlier setting.
     pub(in crate::engine) fn wake_at(
         &mut self,
         contact: ContactId,
@@ -174,7 +176,7 @@ impl Turn<'_, '_> {
         self.timers.set(Timer::Contact(timer, contact), at);
     }
 
-    /// Wakes a conversation at `at`, or earlier if it is woken for the same anyway.
+    /// Sets a conversation's timer to `at`, or leaves it if it is due earlier.
     pub(in crate::engine) fn wake_by(
         &mut self,
         contact: ContactId,
@@ -184,8 +186,9 @@ impl Turn<'_, '_> {
         self.timers.set_by(Timer::Contact(timer, contact), at);
     }
 
-    /// Wakes a conversation after `wait` and, drawn each time, an eighth more on average: what follows
-    /// from one moment must not happen at one moment. In place of any earlier wish for the same.
+    /// Sets a conversation's timer to `wait` and, drawn each time, an eighth more on average, in
+    /// place of any earlier setting. Envelopes whose timers begin at one moment, as at a start,
+    /// must not leave at one moment: that would show that they belong together.
     pub(in crate::engine) fn wake_after(
         &mut self,
         contact: ContactId,
@@ -196,14 +199,15 @@ impl Turn<'_, '_> {
         self.wake_at(contact, timer, self.env.mono.plus(wait).plus(jitter));
     }
 
-    /// Wakes a conversation for what a node sends by itself, or earlier if it is woken for the same
-    /// anyway. The delay is drawn each time, so the time of sending tells little of that of arrival.
+    /// Sets a conversation's timer for an envelope that the node sends by itself, or leaves it if
+    /// it is due earlier. The delay is drawn each time, so the time of sending tells little of the
+    /// time of arrival.
     pub(in crate::engine) fn wake_soon(&mut self, contact: ContactId, timer: ContactTimer) {
         let delay = self.env.exponential(self.settings.reply_delay);
         self.wake_by(contact, timer, self.env.mono.plus(delay));
     }
 
-    /// Does not wake a conversation for this.
+    /// Clears a conversation's timer.
     pub(in crate::engine) fn clear_timer(&mut self, contact: ContactId, timer: ContactTimer) {
         self.timers.clear(Timer::Contact(timer, contact));
     }

@@ -1,4 +1,4 @@
-//! What a node has to send: jobs in order of request, and envelopes that are not done with.
+//! The outbox: jobs in the order of request, and the envelopes that are not done with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,21 @@ use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord};
 use crate::engine::session::SessionId;
 
-/// Junk beyond this is not sent: it would only make real envelopes wait. A guess.
+/// Junk jobs that wait at most: more would only make real envelopes wait. A guess.
 const MAX_JUNK_WAITING: usize = 8;
 
-/// One thing to send. What it says is decided when its turn comes.
+/// A job to send one envelope. Its content is decided when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum Job {
-    /// Something to a contact.
+    /// An envelope to a contact.
     Contact(ContactId, ContactJob),
     /// An envelope that is encrypted already.
     PublishStored(ContactId, OutgoingId),
-    /// Nothing, for nobody.
+    /// A junk envelope.
     Junk,
 }
 
-/// Something to send to one contact.
+/// A job to send one envelope to one contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum ContactJob {
     /// The pending offer, sealed afresh.
@@ -34,15 +34,15 @@ pub(in crate::engine) enum ContactJob {
     RetransmitNow(MessageId),
     /// The answer to the contact's offer of this session.
     AnswerOffer(SessionId),
-    /// What was received.
+    /// An acknowledgement.
     Acknowledge,
 }
 
-/// What a node has to send, and what it sent and keeps until it is done with.
+/// Jobs to send, and envelopes kept until they are done with.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Outbox {
     jobs: JobQueue,
-    /// By contact, so that what is done with one contact costs nothing of the others'.
+    /// By contact, so that work on one contact costs nothing for the others' envelopes.
     kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
     in_flight: Option<InFlight>,
 }
@@ -50,36 +50,36 @@ pub(in crate::engine) struct Outbox {
 /// The envelope that is on its way.
 #[derive(Debug)]
 pub(in crate::engine) struct InFlight {
-    /// What it carries.
+    /// The envelope's record.
     pub(in crate::engine) record: OutgoingRecord,
-    /// How far it is.
+    /// Its stage.
     pub(in crate::engine) stage: PublishStage,
 }
 
-/// How far the envelope on its way is.
+/// The stage of the envelope on its way.
 #[derive(Debug)]
 pub(in crate::engine) enum PublishStage {
     /// Its work is being searched for.
     Mining {
         /// The envelope without its work.
         draft: Draft,
-        /// How much work.
+        /// The work to find, in bits.
         bits: u8,
     },
     /// It is finished, and stored.
     Mined {
-        /// Its name.
+        /// Its id.
         id: EnvelopeId,
     },
 }
 
 impl Outbox {
-    /// Appends something to send to a contact, unless it waits already.
+    /// Appends a job for a contact, unless it waits already.
     pub(in crate::engine) fn push_for(&mut self, contact: ContactId, job: ContactJob) {
         self.jobs.push(Job::Contact(contact, job));
     }
 
-    /// Appends junk. Several may wait, or a slow search would make it rarer than was asked.
+    /// Appends a junk job. Several may wait, or a slow search would make junk rarer than its rate.
     pub(in crate::engine) fn push_junk(&mut self) {
         self.jobs.push_junk();
     }
@@ -109,7 +109,8 @@ impl Outbox {
         record
     }
 
-    /// The finished envelopes that are kept, in the order of their names.
+    /// The finished envelopes that are kept, in the order of their ids: random, so no contact comes
+    /// first each time.
     pub(in crate::engine) fn finished(&self) -> Vec<OutgoingRecord> {
         let all = self.kept.values().flat_map(BTreeMap::values);
         let mut finished: Vec<OutgoingRecord> =
@@ -148,7 +149,7 @@ impl Outbox {
         self.in_flight = Some(in_flight);
     }
 
-    /// How much is being searched for, if anything is.
+    /// The work being searched for, in bits, if any is.
     pub(in crate::engine) fn mining_bits(&self) -> Option<u8> {
         match self.in_flight.as_ref()?.stage {
             PublishStage::Mining { bits, .. } => Some(bits),
@@ -156,7 +157,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets every envelope to a contact whose purpose is `unwanted`; answers which, and which of
+    /// Forgets every envelope to a contact whose purpose is `unwanted`; returns which, and which of
     /// them is being mined.
     pub(super) fn forget(
         &mut self,
@@ -187,12 +188,14 @@ impl Outbox {
                 .get(&contact)
                 .into_iter()
                 .flat_map(BTreeMap::values)
+                // A finished one that is kept was published, or may have been before a restart.
                 .any(|record| carries(record) && record.envelope.is_none())
     }
 
-    /// Forgets everything that is for a contact: nothing is erased, and what is on its way is
-    /// answered, to be stopped.
+    /// Forgets all jobs and envelopes for contacts. Nothing is erased from the store. Returns the
+    /// envelope on its way, if it was for a contact: its search is to be stopped.
     pub(in crate::engine) fn drop_contacts(&mut self) -> Option<OutgoingId> {
+        // Junk goes on, so a lock does not show.
         self.jobs.retain_junk();
         self.kept.clear();
         let for_contact =
@@ -207,7 +210,7 @@ impl Outbox {
 #[derive(Debug, Default)]
 struct JobQueue {
     order: BTreeMap<u64, Job>,
-    /// Where each waits; junk, of which several may wait, is not among them.
+    /// The place of each job; junk, of which several may wait, is not among them.
     places: BTreeMap<Job, u64>,
     junk: BTreeSet<u64>,
     /// How many were ever appended: 2^64 never come.
@@ -216,6 +219,8 @@ struct JobQueue {
 
 impl JobQueue {
     fn push(&mut self, job: Job) {
+        // Its content is decided when its turn comes, so one job does what two would, at the place
+        // of the earlier.
         if !self.places.contains_key(&job) {
             self.appended += 1;
             self.places.insert(job, self.appended);

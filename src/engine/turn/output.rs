@@ -1,4 +1,4 @@
-//! Everything that crosses the engine's edge outwards.
+//! Outputs: everything that crosses the engine's edge outwards.
 
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::envelope::{Acceptance, EnvelopeId, MiningJob};
@@ -7,14 +7,14 @@ use crate::engine::id::{CommandId, NeighbourId, OutgoingId, SyncRequestId, SyncR
 use crate::engine::record::Change;
 use crate::engine::secret::opaque_debug;
 
-/// One thing the driver must do, in the order given, before the next turn.
+/// One output: the driver carries each out in the order given, before the next turn.
 pub enum Output {
     /// Make these changes durable, all or none, before the next output is carried out.
     Commit(Vec<Change>),
     /// In debug builds: the fingerprint of a (key, nonce) pair just used to encrypt. Two equal ones
-    /// with different plaintexts would be the end of both.
+    /// with different plaintexts would break both.
     AuditNonce([u8; 16]),
-    /// Do this.
+    /// Carry out this effect.
     Effect(Effect),
 }
 
@@ -26,14 +26,14 @@ opaque_debug!(
     }
 );
 
-/// What a node has done outside: both drivers, the runtime and the simulator, match on it.
+/// An effect outside the engine: both drivers, the runtime and the simulator, match on it.
 pub enum Effect {
-    /// Tell the carrier's protocol what its envelope deserves. Comes before anything else an
+    /// Give the carrier's protocol the verdict on an envelope. Comes before anything else an
     /// envelope causes.
     ReportValidation {
-        /// Who carried it.
+        /// The carrier.
         from: NeighbourId,
-        /// Which envelope.
+        /// The envelope.
         id: EnvelopeId,
         /// Pass it on, drop it, or drop it and count it against the carrier.
         acceptance: Acceptance,
@@ -49,9 +49,10 @@ pub enum Effect {
         /// The canonical encoding.
         bytes: Vec<u8>,
     },
-    /// Ask a neighbour for what we missed. Comes back as [`crate::engine::node::input::Input::SyncResponse`].
+    /// Send a neighbour a request of catching up. Comes back as
+    /// [`crate::engine::node::input::Input::SyncResponse`].
     SyncRequest {
-        /// Whom.
+        /// The server.
         to: NeighbourId,
         /// Named again in the response.
         id: SyncRequestId,
@@ -60,13 +61,14 @@ pub enum Effect {
     },
     /// The answer to an [`crate::engine::node::input::Input::SyncRequest`].
     SyncResponse {
-        /// Which one.
+        /// The request's id.
         id: SyncResponseId,
         /// The response, in the bytes of [`crate::engine::sync`].
         bytes: Vec<u8>,
         /// Envelopes to append to it from the archive, each by
-        /// [`crate::engine::sync::append_envelope`]; none unless the node has one. What the archive
-        /// lacks is left out and reported by [`crate::engine::node::input::Input::ArchiveMissing`].
+        /// [`crate::engine::sync::append_envelope`]; none unless the node has one. An envelope that
+        /// the archive lacks is left out and reported by
+        /// [`crate::engine::node::input::Input::ArchiveMissing`].
         stored: Vec<EnvelopeId>,
     },
     /// A neighbour broke the rules while we caught up with it: count it as a rejected envelope.
@@ -82,12 +84,12 @@ pub enum Effect {
     Discard(Vec<EnvelopeId>),
     /// The answer to an [`crate::engine::node::input::Input::Command`].
     Reply {
-        /// Which question.
+        /// The command's id.
         id: CommandId,
-        /// What came of it.
+        /// The reply.
         reply: Result<Reply, CommandError>,
     },
-    /// Something a person would care for.
+    /// An event for the front ends.
     Event(Event),
 }
 

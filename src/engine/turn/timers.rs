@@ -1,4 +1,4 @@
-//! What a node wants to be woken for, each thing at most once.
+//! Timers of a node, each set at most once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,41 +6,41 @@ use crate::engine::env::Millis;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::session::SessionId;
 
-/// One reason to wake.
+/// One timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum Timer {
     /// The next junk envelope.
     Junk,
-    /// Expired envelopes, aged keys and old replays go.
+    /// The next sweep of expired envelopes, aged keys and old replays.
     Sweep,
-    /// A while after joining, neighbours are caught up with once more.
+    /// Catching up once more, a while after joining.
     SyncAfterJoin,
-    /// The next neighbour is caught up with.
+    /// Catching up with the next neighbour.
     Sync,
-    /// A neighbour that is new, or has more for us, is caught up with.
+    /// Catching up with a neighbour that is new, or has more for us.
     SyncNext,
-    /// Something about one contact.
+    /// A timer of one contact.
     Contact(ContactTimer, ContactId),
 }
 
-/// One reason to wake a conversation.
+/// One timer of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) enum ContactTimer {
-    /// What the contact sent is acknowledged.
+    /// The acknowledgement of what the contact sent.
     Acknowledge,
-    /// An offer of the contact is answered.
+    /// The answer to the contact's offer.
     Answer(SessionId),
-    /// An offer without an answer is sent again.
+    /// The next sending of our offer.
     Offer,
-    /// A message without an acknowledgement is sent again.
+    /// The next sending of an unacknowledged message.
     Retransmit(MessageId),
-    /// The last envelope of a message has expired, or the message was sent for long enough.
+    /// The expiry of a message's last envelope, or the end of the time it is held.
     Expiry(MessageId),
-    /// What is missing of the contact's messages is pointed out again.
+    /// The next report of a gap in the contact's messages.
     GapReport,
 }
 
-/// The set of reasons, ordered by time.
+/// All timers that are set, ordered by time.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Timers {
     when: BTreeMap<Timer, Millis>,
@@ -48,28 +48,28 @@ pub(in crate::engine) struct Timers {
 }
 
 impl Timers {
-    /// Wakes for `timer` at `at`, in place of any earlier wish for it.
+    /// Sets `timer` to `at`, in place of any earlier setting.
     pub(in crate::engine) fn set(&mut self, timer: Timer, at: Millis) {
         self.clear(timer);
         self.when.insert(timer, at);
         self.order.insert((at, timer));
     }
 
-    /// Wakes for `timer` at `at` or when it was going to anyway, whichever is sooner.
+    /// Sets `timer` to `at`, or leaves it if it is due earlier.
     pub(in crate::engine) fn set_by(&mut self, timer: Timer, at: Millis) {
         if self.when.get(&timer).is_none_or(|&set| set > at) {
             self.set(timer, at);
         }
     }
 
-    /// Does not wake for `timer`.
+    /// Clears `timer`.
     pub(in crate::engine) fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.when.remove(&timer) {
             self.order.remove(&(at, timer));
         }
     }
 
-    /// Forgets every reason that is about a contact.
+    /// Clears all timers of contacts.
     pub(super) fn drop_contacts(&mut self) {
         let about_contact = |timer: &Timer| matches!(timer, Timer::Contact(..));
         self.when.retain(|timer, _| !about_contact(timer));
@@ -81,7 +81,7 @@ impl Timers {
         self.when.contains_key(&timer)
     }
 
-    /// Takes the next reason that is due.
+    /// Takes the next timer that is due.
     pub(in crate::engine) fn pop(&mut self, now: Millis) -> Option<Timer> {
         let &(at, timer) = self.order.first()?;
         if at > now {
@@ -91,7 +91,7 @@ impl Timers {
         Some(timer)
     }
 
-    /// When the next reason is due.
+    /// When the next timer is due.
     pub(in crate::engine) fn next(&self) -> Option<Millis> {
         self.order.first().map(|&(at, _)| at)
     }
