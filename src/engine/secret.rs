@@ -1,7 +1,7 @@
-//! Bytes that must not be seen: wiped when dropped, compared in constant time, never printed.
+//! Secret bytes: wiped when dropped, compared in constant time, never printed.
 //!
-//! It does not protect memory from being swapped or dumped, and it cannot wipe what callers copy
-//! out of it.
+//! The type does not protect memory from being swapped or dumped, and cannot wipe copies that
+//! callers make.
 
 use core::fmt;
 
@@ -14,7 +14,7 @@ use super::env::Env;
 
 /// Implements `Debug` to print the name of a type, or of a value's variant, and no content.
 ///
-/// Fields and variants are listed, so that whoever adds one sees that it is not shown.
+/// Fields and variants are listed, so that adding one is a decision not to show it.
 macro_rules! opaque_debug {
     (struct $name:ident { $($field:ident),+ $(,)? }) => {
         impl core::fmt::Debug for $name {
@@ -74,7 +74,7 @@ impl<const N: usize> Secret<N> {
         Self::make(|bytes| env.fill(bytes))
     }
 
-    /// Looks at the bytes. Never copy them to where nothing wipes them.
+    /// The bytes themselves. Never copy them to where nothing wipes them.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {
         &self.0
@@ -119,7 +119,7 @@ impl<'de, const N: usize> Deserialize<'de> for Secret<N> {
     }
 }
 
-/// Reads a secret without leaving copies: what a format hands over by value is wiped.
+/// Reads a secret without leaving copies: bytes that a format hands over by value are wiped.
 struct SecretVisitor<const N: usize>;
 
 impl<'de, const N: usize> Visitor<'de> for SecretVisitor<N> {

@@ -37,15 +37,15 @@ pub struct OneTimeKey {
 impl OneTimeKey {
     /// Derives key and nonce from `secret` under `salt`.
     ///
-    /// Whoever seals must draw the salt afresh: then a pair repeats with negligible probability
-    /// even if the secret does, as after a restored backup.
+    /// The salt must be drawn afresh for each sealing: then a pair repeats with negligible
+    /// probability even if the secret does, as after a restored backup.
     #[must_use]
     pub fn derive(salt: &[u8], secret: &Secret<32>, label: KdfLabel) -> Self {
         let both = kdf::derive::<44>(salt, &[secret.expose()], label);
         Self { key: both.part::<0, 32>(), nonce: AeadNonce(*both.part::<32, 12>().expose()) }
     }
 
-    /// Names this pair of key and nonce without telling either: the first 16 bytes of
+    /// A fingerprint of this pair of key and nonce that shows neither: the first 16 bytes of
     /// SHA-256(key || nonce). A ledger of these proves that none repeats.
     #[must_use]
     pub fn ledger(&self) -> [u8; 16] {
@@ -69,9 +69,12 @@ impl OneTimeKey {
         sealed
     }
 
-    /// Verifies and decrypts what [`Self::seal`] made with the same `bound`; `None` for anything else.
+    /// Verifies and decrypts the bytes that [`Self::seal`] made with the same `bound`; `None` for
+    /// any others.
     #[must_use]
     pub fn open(self, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        // Decrypted in place in a buffer that is wiped, so that what fails to verify leaves nothing
+        // either.
         let mut plaintext = Zeroizing::new(sealed.to_vec());
         self.cipher()
             .decrypt_in_place(&self.nonce.0.into(), bound, &mut *plaintext)

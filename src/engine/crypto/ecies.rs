@@ -1,13 +1,15 @@
-//! ECIES over secp256k1: a sealed box to a public key, from nobody in particular.
+//! ECIES over secp256k1: a sealed box to a public key, without a sender (`proto/session.md`,
+//! "ECIES").
 //!
-//! `point 64 | nonce 16 | tag 16 | ciphertext`: all of it looks random, the ephemeral key too, which
-//! is written as [`ellswift`] does. With that key in its 33 bytes it is the form of the crate `ecies`
-//! (and of npm `eciesjs`, PyPI `eciespy`) with both of its compression settings on: AES-256-GCM under
-//! HKDF-SHA-256(ephemeral key || shared point), both compressed, without salt or info.
+//! `point 64 | nonce 16 | tag 16 | ciphertext`: all of it looks random, the ephemeral key too,
+//! which is written as [`ellswift`] does. With that key in its 33 bytes it is the form of the crate
+//! `ecies` (and of npm `eciesjs`, PyPI `eciespy`) with both of its compression settings on:
+//! AES-256-GCM under HKDF-SHA-256(ephemeral key || shared point), both compressed, without salt or
+//! info.
 //!
-//! It proves nothing about who sealed, binds no context, and what it hides falls to whoever steals
-//! the recipient's key later. What such boxes carry must bring its own proof. Anybody can write
-//! the point in other bytes, so a box is not recognised by how it looks.
+//! It proves nothing about who sealed, binds no context, and a later theft of the recipient's key
+//! opens it. Its content must bring its own proof. Anybody can write the point in other bytes, so a
+//! box is not recognised by how it looks.
 
 use core::fmt;
 
@@ -28,9 +30,9 @@ pub const OVERHEAD: usize = ENCODED_SIZE + NONCE_SIZE + TAG_SIZE;
 
 /// Seals `plaintext` to the holder of `to`, with a fresh ephemeral key and nonce each time.
 ///
-/// Draws the ephemeral key, what hides it among random bytes, and the nonce. Encryption is done
-/// here and not by `ecies::symmetric::sym_encrypt`, because that draws its nonce from the operating
-/// system, while the engine's entropy is lent to it.
+/// Draws the ephemeral key, the seed of its encoding, and the nonce. Encryption is done here and
+/// not by `ecies::symmetric::sym_encrypt`, because that draws its nonce from the operating system,
+/// while the engine's entropy is lent to it.
 pub fn seal(env: &mut Env<'_>, to: &PublicKey, plaintext: &[u8]) -> Vec<u8> {
     let ephemeral = EphemeralSecret::draw(env);
     let point = ephemeral.public();
@@ -58,7 +60,7 @@ pub struct SealedBox<'a> {
 }
 
 impl<'a> SealedBox<'a> {
-    /// Takes a box apart. `None` only for what is too short: all other bytes could be a box.
+    /// Takes a box apart. `None` only for bytes that are too few: all others could be a box.
     #[must_use]
     pub fn parse(sealed: &'a [u8]) -> Option<Self> {
         let (hidden, rest) = sealed.split_first_chunk::<ENCODED_SIZE>()?;
@@ -84,15 +86,15 @@ impl fmt::Debug for SealedBox<'_> {
 }
 
 /// A sealed box as the crate `ecies` writes it, with the ephemeral key in 33 bytes. `None` for
-/// what is too short.
+/// bytes that are too few.
 #[must_use]
 pub fn to_ecies(sealed: &[u8]) -> Option<Vec<u8>> {
     let SealedBox { point, rest } = SealedBox::parse(sealed)?;
     Some([&point.to_bytes(), rest].concat())
 }
 
-/// A box of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None`
-/// for what is too short or does not begin with a compressed point.
+/// A box of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None` for
+/// bytes that are too few or do not begin with a compressed point.
 pub fn from_ecies(env: &mut Env<'_>, sealed_box: &[u8]) -> Option<Vec<u8>> {
     let (point, rest) = sealed_box.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
     if rest.len() < NONCE_SIZE + TAG_SIZE {

@@ -1,15 +1,16 @@
-//! Points that look like random bytes: ElligatorSwift, as BIP 324 has it, with the sign of y besides.
+//! Points that look like random bytes: ElligatorSwift, as BIP 324 has it, with the sign of y
+//! besides.
 //!
 //! 64 bytes, `u 32 | t 32`, both big-endian. Every 64 bytes are some point, and those of a point
 //! drawn for them alone are uniform, so nothing tells the two apart. (One point written twice has
 //! other bytes, but whoever sees both reads the same point in them.) Reading:
 //!
-//! 1. `u` and `t` are taken modulo the field's prime p. y is odd when `t` is.
-//! 2. A `u` of 0 becomes 1; then a `t` of 0 becomes 1; then, if `u^3 + t^2 + 7 = 0`, `t` is doubled.
-//! 3. x is BIP 324's `XSwiftEC(u, t)`.
+//! 1. `u` and `t` are taken modulo the field's prime p. y is odd when `t` is. 2. A `u` of 0 becomes
+//! 1; then a `t` of 0 becomes 1; then, if `u^3 + t^2 + 7 = 0`, `t` is doubled. 3. x is BIP 324's
+//! `XSwiftEC(u, t)`.
 //!
-//! Writing: 32 drawn bytes, `seed`, give for i = 0, 1, 2, ... `h = H("elligator", seed | i | 0)` and
-//! `k = H("elligator", seed | i | 1)`, i in 4 bytes, little-endian. `u = h mod p`; the case is
+//! Writing: 32 drawn bytes, `seed`, give for i = 0, 1, 2, ... `h = H("elligator", seed | i | 0)`
+//! and `k = H("elligator", seed | i | 1)`, i in 4 bytes, little-endian. `u = h mod p`; the case is
 //! `k[0] & 7`; `t = XSwiftECInv(x, u, case)`. The first i for which `u` is not 0 and `t` exists is
 //! taken, with `t` or `p - t`, whichever is odd as y is. Both give one x, and `t` is never 0: that
 //! would take a u with `u^3 = -7`, and the curve has no point whose y is 0.
@@ -55,6 +56,7 @@ fn attempt(seed: &[u8; 32], i: u32, x: FieldElement, sign: u8) -> Option<[u8; EN
     let i = i.to_le_bytes();
     let u = FieldElement::reduced(&kdf::hash(KdfLabel::Elligator, &[seed, &i, &[0]]));
     let [case, ..] = kdf::hash(KdfLabel::Elligator, &[seed, &i, &[1]]);
+    // A reader takes a `u` of 0 for 1, and would find another point.
     if u == FieldElement::ZERO {
         return None;
     }
@@ -89,7 +91,8 @@ fn forward(u: FieldElement, t: FieldElement) -> FieldElement {
     (quotient - u).half()
 }
 
-/// BIP 324's `XSwiftECInv`: the `t` for which `XSwiftEC(u, t)` is `x`, if the case (0 to 7) has one.
+/// BIP 324's `XSwiftECInv`: the `t` for which `XSwiftEC(u, t)` is `x`, if the case (0 to 7) has
+/// one.
 fn inverse(x: FieldElement, u: FieldElement, case: u8) -> Option<FieldElement> {
     let (v, s) = if case & 2 == 0 { from_a_quotient(x, u) } else { from_first(x, u, case) }?;
     let w = s.root()?;

@@ -1,7 +1,8 @@
-//! Invites: a public key as text that survives being read aloud, typed, wrapped or photographed.
+//! Invites: a public key as text that survives being read aloud, typed, wrapped or photographed
+//! (`proto/session.md`, "Identities").
 //!
-//! Bech32m (BIP 350) in capitals, which a QR code packs into its alphanumeric mode. An invite is not
-//! secret and holds nothing but the key: no name, no address, no moment.
+//! Bech32m (BIP 350) in capitals, which a QR code packs into its alphanumeric mode. An invite is
+//! not secret and holds nothing but the key: no name, no address, no time.
 
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
@@ -23,9 +24,10 @@ pub fn encode(key: &PublicKey) -> String {
 /// ends are passed over, wherever a screen or a letter put them.
 ///
 /// # Errors
-/// Says what to tell the person who typed it; see [`InviteError`].
+/// The reason, for the person who typed it; see [`InviteError`].
 pub fn decode(text: &str) -> Result<PublicKey, InviteError> {
     let letters = || text.chars().filter(|letter| !letter.is_whitespace());
+    // Bounded before anything is copied: pasted text may be anything.
     if letters().take(MAX_LENGTH + 1).count() > MAX_LENGTH {
         return Err(InviteError::NotAnInvite);
     }
@@ -33,12 +35,14 @@ pub fn decode(text: &str) -> Result<PublicKey, InviteError> {
     if let Some(bytes) = from_hex(&text) {
         return PublicKey::from_bytes(&bytes).ok_or(InviteError::NotAKey);
     }
+    // A person who pasted something else needs to know that, and not that a checksum fails.
     if !begins_like_an_invite(&text) {
         return Err(InviteError::NotAnInvite);
     }
     let checked = CheckedHrpstring::new::<Bech32m>(&text).map_err(|_| InviteError::Damaged)?;
     let payload: Vec<u8> = checked.byte_iter().collect();
     let (version, key) = payload.split_first().ok_or(InviteError::Damaged)?;
+    // Before the length, which another version may change.
     if *version != VERSION {
         return Err(InviteError::OtherVersion);
     }

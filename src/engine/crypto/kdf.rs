@@ -1,4 +1,5 @@
-//! Keys from keys: HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104) and SHA-256, under labels.
+//! Key derivation: HKDF-SHA-256 (RFC 5869), HMAC-SHA-256 (RFC 2104) and SHA-256, under labels
+//! (`proto/session.md`, "Notation").
 //!
 //! Every use has a [`KdfLabel`] of its own, so that no two uses of one secret ever give the same
 //! bytes.
@@ -9,30 +10,30 @@ use subtle::ConstantTimeEq;
 
 use crate::engine::secret::Secret;
 
-/// What a hash or a key is for. The labels are ASCII, and no label is the beginning of another.
+/// The purpose of a hash or a key. The labels are ASCII, and no label is the beginning of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KdfLabel {
     /// The hash people compare.
     Fingerprint,
-    /// How a point hides among random bytes.
+    /// The encoding of a point as random bytes.
     Elligator,
     /// The salt under which an offer's MAC key is derived: names both parties.
     OfferParties,
     /// The key of an offer's MAC.
     OfferMac,
-    /// The name of an offer and of its session; covers the whole offer.
+    /// The id of an offer and of its session; covers the whole offer.
     OfferId,
-    /// Where a session's keys begin.
+    /// The first keys of a session.
     OfferKeys,
     /// The first topic key of a chain that an offer begins.
     PartialTopic,
-    /// What an initiator commits to before it is answered.
+    /// The initiator's commitment before it is answered.
     Commitment,
-    /// The name of an offer and its answer together.
+    /// The transcript of an offer and its answer.
     Reply,
-    /// Where the responder's first chain begins.
+    /// The start of the responder's first chain.
     AnswerKeys,
-    /// Where every later chain begins.
+    /// The start of every later chain.
     RootStep,
     /// One step of a chain's topics.
     TopicStep,
@@ -87,7 +88,7 @@ impl KdfLabel {
 }
 
 /// SHA-256 over the label and `parts`, one after the other. All parts but the last must have a
-/// fixed length, or two lists of parts could be hashed alike.
+/// fixed length, or two lists of parts could have one hash.
 #[must_use]
 pub fn hash(label: KdfLabel, parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();

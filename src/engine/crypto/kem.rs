@@ -1,10 +1,11 @@
-//! ML-KEM-768 (FIPS 203): a secret that whoever solves the curve later still does not learn.
+//! ML-KEM-768 (FIPS 203): a shared secret that stays secret from a later quantum computer, which
+//! breaks the curve.
 //!
-//! The crate `ml-kem` was never audited. What comes out of here is therefore only ever hashed
-//! together with what a Diffie-Hellman gave, and never stands alone: a broken KEM then costs nothing.
+//! The crate `ml-kem` was never audited. Its shared secrets are therefore only ever hashed together
+//! with those of a Diffie-Hellman, and never stand alone: a broken KEM then costs nothing.
 //!
-//! Seeds, shared secrets and decapsulation keys are wiped. What the crate computes them from on the
-//! stack (the number `m` while it decapsulates, sampled vectors, states of its hashes) is not.
+//! Seeds, shared secrets and decapsulation keys are wiped. The crate's intermediate values on the
+//! stack (the number `m` while it decapsulates, sampled vectors, states of its hashes) are not.
 
 use core::fmt;
 
@@ -41,7 +42,7 @@ impl KemSecret {
         KemPublic(Box::new(self.key().encapsulation_key().to_bytes().into()))
     }
 
-    /// The secret of whoever made `ciphertext` with [`KemPublic::encapsulate`].
+    /// The secret that was made with `ciphertext` by [`KemPublic::encapsulate`].
     ///
     /// Every ciphertext gives a secret: one that was altered, or made for another key, gives one
     /// that nobody else knows (FIPS 203's implicit rejection).
@@ -52,6 +53,7 @@ impl KemSecret {
     }
 
     fn key(&self) -> DecapsulationKey {
+        // `from_seed` takes a copy; this one is ours to wipe.
         let mut seed = (*self.0.expose()).into();
         let key = DecapsulationKey::from_seed(seed);
         seed.zeroize();
@@ -71,8 +73,8 @@ impl fmt::Debug for KemSecret {
 pub struct KemPublic(Box<[u8; PUBLIC_SIZE]>);
 
 impl KemPublic {
-    /// Parses an encapsulation key. `None` for what the modulus check of FIPS 203, section 7.2,
-    /// refuses; no check can tell whether anybody has the secret half.
+    /// Parses an encapsulation key. `None` for bytes that the modulus check of FIPS 203, section
+    /// 7.2, refuses; no check can show whether anybody has the secret half.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; PUBLIC_SIZE]) -> Option<Self> {
         EncapsulationKey::new(bytes.into()).ok().map(|_| Self(Box::new(*bytes)))
@@ -84,8 +86,11 @@ impl KemPublic {
         &self.0
     }
 
-    /// Makes a secret, and the ciphertext that tells it to the holder of the secret half alone.
+    /// Makes a secret, and the ciphertext from which the holder of the secret half alone can
+    /// compute it.
     pub fn encapsulate(&self, env: &mut Env<'_>) -> (Box<[u8; CIPHERTEXT_SIZE]>, Secret<32>) {
+        // Drawn here and not by the crate, so that entropy stays lent and a run can be replayed
+        // from its seed.
         let m = Secret::<32>::draw(env);
         let (ciphertext, shared) = self.key().encapsulate_deterministic(m.expose().into());
         (Box::new(ciphertext.into()), take(shared))
@@ -113,6 +118,7 @@ impl Serialize for KemPublic {
 impl<'de> Deserialize<'de> for KemPublic {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = Secret::<PUBLIC_SIZE>::deserialize(deserializer)?;
+        // `key` relies on this check, also for a row that was damaged.
         Self::from_bytes(bytes.expose()).ok_or_else(|| serde::de::Error::custom("not a KEM key"))
     }
 }

@@ -35,7 +35,8 @@ impl Identity {
         self.0.public
     }
 
-    /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
+    /// The secret that only we and the holder of `their` secret can compute: the shared point's x,
+    /// big-endian.
     #[must_use]
     pub fn agree(&self, their: &PublicKey) -> Secret<32> {
         self.0.agree(their)
@@ -84,7 +85,8 @@ impl EphemeralSecret {
         self.0.public
     }
 
-    /// What only we and the holder of `their` secret can compute: the shared point's x, big-endian.
+    /// The secret that only we and the holder of `their` secret can compute: the shared point's x,
+    /// big-endian.
     #[must_use]
     pub fn agree(&self, their: &PublicKey) -> Secret<32> {
         self.0.agree(their)
@@ -159,8 +161,8 @@ impl<'de> Deserialize<'de> for KeyPair {
 pub struct PublicKey([u8; PUBLIC_KEY_SIZE]);
 
 impl PublicKey {
-    /// Parses SEC 1's compressed form. `None` for what is no point of the curve, and for any other
-    /// encoding of one.
+    /// Parses SEC 1's compressed form. `None` for bytes that are no point of the curve, and for any
+    /// other encoding of one.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; PUBLIC_KEY_SIZE]) -> Option<Self> {
         // SEC 1 parsers also take the tag 5 ("compact") at this length: one key, one encoding.
@@ -170,7 +172,7 @@ impl PublicKey {
         k256::PublicKey::from_sec1_bytes(bytes).ok().map(Self::of)
     }
 
-    /// Takes the compressed form from whoever has computed it, unchecked: it must be that of a point.
+    /// Takes over a compressed form that was computed here, unchecked: it must be that of a point.
     pub(super) fn computed(bytes: [u8; PUBLIC_KEY_SIZE]) -> Self {
         Self(bytes)
     }
@@ -181,7 +183,7 @@ impl PublicKey {
         self.0
     }
 
-    /// What two people compare to be sure of this key.
+    /// The fingerprint that two people compare to be sure of this key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha3_256::new();
@@ -191,7 +193,7 @@ impl PublicKey {
     }
 
     /// The fingerprint's first 8 hexadecimal digits: enough to tell keys apart on a screen, never
-    /// enough to trust one, for whoever tries 2^32 keys finds another with the same.
+    /// enough to trust one, because 2^32 attempts find another key with the same.
     #[must_use]
     pub fn short(&self) -> String {
         let Fingerprint([a, b, c, d, ..]) = self.fingerprint();
@@ -275,6 +277,7 @@ fn draw_secret(env: &mut Env<'_>) -> Box<k256::SecretKey> {
 }
 
 fn multiply(secret: &k256::SecretKey, key: &PublicKey) -> Secret<PUBLIC_KEY_SIZE> {
+    // Each value on the way gives the shared secret away, so all of them are wiped.
     let mut scalar = secret.to_nonzero_scalar();
     let mut point = key.point() * *scalar;
     let mut affine = point.to_affine();

@@ -1,4 +1,4 @@
-//! Which primitive for what, each from its specification. Nothing here knows a protocol or a state.
+//! Cryptographic primitives, each from its specification. Nothing here knows a protocol or a state.
 //!
 //! | for | primitive | from |
 //! |---|---|---|

@@ -1,7 +1,8 @@
-//! The safety number: what two people compare to be sure of each other's keys.
+//! The safety number: the digits that two people compare to be sure of each other's keys
+//! (`proto/session.md`, "Identities").
 //!
-//! It is computed alike on both sides. Comparing is up to the people and to what the node makes of
-//! it; nothing here knows who is trusted.
+//! Both sides compute the same. Comparing is up to the people, and its consequences are the
+//! conversation's; trust is not known here.
 
 use core::fmt;
 
@@ -10,8 +11,8 @@ use sha3::{Digest, Sha3_256};
 use super::kdf::KdfLabel;
 use super::keys::PublicKey;
 
-/// Decimal digits of a safety number: 199 bits, beyond what anybody can search for a second pair of
-/// keys with the same.
+/// Decimal digits of a safety number: 199 bits, too many to search for a second pair of keys with
+/// the same.
 pub const DIGITS: usize = 60;
 
 /// Digits that stand together when a safety number is shown.
@@ -30,6 +31,7 @@ impl SafetyNumber {
     pub fn of(one: &PublicKey, other: &PublicKey) -> Self {
         let mut hash = Sha3_256::new();
         hash.update(KdfLabel::SafetyNumber.as_bytes());
+        // In the order of their bytes, so that both sides hash the same.
         hash.update(one.min(other).to_bytes());
         hash.update(one.max(other).to_bytes());
         Self(modulo_digits(&hash.finalize().into()))

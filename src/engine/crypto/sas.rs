@@ -1,8 +1,8 @@
-//! The short authentication string (SAS) of a session: words that two people read to each other to be
-//! sure that nobody sits between them.
+//! The short authentication string (SAS) of a session: words that two people read to each other to
+//! be sure that nobody sits between them (`proto/session.md`, "Words").
 //!
-//! It is computed alike on both sides. Comparing is up to the people and to what the node makes of
-//! it; nothing here knows who is trusted.
+//! Both sides compute the same. Comparing is up to the people, and its consequences are the
+//! conversation's; trust is not known here.
 
 use core::fmt;
 
@@ -16,8 +16,8 @@ pub const WORDS_PER_HALF: usize = 3;
 
 /// The short authentication string of one session (RFC 6189): six words, the same on both sides.
 ///
-/// They mean something only because the handshake commits before it knows them: `proto/session.md`
-/// says how. They are kept with the session and never printed by `Debug`.
+/// They prove something only because the initiator commits before it knows them
+/// (`proto/session.md`, "Words"). They are kept with the session and never printed by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sas(Secret<32>);
 
@@ -64,7 +64,7 @@ pub enum Half {
 }
 
 impl Half {
-    /// The three that are left.
+    /// The other three.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -73,7 +73,7 @@ impl Half {
         }
     }
 
-    /// What people call the first of the three: 1 or 4.
+    /// The number of the first of the three, as people count: 1 or 4.
     #[must_use]
     pub const fn first_number(self) -> usize {
         match self {
@@ -99,7 +99,7 @@ impl SasWord {
         (text.len() >= ENOUGH_LETTERS).then(|| Self::complete(&text)).flatten()
     }
 
-    /// The one word that begins with what was typed, in any case, however little that is.
+    /// The one word that begins with the letters typed so far, in any case, however few they are.
     #[must_use]
     pub fn complete(typed: &str) -> Option<Self> {
         let typed = typed.trim().to_ascii_lowercase();
@@ -109,6 +109,7 @@ impl SasWord {
         let from = list().partition_point(|word| *word < typed.as_str());
         let mut begun = list().iter().skip(from).take_while(|word| word.starts_with(&typed));
         begun.next()?;
+        // Two words begin so: to pick one would be to guess for the person.
         begun.next().is_none().then(|| Self::at(from)).flatten()
     }
 

@@ -1,4 +1,5 @@
-//! What an envelope must prove before we carry it, and what its carrier deserves if it does not.
+//! The checks an envelope must pass before we carry it, and the verdict on its carrier if it does
+//! not (`proto/README.md`, "What a carrier does").
 //!
 //! [`check`] is the only maker of a [`CheckedEnvelope`], so nothing unchecked can be held or passed
 //! on. It looks at the cheap things first, decrypts nothing and touches no disk.
@@ -21,17 +22,19 @@ pub const CLOCK_TOLERANCE: Seconds = Seconds(300);
 /// Checks the bytes of an envelope at the moment `now`.
 ///
 /// # Errors
-/// The first reason, in the order of [`ValidationError`], not to carry it.
+/// The first reason not to carry it, in the order of [`ValidationError`].
 pub fn check(
     bytes: Vec<u8>,
     now: UnixSeconds,
     floor: &Floor,
 ) -> Result<CheckedEnvelope, ValidationError> {
+    // First, because it bounds the cost of all other checks.
     if bytes.len() > MAX_ENVELOPE_SIZE {
         return Err(ValidationError::TooLarge);
     }
     let envelope = Envelope::decode(&bytes).map_err(|_| ValidationError::Malformed)?;
     let Envelope { expiry, ttl, topic, data, nonce } = envelope;
+    // Before the work: it costs no hash.
     check_times(expiry, ttl, now)?;
 
     let (digest, id) = wire::digest_and_id(&bytes);
@@ -49,19 +52,22 @@ fn check_times(expiry: UnixSeconds, ttl: Seconds, now: UnixSeconds) -> Result<()
         return Err(ValidationError::InvalidTtl);
     }
     let step = expiry_quantum(ttl);
+    // Every node sees an expiry off the grid in the bytes, so it is refused before the clock, about
+    // which nodes may differ.
     if !expiry.0.is_multiple_of(u64::from(step.0)) {
         return Err(ValidationError::UnalignedExpiry);
     }
     if expired(expiry, now) {
         return Err(ValidationError::Expired);
     }
+    // An envelope dated ahead would be held for longer than the life its work paid for.
     if expiry > now.plus(ttl).plus(step).plus(CLOCK_TOLERANCE) {
         return Err(ValidationError::TooFarInFuture);
     }
     Ok(())
 }
 
-/// Whether nobody carries an envelope with this expiry any longer.
+/// Whether an envelope with this expiry is past its time, tolerance included.
 #[must_use]
 pub fn expired(expiry: UnixSeconds, now: UnixSeconds) -> bool {
     expiry.plus(CLOCK_TOLERANCE) <= now
@@ -82,7 +88,7 @@ pub struct CheckedEnvelope {
 }
 
 impl CheckedEnvelope {
-    /// Its name everywhere.
+    /// Its id.
     #[must_use]
     pub const fn id(&self) -> EnvelopeId {
         self.id
@@ -108,7 +114,7 @@ impl CheckedEnvelope {
         self.bytes
     }
 
-    /// What it is worth to those who carry it.
+    /// Its priority.
     #[must_use]
     pub const fn priority(&self) -> Priority {
         self.priority
@@ -120,19 +126,20 @@ impl CheckedEnvelope {
         PriorityKey { priority: self.priority, id: self.id }
     }
 
-    /// Where its recipient waits for it.
+    /// Its topic.
     #[must_use]
     pub const fn topic(&self) -> Topic {
         self.topic
     }
 
-    /// Until when it is carried, give or take [`CLOCK_TOLERANCE`].
+    /// The time until which it is carried, give or take [`CLOCK_TOLERANCE`].
     #[must_use]
     pub const fn expiry(&self) -> UnixSeconds {
         self.expiry
     }
 
-    /// When it was made, rounded to its quantum: its expiry less its lifetime. Up to a quantum late.
+    /// When it was made, rounded to its quantum: its expiry less its lifetime. Up to a quantum
+    /// late.
     #[must_use]
     pub const fn made(&self) -> UnixSeconds {
         self.expiry.minus(self.ttl)
@@ -161,9 +168,9 @@ impl core::fmt::Debug for CheckedEnvelope {
 /// depend on the order in which they arrived.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PriorityKey {
-    /// What the envelope is worth.
+    /// The envelope's priority.
     pub priority: Priority,
-    /// Which envelope; decides between equals, and nobody can choose it without work.
+    /// The envelope's id; decides between equals, and nobody can choose it without work.
     pub id: EnvelopeId,
 }
 
@@ -195,20 +202,20 @@ pub enum ValidationError {
     /// clock is behind ours, or ours is wrong.
     #[error("expired")]
     Expired,
-    /// Its time is too far off for its lifetime. *Ignore:* the carrier's clock may be ahead of ours,
-    /// or ours is wrong.
+    /// Its time is too far off for its lifetime. *Ignore:* the carrier's clock may be ahead of
+    /// ours, or ours is wrong.
     #[error("from the future")]
     TooFarInFuture,
-    /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and every
-    /// honest node checks it before it passes anything on.
+    /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and
+    /// every honest node checks it before it passes anything on.
     #[error("too little work")]
     InsufficientPow,
     /// Seen before. *Ignore:* in a flood everybody hands over what others have handed over.
     #[error("seen before")]
     Duplicate,
     /// The pool is full of better ones. *Accept:* passed on but not held. A full pool must not cut
-    /// the conversations of others, who may have room or be waiting for this very envelope. Its id is
-    /// remembered, so that it is passed on once.
+    /// the conversations of others, who may have room or be waiting for this very envelope. Its id
+    /// is remembered, so that it is passed on once.
     #[error("passed on, not held: the pool is full of better ones")]
     PoolFull,
     /// The queue, or the memory of ids, is full of better ones. *Ignore:* we are busy; the carrier
@@ -238,24 +245,28 @@ impl ValidationError {
         self as usize
     }
 
-    /// What the carrier's protocol is told.
+    /// The verdict for the carrier's protocol.
     #[must_use]
     pub const fn acceptance(self) -> Acceptance {
         match self {
+            // Every honest node refuses these alike, whatever its clock, its memory or its load:
+            // the carrier has passed on what it did not check.
             Self::TooLarge
             | Self::Malformed
             | Self::InvalidTtl
             | Self::UnalignedExpiry
             | Self::InsufficientPow => Acceptance::Reject,
+            // Honest carriers may differ from us in all of these.
             Self::Expired | Self::TooFarInFuture | Self::Duplicate | Self::QueueFull => {
                 Acceptance::Ignore
             }
+            // Ours is the only pool that is known to be full.
             Self::PoolFull => Acceptance::Accept,
         }
     }
 }
 
-/// What the carrier's protocol is told: gossipsub's three answers.
+/// The verdict for the carrier's protocol: gossipsub's three answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
     /// Pass it on.

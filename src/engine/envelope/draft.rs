@@ -18,11 +18,10 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Drafts an envelope that lives `ttl` from `now` on, rounded up to its
-    /// [`expiry_quantum`].
+    /// Drafts an envelope that lives `ttl` from `now` on, rounded up to its [`expiry_quantum`].
     ///
     /// # Errors
-    /// [`DraftError`] for what no node would carry.
+    /// [`DraftError`] for an envelope that no node would carry.
     pub fn new(
         now: UnixSeconds,
         ttl: Seconds,
@@ -35,6 +34,8 @@ impl Draft {
         if data.len() > MAX_DATA {
             return Err(DraftError::TooLong);
         }
+        // Rounded up: the envelope lives at least as long as was asked, and its expiry does not
+        // show the second it was made.
         let step = u64::from(expiry_quantum(ttl).0);
         let expiry = UnixSeconds(now.plus(ttl).0.div_ceil(step).saturating_mul(step));
         let envelope = Envelope { expiry, ttl, topic, data: &data, nonce: WorkNonce(0) };
@@ -66,8 +67,9 @@ impl Draft {
         MiningJob { outgoing, digest: self.digest(), bits: self.bits(floor), start }
     }
 
-    /// Adds the nonce: the id and the canonical encoding. Whether the nonce shows enough work is
-    /// seen by [`super::check()`], through which our own envelopes pass as all others do.
+    /// Adds the nonce; returns the id and the canonical encoding. Whether the nonce shows enough
+    /// work is for [`super::check()`] to see, through which our own envelopes pass as all others
+    /// do.
     #[must_use]
     pub fn finish(self, nonce: WorkNonce) -> (EnvelopeId, Vec<u8>) {
         let mut bytes = self.prefix;
@@ -75,8 +77,8 @@ impl Draft {
         (EnvelopeId::of(&bytes), bytes)
     }
 
-    /// Searches on the spot, however long it takes, and adds the nonce found. For tests, examples
-    /// and simulations with a low floor; a node hands its searches out instead.
+    /// Searches at once, however long it takes, and adds the nonce found. For tests, examples and
+    /// simulations with a low floor; a node hands its searches out instead.
     #[must_use]
     pub fn mine(self, floor: &Floor, start: u64) -> Option<(EnvelopeId, Vec<u8>)> {
         let mining_job = self.mining_job(OutgoingId(0), floor, start);

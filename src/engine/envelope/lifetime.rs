@@ -1,4 +1,4 @@
-//! How long an envelope of ours lives: one of four, so that nobody stands out by a choice of their own.
+//! Lifetimes of our envelopes: one of four, so that nobody stands out by a choice of their own.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,14 +6,14 @@ use super::wire::{ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
 use super::work::Floor;
 use crate::engine::env::Seconds;
 
-/// How long what carries a message is kept by those who carry it. The longer, the more work.
+/// How long an envelope is kept by the nodes that carry it. The longer, the more work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lifetime {
     /// 10 minutes: for two who are both there.
     TenMinutes,
     /// 6 hours.
     SixHours,
-    /// A day: what nearly everybody uses, and so the least telling.
+    /// A day: the lifetime nearly everybody uses, and so the least telling.
     #[default]
     Day,
     /// 7 days: for somebody who is away. The longest the network carries.
@@ -21,10 +21,10 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// All of them, shortest first.
+    /// All lifetimes, shortest first.
     pub const ALL: [Self; 4] = [Self::TenMinutes, Self::SixHours, Self::Day, Self::Week];
 
-    /// What an envelope's `ttl` says.
+    /// The `ttl` of an envelope.
     #[must_use]
     pub const fn ttl(self) -> Seconds {
         match self {
@@ -35,14 +35,14 @@ impl Lifetime {
         }
     }
 
-    /// The shortest of them that is at least `ttl`; a week for what is longer.
+    /// The shortest lifetime that is at least `ttl`; a week if none is.
     #[must_use]
     pub fn covering(ttl: Seconds) -> Self {
         Self::ALL.into_iter().find(|lifetime| lifetime.ttl() >= ttl).unwrap_or(Self::Week)
     }
 
-    /// The leading zero bits that a message with this lifetime must show: 2 to the power of that is how
-    /// many attempts it takes on average.
+    /// The leading zero bits that a message with this lifetime must show: finding them takes 2 to
+    /// the power of that many attempts on average.
     #[must_use]
     pub fn bits(self, floor: &Floor) -> u8 {
         floor.required(ENVELOPE_SIZE, self.ttl())

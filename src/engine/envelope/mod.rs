@@ -1,8 +1,8 @@
 //! The envelope: expiry, ttl, topic, data and a work nonce (the five fields of EIP-627).
 //!
-//! Bytes become an [`Envelope`], an envelope becomes [`CheckedEnvelope`], and what is not becomes a
+//! Bytes become an [`Envelope`], an envelope becomes a [`CheckedEnvelope`] or is refused with a
 //! [`ValidationError`]. In the other direction a [`Draft`] becomes bytes when its work is found.
-//! What the data means is nobody's business here.
+//! The meaning of the data is not known here.
 
 pub mod check;
 pub mod draft;

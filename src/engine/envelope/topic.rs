@@ -1,4 +1,4 @@
-//! Whisper's 4 bytes, by which a recipient finds an envelope.
+//! Topics: Whisper's 4 bytes, by which a recipient finds an envelope.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! Bytes and envelopes: the one canonical encoding of `proto/envelope.proto`.
+//! The one canonical encoding of an envelope (`proto/README.md`, "Bytes"; `proto/envelope.proto`).
 //!
 //! An envelope has exactly one encoding, so an id names one envelope and nobody can make a second
-//! id for the same one. The decoder refuses whatever the encoder would not have written. It says
-//! nothing of time and work: that is [`super::check()`]'s business.
+//! id for the same one. The decoder refuses all bytes that the encoder would not write. Time and
+//! work are left to [`super::check()`].
 
 use core::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::engine::secret::opaque_debug;
 /// The size of every envelope a messenger emits, in bytes: sizes tell nothing.
 pub const ENVELOPE_SIZE: usize = 2048;
 
-/// What the encoding adds to data of 128 to 16,383 bytes, in bytes.
+/// Bytes that the encoding adds to data of 128 to 16,383 bytes.
 pub const OVERHEAD: usize = FIELDS + 2;
 
 /// The data of every envelope a messenger emits, in bytes.
@@ -29,14 +29,14 @@ pub const MAX_ENVELOPE_SIZE: usize = 65_536;
 /// The most data an envelope carries, in bytes.
 pub const MAX_DATA: usize = MAX_ENVELOPE_SIZE - FIELDS - 3;
 
-/// The longest life: 7 days, so that who is away for a holiday week still finds what was sent.
+/// The longest life: 7 days, so that a message still reaches somebody who is away for a week.
 pub const MAX_TTL: Seconds = SEVEN_DAYS;
 
 /// The shortest life offered: both sides are at their machines.
 pub const TEN_MINUTES: Seconds = Seconds(600);
-/// A life for what is answered the same day.
+/// A life for messages that are answered the same day.
 pub const SIX_HOURS: Seconds = Seconds(21_600);
-/// The life of a message unless somebody says otherwise: it survives a night.
+/// The life of a message unless its writer chooses another: it survives a night.
 pub const ONE_DAY: Seconds = Seconds(86_400);
 /// The longest life offered.
 pub const SEVEN_DAYS: Seconds = Seconds(604_800);
@@ -51,17 +51,18 @@ const TOPIC_KEY: u8 = 0x1a;
 const DATA_KEY: u8 = 0x22;
 const NONCE_KEY: u8 = 0x29;
 
-/// The nonce field, key and value, in bytes. It comes last: all before it is what the work is for.
+/// The nonce field, key and value, in bytes. It comes last: the work is for all that precedes it.
 pub(super) const NONCE_FIELD: usize = 9;
 
 /// Everything but the data and the varint of its length: five keys, two fixed64, one fixed32, and
 /// the topic with its length.
 const FIELDS: usize = 5 + 8 + 4 + 1 + 4 + 8;
 
-/// The quantum to which the expiries of envelopes with this lifetime are rounded up: an hour, or ten
-/// minutes for lives of less than an hour.
+/// The quantum to which the expiries of envelopes with this lifetime are rounded up: an hour, or
+/// ten minutes for lives of less than an hour.
 ///
-/// An exact expiry would show the second an envelope was made, and how far its maker's clock is off.
+/// An exact expiry would show the second an envelope was made, and how far its maker's clock is
+/// off.
 #[must_use]
 pub const fn expiry_quantum(ttl: Seconds) -> Seconds {
     if ttl.0 >= 3600 { Seconds(3600) } else { Seconds(600) }
@@ -85,18 +86,18 @@ impl core::fmt::Debug for EnvelopeId {
     }
 }
 
-/// The five fields of an envelope, read from bytes it borrows. Says nothing of time and work.
+/// The five fields of an envelope, read from bytes it borrows. Time and work are not checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// Until when it is carried.
+    /// The time until which it is carried.
     pub expiry: UnixSeconds,
     /// How long it is to live; with the size it sets the work.
     pub ttl: Seconds,
-    /// Where its recipient waits for it.
+    /// The topic its recipient watches.
     pub topic: Topic,
-    /// What it carries: sealed, or nothing but noise.
+    /// Its data: a sealed body, or noise.
     pub data: &'a [u8],
-    /// Shows the work.
+    /// The nonce that shows its work.
     pub nonce: WorkNonce,
 }
 
@@ -115,6 +116,8 @@ impl<'a> Envelope<'a> {
     }
 
     fn read(bytes: &'a [u8]) -> Option<Self> {
+        // All fields, each once and in this order. The freedom of a general Protocol Buffers reader
+        // would give one envelope many ids.
         let (expiry, rest) = bytes.strip_prefix(&[EXPIRY_KEY])?.split_first_chunk()?;
         let (ttl, rest) = rest.strip_prefix(&[TTL_KEY])?.split_first_chunk()?;
         let (topic, rest) = rest.strip_prefix(&[TOPIC_KEY, 4])?.split_first_chunk()?;
@@ -138,7 +141,7 @@ impl<'a> Envelope<'a> {
         bytes
     }
 
-    /// Everything before the nonce: what the work is for.
+    /// Everything before the nonce, which the work is for.
     pub(super) fn encode_prefix(&self) -> Vec<u8> {
         let Self { expiry, ttl, topic, data, nonce: _ } = self;
         let mut bytes = Vec::with_capacity(FIELDS + LONGEST_LENGTH + data.len());
@@ -167,7 +170,7 @@ impl core::fmt::Debug for Envelope<'_> {
 #[error("these bytes are not the canonical encoding of an envelope")]
 pub struct MalformedEnvelope;
 
-/// Hashes a canonical encoding once for both of its names: the digest its work is for, and its id.
+/// Hashes a canonical encoding once for both of its hashes: the digest its work is for, and its id.
 pub(super) fn digest_and_id(bytes: &[u8]) -> ([u8; 32], EnvelopeId) {
     let (prefix, nonce) = bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD));
     let hash = Keccak256::new_with_prefix(prefix);
@@ -175,7 +178,7 @@ pub(super) fn digest_and_id(bytes: &[u8]) -> ([u8; 32], EnvelopeId) {
     (digest, EnvelopeId(hash.chain_update(nonce).finalize().into()))
 }
 
-/// Where in an encoding of `size` bytes its `length` bytes of data lie: just before the nonce.
+/// The place of `length` bytes of data in an encoding of `size` bytes: just before the nonce.
 pub(super) const fn data_range(size: usize, length: usize) -> Range<usize> {
     let end = size.saturating_sub(NONCE_FIELD);
     end.saturating_sub(length)..end
@@ -189,7 +192,8 @@ pub(super) fn append_nonce(bytes: &mut Vec<u8>, nonce: WorkNonce) {
 /// The longest varint written before data, in bytes: 21 bits of length cover [`MAX_DATA`].
 const LONGEST_LENGTH: usize = 3;
 
-/// Writes a length as a protobuf varint: 7 bits a byte, lowest first, the top bit on all but the last.
+/// Writes a length as a protobuf varint: 7 bits a byte, lowest first, the top bit on all but the
+/// last.
 fn append_length(bytes: &mut Vec<u8>, length: usize) {
     let mut rest = length;
     loop {
@@ -203,13 +207,14 @@ fn append_length(bytes: &mut Vec<u8>, length: usize) {
     }
 }
 
-/// Reads a length, and returns what follows it. `None` for one that is cut short, longer than any
-/// this program writes, or not the shortest way to write its number.
+/// Reads a length, and returns the bytes that follow it. `None` for one that is cut short, longer
+/// than any this program writes, or not the shortest way to write its number.
 fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut length = 0;
     for (index, byte) in bytes.iter().take(LONGEST_LENGTH).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
+            // A longer way to write the same number would give one envelope a second id.
             let padded = *byte == 0 && index > 0;
             return (!padded).then_some((length, bytes.get(index + 1..)?));
         }

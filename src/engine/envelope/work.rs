@@ -1,10 +1,11 @@
-//! Work: what an envelope shows so that it is carried, in leading zero bits of a digest.
+//! Work: the proof of work an envelope shows so that it is carried, in leading zero bits of a
+//! digest (`proto/README.md`, "Work").
 //!
-//! The work digest of an envelope is Keccak-256 over the 64 bytes `H || 24 zero bytes || work nonce`
-//! (u64, big-endian), where `H` is Keccak-256 of the canonical encoding without its nonce. Those 64
-//! bytes fit one block, so an attempt costs one permutation whatever the envelope's size. Priorities
-//! are compared in integers, never in floats. Nothing here reads a clock, draws a number or starts
-//! a thread: whoever searches says where to start and when to stop.
+//! The work digest of an envelope is Keccak-256 over the 64 bytes `H || 24 zero bytes || work
+//! nonce` (u64, big-endian), where `H` is Keccak-256 of the canonical encoding without its nonce.
+//! Those 64 bytes fit one block, so an attempt costs one permutation whatever the envelope's size.
+//! Priorities are compared in integers, never in floats. Nothing here reads a clock, draws a number
+//! or starts a thread: the caller says where to start and when to stop.
 
 use core::cmp::Ordering;
 
@@ -24,19 +25,19 @@ impl WorkNonce {
 /// A search for a nonce: everything a miner needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MiningJob {
-    /// Which envelope of ours it is for.
+    /// The envelope of ours that it is for.
     pub outgoing: OutgoingId,
     /// H: Keccak-256 of the encoding without the nonce.
     pub digest: [u8; 32],
     /// Leading zero bits to find.
     pub bits: u8,
-    /// Where the search starts: random, so that the nonce tells nothing of the machine.
+    /// The nonce to start with: random, so that the one found tells nothing of the machine.
     pub start: u64,
 }
 
 impl core::fmt::Debug for MiningJob {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        // The digest and where the search starts would tell which envelope is ours.
+        // The digest and the start would show which envelope is ours.
         let Self { outgoing: _, digest: _, bits, start: _ } = self;
         f.debug_struct("MiningJob").field("bits", bits).finish()
     }
@@ -105,10 +106,10 @@ fn leading_zeros(state: &State1600) -> u32 {
     zeros
 }
 
-/// What an envelope is worth to those who carry it: 2^bits / (size * ttl).
+/// The priority of an envelope for the nodes that carry it: 2^bits / (size * ttl).
 ///
-/// Totally ordered, exactly: two priorities are equal when the two fractions are, so 10 bits for one
-/// byte-second equal 11 bits for two.
+/// Totally ordered, exactly: two priorities are equal when the two fractions are, so 10 bits for
+/// one byte-second equal 11 bits for two.
 #[derive(Clone, Copy, Debug)]
 pub struct Priority {
     bits: u32,
@@ -131,6 +132,7 @@ impl Priority {
     pub fn new(bits: u32, size: usize, ttl: Seconds) -> Self {
         // Envelopes are far below 4 GiB; whatever is not costs as much as one that is.
         let size = u32::try_from(size).unwrap_or(u32::MAX).max(1);
+        // Otherwise a life of one second would rank 600 times higher for the same work.
         let charged = ttl.max(Self::LEAST_CHARGED);
         Self { bits: bits.min(Self::MAX_BITS), cost: u64::from(size) * u64::from(charged.0) }
     }
@@ -168,7 +170,8 @@ impl PartialEq for Priority {
 impl Eq for Priority {}
 
 /// The least priority a network carries, as the bits an envelope of 2,048 bytes that lives one day
-/// must show. Smaller and shorter-lived envelopes need fewer bits, larger and longer-lived ones more.
+/// must show. Smaller and shorter-lived envelopes need fewer bits, larger and longer-lived ones
+/// more.
 ///
 /// It is a parameter of the network: its gossip topic names it, so that all neighbours agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
