@@ -1,4 +1,4 @@
-//! What a person or a program can ask of a node, and what it answers.
+//! Commands that a person or a program gives a node, and its replies.
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
@@ -7,12 +7,12 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::secret::opaque_debug;
 
-/// What a person or a program can ask of a node.
+/// A command of a person or a program.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     /// Make an identity. The name is for its owner's eyes only.
     CreateIdentity {
-        /// What its owner calls it.
+        /// The local name its owner gives it.
         name: String,
     },
     /// Erase an identity with its contacts, sessions and messages.
@@ -20,20 +20,20 @@ pub enum Command {
         /// Which one.
         identity: IdentityId,
     },
-    /// Know a person by their key, and offer them a session.
+    /// Add a contact by their key, and offer them a session.
     AddContact {
-        /// The identity that knows them.
+        /// Our identity that the contact belongs to.
         identity: IdentityId,
         /// Their key, from an invite.
         key: PublicKey,
-        /// What we call them.
+        /// The contact's local name.
         petname: String,
     },
-    /// Call a contact something else.
+    /// Give a contact another local name.
     RenameContact {
         /// Which one.
         contact: ContactId,
-        /// What we call them.
+        /// The contact's local name.
         petname: String,
     },
     /// Forget a contact, its sessions and its messages.
@@ -41,38 +41,39 @@ pub enum Command {
         /// Which one.
         contact: ContactId,
     },
-    /// Stop listening to a contact and erase its sessions; what was written stays.
+    /// Ignore a contact and erase its sessions; messages stay.
     Block {
         /// Which one.
         contact: ContactId,
     },
-    /// Listen to a blocked contact again.
+    /// End the block of a contact.
     Unblock {
         /// Which one.
         contact: ContactId,
     },
-    /// Let a stranger in: they become a contact, and hear of it.
+    /// Accept a stranger's request: they become a contact, and get an answer.
     AcceptRequest {
-        /// Which request.
+        /// The request.
         request: RequestId,
-        /// What we call them.
+        /// The contact's local name.
         petname: String,
     },
-    /// Forget a stranger's request. They learn nothing.
+    /// Decline a stranger's request. Nothing is sent to them.
     DeclineRequest {
-        /// Which request.
+        /// The request.
         request: RequestId,
     },
-    /// Say something to a contact.
+    /// Send a text to a contact.
     Say {
-        /// To whom.
+        /// The contact.
         contact: ContactId,
         /// What.
         text: String,
-        /// How long what carries it is kept by those who carry it.
+        /// How long its envelopes live.
         lifetime: Lifetime,
     },
-    /// A person has read a conversation up to a message: nothing that was delivered after it counts.
+    /// Note that a person has read a conversation up to a message: nothing delivered after it
+    /// counts.
     MarkRead {
         /// The contact who wrote it.
         contact: ContactId,
@@ -80,20 +81,21 @@ pub enum Command {
         /// the last one that was.
         number: u64,
     },
-    /// Whether a contact is told what was read, and what they tell is shown: off unless turned on.
+    /// Turn read receipts of a contact on or off, in both directions: ours are sent, theirs are
+    /// shown. Off unless turned on.
     SetReadReceipts {
         /// Who.
         contact: ContactId,
-        /// Whether.
+        /// On, or off.
         on: bool,
     },
-    /// Erase one message here. The contact is not told, and keeps what arrived. One of ours that has
-    /// not left is taken back first; one that left is not sent again.
+    /// Erase one message on this device. The contact is sent nothing, and keeps what arrived. One
+    /// of ours that was not published is withdrawn first; one that was is not sent again.
     EraseMessage {
         /// Which one.
         message: MessageId,
     },
-    /// Take back a message that has not left.
+    /// Withdraw a message that was not published.
     Cancel {
         /// Which one.
         message: MessageId,
@@ -103,20 +105,20 @@ pub enum Command {
         /// Which one.
         message: MessageId,
     },
-    /// Tell the contact the session is over and erase its keys.
+    /// Close the session: send the contact a farewell and erase the keys.
     CloseSession {
-        /// With whom.
+        /// The contact.
         contact: ContactId,
     },
-    /// Compare what a contact read out with what this machine computed. The same makes them
-    /// verified; anything else holds what is sent to them.
+    /// Compare words or digits that a contact read out with those this machine computed. If they
+    /// are the same, the contact is verified; if not, sending to them is put on hold.
     Verify {
-        /// Who read it out.
+        /// The contact who read it out.
         contact: ContactId,
         /// What.
         proof: Proof,
     },
-    /// A contact has another key: its sessions end, and nothing is sent to it until a person
+    /// Replace a contact's key: its sessions end, and sending to it is on hold until a person
     /// decides.
     Rekey {
         /// Who.
@@ -124,14 +126,14 @@ pub enum Command {
         /// Their other key, from an invite.
         key: PublicKey,
     },
-    /// Send to a contact again although what held it was not cleared up.
+    /// End a hold on sending to a contact without a comparison.
     AcceptUnverified {
         /// Who.
         contact: ContactId,
     },
 }
 
-/// What a contact read out, over a channel that their owner trusts already.
+/// Words or digits that a contact read out, over a channel that their owner trusts already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Their half of a session's words, in order.
@@ -167,7 +169,7 @@ opaque_debug!(
 /// A command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Nothing more to say.
+    /// Done, with nothing to return.
     Done,
     /// The identity made.
     Identity(IdentityId),
@@ -175,14 +177,13 @@ pub enum Reply {
     Contact(ContactId),
     /// The message accepted; it is stored and will not be lost.
     Message(MessageId),
-    /// What was compared is the same: the contact is verified.
+    /// The comparison succeeded: the contact is verified.
     Verified,
-    /// What was compared is not the same: nothing is sent to the contact any more.
+    /// The comparison failed: sending to the contact is on hold.
     Differs {
-        /// The first word that is another one, as people count the six; none if numbers were
-        /// compared.
+        /// The first word that differs, as people count the six; none if digits were compared.
         word: Option<usize>,
-        /// So many more tries; at 0 the session has been erased.
+        /// Tries left; at 0 the session has been erased.
         attempts_left: u8,
     },
 }

@@ -1,12 +1,12 @@
-//! What one turn of the engine may know of the world: two readings of time, and borrowed entropy.
+//! The environment of one turn of the engine: two readings of time, and borrowed entropy.
 //!
-//! The engine never asks for the time and never keeps a generator: a generator kept in memory would
-//! predict every future key to whoever reads that memory, and a clock read inside could not be
-//! replayed from a seed.
+//! The engine never asks for the time and never keeps a generator: a reader of memory could predict
+//! all later keys from a generator kept there, and a clock read inside could not be replayed from a
+//! seed.
 
 use serde::{Deserialize, Serialize};
 
-/// Time and chance for one call of [`crate::engine::node::Node::handle`].
+/// Time and entropy for one call of [`crate::engine::node::Node::handle`].
 #[derive(Debug)]
 pub struct Env<'a> {
     /// Monotonic time since some fixed start of this process; orders and delays.
@@ -57,7 +57,8 @@ impl<'a> Env<'a> {
     }
 }
 
-/// A source of bytes nobody can predict; the operating system's in the shell, seeded in the simulator.
+/// A source of bytes nobody can predict; the operating system's in the shell, seeded in the
+/// simulator.
 pub trait Entropy {
     /// Fills `bytes` entirely.
     fn fill(&mut self, bytes: &mut [u8]);

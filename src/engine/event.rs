@@ -1,4 +1,4 @@
-//! What a node tells unasked, and how its owner sees identities, contacts, requests and messages.
+//! Events, and the views of identities, contacts, requests and messages that they carry.
 
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
@@ -12,7 +12,7 @@ use crate::engine::record::{
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-/// Told unasked.
+/// An event: a change of state that front ends show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An identity was made.
@@ -23,72 +23,73 @@ pub enum Event {
     Contact(ContactView),
     /// A contact was removed.
     ContactRemoved(ContactId),
-    /// A stranger asks to be let in. Nothing was sent back.
+    /// A stranger made an offer. Nothing was sent back.
     Request(RequestView),
     /// A request was accepted, declined or has expired.
     RequestRemoved(RequestId),
     /// A message was accepted from us or arrived from a contact.
     Message(MessageView),
-    /// A message of ours moved on.
+    /// A message of ours changed its state.
     State {
-        /// Which message.
+        /// The message.
         message: MessageId,
-        /// Whose conversation.
+        /// The conversation's contact.
         contact: ContactId,
         /// Its number, once it has one.
         number: Option<u64>,
-        /// Where it is.
+        /// Its state.
         state: MessageState,
-        /// When it got there, and what came before.
+        /// Its times so far.
         delivery: DeliveryLog,
     },
-    /// A message of a contact that came early is theirs without doubt: they confirmed its session.
+    /// A contact's early message is theirs without doubt: they confirmed its session.
     Confirmed {
-        /// Which message.
+        /// The message.
         message: MessageId,
-        /// Whose conversation.
+        /// The conversation's contact.
         contact: ContactId,
     },
 }
 
-/// An identity as its owner sees it.
+/// An identity as a front end shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdentityView {
-    /// Its local name.
+    /// Its local id.
     pub id: IdentityId,
-    /// What its owner calls it.
+    /// The local name its owner gave it.
     pub name: String,
-    /// What others know.
+    /// Its public key.
     pub key: PublicKey,
 }
 
 opaque_debug!(struct IdentityView { id, name, key });
 
-/// A contact as its owner sees it.
+/// A contact as a front end shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ContactView {
-    /// Its local name.
+    /// Its local id.
     pub id: ContactId,
-    /// Which of our identities knows them.
+    /// Our identity that they belong to.
     pub identity: IdentityId,
-    /// What we call them.
+    /// Their local name.
     pub petname: String,
     /// Their key.
     pub key: PublicKey,
-    /// How far the handshake is.
+    /// The progress of the handshake.
     pub session: SessionStatus,
-    /// How sure we are that the key is theirs.
+    /// Our trust that the key is theirs.
     pub trust: Trust,
-    /// What they see too if our keys are the ones both believe.
+    /// The safety number, which they see too if each has the other's true key.
     pub safety_number: SafetyNumber,
     /// Our half of the words, once there are any.
     pub sas: Option<SasHalf>,
-    /// So many of their messages are known to exist and have not arrived. They have been asked
-    /// again: every acknowledgement says what is missing.
+    /// How many of their messages are known to exist and have not arrived. Every acknowledgement
+    /// asks for them again.
     pub missing: u64,
-    /// Whether they are told what was read, and what they tell is shown.
+    /// Whether read receipts are exchanged with them.
     pub read_receipts: bool,
-    /// When this device took them over from a backup, until both have heard each other again.
+    /// When this device restored them from a backup; `None` again once a confirmed session brings a
+    /// message from them.
     pub restored: Option<UnixSeconds>,
 }
 
@@ -105,79 +106,79 @@ pub struct SasHalf {
     pub words: [SasWord; WORDS_PER_HALF],
 }
 
-/// How far two people are with each other.
+/// The progress of a contact's handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStatus {
     /// No session, and none is being made.
     None,
     /// Our offer is being made ready.
     OfferQueued,
-    /// Our offer is out; they have not answered.
+    /// Our offer was sent; they have not answered.
     OfferSent,
-    /// Their offer is accepted; our answer is on its source, or they have not confirmed it.
+    /// Their offer is accepted; our answer is on its way, or they have not confirmed it.
     AwaitingConfirmation,
-    /// Both sides have heard each other.
+    /// A session is confirmed.
     Established,
-    /// We do not listen to them.
+    /// Blocked.
     Blocked,
 }
 
-/// A stranger who asks to be let in.
+/// A stranger's request, as a front end shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestView {
-    /// Its local name.
+    /// Its local id.
     pub id: RequestId,
-    /// Which of our identities they ask.
+    /// Our identity that the offer is for.
     pub identity: IdentityId,
-    /// The key they proved to hold.
+    /// The key its maker proved to hold.
     pub key: PublicKey,
     /// When it arrived here.
     pub arrived: UnixSeconds,
 }
 
-/// A message as the owner of the conversation sees it.
+/// A message as a front end shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageView {
-    /// Its local name.
+    /// Its local id.
     pub id: MessageId,
-    /// Whose conversation.
+    /// The conversation's contact.
     pub contact: ContactId,
-    /// Theirs or ours, and how far it is.
+    /// Incoming, or outgoing with its state.
     pub direction: Direction,
     /// Its number among the messages of its sender in this conversation, from 0; ours gets it when
     /// it is encrypted.
     pub number: Option<u64>,
-    /// What was written, uncleaned: it passes a sink's cleaner before anyone sees it.
+    /// The text as it came: it passes the sanitizer of a sink before anyone sees it.
     pub text: UntrustedText,
     /// When it was written here or arrived here.
     pub at: UnixSeconds,
-    /// How many of the sender's messages before this one are missing and no longer waited for.
+    /// How many of the sender's messages before this one are missing and given up.
     pub missing: u64,
-    /// Whether it came with an offer, before the contact proved to be there: whoever stole our key
-    /// could have written it.
+    /// Whether it came in an unconfirmed session: a thief of our key could have written it.
     pub early: bool,
-    /// How long what carries it is kept by those who carry it.
+    /// How long its envelopes live.
     pub lifetime: Lifetime,
-    /// What became of it, and when; empty for theirs.
+    /// The times of its delivery; empty for incoming ones.
     pub delivery: DeliveryLog,
 }
 
-/// Who wrote a message.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// We did.
+    /// We wrote it.
     Outgoing(MessageState),
-    /// The contact did.
+    /// The contact wrote it.
     Incoming,
 }
 
 impl MessageView {
-    /// Until when it is sent again by itself, ever more rarely; nothing if it is not, or not yet.
+    /// The time until which it is sent again by itself, ever more rarely; `None` if it is not, or
+    /// not yet.
     #[must_use]
     pub fn retransmits_until(&self) -> Option<UnixSeconds> {
         match self.direction {
             Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
-                // What was given up has no number any more.
+                // An abandoned message has no number any more.
                 self.number.and(self.delivery.first_sent).map(|first| first.plus(RETRANSMIT_FOR))
             }
             Direction::Outgoing(
@@ -194,7 +195,7 @@ impl MessageView {
 }
 
 impl MessageRecord {
-    /// The message as the owner of the conversation sees it.
+    /// The message as a front end shows it.
     #[must_use]
     pub fn view(&self) -> MessageView {
         MessageView {
@@ -218,7 +219,7 @@ impl MessageRecord {
 }
 
 impl RequestRecord {
-    /// The request as the owner of the identity sees it.
+    /// The request as a front end shows it.
     #[must_use]
     pub fn view(&self) -> RequestView {
         RequestView {

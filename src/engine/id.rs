@@ -1,4 +1,4 @@
-//! Names by which the engine and its drivers call the things they share: 64 random bits each.
+//! Ids that the engine and its drivers share: 64 random bits each.
 //!
 //! They are local to one store. None of them is ever sent, derived from a key, or logged.
 
@@ -32,7 +32,7 @@ local_id!(
     IdentityId
 );
 local_id!(
-    /// A person one of our identities knows.
+    /// One contact of one of our identities.
     ContactId
 );
 local_id!(
@@ -52,26 +52,26 @@ local_id!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NeighbourId(pub u64);
 
-/// Names a neighbour's request to catch up, so that the response finds back. The driver's.
+/// The id of a neighbour's request to catch up, named again in the response. The driver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SyncResponseId(pub u64);
 
-/// Names our request to catch up, so that the response finds back. The engine's.
+/// The id of our request to catch up, named again in the response. The engine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SyncRequestId(pub u64);
 
-/// Names one question, so that its answer finds back.
+/// The id of a command, named again in its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommandId(pub u64);
 
 impl MessageId {
-    /// All of its 16 hexadecimal digits, for its owner and their programs.
+    /// All of its 16 hexadecimal digits, for people and programs on this machine.
     #[must_use]
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)
     }
 
-    /// The first 8 digits, for its owner to read. Among 1,000 messages two begin alike once in 8,600
+    /// The first 8 digits, for people to read. Among 1,000 messages two begin alike once in 8,600
     /// times.
     #[must_use]
     pub fn short(self) -> String {
@@ -93,7 +93,7 @@ impl IdPrefix {
     #[must_use]
     pub fn parse(digits: &str) -> Option<Self> {
         let open = 16_usize.checked_sub(digits.len()).filter(|open| *open <= 12)?;
-        // The parser of numbers would take a sign.
+        // `from_str_radix` would take a sign.
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The engine decides: what to carry, what to keep, what to say. It does nothing itself.
+//! The engine decides what to carry, what to keep and what to send. It does nothing itself.
 //!
 //! Nothing below this module knows a socket, a file, a clock or a random generator. Time and
 //! entropy are lent to it for one turn at a time ([`env::Env`]); everything it wants done comes

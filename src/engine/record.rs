@@ -1,6 +1,6 @@
-//! What must survive the process: typed records, and changes to them.
+//! Durable state: typed records, and changes to them.
 //!
-//! The engine says what to keep; how it is laid out in bytes is the store's business.
+//! The engine says what to keep; its layout in bytes is the store's business.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,16 +22,16 @@ pub enum Change {
     EraseMessages(ContactId),
 }
 
-/// One thing to keep.
+/// One durable record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// One of our identities.
     Identity(IdentityRecord),
-    /// A person one of them knows.
+    /// A contact of one of them.
     Contact(ContactRecord),
     /// One ratchet state.
     Session(SessionRecord),
-    /// A stranger's offer that waits.
+    /// A stranger's request.
     Request(RequestRecord),
     /// An offer that was seen, so that its replay is recognised.
     Replay(ReplayRecord),
@@ -42,7 +42,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Under which key it is kept.
+    /// The key it is kept under.
     #[must_use]
     pub fn key(&self) -> RecordKey {
         match self {
@@ -57,7 +57,7 @@ impl Record {
     }
 }
 
-/// The name of one record.
+/// The key of one record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RecordKey {
     /// An [`IdentityRecord`].
@@ -93,9 +93,9 @@ impl core::fmt::Debug for RecordKey {
 /// One of our identities. Holds a secret key.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IdentityRecord {
-    /// Its local name.
+    /// Its local id.
     pub id: IdentityId,
-    /// What its owner calls it.
+    /// The local name its owner gave it.
     pub name: String,
     /// The secret key.
     pub identity: Identity,
@@ -105,31 +105,32 @@ pub struct IdentityRecord {
 
 opaque_debug!(struct IdentityRecord { id, name, identity, created });
 
-/// A person one of our identities knows, and the numbers of the conversation.
+/// A contact, with the numbers of the conversation.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContactRecord {
-    /// Its local name.
+    /// Its local id.
     pub id: ContactId,
-    /// Which of our identities knows them.
+    /// Our identity that they belong to.
     pub identity: IdentityId,
     /// Their key.
     pub key: PublicKey,
-    /// What we call them.
+    /// Their local name.
     pub petname: String,
-    /// Whether we listen to them.
+    /// Active, inactive or blocked.
     pub state: ContactState,
-    /// The numbers of what we send in this conversation.
+    /// The numbers of our messages in this conversation.
     pub sent: SendSequence,
-    /// Theirs, as far as they were received; the one heard last stands last. At most
+    /// The numbers of their messages received, by epoch; the epoch used last stands last. At most
     /// [`MAX_RECEIVE_SEQUENCES`].
     pub received: Vec<ReceiveSequence>,
-    /// The offer that waits for an answer, to be sealed afresh until it comes.
+    /// Our offer that waits for an answer; sealed afresh each time it is sent.
     pub offer: Option<Box<PendingOffer>>,
-    /// How sure we are that the key is theirs.
+    /// Our trust that the key is theirs.
     pub trust: Trust,
-    /// Whether they are told what was read, and what they tell is shown.
+    /// Whether read receipts are exchanged with them.
     pub read_receipts: bool,
-    /// When this device took them over from a backup, until both have heard each other again.
+    /// When this device restored them from a backup; `None` again once a confirmed session brings a
+    /// message from them.
     pub restored: Option<UnixSeconds>,
 }
 
@@ -137,34 +138,34 @@ opaque_debug!(struct ContactRecord {
     id, identity, key, petname, state, sent, received, offer, trust, read_receipts, restored,
 });
 
-/// Whether we listen to a contact, and whether we want a session with them.
+/// Whether we receive from a contact, and whether we keep a session with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContactState {
-    /// Yes: a session is made whenever there is none.
+    /// We do, and offer a session whenever one is needed.
     Active,
-    /// Closed by either side; opens with the next message or their next offer.
+    /// We do. Closed by either side; a session begins with the next message or their next offer.
     Inactive,
-    /// No.
+    /// We ignore them.
     Blocked,
 }
 
-/// How sure the owner of a node is that a contact's key is the contact's. Never sent.
+/// The owner's trust that a contact's key is the contact's. Never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trust {
     /// Nothing was compared.
     Unverified,
-    /// The two of them compared, and it was the same.
+    /// The two of them compared words or digits, which were the same.
     Verified {
         /// When, by the clock of this machine.
         at: UnixSeconds,
-        /// What they compared.
+        /// The method of comparison.
         by: VerificationMethod,
     },
-    /// Nothing is sent to them until a person decides.
+    /// Sending is on hold until a person decides.
     OnHold {
         /// Since when, by the clock of this machine.
         since: UnixSeconds,
-        /// What happened.
+        /// The reason.
         reason: HoldReason,
         /// Comparisons that failed since then and in this session.
         attempts: u8,
@@ -172,7 +173,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// Whether nothing may be sent.
+    /// Whether sending is on hold.
     #[must_use]
     pub const fn is_on_hold(self) -> bool {
         match self {
@@ -191,7 +192,7 @@ impl Trust {
     }
 }
 
-/// What two people compared.
+/// The method by which two people compared keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerificationMethod {
     /// The words of a session.
@@ -200,19 +201,19 @@ pub enum VerificationMethod {
     SafetyNumber,
 }
 
-/// Why nothing is sent to a contact.
+/// The reason for a hold on sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldReason {
-    /// Their key is another one than before.
+    /// Their key was replaced.
     KeyChanged {
         /// When the key before it was verified, if it was.
         verified: Option<UnixSeconds>,
     },
-    /// What they read out is not what this machine computed.
+    /// A comparison failed.
     Mismatch,
 }
 
-/// The numbers of what we send to one contact. A new epoch begins after a loss of state.
+/// The numbers of our messages to one contact. A new epoch begins after a loss of state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendSequence {
     /// A random number that names it.
@@ -223,11 +224,11 @@ pub struct SendSequence {
 
 opaque_debug!(struct SendSequence { epoch, next });
 
-/// How many epochs of one contact are remembered. A contact starts another one only after losing
-/// its state, and the remains of the one before may still arrive; four are a guess with room.
+/// Epochs of one contact that are remembered. A contact begins another one only after losing its
+/// state, and messages of the one before may still arrive; four are a guess with room.
 pub const MAX_RECEIVE_SEQUENCES: usize = 4;
 
-/// What has been received of one epoch of a contact.
+/// The numbers received in one epoch of a contact.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveSequence {
     /// The random number that names it, chosen by the contact.
@@ -247,14 +248,14 @@ opaque_debug!(struct ReceiveSequence { epoch, next, sack, read_up_to });
 pub struct PendingOffer {
     /// The offer; sealed anew each time it is sent.
     pub offer: Offer,
-    /// How often it was sent.
+    /// Sendings so far.
     pub attempts: u32,
 }
 
 /// One session with one contact. Holds ratchet keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionRecord {
-    /// With whom.
+    /// The contact.
     pub contact: ContactId,
     /// The ratchet.
     pub session: Box<Session>,
@@ -263,9 +264,9 @@ pub struct SessionRecord {
 /// A stranger's offer that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// Its local name.
+    /// Its local id.
     pub id: RequestId,
-    /// Which of our identities they ask.
+    /// Our identity that the offer is for.
     pub identity: IdentityId,
     /// The offer, opened and verified.
     pub offer: ReceivedOffer,
@@ -276,44 +277,44 @@ pub struct RequestRecord {
 /// An offer that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayRecord {
-    /// Which one.
+    /// The offer.
     pub offer: OfferId,
-    /// Until when a replay could still arrive.
+    /// The time until which a replay could still arrive.
     pub until: UnixSeconds,
 }
 
-/// How long a message that was not acknowledged is sent again by itself, from the first time it
-/// left. A guess: as long as a session in which nothing is heard.
+/// How long an unacknowledged message is sent again by itself, from its first sending on. A guess:
+/// as long as an idle session is kept.
 pub const RETRANSMIT_FOR: Seconds = IDLE;
 
-/// A message of a conversation. Holds what was written.
+/// A message of a conversation. Holds plaintext.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRecord {
-    /// Its local name.
+    /// Its local id.
     pub id: MessageId,
-    /// Whose conversation.
+    /// The conversation's contact.
     pub contact: ContactId,
-    /// Theirs or ours.
+    /// Incoming or outgoing, with its state.
     pub direction: StoredDirection,
     /// Its number among the messages of its sender in this conversation; ours gets it when it is
     /// encrypted.
     pub number: Option<u64>,
-    /// What was written, as it was written.
+    /// The text, as it was written.
     pub text: String,
     /// When it was accepted or arrived.
     pub at: UnixSeconds,
-    /// How many messages before this one are missing and no longer waited for.
+    /// How many messages before this one are missing and given up.
     pub missing: u64,
-    /// The session it came in, while that is not confirmed: until then somebody who stole our key
-    /// could have written it.
+    /// The session it came in, while that is not confirmed: until then a thief of our key could
+    /// have written it.
     pub early: Option<SessionId>,
-    /// How long what carries it is kept by those who carry it.
+    /// How long its envelopes live.
     pub lifetime: Lifetime,
-    /// What became of it, and when; empty for theirs.
+    /// The times of its delivery; empty for incoming ones.
     pub delivery: DeliveryLog,
 }
 
-/// What became of a message of ours, and when, by the clock of this machine.
+/// The delivery log of a message of ours, by the clock of this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryLog {
     /// Envelopes that carried it into the flood, each encrypted afresh.
@@ -329,7 +330,7 @@ pub struct DeliveryLog {
 }
 
 impl MessageRecord {
-    /// A message of ours that was just accepted.
+    /// A message of ours that was just written.
     pub(in crate::engine) fn outgoing(
         id: MessageId,
         contact: ContactId,
@@ -351,7 +352,7 @@ impl MessageRecord {
         }
     }
 
-    /// Whether a node takes it back at its start: it is not done with. The rest is history.
+    /// Whether a node loads it at its start: it is not done with. The rest is history.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.direction.is_open(self.early.is_some())
@@ -359,7 +360,7 @@ impl MessageRecord {
 }
 
 impl DeliveryLog {
-    /// Notes that an envelope with the message left.
+    /// Notes that an envelope with the message was published.
     pub(in crate::engine) fn record_transmission(&mut self, now: UnixSeconds) {
         self.attempts = self.attempts.saturating_add(1);
         self.first_sent.get_or_insert(now);
@@ -388,14 +389,14 @@ impl core::fmt::Debug for MessageRecord {
     }
 }
 
-/// Who wrote a stored message, and what is left to do with it.
+/// The direction of a stored message, and its state.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoredDirection {
-    /// We did.
+    /// We wrote it.
     Outgoing(MessageState),
-    /// The contact did, and it was shown.
+    /// The contact wrote it, and it was shown.
     Delivered,
-    /// The contact did, and it waits for the messages before it.
+    /// The contact wrote it, and it waits for the messages before it.
     Buffered {
         /// The epoch it belongs to.
         epoch: u64,
@@ -403,8 +404,8 @@ pub enum StoredDirection {
 }
 
 impl StoredDirection {
-    /// Whether a message that is so is not done with: ours until it is delivered, one that waits for
-    /// others before it, and one that came `early` until its session is confirmed.
+    /// Whether such a message is not done with: ours until it is delivered, a buffered one, and one
+    /// that came `early` until its session is confirmed.
     #[must_use]
     #[expect(clippy::fn_params_excessive_bools, reason = "one flag, named where it is stored")]
     pub const fn is_open(self, early: bool) -> bool {
@@ -415,8 +416,9 @@ impl StoredDirection {
         }
     }
 
-    /// Whether a stored message may be replaced by one that is so. [`MessageState::may_become`]
-    /// decides about ours, which may also stay as they are; theirs are shown once.
+    /// Whether a stored message may be replaced by one of that direction.
+    /// [`MessageState::may_become`] decides about ours, which may also stay as they are; theirs are
+    /// shown once.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
         match (self, to) {
@@ -443,11 +445,11 @@ impl core::fmt::Debug for StoredDirection {
 /// An envelope of ours that is not done with: encrypted once, never again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingRecord {
-    /// Its local name.
+    /// Its local id.
     pub id: OutgoingId,
-    /// What it carries.
+    /// Its purpose.
     pub purpose: EnvelopePurpose,
-    /// Where its recipient waits for it.
+    /// The topic its recipient watches.
     pub topic: Topic,
     /// The sealed body.
     pub body: Vec<u8>,
@@ -467,7 +469,7 @@ impl core::fmt::Debug for OutgoingRecord {
     }
 }
 
-/// What an envelope of ours carries.
+/// The purpose of an envelope of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnvelopePurpose {
     /// An offer to this contact.
@@ -476,12 +478,12 @@ pub enum EnvelopePurpose {
     Message(ContactId, MessageId),
     /// An answer, an acknowledgement or a farewell to this contact.
     Control(ContactId),
-    /// Nothing, for nobody.
+    /// Junk.
     Junk,
 }
 
 impl EnvelopePurpose {
-    /// Whether an envelope has to do with a contact.
+    /// Whether an envelope is for this contact.
     pub(in crate::engine) fn concerns(self, contact: ContactId) -> bool {
         match self {
             Self::Offer(other) | Self::Control(other) | Self::Message(other, _) => other == contact,
@@ -490,14 +492,14 @@ impl EnvelopePurpose {
     }
 }
 
-/// The life of a message of ours.
+/// The state of a message of ours.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 pub enum MessageState {
-    /// Stored here, sealed to nobody yet.
+    /// Stored, not encrypted yet.
     Queued,
-    /// Its work is being searched for.
+    /// Encrypted; its work is being searched for.
     Mining,
     /// At least one neighbour took it.
     Sent,
@@ -505,16 +507,16 @@ pub enum MessageState {
     Delivered,
     /// It did not leave this machine and will not by itself.
     Failed,
-    /// Taken back before it left.
+    /// Withdrawn before it left.
     Cancelled,
-    /// It left, nobody carries it any longer, and no answer came. It may have been received.
+    /// Published, expired everywhere and not acknowledged. It may have been received.
     Unacknowledged,
-    /// The contact says that a person has seen it. Only if both turned that on.
+    /// The contact sent a read receipt for it. Only if both turned that on.
     Read,
 }
 
 impl MessageState {
-    /// All of them, in the order of their records.
+    /// All states, in the order of their stored numbers.
     pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Mining,
@@ -526,25 +528,25 @@ impl MessageState {
         Self::Read,
     ];
 
-    /// Whether it has not left this machine and is on its way to.
+    /// Whether it was not published and is on its way to be.
     #[must_use]
     pub const fn is_unsent(self) -> bool {
         matches!(self, Self::Queued | Self::Mining)
     }
 
-    /// Whether it left and is sent again until it is acknowledged.
+    /// Whether it was published and is sent again until it is acknowledged.
     #[must_use]
     pub const fn awaits_ack(self) -> bool {
         matches!(self, Self::Sent | Self::Unacknowledged)
     }
 
-    /// Whether it goes on by itself until it is delivered.
+    /// Whether it is sent, for the first time or again, until it is delivered.
     #[must_use]
     pub const fn awaits_delivery(self) -> bool {
         self.is_unsent() || self.awaits_ack()
     }
 
-    /// Whether the node is done with it after a restart: a failed one may still be sent again.
+    /// Whether the node is done with it after a restart. A failed one is not: it may still be sent.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Read)
@@ -561,8 +563,9 @@ impl MessageState {
             Self::Mining => {
                 matches!(to, Self::Queued | Self::Sent | Self::Failed | Self::Cancelled)
             }
+            // Never back to a state that says it stayed here: others may have it.
             Self::Sent => matches!(to, Self::Delivered | Self::Unacknowledged),
-            // A late answer counts, and it may be sent again.
+            // A late acknowledgement counts, and it may be sent again.
             Self::Unacknowledged => matches!(to, Self::Sent | Self::Delivered),
             Self::Delivered => matches!(to, Self::Read),
             Self::Read => false,

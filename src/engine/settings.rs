@@ -1,4 +1,4 @@
-//! What a node is told once, at its start.
+//! Settings of a node, fixed at its start.
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
@@ -8,28 +8,28 @@ use crate::engine::session::WINDOW;
 /// How a node behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeSettings {
-    /// Whether it speaks for anyone.
+    /// Messenger or relay.
     pub role: NodeRole,
     /// The least work this network carries.
     pub floor: Floor,
-    /// How much it holds.
+    /// The bounds of its pool.
     pub pool: PoolBounds,
-    /// Where the bytes of what it holds are. A relay's choice: a messenger keeps them in its pool,
-    /// where it finds again what it could not open at once.
+    /// Where the bytes of its envelopes are. A relay's choice: a messenger keeps them in its pool,
+    /// where it finds again those it could not open at once.
     pub bodies: BodyStorage,
     /// Whether it catches up with neighbours, and lets them catch up with it.
     pub sync: SyncMode,
     /// How long its own envelopes live at least: all but those that carry a message, which live as
-    /// long as who wrote it wanted. Junk lives exactly so long.
+    /// long as the writer chose. Junk lives exactly so long.
     pub lifetime: Lifetime,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
-    /// The mean delay of what a node sends by itself: answers and acknowledgements. Exponential, so
-    /// that the time of sending tells little of the time of arrival.
+    /// The mean delay of envelopes that a node sends by itself: answers and acknowledgements.
+    /// Exponential, so that the time of sending tells little of the time of arrival.
     pub reply_delay: Millis,
-    /// The delay before what was not acknowledged is sent again; doubles each time.
+    /// The delay before an unacknowledged message is sent again; doubles each time.
     pub retransmit_after: Millis,
-    /// Positions of a session's chains: [`WINDOW`], on which all who talk must agree. Simulations of
+    /// Positions of a session's chains: [`WINDOW`], on which both sides must agree. Simulations of
     /// bad networks use fewer, at most as many.
     pub window: u32,
 }
@@ -54,7 +54,7 @@ impl NodeSettings {
 }
 
 impl NodeSettings {
-    /// Where the bytes of what it holds are, by its role.
+    /// Where the bytes of its envelopes are, by its role.
     #[must_use]
     pub const fn body_storage(&self) -> BodyStorage {
         match self.role {
@@ -67,18 +67,19 @@ impl NodeSettings {
 /// Whether a node catches up with neighbours, and lets them catch up with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncMode {
-    /// Both, so often.
+    /// Both, at this pace.
     On(SyncPace),
-    /// Neither: for tests of what the flood does alone.
+    /// Neither: for tests of the flood alone.
     Off,
 }
 
-/// How often a node catches up. Everybody's is the same, or a node could be told by it.
+/// How often a node catches up. The same for all nodes, or one could be recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncPace {
     /// The time between two neighbours, give or take a quarter.
     pub every: Millis,
-    /// The time after joining when it catches up once more, with what was not settled before.
+    /// The time after joining when it catches up once more, with envelopes that had not settled
+    /// before.
     pub joining: Millis,
     /// The mean delay before it catches up with a neighbour that came later: exponential, so that
     /// not all ask a newcomer at once.
@@ -92,7 +93,7 @@ impl SyncPace {
         Self { every: Millis(300_000), joining: Millis(90_000), newcomer: Millis(10_000) };
 }
 
-/// Whether a node speaks for anyone.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRole {
     /// It has identities, encrypts and decrypts.
@@ -101,7 +102,8 @@ pub enum NodeRole {
     Relay,
 }
 
-/// 64 MiB and 32,768 envelopes: at 2 KiB each the two bounds meet. A guess that fits a small machine.
+/// 64 MiB and 32,768 envelopes: at 2 KiB each the two bounds meet. A guess that fits a small
+/// machine.
 pub const DEFAULT_POOL: PoolBounds = PoolBounds { bytes: 64 << 20, count: 32_768 };
 
 /// Five seconds: long enough that an answer is not a reflex, short enough for talk. A guess.

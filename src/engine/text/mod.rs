@@ -1,9 +1,10 @@
-//! Text from others, which no sink sees before it is sanitized.
+//! Untrusted text, and the sanitizers of the sinks it may be shown in.
 //!
-//! Sanitizing happens where text leaves, once per sink; what is kept is what was written. Nothing is
-//! dropped in silence: what could move a cursor, hide or reverse text becomes a visible mark, and
-//! [`Sanitized::changes`] counts how often. What this module does not do: judge what is said, or tell
-//! letters that look alike apart from each other, beyond [`Scripts::Mixed`] for names.
+//! Sanitizing happens where text leaves, once for each sink; the store keeps text as it was
+//! written. Nothing is dropped in silence: a character that could move a cursor, hide or reverse
+//! text becomes a visible mark, and [`Sanitized::changes`] counts how often. This module does not
+//! judge content, nor tell letters that look alike apart from each other, beyond [`Scripts::Mixed`]
+//! for names.
 
 #[cfg(test)]
 mod tests;
@@ -105,7 +106,7 @@ impl core::fmt::Debug for UntrustedText {
 pub struct Sanitized {
     /// The text.
     pub text: String,
-    /// How many characters were made visible or left out. A person should hear of it.
+    /// How many characters were made visible or left out. A person should be shown that.
     pub changes: usize,
 }
 
@@ -152,13 +153,13 @@ const MAX_MARKS: usize = 4;
 /// Most bytes of one grapheme: the longest family emoji has 25.
 const MAX_GRAPHEME_BYTES: usize = 32;
 
-/// Most blank lines in a row, lest one message push all others off the screen. A guess.
+/// Most blank lines in a row: more would let one message push all others off the screen. A guess.
 const MAX_BLANK_LINES: usize = 8;
 
 /// Columns a tab is worth, wherever it stands.
 const TAB: &str = "    ";
 
-/// Stands for what cannot be seen, or must not be.
+/// Stands for a character that cannot be seen, or must not be.
 const BLANK: char = '\u{2423}';
 
 /// Where sanitized text goes.
@@ -187,6 +188,8 @@ fn map_characters(raw: &str, sink: Sink, changes: &mut usize) -> String {
     let mut rest = raw.chars().peekable();
     while let Some(character) = rest.next() {
         let next = rest.peek().copied();
+        // A Windows line end is one line end. A lone carriage return would let text overwrite its
+        // own line.
         if character == '\r' && next == Some('\n') {
             continue;
         }
@@ -209,7 +212,7 @@ fn map_characters(raw: &str, sink: Sink, changes: &mut usize) -> String {
     text
 }
 
-/// What the characters so far say about the next one.
+/// The characters so far, as far as they decide about the next one.
 #[derive(Default)]
 struct CharContext {
     /// The last character that is not a mark, a selector or a skin colour.
@@ -243,7 +246,7 @@ impl CharContext {
     }
 }
 
-/// What becomes of one character.
+/// The treatment of one character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CharAction {
     Keep,
@@ -262,22 +265,30 @@ fn action(character: char, before: &CharContext, next: Option<char>, sink: Sink)
         '\t' => return CharAction::Tab,
         '\u{0}'..='\u{1F}' => return CharAction::Picture(control_picture(character)),
         '\u{7F}' => return CharAction::Picture('\u{2421}'),
+        // Some terminals take these for the beginning of escape sequences.
         '\u{80}'..='\u{9F}' => return CharAction::Code,
+        // Marks of direction: they can make a text read differently from its order, so its code is
+        // shown.
         '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
             return CharAction::Code;
         }
+        // Letters and marks without a shape: text could be hidden or names made to look alike with
+        // them.
         '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' | '\u{34F}' | '\u{17B4}'
         | '\u{17B5}' => return CharAction::Picture(BLANK),
         '\u{FE0E}' | '\u{FE0F}' => return selector(before, sink),
+        // Other variation selectors show nothing, and can carry hidden data.
         '\u{FE00}'..='\u{FE0D}' | '\u{E0100}'..='\u{E01EF}' => return CharAction::Picture(BLANK),
         '\u{200D}' => {
+            // A joiner is honest between parts of one emoji alone.
             let joins = before.base.is_some_and(is_pictograph)
                 && before.last.is_some_and(|last| is_pictograph(last) || is_skin_colour(last))
                 && next.is_some_and(is_pictograph);
             return if joins { CharAction::Keep } else { CharAction::Picture(BLANK) };
         }
         '\u{200C}' => {
-            // A letter nobody could see is shown as a blank, which has nothing to part from.
+            // An invisible letter is shown as a blank, and nothing needs to be kept apart from
+            // that.
             let seen = |next| is_mark(next) || next.width().is_some_and(|width| width > 0);
             let parts = before.last.is_some_and(wants_non_joiner)
                 && next.is_some_and(|next| wants_non_joiner(next) && seen(next));
@@ -353,7 +364,7 @@ fn wants_non_joiner(character: char) -> bool {
     script && (character.is_alphabetic() || is_mark(character))
 }
 
-/// Cuts graphemes nobody could read, and shows those nobody could see.
+/// Cuts graphemes that are too long to read, and shows invisible ones as blanks.
 fn limit_graphemes(mapped: &str, changes: &mut usize) -> String {
     let mut text = String::with_capacity(mapped.len());
     for grapheme in mapped.graphemes(true) {
@@ -372,7 +383,8 @@ fn limit_graphemes(mapped: &str, changes: &mut usize) -> String {
     text
 }
 
-/// Adds as much of a grapheme as fits with [`BLANK`] behind it, which keeps what follows apart.
+/// Adds as much of a grapheme as fits with [`BLANK`] behind it, which keeps the next character from
+/// joining it.
 fn push_start(text: &mut String, grapheme: &str) {
     let room = MAX_GRAPHEME_BYTES - BLANK.len_utf8();
     let mut length = 0;
@@ -383,6 +395,7 @@ fn push_start(text: &mut String, grapheme: &str) {
         }
         text.push(character);
     }
+    // A joiner at the cut would join the blank.
     while text.ends_with('\u{200D}') {
         text.pop();
     }
@@ -394,6 +407,7 @@ fn limit_blank_lines(sized: &str, changes: &mut usize) -> String {
     let mut blank = 0;
     for (index, line) in sized.split('\n').enumerate() {
         blank = if line.trim().is_empty() { blank + 1 } else { 0 };
+        // Counted as a change, so that a person sees that something was left out.
         if blank > MAX_BLANK_LINES {
             *changes += 1;
             continue;
@@ -406,7 +420,7 @@ fn limit_blank_lines(sized: &str, changes: &mut usize) -> String {
     text
 }
 
-/// Whether a name could be taken for something the program says: a mark, itself, or a clock.
+/// Whether a name could be taken for the program's own output: a mark, its name, or a clock.
 fn looks_like_the_program(name: &str) -> bool {
     const WORDS: [&str; 8] = ["me", "you", "undertone", "new", "[v]", "[?]", "[!]", "utc"];
     let lower = name.to_lowercase();

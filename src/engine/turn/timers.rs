@@ -50,6 +50,7 @@ pub(in crate::engine) struct Timers {
 impl Timers {
     /// Sets `timer` to `at`, in place of any earlier setting.
     pub(in crate::engine) fn set(&mut self, timer: Timer, at: Millis) {
+        // Each timer is due once: its earlier time must not stay in the order.
         self.clear(timer);
         self.when.insert(timer, at);
         self.order.insert((at, timer));
