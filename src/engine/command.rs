@@ -17,7 +17,7 @@ pub enum Command {
     },
     /// Erase an identity with its contacts, sessions and messages.
     DeleteIdentity {
-        /// Which one.
+        /// The identity.
         identity: IdentityId,
     },
     /// Add a contact by their key, and offer them a session.
@@ -31,24 +31,24 @@ pub enum Command {
     },
     /// Give a contact another local name.
     RenameContact {
-        /// Which one.
+        /// The contact.
         contact: ContactId,
         /// The contact's local name.
         petname: String,
     },
     /// Forget a contact, its sessions and its messages.
     RemoveContact {
-        /// Which one.
+        /// The contact.
         contact: ContactId,
     },
     /// Ignore a contact and erase its sessions; messages stay.
     Block {
-        /// Which one.
+        /// The contact.
         contact: ContactId,
     },
     /// End the block of a contact.
     Unblock {
-        /// Which one.
+        /// The contact.
         contact: ContactId,
     },
     /// Accept a stranger's request: they become a contact, and get an answer.
@@ -67,7 +67,7 @@ pub enum Command {
     Say {
         /// The contact.
         contact: ContactId,
-        /// What.
+        /// The text.
         text: String,
         /// How long its envelopes live.
         lifetime: Lifetime,
@@ -84,7 +84,7 @@ pub enum Command {
     /// Turn read receipts of a contact on or off, in both directions: ours are sent, theirs are
     /// shown. Off unless turned on.
     SetReadReceipts {
-        /// Who.
+        /// The contact.
         contact: ContactId,
         /// On, or off.
         on: bool,
@@ -92,17 +92,17 @@ pub enum Command {
     /// Erase one message on this device. The contact is sent nothing, and keeps what arrived. One
     /// of ours that was not published is withdrawn first; one that was is not sent again.
     EraseMessage {
-        /// Which one.
+        /// The message.
         message: MessageId,
     },
     /// Withdraw a message that was not published.
     Cancel {
-        /// Which one.
+        /// The message.
         message: MessageId,
     },
     /// Send a message that failed, was cancelled or was not acknowledged once more.
     Retry {
-        /// Which one.
+        /// The message.
         message: MessageId,
     },
     /// Close the session: send the contact a farewell and erase the keys.
@@ -115,20 +115,20 @@ pub enum Command {
     Verify {
         /// The contact who read it out.
         contact: ContactId,
-        /// What.
+        /// The words or digits.
         proof: Proof,
     },
     /// Replace a contact's key: its sessions end, and sending to it is on hold until a person
     /// decides.
     Rekey {
-        /// Who.
+        /// The contact.
         contact: ContactId,
         /// Their other key, from an invite.
         key: PublicKey,
     },
     /// End a hold on sending to a contact without a comparison.
     AcceptUnverified {
-        /// Who.
+        /// The contact.
         contact: ContactId,
     },
 }

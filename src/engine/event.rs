@@ -100,7 +100,7 @@ opaque_debug!(struct ContactView {
 /// The half of a session's words that we read out. The contact reads us the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SasHalf {
-    /// Which half: the side that offered the session reads the first.
+    /// The half: the side that offered the session reads the first.
     pub half: Half,
     /// The words.
     pub words: [SasWord; WORDS_PER_HALF],

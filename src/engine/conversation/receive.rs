@@ -227,7 +227,7 @@ impl Conversation {
 
     /// Takes a read receipt: the contact's person has read our messages of `epoch` below `below`.
     fn on_read_receipt(&mut self, turn: &mut Turn<'_, '_>, epoch: u64, below: u64) {
-        // Whoever does not send receipts is not shown them either (`proto/session.md`, "Read").
+        // A person who sends no receipts is not shown them either (`proto/session.md`, "Read").
         if !self.receipts.enabled() {
             return;
         }

@@ -351,7 +351,7 @@ fn a_receipt_comes_where_both_turned_that_on_and_nowhere_else() {
     }
 }
 
-/// What the network does with one envelope.
+/// The fate of one envelope in the network.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Deliver,

@@ -3,11 +3,11 @@
 //!
 //! 64 bytes, `u 32 | t 32`, both big-endian. Every 64 bytes are some point, and those of a point
 //! drawn for them alone are uniform, so nothing tells the two apart. (One point written twice has
-//! other bytes, but whoever sees both reads the same point in them.) Reading:
+//! other bytes, but both read as the same point.) Reading:
 //!
-//! 1. `u` and `t` are taken modulo the field's prime p. y is odd when `t` is. 2. A `u` of 0 becomes
-//! 1; then a `t` of 0 becomes 1; then, if `u^3 + t^2 + 7 = 0`, `t` is doubled. 3. x is BIP 324's
-//! `XSwiftEC(u, t)`.
+//! 1. `u` and `t` are taken modulo the field's prime p. y is odd when `t` is.
+//! 2. A `u` of 0 becomes 1; then a `t` of 0 becomes 1; then, if `u^3 + t^2 + 7 = 0`, `t` is doubled.
+//! 3. x is BIP 324's `XSwiftEC(u, t)`.
 //!
 //! Writing: 32 drawn bytes, `seed`, give for i = 0, 1, 2, ... `h = H("elligator", seed | i | 0)`
 //! and `k = H("elligator", seed | i | 1)`, i in 4 bytes, little-endian. `u = h mod p`; the case is

@@ -54,7 +54,7 @@ impl fmt::Debug for Sas {
     }
 }
 
-/// Which three of six words.
+/// One half of the six words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {
     /// Words 1 to 3.

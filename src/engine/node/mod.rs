@@ -142,7 +142,7 @@ impl Node {
         self.messenger.snapshot()
     }
 
-    /// Figures for a person: totals only, real and junk never told apart.
+    /// Figures for a person: totals only, which never tell junk from real envelopes.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
@@ -215,7 +215,7 @@ impl Machines<'_> {
                         self.messenger.carry_out(turn, self.relay.pool(), command)
                     }
                 };
-                // The changes are durable before the reply: what a person was told is done must
+                // The changes are durable before the reply: a command that was answered must
                 // survive a crash.
                 turn.settle();
                 turn.effect(Effect::Reply { id, reply });

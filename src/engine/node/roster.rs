@@ -204,7 +204,7 @@ impl Roster {
         }
     }
 
-    /// Forgets the offers whose replay cannot arrive any more.
+    /// Forgets offers that no replay can bring any more.
     pub(super) fn expire_replays(&mut self, turn: &mut Turn<'_, '_>) {
         let now = turn.env.wall;
         let old = self.replay_cache.iter().filter(|&(_, &until)| until < now);

@@ -24,7 +24,7 @@ struct RankedEntry<V> {
 }
 
 impl<V> RankedSet<V> {
-    /// What one entry occupies in the three trees, in bytes, without what the value points to.
+    /// The size of one entry in the three trees, in bytes, without what the value points to.
     pub(super) const ENTRY_SIZE: usize = size_of::<(EnvelopeId, RankedEntry<V>)>()
         + size_of::<PriorityKey>()
         + size_of::<(UnixSeconds, EnvelopeId)>();

@@ -148,7 +148,7 @@ impl SendingChain {
         Some((Self { chain, topics, next: self.next.checked_add(1)?, ..*self }, slot))
     }
 
-    /// Which chain of the session it is; the initiator's are even.
+    /// The chain's number in the session; the initiator's are even.
     pub(super) fn number(&self) -> u32 {
         self.number
     }
@@ -184,7 +184,7 @@ impl TopicWindow {
         StoredTopicWindow { number, topics, next: 0, window }.into()
     }
 
-    /// Which chain of the session it is.
+    /// The chain's number in the session.
     pub(super) fn number(&self) -> u32 {
         self.number
     }

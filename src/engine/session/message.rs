@@ -85,8 +85,8 @@ impl MessageHeader {
     /// extended, chain 2 alone reveals, and in the first two chains nothing came before.
     pub(super) fn fits(&self, (chain, position): ChainPosition, window: u32) -> bool {
         let most = if chain < 2 { 0 } else { window };
-        // The topic has told the position already; a header that says another one was not written
-        // for this place.
+        // The topic fixes the position already; a header with another one was not written for this
+        // place.
         self.position == position
             && self.before <= most
             && (chain == 1 || !self.extended)

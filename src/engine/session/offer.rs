@@ -48,7 +48,7 @@ impl Offer {
     /// Makes an offer to `their`, and the session it offers, in which messages can be sent at once.
     /// Chains have `window` positions: [`super::WINDOW`], but in a simulation of other networks.
     ///
-    /// What only the making needs is wiped.
+    /// Secrets that only the making needs are wiped.
     pub fn new(
         env: &mut Env<'_>,
         own: &Identity,

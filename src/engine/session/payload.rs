@@ -35,7 +35,7 @@ pub struct Payload {
 /// An acknowledgement: the numbers that one side has received of the other's current epoch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// Which epoch.
+    /// The acknowledged epoch.
     pub epoch: u64,
     /// The lowest number not received.
     pub next: u64,
@@ -78,7 +78,7 @@ pub enum Content {
     /// A person has seen all messages of the recipient's epoch `epoch` that have a number lower
     /// than `below`. It need not arrive.
     Read {
-        /// Which epoch.
+        /// The recipient's epoch.
         epoch: u64,
         /// The lowest number that was not seen.
         below: u64,

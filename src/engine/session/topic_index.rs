@@ -144,8 +144,8 @@ impl fmt::Debug for TopicIndex {
     }
 }
 
-/// A filter for `room` topics. Its hash keys are fixed: whoever makes topics that pass it makes us
-/// look into the index, and nothing more.
+/// A filter for `room` topics. Its hash keys are fixed: topics made to pass it cost us a look into
+/// the index, and nothing more.
 fn filter(room: usize) -> Bloom<Topic> {
     let bytes = (room * BITS_PER_TOPIC).div_ceil(8).max(1);
     #[expect(clippy::expect_used, reason = "fails for an empty filter alone; both are at least 1")]

@@ -1,3 +1,3 @@
-//! What tests and simulations put in the place of the outside world. The program uses none of it.
+//! Stand-ins for the outside world, for tests and simulations. The program uses none of it.
 
 pub mod rng;

@@ -21,11 +21,11 @@ pub struct SeededRng {
     used: usize,
 }
 
-/// Which bytes belong to a seed.
+/// The stream of bytes that belongs to a seed.
 #[derive(Clone, Copy, Debug)]
 enum Stream {
-    /// SHA-256 of the seed and a counter. Each draw begins a block, so that what one draw takes does
-    /// not shift the next.
+    /// SHA-256 of the seed and a counter. Each draw begins a block, so that what one draw takes
+    /// does not shift the next.
     Draws,
     /// Keccak-256 of the seed, this lane and a counter. A draw goes on where the last one ended.
     Lane(u64),

@@ -135,7 +135,7 @@ impl core::fmt::Debug for SanitizedLabel {
     }
 }
 
-/// Which alphabets a name is written in.
+/// The alphabets of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scripts {
     /// At most one of Latin, Greek and Cyrillic.

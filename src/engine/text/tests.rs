@@ -1,4 +1,4 @@
-//! What becomes of hostile text.
+//! Tests of hostile text.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn is_dangerous(character: char) -> bool {
         | '\u{E000}'..='\u{F8FF}' | '\u{E0000}'..='\u{10FFFF}')
 }
 
-/// What relatives of this program were attacked with, and what has to be seen instead.
+/// Texts that similar programs were attacked with, and what has to be seen instead.
 const HOSTILE: [(&str, &str); 26] = [
     ("\u{1b}[31mred", "␛[31mred"),
     ("\u{1b}]0;gotcha\u{7}", "␛]0;gotcha␇"),

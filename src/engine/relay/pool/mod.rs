@@ -308,8 +308,8 @@ impl Pool {
         let mut ranks = self.entries.by_rank();
         while bytes > self.bounds.bytes || count > self.bounds.count {
             let (victim, entry) = ranks.next()?;
-            // Only lower ranks leave: so all pools of one size hold the same envelopes, whoever
-            // flooded them in whatever order.
+            // Only lower ranks leave: so all pools of one size hold the same envelopes, in whatever
+            // order they came.
             if victim > newcomer {
                 return None;
             }

@@ -178,7 +178,7 @@ fn a_topic_finds_its_envelopes_and_no_others() {
     assert_eq!(pool.get(&mine[0].id()), Some(mine[0].bytes()));
 }
 
-/// What the pool is held to: lists, sorted and cut, without a thought for time.
+/// The model of the pool: lists, sorted and cut, without a thought for time.
 struct PoolModel {
     bounds: PoolBounds,
     held: Vec<CheckedEnvelope>,
@@ -255,7 +255,7 @@ fn steps() -> impl Strategy<Value = Vec<PoolStep>> {
     proptest::collection::vec(step, 0..80)
 }
 
-/// What must hold after every step.
+/// The invariants after every step.
 fn agree(pool: &Pool, model: &PoolModel) -> Result<(), TestCaseError> {
     let mut expected = model.held.clone();
     expected.sort_by_key(CheckedEnvelope::priority_key);

@@ -1,4 +1,4 @@
-//! What two ends of a session see of each other, and what everyone else does not.
+//! Tests of what two ends of a session see of each other, and what everyone else does not.
 
 mod exchange;
 mod network;
