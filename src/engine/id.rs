@@ -131,7 +131,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_4_to_16_digits_is_no_id(text: String) {
+        fn text_that_is_not_4_to_16_digits_is_no_id(text: String) {
             let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
             let is_start = digits && (4..=16).contains(&text.len());
             prop_assert_eq!(IdPrefix::parse(&text).is_some(), is_start);

@@ -615,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_is_never_said_to_have_stayed_and_what_was_delivered_never_gets_worse() {
+    fn a_sent_message_never_counts_as_unsent_and_a_delivered_one_never_gets_worse() {
         for left in [Sent, Unacknowledged, Delivered, Read] {
             for stayed in [Queued, Mining, Failed, Cancelled] {
                 assert!(!reached(left).contains(&stayed), "{left:?} came to {stayed:?}");

@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_can_be_taken_back_until_it_leaves_and_its_number_is_given_to_the_next() {
+    fn a_message_can_be_cancelled_until_it_leaves_and_its_number_is_given_to_the_next() {
         let (mut one, mut other) = established(31);
         let first = one.say("taken back");
         assert_eq!(one.command(ContactCommand::Cancel(first)), Ok(Reply::Done));
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_carries_is_refused_and_changes_nothing() {
+    fn a_text_that_no_message_carries_is_refused_and_changes_nothing() {
         let (mut one, _) = established(43);
         for text in [" \n", &"x".repeat(MAX_TEXT + 1)] {
             let say = ContactCommand::Say { text: text.to_owned(), lifetime: Lifetime::Day };

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_takes_its_place_and_what_has_no_number_takes_none() {
+    fn an_unknown_kind_takes_its_number_and_content_without_a_number_takes_none() {
         let numbered = |content| match Contents::of(content, Some(7)) {
             Contents::Numbered { number, content } => Some((number, content)),
             Contents::Answer

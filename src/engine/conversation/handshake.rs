@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_sessions_are_not_waited_for_and_the_offer_that_waits_never_gives_way() {
+    fn topics_of_ended_sessions_are_not_watched_and_the_pending_offer_is_never_evicted() {
         let [mut one, _] = pair();
         one.turn(Handshake::offer);
         let pending = one.handshake.sessions().ids();

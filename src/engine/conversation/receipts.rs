@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_receipts_off_forgets_what_was_waited_for_and_what_was_to_be_told() {
+    fn turning_receipts_off_forgets_awaited_receipts_and_the_one_that_is_due() {
         let mut receipts = Receipts::new(true);
         assert_eq!(receipts.await_receipt(MessageId(1), Some(0)), None);
         assert!(receipts.note_read() && receipts.is_due());
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_waits_is_what_was_delivered_and_not_read_the_latest_256(
+        fn the_latest_256_delivered_and_unread_messages_await_receipts(
             steps in proptest::collection::vec(any_step(), 1..700),
         ) {
             let mut receipts = Receipts::new(true);

@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_comes_in_order_when_the_gap_is_filled() {
+    fn buffered_messages_are_delivered_in_order_when_the_gap_is_filled() {
         let mut window = buffered(&[2, 1, 4]);
         assert_eq!(window.receive(0), Received::InOrder);
         let delivered = window.deliver_in_order(5, 0);
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn another_epoch_delivers_what_waited_in_the_others_and_the_oldest_of_five_is_forgotten() {
+    fn another_epoch_delivers_the_messages_buffered_in_others_and_forgets_the_oldest_of_five() {
         let mut window = buffered(&[7]);
         assert_eq!(numbers(&window.open_epoch(6, 40)), [7]);
         assert_eq!(window.receive(40), Received::InOrder);
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_early_is_confirmed_with_its_session_and_stays_marked_without_it() {
+    fn an_early_message_is_confirmed_with_its_session_and_stays_marked_without_it() {
         let early = || {
             let mut window = buffered(&[]);
             window.delivered(MessageRecord {
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_never_passes_what_was_delivered_and_never_goes_back() {
+    fn the_read_mark_never_passes_the_delivered_messages_and_never_goes_back() {
         let mut window = buffered(&[]);
         (0..5).for_each(|number| assert_eq!(window.receive(number), Received::InOrder));
         assert!(window.read_up_to(2));
@@ -559,7 +559,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_missing_is_what_was_not_received_below_the_highest(
+        fn missing_counts_the_numbers_not_received_below_the_highest(
             numbers in proptest::collection::btree_set(0_u64..64, 0..64),
         ) {
             let mut sequence = ReceiveSequence::default();

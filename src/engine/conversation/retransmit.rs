@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_sent_so_often_at_most_and_never_more() {
+    fn the_schedule_sends_a_message_as_often_as_the_specification_says() {
         // session.md, "Sending again", names these.
         assert_eq!(Lifetime::ALL.map(attempts), [128, 128, 40, 17]);
         assert!(
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_hurried_makes_no_later_wait_longer() {
+    fn a_sending_brought_forward_makes_no_later_wait_longer() {
         let mut message = message(Lifetime::Day, DeliveryLog::default());
         for second in 0..50 {
             message.delivery.record_transmission(UnixSeconds(1_000 + second));

@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overtaken_long_ago_is_lost_and_what_was_overtaken_just_now_is_late() {
+    fn a_message_overtaken_long_ago_is_lost_and_one_overtaken_just_now_is_late() {
         let mut window = sent(3);
         let ack = Ack { epoch: 5, next: 0, sack: 0b10 };
         assert_eq!(window.transmitted(MessageId(0), Millis(900)), 0);
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_waits_for_an_abandoned_number_hears_the_base_again() {
+    fn the_base_is_announced_again_to_a_peer_that_waits_for_an_abandoned_number() {
         let mut window = sent(3);
         window.abandon(MessageId(0));
         let waits = Ack { epoch: 5, next: 0, sack: 0b1 };
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_from_the_store_goes_on_where_it_was() {
+    fn restored_messages_go_on_where_they_were() {
         let stored = |id: u64, state, number| MessageRecord {
             direction: StoredDirection::Outgoing(state),
             number,
@@ -651,7 +651,7 @@ mod tests {
         }
 
         #[test]
-        fn after_a_rollback_what_was_acknowledged_is_done_and_the_rest_is_numbered_anew(
+        fn after_a_rollback_acknowledged_messages_are_done_and_the_rest_are_numbered_anew(
             before in 0_u64..40,
             after in 0_u64..20,
             next in 0_u64..80,

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contact_offered_is_preferred_to_what_we_did_and_the_latest_of_each() {
+    fn the_contacts_offers_are_preferred_to_ours_and_the_latest_of_each() {
         let mut sessions = Sessions::default();
         assert!(sessions.preferred().is_none() && sessions.confirmed().is_none());
         let made = [
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_which_nothing_is_heard_is_over_and_a_superseded_one_is_sooner() {
+    fn an_idle_session_is_over_and_a_superseded_one_is_over_sooner() {
         let mut sessions = Sessions::default();
         let old = session(1, SessionRole::Responder, 0);
         let new = session(2, SessionRole::Responder, 86_400);
@@ -257,7 +257,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn the_least_preferred_give_way_and_never_the_newest_nor_the_one_that_is_pending(
+        fn the_least_preferred_are_evicted_and_never_the_newest_nor_the_pending_one(
             made in proptest::collection::vec((any::<bool>(), 0_u32..1_000), 1..24),
             pending in any::<prop::sample::Index>(),
         ) {

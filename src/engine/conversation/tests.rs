@@ -234,7 +234,7 @@ fn a_conversation_prints_nothing_of_itself() {
 }
 
 #[test]
-fn two_conversations_meet_and_what_is_said_is_shown_once_and_acknowledged() {
+fn two_conversations_establish_a_session_and_each_text_is_shown_once_and_acknowledged() {
     let (mut one, mut other) = established(3);
     let ids: Vec<MessageId> = ["a", "b", "c"].map(|text| one.say(text)).to_vec();
     settle(&mut one, &mut other);
@@ -245,7 +245,7 @@ fn two_conversations_meet_and_what_is_said_is_shown_once_and_acknowledged() {
 }
 
 #[test]
-fn what_is_said_before_the_offer_is_answered_comes_early_and_is_confirmed() {
+fn a_text_sent_before_the_answer_comes_early_and_is_confirmed() {
     let (mut one, mut other) = pair(5);
     one.say("early");
     settle(&mut one, &mut other);
@@ -254,7 +254,7 @@ fn what_is_said_before_the_offer_is_answered_comes_early_and_is_confirmed() {
 }
 
 #[test]
-fn a_contact_on_hold_gets_nothing_and_everything_when_a_person_decides() {
+fn a_contact_on_hold_is_sent_nothing_until_a_person_decides_and_everything_then() {
     let (mut one, mut other) = established(9);
     one.say("before");
     let wrong = Proof::SafetyNumber(SafetyNumber::of(
@@ -281,7 +281,7 @@ fn the_right_safety_number_verifies_and_the_words_do_too() {
 }
 
 #[test]
-fn a_blocked_contact_is_told_nothing_and_what_left_goes_again_with_what_is_said_after_unblocking() {
+fn nothing_is_sent_to_a_blocked_contact_and_unacknowledged_texts_are_resent_after_unblocking() {
     let (mut one, mut other) = established(13);
     let id = one.say("left");
     let lost = one.send();
@@ -314,7 +314,7 @@ fn a_closed_session_ends_on_both_sides_and_the_next_message_begins_another() {
 }
 
 #[test]
-fn whoever_forgets_its_numbers_is_told_by_what_is_acknowledged_and_begins_another_epoch() {
+fn acknowledged_numbers_that_were_never_given_reveal_a_rollback_and_begin_another_epoch() {
     let (mut one, mut other) = established(19);
     let older = one.conversation.record();
     for text in ["a", "b", "c"] {
@@ -335,7 +335,7 @@ fn whoever_forgets_its_numbers_is_told_by_what_is_acknowledged_and_begins_anothe
 }
 
 #[test]
-fn a_receipt_comes_where_both_turned_that_on_and_nowhere_else() {
+fn read_receipts_are_exchanged_only_if_both_turned_them_on() {
     for on in [true, false] {
         let (mut one, mut other) = established(23);
         for side in [&mut one, &mut other] {

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn one_side_reads_what_the_other_is_told() {
+    fn the_two_sides_read_different_halves() {
         assert_eq!(half_of(SessionRole::Initiator), half_of(SessionRole::Responder).other());
         assert_ne!(half_of(SessionRole::Initiator), half_of(SessionRole::Responder));
     }

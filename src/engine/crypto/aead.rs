@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens_and_nothing_else_does(
+        fn sealed_bytes_open_and_no_others_do(
             plaintext in proptest::collection::vec(any::<u8>(), 0..200),
             at in any::<prop::sample::Index>(),
             flip in 1_u8..,

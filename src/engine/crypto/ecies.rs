@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_too_short_is_no_letter() {
+    fn only_bytes_that_are_too_few_are_no_letter() {
         let bytes = [0; OVERHEAD];
         assert!(SealedBox::parse(&bytes).is_some());
         assert!((0..OVERHEAD).all(|length| SealedBox::parse(&bytes[..length]).is_none()));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_crate_ecies_would_not_write_is_not_taken_from_it() {
+    fn bytes_that_the_crate_ecies_would_not_write_are_refused() {
         let mut seeded = SeededRng::new(7);
         let ours = Identity::generate(&mut seeded.turn());
         let sealed = seal(&mut seeded.turn(), &ours.public(), &[]);

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_several_words_or_none_is_no_word() {
+    fn letters_that_begin_several_words_or_none_are_no_word() {
         for text in ["", " ", "ac", "acr", "zooo", "saddlex", "violin harbor"] {
             assert_eq!(SasWord::parse(text), None, "{text}");
         }

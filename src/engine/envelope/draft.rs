@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mining_job_asks_for_what_the_floor_requires_and_starts_where_it_is_told() {
+    fn a_mining_job_asks_for_the_bits_the_floor_requires_and_has_the_start_it_is_given() {
         let draft = draft(ONE_DAY, BODY_SIZE);
         let mining_job = draft.mining_job(OutgoingId(3), &Floor::new(12), 99);
         let digest = draft.digest();

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_longer_life_costs_more_bits_and_covers_what_is_shorter() {
+    fn a_longer_life_costs_more_bits_and_covers_shorter_ones() {
         let floor = Floor::new(21);
         let bits = Lifetime::ALL.map(|lifetime| lifetime.bits(&floor));
         assert_eq!(bits, [14, 19, 21, 24]);

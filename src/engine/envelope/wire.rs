@@ -292,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(
+        fn an_envelope_reads_back_as_it_was_written(
             expiry: u64, ttl: u32, topic: [u8; 4], nonce: u64,
             data in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
@@ -306,7 +306,7 @@ mod tests {
         }
 
         #[test]
-        fn what_reads_is_what_would_be_written(
+        fn bytes_that_read_are_the_bytes_that_would_be_written(
             nonce: u64, size in 0_usize..300, cut in 0_usize..3,
             changes in proptest::collection::vec(any::<(u16, u8)>(), 0..4),
         ) {

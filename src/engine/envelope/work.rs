@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_is_what_the_reference_envelope_must_show() {
+    fn the_floor_is_the_work_of_the_reference_envelope() {
         for bits in 0..=Floor::MAX_BITS {
             assert_eq!(Floor::new(bits).required(ENVELOPE_SIZE, ONE_DAY), bits);
         }

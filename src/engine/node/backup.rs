@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_is_known_again_and_what_waited_stays_behind_as_not_received() {
+    fn received_numbers_are_carried_and_without_history_buffered_ones_count_as_not_received() {
         let sack = |history| the_contact(&portable(everything(), history)).received[0].sack;
         assert_eq!((sack(History::With), sack(History::Without)), (7, 0));
         let without = portable(everything(), History::Without);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_contact_is_marked_and_numbers_by_another_name() {
+    fn a_restored_contact_is_marked_and_begins_another_epoch() {
         let carried = portable(everything(), History::With);
         let (one, other) = (restore_all(1, carried.clone()), restore_all(2, carried));
         assert_ne!(the_contact(&one).sent.epoch, the_contact(&other).sent.epoch);
@@ -283,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_backup_carries_is_not_taken_from_one() {
+    fn records_that_no_backup_carries_are_not_taken_from_one() {
         let taken = restore_all(1, everything());
         assert_eq!(taken.len(), 4, "{taken:?}");
         assert_eq!(the_contact(&taken).offer, None);
     }
 
     #[test]
-    fn no_state_gets_better_and_none_is_left_that_goes_on_by_itself() {
+    fn no_message_state_improves_and_none_goes_on_by_itself() {
         for state in MessageState::ALL {
             let known = known_state(state);
             let moving = [MessageState::Queued, MessageState::Mining, MessageState::Sent];
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_carried_with_history_alone_and_without_a_name_of_a_session(
+        fn messages_are_carried_with_history_alone_and_without_a_session_id(
             messages in proptest::collection::vec(any_message(), 0..8),
         ) {
             let records: Vec<Record> = messages.iter().cloned().map(Record::Message).collect();
@@ -324,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn a_restored_message_says_the_same_of_theirs_and_no_more_of_ours(message in any_message()) {
+        fn a_restored_message_keeps_theirs_and_claims_no_more_of_ours(message in any_message()) {
             let after = restored_message(message.clone());
             prop_assert_eq!(restored_message(after.clone()), after.clone());
             prop_assert_eq!((after.id, &after.text, after.at), (message.id, &message.text, message.at));

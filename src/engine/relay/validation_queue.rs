@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_without_capacity_is_always_crowded() {
+    fn a_queue_without_capacity_is_always_full() {
         let mut queue = ValidationQueue::new(0);
         assert_eq!(queue.push(checked(1), ()), Enqueued::QueueFull(checked(1), ()));
         assert!(queue.is_empty());

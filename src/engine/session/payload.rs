@@ -302,12 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_says_nothing_is_zeros() {
+    fn an_empty_payload_is_zeros() {
         assert_eq!(Payload::nothing().encode(PLAIN_ROOM).unwrap().as_slice(), [0; PLAIN_ROOM]);
     }
 
     #[test]
-    fn printing_a_payload_tells_how_long_it_is_and_not_what_it_says() {
+    fn printing_a_payload_shows_its_length_and_no_content() {
         let said = Payload { content: Content::Text("secret".to_owned()), ..Payload::nothing() };
         assert_eq!(format!("{said:?}"), "Payload { content: Text(6 bytes) }");
     }
@@ -334,7 +334,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_would_have_been_written_so(
+        fn a_payload_that_reads_is_one_that_would_be_written(
             payload in payload(),
             at in 0..HEAD,
             with in any::<u8>(),

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_spent_comes_back_within_a_minute_and_no_more_than_that() {
+    fn a_spent_budget_is_whole_again_after_a_minute_and_never_larger() {
         let mut budget = UploadBudget::new(6_000, Millis(0));
         budget.spend(6_000);
         assert_eq!(budget.left(Millis(0)), 0);

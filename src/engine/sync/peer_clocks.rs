@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_long_ago_and_by_too_many_is_forgotten() {
+    fn reports_that_are_old_or_too_many_are_forgotten() {
         let mut witnesses = PeerClocks::default();
         (0..1_000).for_each(|peer| heard(peer, &mut witnesses, peer, 100_000));
         assert_eq!(witnesses.reports.len(), MAX_REPORTS);

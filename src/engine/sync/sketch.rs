@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn salts_and_cells_show_nothing_of_what_they_are() {
+    fn salts_and_cells_print_nothing_of_themselves() {
         let shown = format!("{:?} {:?}", SketchSalt([7; 8]), SketchCell { shorts: 7, checks: 7 });
         assert_eq!(shown, "SketchSalt SketchCell(..)");
     }
@@ -287,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_from_cells_is_all_that_two_sets_differ_in_or_nothing(
+        fn cells_give_the_whole_difference_of_two_sets_or_nothing(
             salt: [u8; 8], shared in 0_u64..300, one in 0_u64..120, other in 0_u64..120, most in 0_usize..800,
         ) {
             let hash = SketchHash::new(SketchSalt(salt));

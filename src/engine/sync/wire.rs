@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_refused() {
+    fn messages_that_are_too_long_are_refused() {
         let long = vec![1; MAX_COMPARISON + 2];
         assert_eq!(SyncRequest::decode(&long), Err(MalformedSyncMessage));
         assert_eq!(SyncRequest::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(MalformedSyncMessage));

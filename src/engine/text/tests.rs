@@ -140,7 +140,7 @@ fn a_cyrillic_letter_among_latin_ones_is_noticed() {
 }
 
 #[test]
-fn debug_tells_a_length_and_nothing_else() {
+fn debug_shows_a_length_and_nothing_else() {
     assert_eq!(format!("{:?}", UntrustedText::new("secret".to_owned())), "UntrustedText(6 bytes)");
 }
 
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn cleaning_what_is_clean_changes_nothing(raw in any_text()) {
+    fn sanitizing_sanitized_text_changes_nothing(raw in any_text()) {
         let once = grid(&raw);
         prop_assert_eq!(grid(&once.text), Sanitized { text: once.text, changes: 0 });
     }

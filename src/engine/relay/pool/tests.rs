@@ -69,7 +69,7 @@ fn the_best_evicts_the_worst_and_never_the_other_way_round() {
 }
 
 #[test]
-fn what_was_refused_for_room_or_evicted_is_passed_on_once() {
+fn an_envelope_refused_for_room_or_evicted_is_passed_on_once() {
     let envelopes = sorted(3);
     let mut pool = pool_of(1);
     assert_eq!(pool.admit(envelopes[1].clone(), NOW, SOON), Admission::Fresh);
@@ -93,7 +93,7 @@ fn a_full_memory_forgets_the_lowest_and_does_not_pass_it_on_again() {
 }
 
 #[test]
-fn what_is_expired_leaves_before_anything_of_worth() {
+fn an_expired_envelope_leaves_before_any_live_one() {
     let old = envelope(NOW, TEN_MINUTES, 0, 0, 0);
     let mut pool = pool_of(1);
     assert_eq!(pool.admit(old.clone(), NOW, SOON), Admission::Fresh);
@@ -106,7 +106,7 @@ fn what_is_expired_leaves_before_anything_of_worth() {
 }
 
 #[test]
-fn a_sweep_takes_what_is_expired_at_its_very_second() {
+fn a_sweep_takes_an_envelope_at_the_second_it_expires() {
     let checked = plain(0);
     let mut pool = pool_of(1);
     pool.admit(checked.clone(), NOW, SOON);

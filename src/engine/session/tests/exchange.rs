@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn both_sides_talk_before_and_after_they_heard_of_each_other() {
+fn both_sides_send_before_and_after_the_handshake_completes() {
     let mut pair = Pair::new(2);
     let (ours, theirs) = (&pair.ours.session, &pair.theirs.session);
     assert_eq!((ours.role(), theirs.role()), (SessionRole::Initiator, SessionRole::Responder));
@@ -84,8 +84,9 @@ fn early_messages_open_after_the_confirmation_too() {
 }
 
 #[test]
-fn whoever_stole_the_responders_key_cannot_confirm_an_offer_in_another_name() {
-    // The thief of `b`'s key can compute what `a` could up to the offer, but not `a`'s half of the answer.
+fn a_thief_of_the_responders_key_cannot_confirm_an_offer_in_another_name() {
+    // The thief of `b`'s key can compute what `a` could up to the offer, but not `a`'s half of the
+    // answer.
     let (mut seeded, a, b) = people(38);
     let c = Identity::generate(&mut seeded.turn());
     let (offer, forged) = Offer::new(&mut seeded.turn(), &a, &b.public(), WINDOW);
@@ -118,8 +119,9 @@ fn an_offer_accepted_twice_gives_two_answers_with_nothing_in_common() {
 
 #[test]
 fn stealing_both_identities_afterwards_opens_no_answer() {
-    // What a thief of both identities has of the past: the offer, and what it alone gives. The answer needs
-    // the initiator's ephemeral key and its KEM key as well, which this session forgot.
+    // What a thief of both identities has of the past: the offer, and what it alone gives. The
+    // answer needs the initiator's ephemeral key and its KEM key as well, which this session
+    // forgot.
     let mut pair = Pair::new(40);
     pair.swap();
     let answer = pair.say(&text(0));

@@ -168,7 +168,7 @@ fn a_text_too_long_uses_nothing_up() {
 }
 
 #[test]
-fn a_session_nobody_is_heard_in_is_idle_after_thirty_days() {
+fn a_session_without_messages_is_idle_after_thirty_days() {
     let mut pair = Pair::settled(34);
     let second = Seconds(1);
     assert!(!pair.theirs.session.is_idle(NOW.plus(IDLE).minus(second)));

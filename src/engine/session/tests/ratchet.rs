@@ -157,7 +157,8 @@ fn a_header_that_claims_more_than_a_chain_holds_is_refused() {
     pair.exchange(0);
     pair.exchange(0);
     pair.exchange(0);
-    // Whoever holds the keys can write any header; these would make the recipient keep endless keys.
+    // Whoever holds the keys can write any header; these would make the recipient keep endless
+    // keys.
     for before in [9, u32::MAX] {
         let mut liar = pair.ours.session.clone();
         liar.sending.before = before;

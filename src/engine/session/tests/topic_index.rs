@@ -6,7 +6,7 @@ use crate::engine::id::ContactId;
 const OWNER: ContactId = ContactId(5);
 
 #[test]
-fn the_topic_index_knows_whose_a_topic_is_and_forgets_a_session() {
+fn the_topic_index_finds_the_session_of_a_topic_and_forgets_a_session() {
     let mut pair = Pair::new(23);
     let sealed = pair.say(&text(0));
     let session = &pair.theirs.session;
@@ -19,7 +19,7 @@ fn the_topic_index_knows_whose_a_topic_is_and_forgets_a_session() {
 }
 
 #[test]
-fn two_sessions_may_wait_for_one_topic() {
+fn two_sessions_may_watch_one_topic() {
     let mut pair = Pair::new(28);
     let sealed = pair.say(&text(0));
     let session = &pair.theirs.session;
