@@ -1,7 +1,7 @@
-//! An engine with its store: turns that are durable before anyone hears of them.
+//! An engine with its store: the changes of a turn are durable before its effects are handed out.
 //!
 //! Used with a network by [`super::runtime`], and without one by the commands that only read and
-//! write what is kept.
+//! write the store.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -57,21 +57,23 @@ impl DurableNode {
         Ok(())
     }
 
-    /// One turn of the engine. Take every effect with [`DurableNode::next_effect`] before the next one.
+    /// One turn of the engine. Take every effect with [`DurableNode::next_effect`] before the next
+    /// one.
     pub fn turn(&mut self, input: Input) {
         let mut entropy = OsEntropy;
         let mut env = Env::new(self.clock.mono(), wall(), &mut entropy);
         self.node.handle(&mut env, input);
     }
 
-    /// The next thing to carry out; what had to be durable before it is.
+    /// The next effect to carry out; the changes before it are durable.
     ///
     /// # Errors
-    /// When something could not be made durable. The engine is ahead of the store then: carry out
-    /// nothing more and end.
+    /// When something could not be made durable. The engine is ahead of the store then: carry out nothing more and end.
     pub fn next_effect(&mut self) -> Result<Option<Effect>, StoreError> {
         while let Some(output) = self.node.poll_output() {
             match output {
+                // The one place where "stored before sent" holds: no effect is handed out before
+                // the commits in front of it.
                 Output::Commit(changes) => self.store.commit(&changes)?,
                 Output::AuditNonce(pair) => self.note(pair)?,
                 Output::Effect(effect) => return Ok(Some(effect)),
@@ -80,8 +82,8 @@ impl DurableNode {
         Ok(None)
     }
 
-    /// Asks the engine and waits for its answer; without a network, so every effect but events and
-    /// the answer comes to nothing and is taken up again at the next start.
+    /// Gives the engine a command and returns its reply. Without a network: every effect but events
+    /// and the reply is dropped, and taken up again at the next start.
     ///
     /// # Errors
     /// When something could not be made durable.
@@ -91,13 +93,15 @@ impl DurableNode {
     ) -> Result<(Result<Reply, CommandError>, Vec<Event>), StoreError> {
         self.asks += 1;
         self.turn(Input::Command { id: CommandId(self.asks), command });
+        // Never returned: each command gets one reply.
         let mut answer = Err(CommandError::Full);
         let mut events = Vec::new();
         while let Some(effect) = self.next_effect()? {
             match effect {
                 Effect::Reply { id: _, reply } => answer = reply,
                 Effect::Event(event) => events.push(event),
-                // Without a network these come to nothing, and are taken up again at the next start.
+                // There is no network to carry these out. Whatever must be sent is stored, and goes
+                // at the next start.
                 Effect::ReportValidation { .. }
                 | Effect::StartMining(_)
                 | Effect::StopMining(_)
@@ -123,7 +127,7 @@ impl DurableNode {
         self.node.readmit(&mut env, bytes)
     }
 
-    /// Makes durable what the restoration changed. Call once, before the first turn.
+    /// Makes the changes of restoring durable. Call once, before the first turn.
     ///
     /// # Errors
     /// When something could not be made durable.
@@ -150,13 +154,13 @@ impl DurableNode {
         Ok(found.iter().map(MessageRecord::view).collect())
     }
 
-    /// When [`Input::Tick`] is due, and whether it is.
+    /// When [`Input::Tick`] is due, if it is.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         self.node.deadline()
     }
 
-    /// Monotonic time as this desk counts it.
+    /// The monotonic clock of this node.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
         &self.clock
@@ -168,7 +172,7 @@ impl DurableNode {
         &self.node
     }
 
-    /// The store, for what the engine has no part in: history, read marks, remembered peers.
+    /// The store, for data the engine has no part in: history, read marks, remembered peers.
     #[must_use]
     pub const fn store(&mut self) -> &mut Store {
         &mut self.store
@@ -181,5 +185,6 @@ impl DurableNode {
     }
 }
 
-/// Far above what an interface counts to, so that the two never meet.
+/// The first id of commands that no client made: far above all that a client counts to, so that the
+/// two never meet.
 pub(super) const FIRST_INTERNAL_COMMAND: u64 = 1 << 62;

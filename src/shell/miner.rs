@@ -11,7 +11,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::{MiningJob, WorkNonce, work};
 use crate::engine::id::OutgoingId;
 
-/// Searches that are going on. Dropping it stops them all.
+/// The searches under way. Dropping it stops them all.
 #[derive(Debug, Default)]
 pub struct Miner {
     searches: JoinSet<Option<(OutgoingId, WorkNonce)>>,
@@ -28,12 +28,12 @@ impl Miner {
         self.searches.spawn_blocking(move || search(&order, &stop, &rate));
     }
 
-    /// Finds out how fast this machine tries, so that costs can be told before the first search.
+    /// Measures how fast this machine searches, so that costs can be shown before the first search.
     pub fn measure(&mut self) {
         let rate = Arc::clone(&self.rate);
         self.searches.spawn_blocking(move || {
             let measured = speed();
-            // A search that went on meanwhile knows better.
+            // A search that began meanwhile has measured for longer.
             if rate.compare_exchange(0, measured, Ordering::Relaxed, Ordering::Relaxed).is_err() {
                 tracing::trace!("a search has measured before");
             }
@@ -41,18 +41,20 @@ impl Miner {
         });
     }
 
-    /// Ends a search without result.
+    /// Ends a search without a result.
     pub fn stop(&mut self, outgoing: OutgoingId) {
         if let Some(stop) = self.stops.remove(&outgoing) {
             stop.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Waits for the next search that ends well; for ever while there is none.
+    /// Waits for the next search that succeeds; for ever while there is none.
     pub async fn next(&mut self) -> (OutgoingId, WorkNonce) {
         loop {
             match self.searches.join_next().await {
                 None => std::future::pending().await,
+                // A search that was stopped may have found its nonce first: the engine has dropped
+                // that envelope.
                 Some(Ok(Some((outgoing, nonce)))) if self.stops.remove(&outgoing).is_some() => {
                     return (outgoing, nonce);
                 }
@@ -124,7 +126,7 @@ const MEASURING: Millis = Millis(10);
 /// Attempts between two looks at the clock while measuring: about a millisecond.
 const MEASURED: u64 = 1 << 12;
 
-/// A search looks up this often: about 20 ms at three million tries a second.
+/// Attempts between two looks at the stop flag: about 20 ms at three million attempts a second.
 const CHUNK: u64 = 1 << 16;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! One task, one select: carries out what the engine decides, with a network.
+//! The runtime: one task with one `select!` that feeds the engine its inputs and carries out its
+//! effects, with a network.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub struct Runtime {
     net: Net,
     miner: Miner,
     network: String,
-    /// Without our transport key: whoever is given one of these finds us after a restart, too.
+    /// Without our transport key, which is another one after a restart: the addresses stay good.
     listening: Vec<String>,
     seconds: Interval,
     line: Option<NetworkStatus>,
@@ -40,8 +41,8 @@ pub struct Runtime {
     subscribe_tx: mpsc::Sender<mpsc::Sender<ClientEvent>>,
     store_jobs: mpsc::Receiver<StoreJob>,
     store_tx: mpsc::Sender<StoreJob>,
-    /// What the clients have not been told yet. Never more than one turn makes, because the next
-    /// turn waits for it.
+    /// Events the clients have not got yet. Never more than one turn makes, because the next turn
+    /// waits for them.
     event_queue: VecDeque<ClientEvent>,
     since_tick: u32,
 }
@@ -52,13 +53,13 @@ opaque_debug!(struct Runtime {
     since_tick,
 });
 
-/// Lets further clients in while a runtime runs.
+/// A handle that subscribes further clients while a runtime runs.
 #[derive(Clone, Debug)]
 pub struct Subscriptions(mpsc::Sender<mpsc::Sender<ClientEvent>>);
 
 impl Subscriptions {
-    /// Tells `events` everything that is so, and from then on everything that happens. Nobody is
-    /// told anything when the runtime has ended.
+    /// Sends a snapshot of the present state to `events`, and from then on every event. Nothing is
+    /// sent when the runtime has ended.
     pub async fn subscribe(&self, events: mpsc::Sender<ClientEvent>) {
         if self.0.send(events).await.is_err() {
             tracing::debug!("the runtime has ended");
@@ -66,16 +67,16 @@ impl Subscriptions {
     }
 }
 
-/// Lets others at the store while a runtime runs.
+/// A handle that runs closures on the store between two turns of the engine.
 #[derive(Clone, Debug)]
 pub struct StoreHandle(mpsc::Sender<StoreJob>);
 
-/// What is done at the store between two turns of the engine.
+/// A closure that is run on the store between two turns of the engine.
 type StoreJob = Box<dyn FnOnce(&mut Store) + Send>;
 
 impl StoreHandle {
-    /// Runs `job` on the store and answers what came of it; nothing when the runtime has ended. The
-    /// node stands still meanwhile. What the engine keeps must not be changed behind its back.
+    /// Runs `job` on the store and returns its result; `None` when the runtime has ended. The node
+    /// stands still meanwhile. Records of the engine must not be changed behind its back.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Store) -> T + Send + 'static,
@@ -91,10 +92,10 @@ impl StoreHandle {
     }
 }
 
-/// Why a runtime could not start or go on.
+/// The reason why a runtime could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The store failed. Nothing was told that is not durable.
+    /// The store failed. Nothing was reported that is not durable.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The network could not be set up.
@@ -108,18 +109,18 @@ pub enum RuntimeError {
     Archive(#[from] ArchiveError),
 }
 
-/// What became of the envelopes that an archive kept over a restart.
+/// The result of reading back the envelopes that an archive kept over a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveRecovery {
-    /// They are held.
+    /// Held.
     pub held: u64,
-    /// Their time is over.
+    /// Expired.
     pub expired: u64,
-    /// They are refused for another reason: better ones fill the size, or the floor is another.
+    /// Refused for another reason: better ones fill the size, or the floor is another.
     pub refused: u64,
-    /// They were damaged, each by itself.
+    /// Damaged, each by itself.
     pub damaged: u64,
-    /// The file was damaged, and so many were saved from it.
+    /// How many were saved from the file, if it was damaged.
     pub salvaged: Option<u64>,
 }
 
@@ -171,8 +172,9 @@ impl Runtime {
         })
     }
 
-    /// Takes an archive into use, and over what it holds. Call it once, before it runs, on a node
-    /// whose settings say that there is an archive. Takes time for each envelope.
+    /// Attaches an archive, and has the engine take over the envelopes in it. Call it once, before
+    /// [`Self::run`], on a node whose settings say that there is an archive. Takes time for each
+    /// envelope.
     ///
     /// # Errors
     /// When the archive or the store fails.
@@ -185,9 +187,11 @@ impl Runtime {
         let mut failed = None;
         let found = archive.take_over(|_, bytes| {
             let reheld = self.durable.readmit(bytes);
+            // After each one, because the outputs of a turn must be taken before the next turn.
             failed = failed.take().or(self.discarded(&mut left).err());
             match reheld {
                 Ok(()) => taken.held += 1,
+                // A salvaged file hands some rows out twice; it is held already.
                 Err(ValidationError::Duplicate) => {}
                 Err(ValidationError::Expired) => {
                     taken.expired += 1;
@@ -213,6 +217,7 @@ impl Runtime {
             return Err(error.into());
         }
         archive.discard(&left);
+        // Counted as held before a better one pushed them out.
         let pushed_out = left.len() as u64;
         taken.held = taken.held.saturating_sub(pushed_out);
         taken.refused += pushed_out;
@@ -221,7 +226,7 @@ impl Runtime {
         Ok(taken)
     }
 
-    /// Takes the deeds of an envelope that was handed back: others may have to make room for it.
+    /// Takes the effects of an envelope that was handed back: others may have to make room for it.
     fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
         while let Some(effect) = self.durable.next_effect()? {
             if let Effect::Discard(ids) = effect {
@@ -231,19 +236,19 @@ impl Runtime {
         Ok(())
     }
 
-    /// Lets clients in, before or while it runs.
+    /// A handle that subscribes clients, before or while it runs.
     #[must_use]
     pub fn subscriptions(&self) -> Subscriptions {
         Subscriptions(self.subscribe_tx.clone())
     }
 
-    /// Lets others at the store, before or while it runs.
+    /// A handle to the store, before or while it runs.
     #[must_use]
     pub fn store_handle(&self) -> StoreHandle {
         StoreHandle(self.store_tx.clone())
     }
 
-    /// What was chosen under a name, from the store.
+    /// A setting from the store.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -272,11 +277,15 @@ impl Runtime {
         requests: &mut mpsc::Receiver<ClientRequest>,
     ) -> Result<(), RuntimeError> {
         loop {
+            // Before the next input: so the queue of events stays as short as one turn makes it,
+            // and a slow client slows the node down rather than filling its memory.
             self.flush().await;
             if let Some(lost) = self.lost() {
                 self.turn(Input::ArchiveMissing(lost))?;
                 continue;
             }
+            // A steady stream of envelopes would keep the select from ever coming to the timers,
+            // which stand below it.
             if self.since_tick >= EVENTS_A_TICK {
                 self.tick()?;
                 continue;
@@ -284,7 +293,8 @@ impl Runtime {
             let due = self.durable.deadline().map(|at| self.durable.clock().moment(at));
             tokio::select! {
                 biased;
-                // Before the requests: who comes in and asks must be there to hear the answer.
+                // Before the requests, so that a client that subscribes and then asks gets the
+                // reply.
                 Some(client) = self.subscribe_rx.recv() => self.send_snapshot(client).await?,
                 request = requests.recv() => match request {
                     None | Some(ClientRequest::Quit) => return Ok(()),
@@ -301,7 +311,7 @@ impl Runtime {
         }
     }
 
-    /// Tells a client everything that is so, and adds it to those who are told what happens.
+    /// Sends a client the present state, and subscribes it to events.
     async fn send_snapshot(
         &mut self,
         client: mpsc::Sender<ClientEvent>,
@@ -317,6 +327,7 @@ impl Runtime {
         }
         all.push(ClientEvent::Network(self.network_status()));
         for event in all {
+            // Never subscribed: a client with a gap in its snapshot would show a wrong state.
             if !try_deliver(&client, event).await {
                 return Ok(());
             }
@@ -362,7 +373,8 @@ impl Runtime {
                         archive.discard(&ids);
                     }
                 }
-                // Nobody waits for it: a contact that is gone has nothing to be told.
+                // Nobody waits for the reply: its only error is a contact that was removed
+                // meanwhile.
                 Effect::Reply { id: INTERNAL_COMMAND, reply: _ } => {}
                 Effect::Reply { id, reply } => {
                     self.event_queue.push_back(ClientEvent::Replied(id, reply));
@@ -373,8 +385,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Appends envelopes of the archive to a response. What is not there is left out, and the engine
-    /// hears of it before its next turn.
+    /// Appends envelopes of the archive to a response. One that is not there is left out, and
+    /// reported to the engine before its next turn.
     fn append_stored(&mut self, response: &mut Vec<u8>, stored: &[EnvelopeId]) {
         let Some(archive) = &mut self.archive else { return };
         for id in stored {
@@ -384,7 +396,7 @@ impl Runtime {
         }
     }
 
-    /// What the archive does not have and the engine takes it to have.
+    /// Envelopes that the archive does not have although the engine counts on it.
     fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
         self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
     }
@@ -399,8 +411,8 @@ impl Runtime {
     fn publish(&mut self, bytes: Vec<u8>) {
         match self.net.publish(bytes) {
             PublishOutcome::Sent | PublishOutcome::Known => {}
-            // The engine sends it again until it is acknowledged; a neighbour more or less is told
-            // by the network itself.
+            // No error: the engine sends the message again until it is acknowledged, and the
+            // network reports its neighbours itself.
             PublishOutcome::NoPeers => tracing::debug!("an envelope met no neighbour"),
             PublishOutcome::Congested => tracing::warn!("all neighbours are behind"),
             PublishOutcome::TooLong => tracing::error!("an envelope of ours is longer than any"),
@@ -410,11 +422,13 @@ impl Runtime {
     fn on_net(&mut self, event: NetEvent) -> Result<(), RuntimeError> {
         match event {
             NetEvent::Engine(input) => {
-                // Whatever keeps the engine busy must not keep it from its timers.
+                // Counted towards the next forced tick: a busy network must not keep the engine
+                // from its timers.
                 self.since_tick += 1;
                 return self.turn(input);
             }
             NetEvent::Reached(address) => {
+                // Remembered only once it was reached, and dialled again after a restart.
                 self.durable.store().remember_peer(&address.to_string())?;
             }
             NetEvent::Listening(address) => self.listening.push(address.to_string()),
@@ -474,7 +488,7 @@ impl Runtime {
         self.turn(Input::Command { id: INTERNAL_COMMAND, command })
     }
 
-    /// Tells how the network is, when that changed.
+    /// Emits the network's status, when it changed.
     fn tell_network(&mut self) {
         let line = self.network_status();
         if self.line.as_ref() != Some(&line) {
@@ -510,7 +524,7 @@ impl Runtime {
         }
     }
 
-    /// Hands over what was told. A client that is gone or does not read is told no more.
+    /// Sends the queued events to all clients. One that is gone or does not read is unsubscribed.
     async fn flush(&mut self) {
         while let Some(event) = self.event_queue.pop_front() {
             let mut index = 0;
@@ -542,19 +556,21 @@ fn per_minute(mean: Millis) -> f64 {
     60_000.0 / mean.0.max(1) as f64
 }
 
-/// So many envelopes are queued before the highest rated of them are looked at.
+/// Inputs of the network between two forced ticks; as many envelopes are queued before the highest
+/// rated of them are looked at.
 const EVENTS_A_TICK: u32 = 64;
 
 /// Messages handed over at once: a few screens.
 const HISTORY_PAGE: usize = 100;
 
-/// A client that leaves a full channel unread for so long is not coming back. A guess.
+/// The time for which a client may leave a full channel unread; then it is not coming back. A
+/// guess.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Clients that knock at once; the rest wait.
+/// Subscriptions that wait at once; further callers wait for their turn.
 const CLIENTS_WAITING: usize = 4;
 
-/// What the runtime asks by itself.
+/// The id of the runtime's own commands.
 const INTERNAL_COMMAND: CommandId = CommandId(FIRST_INTERNAL_COMMAND);
 
 /// Names a file for the ledger of a debug build.

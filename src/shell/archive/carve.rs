@@ -1,8 +1,8 @@
 //! Reads envelopes out of a damaged database file, page by page.
 //!
 //! SQLite finds rows by its header and the upper levels of a tree, and one damaged page up there
-//! hides thousands of rows. They are still where they were, and each proves itself: its place is the
-//! beginning of the hash of its bytes. So this looks at every page as if it were a leaf, trusts
+//! hides thousands of rows. They are still where they were, and each proves itself: its place is
+//! the beginning of the hash of its bytes. So this looks at every page as if it were a leaf, trusts
 //! nothing that it reads, and hands on what matches. Rows that were removed and not overwritten yet
 //! may come back with the rest.
 //!
@@ -18,8 +18,8 @@ use super::place;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
-/// Hands every envelope that can be read of a database and of its log to `each`, until that has had
-/// enough. Some come twice.
+/// Hands every envelope that can be read of a database and of its log to `each`, until that returns
+/// `false`. Some come twice.
 pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u8>) -> bool) {
     let pages = DatabasePages::open(database, log);
     for (number, image) in pages.images() {
@@ -35,7 +35,7 @@ pub(super) fn carve(database: &Path, log: &Path, mut each: impl FnMut(i64, Vec<u
 /// A page.
 type DatabasePage = [u8; PAGE];
 
-/// Where one image of a page lies.
+/// The place of one image of a page.
 #[derive(Clone, Copy)]
 enum PageImage {
     /// In the database, at this offset.
@@ -50,7 +50,7 @@ struct DatabasePages {
     /// Bytes of the database.
     length: u64,
     log: Option<File>,
-    /// Where in the log the last image of a page lies, by its number.
+    /// The offset in the log of the last image of each page, by its number.
     logged: BTreeMap<u32, u64>,
 }
 
@@ -85,7 +85,7 @@ impl DatabasePages {
         Some(page)
     }
 
-    /// The page of a number, as somebody who reads `origin` has to see it.
+    /// The page of a number, as a reader of `origin` has to see it.
     fn numbered(&self, number: u32, origin: PageSource) -> Option<DatabasePage> {
         let logged = self.logged.get(&number).filter(|_| origin == PageSource::Log);
         let image = match logged {
@@ -96,7 +96,7 @@ impl DatabasePages {
     }
 }
 
-/// Which of two images of the other pages belong to one.
+/// The images of other pages that belong to one page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PageSource {
     /// Those of the database: it may be from before the log.
@@ -105,7 +105,7 @@ enum PageSource {
     Log,
 }
 
-/// Where the last image of each page lies in a log.
+/// The offset of the last image of each page in a log.
 fn frames(log: &File) -> BTreeMap<u32, u64> {
     let mut found = BTreeMap::new();
     let mut header = [0; LOG_HEADER];
@@ -142,16 +142,19 @@ fn rows(pages: &DatabasePages, page: &DatabasePage, origin: PageSource) -> Vec<(
 fn row(pages: &DatabasePages, cell: &[u8], origin: PageSource) -> Option<(i64, Vec<u8>)> {
     let (length, cell) = varint(cell)?;
     let (key, cell) = varint(cell)?;
+    // Bounds how many pages `whole` follows: in a damaged file links may form a circle.
     let length = usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD)?;
     let record = whole(pages, cell, length, origin)?;
     // The record's header names its own length first; what follows it is the one column.
     let (header, _) = varint(&record)?;
     let bytes = record.get(usize::try_from(header).ok()?..)?.to_vec();
     let place = place(&EnvelopeId::of(&bytes));
+    // The proof: its place is the beginning of the hash of its bytes. Nothing else in the file is
+    // trusted.
     (place == key.cast_signed()).then_some((place, bytes))
 }
 
-/// A cell's record, with what lies in pages of its own.
+/// A cell's record, with the parts that lie in pages of their own.
 fn whole(pages: &DatabasePages, cell: &[u8], length: usize, origin: PageSource) -> Option<Vec<u8>> {
     let here = local(length);
     let mut record = cell.get(..here)?.to_vec();
@@ -176,7 +179,7 @@ const fn local(length: usize) -> usize {
     if rest <= usable - 35 { rest } else { least }
 }
 
-/// A number of SQLite's, of 1 to 9 bytes, and what follows it.
+/// A number of SQLite's, of 1 to 9 bytes, and the bytes after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(9).enumerate() {
@@ -197,10 +200,10 @@ const LEAF: u8 = 0x0d;
 /// An envelope and the header before it, which takes up to 8 bytes.
 const MAX_RECORD: usize = MAX_ENVELOPE_SIZE + 8;
 
-/// How a log begins.
+/// The header of a log.
 const LOG_HEADER: usize = 32;
 
-/// What stands before each page in it.
+/// The header of each page in a log.
 const FRAME_HEADER: usize = 24;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The archive's database file: made, opened, checked for being whole as far as a glance tells, and
-//! replaced when it is not.
+//! The archive's database file: made, opened, checked as far as a glance can, and replaced when it
+//! is damaged.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use super::carve;
 use crate::shell::store::StoreError;
 use crate::shell::store::files::{self, FilePresence};
 
-/// Opens the database in `dir`, makes one if there is none, and mends one that is damaged: then how
-/// many envelopes were saved.
+/// Opens the database in `dir`, makes one if there is none, and salvages one that is damaged;
+/// returns how many envelopes were saved from it.
 pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Option<u64>), StoreError> {
     let path = dir.join(DATABASE_FILE);
     if files::presence(&path)? == FilePresence::Missing {
@@ -27,7 +27,7 @@ pub(super) fn attach(dir: &Path, most_pages: u64) -> Result<(Connection, Option<
     }
 }
 
-/// Puts a fresh database with all that can be read of the damaged one in its place; how many
+/// Replaces a damaged database by a fresh one with all that can be read of it; returns how many
 /// envelopes that is. A crash at any moment leaves one of the two.
 pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
     let old = dir.join(DATABASE_FILE);
@@ -54,13 +54,13 @@ pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
     Ok(saved.cast_unsigned())
 }
 
-/// Puts an empty database in the place of whatever is there.
+/// Replaces whatever is there by an empty database.
 pub(super) fn renew(dir: &Path, most_pages: u64) -> Result<(), StoreError> {
     build(dir, most_pages)?.close().map_err(|(_, error)| error)?;
     publish(dir)
 }
 
-/// Adds one envelope; 1 if it was not there.
+/// Adds one envelope; returns 1 if it was not there.
 fn save(fresh: &Connection, place: i64, bytes: &[u8], before: u64) -> rusqlite::Result<u64> {
     if before % SAVED_TOGETHER == SAVED_TOGETHER - 1 {
         fresh.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
@@ -110,7 +110,7 @@ fn open(path: &Path, most_pages: u64) -> Result<Connection, StoreError> {
         .prepare("SELECT coalesce(sql, '') FROM sqlite_master")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    // Whatever else lies here is not of this program, or not as it left it.
+    // Any other file is not of this program, or not as the program left it.
     if kind != (APPLICATION_ID, VERSION) || page != PAGE_BYTES || tables != [TABLE] {
         return Err(StoreError::Damaged);
     }
@@ -171,7 +171,7 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
     Ok(value.cast_unsigned())
 }
 
-/// Whether what went wrong is that the file is not as it was written.
+/// Whether an error means that the file is not as it was written.
 pub(super) const fn is_damage(error: &StoreError) -> bool {
     match error {
         StoreError::Damaged => true,
@@ -197,12 +197,12 @@ pub(super) const fn is_damage(error: &StoreError) -> bool {
     }
 }
 
-/// How many pages a file may have whose envelopes, as a pool counts them, take `bytes` bytes.
+/// The pages a file may have whose envelopes, as a pool counts them, take `bytes` bytes.
 ///
-/// A pool charges an envelope [`crate::engine::relay::pool::ENTRY_OVERHEAD`] beyond its size. In the file
-/// it takes its size, four bytes in a thousand for the links between pages, and up to 700 for what a
-/// leaf leaves unused; so the two agree to within a sixteenth for every size, and for the size that
-/// messengers send, the file is the smaller by far.
+/// A pool charges an envelope [`crate::engine::relay::pool::ENTRY_OVERHEAD`] beyond its size. In
+/// the file it takes its size, four bytes in a thousand for the links between pages, and up to 700
+/// for what a leaf leaves unused; so the two agree to within a sixteenth for every size, and for
+/// the size that messengers send, the file is the smaller by far.
 pub(super) const fn most_pages(bytes: u64) -> u64 {
     let all = bytes.saturating_add(bytes / 16) / PAGE_BYTES + SPARE_PAGES;
     if all < MOST_PAGES { all } else { MOST_PAGES }
@@ -215,7 +215,7 @@ pub(super) const PAGE: usize = 1024;
 /// [`PAGE`], to count with.
 pub(super) const PAGE_BYTES: u64 = PAGE as u64;
 
-/// What a file takes beyond its envelopes: the header, the map of pages, the tree's first levels.
+/// Pages a file takes beyond its envelopes: the header, the map of pages, the tree's first levels.
 const SPARE_PAGES: u64 = 64;
 
 /// The most SQLite counts (SQLite, `PRAGMA max_page_count`).
@@ -245,8 +245,8 @@ const TABLE: &str = "CREATE TABLE envelope (place INTEGER PRIMARY KEY, bytes BLO
 /// SQLCipher complains of damaged pages on the standard error stream, across the interface.
 const QUIET: &str = "PRAGMA cipher_log = off;";
 
-/// What is settled before a database has pages. 2 is INCREMENTAL: free pages are used again, and
-/// given back only when a smaller size is asked for.
+/// Settings that must come before a database has pages. 2 is INCREMENTAL: free pages are used
+/// again, and given back only when a smaller size is asked for.
 const MADE: &str = "PRAGMA page_size = 1024; PRAGMA auto_vacuum = 2;";
 
 /// Exclusive, so that no third file is needed; what is written is synced with each checkpoint, so
@@ -270,7 +270,8 @@ const GIVEN_BACK: u32 = 2_048;
 /// Envelopes written in one transaction while a damaged file is read.
 const SAVED_TOGETHER: u64 = 1_024;
 
-/// The disk does not give a page, gives part of it, or says that it is damaged (SQLite, result codes).
+/// The disk does not give a page, gives part of it, or says that it is damaged (SQLite, result
+/// codes).
 const IOERR_READ: i32 = 266;
 const IOERR_SHORT_READ: i32 = 522;
 const IOERR_CORRUPTFS: i32 = 8458;

@@ -1,21 +1,22 @@
-//! The archive of a relay: envelopes on disk, to their expiry or until better ones push them out.
+//! The archive of a relay: envelopes on disk, until they expire or better ones push them out.
 //!
-//! It keeps and hands back bytes; which ones, the engine decides. An archive is one SQLite database,
-//! in the folder `archive` of a home, for one process at a time. It is not encrypted: it holds what
-//! floods through every node. But the disk of an archive shows what it carried and when it was
-//! there, also after the envelopes expired everywhere else, until their places are used again.
+//! It keeps and hands back bytes; which ones, the engine decides. An archive is one SQLite
+//! database, in the folder `archive` of a home, for one process at a time. It is not encrypted: it
+//! holds what floods through every node. But the disk of an archive shows which envelopes it
+//! carried and when, also after they expired everywhere else, until their places are used again.
 //!
-//! * An envelope's place in the table is the beginning of its id, and its id is the hash of its
-//!   bytes: damage shows whenever a row is read, and what does not match is never handed out.
-//! * Damage is never a reason not to start. What is readable is carved out of the damaged file page
-//!   by page, whatever became of its indices and its header, into a fresh one in its place.
-//! * Trouble with the disk is never a reason to stop: what could not be kept is counted and told
-//!   ([`Archive::take_lost`]), and after a while it is tried again.
-//! * What was kept is on its way to the disk with the next [`Archive::beat`]. A killed process loses
-//!   what came after that. A power cut may undo the last moments before, because nothing is synced
-//!   at each write, but it tears nothing; a relay fetches both from its neighbours again.
-//! * The file does not grow beyond its bound, a sixteenth and 64 KiB; beside it lies a log, which is
-//!   cut back to 8 MiB.
+//! - An envelope's place in the table is the beginning of its id, and its id is the hash of its
+//!   bytes: damage shows whenever a row is read, and a row that does not match is never handed out.
+//! - Damage is never a reason not to start. All that is readable is carved out of the damaged file
+//!   page by page, whatever became of its indices and its header, into a fresh one in its place.
+//! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
+//!   and reported ([`Archive::take_lost`]), and after a while it is tried again.
+//! - A kept envelope is on its way to the disk with the next [`Archive::beat`]. A killed process
+//!   loses those that came after that. A power cut may undo the last moments before, because
+//!   nothing is synced at each write, but it tears nothing; a relay fetches both from its
+//!   neighbours again.
+//! - The file does not grow beyond its bound, a sixteenth and 64 KiB; beside it lies a log, which
+//!   is cut back to 8 MiB.
 
 mod carve;
 mod database;
@@ -34,9 +35,9 @@ use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 use crate::shell::os::data_dir;
 
-/// An open archive. Dropping it writes what is on its way and gives the folder back.
+/// An open archive. Dropping it writes out what is pending and releases the folder.
 pub struct Archive {
-    /// There is none while the file can neither be opened nor be made anew.
+    /// `None` while the file can neither be opened nor be made anew.
     connection: Option<Connection>,
     dir: PathBuf,
     most_pages: u64,
@@ -46,7 +47,7 @@ pub struct Archive {
     pending_bytes: usize,
     /// Removed in the open transaction.
     removed: Vec<i64>,
-    /// To be removed: a little at each opportunity, so that no call takes long. Places of rows the
+    /// Places to be removed: a few at each opportunity, so that no call takes long. Rows that the
     /// engine does not want, so never more than there are rows, and ids it named in vain.
     owed: BTreeSet<i64>,
     /// Pages that can still be used, as last counted and estimated downwards since.
@@ -54,7 +55,7 @@ pub struct Archive {
     lost: Vec<EnvelopeId>,
     missed: u64,
     trouble: Option<ArchiveFault>,
-    /// Beats until it is tried again.
+    /// Beats until the next attempt after trouble.
     resting: u32,
     salvaged: Option<u64>,
     // Last, so that the files are closed before another process may open them.
@@ -67,14 +68,14 @@ impl core::fmt::Debug for Archive {
     }
 }
 
-/// Why nothing is kept at the moment.
+/// The reason why nothing is kept at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveFault {
     /// The disk has no room.
     DiskFull,
     /// The disk or the file can only be read.
     ReadOnly,
-    /// The file is as large as it may become: what is to leave it has not left yet.
+    /// The file has its greatest size, and the envelopes that are to leave it have not left yet.
     Crowded,
     /// The disk fails in another way.
     Failing,
@@ -93,16 +94,16 @@ impl ArchiveFault {
     }
 }
 
-/// What the engine says of an envelope that was found in the archive.
+/// The engine's decision on an envelope that was found in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// It is wanted.
+    /// Held: it stays.
     Held,
-    /// It is of no use any more.
+    /// Dropped: it is to be removed.
     Dropped,
 }
 
-/// What became of the rows found at a start.
+/// The result of reading an archive at a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveScan {
     /// Rows whose envelopes did not match their ids; they are gone.
@@ -112,13 +113,13 @@ pub struct ArchiveScan {
     pub salvaged: Option<u64>,
 }
 
-/// Why there is no archive. Nothing was changed.
+/// The reason why there is no archive. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ArchiveError(#[from] StoreError);
 
 impl ArchiveError {
-    /// What lies behind it.
+    /// The cause.
     #[must_use]
     pub const fn cause(&self) -> &StoreError {
         let Self(cause) = self;
@@ -127,8 +128,8 @@ impl ArchiveError {
 }
 
 impl Archive {
-    /// Opens the archive of the home folder `home`, or makes one, to hold `bytes` bytes of envelopes
-    /// as a pool counts them.
+    /// Opens the archive of the home folder `home`, or makes one, to hold `bytes` bytes of
+    /// envelopes as a pool counts them.
     ///
     /// # Errors
     /// When the folder cannot be used, or another process uses it; never for damage.
@@ -167,8 +168,8 @@ impl Archive {
         Some(path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?.len())
     }
 
-    /// Hands every envelope that is kept to `each`, which says whether it is wanted. One it was
-    /// handed before comes again if damage was found meanwhile.
+    /// Hands every kept envelope to `each`, which decides whether it stays. An envelope comes a
+    /// second time if damage was found in between.
     ///
     /// # Errors
     /// When the disk fails; what was handed over is kept.
@@ -181,6 +182,7 @@ impl Archive {
         while let Some(connection) = &self.connection {
             let passed = pass(connection, |place, bytes| {
                 let id = EnvelopeId::of(&bytes);
+                // Damage that SQLite does not see: the hash does.
                 if self::place(&id) != place {
                     damaged += 1;
                     self.owed.insert(place);
@@ -196,7 +198,7 @@ impl Archive {
                 }
                 Err(error) if is_damage(&error) && attempts == MOST_SALVAGES => {
                     attempts += 1;
-                    // Fresh files that are damaged at once: nothing on this disk is worth reading.
+                    // Each fresh file was damaged at once: nothing on this disk is worth reading.
                     self.connection = None;
                     database::renew(&self.dir, self.most_pages)?;
                     self.reopen(0)?;
@@ -209,12 +211,17 @@ impl Archive {
 
     /// Keeps an envelope. If that fails, its id is among the lost.
     pub fn keep(&mut self, id: EnvelopeId, bytes: &[u8]) {
+        // It may have been discarded a moment ago and come back: removing its row now would lose
+        // it.
         self.owed.remove(&place(&id));
+        // After trouble nothing is tried for a while: each failing write would take time from the
+        // flood.
         if self.resting > 0 {
             return self.miss(id);
         }
         self.work_off(OWED_A_KEEP);
         let pages = pages_of(bytes.len());
+        // Estimated downwards since the last count, so count again before refusing.
         if self.room < pages {
             self.write_out();
         }
@@ -241,7 +248,7 @@ impl Archive {
         }
     }
 
-    /// Discards envelopes, over the next beats.
+    /// Discards envelopes, little by little over the next beats.
     pub fn discard(&mut self, ids: &[EnvelopeId]) {
         self.owed.extend(ids.iter().map(place));
     }
@@ -250,6 +257,7 @@ impl Archive {
     /// the lost.
     pub fn get(&mut self, id: &EnvelopeId) -> Option<Vec<u8>> {
         let read = match self.read(place(id)) {
+            // `fail` has salvaged the file, which may have saved this row.
             Err(error) if is_damage(&error) => {
                 self.fail(&error);
                 self.read(place(id))
@@ -270,13 +278,13 @@ impl Archive {
         None
     }
 
-    /// What is not kept though the engine was told so, or never told otherwise. Each is named once.
+    /// Envelopes that are not kept although the engine counts on it. Each is named once.
     pub fn take_lost(&mut self) -> Vec<EnvelopeId> {
         std::mem::take(&mut self.lost)
     }
 
-    /// Writes out what is on its way, removes some of what is to go, and after trouble tries again
-    /// in time. Call it every second.
+    /// Writes out what is pending, removes some of what is to go, and after trouble tries again in
+    /// time. Call it every second.
     pub fn beat(&mut self) {
         if self.resting > 0 {
             self.resting -= 1;
@@ -300,7 +308,7 @@ impl Archive {
         }
     }
 
-    /// What it takes on disk, in bytes, without the log and what is free inside.
+    /// Its size on disk, in bytes, without the log and without free pages inside.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let used = self.connection.as_ref().and_then(|open| database::used(open).ok());
@@ -313,7 +321,7 @@ impl Archive {
         self.missed
     }
 
-    /// Why nothing is kept at the moment, if so.
+    /// The reason why nothing is kept at the moment, if so.
     #[must_use]
     pub const fn trouble(&self) -> Option<ArchiveFault> {
         self.trouble
@@ -341,7 +349,7 @@ impl Archive {
         Ok(change(connection)?)
     }
 
-    /// Removes up to `most` of what is to go.
+    /// Removes up to `most` of the places that are to go.
     fn work_off(&mut self, most: usize) {
         for _ in 0..most {
             if self.resting > 0 {
@@ -377,7 +385,7 @@ impl Archive {
         self.removed.clear();
     }
 
-    /// Takes back what was on its way; then mends the file, if it is damaged, or rests.
+    /// Rolls back what was pending; then salvages the file, if it is damaged, or rests.
     fn fail(&mut self, error: &StoreError) {
         if let Some(connection) = &self.connection
             && !connection.is_autocommit()
@@ -385,9 +393,11 @@ impl Archive {
         {
             self.connection = None;
         }
+        // Rolled back with the transaction, so none of them is kept.
         self.missed += self.pending.len() as u64;
         self.lost.append(&mut self.pending);
         self.pending_bytes = 0;
+        // Their removal was rolled back too.
         self.owed.extend(self.removed.drain(..));
         let mended = (self.connection.is_none() || is_damage(error)) && self.salvage().is_ok();
         if mended {
@@ -418,7 +428,7 @@ impl Archive {
         tracing::warn!(trouble = ?self.trouble, "the archive rests");
     }
 
-    /// Puts a fresh file with all that is readable in the place of a damaged one. Takes as long as
+    /// Replaces a damaged file by a fresh one with all that is readable of it. Takes as long as
     /// reading the file does.
     fn salvage(&mut self) -> Result<(), StoreError> {
         self.connection = None;
@@ -444,17 +454,17 @@ impl Drop for Archive {
 
 /// The place of an envelope: the first 63 bits of its id.
 ///
-/// The table is a tree ordered by place, so it needs no index, and what is kept lands evenly in what
-/// was removed. Two ids that begin alike push each other out, which is noticed: among a million
-/// envelopes that happens by chance once in 10^7 archives, and whoever makes two on purpose, in 2^31
-/// attempts, loses one of their own.
+/// The table is a tree ordered by place, so it needs no index, and new rows land evenly in the room
+/// of removed ones. Two ids that begin alike push each other out, which is noticed: among a million
+/// envelopes that happens by chance once in 10^7 archives, and a pair made on purpose, in 2^31
+/// attempts, costs its maker one of the two.
 fn place(id: &EnvelopeId) -> i64 {
     let EnvelopeId(id) = id;
     let first = id.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     (first >> 1).cast_signed()
 }
 
-/// What an envelope takes at most, in pages: its share of a leaf, and the rest in pages of its own.
+/// The pages an envelope takes at most: its share of a leaf, and the rest in pages of its own.
 const fn pages_of(bytes: usize) -> u64 {
     bytes as u64 / OVERFLOW_BYTES + 3
 }
@@ -499,7 +509,7 @@ fn blob(row: &rusqlite::Row<'_>, column: usize) -> Vec<u8> {
 /// The archive's folder in a home folder.
 const FOLDER: &str = "archive";
 
-/// What of a page that is not a leaf holds an envelope's bytes (SQLite file format, section 1.7).
+/// The bytes of an envelope in a page that is not a leaf (SQLite file format, section 1.7).
 const OVERFLOW_BYTES: u64 = PAGE_BYTES - 4;
 
 /// Envelopes in one transaction at most, and how many are removed in one. A guess: enough that
@@ -509,15 +519,16 @@ const BATCH: usize = 256;
 /// Bytes of envelopes in one transaction at most: the log is some multiple of that.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// What is removed for each envelope that is kept: more than one, so that room is made before it is
+/// Rows removed for each envelope that is kept: more than one, so that room is made before it is
 /// needed.
 const OWED_A_KEEP: usize = 4;
 
-/// What is removed in a second that has nothing else to do: some 50 ms of work.
+/// Rows removed in a second that has nothing else to do: some 50 ms of work.
 const OWED_A_BEAT: usize = 2_000;
 
-/// Beats to rest after trouble: half a minute. A guess: soon enough for who just made room.
+/// Beats to rest after trouble: half a minute. A guess: soon enough for a person who just made
+/// room.
 const REST: u32 = 30;
 
-/// How often one start mends the file. What is damaged again has a disk that cannot be used.
+/// Salvages in one start. A disk on which the file is damaged again after these cannot be used.
 const MOST_SALVAGES: u32 = 3;

@@ -1,4 +1,4 @@
-//! A backup: one sealed file with who a node is, whom it knows, and if wished what was written.
+//! A backup: one sealed file with identities and contacts, and if wished the messages.
 //!
 //! ```text
 //! bytes   0..8    "UNDTBKUP"
@@ -8,11 +8,11 @@
 //!       128..     chunks of 1 MiB sealed under that key, the last one shorter or equal
 //! ```
 //!
-//! * What goes into it, and what that is on another device, is the engine's to say
+//! - The content of a backup, and what it becomes on another device, is the engine's to decide
 //!   ([`crate::engine::node::backup`]): never a session.
-//! * A file is written beside its name and renamed when it is whole. None is ever written over.
-//! * A store takes over all of a file or nothing: the file is read to its end before, and then again.
-//! * Whatever the length of a history, a few chunks are held in memory.
+//! - A file is written beside its name and renamed when it is whole. None is ever written over.
+//! - A store restores all of a file or nothing: the file is read to its end before, and then again.
+//! - Whatever the length of a history, a few chunks are held in memory.
 
 mod rows;
 mod seal;
@@ -40,7 +40,7 @@ use crate::shell::store::{
 use self::rows::{BackupReader, BackupWriter};
 use self::seal::{StreamOpener, StreamSealer};
 
-/// What a backup says of itself: counts, and never a name or a text.
+/// A summary of a backup: counts, and never a name or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupSummary {
     /// When it was made, by the clock of the machine that made it.
@@ -62,7 +62,7 @@ pub struct BackupSummary {
 pub struct BackupKey {
     /// The head of the file.
     head: Vec<u8>,
-    /// What its chunks are sealed under.
+    /// The key of its chunks.
     key: Secret<32>,
 }
 
@@ -98,14 +98,14 @@ impl BackupKey {
         (&self.head, &self.key)
     }
 
-    /// What [`Self::parts`] gave.
+    /// The inverse of [`Self::parts`].
     #[must_use]
     pub const fn from_parts(head: Vec<u8>, key: Secret<32>) -> Self {
         Self { head, key }
     }
 }
 
-/// Writes what a store holds to a file that is not there yet; durable when this returns.
+/// Writes a backup of a store to a file that does not exist yet; durable when this returns.
 ///
 /// # Errors
 ///
@@ -127,20 +127,25 @@ fn create_in_chunks(
     (made, history): (UnixSeconds, History),
     size: usize,
 ) -> Result<BackupSummary, BackupError> {
+    // No backup is ever written over, not even through a link: the one there may be the only good
+    // one.
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists);
     }
     let part = unfinished(file);
     let output = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&part) {
+        // Another process may be writing it, so it is not removed here.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(BackupError::Unfinished(part));
         }
         opened => opened?,
     };
     let written = write(store, &output, &sealing, (made, history), size).and_then(|summary| {
+        // The content is durable before the name is, so a power cut leaves no file of that name
+        // that is not whole.
         output.sync_all()?;
         fs::rename(&part, file)?;
-        // The name is in the folder; it is durable when the folder is.
+        // The name is durable when the folder is.
         File::open(folder_of(file))?.sync_all()?;
         Ok(summary)
     });
@@ -186,6 +191,7 @@ fn write(
         }
     }
     let (mut output, summary) = writer.finish()?;
+    // Without an identity there is nothing that could not be made anew.
     if summary.identities == 0 {
         return Err(BackupError::Empty);
     }
@@ -208,7 +214,7 @@ impl Backup {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, or with the passphrase.
+    /// The fault of the file or of the passphrase.
     pub fn open(file: &Path, passphrase: &Passphrase) -> Result<Self, BackupError> {
         let mut file = File::open(file)?;
         let mut head = Vec::new();
@@ -246,18 +252,20 @@ pub struct VerifiedBackup {
 }
 
 impl VerifiedBackup {
-    /// What is in it.
+    /// Its summary.
     #[must_use]
     pub const fn summary(&self) -> BackupSummary {
         self.summary
     }
 
-    /// Gives all of it to a store that holds nothing.
+    /// Restores all of it into an empty store.
     ///
     /// # Errors
     ///
     /// Any [`BackupError`]. The store is as it was then.
     pub fn restore(mut self, env: &mut Env<'_>, store: &mut Store) -> Result<(), BackupError> {
+        // Two states of one person cannot be merged: numbers and sessions of the two would
+        // contradict each other.
         if !store.load()?.is_empty() {
             return Err(StoreError::Exists.into());
         }
@@ -278,12 +286,13 @@ fn parse_head(head: &[u8]) -> Result<&[u8], BackupError> {
     let (version, wrapped) = rest.split_first_chunk().ok_or(BackupError::Damaged)?;
     match u16::from_le_bytes(*version) {
         VERSION => Ok(wrapped),
+        // The person needs another program, not another copy of the file.
         version if version > VERSION => Err(BackupError::Newer),
         _ => Err(BackupError::Damaged),
     }
 }
 
-/// Where a file is written until it is whole.
+/// The name under which a file is written until it is whole.
 fn unfinished(file: &Path) -> PathBuf {
     let mut name: OsString = file.as_os_str().to_owned();
     name.push(".part");
@@ -297,7 +306,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Why there is no backup, or why one was not taken over. Nothing was changed.
+/// The reason why there is no backup, or why one was not restored. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Name another file.
@@ -361,11 +370,11 @@ impl From<RowError> for BackupError {
 
 const MAGIC: &[u8; 8] = b"UNDTBKUP";
 
-/// Counts the layouts of a file and of the rows in it. Whoever changes the shape of a record that a
-/// backup carries raises it, and reads the older shape as the store's migrations do.
+/// The version of the layout of a file and of the rows in it. A change to the shape of a record
+/// that a backup carries raises it, and reads the older shape as the store's migrations do.
 const VERSION: u16 = 1;
 
 const HEAD_BYTES: usize = MAGIC.len() + 2 + KEY_FILE_BYTES;
 
-/// 1 MiB: nothing beside a machine's memory, and large enough that tags weigh nothing.
+/// 1 MiB: little for any machine's memory, and large enough that tags weigh nothing.
 const CHUNK_BYTES: usize = 1 << 20;

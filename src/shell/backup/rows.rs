@@ -1,4 +1,4 @@
-//! What is inside the seal: rows of a kind, a length and that many bytes, and what must hold of them.
+//! The rows inside the seal, each a kind, a length and that many bytes, and the checks on them.
 //!
 //! ```text
 //! kind 1 byte | length 4 bytes, little-endian as every number here | that many bytes
@@ -33,7 +33,7 @@ pub(super) struct BackupWriter<W> {
 }
 
 impl<W: Write> BackupWriter<W> {
-    /// Begins with the row about it.
+    /// Begins with the row about the backup.
     pub(super) fn begin(
         sealer: StreamSealer<W>,
         made: UnixSeconds,
@@ -48,7 +48,8 @@ impl<W: Write> BackupWriter<W> {
 
     /// Adds a row.
     pub(super) fn add(&mut self, row: &Imported) -> Result<(), BackupError> {
-        // What would be refused when it is read is not written.
+        // Checked when it is written too: a backup that cannot be restored is worse than an error
+        // now.
         self.audit.count(row)?;
         match row {
             Imported::Record(record) => self.row(RECORD, &encode_record(record)?),
@@ -59,7 +60,7 @@ impl<W: Write> BackupWriter<W> {
         }
     }
 
-    /// Ends the file; answers what is in it.
+    /// Ends the file; returns its summary.
     pub(super) fn finish(self) -> Result<(W, BackupSummary), BackupError> {
         Ok((self.sealer.finish()?, self.audit.summary))
     }
@@ -72,14 +73,14 @@ impl<W: Write> BackupWriter<W> {
     }
 }
 
-/// Reads rows, and refuses what no [`BackupWriter`] writes.
+/// Reads rows, and refuses those that no [`BackupWriter`] writes.
 pub(super) struct BackupReader<R> {
     opener: StreamOpener<R>,
     audit: BackupAudit,
 }
 
 impl<R: Read> BackupReader<R> {
-    /// Begins with the row about it.
+    /// Begins with the row about the backup.
     pub(super) fn begin(mut opener: StreamOpener<R>) -> Result<Self, BackupError> {
         let about = row(&mut opener)?.filter(|row| row.kind == ABOUT);
         let about = about.ok_or(BackupError::Damaged)?.bytes;
@@ -93,7 +94,7 @@ impl<R: Read> BackupReader<R> {
         Ok(Self { opener, audit: BackupAudit::new(made, history) })
     }
 
-    /// The next row, in order with all before it; nothing at the end.
+    /// The next row, checked against all before it; `None` at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<Imported>, BackupError> {
         let Some(BackupRow { kind, bytes }) = row(&mut self.opener)? else { return Ok(None) };
         let brought = match kind {
@@ -110,7 +111,7 @@ impl<R: Read> BackupReader<R> {
         Ok(Some(brought))
     }
 
-    /// What was read up to here.
+    /// The summary of the rows read so far.
     pub(super) const fn summary(&self) -> BackupSummary {
         self.audit.summary
     }
@@ -122,7 +123,7 @@ struct BackupRow {
     bytes: Zeroizing<Vec<u8>>,
 }
 
-/// The next row, bounded before they are read; nothing at the end of the file.
+/// The next row, its length bounded before it is read; `None` at the end of the file.
 fn row<R: Read>(opener: &mut StreamOpener<R>) -> Result<Option<BackupRow>, BackupError> {
     let mut kind = [0];
     if opener.read(&mut kind)? == StreamEnd::Reached {
@@ -131,6 +132,8 @@ fn row<R: Read>(opener: &mut StreamOpener<R>) -> Result<Option<BackupRow>, Backu
     let mut length = [0; 4];
     whole(opener, &mut length)?;
     let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    // Before the memory is taken: the length is authenticated, but its writer may have known the
+    // passphrase.
     if length > MAX_RECORD_BYTES {
         return Err(BackupError::Damaged);
     }
@@ -168,6 +171,8 @@ impl BackupAudit {
     fn count(&mut self, row: &Imported) -> Result<(), BackupError> {
         let BackupSummary { history, identities, contacts, offers, messages, made: _ } =
             &mut self.summary;
+        // Bounds and order of a sound node: each row names only what came before it, so no restored
+        // record points into the void.
         let fine = match row {
             Imported::Record(Record::Identity(record)) => {
                 *identities += 1;
@@ -189,6 +194,8 @@ impl BackupAudit {
             Imported::Unread(contact, _) => {
                 *history == History::With && self.contacts.contains(contact)
             }
+            // A session in a backup would be a copy that two devices go on with, and show topics
+            // twice.
             Imported::Record(Record::Session(_) | Record::Request(_) | Record::Outgoing(_)) => {
                 false
             }

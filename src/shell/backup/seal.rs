@@ -1,10 +1,10 @@
-//! A file that is sealed in chunks, so that it is written and read in bounded memory.
+//! A file sealed in chunks, so that it is written and read in bounded memory.
 //!
-//! Each chunk is sealed by AES-256-GCM (NIST SP 800-38D) under a key that seals this file alone. Its
-//! nonce is its place in the file and whether it is the last: chunks that were cut off, added, moved
-//! or changed do not open. After Hoang, Reyhanitabar, Rogaway and Vizar, "Online Authenticated-
-//! Encryption and its Nonce-Reuse Misuse-Resistance", section 7 (STREAM). What the bytes mean is not
-//! known here.
+//! Each chunk is sealed by AES-256-GCM (NIST SP 800-38D) under a key that seals this file alone.
+//! Its nonce is its place in the file and whether it is the last: chunks that were cut off, added,
+//! moved or changed do not open. After Hoang, Reyhanitabar, Rogaway and Vizar, "Online
+//! Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance", section 7 (STREAM). The meaning
+//! of the bytes is not known here.
 
 use std::io::{Read, Write};
 
@@ -20,12 +20,12 @@ use crate::engine::secret::Secret;
 pub(super) struct StreamSealer<W> {
     output: W,
     cipher: ChunkCipher,
-    /// What is not sealed yet: at most a chunk.
+    /// Bytes not sealed yet: at most a chunk.
     plain: Zeroizing<Vec<u8>>,
 }
 
 impl<W: Write> StreamSealer<W> {
-    /// Begins behind `head`, which is not sealed and which every chunk vouches for.
+    /// Begins behind `head`, which is not sealed, and which every chunk authenticates.
     pub(super) fn begin(
         mut output: W,
         key: &Secret<32>,
@@ -53,7 +53,7 @@ impl<W: Write> StreamSealer<W> {
         Ok(())
     }
 
-    /// Seals what is left; without this the file is one that was cut off.
+    /// Seals the rest; without this the file counts as cut off.
     pub(super) fn finish(mut self) -> Result<W, BackupError> {
         self.seal(LastChunk::Yes)?;
         Ok(self.output)
@@ -77,9 +77,9 @@ pub(super) struct StreamOpener<R> {
     cipher: ChunkCipher,
     /// The chunk that is read, opened.
     plain: Zeroizing<Vec<u8>>,
-    /// How much of it was handed out.
+    /// How much of it was read.
     used: usize,
-    /// The first byte of the next chunk, if there is one: it tells whether this one is the last.
+    /// The first byte of the next chunk, if there is one; without it this chunk is the last.
     ahead: Option<u8>,
 }
 
@@ -100,7 +100,7 @@ impl<R: Read> StreamOpener<R> {
         Ok(opener)
     }
 
-    /// Fills `bytes`; nothing is read and `false` answered at the very end of the file.
+    /// Fills `bytes`; reads nothing and returns [`StreamEnd::Reached`] at the very end of the file.
     ///
     /// # Errors
     ///
@@ -126,6 +126,8 @@ impl<R: Read> StreamOpener<R> {
     /// Opens the next chunk. There is one, and none is empty.
     fn open_next(&mut self) -> Result<(), BackupError> {
         let first = self.ahead.take().ok_or(BackupError::Damaged)?;
+        // One byte more than a chunk, because only what follows shows whether it is the last, which
+        // its nonce must say.
         let whole = self.cipher.size + TAG_SIZE;
         let mut chunk = Zeroizing::new(Vec::with_capacity(whole + 1));
         chunk.push(first);
@@ -148,12 +150,12 @@ impl<R: Read> StreamOpener<R> {
     }
 }
 
-/// Whether the file went on.
+/// Whether the end of the file was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
-    /// It is over.
+    /// The end.
     Reached,
-    /// It is not.
+    /// Not the end.
     NotReached,
 }
 
@@ -164,7 +166,7 @@ enum LastChunk {
     No,
 }
 
-/// The cipher of one file and the place it has come to.
+/// The cipher of one file, and the place of the next chunk.
 struct ChunkCipher {
     cipher: Aes256Gcm,
     head: Vec<u8>,
