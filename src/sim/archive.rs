@@ -13,6 +13,7 @@ pub(super) struct SimArchive(BTreeMap<EnvelopeId, Vec<u8>>);
 impl SimArchive {
     /// Puts an envelope into the archive.
     pub(super) fn keep(&mut self, id: EnvelopeId, bytes: Vec<u8>) -> Result<(), Violation> {
+        // The pool refuses a duplicate, so the engine never archives one twice.
         if self.0.insert(id, bytes).is_some() {
             return Err(Violation("an envelope was archived twice"));
         }
@@ -26,7 +27,7 @@ impl SimArchive {
         }
     }
 
-    /// Appends archived envelopes to a response; the ids of those that are not there.
+    /// Appends archived envelopes to a response; returns the ids of those that are not there.
     pub(super) fn append_to(
         &self,
         response: &mut Vec<u8>,
@@ -42,12 +43,12 @@ impl SimArchive {
         missing
     }
 
-    /// The ids of what is archived.
+    /// The ids of all archived envelopes.
     pub(super) fn ids(&self) -> impl Iterator<Item = EnvelopeId> {
         self.0.keys().copied()
     }
 
-    /// What is archived.
+    /// All archived envelopes.
     pub(super) fn envelopes(&self) -> Vec<Vec<u8>> {
         self.0.values().cloned().collect()
     }

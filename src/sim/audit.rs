@@ -1,6 +1,6 @@
-//! What must always hold, checked over all nodes and their whole lives.
+//! The audit: invariants that are checked over all nodes and their whole lives.
 //!
-//! The audit sees what no node can see: every nonce, every envelope, every text. It changes nothing.
+//! It sees what no node can see: every nonce, every envelope, every text. It changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use super::NodeIndex;
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Envelope, EnvelopeId, Topic};
 
-/// Something that must always hold and did not: the engine is wrong.
+/// A violated invariant: the engine is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub &'static str);
 
-/// Everything that was ever encrypted or published, and what was wrong with it.
+/// Everything that was ever encrypted or published, and the violations found in it.
 #[derive(Debug)]
 pub struct Audit {
     seed: u64,
@@ -34,8 +34,7 @@ impl Audit {
         }
     }
 
-    /// What did not hold that must always hold, each with the seed that repeats it; empty unless the
-    /// engine is wrong.
+    /// The violations, each with the seed that repeats it; empty unless the engine is wrong.
     #[must_use]
     pub fn violations(&self) -> &[String] {
         &self.violations
@@ -59,9 +58,9 @@ impl Audit {
         bodies.values().filter(|bodies| bodies.len() > 1).count()
     }
 
-    /// Remembers a text that was said, and must never be readable on a link.
+    /// Remembers a text that must never be readable on a link.
     pub(super) fn note_text(&mut self, text: &str) {
-        // Short texts would be found in random bytes.
+        // Short texts would be found in random bytes by chance.
         if text.len() >= SHORTEST_TEXT {
             self.texts.push(text.as_bytes().to_vec());
         }
@@ -76,7 +75,7 @@ impl Audit {
         }
     }
 
-    /// Keeps a published envelope, and checks that nothing that was said is readable in it.
+    /// Keeps a published envelope, and checks that no remembered text is readable in it.
     pub(super) fn check_published(
         &mut self,
         id: EnvelopeId,
@@ -89,7 +88,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Writes a violation down, with what is needed to repeat it.
+    /// Records a violation, with the seed and time that repeat it.
     pub(super) fn record(&mut self, at: Millis, node: NodeIndex, Violation(what): Violation) {
         let line = format!("SEED={} at {} ms, node {}: {what}", self.seed, at.0, node.0);
         self.violations.push(line);
@@ -103,6 +102,6 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 /// Texts of fewer bytes are not searched for.
 const SHORTEST_TEXT: usize = 8;
 
-/// Envelopes are searched for so many of the texts said last: a search of all would be most of the
+/// Texts that each envelope is searched for, the latest ones: a search for all would be most of the
 /// simulation.
 const SEARCHED: usize = 16;

@@ -1,4 +1,4 @@
-//! What survives a crash in the simulator: the store's contract, in memory.
+//! The simulated disk: the store's contract, in memory. It is all that survives a crash.
 
 use std::collections::BTreeMap;
 
@@ -38,10 +38,10 @@ impl SimDisk {
             match change {
                 Change::Put(record) => {
                     let key = record.key();
-                    // The store refuses the whole commit, and its node ends there.
+                    // The real store refuses the whole commit here, and its node ends.
                     debug_assert!(self.may_put(&record), "a message goes back to a former state");
                     self.sequence += 1;
-                    // A message that was held takes its place when it is shown.
+                    // A buffered message takes its place in the history when it is shown.
                     let known = self.rows.get(&key).filter(|(_, before)| !is_held(before));
                     let order = known.map_or(self.sequence, |&(order, _)| order);
                     self.rows.insert(key, (order, record));
@@ -65,13 +65,13 @@ impl SimDisk {
         }
     }
 
-    /// Everything that is kept.
+    /// All records.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.rows.values().map(|(_, record)| record)
     }
 
-    /// Forgets all but identities and contacts, as a backup brings them back: whom one knows, under
-    /// another numbering, drawn from `epoch`.
+    /// Forgets all but identities and contacts, as a backup without history restores them: in
+    /// another epoch, drawn from `epoch`.
     pub(super) fn wipe_to_roster(&mut self, mut epoch: impl FnMut() -> u64) {
         self.rows
             .retain(|_, (_, record)| matches!(record, Record::Identity(_) | Record::Contact(_)));
@@ -90,8 +90,8 @@ impl SimDisk {
         }
     }
 
-    /// Becomes the disk of another device that took this one over from a backup with its history, by
-    /// the program's own rules of what a backup carries and what becomes of it.
+    /// Becomes the disk of another device that restored this one's backup with its history, by the
+    /// engine's own rules of what a backup carries and what becomes of it.
     pub(super) fn restore_from_backup(&mut self, env: &mut Env<'_>) {
         let mut rows: Vec<(u64, Record)> = core::mem::take(&mut self.rows).into_values().collect();
         rows.sort_by_key(|(order, _)| *order);
@@ -113,7 +113,7 @@ impl SimDisk {
         }
     }
 
-    /// What was shown of contacts, in that order: a person who comes back reads it from here.
+    /// The contacts' texts that were shown, in that order: a person who comes back reads them here.
     pub(super) fn shown(&self) -> Vec<(ContactId, String)> {
         let messages = self.rows.values().filter_map(|(order, record)| {
             let Record::Message(message) = record else { return None };
@@ -124,7 +124,7 @@ impl SimDisk {
         rows.into_iter().map(|(_, message)| (message.contact, message.text.clone())).collect()
     }
 
-    /// How far each message of ours is.
+    /// The state of each message of ours.
     pub(super) fn states(&self) -> BTreeMap<MessageId, MessageState> {
         let states = self.rows.values().filter_map(|(_, record)| {
             let Record::Message(message) = record else { return None };
@@ -134,7 +134,7 @@ impl SimDisk {
         states.collect()
     }
 
-    /// What an envelope carries, if its author keeps it.
+    /// The purpose of an envelope, if its author keeps it.
     pub(super) fn purpose(&self, envelope: &[u8]) -> Option<EnvelopePurpose> {
         let outgoing = self.rows.range(RecordKey::Outgoing(OutgoingId(0))..);
         outgoing.map(|(_, (_, record))| record).find_map(|record| {
@@ -143,7 +143,7 @@ impl SimDisk {
         })
     }
 
-    /// What a node needs at its start: all but the messages that are history.
+    /// The records that a node loads at its start: all but the messages that are history.
     pub(super) fn open_records(&self) -> Vec<Record> {
         let mut rows: Vec<&(u64, Record)> =
             self.rows.values().filter(|(_, record)| is_open(record)).collect();
@@ -156,7 +156,7 @@ fn is_held(record: &Record) -> bool {
     matches!(record, Record::Message(m) if matches!(m.direction, StoredDirection::Buffered { .. }))
 }
 
-/// Whether a node needs it at its start: everything but messages that are history.
+/// Whether a node loads it at its start: everything but messages that are history.
 fn is_open(record: &Record) -> bool {
     match record {
         Record::Message(message) => message.is_open(),

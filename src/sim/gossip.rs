@@ -1,4 +1,5 @@
-//! gossipsub's memory in one process: which envelopes it knows, and which wait for their verdict.
+//! gossipsub's memory in one process: the envelopes it knows, and those that wait for their
+//! verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use super::NodeIndex;
 use super::audit::Violation;
 use crate::engine::envelope::{Acceptance, EnvelopeId};
 
-/// What a node said of the envelopes one neighbour brought.
+/// A node's verdicts on the envelopes of one neighbour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
     /// How many were passed on.
@@ -17,7 +18,7 @@ pub struct Verdicts {
     pub rejected: u64,
 }
 
-/// The duplicate cache, the envelopes under validation, and what became of them.
+/// The duplicate cache, the envelopes under validation, and the counts of verdicts.
 #[derive(Debug, Default)]
 pub(super) struct GossipMemory {
     known: BTreeSet<EnvelopeId>,
@@ -27,18 +28,19 @@ pub(super) struct GossipMemory {
 }
 
 impl GossipMemory {
-    /// Forgets what a process forgets when it ends.
+    /// Forgets all that lives in a process's memory.
     pub(super) fn restart(&mut self) {
         self.known.clear();
         self.under_validation.clear();
     }
 
-    /// Takes an id into the duplicate cache; whether it was not in there.
+    /// Takes an id into the duplicate cache; returns whether it is new there.
     pub(super) fn is_new(&mut self, id: EnvelopeId) -> bool {
         self.known.insert(id)
     }
 
-    /// Keeps an envelope until its verdict comes; whether it was not waiting for one already.
+    /// Keeps an envelope until its verdict comes; returns whether it was not waiting for one
+    /// already.
     pub(super) fn begin_validation(&mut self, id: EnvelopeId, bytes: &[u8]) -> bool {
         let waits = self.under_validation.contains_key(&id);
         if !waits {
@@ -47,13 +49,14 @@ impl GossipMemory {
         !waits
     }
 
-    /// Counts the verdict on an envelope that `carrier` brought; its bytes if it is to be passed on.
+    /// Counts the verdict on an envelope of `carrier`; returns its bytes if it is to be passed on.
     pub(super) fn finish_validation(
         &mut self,
         carrier: NodeIndex,
         id: EnvelopeId,
         acceptance: Acceptance,
     ) -> Result<Option<Vec<u8>>, Violation> {
+        // The real gossipsub takes one verdict for each message it asked about, and no other.
         let Some(bytes) = self.under_validation.remove(&id) else {
             return Err(Violation("a verdict on what was not asked, or was judged before"));
         };
@@ -67,7 +70,7 @@ impl GossipMemory {
         Ok((acceptance == Acceptance::Accept).then_some(bytes))
     }
 
-    /// What was said of what `carrier` brought.
+    /// The verdicts on the envelopes of `carrier`.
     pub(super) fn verdicts(&self, carrier: NodeIndex) -> Verdicts {
         self.verdicts.get(&carrier).copied().unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! A model of the flood's links and of their trouble: latency, loss, partition.
+//! A model of the flood's links and their faults: latency, loss, partition.
 
 use std::collections::BTreeSet;
 
 use super::{NodeIndex, SeededRng};
 use crate::engine::env::Millis;
 
-/// Who is whose neighbour, and how links behave.
+/// Links between neighbours, and how they behave.
 ///
 /// gossipsub sends an accepted envelope once to each mesh neighbour but the one it came from; here
 /// every neighbour is in the mesh. Its recovery by IHAVE and IWANT is not modelled, so loss here is
@@ -62,7 +62,7 @@ impl Links {
         self.down.remove(&node);
     }
 
-    /// Those a node reaches, in order.
+    /// The neighbours a node reaches, in order.
     pub(super) fn neighbours(&self, node: NodeIndex) -> Vec<NodeIndex> {
         if self.down.contains(&node) {
             return Vec::new();
@@ -75,7 +75,7 @@ impl Links {
             .collect()
     }
 
-    /// How long the next envelope takes, or nothing if it is lost.
+    /// How long the next envelope takes; `None` if it is lost.
     pub(super) fn carry(&self, chance: &mut SeededRng) -> Option<Millis> {
         if chance.below(1_000) < u64::from(self.loss_per_mille) {
             return None;
@@ -83,9 +83,10 @@ impl Links {
         Some(self.delay(chance))
     }
 
-    /// How long after that it comes again, or nothing if it does not.
+    /// How long after that it comes again; `None` if it does not.
     pub(super) fn carry_again(&self, chance: &mut SeededRng) -> Option<Millis> {
         let repeats = self.repeat_per_mille;
+        // Without repeats nothing is drawn, so the traces of worlds without them stay as they are.
         let again = repeats > 0 && chance.below(1_000) < u64::from(repeats);
         again.then(|| self.delay(chance))
     }

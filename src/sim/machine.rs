@@ -1,8 +1,7 @@
-//! One node and the machine it runs on: its process, disk, clock and archive, and what is known of
-//! it from outside.
+//! One node and the machine it runs on: its process, disk, clock and archive, and its observations.
 //!
-//! A machine takes one input at a time and hands its outputs out one by one; [`World`](super::World)
-//! decides when, and carries out what concerns other machines.
+//! A machine takes one input at a time and hands its outputs out one by one;
+//! [`World`](super::World) decides when, and carries out those that concern other machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,29 +23,29 @@ use crate::engine::record::{EnvelopePurpose, Record};
 use crate::engine::settings::NodeSettings;
 use crate::engine::turn::Output;
 
-/// One envelope a node gave to the flood, with what nobody but its author knows of it.
+/// One envelope a node published, with its purpose, which its author alone knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedEnvelope {
     /// When it was published.
     pub at: Millis,
     /// Its id.
     pub id: EnvelopeId,
-    /// What it carries.
+    /// Its purpose.
     pub purpose: EnvelopePurpose,
 }
 
-/// What is on a node's disk when [`World::start_from`](super::World::start_from) starts it.
+/// The content of a node's disk when [`World::start_from`](super::World::start_from) starts it.
 #[derive(Debug)]
 pub enum StartingDisk {
-    /// A copy, which may be older than what the node did since.
+    /// A copy, which may be older than the node's last messages: a rollback.
     Copy(DiskCopy),
-    /// Identities and contacts alone, as a backup without history brings them back: without sessions,
-    /// messages, requests and the memory of offers.
+    /// Identities and contacts alone, as a backup without history restores them: without sessions,
+    /// messages, requests and the replay cache.
     Roster,
-    /// What another device makes of a backup with its history: identities, contacts, the memory of
-    /// offers, and messages, under another numbering; no sessions, and nothing that was not done with.
+    /// A backup with its history, restored on another device: identities, contacts, the replay
+    /// cache and messages, in another epoch; no sessions, and nothing on its way.
     Backup,
-    /// Everything but sessions and what was sealed in them, as the home of an earlier program.
+    /// Everything but sessions and the envelopes sealed in them, as the home of an earlier program.
     WithoutSessions,
 }
 
@@ -56,7 +55,7 @@ pub struct SimMachine {
     settings: NodeSettings,
     /// The process; none while the machine is down.
     node: Option<Node>,
-    /// How often a process was started: what was sent to an earlier one reaches nobody.
+    /// How often a process was started: a response to an earlier one reaches nobody.
     pub(super) incarnation: u64,
     pub(super) disk: SimDisk,
     entropy: SeededRng,
@@ -83,7 +82,7 @@ struct PlannedCrash {
     downtime: Millis,
 }
 
-/// What a machine does next within a turn.
+/// The next step of a machine within a turn.
 #[derive(Debug)]
 pub(super) enum NextStep {
     /// It has an output to be carried out.
@@ -94,7 +93,7 @@ pub(super) enum NextStep {
     Done,
 }
 
-/// What tests look at, and the trouble they make.
+/// Access for tests: state to look at, and faults to cause.
 impl SimMachine {
     /// The node itself, unless it is down.
     #[must_use]
@@ -102,25 +101,25 @@ impl SimMachine {
         self.node.as_ref()
     }
 
-    /// What the person in front of the node sees.
+    /// The node's observations.
     #[must_use]
     pub const fn seen(&self) -> &Observed {
         &self.seen
     }
 
-    /// What the node published, oldest first; once more for each time it did.
+    /// The envelopes the node published, oldest first; once more for each time it did.
     #[must_use]
     pub fn sent(&self) -> &[PublishedEnvelope] {
         &self.sent
     }
 
-    /// What the node said of the envelopes that `carrier` brought.
+    /// The node's verdicts on the envelopes of `carrier`.
     #[must_use]
     pub fn verdicts(&self, carrier: NodeIndex) -> Verdicts {
         self.gossip.verdicts(carrier)
     }
 
-    /// What the node keeps on its disk.
+    /// The records on the node's disk.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.disk.records()
     }
@@ -149,7 +148,7 @@ impl SimMachine {
         self.archive.ids()
     }
 
-    /// Takes an envelope out of the archive, as a failing disk does; the node is not told.
+    /// Takes an envelope out of the archive, as a failing disk does: the node does not notice.
     pub fn lose_archived(&mut self, id: EnvelopeId) {
         self.archive.discard(&[id]);
     }
@@ -159,14 +158,14 @@ impl SimMachine {
         self.skew = seconds;
     }
 
-    /// Has the node crash after it has carried out `outputs` more outputs; it restarts from its disk
-    /// `downtime` later.
+    /// Has the node crash after it has carried out `outputs` more outputs; it restarts from its
+    /// disk `downtime` later.
     pub const fn crash_after(&mut self, outputs: u32, downtime: Millis) {
         self.crash = Some(PlannedCrash { outputs_left: outputs, downtime });
     }
 }
 
-/// What the world has a machine do.
+/// Steps that the world has a machine take.
 impl SimMachine {
     /// A machine that is down, with an empty disk.
     pub(super) fn new(settings: NodeSettings, entropy: SeededRng) -> Self {
@@ -189,9 +188,10 @@ impl SimMachine {
         }
     }
 
-    /// Starts a process from the disk; what it tells first.
+    /// Starts a process from the disk; returns its first events.
     pub(super) fn start(&mut self, now: Millis) -> Vec<Event> {
         let mut node = Node::new(self.settings);
+        // A new process: all that lived in memory is gone, in gossipsub as in the engine.
         self.gossip.restart();
         self.mining.clear();
         self.seen.restart(self.disk.shown(), self.disk.states());
@@ -202,6 +202,7 @@ impl SimMachine {
         node.restore(&mut env, self.disk.open_records());
         for bytes in self.archive.envelopes() {
             let id = EnvelopeId::of(&bytes);
+            // As the runtime does: the archive drops what the engine does not hold any more.
             if node.readmit(&mut env, bytes).is_err() {
                 self.archive.discard(&[id]);
             }
@@ -209,7 +210,7 @@ impl SimMachine {
         self.node.insert(node).snapshot()
     }
 
-    /// Ends the process: the disk is what stays.
+    /// Ends the process; the disk stays.
     pub(super) fn stop(&mut self) {
         self.node = None;
         self.crash = None;
@@ -221,7 +222,7 @@ impl SimMachine {
         self.crash = None;
     }
 
-    /// Changes what is on the disk. The process is not told; it is to be started over.
+    /// Changes the disk's content. The process does not notice; it is to be started over.
     pub(super) fn change_disk(&mut self, now: Millis, disk: StartingDisk) {
         match disk {
             StartingDisk::Copy(copy) => self.disk = copy.into_disk(),
@@ -241,7 +242,7 @@ impl SimMachine {
         }
     }
 
-    /// Gives the node one input; whether there is a node that took it.
+    /// Gives the node one input; returns whether there is a node that took it.
     pub(super) fn handle(&mut self, now: Millis, input: Input) -> bool {
         let wall = self.wall(now);
         let Some(node) = &mut self.node else { return false };
@@ -249,7 +250,7 @@ impl SimMachine {
         true
     }
 
-    /// Has the node drop its people from memory.
+    /// Has the node drop its roster and conversations from memory.
     pub(super) fn unload_roster(&mut self, now: Millis) {
         let wall = self.wall(now);
         if let Some(node) = &mut self.node {
@@ -257,7 +258,7 @@ impl SimMachine {
         }
     }
 
-    /// Has the node take its people back from the disk; what it tells first.
+    /// Has the node load its roster and conversations from the disk; returns its first events.
     pub(super) fn load_roster(&mut self, now: Millis) -> Vec<Event> {
         let wall = self.wall(now);
         let Some(node) = &mut self.node else { return Vec::new() };
@@ -266,8 +267,9 @@ impl SimMachine {
         node.snapshot()
     }
 
-    /// What is to be done next before the turn is over.
+    /// The next step before the turn is over.
     pub(super) fn next_step(&mut self) -> NextStep {
+        // Looked at before each output, so a crash can fall between any two.
         if let Some(PlannedCrash { outputs_left: 0, downtime }) = self.crash {
             self.stop();
             return NextStep::Crash(downtime);
@@ -302,12 +304,12 @@ impl SimMachine {
         CommandId(self.commands)
     }
 
-    /// Keeps what the node replied.
+    /// Keeps a reply of the node.
     pub(super) fn keep_reply(&mut self, id: CommandId, reply: Result<Reply, CommandError>) {
         self.replies.insert(id, reply);
     }
 
-    /// What the node replied, if it did.
+    /// Takes the node's reply, if there is one.
     pub(super) fn take_reply(&mut self, id: CommandId) -> Option<Result<Reply, CommandError>> {
         self.replies.remove(&id)
     }
@@ -315,12 +317,13 @@ impl SimMachine {
     /// Notes that an envelope is published.
     pub(super) fn note_published(&mut self, at: Millis, id: EnvelopeId, bytes: &[u8]) {
         self.gossip.is_new(id);
-        // What is not on disk before it is published is worth nothing to anyone.
+        // An envelope that is not on the disk yet was published before it was durable: it counts as
+        // junk, and tests of purposes fail.
         let purpose = self.disk.purpose(bytes).unwrap_or(EnvelopePurpose::Junk);
         self.sent.push(PublishedEnvelope { at, id, purpose });
     }
 
-    /// Checks what must hold after every turn.
+    /// Checks the invariants after every turn.
     pub(super) fn check_pool(&self) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
         let status = node.status();

@@ -1,9 +1,9 @@
 //! Many engines in virtual time from one seed: the engine's second driver.
 //!
 //! A [`World`] carries out each `Output` as the shell would, over a model of gossipsub that knows
-//! latency, loss, partitions and skewed clocks, and over the same links for catching up; it can crash
-//! a node between any two outputs. After every turn it checks what must always hold. The same seed
-//! gives the same [`World::trace`].
+//! latency, loss, partitions and skewed clocks, and over the same links for catching up; it can
+//! crash a node between any two outputs. After every turn it checks what must always hold. The same
+//! seed gives the same [`World::trace`].
 //!
 //! | part | owns |
 //! |---|---|
@@ -48,17 +48,18 @@ use link::Links;
 use network::Network;
 use schedule::SimEvent;
 
-/// Names one node of a world: its place in the order they were added. Only [`World::add`] gives one.
+/// The index of a node in its world, in the order the nodes were added. Only [`World::add`] gives
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeIndex(pub usize);
 
 impl NodeIndex {
-    /// What its neighbours call it.
+    /// Its id as a neighbour.
     const fn neighbour(self) -> NeighbourId {
         NeighbourId(self.0 as u64)
     }
 
-    /// Which node a neighbour is.
+    /// The index of a neighbour.
     fn of(neighbour: NeighbourId) -> Option<Self> {
         usize::try_from(neighbour.0).ok().map(Self)
     }
@@ -145,14 +146,15 @@ impl World {
         self.start_over(node);
     }
 
-    /// Has a node drop its people from memory, as a lock does, and go on as a relay.
+    /// Has a node drop its roster and conversations from memory, as a lock does, and go on as a
+    /// relay.
     pub fn unload_roster(&mut self, node: NodeIndex) {
         let now = self.now();
         self.machine_mut(node).unload_roster(now);
         self.drain(node);
     }
 
-    /// Has a node take its people back from its disk.
+    /// Has a node load its roster and conversations from its disk again.
     pub fn load_roster(&mut self, node: NodeIndex) {
         let now = self.now();
         for event in self.machine_mut(node).load_roster(now) {
@@ -161,10 +163,10 @@ impl World {
         self.drain(node);
     }
 
-    /// Gives a node an identity; answers its local name.
+    /// Gives a node an identity; returns its id.
     ///
     /// # Errors
-    /// What the node says when it cannot.
+    /// The node's error.
     pub fn identity(&mut self, node: NodeIndex, name: &str) -> Result<IdentityId, CommandError> {
         match self.ask(node, Command::CreateIdentity { name: name.to_owned() })? {
             Reply::Identity(id) => Ok(id),
@@ -176,17 +178,18 @@ impl World {
         }
     }
 
-    /// Asks a node for something and answers what it says.
+    /// Gives a node a command and returns its reply.
     ///
     /// # Errors
-    /// What the node says when it does not do it.
+    /// The node's error.
     pub fn ask(&mut self, node: NodeIndex, command: Command) -> Result<Reply, CommandError> {
         if let Command::Say { text, .. } = &command {
             self.audit.note_text(text);
         }
         let id = self.machine_mut(node).next_command();
         self.turn(node, Input::Command { id, command });
-        // A node that dies before it answers has not done it, as far as the asker knows.
+        // A node that crashes before it replies has not carried it out, as far as the front end
+        // knows.
         self.machine_mut(node).take_reply(id).unwrap_or(Err(CommandError::Full))
     }
 
@@ -196,7 +199,7 @@ impl World {
         self.network.schedule.plan_after(Millis(0), SimEvent::Arrive { to, from, id, bytes });
     }
 
-    /// A node with its machine: what it keeps, sent and said.
+    /// A node with its machine, for tests to look at.
     ///
     /// # Panics
     /// If there is no such node.
@@ -206,7 +209,7 @@ impl World {
         self.machines.get(node.0).expect("a node of this world")
     }
 
-    /// A node with its machine, to make trouble for it.
+    /// A node with its machine, for tests to cause faults in.
     ///
     /// # Panics
     /// If there is no such node.
@@ -215,7 +218,7 @@ impl World {
         self.machines.get_mut(node.0).expect("a node of this world")
     }
 
-    /// What the person in front of a node sees.
+    /// The events a node has emitted, as the person in front of it sees them.
     #[must_use]
     pub fn seen(&self, node: NodeIndex) -> &Observed {
         self.machine(node).seen()
@@ -227,7 +230,7 @@ impl World {
         self.machine(node).node()
     }
 
-    /// What did not hold that must always hold, and everything that was published.
+    /// The audit: violated invariants, and everything that was published.
     #[must_use]
     pub const fn audit(&self) -> &Audit {
         &self.audit
@@ -245,7 +248,7 @@ impl World {
         self.network.schedule.wall()
     }
 
-    /// What happened so far, as a digest.
+    /// The digest of all turns so far.
     #[must_use]
     pub const fn trace(&self) -> Trace {
         self.trace
@@ -260,7 +263,7 @@ impl World {
         self.network.schedule.advance_to(end);
     }
 
-    /// Lets time pass until `done` holds, at most `span`; answers whether it does.
+    /// Lets time pass until `done` holds, at most `span`; returns whether it does.
     pub fn run_until(&mut self, span: Millis, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now().plus(span);
         while self.now() < end {
@@ -286,7 +289,7 @@ impl World {
         self.tell_peers(&all);
     }
 
-    /// Tells each of these nodes who its neighbours are.
+    /// Gives each of these nodes its neighbours.
     fn tell_peers(&mut self, these: &[NodeIndex]) {
         for &index in these {
             let neighbours = self.network.links.neighbours(index);

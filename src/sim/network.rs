@@ -1,7 +1,8 @@
-//! What is between the nodes: the links, what is on its way over them, and when it arrives.
+//! The network: the links between the nodes, and the envelopes, requests and responses on their
+//! way.
 //!
-//! A request to catch up or its response that is lost, or whose other end has gone, comes back as no
-//! response after a while, as a timeout does.
+//! A request to catch up or its response that is lost, or whose other end has gone, comes back as
+//! no response after a while, as a timeout does.
 
 use std::collections::BTreeMap;
 
@@ -27,15 +28,15 @@ pub(super) struct Network {
 /// A request to catch up that waits for its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PendingResponse {
-    /// Which node asked.
+    /// The node that made the request.
     pub(super) client: NodeIndex,
-    /// Which of its processes: a later one knows nothing of the request.
+    /// Its process at that time: a later one knows nothing of the request.
     pub(super) incarnation: u64,
-    /// What the client calls it.
+    /// The client's id of the request.
     pub(super) id: SyncRequestId,
 }
 
-/// What is on its way between a client and a server.
+/// A request or response on its way.
 #[derive(Debug)]
 pub(super) enum SyncDelivery {
     /// A request to a server.
@@ -90,7 +91,7 @@ impl Network {
         }
     }
 
-    /// Which node waits for this response.
+    /// The node that waits for this response.
     pub(super) fn client(&self, id: SyncResponseId) -> Option<NodeIndex> {
         self.pending.get(&id).map(|request| request.client)
     }
@@ -100,8 +101,9 @@ impl Network {
         self.pending.remove(&id)
     }
 
-    /// Puts something on a link, where it may be lost.
+    /// Puts a request or response on a link, where it may be lost.
     fn send(&mut self, from: NodeIndex, to: NodeIndex, delivery: SyncDelivery) {
+        // Lost with the link: the timeout that is planned responds instead.
         if !self.links.neighbours(from).contains(&to) {
             return;
         }

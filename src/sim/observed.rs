@@ -1,4 +1,4 @@
-//! What a person in front of a node sees, gathered from its events.
+//! Observations: what a person in front of a node sees, gathered from its events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::engine::event::{Direction, Event, MessageView, RequestView, SessionSt
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
-/// What a node has told, as the person in front of it would see it.
+/// The events a node has emitted, as the person in front of it would see them.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// Texts from contacts in the order they were shown.
@@ -30,10 +30,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Takes an event in.
+    /// Takes in an event.
     ///
     /// # Errors
-    /// What no event may say after those before it. It is taken in all the same.
+    /// A violation, if the event may not follow those before it. It is taken in all the same.
     pub fn observe(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Identity(_) | Event::IdentityRemoved(_) => {}
@@ -63,7 +63,8 @@ impl Observed {
         Ok(())
     }
 
-    /// Begins anew with what a process reads back when it starts.
+    /// Begins anew with what a process reads back from its store: perhaps less than was on the
+    /// screen before a crash.
     pub(super) fn restart(
         &mut self,
         texts: Vec<(ContactId, String)>,
@@ -76,6 +77,7 @@ impl Observed {
 
     fn observe_state(&mut self, message: MessageId, state: MessageState) -> Result<(), Violation> {
         let before = self.states.insert(message, state);
+        // The engine's own table decides, for every event in every run.
         if before.is_some_and(|before| before != state && !before.may_become(state)) {
             return Err(Violation("a message moved to a state it may not move to"));
         }
@@ -92,6 +94,7 @@ impl Observed {
                     self.early.insert(view.id);
                 }
                 self.texts.push((view.contact, view.text.into_raw()));
+                // A message has one id through resending, restarts and sessions.
                 if !self.shown.insert(view.id) {
                     return Err(Violation("a message was shown twice"));
                 }

@@ -1,4 +1,4 @@
-//! Virtual time and chance, and everything that is yet to happen.
+//! The schedule: virtual time, chance, and the queue of planned events.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::engine::id::OutgoingId;
 /// Something that happens to one node at one moment.
 #[derive(Debug)]
 pub(super) enum SimEvent {
-    /// Something that belongs to catching up arrives.
+    /// A request or response of catching up arrives.
     Sync(SyncDelivery),
     /// A node learns that its archive no longer has these.
     ArchiveMissing(NodeIndex, Vec<EnvelopeId>),
@@ -40,7 +40,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Nothing is planned.
+    /// A schedule without events.
     pub(super) const fn new(seed: u64) -> Self {
         Self {
             now: Millis(0),
@@ -55,12 +55,12 @@ impl Schedule {
         self.now
     }
 
-    /// The wall clock that is right.
+    /// The wall clock without skew.
     pub(super) const fn wall(&self) -> UnixSeconds {
         wall_at(self.now)
     }
 
-    /// Chance for what happens outside of the nodes.
+    /// Chance outside of the nodes: theirs is their own, so that one node's draws shift no other's.
     pub(super) const fn chance(&mut self) -> &mut SeededRng {
         &mut self.chance
     }

@@ -1,10 +1,10 @@
-//! The trace: what shows that two runs were the same.
+//! The trace: a digest of all turns, equal for two runs of one seed.
 
 use super::NodeIndex;
 use crate::engine::env::Millis;
 use crate::engine::node::input::Input;
 
-/// A running digest of everything that happened, and how often.
+/// A running digest of all turns, and their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
     /// Depends on every event, its time and its place.
@@ -14,7 +14,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Nothing happened.
+    /// The trace of no turns.
     pub(super) const fn new() -> Self {
         Self { digest: FNV_OFFSET, turns: 0 }
     }

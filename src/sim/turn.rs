@@ -1,6 +1,6 @@
-//! One turn of one node, and every output it has carried out in order, as the shell does it.
+//! One turn of one node, and all its outputs carried out in order, as the shell does it.
 //!
-//! Nothing here decides when a turn comes; that is the schedule's business.
+//! Nothing here decides when a turn comes; that is the schedule's part.
 
 use super::audit::Violation;
 use super::machine::NextStep;
@@ -22,7 +22,7 @@ impl World {
             SimEvent::Sync(delivery) => self.deliver_sync(delivery),
             SimEvent::ArchiveMissing(node, ids) => self.turn(node, Input::ArchiveMissing(ids)),
             SimEvent::Arrive { to, from, id, bytes } => {
-                // gossipsub drops what it knows, and asks the engine about the rest.
+                // gossipsub drops an envelope that it knows, and asks the engine about any other.
                 let machine = self.machine_mut(to);
                 if machine.node().is_some() && machine.gossip.is_new(id) {
                     self.validate(to, from, id, bytes);
@@ -30,6 +30,7 @@ impl World {
             }
             SimEvent::ArriveAgain { to, from, id, bytes } => self.validate(to, from, id, bytes),
             SimEvent::Mined { at, outgoing, nonce } => {
+                // A search that was stopped, or that an earlier process began, has no result.
                 if self.machine_mut(at).mining.remove(&outgoing) {
                     self.turn(at, Input::Mined { outgoing, nonce });
                 }
@@ -50,7 +51,7 @@ impl World {
         }
     }
 
-    /// One turn, one drain, then the invariants.
+    /// One turn, its outputs, then the invariants.
     pub(super) fn turn(&mut self, index: NodeIndex, input: Input) {
         let now = self.now();
         self.trace.note(now, index, &input);
@@ -61,7 +62,7 @@ impl World {
         }
     }
 
-    /// Carries out what a node has to be carried out, unless it crashes meanwhile.
+    /// Carries out a node's outputs, unless it crashes meanwhile.
     pub(super) fn drain(&mut self, index: NodeIndex) {
         loop {
             match self.machine_mut(index).next_step() {
@@ -78,7 +79,7 @@ impl World {
         }
     }
 
-    /// Shows the person in front of a node what it tells.
+    /// Shows an event to the person in front of a node.
     pub(super) fn show(&mut self, index: NodeIndex, event: Event) {
         let observed = self.machine_mut(index).seen.observe(event);
         self.note_violation(index, observed);
@@ -165,7 +166,7 @@ impl World {
             self.note_violation(server, Err(Violation("a response is too long")));
         }
         if !missing.is_empty() {
-            // The node learns of it when this turn is over.
+            // Reported when this turn is over, as the runtime does.
             let event = SimEvent::ArchiveMissing(server, missing);
             self.network.schedule.plan_after(Millis(0), event);
         }
@@ -181,6 +182,7 @@ impl World {
             }
             SyncDelivery::Response { id, bytes } => {
                 let Some(request) = self.network.take_pending(id) else { return };
+                // A restarted process never made the request, and must not see the response.
                 if self.machine(request.client).incarnation == request.incarnation {
                     self.turn(request.client, Input::SyncResponse { id: request.id, bytes });
                 }
