@@ -37,7 +37,7 @@ use undertone::shell::api::{
     ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
-use undertone::shell::cli::error::Failure;
+use undertone::shell::cli::error::{Failure, FailureText};
 use undertone::shell::durable_node::DurableNode;
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::exit_code::ExitCode;
@@ -208,7 +208,12 @@ fn commands_show_their_name_and_not_what_was_typed() {
     let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
     lines.add("Passphrase", &passphrase.expect("a passphrase"));
     lines.add("UnlockChoice", &UnlockChoice::Unlock(Zeroizing::new("correct horse".to_owned())));
-    let said = ["no contact \"harbour\"", "why", "nothing was done", "undertone contact list"];
+    let said = FailureText {
+        what: "no contact \"harbour\"",
+        why: "why",
+        safe: "nothing was done",
+        next: "undertone contact list",
+    };
     lines.add("Failure", &Failure::new("contact", ExitCode::NotFound, said));
     assert_snapshot!("commands", lines.0);
 }

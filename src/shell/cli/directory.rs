@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::event::{ContactView, Event, IdentityView, RequestView, SessionStatus};
 use crate::shell::api::ClientEvent;
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 
 /// Whom a node knows, as its notices tell it.
@@ -77,8 +77,8 @@ impl Directory {
             return self.identities.iter().find(|view| view.name == name).ok_or_else(|| {
                 let what = format!("there is no identity {name:?}");
                 let next = "undertone identity list";
-                let parts = [&*what, "", "nothing was done", next];
-                Failure::new("identity_not_found", ExitCode::NotFound, parts)
+                let text = FailureText { what: &what, why: "", safe: "nothing was done", next };
+                Failure::new("identity_not_found", ExitCode::NotFound, text)
             });
         }
         match self.identities.as_slice() {
@@ -86,17 +86,22 @@ impl Directory {
             [] => Err(Failure::new(
                 "no_identity",
                 ExitCode::NotFound,
-                ["there is no identity yet", "", "nothing was done", "undertone identity new NAME"],
+                FailureText {
+                    what: "there is no identity yet",
+                    why: "",
+                    safe: "nothing was done",
+                    next: "undertone identity new NAME",
+                },
             )),
             _ => Err(Failure::new(
                 "which_identity",
                 ExitCode::Usage,
-                [
-                    "there are several identities",
-                    "a message from the wrong one cannot be taken back",
-                    "nothing was done",
-                    "add -i NAME, or undertone identity use NAME",
-                ],
+                FailureText {
+                    what: "there are several identities",
+                    why: "a message from the wrong one cannot be taken back",
+                    safe: "nothing was done",
+                    next: "add -i NAME, or undertone identity use NAME",
+                },
             )),
         }
     }
@@ -113,8 +118,13 @@ impl Directory {
             } else {
                 format!("known: {}", known.join(", "))
             };
-            let parts = [&*what, &why, "nothing was done", "undertone contact list"];
-            Failure::new("contact_not_found", ExitCode::NotFound, parts)
+            let text = FailureText {
+                what: &what,
+                why: &why,
+                safe: "nothing was done",
+                next: "undertone contact list",
+            };
+            Failure::new("contact_not_found", ExitCode::NotFound, text)
         })
     }
 
@@ -129,12 +139,12 @@ impl Directory {
             _ => Err(Failure::new(
                 "request_not_found",
                 ExitCode::NotFound,
-                [
-                    "no single request has a key that begins like that",
-                    "at least four letters of it are needed",
-                    "nothing was done",
-                    "undertone request list",
-                ],
+                FailureText {
+                    what: "no single request has a key that begins like that",
+                    why: "at least four letters of it are needed",
+                    safe: "nothing was done",
+                    next: "undertone request list",
+                },
             )),
         }
     }
@@ -166,7 +176,11 @@ pub(super) fn node_gone() -> Failure {
 pub(super) fn node_failed(why: &str) -> Failure {
     let safe = "what was accepted is kept";
     let next = "undertone shows what there is";
-    Failure::new("node_ended", ExitCode::Other, ["there was no answer", why, safe, next])
+    Failure::new(
+        "node_ended",
+        ExitCode::Other,
+        FailureText { what: "there was no answer", why, safe, next },
+    )
 }
 
 /// The name of the setting that holds the chosen identity.

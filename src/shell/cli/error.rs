@@ -67,18 +67,50 @@ impl Failure {
 
     /// A failure made of its four parts.
     #[must_use]
-    pub fn new(code: &'static str, exit: ExitCode, parts: [&str; 4]) -> Self {
-        let [what, why, safe, next] = parts.map(str::to_owned);
-        Self { code: code.into(), exit, what, why, safe, next }
+    pub fn new(code: &'static str, exit: ExitCode, text: FailureText<'_>) -> Self {
+        Self::with_code(code, exit, text)
     }
 
-    /// A failure that another process of this program tells. What does not look like a code is none.
+    /// A failure that another process of this program reports. A text that does not look like a code
+    /// is replaced by one.
     #[must_use]
-    pub fn remote(code: &str, exit: ExitCode, parts: [&str; 4]) -> Self {
+    pub fn remote(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
         let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
-        let [what, why, safe, next] = parts.map(str::to_owned);
-        Self { code: if is_code { code } else { "node" }.into(), exit, what, why, safe, next }
+        Self::with_code(if is_code { code } else { "node" }, exit, text)
+    }
+
+    fn with_code(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+        let FailureText { what, why, safe, next } = text;
+        Self {
+            code: code.into(),
+            exit,
+            what: what.to_owned(),
+            why: why.to_owned(),
+            safe: safe.to_owned(),
+            next: next.to_owned(),
+        }
+    }
+}
+
+/// The four parts of a [`Failure`], as they are written where it arises.
+#[derive(Clone, Copy)]
+pub struct FailureText<'a> {
+    /// What did not happen.
+    pub what: &'a str,
+    /// Why.
+    pub why: &'a str,
+    /// What is safe, or lost.
+    pub safe: &'a str,
+    /// What to type next.
+    pub next: &'a str,
+}
+
+impl core::fmt::Debug for FailureText<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // As for `Failure`: the text names people, files and addresses.
+        let Self { what: _, why: _, safe: _, next: _ } = self;
+        f.write_str("FailureText")
     }
 }
 
@@ -150,7 +182,7 @@ impl From<StoreError> for Failure {
         } else {
             "what was accepted before is kept"
         };
-        Self::new(code, exit, [what, &why, safe, next])
+        Self::new(code, exit, FailureText { what, why: &why, safe, next })
     }
 }
 
@@ -190,7 +222,11 @@ impl From<BackupError> for Failure {
                 ("backup", ExitCode::Other, "make room, or name another file")
             }
         };
-        Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
+        Self::new(
+            code,
+            exit,
+            FailureText { what: "that was not done", why: &why, safe: "nothing was changed", next },
+        )
     }
 }
 
@@ -231,7 +267,16 @@ impl From<PassphraseError> for Failure {
             | PassphraseError::Command
             | PassphraseError::Io(_) => ("no_passphrase", ExitCode::Locked),
         };
-        Self::new(code, exit, ["nothing was opened", &why, "nothing was changed", next])
+        Self::new(
+            code,
+            exit,
+            FailureText {
+                what: "nothing was opened",
+                why: &why,
+                safe: "nothing was changed",
+                next,
+            },
+        )
     }
 }
 
@@ -240,7 +285,11 @@ impl From<NetError> for Failure {
         let why = error.to_string();
         let safe = "nothing was sent; what is queued stays queued";
         let next = "check --listen and --peer, then again";
-        Self::new("network", ExitCode::Other, ["the network was not joined", &why, safe, next])
+        Self::new(
+            "network",
+            ExitCode::Other,
+            FailureText { what: "the network was not joined", why: &why, safe, next },
+        )
     }
 }
 
@@ -281,7 +330,11 @@ impl From<ArchiveError> for Failure {
             ),
         };
         let safe = "what it holds is as it was; without --archive a relay needs no disk";
-        Self::new(code, exit, ["the archive was not opened", &why, safe, next])
+        Self::new(
+            code,
+            exit,
+            FailureText { what: "the archive was not opened", why: &why, safe, next },
+        )
     }
 }
 
@@ -292,9 +345,13 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Net(error) => error.into(),
             RuntimeError::Archive(error) => error.into(),
             RuntimeError::Ledger(error) => {
-                let parts =
-                    ["the ledger was not written", &error.to_string(), "", "check its path"];
-                Self::new("ledger", ExitCode::Other, parts)
+                let text = FailureText {
+                    what: "the ledger was not written",
+                    why: &error.to_string(),
+                    safe: "",
+                    next: "check its path",
+                };
+                Self::new("ledger", ExitCode::Other, text)
             }
         }
     }
@@ -305,7 +362,11 @@ impl From<InviteError> for Failure {
         let why = error.to_string();
         let what = "the invite was not taken";
         let next = "ask for the invite once more: undertone identity show";
-        Self::new("bad_invite", ExitCode::Usage, [what, &why, "nothing was sent", next])
+        Self::new(
+            "bad_invite",
+            ExitCode::Usage,
+            FailureText { what, why: &why, safe: "nothing was sent", next },
+        )
     }
 }
 
@@ -341,7 +402,11 @@ impl From<CommandError> for Failure {
             }
             CommandError::Relay => ("relay", ExitCode::Refused, "undertone"),
         };
-        Self::new(code, exit, ["that was not done", &why, "nothing was changed", next])
+        Self::new(
+            code,
+            exit,
+            FailureText { what: "that was not done", why: &why, safe: "nothing was changed", next },
+        )
     }
 }
 
@@ -350,13 +415,13 @@ impl From<std::io::Error> for Failure {
         let store = StoreError::from(error);
         // A disk that is full or read-only is that to whatever writes to it.
         let StoreError::Io(error) = store else { return store.into() };
-        let parts = [
-            "that was not done",
-            &error.to_string(),
-            "what was accepted before is kept",
-            "try again",
-        ];
-        Self::new("io", ExitCode::Other, parts)
+        let text = FailureText {
+            what: "that was not done",
+            why: &error.to_string(),
+            safe: "what was accepted before is kept",
+            next: "try again",
+        };
+        Self::new("io", ExitCode::Other, text)
     }
 }
 
@@ -370,12 +435,14 @@ mod tests {
     #[test]
     fn a_failure_told_by_another_process_is_the_one_it_had() {
         for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
-            let parts = [&failure.what, &failure.why, &failure.safe, &failure.next];
+            let Failure { code, exit: _, what, why, safe, next } = &failure;
+            let text = FailureText { what, why, safe, next };
             let exit = ExitCode::of_number(failure.exit as u64);
-            assert_eq!(Failure::remote(&failure.code, exit, parts.map(String::as_str)), failure);
+            assert_eq!(Failure::remote(code, exit, text), failure);
         }
+        let empty = FailureText { what: "", why: "", safe: "", next: "" };
         for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
-            assert_eq!(*Failure::remote(code, ExitCode::Other, [""; 4]).code, *"node");
+            assert_eq!(*Failure::remote(code, ExitCode::Other, empty).code, *"node");
         }
         assert_eq!(ExitCode::of_number(11), ExitCode::Unsafe);
         assert_eq!(ExitCode::of_number(0), ExitCode::Other);

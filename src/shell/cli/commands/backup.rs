@@ -12,7 +12,7 @@ use crate::shell::backup::{self, Backup, BackupError, BackupKey, BackupSummary};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::node_gone;
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::os::clock::{OsEntropy, wall};
@@ -25,8 +25,13 @@ use crate::shell::store::{Store, StoreError};
 pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(), Failure> {
     if global.memory {
         let why = "with --memory nothing is kept, so there is nothing to copy or to restore to";
-        let parts = ["that was not done", why, "nothing was changed", "leave --memory out"];
-        return Err(Failure::new("memory", ExitCode::Usage, parts));
+        let text = FailureText {
+            what: "that was not done",
+            why,
+            safe: "nothing was changed",
+            next: "leave --memory out",
+        };
+        return Err(Failure::new("memory", ExitCode::Usage, text));
     }
     match action {
         BackupAction::Create { file, with_history, sealed_by } => {
@@ -153,8 +158,13 @@ impl BackupRequest {
         let (head, key) = self.sealing.parts();
         let file = self.file.to_str().ok_or_else(|| {
             let why = "the path is not text in UTF-8";
-            let parts = ["no backup was made", why, "nothing was changed", "name another file"];
-            Failure::new("backup", ExitCode::Usage, parts)
+            let text = FailureText {
+                what: "no backup was made",
+                why,
+                safe: "nothing was changed",
+                next: "name another file",
+            };
+            Failure::new("backup", ExitCode::Usage, text)
         })?;
         Ok(json!({
             "do": "backup", "file": file, "head": hex(head), "key": hex(key.expose()),

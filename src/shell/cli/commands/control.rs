@@ -22,7 +22,7 @@ use crate::engine::id::CommandId;
 use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, StoreHandle, Subscriptions};
@@ -248,7 +248,11 @@ fn failure_from_json(answer: &Value) -> Failure {
         parts.and_then(Value::as_str).unwrap_or_default()
     };
     let exit = ExitCode::of_number(answer.get("exit").and_then(Value::as_u64).unwrap_or_default());
-    Failure::remote(part(0), exit, [part(1), part(2), part(3), part(4)])
+    Failure::remote(
+        part(0),
+        exit,
+        FailureText { what: part(1), why: part(2), safe: part(3), next: part(4) },
+    )
 }
 
 /// The node and the command that asks it are not of one mind.
@@ -256,7 +260,11 @@ pub(super) fn version_mismatch() -> Failure {
     let what = "the node that runs here did not understand";
     let why = "it may be of another version";
     let next = "end it and start it again";
-    Failure::new("node_version", ExitCode::InUse, [what, why, "nothing was sent", next])
+    Failure::new(
+        "node_version",
+        ExitCode::InUse,
+        FailureText { what, why, safe: "nothing was sent", next },
+    )
 }
 
 /// The socket's name in the home folder.

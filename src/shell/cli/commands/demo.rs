@@ -20,7 +20,7 @@ use crate::engine::record::MessageState;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::output;
 use crate::shell::net::{Multiaddr, NetSettings, Transport};
 use crate::shell::os::clock::OsEntropy;
@@ -84,7 +84,11 @@ async fn walk() -> Result<(), Failure> {
 
 fn failed(why: &str) -> Failure {
     let what = "the demonstration did not get through";
-    Failure::new("demo", ExitCode::Other, [what, why, "nothing is kept", "undertone demo --check"])
+    Failure::new(
+        "demo",
+        ExitCode::Other,
+        FailureText { what, why, safe: "nothing is kept", next: "undertone demo --check" },
+    )
 }
 
 /// Everyone in the demonstration.

@@ -29,7 +29,7 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::data_dir::FILE_MODE;
@@ -151,8 +151,13 @@ fn chosen(
 fn make(file: &Path) -> Result<File, Failure> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
         let why = error.to_string();
-        let parts = ["nothing was exported", &why, "nothing was changed", "name another file"];
-        Failure::new("export_file", ExitCode::Refused, parts)
+        let text = FailureText {
+            what: "nothing was exported",
+            why: &why,
+            safe: "nothing was changed",
+            next: "name another file",
+        };
+        Failure::new("export_file", ExitCode::Refused, text)
     })
 }
 
@@ -314,8 +319,8 @@ fn of_one_contact(
 }
 
 fn not_imported(why: &str, next: &str) -> Failure {
-    let parts = ["nothing was imported", why, "nothing was changed", next];
-    Failure::new("bad_import", ExitCode::Usage, parts)
+    let text = FailureText { what: "nothing was imported", why, safe: "nothing was changed", next };
+    Failure::new("bad_import", ExitCode::Usage, text)
 }
 
 fn not_read(error: &std::io::Error) -> Failure {
@@ -325,8 +330,13 @@ fn not_read(error: &std::io::Error) -> Failure {
     } else {
         ExitCode::Other
     };
-    let parts = ["nothing was imported", &why, "nothing was changed", "name another file"];
-    Failure::new("import_file", exit, parts)
+    let text = FailureText {
+        what: "nothing was imported",
+        why: &why,
+        safe: "nothing was changed",
+        next: "name another file",
+    };
+    Failure::new("import_file", exit, text)
 }
 
 /// The longest line: a message of the longest text, every byte of it escaped, with room.

@@ -14,7 +14,7 @@ use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::{Directory, hex};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
@@ -78,8 +78,13 @@ pub(super) async fn run(
 }
 
 fn stopped(exit: ExitCode) -> Failure {
-    let parts = ["stopped", "a signal asked for it", "everything accepted is kept", "undertone"];
-    Failure::new("stopped", exit, parts)
+    let text = FailureText {
+        what: "stopped",
+        why: "a signal asked for it",
+        safe: "everything accepted is kept",
+        next: "undertone",
+    };
+    Failure::new("stopped", exit, text)
 }
 
 async fn until(end: Option<tokio::time::Instant>) {
@@ -132,8 +137,13 @@ impl LinePrinter {
                 Ok(false)
             }
             ClientEvent::Fatal(why) => {
-                let parts = ["the node ended", &why, "what was accepted is kept", "undertone"];
-                Err(Failure::new("node_ended", ExitCode::Other, parts))
+                let text = FailureText {
+                    what: "the node ended",
+                    why: &why,
+                    safe: "what was accepted is kept",
+                    next: "undertone",
+                };
+                Err(Failure::new("node_ended", ExitCode::Other, text))
             }
             ClientEvent::Replied(..)
             | ClientEvent::History { .. }

@@ -20,7 +20,7 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
@@ -292,8 +292,13 @@ pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result
     }
     let why = format!("this erases {what}; there is no copy");
     let next = format!("add --confirm {name:?}");
-    let parts = ["nothing was erased", &why, "everything is as it was", &next];
-    Err(Failure::new("not_confirmed", ExitCode::Usage, parts))
+    let text = FailureText {
+        what: "nothing was erased",
+        why: &why,
+        safe: "everything is as it was",
+        next: &next,
+    };
+    Err(Failure::new("not_confirmed", ExitCode::Usage, text))
 }
 
 /// Far longer than any invite.

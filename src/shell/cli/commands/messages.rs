@@ -19,7 +19,7 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuery};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
@@ -226,7 +226,11 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
         Direction::Outgoing(MessageState::Cancelled) => "it was taken back before",
     };
     let next = format!("undertone message show {}", message.short());
-    Some(Failure::new("too_late", ExitCode::Refused, [what, why, "nothing was changed", &next]))
+    Some(Failure::new(
+        "too_late",
+        ExitCode::Refused,
+        FailureText { what, why, safe: "nothing was changed", next: &next },
+    ))
 }
 
 /// Where messages are read.
@@ -259,12 +263,12 @@ impl MessageSource {
             (Some(_), Some(_)) => Err(Failure::new(
                 "which_message",
                 ExitCode::Usage,
-                [
-                    "several messages have an id that begins like that",
-                    "more of its digits are needed",
-                    "nothing was done",
-                    "undertone history NAME --json   (tells all 16 digits)",
-                ],
+                FailureText {
+                    what: "several messages have an id that begins like that",
+                    why: "more of its digits are needed",
+                    safe: "nothing was done",
+                    next: "undertone history NAME --json   (tells all 16 digits)",
+                },
             )),
         }
     }
@@ -330,13 +334,14 @@ fn bad_id() -> Failure {
     Failure::new(
         "bad_id",
         ExitCode::Usage,
-        [what, why, "nothing was done", "undertone history NAME"],
+        FailureText { what, why, safe: "nothing was done", next: "undertone history NAME" },
     )
 }
 
 fn no_message(id: &str) -> Failure {
     let what = format!("there is no message {id:?}");
     let why = "it was erased, or it is of another home";
-    let parts = [&*what, why, "nothing was done", "undertone history NAME"];
-    Failure::new("message_not_found", ExitCode::NotFound, parts)
+    let text =
+        FailureText { what: &what, why, safe: "nothing was done", next: "undertone history NAME" };
+    Failure::new("message_not_found", ExitCode::NotFound, text)
 }

@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use manage::ManageAction;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
-use super::error::Failure;
+use super::error::{Failure, FailureText};
 use super::open_store;
 use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
@@ -66,8 +66,9 @@ pub fn print_parser_message(told: &clap::Error) -> u8 {
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let parts = [what, "", "nothing was done", "undertone --help"];
-        output::print_failure(&Failure::new("usage", ExitCode::Usage, parts), OutputFormat::Json);
+        let text =
+            FailureText { what, why: "", safe: "nothing was done", next: "undertone --help" };
+        output::print_failure(&Failure::new("usage", ExitCode::Usage, text), OutputFormat::Json);
     } else {
         output::print_message(text.trim_end());
     }
@@ -160,8 +161,13 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
             |error| {
                 let next = "name another file with --log FILE";
-                let parts = ["no log is written", &error.to_string(), "nothing was done", next];
-                Failure::new("log", ExitCode::Other, parts)
+                let text = FailureText {
+                    what: "no log is written",
+                    why: &error.to_string(),
+                    safe: "nothing was done",
+                    next,
+                };
+                Failure::new("log", ExitCode::Other, text)
             },
         )?;
     let most = if global.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };

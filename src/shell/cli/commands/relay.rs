@@ -10,7 +10,7 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ArchiveStatus, ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
@@ -66,8 +66,13 @@ pub(super) async fn run(
                     Some(ClientEvent::Network(line)) => reporter.report(&line),
                     Some(ClientEvent::Fatal(why)) => {
                         let safe = "an archive has what it kept; nothing else is kept";
-                        let parts = ["the relay ended", &why, safe, "start it again"];
-                        return Err(Failure::new("relay", ExitCode::Other, parts));
+                        let text = FailureText {
+                            what: "the relay ended",
+                            why: &why,
+                            safe,
+                            next: "start it again",
+                        };
+                        return Err(Failure::new("relay", ExitCode::Other, text));
                     }
                     Some(_) => {}
                 },
@@ -184,7 +189,7 @@ fn not_kept(why: &str, missed: u64) -> Failure {
         "the relay passes on as before, and has what it kept before; {missed} were not kept"
     );
     let next = "make room, or the disk writable; it tries again by itself, twice a minute";
-    Failure::new("not_archived", ExitCode::Other, [what, why, &safe, next])
+    Failure::new("not_archived", ExitCode::Other, FailureText { what, why, safe: &safe, next })
 }
 
 /// Where a relay waits unless told otherwise; 4141 is free of registered services of note.

@@ -20,7 +20,7 @@ use crate::engine::settings::NodeRole;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
@@ -274,15 +274,24 @@ impl DeliveryWatcher {
         let why = ui::text::trust::words(self.trust);
         let safe = "the message is queued here and leaves once you have decided";
         let next = "undertone contact verify NAME, or contact accept-key NAME";
-        Failure::new("held", ExitCode::Refused, ["the message was not sent", &why, safe, next])
+        Failure::new(
+            "held",
+            ExitCode::Refused,
+            FailureText { what: "the message was not sent", why: &why, safe, next },
+        )
     }
 
     fn too_late(&self) -> Failure {
         let safe = "the message is queued here and leaves by itself while a node runs";
         if self.peers == 0 {
             let why = "nobody answered, or no --peer was given";
-            let parts = ["no neighbour could be reached", why, safe, "add --peer MULTIADDR"];
-            return Failure::new("no_relay", ExitCode::NoPeers, parts);
+            let text = FailureText {
+                what: "no neighbour could be reached",
+                why,
+                safe,
+                next: "add --peer MULTIADDR",
+            };
+            return Failure::new("no_relay", ExitCode::NoPeers, text);
         }
         let why = match self.wait {
             WaitFor::Read => "nobody has looked at it yet, or they do not send read marks",
@@ -290,8 +299,13 @@ impl DeliveryWatcher {
                 "no acknowledgement came in time, or there is no session yet"
             }
         };
-        let parts = ["not confirmed", why, safe, "do not send it again; undertone history NAME"];
-        Failure::new("ack_timeout", ExitCode::TimeOver, parts)
+        let text = FailureText {
+            what: "not confirmed",
+            why,
+            safe,
+            next: "do not send it again; undertone history NAME",
+        };
+        Failure::new("ack_timeout", ExitCode::TimeOver, text)
     }
 }
 
@@ -299,21 +313,29 @@ fn not_acknowledged() -> Failure {
     let why = "it left, its time in the network is over, and no answer came";
     let safe = "it may have been received; a late answer still counts";
     let next = "send it again from undertone: R on the message; the contact sees it once";
-    Failure::new("not_acknowledged", ExitCode::TimeOver, ["not acknowledged", why, safe, next])
+    Failure::new(
+        "not_acknowledged",
+        ExitCode::TimeOver,
+        FailureText { what: "not acknowledged", why, safe, next },
+    )
 }
 
 fn not_sent(state: MessageState) -> Failure {
     let why = ui::text::message_state::meaning(state);
     let safe = "nobody has received it; it is kept here";
     let next = "send it again from undertone: R on the message";
-    Failure::new("not_sent", ExitCode::Other, ["the message was not sent", why, safe, next])
+    Failure::new(
+        "not_sent",
+        ExitCode::Other,
+        FailureText { what: "the message was not sent", why, safe, next },
+    )
 }
 
 fn no_read_marks() -> Failure {
     let why = "read marks are off for this contact, so nobody would ever tell";
     let next = "undertone contact read-marks NAME on, or wait for delivered";
-    let parts = ["nothing was sent", why, "everything is as it was", next];
-    Failure::new("read_marks_off", ExitCode::Refused, parts)
+    let text = FailureText { what: "nothing was sent", why, safe: "everything is as it was", next };
+    Failure::new("read_marks_off", ExitCode::Refused, text)
 }
 
 /// What takes more seconds than this is said before it begins. A guess: less is no wait.

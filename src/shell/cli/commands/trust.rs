@@ -11,7 +11,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::event::{ContactView, SasHalf};
 use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::output;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
@@ -83,7 +83,7 @@ fn no_proof(why: &str) -> Failure {
     Failure::new(
         "not_a_proof",
         ExitCode::Usage,
-        ["nothing was compared", why, "nothing was changed", next],
+        FailureText { what: "nothing was compared", why, safe: "nothing was changed", next },
     )
 }
 
@@ -106,7 +106,11 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
     };
     let next =
         format!("undertone contact verify {name} --words WORD WORD WORD, or --digits DIGITS");
-    Err(Failure::new("mismatch", ExitCode::Mismatch, ["they are not the same", &why, &safe, &next]))
+    Err(Failure::new(
+        "mismatch",
+        ExitCode::Mismatch,
+        FailureText { what: "they are not the same", why: &why, safe: &safe, next: &next },
+    ))
 }
 
 /// Asks a person for the word that lets sending go on unverified.
@@ -115,8 +119,13 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
 /// When nobody may be asked, and when it is another word.
 pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failure> {
     let refused = |code, exit, why: &str| {
-        let parts = ["nothing was accepted", why, "sending stays held", "add --yes-accept"];
-        Err(Failure::new(code, exit, parts))
+        let text = FailureText {
+            what: "nothing was accepted",
+            why,
+            safe: "sending stays held",
+            next: "add --yes-accept",
+        };
+        Err(Failure::new(code, exit, text))
     };
     let mut input = std::io::stdin().lock();
     if global.no_input || !input.is_terminal() {

@@ -16,7 +16,7 @@ use crate::shell::api::{
     UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
 };
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::os::clock::wall;
 use crate::shell::os::exit_code::ExitCode;
@@ -126,8 +126,8 @@ fn screen() -> Result<Screen, Failure> {
 fn ui_failed(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
     let safe = "what was accepted is kept";
-    let parts = ["the interface ended", &error.to_string(), safe, next];
-    Failure::new("interface", ExitCode::Other, parts)
+    let text = FailureText { what: "the interface ended", why: &error.to_string(), safe, next };
+    Failure::new("interface", ExitCode::Other, text)
 }
 
 /// What the process answers for how the interface ended.
@@ -138,9 +138,13 @@ fn left(exit: UiExit) -> Result<(), Failure> {
         UiExit::Terminated => ExitCode::Terminated,
         UiExit::Fatal => ExitCode::Other,
     };
-    let parts =
-        ["stopped", "a signal or a failure ended it", "everything accepted is kept", "undertone"];
-    Err(Failure::new("stopped", exit, parts))
+    let text = FailureText {
+        what: "stopped",
+        why: "a signal or a failure ended it",
+        safe: "everything accepted is kept",
+        next: "undertone",
+    };
+    Err(Failure::new("stopped", exit, text))
 }
 
 fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
