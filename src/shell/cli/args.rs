@@ -33,13 +33,14 @@ pub struct Cli {
 #[derive(Args, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag, there or not")]
 pub struct GlobalArgs {
-    /// Folder of everything that is kept [default: ~/.local/share/undertone].
+    /// Home folder: identities, contacts and messages are stored here [default:
+    /// ~/.local/share/undertone].
     #[arg(long, global = true, value_name = "DIR", env = "UNDERTONE_HOME", hide_env_values = true)]
     pub home: Option<PathBuf>,
-    /// Keep nothing: identities and messages live as long as the process.
+    /// Store nothing on disk: identities and messages are lost when the process ends.
     #[arg(long, global = true)]
     pub memory: bool,
-    /// Which identity speaks, by its name.
+    /// Name of the identity to use.
     #[arg(
         short,
         long,
@@ -49,13 +50,13 @@ pub struct GlobalArgs {
         hide_env_values = true
     )]
     pub identity: Option<String>,
-    /// Answer in JSON.
+    /// Print results and errors as JSON.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Never ask; fail with exit code 12 instead.
+    /// Never prompt: exit with code 12 where a prompt would be needed.
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Read the passphrase from this file, which only you may read.
+    /// Read the passphrase from this file, which only you may have access to.
     #[arg(
         long,
         global = true,
@@ -64,25 +65,25 @@ pub struct GlobalArgs {
         hide_env_values = true
     )]
     pub passphrase_file: Option<PathBuf>,
-    /// Read the passphrase from this descriptor.
+    /// Read the passphrase from this file descriptor.
     #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_file")]
     pub passphrase_fd: Option<u32>,
-    /// Take what this command prints as the passphrase.
+    /// Run this command and use its output as the passphrase.
     #[arg(
         long, global = true, value_name = "CMD",
         conflicts_with_all = ["passphrase_file", "passphrase_fd"]
     )]
     pub passphrase_cmd: Option<String>,
-    /// When to use colour.
+    /// When to use colours.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorMode,
-    /// Draw with ASCII characters alone.
+    /// Use ASCII characters only.
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// Write a log here: counts and kinds, never texts, names, keys or addresses.
+    /// Write a log to this file: events and counts, never messages, names, keys or addresses.
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Say what lies behind an error.
+    /// Write more detail to the log.
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -95,25 +96,26 @@ opaque_debug!(struct GlobalArgs {
 /// Settings of a node that joins a network.
 #[derive(Args, Clone)]
 pub struct NetworkArgs {
-    /// A neighbour to keep connected, such as /ip4/192.0.2.7/tcp/4141. May be given often.
+    /// Stay connected to this peer, such as /ip4/192.0.2.7/tcp/4141. Can be repeated.
     #[arg(long = "peer", value_name = "MULTIADDR")]
     pub peers: Vec<Multiaddr>,
-    /// Where to wait for others, such as /ip4/0.0.0.0/udp/4141/quic-v1. May be given often.
+    /// Accept connections on this address, such as /ip4/0.0.0.0/udp/4141/quic-v1. Can be repeated.
     #[arg(long = "listen", value_name = "MULTIADDR")]
     pub listen: Vec<Multiaddr>,
-    /// Look for others on the local network. Everybody on it learns that Undertone runs here.
+    /// Find peers on the local network. Everybody on it can see that Undertone runs here.
     #[arg(long)]
     pub lan: bool,
-    /// Which network. Nodes of different networks never meet.
+    /// Name of the network. Nodes of different networks exchange nothing.
     #[arg(long, value_name = "NAME", default_value = "main")]
     pub network: NetworkName,
-    /// The least work that network carries, as bits for 2 KiB living one day.
+    /// Minimum proof of work of the network, in bits, for 2 KiB with a lifetime of one day.
     #[arg(
         long, value_name = "BITS", default_value_t = Floor::DEFAULT.bits(),
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
     )]
     pub floor: u8,
-    /// Send encrypted junk so often on average, such as 2/min, to hide when you speak.
+    /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
+    /// write.
     #[arg(long, value_name = "RATE")]
     pub junk: Option<RateArg>,
 }
@@ -123,31 +125,31 @@ opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, junk });
 /// What to do.
 #[derive(Subcommand)]
 pub enum CliCommand {
-    /// A private network inside this computer, with an echo friend. Keeps nothing.
+    /// Try it out: a private network inside this computer, with an echo contact. Stores nothing.
     Demo {
-        /// Walk through it without a terminal, print a line for each step, and exit.
+        /// Run every step of the demo without a terminal, print a line for each, and exit.
         #[arg(long)]
         check: bool,
     },
-    /// Relays carry envelopes for everybody, and know nobody.
+    /// Run a relay: it forwards encrypted messages for everybody and has no identity.
     Relay {
         /// What to do.
         #[command(subcommand)]
         action: RelayAction,
     },
-    /// Your keys.
+    /// Manage your identities: the keys that others know you by.
     Identity {
         /// What to do.
         #[command(subcommand)]
         action: IdentityAction,
     },
-    /// The people you know.
+    /// Manage your contacts.
     Contact {
         /// What to do.
         #[command(subcommand)]
         action: ContactAction,
     },
-    /// Strangers who ask to be let in.
+    /// Manage contact requests from strangers.
     Request {
         /// What to do.
         #[command(subcommand)]
@@ -155,83 +157,87 @@ pub enum CliCommand {
     },
     /// Send one message.
     Send {
-        /// To whom, by your name for them.
+        /// The recipient: your name for the contact.
         contact: String,
-        /// What; - or nothing reads it from standard input, where no list of processes shows it.
+        /// The message; - or nothing reads it from standard input, where no list of processes shows
+        /// it.
         text: Option<String>,
-        /// How long those who carry it keep it. The longer, the more work: a week takes eight times
-        /// that of a day.
-        #[arg(long = "life", value_name = "LIFE", default_value = lifetime::name(Lifetime::Day), value_parser = lives())]
+        /// How long the network keeps the message before it expires. A longer lifetime needs more
+        /// proof of work: a week needs eight times as much as a day.
+        #[arg(
+            long = "life", value_name = "LIFETIME", default_value = lifetime::name(Lifetime::Day),
+            value_parser = lives()
+        )]
         lifetime: Lifetime,
-        /// Return when the message is this far.
+        /// Return when the message has reached this state.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: WaitFor,
-        /// Return after this long in any case, such as 90s or 5m.
+        /// Return after this time in any case, such as 90s or 5m.
         #[arg(long, value_name = "TIME", default_value = "60s")]
         timeout: DurationArg,
         /// The node that sends it, unless one runs already.
         #[command(flatten)]
         network: NetworkArgs,
     },
-    /// Print what arrives, a line each.
+    /// Print incoming messages, one per line.
     Listen {
-        /// Only from these contacts.
+        /// Only messages from this contact. Can be repeated.
         #[arg(long, value_name = "CONTACT")]
         from: Vec<String>,
-        /// Exit after so many messages.
+        /// Exit after this many messages.
         #[arg(long, value_name = "N")]
         count: Option<u64>,
-        /// Exit after this long, such as 90s or 5m.
+        /// Exit after this time, such as 90s or 5m.
         #[arg(long, value_name = "TIME")]
         timeout: Option<DurationArg>,
-        /// Print what becomes of your own messages, too.
+        /// Also print the states of your own messages, such as delivered.
         #[arg(long)]
         states: bool,
         /// The node that listens.
         #[command(flatten)]
         network: NetworkArgs,
     },
-    /// What was said with a contact, oldest first.
+    /// Show the messages with a contact, oldest first.
     History(HistoryArgs),
-    /// One message, by the first digits of its id as `history` tells it.
+    /// Show, retry, cancel or delete one message, by the first digits of its id.
     Message {
         /// What to do.
         #[command(subcommand)]
         action: MessageAction,
     },
-    /// A sealed copy of who you are and whom you know, in one file.
+    /// Back up and restore identities, contacts and, if you like, messages in one encrypted file.
     Backup {
         /// What to do.
         #[command(subcommand)]
         action: BackupAction,
     },
-    /// Write what was said to a file that anybody can read, a line of JSON each.
+    /// Export messages to a file of JSON lines, which is not encrypted.
     Export {
-        /// Where to; - writes to standard output. A file that is there is not written over.
+        /// The file to write; - is standard output. An existing file is not overwritten.
         file: PathBuf,
-        /// The conversation with this contact.
+        /// Export the chat with this contact.
         #[arg(long, value_name = "NAME", required_unless_present = "all")]
         contact: Option<String>,
-        /// The conversations with everybody the identity knows.
+        /// Export the chats with all contacts of the identity.
         #[arg(long, conflicts_with = "contact")]
         all: bool,
     },
-    /// Take over what `export` wrote. Nothing of it is sent.
+    /// Import messages from a file written by `export`. Nothing is sent.
     Import {
-        /// The file; - reads standard input.
+        /// The file to read; - is standard input.
         file: PathBuf,
-        /// Whose conversation it belongs to.
+        /// The contact whose chat they are added to.
         #[arg(long, value_name = "NAME")]
         contact: String,
-        /// Look at all of it and take nothing.
+        /// Check the whole file and count its messages, but import nothing.
         #[arg(long)]
         dry_run: bool,
     },
-    /// How the running node is, and what is kept.
+    /// Show the state of the running node and what the home folder contains.
     Status,
-    /// Print a completion script.
+    /// Print a completion script for your shell.
     Completions {
-        /// For which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
 }
@@ -258,17 +264,17 @@ opaque_debug!(
 /// What to do as a relay.
 #[derive(Debug, Subcommand)]
 pub enum RelayAction {
-    /// Carry envelopes until SIGTERM.
+    /// Forward messages until stopped by a signal. Listens on port 4141 if --listen is not given.
     Run {
-        /// The most the pool holds, such as 64MiB. It is in memory, and gone with the process.
+        /// Maximum size of the pool, such as 64MiB. It is in memory, lost when the process ends.
         #[arg(long, value_name = "SIZE", default_value = "64MiB")]
         pool: SizeArg,
-        /// Keep envelopes to their expiry on disk instead, in the home folder, up to this size, such
-        /// as 10GiB. It survives restarts. Memory then holds an index alone, up to 640 bytes for each
-        /// envelope. The file may outgrow the size by a sixteenth and 8 MiB.
+        /// Store envelopes on disk instead, in the home folder, until they expire, up to this size,
+        /// such as 10GiB. They survive restarts. Memory then contains an index only, of up to 640
+        /// bytes for each envelope. The file may exceed the size by a sixteenth and 8 MiB.
         #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
         archive: Option<SizeArg>,
-        /// The network it serves; it listens on port 4141 unless told otherwise.
+        /// The network it serves.
         #[command(flatten)]
         network: NetworkArgs,
     },
@@ -277,28 +283,28 @@ pub enum RelayAction {
 /// What to do with identities.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum IdentityAction {
-    /// Make one.
+    /// Create an identity.
     New {
-        /// What you call it; nobody else sees that.
+        /// Your name for it; nobody else sees it.
         name: String,
     },
-    /// List them.
+    /// List your identities.
     List,
-    /// Show one with its invite.
+    /// Show an identity with its invite.
     Show {
-        /// Which one, when there are several.
+        /// Its name; needed only if there are several and none is the default.
         name: Option<String>,
     },
-    /// Make one the default.
+    /// Make an identity the default.
     Use {
-        /// Which one.
+        /// Its name.
         name: String,
     },
-    /// Erase one with its contacts and messages. There is no copy.
+    /// Delete an identity with its contacts and messages. This cannot be undone.
     Delete {
-        /// Which one.
+        /// Its name.
         name: String,
-        /// The name once more.
+        /// The same name again, to confirm.
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
     },
@@ -317,81 +323,82 @@ opaque_debug!(
 /// What to do with contacts.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum ContactAction {
-    /// Know somebody by their invite, and offer them a session.
+    /// Add a contact by their invite, and send them a contact request.
     Add {
-        /// UNDERTONE1... or 66 hexadecimal digits; - reads it from standard input.
+        /// Their invite (UNDERTONE1...) or key (66 hexadecimal digits); - reads standard input.
         invite: String,
-        /// What you call them; they do not see that.
+        /// Your name for the contact; they do not see it.
         #[arg(long)]
         name: String,
     },
-    /// List them.
+    /// List your contacts.
     List,
-    /// Show one: fingerprint, trust, and what to compare with them.
+    /// Show a contact: fingerprint, trust, and what to compare with them.
     Show {
-        /// Which one.
+        /// The contact.
         name: String,
     },
-    /// Compare what one reads to you, over a channel you trust already.
+    /// Verify a contact: compare what they read to you, over a channel you already trust.
     Verify {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// Their three words; yours are in `contact show`.
+        /// The three words they read to you; yours are in `contact show`.
         #[arg(
             long, num_args = 3, value_names = ["WORD", "WORD", "WORD"],
             required_unless_present = "digits", conflicts_with = "digits"
         )]
         words: Vec<String>,
-        /// Their 60 digits.
+        /// The 60 digits of the safety number they read to you.
         #[arg(long, value_name = "DIGITS")]
         digits: Option<String>,
     },
-    /// Put another key in one's place; nothing is sent to them until you verify or accept it.
+    /// Replace a contact's key. Nothing is sent to them until you verify or accept it.
     Rekey {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// Their other invite, or 66 hexadecimal digits; - reads it from standard input.
+        /// Their new invite or key; - reads standard input.
         invite: String,
     },
-    /// Send to one again without having verified them. Asks for the word "accept".
+    /// Resume sending to a contact without verifying them. Asks you to type "accept".
     AcceptKey {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// The word was thought over already; do not ask.
+        /// Accept without asking.
         #[arg(long)]
         yes_accept: bool,
     },
-    /// Call one something else.
+    /// Rename a contact. They do not see it.
     Rename {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// What from now on.
+        /// The new name.
         to: String,
     },
-    /// Whether one is told when you have looked at what they wrote, and what they tell is shown.
+    /// Turn read marks (read receipts) with a contact on or off.
     ///
-    /// Off unless turned on. Both must turn it on.
+    /// Once both of you have turned them on, each sees which messages the other has read. They are
+    /// off by default.
     ReadMarks {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// Whether.
+        /// On or off.
         state: OnOff,
     },
-    /// Stop listening to one. They are not told.
+    /// Block a contact and end the session. They are not notified.
     Block {
-        /// Which one.
+        /// The contact.
         name: String,
     },
-    /// Listen to one again.
+    /// Unblock a contact.
     Unblock {
-        /// Which one.
+        /// The contact.
         name: String,
     },
-    /// Forget one with all messages.
+    /// Remove a contact and delete all messages with them. This cannot be undone.
     Remove {
-        /// Which one.
+        /// The contact.
         name: String,
-        /// The name once more.
+        /// The same name again, to confirm.
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
     },
@@ -416,19 +423,19 @@ opaque_debug!(
 /// What to do with requests.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum RequestAction {
-    /// List them.
+    /// List contact requests.
     List,
-    /// Let one in.
+    /// Accept a request.
     Accept {
-        /// The first letters of its key, as listed.
+        /// The first digits of the key, at least four.
         key: String,
-        /// What you call them.
+        /// Your name for the new contact; they do not see it.
         #[arg(long)]
         name: String,
     },
-    /// Forget one. They learn nothing.
+    /// Decline a request. The sender is not notified.
     Decline {
-        /// The first letters of its key, as listed.
+        /// The first digits of the key, at least four.
         key: String,
     },
 }
@@ -441,21 +448,21 @@ opaque_debug!(
     }
 );
 
-/// What to tell of a conversation.
+/// Which part of a chat to show.
 #[derive(Args, Clone, Serialize, Deserialize)]
 pub struct HistoryArgs {
-    /// With whom, by your name for them.
+    /// Your name for the contact.
     pub contact: String,
-    /// The newest so many.
+    /// Show this many of the newest messages.
     #[arg(
         long, value_name = "N", default_value_t = 50,
         value_parser = clap::value_parser!(u16).range(1..=MAX_LAST)
     )]
     pub last: u16,
-    /// Those before this one.
+    /// Show messages older than this one.
     #[arg(long, value_name = "ID")]
     pub before: Option<String>,
-    /// Those with all of these words; the last may be the beginning of one.
+    /// Show messages with all of these words; the last one may be incomplete.
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
 }
@@ -465,26 +472,26 @@ opaque_debug!(struct HistoryArgs { contact, last, before, search });
 /// What to do with a message.
 #[derive(Clone, Subcommand, Serialize, Deserialize)]
 pub enum MessageAction {
-    /// What became of it, when, and what that means.
+    /// Show the state of a message, its times, and what happens next.
     Show {
         /// The first digits of its id, at least four.
         id: String,
     },
-    /// Send one again that failed, was cancelled or was not acknowledged.
+    /// Send a message again that failed, was cancelled or was not acknowledged.
     Retry {
-        /// The first digits of its id.
+        /// The first digits of its id, at least four.
         id: String,
     },
-    /// Take one back that has not left this computer.
+    /// Cancel a message that has not left this computer.
     Cancel {
-        /// The first digits of its id.
+        /// The first digits of its id, at least four.
         id: String,
     },
-    /// Erase one here. The contact is not told and keeps what arrived.
+    /// Delete a message on this computer. The contact keeps their copy and is not notified.
     Delete {
-        /// The first digits of its id.
+        /// The first digits of its id, at least four.
         id: String,
-        /// The same digits once more.
+        /// The same digits again, to confirm.
         #[arg(long, value_name = "ID")]
         confirm: Option<String>,
     },
@@ -512,35 +519,35 @@ opaque_debug!(
     }
 );
 
-/// The most messages told at once: what a running node answers is bounded. A guess at more than
+/// The most messages shown at once: the answer of a running node is bounded. A guess at more than
 /// anybody reads in one go.
 const MAX_LAST: i64 = 500;
 
 /// What to do with backups.
 #[derive(Clone, Subcommand)]
 pub enum BackupAction {
-    /// Write one. It never holds the keys of a session.
+    /// Create a backup. It never contains session keys.
     Create {
-        /// The file; one that is there is not written over.
+        /// The backup file; an existing file is not overwritten.
         file: PathBuf,
-        /// Put what was said into it, too.
+        /// Include messages.
         #[arg(long)]
         with_history: bool,
         /// Its passphrase.
         #[command(flatten)]
         sealed_by: BackupPassphrase,
     },
-    /// Make a home from one. The device it was made on must not be used any more.
+    /// Restore a backup into a new home folder. Do not use the old device any more.
     Restore {
-        /// The file.
+        /// The backup file.
         file: PathBuf,
         /// Its passphrase.
         #[command(flatten)]
         sealed_by: BackupPassphrase,
     },
-    /// Read one to its end and say what is in it, in counts.
+    /// Read a whole backup, check that it is intact, and count what it contains.
     Check {
-        /// The file.
+        /// The backup file.
         file: PathBuf,
         /// Its passphrase.
         #[command(flatten)]
@@ -559,47 +566,47 @@ opaque_debug!(
 /// Where the passphrase of a backup comes from; asked for when neither is given.
 #[derive(Args, Clone)]
 pub struct BackupPassphrase {
-    /// Read the backup's passphrase from this file, which only you may read.
+    /// Read the backup's passphrase from this file, which only you may have access to.
     #[arg(long, value_name = "FILE")]
     pub backup_passphrase_file: Option<PathBuf>,
-    /// Read the backup's passphrase from this descriptor.
+    /// Read the backup's passphrase from this file descriptor.
     #[arg(long, value_name = "N", conflicts_with = "backup_passphrase_file")]
     pub backup_passphrase_fd: Option<u32>,
 }
 
 opaque_debug!(struct BackupPassphrase { backup_passphrase_file, backup_passphrase_fd });
 
-/// When to use colour.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorMode {
     /// Unless NO_COLOR is set.
     Auto,
-    /// Even then.
+    /// Even if NO_COLOR is set.
     Always,
-    /// Not at all.
+    /// No colours.
     Never,
 }
 
-/// How far a message has to be.
+/// The state to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WaitFor {
-    /// Stored here; it leaves by itself.
+    /// Saved here; it is sent automatically.
     Queued,
-    /// At least one neighbour has it.
+    /// At least one peer has taken it.
     Sent,
-    /// The contact acknowledged it.
+    /// The contact's device has acknowledged it.
     Delivered,
-    /// The contact says a person has seen it; only if both turned read marks on.
+    /// The contact has read it; only if both turned read marks on.
     Read,
 }
 
-/// Whether something is so.
+/// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum OnOff {
-    /// It is.
+    /// On.
     On,
-    /// It is not.
+    /// Off.
     Off,
 }
 
@@ -677,7 +684,7 @@ impl FromStr for RateArg {
 
 /// The text is not a number with one of the units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a number with a unit that fits here, or too large")]
+#[error("expected a number with a valid unit, not too large")]
 pub struct ParseNumberError;
 
 fn split(text: &str) -> Result<(u64, &str), ParseNumberError> {
