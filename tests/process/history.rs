@@ -96,7 +96,9 @@ fn history_is_told_alike_by_a_node_and_without_one() {
     assert!(lines[0].ends_with(&format!("{} you [◌ queued]: the first", &ids[0][..8])));
     assert_eq!(lines[2], "    with another line");
     assert!(without[1].is_ascii());
-    assert!(without[3].starts_with(&format!("-- older ones: add --before {} --", &ids[1][..8])));
+    assert!(
+        without[3].starts_with(&format!("-- older messages: add --before {} --", &ids[1][..8]))
+    );
     assert!(without[4].contains("the first") && !without[4].contains("the second"));
     assert_eq!(texts(&told(&home, &["ben", "--search", "first"])), ["the first"]);
     assert!(told(&home, &["ben", "--search", "fourth"]).is_empty());

@@ -34,16 +34,16 @@ pub(super) fn conversation(
 ) -> String {
     let mut lines = Vec::new();
     if let (HasMore::Yes, Some(oldest)) = (more, told.first()) {
-        lines.push(format!("-- older ones: add --before {} --", oldest.view.id.short()));
+        lines.push(format!("-- older messages: add --before {} --", oldest.view.id.short()));
     }
     lines.extend(told.iter().map(MessageFormatter::lines));
     if told.is_empty() {
-        let none = if args.search.is_some() { "nothing was found" } else { "nothing was said" };
+        let none = if args.search.is_some() { "no messages found" } else { "no messages" };
         lines.push(format!("-- {none} --"));
     }
     if contact.missing > 0 && args.before.is_none() && args.search.is_none() {
         let count = messages(contact.missing);
-        lines.push(format!("-- {count} of theirs did not arrive yet; they were asked again --"));
+        lines.push(format!("-- {count} missing; requested again --"));
     }
     lines.join("\n")
 }
@@ -55,12 +55,12 @@ impl MessageFormatter<'_> {
         let mut lines = String::new();
         if view.missing > 0 {
             let gap = messages(view.missing);
-            push(&mut lines, format_args!("-- {gap} before this one will never come --\n"));
+            push(&mut lines, format_args!("-- {gap} before this one will never arrive --\n"));
         }
         let at = Civil::at(view.at).iso();
         push(&mut lines, format_args!("{at} {} {}", view.id.short(), self.author()));
         if view.early {
-            lines.push_str(" [early: whoever stole your key could have written it]");
+            lines.push_str(" [not confirmed: someone who stole your key could have written it]");
         }
         lines.push_str(": ");
         let cleaned = view.text.sanitize_for_text();
@@ -68,7 +68,7 @@ impl MessageFormatter<'_> {
         if cleaned.changes > 0 {
             push(
                 &mut lines,
-                format_args!("{INDENTED}({} characters made visible)", cleaned.changes),
+                format_args!("{INDENTED}({} characters made visible or removed)", cleaned.changes),
             );
         }
         lines
@@ -95,32 +95,32 @@ impl MessageFormatter<'_> {
         match view.direction {
             Direction::Incoming => {
                 details.0 = format!("message {} from {name}", view.id.short());
-                details.row("arrived", &Civil::at(view.at).iso());
+                details.row("received", &Civil::at(view.at).iso());
                 if view.missing > 0 {
                     let gap = messages(view.missing);
-                    details.row("before it", &format!("{gap} will never come"));
+                    details.row("before it", &format!("{gap} will never arrive"));
                 }
                 if view.early {
-                    details.row("early", "it came before its session was confirmed:");
-                    details.row("", "whoever stole your key could have written it");
+                    details.row("not confirmed", "it arrived before its session was confirmed:");
+                    details.row("", "someone who stole your key could have written it");
                 }
             }
             Direction::Outgoing(state) => {
                 details.0 = format!("message {} to {name}", view.id.short());
                 details.row("state", &self.state(state));
                 details.row("", message_state::meaning(state));
-                details.row("accepted", &Civil::at(view.at).iso());
+                details.row("queued", &Civil::at(view.at).iso());
                 self.attempts(&mut details);
                 details
                     .row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
                 let no_mark = if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
-                    "not told: read marks are off for this contact"
+                    "unknown: read marks are off for this contact"
                 };
                 details.row("read", &moment(view.delivery.read, no_mark));
-                details.row("carried for", lifetime::words(view.lifetime));
-                details.row("from here on", &self.prospect(state));
+                details.row("lifetime", lifetime::words(view.lifetime));
+                details.row("next", &self.prospect(state));
             }
         }
         details.row("id", &view.id.hex());
@@ -133,15 +133,15 @@ impl MessageFormatter<'_> {
     fn attempts(&self, details: &mut DetailsBuilder) {
         let delivery = self.view.delivery;
         match (delivery.first_sent, delivery.last_sent) {
-            (None, None) => details.row("left", "not yet, or before that was written down"),
+            (None, None) => details.row("sent", "not yet, or before this was recorded"),
             (first, last) => {
                 let times = match delivery.attempts {
                     1 => "once".to_owned(),
-                    times => format!("{times} times, each encrypted afresh"),
+                    times => format!("{times} times, each time newly encrypted"),
                 };
-                details.row("left", &times);
-                details.row("first", &moment(first, "not written down"));
-                details.row("last", &moment(last, "not written down"));
+                details.row("sent", &times);
+                details.row("first", &moment(first, "not recorded"));
+                details.row("last", &moment(last, "not recorded"));
             }
         }
     }
@@ -150,19 +150,19 @@ impl MessageFormatter<'_> {
     fn prospect(&self, state: MessageState) -> String {
         match state {
             MessageState::Queued | MessageState::Mining => {
-                "it leaves by itself while a node runs".to_owned()
+                "it is sent automatically while a node runs".to_owned()
             }
             MessageState::Sent => {
                 let until =
                     self.view.delivery.last_sent.map(|last| last.plus(self.view.lifetime.ttl()));
-                let until = moment(until, "its time is over");
-                format!("carried until {until}; {}", self.again())
+                let until = moment(until, "it expires");
+                format!("in the network until {until}; {}", self.again())
             }
             MessageState::Unacknowledged => {
-                format!("nobody carries it; {}; a late answer counts", self.again())
+                format!("expired in the network; {}; a late answer still counts", self.again())
             }
             MessageState::Failed | MessageState::Cancelled => {
-                "it is not sent unless you ask".to_owned()
+                "it is not sent unless you retry it".to_owned()
             }
             MessageState::Delivered | MessageState::Read => "it is not sent again".to_owned(),
         }
@@ -173,9 +173,9 @@ impl MessageFormatter<'_> {
         match self.view.retransmits_until() {
             Some(until) => {
                 let until = Civil::at(until).iso();
-                format!("sent again by itself, ever more rarely, until {until}")
+                format!("retried automatically, less and less often, until {until}")
             }
-            None => "it is not sent again unless you ask".to_owned(),
+            None => "it is not sent again unless you retry it".to_owned(),
         }
     }
 

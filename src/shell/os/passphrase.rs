@@ -143,7 +143,7 @@ fn twice(
     mut prompt: impl FnMut(&str) -> Result<Passphrase, PassphraseError>,
 ) -> Result<Passphrase, PassphraseError> {
     let first = prompt(words)?;
-    let second = prompt("The same again: ")?;
+    let second = prompt("Repeat the passphrase: ")?;
     if first.expose() != second.expose() {
         return Err(PassphraseError::Mismatch);
     }

@@ -75,10 +75,10 @@ async fn create(
         output::print_result(&json);
         return Ok(());
     }
-    output::print_line(&format!("written: {}", counts(&json)));
+    output::print_line(&format!("backup created: {}", counts(&json)));
     output::print_message(
-        "Keep it apart from this device, and its passphrase apart from it. Look after it with\n\
-         undertone backup check FILE.",
+        "Store it away from this device, and its passphrase away from it. Check it now and then:\n\
+         undertone backup check FILE",
     );
     Ok(())
 }
@@ -90,7 +90,7 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
         output::print_result(&json);
     } else {
         let made = Civil::at(summary.made).iso();
-        output::print_line(&format!("whole: {}, made {made}", counts(&json)));
+        output::print_line(&format!("backup is intact: {}, made {made}", counts(&json)));
     }
     Ok(())
 }
@@ -116,11 +116,11 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
 
 /// What a person has to know after a restoration.
 const RESTORED: &str = "\
-Sessions are not in a backup. New ones with your contacts are offered by themselves when this home's
-node runs: undertone. Messages of yours that were not acknowledged when it was made are marked; they
-may have arrived, and you may send them again.
-Do not use the old device with these identities any more. Were both to run, each would get sessions
-of its own, and what your contacts write would reach now one of them and now the other.";
+A backup contains no sessions. New sessions with your contacts are set up automatically when a node
+runs with this home folder: undertone. Messages of yours that were not acknowledged when the backup
+was made are marked; they may have arrived, and you can send them again.
+Do not use the old device with these identities any more. If both run, each has sessions of its own,
+and what your contacts write reaches sometimes one of them, sometimes the other.";
 
 /// Opens a backup for a person or program that has its passphrase.
 fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<Backup, Failure> {
@@ -239,7 +239,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 /// Twice the length of the head, with room.
 const MAX_HEX: usize = 1_024;
 
-const NEW: &str = "New passphrase of the backup: ";
+const NEW: &str = "New passphrase for the backup: ";
 const KNOWN: &str = "Passphrase of the backup: ";
 
 #[cfg(test)]

@@ -19,11 +19,13 @@ pub(super) fn about_contact<'a>(
 ) -> Result<CommandOutput, Failure> {
     Ok(match action {
         ContactAction::Add { name, .. } => {
-            let leaves = match done.sender {
-                DeliveredBy::ThisNode => "The offer leaves by itself.",
-                DeliveredBy::NextNode => "The offer leaves with the next node: undertone",
+            let sent = match done.sender {
+                DeliveredBy::ThisNode => "The contact request is sent automatically.",
+                DeliveredBy::NextNode => {
+                    "The contact request is sent the next time a node runs: undertone"
+                }
             };
-            command_output(contact_json(contact(name)?), format!("{name} is added. {leaves}"))
+            command_output(contact_json(contact(name)?), format!("added {name}. {sent}"))
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
@@ -34,13 +36,13 @@ pub(super) fn about_contact<'a>(
                     format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
                 }
             };
-            let none = "nobody yet; undertone contact add INVITE --name NAME";
+            let none = "no contacts yet; add one: undertone contact add INVITE --name NAME";
             list(&directory.contacts, contact_json, line, none)
         }
         ContactAction::Show { name } => {
             let view = contact(name)?;
             let text = format!(
-                "{}\n  fingerprint  {}\n  state        {}{}\n  trust        {}\n  read marks   {}\n{}",
+                "{}\n  fingerprint    {}\n  state          {}{}\n  trust          {}\n  read marks     {}\n{}",
                 view.petname,
                 view.key.fingerprint(),
                 session_words(view.session),
@@ -55,35 +57,38 @@ pub(super) fn about_contact<'a>(
             trust::outcome(name, done.reply)?;
             command_output(
                 contact_json(contact(name)?),
-                format!("{name} is verified, on this machine only"),
+                format!("verified {name}, on this computer only"),
             )
         }
         ContactAction::Rekey { name, .. } => {
-            let next = "sending is held until you verify or accept it";
-            command_output(contact_json(contact(name)?), format!("{name} has another key; {next}"))
+            let next = "sending is paused until you verify or accept it";
+            command_output(
+                contact_json(contact(name)?),
+                format!("replaced the key of {name}; {next}"),
+            )
         }
         ContactAction::AcceptKey { name, .. } => command_output(
             contact_json(contact(name)?),
-            format!("{name} is sent to again, not verified"),
+            format!("resumed sending to {name}, not verified"),
         ),
         ContactAction::Rename { name, to } => {
-            command_output(json!({ "name": to }), format!("{name} is called {to}"))
+            command_output(json!({ "name": to }), format!("renamed {name} to {to}"))
         }
         ContactAction::ReadMarks { name, .. } => {
             let view = contact(name)?;
             command_output(
                 contact_json(view),
-                format!("read marks of {name}: {}", read_receipts(view)),
+                format!("read marks with {name}: {}", read_receipts(view)),
             )
         }
         ContactAction::Block { name } => {
-            command_output(json!({ "blocked": name }), format!("{name} is blocked"))
+            command_output(json!({ "blocked": name }), format!("blocked {name}"))
         }
         ContactAction::Unblock { name } => {
-            command_output(json!({ "unblocked": name }), format!("{name} is heard again"))
+            command_output(json!({ "unblocked": name }), format!("unblocked {name}"))
         }
         ContactAction::Remove { name, .. } => {
-            command_output(json!({ "removed": name }), format!("{name} is forgotten"))
+            command_output(json!({ "removed": name }), format!("removed {name}, with all messages"))
         }
     })
 }
@@ -107,11 +112,13 @@ fn contact_json(view: &ContactView) -> Value {
 fn troubles(view: &ContactView) -> String {
     let mut text = String::new();
     if view.missing > 0 {
-        text.push_str(&format!(", {} of theirs missing, asked again", view.missing));
+        text.push_str(&format!(", {} messages missing, requested again", view.missing));
     }
     if let Some(at) = view.restored {
         let date = Civil::at(at).date();
-        text.push_str(&format!(", restored from a backup on {date}: a new session is being made"));
+        text.push_str(&format!(
+            ", restored from a backup on {date}: a new session is being set up"
+        ));
     }
     text
 }
@@ -119,8 +126,8 @@ fn troubles(view: &ContactView) -> String {
 /// Whether read marks are on, and what that means.
 const fn read_receipts(view: &ContactView) -> &'static str {
     if view.read_receipts {
-        "on: they are told when you have looked; you see when they have, if they turn it on too"
+        "on: yours are sent to them; you see theirs if they turn them on too"
     } else {
-        "off: neither is told when the other has looked"
+        "off: none are sent, and theirs are not shown"
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     output::print_message("starting a private network inside this computer ...");
     let mut network = DemoNetwork::start().await?;
     network.visitor.meet(&network.echo_key).await?;
-    output::print_message("Nothing leaves this computer and nothing is kept. Ctrl+Q ends it.");
+    output::print_message("Nothing leaves this computer and nothing is stored. Ctrl+Q quits.");
     let (events, heard) = mpsc::channel(CHANNEL);
     network.visitor.subscriptions.subscribe(events).await;
     let requests = network.visitor.requests.clone();
@@ -51,8 +51,10 @@ pub(super) async fn check() -> Result<(), Failure> {
 
 async fn walk() -> Result<(), Failure> {
     let mut network = DemoNetwork::start().await?;
-    output::print_line(&format!("ok  {RELAYS} relays up, over libp2p on the memory transport"));
-    output::print_line("ok  echo is here, you are \"visitor\"");
+    output::print_line(&format!(
+        "ok  {RELAYS} relays running, over libp2p on the memory transport"
+    ));
+    output::print_line("ok  echo is online, you are \"visitor\"");
     let visitor = &mut network.visitor;
     let echo = visitor.meet(&network.echo_key).await?;
     output::print_line("ok  handshake with echo: session ready");
@@ -66,7 +68,7 @@ async fn walk() -> Result<(), Failure> {
     for number in 0..BURST {
         visitor.expect(&format!("echo: message {number}")).await?;
     }
-    output::print_line(&format!("ok  {BURST} messages there and back, in order, none lost"));
+    output::print_line(&format!("ok  {BURST} messages sent and echoed, in order, none lost"));
     visitor.say_only(echo, "nasty").await?;
     let nasty = visitor.next_text().await?;
     let cleaned = nasty.text.sanitize_for_cell();
@@ -78,7 +80,7 @@ async fn walk() -> Result<(), Failure> {
     visitor.wait_for_link(SessionStatus::None).await?;
     output::print_line("ok  session closed, keys erased");
     network.tasks.shutdown().await;
-    output::print_line("ok  nothing was written");
+    output::print_line("ok  nothing was written to disk");
     Ok(())
 }
 
@@ -293,7 +295,7 @@ impl DemoNode {
 /// What echo says to a text.
 fn echo(text: &str) -> String {
     match text.trim() {
-        "help" => "I say back what you say. Other words I know: nasty, help".to_owned(),
+        "help" => "I send back what you write. I also know the words: nasty, help".to_owned(),
         "nasty" => format!(
             "\u{1b}]0;gotcha\u{7}title, \u{1b}[31mcolour, good\rEVIL, \u{202e}backwards\u{202c}, \
              z\u{200b}ero width, {}",

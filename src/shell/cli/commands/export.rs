@@ -74,8 +74,11 @@ pub(super) fn export(
     if global.json {
         output::print_result(&json!({ "messages": count, "conversations": contacts.len() }));
     } else {
-        output::print_line(&format!("{count} messages of {} conversations", contacts.len()));
-        output::print_message("The file is not encrypted: whoever has it can read it.");
+        output::print_line(&format!(
+            "exported {count} messages of {} conversations",
+            contacts.len()
+        ));
+        output::print_message("The file is not encrypted: anyone who has it can read it.");
     }
     Ok(())
 }
@@ -109,9 +112,9 @@ pub(super) fn import(
         output::print_result(&json!({ "found": found, "taken": taken, "dry_run": would }));
         return Ok(());
     }
-    let verb = if mode == ImportMode::Apply { "taken over" } else { "would be taken over" };
+    let verb = if mode == ImportMode::Apply { "imported" } else { "would be imported" };
     output::print_line(&format!(
-        "{found} messages, {taken} of them {verb}; the others are there already"
+        "found {found} messages, {taken} of them {verb}; the others exist already"
     ));
     Ok(())
 }

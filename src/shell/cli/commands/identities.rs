@@ -22,22 +22,31 @@ pub(super) fn about_identity(
         IdentityAction::List => {
             let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
             let all = &directory.identities;
-            list(all, identity_json, line, "no identity yet; undertone identity new NAME")
+            list(
+                all,
+                identity_json,
+                line,
+                "no identities yet; create one: undertone identity new NAME",
+            )
         }
         IdentityAction::Use { name } => {
             directory.speaker(Some(name), None)?;
-            command_output(json!({ "identity": name }), format!("{name} speaks from now on"))
+            command_output(
+                json!({ "identity": name }),
+                format!("{name} is now the default identity"),
+            )
         }
-        IdentityAction::Delete { name, .. } => {
-            command_output(json!({ "deleted": name }), format!("{name} is erased"))
-        }
+        IdentityAction::Delete { name, .. } => command_output(
+            json!({ "deleted": name }),
+            format!("deleted {name}, with its contacts and messages"),
+        ),
     })
 }
 
 fn identity_answer(view: &IdentityView) -> CommandOutput {
     let words = format!(
         "{}\n  invite       {}\n  fingerprint  {}\n\
-         Give the invite to whoever may write to you. It is not secret.",
+         Give the invite to the people who may write to you. It is not secret.",
         view.name,
         invite::encode(&view.key),
         view.key.fingerprint()

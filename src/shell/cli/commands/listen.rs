@@ -180,7 +180,7 @@ impl LinePrinter {
                 let key = hex(&view.key);
                 let at = Civil::at(view.arrived).iso();
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
-                self.say(&line, || format!("request: {key} asks to be let in"));
+                self.say(&line, || format!("request: {key} wants to contact you"));
             }
             Event::Contact(view) if self.format == OutputFormat::Json => {
                 self.print(&json!({

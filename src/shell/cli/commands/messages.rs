@@ -179,19 +179,19 @@ async fn message(
     let (command, word, words) = match action {
         MessageAction::Show { .. } => return Ok(command_output(it.json(), it.details())),
         MessageAction::Retry { .. } => {
-            let leaves = match source.sender() {
-                DeliveredBy::ThisNode => "It leaves by itself.",
-                DeliveredBy::NextNode => "It leaves with the next node: undertone",
+            let sent = match source.sender() {
+                DeliveredBy::ThisNode => "It is sent automatically.",
+                DeliveredBy::NextNode => "It is sent the next time a node runs: undertone",
             };
-            (Command::Retry { message }, "queued", format!("{id} is sent again. {leaves}"))
+            (Command::Retry { message }, "queued", format!("queued {id} again. {sent}"))
         }
         MessageAction::Cancel { .. } => {
-            (Command::Cancel { message }, "cancelled", format!("{id} is taken back"))
+            (Command::Cancel { message }, "cancelled", format!("cancelled {id}"))
         }
         MessageAction::Delete { id: typed, confirm } => {
             let what = "the message on this computer alone, not at the contact's";
             confirmed(typed, confirm.as_deref(), what)?;
-            (Command::EraseMessage { message }, "erased", format!("{id} is erased here"))
+            (Command::EraseMessage { message }, "erased", format!("deleted {id} on this computer"))
         }
     };
     match source.ask(command).await? {

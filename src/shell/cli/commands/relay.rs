@@ -99,12 +99,12 @@ fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
     }
     if let Some(saved) = salvaged {
         output::print_message(&format!(
-            "the archive's file was damaged: {saved} envelopes were saved from it, and a fresh one \
-             is in its place; neighbours have the rest"
+            "the archive file was damaged: {saved} envelopes were recovered into a new file; peers \
+             may still have the rest"
         ));
     }
     output::print_message(&format!(
-        "archive: {held} envelopes taken over; let go: {expired} expired, {refused} not wanted, \
+        "archive: {held} envelopes loaded; dropped: {expired} expired, {refused} rejected, \
          {damaged} damaged"
     ));
 }
@@ -178,7 +178,7 @@ impl RelayReporter {
         }
         output::print_message(&match trouble {
             Some(why) => not_kept(why, missed).render(),
-            None => format!("the archive keeps envelopes again; {missed} were not kept"),
+            None => format!("the archive stores envelopes again; {missed} were not stored"),
         });
     }
 }

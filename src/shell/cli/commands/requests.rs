@@ -16,17 +16,17 @@ pub(super) fn about_request(
         RequestAction::List => {
             let json =
                 |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
-            list(&directory.requests, json, |view| hex(&view.key), "no requests")
+            list(&directory.requests, json, |view| hex(&view.key), "no contact requests")
         }
         RequestAction::Accept { name, .. } => {
-            let leaves = match sender {
-                DeliveredBy::ThisNode => "The answer leaves by itself.",
-                DeliveredBy::NextNode => "The answer leaves with the next node: undertone",
+            let sent = match sender {
+                DeliveredBy::ThisNode => "Your answer is sent automatically.",
+                DeliveredBy::NextNode => "Your answer is sent the next time a node runs: undertone",
             };
-            command_output(json!({ "accepted": name }), format!("{name} is let in. {leaves}"))
+            command_output(json!({ "accepted": name }), format!("accepted {name}. {sent}"))
         }
         RequestAction::Decline { key } => {
-            command_output(json!({ "declined": key }), "forgotten".to_owned())
+            command_output(json!({ "declined": key }), "declined the request".to_owned())
         }
     }
 }

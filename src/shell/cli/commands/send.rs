@@ -95,7 +95,7 @@ async fn say_price(home: &Path, network: &NetworkArgs, lifetime: Lifetime) -> Re
     };
     if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
         output::print_message(&format!(
-            "lives {}: {}",
+            "lifetime {}: {}",
             lifetime::words(lifetime),
             cost.expectation()
         ));

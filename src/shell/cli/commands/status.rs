@@ -16,7 +16,7 @@ pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
     let home = open_store::home(global)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
-    let kept = if Store::exists(&home) { "sealed by a passphrase" } else { "nothing yet" };
+    let kept = if Store::exists(&home) { "encrypted with a passphrase" } else { "empty" };
     let archive = Archive::on_disk(&home);
     if global.json {
         let running = node.is_some();
@@ -27,12 +27,12 @@ pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
         }));
         return Ok(());
     }
-    output::print_line(&format!("home     {}\nkept     {kept}", home.display()));
+    output::print_line(&format!("home     {}\nstore    {kept}", home.display()));
     if let Some(bytes) = archive {
         output::print_line(&format!("archive  {} KiB on disk", bytes >> 10));
     }
     match node {
-        None => output::print_line("node     none runs here; undertone opens one"),
+        None => output::print_line("node     not running; start one: undertone"),
         Some(line) => output::print_line(&words(&line)),
     }
     Ok(())
@@ -41,12 +41,12 @@ pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
 fn words(line: &Value) -> String {
     let number = |name: &str| line.get(name).and_then(Value::as_u64).unwrap_or_default();
     let cover = match line.get("cover_per_minute").and_then(Value::as_f64) {
-        Some(rate) => format!("{rate:.1} a minute on average"),
+        Some(rate) => format!("{rate:.1} per minute on average"),
         None => "off".to_owned(),
     };
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {} KiB, {} envelopes\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncaught   {} envelopes fetched from neighbours",
+         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncatch-up {} envelopes fetched from peers",
         line.get("network").and_then(Value::as_str).unwrap_or_default(),
         number("peers"),
         number("pool_bytes") >> 10,
@@ -58,7 +58,7 @@ fn words(line: &Value) -> String {
         number("caught_up"),
     );
     for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
-        text.push_str("\nlistens  ");
+        text.push_str("\nlisten   ");
         text.push_str(address.as_str().unwrap_or_default());
     }
     text

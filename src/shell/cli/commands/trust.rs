@@ -47,14 +47,14 @@ pub(super) fn own_words_json(own: &SasHalf) -> Value {
 /// What to compare with a contact, in lines for a person.
 pub(super) fn to_compare(view: &ContactView) -> String {
     let read = match &view.sas {
-        None => "none yet: nobody has been heard in a session that could be compared".to_owned(),
+        None => "none yet: they are available once a session is ready".to_owned(),
         Some(own) => {
             let words = own.words.map(|word| word.to_string()).join(" ");
             let (ours, theirs) = (numbers(own.half), numbers(own.half.other()));
             format!("you read {ours}: {words}; they read you {theirs}")
         }
     };
-    format!("  digits       {}\n  words        {read}", view.safety_number)
+    format!("  safety number  {}\n  words          {read}", view.safety_number)
 }
 
 fn numbers(half: Half) -> String {
@@ -132,7 +132,8 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
         return refused("no_input", ExitCode::NoInput, "nobody is there to be asked");
     }
     output::print_message(&format!(
-        "Sending to {name} goes on although nobody knows whose key it is.\nType accept:"
+        "Sending to {name} resumes, although you have not verified whose key it is.\n\
+         Type accept to confirm:"
     ));
     let mut typed = String::new();
     input.read_line(&mut typed)?;
