@@ -204,38 +204,36 @@ pub enum CommandError {
     #[error("there is no such message")]
     NoMessage,
     /// Use the contact that is there.
-    #[error("this key is a contact already")]
+    #[error("you already have a contact with this key")]
     KnownKey,
     /// A conversation needs another person.
-    #[error("this key is your own")]
+    #[error("this is your own key")]
     OwnKey,
     /// Pick another name.
-    #[error("this name is taken")]
+    #[error("this name is already in use")]
     NameTaken,
     /// Pick a shorter name, of one line, that cannot be taken for a word or mark of the program.
-    #[error(
-        "this name is empty, too long, a word of the program or has characters that cannot be shown"
-    )]
+    #[error("this name is empty, too long, reserved, or has characters that cannot be shown")]
     BadName,
     /// Send it in parts.
-    #[error("this text is empty or longer than one message carries")]
+    #[error("this text is empty or too long for one message")]
     BadText,
     /// Unblock first.
     #[error("this contact is blocked")]
     Blocked,
     /// It has left, or ended, already.
-    #[error("this message is past the point where that can be done")]
+    #[error("it is too late to do this with the message")]
     TooLate,
     /// Wait until some of what is queued has left, or remove something.
-    #[error("there are as many of these as a node keeps")]
+    #[error("there are already as many as allowed")]
     Full,
     /// Wait until both sides have heard each other, or compare the digits.
-    #[error("there are no words to compare yet; the 60 digits can be compared")]
+    #[error("there are no words to compare yet; you can compare the 60 digits")]
     NoSas,
     /// There is nothing to decide.
-    #[error("nothing is held back from this contact")]
+    #[error("sending to this contact is not paused")]
     NotOnHold,
     /// A relay holds no identity.
-    #[error("this node is a relay")]
+    #[error("this node is a relay and has no identity")]
     Relay,
 }

@@ -295,7 +295,7 @@ pub enum UiError {
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] std::io::Error),
     /// The runtime let go of its end of the channels.
-    #[error("the node behind the interface has ended")]
+    #[error("the node behind the interface has stopped")]
     RuntimeGone,
 }
 

@@ -65,10 +65,10 @@ pub enum InviteError {
     #[error("this invite is damaged or incomplete")]
     Damaged,
     /// It was made by a program of another generation.
-    #[error("this invite is of a version unknown here")]
+    #[error("this invite has an unknown version")]
     OtherVersion,
     /// It is whole, but there is no such key: it was made wrongly.
-    #[error("this names no key")]
+    #[error("this is not a valid key")]
     NotAKey,
 }
 

@@ -448,7 +448,7 @@ pub enum EncryptError {
     #[error("too many messages are on their way in this session")]
     Exhausted,
     /// Send it in parts.
-    #[error("the text is longer than one message carries")]
+    #[error("the text is too long for one message")]
     TooLong,
 }
 

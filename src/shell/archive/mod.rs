@@ -88,8 +88,8 @@ impl ArchiveFault {
         match self {
             Self::DiskFull => "the disk is full",
             Self::ReadOnly => "the disk or the file is read-only",
-            Self::Crowded => "the file is as large as it may become",
-            Self::Failing => "the disk fails",
+            Self::Crowded => "the file has reached its maximum size",
+            Self::Failing => "the disk is failing",
         }
     }
 }

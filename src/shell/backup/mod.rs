@@ -310,25 +310,25 @@ fn folder_of(file: &Path) -> &Path {
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Name another file.
-    #[error("there is a file of that name already")]
+    #[error("a file of that name exists already")]
     Exists,
     /// Remove it, if nobody is writing it.
-    #[error("an unfinished backup is there: {0:?}")]
+    #[error("there is an unfinished backup: {0:?}")]
     Unfinished(PathBuf),
     /// Make an identity first.
-    #[error("there is no identity yet")]
+    #[error("there is no identity to back up")]
     Empty,
     /// Name another file.
-    #[error("the file is not a backup of this program")]
+    #[error("the file is not an undertone backup")]
     Foreign,
     /// Use a newer version of this program.
     #[error("the backup was made by a newer version of this program")]
     Newer,
     /// Use another copy.
-    #[error("the backup is damaged or was cut off")]
+    #[error("the backup is damaged or incomplete")]
     Damaged,
     /// Do not trust where this file comes from.
-    #[error("the backup asks for more memory or time than this program spends on a passphrase")]
+    #[error("the backup demands more memory or time than this program allows")]
     TooCostly,
     /// Free some memory.
     #[error("there is not enough memory to try the passphrase")]
@@ -337,7 +337,7 @@ pub enum BackupError {
     #[error("the backup's passphrase is wrong")]
     WrongPassphrase,
     /// A bound of the program is missing or wrong.
-    #[error("this is larger than a backup holds")]
+    #[error("it is larger than a backup allows")]
     TooLarge,
     /// See the store's own error.
     #[error(transparent)]

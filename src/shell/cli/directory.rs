@@ -77,7 +77,12 @@ impl Directory {
             return self.identities.iter().find(|view| view.name == name).ok_or_else(|| {
                 let what = format!("there is no identity {name:?}");
                 let next = "undertone identity list";
-                let text = FailureText { what: &what, why: "", safe: "nothing was done", next };
+                let text = FailureText {
+                    what: &what,
+                    why: "no identity of this home folder has that name",
+                    safe: "nothing was changed",
+                    next,
+                };
                 Failure::new("identity_not_found", ExitCode::NotFound, text)
             });
         }
@@ -88,19 +93,19 @@ impl Directory {
                 ExitCode::NotFound,
                 FailureText {
                     what: "there is no identity yet",
-                    why: "",
-                    safe: "nothing was done",
-                    next: "undertone identity new NAME",
+                    why: "messages are sent and received with an identity",
+                    safe: "nothing was changed",
+                    next: "create one: undertone identity new NAME",
                 },
             )),
             _ => Err(Failure::new(
                 "which_identity",
                 ExitCode::Usage,
                 FailureText {
-                    what: "there are several identities",
-                    why: "a message from the wrong one cannot be taken back",
-                    safe: "nothing was done",
-                    next: "add -i NAME, or undertone identity use NAME",
+                    what: "no identity was chosen",
+                    why: "there are several, and a message from the wrong one cannot be taken back",
+                    safe: "nothing was changed",
+                    next: "add -i NAME, or set a default: undertone identity use NAME",
                 },
             )),
         }
@@ -114,14 +119,14 @@ impl Directory {
             let known: Vec<&str> =
                 self.contacts.iter().filter(theirs).map(|view| &*view.petname).take(8).collect();
             let why = if known.is_empty() {
-                "nobody is known yet".to_owned()
+                "you have no contacts yet".to_owned()
             } else {
-                format!("known: {}", known.join(", "))
+                format!("your contacts: {}", known.join(", "))
             };
             let text = FailureText {
                 what: &what,
                 why: &why,
-                safe: "nothing was done",
+                safe: "nothing was changed",
                 next: "undertone contact list",
             };
             Failure::new("contact_not_found", ExitCode::NotFound, text)
@@ -140,9 +145,9 @@ impl Directory {
                 "request_not_found",
                 ExitCode::NotFound,
                 FailureText {
-                    what: "no single request has a key that begins like that",
-                    why: "at least four letters of it are needed",
-                    safe: "nothing was done",
+                    what: "the request was not found",
+                    why: "one key must begin with these digits, and at least four are needed",
+                    safe: "nothing was changed",
                     next: "undertone request list",
                 },
             )),
@@ -169,17 +174,17 @@ pub(super) fn hex(key: &PublicKey) -> String {
 
 /// The node ended before it answered.
 pub(super) fn node_gone() -> Failure {
-    node_failed("the node ended")
+    node_failed("the node stopped")
 }
 
 /// The node could not go on.
 pub(super) fn node_failed(why: &str) -> Failure {
-    let safe = "what was accepted is kept";
-    let next = "undertone shows what there is";
+    let safe = "everything accepted before is saved";
+    let next = "see what was done: undertone";
     Failure::new(
         "node_ended",
         ExitCode::Other,
-        FailureText { what: "there was no answer", why, safe, next },
+        FailureText { what: "the command was not answered", why, safe, next },
     )
 }
 

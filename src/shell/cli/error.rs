@@ -120,67 +120,70 @@ impl From<StoreError> for Failure {
             StoreError::Missing => (
                 "no_store",
                 ExitCode::NotFound,
-                "nothing is kept in this home",
-                "undertone identity new NAME, or name another folder with --home DIR",
+                "the home folder was not opened",
+                "create an identity: undertone identity new NAME, or choose another folder: --home DIR",
             ),
             StoreError::Exists => {
-                ("store_exists", ExitCode::Refused, "no store was made", "undertone   (opens it)")
+                ("store_exists", ExitCode::Refused, "no store was created", "open it: undertone")
             }
             StoreError::WrongPassphrase => (
                 "locked",
                 ExitCode::Locked,
-                "the passphrase is wrong",
-                "try again; nobody can recover a forgotten one",
+                "the store was not opened",
+                "try again; a forgotten passphrase cannot be recovered",
             ),
             StoreError::InUse => (
                 "in_use",
                 ExitCode::InUse,
-                "this home is in use by another undertone",
-                "close that one, or name another folder with --home DIR",
+                "the home folder was not opened",
+                "quit the other undertone, or choose another folder: --home DIR",
             ),
             StoreError::UnsafePermissions(_) => (
                 "unsafe_mode",
                 ExitCode::Unsafe,
-                "the home folder cannot be used: others can read it",
-                "chmod 700 the folder and chmod 600 the files in it",
+                "the home folder was not opened",
+                "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
-            StoreError::Newer
-            | StoreError::Foreign
-            | StoreError::Damaged
-            | StoreError::KeyMissing
-            | StoreError::TooCostly => (
-                "store_unreadable",
-                ExitCode::Damaged,
-                "what is kept cannot be read",
-                "use the undertone that wrote it, or name another folder with --home DIR",
-            ),
+            StoreError::Newer => unreadable("use the undertone that wrote it, or a newer one"),
+            StoreError::Foreign | StoreError::TooCostly => {
+                unreadable("choose another folder: --home DIR")
+            }
+            StoreError::Damaged | StoreError::KeyMissing => {
+                unreadable("restore a backup: undertone --home OTHERDIR backup restore FILE")
+            }
             StoreError::DiskFull => {
-                of_the_disk("disk_full", "free some space on that disk, then start it again")
+                of_the_disk("disk_full", "free some space on the disk, then start undertone again")
             }
             StoreError::ReadOnly => of_the_disk(
                 "read_only",
-                "make the disk and the folder writable, then start it again",
+                "make the disk and the folder writable, then start undertone again",
             ),
             StoreError::DiskFails(_) => of_the_disk(
                 "disk_fails",
-                "look after the disk and your quota on it, then start it again",
+                "check the disk and your quota on it, then start undertone again",
             ),
-            StoreError::TooLarge => {
-                ("not_stored", ExitCode::NotStored, "that was not stored", "send it in parts")
-            }
+            StoreError::TooLarge => (
+                "not_stored",
+                ExitCode::NotStored,
+                "nothing was saved",
+                "split it into several messages",
+            ),
             StoreError::OutOfMemory
             | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
-            | StoreError::Io(_) => {
-                ("store", ExitCode::Other, "the store failed", "undertone status")
-            }
+            | StoreError::Io(_) => (
+                "store",
+                ExitCode::Other,
+                "the store could not be used",
+                "check the disk, then try again",
+            ),
         };
         let why = error.to_string();
         let safe = if exit == ExitCode::NotStored {
-            "everything accepted before is kept; what was not accepted never left"
+            "everything accepted before is saved; what was not accepted was not sent"
         } else {
-            "what was accepted before is kept"
+            "everything saved before is unchanged"
         };
         Self::new(code, exit, FailureText { what, why: &why, safe, next })
     }
@@ -191,43 +194,58 @@ impl From<BackupError> for Failure {
         let why = error.to_string();
         let (code, exit, next) = match error {
             BackupError::Store(StoreError::Exists) => {
-                ("store_exists", ExitCode::Refused, "name another folder with --home DIR")
+                ("store_exists", ExitCode::Refused, "choose another folder: --home DIR")
             }
             BackupError::Store(error) => return error.into(),
-            BackupError::Exists => ("backup_exists", ExitCode::Refused, "name another file"),
-            BackupError::Unfinished(_) => {
-                ("backup_unfinished", ExitCode::Refused, "remove it, if nobody is writing it")
-            }
+            BackupError::Exists => ("backup_exists", ExitCode::Refused, "choose another file"),
+            BackupError::Unfinished(_) => (
+                "backup_unfinished",
+                ExitCode::Refused,
+                "delete it, unless another undertone is writing it",
+            ),
             BackupError::Empty => {
-                ("no_identity", ExitCode::NotFound, "undertone identity new NAME")
+                ("no_identity", ExitCode::NotFound, "create one: undertone identity new NAME")
             }
             BackupError::WrongPassphrase => {
-                ("backup_locked", ExitCode::Locked, "try again; nobody can recover a forgotten one")
+                let next = "try again; a forgotten passphrase cannot be recovered";
+                ("backup_locked", ExitCode::Locked, next)
             }
             BackupError::Foreign | BackupError::TooCostly => (
                 "not_a_backup",
                 ExitCode::Damaged,
-                "name the file that undertone backup create wrote",
+                "choose a file written by undertone backup create",
             ),
             BackupError::Newer => (
                 "backup_newer",
                 ExitCode::Damaged,
-                "use the undertone that made it, or a newer one",
+                "use the undertone that created it, or a newer one",
             ),
-            BackupError::Damaged => ("backup_damaged", ExitCode::Damaged, "use another copy of it"),
+            BackupError::Damaged => {
+                ("backup_damaged", ExitCode::Damaged, "use another copy of the backup")
+            }
             BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                ("no_file", ExitCode::NotFound, "name a file, in a folder that is there")
+                ("no_file", ExitCode::NotFound, "choose an existing file, or a folder that exists")
             }
             BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
-                ("backup", ExitCode::Other, "make room, or name another file")
+                ("backup", ExitCode::Other, "free some space or memory, or choose another file")
             }
         };
         Self::new(
             code,
             exit,
-            FailureText { what: "that was not done", why: &why, safe: "nothing was changed", next },
+            FailureText {
+                what: "no backup was created, restored or checked",
+                why: &why,
+                safe: "nothing was changed",
+                next,
+            },
         )
     }
+}
+
+/// The parts of a failure to read the store.
+const fn unreadable(next: &'static str) -> (&'static str, ExitCode, &'static str, &'static str) {
+    ("store_unreadable", ExitCode::Damaged, "the store was not opened", next)
 }
 
 /// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
@@ -235,7 +253,7 @@ const fn of_the_disk(
     code: &'static str,
     next: &'static str,
 ) -> (&'static str, ExitCode, &'static str, &'static str) {
-    (code, ExitCode::NotStored, "nothing more can be stored, so undertone has stopped", next)
+    (code, ExitCode::NotStored, "nothing more can be saved, so undertone has stopped", next)
 }
 
 impl From<DataDirError> for Failure {
@@ -248,14 +266,15 @@ impl From<PassphraseError> for Failure {
     fn from(error: PassphraseError) -> Self {
         let why = error.to_string();
         let next = match error {
-            PassphraseError::UnsafePermissions(_) => "chmod 600 the file",
-            PassphraseError::NoInput
-            | PassphraseError::Empty
+            PassphraseError::UnsafePermissions(_) => "run chmod 600 on the file",
+            PassphraseError::NoInput => "add --passphrase-file FILE, or run it in a terminal",
+            PassphraseError::Empty
             | PassphraseError::TooLong
             | PassphraseError::NotText
-            | PassphraseError::Mismatch
-            | PassphraseError::Command
-            | PassphraseError::Io(_) => "add --passphrase-file FILE, or run it in a terminal",
+            | PassphraseError::Mismatch => "try again with another passphrase",
+            PassphraseError::Command | PassphraseError::Io(_) => {
+                "check the file, descriptor or command that the passphrase is read from"
+            }
         };
         let (code, exit) = match error {
             PassphraseError::NoInput => ("no_input", ExitCode::NoInput),
@@ -271,7 +290,7 @@ impl From<PassphraseError> for Failure {
             code,
             exit,
             FailureText {
-                what: "nothing was opened",
+                what: "nothing was opened or created",
                 why: &why,
                 safe: "nothing was changed",
                 next,
@@ -283,8 +302,8 @@ impl From<PassphraseError> for Failure {
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         let why = error.to_string();
-        let safe = "nothing was sent; what is queued stays queued";
-        let next = "check --listen and --peer, then again";
+        let safe = "nothing was sent; queued messages stay queued";
+        let next = "check --listen and --peer, then try again";
         Self::new(
             "network",
             ExitCode::Other,
@@ -300,12 +319,12 @@ impl From<ArchiveError> for Failure {
             StoreError::InUse => (
                 "in_use",
                 ExitCode::InUse,
-                "stop the other relay, or name another folder with --home DIR",
+                "stop the other relay, or choose another folder: --home DIR",
             ),
             StoreError::UnsafePermissions(_) => (
                 "unsafe_mode",
                 ExitCode::Unsafe,
-                "chmod 700 the folder and chmod 600 the files in it",
+                "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
             StoreError::Missing
             | StoreError::Exists
@@ -326,10 +345,10 @@ impl From<ArchiveError> for Failure {
             | StoreError::Io(_) => (
                 "archive",
                 ExitCode::Other,
-                "make room and the folder writable, or name another with --home DIR",
+                "free some space and make the folder writable, or choose another: --home DIR",
             ),
         };
-        let safe = "what it holds is as it was; without --archive a relay needs no disk";
+        let safe = "the archive is unchanged; without --archive a relay needs no disk";
         Self::new(
             code,
             exit,
@@ -348,7 +367,7 @@ impl From<RuntimeError> for Failure {
                 let text = FailureText {
                     what: "the ledger was not written",
                     why: &error.to_string(),
-                    safe: "",
+                    safe: "nothing was sent",
                     next: "check its path",
                 };
                 Self::new("ledger", ExitCode::Other, text)
@@ -360,8 +379,8 @@ impl From<RuntimeError> for Failure {
 impl From<InviteError> for Failure {
     fn from(error: InviteError) -> Self {
         let why = error.to_string();
-        let what = "the invite was not taken";
-        let next = "ask for the invite once more: undertone identity show";
+        let what = "the invite was not accepted";
+        let next = "ask for the invite again; they see it with undertone identity show";
         Self::new(
             "bad_invite",
             ExitCode::Usage,
@@ -383,29 +402,46 @@ impl From<CommandError> for Failure {
             CommandError::NoRequest => {
                 ("request_not_found", ExitCode::NotFound, "undertone request list")
             }
-            CommandError::NoMessage => ("message_not_found", ExitCode::NotFound, "undertone"),
+            CommandError::NoMessage => {
+                ("message_not_found", ExitCode::NotFound, "undertone history NAME")
+            }
             CommandError::KnownKey | CommandError::OwnKey => {
                 ("known_key", ExitCode::Refused, "undertone contact list")
             }
             CommandError::NameTaken | CommandError::BadName => {
                 ("bad_name", ExitCode::Refused, "choose another name")
             }
-            CommandError::BadText => ("bad_text", ExitCode::Refused, "send it in parts"),
+            CommandError::BadText => {
+                ("bad_text", ExitCode::Refused, "split it into several messages")
+            }
             CommandError::Blocked => {
                 ("blocked", ExitCode::Refused, "undertone contact unblock NAME")
             }
-            CommandError::TooLate => ("too_late", ExitCode::Refused, "undertone"),
-            CommandError::Full => ("full", ExitCode::Refused, "undertone status"),
-            CommandError::NoSas => ("no_words", ExitCode::Refused, "undertone contact show NAME"),
+            CommandError::TooLate => ("too_late", ExitCode::Refused, "undertone message show ID"),
+            CommandError::Full => (
+                "full",
+                ExitCode::Refused,
+                "wait until queued messages are sent, or remove something",
+            ),
+            CommandError::NoSas => {
+                ("no_words", ExitCode::Refused, "undertone contact verify NAME --digits DIGITS")
+            }
             CommandError::NotOnHold => {
                 ("not_held", ExitCode::Refused, "undertone contact show NAME")
             }
-            CommandError::Relay => ("relay", ExitCode::Refused, "undertone"),
+            CommandError::Relay => {
+                ("relay", ExitCode::Refused, "use a node with an identity: undertone")
+            }
         };
         Self::new(
             code,
             exit,
-            FailureText { what: "that was not done", why: &why, safe: "nothing was changed", next },
+            FailureText {
+                what: "the command was refused",
+                why: &why,
+                safe: "nothing was changed",
+                next,
+            },
         )
     }
 }
@@ -416,9 +452,9 @@ impl From<std::io::Error> for Failure {
         // A disk that is full or read-only is that to whatever writes to it.
         let StoreError::Io(error) = store else { return store.into() };
         let text = FailureText {
-            what: "that was not done",
+            what: "the operation failed",
             why: &error.to_string(),
-            safe: "what was accepted before is kept",
+            safe: "everything saved before is unchanged",
             next: "try again",
         };
         Self::new("io", ExitCode::Other, text)
@@ -456,7 +492,7 @@ mod tests {
         assert!(
             text.contains("stopped [disk_full]") && text.contains("is full; the folder is /home")
         );
-        assert!(text.contains("everything accepted before is kept") && !text.contains('\u{1b}'));
+        assert!(text.contains("everything accepted before is saved") && !text.contains('\u{1b}'));
         let elsewhere = Failure::from(CommandError::Blocked).with_home(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
@@ -470,7 +506,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "error: that was not done [blocked]",
+                "error: the command was refused [blocked]",
                 "   this contact is blocked",
                 "   nothing was changed",
                 "   next: undertone contact unblock NAME",

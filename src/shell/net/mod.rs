@@ -103,23 +103,23 @@ opaque_debug!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialFailure {
     /// Nobody answered; they may be back later.
-    #[error("nobody answers there")]
+    #[error("nothing answers at this address")]
     Unreachable,
     /// Somebody answered with another transport key: restarted, or not who was meant. Leave
     /// `/p2p/..` away to accept whoever answers.
-    #[error("another transport key answers there")]
+    #[error("the peer at this address has another transport key")]
     OtherKey,
     /// The address is our own.
     #[error("this is our own address")]
     Ourselves,
     /// Somebody answered and does not take part in this network. Check its name and floor.
-    #[error("whoever answers there is not in this network")]
+    #[error("the peer at this address is not in this network")]
     OtherNetwork,
     /// A limit or a block of our own forbids it for the moment.
-    #[error("a limit or block of our own forbids it")]
+    #[error("a limit or block of this node forbids it")]
     Forbidden,
     /// No carrier here knows this kind of address. Correct it.
-    #[error("this kind of address is not known here")]
+    #[error("this kind of address is not supported")]
     BadAddress,
 }
 
@@ -166,10 +166,10 @@ pub enum NetError {
         reason: String,
     },
     /// The local network cannot be asked: do without.
-    #[error("cannot look around on the local network: {0}")]
+    #[error("cannot find peers on the local network: {0}")]
     Lan(String),
     /// The system's resolver configuration cannot be read.
-    #[error("cannot read how this system looks up names: {0}")]
+    #[error("cannot read the DNS settings of this system: {0}")]
     Names(String),
     /// A protocol refused its settings: a fault in this program.
     #[error("a protocol cannot be set up: {0}")]

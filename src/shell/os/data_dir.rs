@@ -86,7 +86,7 @@ pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermi
 
 /// Somebody else can read or change what must be ours alone. Nothing was opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("others can use {path:?}: its mode is {mode:04o}, needed is {needed:04o}")]
+#[error("others can access {path:?}: its mode is {mode:04o}, and must be {needed:04o}")]
 pub struct UnsafePermissions {
     /// What was looked at.
     pub path: PathBuf,
@@ -178,7 +178,7 @@ mod tests {
         let error = prepare(root.path()).unwrap_err();
         let DataDirError::UnsafePermissions(found) = &error else { panic!("{error}") };
         assert_eq!((found.mode, found.needed), (0o755, 0o700));
-        assert!(error.to_string().contains("its mode is 0755, needed is 0700"));
+        assert!(error.to_string().contains("its mode is 0755, and must be 0700"));
         assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
     }
 

@@ -196,7 +196,7 @@ fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// Give a file, a descriptor or a command, or run in a terminal.
-    #[error("a passphrase is needed and nothing may be asked")]
+    #[error("a passphrase is needed, and prompting is not possible here")]
     NoInput,
     /// Choose one with at least one character.
     #[error("the passphrase is empty")]
@@ -205,10 +205,10 @@ pub enum PassphraseError {
     #[error("the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes")]
     TooLong,
     /// Write it in UTF-8.
-    #[error("the passphrase is not text in UTF-8")]
+    #[error("the passphrase is not UTF-8 text")]
     NotText,
     /// Ask again.
-    #[error("the two passphrases differ")]
+    #[error("the two passphrases do not match")]
     Mismatch,
     /// Mend the command.
     #[error("the passphrase command failed")]

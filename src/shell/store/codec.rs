@@ -66,10 +66,10 @@ pub(in crate::shell) enum RowError {
     #[error("a stored record cannot be read")]
     NotARecord,
     /// A bound of the engine is missing or wrong.
-    #[error("a record is larger than a store keeps")]
+    #[error("a record is larger than the store allows")]
     TooLarge,
     /// A field has a shape that cannot be written down.
-    #[error("a record cannot be written down")]
+    #[error("a record cannot be encoded")]
     NotEncodable,
 }
 

@@ -180,7 +180,7 @@ pub(in crate::shell) enum KeyError {
     #[error("a damaged key file")]
     Damaged,
     /// It asks for more memory or time than this program spends.
-    #[error("a key file that asks for more than its bounds")]
+    #[error("a key file that demands more than this program allows")]
     TooCostly,
     /// This machine has not the memory it asks for.
     #[error("not enough memory to try the passphrase")]

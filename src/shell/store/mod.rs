@@ -423,10 +423,10 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Make one, or name another home folder.
-    #[error("there is no store in this home folder")]
+    #[error("the home folder contains no store yet")]
     Missing,
     /// Open it, or name another home folder.
-    #[error("there is a store in this home folder already")]
+    #[error("the home folder already contains a store")]
     Exists,
     /// Put the key file back: without it nothing can open the database.
     #[error("the store's key file is missing")]
@@ -441,7 +441,7 @@ pub enum StoreError {
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),
     /// Name another home folder.
-    #[error("the home folder holds a file that is not this program's")]
+    #[error("the home folder contains a file of another program")]
     Foreign,
     /// Use a newer version of this program.
     #[error("the store was written by a newer version of this program")]
@@ -450,7 +450,7 @@ pub enum StoreError {
     #[error("the store is damaged")]
     Damaged,
     /// Do not trust where this key file comes from.
-    #[error("the key file asks for more memory or time than this program spends on a passphrase")]
+    #[error("the key file demands more memory or time than this program allows")]
     TooCostly,
     /// Free some memory.
     #[error("there is not enough memory to use the store")]
@@ -465,13 +465,13 @@ pub enum StoreError {
     #[error("nothing was stored: the disk cannot be read or written (code {0})")]
     DiskFails(i32),
     /// A bound of the program is missing or wrong.
-    #[error("nothing was stored: this is larger than the store keeps")]
+    #[error("it is larger than the store allows")]
     TooLarge,
     /// A rule of the engine is broken: it must not go on from where it is.
-    #[error("nothing was stored: a message would be in a state that it may not come to")]
+    #[error("nothing was stored: a message would go back to an earlier state")]
     Backwards,
     /// The database of this build cannot be trusted with secrets.
-    #[error("the database refuses a setting the store's safety rests on")]
+    #[error("the database refuses a setting that the store needs to be safe")]
     Unsafe,
     /// See the code, which is SQLite's extended result code.
     #[error("the database failed with code {0}")]

@@ -24,12 +24,12 @@ use crate::shell::store::{Store, StoreError};
 /// `undertone backup ..`
 pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(), Failure> {
     if global.memory {
-        let why = "with --memory nothing is kept, so there is nothing to copy or to restore to";
+        let why = "--memory stores nothing, so there is nothing to back up or to restore to";
         let text = FailureText {
-            what: "that was not done",
+            what: "no backup was created, restored or checked",
             why,
             safe: "nothing was changed",
-            next: "leave --memory out",
+            next: "leave out --memory",
         };
         return Err(Failure::new("memory", ExitCode::Usage, text));
     }
@@ -157,12 +157,12 @@ impl BackupRequest {
     fn to_json(&self) -> Result<Value, Failure> {
         let (head, key) = self.sealing.parts();
         let file = self.file.to_str().ok_or_else(|| {
-            let why = "the path is not text in UTF-8";
+            let why = "the path is not UTF-8 text";
             let text = FailureText {
-                what: "no backup was made",
+                what: "no backup was created",
                 why,
                 safe: "nothing was changed",
-                next: "name another file",
+                next: "choose another file",
             };
             Failure::new("backup", ExitCode::Usage, text)
         })?;

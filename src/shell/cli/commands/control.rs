@@ -255,15 +255,15 @@ fn failure_from_json(answer: &Value) -> Failure {
     )
 }
 
-/// The node and the command that asks it are not of one mind.
+/// The running node and this command speak different versions of the control protocol.
 pub(super) fn version_mismatch() -> Failure {
-    let what = "the node that runs here did not understand";
-    let why = "it may be of another version";
-    let next = "end it and start it again";
+    let what = "the running node did not understand the command";
+    let why = "it may be another version of undertone";
+    let next = "stop that node and start it again";
     Failure::new(
         "node_version",
         ExitCode::InUse,
-        FailureText { what, why, safe: "nothing was sent", next },
+        FailureText { what, why, safe: "nothing was changed", next },
     )
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
 /// `undertone demo --check`
 pub(super) async fn check() -> Result<(), Failure> {
     tokio::time::timeout(CHECK_AT_MOST, walk()).await.unwrap_or_else(|_| {
-        Err(failed("it took longer than a minute; this machine may be very busy"))
+        Err(failed("it took longer than a minute; this computer may be very busy"))
     })
 }
 
@@ -85,11 +85,16 @@ async fn walk() -> Result<(), Failure> {
 }
 
 fn failed(why: &str) -> Failure {
-    let what = "the demonstration did not get through";
+    let what = "the demo did not finish";
     Failure::new(
         "demo",
         ExitCode::Other,
-        FailureText { what, why, safe: "nothing is kept", next: "undertone demo --check" },
+        FailureText {
+            what,
+            why,
+            safe: "nothing is stored",
+            next: "try again: undertone demo --check",
+        },
     )
 }
 
@@ -156,7 +161,7 @@ impl DemoNode {
         tasks.spawn(runtime.run(asked));
         let command = Command::CreateIdentity { name: name.to_owned() };
         if requests.send(ClientRequest::Command(CommandId(FIRST_ASK), command)).await.is_err() {
-            return Err(failed("a node ended"));
+            return Err(failed("a node stopped"));
         }
         loop {
             match events.recv().await {
@@ -167,7 +172,7 @@ impl DemoNode {
                 }
                 Some(ClientEvent::Fatal(why)) => return Err(failed(&why)),
                 Some(_) => {}
-                None => return Err(failed("a node ended")),
+                None => return Err(failed("a node stopped")),
             }
         }
     }
@@ -194,7 +199,7 @@ impl DemoNode {
         self.asks += 1;
         let ask = CommandId(self.asks);
         if self.requests.send(ClientRequest::Command(ask, command)).await.is_err() {
-            return Err(failed("a node ended"));
+            return Err(failed("a node stopped"));
         }
         loop {
             if let ClientEvent::Replied(answered, reply) = self.event().await?
@@ -210,7 +215,7 @@ impl DemoNode {
         self.asks += 1;
         let command = Command::Say { contact, text: text.to_owned(), lifetime: Lifetime::Day };
         let said = self.requests.send(ClientRequest::Command(CommandId(self.asks), command)).await;
-        said.map_err(|_| failed("a node ended"))
+        said.map_err(|_| failed("a node stopped"))
     }
 
     /// Says something and waits until it is acknowledged.
@@ -228,7 +233,7 @@ impl DemoNode {
         if view.text.clone().into_raw() == text {
             return Ok(());
         }
-        Err(failed("echo said something else, or in another order"))
+        Err(failed("echo answered with another text, or in another order"))
     }
 
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
@@ -258,7 +263,7 @@ impl DemoNode {
                 }
                 Ok(event)
             }
-            None => Err(failed("a node ended")),
+            None => Err(failed("a node stopped")),
         }
     }
 
@@ -337,7 +342,7 @@ fn memory_address() -> Result<Multiaddr, Failure> {
     let mut bytes = [0; 8];
     OsEntropy.fill(&mut bytes);
     let number = u64::from_le_bytes(bytes) >> 1 | 1;
-    format!("/memory/{number}").parse().map_err(|_| failed("no address could be made"))
+    format!("/memory/{number}").parse().map_err(|_| failed("no address could be created"))
 }
 
 /// Enough for a row in which nobody is next to everybody.

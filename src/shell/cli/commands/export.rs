@@ -74,10 +74,7 @@ pub(super) fn export(
     if global.json {
         output::print_result(&json!({ "messages": count, "conversations": contacts.len() }));
     } else {
-        output::print_line(&format!(
-            "exported {count} messages of {} conversations",
-            contacts.len()
-        ));
+        output::print_line(&format!("exported {count} messages of {} chats", contacts.len()));
         output::print_message("The file is not encrypted: anyone who has it can read it.");
     }
     Ok(())
@@ -158,7 +155,7 @@ fn make(file: &Path) -> Result<File, Failure> {
             what: "nothing was exported",
             why: &why,
             safe: "nothing was changed",
-            next: "name another file",
+            next: "choose another file",
         };
         Failure::new("export_file", ExitCode::Refused, text)
     })
@@ -297,8 +294,8 @@ fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
             return Err(not_imported(&why, "import it in parts"));
         }
         let Some(line) = ExportedMessage::parse(&text) else {
-            let why = format!("line {number} is not a message as undertone export writes it");
-            return Err(not_imported(&why, "mend or remove that line, then again"));
+            let why = format!("line {number} is not a message in the format of undertone export");
+            return Err(not_imported(&why, "fix or remove that line, then try again"));
         };
         lines.push(line);
     }
@@ -315,8 +312,11 @@ fn of_one_contact(
     }
     lines.retain(|line| line.contact == contact);
     if lines.is_empty() {
-        let why = "it holds several conversations, and none is with a contact of that name";
-        return Err(not_imported(why, "undertone export FILE --contact NAME writes one alone"));
+        let why = "it contains several chats, and none with a contact of that name";
+        return Err(not_imported(
+            why,
+            "export that chat alone: undertone export FILE --contact NAME",
+        ));
     }
     Ok(lines)
 }
@@ -337,7 +337,7 @@ fn not_read(error: &std::io::Error) -> Failure {
         what: "nothing was imported",
         why: &why,
         safe: "nothing was changed",
-        next: "name another file",
+        next: "choose another file",
     };
     Failure::new("import_file", exit, text)
 }

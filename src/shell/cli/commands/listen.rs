@@ -80,9 +80,9 @@ pub(super) async fn run(
 fn stopped(exit: ExitCode) -> Failure {
     let text = FailureText {
         what: "stopped",
-        why: "a signal asked for it",
-        safe: "everything accepted is kept",
-        next: "undertone",
+        why: "a signal ended it",
+        safe: "everything accepted is saved",
+        next: "start it again: undertone listen",
     };
     Failure::new("stopped", exit, text)
 }
@@ -138,10 +138,10 @@ impl LinePrinter {
             }
             ClientEvent::Fatal(why) => {
                 let text = FailureText {
-                    what: "the node ended",
+                    what: "the node stopped",
                     why: &why,
-                    safe: "what was accepted is kept",
-                    next: "undertone",
+                    safe: "everything accepted before is saved",
+                    next: "start it again: undertone listen",
                 };
                 Err(Failure::new("node_ended", ExitCode::Other, text))
             }

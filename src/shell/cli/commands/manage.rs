@@ -217,7 +217,7 @@ impl ManageRequest {
             }
             ManageAction::Contact(ContactAction::Remove { name, confirm }) => {
                 let contact = contact(name)?;
-                confirmed(name, confirm.as_deref(), "the contact and all messages")?;
+                confirmed(name, confirm.as_deref(), "the contact and all messages with them")?;
                 Command::RemoveContact { contact }
             }
             ManageAction::Contact(ContactAction::ReadMarks { name, state }) => {
@@ -290,12 +290,12 @@ pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result
     if confirm == Some(name) {
         return Ok(());
     }
-    let why = format!("this erases {what}; there is no copy");
+    let why = format!("this permanently deletes {what}");
     let next = format!("add --confirm {name:?}");
     let text = FailureText {
-        what: "nothing was erased",
+        what: "nothing was deleted",
         why: &why,
-        safe: "everything is as it was",
+        safe: "nothing was changed",
         next: &next,
     };
     Err(Failure::new("not_confirmed", ExitCode::Usage, text))

@@ -189,7 +189,7 @@ async fn message(
             (Command::Cancel { message }, "cancelled", format!("cancelled {id}"))
         }
         MessageAction::Delete { id: typed, confirm } => {
-            let what = "the message on this computer alone, not at the contact's";
+            let what = "the message on this computer, not the contact's copy";
             confirmed(typed, confirm.as_deref(), what)?;
             (Command::EraseMessage { message }, "erased", format!("deleted {id} on this computer"))
         }
@@ -207,23 +207,23 @@ async fn message(
 fn too_late(action: &MessageAction, direction: Direction, message: MessageId) -> Option<Failure> {
     let what = match action {
         MessageAction::Show { .. } => return None,
-        MessageAction::Retry { .. } => "the message was not sent again",
-        MessageAction::Cancel { .. } => "the message was not taken back",
-        MessageAction::Delete { .. } => "the message was not erased",
+        MessageAction::Retry { .. } => "the message was not retried",
+        MessageAction::Cancel { .. } => "the message was not cancelled",
+        MessageAction::Delete { .. } => "the message was not deleted",
     };
     let why = match direction {
-        Direction::Incoming => "it is theirs, not yours",
+        Direction::Incoming => "you received it, and did not send it",
         Direction::Outgoing(MessageState::Queued | MessageState::Mining) => {
-            "it has not left yet, and leaves by itself"
+            "it has not left this computer yet, and is sent automatically"
         }
         Direction::Outgoing(MessageState::Sent | MessageState::Unacknowledged) => {
-            "it has left this computer, and its acknowledgement may still come"
+            "it has left this computer, and its acknowledgement may still arrive"
         }
-        Direction::Outgoing(MessageState::Delivered | MessageState::Read) => "it has arrived",
+        Direction::Outgoing(MessageState::Delivered | MessageState::Read) => "it was delivered",
         Direction::Outgoing(MessageState::Failed) => {
-            "it did not leave, and waits for you to send it again"
+            "it did not leave this computer, and waits for you to retry it"
         }
-        Direction::Outgoing(MessageState::Cancelled) => "it was taken back before",
+        Direction::Outgoing(MessageState::Cancelled) => "it was cancelled before",
     };
     let next = format!("undertone message show {}", message.short());
     Some(Failure::new(
@@ -264,10 +264,10 @@ impl MessageSource {
                 "which_message",
                 ExitCode::Usage,
                 FailureText {
-                    what: "several messages have an id that begins like that",
-                    why: "more of its digits are needed",
-                    safe: "nothing was done",
-                    next: "undertone history NAME --json   (tells all 16 digits)",
+                    what: "no message was chosen",
+                    why: "several ids begin with these digits, so more of them are needed",
+                    safe: "nothing was changed",
+                    next: "undertone history NAME --json   (shows all 16 digits)",
                 },
             )),
         }
@@ -329,19 +329,23 @@ async fn hear<T>(
 }
 
 fn bad_id() -> Failure {
-    let what = "this is no id of a message";
-    let why = "it is the first 4 to 16 hexadecimal digits of one";
+    let what = "no message was chosen";
+    let why = "an id is written as its first 4 to 16 hexadecimal digits";
     Failure::new(
         "bad_id",
         ExitCode::Usage,
-        FailureText { what, why, safe: "nothing was done", next: "undertone history NAME" },
+        FailureText { what, why, safe: "nothing was changed", next: "undertone history NAME" },
     )
 }
 
 fn no_message(id: &str) -> Failure {
-    let what = format!("there is no message {id:?}");
-    let why = "it was erased, or it is of another home";
-    let text =
-        FailureText { what: &what, why, safe: "nothing was done", next: "undertone history NAME" };
+    let what = format!("the message {id:?} was not found");
+    let why = "it was deleted, or is in another home folder";
+    let text = FailureText {
+        what: &what,
+        why,
+        safe: "nothing was changed",
+        next: "undertone history NAME",
+    };
     Failure::new("message_not_found", ExitCode::NotFound, text)
 }

@@ -66,8 +66,12 @@ pub fn print_parser_message(told: &clap::Error) -> u8 {
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let text =
-            FailureText { what, why: "", safe: "nothing was done", next: "undertone --help" };
+        let text = FailureText {
+            what,
+            why: "the command line is not valid",
+            safe: "nothing was done",
+            next: "undertone --help",
+        };
         output::print_failure(&Failure::new("usage", ExitCode::Usage, text), OutputFormat::Json);
     } else {
         output::print_message(text.trim_end());
@@ -160,9 +164,9 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
     let file =
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
             |error| {
-                let next = "name another file with --log FILE";
+                let next = "choose another file: --log FILE";
                 let text = FailureText {
-                    what: "no log is written",
+                    what: "no log was written",
                     why: &error.to_string(),
                     safe: "nothing was done",
                     next,

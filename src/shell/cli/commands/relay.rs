@@ -65,9 +65,9 @@ pub(super) async fn run(
                     None => return Ok(()),
                     Some(ClientEvent::Network(line)) => reporter.report(&line),
                     Some(ClientEvent::Fatal(why)) => {
-                        let safe = "an archive has what it kept; nothing else is kept";
+                        let safe = "an archive keeps what it stored; nothing else was stored";
                         let text = FailureText {
-                            what: "the relay ended",
+                            what: "the relay stopped",
                             why: &why,
                             safe,
                             next: "start it again",
@@ -184,11 +184,12 @@ impl RelayReporter {
 }
 
 fn not_kept(why: &str, missed: u64) -> Failure {
-    let what = "the archive keeps nothing more at the moment";
+    let what = "the archive stores no more envelopes at the moment";
     let safe = format!(
-        "the relay passes on as before, and has what it kept before; {missed} were not kept"
+        "the relay still forwards, and has what it stored before; {missed} were not stored"
     );
-    let next = "make room, or the disk writable; it tries again by itself, twice a minute";
+    let next =
+        "free some space or make the disk writable; it retries automatically, twice a minute";
     Failure::new("not_archived", ExitCode::Other, FailureText { what, why, safe: &safe, next })
 }
 

@@ -272,8 +272,8 @@ impl DeliveryWatcher {
 
     fn held(&self) -> Failure {
         let why = ui::text::trust::words(self.trust);
-        let safe = "the message is queued here and leaves once you have decided";
-        let next = "undertone contact verify NAME, or contact accept-key NAME";
+        let safe = "the message is queued, and is sent once you verify or accept the contact";
+        let next = "undertone contact verify NAME, or undertone contact accept-key NAME";
         Failure::new(
             "held",
             ExitCode::Refused,
@@ -282,11 +282,11 @@ impl DeliveryWatcher {
     }
 
     fn too_late(&self) -> Failure {
-        let safe = "the message is queued here and leaves by itself while a node runs";
+        let safe = "the message is queued here, and is sent automatically while a node runs";
         if self.peers == 0 {
-            let why = "nobody answered, or no --peer was given";
+            let why = "no peer answered, or no --peer was given";
             let text = FailureText {
-                what: "no neighbour could be reached",
+                what: "no peer could be reached",
                 why,
                 safe,
                 next: "add --peer MULTIADDR",
@@ -294,36 +294,36 @@ impl DeliveryWatcher {
             return Failure::new("no_relay", ExitCode::NoPeers, text);
         }
         let why = match self.wait {
-            WaitFor::Read => "nobody has looked at it yet, or they do not send read marks",
+            WaitFor::Read => "the contact has not read it yet, or does not send read marks",
             WaitFor::Queued | WaitFor::Sent | WaitFor::Delivered => {
                 "no acknowledgement came in time, or there is no session yet"
             }
         };
         let text = FailureText {
-            what: "not confirmed",
+            what: "the message was not confirmed in time",
             why,
             safe,
-            next: "do not send it again; undertone history NAME",
+            next: "do not send it again; see its state with undertone history NAME",
         };
         Failure::new("ack_timeout", ExitCode::TimeOver, text)
     }
 }
 
 fn not_acknowledged() -> Failure {
-    let why = "it left, its time in the network is over, and no answer came";
-    let safe = "it may have been received; a late answer still counts";
-    let next = "send it again from undertone: R on the message; the contact sees it once";
+    let why = "it was sent and has expired, and no acknowledgement came";
+    let safe = "it may have been received; a late acknowledgement still counts";
+    let next = "undertone message retry ID; the contact sees it only once";
     Failure::new(
         "not_acknowledged",
         ExitCode::TimeOver,
-        FailureText { what: "not acknowledged", why, safe, next },
+        FailureText { what: "the message was not acknowledged", why, safe, next },
     )
 }
 
 fn not_sent(state: MessageState) -> Failure {
     let why = ui::text::message_state::meaning(state);
-    let safe = "nobody has received it; it is kept here";
-    let next = "send it again from undertone: R on the message";
+    let safe = "nobody has received it; it is saved here";
+    let next = "undertone message retry ID";
     Failure::new(
         "not_sent",
         ExitCode::Other,
@@ -332,9 +332,9 @@ fn not_sent(state: MessageState) -> Failure {
 }
 
 fn no_read_marks() -> Failure {
-    let why = "read marks are off for this contact, so nobody would ever tell";
-    let next = "undertone contact read-marks NAME on, or wait for delivered";
-    let text = FailureText { what: "nothing was sent", why, safe: "everything is as it was", next };
+    let why = "read marks are off for this contact, so none would arrive";
+    let next = "undertone contact read-marks NAME on, or use --wait delivered";
+    let text = FailureText { what: "nothing was sent", why, safe: "nothing was changed", next };
     Failure::new("read_marks_off", ExitCode::Refused, text)
 }
 

@@ -74,12 +74,13 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
         SasWord::parse(word)
             .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
     });
-    let mut next = || told.next().unwrap_or_else(|| Err(no_proof("three words are compared")));
+    let mut next =
+        || told.next().unwrap_or_else(|| Err(no_proof("exactly three words are needed")));
     Ok(Proof::Sas([next()?, next()?, next()?]))
 }
 
 fn no_proof(why: &str) -> Failure {
-    let next = "ask them to read it once more";
+    let next = "ask them to read it again";
     Failure::new(
         "not_a_proof",
         ExitCode::Usage,
@@ -90,18 +91,20 @@ fn no_proof(why: &str) -> Failure {
 /// Whether a comparison was the same.
 ///
 /// # Errors
-/// When it was not; sending is held then.
+/// When it was not; sending is paused then.
 pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> {
     let Some(Reply::Differs { word, attempts_left: left }) = reply else { return Ok(()) };
     let why = word.map_or_else(
-        || "the digits are others: somebody may sit between you".to_owned(),
-        |word| format!("word {word} is another one: misheard, or somebody sits between you"),
+        || "the safety number does not match: someone may be intercepting your messages".to_owned(),
+        |word| format!("word {word} does not match: you misheard it, or someone is intercepting your messages"),
     );
     let safe = match left {
-        0 => format!("sending to {name} is held, and the session is erased"),
-        1 => format!("sending to {name} is held; 1 try is left before the session is erased"),
+        0 => format!("sending to {name} is paused, and the session was erased"),
+        1 => format!("sending to {name} is paused; 1 try is left before the session is erased"),
         left => {
-            format!("sending to {name} is held; {left} tries are left before the session is erased")
+            format!(
+                "sending to {name} is paused; {left} tries are left before the session is erased"
+            )
         }
     };
     let next =
@@ -109,7 +112,7 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
     Err(Failure::new(
         "mismatch",
         ExitCode::Mismatch,
-        FailureText { what: "they are not the same", why: &why, safe: &safe, next: &next },
+        FailureText { what: "the contact was not verified", why: &why, safe: &safe, next: &next },
     ))
 }
 
@@ -122,14 +125,18 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
         let text = FailureText {
             what: "nothing was accepted",
             why,
-            safe: "sending stays held",
+            safe: "sending stays paused",
             next: "add --yes-accept",
         };
         Err(Failure::new(code, exit, text))
     };
     let mut input = std::io::stdin().lock();
     if global.no_input || !input.is_terminal() {
-        return refused("no_input", ExitCode::NoInput, "nobody is there to be asked");
+        return refused(
+            "no_input",
+            ExitCode::NoInput,
+            "it needs a confirmation, and prompting is not possible here",
+        );
     }
     output::print_message(&format!(
         "Sending to {name} resumes, although you have not verified whose key it is.\n\
@@ -140,7 +147,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
     if typed.trim() == "accept" {
         return Ok(());
     }
-    refused("not_confirmed", ExitCode::Usage, "the word was another one")
+    refused("not_confirmed", ExitCode::Usage, "the word typed was not \"accept\"")
 }
 
 #[cfg(test)]
@@ -164,7 +171,7 @@ mod tests {
         );
         assert_eq!(
             why(&typed(["walnut", "violin", "harbor"])[..2], None),
-            "three words are compared"
+            "exactly three words are needed"
         );
         assert_eq!(why(&[], Some("123")), "a safety number has 60 digits and nothing else");
         assert!(matches!(proof(&[], Some(&"12345 ".repeat(12))), Ok(Proof::SafetyNumber(_))));
@@ -177,8 +184,8 @@ mod tests {
             outcome("mira", Some(&Reply::Differs { word, attempts_left: left })).unwrap_err()
         };
         assert_eq!(differs(Some(5), 2).exit, ExitCode::Mismatch);
-        assert!(differs(Some(5), 2).why.starts_with("word 5 is another one"));
+        assert!(differs(Some(5), 2).why.starts_with("word 5 does not match"));
         assert!(differs(None, 1).safe.contains("1 try is left"));
-        assert!(differs(None, 0).safe.contains("the session is erased"));
+        assert!(differs(None, 0).safe.contains("the session was erased"));
     }
 }

@@ -118,15 +118,17 @@ fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
 fn screen() -> Result<Screen, Failure> {
     // Seen before anything is drawn: what reads a pipe has no use for cursor movements.
     if !std::io::stdout().is_terminal() {
-        return Err(ui_failed(UiError::Terminal(std::io::Error::other("there is none"))));
+        return Err(ui_failed(UiError::Terminal(std::io::Error::other(
+            "standard output is not one",
+        ))));
     }
     Screen::open().map_err(|error| ui_failed(UiError::Terminal(error)))
 }
 
 fn ui_failed(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
-    let safe = "what was accepted is kept";
-    let text = FailureText { what: "the interface ended", why: &error.to_string(), safe, next };
+    let safe = "everything accepted before is saved";
+    let text = FailureText { what: "the interface stopped", why: &error.to_string(), safe, next };
     Failure::new("interface", ExitCode::Other, text)
 }
 
@@ -140,9 +142,9 @@ fn left(exit: UiExit) -> Result<(), Failure> {
     };
     let text = FailureText {
         what: "stopped",
-        why: "a signal or a failure ended it",
-        safe: "everything accepted is kept",
-        next: "undertone",
+        why: "a signal or an error ended it",
+        safe: "everything accepted is saved",
+        next: "start it again: undertone",
     };
     Err(Failure::new("stopped", exit, text))
 }
