@@ -48,7 +48,7 @@ fn walk(home: &Home, id: &str) {
     assert_eq!((&shown["id"], &shown["state"]), (&id.into(), &"queued".into()));
     assert_eq!((&shown["to"], &shown["side"]), (&"ben".into(), &"ours".into()));
     let page = printed(home, &["message", "show", short]);
-    for said in [&*format!("message {short} to ben"), "◌ queued", id, "not started to leave"] {
+    for said in [&*format!("message {short} to ben"), "◌ queued", id, "has not been sent yet"] {
         assert!(page.contains(said), "{said:?} in {page}");
     }
     assert!(printed(home, &["message", "show", short, "--ascii"]).contains(". queued"));

@@ -230,13 +230,13 @@ fn a_first_run_makes_a_passphrase_and_an_identity_and_the_second_asks_for_it() {
     let home = Home::new();
     let network = Network::new();
     let mut terminal = Terminal::open(&home, &network.flags());
-    terminal.see("> Keep all, sealed by a passphrase");
+    terminal.see("> Save all, encrypted with a passphrase");
     terminal.press("\r");
-    terminal.see("No copy exists");
+    terminal.see("nobody can recover your data");
     terminal.pass("blue-heron-walks");
-    terminal.see("The same passphrase again");
+    terminal.see("Repeat the passphrase");
     terminal.pass("blue-heron-walks");
-    terminal.see("What do you call it?");
+    terminal.see("Choose a name for it");
     terminal.say("nightjar");
     terminal.see("undertone  nightjar");
     terminal.press("\u{11}");
@@ -246,11 +246,11 @@ fn a_first_run_makes_a_passphrase_and_an_identity_and_the_second_asks_for_it() {
     assert!(!left.sent("blue-heron"), "the passphrase is never shown");
 
     let mut terminal = Terminal::open(&home, &network.flags());
-    terminal.see("Which identities exist is not shown");
+    terminal.see("Your identities are not shown");
     assert!(!terminal.contents().contains("nightjar"));
     terminal.pass("red-heron-walks");
     terminal.see("the passphrase is wrong");
-    terminal.until("the next try", |screen| !screen.contains("The next try is in"));
+    terminal.until("the next try", |screen| !screen.contains("Try again in"));
     terminal.pass("blue-heron-walks");
     terminal.see("undertone  nightjar");
     terminal.press("\u{11}");

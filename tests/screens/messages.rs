@@ -125,7 +125,7 @@ fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     stage.control('r');
     stage.model.tick(UnixSeconds(NOW + 60));
     let seen = stage.see(120, 40);
-    assert!(seen.contains("lives 7 days, costs 2^21 tries"), "{seen}");
+    assert!(seen.contains("lifetime 7 days, costs 2^21 tries"), "{seen}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_search_asks_waits_and_says_that_nothing_was_found() {
     stage.write("ferry");
     assert_snapshot!("search_80x24", stage.see(80, 24));
     stage.press(KeyCode::Enter);
-    assert!(stage.see(80, 24).contains("looking .."));
+    assert!(stage.see(80, 24).contains("searching .."));
     let words = "ferry".to_owned();
     let (contact, messages, more) = (Some(MIRA), Vec::new(), HasMore::No);
     stage.tell(ClientEvent::Found { contact, words, messages, more });

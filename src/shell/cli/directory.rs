@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::event::{ContactView, Event, IdentityView, RequestView, SessionStatus};
+use crate::engine::event::{ContactView, Event, IdentityView, RequestView};
 use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
@@ -75,11 +75,11 @@ impl Directory {
     ) -> Result<&IdentityView, Failure> {
         if let Some(name) = named.or(chosen) {
             return self.identities.iter().find(|view| view.name == name).ok_or_else(|| {
-                let what = format!("there is no identity {name:?}");
+                let what = format!("the identity {name:?} was not found");
                 let next = "undertone identity list";
                 let text = FailureText {
                     what: &what,
-                    why: "no identity of this home folder has that name",
+                    why: "no identity in this home folder has that name",
                     safe: "nothing was changed",
                     next,
                 };
@@ -92,8 +92,8 @@ impl Directory {
                 "no_identity",
                 ExitCode::NotFound,
                 FailureText {
-                    what: "there is no identity yet",
-                    why: "messages are sent and received with an identity",
+                    what: "no identity was found",
+                    why: "the home folder has none yet",
                     safe: "nothing was changed",
                     next: "create one: undertone identity new NAME",
                 },
@@ -115,7 +115,7 @@ impl Directory {
     pub(super) fn contact(&self, of: &IdentityView, name: &str) -> Result<&ContactView, Failure> {
         let theirs = |view: &&ContactView| view.identity == of.id;
         self.contacts.iter().filter(theirs).find(|view| view.petname == name).ok_or_else(|| {
-            let what = format!("there is no contact {name:?}");
+            let what = format!("the contact {name:?} was not found");
             let known: Vec<&str> =
                 self.contacts.iter().filter(theirs).map(|view| &*view.petname).take(8).collect();
             let why = if known.is_empty() {
@@ -152,18 +152,6 @@ impl Directory {
                 },
             )),
         }
-    }
-}
-
-/// How far two people are with each other, in words.
-pub(super) const fn session_words(link: SessionStatus) -> &'static str {
-    match link {
-        SessionStatus::None => "no session",
-        SessionStatus::OfferQueued => "the offer has not left yet",
-        SessionStatus::OfferSent => "waiting for their answer",
-        SessionStatus::AwaitingConfirmation => "answering their offer",
-        SessionStatus::Established => "session ready",
-        SessionStatus::Blocked => "blocked",
     }
 }
 

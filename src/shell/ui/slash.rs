@@ -21,11 +21,11 @@ opaque_debug!(
 /// Why a line that starts with a slash was not understood. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SlashError {
-    /// Look the name up; `//` says a line that starts with a slash.
-    #[error("there is no such command; nothing was sent. /help lists them, // says a slash")]
+    /// Look the name up; `//` sends a line that starts with a slash.
+    #[error("unknown command; nothing was sent. /help lists commands, // sends a slash")]
     Unknown,
     /// Write more letters of it.
-    #[error("that could be {0}; nothing was sent")]
+    #[error("several commands match: {0}; nothing was sent")]
     Ambiguous(String),
 }
 
@@ -80,31 +80,31 @@ const fn entry(
 
 /// Every command, in the order of the alphabet.
 pub(super) const COMMANDS: [SlashEntry; 26] = [
-    entry("accept", "[name]", "let the first request in", SlashCommand::Accept),
+    entry("accept", "[name]", "accept the first contact request", SlashCommand::Accept),
     entry("add", "[invite]", "add a contact", SlashCommand::Add),
-    entry("block", "", "stop listening to this contact", SlashCommand::Block),
-    entry("cancel", "", "take the last unsent message back", SlashCommand::Cancel),
-    entry("close", "", "end this session, erase its keys", SlashCommand::Close),
+    entry("block", "", "block this contact", SlashCommand::Block),
+    entry("cancel", "", "cancel the last unsent message", SlashCommand::Cancel),
+    entry("close", "", "end this session and erase its keys", SlashCommand::Close),
     entry("contacts", "", "list contacts", SlashCommand::Contacts),
-    entry("decline", "", "drop the first request, silently", SlashCommand::Decline),
+    entry("decline", "", "decline the first contact request", SlashCommand::Decline),
     entry("go", "[name]", "go to a chat or a page", SlashCommand::Go),
     entry("help", "", "keys and commands", SlashCommand::Help),
-    entry("id", "[name]", "speak as another identity", SlashCommand::Id),
+    entry("id", "[name]", "switch to another identity", SlashCommand::Id),
     entry("invite", "", "show your own invite", SlashCommand::Invite),
-    entry("life", "[10m|6h|day|week]", "how long what you send here lives", SlashCommand::Life),
+    entry("life", "[10m|6h|day|week]", "lifetime of messages you send here", SlashCommand::Life),
     entry("net", "", "show the network", SlashCommand::Net),
-    entry("new", "[name]", "make another identity", SlashCommand::New),
+    entry("new", "[name]", "create another identity", SlashCommand::New),
     entry("next", "", "next chat with unread messages", SlashCommand::Next),
-    entry("quit", "", "leave", SlashCommand::Quit),
-    entry("readmarks", "on|off", "tell this contact when you looked", SlashCommand::ReadMarks),
+    entry("quit", "", "quit", SlashCommand::Quit),
+    entry("readmarks", "on|off", "read marks (read receipts) on or off", SlashCommand::ReadMarks),
     entry("rekey", "[invite]", "replace this contact's key", SlashCommand::Rekey),
-    entry("remove", "", "forget this contact and all messages", SlashCommand::Remove),
-    entry("rename", "[name]", "call this contact something else", SlashCommand::Rename),
-    entry("requests", "", "list strangers who ask", SlashCommand::Requests),
+    entry("remove", "", "remove this contact and all messages", SlashCommand::Remove),
+    entry("rename", "[name]", "rename this contact", SlashCommand::Rename),
+    entry("requests", "", "list contact requests", SlashCommand::Requests),
     entry("retry", "", "send the last failed message again", SlashCommand::Retry),
     entry("search", "[words]", "search all chats", SlashCommand::Search),
-    entry("unblock", "", "listen to this contact again", SlashCommand::Unblock),
-    entry("verify", "", "compare words with this contact", SlashCommand::Verify),
+    entry("unblock", "", "unblock this contact", SlashCommand::Unblock),
+    entry("verify", "", "verify this contact", SlashCommand::Verify),
     entry("why", "", "what happened to the last message", SlashCommand::Why),
 ];
 

@@ -222,7 +222,8 @@ impl UnlockModel {
             self.page = UnlockPage::Opening(StoreOrigin::New);
             return UnlockStep::Try(UnlockChoice::Create(again));
         }
-        self.error = Some("these two are not the same; nothing was made. Again:".to_owned());
+        self.error =
+            Some("the passphrases do not match; nothing was created. Try again:".to_owned());
         self.page = UnlockPage::Create;
         UnlockStep::Draw
     }
@@ -232,7 +233,7 @@ impl UnlockModel {
         let weak = self.page == UnlockPage::Create
             && !self.secret.is_empty()
             && self.secret.characters() < WEAK_CHARACTERS;
-        weak.then_some("easily guessed: a few random words are better")
+        weak.then_some("easy to guess: a few random words are better")
     }
 }
 

@@ -7,9 +7,10 @@ use super::trust;
 use crate::engine::event::ContactView;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::ContactAction;
-use crate::shell::cli::directory::{Directory, hex, session_words};
+use crate::shell::cli::directory::{Directory, hex};
 use crate::shell::cli::error::Failure;
 use crate::shell::ui;
+use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
 
 pub(super) fn about_contact<'a>(
     action: &ContactAction,
@@ -41,17 +42,7 @@ pub(super) fn about_contact<'a>(
         }
         ContactAction::Show { name } => {
             let view = contact(name)?;
-            let text = format!(
-                "{}\n  fingerprint    {}\n  state          {}{}\n  trust          {}\n  read marks     {}\n{}",
-                view.petname,
-                view.key.fingerprint(),
-                session_words(view.session),
-                troubles(view),
-                ui::text::trust::words(view.trust),
-                read_receipts(view),
-                trust::to_compare(view)
-            );
-            command_output(contact_json(view), text)
+            command_output(contact_json(view), details(view))
         }
         ContactAction::Verify { name, .. } => {
             trust::outcome(name, done.reply)?;
@@ -78,7 +69,7 @@ pub(super) fn about_contact<'a>(
             let view = contact(name)?;
             command_output(
                 contact_json(view),
-                format!("read marks with {name}: {}", read_receipts(view)),
+                format!("read marks with {name}: {}", read_marks(view)),
             )
         }
         ContactAction::Block { name } => {
@@ -93,12 +84,27 @@ pub(super) fn about_contact<'a>(
     })
 }
 
+/// Everything that is known of a contact, for people.
+fn details(view: &ContactView) -> String {
+    let compare = trust::to_compare(view);
+    format!(
+        "{}\n  fingerprint    {}\n  state          {}{}\n  trust          {}\n  \
+         read marks     {}\n{compare}",
+        view.petname,
+        view.key.fingerprint(),
+        session_words(view.session),
+        troubles(view),
+        ui::text::trust::words(view.trust),
+        read_marks(view),
+    )
+}
+
 fn contact_json(view: &ContactView) -> Value {
     json!({
         "name": view.petname,
         "key": hex(&view.key),
         "fingerprint": view.key.fingerprint().to_string(),
-        "session": session_words(view.session),
+        "session": session_word(view.session),
         "trust": trust::to_json(view.trust),
         "safety_number": view.safety_number.to_string(),
         "read_marks": view.read_receipts,
@@ -121,13 +127,4 @@ fn troubles(view: &ContactView) -> String {
         ));
     }
     text
-}
-
-/// Whether read marks are on, and what that means.
-const fn read_receipts(view: &ContactView) -> &'static str {
-    if view.read_receipts {
-        "on: yours are sent to them; you see theirs if they turn them on too"
-    } else {
-        "off: none are sent, and theirs are not shown"
-    }
 }

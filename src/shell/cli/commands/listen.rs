@@ -20,6 +20,7 @@ use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Runtime;
+use crate::shell::ui::text::contact::session_word;
 pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
 /// What to print, and when to end.
@@ -185,7 +186,7 @@ impl LinePrinter {
             Event::Contact(view) if self.format == OutputFormat::Json => {
                 self.print(&json!({
                     "v": 1, "type": "session", "with": view.petname,
-                    "session": crate::shell::cli::directory::session_words(view.session),
+                    "session": session_word(view.session),
                 }));
             }
             Event::Message(_)

@@ -246,11 +246,11 @@ impl KeyContext {
             Self::Field => "Fields",
             Self::Page => "Pages",
             Self::Asking => "Questions",
-            Self::Leaving => "Leaving",
+            Self::Leaving => "Quitting",
             Self::Comparing => "Verifying",
             Self::Code => "Codes",
             Self::Choosing => "Choosing",
-            Self::Held => "Held contacts",
+            Self::Held => "Paused contacts",
             Self::Found => "Search",
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
     let bytes = field.text().len().saturating_sub(before);
     if lines > LONG_PASTE_LINES {
         model.say_hint(format!(
-            "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends them as one"
+            "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends one message"
         ));
     }
     model.navigation.mark_first_target();
@@ -56,7 +56,7 @@ pub(super) fn edit(
     let Some(field) = model.field() else { return };
     if change(field).is_err() {
         let limit = model.options.max_text;
-        model.say_hint(format!("no more fits; a message carries {limit} bytes"));
+        model.say_hint(format!("too long: a message has at most {limit} bytes"));
     }
     model.navigation.mark_first_target();
 }
@@ -113,7 +113,7 @@ fn stop_browsing(model: &mut Model) {
 fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
     if model.enter_mode == EnterMode::Held {
         edit(model, Composer::newline);
-        model.say_hint("paste held an Enter; nothing was sent");
+        model.say_hint("the paste contained an Enter; nothing was sent");
         return;
     }
     let written = model.field().map(|field| field.text().to_owned()).unwrap_or_default();

@@ -52,7 +52,7 @@ pub(super) fn act_on_contact(
         RowAction::Block => navigation
             .confirm(format!("block {name} and erase the session?"), Command::Block { contact }),
         RowAction::Remove => navigation.confirm(
-            format!("remove {name} and erase all messages?"),
+            format!("remove {name} and delete all messages?"),
             Command::RemoveContact { contact },
         ),
         RowAction::Verify => verify::open(model, contact),
@@ -98,7 +98,7 @@ fn act_on_identity(
         RowAction::Remove => {
             let name = model.directory.identities.get(&identity).map(|one| label(&one.name));
             model.navigation.confirm(
-                format!("erase {} with its key, contacts and messages?", name.unwrap_or_default()),
+                format!("delete {} with its key, contacts and messages?", name.unwrap_or_default()),
                 Command::DeleteIdentity { identity },
             );
         }
@@ -124,9 +124,7 @@ pub(super) fn turn_read_marks(
     let name = chat.name();
     match turn {
         ReadMarksSwitch::On => model.navigation.confirm(
-            format!(
-                "tell {name} when you have looked, and see when they have? Both must turn it on"
-            ),
+            format!("send read marks to {name}, and see theirs if they turn them on too?"),
             Command::SetReadReceipts { contact, on: true },
         ),
         ReadMarksSwitch::Off => {

@@ -40,8 +40,8 @@ impl NodeReport {
     /// What leaving means for messages that have not left this machine, in a few words.
     pub(in crate::shell::ui) const fn fate_of_unsent(&self) -> &'static str {
         match self.persistence {
-            Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is kept",
-            Some(Persistence::Sealed) | None => "quit; they go next time",
+            Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is saved",
+            Some(Persistence::Sealed) | None => "quit; they are sent next time",
         }
     }
 }

@@ -80,7 +80,7 @@ impl Prompt {
     ) -> Result<Submission, String> {
         let text = self.field.text().trim().to_owned();
         if text.is_empty() {
-            return Err("write something, or Esc to go back".to_owned());
+            return Err("type something, or press Esc to go back".to_owned());
         }
         let key = || (invites.read)(&text).map_err(|why| sentence(&why));
         let (command, about) = match self.purpose {
@@ -103,7 +103,7 @@ impl Prompt {
                 (Command::AcceptUnverified { contact }, PendingCommand::Other)
             }
             PromptPurpose::AcceptUnverified(_) => {
-                return Err("that is another word; sending stays held".to_owned());
+                return Err("that is not the word accept; sending stays paused".to_owned());
             }
             PromptPurpose::Rename(contact) => {
                 (Command::RenameContact { contact, petname: text }, PendingCommand::Other)

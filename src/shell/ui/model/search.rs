@@ -155,7 +155,7 @@ pub(super) fn choose(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiE
 /// Opens a chat, and goes to a message in it as soon as the message is here.
 fn jump(model: &mut Model, contact: ContactId, message: MessageId, effects: &mut Vec<UiEffect>) {
     if !model.directory.chats.contains_key(&contact) {
-        model.say_hint("this contact was removed meanwhile");
+        model.say_hint("this contact was removed in the meantime");
         return;
     }
     model.open_chat(contact, effects);
@@ -177,7 +177,7 @@ pub(super) fn go_on_seeking(model: &mut Model, effects: &mut Vec<UiEffect>) {
             model.seek = Some(seek);
         }
         SeekStep::OutOfReach => {
-            model.say_hint("this message is older than what can be scrolled to, or was erased");
+            model.say_hint("this message is too old to scroll to, or was deleted");
         }
     }
 }

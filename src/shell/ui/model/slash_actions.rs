@@ -39,7 +39,7 @@ pub(super) fn obey(
         SlashCommand::Decline => {
             let request = model.directory.first_request(model.navigation.speaking);
             let command = request.map(|request| Command::DeclineRequest { request });
-            model.ask_or_say(command, "nobody asks; nothing was declined", effects);
+            model.ask_or_say(command, "no contact requests; nothing was declined", effects);
         }
         SlashCommand::Cancel => {
             let waiting = model.current().and_then(Chat::newest_waiting);
@@ -92,7 +92,7 @@ fn obey_about_contact(
             format!("end the session with {name} and erase its keys?"),
             Command::CloseSession { contact },
         ),
-        (SlashCommand::Block, _) if is_blocked => model.say_hint("this contact is blocked already"),
+        (SlashCommand::Block, _) if is_blocked => model.say_hint("this contact is already blocked"),
         (SlashCommand::Unblock, _) if !is_blocked => model.say_hint("this contact is not blocked"),
         (SlashCommand::Block | SlashCommand::Unblock, _) => {
             lists::act_on_contact(model, contact, RowAction::Block, effects);
@@ -123,7 +123,10 @@ fn choose_lifetime_by_name(model: &mut Model, name: Option<String>) {
         None => model.choose_lifetime(None),
         Some(Some(lifetime)) => model.choose_lifetime(Some(lifetime)),
         Some(None) => {
-            model.say_hint(format!("a message lives {}; nothing was changed", NAMES.join(", ")));
+            model.say_hint(format!(
+                "a lifetime is one of {}; nothing was changed",
+                NAMES.join(", ")
+            ));
         }
     }
 }
@@ -148,7 +151,7 @@ fn add(model: &mut Model, invite: Option<String>) {
     let Some(invite) = invite else { return model.navigation.prompt(PromptPurpose::AddKey) };
     match (model.options.invites.read)(&invite) {
         Ok(key) => model.navigation.prompt(PromptPurpose::AddName(key)),
-        Err(why) => model.say_hint(format!("{}; nobody was added", sentence(&why))),
+        Err(why) => model.say_hint(format!("{}; no contact was added", sentence(&why))),
     }
 }
 
@@ -156,7 +159,7 @@ fn speak_by_name(model: &mut Model, name: Option<String>, effects: &mut Vec<UiEf
     let Some(name) = name else { return model.show(UiPage::Identities) };
     match model.directory.identity_named(&name) {
         Some(identity) => model.speak_as(Some(identity), effects),
-        None => model.say_hint("there is no identity of that name"),
+        None => model.say_hint("there is no identity with that name"),
     }
 }
 
@@ -166,6 +169,6 @@ fn accept_first(model: &mut Model, name: Option<String>) {
             let name = name.unwrap_or_default();
             model.navigation.prompt_with(PromptPurpose::Accept(request), &name);
         }
-        None => model.say_hint("nobody asks; nothing was accepted"),
+        None => model.say_hint("no contact requests; nothing was accepted"),
     }
 }

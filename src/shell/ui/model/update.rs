@@ -16,11 +16,11 @@ use super::{
 const INTERRUPT_SECONDS: u64 = 2;
 
 /// Said where a message was to be cancelled.
-pub(super) const NOTHING_WAITS: &str = "no message waits here; nothing was cancelled";
+pub(super) const NOTHING_WAITS: &str = "no message is waiting here; nothing was cancelled";
 
 /// Said where a message was to be sent again.
 pub(super) const NOTHING_FAILED: &str =
-    "no message failed, was cancelled or was not acknowledged here";
+    "no message here failed, was cancelled or was not acknowledged";
 
 impl Model {
     /// Does what a key stands for.
@@ -39,7 +39,7 @@ impl Model {
             KeyAction::Leave(LeaveChoice::Wait) => {
                 self.quit_mode = QuitMode::WhenAllHasLeft;
                 self.navigation.overlay = None;
-                self.say_hint("leaving as soon as everything has left; Ctrl+Q asks again");
+                self.say_hint("quitting as soon as everything is sent; Ctrl+Q asks again");
             }
             KeyAction::Back if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) => {
                 verify::press(self, CompareAction::Back, effects);
@@ -76,7 +76,7 @@ impl Model {
         let (lifetime, name) = (chat.choose_lifetime(lifetime), chat.name());
         let cost = self.node.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
         let lives = lifetime::words(lifetime);
-        let hint = format!("what you send to {name} lives {lives}{}", cost.unwrap_or_default());
+        let hint = format!("messages to {name}: lifetime {lives}{}", cost.unwrap_or_default());
         self.say_hint(hint);
     }
 
@@ -131,7 +131,7 @@ impl Model {
         if again && !held_text {
             self.navigation.overlay = Some(Overlay::Leaving);
         } else if !held_text && self.navigation.overlay.take().is_none() {
-            self.say_hint("Ctrl+C again asks to leave");
+            self.say_hint("Ctrl+C again asks to quit");
         }
     }
 
@@ -147,7 +147,7 @@ impl Model {
         let (speaking, here) = (self.navigation.speaking, self.navigation.open);
         match self.directory.next_unread(speaking, here) {
             Some(next) => self.open_chat(next, effects),
-            None => self.say_hint("nothing is unread"),
+            None => self.say_hint("no unread messages"),
         }
     }
 

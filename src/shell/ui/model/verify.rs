@@ -219,7 +219,7 @@ impl Verify {
         }
         let taken = self.field().map_or(Ok(()), |field| field.paste(pasted));
         if taken.is_err() {
-            self.error = Some("that is longer than anything to compare".to_owned());
+            self.error = Some("that is too long to compare".to_owned());
         }
     }
 
@@ -251,7 +251,7 @@ fn three(words: [&str; WORDS_PER_HALF], first: usize) -> Result<[SasWord; WORDS_
 fn digits(text: &str) -> Result<SafetyNumber, String> {
     SafetyNumber::parse(text).ok_or_else(|| {
         let found = text.chars().filter(char::is_ascii_digit).count();
-        format!("60 digits are compared, and these are {found}; nothing was compared")
+        format!("60 digits are needed, and these are {found}; nothing was compared")
     })
 }
 
@@ -271,7 +271,7 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
         VerifyStep::Stay => {}
         VerifyStep::Close => model.navigation.overlay = None,
         VerifyStep::Submit if model.enter_mode == EnterMode::Held => {
-            model.say_hint("paste held an Enter; nothing was compared");
+            model.say_hint("the paste contained an Enter; nothing was compared");
         }
         VerifyStep::Submit => {
             if let Some(proof) = verify.submit(own) {
@@ -305,7 +305,7 @@ pub(super) fn on_compared(
                 *overlay = None;
             }
             let name = model.directory.name_of(contact);
-            model.say_hint(format!("{name} is [v] verified, on this machine only"));
+            model.say_hint(format!("{name} is [v] verified, on this computer only"));
         }
         Err(error) => match overlay {
             Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),

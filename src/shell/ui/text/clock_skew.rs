@@ -27,7 +27,7 @@ impl SkewDoubt {
         match minutes.unsigned_abs() {
             0..DOUBTED_MINUTES => Self::None,
             DOUBTED_MINUTES..REFUSED_MINUTES => Self::Some,
-            // A single neighbour may be the one whose clock is wrong.
+            // A single peer may be the one whose clock is wrong.
             _ if witnesses < 2 => Self::Some,
             _ => Self::Refused,
         }
@@ -37,24 +37,23 @@ impl SkewDoubt {
 /// How the clock is, in a sentence or two.
 pub(in crate::shell) fn words(clock: ClockSkew) -> String {
     let ClockSkew { minutes, witnesses } = clock;
-    let neighbours =
-        if witnesses == 1 { "1 neighbour".to_owned() } else { format!("{witnesses} neighbours") };
+    let peers = if witnesses == 1 { "1 peer".to_owned() } else { format!("{witnesses} peers") };
     let side = if minutes > 0 { "ahead of" } else { "behind" };
     let off = minutes.unsigned_abs();
     match SkewDoubt::of(Some(clock)) {
-        SkewDoubt::None if minutes == 0 => format!("agrees with {neighbours}"),
-        SkewDoubt::None => format!("within {off} min of {neighbours}"),
+        SkewDoubt::None if minutes == 0 => format!("agrees with {peers}"),
+        SkewDoubt::None => format!("within {off} min of {peers}"),
         SkewDoubt::Some if witnesses < 2 => format!(
-            "your clock is {off} min {side} that of your one neighbour: one of the two is wrong. \
-             Beyond {REFUSED_MINUTES} min envelopes are refused: check the clock"
+            "your clock is {off} min {side} that of your only peer: one of the two is wrong. Beyond \
+             {REFUSED_MINUTES} min, messages are rejected: check the clock"
         ),
         SkewDoubt::Some => format!(
-            "your clock may be {off} min {side} those of {neighbours}. Beyond {REFUSED_MINUTES} \
-             min others refuse envelopes: check the clock"
+            "your clock may be {off} min {side} those of {peers}. Beyond {REFUSED_MINUTES} min, \
+             messages are rejected: check the clock"
         ),
         SkewDoubt::Refused => format!(
-            "your clock seems {off} min {side} those of {neighbours}. Others refuse envelopes \
-             beyond {REFUSED_MINUTES} min: set the clock"
+            "your clock seems to be {off} min {side} those of {peers}. Beyond {REFUSED_MINUTES} \
+             min, messages are rejected: set the clock"
         ),
     }
 }
@@ -87,15 +86,13 @@ mod tests {
     #[test]
     fn it_is_said_whose_clock_is_behind() {
         let clock = ClockSkew { minutes: -7, witnesses: 4 };
-        assert!(words(clock).starts_with("your clock seems 7 min behind those of 4 neighbours."));
+        assert!(words(clock).starts_with("your clock seems to be 7 min behind those of 4 peers."));
         assert_eq!(brief(Some(clock)).as_deref(), Some("clock 7 min behind"));
         let clock = ClockSkew { minutes: 0, witnesses: 1 };
-        assert_eq!(words(clock), "agrees with 1 neighbour");
+        assert_eq!(words(clock), "agrees with 1 peer");
         assert_eq!(brief(Some(clock)), None);
         let clock = ClockSkew { minutes: 60, witnesses: 1 };
-        assert!(
-            words(clock).contains("60 min ahead of that of your one neighbour: one of the two")
-        );
+        assert!(words(clock).contains("60 min ahead of that of your only peer: one of the two"));
         assert_eq!(brief(Some(clock)).as_deref(), Some("clock may be 60 min ahead"));
     }
 }

@@ -21,12 +21,12 @@ pub(in crate::shell) fn named(text: &str) -> Option<Lifetime> {
     Lifetime::ALL.into_iter().find(|lifetime| name(*lifetime) == text)
 }
 
-/// A life in words, to stand behind "lives".
+/// A lifetime in words.
 pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
     match lifetime {
         Lifetime::TenMinutes => "10 minutes",
         Lifetime::SixHours => "6 hours",
-        Lifetime::Day => "a day",
+        Lifetime::Day => "1 day",
         Lifetime::Week => "7 days",
     }
 }
@@ -75,10 +75,10 @@ impl WorkCost {
         })
     }
 
-    /// `costs about 9 s of work here (2^24 tries)`
+    /// `costs about 9 s of work (2^24 tries)`
     pub(in crate::shell) fn words(self) -> String {
         match self.about() {
-            Some(about) => format!("costs {about} of work here (2^{} tries)", self.bits),
+            Some(about) => format!("costs {about} of work (2^{} tries)", self.bits),
             None => format!("costs 2^{} tries", self.bits),
         }
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_cost_is_told_as_time_only_where_the_rate_is_known() {
         let week = WorkCost::of(Lifetime::Week, 21, 1_864_135);
-        assert_eq!(week.words(), "costs about 9 s of work here (2^24 tries)");
+        assert_eq!(week.words(), "costs about 9 s of work (2^24 tries)");
         assert_eq!(
             week.expectation(),
             "2^24 tries on average, about 9 s here, 19 of 20 times under 30 s"

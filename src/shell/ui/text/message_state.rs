@@ -19,10 +19,10 @@ pub(in crate::shell) const fn word(state: MessageState) -> &'static str {
 /// A state in one or two words, for people.
 pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
     match state {
-        MessageState::Sent => "in the pool",
         MessageState::Unacknowledged => "not acknowledged",
         MessageState::Queued
         | MessageState::Mining
+        | MessageState::Sent
         | MessageState::Delivered
         | MessageState::Failed
         | MessageState::Cancelled
@@ -33,21 +33,20 @@ pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
 /// What a state means exactly.
 pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
     match state {
-        MessageState::Queued => "It is stored here and has not started to leave.",
+        MessageState::Queued => "It is saved here and has not been sent yet.",
         MessageState::Mining => {
-            "Its stamp is being computed. There is no progress to show: each try is as likely to \
-             succeed as the last."
+            "Its proof of work is being computed. Every try is equally likely to succeed."
         }
         MessageState::Sent => {
-            "At least one neighbour took it, and they pass it on. You may switch off now."
+            "At least one peer has taken it and passes it on. You can go offline now."
         }
         MessageState::Delivered => "The contact's device acknowledged it.",
-        MessageState::Failed => "It did not leave this computer and will not by itself.",
-        MessageState::Cancelled => "You stopped it before it left.",
+        MessageState::Failed => "It did not leave this computer, and is not sent automatically.",
+        MessageState::Cancelled => "You cancelled it before it was sent.",
         MessageState::Unacknowledged => {
-            "It left, its time in the pool is over, and no answer came. It may have been read."
+            "It was sent and has expired without an acknowledgement. It may have been read."
         }
-        MessageState::Read => "The contact's device says that it was shown to a person.",
+        MessageState::Read => "The contact's device reported that it was read.",
     }
 }
 

@@ -23,7 +23,7 @@ pub(in crate::shell::ui) fn brief(trust: Trust) -> String {
         Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
             format!("{mark} KEY CHANGED")
         }
-        Trust::OnHold { reason: HoldReason::Mismatch, .. } => format!("{mark} NOT THE SAME"),
+        Trust::OnHold { reason: HoldReason::Mismatch, .. } => format!("{mark} NO MATCH"),
     }
 }
 
@@ -34,12 +34,12 @@ pub(in crate::shell) fn words(trust: Trust) -> String {
         Trust::Verified { at, by } => format!("verified on {} by {}", date(at), means(by)),
         Trust::OnHold { since, reason: HoldReason::KeyChanged { verified }, attempts: _ } => {
             let before = verified.map_or_else(String::new, |at| {
-                format!(", the one before was verified on {}", date(at))
+                format!(", the previous one was verified on {}", date(at))
             });
-            format!("KEY CHANGED on {}{before}; sending is held", date(since))
+            format!("KEY CHANGED on {}{before}; sending is paused", date(since))
         }
         Trust::OnHold { since, reason: HoldReason::Mismatch, attempts: _ } => {
-            format!("NOT THE SAME when compared on {}; sending is held", date(since))
+            format!("NO MATCH when compared on {}; sending is paused", date(since))
         }
     }
 }

@@ -10,10 +10,9 @@ use crate::engine::event::SessionStatus;
 use super::super::composer::Composer;
 use super::super::model::{Chat, ContactFilter, Model, label};
 use super::super::slash;
-use super::super::text::lifetime;
-use super::super::text::trust;
+use super::super::text::{contact, lifetime, trust};
 use super::contacts::{restored, short_key};
-use super::theme::{Theme, link_word};
+use super::theme::Theme;
 use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
 
@@ -94,7 +93,7 @@ fn conversation(
 ) {
     let theme = Theme::new(&model.options);
     let width = usize::from(head.width);
-    let link = link_word(chat.contact.session);
+    let link = contact::session_words(chat.contact.session);
     let key = short_key(&chat.contact.key);
     let room = width.saturating_sub(link.len() + 3);
     let name = cut(&label(&chat.contact.petname), room.saturating_sub(4));
@@ -146,19 +145,17 @@ fn conversation(
 fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let text = match chat.contact.session {
         SessionStatus::Established => {
-            "Nothing was said yet. Write, and Enter sends. The mark at the left of your \
-             message shows how far it is; F1 explains the marks."
+            "No messages yet. Write one; Enter sends it. The mark to the left of your message \
+             shows its state; F1 explains the marks."
         }
         SessionStatus::OfferQueued
         | SessionStatus::OfferSent
         | SessionStatus::AwaitingConfirmation => {
-            "The handshake is under way. You can write already: it waits, sealed, until the \
-             session is ready."
+            "The session is being set up. You can already write: your messages wait until it is \
+             ready."
         }
-        SessionStatus::None => {
-            "There is no session. What you write waits until the handshake is made."
-        }
-        SessionStatus::Blocked => "You do not listen to this contact. /unblock to listen again.",
+        SessionStatus::None => "There is no session. What you write waits until there is one.",
+        SessionStatus::Blocked => "This contact is blocked. /unblock unblocks them.",
     };
     let rows = wrap(text, width.saturating_sub(4));
     rows.into_iter().map(|row| Line::styled(format!("  {row}"), theme.quiet())).collect()
@@ -168,10 +165,10 @@ fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
 fn nobody(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let text = if model.contacts(ContactFilter::Listened).is_empty() {
-        "Nobody is here yet.\n\nTo write to somebody you need their invite: F3, then + and paste \
-         it. To be written to, hand out your own: /invite shows it."
+        "No contacts yet.\n\nTo write to someone you need their invite: press F3, then +, and \
+         paste it. To let others write to you, give them your own: /invite shows it."
     } else {
-        "No chat is open. Ctrl+P goes to one."
+        "No chat is open. Ctrl+P opens one."
     };
     let rows = wrap(text, usize::from(area.width).saturating_sub(4));
     let rows = rows.into_iter().map(|row| Line::styled(format!("  {row}"), theme.quiet()));
@@ -242,8 +239,8 @@ fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
     Some(PriceLine {
-        long: format!("lives {lives}{words}"),
-        brief: format!("lives {lives}{about}"),
+        long: format!("lifetime {lives}{words}"),
+        brief: format!("lifetime {lives}{about}"),
         least: format!("{lives}{about}"),
     })
 }

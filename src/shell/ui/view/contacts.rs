@@ -9,8 +9,8 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{Scripts, UntrustedText};
 
 use super::super::model::{Chat, ContactFilter, ContactsTab, Model, label};
-use super::super::text::trust;
-use super::theme::{Theme, link_word};
+use super::super::text::{contact, trust};
+use super::theme::Theme;
 use super::transcript::missing;
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
@@ -59,9 +59,9 @@ fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
     if contacts.is_empty() {
         let text = match kind {
             ContactFilter::Listened => {
-                "Nobody yet. + adds somebody by their invite; i shows your own."
+                "No contacts yet. + adds one by their invite; i shows your own."
             }
-            ContactFilter::Blocked => "Nobody is blocked.",
+            ContactFilter::Blocked => "No blocked contacts.",
         };
         return (Vec::new(), sentences(text, width));
     }
@@ -69,7 +69,7 @@ fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
         let unread = if chat.unread == 0 { String::new() } else { format!("  {}", chat.unread) };
         let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
         let trust = trust::mark(chat.contact.trust);
-        format!("{name} {trust} {}{unread}", link_word(chat.contact.session))
+        format!("{name} {trust} {}{unread}", contact::session_words(chat.contact.session))
     });
     let detail = contacts.get(model.navigation.row).map(|chat| contact_detail(chat, width));
     (rows.collect(), detail.unwrap_or_default())
@@ -79,15 +79,11 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
     let mut text = format!(
         "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
-        link_word(chat.contact.session),
+        contact::session_words(chat.contact.session),
         trust::words(chat.contact.trust),
         whole_key(&chat.contact.key),
     );
-    let marks = if chat.contact.read_receipts {
-        "on: they are told when you have looked; you see when they have, if they turn it on too"
-    } else {
-        "off: neither is told when the other has looked"
-    };
+    let marks = contact::read_marks(&chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat).map(|restored| format!("\n{restored}.")));
@@ -101,7 +97,7 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
 /// What is to be said of a contact that came out of a backup.
 pub(super) fn restored(chat: &Chat) -> Option<String> {
     let at = Civil::at(chat.contact.restored?);
-    Some(format!("restored from a backup on {}: a new session is being made", at.date()))
+    Some(format!("restored from a backup on {}: a new session is being set up", at.date()))
 }
 
 fn requests(model: &Model, width: usize) -> ListAndDetail {
@@ -111,10 +107,10 @@ fn requests(model: &Model, width: usize) -> ListAndDetail {
         format!("{}  {} {} UTC", short_key(&request.key), arrived.date(), arrived.clock())
     });
     let text = match requests.get(model.navigation.row) {
-        None => "Nobody asks. A stranger who has your invite shows up here.".to_owned(),
+        None => "No contact requests. Strangers who have your invite appear here.".to_owned(),
         Some(request) => format!(
-            "Somebody who holds this key asks to talk with you:\n{}\nNothing has been sent back. \
-             They cannot see that you are online. a accepts, d declines silently.",
+            "A stranger wants to contact you. Nothing has been sent back: they cannot see that you \
+             are online. a accepts, d declines silently.\nTheir key {}",
             whole_key(&request.key)
         ),
     };
@@ -127,15 +123,15 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let title = vec![Line::styled(" Identities", theme.strong()), Line::raw("")];
     super::rows(frame, area, title);
     let rows = model.directory.identities.values().map(|identity| {
-        let speaks = if model.navigation.speaking == Some(identity.id) { "speaks" } else { "" };
+        let used = if model.navigation.speaking == Some(identity.id) { "in use" } else { "" };
         let unread = match model.directory.unread_of(identity.id) {
             0 => String::new(),
             unread => format!("{unread} unread"),
         };
-        format!("{} {speaks:8}{unread}", fit(&label(&identity.name), NAME_COLUMNS))
+        format!("{} {used:8}{unread}", fit(&label(&identity.name), NAME_COLUMNS))
     });
-    let text = "Enter speaks as one. Others cannot tell that two of them are yours; the program \
-                never shows their contacts together.";
+    let text = "Enter switches to an identity. No message shows that two of them are yours; their \
+                contacts are never listed together.";
     let detail = sentences(text, usize::from(area.width));
     let under = u16::try_from(detail.len()).unwrap_or(0).min(area.height / 2);
     let list = Rect { y: area.y + 2, height: area.height.saturating_sub(under + 2), ..area };

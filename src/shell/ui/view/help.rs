@@ -10,7 +10,7 @@ use super::super::slash::COMMANDS;
 use super::super::text::message_state;
 use super::theme::{MARK_COLUMNS, Theme};
 use super::transcript::ViewState;
-use super::wrap::{cut, fit};
+use super::wrap::{cut, fit, wrap};
 
 /// Columns of a key, beside what it does.
 const KEY_COLUMNS: usize = 19;
@@ -45,15 +45,19 @@ fn page(theme: Theme, width: usize) -> Vec<Line<'static>> {
         let name = format!("/{} {}", command.name, command.takes);
         rows.extend(entry(name.trim_end(), command.does, width));
     }
-    rows.extend(entry("//text", "say a line that starts with a slash", width));
+    rows.extend(entry("//text", "send a line that starts with a slash", width));
     rows
 }
 
 fn entry(key: &str, does: &str, width: usize) -> Vec<Line<'static>> {
-    if key.len() <= KEY_COLUMNS {
-        let text = format!("  {} {does}", fit(key, KEY_COLUMNS));
-        return vec![Line::raw(cut(&text, width))];
-    }
-    let under = format!("  {} {does}", fit("", KEY_COLUMNS));
-    vec![Line::raw(cut(&format!("  {key}"), width)), Line::raw(cut(&under, width))]
+    let (first, mut rows) = if key.len() <= KEY_COLUMNS {
+        (key, Vec::new())
+    } else {
+        ("", vec![Line::raw(cut(&format!("  {key}"), width))])
+    };
+    let starts = core::iter::once(first).chain(core::iter::repeat(""));
+    let text = wrap(does, width.saturating_sub(KEY_COLUMNS + 3));
+    let lines = starts.zip(text).map(|(start, row)| format!("  {} {row}", fit(start, KEY_COLUMNS)));
+    rows.extend(lines.map(Line::raw));
+    rows
 }

@@ -9,10 +9,10 @@ use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
 
 use super::super::model::{Chat, Model, label};
+use super::super::text::contact;
 use super::super::text::lifetime::{self, WorkCost};
 use super::super::text::message_state;
 use super::overlay::page;
-use super::theme::link_word;
 use super::transcript::mining_words;
 use crate::shell::calendar::Civil;
 
@@ -31,7 +31,7 @@ pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rec
 fn theirs(message: &MessageView, name: &str) -> String {
     let at = Civil::at(message.at);
     format!(
-        "{name} wrote it; it arrived here on {} {} UTC.{}\n\nThe time is yours, not theirs. It \
+        "Received from {name} on {} {} UTC.{}\n\nThe time is that of this computer. The message \
          was encrypted for this session, and its sender's key was checked.",
         at.date(),
         at.seconds_clock(),
@@ -42,7 +42,7 @@ fn theirs(message: &MessageView, name: &str) -> String {
 fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
     let at = Civil::at(message.at);
     let mut text = format!(
-        "You wrote it on {} UTC.{} It lives {}.\n",
+        "Written on {} UTC.{} Lifetime {}.\n",
         at.date(),
         number(message),
         lifetime::words(message.lifetime)
@@ -74,11 +74,11 @@ fn times(
     if let Some(first) = delivery.first_sent {
         let again = match (delivery.attempts, delivery.last_sent) {
             (2.., Some(last)) => {
-                format!(", sent {} times, last {}", delivery.attempts, moment(last, message.at))
+                format!(", {} times so far, last {}", delivery.attempts, moment(last, message.at))
             }
             (_, _) => String::new(),
         };
-        times.push((Some(first), format!("in the pool{again}")));
+        times.push((Some(first), format!("sent{again}")));
     }
     if let Some(delivered) = delivery.delivered {
         times.push((Some(delivered), format!("delivered: {name}'s device acknowledged it")));
@@ -89,7 +89,7 @@ fn times(
             times.push((None, format!("not read yet, or {name} does not send read marks")));
         }
         (None, MessageState::Delivered) => {
-            times.push((None, "read or not: you have read marks off, /readmarks on".to_owned()));
+            times.push((None, "read: unknown, read marks off (/readmarks on)".to_owned()));
         }
         (None, _) => {}
     }
@@ -100,10 +100,13 @@ fn times(
 fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
     match now {
         MessageState::Queued if chat.is_held() => {
-            "It waits until you have decided about this contact. c cancels it.".to_owned()
+            "It waits until you verify or accept this contact. c cancels it.".to_owned()
         }
         MessageState::Queued if !chat.is_ready() => {
-            format!("It waits for the session: {}. c cancels it.", link_word(chat.contact.session))
+            format!(
+                "It waits for the session: {}. c cancels it.",
+                contact::session_words(chat.contact.session)
+            )
         }
         MessageState::Queued => {
             let cost = model.node.cost(message.lifetime).map(WorkCost::words);
@@ -117,16 +120,16 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
             let until = message.delivery.last_sent.map(|last| {
                 let end = last.0.saturating_add(u64::from(message.lifetime.ttl().0));
                 let end = Civil::at(UnixSeconds(end));
-                format!("It is carried until about {} {} UTC. ", end.date(), end.clock())
+                format!("It is in the network until about {} {} UTC. ", end.date(), end.clock())
             });
             format!("{}{}", until.unwrap_or_default(), again(message))
         }
         MessageState::Unacknowledged => format!(
-            "{}R sends it now, and the contact sees it once; an answer that comes late still counts.",
+            "{}R sends it again now; the contact sees it only once. A late acknowledgement still counts.",
             again(message)
         ),
         MessageState::Failed | MessageState::Cancelled => "R sends it.".to_owned(),
-        MessageState::Delivered | MessageState::Read => "It is not sent any more.".to_owned(),
+        MessageState::Delivered | MessageState::Read => "It is not sent again.".to_owned(),
     }
 }
 
@@ -134,8 +137,8 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
 fn again(message: &MessageView) -> String {
     let Some(until) = message.retransmits_until() else { return String::new() };
     format!(
-        "Until it is acknowledged this program sends it again while it runs, ever more rarely, \
-         until {} at the latest. ",
+        "It is retried automatically while this program runs, less and less often, until it is \
+         acknowledged or until {}. ",
         Civil::at(until).date()
     )
 }

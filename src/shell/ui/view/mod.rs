@@ -130,7 +130,7 @@ fn too_small(model: &Model, frame: &mut Frame<'_>) {
             "window too small: {}x{}, need {}x{}",
             area.width, area.height, SMALLEST.0, SMALLEST.1
         )),
-        Line::raw(format!("{unread} unread. nothing is lost.")),
+        Line::raw(format!("{unread} unread. Nothing is lost.")),
         Line::raw(format!("{} quits.", quit.map(keys::KeyBinding::key).unwrap_or_default())),
     ];
     frame.render_widget(Paragraph::new(rows), area);

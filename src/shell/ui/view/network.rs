@@ -1,4 +1,4 @@
-//! The page of the network: totals of this machine. Real traffic and cover are never told apart.
+//! The page of the network: totals of this computer.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -17,8 +17,8 @@ use crate::shell::api::{Persistence, UiMode};
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;
 
-/// Columns of a gauge.
-const GAUGE: usize = 24;
+/// Columns of the gauge, which is drawn where it fits.
+const GAUGE: usize = 20;
 
 /// Draws the page.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -27,8 +27,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let mut rows = vec![Line::styled(" Network", theme.strong()), Line::raw("")];
     rows.extend(figures(model, width).into_iter().map(|row| Line::raw(cut(&row, width))));
     rows.push(Line::raw(""));
-    let note = "All figures stay on this machine. Cover counts every envelope you emit: what is \
-                real and what is not is never shown apart.";
+    let note = "These figures stay on this computer.";
     let note = wrap(note, width.saturating_sub(2));
     rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), theme.quiet())));
     super::rows(frame, area, rows);
@@ -37,12 +36,12 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn figures(model: &Model, width: usize) -> Vec<String> {
     let mode = match (model.options.mode, model.node.persistence) {
-        (UiMode::Demo, _) => "  Kept       nothing; this is a demonstration",
+        (UiMode::Demo, _) => "  Saved      nothing; this is a demo",
         (UiMode::Normal, Some(Persistence::MemoryOnly)) => {
-            "  Kept       nothing; all ends with the program"
+            "  Saved      nothing; lost when you quit"
         }
-        (UiMode::Normal, Some(Persistence::Sealed)) => "  Kept       sealed by your passphrase",
-        (UiMode::Normal, None) => "  Kept       not known yet",
+        (UiMode::Normal, Some(Persistence::Sealed)) => "  Saved      encrypted with a passphrase",
+        (UiMode::Normal, None) => "  Saved      not known yet",
     };
     let mut rows = vec![mode.to_owned()];
     let Some(network) = &model.node.network else {
@@ -51,22 +50,28 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     };
     rows.push(format!("  Network    {}", clean(&network.network)));
     rows.push(match network.peers {
-        0 => "  Peers      none; what you write waits here".to_owned(),
+        0 => "  Peers      none; messages wait here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
     let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);
     let filled = full * GAUGE / 100;
-    rows.push(format!(
-        "  Pool       [{}{}] {full}%  {} of {} kB  {} items",
-        "#".repeat(filled),
-        ".".repeat(GAUGE.saturating_sub(filled)),
+    let gauge = "#".repeat(filled) + &".".repeat(GAUGE.saturating_sub(filled));
+    let pool = format!(
+        "{full}%  {} of {} kB  {} envelopes",
         grouped(network.pool_bytes / 1_000),
         grouped(network.pool_capacity / 1_000),
         grouped(network.pool_items),
-    ));
-    rows.push(format!("  Floor      2^{} tries for an envelope of a day", network.floor_bits));
+    );
+    let drawn = format!("  Pool       [{gauge}] {pool}");
+    if Line::raw(drawn.as_str()).width() <= width {
+        rows.push(drawn);
+    } else {
+        rows.extend(figure("Pool", &pool, width));
+    }
+    let floor = format!("2^{} tries for a lifetime of 1 day", network.floor_bits);
+    rows.extend(figure("Floor", &floor, width));
     let work = match network.mining {
         None => format!("none  {} queued", network.queued),
         Some(mining) => format!(
@@ -77,14 +82,14 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         ),
     };
     rows.extend(figure("Work", &work, width));
-    rows.push(match network.cover_per_minute {
-        None => "  Cover      off; who watches the link sees when you write".to_owned(),
-        Some(rate) => format!("  Cover      {rate:.1} envelopes a minute on average"),
-    });
-    rows.push(format!(
-        "  Caught up  {} envelopes fetched from neighbours since the start",
-        grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX))
-    ));
+    let junk = match network.cover_per_minute {
+        None => "off; an observer of your connection sees when you write".to_owned(),
+        Some(rate) => format!("{rate:.1} envelopes per minute on average"),
+    };
+    rows.extend(figure("Junk", &junk, width));
+    let fetched = grouped(usize::try_from(network.caught_up).unwrap_or(usize::MAX));
+    let caught_up = format!("{fetched} envelopes fetched from peers since the start");
+    rows.extend(figure("Catch-up", &caught_up, width));
     for (index, address) in network.listening.iter().enumerate() {
         let name = if index == 0 { "Listening" } else { "" };
         rows.push(format!("  {name:9}  {}", clean(address)));

@@ -95,38 +95,37 @@ pub(super) fn open_box(
 fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     let (title, text) = match prompt.purpose {
         PromptPurpose::NewIdentity => (
-            "A new identity",
-            "Its name is for your eyes only. Others see its key, and what they call it.",
+            "New identity",
+            "Choose a name; only you see it. Others see its key, under a name they choose.",
         ),
         PromptPurpose::AddKey => {
-            ("Add a contact", "Paste their invite, or their key in 66 digits.")
+            ("Add a contact", "Paste their invite, or their key (66 hexadecimal digits).")
         }
-        PromptPurpose::AddName(_) => {
-            ("Add a contact", "What do you call them? Only you see it. A handshake is sent next.")
-        }
+        PromptPurpose::AddName(_) => (
+            "Add a contact",
+            "Choose a name for them; only you see it. A contact request is sent next.",
+        ),
         PromptPurpose::Accept(_) => (
             "Accept a request",
-            "What do you call them? Only you see it. Accepting is the first thing they hear of \
-             you.",
+            "Choose a name for them; only you see it. Accepting is the first thing that is sent \
+             to them.",
         ),
-        PromptPurpose::Rename(_) => ("Rename", "What do you call them? Only you see it."),
+        PromptPurpose::Rename(_) => ("Rename", "Choose a name for them; only you see it."),
         PromptPurpose::Rekey(_) => (
-            "Another key",
-            "Paste their other invite. The session ends, and nothing is sent to them until you \
+            "New key",
+            "Paste their new invite. The session ends, and nothing is sent to them until you \
              verify or accept it.",
         ),
-        PromptPurpose::Search(None) => (
-            "Search",
-            "Words that stand in a message, in any chat. It happens on this computer alone.",
-        ),
-        PromptPurpose::Search(Some(_)) => (
-            "Search this chat",
-            "Words that stand in a message. It happens on this computer alone.",
-        ),
+        PromptPurpose::Search(None) => {
+            ("Search", "Words to find, in any chat. The search runs on this computer only.")
+        }
+        PromptPurpose::Search(Some(_)) => {
+            ("Search this chat", "Words to find. The search runs on this computer only.")
+        }
         PromptPurpose::AcceptUnverified(_) => (
             "Accept without verifying",
-            "What you write goes to whoever holds this key, and nobody knows who that is. Type \
-             accept to send again.",
+            "Your messages go to the owner of this key, and you have not verified who that is. \
+             Type accept to resume sending.",
         ),
     };
     let mut rows = wrap(text, usize::from(inner_width(area)));
@@ -162,18 +161,18 @@ fn field(composer: &Composer, frame: &mut Frame<'_>, area: Rect) {
 pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let kept = match model.node.persistence {
-        Some(Persistence::MemoryOnly) => "Nothing is kept: it ends with the program.",
+        Some(Persistence::MemoryOnly) => "Nothing is saved: it is lost when you quit.",
         Some(Persistence::Sealed) | None => {
-            "It is a key on this machine. Lose it and nobody can give it back."
+            "It is a key on this computer. Lost without a backup, it cannot be recovered."
         }
     };
     let text = if area.height < ROWS_FOR_WELCOME {
-        "Make an identity: a random key. What do you call it? Only you see it.".to_owned()
+        "Create an identity: a random key. Choose a name for it; only you see it.".to_owned()
     } else {
         format!(
-            "Nothing has been sent anywhere yet.\n\nMake an identity: a random key, without a \
-             name, mail or number that others could see. {kept}\n\nWhat do you call it? Only \
-             you see it."
+            "Nothing has been sent anywhere yet.\n\nCreate an identity: a random key, without a \
+             name, email address or phone number that others could see. {kept}\n\nChoose a name \
+             for it; only you see it."
         )
     };
     let mut rows = vec![Line::styled(" Welcome to undertone", theme.strong()), Line::raw("")];
@@ -205,7 +204,7 @@ fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) 
         }
     }));
     if targets.is_empty() {
-        rows.push(Line::styled("  nothing fits", theme.quiet()));
+        rows.push(Line::styled("  no match", theme.quiet()));
     }
     super::rows(frame, inner, rows);
     field(&picker.filter, frame, Rect { height: inner.height.min(1), ..inner });
@@ -217,25 +216,25 @@ fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
     let written =
         UntrustedText::new((model.options.invites.write)(&identity.key)).sanitize_for_line().text;
     let rows = wrap(&written, usize::from(area.width));
-    let text = "Whoever has it can ask to talk with you; you decide. Hand it over where you trust \
-                the way. On the other side:\n  undertone contact add INVITE\nor F3, then +.\n\nEsc \
-                goes back; i inverts the code, if it cannot be read.";
+    let text = "Anyone who has it can send you a contact request; you decide. Send it over a channel \
+                you trust. The other side enters it with F3, then +, or:\n  undertone contact add \
+                INVITE --name NAME\n\nEsc goes back; i inverts a code that does not scan.";
     let title = format!("Invite of {}", label(&identity.name));
     verify::with_code(model, (&title, &written, &rows), text, frame, area);
 }
 
 fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let said = match model.unsent() {
-        0 => "Everything you wrote has left this computer.".to_owned(),
-        1 => "1 message has not left this computer.".to_owned(),
-        unsent => format!("{unsent} messages have not left this computer."),
+        0 => "All your messages have been sent.".to_owned(),
+        1 => "1 message has not been sent yet.".to_owned(),
+        unsent => format!("{unsent} messages have not been sent yet."),
     };
     let text = format!(
-        "{said}\n\n  w    wait until all has left{}\n  q    {}\n  Esc  stay",
+        "{said}\n\n  w    wait until all are sent{}\n  q    {}\n  Esc  stay",
         wait_words(model),
         model.node.fate_of_unsent()
     );
-    page(model, frame, area, "Leaving", &text);
+    page(model, frame, area, "Quit", &text);
 }
 
 /// How long leaving would wait, if that is known: as long as a day's worth of work for each.
@@ -250,9 +249,12 @@ fn wait_words(model: &Model) -> String {
 
 fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
     let reason = UntrustedText::new(reason.to_owned()).sanitize_for_cell().text;
+    let safe = match model.node.persistence {
+        Some(Persistence::MemoryOnly) => "Nothing was saved on this computer.",
+        Some(Persistence::Sealed) | None => "Everything accepted before is saved.",
+    };
     let text = format!(
-        "The node behind this window has stopped:\n\n{reason}\n\nWhat was accepted is kept. Any \
-         key leaves."
+        "The node behind this window has stopped:\n\n{reason}\n\n{safe} Press any key to quit."
     );
     page(model, frame, area, "Stopped", &text);
 }

@@ -29,9 +29,9 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
     let width = usize::from(inner_width(area));
     let found = search.found.as_deref().unwrap_or_default();
     let last = match (&search.found, search.more) {
-        (None, _) => "looking ..",
-        (Some(found), HasMore::No) if found.is_empty() => "nothing was found",
-        (Some(_), HasMore::Yes) => "there are older ones: more words find fewer",
+        (None, _) => "searching ..",
+        (Some(found), HasMore::No) if found.is_empty() => "nothing found",
+        (Some(_), HasMore::Yes) => "older results exist: add more words",
         (Some(_), HasMore::No) => "",
     };
     let room = found.len().min(RESULT_ROWS).min(usize::from(area.height).saturating_sub(3));
@@ -49,7 +49,7 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
     let marked = search.index.saturating_sub(first);
     rows.push(Line::styled(last, theme.quiet()));
     let words = UntrustedText::new(search.words.clone()).sanitize_for_line().text;
-    let title = fit(&format!("Found: {words}"), width.saturating_sub(2));
+    let title = fit(&format!("Results: {words}"), width.saturating_sub(2));
     let inner = open_box(model, frame, area, (title.trim_end(), rows.len()));
     super::rows(frame, inner, rows);
     super::cursor(frame, inner, (0, marked));

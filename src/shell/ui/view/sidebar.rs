@@ -24,7 +24,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let mut rows = vec![head("Chats", UiPage::Chats, theme, width)];
     rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, theme, width)));
     if contacts.is_empty() {
-        rows.push(Line::styled(" none. F3, then +", theme.quiet()));
+        rows.push(Line::styled(" none: F3, then +", theme.quiet()));
     }
     rows.resize(height.saturating_sub(footer.len()), Line::raw(""));
     rows.extend(footer);

@@ -39,7 +39,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn network(model: &Model, room: usize) -> String {
     let mut parts = Vec::new();
     if model.node.persistence == Some(Persistence::MemoryOnly) {
-        parts.push((0, "nothing is kept".to_owned()));
+        parts.push((0, "nothing is saved".to_owned()));
     }
     if let Some(network) = &model.node.network {
         parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
@@ -64,15 +64,15 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
         1 => "1 peer".to_owned(),
         more => format!("{more} peers"),
     };
-    let cover = match network.cover_per_minute {
-        Some(rate) => format!("cover {rate:.1}/min"),
-        None => "cover off".to_owned(),
+    let junk = match network.cover_per_minute {
+        Some(rate) => format!("junk {rate:.1}/min"),
+        None => "junk off".to_owned(),
     };
     let mut parts = vec![
         (0, peers),
         (2, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),
         (4, format!("floor 2^{}", network.floor_bits)),
-        (3, cover),
+        (3, junk),
     ];
     if network.mining.is_some() {
         parts.push((5, "mining".to_owned()));
@@ -185,8 +185,8 @@ fn wanted_in_typing() -> Vec<KeyAction> {
         KeyAction::Show(UiPage::Help),
         KeyAction::Show(UiPage::Contacts),
         KeyAction::Search,
-        KeyAction::Longer,
         KeyAction::Quit,
+        KeyAction::Longer,
     ]
 }
 

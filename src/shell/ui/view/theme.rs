@@ -130,18 +130,6 @@ impl Theme {
     }
 }
 
-/// A link state in words.
-pub(super) const fn link_word(link: SessionStatus) -> &'static str {
-    match link {
-        SessionStatus::None => "no session",
-        SessionStatus::OfferQueued => "making the handshake",
-        SessionStatus::OfferSent => "waiting for them to answer",
-        SessionStatus::AwaitingConfirmation => "answering their handshake",
-        SessionStatus::Established => "session ready",
-        SessionStatus::Blocked => "blocked",
-    }
-}
-
 /// A link state in one column, for the list of chats.
 pub(super) const fn link_mark(link: SessionStatus) -> &'static str {
     match link {

@@ -260,14 +260,16 @@ impl TranscriptLayout<'_> {
         }
         if message.missing > 0 {
             let text = match message.missing {
-                1 => "1 message before this one will never come".to_owned(),
-                more => format!("{more} messages before this one will never come"),
+                1 => "1 message before this one will never arrive".to_owned(),
+                more => format!("{more} messages before this one will never arrive"),
             };
             rows.extend(self.note(&text, theme));
         }
         self.message(message, theme, &mut rows);
         if message.early {
-            rows.extend(self.note("not confirmed yet: it came with their offer", theme));
+            rows.extend(
+                self.note("not confirmed yet: it arrived with their contact request", theme),
+            );
         }
         if index + 1 == self.chat.messages.len()
             && let Some(text) = missing(self.chat)
@@ -336,7 +338,7 @@ impl TranscriptLayout<'_> {
         }
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
-            let text = format!("{} {marks} made visible or left out", cleaned.changes);
+            let text = format!("{} {marks} made visible or removed", cleaned.changes);
             rows.extend(self.note(&text, theme));
         }
         if let Some(text) = self.progress(message) {
@@ -349,12 +351,12 @@ impl TranscriptLayout<'_> {
         let Direction::Outgoing(state) = message.direction else { return None };
         match state {
             MessageState::Queued if !self.chat.is_ready() => {
-                Some("it waits, sealed, until the session is ready".to_owned())
+                Some("waits until the session is ready".to_owned())
             }
             MessageState::Mining => Some(mining_brief(self.model, message.id)),
-            MessageState::Failed => Some("it did not leave this computer. /retry".to_owned()),
+            MessageState::Failed => Some("it was not sent. /retry sends it again".to_owned()),
             MessageState::Unacknowledged => {
-                Some("no answer came. /retry sends it again".to_owned())
+                Some("no acknowledgement. /retry sends it again".to_owned())
             }
             MessageState::Queued
             | MessageState::Sent
@@ -369,8 +371,8 @@ impl TranscriptLayout<'_> {
 pub(super) fn missing(chat: &Chat) -> Option<String> {
     match chat.contact.missing {
         0 => None,
-        1 => Some("1 message is missing; asked again".to_owned()),
-        more => Some(format!("{more} messages are missing; asked again")),
+        1 => Some("1 message is missing; requested again".to_owned()),
+        more => Some(format!("{more} messages are missing; requested again")),
     }
 }
 

@@ -19,8 +19,8 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
             push(&mut rows, "Nothing has been sent anywhere yet.", width);
             rows.push(Line::raw(""));
             for (way, name) in [
-                (FirstRunChoice::Sealed, "Keep all, sealed by a passphrase"),
-                (FirstRunChoice::Nothing, "Keep nothing after the program ends"),
+                (FirstRunChoice::Sealed, "Save all, encrypted with a passphrase"),
+                (FirstRunChoice::Nothing, "Save nothing: all is lost on quitting"),
             ] {
                 if way == keep {
                     caret = (0, rows.len());
@@ -30,12 +30,14 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
                 }
             }
             complain(model, &mut rows, theme, width);
-            hint(&mut rows, "Up/Down choose  Enter go on  Ctrl+Q quit", theme, width);
+            hint(&mut rows, "Up/Down choose  Enter continue  Ctrl+Q quit", theme, width);
         }
         UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock => {
             let name = match model.page {
-                UnlockPage::CreateAgain => "The same passphrase again",
-                UnlockPage::Create => "A passphrase. No copy exists: forget it and all is lost",
+                UnlockPage::CreateAgain => "Repeat the passphrase",
+                UnlockPage::Create => {
+                    "Choose a passphrase. If you forget it, nobody can recover your data"
+                }
                 UnlockPage::Choose(_) | UnlockPage::Unlock | UnlockPage::Opening(_) => "Passphrase",
             };
             push(&mut rows, name, width);
@@ -48,14 +50,14 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
             complain(model, &mut rows, theme, width);
             if model.page == UnlockPage::Unlock {
                 if model.wait() > 0 {
-                    push(&mut rows, &format!("The next try is in {} s.", model.wait()), width);
+                    push(&mut rows, &format!("Try again in {} s.", model.wait()), width);
                 }
-                push(&mut rows, "Which identities exist is not shown before it opens.", width);
+                push(&mut rows, "Your identities are not shown before you unlock.", width);
             }
-            hint(&mut rows, "Enter go on  Esc back  Ctrl+Q quit", theme, width);
+            hint(&mut rows, "Enter continue  Esc back  Ctrl+Q quit", theme, width);
         }
         UnlockPage::Opening(_) => {
-            push(&mut rows, "Opening. It takes about one second on purpose.", width);
+            push(&mut rows, "Opening. It takes a second, to slow down guessing.", width);
         }
     }
     super::rows(frame, area, rows);

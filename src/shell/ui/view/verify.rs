@@ -117,12 +117,12 @@ fn words(
     if has_room {
         builder.blank();
         builder.say(&format!(
-            "All right: {name} becomes [v] verified, on this machine only.\nOne wrong: sending \
-             stops, and you are told what to do."
+            "All correct: {name} becomes [v] verified, on this computer only.\nOne wrong: sending \
+             is paused, and you see what to do next."
         ));
         builder.blank();
         builder.say("F7 compare 60 digits   F8 show a QR code   F9 paste what they sent");
-        builder.say("No hurry: Esc changes nothing.");
+        builder.say("Esc goes back and changes nothing.");
     }
     builder.draw(model, &format!("Verify {name}"), frame, area);
 }
@@ -140,13 +140,13 @@ fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area
         ));
     } else {
         if has_room && chat.contact.sas.is_none() {
-            builder.say("There are no words yet: they come with a session both have spoken in.");
+            builder.say("There are no words yet: they are available once a session is ready.");
             builder.blank();
         }
         if has_room {
             builder.say(&format!(
-                "{name} sees the same digits if nobody sits between you. Compare over a channel \
-                 you already trust, not through this chat."
+                "{name} sees the same digits, unless someone is intercepting your messages. \
+                 Compare over a channel you already trust, not through this chat."
             ));
             builder.blank();
         }
@@ -186,11 +186,11 @@ fn digit_rows(number: &SafetyNumber, width: usize) -> Vec<String> {
 /// The digits as a code, for the contact's telephone.
 fn code(model: &Model, (name, safety): (&str, &SafetyNumber), frame: &mut Frame<'_>, area: Rect) {
     let text = format!(
-        "Let {name} read this with a telephone. It shows 60 digits: they are those on {name}'s own \
-         screen (F7) if nobody sits between you, and {name}'s F9 takes them pasted.\n\ni inverts \
-         it, if it cannot be read."
+        "Let {name} scan this with a phone: 60 digits, the same as on {name}'s own screen (F7), \
+         unless someone is intercepting your messages. {name} can also paste them (F9).\n\n\
+         i inverts a code that does not scan."
     );
-    let title = format!("Digits of you and {name}");
+    let title = format!("Safety number of you and {name}");
     with_code(model, (&title, &safety.digits(), &[]), &text, frame, area);
 }
 
@@ -257,21 +257,21 @@ pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>
     let has_room = area.height >= ROWS_FOR_ADVICE;
     match &mismatch.word {
         Some((number, typed)) => builder.say(&format!(
-            "You typed word {number} as \"{typed}\". This session says something else."
+            "You typed word {number} as \"{typed}\". It does not match this session."
         )),
-        None => builder.say("The digits are not those of your two keys."),
+        None => builder.say("The digits do not match your two keys."),
     }
     if has_room {
         builder.blank();
-        builder.say(&format!("Either it was misheard, or somebody sits between you and {name}."));
+        builder.say("Either you misheard it, or someone is intercepting your messages.");
     }
-    builder.say(&format!("Sending to {name} is held. Nothing you typed here was sent."));
+    builder.say(&format!("Sending to {name} is paused. Nothing you typed here was sent."));
     if has_room {
         builder.blank();
     }
     for (row, remedy) in mismatch.remedies().iter().enumerate() {
         let (what, note) = remedy_words(*remedy, mismatch.left);
-        let text = if has_room { format!("{what:26}{note}") } else { format!("{what}: {note}") };
+        let text = if has_room { format!("{what:26}{note}") } else { what };
         let text = cut(&text, builder.width.saturating_sub(2));
         if row == mismatch.row {
             builder.caret = (0, builder.rows.len());
@@ -282,7 +282,7 @@ pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>
     }
     if has_room {
         builder.blank();
-        builder.say("Up/Down choose   Enter   Esc keeps sending held");
+        builder.say("Up/Down choose   Enter continue   Esc leave sending paused");
     }
     let title = match mismatch.word {
         Some(_) => "The words do not match",
@@ -291,15 +291,18 @@ pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>
     builder.draw(model, title, frame, area);
 }
 
-fn remedy_words(remedy: Remedy, left: u8) -> (&'static str, String) {
+/// What can be done, and what is said of it where there is room.
+fn remedy_words(remedy: Remedy, left: u8) -> (String, &'static str) {
     match (remedy, left) {
-        (Remedy::Again, 0) => ("Compare the 60 digits", "the session is erased".to_owned()),
-        (Remedy::Again, 1) => ("Try again", "1 try, then the session is closed".to_owned()),
-        (Remedy::Again, left) => ("Try again", format!("{left} tries, then the session is closed")),
-        (Remedy::Close, _) => {
-            ("Close this session", "new handshake next time, history kept".to_owned())
+        (Remedy::Again, 0) => ("Compare the 60 digits".to_owned(), "the session was erased"),
+        (Remedy::Again, 1) => ("Try again (1 try left)".to_owned(), "then the session is erased"),
+        (Remedy::Again, left) => {
+            (format!("Try again ({left} tries left)"), "then the session is erased")
         }
-        (Remedy::Keys, _) => ("Show both keys", "to compare by another way".to_owned()),
+        (Remedy::Close, _) => {
+            ("Erase this session".to_owned(), "a new one is set up, messages stay")
+        }
+        (Remedy::Keys, _) => ("Show both keys".to_owned(), "to compare them in another way"),
     }
 }
 
@@ -309,12 +312,12 @@ pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, are
     let Some(own) = model.directory.identities.get(&chat.contact.identity) else { return };
     let name = label(&chat.contact.petname);
     let text = format!(
-        "Yours:\n{}\n{name}'s, as far as this machine knows:\n{}\n\n{name} sees the same two, the \
-         other way round, if nobody sits between you.",
+        "Your key:\n{}\n{name}'s key, as this computer knows it:\n{}\n\n{name} sees the same two \
+         keys, in the other order, unless someone is intercepting your messages.",
         whole_key(&own.key),
         whole_key(&chat.contact.key),
     );
-    page(model, frame, area, &format!("Keys of you and {name}"), &text);
+    page(model, frame, area, &format!("Your key and that of {name}"), &text);
 }
 
 /// What stands where the composer would, in at most so many rows.
@@ -327,15 +330,15 @@ pub(super) fn held(chat: &Chat, theme: Theme, (width, rows): (usize, usize)) -> 
     };
     let why = match chat.contact.trust {
         Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
-            "their key is another one: a new device, or somebody in between."
+            "their key has changed: a new device, or an attacker."
         }
         Trust::OnHold { reason: HoldReason::Mismatch, .. }
         | Trust::Unverified
-        | Trust::Verified { .. } => "what was compared was not the same.",
+        | Trust::Verified { .. } => "the words or digits did not match.",
     };
-    let keys = "v verify again  a accept unverified  or leave it held";
-    let long = format!("[!] Sending to {name} is held: {why}{waiting}");
-    let short = "[!] Sending is held. v verify  a accept".to_owned();
+    let keys = "v verify again  a accept unverified  or leave it paused";
+    let long = format!("[!] Sending to {name} is paused: {why}{waiting}");
+    let short = "[!] Sending paused. v verify  a accept".to_owned();
     let mut text = [wrap(&long, width), wrap(keys, width)].concat();
     if text.len() > rows {
         text = wrap(&short, width);

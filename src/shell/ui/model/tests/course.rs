@@ -70,7 +70,7 @@ fn choosing_a_life_says_what_it_costs() {
     let hint = &model.status.hint.as_ref().expect("a hint").0;
     assert_eq!(
         hint,
-        "what you send to mira lives 7 days; each costs about 16 s of work here (2^24 tries)"
+        "messages to mira: lifetime 7 days; each costs about 16 s of work (2^24 tries)"
     );
 }
 

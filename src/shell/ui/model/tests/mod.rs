@@ -175,7 +175,7 @@ fn a_paste_is_one_message_and_its_enter_is_held() {
     assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
     assert_eq!(
         model.status.hint.as_ref().expect("a hint").0,
-        "paste held an Enter; nothing was sent"
+        "the paste contained an Enter; nothing was sent"
     );
     model.set_enter(EnterMode::Sends);
     let effects = press(&mut model, KeyCode::Enter);

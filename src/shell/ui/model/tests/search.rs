@@ -92,7 +92,7 @@ fn a_message_that_is_nowhere_in_the_past_is_given_up() {
             .len();
     }
     assert!(asked <= 22, "{asked}");
-    assert!(model.status.hint.as_ref().expect("a hint").0.starts_with("this message is older"));
+    assert!(model.status.hint.as_ref().expect("a hint").0.starts_with("this message is too old"));
     assert_eq!(model.directory.chats[&ECHO].chosen, None);
 }
 
