@@ -1,4 +1,4 @@
-//! Whom a node knows, found by the words a person types. Nothing here changes anything.
+//! The identities, contacts and requests of a node, found by the names a person types.
 
 use tokio::sync::mpsc;
 
@@ -14,12 +14,12 @@ pub(super) struct Directory {
     pub(super) identities: Vec<IdentityView>,
     pub(super) contacts: Vec<ContactView>,
     pub(super) requests: Vec<RequestView>,
-    /// Neighbours of the node, when it told.
+    /// The number of peers, once the node has reported it.
     pub(super) peers: usize,
 }
 
 impl Directory {
-    /// Those a runtime tells a client that has just come in.
+    /// Collects the snapshot that a runtime sends to a new subscriber.
     ///
     /// # Errors
     /// When the runtime ends first.
@@ -28,7 +28,7 @@ impl Directory {
         while let Some(event) = events.recv().await {
             match event {
                 ClientEvent::Engine(notice) => directory.note(&notice),
-                // The figures come last: everyone is told by then.
+                // The network figures are the last part of the snapshot.
                 ClientEvent::Network(line) => {
                     directory.peers = line.peers;
                     return Ok(directory);
@@ -67,7 +67,7 @@ impl Directory {
         }
     }
 
-    /// The identity that speaks: the named one, the chosen one, or the only one.
+    /// The identity to use: the named one, the default one, or the only one.
     pub(super) fn speaker(
         &self,
         named: Option<&str>,
@@ -133,7 +133,7 @@ impl Directory {
         })
     }
 
-    /// The one request whose key begins like that.
+    /// The only request whose key begins with these digits.
     pub(super) fn request(&self, key: &str) -> Result<&RequestView, Failure> {
         let mut found = self
             .requests

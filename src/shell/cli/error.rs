@@ -71,8 +71,8 @@ impl Failure {
         Self::with_code(code, exit, text)
     }
 
-    /// A failure that another process of this program reports. A text that does not look like a code
-    /// is replaced by one.
+    /// A failure that another process of this program reports. A text that does not look like a
+    /// code is replaced by one.
     #[must_use]
     pub fn remote(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
@@ -449,7 +449,7 @@ impl From<CommandError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let store = StoreError::from(error);
-        // A disk that is full or read-only is that to whatever writes to it.
+        // A full or read-only disk fails every writer in the same way.
         let StoreError::Io(error) = store else { return store.into() };
         let text = FailureText {
             what: "the operation failed",
@@ -461,7 +461,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The longest code. A guess at more than any has.
+/// The longest code. A guess: more than any of ours has.
 const MAX_CODE: usize = 32;
 
 #[cfg(test)]

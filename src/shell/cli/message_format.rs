@@ -1,7 +1,7 @@
-//! Messages as lines: for people to read, for programs to take apart. Nothing here asks anybody.
+//! Messages as lines of text and as JSON.
 //!
-//! What somebody else wrote is cleaned, and never begins a line: a text cannot pass itself off as
-//! another message.
+//! Texts of others are sanitized and never begin a line: a text cannot pretend to be another
+//! message.
 
 use core::fmt::Write as _;
 
@@ -17,7 +17,7 @@ use crate::shell::ui::text::message_state::word as state_word;
 use crate::shell::ui::text::{lifetime, message_state};
 use crate::shell::ui::view::theme::Theme;
 
-/// A message to tell of, and whose conversation it is in.
+/// A message and its contact.
 #[derive(Clone, Copy)]
 pub(super) struct MessageFormatter<'a> {
     pub(super) view: &'a MessageView,
@@ -49,7 +49,7 @@ pub(super) fn conversation(
 }
 
 impl MessageFormatter<'_> {
-    /// A line for when, which, who and what, and the text's own lines after it, indented.
+    /// A line with time, id, author and text; further lines of the text are indented.
     fn lines(&self) -> String {
         let view = self.view;
         let mut lines = String::new();
@@ -87,7 +87,7 @@ impl MessageFormatter<'_> {
         format!("{mark} {}", message_state::words(state))
     }
 
-    /// Everything that is known of it.
+    /// Everything that is known about the message.
     pub(super) fn details(&self) -> String {
         let view = self.view;
         let name = &self.contact.petname;
@@ -146,7 +146,7 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// What happens to it by itself.
+    /// What happens to it next without the user.
     fn prospect(&self, state: MessageState) -> String {
         match state {
             MessageState::Queued | MessageState::Mining => {
@@ -168,7 +168,7 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// How long it is sent again by itself.
+    /// How long it is retried automatically.
     fn again(&self) -> String {
         match self.view.retransmits_until() {
             Some(until) => {
@@ -179,7 +179,7 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// For programs: what `listen` tells of a message, and what became of it.
+    /// As JSON: the fields that `listen` prints, and the state.
     pub(super) fn json(&self) -> Value {
         let view = self.view;
         let mut told = json!({
@@ -204,7 +204,7 @@ impl MessageFormatter<'_> {
     }
 }
 
-/// Rows of a name and what is to be said of it.
+/// Rows of a label and a value.
 struct DetailsBuilder(String);
 
 impl DetailsBuilder {
@@ -230,5 +230,5 @@ fn messages(count: u64) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
-/// Where a further line of a text begins.
+/// The start of a further line of a text.
 const INDENTED: &str = "\n    ";

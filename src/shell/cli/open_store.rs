@@ -1,4 +1,4 @@
-//! Opening what is kept, for a command.
+//! Opens the store on behalf of a command.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use crate::shell::store::Store;
 
 /// The home folder these flags name.
 pub(super) fn home(global: &GlobalArgs) -> Result<PathBuf, Failure> {
-    // The variable was read with the flags.
+    // UNDERTONE_HOME was read by the parser of the command line.
     Ok(data_dir::resolve(global.home.as_deref(), |name| std::env::var_os(name))?)
 }
 
-/// Whether a person may be asked for the passphrase, and where else it is.
+/// Where the passphrase comes from, and whether prompting is allowed.
 pub(super) fn source(global: &GlobalArgs) -> (PassphraseSource, PromptPolicy) {
     let ask = if global.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
     let source = if let Some(descriptor) = global.passphrase_fd {
@@ -43,7 +43,7 @@ pub(super) fn open(global: &GlobalArgs) -> Result<Store, Failure> {
     Ok(Store::open(&home, &passphrase::read(&source, ask)?)?)
 }
 
-/// Opens the store, or makes one.
+/// Opens the store, or creates one.
 pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     let home = home(global)?;
     if global.memory || Store::exists(&home) {
@@ -59,7 +59,7 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     Ok(Store::create(&home, &passphrase)?)
 }
 
-/// What stands on standard input, up to `most` bytes, without the last line end.
+/// Reads standard input, up to `most` bytes, without the last line end.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().lock().take(most.saturating_add(1)).read_to_string(&mut text)?;

@@ -1,7 +1,7 @@
 //! The one place that writes to standard output and standard error.
 //!
-//! Standard output is data, standard error is talk. JSON is ASCII alone, so that a line can be
-//! shown by `cat` whatever it carries.
+//! Standard output is for data, standard error for messages to a person. JSON is ASCII only, so
+//! that `cat` can show a line whatever it contains.
 
 use std::io::Write as _;
 
@@ -9,23 +9,23 @@ use serde_json::{Value, json};
 
 use super::error::Failure;
 
-/// Writes a line of data. A reader that has gone away is no error: the program ends soon.
+/// Writes a line of data. A closed pipe is no error: the program ends soon.
 pub fn print_line(text: &str) {
     if try_print_line(text).is_err() {
         tracing::debug!("nobody reads standard output");
     }
 }
 
-/// Writes a line of data, for programs that go on and have no reason to once nobody reads them.
+/// Writes a line of data, for commands that stop when nobody reads them any more.
 ///
 /// # Errors
-/// What the system says when nobody reads standard output any more.
+/// The error of the system when standard output is closed.
 pub fn try_print_line(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-/// Writes a line of talk.
+/// Writes a message to a person.
 pub fn print_message(text: &str) {
     let mut out = std::io::stderr().lock();
     if writeln!(out, "{text}").is_err() {
@@ -50,12 +50,12 @@ pub fn to_ascii(value: &Value) -> String {
     line
 }
 
-/// Writes the answer of a command, for programs.
+/// Writes the result of a command as JSON.
 pub fn print_result(data: &Value) {
     print_line(&to_ascii(&json!({ "v": 1, "ok": true, "data": data })));
 }
 
-/// Writes why a command failed: for programs on standard output, for people on standard error.
+/// Writes the error of a command: as JSON on standard output, or as text on standard error.
 pub fn print_failure(failure: &Failure, format: OutputFormat) {
     match format {
         OutputFormat::Text => print_message(failure.render().trim_end()),
@@ -74,10 +74,10 @@ pub fn print_failure(failure: &Failure, format: OutputFormat) {
     }
 }
 
-/// For whom an answer is.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// Words.
+    /// Text.
     Text,
     /// JSON.
     Json,

@@ -1,4 +1,4 @@
-//! Backups: made by the node that runs in this home, else without one; checked; and taken over.
+//! `undertone backup`: created by the running node, or without one if none runs; checked; restored.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ async fn create(
     history: History,
 ) -> Result<(), Failure> {
     let home = open_store::home(global)?;
-    // Nobody is asked for a passphrase in vain.
+    // Checked before the passphrase prompt, which would be in vain.
     if !Store::exists(&home) {
         return Err(StoreError::Missing.into());
     }
@@ -64,7 +64,7 @@ async fn create(
         | PassphraseSource::File(_)
         | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
     };
-    // The node may have been started elsewhere.
+    // A running node may have another working directory.
     let file = std::path::absolute(file)?;
     let request = BackupRequest { file, sealing: BackupKey::draw(&passphrase)?, history };
     let json = match control::ask(&home, &request.to_json()?).await? {
@@ -96,7 +96,7 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
 }
 
 fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
-    // Before a store is made for it.
+    // The whole backup is checked before a store is created for it.
     let backup = open(global, file, sealed_by)?.check()?;
     let summary = backup.summary();
     let mut store = open_store::open_or_create(global)?;
@@ -114,7 +114,7 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
     Ok(())
 }
 
-/// What a person has to know after a restoration.
+/// What to know after a restore.
 const RESTORED: &str = "\
 A backup contains no sessions. New sessions with your contacts are set up automatically when a node
 runs with this home folder: undertone. Messages of yours that were not acknowledged when the backup
@@ -124,7 +124,7 @@ and what your contacts write reaches sometimes one of them, sometimes the other.
 
 /// Opens a backup for a person or program that has its passphrase.
 fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<Backup, Failure> {
-    // Nobody is asked for the passphrase of a file that is not there.
+    // Checked before the passphrase prompt.
     if let Err(error) = std::fs::metadata(file) {
         return Err(BackupError::from(error).into());
     }
@@ -144,8 +144,8 @@ fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSourc
     (source, open_store::source(global).1)
 }
 
-/// A backup that is to be written by whoever has the store. The passphrase is no part of it: its key
-/// opens this one file.
+/// A request to write a backup, for the process that has the store open. It contains not the
+/// passphrase, but the key derived from it, which opens this one file.
 pub(super) struct BackupRequest {
     file: PathBuf,
     sealing: BackupKey,
@@ -153,7 +153,7 @@ pub(super) struct BackupRequest {
 }
 
 impl BackupRequest {
-    /// The request as a question to the node that runs.
+    /// The request as JSON, for the running node.
     fn to_json(&self) -> Result<Value, Failure> {
         let (head, key) = self.sealing.parts();
         let file = self.file.to_str().ok_or_else(|| {
@@ -172,7 +172,7 @@ impl BackupRequest {
         }))
     }
 
-    /// The request in a question to this node, if it is one.
+    /// Parses the request from JSON.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         let text = |name: &str| question.get(name).and_then(Value::as_str);
         let mut key: [u8; 32] = unhex(text("key")?)?.try_into().ok()?;
@@ -183,7 +183,7 @@ impl BackupRequest {
         file.is_absolute().then_some(Self { file, sealing, history })
     }
 
-    /// Writes it while the node stands still.
+    /// Writes the backup between two turns of the node.
     pub(super) async fn carry_out(self, store: &StoreHandle) -> Result<Value, Failure> {
         store.run(move |store| self.at(store)).await.ok_or_else(node_gone)?
     }

@@ -1,4 +1,4 @@
-//! What is done with contacts, and how they are told.
+//! Output of `undertone contact`.
 
 use serde_json::{Value, json};
 
@@ -114,7 +114,7 @@ fn contact_json(view: &ContactView) -> Value {
     })
 }
 
-/// What is not as it should be with a contact, to stand behind how far the session is.
+/// Missing messages and a pending restore, as a suffix to the session status.
 fn troubles(view: &ContactView) -> String {
     let mut text = String::new();
     if view.missing > 0 {

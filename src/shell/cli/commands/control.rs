@@ -1,7 +1,7 @@
 //! The socket by which commands reach the node that runs in the same home.
 //!
-//! One line of JSON in, one line out. Whoever can open the socket could read the store's folder as
-//! well: it lies in a folder of mode 0700 and has mode 0600 itself.
+//! One line of JSON in, one line out. The socket has mode 0600 in a folder of mode 0700: a process
+//! that can open it could also read the store.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,10 +39,11 @@ pub(super) struct ControlSocket {
     connections: JoinSet<()>,
 }
 
-/// Runs a runtime until it ends, and answers meanwhile whoever comes to its socket, if it has one.
+/// Runs a runtime until it ends, and meanwhile answers the commands that connect to its socket, if
+/// it has one.
 ///
 /// # Errors
-/// Why the runtime ended, if that was not asked for.
+/// The reason why the runtime ended, if nobody asked it to.
 pub(super) async fn run_with_socket(
     runtime: Runtime,
     asked: mpsc::Receiver<ClientRequest>,
@@ -53,7 +54,7 @@ pub(super) async fn run_with_socket(
         ended = runtime.run(asked) => ended,
         () = socket.serve() => Ok(()),
     };
-    // Whoever waits for an answer has been told that there will be none, and says so.
+    // Commands that still wait have been sent the failure; this lets them read it.
     let told = async { while socket.connections.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_GRACE, told).await.is_err() {
         tracing::debug!("somebody was left without an answer");
@@ -62,7 +63,7 @@ pub(super) async fn run_with_socket(
 }
 
 impl ControlSocket {
-    /// A socket for a node whose store lies in a home; none for one that keeps nothing.
+    /// The socket in the home folder; none for a node that stores nothing on disk.
     pub(super) fn for_node(
         global: &GlobalArgs,
         runtime: &mut Runtime,
@@ -72,7 +73,7 @@ impl ControlSocket {
             return Ok(None);
         }
         let path = open_store::home(global)?.join(FILE);
-        // The store is ours alone, so a socket that is there was left by a node that is gone.
+        // The store is locked by us, so an existing socket was left behind by a node that crashed.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             Ok(()) | Err(_) => {}
@@ -95,7 +96,7 @@ impl ControlSocket {
         }))
     }
 
-    /// Answers whoever comes, for ever.
+    /// Accepts connections, for ever.
     async fn serve(&mut self) {
         loop {
             while self.connections.len() >= MAX_CONNECTIONS {
@@ -198,7 +199,7 @@ impl ControlConnection {
     }
 }
 
-/// Asks the node that runs in `home`; nothing if none does.
+/// Asks the running node of `home`; `None` if no node runs.
 pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, Failure> {
     let Ok(mut stream) = UnixStream::connect(home.join(FILE)).await else { return Ok(None) };
     let line = output::to_ascii(question) + "\n";
@@ -241,7 +242,7 @@ fn failure_json(failure: &Failure) -> Value {
     ], "exit": failure.exit as u8 })
 }
 
-/// A failure of the node, told by the command that asked.
+/// A failure of the node, as the command that asked reports it.
 fn failure_from_json(answer: &Value) -> Failure {
     let part = |index: usize| {
         let parts = answer.get("parts").and_then(|parts| parts.get(index));
@@ -276,18 +277,18 @@ const MAX_CONNECTIONS: usize = 8;
 /// The longest line: a message of the longest text, every byte of it escaped.
 const MAX_LINE: u64 = 64 << 10;
 
-/// The longest answer: as many of the longest messages as are told at once, once for programs and
-/// once for people, every byte of them escaped, are 11 MiB.
+/// The longest answer: as many of the longest messages as are shown at once, both as data and as
+/// text, with every byte escaped, are 11 MiB.
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// How long the last answers may take once the runtime has ended. A guess: they are written to a
 /// socket that somebody reads, or are not.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a command may take to say what it wants.
+/// How long a command may take to send its request.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Above what an interface counts to.
+/// Above the command ids of the interface, which count from 0.
 const FIRST_ASK: u64 = 1 << 40;
 
 /// A burst of events.

@@ -1,5 +1,5 @@
-//! A network inside this process: three relays, an echo friend, and you. Nothing leaves, nothing is
-//! kept.
+//! A network inside this process: three relays, an echo contact, and you. Nothing leaves the
+//! computer, nothing is stored.
 //!
 //! Everything is as in real use (the same engines, libp2p swarms, handshake and work) but for the
 //! memory transport, a floor of 2^10 and quicker acknowledgements.
@@ -134,14 +134,14 @@ impl DemoNetwork {
     }
 }
 
-/// Somebody with an identity, played by a program.
+/// A messenger with an identity, driven by this program.
 struct DemoNode {
     requests: mpsc::Sender<ClientRequest>,
     events: mpsc::Receiver<ClientEvent>,
     subscriptions: Subscriptions,
     identity: IdentityId,
     key: PublicKey,
-    /// How it stands with whom it heard of last; in the demonstration there is one.
+    /// The session status of its only contact.
     link: SessionStatus,
     asks: u64,
 }
@@ -177,7 +177,7 @@ impl DemoNode {
         }
     }
 
-    /// Adds echo and waits until both have heard each other.
+    /// Adds echo and waits until the session is established.
     async fn meet(&mut self, key: &PublicKey) -> Result<ContactId, Failure> {
         let command =
             Command::AddContact { identity: self.identity, key: *key, petname: "echo".to_owned() };
@@ -210,7 +210,7 @@ impl DemoNode {
         }
     }
 
-    /// Says something without waiting for anything.
+    /// Sends a text without waiting for anything.
     async fn say_only(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.asks += 1;
         let command = Command::Say { contact, text: text.to_owned(), lifetime: Lifetime::Day };
@@ -218,7 +218,7 @@ impl DemoNode {
         said.map_err(|_| failed("a node stopped"))
     }
 
-    /// Says something and waits until it is acknowledged.
+    /// Sends a text and waits until it is acknowledged.
     async fn say(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.say_only(contact, text).await?;
         loop {
@@ -267,7 +267,7 @@ impl DemoNode {
         }
     }
 
-    /// Echo's whole part: lets everybody in and says everything back.
+    /// Runs echo: accepts every contact request and sends every text back.
     async fn run_echo(&mut self) {
         let mut guests = 0_u32;
         loop {
@@ -297,7 +297,7 @@ impl DemoNode {
     }
 }
 
-/// What echo says to a text.
+/// The answer of echo to a text.
 fn echo(text: &str) -> String {
     match text.trim() {
         "help" => "I send back what you write. I also know the words: nasty, help".to_owned(),
@@ -348,7 +348,7 @@ fn memory_address() -> Result<Multiaddr, Failure> {
 /// Enough for a row in which nobody is next to everybody.
 const RELAYS: usize = 3;
 
-/// Messages said at once by the check.
+/// Messages sent at once by the check.
 const BURST: usize = 20;
 
 /// A thousand tries: the marks of a message can be watched, nobody waits.
@@ -360,5 +360,5 @@ const CHECK_AT_MOST: Duration = Duration::from_secs(60);
 /// Events of a burst of messages.
 const CHANNEL: usize = 1_024;
 
-/// Far from what the interface counts to: both ask the same host.
+/// Far above the command ids of the interface: both use the same runtime.
 const FIRST_ASK: u64 = 1 << 50;

@@ -1,4 +1,4 @@
-//! What was said, as lines of JSON that anybody can read, out of a store and back into one.
+//! `undertone export` and `import`: messages as lines of JSON, which are not encrypted.
 //!
 //! ```text
 //! {"v":1,"id":"16 hexadecimal digits","contact":"mira","from":"me" or "them","time":seconds since 1970,
@@ -6,8 +6,8 @@
 //!  "early":false,"text":"what was written"}
 //! ```
 //!
-//! Lines are ASCII: what a text holds beyond is escaped, and reads back exactly. What comes back is
-//! history alone: nothing of it is sent, and nothing of it claims more than it did.
+//! Lines are ASCII: other characters are escaped, and read back exactly. Imported messages are
+//! history only: none is sent, and none gets a better state than it had.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
@@ -147,7 +147,7 @@ fn chosen(
     }
 }
 
-/// Makes a file for its owner alone, where nothing is.
+/// Creates a new file that only its owner can access.
 fn make(file: &Path) -> Result<File, Failure> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
         let why = error.to_string();
@@ -183,7 +183,7 @@ fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
     }))
 }
 
-/// One line of an export. What it has beyond this is passed over.
+/// One line of an export. Further fields are ignored.
 #[derive(Deserialize)]
 struct ExportedMessage {
     v: u64,
@@ -265,7 +265,7 @@ impl ExportedMessage {
             id,
             contact,
             direction,
-            // Ours had its number in a numbering that need not be the one of this store.
+            // The number of our own message belongs to the send window of another store.
             number: self.number.filter(|_| direction == StoredDirection::Delivered),
             text: self.text,
             at: UnixSeconds(self.time),
@@ -277,7 +277,7 @@ impl ExportedMessage {
     }
 }
 
-/// Reads every line, or refuses them all for the first that is none.
+/// Reads every line, or rejects all of them because of the first invalid one.
 fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
     let mut lines = Vec::new();
     let mut text = Vec::new();
@@ -301,7 +301,7 @@ fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
     }
 }
 
-/// The lines of one conversation: those that name the contact, or all if they name one alone.
+/// The lines of one chat: those that name the contact, or all if they name only one.
 fn of_one_contact(
     mut lines: Vec<ExportedMessage>,
     contact: &str,

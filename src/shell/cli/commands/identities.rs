@@ -1,4 +1,4 @@
-//! What is done with identities, and how they are told.
+//! Output of `undertone identity`.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What arrives, a line each, for scripts and for people who read lines.
+//! `undertone listen`: incoming events, one per line.
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -67,7 +67,7 @@ pub(super) async fn run(
                 () = until(end) => break Ok(()),
             }
         };
-        // The runtime writes down what is under way and ends.
+        // The runtime saves its state and ends.
         if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the node ended first");
         }
@@ -114,7 +114,7 @@ enum StdoutReader {
 }
 
 impl LinePrinter {
-    /// Prints one event, if it is wanted; answers whether that was the last.
+    /// Prints one event, if it is wanted; returns whether it was the last.
     fn turn(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         let enough = self.tell(event)?;
         Ok(enough || self.reader == StdoutReader::Gone)
@@ -252,7 +252,7 @@ impl LinePrinter {
     }
 }
 
-/// JSON carries what was written, without loss: every character beyond ASCII is escaped.
+/// JSON contains the exact text: every character beyond ASCII is escaped.
 fn raw(text: &UntrustedText) -> String {
     text.clone().into_raw()
 }

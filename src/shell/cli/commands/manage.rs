@@ -1,8 +1,8 @@
-//! What is asked about identities, contacts and requests: by the node that runs in this home, else
-//! without any network, and then what it causes is sent by the next node.
+//! Commands about identities, contacts and requests. The running node carries them out; if none
+//! runs, they are carried out without a network, and the next node sends what they cause.
 //!
-//! A [`ManageRequest`] is planned and answered the same way in both places; only who carries out the
-//! command in between differs.
+//! A [`ManageRequest`] is planned and answered the same way in both cases; only the execution of
+//! the command in between differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 
-/// One thing to ask, and who speaks.
+/// A command and the identity that it is for.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct ManageRequest {
     identity: Option<String>,
@@ -43,14 +43,14 @@ pub(super) enum ManageAction {
     Request(RequestAction),
 }
 
-/// What came of it: for programs, and in words.
+/// The result of a command: as data, and in words.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct CommandOutput {
     pub(super) data: Value,
     pub(super) words: String,
 }
 
-/// Who sends what a request causes.
+/// Which node sends the messages that a request causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveredBy {
     /// The node that carried it out.
@@ -59,14 +59,14 @@ pub(super) enum DeliveredBy {
     NextNode,
 }
 
-/// What the engine said to a request, if it was asked, and who sends what that causes.
+/// The reply of the engine, if it was asked, and which node sends what the request causes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome<'a> {
     pub(super) reply: Option<&'a Reply>,
     pub(super) sender: DeliveredBy,
 }
 
-/// Carries a request out, wherever that is possible, and prints what came of it.
+/// Carries out a request, by the running node or without one, and prints the result.
 pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), Failure> {
     let about = match about {
         ManageAction::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
@@ -97,9 +97,9 @@ pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), 
 }
 
 impl ManageRequest {
-    /// Asks the node that runs in this home, if one does.
+    /// Asks the running node of this home folder, if there is one.
     async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<CommandOutput>, Failure> {
-        // What is chosen is a matter between the store and the next node that opens it.
+        // The default identity is a setting of the store, and is read when a node opens it.
         let chooses = matches!(self.about, ManageAction::Identity(IdentityAction::Use { .. }));
         if global.memory || chooses {
             return Ok(None);
@@ -110,12 +110,12 @@ impl ManageRequest {
         serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
-    /// The request in a question to this node, if it is one.
+    /// Parses the request from JSON.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         Self::deserialize(question.get("errand")?).ok()
     }
 
-    /// Carries it out by a runtime that tells `events` what happens.
+    /// Carries it out by a runtime whose events arrive on `events`.
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
@@ -185,7 +185,7 @@ impl ManageRequest {
         Ok(answer)
     }
 
-    /// What the engine is to be told; nothing if the request only asks.
+    /// The command for the engine; `None` if the request only reads.
     fn plan(
         &self,
         directory: &Directory,
@@ -250,7 +250,7 @@ impl ManageRequest {
         }))
     }
 
-    /// What is told once it is done.
+    /// The output once it is done.
     fn answer(
         &self,
         directory: &Directory,
@@ -274,7 +274,7 @@ pub(super) const fn command_output(data: Value, words: String) -> CommandOutput 
     CommandOutput { data, words }
 }
 
-/// A list: a value each for programs, a line each for people.
+/// A list: one JSON value and one line for each item.
 pub(super) fn list<T>(
     all: &[T],
     json: impl Fn(&T) -> Value,

@@ -1,8 +1,6 @@
-//! What was said: conversations, and single messages, by the node that runs in this home or from a
-//! store that nobody else uses.
+//! `undertone history` and `message`: by the running node, or from the store if none runs.
 //!
-//! A [`MessagesRequest`] is answered the same way in both places; only the [`MessageSource`] it reads
-//! from differs.
+//! A [`MessagesRequest`] is answered in the same way; only its [`MessageSource`] differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,7 +23,7 @@ use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::exit_code::ExitCode;
 
-/// One question about messages, who asks, and how the answer is to be written.
+/// A query about messages, the identity it is for, and how the output is drawn.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct MessagesRequest {
     identity: Option<String>,
@@ -63,7 +61,7 @@ pub(super) async fn run(global: &GlobalArgs, about: MessagesAction) -> Result<()
 }
 
 impl MessagesRequest {
-    /// Asks the node that runs in this home, if one does.
+    /// Asks the running node of this home folder, if there is one.
     async fn ask_running(&self, global: &GlobalArgs) -> Result<Option<CommandOutput>, Failure> {
         if global.memory {
             return Ok(None);
@@ -74,12 +72,12 @@ impl MessagesRequest {
         serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
     }
 
-    /// The request in a question to this node, if it is one.
+    /// Parses the request from JSON.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         Self::deserialize(question.get("inquiry")?).ok()
     }
 
-    /// Answers by a runtime that tells `events` what happens.
+    /// Answers by a runtime whose events arrive on `events`.
     pub(super) async fn by_host(
         self,
         chosen: Option<String>,
@@ -144,7 +142,7 @@ async fn history(
         None => None,
     };
     let most = usize::from(args.last);
-    // One more than is told shows whether there is more.
+    // One more than is shown tells whether there are more.
     let (contact_id, limit) = (contact.id, most + 1);
     let mut newest_first = match args.search.clone() {
         Some(words) => {
@@ -203,7 +201,7 @@ async fn message(
     }
 }
 
-/// Why a message that is there is past what was asked, by how far it is.
+/// The reason why a message is past what was asked for, by its state.
 fn too_late(action: &MessageAction, direction: Direction, message: MessageId) -> Option<Failure> {
     let what = match action {
         MessageAction::Show { .. } => return None,

@@ -1,4 +1,4 @@
-//! What each command does, one chapter a command; [`run`] chooses.
+//! The commands, one module each; [`run`] chooses.
 
 mod backup;
 mod contacts;
@@ -33,7 +33,7 @@ use crate::engine::text::UntrustedText;
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 
-/// Carries out the command line; answers the exit code.
+/// Carries out the command line; returns the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> u8 {
     let done = log_to(&cli.global).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
-        // Whoever sent the signal knows why it ended.
+        // The sender of the signal knows why it ended.
         Err(failure) if matches!(failure.exit, ExitCode::Interrupted | ExitCode::Terminated) => {
             failure.exit as u8
         }
@@ -53,8 +53,8 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
-/// Prints what the parser of the command line says in place of a command: help that was asked for,
-/// or what it did not understand; answers the exit code.
+/// Prints what the parser of the command line returned in place of a command, which is help or a
+/// usage error; returns the exit code.
 #[must_use]
 pub fn print_parser_message(told: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
@@ -136,18 +136,18 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
 fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);
-    // A search for work notices within milliseconds that nobody wants it any more.
+    // A proof-of-work search notices within milliseconds that it was cancelled.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
 }
 
-/// How a node with these flags behaves.
+/// The settings of a node with these flags.
 fn node_settings(network: &NetworkArgs, role: NodeRole) -> NodeSettings {
     let floor = Floor::new(network.floor);
     NodeSettings { junk: network.junk.map(|rate| rate.0), ..NodeSettings::new(role, floor) }
 }
 
-/// How its network behaves.
+/// The settings of its network.
 fn net_settings(network: &NetworkArgs) -> NetSettings {
     let mut settings = NetSettings::new(network.network.clone(), network.floor);
     settings.listen.clone_from(&network.listen);

@@ -1,5 +1,4 @@
-//! A relay: no identity, nothing decrypted, until a signal ends it; and nothing on disk, unless it is
-//! an archive.
+//! `undertone relay run`: no identity, nothing decrypted, and nothing on disk without an archive.
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -44,7 +43,7 @@ pub(super) async fn run(
     };
     let pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
     let node = NodeSettings { pool, bodies, ..node_settings(network, NodeRole::Relay) };
-    // Before the network: a relay that cannot keep what it was told to keep shall not seem to.
+    // Opened before the network: a relay whose archive fails must not seem to store anything.
     let archive = match storage {
         RelayStorage::Memory(_) => None,
         RelayStorage::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
@@ -88,7 +87,7 @@ pub(super) async fn run(
     told
 }
 
-/// Says what an archive kept over a restart.
+/// Reports what was loaded from an archive.
 fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
     let ArchiveRecovery { held, expired, refused, damaged, salvaged } = *taken;
     if format == OutputFormat::Json {
@@ -134,7 +133,7 @@ impl RelayReporter {
             }
         }
         let figures = (line.peers, line.pool_items);
-        // A program can follow every figure; a person is told of neighbours.
+        // Programs get every change, people only changes in the number of peers.
         let same = self
             .figures
             .is_some_and(|told| if self.json { told == figures } else { told.0 == figures.0 });
@@ -164,7 +163,7 @@ impl RelayReporter {
         ));
     }
 
-    /// Says once that the archive keeps nothing, and once that it does again.
+    /// Reports once that the archive stores nothing, and once that it does again.
     fn report_trouble(&mut self, archive: &ArchiveStatus) {
         let ArchiveStatus { bytes: _, missed, trouble } = *archive;
         if self.trouble == trouble {
@@ -193,7 +192,7 @@ fn not_kept(why: &str, missed: u64) -> Failure {
     Failure::new("not_archived", ExitCode::Other, FailureText { what, why, safe: &safe, next })
 }
 
-/// Where a relay waits unless told otherwise; 4141 is free of registered services of note.
+/// Where a relay listens without `--listen`; 4141 has no registered service of note.
 const DEFAULT_LISTEN: [&str; 4] = [
     "/ip4/0.0.0.0/tcp/4141",
     "/ip4/0.0.0.0/udp/4141/quic-v1",
@@ -204,5 +203,5 @@ const DEFAULT_LISTEN: [&str; 4] = [
 /// The pool's bound in count follows from its bound in bytes: messengers send 2 KiB.
 const SMALL_ENVELOPE: usize = 2_048;
 
-/// A relay tells little.
+/// A relay emits few events.
 const CHANNEL: usize = 64;

@@ -1,4 +1,4 @@
-//! What is done with the requests of strangers, and how they are told.
+//! Output of `undertone request`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! One message from a script: by the node that runs in this home, or by one of its own.
+//! `undertone send`: by the running node, or by a node of its own.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -28,7 +28,7 @@ use crate::shell::store::StoreError;
 use crate::shell::ui::text::lifetime::{self, WorkCost};
 use crate::shell::{miner, ui};
 
-/// What to send, and when to be content.
+/// Arguments of `undertone send`: recipient, text, lifetime, and the state to wait for.
 #[derive(Clone)]
 pub(super) struct SendArgs {
     pub(super) contact: String,
@@ -58,7 +58,7 @@ pub(super) async fn run(
     };
     let home = open_store::home(global)?;
     say_price(&home, network, args.lifetime).await?;
-    // A node that runs in this home has its store; whoever may use its socket may speak by it.
+    // A running node has the store locked, so it sends the message.
     if let Some(data) = control::ask(&home, &request.to_json()).await? {
         tell(global, &data);
         return Ok(());
@@ -80,7 +80,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Says what sending takes before it begins, to a person who would wait for it.
+/// Prints the expected cost before the work begins, to a person who would wait for it.
 async fn say_price(home: &Path, network: &NetworkArgs, lifetime: Lifetime) -> Result<(), Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(());
@@ -153,7 +153,7 @@ impl SendRequest {
         })
     }
 
-    /// Hands the request to a runtime and follows it until it is where it should be. Dropping
+    /// Hands the request to a runtime and follows it until it has the wanted state. Dropping
     /// `requests` at the end ends a runtime that serves nobody else.
     pub(in crate::shell) async fn deliver(
         self,
@@ -188,7 +188,7 @@ impl SendRequest {
     }
 }
 
-/// How far a message is.
+/// Follows the state of a message.
 struct DeliveryWatcher {
     ask: CommandId,
     wait: WaitFor,
@@ -204,7 +204,7 @@ impl DeliveryWatcher {
                 if let Reply::Message(id) = reply? {
                     self.message = Some(id);
                     let reached = self.reached(MessageState::Queued);
-                    // It will not leave while anybody waits for that.
+                    // It is not sent while a person has not decided about the contact.
                     return if reached.is_none() && self.trust.is_on_hold() {
                         Err(self.held())
                     } else {
@@ -235,7 +235,7 @@ impl DeliveryWatcher {
         Ok(None)
     }
 
-    /// Whether a state is far enough, or the end of waiting.
+    /// Whether a state is the wanted one, or a later one, or ends the wait with an error.
     fn at(&self, state: MessageState) -> Result<Option<Value>, Failure> {
         match (self.reached(state), state) {
             (Some(done), _) => Ok(Some(done)),

@@ -1,4 +1,4 @@
-//! How the node that runs in this home is; and when none does, what is kept there.
+//! `undertone status`: the running node, if there is one, and what the home folder contains.
 
 use serde_json::{Value, json};
 

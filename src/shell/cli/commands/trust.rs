@@ -1,5 +1,5 @@
-//! How sure one is of a contact, for programs, and what a comparison came to. The engine compares;
-//! nothing here does.
+//! Trust in a contact as JSON, and the outcome of a verification. The engine compares; nothing here
+//! does.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -16,7 +16,7 @@ use crate::shell::cli::output;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
 
-/// How sure, for programs.
+/// Trust as JSON.
 pub(super) fn to_json(trust: Trust) -> Value {
     match trust {
         Trust::Unverified => json!({ "state": "unverified" }),
@@ -39,7 +39,7 @@ pub(super) fn to_json(trust: Trust) -> Value {
     }
 }
 
-/// One's own half of the words, for programs.
+/// Our own half of the words as JSON.
 pub(super) fn own_words_json(own: &SasHalf) -> Value {
     json!({ "first": own.half.first_number(), "read": own.words.map(|word| word.to_string()) })
 }
@@ -88,10 +88,10 @@ fn no_proof(why: &str) -> Failure {
     )
 }
 
-/// Whether a comparison was the same.
+/// Turns a mismatch into an error.
 ///
 /// # Errors
-/// When it was not; sending is paused then.
+/// When the words or digits do not match; sending is paused then.
 pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> {
     let Some(Reply::Differs { word, attempts_left: left }) = reply else { return Ok(()) };
     let why = word.map_or_else(
@@ -116,10 +116,10 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
     ))
 }
 
-/// Asks a person for the word that lets sending go on unverified.
+/// Asks a person to type the word that resumes sending without verification.
 ///
 /// # Errors
-/// When nobody may be asked, and when it is another word.
+/// When prompting is not possible, and when another word was typed.
 pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failure> {
     let refused = |code, exit, why: &str| {
         let text = FailureText {

@@ -59,7 +59,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     let shown = async {
         let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
         drop(screen);
-        // The runtime ends with it, whoever else holds a sender.
+        // The runtime ends with the interface, even if commands still have a sender.
         if requests.send(ClientRequest::Quit).await.is_err() {
             tracing::debug!("the runtime ended first");
         }
@@ -116,7 +116,7 @@ fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
 }
 
 fn screen() -> Result<Screen, Failure> {
-    // Seen before anything is drawn: what reads a pipe has no use for cursor movements.
+    // Checked before anything is drawn: the reader of a pipe has no use for cursor movements.
     if !std::io::stdout().is_terminal() {
         return Err(ui_failed(UiError::Terminal(std::io::Error::other(
             "standard output is not one",
@@ -132,7 +132,7 @@ fn ui_failed(error: UiError) -> Failure {
     Failure::new("interface", ExitCode::Other, text)
 }
 
-/// What the process answers for how the interface ended.
+/// Turns the way in which the interface ended into the result of the process.
 fn left(exit: UiExit) -> Result<(), Failure> {
     let exit = match exit {
         UiExit::Asked => return Ok(()),
