@@ -166,7 +166,7 @@ pub enum CliCommand {
         /// proof of work: a week needs eight times as much as a day.
         #[arg(
             long = "life", value_name = "LIFETIME", default_value = lifetime::name(Lifetime::Day),
-            value_parser = lives()
+            value_parser = lifetime_parser()
         )]
         lifetime: Lifetime,
         /// Return when the message has reached this state.
@@ -610,7 +610,7 @@ pub enum OnOff {
     Off,
 }
 
-fn lives() -> impl TypedValueParser<Value = Lifetime> {
+fn lifetime_parser() -> impl TypedValueParser<Value = Lifetime> {
     PossibleValuesParser::new(lifetime::NAMES)
         .try_map(|name| lifetime::named(&name).ok_or(ParseNumberError))
 }

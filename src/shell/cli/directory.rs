@@ -8,7 +8,7 @@ use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 
-/// Whom a node knows, as its notices tell it.
+/// The identities, contacts and requests of a node, collected from its events.
 #[derive(Default)]
 pub(super) struct Directory {
     pub(super) identities: Vec<IdentityView>,
@@ -27,7 +27,7 @@ impl Directory {
         let mut directory = Self::default();
         while let Some(event) = events.recv().await {
             match event {
-                ClientEvent::Engine(notice) => directory.note(&notice),
+                ClientEvent::Engine(event) => directory.apply(&event),
                 // The network figures are the last part of the snapshot.
                 ClientEvent::Network(line) => {
                     directory.peers = line.peers;
@@ -45,9 +45,9 @@ impl Directory {
         Err(node_gone())
     }
 
-    /// Takes one notice in.
-    pub(super) fn note(&mut self, notice: &Event) {
-        match notice {
+    /// Takes in one event.
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
             Event::Identity(view) => {
                 self.identities.retain(|known| known.id != view.id);
                 self.identities.push(view.clone());

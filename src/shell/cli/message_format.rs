@@ -27,17 +27,17 @@ pub(super) struct MessageFormatter<'a> {
 
 /// A part of a conversation, oldest first.
 pub(super) fn conversation(
-    told: &[MessageFormatter<'_>],
+    shown: &[MessageFormatter<'_>],
     args: &HistoryArgs,
     contact: &ContactView,
     more: HasMore,
 ) -> String {
     let mut lines = Vec::new();
-    if let (HasMore::Yes, Some(oldest)) = (more, told.first()) {
+    if let (HasMore::Yes, Some(oldest)) = (more, shown.first()) {
         lines.push(format!("-- older messages: add --before {} --", oldest.view.id.short()));
     }
-    lines.extend(told.iter().map(MessageFormatter::lines));
-    if told.is_empty() {
+    lines.extend(shown.iter().map(MessageFormatter::lines));
+    if shown.is_empty() {
         let none = if args.search.is_some() { "no messages found" } else { "no messages" };
         lines.push(format!("-- {none} --"));
     }
@@ -182,7 +182,7 @@ impl MessageFormatter<'_> {
     /// As JSON: the fields that `listen` prints, and the state.
     pub(super) fn json(&self) -> Value {
         let view = self.view;
-        let mut told = json!({
+        let mut line = json!({
             "v": 1, "type": "message", "id": view.id.hex(), "number": view.number,
             "missing": view.missing, "early": view.early,
             "text": view.text.clone().into_raw(), "at": Civil::at(view.at).iso(),
@@ -197,10 +197,10 @@ impl MessageFormatter<'_> {
                 "sent_again_until": iso(view.retransmits_until()),
             }),
         };
-        if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
-            told.extend(more);
+        if let (Value::Object(fields), Value::Object(more)) = (&mut line, more) {
+            fields.extend(more);
         }
-        told
+        line
     }
 }
 

@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::shell::api::{ColorSupport, Glyphs, InviteCodec, UiMode};
 
-    fn gate(state: UnlockMode) -> UnlockModel {
+    fn unlock_model(state: UnlockMode) -> UnlockModel {
         UnlockModel::new(
             UiOptions {
                 mode: UiMode::Normal,
@@ -297,46 +297,46 @@ mod tests {
         )
     }
 
-    fn press(gate: &mut UnlockModel, code: KeyCode) -> UnlockStep {
-        gate.on_key(KeyEvent::new(code, KeyModifiers::NONE))
+    fn press(model: &mut UnlockModel, code: KeyCode) -> UnlockStep {
+        model.on_key(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
-    fn write(gate: &mut UnlockModel, text: &str) {
+    fn write(model: &mut UnlockModel, text: &str) {
         for letter in text.chars() {
-            assert_eq!(press(gate, KeyCode::Char(letter)), UnlockStep::Draw);
+            assert_eq!(press(model, KeyCode::Char(letter)), UnlockStep::Draw);
         }
     }
 
     #[test]
     fn a_passphrase_is_made_only_when_typed_twice_alike() {
-        let mut gate = gate(UnlockMode::FirstRun);
-        press(&mut gate, KeyCode::Enter);
-        write(&mut gate, "correct horse");
-        press(&mut gate, KeyCode::Enter);
-        write(&mut gate, "correct house");
-        assert_eq!(press(&mut gate, KeyCode::Enter), UnlockStep::Draw);
-        assert_eq!(gate.page, UnlockPage::Create);
+        let mut model = unlock_model(UnlockMode::FirstRun);
+        press(&mut model, KeyCode::Enter);
+        write(&mut model, "correct horse");
+        press(&mut model, KeyCode::Enter);
+        write(&mut model, "correct house");
+        assert_eq!(press(&mut model, KeyCode::Enter), UnlockStep::Draw);
+        assert_eq!(model.page, UnlockPage::Create);
         for _ in 0..2 {
-            write(&mut gate, "correct horse");
-            let step = press(&mut gate, KeyCode::Enter);
-            if gate.page != UnlockPage::CreateAgain {
+            write(&mut model, "correct horse");
+            let step = press(&mut model, KeyCode::Enter);
+            if model.page != UnlockPage::CreateAgain {
                 let made = UnlockChoice::Create(Zeroizing::new("correct horse".to_owned()));
                 assert_eq!(step, UnlockStep::Try(made));
             }
         }
-        assert_eq!(gate.page, UnlockPage::Opening(StoreOrigin::New));
+        assert_eq!(model.page, UnlockPage::Opening(StoreOrigin::New));
     }
 
     #[test]
     fn an_empty_passphrase_opens_and_makes_nothing() {
-        let mut locked = gate(UnlockMode::Locked);
+        let mut locked = unlock_model(UnlockMode::Locked);
         assert_eq!(press(&mut locked, KeyCode::Enter), UnlockStep::Draw);
         assert!(locked.error.is_some());
     }
 
     #[test]
     fn each_wrong_passphrase_costs_a_longer_wait() {
-        let mut locked = gate(UnlockMode::Locked);
+        let mut locked = unlock_model(UnlockMode::Locked);
         let mut waits = Vec::new();
         for _ in 0..8 {
             write(&mut locked, "guess");
@@ -353,14 +353,14 @@ mod tests {
 
     #[test]
     fn keeping_nothing_asks_for_no_passphrase() {
-        let mut first = gate(UnlockMode::FirstRun);
+        let mut first = unlock_model(UnlockMode::FirstRun);
         press(&mut first, KeyCode::Down);
         assert_eq!(press(&mut first, KeyCode::Enter), UnlockStep::Try(UnlockChoice::Memory));
     }
 
     #[test]
     fn nothing_prints_a_passphrase() {
-        let mut locked = gate(UnlockMode::Locked);
+        let mut locked = unlock_model(UnlockMode::Locked);
         locked.paste("hunter2\nsecond line");
         assert_eq!(locked.secret.characters(), 7);
         assert_eq!(format!("{locked:?} {:?}", locked.secret), "UnlockModel SecretField");
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_passphrase_field_never_grows() {
-        let mut locked = gate(UnlockMode::Locked);
+        let mut locked = unlock_model(UnlockMode::Locked);
         locked.paste(&"日".repeat(1_000));
         assert_eq!(locked.secret.0.capacity(), MAX_PASSPHRASE_BYTES);
     }

@@ -55,8 +55,8 @@ pub(super) async fn run_with_socket(
         () = socket.serve() => Ok(()),
     };
     // Commands that still wait have been sent the failure; this lets them read it.
-    let told = async { while socket.connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN_GRACE, told).await.is_err() {
+    let answered = async { while socket.connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, answered).await.is_err() {
         tracing::debug!("somebody was left without an answer");
     }
     ended
@@ -164,11 +164,11 @@ impl ControlConnection {
     }
 
     async fn answer(self, question: &Value) -> Result<Value, Failure> {
-        let (events, mut heard) = mpsc::channel(CHANNEL);
+        let (events, mut incoming) = mpsc::channel(CHANNEL);
         match question.get("do").and_then(Value::as_str) {
             Some("status") => {
                 self.subscriptions.subscribe(events).await;
-                while let Some(event) = heard.recv().await {
+                while let Some(event) = incoming.recv().await {
                     if let ClientEvent::Network(line) = event {
                         return Ok(network_status_json(&line));
                     }
@@ -178,17 +178,17 @@ impl ControlConnection {
             Some("send") => {
                 let request = SendRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.subscriptions.subscribe(events).await;
-                request.deliver(self.chosen, self.ask, self.requests, heard).await
+                request.deliver(self.chosen, self.ask, self.requests, incoming).await
             }
             Some("errand") => {
                 let request = ManageRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.subscriptions.subscribe(events).await;
-                request.by_host(self.chosen, self.ask, self.requests, heard).await
+                request.by_host(self.chosen, self.ask, self.requests, incoming).await
             }
             Some("messages") => {
                 let request = MessagesRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.subscriptions.subscribe(events).await;
-                request.by_host(self.chosen, self.ask, self.requests, heard).await
+                request.by_host(self.chosen, self.ask, self.requests, incoming).await
             }
             Some("backup") => {
                 let request = BackupRequest::from_json(question).ok_or_else(version_mismatch)?;

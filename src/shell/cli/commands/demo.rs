@@ -34,10 +34,10 @@ pub(super) async fn open(global: &GlobalArgs) -> Result<(), Failure> {
     let mut network = DemoNetwork::start().await?;
     network.visitor.meet(&network.echo_key).await?;
     output::print_message("Nothing leaves this computer and nothing is stored. Ctrl+Q quits.");
-    let (events, heard) = mpsc::channel(CHANNEL);
+    let (events, incoming) = mpsc::channel(CHANNEL);
     network.visitor.subscriptions.subscribe(events).await;
     let requests = network.visitor.requests.clone();
-    let shown = tui::show(global, UiMode::Demo, heard, requests).await;
+    let shown = tui::show(global, UiMode::Demo, incoming, requests).await;
     network.tasks.shutdown().await;
     shown
 }
@@ -222,7 +222,8 @@ impl DemoNode {
     async fn say(&mut self, contact: ContactId, text: &str) -> Result<(), Failure> {
         self.say_only(contact, text).await?;
         loop {
-            if let Event::State { state: MessageState::Delivered, .. } = self.notice().await? {
+            if let Event::State { state: MessageState::Delivered, .. } = self.engine_event().await?
+            {
                 return Ok(());
             }
         }
@@ -238,7 +239,7 @@ impl DemoNode {
 
     async fn next_text(&mut self) -> Result<MessageView, Failure> {
         loop {
-            if let Event::Message(view) = self.notice().await?
+            if let Event::Message(view) = self.engine_event().await?
                 && view.direction == Direction::Incoming
             {
                 return Ok(view);
@@ -246,10 +247,10 @@ impl DemoNode {
         }
     }
 
-    async fn notice(&mut self) -> Result<Event, Failure> {
+    async fn engine_event(&mut self) -> Result<Event, Failure> {
         loop {
-            if let ClientEvent::Engine(notice) = self.event().await? {
-                return Ok(notice);
+            if let ClientEvent::Engine(event) = self.event().await? {
+                return Ok(event);
             }
         }
     }
@@ -271,7 +272,7 @@ impl DemoNode {
     async fn run_echo(&mut self) {
         let mut guests = 0_u32;
         loop {
-            let command = match self.notice().await {
+            let command = match self.engine_event().await {
                 Err(_) => return,
                 Ok(Event::Request(view)) => {
                     guests += 1;

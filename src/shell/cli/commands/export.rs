@@ -123,8 +123,8 @@ fn open(global: &GlobalArgs) -> Result<(DurableNode, Directory), Failure> {
         DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
     durable.settle()?;
     let mut directory = Directory::default();
-    for notice in durable.node().snapshot() {
-        directory.note(&notice);
+    for event in durable.node().snapshot() {
+        directory.apply(&event);
     }
     Ok((durable, directory))
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let store = open_store::open(global)?;
     let mut stop = StopSignals::listen()?;
-    let (events, mut heard) = mpsc::channel(CHANNEL);
+    let (events, mut incoming) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut runtime =
         Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
@@ -59,7 +59,7 @@ pub(super) async fn run(
     let reading = async {
         let done = loop {
             tokio::select! {
-                event = heard.recv() => match event {
+                event = incoming.recv() => match event {
                     None => break Ok(()),
                     Some(event) => if printer.turn(event)? { break Ok(()) },
                 },
@@ -116,24 +116,24 @@ enum StdoutReader {
 impl LinePrinter {
     /// Prints one event, if it is wanted; returns whether it was the last.
     fn turn(&mut self, event: ClientEvent) -> Result<bool, Failure> {
-        let enough = self.tell(event)?;
+        let enough = self.on_event(event)?;
         Ok(enough || self.reader == StdoutReader::Gone)
     }
 
-    fn tell(&mut self, event: ClientEvent) -> Result<bool, Failure> {
+    fn on_event(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         match event {
-            ClientEvent::Engine(notice) => {
-                self.directory.note(&notice);
-                Ok(self.notice(notice))
+            ClientEvent::Engine(event) => {
+                self.directory.apply(&event);
+                Ok(self.on_engine_event(event))
             }
             ClientEvent::Network(line) => {
-                let told = json!({
+                let line_json = json!({
                     "v": 1, "type": "network", "peers": line.peers,
                     "listening": line.listening, "pool_items": line.pool_items,
                 });
-                if self.format == OutputFormat::Json && self.network != told {
-                    self.print(&told);
-                    self.network = told;
+                if self.format == OutputFormat::Json && self.network != line_json {
+                    self.print(&line_json);
+                    self.network = line_json;
                 }
                 Ok(false)
             }
@@ -155,8 +155,8 @@ impl LinePrinter {
         }
     }
 
-    fn notice(&mut self, notice: Event) -> bool {
-        match notice {
+    fn on_engine_event(&mut self, event: Event) -> bool {
+        match event {
             Event::Message(view) if view.direction == Direction::Incoming => {
                 return self.message(&view);
             }

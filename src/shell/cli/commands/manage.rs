@@ -133,7 +133,7 @@ impl ManageRequest {
                 match events.recv().await {
                     None => return Err(node_gone()),
                     Some(ClientEvent::Fatal(why)) => return Err(node_failed(&why)),
-                    Some(ClientEvent::Engine(notice)) => directory.note(&notice),
+                    Some(ClientEvent::Engine(event)) => directory.apply(&event),
                     Some(ClientEvent::Replied(id, reply)) if id == ask => {
                         replied = Some(reply?);
                         break;
@@ -165,15 +165,15 @@ impl ManageRequest {
             DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         durable.settle()?;
         let mut directory = Directory::default();
-        for notice in durable.node().snapshot() {
-            directory.note(&notice);
+        for event in durable.node().snapshot() {
+            directory.apply(&event);
         }
         let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
         let mut replied = None;
         if let Some(command) = self.plan(&directory, chosen.as_deref())? {
-            let (reply, notices) = durable.ask(command)?;
-            for notice in &notices {
-                directory.note(notice);
+            let (reply, new_events) = durable.ask(command)?;
+            for event in &new_events {
+                directory.apply(event);
             }
             replied = Some(reply?);
         }

@@ -100,8 +100,8 @@ impl MessagesRequest {
             DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
         durable.settle()?;
         let mut directory = Directory::default();
-        for notice in durable.node().snapshot() {
-            directory.note(&notice);
+        for event in durable.node().snapshot() {
+            directory.apply(&event);
         }
         let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
         self.answer(MessageSource::Alone(Box::new(durable)), &directory, chosen.as_deref()).await
@@ -158,12 +158,12 @@ async fn history(
     let more = if newest_first.len() > most { HasMore::Yes } else { HasMore::No };
     newest_first.truncate(most);
     newest_first.reverse();
-    let told: Vec<MessageFormatter<'_>> =
+    let shown: Vec<MessageFormatter<'_>> =
         newest_first.iter().map(|view| MessageFormatter { view, contact, glyphs }).collect();
-    let data = told.iter().map(MessageFormatter::json).collect();
+    let data = shown.iter().map(MessageFormatter::json).collect();
     Ok(CommandOutput {
         data: Value::Array(data),
-        words: message_format::conversation(&told, args, contact, more),
+        words: message_format::conversation(&shown, args, contact, more),
     })
 }
 
@@ -275,8 +275,8 @@ impl MessageSource {
         match self {
             Self::Alone(durable) => Ok(durable.query(&query)?),
             Self::Running { ask, requests, events } => {
-                hand(requests, ClientRequest::Query(*ask, query)).await?;
-                hear(events, |event| {
+                send_request(requests, ClientRequest::Query(*ask, query)).await?;
+                wait_for_event(events, |event| {
                     let ClientEvent::QueryResult(id, messages) = event else { return None };
                     (id == *ask).then_some(messages)
                 })
@@ -289,8 +289,8 @@ impl MessageSource {
         let reply = match self {
             Self::Alone(durable) => durable.ask(command)?.0,
             Self::Running { ask, requests, events } => {
-                hand(requests, ClientRequest::Command(*ask, command)).await?;
-                hear(events, |event| {
+                send_request(requests, ClientRequest::Command(*ask, command)).await?;
+                wait_for_event(events, |event| {
                     let ClientEvent::Replied(id, reply) = event else { return None };
                     (id == *ask).then_some(reply)
                 })
@@ -301,7 +301,7 @@ impl MessageSource {
     }
 }
 
-async fn hand(
+async fn send_request(
     requests: &mpsc::Sender<ClientRequest>,
     request: ClientRequest,
 ) -> Result<(), Failure> {
@@ -309,7 +309,7 @@ async fn hand(
 }
 
 /// Waits for the event that `pick` wants.
-async fn hear<T>(
+async fn wait_for_event<T>(
     events: &mut mpsc::Receiver<ClientEvent>,
     mut pick: impl FnMut(ClientEvent) -> Option<T>,
 ) -> Result<T, Failure> {

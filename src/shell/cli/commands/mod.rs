@@ -56,10 +56,10 @@ pub fn run(cli: Cli) -> u8 {
 /// Prints what the parser of the command line returned in place of a command, which is help or a
 /// usage error; returns the exit code.
 #[must_use]
-pub fn print_parser_message(told: &clap::Error) -> u8 {
+pub fn print_parser_message(message: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
-    let text = UntrustedText::new(told.to_string()).sanitize_for_text().text;
-    if !told.use_stderr() {
+    let text = UntrustedText::new(message.to_string()).sanitize_for_text().text;
+    if !message.use_stderr() {
         output::print_line(text.trim_end());
         return 0;
     }

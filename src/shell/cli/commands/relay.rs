@@ -53,14 +53,14 @@ pub(super) async fn run(
         let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
         report_recovery(&runtime.attach_archive(archive)?, format);
     }
-    let (events, mut heard) = mpsc::channel(CHANNEL);
+    let (events, mut incoming) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel::<ClientRequest>(1);
     runtime.subscriptions().subscribe(events).await;
-    let telling = async {
+    let reporting = async {
         let mut reporter = RelayReporter { json: global.json, ..RelayReporter::default() };
         loop {
             tokio::select! {
-                event = heard.recv() => match event {
+                event = incoming.recv() => match event {
                     None => return Ok(()),
                     Some(ClientEvent::Network(line)) => reporter.report(&line),
                     Some(ClientEvent::Fatal(why)) => {
@@ -82,9 +82,9 @@ pub(super) async fn run(
         drop(requests);
         Ok(())
     };
-    let (told, ended) = tokio::join!(telling, runtime.run(asked));
+    let (reported, ended) = tokio::join!(reporting, runtime.run(asked));
     ended?;
-    told
+    reported
 }
 
 /// Reports what was loaded from an archive.
@@ -136,7 +136,7 @@ impl RelayReporter {
         // Programs get every change, people only changes in the number of peers.
         let same = self
             .figures
-            .is_some_and(|told| if self.json { told == figures } else { told.0 == figures.0 });
+            .is_some_and(|last| if self.json { last == figures } else { last.0 == figures.0 });
         if !same {
             self.figures = Some(figures);
             self.report_figures(line);

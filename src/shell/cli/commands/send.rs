@@ -60,7 +60,7 @@ pub(super) async fn run(
     say_price(&home, network, args.lifetime).await?;
     // A running node has the store locked, so it sends the message.
     if let Some(data) = control::ask(&home, &request.to_json()).await? {
-        tell(global, &data);
+        print_state(global, &data);
         return Ok(());
     }
     let store = match open_store::open(global) {
@@ -68,15 +68,15 @@ pub(super) async fn run(
         opened => opened?,
     };
     let chosen = store.setting(CHOSEN_IDENTITY)?;
-    let (events, heard) = mpsc::channel(CHANNEL);
+    let (events, incoming) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     let runtime =
         Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
     runtime.subscriptions().subscribe(events).await;
     let (done, ended) =
-        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, heard), runtime.run(asked),);
+        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, incoming), runtime.run(asked),);
     ended?;
-    tell(global, &done?);
+    print_state(global, &done?);
     Ok(())
 }
 
@@ -107,7 +107,7 @@ fn busy() -> Failure {
     StoreError::InUse.into()
 }
 
-fn tell(global: &GlobalArgs, data: &Value) {
+fn print_state(global: &GlobalArgs, data: &Value) {
     if global.json {
         output::print_result(data);
     } else {

@@ -68,14 +68,14 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
         let parsed = SafetyNumber::parse(digits).map(Proof::SafetyNumber);
         return parsed.ok_or_else(|| no_proof("a safety number has 60 digits and nothing else"));
     }
-    let mut told = words.iter().map(|word| {
+    let mut parsed = words.iter().map(|word| {
         let quoted =
             crate::engine::text::UntrustedText::new(word.clone()).sanitize_for_label().text;
         SasWord::parse(word)
             .ok_or_else(|| no_proof(&format!("{quoted:?} is not on the list of words")))
     });
     let mut next =
-        || told.next().unwrap_or_else(|| Err(no_proof("exactly three words are needed")));
+        || parsed.next().unwrap_or_else(|| Err(no_proof("exactly three words are needed")));
     Ok(Proof::Sas([next()?, next()?, next()?]))
 }
 

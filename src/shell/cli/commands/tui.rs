@@ -52,12 +52,12 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     };
     let mut runtime =
         Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    let (events, heard) = mpsc::channel(CHANNEL);
+    let (events, incoming) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
     runtime.subscriptions().subscribe(events).await;
     let socket = ControlSocket::for_node(&kept, &mut runtime, &requests)?;
     let shown = async {
-        let ended = ui::run(&mut screen, heard, requests.clone(), options).await;
+        let ended = ui::run(&mut screen, incoming, requests.clone(), options).await;
         drop(screen);
         // The runtime ends with the interface, even if commands still have a sender.
         if requests.send(ClientRequest::Quit).await.is_err() {

@@ -34,7 +34,7 @@ pub(super) enum KeyAction {
     Held(HeldAction),
     /// Search what was written.
     Search,
-    /// Choose the next life for what is sent.
+    /// Choose the next lifetime for what is sent.
     Longer,
     /// Draw codes the other way round.
     Invert,

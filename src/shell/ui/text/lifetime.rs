@@ -1,11 +1,11 @@
-//! How long a message lives and what that costs, in words, for the interface and the commands.
+//! The lifetime of a message and what it costs, in words, for the interface and the commands.
 
 use crate::engine::envelope::{Floor, Lifetime};
 
-/// The names people choose a life by, shortest first.
+/// The names people choose a lifetime by, shortest first.
 pub(in crate::shell) const NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
 
-/// The name people choose a life by.
+/// The name people choose a lifetime by.
 pub(in crate::shell) const fn name(lifetime: Lifetime) -> &'static str {
     let [ten_minutes, six_hours, day, week] = NAMES;
     match lifetime {
@@ -16,7 +16,7 @@ pub(in crate::shell) const fn name(lifetime: Lifetime) -> &'static str {
     }
 }
 
-/// The life of a name.
+/// The lifetime of a name.
 pub(in crate::shell) fn named(text: &str) -> Option<Lifetime> {
     Lifetime::ALL.into_iter().find(|lifetime| name(*lifetime) == text)
 }
@@ -50,7 +50,7 @@ pub(in crate::shell) struct WorkCost {
 }
 
 impl WorkCost {
-    /// What a message of this life takes in a network of this floor, at `rate` tries a second; 0 if
+    /// What a message of this lifetime takes in a network of this floor, at `rate` tries a second; 0 if
     /// the rate is not known.
     pub(in crate::shell) fn of(lifetime: Lifetime, floor_bits: u8, rate: u64) -> Self {
         Self::of_bits(lifetime.bits(&Floor::new(floor_bits)), rate)
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_life_is_reached_by_its_name_and_by_the_key() {
+    fn every_lifetime_is_reached_by_its_name_and_by_the_key() {
         let mut lifetime = Lifetime::default();
         for _ in Lifetime::ALL {
             assert_eq!(named(name(lifetime)), Some(lifetime));

@@ -225,7 +225,7 @@ struct PriceLine {
     least: String,
 }
 
-/// What the next message costs where that is not the usual: it lives another time than a day, or
+/// What the next message costs where that is not the usual: a lifetime other than a day, or
 /// takes long.
 fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     let cost = model.node.cost(chat.lifetime);
@@ -234,14 +234,14 @@ fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     if chat.lifetime == Lifetime::default() && !takes_long {
         return None;
     }
-    let lives = lifetime::words(chat.lifetime);
+    let lifetime = lifetime::words(chat.lifetime);
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
     let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
     Some(PriceLine {
-        long: format!("lifetime {lives}{words}"),
-        brief: format!("lifetime {lives}{about}"),
-        least: format!("{lives}{about}"),
+        long: format!("lifetime {lifetime}{words}"),
+        brief: format!("lifetime {lifetime}{about}"),
+        least: format!("{lifetime}{about}"),
     })
 }
 

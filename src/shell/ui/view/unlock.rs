@@ -29,7 +29,7 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
                     rows.push(Line::raw(cut(&format!("  {name}"), width)));
                 }
             }
-            complain(model, &mut rows, theme, width);
+            push_error(model, &mut rows, theme, width);
             hint(&mut rows, "Up/Down choose  Enter continue  Ctrl+Q quit", theme, width);
         }
         UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock => {
@@ -47,7 +47,7 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
             if let Some(advice) = model.advice() {
                 push(&mut rows, advice, width);
             }
-            complain(model, &mut rows, theme, width);
+            push_error(model, &mut rows, theme, width);
             if model.page == UnlockPage::Unlock {
                 if model.wait() > 0 {
                     push(&mut rows, &format!("Try again in {} s.", model.wait()), width);
@@ -69,7 +69,7 @@ fn push(rows: &mut Vec<Line<'static>>, text: &str, width: usize) {
     rows.extend(wrapped.into_iter().map(|row| Line::raw(format!(" {row}"))));
 }
 
-fn complain(model: &UnlockModel, rows: &mut Vec<Line<'static>>, theme: Theme, width: usize) {
+fn push_error(model: &UnlockModel, rows: &mut Vec<Line<'static>>, theme: Theme, width: usize) {
     let Some(error) = &model.error else { return };
     let wrapped = wrap(error, width.saturating_sub(2));
     rows.extend(wrapped.into_iter().map(|row| Line::styled(format!(" {row}"), theme.call())));

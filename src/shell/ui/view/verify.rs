@@ -58,7 +58,7 @@ impl PageBuilder {
         self.rows.extend(wrap(text, self.width).into_iter().map(Line::raw));
     }
 
-    fn complain(&mut self, error: Option<&String>, theme: Theme) {
+    fn show_error(&mut self, error: Option<&String>, theme: Theme) {
         let Some(text) = error else { return };
         let rows = wrap(text, self.width).into_iter();
         self.rows.extend(rows.map(|row| Line::styled(row, theme.call())));
@@ -113,7 +113,7 @@ fn words(
         spans.push(Span::styled(typed, style));
     }
     builder.rows.push(Line::from(spans));
-    builder.complain(verify.error.as_ref(), theme);
+    builder.show_error(verify.error.as_ref(), theme);
     if has_room {
         builder.blank();
         builder.say(&format!(
@@ -161,7 +161,7 @@ fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area
     let found = verify.line.text().chars().filter(char::is_ascii_digit).count();
     match &verify.error {
         None if found > 0 => builder.say(&format!("{found} of 60")),
-        error => builder.complain(error.as_ref(), theme),
+        error => builder.show_error(error.as_ref(), theme),
     }
     if has_room {
         builder.blank();
