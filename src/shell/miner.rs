@@ -35,7 +35,7 @@ impl Miner {
             let measured = speed();
             // A search that began meanwhile has measured for longer.
             if rate.compare_exchange(0, measured, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-                tracing::trace!("a search has measured before");
+                tracing::trace!("the hash rate was measured already");
             }
             None
         });

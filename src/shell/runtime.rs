@@ -84,7 +84,7 @@ impl StoreHandle {
         let (answer, answered) = oneshot::channel();
         let boxed: StoreJob = Box::new(move |store| {
             if answer.send(job(store)).is_err() {
-                tracing::debug!("whoever asked is gone");
+                tracing::debug!("the requester is gone");
             }
         });
         self.0.send(boxed).await.ok()?;
@@ -413,9 +413,11 @@ impl Runtime {
             PublishOutcome::Sent | PublishOutcome::Known => {}
             // No error: the engine sends the message again until it is acknowledged, and the
             // network reports its neighbours itself.
-            PublishOutcome::NoPeers => tracing::debug!("an envelope met no neighbour"),
-            PublishOutcome::Congested => tracing::warn!("all neighbours are behind"),
-            PublishOutcome::TooLong => tracing::error!("an envelope of ours is longer than any"),
+            PublishOutcome::NoPeers => tracing::debug!("no peer to publish an envelope to"),
+            PublishOutcome::Congested => tracing::warn!("the send queues of all peers are full"),
+            PublishOutcome::TooLong => {
+                tracing::error!("an envelope of ours is too long to publish")
+            }
         }
     }
 
@@ -432,10 +434,10 @@ impl Runtime {
                 self.durable.store().remember_peer(&address.to_string())?;
             }
             NetEvent::Listening(address) => self.listening.push(address.to_string()),
-            NetEvent::ListenFailed(_) => tracing::warn!("an address is not listened on any more"),
+            NetEvent::ListenFailed(_) => tracing::warn!("a listener has closed"),
             NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
             NetEvent::Disconnected { from: _, why } => {
-                tracing::info!("parted with a neighbour: {why:?}")
+                tracing::info!("disconnected from a peer: {why:?}")
             }
         }
         Ok(())

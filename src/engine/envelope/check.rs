@@ -186,17 +186,17 @@ impl core::fmt::Debug for PriorityKey {
 pub enum ValidationError {
     /// More than [`MAX_ENVELOPE_SIZE`] bytes. *Reject:* the limit is part of the protocol, and who
     /// passes such a thing on has not looked at it.
-    #[error("larger than any envelope")]
+    #[error("too large for an envelope")]
     TooLarge,
     /// Not an envelope in its canonical encoding. *Reject:* no version of anybody's clock or memory
     /// makes these bytes right.
-    #[error("not an envelope in its canonical encoding")]
+    #[error("not the canonical encoding of an envelope")]
     Malformed,
     /// A life of nothing or of more than 7 days. *Reject:* every node sees it in the bytes.
-    #[error("a lifetime of nothing or more than 7 days")]
+    #[error("the lifetime is zero or more than 7 days")]
     InvalidTtl,
     /// An expiry that is not rounded to its quantum. *Reject:* every node sees it in the bytes.
-    #[error("an expiry that is not rounded to its quantum")]
+    #[error("the expiry is not rounded to its quantum")]
     UnalignedExpiry,
     /// Its time is over. *Ignore:* it may have been in time when it was passed on, or the carrier's
     /// clock is behind ours, or ours is wrong.
@@ -204,23 +204,23 @@ pub enum ValidationError {
     Expired,
     /// Its time is too far off for its lifetime. *Ignore:* the carrier's clock may be ahead of
     /// ours, or ours is wrong.
-    #[error("from the future")]
+    #[error("too far in the future")]
     TooFarInFuture,
     /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and
     /// every honest node checks it before it passes anything on.
-    #[error("too little work")]
+    #[error("too little proof of work")]
     InsufficientPow,
     /// Seen before. *Ignore:* in a flood everybody hands over what others have handed over.
-    #[error("seen before")]
+    #[error("a duplicate")]
     Duplicate,
     /// The pool is full of better ones. *Accept:* passed on but not held. A full pool must not cut
     /// the conversations of others, who may have room or be waiting for this very envelope. Its id
     /// is remembered, so that it is passed on once.
-    #[error("passed on, not held: the pool is full of better ones")]
+    #[error("forwarded but not stored: the pool is full of envelopes of higher priority")]
     PoolFull,
     /// The queue, or the memory of ids, is full of better ones. *Ignore:* we are busy; the carrier
     /// did nothing wrong, and another node passes it on.
-    #[error("too busy with better ones")]
+    #[error("the queue is full of envelopes of higher priority")]
     QueueFull,
 }
 

@@ -98,10 +98,10 @@ impl core::fmt::Debug for Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DraftError {
     /// Choose one of [`wire::LIFETIMES`].
-    #[error("an envelope lives between 1 second and 7 days")]
+    #[error("a lifetime is between 1 second and 7 days")]
     InvalidTtl,
     /// Split the data.
-    #[error("the data is longer than an envelope carries")]
+    #[error("the data is too long for an envelope")]
     TooLong,
 }
 

@@ -2,5 +2,5 @@
 
 /// Bytes that are no request or response, or too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a message of catching up")]
+#[error("not a valid message of the sync protocol")]
 pub struct MalformedSyncMessage;

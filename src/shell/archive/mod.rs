@@ -425,7 +425,7 @@ impl Archive {
             | StoreError::Io(_) => ArchiveFault::Failing,
         });
         self.resting = REST;
-        tracing::warn!(trouble = ?self.trouble, "the archive rests");
+        tracing::warn!(trouble = ?self.trouble, "the archive stopped storing for a while");
     }
 
     /// Replaces a damaged file by a fresh one with all that is readable of it. Takes as long as

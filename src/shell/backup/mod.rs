@@ -150,7 +150,7 @@ fn create_in_chunks(
         Ok(summary)
     });
     if written.is_err() && fs::remove_file(&part).is_err() {
-        tracing::debug!("part of a backup stays behind");
+        tracing::debug!("an unfinished backup could not be removed");
     }
     written
 }

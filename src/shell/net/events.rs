@@ -152,7 +152,7 @@ impl Net {
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
                 self.disconnect(peer_id, DisconnectReason::NeverJoined);
             }
-            gossipsub::Event::SlowPeer { .. } => tracing::debug!("a neighbour takes too little"),
+            gossipsub::Event::SlowPeer { .. } => tracing::debug!("a peer reads too slowly"),
         }
     }
 
@@ -230,7 +230,7 @@ impl Net {
             Ok(false) => {
                 gossip.unsubscribe(topic);
             }
-            Err(error) => tracing::warn!(%error, "no sign of life can be given"),
+            Err(error) => tracing::warn!(%error, "no heartbeat could be published"),
         }
         // A quarter more or less, so that beats of many nodes do not fall into step.
         let share = 0.75 + 0.5 * f64::from(chance()) / f64::from(u32::MAX);

@@ -262,7 +262,7 @@ impl Net {
         let id = gossipsub::MessageId::new(&id.0);
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         if !gossip.report_message_validation_result(&id, &peer, verdict) {
-            tracing::debug!("a verdict came too late");
+            tracing::debug!("a validation result came too late");
         }
         if acceptance == Acceptance::Reject {
             self.count_invalid(from);

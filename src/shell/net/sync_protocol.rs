@@ -60,7 +60,7 @@ impl PendingExchanges {
     ) {
         let Some((_, channel)) = self.tickets.remove(&id) else { return };
         if bytes.len() > LONGEST_RESPONSE {
-            tracing::error!("a response of ours is longer than any");
+            tracing::error!("a response of ours is too long to send");
             return;
         }
         if behaviour.send_response(channel, bytes).is_err() {
@@ -79,7 +79,7 @@ impl PendingExchanges {
                 Message::Request { request_id, request, channel } => {
                     // Without a ticket the channel is dropped here, and that ends the stream.
                     let Some(from) = peers.insider(&peer) else {
-                        tracing::debug!("somebody outside the flood wants to catch up");
+                        tracing::debug!("a peer outside the gossip mesh asked to catch up");
                         return None;
                     };
                     let id = self.admit(request_id, channel);

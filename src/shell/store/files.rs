@@ -116,7 +116,7 @@ impl Drop for HomeLock {
         // Closing the file gives the lock back only when no copy of it is left, and a process that
         // is being started holds one for a moment.
         if let Err(error) = self.file.unlock() {
-            tracing::debug!(kind = ?error.kind(), "the home folder's lock ends with the process");
+            tracing::debug!(kind = ?error.kind(), "the lock of the home folder is released when the process ends");
         }
     }
 }

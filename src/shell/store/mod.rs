@@ -115,7 +115,7 @@ impl Store {
         if let Err(error) = write_store(dir, &key, passphrase, cost) {
             // There may be no room for anything else of use; what this leaves is not a store.
             if let Err(left) = database::discard(dir, DATABASE_FILE) {
-                tracing::debug!(%left, "part of a database stays behind");
+                tracing::debug!(%left, "an unfinished database could not be removed");
             }
             return Err(error);
         }
@@ -317,7 +317,7 @@ impl Store {
         match index.update(self.messages(), changes) {
             Ok(()) => self.index = Some(index),
             // The changes are durable; the next search builds another index.
-            Err(error) => tracing::warn!(%error, "what is searched by could not be kept current"),
+            Err(error) => tracing::warn!(%error, "the search index could not be updated"),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn run_with_socket(
     // Commands that still wait have been sent the failure; this lets them read it.
     let answered = async { while socket.connections.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_GRACE, answered).await.is_err() {
-        tracing::debug!("somebody was left without an answer");
+        tracing::debug!("a command got no answer before the node stopped");
     }
     ended
 }
@@ -115,7 +115,7 @@ impl ControlSocket {
                     self.connections.spawn(connection.handle(stream));
                 }
                 Err(error) => {
-                    tracing::warn!("the socket failed: {}", error.kind());
+                    tracing::warn!("the control socket failed: {}", error.kind());
                     return std::future::pending().await;
                 }
             }
@@ -126,7 +126,7 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         if std::fs::remove_file(&self.path).is_err() {
-            tracing::debug!("the socket was gone already");
+            tracing::debug!("the control socket was removed already");
         }
     }
 }
@@ -159,7 +159,7 @@ impl ControlConnection {
         };
         let line = output::to_ascii(&answer) + "\n";
         if writer.write_all(line.as_bytes()).await.is_err() {
-            tracing::debug!("whoever asked is gone");
+            tracing::debug!("the command that asked is gone");
         }
     }
 

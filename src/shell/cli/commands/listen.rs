@@ -69,7 +69,7 @@ pub(super) async fn run(
         };
         // The runtime saves its state and ends.
         if requests.send(ClientRequest::Quit).await.is_err() {
-            tracing::debug!("the node ended first");
+            tracing::debug!("the node stopped first");
         }
         done
     };

@@ -61,7 +61,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
         drop(screen);
         // The runtime ends with the interface, even if commands still have a sender.
         if requests.send(ClientRequest::Quit).await.is_err() {
-            tracing::debug!("the runtime ended first");
+            tracing::debug!("the runtime stopped first");
         }
         ended
     };
