@@ -370,6 +370,53 @@ fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_not
 }
 
 #[test]
+fn a_crash_while_a_message_is_cancelled_or_its_contact_blocked_gives_no_number_to_two_messages() {
+    for block in [false, true] {
+        for outputs in 0.. {
+            let mut town = Town::new(91, Links::calm(), 2, 1);
+            let (contact, _) = town.introduce(0, 1);
+            town.world.run_for(Millis::from_secs(600));
+            let node = town.people[0].node;
+            let message = town.say(0, contact, "on second thoughts");
+            assert_eq!(town.state(0, message), MessageState::Mining);
+            town.world.machine_mut(node).crash_after(outputs, Millis::from_secs(1));
+            let command =
+                if block { Command::Block { contact } } else { Command::Cancel { message } };
+            let outlived = town.world.ask(node, command).is_ok();
+            town.world.run_for(Millis::from_secs(5));
+            if block {
+                town.ask(0, Command::Unblock { contact });
+            }
+            let later = ["second", "third", "fourth"].map(|text| town.say(0, contact, text));
+            town.world.run_for(Millis::from_secs(DAY));
+            let at = format!("block {block}, died after {outputs} outputs");
+            let state = town.state(0, message);
+            let mut expected = vec!["second", "third", "fourth"];
+            match state {
+                MessageState::Delivered => expected.insert(0, "on second thoughts"),
+                MessageState::Cancelled | MessageState::Failed => {}
+                _ => panic!("{state:?} for good: {at}"),
+            }
+            assert_eq!(town.heard(1), expected, "{at}");
+            let mut numbers: Vec<u64> = later
+                .into_iter()
+                .chain([message])
+                .filter_map(|message| town.message(0, message).expect("kept").number)
+                .collect();
+            let count = numbers.len();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), count, "{at}");
+            town.assert_sound();
+            if outlived {
+                assert!(outputs > 1, "the command makes outputs to die after");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn no_state_is_better_than_the_truth_after_a_restart() {
     let (mut post, [a, _]) = Post::introduced(92);
     let mined = post.town.say(0, a, "mined");

@@ -188,8 +188,9 @@ fn cancel(
         return Err(CommandError::TooLate);
     }
     withdraw(conversation, turn, id);
-    turn.settle();
     conversation.advance(turn, id, MessageState::Cancelled);
+    // One commit: a crash between the freed number and the message that still bears it would give
+    // two messages one number.
     turn.settle();
     Ok(())
 }
@@ -299,8 +300,8 @@ fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     for id in conversation.sent.ids() {
         if is_withdrawable(conversation, turn, id) {
             withdraw(conversation, turn, id);
-            turn.settle();
             conversation.advance(turn, id, MessageState::Failed);
+            // One commit, as in `cancel`.
             turn.settle();
         }
         conversation.sent.dequeue(id);
