@@ -417,6 +417,39 @@ fn a_crash_while_a_message_is_cancelled_or_its_contact_blocked_gives_no_number_t
 }
 
 #[test]
+fn what_is_retried_after_an_unblock_is_sent_although_nothing_new_is_written() {
+    let mut town = Town::new(92, Links::calm(), 2, 1);
+    let (contact, _) = town.introduce(0, 1);
+    town.world.run_for(Millis::from_secs(600));
+    let failed = town.say(0, contact, "failed when its contact was blocked");
+    town.ask(0, Command::Block { contact });
+    assert_eq!(town.state(0, failed), MessageState::Failed);
+    town.ask(0, Command::Unblock { contact });
+    town.ask(0, Command::Retry { message: failed });
+    town.wait(1, "the retry", |town| town.all_delivered(0));
+    assert_eq!(town.heard(1), ["failed when its contact was blocked"]);
+    town.assert_sound();
+}
+
+#[test]
+fn what_expired_and_is_retried_after_a_close_is_sent_although_nothing_new_is_written() {
+    let mut town = Town::new(93, Links::calm(), 2, 1);
+    let (contact, _) = town.introduce(0, 1);
+    town.world.run_for(Millis::from_secs(600));
+    town.world.partition(&[town.people[1].node]);
+    let message = town.say_for(0, contact, "expired before the close", Lifetime::TenMinutes);
+    town.wait(1, "its expiry", |town| town.state(0, message) == MessageState::Unacknowledged);
+    town.ask(0, Command::CloseSession { contact });
+    town.world.heal();
+    town.world.run_for(Millis::from_secs(DAY));
+    assert_eq!(town.heard(1), [""; 0], "closed by a person, so nothing offers a session");
+    town.ask(0, Command::Retry { message });
+    town.wait(1, "the retry", |town| town.all_delivered(0));
+    assert_eq!(town.heard(1), ["expired before the close"]);
+    town.assert_sound();
+}
+
+#[test]
 fn no_state_is_better_than_the_truth_after_a_restart() {
     let (mut post, [a, _]) = Post::introduced(92);
     let mined = post.town.say(0, a, "mined");

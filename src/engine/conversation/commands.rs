@@ -171,11 +171,16 @@ fn say(
     turn.emit(Event::Message(message.view()));
     conversation.sent.accept(message);
     conversation.schedule_send(turn);
-    // Writing reopens a conversation that was closed, which no timer does.
+    reopen(conversation, turn);
+    Ok(Reply::Message(id))
+}
+
+/// Offers a session if there is none: a person wants something sent. That reopens a conversation
+/// that was closed, or blocked and unblocked, which no timer does.
+fn reopen(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     if conversation.handshake.pending().is_none() && conversation.sessions().is_empty() {
         conversation.start_offer(turn);
     }
-    Ok(Reply::Message(id))
 }
 
 fn cancel(
@@ -221,6 +226,7 @@ fn retry(
                 // It still has its number: the contact takes the sending for a repetition, should
                 // it have the message.
                 turn.outbox.push_for(conversation.id, ContactJob::RetransmitNow(id));
+                reopen(conversation, turn);
                 return Ok(());
             }
             // Abandoned: it gets another number and its whole time again. That `first_sent` is gone
@@ -239,6 +245,7 @@ fn retry(
         | MessageState::Delivered
         | MessageState::Read => return Err(CommandError::TooLate),
     }
+    reopen(conversation, turn);
     Ok(())
 }
 
