@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
+
 use super::api::MessageQuery;
 use super::os::clock::{Clock, OsEntropy, wall};
 use super::store::{Store, StoreError};
@@ -180,8 +182,7 @@ impl DurableNode {
 
     fn note(&mut self, pair: [u8; 16]) -> Result<(), StoreError> {
         let Some(file) = &mut self.ledger else { return Ok(()) };
-        let line: String = pair.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(file.write_all(format!("{line}\n").as_bytes())?)
+        Ok(file.write_all(format!("{}\n", HEXLOWER.encode(&pair)).as_bytes())?)
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 
+use data_encoding::HEXLOWER;
+
 /// Something that is searched for, and what to call it when it is found.
 #[derive(Clone, Debug)]
 pub(crate) struct Needle {
@@ -19,10 +21,7 @@ impl Needle {
     /// A key in every way it could be held: as it is on the wire, without its first byte, in
     /// hexadecimal letters of both kinds.
     pub(crate) fn key(name: &str, hex: &str) -> Vec<Self> {
-        let raw: Vec<u8> = (2..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal"))
-            .collect();
+        let raw = HEXLOWER.decode(&hex.as_bytes()[2..]).expect("hexadecimal");
         let little = raw.iter().rev().copied().collect();
         vec![
             Self { name: format!("{name}, raw"), bytes: raw },

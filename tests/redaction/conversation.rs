@@ -84,7 +84,7 @@ fn the_search_of_a_conversation_finds_whatever_is_shown_of_it() {
         .find_map(|notice| if let Event::Identity(view) = notice { Some(view) } else { None });
     let view = view.expect("an identity");
     let key = view.key.to_bytes();
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = view.key.hex();
     for leak in [
         format!("Contact {{ key: {key:?} }}"),
         format!("Contact {{ key: {key:#?} }}"),

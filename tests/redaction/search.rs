@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+
 /// So many bytes in a row are no chance: a topic has four.
 const TELLING: usize = 4;
 
@@ -68,11 +70,9 @@ fn hexadecimal(text: &str) -> Vec<Piece> {
                 continue;
             }
             for start in [run, &run[1..]] {
-                let digits = start.as_bytes().chunks_exact(2);
-                let byte = |pair: &[u8]| {
-                    u8::from_str_radix(&String::from_utf8_lossy(pair), 16).expect("two digits")
-                };
-                pieces.push((run.to_owned(), digits.map(byte).collect()));
+                let digits = &start.as_bytes()[..start.len() & !1];
+                let bytes = HEXLOWER_PERMISSIVE.decode(digits).expect("pairs of digits");
+                pieces.push((run.to_owned(), bytes));
             }
         }
     }

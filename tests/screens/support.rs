@@ -1,6 +1,7 @@
 //! A conversation at a fixed time, and a screen to see it on.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use data_encoding::HEXLOWER;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
@@ -35,12 +36,8 @@ const KEYS: [&str; 3] = [
 
 pub(crate) fn key(index: usize) -> PublicKey {
     let hex = KEYS.get(index).expect("one of three keys");
-    let mut bytes = [0; 33];
-    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        let digits = core::str::from_utf8(digits).expect("ASCII");
-        *byte = u8::from_str_radix(digits, 16).expect("hexadecimal");
-    }
-    PublicKey::from_bytes(&bytes).expect("a point")
+    let bytes = HEXLOWER.decode(hex.as_bytes()).expect("hexadecimal");
+    PublicKey::from_bytes(&bytes.try_into().expect("33 bytes")).expect("a point")
 }
 
 pub(crate) fn options(glyphs: Glyphs) -> UiOptions {

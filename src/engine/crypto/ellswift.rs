@@ -239,6 +239,7 @@ const ATTEMPTS: u32 = 1 << 12;
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;
@@ -247,9 +248,7 @@ mod tests {
 
     fn number(hex: &str) -> FieldElement {
         assert_eq!(hex.len(), 64);
-        let (digits, _) = hex.as_bytes().as_chunks::<2>();
-        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-        FieldElement::reduced(&digits.iter().map(byte).collect::<Vec<_>>())
+        FieldElement::reduced(&HEXLOWER.decode(hex.as_bytes()).unwrap())
     }
 
     #[test]

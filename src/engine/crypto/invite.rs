@@ -6,6 +6,7 @@
 
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::keys::{PUBLIC_KEY_SIZE, PublicKey};
 
@@ -82,16 +83,7 @@ fn begins_like_an_invite(text: &str) -> bool {
 }
 
 fn from_hex(text: &str) -> Option<[u8; PUBLIC_KEY_SIZE]> {
-    if text.len() != 2 * PUBLIC_KEY_SIZE {
-        return None;
-    }
-    let mut digits = text.chars().map(|digit| digit.to_digit(16));
-    let mut bytes = [0; PUBLIC_KEY_SIZE];
-    for byte in &mut bytes {
-        let value = digits.next()?? << 4 | digits.next()??;
-        *byte = u8::try_from(value).ok()?;
-    }
-    Some(bytes)
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 /// Bech32m's human-readable part, and it again with the separator.
@@ -134,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_key_in_hexadecimal_is_an_invite_too() {
-        let hex: String = key(1).to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = key(1).hex();
         assert_eq!(decode(&hex), Ok(key(1)));
         assert_eq!(decode(&hex.to_uppercase()), Ok(key(1)));
         assert_eq!(decode(&"ff".repeat(33)), Err(InviteError::NotAKey));

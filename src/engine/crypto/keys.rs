@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use data_encoding::HEXLOWER;
 use k256::elliptic_curve::ops::ReduceNonZero;
 use k256::elliptic_curve::sec1::ToSec1Point;
 use serde::{Deserialize, Serialize};
@@ -183,6 +184,12 @@ impl PublicKey {
         self.0
     }
 
+    /// All of its 66 hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
     /// The fingerprint that two people compare to be sure of this key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
@@ -197,7 +204,7 @@ impl PublicKey {
     #[must_use]
     pub fn short(&self) -> String {
         let Fingerprint([a, b, c, d, ..]) = self.fingerprint();
-        format!("{a:02x}{b:02x}{c:02x}{d:02x}")
+        HEXLOWER.encode(&[a, b, c, d])
     }
 
     fn of(point: k256::PublicKey) -> Self {
@@ -248,11 +255,11 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if index > 0 && index % 2 == 0 {
+        for (index, group) in self.0.chunks(2).enumerate() {
+            if index > 0 {
                 f.write_str(" ")?;
             }
-            write!(f, "{byte:02x}")?;
+            HEXLOWER.encode_display(group).fmt(f)?;
         }
         Ok(())
     }
@@ -351,8 +358,7 @@ mod tests {
         one[31] = 1;
         let one = serde_json::to_string(&Secret::take(&mut one)).unwrap();
         let ours: Identity = serde_json::from_str(&one).unwrap();
-        let hex: String =
-            ours.public().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = ours.public().hex();
         assert_eq!(hex, "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
     }
 

@@ -213,6 +213,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<SketchCell>, MalformedSyncMessage
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;
@@ -249,7 +250,6 @@ mod tests {
         let first = [0, 1, 2, 3, 7, 13, 74, 122, 1002, 1518, 6294, 7400, 11104, 15896];
         assert_eq!(places, first);
         let written = write(&hash.cells(shorts.into_iter(), 6));
-        let hex: Vec<String> = written.iter().map(|byte| format!("{byte:02x}")).collect();
         let cells = [
             "f27e568a9666902f3af4",
             "1588e02af350ee50452e",
@@ -258,7 +258,7 @@ mod tests {
             "a9a496d3b128b6800ea2",
             "4e522073d41ec8ff7178",
         ];
-        assert_eq!(hex.concat(), cells.concat());
+        assert_eq!(HEXLOWER.encode(&written), cells.concat());
     }
 
     #[test]

@@ -96,13 +96,15 @@ impl Entropy for SeededRng {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
 
     fn drawn(rng: &mut SeededRng, lengths: [usize; 3]) -> String {
         let draw = |length| {
             let mut bytes = vec![0; length];
             rng.fill_bytes(&mut bytes);
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            HEXLOWER.encode(&bytes)
         };
         lengths.map(draw).join(" ")
     }

@@ -2,7 +2,6 @@
 
 use tokio::sync::mpsc;
 
-use crate::engine::crypto::keys::PublicKey;
 use crate::engine::event::{ContactView, Event, IdentityView, RequestView};
 use crate::shell::api::ClientEvent;
 use crate::shell::cli::error::{Failure, FailureText};
@@ -138,7 +137,7 @@ impl Directory {
         let mut found = self
             .requests
             .iter()
-            .filter(|view| key.len() >= 4 && hex(&view.key).starts_with(&key.to_lowercase()));
+            .filter(|view| key.len() >= 4 && view.key.hex().starts_with(&key.to_lowercase()));
         match (found.next(), found.next()) {
             (Some(view), None) => Ok(view),
             _ => Err(Failure::new(
@@ -153,11 +152,6 @@ impl Directory {
             )),
         }
     }
-}
-
-/// A key as 66 hexadecimal digits.
-pub(super) fn hex(key: &PublicKey) -> String {
-    key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The node ended before it answered.

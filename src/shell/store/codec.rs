@@ -82,22 +82,12 @@ const LAYOUT: Configuration<LittleEndian, Fixint, Limit<MAX_RECORD_BYTES>> =
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::shell::store::tests::fixtures;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn unhex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte =
-            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        digits.chunks(2).map(byte).collect()
-    }
+    use crate::shell::store::tests::fixtures::{self, unhex};
 
     /// Every record kind, with what its bytes must be for as long as stores exist.
     fn golden() -> Vec<(Record, &'static str)> {
@@ -144,7 +134,7 @@ mod tests {
     fn rows_are_the_golden_bytes_and_read_back_as_what_was_written() {
         for (record, bytes) in golden() {
             let row = encode(&record).unwrap();
-            assert_eq!(hex(&row), hex(&unhex(bytes)), "{record:?}");
+            assert_eq!(HEXLOWER.encode(&row), HEXLOWER.encode(&unhex(bytes)), "{record:?}");
             assert_eq!(decode(&unhex(bytes)).unwrap(), record);
         }
     }
@@ -163,7 +153,7 @@ mod tests {
         let sums = fixtures::handshake().map(|record| {
             let row = encode(&record).unwrap();
             assert_eq!(decode(&row).unwrap(), record);
-            hex(&Sha256::digest(&row)[..8])
+            HEXLOWER.encode(&Sha256::digest(&row)[..8])
         });
         assert_eq!(sums, HANDSHAKE_SUMS, "left is what the rows are, right what they were");
     }

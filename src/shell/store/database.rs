@@ -4,9 +4,9 @@
 //! returns and erased rows are overwritten; both are asked for and then read back. In memory it is
 //! the same tables and no file at all. What the rows mean is not known here.
 
-use core::fmt::Write as _;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use zeroize::Zeroizing;
 
@@ -131,12 +131,7 @@ fn key_statement(key: &Secret<KEY_BYTES>) -> Zeroizing<String> {
     // With all its room from the start the text never moves, and so leaves no copy behind.
     let mut statement = Zeroizing::new(String::with_capacity(32 + 2 * KEY_BYTES));
     statement.push_str("PRAGMA key = \"x'");
-    for byte in key.expose() {
-        // Writing to a string cannot fail; a key cut short would not open anything.
-        if write!(statement, "{byte:02x}").is_err() {
-            break;
-        }
-    }
+    HEXLOWER.encode_append(key.expose(), &mut statement);
     statement.push_str("'\"");
     statement
 }

@@ -220,6 +220,7 @@ const MAX_LANES: u32 = 16;
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;
@@ -262,8 +263,7 @@ mod tests {
              0909ab34ca1d829246aadccb0463b60696e4e13a311395d074516dc80d0560b8791448f9 \
              11ff6ca17375ea35fd7ad688c68468cefaa593cb05ca1529cb17daac70420c56f292e260 \
              a362f5d6a73600914519";
-        let hex: String = sealed().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, golden.replace(' ', ""));
+        assert_eq!(HEXLOWER.encode(&sealed()), golden.replace(' ', ""));
     }
 
     #[test]

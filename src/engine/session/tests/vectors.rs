@@ -1,6 +1,7 @@
 //! The layers of a message against the second implementation (`tests/interop/python`), whose
 //! `vectors.py` says what the fields are.
 
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 
 use super::*;
@@ -68,8 +69,7 @@ fn vectors() -> MessageVectors {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-    digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    HEXLOWER.decode(hex.as_bytes()).unwrap()
 }
 
 fn header_key(hex: &str) -> HeaderKey {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::control;
@@ -167,7 +168,7 @@ impl BackupRequest {
             Failure::new("backup", ExitCode::Usage, text)
         })?;
         Ok(json!({
-            "do": "backup", "file": file, "head": hex(head), "key": hex(key.expose()),
+            "do": "backup", "file": file, "head": HEXLOWER.encode(head), "key": HEXLOWER.encode(key.expose()),
             "history": self.history == History::With,
         }))
     }
@@ -175,8 +176,9 @@ impl BackupRequest {
     /// Parses the request from JSON.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
         let text = |name: &str| question.get(name).and_then(Value::as_str);
-        let mut key: [u8; 32] = unhex(text("key")?)?.try_into().ok()?;
-        let sealing = BackupKey::from_parts(unhex(text("head")?)?, Secret::take(&mut key));
+        let head = text("head").filter(|digits| digits.len() <= MAX_HEAD_DIGITS)?;
+        let head = HEXLOWER.decode(head.as_bytes()).ok()?;
+        let sealing = BackupKey::from_parts(head, decode_key(text("key")?)?);
         let with = question.get("history")?.as_bool()?;
         let history = if with { History::With } else { History::Without };
         let file = PathBuf::from(text("file")?);
@@ -221,23 +223,18 @@ fn counts(json: &Value) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || digits.len() > MAX_HEX {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+/// Reads a key's digits into memory that is wiped; no copy of it is anywhere else.
+fn decode_key(digits: &str) -> Option<Secret<32>> {
+    let mut is_key = false;
+    let key = Secret::make(|bytes| {
+        is_key = digits.len() == HEXLOWER.encode_len(bytes.len())
+            && HEXLOWER.decode_mut(digits.as_bytes(), bytes).is_ok();
+    });
+    is_key.then_some(key)
 }
 
 /// Twice the length of the head, with room.
-const MAX_HEX: usize = 1_024;
+const MAX_HEAD_DIGITS: usize = 1_024;
 
 const NEW: &str = "New passphrase for the backup: ";
 const KNOWN: &str = "Passphrase of the backup: ";

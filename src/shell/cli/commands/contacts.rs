@@ -7,7 +7,7 @@ use super::trust;
 use crate::engine::event::ContactView;
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::ContactAction;
-use crate::shell::cli::directory::{Directory, hex};
+use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::Failure;
 use crate::shell::ui;
 use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
@@ -102,7 +102,7 @@ fn details(view: &ContactView) -> String {
 fn contact_json(view: &ContactView) -> Value {
     json!({
         "name": view.petname,
-        "key": hex(&view.key),
+        "key": view.key.hex(),
         "fingerprint": view.key.fingerprint().to_string(),
         "session": session_word(view.session),
         "trust": trust::to_json(view.trust),

@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -170,7 +171,7 @@ fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
     };
     Some(json!({
         "v": 1,
-        "id": format!("{:016x}", message.id.0),
+        "id": message.id.hex(),
         "contact": contact,
         "from": from,
         "time": message.at.0,
@@ -242,7 +243,6 @@ impl ExportedMessage {
     fn parse(text: &[u8]) -> Option<Self> {
         let line: Self = serde_json::from_slice(text).ok()?;
         let sound = line.v == 1
-            && line.id.len() == 16
             && line.message_id().is_some()
             && line.text.len() <= MAX_TEXT
             // After the year 9999 no date has four digits, and the store counts in 63 bits.
@@ -252,7 +252,8 @@ impl ExportedMessage {
     }
 
     fn message_id(&self) -> Option<MessageId> {
-        u64::from_str_radix(&self.id, 16).ok().map(MessageId)
+        let bytes = HEXLOWER_PERMISSIVE.decode(self.id.as_bytes()).ok()?;
+        Some(MessageId(u64::from_be_bytes(bytes.try_into().ok()?)))
     }
 
     fn into_record(self, contact: ContactId) -> Option<MessageRecord> {

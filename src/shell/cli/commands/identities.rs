@@ -6,7 +6,7 @@ use super::manage::{CommandOutput, command_output, list};
 use crate::engine::crypto::invite;
 use crate::engine::event::IdentityView;
 use crate::shell::cli::args::IdentityAction;
-use crate::shell::cli::directory::{Directory, hex};
+use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::Failure;
 
 pub(super) fn about_identity(
@@ -57,7 +57,7 @@ fn identity_answer(view: &IdentityView) -> CommandOutput {
 fn identity_json(view: &IdentityView) -> Value {
     json!({
         "name": view.name,
-        "key": hex(&view.key),
+        "key": view.key.hex(),
         "invite": invite::encode(&view.key),
         "fingerprint": view.key.fingerprint().to_string(),
     })

@@ -13,7 +13,7 @@ use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::Civil;
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
-use crate::shell::cli::directory::{Directory, hex};
+use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
@@ -178,7 +178,7 @@ impl LinePrinter {
                 }));
             }
             Event::Request(view) => {
-                let key = hex(&view.key);
+                let key = view.key.hex();
                 let at = Civil::at(view.arrived).iso();
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} wants to contact you"));

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::manage::{CommandOutput, DeliveredBy, command_output, list};
 use crate::engine::event::RequestView;
 use crate::shell::cli::args::RequestAction;
-use crate::shell::cli::directory::{Directory, hex};
+use crate::shell::cli::directory::Directory;
 
 pub(super) fn about_request(
     action: &RequestAction,
@@ -15,8 +15,8 @@ pub(super) fn about_request(
     match action {
         RequestAction::List => {
             let json =
-                |view: &RequestView| json!({ "key": hex(&view.key), "arrived": view.arrived.0 });
-            list(&directory.requests, json, |view| hex(&view.key), "no contact requests")
+                |view: &RequestView| json!({ "key": view.key.hex(), "arrived": view.arrived.0 });
+            list(&directory.requests, json, |view| view.key.hex(), "no contact requests")
         }
         RequestAction::Accept { name, .. } => {
             let sent = match sender {

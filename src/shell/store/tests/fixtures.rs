@@ -1,5 +1,6 @@
 //! Records for the store's tests.
 
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
@@ -19,6 +20,12 @@ pub(in crate::shell::store) const IDENTITY_ROW: &str =
     "00000000 0100000000000000 0800000000000000 6e696768746a6172
     2000000000000000 0707070707070707070707070707070707070707070707070707070707070707
     00e1f50500000000";
+
+/// The bytes that hexadecimal digits stand for, with blanks and line ends between them.
+pub(in crate::shell::store) fn unhex(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    HEXLOWER.decode(digits.as_bytes()).unwrap()
+}
 
 /// The generator of secp256k1 (SEC 2, section 2.4.1), compressed: a key as good as any.
 const GENERATOR: [u8; 33] = [

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use aes_gcm::aes::Aes256;
 use aes_gcm::aes::cipher::{BlockCipherDecrypt, KeyInit};
+use data_encoding::HEXLOWER;
 
 use super::*;
 use crate::engine::env::{Env, Millis, UnixSeconds};
@@ -151,11 +152,9 @@ fn robbed(records: &[Record]) -> (Home, Store, Thief) {
 
 /// The sample's identity, with a secret key that is not found by accident.
 fn identity() -> Record {
-    let secret: String = (1..=32).map(|byte| format!("{byte:02x}")).collect();
-    let row = fixtures::IDENTITY_ROW.replace(&"07".repeat(32), &secret);
-    let digits: Vec<u8> = row.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    codec::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
+    let secret: Vec<u8> = (1..=32).collect();
+    let row = fixtures::IDENTITY_ROW.replace(&"07".repeat(32), &HEXLOWER.encode(&secret));
+    codec::decode(&fixtures::unhex(&row)).unwrap()
 }
 
 fn closed(id: u64) -> Record {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use data_encoding::HEXLOWER;
 use rusqlite::types::Value;
 
 use super::forensics::{Thief, parts};
@@ -67,7 +68,7 @@ fn key_of(home: &Home) -> Secret<KEY_BYTES> {
 /// The database itself, whatever version it is of.
 fn keyed(home: &Home) -> Connection {
     let connection = Connection::open(home.file("store.db")).unwrap();
-    let hex: String = key_of(home).expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = HEXLOWER.encode(key_of(home).expose());
     connection.execute_batch(&format!("PRAGMA key = \"x'{hex}'\"")).unwrap();
     connection
 }
@@ -84,11 +85,8 @@ fn tables(home: &Home, statement: &str) -> (i64, i64) {
 fn old_values(kind: u8) -> Vec<Vec<u8>> {
     let start = format!("INSERT INTO record VALUES (x'{kind:02x}000000");
     let rows = include_str!("version1.sql").lines().filter(|line| line.starts_with(&start));
-    let value = |line: &str| {
-        let digits = line.split("x'").nth(2).unwrap().trim_end_matches("');").as_bytes();
-        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        digits.chunks(2).map(byte).collect()
-    };
+    let value =
+        |line: &str| fixtures::unhex(line.split("x'").nth(2).unwrap().trim_end_matches("');"));
     rows.map(value).collect()
 }
 
@@ -225,9 +223,7 @@ fn unread(record: Record) -> Record {
 }
 
 fn identity() -> Record {
-    let digits: Vec<u8> = fixtures::IDENTITY_ROW.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    codec::decode(&digits.chunks(2).map(byte).collect::<Vec<u8>>()).unwrap()
+    codec::decode(&fixtures::unhex(fixtures::IDENTITY_ROW)).unwrap()
 }
 
 #[test]

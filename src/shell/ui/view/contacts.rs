@@ -1,5 +1,6 @@
 //! The pages of people: contacts, strangers who ask, those who are blocked, and one's identities.
 
+use data_encoding::HEXLOWER;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -162,7 +163,7 @@ fn sentences(text: &str, width: usize) -> Vec<Line<'static>> {
 
 /// The ends of a key, to tell people apart at a glance. Not enough to verify one.
 pub(super) fn short_key(key: &PublicKey) -> String {
-    let hex = hex(key);
+    let hex = key.hex();
     let start: String = hex.chars().take(8).collect();
     let end: String = hex.chars().skip(62).collect();
     format!("{start}..{end}")
@@ -170,11 +171,6 @@ pub(super) fn short_key(key: &PublicKey) -> String {
 
 /// A key in groups of four digits.
 pub(super) fn whole_key(key: &PublicKey) -> String {
-    let digits: Vec<char> = hex(key).chars().collect();
-    let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
+    let groups: Vec<String> = key.to_bytes().chunks(2).map(|pair| HEXLOWER.encode(pair)).collect();
     groups.join(" ")
-}
-
-fn hex(key: &PublicKey) -> String {
-    key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

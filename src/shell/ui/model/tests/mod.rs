@@ -9,6 +9,7 @@ mod search;
 use crate::engine::envelope::Lifetime;
 use crate::engine::record::DeliveryLog;
 use crossterm::event::{KeyCode, KeyModifiers};
+use data_encoding::HEXLOWER;
 
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
@@ -29,13 +30,8 @@ const KEYS: [&str; 2] = [
 ];
 
 fn key(index: usize) -> PublicKey {
-    let hex = KEYS[index % KEYS.len()];
-    let mut bytes = [0; 33];
-    for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        let digits = core::str::from_utf8(digits).expect("ASCII");
-        *byte = u8::from_str_radix(digits, 16).expect("hexadecimal");
-    }
-    PublicKey::from_bytes(&bytes).expect("a point")
+    let bytes = HEXLOWER.decode(KEYS[index % KEYS.len()].as_bytes()).expect("hexadecimal");
+    PublicKey::from_bytes(&bytes.try_into().expect("33 bytes")).expect("a point")
 }
 
 fn options() -> UiOptions {
