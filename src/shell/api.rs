@@ -3,6 +3,7 @@
 //! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and
 //! is told by [`ClientEvent`], over two bounded channels the runtime made.
 
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use crate::engine::command::{Command, CommandError, Reply};
@@ -223,7 +224,7 @@ pub struct MiningStatus {
 }
 
 /// How the interface is to look and behave; fixed for its life.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UiOptions {
     /// Real use, or a demonstration that says so on every screen.
     pub mode: UiMode,
@@ -235,6 +236,8 @@ pub struct UiOptions {
     pub max_text: usize,
     /// Reads the wall clock.
     pub clock: fn() -> UnixSeconds,
+    /// The time zone in which times are shown.
+    pub zone: TimeZone,
     /// How keys are written for people.
     pub invites: InviteCodec,
 }

@@ -1,116 +1,216 @@
-//! Days and clocks of UTC, from plain seconds. It reads no clock and knows no time zone.
+//! Times as people read them, in a time zone that is handed in, and as programs read them, in UTC. No
+//! clock and no zone is read here.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::fmt::temporal::{DateTimeParser, DateTimePrinter};
+use jiff::tz::TimeZone;
 
 use crate::engine::env::UnixSeconds;
 
-/// A moment as people write it, in UTC.
+/// A moment as the calendars and clocks of one time zone show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Civil {
-    /// Days since 1970-01-01.
-    pub(crate) days: u64,
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-}
+pub(crate) struct Civil(DateTime);
 
 impl Civil {
-    /// The moment `at`. After Howard Hinnant, "chrono-compatible low-level date algorithms",
-    /// `civil_from_days`.
-    pub(crate) const fn at(at: UnixSeconds) -> Self {
-        let days = at.0 / 86_400;
-        let of_day = at.0 % 86_400;
-        // Days since 0000-03-01, so that the leap day is the last of its year.
-        let shifted = days + 719_468;
-        let era = shifted / 146_097;
-        let day_of_era = shifted % 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-        Self {
-            days,
-            year,
-            month,
-            day,
-            hour: of_day / 3_600,
-            minute: of_day / 60 % 60,
-            second: of_day % 60,
-        }
+    /// The moment `at`.
+    pub(crate) fn at(at: UnixSeconds, zone: &TimeZone) -> Self {
+        Self(zone.to_datetime(timestamp(at)))
+    }
+
+    /// The day, to compare it with others.
+    pub(crate) fn day(self) -> Date {
+        self.0.date()
     }
 
     /// `Fri 20 Nov`
     pub(crate) fn short_date(self) -> String {
-        let date = self.date();
-        date.rsplit_once(' ').map_or_else(|| date.clone(), |(short, _)| short.to_owned())
-    }
-
-    /// `09:58`
-    pub(crate) fn clock(self) -> String {
-        format!("{:02}:{:02}", self.hour, self.minute)
-    }
-
-    /// `09:58:07`
-    pub(crate) fn seconds_clock(self) -> String {
-        format!("{:02}:{:02}:{:02}", self.hour, self.minute, self.second)
-    }
-
-    /// `2026-11-20T09:58:07Z`, as ISO 8601 writes it.
-    pub(crate) fn iso(self) -> String {
-        let Self { days: _, year, month, day, hour, minute, second } = self;
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        self.0.strftime("%a %-d %b").to_string()
     }
 
     /// `Fri 20 Nov 2026`
     pub(crate) fn date(self) -> String {
-        // 1970-01-01 was a Thursday.
-        let weekday = match self.days % 7 {
-            0 => "Thu",
-            1 => "Fri",
-            2 => "Sat",
-            3 => "Sun",
-            4 => "Mon",
-            5 => "Tue",
-            _ => "Wed",
-        };
-        let month = match self.month {
-            1 => "Jan",
-            2 => "Feb",
-            3 => "Mar",
-            4 => "Apr",
-            5 => "May",
-            6 => "Jun",
-            7 => "Jul",
-            8 => "Aug",
-            9 => "Sep",
-            10 => "Oct",
-            11 => "Nov",
-            _ => "Dec",
-        };
-        format!("{weekday} {} {month} {}", self.day, self.year)
+        self.0.strftime("%a %-d %b %Y").to_string()
+    }
+
+    /// `09:58`
+    pub(crate) fn clock(self) -> String {
+        self.0.strftime("%H:%M").to_string()
+    }
+
+    /// `09:58:07`
+    pub(crate) fn seconds_clock(self) -> String {
+        self.0.strftime("%H:%M:%S").to_string()
+    }
+
+    /// `2026-11-20 09:58:07`, for lines that people read and sort.
+    pub(crate) fn sortable(self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 }
 
+/// `2026-11-20T09:58:07Z`, as ISO 8601 writes it: for programs, files and logs.
+pub(crate) fn utc(at: UnixSeconds) -> String {
+    timestamp(at).to_string()
+}
+
+/// What clocks that show `at` in a zone go by: `CET`, `UTC`, `UTC+0530`.
+pub(crate) fn zone_abbreviation(at: UnixSeconds, zone: &TimeZone) -> String {
+    let info = zone.to_offset_info(timestamp(at));
+    let letters = match printable(info.abbreviation()) {
+        none if none.is_empty() => info.offset().to_string(),
+        letters => letters,
+    };
+    // Zones without an abbreviation of their own have their offset in its place.
+    if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters }
+}
+
+/// What a zone is called all year: `Europe/Berlin`. Where it has no name, its abbreviation at `at`.
+pub(crate) fn zone_name(at: UnixSeconds, zone: &TimeZone) -> String {
+    // `Etc/UTC` is UTC, and `Etc/GMT+5` is five hours behind it.
+    match zone.iana_name().filter(|name| !name.starts_with("Etc/")) {
+        Some(name) => printable(name),
+        None => zone_abbreviation(at, zone),
+    }
+}
+
+/// A zone as text that [`read_zone`] reads, for a process on the same machine. A zone out of a file
+/// without a name has none.
+pub(crate) fn write_zone(zone: &TimeZone) -> Option<String> {
+    DateTimePrinter::new().time_zone_to_string(zone).ok()
+}
+
+/// The zone that [`write_zone`] wrote.
+pub(crate) fn read_zone(text: &str) -> Option<TimeZone> {
+    DateTimeParser::new().parse_time_zone(text).ok()
+}
+
+/// Times past the year 9999 become its end.
+fn timestamp(at: UnixSeconds) -> Timestamp {
+    let seconds = i64::try_from(at.0).ok();
+    seconds.and_then(|at| Timestamp::from_second(at).ok()).unwrap_or(LAST)
+}
+
+/// The last whole second that a calendar has in every zone.
+const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
+/// The names of zones come from files and from the environment.
+fn printable(name: &str) -> String {
+    name.chars().filter(char::is_ascii_graphic).take(MAX_ZONE_NAME).collect()
+}
+
+/// The longest name of the IANA's has 32 characters.
+const MAX_ZONE_NAME: usize = 40;
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Europe/Berlin and Asia/Kolkata as rules, which need no files.
+    const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+    const KOLKATA: &str = "<+0530>-5:30";
+
+    fn zone(rule: &str) -> TimeZone {
+        TimeZone::posix(rule).unwrap()
+    }
+
+    /// The day, the clock and the abbreviation.
+    fn shown(at: u64, zone: &TimeZone) -> String {
+        let at = UnixSeconds(at);
+        let civil = Civil::at(at, zone);
+        format!("{} {} {}", civil.date(), civil.seconds_clock(), zone_abbreviation(at, zone))
+    }
 
     #[test]
     fn known_moments_are_written_as_calendars_have_them() {
-        for (seconds, date, clock) in [
-            (0, "Thu 1 Jan 1970", "00:00:00"),
-            (951_782_399, "Mon 28 Feb 2000", "23:59:59"),
-            (951_782_400, "Tue 29 Feb 2000", "00:00:00"),
-            (1_795_171_620, "Fri 20 Nov 2026", "10:47:00"),
-            (4_107_542_400, "Mon 1 Mar 2100", "00:00:00"),
+        for (seconds, expected) in [
+            (0, "Thu 1 Jan 1970 00:00:00 UTC"),
+            (951_782_399, "Mon 28 Feb 2000 23:59:59 UTC"),
+            (951_782_400, "Tue 29 Feb 2000 00:00:00 UTC"),
+            (1_795_171_620, "Fri 20 Nov 2026 10:47:00 UTC"),
+            (4_107_542_400, "Mon 1 Mar 2100 00:00:00 UTC"),
         ] {
-            let civil = Civil::at(UnixSeconds(seconds));
-            assert_eq!(civil.date(), date);
-            assert_eq!(civil.seconds_clock(), clock);
+            assert_eq!(shown(seconds, &TimeZone::UTC), expected);
+        }
+        let civil = Civil::at(UnixSeconds(1_795_168_687), &TimeZone::UTC);
+        assert_eq!(civil.short_date(), "Fri 20 Nov");
+        assert_eq!(civil.clock(), "09:58");
+        assert_eq!(civil.sortable(), "2026-11-20 09:58:07");
+        assert_eq!(utc(UnixSeconds(1_795_168_687)), "2026-11-20T09:58:07Z");
+    }
+
+    #[test]
+    fn the_hour_that_a_change_of_clocks_repeats_or_skips_is_told_apart_by_its_abbreviation() {
+        let berlin = zone(BERLIN);
+        for (seconds, expected) in [
+            (1_795_171_620, "Fri 20 Nov 2026 11:47:00 CET"),
+            // Sunday, 29 March 2026, 01:00 UTC.
+            (1_774_745_999, "Sun 29 Mar 2026 01:59:59 CET"),
+            (1_774_746_000, "Sun 29 Mar 2026 03:00:00 CEST"),
+            // Sunday, 25 October 2026, 01:00 UTC.
+            (1_792_889_999, "Sun 25 Oct 2026 02:59:59 CEST"),
+            (1_792_890_000, "Sun 25 Oct 2026 02:00:00 CET"),
+        ] {
+            assert_eq!(shown(seconds, &berlin), expected);
+        }
+    }
+
+    #[test]
+    fn days_are_those_of_the_zone() {
+        // 2026-11-20, 18:29:59 and 18:30:00 UTC.
+        let (before, after) = (UnixSeconds(1_795_199_399), UnixSeconds(1_795_199_400));
+        let day = |at, zone: &TimeZone| Civil::at(at, zone).day();
+        assert_eq!(day(before, &TimeZone::UTC), day(after, &TimeZone::UTC));
+        let kolkata = zone(KOLKATA);
+        assert_ne!(day(before, &kolkata), day(after, &kolkata));
+        assert_eq!(shown(after.0, &kolkata), "Sat 21 Nov 2026 00:00:00 UTC+0530");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_dates_in_every_zone() {
+        let far = [zone("AAA-24:59:59"), zone("BBB+24:59:59"), zone(BERLIN), TimeZone::UTC];
+        for seconds in [0, 1, 253_402_207_200, 253_402_300_800, 1 << 63, u64::MAX] {
+            for zone in &far {
+                assert!(!shown(seconds, zone).is_empty());
+            }
+        }
+        assert_eq!(utc(UnixSeconds(u64::MAX)), "9999-12-30T22:00:00Z");
+        assert_eq!(utc(UnixSeconds(0)), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_zone_is_called_by_its_name_and_else_as_its_clocks_are() {
+        let at = UnixSeconds(1_795_171_620);
+        assert_eq!(zone_name(at, &TimeZone::UTC), "UTC");
+        assert_eq!(zone_name(at, &zone(BERLIN)), "CET");
+        assert_eq!(zone_name(at, &zone(KOLKATA)), "UTC+0530");
+        assert_eq!(zone_abbreviation(at, &TimeZone::fixed(jiff::tz::offset(-3))), "UTC-03");
+    }
+
+    #[test]
+    fn a_zone_reaches_another_process_unless_it_has_no_name() {
+        for zone in
+            [TimeZone::UTC, zone(BERLIN), zone(KOLKATA), TimeZone::fixed(jiff::tz::offset(5))]
+        {
+            let text = write_zone(&zone).unwrap();
+            assert_eq!(read_zone(&text), Some(zone), "{text}");
+        }
+        assert_eq!(read_zone("../../etc/passwd"), None);
+        assert_eq!(read_zone("/etc/localtime"), None);
+        assert_eq!(read_zone(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_in_any_zone_is_shown_in_printable_ascii(at: u64, hours in -25_i8..=25, text: String) {
+            let zone = TimeZone::fixed(jiff::tz::offset(hours));
+            prop_assert!(shown(at, &zone).bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            prop_assert!(utc(UnixSeconds(at)).is_ascii());
+            if let Some(zone) = read_zone(&text) {
+                prop_assert!(zone_name(UnixSeconds(at), &zone).is_ascii());
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Conversations and single messages, read back with a node that runs and without one.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::hostile::{HOSTILE, acts};
@@ -92,7 +94,8 @@ fn history_is_told_alike_by_a_node_and_without_one() {
     assert_eq!(running.end("TERM"), Some(143));
 
     let lines: Vec<&str> = without[0].lines().collect();
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 5);
+    assert_eq!(lines[4], "-- times are in UTC --");
     assert!(lines[0].ends_with(&format!("{} you [◌ queued]: the first", &ids[0][..8])));
     assert_eq!(lines[2], "    with another line");
     assert!(without[1].is_ascii());
@@ -104,6 +107,58 @@ fn history_is_told_alike_by_a_node_and_without_one() {
     assert!(told(&home, &["ben", "--search", "fourth"]).is_empty());
     assert!(told(&home, &["ben", "--search", "\"*("]).is_empty());
     assert_eq!(told(&home, &["ben"])[0]["v"], 1);
+}
+
+/// The history of a home as somebody in a zone reads it.
+fn read_in(home: &Home, zone: &str) -> String {
+    let mut command = home.command(&["history", "ben"]);
+    command.env("TZ", zone);
+    let output = finish(command, "");
+    assert_eq!(output.status.code(), Some(0), "{zone}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn people_read_their_own_time_with_a_node_and_without_and_programs_read_utc() {
+    let (home, _) = alone(&["hello"]);
+    let at: Timestamp =
+        told(&home, &["ben"])[0]["at"].as_str().expect("a time").parse().expect("UTC");
+    let as_read = |zone: &TimeZone, name: &str| {
+        let local = zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        (local, format!("-- times are in {name} --"))
+    };
+    let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
+    let berlin = TimeZone::posix(rule).expect("a rule");
+    let summer_or_winter = berlin.to_offset_info(at).abbreviation().to_owned();
+    let kolkata = TimeZone::posix("IST-5:30").expect("a rule");
+    let mut read = vec![
+        ("UTC", as_read(&TimeZone::UTC, "UTC")),
+        ("IST-5:30", as_read(&kolkata, "IST")),
+        (rule, as_read(&berlin, &summer_or_winter)),
+    ];
+    // Where the system has the names of zones.
+    if TimeZone::get("Europe/Berlin").is_ok() {
+        read.push(("Europe/Berlin", as_read(&berlin, "Europe/Berlin")));
+    }
+    // Nothing of these is a zone.
+    for broken in ["No/Such", "\u{1b}[31m", "/etc/passwd", "/dev/null", "../../etc/passwd", ":"] {
+        read.push((broken, as_read(&TimeZone::UTC, "UTC")));
+    }
+    let check = || {
+        for (zone, (local, last)) in &read {
+            let page = read_in(&home, zone);
+            assert!(page.starts_with(local.as_str()), "{zone:?}: {page:?}, not {local}");
+            assert_eq!(page.lines().last(), Some(last.as_str()), "{zone:?}");
+            let mut command = home.command(&["history", "ben", "--json"]);
+            command.env("TZ", zone);
+            let line = parse(&finish(command, "").stdout);
+            assert_eq!(line["at"], at.to_string(), "{zone:?}");
+        }
+    };
+    check();
+    let running = node(&home);
+    check();
+    assert_eq!(running.end("TERM"), Some(143));
 }
 
 #[test]

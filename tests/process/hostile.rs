@@ -7,7 +7,7 @@ use crate::support::{Home, Network, Running, deadline, finish, parse};
 /// Moves the cursor, sets a title, colours, reverses, hides, joins, and stacks.
 pub(crate) const HOSTILE: &str = "\u{1b}]0;gotcha\u{7}title \u{1b}[31mred\rEVIL \u{202e}backwards\u{202c} \
     \u{2066}isolated\u{2069} z\u{200b}ero \u{9b}31m \u{feff} \u{7f} \u{e0041} \"quoted\\\"\n\
-    2026-01-01T00:00:00Z ann: a line that is not hers";
+    2026-01-01 00:00:00 ann: a line that is not hers";
 
 /// Whether a character may do something to a terminal or to the order of what is shown.
 pub(crate) fn acts(character: char) -> bool {

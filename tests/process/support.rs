@@ -135,7 +135,8 @@ impl Home {
             .env_remove("UNDERTONE_IDENTITY")
             .env_remove("UNDERTONE_PASSPHRASE_FILE")
             .env_remove("UNDERTONE_NONCE_LEDGER")
-            .env("HOME", self.folder.path());
+            .env("HOME", self.folder.path())
+            .env("TZ", "UTC");
         if let Some(ledger) = &self.ledger {
             command.env("UNDERTONE_NONCE_LEDGER", ledger);
         }

@@ -40,6 +40,7 @@ impl Terminal {
         command.arg(home.path("home"));
         command.cwd(home.folder());
         command.env("TERM", "xterm-256color");
+        command.env("TZ", "UTC");
         for variable in ["NO_COLOR", "UNDERTONE_HOME", "UNDERTONE_PASSPHRASE_FILE"] {
             command.env_remove(variable);
         }

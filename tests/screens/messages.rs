@@ -2,6 +2,7 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
+use jiff::tz::TimeZone;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::event::{ContactView, Direction, Event, MessageView, SessionStatus};
@@ -42,6 +43,45 @@ fn every_state_has_a_mark() {
     at_every_size("states", every_state(options(Glyphs::Unicode)));
     let bare = UiOptions { color: ColorSupport::Off, ..options(Glyphs::Ascii) };
     assert_snapshot!("states_ascii_80x24", every_state(bare).see(80, 24));
+}
+
+/// Sunday, 25 October 2026, 01:00 UTC, when clocks in Berlin go back from 03:00 to 02:00.
+const SUMMER_ENDS: u64 = 1_792_890_000;
+
+#[test]
+fn times_and_days_are_those_of_the_zone_that_the_first_row_names() {
+    let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
+    for (rule, zone, days, times) in [
+        (
+            "UTC0",
+            "01:01 UTC",
+            &["Sat 24 Oct 2026", "Sun 25 Oct 2026"][..],
+            ["22:10", "00:59", "01:00"],
+        ),
+        (berlin, "02:01 CET", &["Sun 25 Oct 2026"], ["00:10", "02:59", "02:00"]),
+        ("<+0530>-5:30", "06:31 UTC+0530", &["Sun 25 Oct 2026"], ["03:40", "06:29", "06:30"]),
+        ("EST5", "20:01 EST", &["Sat 24 Oct 2026"], ["17:10", "19:59", "20:00"]),
+    ] {
+        let mut stage = Stage::chatting(UiOptions {
+            clock: || UnixSeconds(SUMMER_ENDS + 60),
+            zone: TimeZone::posix(rule).expect("a rule"),
+            ..options(Glyphs::Unicode)
+        });
+        let said = [(1, 10_200), (2, 60), (3, 0)].map(|(id, ago)| {
+            message(id, SUMMER_ENDS - ago, Direction::Incoming, "the ferry leaves")
+        });
+        let (messages, more) = (said.to_vec(), HasMore::No);
+        stage.tell(ClientEvent::History { contact: MIRA, messages, more });
+        let seen = stage.see(120, 40);
+        assert_eq!(seen.matches(zone).count(), 1, "{zone}: {seen}");
+        let first_row = seen.lines().next().expect("a row");
+        assert!(first_row.ends_with(zone), "{zone}: {seen}");
+        let october = seen.lines().filter(|row| row.contains("Oct 2026")).count();
+        assert_eq!(october, days.len(), "{zone}: {seen}");
+        assert!(days.iter().all(|day| seen.contains(&format!("── {day} ──"))), "{zone}: {seen}");
+        let shown = times.map(|time| format!("{time} mira"));
+        assert!(shown.iter().all(|time| seen.contains(time)), "{zone}: {seen}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use data_encoding::HEXLOWER;
+use jiff::tz::TimeZone;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
@@ -47,6 +48,7 @@ pub(crate) fn options(glyphs: Glyphs) -> UiOptions {
         color: ColorSupport::On,
         max_text: 1_900,
         clock: || UnixSeconds(NOW),
+        zone: TimeZone::UTC,
         invites: InviteCodec {
             write: invite::encode,
             read: |_| Err("this is damaged: a letter is wrong or missing".to_owned()),

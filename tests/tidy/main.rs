@@ -70,6 +70,7 @@ const OUTSIDE: &[&str] = &[
     "SystemTime",
     "crossterm",
     "getrandom",
+    "jiff",
     "libp2p",
     "ratatui",
     "rusqlite",

@@ -5,13 +5,14 @@
 
 use core::fmt::Write as _;
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
 use crate::engine::event::{ContactView, Direction, MessageView};
 use crate::engine::record::MessageState;
 use crate::shell::api::{Glyphs, HasMore};
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::{Civil, utc, zone_name};
 use crate::shell::cli::args::HistoryArgs;
 use crate::shell::ui::text::message_state::word as state_word;
 use crate::shell::ui::text::{lifetime, message_state};
@@ -23,6 +24,8 @@ pub(super) struct MessageFormatter<'a> {
     pub(super) view: &'a MessageView,
     pub(super) contact: &'a ContactView,
     pub(super) glyphs: Glyphs,
+    /// In which people read its times; programs get UTC.
+    pub(super) zone: &'a TimeZone,
 }
 
 /// A part of a conversation, oldest first.
@@ -45,6 +48,9 @@ pub(super) fn conversation(
         let count = messages(contact.missing);
         lines.push(format!("-- {count} missing; requested again --"));
     }
+    if let Some(newest) = shown.last() {
+        lines.push(format!("-- times are in {} --", zone_name(newest.view.at, newest.zone)));
+    }
     lines.join("\n")
 }
 
@@ -57,7 +63,7 @@ impl MessageFormatter<'_> {
             let gap = messages(view.missing);
             push(&mut lines, format_args!("-- {gap} before this one will never arrive --\n"));
         }
-        let at = Civil::at(view.at).iso();
+        let at = self.local(view.at);
         push(&mut lines, format_args!("{at} {} {}", view.id.short(), self.author()));
         if view.early {
             lines.push_str(" [not confirmed: someone who stole your key could have written it]");
@@ -72,6 +78,14 @@ impl MessageFormatter<'_> {
             );
         }
         lines
+    }
+
+    fn local(&self, at: UnixSeconds) -> String {
+        Civil::at(at, self.zone).sortable()
+    }
+
+    fn moment(&self, at: Option<UnixSeconds>, none: &str) -> String {
+        at.map_or_else(|| none.to_owned(), |at| self.local(at))
     }
 
     fn author(&self) -> String {
@@ -95,7 +109,7 @@ impl MessageFormatter<'_> {
         match view.direction {
             Direction::Incoming => {
                 details.0 = format!("message {} from {name}", view.id.short());
-                details.row("received", &Civil::at(view.at).iso());
+                details.row("received", &self.local(view.at));
                 if view.missing > 0 {
                     let gap = messages(view.missing);
                     details.row("before it", &format!("{gap} will never arrive"));
@@ -109,16 +123,16 @@ impl MessageFormatter<'_> {
                 details.0 = format!("message {} to {name}", view.id.short());
                 details.row("state", &self.state(state));
                 details.row("", message_state::meaning(state));
-                details.row("queued", &Civil::at(view.at).iso());
+                details.row("queued", &self.local(view.at));
                 self.attempts(&mut details);
-                details
-                    .row("delivered", &moment(view.delivery.delivered, "no acknowledgement yet"));
+                let delivered = self.moment(view.delivery.delivered, "no acknowledgement yet");
+                details.row("delivered", &delivered);
                 let no_mark = if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
                     "unknown: read marks are off for this contact"
                 };
-                details.row("read", &moment(view.delivery.read, no_mark));
+                details.row("read", &self.moment(view.delivery.read, no_mark));
                 details.row("lifetime", lifetime::words(view.lifetime));
                 details.row("next", &self.prospect(state));
             }
@@ -126,7 +140,8 @@ impl MessageFormatter<'_> {
         details.row("id", &view.id.hex());
         details
             .row("text", &view.text.sanitize_for_text().text.replace('\n', "\n                "));
-        details.0.push_str("\n  Times are those of this computer, in UTC.");
+        let zone = zone_name(view.at, self.zone);
+        push(&mut details.0, format_args!("\n  Times are those of this computer, in {zone}."));
         details.0
     }
 
@@ -140,8 +155,8 @@ impl MessageFormatter<'_> {
                     times => format!("{times} times, each time newly encrypted"),
                 };
                 details.row("sent", &times);
-                details.row("first", &moment(first, "not recorded"));
-                details.row("last", &moment(last, "not recorded"));
+                details.row("first", &self.moment(first, "not recorded"));
+                details.row("last", &self.moment(last, "not recorded"));
             }
         }
     }
@@ -155,7 +170,7 @@ impl MessageFormatter<'_> {
             MessageState::Sent => {
                 let until =
                     self.view.delivery.last_sent.map(|last| last.plus(self.view.lifetime.ttl()));
-                let until = moment(until, "it expires");
+                let until = self.moment(until, "it expires");
                 format!("in the network until {until}; {}", self.again())
             }
             MessageState::Unacknowledged => {
@@ -172,7 +187,7 @@ impl MessageFormatter<'_> {
     fn again(&self) -> String {
         match self.view.retransmits_until() {
             Some(until) => {
-                let until = Civil::at(until).iso();
+                let until = self.local(until);
                 format!("retried automatically, less and less often, until {until}")
             }
             None => "it is not sent again unless you retry it".to_owned(),
@@ -185,16 +200,18 @@ impl MessageFormatter<'_> {
         let mut line = json!({
             "v": 1, "type": "message", "id": view.id.hex(), "number": view.number,
             "missing": view.missing, "early": view.early,
-            "text": view.text.clone().into_raw(), "at": Civil::at(view.at).iso(),
+            "text": view.text.clone().into_raw(), "at": utc(view.at),
         });
         let more = match view.direction {
             Direction::Incoming => json!({ "side": "theirs", "from": self.contact.petname }),
             Direction::Outgoing(state) => json!({
                 "side": "ours", "to": self.contact.petname, "state": state_word(state),
                 "life_seconds": view.lifetime.ttl().0, "sendings": view.delivery.attempts,
-                "first_sent": iso(view.delivery.first_sent), "last_sent": iso(view.delivery.last_sent),
-                "delivered": iso(view.delivery.delivered), "read": iso(view.delivery.read),
-                "sent_again_until": iso(view.retransmits_until()),
+                "first_sent": view.delivery.first_sent.map(utc),
+                "last_sent": view.delivery.last_sent.map(utc),
+                "delivered": view.delivery.delivered.map(utc),
+                "read": view.delivery.read.map(utc),
+                "sent_again_until": view.retransmits_until().map(utc),
             }),
         };
         if let (Value::Object(fields), Value::Object(more)) = (&mut line, more) {
@@ -216,14 +233,6 @@ impl DetailsBuilder {
 fn push(text: &mut String, more: core::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     text.write_fmt(more).unwrap_or_default();
-}
-
-fn iso(at: Option<UnixSeconds>) -> Option<String> {
-    at.map(|at| Civil::at(at).iso())
-}
-
-fn moment(at: Option<UnixSeconds>, none: &str) -> String {
-    iso(at).unwrap_or_else(|| none.to_owned())
 }
 
 fn messages(count: u64) -> String {

@@ -1,6 +1,8 @@
-//! The program's only clock and its only source of chance.
+//! The program's only clock, its time zone, and its only source of chance.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jiff::tz::TimeZone;
 
 use crate::engine::env::{Entropy, Millis, UnixSeconds};
 
@@ -39,6 +41,14 @@ impl Clock {
 pub fn wall() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixSeconds(since.as_secs())
+}
+
+/// The time zone in which people at this machine read times: of `TZ`, else of the system. UTC if
+/// there is none, or none that can be read; what shows a time shows the zone as well.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the time zone")]
+pub fn zone() -> TimeZone {
+    TimeZone::try_system().unwrap_or(TimeZone::UTC)
 }
 
 /// A hundred years.

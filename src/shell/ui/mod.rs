@@ -335,7 +335,7 @@ where
                 let Some(event) = event else { return Ok(UnlockOutcome::Left(UiExit::Terminated)) };
                 unlock_key(&mut model, event?)
             }
-            _ = seconds.tick() => { model.tick((options.clock)()); UnlockStep::Draw }
+            _ = seconds.tick() => { model.tick((model.options.clock)()); UnlockStep::Draw }
         };
         match step {
             UnlockStep::Draw => {}

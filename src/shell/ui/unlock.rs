@@ -91,7 +91,6 @@ impl UnlockModel {
             UnlockMode::Locked => UnlockPage::Unlock,
         };
         Self {
-            options,
             page,
             secret: SecretField::new(),
             first: None,
@@ -99,6 +98,7 @@ impl UnlockModel {
             wrong: 0,
             not_before: UnixSeconds(0),
             now: (options.clock)(),
+            options,
         }
     }
 
@@ -291,6 +291,7 @@ mod tests {
                 color: ColorSupport::On,
                 max_text: 1_900,
                 clock: || UnixSeconds(1_000),
+                zone: jiff::tz::TimeZone::UTC,
                 invites: InviteCodec { write: |_| String::new(), read: |_| Err(String::new()) },
             },
             state,

@@ -6,17 +6,17 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::control;
-use crate::engine::env::{Env, Millis};
+use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::node::backup::History;
 use crate::engine::secret::Secret;
 use crate::shell::backup::{self, Backup, BackupError, BackupKey, BackupSummary};
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::{Civil, utc, zone_abbreviation};
 use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::node_gone;
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::os::clock::{OsEntropy, wall};
+use crate::shell::os::clock::{OsEntropy, wall, zone};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{self, Passphrase, PassphraseSource, PromptPolicy};
 use crate::shell::runtime::StoreHandle;
@@ -90,7 +90,7 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
     if global.json {
         output::print_result(&json);
     } else {
-        let made = Civil::at(summary.made).iso();
+        let made = local(summary.made);
         output::print_line(&format!("backup is intact: {}, made {made}", counts(&json)));
     }
     Ok(())
@@ -109,7 +109,7 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
         output::print_result(&json);
         return Ok(());
     }
-    let made = Civil::at(summary.made).iso();
+    let made = local(summary.made);
     output::print_line(&format!("restored: {}, made {made}", counts(&json)));
     output::print_message(RESTORED);
     Ok(())
@@ -199,7 +199,7 @@ impl BackupRequest {
 /// What is in a backup, for programs.
 fn summary_json(summary: &BackupSummary) -> Value {
     json!({
-        "made": Civil::at(summary.made).iso(),
+        "made": utc(summary.made),
         "history": summary.history == History::With,
         "identities": summary.identities,
         "contacts": summary.contacts,
@@ -221,6 +221,12 @@ fn counts(json: &Value) -> String {
     } else {
         format!("{identities}, {contacts}, no messages")
     }
+}
+
+/// A moment for people, with its zone.
+fn local(at: UnixSeconds) -> String {
+    let zone = zone();
+    format!("{} {}", Civil::at(at, &zone).sortable(), zone_abbreviation(at, &zone))
 }
 
 /// Reads a key's digits into memory that is wiped; no copy of it is anywhere else.

@@ -1,11 +1,12 @@
 //! Output of `undertone contact`.
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::manage::{CommandOutput, DeliveredBy, Outcome, command_output, list};
 use super::trust;
 use crate::engine::event::ContactView;
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::{Civil, utc};
 use crate::shell::cli::args::ContactAction;
 use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::Failure;
@@ -16,7 +17,7 @@ pub(super) fn about_contact<'a>(
     action: &ContactAction,
     directory: &'a Directory,
     contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
-    done: Outcome<'_>,
+    (done, zone): (Outcome<'_>, &TimeZone),
 ) -> Result<CommandOutput, Failure> {
     Ok(match action {
         ContactAction::Add { name, .. } => {
@@ -34,7 +35,7 @@ pub(super) fn about_contact<'a>(
                 {
                     let short = view.key.short();
                     let link = session_words(view.session);
-                    format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view))
+                    format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view, zone))
                 }
             };
             let none = "no contacts yet; add one: undertone contact add INVITE --name NAME";
@@ -42,7 +43,7 @@ pub(super) fn about_contact<'a>(
         }
         ContactAction::Show { name } => {
             let view = contact(name)?;
-            command_output(contact_json(view), details(view))
+            command_output(contact_json(view), details(view, zone))
         }
         ContactAction::Verify { name, .. } => {
             trust::outcome(name, done.reply)?;
@@ -85,7 +86,7 @@ pub(super) fn about_contact<'a>(
 }
 
 /// Everything that is known of a contact, for people.
-fn details(view: &ContactView) -> String {
+fn details(view: &ContactView, zone: &TimeZone) -> String {
     let compare = trust::to_compare(view);
     format!(
         "{}\n  fingerprint    {}\n  state          {}{}\n  trust          {}\n  \
@@ -93,8 +94,8 @@ fn details(view: &ContactView) -> String {
         view.petname,
         view.key.fingerprint(),
         session_words(view.session),
-        troubles(view),
-        ui::text::trust::words(view.trust),
+        troubles(view, zone),
+        ui::text::trust::words(view.trust, zone),
         read_marks(view),
     )
 }
@@ -109,19 +110,19 @@ fn contact_json(view: &ContactView) -> Value {
         "safety_number": view.safety_number.to_string(),
         "read_marks": view.read_receipts,
         "missing": view.missing,
-        "restored": view.restored.map(|at| Civil::at(at).iso()),
+        "restored": view.restored.map(utc),
         "words": view.sas.as_ref().map(trust::own_words_json),
     })
 }
 
 /// Missing messages and a pending restore, as a suffix to the session status.
-fn troubles(view: &ContactView) -> String {
+fn troubles(view: &ContactView, zone: &TimeZone) -> String {
     let mut text = String::new();
     if view.missing > 0 {
         text.push_str(&format!(", {} messages missing, requested again", view.missing));
     }
     if let Some(at) = view.restored {
-        let date = Civil::at(at).date();
+        let date = Civil::at(at, zone).date();
         text.push_str(&format!(
             ", restored from a backup on {date}: a new session is being set up"
         ));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"v":1,"id":"16 hexadecimal digits","contact":"mira","from":"me" or "them","time":seconds since 1970,
-//!  "at":"the same for people","state":"delivered" (of mine alone),"number":3,"missing":0,
+//!  "at":"the same for people, in UTC","state":"delivered" (of mine alone),"number":3,"missing":0,
 //!  "early":false,"text":"what was written"}
 //! ```
 //!
@@ -27,7 +27,7 @@ use crate::engine::node::backup::known_state;
 use crate::engine::record::{DeliveryLog, MessageRecord, MessageState, StoredDirection};
 use crate::engine::session::{MAX_TEXT, SessionId};
 use crate::engine::settings::{NodeRole, NodeSettings};
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::utc;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
 use crate::shell::cli::error::{Failure, FailureText};
@@ -175,7 +175,7 @@ fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
         "contact": contact,
         "from": from,
         "time": message.at.0,
-        "at": Civil::at(message.at).iso(),
+        "at": utc(message.at),
         "state": state,
         "number": message.number,
         "missing": message.missing,

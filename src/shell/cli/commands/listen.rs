@@ -1,5 +1,6 @@
 //! `undertone listen`: incoming events, one per line.
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -11,12 +12,13 @@ use crate::engine::record::MessageState;
 use crate::engine::settings::NodeRole;
 use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::{Civil, utc, zone_name};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
+use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Runtime;
@@ -53,8 +55,13 @@ pub(super) async fn run(
         left: args.count,
         reader: StdoutReader::There,
         network: Value::Null,
+        zone: clock::zone(),
         args,
     };
+    if format == OutputFormat::Text {
+        let zone = zone_name(clock::wall(), &printer.zone);
+        output::print_message(&format!("times are in {zone}"));
+    }
     let end = printer.args.timeout.map(|span| tokio::time::Instant::now() + span.0);
     let reading = async {
         let done = loop {
@@ -103,6 +110,7 @@ struct LinePrinter {
     reader: StdoutReader,
     /// The figures printed last; others change that are not printed.
     network: Value,
+    zone: TimeZone,
     args: ListenArgs,
 }
 
@@ -179,7 +187,7 @@ impl LinePrinter {
             }
             Event::Request(view) => {
                 let key = view.key.hex();
-                let at = Civil::at(view.arrived).iso();
+                let at = utc(view.arrived);
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} wants to contact you"));
             }
@@ -218,9 +226,9 @@ impl LinePrinter {
         let line = json!({
             "v": 1, "type": "message", "id": view.id.hex(), "from": from,
             "number": view.number, "missing": view.missing, "early": view.early,
-            "text": raw(&view.text), "at": Civil::at(view.at).iso(),
+            "text": raw(&view.text), "at": utc(view.at),
         });
-        let at = Civil::at(view.at).iso();
+        let at = Civil::at(view.at, &self.zone).sortable();
         self.say(&line, || format!("{at} {from}: {}", view.text.sanitize_for_line().text));
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);

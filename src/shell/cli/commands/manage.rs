@@ -18,11 +18,13 @@ use crate::engine::envelope::Floor;
 use crate::engine::id::CommandId;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
+use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
+use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 
 /// A command and the identity that it is for.
@@ -30,6 +32,9 @@ use crate::shell::os::exit_code::ExitCode;
 pub(super) struct ManageRequest {
     identity: Option<String>,
     about: ManageAction,
+    /// The time zone of whoever asks, where it can be written; else dates are in the answering node's.
+    #[serde(default)]
+    zone: Option<String>,
 }
 
 /// What it is about.
@@ -83,7 +88,8 @@ pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), 
         }
         ManageAction::Contact(_) | ManageAction::Identity(_) | ManageAction::Request(_) => about,
     };
-    let request = ManageRequest { identity: global.identity.clone(), about };
+    let zone = write_zone(&clock::zone());
+    let request = ManageRequest { identity: global.identity.clone(), about, zone };
     let answer = match request.ask_running(global).await? {
         Some(answer) => answer,
         None => request.carry_out(global)?,
@@ -263,7 +269,8 @@ impl ManageRequest {
             ManageAction::Contact(action) => {
                 let speaker = || directory.speaker(named, chosen);
                 let contact = |name: &str| directory.contact(speaker()?, name);
-                about_contact(action, directory, contact, done)
+                let zone = self.zone.as_deref().and_then(read_zone).unwrap_or_else(clock::zone);
+                about_contact(action, directory, contact, (done, &zone))
             }
             ManageAction::Request(action) => Ok(about_request(action, directory, done.sender)),
         }

@@ -2,6 +2,7 @@
 //!
 //! A [`MessagesRequest`] is answered in the same way; only its [`MessageSource`] differs.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -15,12 +16,14 @@ use crate::engine::id::{CommandId, IdPrefix, MessageId};
 use crate::engine::record::MessageState;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuery};
+use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
+use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 
 /// A query about messages, the identity it is for, and how the output is drawn.
@@ -30,6 +33,9 @@ pub(super) struct MessagesRequest {
     about: MessagesAction,
     /// Whether marks are ASCII.
     ascii: bool,
+    /// The time zone of whoever asks, where it can be written; else times are in the answering node's.
+    #[serde(default)]
+    zone: Option<String>,
 }
 
 /// What it is about.
@@ -44,7 +50,8 @@ pub(super) enum MessagesAction {
 /// Answers a question about messages, and prints the answer.
 pub(super) async fn run(global: &GlobalArgs, about: MessagesAction) -> Result<(), Failure> {
     let identity = global.identity.clone();
-    let request = MessagesRequest { identity, about, ascii: global.ascii };
+    let zone = write_zone(&clock::zone());
+    let request = MessagesRequest { identity, about, ascii: global.ascii, zone };
     let answer = match request.ask_running(global).await? {
         Some(answer) => answer,
         None => request.alone(global).await?,
@@ -114,18 +121,19 @@ impl MessagesRequest {
         chosen: Option<&str>,
     ) -> Result<CommandOutput, Failure> {
         let glyphs = if self.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+        let zone = &self.zone.as_deref().and_then(read_zone).unwrap_or_else(clock::zone);
         match &self.about {
             MessagesAction::History(args) => {
                 let speaker = directory.speaker(self.identity.as_deref(), chosen)?;
                 let contact = directory.contact(speaker, &args.contact)?;
-                history(&mut source, args, contact, glyphs).await
+                history(&mut source, args, contact, (glyphs, zone)).await
             }
             MessagesAction::Message(action) => {
                 let view = source.find(action.id()).await?;
                 let contact = directory.contacts.iter().find(|known| known.id == view.contact);
                 let contact = contact.ok_or_else(|| no_message(action.id()))?;
-                message(&mut source, action, MessageFormatter { view: &view, contact, glyphs })
-                    .await
+                let it = MessageFormatter { view: &view, contact, glyphs, zone };
+                message(&mut source, action, it).await
             }
         }
     }
@@ -135,7 +143,7 @@ async fn history(
     source: &mut MessageSource,
     args: &HistoryArgs,
     contact: &ContactView,
-    glyphs: Glyphs,
+    (glyphs, zone): (Glyphs, &TimeZone),
 ) -> Result<CommandOutput, Failure> {
     let before = match &args.before {
         Some(id) => Some(source.find(id).await?.id),
@@ -158,8 +166,8 @@ async fn history(
     let more = if newest_first.len() > most { HasMore::Yes } else { HasMore::No };
     newest_first.truncate(most);
     newest_first.reverse();
-    let shown: Vec<MessageFormatter<'_>> =
-        newest_first.iter().map(|view| MessageFormatter { view, contact, glyphs }).collect();
+    let formatter = |view| MessageFormatter { view, contact, glyphs, zone };
+    let shown: Vec<MessageFormatter<'_>> = newest_first.iter().map(formatter).collect();
     let data = shown.iter().map(MessageFormatter::json).collect();
     Ok(CommandOutput {
         data: Value::Array(data),

@@ -22,6 +22,7 @@ use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
+use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
@@ -271,7 +272,7 @@ impl DeliveryWatcher {
     }
 
     fn held(&self) -> Failure {
-        let why = ui::text::trust::words(self.trust);
+        let why = ui::text::trust::words(self.trust, &clock::zone());
         let safe = "the message is queued, and is sent once you verify or accept the contact";
         let next = "undertone contact verify NAME, or undertone contact accept-key NAME";
         Failure::new(

@@ -18,7 +18,7 @@ use crate::shell::api::{
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
-use crate::shell::os::clock::wall;
+use crate::shell::os::clock::{wall, zone};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::runtime::Runtime;
@@ -36,7 +36,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     let mut screen = screen()?;
     let opened = match given {
         Some(store) => UnlockOutcome::Opened(store),
-        None => unlock_store(global, &mut screen, options).await?,
+        None => unlock_store(global, &mut screen, options.clone()).await?,
     };
     let store = match opened {
         UnlockOutcome::Opened(store) => store,
@@ -162,6 +162,7 @@ fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
         color,
         max_text: MAX_TEXT,
         clock: wall,
+        zone: zone(),
         invites: InviteCodec {
             write: invite::encode,
             read: |text| invite::decode(text).map_err(|error| error.to_string()),

@@ -169,7 +169,6 @@ impl Model {
     #[must_use]
     pub fn new(options: UiOptions) -> Self {
         Self {
-            options,
             directory: ChatDirectory::new(options.max_text),
             navigation: Navigation::new(),
             node: NodeReport::default(),
@@ -182,6 +181,7 @@ impl Model {
             enter_mode: EnterMode::Sends,
             quit_mode: QuitMode::No,
             interrupted: None,
+            options,
         }
     }
 

@@ -1,6 +1,8 @@
 //! How sure one is of a contact, in marks and words, for the interface and the commands. Nothing
 //! here decides.
 
+use jiff::tz::TimeZone;
+
 use crate::engine::env::UnixSeconds;
 use crate::engine::record::{HoldReason, Trust, VerificationMethod};
 use crate::shell::calendar::Civil;
@@ -15,11 +17,11 @@ pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
 }
 
 /// How sure, in a mark and as few words as say it.
-pub(in crate::shell::ui) fn brief(trust: Trust) -> String {
+pub(in crate::shell::ui) fn brief(trust: Trust, zone: &TimeZone) -> String {
     let mark = mark(trust);
     match trust {
         Trust::Unverified => mark.to_owned(),
-        Trust::Verified { at, .. } => format!("{mark} {}", date(at)),
+        Trust::Verified { at, .. } => format!("{mark} {}", date(at, zone)),
         Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
             format!("{mark} KEY CHANGED")
         }
@@ -28,7 +30,8 @@ pub(in crate::shell::ui) fn brief(trust: Trust) -> String {
 }
 
 /// How sure, in words.
-pub(in crate::shell) fn words(trust: Trust) -> String {
+pub(in crate::shell) fn words(trust: Trust, zone: &TimeZone) -> String {
+    let date = |at| date(at, zone);
     match trust {
         Trust::Unverified => "not verified".to_owned(),
         Trust::Verified { at, by } => format!("verified on {} by {}", date(at), means(by)),
@@ -52,6 +55,6 @@ pub(in crate::shell) const fn means(by: VerificationMethod) -> &'static str {
     }
 }
 
-fn date(at: UnixSeconds) -> String {
-    Civil::at(at).date()
+fn date(at: UnixSeconds, zone: &TimeZone) -> String {
+    Civil::at(at, zone).date()
 }

@@ -100,7 +100,7 @@ fn conversation(
     let who = Line::raw(name.as_str()).width();
     // What is least missed is left out first: the key, then when it was verified.
     let mark = trust::mark(chat.contact.trust).to_owned();
-    let brief = trust::brief(chat.contact.trust);
+    let brief = trust::brief(chat.contact.trust, &model.options.zone);
     let trust = if who + brief.len() < room { brief } else { mark };
     let taken = who + trust.len() + 1;
     let key = if taken + key.len() + 2 <= room { format!("  {key}") } else { String::new() };
@@ -116,7 +116,8 @@ fn conversation(
     ];
     frame.render_widget(Line::from(spans), head);
 
-    let restored = restored(chat).map(|text| wrap(&text, width.saturating_sub(2)));
+    let restored =
+        restored(chat, &model.options.zone).map(|text| wrap(&text, width.saturating_sub(2)));
     let restored = restored.unwrap_or_default();
     let taken = u16::try_from(restored.len()).unwrap_or(0).min(body.height / 2);
     let banner = Rect { height: taken, ..body };

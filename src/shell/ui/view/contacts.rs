@@ -1,6 +1,7 @@
 //! The pages of people: contacts, strangers who ask, those who are blocked, and one's identities.
 
 use data_encoding::HEXLOWER;
+use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -72,22 +73,23 @@ fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
         let trust = trust::mark(chat.contact.trust);
         format!("{name} {trust} {}{unread}", contact::session_words(chat.contact.session))
     });
-    let detail = contacts.get(model.navigation.row).map(|chat| contact_detail(chat, width));
+    let zone = &model.options.zone;
+    let detail = contacts.get(model.navigation.row).map(|chat| contact_detail(chat, zone, width));
     (rows.collect(), detail.unwrap_or_default())
 }
 
-fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
+fn contact_detail(chat: &Chat, zone: &TimeZone, width: usize) -> Vec<Line<'static>> {
     let mut text = format!(
         "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
         contact::session_words(chat.contact.session),
-        trust::words(chat.contact.trust),
+        trust::words(chat.contact.trust, zone),
         whole_key(&chat.contact.key),
     );
     let marks = contact::read_marks(&chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
-    text.extend(restored(chat).map(|restored| format!("\n{restored}.")));
+    text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
     let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();
     if name.scripts == Scripts::Mixed {
         text.push_str("\nThe name mixes alphabets: a letter may not be the one it looks like.");
@@ -96,16 +98,16 @@ fn contact_detail(chat: &Chat, width: usize) -> Vec<Line<'static>> {
 }
 
 /// What is to be said of a contact that came out of a backup.
-pub(super) fn restored(chat: &Chat) -> Option<String> {
-    let at = Civil::at(chat.contact.restored?);
+pub(super) fn restored(chat: &Chat, zone: &TimeZone) -> Option<String> {
+    let at = Civil::at(chat.contact.restored?, zone);
     Some(format!("restored from a backup on {}: a new session is being set up", at.date()))
 }
 
 fn requests(model: &Model, width: usize) -> ListAndDetail {
     let requests = model.strangers();
     let rows = requests.iter().map(|request| {
-        let arrived = Civil::at(request.arrived);
-        format!("{}  {} {} UTC", short_key(&request.key), arrived.date(), arrived.clock())
+        let arrived = Civil::at(request.arrived, &model.options.zone);
+        format!("{}  {} {}", short_key(&request.key), arrived.date(), arrived.clock())
     });
     let text = match requests.get(model.navigation.row) {
         None => "No contact requests. Strangers who have your invite appear here.".to_owned(),

@@ -1,5 +1,6 @@
 //! What became of a message, when, and what happens next.
 
+use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -22,16 +23,16 @@ pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rec
     let Some(message) = chat.message(id) else { return };
     let name = label(&chat.contact.petname);
     let text = match message.direction {
-        Direction::Incoming => theirs(message, &name),
+        Direction::Incoming => theirs(message, &name, &model.options.zone),
         Direction::Outgoing(now) => ours(model, chat, (message, now)),
     };
     page(model, frame, area, &format!("Message with {name}"), &text);
 }
 
-fn theirs(message: &MessageView, name: &str) -> String {
-    let at = Civil::at(message.at);
+fn theirs(message: &MessageView, name: &str, zone: &TimeZone) -> String {
+    let at = Civil::at(message.at, zone);
     format!(
-        "Received from {name} on {} {} UTC.{}\n\nThe time is that of this computer. The message \
+        "Received from {name} on {} {}.{}\n\nThe time is that of this computer. The message \
          was encrypted for this session, and its sender's key was checked.",
         at.date(),
         at.seconds_clock(),
@@ -40,15 +41,16 @@ fn theirs(message: &MessageView, name: &str) -> String {
 }
 
 fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
-    let at = Civil::at(message.at);
+    let zone = &model.options.zone;
+    let at = Civil::at(message.at, zone);
     let mut text = format!(
-        "Written on {} UTC.{} Lifetime {}.\n",
+        "Written on {}.{} Lifetime {}.\n",
         at.date(),
         number(message),
         lifetime::words(message.lifetime)
     );
-    for (when, what) in times(chat, message, now) {
-        let clock = when.map(|when| moment(when, message.at)).unwrap_or_default();
+    for (when, what) in times(chat, (message, now), zone) {
+        let clock = when.map(|when| moment(when, message.at, zone)).unwrap_or_default();
         text.push_str(&format!("\n  {clock:<16}  {what}"));
     }
     let next = next(model, chat, (message, now));
@@ -65,8 +67,8 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
 /// What happened, in order, and what is not known.
 fn times(
     chat: &Chat,
-    message: &MessageView,
-    now: MessageState,
+    (message, now): (&MessageView, MessageState),
+    zone: &TimeZone,
 ) -> Vec<(Option<UnixSeconds>, String)> {
     let name = label(&chat.contact.petname);
     let delivery = &message.delivery;
@@ -74,7 +76,8 @@ fn times(
     if let Some(first) = delivery.first_sent {
         let again = match (delivery.attempts, delivery.last_sent) {
             (2.., Some(last)) => {
-                format!(", {} times so far, last {}", delivery.attempts, moment(last, message.at))
+                let last = moment(last, message.at, zone);
+                format!(", {} times so far, last {last}", delivery.attempts)
             }
             (_, _) => String::new(),
         };
@@ -98,6 +101,7 @@ fn times(
 
 /// What happens next, and what can be done.
 fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
+    let zone = &model.options.zone;
     match now {
         MessageState::Queued if chat.is_held() => {
             "It waits until you verify or accept this contact. c cancels it.".to_owned()
@@ -119,14 +123,14 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
         MessageState::Sent => {
             let until = message.delivery.last_sent.map(|last| {
                 let end = last.0.saturating_add(u64::from(message.lifetime.ttl().0));
-                let end = Civil::at(UnixSeconds(end));
-                format!("It is in the network until about {} {} UTC. ", end.date(), end.clock())
+                let end = Civil::at(UnixSeconds(end), zone);
+                format!("It is in the network until about {} {}. ", end.date(), end.clock())
             });
-            format!("{}{}", until.unwrap_or_default(), again(message))
+            format!("{}{}", until.unwrap_or_default(), again(message, zone))
         }
         MessageState::Unacknowledged => format!(
             "{}R sends it again now; the contact sees it only once. A late acknowledgement still counts.",
-            again(message)
+            again(message, zone)
         ),
         MessageState::Failed | MessageState::Cancelled => "R sends it.".to_owned(),
         MessageState::Delivered | MessageState::Read => "It is not sent again.".to_owned(),
@@ -134,12 +138,12 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
 }
 
 /// How long it is sent again by itself, if it is.
-fn again(message: &MessageView) -> String {
+fn again(message: &MessageView, zone: &TimeZone) -> String {
     let Some(until) = message.retransmits_until() else { return String::new() };
     format!(
         "It is retried automatically while this program runs, less and less often, until it is \
          acknowledged or until {}. ",
-        Civil::at(until).date()
+        Civil::at(until, zone).date()
     )
 }
 
@@ -148,9 +152,9 @@ fn number(message: &MessageView) -> String {
 }
 
 /// A clock, or a day and a clock if it is another day than `day`.
-fn moment(at: UnixSeconds, day: UnixSeconds) -> String {
-    let (at, day) = (Civil::at(at), Civil::at(day));
-    if at.days == day.days {
+fn moment(at: UnixSeconds, day: UnixSeconds, zone: &TimeZone) -> String {
+    let (at, day) = (Civil::at(at, zone), Civil::at(day, zone));
+    if at.day() == day.day() {
         return at.seconds_clock();
     }
     format!("{} {}", at.short_date(), at.clock())

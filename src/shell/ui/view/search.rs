@@ -56,7 +56,7 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
 }
 
 fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> String {
-    let at = Civil::at(message.at);
+    let at = Civil::at(message.at, &model.options.zone);
     let when = if width < WIDE { at.date() } else { format!("{} {}", at.date(), at.clock()) };
     let chat = model.directory.chats.get(&message.contact);
     let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();

@@ -12,7 +12,7 @@ use super::super::model::{ContactsTab, Model, Overlay, label};
 use super::super::text::clock_skew;
 use super::theme::Theme;
 use crate::shell::api::{NetworkStatus, Persistence, UiMode};
-use crate::shell::calendar::Civil;
+use crate::shell::calendar::{Civil, zone_abbreviation};
 
 /// Draws the title.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -45,13 +45,21 @@ fn network(model: &Model, room: usize) -> String {
         parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
         parts.extend(figures(network));
     }
-    parts.push((1, Civil::at(model.status.now).clock()));
+    let zone = &model.options.zone;
+    parts.push((1, Civil::at(model.status.now, zone).clock()));
+    // All times of a screen are in the zone that stands here.
+    let mut zone = format!(" {}", zone_abbreviation(model.status.now, zone));
     loop {
         let words: Vec<_> = parts.iter().map(|(_, word)| word.as_str()).collect();
-        let text = words.join(" | ");
+        let text = words.join(" | ") + &zone;
         let least = parts.iter().map(|(rank, _)| *rank).max();
         if Line::raw(text.as_str()).width() <= room || least.is_none() {
             return text;
+        }
+        // Without room for both, the clock says more.
+        if least == Some(1) && !zone.is_empty() {
+            zone.clear();
+            continue;
         }
         parts.retain(|(rank, _)| Some(*rank) != least);
     }

@@ -250,10 +250,11 @@ impl TranscriptLayout<'_> {
         let Some(message) = self.chat.messages.get(index) else { return Vec::new() };
         let theme = Theme::new(&self.model.options);
         let mut rows = Vec::new();
-        let day = Civil::at(message.at);
+        let zone = &self.model.options.zone;
+        let day = Civil::at(message.at, zone);
         let before = index.checked_sub(1).and_then(|index| self.chat.messages.get(index));
-        if before.is_none_or(|before| Civil::at(before.at).days != day.days) {
-            rows.push(self.rule(&format!("{}, UTC", day.date()), theme));
+        if before.is_none_or(|before| Civil::at(before.at, zone).day() != day.day()) {
+            rows.push(self.rule(&day.date(), theme));
         }
         if let Some(fresh) = self.chat.fresh.filter(|fresh| fresh.first == message.id) {
             rows.push(self.rule(&format!("{} new", fresh.count), theme));
@@ -299,7 +300,7 @@ impl TranscriptLayout<'_> {
     fn message(&self, message: &MessageView, theme: Theme, rows: &mut Vec<Line<'static>>) {
         let is_chosen = self.chat.chosen == Some(message.id);
         let body = if is_chosen { theme.marked() } else { ratatui::style::Style::new() };
-        let clock = Civil::at(message.at).clock();
+        let clock = Civil::at(message.at, &self.model.options.zone).clock();
         let (mark, mark_style, name) = match message.direction {
             Direction::Outgoing(state) => {
                 (theme.mark(state), theme.mark_style(state), "me".to_owned())

@@ -41,6 +41,7 @@ fn options() -> UiOptions {
         color: ColorSupport::On,
         max_text: 1_900,
         clock: || UnixSeconds(1_795_171_620),
+        zone: jiff::tz::TimeZone::UTC,
         invites: InviteCodec {
             write: |_| "UNDERTONE1TEST".to_owned(),
             read: |text| {
