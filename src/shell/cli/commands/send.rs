@@ -14,7 +14,7 @@ use crate::engine::command::{Command, Reply};
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{Direction, Event};
 use crate::engine::id::{CommandId, MessageId};
-use crate::engine::record::{MessageState, Trust};
+use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
 use crate::engine::settings::NodeRole;
 use crate::shell::api::{ClientEvent, ClientRequest};
@@ -22,7 +22,6 @@ use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
-use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
@@ -272,13 +271,18 @@ impl DeliveryWatcher {
     }
 
     fn held(&self) -> Failure {
-        let why = ui::text::trust::words(self.trust, &clock::zone());
+        // An error is JSON, too, so it names no day of a local calendar.
+        let why = if matches!(self.trust, Trust::OnHold { reason: HoldReason::Mismatch, .. }) {
+            "NO MATCH when the contact was compared; sending is paused"
+        } else {
+            "KEY CHANGED, and not verified since; sending is paused"
+        };
         let safe = "the message is queued, and is sent once you verify or accept the contact";
         let next = "undertone contact verify NAME, or undertone contact accept-key NAME";
         Failure::new(
             "held",
             ExitCode::Refused,
-            FailureText { what: "the message was not sent", why: &why, safe, next },
+            FailureText { what: "the message was not sent", why, safe, next },
         )
     }
 
