@@ -196,14 +196,14 @@ fn acknowledgement(
     if !needed {
         return None;
     }
-    let mut content = Content::Nothing;
-    if confirmed {
-        conversation.receipts.tell();
-        content = read_receipt(conversation);
-    }
+    let content = if confirmed { read_receipt(conversation) } else { Content::Nothing };
     let payload = payload(conversation, None, content);
     let purpose = EnvelopePurpose::Control(conversation.id);
     let record = encrypt(conversation, turn, session, &payload, purpose)?;
+    // Only now: if the chain is full, the receipt stays due for a later envelope.
+    if confirmed {
+        conversation.receipts.tell();
+    }
     turn.settle();
     Some(record)
 }

@@ -351,6 +351,30 @@ fn read_receipts_are_exchanged_only_if_both_turned_them_on() {
     }
 }
 
+#[test]
+fn a_receipt_that_a_full_chain_cannot_carry_stays_due() {
+    let (mut one, mut other) = established(24);
+    for side in [&mut one, &mut other] {
+        assert_eq!(side.command(ContactCommand::SetReadReceipts { on: true }), Ok(Reply::Done));
+    }
+    one.say("read me");
+    settle(&mut one, &mut other);
+    // Nothing of this reaches the contact, so the chain is never renewed.
+    let mut sent = 0;
+    loop {
+        assert!(other.conversation.receipts.note_read());
+        let receipt = other
+            .turn(|conversation, turn| next_envelope(conversation, turn, ContactJob::Acknowledge));
+        if receipt.is_none() {
+            break;
+        }
+        assert!(!other.conversation.receipts.is_due());
+        sent += 1;
+        assert!(sent <= 2 * crate::engine::session::WINDOW, "the chain has an end");
+    }
+    assert!(sent > 0 && other.conversation.receipts.is_due());
+}
+
 /// The fate of one envelope in the network.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
