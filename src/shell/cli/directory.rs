@@ -33,6 +33,7 @@ impl Directory {
                     return Ok(directory);
                 }
                 ClientEvent::Fatal(why) => return Err(node_failed(&why)),
+                // Not needed here, or the answer to another client: each event goes to all of them.
                 ClientEvent::Replied(..)
                 | ClientEvent::History { .. }
                 | ClientEvent::Found { .. }
@@ -72,6 +73,7 @@ impl Directory {
         named: Option<&str>,
         chosen: Option<&str>,
     ) -> Result<&IdentityView, Failure> {
+        // The command line wins over the stored default: it was written for this one command.
         if let Some(name) = named.or(chosen) {
             return self.identities.iter().find(|view| view.name == name).ok_or_else(|| {
                 let what = format!("the identity {name:?} was not found");
@@ -86,6 +88,7 @@ impl Directory {
             });
         }
         match self.identities.as_slice() {
+            // With one identity there is no wrong one to speak as.
             [only] => Ok(only),
             [] => Err(Failure::new(
                 "no_identity",
@@ -112,10 +115,13 @@ impl Directory {
 
     /// A contact of an identity, by our name for them.
     pub(super) fn contact(&self, of: &IdentityView, name: &str) -> Result<&ContactView, Failure> {
+        // Of this identity alone: a name that another identity has for somebody must not decide who
+        // gets a message from this one.
         let theirs = |view: &&ContactView| view.identity == of.id;
         self.contacts.iter().filter(theirs).find(|view| view.petname == name).ok_or_else(|| {
             let what = format!("the contact {name:?} was not found");
             let known: Vec<&str> =
+                // A few names are enough to see a slip of the keyboard.
                 self.contacts.iter().filter(theirs).map(|view| &*view.petname).take(8).collect();
             let why = if known.is_empty() {
                 "you have no contacts yet".to_owned()
@@ -134,6 +140,8 @@ impl Directory {
 
     /// The only request whose key begins with these digits.
     pub(super) fn request(&self, key: &str) -> Result<&RequestView, Failure> {
+        // At least four digits, and one match alone: a stranger can make a key that begins as
+        // another's does, and must not be let in by an ambiguous beginning.
         let mut found = self
             .requests
             .iter()

@@ -59,6 +59,7 @@ impl Failure {
     #[must_use]
     pub fn with_home(mut self, home: &Path) -> Self {
         if self.exit == ExitCode::NotStored {
+            // The name of a folder may contain escape sequences.
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();
         }
@@ -75,6 +76,7 @@ impl Failure {
     /// code is replaced by one.
     #[must_use]
     pub fn remote(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+        // Scripts branch on this word, and the other process may be of another version.
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
         let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
         Self::with_code(if is_code { code } else { "node" }, exit, text)
@@ -148,6 +150,7 @@ impl From<StoreError> for Failure {
             StoreError::Foreign | StoreError::TooCostly => {
                 unreadable("choose another folder: --home DIR")
             }
+            // Trying again cannot help: damaged, or without its key file, a store stays closed.
             StoreError::Damaged | StoreError::KeyMissing => {
                 unreadable("restore a backup: undertone --home OTHERDIR backup restore FILE")
             }
@@ -180,6 +183,7 @@ impl From<StoreError> for Failure {
             ),
         };
         let why = error.to_string();
+        // True of every message, because nothing leaves this computer before it is stored.
         let safe = if exit == ExitCode::NotStored {
             "everything accepted before is saved; what was not accepted was not sent"
         } else {
@@ -198,6 +202,7 @@ impl From<BackupError> for Failure {
             }
             BackupError::Store(error) => return error.into(),
             BackupError::Exists => ("backup_exists", ExitCode::Refused, "choose another file"),
+            // Another process may be writing it, so it is not deleted here.
             BackupError::Unfinished(_) => (
                 "backup_unfinished",
                 ExitCode::Refused,
@@ -277,6 +282,8 @@ impl From<PassphraseError> for Failure {
             }
         };
         let (code, exit) = match error {
+            // A code of its own: a script learns that it must say where the passphrase is, and not
+            // that the passphrase is wrong.
             PassphraseError::NoInput => ("no_input", ExitCode::NoInput),
             PassphraseError::UnsafePermissions(_) => ("unsafe_mode", ExitCode::Unsafe),
             PassphraseError::Empty

@@ -44,6 +44,7 @@ pub(super) fn conversation(
         let none = if args.search.is_some() { "no messages found" } else { "no messages" };
         lines.push(format!("-- {none} --"));
     }
+    // At the newest end alone: what is missing belongs to no older page and to no search.
     if contact.missing > 0 && args.before.is_none() && args.search.is_none() {
         let count = messages(contact.missing);
         lines.push(format!("-- {count} missing; requested again --"));
@@ -65,12 +66,15 @@ impl MessageFormatter<'_> {
         }
         let at = self.local(view.at);
         push(&mut lines, format_args!("{at} {} {}", view.id.short(), self.author()));
+        // Said beside the name, because until then somebody else may have used it.
         if view.early {
             lines.push_str(" [not confirmed: someone who stole your key could have written it]");
         }
         lines.push_str(": ");
         let cleaned = view.text.sanitize_for_text();
         lines.push_str(&cleaned.text.replace('\n', INDENTED));
+        // A reader who compares or copies a text must know that it is not quite the one that was
+        // sent.
         if cleaned.changes > 0 {
             push(
                 &mut lines,
@@ -127,6 +131,7 @@ impl MessageFormatter<'_> {
                 self.attempts(&mut details);
                 let delivered = self.moment(view.delivery.delivered, "no acknowledgement yet");
                 details.row("delivered", &delivered);
+                // Without read marks none can arrive, and "not yet" would be waited for.
                 let no_mark = if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
@@ -200,6 +205,7 @@ impl MessageFormatter<'_> {
         let mut line = json!({
             "v": 1, "type": "message", "id": view.id.hex(), "number": view.number,
             "missing": view.missing, "early": view.early,
+            // The exact text; printing it as ASCII takes away what could act on a terminal.
             "text": view.text.clone().into_raw(), "at": utc(view.at),
         });
         let more = match view.direction {

@@ -36,6 +36,7 @@ pub(super) fn open(global: &GlobalArgs) -> Result<Store, Failure> {
         return Ok(Store::in_memory()?);
     }
     let home = home(global)?;
+    // Before the passphrase is asked for, which would be in vain.
     if !Store::exists(&home) {
         return Err(crate::shell::store::StoreError::Missing.into());
     }
@@ -51,6 +52,7 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     }
     let (source, ask) = source(global);
     let passphrase = match source {
+        // Asked twice: nobody could open a store whose passphrase has a slip in it.
         PassphraseSource::Prompt => passphrase::prompt_new(ask)?,
         PassphraseSource::Descriptor(_)
         | PassphraseSource::File(_)
@@ -61,8 +63,11 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
 
 /// Reads standard input, up to `most` bytes, without the last line end.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
+    // One byte more than the most, so that the engine refuses a longer text and does not send its
+    // beginning.
     let mut text = String::new();
     std::io::stdin().lock().take(most.saturating_add(1)).read_to_string(&mut text)?;
+    // `echo` and editors end a text with a newline that is no part of it.
     let shorter = text.strip_suffix('\n').map_or(text.len(), str::len);
     text.truncate(shorter);
     Ok(text)

@@ -38,10 +38,13 @@ pub fn print_message(text: &str) {
 pub fn to_ascii(value: &Value) -> String {
     let mut line = String::new();
     for character in value.to_string().chars() {
+        // serde_json escapes only what is below a blank. DEL, the controls of C1 and marks of
+        // direction would act on a terminal.
         if (' '..='~').contains(&character) {
             line.push(character);
             continue;
         }
+        // JSON writes what is beyond U+FFFF as two escaped units of UTF-16 (RFC 8259, section 7).
         let mut units = [0; 2];
         for unit in character.encode_utf16(&mut units) {
             line.push_str(&format!("\\u{unit:04x}"));
@@ -59,6 +62,7 @@ pub fn print_result(data: &Value) {
 pub fn print_failure(failure: &Failure, format: OutputFormat) {
     match format {
         OutputFormat::Text => print_message(failure.render().trim_end()),
+        // On standard output, where a program reads the result of a success too.
         OutputFormat::Json => print_line(&to_ascii(&json!({
             "v": 1,
             "ok": false,

@@ -55,11 +55,13 @@ async fn create(
     if !Store::exists(&home) {
         return Err(StoreError::Missing.into());
     }
+    // A link counts even if it leads nowhere: the file would be made where it points.
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists.into());
     }
     let (source, ask) = source(global, sealed_by);
     let passphrase = match source {
+        // Asked twice: a slip would show only on the day the backup is needed.
         PassphraseSource::Prompt => passphrase::prompt_new_with(NEW, ask)?,
         PassphraseSource::Descriptor(_)
         | PassphraseSource::File(_)
@@ -182,6 +184,7 @@ impl BackupRequest {
         let with = question.get("history")?.as_bool()?;
         let history = if with { History::With } else { History::Without };
         let file = PathBuf::from(text("file")?);
+        // A relative path would be taken below the folder that the node was started in.
         file.is_absolute().then_some(Self { file, sealing, history })
     }
 

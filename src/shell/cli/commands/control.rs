@@ -69,6 +69,7 @@ impl ControlSocket {
         runtime: &mut Runtime,
         requests: &mpsc::Sender<ClientRequest>,
     ) -> Result<Option<Self>, Failure> {
+        // Without a folder there is no place that other processes could look for a socket in.
         if global.memory {
             return Ok(None);
         }
@@ -79,6 +80,7 @@ impl ControlSocket {
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(&path)?;
+        // The folder keeps others out in the moment before this.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let chosen = runtime.setting(CHOSEN_IDENTITY)?;
         let (subscriptions, store, requests) =
@@ -99,6 +101,8 @@ impl ControlSocket {
     /// Accepts connections, for ever.
     async fn serve(&mut self) {
         loop {
+            // A process that connects without end fills these places, and not the memory of the
+            // node.
             while self.connections.len() >= MAX_CONNECTIONS {
                 self.connections.join_next().await;
             }
@@ -116,6 +120,8 @@ impl ControlSocket {
                 }
                 Err(error) => {
                     tracing::warn!("the control socket failed: {}", error.kind());
+                    // The node goes on without commands: no conversation ends because of its
+                    // socket.
                     return std::future::pending().await;
                 }
             }
@@ -144,6 +150,8 @@ impl ControlConnection {
     async fn handle(self, mut stream: UnixStream) {
         let (reader, mut writer) = stream.split();
         let mut line = String::new();
+        // Bounded in bytes and in time: a process that connects and says nothing would otherwise
+        // keep its place for ever.
         let mut reader = BufReader::new(reader.take(MAX_LINE));
         let read = tokio::time::timeout(READ_TIMEOUT, reader.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) {
@@ -165,6 +173,7 @@ impl ControlConnection {
 
     async fn answer(self, question: &Value) -> Result<Value, Failure> {
         let (events, mut incoming) = mpsc::channel(CHANNEL);
+        // A branch that asks the engine subscribes first: a reply in between would be missed.
         match question.get("do").and_then(Value::as_str) {
             Some("status") => {
                 self.subscriptions.subscribe(events).await;
@@ -192,6 +201,8 @@ impl ControlConnection {
             }
             Some("backup") => {
                 let request = BackupRequest::from_json(question).ok_or_else(version_mismatch)?;
+                // Without events: it reads the store between two turns, and the engine has no part
+                // in it.
                 request.carry_out(&self.store).await
             }
             Some(_) | None => Err(version_mismatch()),
@@ -201,11 +212,14 @@ impl ControlConnection {
 
 /// Asks the running node of `home`; `None` if no node runs.
 pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, Failure> {
+    // Whatever the reason: if a node runs nevertheless, it holds the store, and opening that says
+    // so.
     let Ok(mut stream) = UnixStream::connect(home.join(FILE)).await else { return Ok(None) };
     let line = output::to_ascii(question) + "\n";
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();
     BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
+    // The node ended in between, and whether it did what was asked is not known.
     if answer.is_empty() {
         return Err(node_gone());
     }

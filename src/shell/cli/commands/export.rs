@@ -69,6 +69,7 @@ pub(super) fn export(
         })?;
     }
     output.flush()?;
+    // Standard output has messages on it and nothing else.
     if standard {
         return Ok(());
     }
@@ -88,6 +89,7 @@ pub(super) fn import(
     contact: &str,
     mode: ImportMode,
 ) -> Result<(), Failure> {
+    // Read first: a file with a bad line is refused before a passphrase is asked for.
     let lines = if file.as_os_str() == "-" {
         read(std::io::stdin().lock())?
     } else {
@@ -100,6 +102,7 @@ pub(super) fn import(
     let found = all.len();
     let records: Vec<MessageRecord> =
         all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
+    // So a second import of the same file adds nothing.
     let fresh = durable.store().messages().unknown(records)?;
     let taken = fresh.len();
     if mode == ImportMode::Apply {
@@ -150,6 +153,7 @@ fn chosen(
 
 /// Creates a new file that only its owner can access.
 fn make(file: &Path) -> Result<File, Failure> {
+    // Never over another file, and for its owner alone: the messages in it are not encrypted.
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
         let why = error.to_string();
         let text = FailureText {
@@ -247,6 +251,7 @@ impl ExportedMessage {
             && line.text.len() <= MAX_TEXT
             // After the year 9999 no date has four digits, and the store counts in 63 bits.
             && line.time < 253_402_300_800
+            // Messages of ours have a state, theirs have none.
             && (line.from == ExportedAuthor::Me) == line.state.is_some();
         sound.then_some(line)
     }
@@ -284,6 +289,8 @@ fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
     let mut text = Vec::new();
     loop {
         text.clear();
+        // A file without line ends must not fill the memory. A line that is cut here does not
+        // parse.
         let mut bounded = (&mut input).take(MAX_LINE + 1);
         bounded.read_until(b'\n', &mut text).map_err(|error| not_read(&error))?;
         if text.is_empty() {
@@ -308,6 +315,7 @@ fn of_one_contact(
     contact: &str,
 ) -> Result<Vec<ExportedMessage>, Failure> {
     let first = lines.first().map(|line| line.contact.clone());
+    // On the device that wrote the file, the contact may have had another name.
     if lines.iter().all(|line| Some(&line.contact) == first.as_ref()) {
         return Ok(lines);
     }

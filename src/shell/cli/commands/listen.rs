@@ -46,6 +46,7 @@ pub(super) async fn run(
     let (requests, asked) = mpsc::channel(CHANNEL);
     let mut runtime =
         Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
+    // The store is locked while this runs, so other commands have to reach it here.
     let socket = control::ControlSocket::for_node(global, &mut runtime, &requests)?;
     runtime.subscriptions().subscribe(events).await;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
@@ -58,6 +59,7 @@ pub(super) async fn run(
         zone: clock::zone(),
         args,
     };
+    // Once, and not among the lines of data, which stay fit for `cut` and `sort`.
     if format == OutputFormat::Text {
         let zone = zone_name(clock::wall(), &printer.zone);
         output::print_message(&format!("times are in {zone}"));
@@ -67,10 +69,12 @@ pub(super) async fn run(
         let done = loop {
             tokio::select! {
                 event = incoming.recv() => match event {
+                    // Why the runtime ended is reported below.
                     None => break Ok(()),
                     Some(event) => if printer.turn(event)? { break Ok(()) },
                 },
                 exit = stop.received() => break Err(stopped(exit)),
+                // A success: listening for so long is what was wanted.
                 () = until(end) => break Ok(()),
             }
         };
@@ -125,6 +129,7 @@ impl LinePrinter {
     /// Prints one event, if it is wanted; returns whether it was the last.
     fn turn(&mut self, event: ClientEvent) -> Result<bool, Failure> {
         let enough = self.on_event(event)?;
+        // `listen | head -1` ends the node with its reader.
         Ok(enough || self.reader == StdoutReader::Gone)
     }
 
@@ -188,6 +193,8 @@ impl LinePrinter {
             Event::Request(view) => {
                 let key = view.key.hex();
                 let at = utc(view.arrived);
+                // The key and nothing else: no word that a stranger chose is printed before a
+                // person let them in.
                 let line = json!({ "v": 1, "type": "request", "key": key, "at": at });
                 self.say(&line, || format!("request: {key} wants to contact you"));
             }
@@ -228,6 +235,7 @@ impl LinePrinter {
             "number": view.number, "missing": view.missing, "early": view.early,
             "text": raw(&view.text), "at": utc(view.at),
         });
+        // On one line, so that no text can look like a line of its own.
         let at = Civil::at(view.at, &self.zone).sortable();
         self.say(&line, || format!("{at} {from}: {}", view.text.sanitize_for_line().text));
         if let Some(left) = &mut self.left {

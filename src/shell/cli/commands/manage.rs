@@ -73,6 +73,8 @@ pub(super) struct Outcome<'a> {
 
 /// Carries out a request, by the running node or without one, and prints the result.
 pub(super) async fn run(global: &GlobalArgs, about: ManageAction) -> Result<(), Failure> {
+    // Here and not by the node: standard input, and the person in front of it, are those of this
+    // process.
     let about = match about {
         ManageAction::Contact(ContactAction::Add { invite, name }) if invite == "-" => {
             let invite = open_store::standard_input(MAX_INVITE)?;
@@ -163,6 +165,7 @@ impl ManageRequest {
 
     /// Carries it out without a network.
     fn carry_out(&self, global: &GlobalArgs) -> Result<CommandOutput, Failure> {
+        // Only a first identity makes a store: a mistyped folder must not become an empty home.
         let makes = matches!(self.about, ManageAction::Identity(IdentityAction::New { .. }));
         let store =
             if makes { open_store::open_or_create(global)? } else { open_store::open(global)? };
@@ -185,6 +188,7 @@ impl ManageRequest {
         }
         let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::NextNode };
         let answer = self.answer(&directory, chosen.as_deref(), done)?;
+        // After the answer, which is an error for an identity that does not exist.
         if let ManageAction::Identity(IdentityAction::Use { name }) = &self.about {
             durable.store().set_setting(CHOSEN_IDENTITY, name)?;
         }
@@ -205,6 +209,7 @@ impl ManageRequest {
             }
             ManageAction::Identity(IdentityAction::Delete { name, confirm }) => {
                 let identity = directory.speaker(Some(name), None)?.id;
+                // Typed once more, because a deleted key cannot be recovered.
                 confirmed(name, confirm.as_deref(), "the identity, its contacts and messages")?;
                 Command::DeleteIdentity { identity }
             }

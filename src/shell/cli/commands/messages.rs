@@ -202,6 +202,8 @@ async fn message(
     };
     match source.ask(command).await? {
         Ok(()) => Ok(command_output(json!({ "id": message.hex(), "done": word }), words)),
+        // To the engine, a message that has long been settled may be none. The stored view says
+        // more.
         Err(error @ (CommandError::TooLate | CommandError::NoMessage)) => {
             Err(too_late(action, it.view.direction, message).unwrap_or_else(|| error.into()))
         }
@@ -261,6 +263,7 @@ impl MessageSource {
 
     /// The one message whose id begins like this.
     async fn find(&mut self, id: &str) -> Result<MessageView, Failure> {
+        // Never the first of several: the command may be to delete it.
         let start = IdPrefix::parse(id).ok_or_else(bad_id)?;
         let mut found = self.query(MessageQuery::Like(start)).await?.into_iter();
         match (found.next(), found.next()) {

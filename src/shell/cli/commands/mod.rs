@@ -162,6 +162,7 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
 
     let Some(path) = &global.log else { return Ok(()) };
     let file =
+        // For the owner alone: the lines name nobody, but their times show when somebody wrote.
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
             |error| {
                 let next = "choose another file: --log FILE";

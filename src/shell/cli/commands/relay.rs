@@ -48,6 +48,7 @@ pub(super) async fn run(
         RelayStorage::Memory(_) => None,
         RelayStorage::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
     };
+    // A relay has nothing of its own to store.
     let mut runtime = Runtime::start(node, net, Store::in_memory()?)?;
     if let Some(archive) = archive {
         let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };

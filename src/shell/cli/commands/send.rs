@@ -45,6 +45,7 @@ pub(super) async fn run(
     args: SendArgs,
 ) -> Result<(), Failure> {
     let text = match args.text.as_deref() {
+        // An argument shows in lists of processes and in the history of a shell.
         None | Some("-") => open_store::standard_input(MAX_TEXT as u64)?,
         Some(text) => text.to_owned(),
     };
@@ -86,7 +87,9 @@ async fn say_price(home: &Path, network: &NetworkArgs, lifetime: Lifetime) -> Re
         return Ok(());
     }
     let cost = match control::ask(home, &json!({ "do": "status" })).await? {
+        // No node runs, so this process searches.
         None => WorkCost::of(lifetime, network.floor, miner::speed()),
+        // The running node searches: at its floor, and as fast as it was when it last did.
         Some(node) => {
             let figure = |name: &str| node.get(name).and_then(Value::as_u64).unwrap_or_default();
             let floor = u8::try_from(figure("floor_bits")).unwrap_or(u8::MAX);
@@ -167,6 +170,7 @@ impl SendRequest {
         let speaker = directory.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = directory.contact(speaker, &self.contact)?;
         let (contact, trust) = (view.id, view.trust);
+        // Before anything is sent: the wait would be for a mark that cannot come.
         if self.wait == WaitFor::Read && !view.read_receipts {
             return Err(no_read_marks());
         }
@@ -182,6 +186,7 @@ impl SendRequest {
                     None => return Err(node_gone()),
                     Some(event) => if let Some(done) = watcher.follow(event)? { return Ok(done) },
                 },
+                // Ends the wait alone: the message stays queued.
                 () = tokio::time::sleep_until(deadline) => return Err(watcher.too_late()),
             }
         }
@@ -238,8 +243,13 @@ impl DeliveryWatcher {
     /// Whether a state is the wanted one, or a later one, or ends the wait with an error.
     fn at(&self, state: MessageState) -> Result<Option<Value>, Failure> {
         match (self.reached(state), state) {
+            // First, because the same state may be a success: a message that was to be sent has
+            // been, even if no acknowledgement came for it.
             (Some(done), _) => Ok(Some(done)),
+            // Retransmission goes on for days, and a script does not: it gets the code of a time
+            // that is over.
             (None, MessageState::Unacknowledged) => Err(not_acknowledged()),
+            // Only a person moves it on from here.
             (None, MessageState::Failed | MessageState::Cancelled) => Err(not_sent(state)),
             (
                 None,
@@ -288,6 +298,7 @@ impl DeliveryWatcher {
 
     fn too_late(&self) -> Failure {
         let safe = "the message is queued here, and is sent automatically while a node runs";
+        // The fault is on this side then, and no longer wait would mend it.
         if self.peers == 0 {
             let why = "no peer answered, or no --peer was given";
             let text = FailureText {

@@ -69,6 +69,7 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
         return parsed.ok_or_else(|| no_proof("a safety number has 60 digits and nothing else"));
     }
     let mut parsed = words.iter().map(|word| {
+        // The word may have been pasted from anywhere.
         let quoted =
             crate::engine::text::UntrustedText::new(word.clone()).sanitize_for_label().text;
         SasWord::parse(word)
@@ -131,6 +132,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
         Err(Failure::new(code, exit, text))
     };
     let mut input = std::io::stdin().lock();
+    // A pipe confirms nothing: the author of a script has to write the flag, and so to decide.
     if global.no_input || !input.is_terminal() {
         return refused(
             "no_input",
@@ -144,6 +146,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
     ));
     let mut typed = String::new();
     input.read_line(&mut typed)?;
+    // A whole word, because Enter and `y` are typed without reading.
     if typed.trim() == "accept" {
         return Ok(());
     }

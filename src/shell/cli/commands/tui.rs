@@ -28,6 +28,8 @@ use crate::shell::ui::{self, Screen};
 /// `undertone`
 pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
     let options = options(global, UiMode::Normal);
+    // No question is needed then: opened before the screen is taken over, a store that fails is
+    // reported by a line in the shell.
     let silent = global.memory
         || global.passphrase_fd.is_some()
         || global.passphrase_file.is_some()
@@ -40,6 +42,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
     };
     let store = match opened {
         UnlockOutcome::Opened(store) => store,
+        // The terminal is given back before anything is printed on it.
         UnlockOutcome::Left(exit) => {
             drop(screen);
             return left(exit);
@@ -66,6 +69,7 @@ pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(
         ended
     };
     let (shown, hosted) = tokio::join!(shown, control::run_with_socket(runtime, asked, socket));
+    // The error of the runtime first: that of the interface only follows from it.
     hosted?;
     left(shown.map_err(ui_failed)?)
 }
@@ -94,6 +98,7 @@ async fn unlock_store(
     let passed = ui::unlock(screen, state, options, |choice| {
         let home = home.clone();
         async move {
+            // Argon2 takes a second by design, in which the screen still answers.
             let opened = tokio::task::spawn_blocking(move || match choice {
                 UnlockChoice::Memory => Store::in_memory().map_err(|error| error.to_string()),
                 UnlockChoice::Create(text) => {
@@ -150,6 +155,7 @@ fn left(exit: UiExit) -> Result<(), Failure> {
 }
 
 fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
+    // Any value but an empty one (https://no-color.org). A flag wins over it.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let color = match global.color {
         ColorMode::Always => ColorSupport::On,
