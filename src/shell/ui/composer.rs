@@ -74,6 +74,7 @@ impl Composer {
 
     /// Takes a typed character; what could act on a terminal is not taken.
     pub(super) fn insert_char(&mut self, character: char) -> Result<(), ComposerFull> {
+        // A paste that a terminal types letter by letter may contain such characters.
         if character.is_control() || is_bidi(character) {
             return Ok(());
         }
@@ -82,10 +83,12 @@ impl Composer {
 
     /// Takes a paste: line ends become newlines, the rest is cleaned as if a stranger had sent it.
     pub(super) fn paste(&mut self, pasted: &str) -> Result<(), ComposerFull> {
+        // Terminals paste line ends as carriage returns.
         let unix = pasted.replace("\r\n", "\n").replace('\r', "\n");
         let text = UntrustedText::new(unix);
         let clean = match self.lines {
             LineMode::Many => text.sanitize_for_text().text,
+            // A copied invite often has a line end or blanks around it.
             LineMode::One => text.sanitize_for_text().text.trim().replace('\n', " "),
         };
         self.insert_raw(&clean)
@@ -100,6 +103,7 @@ impl Composer {
     }
 
     fn insert_raw(&mut self, text: &str) -> Result<(), ComposerFull> {
+        // All or nothing: half of a pasted text would be sent without anybody noticing.
         if text.len() > self.room() {
             return Err(ComposerFull);
         }
@@ -148,6 +152,7 @@ impl Composer {
             EditAction::WordRight => self.settle(self.word_end()),
             EditAction::LineStart => self.caret = self.line_start(),
             EditAction::LineEnd => self.caret = self.line_end(),
+            // A single letter is not worth putting back; a word or a line is.
             EditAction::EraseBack => drop(self.erase(self.previous(), self.caret)),
             EditAction::EraseForward => drop(self.erase(self.caret, self.next())),
             EditAction::EraseWord => self.erased = self.erase(self.word_start(), self.caret),
@@ -250,6 +255,7 @@ impl Composer {
         let mut columns = 0;
         for (start, grapheme) in self.text.grapheme_indices(true) {
             let shown = if grapheme == "\n" { String::new() } else { on_grid(grapheme) };
+            // A grapheme that is wider than the row stands alone in one.
             if columns + shown.width() > width && columns > 0 {
                 layout.rows.push(String::new());
                 columns = 0;
@@ -268,6 +274,7 @@ impl Composer {
             }
         }
         if self.caret == self.text.len() {
+            // Behind a full row the caret stands where the next letter goes.
             if columns >= width {
                 layout.rows.push(String::new());
                 columns = 0;

@@ -81,6 +81,8 @@ pub async fn run(
     let mut seconds = every(SECOND);
     let exit = loop {
         let step = tokio::select! {
+            // In this order: a signal is answered at once, a long paste does not freeze the
+            // picture, and a flood of events keeps no key waiting.
             biased;
             told = screen.signals.next() => ui.on_signal(screen, told)?,
             _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
@@ -168,6 +170,7 @@ impl UiLoop {
         self.redraw = Redraw::Needed;
         match told {
             UiSignal::End(exit) => {
+                // The runtime ends as it does when a person quits.
                 self.push(ClientRequest::Quit);
                 return Ok(Some(exit));
             }
@@ -188,13 +191,17 @@ impl UiLoop {
             return Ok(Some(UiExit::Terminated));
         };
         self.redraw = Redraw::Needed;
+        // So that hints and a second Ctrl+C are timed from this key, and not from the last full
+        // second.
         self.model.tick((self.model.options.clock)());
         let effects = match event? {
+            // Some terminals report the release of a key as well; it would type the letter twice.
             TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => {
                 self.pace.key();
                 self.model.set_enter(self.pace.enter());
                 self.model.on_key(key)
             }
+            // As one event, because bracketed paste is on: no letter of it is a key.
             TerminalEvent::Paste(text) => {
                 self.pace.paste();
                 self.model.paste(&text)
@@ -265,6 +272,8 @@ impl KeyPace {
 
     fn key(&mut self) {
         self.run = if self.state == InputLull::Yes { 1 } else { self.run + 1 };
+        // Keys do not shorten the time after a paste: they may be the rest of it, if the pasted
+        // text contained the sequence by which a terminal ends a paste.
         if self.state != InputLull::AfterPaste {
             self.state = InputLull::AfterKey;
             self.quiet.set(sleep(BETWEEN_KEYS));
@@ -277,6 +286,7 @@ impl KeyPace {
     }
 
     fn enter(&self) -> EnterMode {
+        // A copied page that brings its own Enter would otherwise send in a person's name.
         let held = self.state == InputLull::AfterPaste || self.run >= BURST;
         if held { EnterMode::Held } else { EnterMode::Sends }
     }
@@ -317,6 +327,7 @@ where
     loop {
         screen.draw(|frame| unlock_view(&model, frame))?;
         let step = tokio::select! {
+            // A signal ends it even while a store opens, which takes a second or more.
             biased;
             told = screen.signals.next() => match told {
                 UiSignal::End(exit) => return Ok(UnlockOutcome::Left(exit)),

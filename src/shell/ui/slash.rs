@@ -113,11 +113,14 @@ pub(super) fn parse(line: &str) -> Result<InputLine, SlashError> {
     let Some(rest) = line.strip_prefix('/') else {
         return Ok(InputLine::Text(line.to_owned()));
     };
+    // So every text can be sent, also one that begins with a slash.
     if rest.starts_with('/') {
         return Ok(InputLine::Text(rest.to_owned()));
     }
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let argument = argument.trim();
+    // An unknown command is an error and never a text: a slip would send its argument to the
+    // contact.
     let slash = find(name)?;
     Ok(InputLine::Slash(slash, (!argument.is_empty()).then(|| argument.to_owned())))
 }
@@ -127,6 +130,7 @@ fn find(name: &str) -> Result<SlashCommand, SlashError> {
     match fitting.as_slice() {
         [] => Err(SlashError::Unknown),
         [only] => Ok(only.slash),
+        // The alphabet puts a whole name before the longer ones that begin with it.
         [first, ..] if first.name == name => Ok(first.slash),
         several => {
             let names: Vec<_> = several.iter().map(|entry| format!("/{}", entry.name)).collect();
@@ -144,6 +148,7 @@ pub(super) fn starting_with(letters: &str) -> Vec<&'static SlashEntry> {
 pub(super) fn complete(line: &str) -> Option<String> {
     let letters = line.strip_prefix('/')?;
     match starting_with(letters).as_slice() {
+        // Without a blank behind it, Enter is all that is left to press.
         [only] if only.takes.is_empty() => Some(format!("/{}", only.name)),
         [only] => Some(format!("/{} ", only.name)),
         _ => None,

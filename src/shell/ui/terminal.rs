@@ -66,6 +66,7 @@ impl Screen {
     }
 
     fn take_over(&mut self) -> io::Result<()> {
+        // Before it is true: whatever fails from here on, giving back too much does no harm.
         TAKEN.store(true, Ordering::SeqCst);
         let taken = enable_raw_mode().and_then(|()| {
             execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Print(WHEEL_OFF))
@@ -110,6 +111,7 @@ impl Screen {
     /// The terminal is gone.
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         give_back();
+        // Not SIGTSTP: that is caught here, and would ask to suspend again.
         signal_hook::low_level::raise(SIGSTOP)?;
         self.take_over()
     }

@@ -115,10 +115,14 @@ impl UnlockModel {
     /// The try did not succeed; why, for a person to read.
     pub fn failed(&mut self, why: &str) {
         self.error = Some(UntrustedText::new(why.to_owned()).sanitize_for_line().text);
+        // Nobody can see where in the stars the slip was, so it is typed anew.
         self.secret = SecretField::new();
         self.page = match self.page {
+            // Nothing was guessed, so there is no wait.
             UnlockPage::Opening(StoreOrigin::New) => UnlockPage::Choose(FirstRunChoice::Sealed),
             UnlockPage::Opening(StoreOrigin::Existing) => {
+                // Slows down a person who guesses at this keyboard. Why it failed is only text
+                // here, so other failures cost the wait too.
                 self.wrong = self.wrong.saturating_add(1);
                 let wait = 1_u64 << self.wrong.min(MAX_WAIT_DOUBLINGS);
                 self.not_before = UnixSeconds(self.now.0.saturating_add(wait));
@@ -133,12 +137,15 @@ impl UnlockModel {
 
     /// Something was pasted: a passphrase, up to its first line end.
     pub fn paste(&mut self, pasted: &str) {
+        // Password managers copy a line end with the passphrase. It is no Enter: a person still
+        // sees the stars and decides.
         let line = pasted.split(['\r', '\n']).next().unwrap_or_default();
         if self.takes_text() {
             line.chars().for_each(|character| self.secret.push(character));
         }
     }
 
+    // While a store opens nothing is typed: it would be part of the next try unseen.
     const fn takes_text(&self) -> bool {
         matches!(self.page, UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock)
     }
@@ -151,10 +158,12 @@ impl UnlockModel {
     pub fn on_key(&mut self, event: KeyEvent) -> UnlockStep {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         match event.code {
+            // Without a question: nothing is open that could be lost.
             KeyCode::Char('q' | 'c') if control => return UnlockStep::Quit,
             KeyCode::Char('z') if control => return UnlockStep::Suspend,
             KeyCode::Char('l') if control => return UnlockStep::Redraw,
             KeyCode::Char('u') if control => self.secret = SecretField::new(),
+            // A chord that means nothing here is no letter of a passphrase.
             KeyCode::Char(_) if event.modifiers.intersects(CONTROL_OR_ALT) => {}
             KeyCode::Char(letter) if self.takes_text() => self.secret.push(letter),
             KeyCode::Backspace if self.takes_text() => self.secret.pop(),
@@ -186,6 +195,7 @@ impl UnlockModel {
 
     fn enter(&mut self) -> UnlockStep {
         match self.page {
+            // Without a question: nothing exists yet that could be lost by it.
             UnlockPage::Choose(FirstRunChoice::Nothing) => {
                 self.page = UnlockPage::Opening(StoreOrigin::New);
                 return UnlockStep::Try(UnlockChoice::Memory);
@@ -194,7 +204,9 @@ impl UnlockModel {
                 self.error = None;
                 self.page = UnlockPage::Create;
             }
+            // One try at a time.
             UnlockPage::Opening(_) => {}
+            // An Enter too many is no guess, and costs no wait.
             UnlockPage::Create | UnlockPage::CreateAgain | UnlockPage::Unlock
                 if self.secret.is_empty() =>
             {
@@ -206,6 +218,7 @@ impl UnlockModel {
                 self.page = UnlockPage::CreateAgain;
             }
             UnlockPage::CreateAgain => return self.enter_again(),
+            // What was typed stays: only the try has to wait.
             UnlockPage::Unlock if self.wait() > 0 => {}
             UnlockPage::Unlock => {
                 self.page = UnlockPage::Opening(StoreOrigin::Existing);
@@ -222,6 +235,7 @@ impl UnlockModel {
             self.page = UnlockPage::Opening(StoreOrigin::New);
             return UnlockStep::Try(UnlockChoice::Create(again));
         }
+        // Both are typed again, because the slip may have been in the first.
         self.error =
             Some("the passphrases do not match; nothing was created. Try again:".to_owned());
         self.page = UnlockPage::Create;
@@ -230,6 +244,7 @@ impl UnlockModel {
 
     /// What is to be said about the passphrase that is typed.
     pub(super) fn advice(&self) -> Option<&'static str> {
+        // Advice and no refusal: the person decides.
         let weak = self.page == UnlockPage::Create
             && !self.secret.is_empty()
             && self.secret.characters() < WEAK_CHARACTERS;

@@ -317,6 +317,7 @@ impl KeyBinding {
 pub(super) fn action(context: KeyContext, event: KeyEvent) -> Option<KeyAction> {
     let (code, modifiers) = spoken(event);
     let bound = context
+        // The special table first, so that Esc or Enter can mean something else on one page.
         .chain()
         .iter()
         .flat_map(|context| BINDINGS.iter().filter(move |binding| binding.context == *context))
@@ -325,6 +326,7 @@ pub(super) fn action(context: KeyContext, event: KeyEvent) -> Option<KeyAction> 
         return Some(binding.action);
     }
     match code {
+        // Never with Ctrl or Alt: a chord of another program must not become text.
         KeyCode::Char(letter) if !modifiers.intersects(CTRL | ALT) => {
             Some(KeyAction::Insert(letter))
         }
@@ -337,9 +339,11 @@ pub(super) fn action(context: KeyContext, event: KeyEvent) -> Option<KeyAction> 
 fn spoken(event: KeyEvent) -> (KeyCode, KeyModifiers) {
     let modifiers = event.modifiers & (CTRL | ALT | SHIFT);
     match event.code {
+        // Most terminals send one byte for Ctrl+letter, with Shift and without.
         KeyCode::Char(letter) if modifiers.contains(CTRL) => {
             (KeyCode::Char(letter.to_ascii_lowercase()), modifiers - SHIFT)
         }
+        // The letter says by itself whether it is a capital.
         KeyCode::Char(letter) => (KeyCode::Char(letter), modifiers - SHIFT),
         code => (code, modifiers),
     }

@@ -11,8 +11,8 @@ use super::super::text::lifetime;
 use super::label;
 use crate::shell::api::HasMore;
 
-/// Most messages of one chat held here; older ones are asked for again. A guess: an hour of
-/// scrolling, some megabytes.
+/// Most messages of one chat held here; beyond them no older ones are asked for. A guess: an hour
+/// of scrolling, some megabytes.
 const MAX_MESSAGES: usize = 2_000;
 
 /// Most sent texts the Up key brings back. A guess.
@@ -85,6 +85,8 @@ impl Chat {
     pub(super) fn ask_for_history(&mut self, wanted: HistoryWanted) -> Option<Option<MessageId>> {
         let asks = match (self.history, wanted) {
             (HistoryState::Unasked, _) => true,
+            // Beyond the bound, what is fetched would push itself out again and be asked for
+            // without end.
             (HistoryState::Some, HistoryWanted::Older) => self.messages.len() < MAX_MESSAGES,
             (HistoryState::Some, HistoryWanted::Any)
             | (HistoryState::Asked | HistoryState::All, _) => false,
@@ -93,6 +95,8 @@ impl Chat {
             return None;
         }
         let before = match self.history {
+            // Messages that have arrived since are no reason to skip any: the newest part is asked
+            // for.
             HistoryState::Unasked => None,
             HistoryState::Asked | HistoryState::Some | HistoryState::All => {
                 self.messages.first().map(|first| first.id)
@@ -105,6 +109,7 @@ impl Chat {
     /// Adds older messages in front of what is here.
     pub(super) fn add_history(&mut self, mut older: Vec<MessageView>, more: HasMore) {
         let brought = older.len();
+        // A message that arrived while the history was read is in both.
         older.retain(|message| !self.holds(message.id));
         older.append(&mut self.messages);
         self.messages = older;
@@ -114,6 +119,7 @@ impl Chat {
             HasMore::Yes | HasMore::No => HistoryState::All,
         };
         self.bound();
+        // The first unread message may lie in this part.
         if self.fresh.is_none() {
             self.mark_unread();
         }
@@ -139,10 +145,13 @@ impl Chat {
             return;
         }
         if message.direction == Direction::Incoming {
+            // The line stays above the first unread message while more arrive: there a person goes
+            // on reading.
             self.fresh = match self.fresh {
                 Some(fresh) if self.unread > 0 => {
                     Some(UnreadMarker { count: fresh.count + 1, ..fresh })
                 }
+                // All was read before, so the line moves down to this one.
                 Some(_) | None => Some(UnreadMarker { first: message.id, count: 1 }),
             };
             self.unread += 1;
@@ -177,6 +186,7 @@ impl Chat {
             return;
         };
         let settled = matches!(state, MessageState::Delivered | MessageState::Read);
+        // A person who saw "delivered" taken back would send the text a second time.
         if settled && *state != to && !state.may_become(to) {
             return;
         }
@@ -216,6 +226,7 @@ impl Chat {
         let text = self.composer.take();
         self.recalled = None;
         self.fresh = None;
+        // A text that was sent twice is brought back once.
         if !text.trim().is_empty() && self.sent.last() != Some(&text) {
             if self.sent.len() == MAX_RECALLED {
                 self.sent.remove(0);
@@ -238,6 +249,7 @@ impl Chat {
     /// Brings back the text that was sent after the one in the composer, at last the draft.
     pub(super) fn recall_later(&mut self) {
         let Some((index, draft)) = self.recalled.take() else { return };
+        // Behind the last sent text stands the draft that was begun before.
         if index + 1 >= self.sent.len() {
             self.composer.replace(&draft);
             return;
@@ -317,6 +329,7 @@ impl Chat {
     /// read.
     pub(super) const fn leave(&mut self) {
         self.chosen = None;
+        // What was not read stays marked until it was.
         if self.unread == 0 {
             self.fresh = None;
         }

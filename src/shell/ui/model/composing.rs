@@ -17,6 +17,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
         verify.paste(pasted);
         return;
     }
+    // Where no text is asked for a paste is nothing: its letters answer no question.
     let Some(field) = model.field() else { return };
     let (before, room) = (field.text().len(), field.room());
     if field.paste(pasted).is_err() {
@@ -28,6 +29,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
     }
     let lines = field.text().lines().count();
     let bytes = field.text().len().saturating_sub(before);
+    // So that a person looks again before a whole document goes out.
     if lines > LONG_PASTE_LINES {
         model.say_hint(format!(
             "pasted {lines} lines, {bytes} bytes; nothing was sent. Enter sends one message"
@@ -39,6 +41,7 @@ pub(super) fn paste(model: &mut Model, pasted: &str) {
 /// Takes a typed letter in.
 pub(super) fn insert(model: &mut Model, letter: char) {
     stop_browsing(model);
+    // People type the three words as they hear them, with blanks between.
     if letter == ' '
         && let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay
         && verify.take_blank()
@@ -68,6 +71,7 @@ pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEff
         WriteAction::Submit => prompt::submit(model, effects),
         WriteAction::Complete => {
             let Some(field) = model.field() else { return };
+            // Only where one command fits: Enter must not carry out a guess.
             if let Some(whole) = slash::complete(field.text()) {
                 field.replace(&whole);
             }
@@ -111,6 +115,7 @@ fn stop_browsing(model: &mut Model) {
 
 /// Enter in the composer: say it, do it, or hold it.
 fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
+    // The Enter may be from the pasted text. As a new line it does no harm.
     if model.enter_mode == EnterMode::Held {
         edit(model, Composer::newline);
         model.say_hint("the paste contained an Enter; nothing was sent");
@@ -121,10 +126,13 @@ fn enter(model: &mut Model, effects: &mut Vec<UiEffect>) {
         return;
     }
     match slash::parse(&written) {
+        // The line stays in the composer, to be corrected.
         Err(error) => model.say_hint(error.to_string()),
         Ok(slash::InputLine::Text(text)) => say(model, text, effects),
         Ok(slash::InputLine::Slash(slash, argument)) => {
             if let Some(field) = model.field() {
+                // Before the command: it may go to another chat, and this field would be out of
+                // reach.
                 field.take();
             }
             slash_actions::obey(model, slash, argument, effects);
@@ -139,8 +147,10 @@ fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
         return;
     };
     let (contact, lifetime) = (chat.id(), chat.lifetime);
+    // Before the engine has accepted it, so that the next text can be typed meanwhile.
     chat.take_text();
     effects.push(UiEffect::Scroll(ScrollAction::Newest));
+    // Remembered until the engine has accepted it; a refused text goes back into the composer.
     let about = PendingCommand::Say(contact, text.clone());
     model.ask(Command::Say { contact, text, lifetime }, about, effects);
 }

@@ -87,6 +87,7 @@ impl ChatDirectory {
             Event::Message(message) => {
                 let (contact, is_theirs) =
                     (message.contact, message.direction == Direction::Incoming);
+                // Its contact was removed meanwhile.
                 let Some(chat) = self.chats.get_mut(&contact) else {
                     return DirectoryChange::Other;
                 };
@@ -131,6 +132,8 @@ impl ChatDirectory {
         kind: ContactFilter,
     ) -> Vec<&Chat> {
         let fits = |chat: &&Chat| {
+            // Contacts of two identities never share a list: the screen must not show that both are
+            // one person's.
             Some(chat.contact.identity) == identity
                 && match kind {
                     ContactFilter::Listened => chat.contact.session != SessionStatus::Blocked,
@@ -138,6 +141,7 @@ impl ChatDirectory {
                 }
         };
         let mut contacts: Vec<_> = self.chats.values().filter(fits).collect();
+        // By name and not by the last message: rows that move are chosen by mistake.
         contacts.sort_by_key(|chat| (chat.contact.petname.to_lowercase(), chat.id()));
         contacts
     }
@@ -171,6 +175,7 @@ impl ChatDirectory {
     ) -> Option<ContactId> {
         let contacts = self.contacts_of(identity, ContactFilter::Listened);
         let index = contacts.iter().position(|chat| Some(chat.id()) == here);
+        // After the open one, so that pressing the key again goes through all of them.
         let after = contacts.iter().cycle().skip(index.map_or(0, |index| index + 1));
         after.take(contacts.len()).find(|chat| chat.unread > 0).map(|chat| chat.id())
     }

@@ -53,10 +53,12 @@ fn follow(model: &mut Model, change: DirectoryChange, effects: &mut Vec<UiEffect
         DirectoryChange::Identity(identity) => {
             navigation.speaking.get_or_insert(identity);
         }
+        // Without an identity that speaks no chat could be opened.
         DirectoryChange::IdentityRemoved(gone) if navigation.speaking == Some(gone) => {
             model.speak_as(model.directory.identities.keys().next().copied(), effects);
         }
         DirectoryChange::Contact(contact, identity) => {
+            // A first contact opens by itself; a later one takes nobody away from an open chat.
             if navigation.open.is_none() && navigation.speaking == Some(identity) {
                 navigation.open = Some(contact);
             }
@@ -65,6 +67,7 @@ fn follow(model: &mut Model, change: DirectoryChange, effects: &mut Vec<UiEffect
             }
         }
         DirectoryChange::ContactRemoved(gone) => navigation.forget_contact(gone),
+        // What is in view needs no bell.
         DirectoryChange::FirstUnread(contact) if !navigation.shows_newest_of(contact) => {
             effects.push(UiEffect::Bell);
         }
@@ -82,9 +85,11 @@ fn on_reply(
     reply: Result<Reply, CommandError>,
     effects: &mut Vec<UiEffect>,
 ) {
+    // The runtime sends replies to all clients, and this one may be another's.
     let Some(about) = model.pending.take(id) else { return };
     match (about, reply) {
         (PendingCommand::Identity, Ok(Reply::Identity(id))) => {
+            // Only now: a refused name stays in its field.
             model.welcome.field.take();
             model.speak_as(Some(id), effects);
         }

@@ -46,6 +46,7 @@ pub(super) fn act_on_contact(
     match action {
         RowAction::Open => model.open_chat(contact, effects),
         RowAction::Rename => navigation.prompt_with(PromptPurpose::Rename(contact), &name),
+        // Without a question: unblocking loses nothing. Blocking erases the session.
         RowAction::Block if chat.contact.session == SessionStatus::Blocked => {
             model.ask(Command::Unblock { contact }, PendingCommand::Other, effects);
         }
@@ -72,9 +73,12 @@ fn act_on_request(
     effects: &mut Vec<UiEffect>,
 ) {
     match action {
+        // Enter does not accept, it asks for a name: accepting shows the stranger that somebody is
+        // here.
         RowAction::Open | RowAction::Accept => {
             model.navigation.prompt(PromptPurpose::Accept(request));
         }
+        // Without a question: as before, the stranger is sent nothing.
         RowAction::Decline => {
             model.ask(Command::DeclineRequest { request }, PendingCommand::Other, effects);
         }

@@ -189,6 +189,7 @@ impl Model {
     pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         events::receive(self, event, &mut effects);
+        // The person chose to wait for this, and is not asked again.
         if self.quit_mode == QuitMode::WhenAllHasLeft && self.unsent() == 0 {
             quit(&mut effects);
         }
@@ -231,6 +232,7 @@ impl Model {
     pub fn on_drawn(&mut self, scroll_position: ScrollPosition) -> Vec<UiEffect> {
         self.navigation.on_drawn(scroll_position);
         let mut effects = Vec::new();
+        // Before its reader scrolls on, so that the way up has no end in between.
         if matches!(scroll_position, ScrollPosition::Oldest | ScrollPosition::Whole) {
             self.ask_for_history(HistoryWanted::Older, &mut effects);
         }
@@ -247,6 +249,8 @@ impl Model {
         if let Some(overlay) = &mut self.navigation.overlay {
             return overlay.field();
         }
+        // Lists and pages take letters as commands: text that is typed on the wrong page goes
+        // nowhere.
         if self.navigation.page != UiPage::Chats {
             return None;
         }
@@ -298,6 +302,7 @@ impl Model {
     fn ask(&mut self, command: Command, about: PendingCommand, effects: &mut Vec<UiEffect>) {
         match self.pending.add(about) {
             Some(id) => effects.push(UiEffect::Request(ClientRequest::Command(id, command))),
+            // An id that nobody remembers would leave its answer without a meaning.
             None => self.say_hint("the node is busy; nothing was done, try again in a moment"),
         }
     }
@@ -335,6 +340,8 @@ impl Model {
     fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
         self.navigation.open_chat(contact);
+        // In a chat a person always speaks as the identity that this contact knows, so no message
+        // goes out from another.
         if let Some(identity) = self.current().map(|chat| chat.contact.identity) {
             self.navigation.speaking = Some(identity);
         }

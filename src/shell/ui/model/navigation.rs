@@ -111,6 +111,7 @@ impl Navigation {
     /// words of a search that is shown are asked for again.
     pub(super) fn prompt_search(&mut self) {
         let (contact, words) = match &self.overlay {
+            // With the words in it: a search is mostly tried again with one word more.
             Some(Overlay::Search(search)) => (search.contact, search.words.clone()),
             Some(_) | None if self.page == UiPage::Chats => (self.open, String::new()),
             Some(_) | None => (None, String::new()),
@@ -126,6 +127,7 @@ impl Navigation {
     /// Shows the invite of the marked identity, or of the speaking one.
     pub(super) fn show_invite(&mut self, directory: &ChatDirectory) {
         let identity = match self.marked(directory) {
+            // On the page of identities the marked one is meant, not the one that speaks.
             Some(ListRow::Identity(identity)) => Some(identity),
             Some(ListRow::Contact(_) | ListRow::Request(_)) | None => self.speaking,
         };
@@ -221,6 +223,7 @@ impl Navigation {
         match self.page {
             UiPage::Chats if directory.identities.is_empty() => KeyContext::Field,
             UiPage::Chats => match self.current(directory) {
+                // Before the hold: messages can be looked at while sending is paused.
                 Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
                 Some(chat) if chat.is_held() => KeyContext::Held,
                 Some(_) | None => KeyContext::Typing,

@@ -20,6 +20,7 @@ impl NodeReport {
     pub(super) fn set_network(&mut self, network: NetworkStatus) -> Option<ClockSkew> {
         let doubt = |network: &NetworkStatus| SkewDoubt::of(network.clock);
         let before = self.network.as_ref().map_or(SkewDoubt::None, doubt);
+        // Once, and again only when it gets worse: a warning that stays is not read.
         let newly_doubted = network.clock.filter(|_| doubt(&network) > before);
         self.network = Some(network);
         newly_doubted

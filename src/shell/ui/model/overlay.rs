@@ -83,6 +83,7 @@ impl Overlay {
                 search.forget_contact(gone);
                 search.contact == Some(gone)
             }
+            // The engine refuses a command about a contact that is gone.
             Self::Prompt(_)
             | Self::GoTo(_)
             | Self::Confirm(_)

@@ -99,6 +99,7 @@ impl Prompt {
                 (Command::Rekey { contact, key: key()? }, PendingCommand::Other)
             }
             PromptPurpose::Search(contact) => return Ok(Submission::Search(contact, text)),
+            // A whole word, because a mere Enter is pressed without reading.
             PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
                 (Command::AcceptUnverified { contact }, PendingCommand::Other)
             }
@@ -127,6 +128,7 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
         Some(Overlay::GoTo(picker)) => {
             match picker.targets(&model.directory, speaking).get(picker.index).copied() {
                 Some(target) => go_to::go(model, target, effects),
+                // Nothing fits what was typed: the text stays, to be corrected.
                 None => model.navigation.overlay = Some(Overlay::GoTo(picker)),
             }
         }

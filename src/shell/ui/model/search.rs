@@ -96,6 +96,7 @@ impl HistorySeek {
             chat.chosen = Some(self.message);
             return SeekStep::Arrived;
         }
+        // Asking again before the part has come would bring the same part twice.
         if chat.awaits_history() {
             return SeekStep::Waits;
         }
@@ -128,9 +129,12 @@ pub(super) fn on_found(
     (mut messages, more): (Vec<MessageView>, HasMore),
 ) {
     let Some(Overlay::Search(search)) = &mut model.navigation.overlay else { return };
+    // The answer to an earlier search came late.
     if search.contact != contact || search.words != words {
         return;
     }
+    // The runtime searches the store of all identities. One list of two of them would show that
+    // both are one person's.
     messages.retain(|message| {
         let chat = model.directory.chats.get(&message.contact);
         chat.is_some_and(|chat| Some(chat.contact.identity) == model.navigation.speaking)

@@ -36,6 +36,7 @@ pub(super) fn obey(
         }
         SlashCommand::Id => speak_by_name(model, argument, effects),
         SlashCommand::Accept => accept_first(model, argument),
+        // The oldest one, as `/accept`: no name is known yet by which to say another.
         SlashCommand::Decline => {
             let request = model.directory.first_request(model.navigation.speaking);
             let command = request.map(|request| Command::DeclineRequest { request });
@@ -80,6 +81,7 @@ fn obey_about_contact(
     argument: Option<String>,
     effects: &mut Vec<UiEffect>,
 ) {
+    // Said, because a command that did nothing would seem to have blocked or removed somebody.
     let Some(chat) = model.current() else {
         model.say_hint("no chat is open; nothing was changed");
         return;
@@ -92,6 +94,7 @@ fn obey_about_contact(
             format!("end the session with {name} and erase its keys?"),
             Command::CloseSession { contact },
         ),
+        // One function turns it on and off, so the command must not turn it the wrong way.
         (SlashCommand::Block, _) if is_blocked => model.say_hint("this contact is already blocked"),
         (SlashCommand::Unblock, _) if !is_blocked => model.say_hint("this contact is not blocked"),
         (SlashCommand::Block | SlashCommand::Unblock, _) => {
@@ -107,6 +110,8 @@ fn obey_about_contact(
             Some("off") => lists::turn_read_marks(model, contact, ReadMarksSwitch::Off, effects),
             Some(_) | None => model.say_hint("/readmarks on, or /readmarks off"),
         },
+        // By the functions of the keys, so that a command asks the same question before it
+        // destroys.
         (SlashCommand::Remove, _) => {
             lists::act_on_contact(model, contact, RowAction::Remove, effects);
         }
@@ -167,6 +172,8 @@ fn accept_first(model: &mut Model, name: Option<String>) {
     match model.directory.first_request(model.navigation.speaking) {
         Some(request) => {
             let name = name.unwrap_or_default();
+            // The field asks even if the name is here: accepting is the first thing that is sent to
+            // a stranger.
             model.navigation.prompt_with(PromptPurpose::Accept(request), &name);
         }
         None => model.say_hint("no contact requests; nothing was accepted"),

@@ -49,6 +49,7 @@ impl TimedStatus {
             self.mining.map(|(_, since)| at.0.saturating_sub(since.0) / MINING_STEP_SECONDS)
         };
         let hint_ends = self.hint.as_ref().is_some_and(|(_, until)| now >= *until);
+        // Most seconds change nothing that is shown, and draw nothing.
         let is_visible = hint_ends
             || minute(now) != minute(self.now)
             || mining_step(now) != mining_step(self.now);

@@ -41,6 +41,7 @@ impl Model {
                 self.navigation.overlay = None;
                 self.say_hint("quitting as soon as everything is sent; Ctrl+Q asks again");
             }
+            // Esc takes back one way to compare before it closes the page.
             KeyAction::Back if matches!(self.navigation.overlay, Some(Overlay::Verify(_))) => {
                 verify::press(self, CompareAction::Back, effects);
             }
@@ -127,6 +128,8 @@ impl Model {
         let now = self.status.now;
         let again = self.interrupted.is_some_and(|then| now.0 <= then.0 + INTERRUPT_SECONDS);
         self.interrupted = Some(now);
+        // As in a shell, the first Ctrl+C clears the line. None ends the program without the
+        // question.
         let held_text = self.field().is_some_and(|field| !field.take().is_empty());
         if again && !held_text {
             self.navigation.overlay = Some(Overlay::Leaving);
@@ -137,6 +140,7 @@ impl Model {
 
     /// Ends the interface if every message has left this machine; asks otherwise.
     pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<UiEffect>) {
+        // Nothing would be lost or late, so there is nothing to ask.
         if self.unsent() == 0 {
             return quit(effects);
         }

@@ -72,6 +72,7 @@ impl Mismatch {
     /// The remedies to choose from.
     pub(in crate::shell::ui) const fn remedies(&self) -> &'static [Remedy] {
         match self.left {
+            // The session is erased already.
             0 => &[Remedy::Again, Remedy::Keys],
             _ => &[Remedy::Again, Remedy::Close, Remedy::Keys],
         }
@@ -182,6 +183,7 @@ impl Verify {
     /// The words or digits to compare. If a word is missing and the last field was not reached, the
     /// first missing word is typed next; if they cannot be compared, the page says why.
     fn submit(&mut self, own: Option<SasHalf>) -> Option<Proof> {
+        // An Enter after each word is a habit and no comparison: it must not cost a try.
         let missing = self.words.iter().position(|field| field.text().trim().is_empty());
         if let (CompareMethod::Words, Some(missing)) = (self.way, missing)
             && self.at < WORDS_PER_HALF - 1
@@ -229,6 +231,7 @@ impl Verify {
         let at = self.at;
         let fields = self.words.iter_mut().skip(at);
         for (count, (field, word)) in fields.zip(pasted.split_whitespace()).enumerate() {
+            // A word pasted over another replaces it.
             field.take();
             if field.paste(word).is_ok() {
                 self.at = (at + count).min(WORDS_PER_HALF - 1);
@@ -258,6 +261,7 @@ fn digits(text: &str) -> Result<SafetyNumber, String> {
 /// Opens the page on which one compares.
 pub(super) fn open(model: &mut Model, contact: ContactId) {
     let Some(chat) = model.directory.chats.get(&contact) else { return };
+    // Words need a session, the digits only the two keys.
     let way = if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
     model.navigation.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
 }
@@ -270,6 +274,8 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
     match verify.press(key, own) {
         VerifyStep::Stay => {}
         VerifyStep::Close => model.navigation.overlay = None,
+        // A wrong comparison pauses sending, and the last one erases the session: no paste may
+        // cause it.
         VerifyStep::Submit if model.enter_mode == EnterMode::Held => {
             model.say_hint("the paste contained an Enter; nothing was compared");
         }
@@ -298,9 +304,12 @@ pub(super) fn on_compared(
                 Proof::SafetyNumber(_) => None,
             };
             let word = word.and_then(|number| Some((number, typed(number)?)));
+            // In front of whatever is shown: sending is paused from here on, and somebody may be
+            // intercepting.
             *overlay = Some(Overlay::Mismatch(Mismatch { contact, word, left, row: 0 }));
         }
         Ok(_) => {
+            // The person may have gone on to another page meanwhile, which stays open.
             if matches!(overlay, Some(Overlay::Verify(_))) {
                 *overlay = None;
             }

@@ -18,6 +18,7 @@ pub(in crate::shell) const fn session_word(session: SessionStatus) -> &'static s
 /// How far the session is, for people.
 pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static str {
     match session {
+        // People know requests and no offers.
         SessionStatus::OfferQueued => "request not sent yet",
         SessionStatus::AwaitingConfirmation => "setting up the session",
         SessionStatus::None

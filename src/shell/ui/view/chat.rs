@@ -40,6 +40,7 @@ pub(super) fn draw(
     let prompt = 2;
     let layout = composer.layout(usize::from(area.width).saturating_sub(prompt));
     let rows = layout.rows.len().min(composer_rows(usize::from(area.height)));
+    // The row of the caret is always among those that are drawn.
     let first = (layout.row + 1).saturating_sub(rows);
     let written = u16::try_from(rows).unwrap_or(1);
     let head = Rect { height: 1, ..area };
@@ -119,6 +120,7 @@ fn conversation(
     let restored =
         restored(chat, &model.options.zone).map(|text| wrap(&text, width.saturating_sub(2)));
     let restored = restored.unwrap_or_default();
+    // At most half of the page: the messages stay in view.
     let taken = u16::try_from(restored.len()).unwrap_or(0).min(body.height / 2);
     let banner = Rect { height: taken, ..body };
     let lines = restored.into_iter().map(|row| Line::styled(format!(" {row}"), theme.call()));
@@ -185,6 +187,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
             .iter()
             .map(|entry| format!("/{} {}", entry.name, entry.takes).trim_end().to_owned())
             .collect();
+        // A command that is being typed is not sent to anybody, so the line helps to complete it.
         if !names.is_empty() {
             return Line::styled(cut(&format!(" {}", names.join("  ")), width), theme.call());
         }
@@ -200,6 +203,8 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
         None => who,
         Some(PriceLine { long, brief, least }) => {
             let to = to.unwrap_or_default();
+            // Fewer words where there is less room. The cost goes last: it stands here because it
+            // is not the usual one.
             let choice = [
                 format!("{who}: {long}"),
                 format!("{who}: {brief}"),

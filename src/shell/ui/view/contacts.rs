@@ -91,6 +91,7 @@ fn contact_detail(chat: &Chat, zone: &TimeZone, width: usize) -> Vec<Line<'stati
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
     let name = UntrustedText::new(chat.contact.petname.clone()).sanitize_for_label();
+    // The one warning against letters that look alike: a Cyrillic "a" in a Latin name.
     if name.scripts == Scripts::Mixed {
         text.push_str("\nThe name mixes alphabets: a letter may not be the one it looks like.");
     }
@@ -146,6 +147,7 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn draw_list(model: &Model, frame: &mut Frame<'_>, area: Rect, rows: Vec<String>) {
     let theme = Theme::new(&model.options);
     let height = usize::from(area.height);
+    // The marked row is the last one in view.
     let first = (model.navigation.row + 1).saturating_sub(height);
     let lines = rows.iter().enumerate().skip(first).take(height).map(|(index, row)| {
         let (arrow, style) =

@@ -39,6 +39,7 @@ const SIDEBARS: [(u16, u16); 2] = [(80, 25), (60, 18)];
 
 /// Draws everything.
 pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
+    // Until this drawing shows a message, none counts as seen.
     state.scroll_position = None;
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
@@ -81,6 +82,7 @@ fn status(model: &Model) -> Option<String> {
 /// that end at `above`, so that what is being written stays in view.
 fn say(frame: &mut Frame<'_>, hint: Option<Rect>, above: Rect, (text, theme): (&str, Theme)) {
     let fits = |area: &Rect| Line::raw(text).width() + 2 <= usize::from(area.width);
+    // Over rows of the page rather than cut: nobody can answer half of a question.
     let end = hint.filter(fits).unwrap_or(above);
     let rows = wrap::wrap(text, usize::from(end.width).saturating_sub(2));
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX);
@@ -103,6 +105,7 @@ fn chats(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect
 }
 
 fn split(area: Rect) -> (Option<Rect>, Rect, Option<Rect>) {
+    // On few rows the messages and the composer are worth more than title and hints.
     if area.height < ROWS_FOR_FRAME {
         return (None, area, None);
     }

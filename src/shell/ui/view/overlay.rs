@@ -182,6 +182,7 @@ pub(super) fn welcome(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     super::rows(frame, area, rows);
     let place =
         Rect { x: area.x + 2, y: area.y + above, width: area.width.saturating_sub(4), height: 1 };
+    // On few rows the words reach down to the field, which must stay readable.
     frame.render_widget(Clear, place);
     field(&model.welcome.field, frame, place);
 }
@@ -248,6 +249,7 @@ fn wait_words(model: &Model) -> String {
 }
 
 fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
+    // It may quote the names of files, or an error of the system.
     let reason = UntrustedText::new(reason.to_owned()).sanitize_for_cell().text;
     let safe = match model.node.persistence {
         Some(Persistence::MemoryOnly) => "Nothing was saved on this computer.",

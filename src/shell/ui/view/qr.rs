@@ -59,6 +59,7 @@ impl QrDrawing {
     /// The code, row by row.
     pub(super) fn lines(&self) -> Vec<Line<'static>> {
         let (wide, high) = self.cell;
+        // An odd last row has margin under it.
         let none = vec![Module::Light; self.modules.len()];
         self.modules
             .chunks(high)

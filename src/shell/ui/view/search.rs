@@ -71,6 +71,7 @@ fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> Strin
     };
     let start = format!("{when} {} ", fit(&who, NAME_COLUMNS));
     let room = width.saturating_sub(Line::raw(start.as_str()).width());
+    // On one line: a text must not draw a row of its own among the results.
     let text = message.text.sanitize_for_line().text;
     format!("{start}{}", excerpt(&text, words, room))
 }

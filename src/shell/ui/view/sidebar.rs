@@ -45,6 +45,7 @@ fn row(model: &Model, chat: &Chat, theme: Theme, width: usize) -> Line<'static> 
     let is_open = model.navigation.open == Some(chat.id());
     let unread = match (chat.unread, chat.contact.missing) {
         (0, 0) => String::new(),
+        // Unread messages lead to the chat anyway, where the gap is seen.
         (0, _) => " gap".to_owned(),
         (unread, _) => format!(" {unread}"),
     };
@@ -76,6 +77,7 @@ fn footer(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
     let elsewhere =
         model.directory.identities.keys().filter(|id| Some(**id) != model.navigation.speaking);
+    // A count and no names: contacts of two identities never share a list.
     let unread: usize = elsewhere.map(|id| model.directory.unread_of(*id)).sum();
     if unread > 0 {
         rows.push(Line::styled(format!("    {unread} unread elsewhere"), theme.quiet()));

@@ -76,6 +76,7 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
         Some(rate) => format!("junk {rate:.1}/min"),
         None => "junk off".to_owned(),
     };
+    // Without peers nothing leaves, so their number is left out last.
     let mut parts = vec![
         (0, peers),
         (2, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),

@@ -68,6 +68,7 @@ impl ViewState {
 
     /// Moves what is in view.
     pub fn scroll(&mut self, model: &Model, scroll: ScrollAction) {
+        // Two rows stay in view, so that a reader finds the place again.
         let page = self.page_rows.saturating_sub(2).max(1);
         match scroll {
             ScrollAction::Up => self.page_top = self.page_top.saturating_sub(page),
@@ -94,15 +95,19 @@ impl ViewState {
         chat.messages
             .iter()
             .rposition(|message| message.id == anchor.message)
+            // A message that is no longer held has no place: back to the newest.
             .map_or(newest, |index| RowPosition { index, below: anchor.below })
     }
 
     fn stand(&mut self, chat: &Chat, layout: &TranscriptLayout<'_>, place: RowPosition) {
         match chat.messages.get(place.index) {
+            // Anywhere but at the end the place is held while messages arrive: moving it would take
+            // the text from under its reader's eyes.
             Some(message) if place != layout.end() => {
                 let anchor = ScrollAnchor { message: message.id, below: place.below };
                 self.anchors.insert(chat.id(), anchor);
             }
+            // At the end there is nothing to hold, and new messages come into view.
             Some(_) | None => {
                 self.anchors.remove(&chat.id());
             }
@@ -121,6 +126,8 @@ impl ViewState {
         self.page_rows = height;
         let layout = TranscriptLayout { model, chat, width };
         let mut place = layout.clamped(self.place(chat));
+        // Keys act on the chosen message, so it is in view: nobody cancels one that they do not
+        // see.
         if let Some(chosen) = chat.chosen {
             place = layout.showing(place, chosen, height);
         }
@@ -298,6 +305,7 @@ impl TranscriptLayout<'_> {
     }
 
     fn message(&self, message: &MessageView, theme: Theme, rows: &mut Vec<Line<'static>>) {
+        // By an arrow and reversed: without colours, and read aloud, the arrow says it.
         let is_chosen = self.chat.chosen == Some(message.id);
         let body = if is_chosen { theme.marked() } else { ratatui::style::Style::new() };
         let clock = Civil::at(message.at, &self.model.options.zone).clock();
@@ -305,6 +313,7 @@ impl TranscriptLayout<'_> {
             Direction::Outgoing(state) => {
                 (theme.mark(state), theme.mark_style(state), "me".to_owned())
             }
+            // Our own name for the contact: its owner cannot make it look like the name of another.
             Direction::Incoming => ("", body, label(&self.chat.contact.petname)),
         };
         let cleaned = message.text.sanitize_for_cell();
@@ -337,6 +346,7 @@ impl TranscriptLayout<'_> {
                 rows.push(Line::from(vec![Span::raw("    "), Span::styled(row, body)]));
             }
         }
+        // Said under the text, where no text can say it or deny it.
         if cleaned.changes > 0 {
             let marks = if cleaned.changes == 1 { "character" } else { "characters" };
             let text = format!("{} {marks} made visible or removed", cleaned.changes);

@@ -41,6 +41,7 @@ pub fn view(model: &UnlockModel, frame: &mut Frame<'_>) {
                 UnlockPage::Choose(_) | UnlockPage::Unlock | UnlockPage::Opening(_) => "Passphrase",
             };
             push(&mut rows, name, width);
+            // The caret stays in view.
             let stars = model.secret.characters().min(width.saturating_sub(4));
             caret = (3 + stars, rows.len());
             rows.push(Line::raw(format!(" > {}", "*".repeat(stars))));

@@ -36,6 +36,7 @@ pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, are
     match (verify.way, chat.contact.sas) {
         (CompareMethod::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
         (CompareMethod::Code, _) => code(model, (&name, &chat.contact.safety_number), frame, area),
+        // The session with the words may have ended while this page was open.
         (CompareMethod::Words | CompareMethod::Digits | CompareMethod::Sent, _) => {
             line(model, verify, chat, frame, area)
         }
@@ -219,6 +220,7 @@ pub(super) fn with_code(
             super::rows(frame, under, code.lines());
             (code.columns(), None)
         }
+        // A code that is cut does not scan, so none of it is drawn.
         (_, missing) => (0, missing),
     };
     let columns = u16::try_from(columns).unwrap_or(u16::MAX).min(under.width);
@@ -340,6 +342,7 @@ pub(super) fn held(chat: &Chat, theme: Theme, (width, rows): (usize, usize)) -> 
     let long = format!("[!] Sending to {name} is paused: {why}{waiting}");
     let short = "[!] Sending paused. v verify  a accept".to_owned();
     let mut text = [wrap(&long, width), wrap(keys, width)].concat();
+    // On few rows the reason gives way to the keys, which are the way on.
     if text.len() > rows {
         text = wrap(&short, width);
     }
