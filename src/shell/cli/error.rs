@@ -1,4 +1,4 @@
-//! What went wrong, for a person: what did not happen, why, what is safe, what to do next.
+//! Errors for people: the effect, the cause, the state of the data, and the next step.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,13 +22,13 @@ pub struct Failure {
     pub code: Box<str>,
     /// The exit code of the process.
     pub exit: ExitCode,
-    /// What did not happen.
+    /// The effect: what did not happen.
     pub what: String,
-    /// Why.
+    /// The cause.
     pub why: String,
-    /// What is safe, or lost.
+    /// The state of the data: safe, or lost.
     pub safe: String,
-    /// What to type next.
+    /// The next step: a command to type, or what to do.
     pub next: String,
 }
 
@@ -98,13 +98,13 @@ impl Failure {
 /// The four parts of a [`Failure`], as they are written where it arises.
 #[derive(Clone, Copy)]
 pub struct FailureText<'a> {
-    /// What did not happen.
+    /// The effect: what did not happen.
     pub what: &'a str,
-    /// Why.
+    /// The cause.
     pub why: &'a str,
-    /// What is safe, or lost.
+    /// The state of the data: safe, or lost.
     pub safe: &'a str,
-    /// What to type next.
+    /// The next step: a command to type, or what to do.
     pub next: &'a str,
 }
 

@@ -166,7 +166,7 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// What happens to it next without the user.
+    /// The next thing that happens to it without the user.
     fn prospect(&self, state: MessageState) -> String {
         match state {
             MessageState::Queued | MessageState::Mining => {
@@ -188,7 +188,7 @@ impl MessageFormatter<'_> {
         }
     }
 
-    /// How long it is retried automatically.
+    /// The end of automatic retries.
     fn again(&self) -> String {
         match self.view.retransmits_until() {
             Some(until) => {

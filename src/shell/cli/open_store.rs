@@ -15,7 +15,7 @@ pub(super) fn home(global: &GlobalArgs) -> Result<PathBuf, Failure> {
     Ok(data_dir::resolve(global.home.as_deref(), |name| std::env::var_os(name))?)
 }
 
-/// Where the passphrase comes from, and whether prompting is allowed.
+/// The source of the passphrase, and whether prompting is allowed.
 pub(super) fn source(global: &GlobalArgs) -> (PassphraseSource, PromptPolicy) {
     let ask = if global.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
     let source = if let Some(descriptor) = global.passphrase_fd {

@@ -117,7 +117,7 @@ fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Re
     Ok(())
 }
 
-/// What to know after a restore.
+/// The message after a restore.
 const RESTORED: &str = "\
 A backup contains no sessions. New sessions with your contacts are set up automatically when a node
 runs with this home folder: undertone. Messages of yours that were not acknowledged when the backup
@@ -136,7 +136,7 @@ fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resul
     Ok(Backup::open(file, &passphrase)?)
 }
 
-/// Where a backup's passphrase is, and whether a person may be asked for it.
+/// The source of a backup's passphrase, and whether a person may be asked for it.
 fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSource, PromptPolicy) {
     let BackupPassphrase { backup_passphrase_file, backup_passphrase_fd } = sealed_by;
     let source = match (backup_passphrase_fd, backup_passphrase_file) {
@@ -199,7 +199,7 @@ impl BackupRequest {
     }
 }
 
-/// What is in a backup, for programs.
+/// The summary of a backup, for programs.
 fn summary_json(summary: &BackupSummary) -> Value {
     json!({
         "made": utc(summary.made),

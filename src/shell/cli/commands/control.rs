@@ -295,11 +295,11 @@ const MAX_LINE: u64 = 64 << 10;
 /// text, with every byte escaped, are 11 MiB.
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// How long the last answers may take once the runtime has ended. A guess: they are written to a
+/// The time for the last answers once the runtime has ended. A guess: they are written to a
 /// socket that somebody reads, or are not.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a command may take to send its request.
+/// The time in which a command must have sent its request.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Above the command ids of the interface, which count from 0.

@@ -25,7 +25,7 @@ use crate::shell::runtime::Runtime;
 use crate::shell::ui::text::contact::session_word;
 pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
-/// What to print, and when to end.
+/// Arguments of `undertone listen`: the events to print, and the end.
 #[derive(Clone)]
 pub(super) struct ListenArgs {
     pub(super) from: Vec<String>,
@@ -106,7 +106,7 @@ async fn until(end: Option<tokio::time::Instant>) {
     }
 }
 
-/// What was printed and is to be printed.
+/// Prints the wanted events, and counts them.
 struct LinePrinter {
     format: OutputFormat,
     directory: Directory,

@@ -32,12 +32,13 @@ use crate::shell::os::exit_code::ExitCode;
 pub(super) struct ManageRequest {
     identity: Option<String>,
     about: ManageAction,
-    /// The time zone of whoever asks, where it can be written; else dates are in the answering node's.
+    /// The time zone of the asking process, if it can be written; else dates are in that of the
+    /// answering node.
     #[serde(default)]
     zone: Option<String>,
 }
 
-/// What it is about.
+/// The subject of a request.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum ManageAction {
     /// `undertone identity ..`

@@ -33,12 +33,13 @@ pub(super) struct MessagesRequest {
     about: MessagesAction,
     /// Whether marks are ASCII.
     ascii: bool,
-    /// The time zone of whoever asks, where it can be written; else times are in the answering node's.
+    /// The time zone of the asking process, if it can be written; else times are in that of the
+    /// answering node.
     #[serde(default)]
     zone: Option<String>,
 }
 
-/// What it is about.
+/// The subject of a request.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum MessagesAction {
     /// `undertone history ..`
@@ -241,7 +242,7 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
     ))
 }
 
-/// Where messages are read.
+/// The place where messages are read.
 enum MessageSource {
     /// At the runtime of a running node.
     Running {

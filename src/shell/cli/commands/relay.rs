@@ -17,7 +17,7 @@ use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{ArchiveRecovery, Runtime};
 use crate::shell::store::Store;
 
-/// Where a relay holds envelopes, and how much.
+/// The place where a relay holds envelopes, and its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RelayStorage {
     /// While it runs.
@@ -109,7 +109,7 @@ fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
     ));
 }
 
-/// What was printed already.
+/// Reports addresses, figures and trouble, each when it changes.
 #[derive(Default)]
 struct RelayReporter {
     json: bool,
@@ -193,7 +193,8 @@ fn not_kept(why: &str, missed: u64) -> Failure {
     Failure::new("not_archived", ExitCode::Other, FailureText { what, why, safe: &safe, next })
 }
 
-/// Where a relay listens without `--listen`; 4141 has no registered service of note.
+/// The addresses on which a relay listens without `--listen`; 4141 has no registered service of
+/// note.
 const DEFAULT_LISTEN: [&str; 4] = [
     "/ip4/0.0.0.0/tcp/4141",
     "/ip4/0.0.0.0/udp/4141/quic-v1",

@@ -354,7 +354,7 @@ fn no_read_marks() -> Failure {
     Failure::new("read_marks_off", ExitCode::Refused, text)
 }
 
-/// What takes more seconds than this is said before it begins. A guess: less is no wait.
+/// Work that takes more seconds than this is announced before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
 
 /// The asks of a runtime that serves one request.

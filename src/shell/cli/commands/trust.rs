@@ -44,7 +44,7 @@ pub(super) fn own_words_json(own: &SasHalf) -> Value {
     json!({ "first": own.half.first_number(), "read": own.words.map(|word| word.to_string()) })
 }
 
-/// What to compare with a contact, in lines for a person.
+/// The words and digits to compare with a contact, in lines for a person.
 pub(super) fn to_compare(view: &ContactView) -> String {
     let read = match &view.sas {
         None => "none yet: they are available once a session is ready".to_owned(),
@@ -62,7 +62,7 @@ fn numbers(half: Half) -> String {
     format!("{first} to {}", first + WORDS_PER_HALF - 1)
 }
 
-/// What a contact read out, from words or digits as they were typed.
+/// The words or digits that a contact read out, as they were typed.
 pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Failure> {
     if let Some(digits) = digits {
         let parsed = SafetyNumber::parse(digits).map(Proof::SafetyNumber);
