@@ -1,4 +1,5 @@
-//! Where text is written: one or several lines, edited by grapheme, bounded in bytes.
+//! The composer, in which text is written: one or several lines, edited by grapheme, bounded in
+//! bytes.
 //!
 //! It holds what its user typed and pasted; it sends nothing, draws nothing and knows no width
 //! until [`Composer::layout`] is asked for one.
@@ -18,7 +19,7 @@ pub(super) struct Composer {
     caret: usize,
     lines: LineMode,
     limit: usize,
-    /// What was erased last by word or line.
+    /// The text that was erased last by word or line.
     erased: String,
 }
 
@@ -58,7 +59,7 @@ impl Composer {
         Self { text: String::new(), caret: 0, lines, limit, erased: String::new() }
     }
 
-    /// What was written.
+    /// The text.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -236,7 +237,7 @@ impl Composer {
         self.caret += line.graphemes(true).take(column).map(str::len).sum::<usize>();
     }
 
-    /// Puts back what was erased last by word or line.
+    /// Puts back the text that was erased last by word or line.
     fn put_back(&mut self) -> Result<(), ComposerFull> {
         let erased = self.erased.clone();
         self.insert_raw(&erased)

@@ -1,8 +1,8 @@
 //! The interface in the terminal: keys in, cells out, and one edge to the runtime
 //! ([`api`](crate::shell::api)).
 //!
-//! [`model`] knows and decides, [`mod@view`] draws it, [`run()`] turns the crank: it owns the
-//! terminal, waits for keys, signals, events and time, and carries out what the model wants done. It
+//! [`model`] knows and decides, [`mod@view`] draws it, and [`run()`] is the loop: it owns the
+//! terminal, waits for keys, signals, events and time, and carries out the effects of the model. It
 //! touches neither the network nor the store nor the engine, and drawing never waits for them.
 
 mod composer;
@@ -38,7 +38,7 @@ use view::{ViewState, view};
 /// At most 30 drawings a second: more are not seen.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How often clocks and waits are looked at.
+/// The time between two looks at clocks and waits.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// For so long after a paste, Enter starts a line. Measured: what a broken paste types
@@ -49,10 +49,10 @@ const AFTER_PASTE: Duration = Duration::from_millis(150);
 /// paste, 60 ms and more by hand.
 const BETWEEN_KEYS: Duration = Duration::from_millis(5);
 
-/// So many keys without a pause are a paste in disguise. A guess.
+/// Keys without a pause from which on they are a paste in disguise. A guess.
 const BURST: usize = 3;
 
-/// How long the runtime may take for the last requests. A guess: it stores nothing slower.
+/// The time that the runtime has for the last requests. A guess: it stores nothing slower.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Most requests that wait for the runtime. A guess: a person cannot ask faster than it answers.
@@ -145,7 +145,7 @@ enum Redraw {
     Needed,
 }
 
-/// Everything one turn of the crank works on.
+/// The state of the loop.
 struct UiLoop {
     model: Model,
     state: ViewState,
@@ -250,7 +250,7 @@ impl UiLoop {
     }
 }
 
-/// How fast keys come: whether an Enter may have been pressed by a paste.
+/// The pace of keys, which shows whether an Enter may have been pressed by a paste.
 struct KeyPace {
     run: usize,
     quiet: Pin<Box<Sleep>>,

@@ -2,7 +2,7 @@
 
 use crate::engine::secret::opaque_debug;
 
-/// What a written line is.
+/// A written line: a text or a command.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum InputLine {
     /// To be said, as it stands here.
@@ -18,7 +18,7 @@ opaque_debug!(
     }
 );
 
-/// Why a line that starts with a slash was not understood. Nothing was sent.
+/// The reason why a line that starts with a slash was not understood. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SlashError {
     /// Look the name up; `//` sends a line that starts with a slash.

@@ -173,7 +173,7 @@ pub(super) struct TerminalSignals {
     resume: Signal,
 }
 
-/// What a signal asks for.
+/// The action that a signal asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UiSignal {
     End(UiExit),

@@ -1,4 +1,4 @@
-//! What is asked before anything is opened: a passphrase, or whether to keep anything at all.
+//! The unlock screen, before anything is opened: a passphrase, or whether to keep anything at all.
 //!
 //! Pure state, like the model behind it. Which identities a store holds is not shown before it
 //! opens; a wrong passphrase costs a wait that grows.
@@ -21,14 +21,14 @@ const WEAK_CHARACTERS: usize = 12;
 /// The wait after wrong tries doubles up to 2^6 = 64 seconds. A guess, on top of Argon2's second.
 const MAX_WAIT_DOUBLINGS: u32 = 6;
 
-/// What the unlock screen knows.
+/// The state of the unlock screen.
 pub struct UnlockModel {
     pub(super) options: UiOptions,
     pub(super) page: UnlockPage,
     pub(super) secret: SecretField,
     /// The passphrase typed first, while it is typed again.
     first: Option<Zeroizing<String>>,
-    /// What was wrong with the last try.
+    /// The fault of the last try.
     pub(super) error: Option<String>,
     wrong: u32,
     /// No try before this moment.
@@ -38,16 +38,16 @@ pub struct UnlockModel {
 
 opaque_debug!(struct UnlockModel { options, page, secret, first, error, wrong, not_before, now });
 
-/// What the unlock screen shows.
+/// The page of the unlock screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnlockPage {
     /// Keep it sealed, or keep nothing.
     Choose(FirstRunChoice),
-    /// A passphrase for what is to be made.
+    /// A passphrase for a new store.
     Create,
     /// The same once more.
     CreateAgain,
-    /// The passphrase of what is there.
+    /// The passphrase of the store that is there.
     Unlock,
     /// The runtime is opening; where to go back if it fails.
     Opening(StoreOrigin),
@@ -67,7 +67,7 @@ pub(super) enum StoreOrigin {
     Existing,
 }
 
-/// What the unlock screen wants done.
+/// The step that the unlock screen asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UnlockStep {
     /// Nothing but drawing.
@@ -242,7 +242,7 @@ impl UnlockModel {
         UnlockStep::Draw
     }
 
-    /// What is to be said about the passphrase that is typed.
+    /// The advice on the passphrase that is typed.
     pub(super) fn advice(&self) -> Option<&'static str> {
         // Advice and no refusal: the person decides.
         let weak = self.page == UnlockPage::Create
@@ -277,7 +277,7 @@ impl SecretField {
         self.0.is_empty()
     }
 
-    /// How many stars to show.
+    /// The number of stars to show.
     pub(super) fn characters(&self) -> usize {
         self.0.chars().count()
     }

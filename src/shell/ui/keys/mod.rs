@@ -1,4 +1,4 @@
-//! Which key means what: one table, from which keys are read and help is written.
+//! The meaning of keys: one table, from which keys are read and help is written.
 //!
 //! Three rules hold: nothing is on Alt alone, nothing on keys that are others on the
 //! wire (Ctrl+H, I, M, `[`, `/`), and Esc neither quits nor discards what was written.
@@ -9,7 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use table::{ALT, BINDINGS, CTRL, SHIFT};
 
-/// What a key asks for.
+/// The action that a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyAction {
     Show(UiPage),
@@ -57,7 +57,7 @@ pub(super) enum ChatStep {
     Below,
 }
 
-/// How to move what is in view.
+/// A move of the part that is in view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrollAction {
     /// A page up.
@@ -68,7 +68,7 @@ pub enum ScrollAction {
     Newest,
 }
 
-/// Changes to what is written, and moves of the caret.
+/// Changes to the text, and moves of the caret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EditAction {
     Newline,
@@ -86,7 +86,7 @@ pub(super) enum EditAction {
     PutBack,
 }
 
-/// What else is done where text is written.
+/// Other actions where text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteAction {
     Send,
@@ -97,7 +97,7 @@ pub(super) enum WriteAction {
     Down,
 }
 
-/// What is done with messages.
+/// Actions on messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BrowseAction {
     Up,
@@ -110,7 +110,7 @@ pub(super) enum BrowseAction {
     Type,
 }
 
-/// What is done in lists.
+/// Actions in lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListAction {
     Up,
@@ -125,7 +125,7 @@ pub(super) enum ListAction {
     Row(RowAction),
 }
 
-/// What is done with the marked row of a list.
+/// Actions on the marked row of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowAction {
     Open,
@@ -139,21 +139,21 @@ pub(super) enum RowAction {
     ReadMarks,
 }
 
-/// To a question.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConfirmAnswer {
     Yes,
     No,
 }
 
-/// To the question before leaving.
+/// The answer to the question before leaving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaveChoice {
     Wait,
     Quit,
 }
 
-/// What is done on the page on which one compares.
+/// Actions on the page on which one compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CompareAction {
     Digits,
@@ -166,7 +166,7 @@ pub(super) enum CompareAction {
     Back,
 }
 
-/// What is done after a comparison failed.
+/// Actions in a list of remedies or results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChooseAction {
     Up,
@@ -174,14 +174,14 @@ pub(super) enum ChooseAction {
     Take,
 }
 
-/// What is done about a contact that is held.
+/// Actions on a contact that is on hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldAction {
     Verify,
     Accept,
 }
 
-/// Where a key is pressed.
+/// The context in which a key is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyContext {
     /// In every place.
@@ -235,7 +235,7 @@ impl KeyContext {
         }
     }
 
-    /// What help calls it.
+    /// Its name in help.
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Everywhere => "Everywhere",
@@ -277,7 +277,7 @@ pub(super) struct KeyBinding {
     pub(super) action: KeyAction,
     /// A few words for the hint line.
     pub(super) brief: &'static str,
-    /// What help says. Empty for a second key of the same action.
+    /// The words in help. Empty for a second key of the same action.
     pub(super) does: &'static str,
 }
 
@@ -312,7 +312,7 @@ impl KeyBinding {
     }
 }
 
-/// What a key means in a context, if anything.
+/// The action of a key in a context, if it has one.
 #[expect(clippy::wildcard_enum_match_arm, reason = "an enum of another crate; the rest is alike")]
 pub(super) fn action(context: KeyContext, event: KeyEvent) -> Option<KeyAction> {
     let (code, modifiers) = spoken(event);

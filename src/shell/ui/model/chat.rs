@@ -45,7 +45,7 @@ pub(in crate::shell::ui) struct UnreadMarker {
     pub(in crate::shell::ui) count: usize,
 }
 
-/// How much of the history is here.
+/// The part of the history that is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HistoryState {
     Unasked,
@@ -362,7 +362,7 @@ impl Chat {
     }
 }
 
-/// How much of the history is wanted.
+/// The part of the history that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HistoryWanted {
     /// The newest messages, if none were asked for yet.

@@ -21,7 +21,7 @@ pub(in crate::shell::ui) struct ChatDirectory {
     max_text: usize,
 }
 
-/// What an event changed, if more than the directory depends on it.
+/// The change that an event made, if more than the directory depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryChange {
     /// An identity was added or changed.

@@ -53,7 +53,7 @@ impl GoToPicker {
 }
 
 impl GoToTarget {
-    /// What the picker calls it.
+    /// Its name in the picker.
     pub(in crate::shell::ui) fn name(self, directory: &ChatDirectory) -> String {
         match self {
             Self::Chat(contact) => directory.name_of(contact),

@@ -74,7 +74,7 @@ pub struct Model {
     pub(super) welcome: Prompt,
     /// The composer for slash commands while no chat is open.
     pub(super) scratch: Composer,
-    /// How QR codes are drawn.
+    /// The polarity of QR codes.
     pub(super) qr_polarity: QrPolarity,
     pending: PendingCommands,
     seek: Option<HistorySeek>,
@@ -115,7 +115,7 @@ pub enum ClockChange {
     Invisible,
 }
 
-/// Why the interface ends.
+/// The reason why the interface ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuitReason {
     /// Its user asked for it.
@@ -139,7 +139,7 @@ pub enum ScrollPosition {
     Whole,
 }
 
-/// What Enter does in the composer.
+/// The meaning of Enter in the composer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnterMode {
     /// It sends.

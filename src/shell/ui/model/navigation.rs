@@ -1,5 +1,5 @@
-//! Where the person is: the page, the overlay in front of it, the marked row, the open chat. Knows
-//! the directory to read and never changes it; makes no requests.
+//! The place of the person: the page, the overlay in front of it, the marked row, the open chat.
+//! Knows the directory to read and never changes it; makes no requests.
 
 use crate::engine::command::Command;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
@@ -11,7 +11,7 @@ use super::overlay::{Confirmation, Overlay};
 use super::prompt::{Prompt, PromptPurpose};
 use super::{FollowNewest, ScrollPosition};
 
-/// Where the person is.
+/// The place of the person.
 pub(in crate::shell::ui) struct Navigation {
     pub(in crate::shell::ui) page: UiPage,
     /// The overlay in front of the page.

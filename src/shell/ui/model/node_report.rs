@@ -38,7 +38,7 @@ impl NodeReport {
         Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
     }
 
-    /// What leaving means for messages that have not left this machine, in a few words.
+    /// The fate of messages that have not left this machine when the person leaves, in a few words.
     pub(in crate::shell::ui) const fn fate_of_unsent(&self) -> &'static str {
         match self.persistence {
             Some(Persistence::MemoryOnly) => "quit; they are lost, nothing is saved",

@@ -32,7 +32,7 @@ pub(in crate::shell::ui) enum Overlay {
     Keys(ContactId),
     /// The question whether to leave although messages have not left this machine.
     Leaving,
-    /// Why the engine has stopped.
+    /// The reason why the engine has stopped.
     Fatal(String),
 }
 
@@ -94,8 +94,8 @@ impl Overlay {
     }
 }
 
-/// How a QR code is drawn: most scanners want it dark on light, and the colours of a terminal are
-/// not known.
+/// The polarity of a QR code: most scanners want it dark on light, and the colours of a terminal
+/// are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum QrPolarity {
     /// Dark on light; without colours, for a dark terminal.

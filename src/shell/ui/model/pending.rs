@@ -8,7 +8,7 @@ use crate::engine::id::{CommandId, ContactId};
 /// Most commands that wait for an answer.
 const MAX_PENDING_COMMANDS: usize = 256;
 
-/// What a command was for, so that its answer can be understood.
+/// The purpose of a command, so that its answer can be understood.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum PendingCommand {
     /// To make an identity.
@@ -36,6 +36,8 @@ impl PendingCommands {
 
     /// Keeps a command until it is answered, and gives it an id; none if too many wait.
     pub(super) fn add(&mut self, command: PendingCommand) -> Option<CommandId> {
+        // A runtime that answers nothing must not fill the memory with what a person types
+        // meanwhile.
         if self.by_id.len() >= MAX_PENDING_COMMANDS {
             return None;
         }

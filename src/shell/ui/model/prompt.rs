@@ -19,11 +19,11 @@ const MAX_INVITE_BYTES: usize = 512;
 pub(in crate::shell::ui) struct Prompt {
     pub(in crate::shell::ui) purpose: PromptPurpose,
     pub(in crate::shell::ui) field: Composer,
-    /// Why the last text was refused.
+    /// The reason why the last text was refused.
     pub(in crate::shell::ui) error: Option<String>,
 }
 
-/// What a prompt asks for.
+/// The purpose of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum PromptPurpose {
     /// A name for an identity.
@@ -44,7 +44,7 @@ pub(in crate::shell::ui) enum PromptPurpose {
     Search(Option<ContactId>),
 }
 
-/// What follows from the text in a prompt.
+/// The consequence of the text in a prompt.
 #[derive(PartialEq, Eq)]
 pub(super) enum Submission {
     /// Send this command.
@@ -71,7 +71,7 @@ impl Prompt {
         Self { purpose, field: Composer::new(LineMode::One, limit), error: None }
     }
 
-    /// What follows from Enter while `speaking` is the speaking identity, or why the text is
+    /// The consequence of Enter while `speaking` is the speaking identity, or why the text is
     /// refused.
     pub(super) fn submit(
         &self,

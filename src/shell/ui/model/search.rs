@@ -72,7 +72,7 @@ pub(super) struct HistorySeek {
     parts: usize,
 }
 
-/// What the way to a message needs next.
+/// The next step on the way to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeekStep {
     /// Nothing: the message is here, and chosen.

@@ -7,7 +7,7 @@ use crate::engine::record::MessageState;
 
 use super::ClockChange;
 
-/// How long a hint stays. A guess: long enough to read two lines.
+/// The time for which a hint stays. A guess: long enough to read two lines.
 const HINT_SECONDS: u64 = 8;
 
 /// The time that mining has taken is shown in steps of so many seconds, so that the picture changes

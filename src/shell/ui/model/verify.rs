@@ -22,11 +22,11 @@ pub(in crate::shell::ui) struct Verify {
     pub(in crate::shell::ui) at: usize,
     /// The digits, or the text that was sent.
     pub(in crate::shell::ui) line: Composer,
-    /// What was wrong with the last try.
+    /// The fault of the last try.
     pub(in crate::shell::ui) error: Option<String>,
 }
 
-/// How one compares.
+/// A way to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum CompareMethod {
     /// The contact reads out three words, which are typed.
@@ -49,7 +49,7 @@ pub(in crate::shell::ui) struct Mismatch {
     pub(in crate::shell::ui) row: usize,
 }
 
-/// What a key on the page on which one compares asks for.
+/// The step that a key asks for on the page on which one compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum VerifyStep {
     /// Nothing more.
@@ -60,7 +60,7 @@ enum VerifyStep {
     Submit,
 }
 
-/// What to do after a comparison failed.
+/// A remedy after a comparison that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell::ui) enum Remedy {
     Again,

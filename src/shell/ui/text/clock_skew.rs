@@ -1,5 +1,5 @@
-//! How this machine's clock compares with those of others, in words, for the interface and the
-//! commands.
+//! The difference between this machine's clock and those of others in words, for the interface and
+//! the commands.
 
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
 use crate::engine::sync::ClockSkew;
@@ -10,7 +10,7 @@ const REFUSED_MINUTES: u64 = CLOCK_TOLERANCE.0 as u64 / 60;
 /// From so many minutes on it is time to look. A guess: well before anything is refused.
 const DOUBTED_MINUTES: u64 = 3;
 
-/// Whether the clock is to be worried about.
+/// The doubt in this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::shell::ui) enum SkewDoubt {
     /// It agrees, or nobody knows.
@@ -34,7 +34,7 @@ impl SkewDoubt {
     }
 }
 
-/// How the clock is, in a sentence or two.
+/// The difference of the clock, in a sentence or two.
 pub(in crate::shell) fn words(clock: ClockSkew) -> String {
     let ClockSkew { minutes, witnesses } = clock;
     let peers = if witnesses == 1 { "1 peer".to_owned() } else { format!("{witnesses} peers") };

@@ -1,9 +1,9 @@
-//! How far the session with a contact is and whether read marks are on, in words, for the interface
-//! and the commands.
+//! The state of the session with a contact and of read marks in words, for the interface and the
+//! commands.
 
 use crate::engine::event::{ContactView, SessionStatus};
 
-/// How far the session is, in stable words, for programs.
+/// The state of the session in stable words, for programs.
 pub(in crate::shell) const fn session_word(session: SessionStatus) -> &'static str {
     match session {
         SessionStatus::None => "no session",
@@ -15,7 +15,7 @@ pub(in crate::shell) const fn session_word(session: SessionStatus) -> &'static s
     }
 }
 
-/// How far the session is, for people.
+/// The state of the session, for people.
 pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static str {
     match session {
         // People know requests and no offers.
@@ -28,7 +28,7 @@ pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static 
     }
 }
 
-/// Whether read marks are on, and what that means.
+/// Read marks, on or off, and their meaning.
 pub(in crate::shell) const fn read_marks(contact: &ContactView) -> &'static str {
     if contact.read_receipts {
         "on: yours are sent; you see theirs if they turn them on too"

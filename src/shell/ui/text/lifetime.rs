@@ -45,24 +45,24 @@ pub(in crate::shell::ui) const fn after(lifetime: Lifetime) -> Lifetime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell) struct WorkCost {
     bits: u8,
-    /// How long it takes on average; nothing while it is not known how fast this machine is.
+    /// The seconds it takes on average; nothing while the speed of this machine is not known.
     seconds: Option<u64>,
 }
 
 impl WorkCost {
-    /// What a message of this lifetime takes in a network of this floor, at `rate` tries a second; 0 if
-    /// the rate is not known.
+    /// The work of a message of this lifetime in a network of this floor, at `rate` tries a second;
+    /// 0 if the rate is not known.
     pub(in crate::shell) fn of(lifetime: Lifetime, floor_bits: u8, rate: u64) -> Self {
         Self::of_bits(lifetime.bits(&Floor::new(floor_bits)), rate)
     }
 
-    /// What so many bits take.
+    /// The work of so many bits.
     pub(in crate::shell) fn of_bits(bits: u8, rate: u64) -> Self {
         let tries = 1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX);
         Self { bits, seconds: tries.checked_div(rate) }
     }
 
-    /// How long it takes on average, in seconds; nothing while that is not known.
+    /// The seconds it takes on average; nothing while that is not known.
     pub(in crate::shell) const fn seconds(self) -> Option<u64> {
         self.seconds
     }
@@ -83,9 +83,9 @@ impl WorkCost {
         }
     }
 
-    /// What to expect of the search, as time and never as a share: how long is left is the same at
-    /// every moment of it. The chance that it takes more than three times the average is e^-3, one
-    /// in twenty.
+    /// The expectation of the search, as time and never as a share: the time that is left is the
+    /// same at every moment of it. The chance that it takes more than three times the average is
+    /// e^-3, one in twenty.
     pub(in crate::shell) fn expectation(self) -> String {
         let bits = self.bits;
         match self.seconds {

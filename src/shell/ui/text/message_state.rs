@@ -1,4 +1,4 @@
-//! How far a message is, in words, for the interface and the commands. Nothing here decides.
+//! The state of a message in words, for the interface and the commands. Nothing here decides.
 
 use crate::engine::record::MessageState;
 
@@ -30,7 +30,7 @@ pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
     }
 }
 
-/// What a state means exactly.
+/// The exact meaning of a state.
 pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
     match state {
         MessageState::Queued => "It is saved here and has not been sent yet.",

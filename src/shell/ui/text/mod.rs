@@ -1,5 +1,4 @@
-//! What is shown in words, for the interface and the commands: clocks, contacts, lifetimes, states,
-//! trust.
+//! The words for clocks, contacts, lifetimes, states and trust, for the interface and the commands.
 
 pub(in crate::shell) mod clock_skew;
 pub(in crate::shell) mod contact;

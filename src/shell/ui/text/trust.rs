@@ -1,5 +1,4 @@
-//! How sure one is of a contact, in marks and words, for the interface and the commands. Nothing
-//! here decides.
+//! Trust in a contact in marks and words, for the interface and the commands. Nothing here decides.
 
 use jiff::tz::TimeZone;
 
@@ -7,7 +6,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::record::{HoldReason, Trust, VerificationMethod};
 use crate::shell::calendar::Civil;
 
-/// How sure, in a mark of three columns of ASCII.
+/// Trust as a mark of three columns of ASCII.
 pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
     match trust {
         Trust::Unverified => "[?]",
@@ -16,12 +15,13 @@ pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
     }
 }
 
-/// How sure, in a mark and as few words as say it.
+/// Trust as a mark and as few words as say it.
 pub(in crate::shell::ui) fn brief(trust: Trust, zone: &TimeZone) -> String {
     let mark = mark(trust);
     match trust {
         Trust::Unverified => mark.to_owned(),
         Trust::Verified { at, .. } => format!("{mark} {}", date(at, zone)),
+        // In capitals: without colours, and read aloud, it still stands out.
         Trust::OnHold { reason: HoldReason::KeyChanged { .. }, .. } => {
             format!("{mark} KEY CHANGED")
         }
@@ -29,7 +29,7 @@ pub(in crate::shell::ui) fn brief(trust: Trust, zone: &TimeZone) -> String {
     }
 }
 
-/// How sure, in words.
+/// Trust in words.
 pub(in crate::shell) fn words(trust: Trust, zone: &TimeZone) -> String {
     let date = |at| date(at, zone);
     match trust {
@@ -47,7 +47,7 @@ pub(in crate::shell) fn words(trust: Trust, zone: &TimeZone) -> String {
     }
 }
 
-/// What was compared, in one word.
+/// The means of a comparison in one word.
 pub(in crate::shell) const fn means(by: VerificationMethod) -> &'static str {
     match by {
         VerificationMethod::Sas => "words",

@@ -1,4 +1,4 @@
-//! The open conversation: who it is with, what was said, and where to write.
+//! The open conversation: the contact, the messages, and the composer.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -144,7 +144,7 @@ fn conversation(
     }
 }
 
-/// What to expect of a conversation in which nothing was said.
+/// The advice in a conversation without messages.
 fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let text = match chat.contact.session {
         SessionStatus::Established => {
@@ -164,7 +164,7 @@ fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
     rows.into_iter().map(|row| Line::styled(format!("  {row}"), theme.quiet())).collect()
 }
 
-/// What to do while no conversation is open.
+/// The advice while no conversation is open.
 fn nobody(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let text = if model.contacts(ContactFilter::Listened).is_empty() {
@@ -224,15 +224,15 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
     )])
 }
 
-/// What the next message costs, in more words and in fewer.
+/// The cost of the next message, in more words and in fewer.
 struct PriceLine {
     long: String,
     brief: String,
     least: String,
 }
 
-/// What the next message costs where that is not the usual: a lifetime other than a day, or
-/// takes long.
+/// The cost of the next message where it is not the usual: another lifetime than a day, or work
+/// that takes long.
 fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     let cost = model.node.cost(chat.lifetime);
     let takes_long =
@@ -251,5 +251,6 @@ fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
     })
 }
 
-/// What takes more seconds than this is said before it is sent. A guess: less is no wait.
+/// The cost of a message that takes more seconds than this is shown before it is sent. A guess:
+/// less is no wait.
 const LONG_SECONDS: u64 = 2;

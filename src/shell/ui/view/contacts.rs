@@ -1,4 +1,4 @@
-//! The pages of people: contacts, strangers who ask, those who are blocked, and one's identities.
+//! The pages of people: contacts, requests of strangers, blocked contacts, and our identities.
 
 use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
@@ -98,7 +98,7 @@ fn contact_detail(chat: &Chat, zone: &TimeZone, width: usize) -> Vec<Line<'stati
     sentences(&text, width)
 }
 
-/// What is to be said of a contact that came out of a backup.
+/// The note on a contact that came out of a backup.
 pub(super) fn restored(chat: &Chat, zone: &TimeZone) -> Option<String> {
     let at = Civil::at(chat.contact.restored?, zone);
     Some(format!("restored from a backup on {}: a new session is being set up", at.date()))

@@ -21,6 +21,7 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
     let rows = page(theme, usize::from(area.width));
     let height = usize::from(area.height);
     state.page_rows = height;
+    // The page may have been scrolled in a smaller window.
     state.page_top = state.page_top.min(rows.len().saturating_sub(height));
     super::rows(frame, area, rows.into_iter().skip(state.page_top).take(height).collect());
     super::cursor(frame, area, (0, 0));

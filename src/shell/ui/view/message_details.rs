@@ -1,4 +1,4 @@
-//! What became of a message, when, and what happens next.
+//! The details of a message: its course, with times, and what happens next.
 
 use jiff::tz::TimeZone;
 use ratatui::Frame;
@@ -64,7 +64,7 @@ fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
     text
 }
 
-/// What happened, in order, and what is not known.
+/// The course of a message in order, and the parts that are not known.
 fn times(
     chat: &Chat,
     (message, now): (&MessageView, MessageState),
@@ -99,10 +99,11 @@ fn times(
     times
 }
 
-/// What happens next, and what can be done.
+/// The next step of a message, and what a person can do.
 fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
     let zone = &model.options.zone;
     match now {
+        // The hold first: a session that comes meanwhile changes nothing.
         MessageState::Queued if chat.is_held() => {
             "It waits until you verify or accept this contact. c cancels it.".to_owned()
         }
@@ -137,7 +138,7 @@ fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)
     }
 }
 
-/// How long it is sent again by itself, if it is.
+/// The end of automatic retransmission, if there is any.
 fn again(message: &MessageView, zone: &TimeZone) -> String {
     let Some(until) = message.retransmits_until() else { return String::new() };
     format!(
@@ -154,6 +155,7 @@ fn number(message: &MessageView) -> String {
 /// A clock, or a day and a clock if it is another day than `day`.
 fn moment(at: UnixSeconds, day: UnixSeconds, zone: &TimeZone) -> String {
     let (at, day) = (Civil::at(at, zone), Civil::at(day, zone));
+    // The day stands above already.
     if at.day() == day.day() {
         return at.seconds_clock();
     }

@@ -70,7 +70,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
 }
 
-/// What has to be said: a question first, then the newest hint.
+/// The text of the hint line: a question first, then the newest hint.
 fn status(model: &Model) -> Option<String> {
     if let Some(Overlay::Confirm(confirm)) = &model.navigation.overlay {
         return Some(format!("y yes  n no: {}", confirm.question));

@@ -65,6 +65,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         grouped(network.pool_items),
     );
     let drawn = format!("  Pool       [{gauge}] {pool}");
+    // The gauge says nothing that the figures do not say, so it gives way first.
     if Line::raw(drawn.as_str()).width() <= width {
         rows.push(drawn);
     } else {

@@ -1,4 +1,4 @@
-//! What stands in front of a page: fields, questions, and the name of a first identity.
+//! Overlays in front of a page: fields, questions, and the name of a first identity.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -28,7 +28,7 @@ const ROWS_FOR_WELCOME: u16 = 14;
 /// Most rows of the picker's list.
 const PICKER_ROWS: usize = 10;
 
-/// Draws what stands in front, if anything does.
+/// Draws the overlay, if there is one.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     match &model.navigation.overlay {
         Some(Overlay::Prompt(prompt)) => ask(model, prompt, frame, area),
@@ -91,7 +91,7 @@ pub(super) fn open_box(
     }
 }
 
-/// A box with some text, a field under it, and what was wrong with it before.
+/// A box with some text, a field under it, and the fault of the last try.
 fn ask(model: &Model, prompt: &Prompt, frame: &mut Frame<'_>, area: Rect) {
     let (title, text) = match prompt.purpose {
         PromptPurpose::NewIdentity => (
@@ -238,7 +238,7 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     page(model, frame, area, "Quit", &text);
 }
 
-/// How long leaving would wait, if that is known: as long as a day's worth of work for each.
+/// The time that leaving would wait, if it is known: the work of a day's lifetime for each.
 fn wait_words(model: &Model) -> String {
     let seconds = model.node.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);

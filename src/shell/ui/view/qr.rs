@@ -19,7 +19,7 @@ const MARGIN: usize = 4;
 pub(super) struct QrDrawing {
     /// Row by row; the margin is in it.
     modules: Vec<Vec<Module>>,
-    /// How many characters a module is wide, and how many modules a row is high.
+    /// The characters to the width of a module, and the modules to the height of a row.
     cell: (usize, usize),
     color: ColorSupport,
     ink: QrPolarity,

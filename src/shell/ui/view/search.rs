@@ -1,4 +1,4 @@
-//! What a search has found: a row for each message, with what stands around the words.
+//! The results of a search: a row for each message, with the text around the words.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -17,7 +17,7 @@ use crate::shell::calendar::Civil;
 /// Most rows of the list.
 const RESULT_ROWS: usize = 16;
 
-/// Columns of a name beside what was found.
+/// Columns of a name beside a result.
 const NAME_COLUMNS: usize = 8;
 
 /// Under this width the clock is left out.

@@ -1,4 +1,5 @@
-//! The first row, which says who speaks and how the network is, and the last, which names keys.
+//! The title, with the speaking identity and the state of the network, and the hint line, with
+//! keys.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,6 +1,6 @@
 //! Marks, lines and styles, in the characters and colours that were asked for.
 //!
-//! Nothing depends on colour: what is marked is reversed, what is quiet is dim.
+//! Nothing depends on colour: marked text is reversed, quiet text is dim.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -12,7 +12,7 @@ use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
 /// Columns of the widest mark.
 pub(super) const MARK_COLUMNS: usize = 2;
 
-/// How things are drawn.
+/// The characters and styles of a drawing.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shell) struct Theme {
     glyphs: Glyphs,
@@ -61,7 +61,7 @@ impl Theme {
         self.pick("│", "|")
     }
 
-    /// What a line of the program under a message starts with.
+    /// The start of a line of the program under a message.
     pub(super) const fn note(self) -> &'static str {
         self.pick("└", "`")
     }
@@ -95,7 +95,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What may be overlooked.
+    /// Text that may be overlooked.
     pub(super) const fn quiet(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
@@ -105,7 +105,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// What wants to be seen: unread counts, hints.
+    /// Text that wants to be seen: unread counts, hints.
     pub(super) const fn call(self) -> Style {
         self.colored(Style::new().add_modifier(Modifier::BOLD), Color::Cyan)
     }

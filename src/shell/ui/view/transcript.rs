@@ -1,4 +1,4 @@
-//! The messages of a conversation as rows, and where in them its reader stands.
+//! The messages of a conversation as rows, and the place of its reader among them.
 //!
 //! Peer text starts behind a gutter that belongs to the program, and so do its wrapped rows: nobody
 //! can draw a mark, a name or a clock at the left edge. Days and the line above what is new are not
@@ -31,8 +31,8 @@ const NOTE_COLUMNS: usize = 3;
 /// Under this width a name stands above its message.
 const WIDE: usize = 52;
 
-/// Where readers stand, and what the last drawing found out. Outside the model: it is a matter of
-/// rows and columns.
+/// The places of readers, and the findings of the last drawing. Outside the model: they are a
+/// matter of rows and columns.
 #[derive(Debug, Default)]
 pub struct ViewState {
     anchors: BTreeMap<ContactId, ScrollAnchor>,
@@ -60,7 +60,7 @@ pub(super) struct TranscriptRows {
 }
 
 impl ViewState {
-    /// What the last drawing showed.
+    /// The part of the open chat that the last drawing showed.
     #[must_use]
     pub fn scroll_position(&self) -> ScrollPosition {
         self.scroll_position.unwrap_or(ScrollPosition::Elsewhere)
@@ -357,7 +357,7 @@ impl TranscriptLayout<'_> {
         }
     }
 
-    /// What is to be said about a message of ours that has not left.
+    /// The note on a message of ours that is under way, or was not sent or acknowledged.
     fn progress(&self, message: &MessageView) -> Option<String> {
         let Direction::Outgoing(state) = message.direction else { return None };
         match state {
@@ -378,7 +378,7 @@ impl TranscriptLayout<'_> {
     }
 }
 
-/// What is missing of theirs and may still come.
+/// The note on messages of theirs that are missing and may still come.
 pub(super) fn missing(chat: &Chat) -> Option<String> {
     match chat.contact.missing {
         0 => None,
@@ -395,7 +395,7 @@ fn mined(model: &Model) -> Option<WorkCost> {
     Some(WorkCost::of_bits(mining.bits, rate))
 }
 
-/// How long the search for a message's work has taken, in steps, if that is known.
+/// The time that the search for a message's work has taken, in steps, if that is known.
 fn taken(model: &Model, message: MessageId) -> Option<String> {
     let (mined, since) = model.status.mining?;
     let seconds = model.status.now.0.saturating_sub(since.0);

@@ -1,5 +1,5 @@
-//! The pages on which one compares with a contact, and what stands in the composer's place while a
-//! contact is held.
+//! The pages on which one compares with a contact, and the text in the composer's place while a
+//! contact is on hold.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -233,7 +233,7 @@ pub(super) fn with_code(
     super::rows(frame, beside, lines);
 }
 
-/// What a code needs beyond the columns and rows there are, for whoever can make the window larger.
+/// The columns and rows that a code lacks, for a person who can make the window larger.
 fn missing(code: &QrDrawing, (columns, rows): (usize, usize)) -> Option<String> {
     let counted = |count: usize, one: &str| match count {
         0 => None,
@@ -250,7 +250,7 @@ fn missing(code: &QrDrawing, (columns, rows): (usize, usize)) -> Option<String> 
     (!parts.is_empty()).then(|| format!("The QR code needs {}.", parts.join(" and ")))
 }
 
-/// What failed, and what can be done.
+/// The page about a comparison that failed, with its remedies.
 pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>, area: Rect) {
     let Some(chat) = model.directory.chats.get(&mismatch.contact) else { return };
     let theme = Theme::new(&model.options);
@@ -293,7 +293,7 @@ pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>
     builder.draw(model, title, frame, area);
 }
 
-/// What can be done, and what is said of it where there is room.
+/// A remedy in words, and a note on it where there is room.
 fn remedy_words(remedy: Remedy, left: u8) -> (String, &'static str) {
     match (remedy, left) {
         (Remedy::Again, 0) => ("Compare the 60 digits".to_owned(), "the session was erased"),
@@ -322,7 +322,7 @@ pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, are
     page(model, frame, area, &format!("Your key and that of {name}"), &text);
 }
 
-/// What stands where the composer would, in at most so many rows.
+/// The text in the place of the composer, in at most so many rows.
 pub(super) fn held(chat: &Chat, theme: Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
     let name = label(&chat.contact.petname);
     let waiting = match chat.unsent() {

@@ -120,7 +120,7 @@ fn class_of(grapheme: &str) -> BreakClass {
     }
 }
 
-/// What stays with the grapheme before it.
+/// Whether a grapheme of this class stays with the one before it.
 const fn is_closing(class: BreakClass) -> bool {
     matches!(
         class,
@@ -135,7 +135,7 @@ const fn is_closing(class: BreakClass) -> bool {
     )
 }
 
-/// What stays with the grapheme after it. A straight quote may be either.
+/// Whether a grapheme of this class stays with the one after it. A straight quote may be either.
 const fn is_opening(class: BreakClass) -> bool {
     matches!(class, BreakClass::OpenPunctuation | BreakClass::Quotation)
 }

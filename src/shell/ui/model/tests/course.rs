@@ -1,4 +1,4 @@
-//! How long messages live, how far they are, and what is told of it.
+//! Tests of lifetimes, states and delivery, and of the words for them.
 
 use super::*;
 use crate::engine::sync::ClockSkew;

@@ -1,4 +1,4 @@
-//! What is told and what is done, and what comes of it.
+//! Tests of the model: events and keys in, effects and state out.
 
 mod course;
 mod directory;
