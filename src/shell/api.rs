@@ -1,7 +1,7 @@
-//! What crosses the edge between a front end and the runtime, as plain values.
+//! The edge between a front end and the runtime: requests, events and options, as plain values.
 //!
-//! The interface never touches the network, the store or the engine: it asks by [`ClientRequest`] and
-//! is told by [`ClientEvent`], over two bounded channels the runtime made.
+//! The interface never touches the network, the store or the engine: it sends [`ClientRequest`]s
+//! and receives [`ClientEvent`]s, over two bounded channels.
 
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
@@ -14,28 +14,28 @@ use crate::engine::id::{CommandId, ContactId, IdPrefix, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::sync::ClockSkew;
 
-/// What the runtime tells.
+/// An event that the runtime sends to its clients.
 #[derive(Clone)]
 pub enum ClientEvent {
-    /// The engine told something unasked. At the start the runtime sends one for every identity,
-    /// contact and request that is kept.
+    /// An event of the engine. At the start the runtime sends one for every identity, contact and
+    /// request that is kept.
     Engine(Event),
     /// The answer to a [`ClientRequest::Command`].
     Replied(CommandId, Result<Reply, CommandError>),
     /// A part of a conversation, asked for by [`ClientRequest::History`].
     History {
-        /// Whose conversation.
+        /// The contact of the conversation.
         contact: ContactId,
         /// Oldest first.
         messages: Vec<MessageView>,
         /// Whether there are older ones.
         more: HasMore,
     },
-    /// What was found, asked for by [`ClientRequest::Search`].
+    /// The results of a search, asked for by [`ClientRequest::Search`].
     Found {
-        /// Whose conversation was searched; all of them if there is none.
+        /// The contact whose conversation was searched; all of them if there is none.
         contact: Option<ContactId>,
-        /// What was searched for.
+        /// The words that were searched for.
         words: String,
         /// Newest first.
         messages: Vec<MessageView>,
@@ -44,13 +44,13 @@ pub enum ClientEvent {
     },
     /// The answer to a [`ClientRequest::Query`].
     QueryResult(CommandId, Vec<MessageView>),
-    /// How the network is. Sent when it changes, at most once a second.
+    /// The state of the network. Sent when it changes, at most once a second.
     Network(NetworkStatus),
-    /// So many messages of this contact were not read yet. Sent at the start.
+    /// The number of unread messages of a contact. Sent at the start.
     UnreadCount(ContactId, usize),
     /// Whether anything outlives the process. Sent once, at the start.
     Persistence(Persistence),
-    /// The engine cannot go on; why, for a person to read.
+    /// The engine cannot go on; the reason, for a person to read.
     Fatal(String),
 }
 
@@ -68,29 +68,28 @@ opaque_debug!(
     }
 );
 
-/// What the interface asks of the runtime.
+/// A request of a client to the runtime.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientRequest {
     /// Ask the engine; answered by [`ClientEvent::Replied`] with the same id.
     Command(CommandId, Command),
     /// Read older messages; answered by [`ClientEvent::History`].
     History {
-        /// Whose conversation.
+        /// The contact of the conversation.
         contact: ContactId,
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
     },
     /// Find the newest messages with these words; answered by [`ClientEvent::Found`].
     Search {
-        /// In whose conversation; in all of them if there is none.
+        /// The contact whose conversation is searched; all of them if there is none.
         contact: Option<ContactId>,
         /// All of them must be there; the last may be the beginning of one.
         words: String,
     },
-    /// Read messages for one who asked by this id; answered by [`ClientEvent::QueryResult`] with the
-    /// same id.
+    /// Read messages; answered by [`ClientEvent::QueryResult`] with the same id.
     Query(CommandId, MessageQuery),
-    /// A person has read a conversation up to a message. What came after it stays unread.
+    /// A person has read a conversation up to a message. Those after it stay unread.
     Read {
         /// The contact who wrote it.
         contact: ContactId,
@@ -112,27 +111,27 @@ opaque_debug!(
     }
 );
 
-/// Which messages to read.
+/// A query of messages.
 #[derive(Clone, PartialEq, Eq)]
 pub enum MessageQuery {
     /// Those of a conversation, oldest first.
     Page {
-        /// Whose conversation.
+        /// The contact of the conversation.
         contact: ContactId,
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
-        /// So many at most.
+        /// The most messages to return.
         limit: usize,
     },
     /// Those of a conversation with these words, newest first.
     Words {
-        /// Whose conversation.
+        /// The contact of the conversation.
         contact: ContactId,
         /// All of them must be there; the last may be the beginning of one.
         words: String,
         /// Those before this one; the newest if there is none.
         before: Option<MessageId>,
-        /// So many at most.
+        /// The most messages to return.
         limit: usize,
     },
     /// Those whose ids begin like this, two at most.
@@ -165,7 +164,7 @@ pub enum Persistence {
     MemoryOnly,
 }
 
-/// How the network is, in totals: nothing here tells real traffic from cover.
+/// The state of the network, in totals: nothing here tells real traffic from cover.
 #[derive(Clone, PartialEq)]
 pub struct NetworkStatus {
     /// Neighbours that take part in the flood.
@@ -190,22 +189,22 @@ pub struct NetworkStatus {
     pub queued: usize,
     /// Tries at work a second, as last measured; 0 while it is not known.
     pub rate: u64,
-    /// How this machine's clock compares with those of its neighbours, if any said.
+    /// The difference between this machine's clock and those of its neighbours, if any gave theirs.
     pub clock: Option<ClockSkew>,
     /// Envelopes fetched by catching up with neighbours, since the start.
     pub caught_up: u64,
-    /// How the archive is, if there is one.
+    /// The state of the archive, if there is one.
     pub archive: Option<ArchiveStatus>,
 }
 
-/// How an archive is.
+/// The state of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchiveStatus {
     /// Bytes it takes on disk.
     pub bytes: u64,
     /// Envelopes it could not keep, since the start.
     pub missed: u64,
-    /// Why nothing is kept at the moment, if so.
+    /// The reason why nothing is kept at the moment, if so.
     pub trouble: Option<&'static str>,
 }
 
@@ -217,18 +216,18 @@ opaque_debug!(struct NetworkStatus {
 /// A search for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MiningStatus {
-    /// How much work is searched for: 2^`bits` tries on average.
+    /// The work that is searched for: 2^`bits` tries on average.
     pub bits: u8,
     /// Tries a second; 0 while it is not known.
     pub hashes_per_second: u64,
 }
 
-/// How the interface is to look and behave; fixed for its life.
+/// The look and behaviour of the interface; fixed for its life.
 #[derive(Clone, Debug)]
 pub struct UiOptions {
     /// Real use, or a demonstration that says so on every screen.
     pub mode: UiMode,
-    /// Which characters marks and lines are drawn with.
+    /// The characters of marks and lines.
     pub glyphs: Glyphs,
     /// Whether colours may be used. Nothing depends on them.
     pub color: ColorSupport,
@@ -238,16 +237,16 @@ pub struct UiOptions {
     pub clock: fn() -> UnixSeconds,
     /// The time zone in which times are shown.
     pub zone: TimeZone,
-    /// How keys are written for people.
+    /// The form in which people hand keys on.
     pub invites: InviteCodec,
 }
 
-/// How keys are written for people to hand on.
+/// The form in which people hand keys on.
 #[derive(Clone, Copy, Debug)]
 pub struct InviteCodec {
     /// A key as an invite.
     pub write: fn(&PublicKey) -> String,
-    /// The key in an invite, or why there is none, for a person to read.
+    /// The key in an invite, or the reason why there is none, for a person to read.
     pub read: fn(&str) -> Result<PublicKey, String>,
 }
 
@@ -260,7 +259,7 @@ pub enum UiMode {
     Demo,
 }
 
-/// Which characters marks and lines are drawn with.
+/// The characters of marks and lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glyphs {
     /// Marks one column wide in every width table.
@@ -278,10 +277,10 @@ pub enum ColorSupport {
     Off,
 }
 
-/// Why the interface ended.
+/// The reason why the interface ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UiExit {
-    /// Its user asked.
+    /// Its user quit.
     Asked,
     /// SIGINT or SIGQUIT.
     Interrupted,
@@ -291,7 +290,8 @@ pub enum UiExit {
     Fatal,
 }
 
-/// Why the interface could not go on. Nothing was lost: the runtime keeps what was accepted.
+/// The reason why the interface could not go on. Nothing was lost: the runtime keeps what was
+/// accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
     /// There is no terminal, or it is gone.
@@ -302,7 +302,7 @@ pub enum UiError {
     RuntimeGone,
 }
 
-/// What the unlock screen asks for.
+/// The question of the unlock screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnlockMode {
     /// Nothing is kept yet.
@@ -311,7 +311,7 @@ pub enum UnlockMode {
     Locked,
 }
 
-/// What a person chose at the unlock screen.
+/// The choice of a person at the unlock screen.
 #[derive(Clone, PartialEq, Eq)]
 pub enum UnlockChoice {
     /// Make a store sealed by this passphrase.
@@ -332,7 +332,7 @@ impl core::fmt::Debug for UnlockChoice {
     }
 }
 
-/// How the unlock screen ended.
+/// The end of the unlock screen.
 #[derive(Debug)]
 pub enum UnlockOutcome<T> {
     /// The runtime opened what was asked for.

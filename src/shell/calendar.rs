@@ -54,7 +54,7 @@ pub(crate) fn utc(at: UnixSeconds) -> String {
     timestamp(at).to_string()
 }
 
-/// What clocks that show `at` in a zone go by: `CET`, `UTC`, `UTC+0530`.
+/// The abbreviation of a zone at `at`: `CET`, `UTC`, `UTC+0530`.
 pub(crate) fn zone_abbreviation(at: UnixSeconds, zone: &TimeZone) -> String {
     let info = zone.to_offset_info(timestamp(at));
     let letters = match printable(info.abbreviation()) {
@@ -65,7 +65,7 @@ pub(crate) fn zone_abbreviation(at: UnixSeconds, zone: &TimeZone) -> String {
     if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters }
 }
 
-/// What a zone is called all year: `Europe/Berlin`. Where it has no name, its abbreviation at `at`.
+/// The name of a zone all year: `Europe/Berlin`. Where it has none, its abbreviation at `at`.
 pub(crate) fn zone_name(at: UnixSeconds, zone: &TimeZone) -> String {
     // `Etc/UTC` is UTC, and `Etc/GMT+5` is five hours behind it.
     match zone.iana_name().filter(|name| !name.starts_with("Etc/")) {
