@@ -1,9 +1,9 @@
 //! Undertone: an anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 //!
-//! Every message is an envelope of one size that shows neither sender nor recipient. Envelopes flood
-//! a network of libp2p nodes, each stamped with a little work; whoever can open one is who it was
-//! for. This page is the architecture: where things are, which way they go, and what is never there.
-//! The README says how to use the program, `proto/` what goes over the wire.
+//! Every message is an envelope of one size that shows neither sender nor recipient. Envelopes
+//! flood a network of libp2p nodes, each stamped with a little work; only its recipient can open
+//! one. This page is the architecture: the modules, the two ways through them, and the rules that
+//! always hold. The README is the manual of the program, `proto/` the specification of the wire.
 //!
 //! # One picture
 //!
@@ -21,9 +21,9 @@
 //!
 //! [`engine`] decides, [`shell`] does, and [`sim`] drives the same engine in the shell's place. The
 //! engine is a state machine: one [`Input`](engine::node::input::Input) in, some
-//! [`Output`](engine::turn::Output)s back (changes to store, or an
-//! [`Effect`](engine::turn::Effect)), carried out in their order before the next input.
-//! Time and entropy are lent to it for one turn ([`engine::env::Env`]).
+//! [`Output`](engine::turn::Output)s back (changes to store, an [`Effect`](engine::turn::Effect),
+//! or in debug builds the fingerprint of a key and nonce), carried out in their order before the
+//! next input. Time and entropy are lent to it for one turn ([`engine::env::Env`]).
 //!
 //! # Two straight lines
 //!
@@ -37,9 +37,9 @@
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
 //! | `Effect::ReportValidation`; a relay's line ends here | [`engine::relay`] |
-//! | is it for us? a session's topic, else an offer to an identity | `engine::node::messenger` |
+//! | route it by the topic of a session, else as an offer to an identity | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
-//! | its number, its order, what it acknowledges | [`engine::conversation`]: `receive`, `receive_window` |
+//! | its number, its order, its acknowledgement | [`engine::conversation`]: `receive`, `receive_window` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
 //! | `Effect::Event` | [`shell::runtime`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
@@ -50,7 +50,7 @@
 //! |---|---|
 //! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
 //! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
-//! | whose it is: the contact, the message | `engine::node::commands` |
+//! | find its contact or its message | `engine::node::commands` |
 //! | accepted: `Output::Commit`, `Effect::Reply` | [`engine::conversation`]: `commands` |
 //! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
 //! | date it; `Effect::StartMining` | `engine::node::publisher` |
@@ -59,129 +59,142 @@
 //! | `Effect::Publish` | [`shell::runtime`] |
 //! | gossipsub | [`shell::net`] |
 //!
-//! What comes back from the flood is then a duplicate like any other. Junk (`--junk`) joins the
+//! The copy that comes back from the flood is a duplicate like any other. Junk (`--junk`) joins the
 //! second line where envelopes are dated, sealed under a key that is wiped at once.
 //!
 //! # Rooms of the engine
 //!
-//! A [`Node`](engine::node::Node) routes and decides nothing. It lends a turn (time, entropy, ordered
-//! changes, events and effects, and the outbox of what is to be sent: [`engine::turn`]) to machines
-//! that own their state and know no other:
+//! A [`Node`](engine::node::Node) routes and decides nothing. It lends a turn (time, entropy,
+//! ordered changes, events and effects, and the outbox of envelopes and jobs: [`engine::turn`]) to
+//! machines that own their state and know no other:
 //!
 //! | room | owns | knows nothing of |
 //! |---|---|---|
 //! | [`engine::relay`] | the gate (`relay` itself): every refusal, as a `ValidationError` of `check` or of the queue and the pool behind it | contacts, sessions |
 //! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
 //! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
-//! | `engine::node::messenger` | all conversations; what is for whom | what is in a conversation |
+//! | `engine::node::messenger` | all conversations, and the routing to them | the inside of a conversation |
 //! | `engine::node::roster` | our identities; strangers' offers, as requests until a person accepts or declines one; the replay cache | contacts |
-//! | `engine::node::publisher` | one envelope at a time, from job to flood | whose it is |
+//! | `engine::node::publisher` | one envelope at a time, from job to flood | the content of an envelope |
 //!
 //! In a conversation `send_window` numbers our messages and keeps them until they are acknowledged,
-//! `receive_window` orders theirs, `retransmit` says when a message that was not acknowledged is sent
-//! again and for how long (`send` does it), `handshake` and `sessions` offer,
-//! answer and choose, `verification` holds everything back, `receipts` tell what was read, `rollback`
-//! notices a state that was put back, and `contents` sorts what a payload says.
+//! `receive_window` orders theirs, `retransmit` says when a message that was not acknowledged is
+//! sent again and for how long (`send` does it), `handshake` and `sessions` offer, answer and
+//! choose, `verification` holds sending back while a key is in doubt, `receipts` tell how far a
+//! person has read, `rollback` notices that our state is older than messages we already sent, and
+//! `contents` sorts the contents of a payload.
 //!
 //! # Doors
 //!
-//! Where what is planned will stand, so that nobody has to open a wall for it:
+//! The places where planned parts will stand:
 //!
 //! - **A new kind of content** (a reply, an edit, a reaction, a part of a file): its bytes in
-//!   `engine::session::payload`, its meaning in `engine::conversation::contents`, which every payload
-//!   passes. What it does to the order of messages is decided there and nowhere else.
-//! - **A group conversation**: a machine beside [`engine::conversation`], fed by the same topics and
-//!   publishing through the same outbox. It needs its own windows, one for each member, made of the
-//!   two that are there; `engine::node::messenger` routes to it by topic as it does to a contact.
+//!   `engine::session::payload`, its meaning in `engine::conversation::contents`, which every
+//!   payload passes. What it does to the order of messages is decided there and nowhere else.
+//! - **A group conversation**: a machine beside [`engine::conversation`], fed by the same topics
+//!   and publishing through the same outbox. It needs its own windows, one for each member, made of
+//!   the two that are there; `engine::node::messenger` routes to it by topic as it does to a
+//!   contact.
 //! - **A second device**: its messages are another epoch of the same contact, so it stands between
 //!   `engine::node::messenger` and the conversations, and the receive window tells devices apart by
-//!   epoch. What both must know goes as contents to oneself.
-//! - **A stem of relays**: between `engine::node::publisher` and the flood. Today a finished envelope
-//!   becomes `Effect::Publish`; with a stem it becomes a cell to a neighbour instead. Neither the
-//!   conversations nor the relay's gate see the difference.
+//!   epoch. State that both need goes as contents to oneself.
+//! - **A stem of relays**: between `engine::node::publisher` and the flood. Today a finished
+//!   envelope becomes `Effect::Publish`; with a stem it becomes a cell to a neighbour instead.
+//!   Neither the conversations nor the relay's gate see the difference.
 //! - **A lock**: `Node::unload_roster` drops identities, contacts and conversations from memory and
 //!   `Node::load_roster` takes them back, while relay, pool, catching up and junk go on.
 //!
 //! # Layers
 //!
-//! A module may name itself and what stands before it, never what stands beside or after it.
+//! A module may name itself and the modules before it, never one beside or after it.
 //! `tests/tidy` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env | text  <  id | secret | testing  <  crypto  <  envelope  <  relay::pool | session
-//!          <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
+//! engine   env | text  <  id | secret | testing  <  crypto  <  envelope
+//!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
+//!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    api | calendar | os  <  net | store | ui | miner
+//! shell    api | calendar | os::{clock, data_dir, exit_code}  <  os::{passphrase, signals}
+//!          <  net | store | ui | miner
 //!          <  archive | backup | cli::args | durable_node  <  runtime  <  cli::error
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!
-//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. No two
-//! files of the engine name each other in a circle, no type has more than 40 methods of its own or has
-//! them in more than two files, and few names stand for two types: `tests/tidy` holds that too. The runtime
-//! speaks to every front end, the interface and scripts alike, in the words of [`shell::api`].
+//! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. No
+//! two files of the engine name each other in a circle, no type has more than 40 methods of its own
+//! or has them in more than two files, and few names stand for two types: `tests/tidy` holds that
+//! too. The runtime speaks to every front end, the interface and scripts alike, in the types of
+//! [`shell::api`].
 //!
 //! # What always holds
 //!
 //! - **The engine does nothing.** No socket, file, clock or random generator is named under
 //!   [`engine`]; the same seed gives the same trace.
-//! - **Nothing unchecked is held or sent.** Only a [`CheckedEnvelope`](engine::envelope::CheckedEnvelope) envelope
-//!   enters the pool, only `check` makes one, and our own pass it too.
+//! - **Nothing unchecked is held or sent.** Only a
+//!   [`CheckedEnvelope`](engine::envelope::CheckedEnvelope) enters the pool, only `check` makes
+//!   one, and our own pass it too.
 //! - **Refusing changes nothing** but counters and the memory of ids. Sessions decrypt on a copy
 //!   that replaces the original on success.
 //! - **Verdicts come first.** Whether an envelope is passed on does not depend on whether it is for
 //!   us, and is said before anything is decrypted or stored.
 //! - **Stored before sent.** The step of a session that made an envelope is durable before the
-//!   envelope leaves, so a crash repeats no key. The simulator crashes nodes between any two outputs,
-//!   and debug builds can write a ledger of every key and nonce used.
+//!   envelope leaves, so a crash repeats no key. The simulator crashes nodes between any two
+//!   outputs, and debug builds can write a ledger with a fingerprint of every pair of key and nonce
+//!   used.
 //! - **A message has one name** through sending again, restarts and new sessions, so it is shown
 //!   once and in its place.
-//! - **A relay is a node without an identity**, by one match on its role. It stores nothing on disk,
-//!   unless it was asked to be an [`archive`](shell::archive) of what floods.
+//! - **A relay is a node without an identity**: its gate hands nothing on to a messenger, and every
+//!   command is refused. It stores nothing on disk, unless it was asked to be an
+//!   [`archive`](shell::archive) of the flood.
 //! - **Everything has a bound** with a name beside the code it bounds, and every task an owner.
-//! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is a
-//!   [`UntrustedText`](engine::text::UntrustedText) until a sanitizer made for the screen, a line or JSON has
-//!   turned it into something printable. The log holds counts and kinds.
+//! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is an
+//!   [`UntrustedText`](engine::text::UntrustedText) until a sanitizer made for the screen, a line
+//!   or JSON has made it printable. The log holds counts and kinds.
 //!
 //! # Where to begin
 //!
-//! [`engine::node::Node`], [`engine::relay`] and `receive` in [`engine::conversation`] read as the first table;
-//! [`shell::runtime::Runtime`] is the loop around it; [`shell::cli::commands`] is the program. To put the engine
-//! into something else: drive it as [`sim::World`] does, or take a
-//! [`Runtime`](shell::runtime::Runtime) with a [`Store`](shell::store::Store) and speak to it over a channel.
-//! `engine::text` and `shell::ui::model` are long and dull.
+//! [`engine::node::Node`], [`engine::relay`] and `receive` in [`engine::conversation`] read as the
+//! first table; [`shell::runtime::Runtime`] is the loop around it; [`shell::cli::commands`] is the
+//! program. To put the engine into something else: drive it as [`sim::World`] does, or take a
+//! [`Runtime`](shell::runtime::Runtime) with a [`Store`](shell::store::Store) and speak to it over
+//! a channel. `engine::text` and `shell::ui::model` are long and can wait.
 //!
 //! # Where building departed from the design
 //!
-//! - The loop is [`shell::runtime`], apart from [`shell::durable_node`]: commands that only read and write what
-//!   is kept need turns that are durable and no network.
-//! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load the best rated
-//!   envelopes are looked at first and a flood of cheap ones waits behind them.
+//! - The loop is [`shell::runtime`], apart from [`shell::durable_node`]: commands that only read
+//!   and write the store need durable turns and no network.
+//! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load
+//!   the envelopes of the highest priority go first and a flood of cheap ones waits behind them.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
 //!   and the envelope it became are durable together or not at all.
-//! - A conversation ([`engine::conversation`]) numbers and repeats messages above the sessions. A message
-//!   can then cross from one session to the next without being shown twice.
-//! - Sessions have one suite, with ML-KEM always: nothing is negotiated, so nothing can be talked down.
-//! - An offer commits to what the words people compare are made of, so six words are enough.
-//! - A message's place is told by its topic and found before anything is opened, and a chain has a
-//!   fixed number of positions: what is heard back begins the next chain, so no window slides.
-//! - The answer goes with every message that leaves room for it; one that does not waits in the pool.
-//! - What sealing a row draws (its salt) lies in a table of its own, where it is overwritten in place:
-//!   SQLite leaves copies of rows behind even with `secure_delete`, and without their salts they
-//!   cannot be read.
-//! - A state that was put back notices that a contact acknowledges what it does not know of, and
-//!   begins another epoch (`engine::conversation::rollback`).
-//! - What leaves a conversation and what a person asks of it are functions of their own chapters
-//!   (`send`, `commands`) over it, and its sessions are owned by a `Handshake`: so the type itself has
-//!   40 methods and not 77, and each of them is about receiving, timers or storing.
+//! - A conversation ([`engine::conversation`]) numbers and repeats messages above the sessions. A
+//!   message can then cross from one session to the next without being shown twice.
+//! - Sessions have one suite, with ML-KEM always: nothing is negotiated, so nothing can be talked
+//!   down.
+//! - An offer commits to the secret behind the words that people compare, before the answer exists,
+//!   so six words are enough.
+//! - A message's position in its chain is found by its topic before anything is opened, and a chain
+//!   has a fixed number of positions: a message from the other side begins the next chain, so no
+//!   window slides.
+//! - The answer goes with every message that leaves room for it; a longer one goes without, and
+//!   waits in the contact's pool until an answer was opened.
+//! - The salt of a sealed row lies in a table of its own, where it is overwritten in place: SQLite
+//!   leaves copies of rows behind even with `secure_delete`, and without their salts they cannot be
+//!   read.
+//! - A restored older state notices that a contact acknowledges numbers it never gave, and begins
+//!   another epoch (`engine::conversation::rollback`).
+//! - Sending and commands are functions of their own chapters (`send`, `commands`) over a
+//!   conversation, and its sessions are owned by a `Handshake`: so the type itself has 40 methods,
+//!   and each of them is about receiving, timers or storing.
 //! - A conversation shares its identity's secret key (one allocation, wiped with the last holder)
 //!   instead of being lent it with every call: it can be built and driven without a roster.
-//! - The order of changes and effects is explicit (`Turn::settle`): an effect may overtake the changes
-//!   that wait, because splitting a commit could store a session's step without the message it opened.
+//! - The order of changes and effects is explicit (`Turn::settle`): an effect may overtake the
+//!   changes that wait, because splitting a commit could store a session's step without the message
+//!   it opened.
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
-//! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket in the
-//!   home folder, which speaks one line of JSON each way.
+//! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket
+//!   in the home folder, which speaks one line of JSON each way.
 
 pub mod engine;
 pub mod shell;
