@@ -1,4 +1,4 @@
-//! A whole conversation, all of it formatted, and nothing of it to be found in what was formatted.
+//! A whole conversation: everything in it is formatted, and none of its secrets is in the output.
 
 use std::collections::BTreeSet;
 use undertone::engine::envelope::Lifetime;

@@ -1,4 +1,5 @@
-//! What `{:?}` shows: of whatever holds a key, a text, a name or an address, nothing but its kind.
+//! Redaction: `{:?}` of a value that holds a key, a text, a name or an address shows its kind
+//! alone.
 //!
 //! Three ways, because each misses something: snapshots, to be read by people; a search through
 //! everything a conversation touches; and the text of the sources, for what comes later.

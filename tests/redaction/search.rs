@@ -1,18 +1,18 @@
 //! A search for known bytes and words in text, in whatever form they could have been written.
 //!
-//! It is handed what must not be shown; it does not judge what else a text says.
+//! It is handed the bytes and words that must not be shown, and judges nothing else in a text.
 
 use std::collections::BTreeSet;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-/// So many bytes in a row are no chance: a topic has four.
+/// Bytes in a row that are no chance: a topic has four.
 const TELLING: usize = 4;
 
 /// Integers from here on are names, not counts or moments.
 const NAMES_FROM: u64 = 1 << 40;
 
-/// What must not be shown.
+/// The secrets, names and texts that must not be shown.
 #[derive(Default)]
 pub(crate) struct Hidden {
     /// Every [`TELLING`] bytes in a row of every secret, name and encoding.
@@ -39,12 +39,12 @@ impl Hidden {
         self.words.insert(word.to_owned());
     }
 
-    /// How much is searched for.
+    /// The number of byte strings and words that are searched for.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.words.len()
     }
 
-    /// What of all that is in a text, as the text has it.
+    /// Those of them that are in a text, as the text has them.
     pub(crate) fn found_in(&self, text: &str) -> BTreeSet<String> {
         let words = self.words.iter().filter(|word| text.contains(word.as_str())).cloned();
         let written = hexadecimal(text).into_iter().chain(lists(text)).chain(integers(text));

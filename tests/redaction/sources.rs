@@ -1,5 +1,5 @@
-//! The text of the sources: what holds text, bytes or addresses does not derive `Debug`, and what has
-//! one written by hand is in a snapshot.
+//! The text of the sources: a type that holds text, bytes or addresses does not derive `Debug`, and
+//! one whose `Debug` is written by hand is in a snapshot.
 //!
 //! It reads words, not types: a field of a type of ours is that type's affair.
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::files::files;
 
-/// What may be secret, or may name somebody or something.
+/// Types of fields that may be secret, or may name somebody or something.
 const RAW: [&str; 13] = [
     "String",
     "str",
@@ -25,7 +25,7 @@ const RAW: [&str; 13] = [
     "Value",
 ];
 
-/// Those that may derive it all the same, and why.
+/// Types that may derive it all the same, with the reason.
 const MAY: [(&str, &str); 7] = [
     ("NetError", "tells the person who typed an address what is wrong with it"),
     ("NetworkName", "what all nodes of a network know"),
@@ -107,7 +107,7 @@ fn sources() -> BTreeMap<PathBuf, String> {
     files
 }
 
-/// The types that derive `Debug`, and what stands in them.
+/// The types that derive `Debug`, with their bodies.
 fn derived(code: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = code;

@@ -1,4 +1,4 @@
-//! Two nodes and a wire that loses some envelopes; whatever passes is kept for who looks at it.
+//! Two nodes and a wire that loses some envelopes; everything that passes is recorded.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -36,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) passed: BTreeSet<String>,
     /// The same and the whole nodes, as `{:#?}` shows it.
     pub(crate) shown: String,
-    /// What must not be in any of these.
+    /// The secrets that must not be in any of these.
     pub(crate) hidden: Hidden,
 }
 

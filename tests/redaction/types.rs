@@ -49,7 +49,7 @@ use zeroize::Zeroizing;
 
 use crate::conversation::held;
 
-/// A line for each thing, by what it is called here.
+/// A line for each value, under its name here.
 #[derive(Default)]
 struct Lines(String);
 
@@ -287,7 +287,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     assert_snapshot!("shell", lines.0);
 }
 
-/// What holds a store, a network or both.
+/// Types that hold a store, a network or both.
 fn add_running(lines: &mut Lines, node: NodeSettings, settings: NetSettings) {
     let memory = || Store::in_memory().expect("a store");
     let mut store = memory();

@@ -1,4 +1,4 @@
-//! Codes are drawn so that a reader reads them: what a terminal would show is decoded again.
+//! QR codes on the screen: the picture that a terminal would show is decoded again.
 
 use crossterm::event::KeyCode;
 use ratatui::buffer::{Buffer, Cell};
@@ -9,7 +9,7 @@ use undertone::shell::api::{ColorSupport, Glyphs, UiOptions};
 
 use crate::support::{Stage, key, options};
 
-/// How bright a terminal's own foreground and background are.
+/// The brightness of a terminal's own foreground and background.
 #[derive(Clone, Copy)]
 struct Terminal {
     foreground: u8,
@@ -44,7 +44,7 @@ fn halves(cell: &Cell, terminal: Terminal) -> (u8, u8) {
     }
 }
 
-/// What a telephone reads off a terminal.
+/// The text that a telephone reads off a terminal.
 fn read(screen: &Buffer, terminal: Terminal) -> Option<String> {
     let (width, height) = (usize::from(screen.area.width), usize::from(screen.area.height));
     let at = |x: usize, y: usize| {

@@ -1,4 +1,5 @@
-//! What is seen of messages on their way: states, times, lives and their cost, gaps, searches.
+//! Messages on their way, as their user sees them: states, times, lifetimes and cost, gaps,
+//! searches.
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
@@ -103,7 +104,7 @@ fn a_search_for_work_tells_how_long_it_took_so_far() {
     at_every_size("why_mining", stage);
 }
 
-/// What became of a message in every state, with all that can have happened to it.
+/// The details of a message in every state, with all that can have happened to it.
 #[test]
 fn what_became_of_a_message_is_told_with_its_times() {
     let sent = DeliveryLog {

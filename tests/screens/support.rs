@@ -166,7 +166,7 @@ impl Stage {
         drop(self.model.paste(text));
     }
 
-    /// What the screen shows, and where the cursor stands.
+    /// The text of the screen, and the place of the cursor.
     pub(crate) fn see(&mut self, columns: u16, rows: u16) -> String {
         let (model, state) = (&self.model, &mut self.state);
         let seen = see(columns, rows, |frame| view(model, state, frame));
@@ -175,7 +175,7 @@ impl Stage {
     }
 }
 
-/// What a drawing leaves on a screen of this size, with the place of the cursor under it.
+/// The text that a drawing leaves on a screen of this size, with the place of the cursor under it.
 pub(crate) fn see(columns: u16, rows: u16, draw: impl FnOnce(&mut Frame<'_>)) -> String {
     let mut terminal = cells(columns, rows, draw);
     let cursor = terminal.get_cursor_position().expect("a cursor");
