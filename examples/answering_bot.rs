@@ -1,4 +1,5 @@
-//! A bot: lets everybody in and answers what they say. A visitor in the same process talks to it.
+//! A bot that accepts every contact request and answers every message. A visitor in the same
+//! process talks to it.
 //!
 //! `cargo run --example answering_bot`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
@@ -62,7 +63,7 @@ fn answer(text: &str) -> String {
     format!("{} words; I will think about it", text.split_whitespace().count())
 }
 
-/// A node with an identity, and both ends of what is said to it and by it.
+/// A node with an identity, the sender of requests to it and the receiver of its events.
 struct Somebody {
     requests: Sender<ClientRequest>,
     events: Receiver<ClientEvent>,
@@ -71,7 +72,8 @@ struct Somebody {
 }
 
 impl Somebody {
-    /// A messenger that keeps nothing; the one who is called bot can be dialled.
+    /// A messenger that stores nothing; the one with the name `bot` listens, so that it can be
+    /// dialled.
     async fn start(name: &str) -> anyhow::Result<Self> {
         let mut net = NetSettings::new("example".parse()?, FLOOR);
         net.transport = Transport::Memory;

@@ -1,4 +1,4 @@
-//! A relay as a library: it carries a conversation of which it understands nothing.
+//! A relay as a library: it forwards a conversation that it cannot decrypt.
 //!
 //! It listens on the memory transport, so that everything here is one process; give it
 //! `Transport::Internet` and an address such as `/ip4/0.0.0.0/tcp/4141`, and it serves the world.
@@ -90,7 +90,7 @@ fn at_the_relay() -> anyhow::Result<NetSettings> {
     Ok(net)
 }
 
-/// Starts a node that keeps nothing; it ends when its requests are dropped.
+/// Starts a node that stores nothing; it ends when the sender of its requests is dropped.
 async fn start(
     tasks: &mut JoinSet<Result<(), RuntimeError>>,
     role: NodeRole,

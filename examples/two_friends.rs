@@ -1,5 +1,5 @@
-//! Two friends over the engine alone: no network, no clock, no files. This program carries what one
-//! publishes to the other by hand.
+//! Two friends over the engine alone: no network, no clock, no files. This program hands each
+//! published envelope to the other side.
 //!
 //! `cargo run --example two_friends`
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
@@ -34,7 +34,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
             let (node, other) = if name == "ann" { (&mut ann, "bob") } else { (&mut bob, "ann") };
             let wall = UnixSeconds(1_767_225_600 + second);
             node.handle(&mut Env::new(Millis::from_secs(second), wall, &mut entropy), input);
-            // One turn, one drain: everything the engine wants done, in order.
+            // Before the next turn: the outputs of one turn are carried out in their order.
             while let Some(output) = node.poll_output() {
                 match output {
                     Output::Effect(Effect::StartMining(order)) => {
@@ -74,7 +74,8 @@ pub(crate) fn main() -> anyhow::Result<()> {
                     {
                         println!("{name} reads: {}", view.text.sanitize_for_text().text);
                     }
-                    // Nothing is stored here, nobody is judged, and the marks are not shown.
+                    // Nothing is stored here, there is no network to report a verdict to, and
+                    // states are not shown.
                     _ => {}
                 }
             }
