@@ -1,17 +1,18 @@
 //! Which libp2p protocols a node speaks, and the source of each number in them.
 //!
-//! No protocol here says who wrote an envelope, which program runs, or where it listens. Gossip is
-//! judged by us before it is passed on; nothing is passed on unseen. Catching up is done in
-//! exchanges of one request and one response, whose bytes are the engine's.
+//! No protocol here shows an envelope's author, the program, or its listen addresses. The engine
+//! validates every envelope before it is passed on. Catching up is done in exchanges of one request
+//! and one response, whose bytes are the engine's.
 //!
 //! # Signs of life
 //!
 //! A gossipsub stream can die while its connection lives: after one frame the reader does not
 //! accept, the stream is closed and never opened again, publishing goes on returning `Ok`, and
-//! ping answers (network.md A0.1). Gossipsub itself sends nothing while nobody writes, so silence
-//! proves nothing. Each node therefore joins and leaves a second topic about once a minute; these
-//! notices travel on the very stream that carries the envelopes. Whoever has given such signs and
-//! stops has lost that stream: the connection is closed, and dialled again by whoever dials it.
+//! ping answers (seen with gossipsub 0.50). Gossipsub itself sends nothing while no envelope is
+//! under way, so silence proves nothing. Each node therefore joins and leaves a second topic about
+//! once a minute; these notices travel on the very stream that carries the envelopes. A neighbour
+//! that gave such signs and stops has lost that stream: the connection is closed, and the side that
+//! dialled it dials again.
 
 use core::time::Duration;
 
@@ -72,31 +73,32 @@ impl Protocols {
     }
 }
 
-/// The score below which gossipsub ignores a peer and we part with it.
+/// The score below which gossipsub ignores a peer and we disconnect it.
 ///
-/// Five refused envelopes (P4: 5 squared times -4); our own tally parts at four.
+/// Five rejected envelopes (P4: 5 squared times -4); our own count blocks at four.
 pub(super) const GRAYLIST: f64 = -80.0;
 
-/// Neighbours in the mesh (D). Eight: network.md part B reached its figures with it.
+/// Neighbours in the mesh (D). Eight: the degree at which the anonymity of a sender was simulated.
 const MESH: usize = 8;
 
 /// At this many, surplus neighbours are pruned (D_hi); gossipsub's default.
 const MESH_HIGH: usize = 12;
 
 /// The most that one frame may hold, in bytes. Gossipsub compares this with its whole read buffer,
-/// not with the frame (network.md A0.1), and the largest frame it writes is a full control message;
-/// envelopes have a limit of their own (`NetLimits::gossip`).
+/// not with the frame, so the next 8 KiB count too; the largest frame it writes is a full control
+/// message; envelopes have a limit of their own (`NetLimits::gossip`).
 const FRAME: usize = 1 << 20;
 
-/// The most control data in one frame, in bytes: four times what [`CONTROL_IDS`] ids of 34 bytes
-/// need, because others may announce more.
+/// The most control data in one frame, in bytes: fifteen times the [`CONTROL_IDS`] ids of 34 bytes
+/// that this program writes, because others may announce more.
 const CONTROL: usize = 256 << 10;
 
-/// The most ids announced or asked for in one frame (network.md A0.1).
+/// The most ids announced or asked for in one frame. Gossipsub's 5000 make 170,000 bytes; a node
+/// that takes less control data in a frame ends the stream for good.
 const CONTROL_IDS: usize = 500;
 
-/// How long an id is remembered as seen. Longer than any path through the flood and than the three
-/// seconds ids are announced for; what comes later is recognised by the engine's pool.
+/// The time for which an id is remembered as seen. Longer than any path through the flood and than
+/// the three seconds ids are announced for; the engine's pool recognises later copies.
 const SEEN: Duration = Duration::from_secs(600);
 
 /// Connections between the same two nodes. Two, because both may dial at the same moment.
@@ -111,8 +113,9 @@ fn connections(limits: &NetLimits) -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(PER_PEER))
 }
 
-/// What identify says of us: the protocol list, which others need to find gossipsub, and two
-/// constants that every node of this network gives. No address, no version, no push.
+/// Identify's description of this node: the protocol list, which others need to find gossipsub, and
+/// two constants that every node of this network gives. No address, no version, no push: anything
+/// more would help to recognise a node under its next transport key.
 fn identity_card(key: &identity::Keypair) -> identify::Config {
     identify::Config::new("/libp2p/1".to_owned(), key.public())
         .with_agent_version("libp2p".to_owned())
@@ -139,19 +142,24 @@ fn gossip_config(
     names: &ProtocolNames,
 ) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
     gossipsub::ConfigBuilder::default()
-        // No author, sequence number or signature; whoever sends one is refused.
+        // No author, sequence number or signature; a message with one is rejected.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
         .validate_messages()
+        // Without author and sequence number the default id would be one for all messages. It is
+        // computed for every copy before anything is checked, so it is one hash of the bytes.
         .message_id_fn(|message| {
             gossipsub::MessageId::new(Keccak256::digest(&message.data).as_slice())
         })
         .duplicate_cache_time(SEEN)
-        // Publishing to more than the mesh would mark us as the author (network.md A0.3).
+        // Forwarders send whole messages to their mesh alone, so a node that publishes to more than
+        // the mesh is seen to be the author.
         .flood_publish(false)
+        // A mesh below D would do the same: publishing then adds neighbours outside it. So the low
+        // mark is D itself, and the next heartbeat fills the mesh up.
         .mesh_n(MESH)
         .mesh_n_low(MESH)
         .mesh_n_high(MESH_HIGH)
-        // Forwarders send IDONTWANT and authors do not, so it would mark the author (A0.2).
+        // Forwarders send IDONTWANT and authors do not, so it would mark the author.
         .idontwant_message_size_threshold(usize::MAX)
         .max_transmit_size(FRAME)
         .max_control_message_size(CONTROL)
@@ -169,34 +177,37 @@ fn gossip_config(
 
 fn thresholds() -> gossipsub::PeerScoreThresholds {
     gossipsub::PeerScoreThresholds {
-        // One refused envelope (-4) is borne, two (-16) are not gossiped with, four (-64) are sent
-        // nothing of ours.
+        // After one rejected envelope (-4) nothing changes, after two (-16) no ids are exchanged
+        // with the peer, after four (-64) it is sent nothing of ours.
         gossip_threshold: -10.0,
         publish_threshold: -50.0,
         graylist_threshold: GRAYLIST,
-        // Peer exchange is not used: out of anyone's reach.
+        // Peer exchange is not used: no score reaches this.
         accept_px_threshold: 1000.0,
         // Half of what P2 can give: a mesh that delivers nothing tries two others a minute.
         opportunistic_graft_threshold: 2.5,
     }
 }
 
-/// All scoring by hand: gossipsub's defaults give +1800 for mere presence (network.md A1).
+/// All scoring by hand: gossipsub's defaults give +1800 for mere presence, which would hide every
+/// penalty.
 fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScoreParams {
     let tenth_after = gossipsub::score_parameter_decay;
     let mut params = gossipsub::PeerScoreParams {
-        // The only positive score is P2, at most 5: less than two refusals cost.
+        // The only positive score is P2, at most 5: less than two rejections cost, so useful
+        // deliveries buy no invalid ones.
         topic_score_cap: 5.0,
         app_specific_weight: 0.0,
-        // P6: from the 26th neighbour behind one address on, all of them are parted with. A guess
-        // that lets a household or a small carrier network through. Memory links have no address.
+        // P6: from the 26th neighbour behind one address on (-100), all of them are disconnected:
+        // one machine with many keys cannot fill a node's connections. A guess that lets a
+        // household or a small carrier network through. Memory links have no address.
         ip_colocation_factor_weight: match transport {
             Transport::Internet => -1.0,
             Transport::Memory => 0.0,
         },
         ip_colocation_factor_threshold: 16.0,
-        // P7: promises broken and grafts too early. A few a minute happen under load (the value
-        // that Ethereum's clients use), more do not.
+        // P7: ids announced and never delivered, grafts during a back-off. A few a minute happen
+        // under load (the value that Ethereum's clients use), more do not.
         behaviour_penalty_weight: -10.0,
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_decay: tenth_after(Duration::from_secs(60)),
@@ -213,7 +224,7 @@ fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScorePa
             topic_weight: 1.0,
             // P1: presence is no merit.
             time_in_mesh_weight: 0.0,
-            // P2: whoever brings what is fresh is kept rather than others.
+            // P2: the neighbours that deliver envelopes first are kept rather than others.
             first_message_deliveries_weight: 1.0,
             first_message_deliveries_decay: tenth_after(Duration::from_secs(600)),
             first_message_deliveries_cap: 5.0,
@@ -229,7 +240,7 @@ fn scores(names: &ProtocolNames, transport: Transport) -> gossipsub::PeerScorePa
     params
 }
 
-/// Nodes on one machine share these; it is no sign of one person posing as many.
+/// Nodes on one machine share these addresses: no sign of a Sybil attack.
 const LOOPBACK: [core::net::IpAddr; 2] = [
     core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
     core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),

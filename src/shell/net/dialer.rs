@@ -1,8 +1,8 @@
-//! Whom to keep connected, and when to try again.
+//! The addresses to keep connected, and the time of the next dial to each.
 //!
-//! It opens no connection and reads no clock: it is told what happened and when, and says which
-//! addresses are due. What a person configured is never forgotten; what was merely heard of is
-//! dialled while we lack neighbours and forgotten once it fails for long.
+//! The dialer opens no connection and reads no clock: the caller reports each event with its time
+//! and asks for the addresses that are due. Configured addresses are never forgotten; learnt ones
+//! are dialled while we lack neighbours and forgotten once they fail for long.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -12,14 +12,16 @@ use tokio::time::Instant;
 
 use super::settings::NetTiming;
 
-/// The most addresses known at a time; further ones are not taken up. A guess.
+/// The most addresses known at a time; further learnt ones are dropped, so that announcements on
+/// the local network cannot fill the memory. A guess.
 pub(super) const TARGETS: usize = 256;
 
-/// Neighbours we seek among addresses merely heard of: gossipsub's mesh, all by our own choice.
+/// Neighbours sought among learnt addresses: a whole gossipsub mesh of connections that we dialled,
+/// because an attacker chooses those that dial us.
 const WANTED: usize = 8;
 
-/// Failures in a row after which an address merely heard of is forgotten: at the default pace
-/// about a quarter of an hour.
+/// Failures in a row after which a learnt address is forgotten: at the default pace about a quarter
+/// of an hour.
 const PATIENCE: u32 = 10;
 
 /// All addresses to keep connected.
@@ -29,19 +31,19 @@ pub(super) struct Dialer {
     longest_retry: Duration,
 }
 
-/// How we came by an address.
+/// The source of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AddressOrigin {
-    /// A person asked for it: kept and dialled for ever.
+    /// A person configured it: kept and dialled for ever.
     Configured,
-    /// Remembered, or heard of on the local network.
+    /// Learnt: remembered from an earlier run, or announced on the local network.
     Heard,
 }
 
 struct DialTarget {
     origin: AddressOrigin,
     state: DialState,
-    /// Dials and connections in a row that came to nothing.
+    /// Dials that failed and connections that ended, since the peer last joined the flood.
     failures: u32,
 }
 
@@ -52,7 +54,7 @@ enum DialState {
 }
 
 impl Dialer {
-    /// Nobody to reach yet.
+    /// A dialer without addresses.
     pub(super) fn new(pace: &NetTiming) -> Self {
         Self {
             targets: BTreeMap::new(),
@@ -61,9 +63,10 @@ impl Dialer {
         }
     }
 
-    /// Takes an address up, due at once. One that is known already stays as it is, except that a
-    /// person's wish makes it permanent. Beyond [`TARGETS`], only a person's wish is taken up.
+    /// Adds an address, due at once. One that is known already stays as it is, except that
+    /// configuring it makes it permanent. Beyond [`TARGETS`], only configured ones are added.
     pub(super) fn add(&mut self, address: Multiaddr, origin: AddressOrigin, now: Instant) {
+        // A known address keeps its wait: announcing it again must not make us dial it again.
         if let Some(known) = self.targets.get_mut(&address) {
             if origin == AddressOrigin::Configured {
                 known.origin = AddressOrigin::Configured;
@@ -77,10 +80,11 @@ impl Dialer {
         self.targets.insert(address, DialTarget { origin, state, failures: 0 });
     }
 
-    /// The addresses to dial at `now`. `connected` says whether a peer is a neighbour already, by
-    /// whichever side's doing; an address that names such a peer has no need of a dial.
+    /// The addresses to dial at `now`. `connected` holds for peers that are neighbours already,
+    /// whichever side dialled; an address that names such a peer is left out.
     pub(super) fn due(&self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Multiaddr> {
         let busy = self.targets.values().filter(|target| !target.is_waiting()).count();
+        // Configured addresses count towards the wanted ones and are never held back by them.
         let mut wanted = WANTED.saturating_sub(busy);
         let mut due = Vec::new();
         for (address, target) in &self.targets {
@@ -115,6 +119,8 @@ impl Dialer {
 
     /// The peer takes part in the flood: the address is a good one.
     pub(super) fn joined(&mut self, peer: &PeerId) {
+        // Only now, and not when the dial is answered: a peer that accepts every connection and
+        // hangs up would be dialled each second for ever.
         for target in self.targets.values_mut() {
             if matches!(&target.state, DialState::Connected { peer: at, .. } if at == peer) {
                 target.failures = 0;
@@ -145,20 +151,22 @@ impl Dialer {
         Some(address)
     }
 
-    /// A dial to this address came to nothing: try again later, or forget the address.
+    /// A dial to this address failed: try again later, or forget the address.
     pub(super) fn failed(&mut self, address: &Multiaddr, now: Instant, chance: u32) {
         let (first, longest) = (self.first_retry, self.longest_retry);
         let Some(target) = self.targets.get_mut(address) else { return };
         let wait = retry_after(target.failures, (first, longest), chance);
         target.failures = target.failures.saturating_add(1);
         target.state = DialState::Waiting { until: now + wait };
+        // A person's relay may be down for a week; a learnt address that fails for long makes room.
         if target.origin == AddressOrigin::Heard && target.failures >= PATIENCE {
             self.targets.remove(address);
         }
     }
 
-    /// Forgets an address merely heard of that is not in use.
+    /// Forgets a learnt address that is not in use.
     pub(super) fn forget(&mut self, address: &Multiaddr) {
+        // An announcement that expired must end neither a working connection nor a person's choice.
         let idle =
             |target: &DialTarget| target.is_waiting() && target.origin == AddressOrigin::Heard;
         if self.targets.get(address).is_some_and(idle) {
@@ -194,7 +202,7 @@ fn retry_after(failures: u32, (first, longest): (Duration, Duration), chance: u3
     half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }
 
-/// The peer that an address insists on, if any.
+/// The peer that an address names at its end, if any.
 pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => Some(peer),
@@ -202,7 +210,7 @@ pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
     }
 }
 
-/// The address without the peer it insists on: transport keys do not outlive a start.
+/// The address without the peer at its end: a transport key is gone after a restart.
 pub(super) fn without_peer(mut address: Multiaddr) -> Multiaddr {
     if peer_in(&address).is_some() {
         address.pop();

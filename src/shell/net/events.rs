@@ -1,8 +1,8 @@
-//! What the swarm reports, event by event, and what falls due with time.
+//! The swarm's events, and the work of each tick.
 //!
-//! Each event is carried over into [`PeerTable`](super::peers::PeerTable), the
-//! [`Dialer`](super::dialer::Dialer) and what [`Net::next`] hands out; nothing is decided here that
-//! those two decide.
+//! Each event goes to the [`PeerTable`](super::peers::PeerTable), the
+//! [`Dialer`](super::dialer::Dialer) and the queue of [`Net::next`]. Which neighbour is overdue and
+//! which address is due is decided by those two, not here.
 
 use crate::engine::node::input::Input;
 use libp2p::{
@@ -31,6 +31,7 @@ impl Net {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.dialer.lost(connection_id, Instant::now(), chance());
+                // Both sides may have dialled: with the other connection the neighbour stays.
                 if num_established == 0 {
                     self.peers.gone(peer_id);
                 }
@@ -52,7 +53,7 @@ impl Net {
         }
     }
 
-    /// Reports the neighbours in the flood if they are others than were reported last.
+    /// Reports the neighbours in the flood if they differ from those reported last.
     pub(super) fn tell_peers(&mut self) {
         let inside = self.peers.inside();
         if *inside != self.told_peers {
@@ -61,7 +62,7 @@ impl Net {
         }
     }
 
-    /// Counts a refused envelope; one too many, and its carrier is blocked.
+    /// Counts a rejected envelope against its carrier, which is blocked when they are too many.
     pub(super) fn count_invalid(&mut self, from: NeighbourId) {
         if self.peers.refused(from, Instant::now()).is_some() {
             self.block(from);
@@ -70,10 +71,12 @@ impl Net {
         }
     }
 
-    /// What falls due with time: dials, signs of life, and neighbours whose time is up.
+    /// The work of a tick: disconnecting overdue neighbours, the sign of life, due dials.
     pub(super) fn on_tick(&mut self, now: Instant) {
         let gap = now.duration_since(self.last_tick);
         self.last_tick = now;
+        // This process was stopped or starved: neighbours whose notices wait unread in our sockets
+        // must not be taken for silent, or going on would begin without any.
         if gap > self.pace.heartbeat {
             self.peers.forgive(gap);
         }
@@ -105,13 +108,15 @@ impl Net {
             }
             ProtocolsEvent::Lan(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
-                    // An address that names somebody else is not worth a dial.
+                    // Any machine on the local network can announce anything: an address that names
+                    // another peer than its announcement is dropped.
                     if let Ok(address) = address.with_p2p(peer) {
                         self.dialer.add(address, AddressOrigin::Heard, Instant::now());
                     }
                 }
             }
             ProtocolsEvent::Lan(mdns::Event::Expired(gone)) => {
+                // Forgotten, so that a laptop which left the network is not dialled for long.
                 for (peer, address) in gone {
                     if let Ok(address) = address.with_p2p(peer) {
                         self.dialer.forget(&address);
@@ -119,7 +124,9 @@ impl Net {
                 }
             }
             ProtocolsEvent::Ping(ping::Event { peer, result: Err(failure), .. }) => match failure {
+                // `proto/network.md` does not demand ping.
                 ping::Failure::Unsupported => {}
+                // A dead path is seen within a minute; TCP alone would take a quarter of an hour.
                 ping::Failure::Timeout | ping::Failure::Other { .. } => {
                     self.disconnect(peer, DisconnectReason::Unresponsive);
                 }
@@ -139,6 +146,7 @@ impl Net {
                     self.peers.joined(peer_id);
                     self.dialer.joined(&peer_id);
                 } else {
+                    // The filter lets our two topics through alone, so this is the sign of life.
                     self.peers.heartbeat(peer_id, now);
                 }
             }
@@ -146,12 +154,16 @@ impl Net {
                 if topic == self.names.flood.hash() {
                     self.peers.left(peer_id, now);
                 } else {
+                    // Leaving that topic is as good a sign as joining it: each beat does one of
+                    // both.
                     self.peers.heartbeat(peer_id, now);
                 }
             }
+            // Without gossipsub it can never join: waiting out `NetTiming::join` gains nothing.
             gossipsub::Event::GossipsubNotSupported { peer_id } => {
                 self.disconnect(peer_id, DisconnectReason::NeverJoined);
             }
+            // Its score falls by itself (`behaviour::scores`): a slow link is no offence.
             gossipsub::Event::SlowPeer { .. } => tracing::debug!("a peer reads too slowly"),
         }
     }
@@ -167,6 +179,7 @@ impl Net {
         let id = <[u8; 32]>::try_from(message_id.0.as_slice()).map(EnvelopeId);
         let fits = message.topic == self.names.flood.hash() && message.data.len() <= self.largest;
         match id {
+            // The engine validates the envelope; until its verdict gossipsub passes nothing on.
             Ok(id) if fits => {
                 self.ready.push_back(NetEvent::Engine(Input::Gossip {
                     from,
@@ -174,6 +187,8 @@ impl Net {
                     bytes: message.data,
                 }));
             }
+            // Too long for every node of the network, or published in the topic of the signs of
+            // life: an honest relay passes on neither.
             Ok(_) | Err(_) => {
                 self.swarm.behaviour_mut().gossip.report_message_validation_result(
                     &message_id,
@@ -196,6 +211,8 @@ impl Net {
     }
 
     fn disconnect_outscored(&mut self) {
+        // Gossipsub ignores such a peer and leaves it connected, where it takes the place of
+        // another.
         for peer in self.peers.present() {
             let score = self.swarm.behaviour().gossip.peer_score(&peer);
             if score.is_some_and(|score| score < GRAYLIST) {
@@ -204,13 +221,16 @@ impl Net {
         }
     }
 
-    /// Closes all connections to a neighbour, and says so.
+    /// Closes all connections to a neighbour, and reports the reason.
     fn disconnect(&mut self, peer: PeerId, why: DisconnectReason) {
         if self.swarm.disconnect_peer_id(peer).is_err() {
-            // It was quicker.
+            // The neighbour closed its connections first: there is nothing of ours to report.
             return;
         }
+        // Closing takes a moment; until then the neighbour must not be found overdue again.
         self.peers.gone(peer);
+        // The dial itself succeeded, so only this shows a person that the network's name or floor
+        // is another there.
         if why == DisconnectReason::NeverJoined
             && let Some(address) = self.dialer.address_of(&peer).cloned()
         {
@@ -221,7 +241,7 @@ impl Net {
         self.ready.push_back(NetEvent::Disconnected { from, why });
     }
 
-    /// Joins or leaves the topic of the signs of life, whichever was not the case.
+    /// Gives a sign of life: joins the heartbeat topic, or leaves it if it was joined.
     fn heartbeat(&mut self, now: Instant) {
         let topic = &self.names.heartbeat;
         let gossip = &mut self.swarm.behaviour_mut().gossip;
@@ -230,15 +250,17 @@ impl Net {
             Ok(false) => {
                 gossip.unsubscribe(topic);
             }
+            // Neighbours then take us for silent and disconnect; the side that dialled comes back.
             Err(error) => tracing::warn!(%error, "no heartbeat could be published"),
         }
-        // A quarter more or less, so that beats of many nodes do not fall into step.
+        // A quarter more or less, so that the beats of many nodes do not fall into step.
         let share = 0.75 + 0.5 * f64::from(chance()) / f64::from(u32::MAX);
         self.next_heartbeat = now + self.pace.heartbeat.mul_f64(share);
     }
 
     fn dial(&mut self, address: Multiaddr, now: Instant) {
-        // From a port of its own: where we listen is not told to those we dial.
+        // From a port of its own: dialling from the listening port would show the peer where we
+        // listen, and identify hides that on purpose.
         let how = DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build();
         self.dialer.dialing(&address, how.connection_id());
         if let Err(error) = self.swarm.dial(how) {
@@ -250,9 +272,10 @@ impl Net {
 
 fn kind(error: &DialError) -> DialFailure {
     match error {
-        // The swarm takes our own addresses out of a dial before it is made.
+        // The swarm removes our own listen addresses from a dial before it is made.
         DialError::LocalPeerId { .. } | DialError::NoAddresses => DialFailure::Ourselves,
         DialError::WrongPeerId { .. } => DialFailure::OtherKey,
+        // Connection and memory limits, and blocked transport keys, deny a dial.
         DialError::Denied { .. } | DialError::DialPeerConditionFalse(_) => DialFailure::Forbidden,
         DialError::Aborted => DialFailure::Unreachable,
         DialError::Transport(errors) => {
@@ -260,6 +283,8 @@ fn kind(error: &DialError) -> DialFailure {
                 TransportError::MultiaddrNotSupported(_) => true,
                 TransportError::Other(_) => false,
             };
+            // One address that a transport knew makes it a matter of reaching the peer: what a
+            // person should correct is an address that none of them knows.
             if errors.iter().all(|(_, error)| unknown(error)) {
                 DialFailure::BadAddress
             } else {
@@ -269,8 +294,8 @@ fn kind(error: &DialError) -> DialFailure {
     }
 }
 
-/// A uniform number, to spread what many nodes do. Without entropy there is nothing to spread, and
-/// the middle does; no secret depends on it.
+/// A uniform number that spreads the retries and beats of many nodes. No secret depends on it, so a
+/// failing generator is no reason to stop: the middle does.
 fn chance() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }

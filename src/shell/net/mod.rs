@@ -1,9 +1,9 @@
-//! The network: libp2p's events in our words, our verdicts in libp2p's.
+//! The network: libp2p's events in the engine's terms, the engine's verdicts in libp2p's.
 //!
 //! [`Net`] belongs to one node and one task. It forwards nothing by itself: every envelope is
 //! handed up and waits for its verdict. It knows transport addresses and transport keys, and
-//! neither identities nor contacts; what it hands up names a neighbour by number alone. It writes
-//! no address, no key and no id to the log.
+//! neither identities nor contacts; its events name a neighbour by number alone. It writes no
+//! address, no key and no id to the log.
 
 use crate::engine::node::input::Input;
 use core::fmt;
@@ -49,7 +49,8 @@ pub struct Net {
     blocks: BlockList,
     pace: NetTiming,
     largest: usize,
-    /// What `next` hands out before it asks the swarm; each call adds at most a few a neighbour.
+    /// Events that `next` hands out before it polls the swarm; each call adds at most a few for a
+    /// neighbour.
     ready: VecDeque<NetEvent>,
     told_peers: BTreeSet<NeighbourId>,
     ticks: Interval,
@@ -60,30 +61,32 @@ pub struct Net {
 /// What happened on the network.
 pub enum NetEvent {
     /// Something that the engine decides on: an envelope ([`Net::report_validation`] it within four
-    /// seconds, or it is not passed on: gossipsub keeps it for five heartbeats of one second), other
-    /// neighbours, a request to catch up ([`Net::sync_respond`]) or what came of ours.
+    /// seconds, or it is not passed on: gossipsub keeps it for five heartbeats of one second),
+    /// other neighbours, a request to catch up ([`Net::sync_respond`]) or the response to one of
+    /// ours.
     ///
     /// Envelopes are at most [`NetLimits::gossip`] bytes, requests 1 to [`LONGEST_REQUEST`] and
     /// responses 1 to [`LONGEST_RESPONSE`].
     Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
-    /// We stopped listening somewhere: why.
+    /// An address that we do not or no longer listen at: the reason.
     ListenFailed(String),
     /// A dial was answered: this address is worth remembering. Without the peer's transport key.
     Reached(Multiaddr),
-    /// A dial came to nothing, and will be made again later if a person asked for it.
+    /// A dial failed. It is made again later if the address was configured, or has not failed too
+    /// often.
     DialFailed {
-        /// Where to.
+        /// The address that was dialled.
         address: Multiaddr,
-        /// What came in between.
+        /// The kind of failure.
         kind: DialFailure,
     },
-    /// We parted with a neighbour of our own accord.
+    /// This node closed all connections to a neighbour.
     Disconnected {
-        /// Which one.
+        /// The neighbour.
         from: NeighbourId,
-        /// What it did, or failed to do.
+        /// Its fault or omission.
         why: DisconnectReason,
     },
 }
@@ -99,38 +102,40 @@ opaque_debug!(
     }
 );
 
-/// Why a dial came to nothing.
+/// The reason that a dial failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialFailure {
-    /// Nobody answered; they may be back later.
+    /// No answer; the peer may be back later.
     #[error("nothing answers at this address")]
     Unreachable,
-    /// Somebody answered with another transport key: restarted, or not who was meant. Leave
-    /// `/p2p/..` away to accept whoever answers.
+    /// An answer under another transport key: the peer restarted, or is another one. Leave
+    /// `/p2p/..` away to accept any key.
     #[error("the peer at this address has another transport key")]
     OtherKey,
     /// The address is our own.
     #[error("this is our own address")]
     Ourselves,
-    /// Somebody answered and does not take part in this network. Check its name and floor.
+    /// An answer of a peer that does not take part in this network. Check the network's name and
+    /// floor.
     #[error("the peer at this address is not in this network")]
     OtherNetwork,
     /// A limit or a block of our own forbids it for the moment.
     #[error("a limit or block of this node forbids it")]
     Forbidden,
-    /// No carrier here knows this kind of address. Correct it.
+    /// No transport here knows this kind of address. Correct it.
     #[error("this kind of address is not supported")]
     BadAddress,
 }
 
-/// Why we parted with a neighbour.
+/// The reason that this node disconnected a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// It handed over too much that it should have refused itself. It is blocked.
+    /// It passed on too many envelopes that it should have rejected itself. It is blocked.
     Misbehaved,
-    /// Gossipsub's score of it fell below the least we bear.
+    /// Gossipsub's score of it fell below `GRAYLIST` (`behaviour`).
     Outscored,
-    /// It gave signs of life on its gossip stream and stopped. It is dialled again if it is ours.
+    /// It gave signs of life on its gossip stream and stopped. It is dialled again if this node
+    /// dialled it.
     Silent,
     /// It never joined the flood.
     NeverJoined,
@@ -138,34 +143,34 @@ pub enum DisconnectReason {
     Unresponsive,
 }
 
-/// What became of an envelope of ours.
+/// The outcome of publishing an envelope of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
     /// On its way to at least one neighbour.
     Sent,
     /// It is in the flood already, by us or by others.
     Known,
-    /// Nobody to give it to; nothing was done. Try again when [`Input::Peers`] comes.
+    /// No neighbour to send it to; nothing was done. Try again when [`Input::Peers`] comes.
     NoPeers,
-    /// All neighbours are behind with what they have to take. It will be offered to some of them
-    /// once more; publishing it again has no effect for ten minutes.
+    /// The send queues of all neighbours are full. Gossipsub announces its id to some of them
+    /// later; publishing it again has no effect for ten minutes.
     Congested,
     /// Longer than any neighbour would take.
     TooLong,
 }
 
-/// Why there is no network.
+/// The reason that the network could not be joined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// Nothing listens there: correct the address, or end whoever listens there already.
+    /// The address is taken or is none of this machine: correct it, or end the other program.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
-        /// The address that was asked for.
+        /// The configured address.
         address: Multiaddr,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
-    /// The local network cannot be asked: do without.
+    /// Multicast DNS does not work here: do without.
     #[error("cannot find peers on the local network: {0}")]
     Lan(String),
     /// The system's resolver configuration cannot be read.
@@ -188,7 +193,9 @@ impl Net {
         let protocols = Protocols::new(&key, &names, (&settings.limits, &settings.pace), options)?;
         let boxed = transport::build_transport(settings.transport, &key)?;
         let config = swarm::Config::with_tokio_executor()
-            // Whoever does not join is parted with by us; an idle flood is no reason to part.
+            // A peer that does not join is disconnected by `disconnect_overdue`, which says why.
+            // The swarm's own timeout comes later, and never for a neighbour in the flood:
+            // gossipsub's open streams keep its connection alive.
             .with_idle_connection_timeout(settings.pace.join.saturating_mul(2));
         let now = Instant::now();
         let mut dialer = Dialer::new(&settings.pace);
@@ -196,6 +203,7 @@ impl Net {
             dialer.add(address, AddressOrigin::Configured, now);
         }
         let mut ticks = tokio::time::interval(settings.pace.tick);
+        // After a pause the missed ticks do not all come at once: each would dial and disconnect.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut net = Self {
             swarm: Swarm::new(boxed, protocols, key.public().to_peer_id(), config),
@@ -217,8 +225,8 @@ impl Net {
         Ok(net)
     }
 
-    /// Waits for what happens next. The network moves only while this is polled; dropping the
-    /// future loses nothing.
+    /// The next event. The network moves only while this is polled; dropping the future loses
+    /// nothing.
     pub async fn next(&mut self) -> NetEvent {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -228,20 +236,28 @@ impl Net {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 now = self.ticks.tick() => self.on_tick(now),
             }
+            // After every event, because many of them change the neighbours: comparing at one place
+            // misses none and reports a change once.
             self.tell_peers();
         }
     }
 
     /// Gives an envelope of ours to the flood.
     pub fn publish(&mut self, bytes: Vec<u8>) -> PublishOutcome {
+        // Checked here, because gossipsub's own limit is far above it (`behaviour`, `FRAME`), and
+        // neighbours would count the envelope against us.
         if bytes.len() > self.largest {
             return PublishOutcome::TooLong;
         }
         match self.swarm.behaviour_mut().gossip.publish(self.names.flood.hash(), bytes) {
             Ok(_) => PublishOutcome::Sent,
             Err(gossipsub::PublishError::Duplicate) => PublishOutcome::Known,
+            // This leaves no trace in gossipsub: publishing again works.
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => PublishOutcome::NoPeers,
+            // The id is in gossipsub's cache by now: publishing again answers `Duplicate`.
             Err(gossipsub::PublishError::AllQueuesFull(_)) => PublishOutcome::Congested,
+            // None of these can happen: the length is checked above, and nothing is signed or
+            // transformed. The outcome that ends an envelope for good is the safe one.
             Err(
                 gossipsub::PublishError::MessageTooLarge
                 | gossipsub::PublishError::SigningError(_)
@@ -250,9 +266,11 @@ impl Net {
         }
     }
 
-    /// Says what an envelope deserves. Accepted ones are passed on; each refused one counts
-    /// against its carrier, who is blocked when they are too many.
+    /// The engine's verdict on an envelope. Accepted ones are passed on; each rejected one counts
+    /// against its carrier, which is blocked when they are too many.
     pub fn report_validation(&mut self, from: NeighbourId, id: EnvelopeId, acceptance: Acceptance) {
+        // Forgotten, a thousand others having left since: without its `PeerId` gossipsub takes no
+        // verdict.
         let Some(peer) = self.peers.named(from) else { return };
         let verdict = match acceptance {
             Acceptance::Accept => gossipsub::MessageAcceptance::Accept,
@@ -264,36 +282,38 @@ impl Net {
         if !gossip.report_message_validation_result(&id, &peer, verdict) {
             tracing::debug!("a validation result came too late");
         }
+        // Gossipsub's score alone would only ignore such a carrier: it never disconnects one.
         if acceptance == Acceptance::Reject {
             self.count_invalid(from);
         }
     }
 
-    /// Asks a neighbour. Exactly one [`Input::SyncResponse`] with this `id` follows: without bytes if
-    /// the neighbour is not in the flood, does not speak the protocol, does not answer in time, or
-    /// has too many requests of ours already.
+    /// Sends a request to a neighbour. Exactly one [`Input::SyncResponse`] with this `id` follows:
+    /// without bytes if the neighbour is not in the flood, does not speak the protocol, does not
+    /// answer in time, or has too many requests of ours already.
     pub fn sync_request(&mut self, to: NeighbourId, id: SyncRequestId, bytes: Vec<u8>) {
+        // A neighbour outside the flood is about to be disconnected, or not of this network.
         let peer = self.peers.named(to).filter(|peer| self.peers.insider(peer).is_some());
         let behaviour = &mut self.swarm.behaviour_mut().sync;
         if !peer.is_some_and(|peer| self.exchanges.request(behaviour, peer, id, bytes)) {
             tracing::debug!("a request to catch up was not sent");
+            // Answered at once: the engine keeps no timer for a request, and would wait for ever.
             self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id, bytes: None }));
         }
     }
 
-    /// Answers a neighbour. Nothing in `bytes`, or more than it would read, refuses; a request whose
-    /// time is up or whose neighbour left is passed over.
+    /// Sends the response to a neighbour's request. Empty `bytes`, or more than it would read,
+    /// refuse; nothing is sent if the time of the request is up or the neighbour has left.
     pub fn sync_respond(&mut self, id: SyncResponseId, bytes: Vec<u8>) {
         self.exchanges.respond(&mut self.swarm.behaviour_mut().sync, id, bytes);
     }
 
-    /// Counts one against a neighbour that broke the rules of an exchange, as if it had handed over
-    /// an envelope that is to be rejected.
+    /// Counts a breach of an exchange's rules against a neighbour, like a rejected envelope.
     pub fn penalize(&mut self, peer: NeighbourId) {
         self.count_invalid(peer);
     }
 
-    /// Takes up an address heard of, to be dialled while neighbours are lacking.
+    /// Adds an address that was learnt, to be dialled while neighbours are lacking.
     pub fn add_peer(&mut self, address: Multiaddr) {
         self.dialer.add(address, AddressOrigin::Heard, Instant::now());
     }
@@ -302,6 +322,7 @@ impl Net {
     /// a thousand others were blocked after it.
     pub fn block(&mut self, peer: NeighbourId) {
         let Some(id) = self.peers.named(peer) else { return };
+        // At once, and not when the connections are closed: nothing more is asked of it.
         self.peers.gone(id);
         let blocked = &mut self.swarm.behaviour_mut().blocked;
         if blocked.block_peer(id)
@@ -329,11 +350,13 @@ impl Net {
             let address = address.clone();
             NetError::Listen { address, reason }
         };
-        // All are looked at before any is taken: `::` would find `0.0.0.0` in its way.
+        // All are checked before any is bound: `::` would find our own `0.0.0.0` in its way.
         for address in &addresses {
             transport::is_free(address).map_err(|error| failed(address, error.to_string()))?;
         }
         for address in addresses {
+            // `::` is among the default addresses, so a machine without IPv6 has to start all the
+            // same. An IPv6 address of a person's own choice fails below.
             if transport::is_any_ipv6(&address) && !transport::has_ipv6() {
                 let why = "this machine has no IPv6".to_owned();
                 self.ready.push_back(NetEvent::ListenFailed(why));
@@ -347,7 +370,7 @@ impl Net {
     }
 }
 
-/// The innermost cause that says anything: what libp2p wraps around it may print nothing.
+/// The innermost cause with a text: libp2p's wrappers around it may print nothing.
 fn reason(error: &(dyn core::error::Error + 'static)) -> String {
     core::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
@@ -357,7 +380,7 @@ fn reason(error: &(dyn core::error::Error + 'static)) -> String {
 }
 
 impl Drop for Net {
-    /// Gives the places where it listened back: a memory address stays taken otherwise.
+    /// Ends the listeners: a memory address stays taken otherwise.
     fn drop(&mut self) {
         for listener in self.listeners.drain(..) {
             self.swarm.remove_listener(listener);

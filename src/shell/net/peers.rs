@@ -1,8 +1,9 @@
-//! What we know of each neighbour: its number, whether it takes part, its last sign of life, and
-//! how often it misbehaved.
+//! The table of neighbours: each one's number, part in the flood, last sign of life and rejected
+//! envelopes.
 //!
-//! It closes no connection and reads no clock; it says who should go. Neighbours that left are
-//! remembered for a while, so that a late verdict finds its carrier and a return wipes no slate.
+//! The table closes no connection and reads no clock; it lists the neighbours that are overdue.
+//! Neighbours that left are remembered for a while, so that a late verdict finds its carrier and
+//! coming back does not set the count of rejected envelopes to zero.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,15 +15,16 @@ use crate::engine::id::NeighbourId;
 
 use super::settings::NetTiming;
 
-/// Refused envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
-/// network has no cause for a single one; four bear with a fault at its start.
+/// Rejected envelopes within [`MEMORY`] at which a neighbour is blocked. An honest node of the same
+/// network passes on none; four allow for a fault at its start.
 pub(super) const REFUSALS: u32 = 4;
 
-/// How long a refused envelope counts. The time in which gossipsub's own count falls to a tenth.
+/// The time for which a rejected envelope counts: in it gossipsub's own count falls to a tenth.
 pub(super) const MEMORY: Duration = Duration::from_secs(600);
 
-/// Neighbours remembered after they left; the longest gone are forgotten first. A guess: an hour
-/// of a connection every few seconds.
+/// Neighbours remembered after they left; the longest gone are forgotten first. A guess: an hour of
+/// a connection every few seconds. The bound is there because an attacker makes new transport keys
+/// for nothing.
 const DEPARTED: usize = 1024;
 
 /// All neighbours, present and lately gone.
@@ -45,7 +47,7 @@ struct PeerEntry {
     refused_since: Instant,
 }
 
-/// Where a neighbour stands.
+/// A neighbour's connection and part in the flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerLiveness {
     Gone,
@@ -53,7 +55,7 @@ enum PeerLiveness {
     Inside,
 }
 
-/// Why a neighbour should go.
+/// The reason that a neighbour is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OverdueReason {
     /// Connected for long, it has not joined the flood.
@@ -114,6 +116,8 @@ impl PeerTable {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         self.inside.remove(&known.tag);
         known.liveness = PeerLiveness::Gone;
+        // A later connection has another gossip stream: the old beat would make it overdue at once.
+        // The refusals stay, or hanging up would clear them.
         known.heartbeat = None;
         self.depart(peer);
     }
@@ -121,6 +125,7 @@ impl PeerTable {
     /// The neighbour joined the flood.
     pub(super) fn joined(&mut self, peer: PeerId) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
+        // Not after it has gone: gossipsub's event may come late, when we have disconnected it.
         if matches!(known.liveness, PeerLiveness::Connected { .. }) {
             known.liveness = PeerLiveness::Inside;
             self.inside.insert(known.tag);
@@ -130,6 +135,7 @@ impl PeerTable {
     /// The neighbour left the flood and is still connected.
     pub(super) fn left(&mut self, peer: PeerId, now: Instant) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
+        // It may join again, and gets the same time for it as a new connection.
         if known.liveness == PeerLiveness::Inside {
             known.liveness = PeerLiveness::Connected { since: now };
             self.inside.remove(&known.tag);
@@ -144,10 +150,11 @@ impl PeerTable {
         }
     }
 
-    /// Counts a refused envelope against its carrier. Returns the carrier if that was one too many.
+    /// Counts a rejected envelope against its carrier. Returns the carrier if it is to be blocked.
     pub(super) fn refused(&mut self, tag: NeighbourId, now: Instant) -> Option<PeerId> {
         let id = self.named(tag)?;
         let peer = self.by_id.get_mut(&id)?;
+        // A new period, so that rare faults of a long-lived neighbour never add up to a block.
         if peer.refusals == 0 || now.duration_since(peer.refused_since) >= MEMORY {
             peer.refusals = 0;
             peer.refused_since = now;
@@ -160,19 +167,22 @@ impl PeerTable {
     pub(super) fn overdue(&self, now: Instant, pace: &NetTiming) -> Vec<(PeerId, OverdueReason)> {
         let verdict = |peer: &PeerEntry| match (peer.liveness, peer.heartbeat) {
             (PeerLiveness::Gone, _) => None,
+            // A connection outside the flood is of no use to us and takes another's place.
             (PeerLiveness::Connected { since }, _) if now.duration_since(since) > pace.join => {
                 Some(OverdueReason::NeverJoined)
             }
+            // Inside or not, its gossip stream is dead: it could not join either.
             (_, Some(heartbeat)) if now.duration_since(heartbeat) > pace.silence => {
                 Some(OverdueReason::Silent)
             }
+            // Programs that never give a sign of life are allowed: silence proves nothing of them.
             (PeerLiveness::Connected { .. } | PeerLiveness::Inside, _) => None,
         };
         self.by_id.iter().filter_map(|(id, peer)| Some((*id, verdict(peer)?))).collect()
     }
 
-    /// We ourselves stood still for `pause`: what others did meanwhile is not read yet, so nobody's
-    /// time ran.
+    /// Moves every deadline by `pause`, in which this node stood still: the notices of neighbours
+    /// from that time are not read yet.
     pub(super) fn forgive(&mut self, pause: Duration) {
         for peer in self.by_id.values_mut() {
             if let PeerLiveness::Connected { since } = &mut peer.liveness {
@@ -185,11 +195,14 @@ impl PeerTable {
     }
 
     fn entry(&mut self, peer: PeerId, now: Instant) -> &mut PeerEntry {
+        // A new entry is gone until it connects: queued at once, so that one which never does is
+        // forgotten too.
         if !self.by_id.contains_key(&peer) {
             self.depart(peer);
         }
         self.by_id.entry(peer).or_insert_with(|| {
             let tag = NeighbourId(self.next_tag);
+            // Never used again: a late verdict must not meet another neighbour.
             self.next_tag += 1;
             self.by_tag.insert(tag, peer);
             PeerEntry {
@@ -202,13 +215,14 @@ impl PeerTable {
         })
     }
 
-    /// Queues a neighbour to be forgotten, should it be gone when its turn comes.
+    /// Queues a neighbour to be forgotten, if it is gone when its turn comes.
     fn depart(&mut self, peer: PeerId) {
         self.departed.push_back(peer);
         if self.departed.len() <= DEPARTED {
             return;
         }
         let Some(oldest) = self.departed.pop_front() else { return };
+        // A neighbour that is back stays, and is queued again when it leaves.
         let is_gone = |peer: &PeerEntry| peer.liveness == PeerLiveness::Gone;
         if self.by_id.get(&oldest).is_some_and(is_gone)
             && let Some(forgotten) = self.by_id.remove(&oldest)
@@ -218,7 +232,7 @@ impl PeerTable {
     }
 }
 
-/// The neighbours blocked last, so that the list of them has an end.
+/// The neighbours blocked last: a list with a bound.
 #[derive(Default)]
 pub(super) struct BlockList(VecDeque<PeerId>);
 
@@ -226,7 +240,7 @@ pub(super) struct BlockList(VecDeque<PeerId>);
 const BLOCKED: usize = 1024;
 
 impl BlockList {
-    /// Notes a neighbour as blocked. Returns the one whose block ends for it, if any.
+    /// Adds a blocked neighbour. Returns the oldest, if its block ends to make room.
     pub(super) fn add(&mut self, peer: PeerId) -> Option<PeerId> {
         self.0.push_back(peer);
         if self.0.len() > BLOCKED { self.0.pop_front() } else { None }

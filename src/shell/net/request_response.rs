@@ -1,9 +1,8 @@
-//! One request and one response on a stream of their own: how they are framed and what they may
-//! cost.
+//! One request and one response on a stream of their own: their frames and their bounds.
 //!
 //! A frame is everything up to the end of its writer's half of the stream. Neither side ever holds
-//! more of it than its bound, and whoever reads or writes slowly holds a stream for a stated time
-//! and nobody up.
+//! more of it than its bound. A peer that reads or writes slowly holds one stream for a bounded
+//! time, and delays no other.
 
 use std::io;
 use std::sync::Arc;
@@ -19,17 +18,17 @@ use super::settings::{NetLimits, NetTiming, ProtocolNames};
 /// over. A guess.
 pub const LONGEST_REQUEST: usize = 64 << 10;
 
-/// The longest response, in bytes: five times the longest envelope anybody may carry, so that
-/// a round trip is worth its while. A guess.
+/// The longest response, in bytes: five times the longest envelope of the network, so that a round
+/// trip fetches several. A guess.
 pub const LONGEST_RESPONSE: usize = 320 << 10;
 
 /// libp2p's request and response with our frames.
 pub(super) type SyncBehaviour = request_response::Behaviour<FrameCodec>;
 
-/// What [`SyncBehaviour`] tells.
+/// The events of [`SyncBehaviour`].
 pub(super) type SyncBehaviourEvent = request_response::Event<Vec<u8>, Vec<u8>>;
 
-/// Answers and asks under the name of this network.
+/// Sends and answers requests under the name of this network.
 pub(super) fn sync_behaviour(
     names: &ProtocolNames,
     limits: &NetLimits,
@@ -44,8 +43,8 @@ pub(super) fn sync_behaviour(
     Ok(SyncBehaviour::with_codec(FrameCodec::new(limits.exchanges), protocols, config))
 }
 
-/// Reads and writes frames. There is a clone for each stream, which holds its place among those
-/// that are answered for as long as it lasts.
+/// Reads and writes frames. There is a clone for each stream, which holds a place among the
+/// requests answered at a time for as long as it lasts.
 pub(super) struct FrameCodec {
     places: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
@@ -61,6 +60,7 @@ impl FrameCodec {
 
 impl Clone for FrameCodec {
     fn clone(&self) -> Self {
+        // The place belongs to the stream that took it, so a clone begins without one.
         Self { places: Arc::clone(&self.places), held: None }
     }
 }
@@ -74,7 +74,8 @@ impl request_response::Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        // Whoever comes when all are busy is sent away at once, rather than kept waiting.
+        // A request that finds all places taken fails at once: a queue would let silent streams
+        // keep honest neighbours waiting until their own time is up.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(io::Error::other)?;
         self.held = Some(place);
         read(io, LONGEST_REQUEST).await
@@ -84,6 +85,8 @@ impl request_response::Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
+        // No place: our own requests are bounded where they are sent, and must not be kept from
+        // being answered by those of others.
         read(io, LONGEST_RESPONSE).await
     }
 
@@ -112,10 +115,11 @@ impl request_response::Codec for FrameCodec {
     }
 }
 
-/// Reads a frame of 1 to `longest` bytes. What is longer is not read to its end, and a stream that
-/// ends at once carried no frame: nobody answered.
+/// Reads a frame of 1 to `longest` bytes. A longer one is not read to its end, and a stream that
+/// ends at once carried no frame: the request was refused.
 async fn read(io: &mut (impl AsyncRead + Unpin + Send), longest: usize) -> io::Result<Vec<u8>> {
     let mut frame = Vec::new();
+    // One byte more than fits tells a frame that is too long from one of exactly `longest`.
     let one_more = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
     io.take(one_more).read_to_end(&mut frame).await?;
     if frame.is_empty() {

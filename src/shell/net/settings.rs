@@ -1,7 +1,7 @@
-//! What a person chose about the network, in types: its name, who to reach, where to listen.
+//! The network's settings: its name, the peers to reach, the addresses to listen at.
 //!
 //! Nothing here is checked again later: a [`NetworkName`] that exists is a good one. Every pace and
-//! every limit is a named number with its source; none depends on what peers say.
+//! every limit is a named number with its source; none depends on what peers send.
 
 use core::fmt;
 use core::str::FromStr;
@@ -13,30 +13,31 @@ use libp2p::{Multiaddr, gossipsub};
 /// Everything [`super::Net`] needs to know at its start.
 #[derive(Clone)]
 pub struct NetSettings {
-    /// Which network: nodes with different names never exchange envelopes.
+    /// The network's name: nodes with different names never exchange envelopes.
     pub network: NetworkName,
     /// The least work this network carries, in leading zero bits; part of the gossip topic, so that
     /// nodes which disagree on it never meet and never blame each other.
     pub floor_bits: u8,
-    /// Where to wait for others. Empty: nobody can dial this node.
+    /// The addresses to listen at. Empty: this node cannot be dialled.
     pub listen: Vec<Multiaddr>,
-    /// Who to keep connected, whatever happens. With `/p2p/ID` at the end, that transport key
-    /// alone is accepted; as keys are made afresh at each start, that lasts until they restart.
+    /// The peers to keep connected: dialled again after every failure. With `/p2p/ID` at the end,
+    /// that transport key alone is accepted; as keys are made afresh at each start, that lasts
+    /// until the peer restarts.
     pub peers: Vec<Multiaddr>,
     /// Whether to look for others on the local network.
     pub lan: LanDiscovery,
-    /// What carries the links.
+    /// The carrier of the links.
     pub transport: Transport,
-    /// How much of the machine the network may take.
+    /// The most of the machine's resources that the network takes.
     pub limits: NetLimits,
-    /// How often things happen.
+    /// Intervals and timeouts.
     pub pace: NetTiming,
 }
 
 opaque_debug!(struct NetSettings { network, floor_bits, listen, peers, lan, transport, limits, pace });
 
 impl NetSettings {
-    /// Settings for a network, with nobody to reach and nowhere to listen.
+    /// Settings for a network, without peers to reach and addresses to listen at.
     #[must_use]
     pub fn new(network: NetworkName, floor_bits: u8) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl NetSettings {
     }
 }
 
-/// What sets one Undertone network apart from another: 1 to 32 of `a-z`, `0-9` and `-`.
+/// The name that sets one Undertone network apart from another: 1 to 32 of `a-z`, `0-9` and `-`.
 ///
 /// So small an alphabet, because the name is part of a protocol string that others compare byte by
 /// byte and that people type.
@@ -74,6 +75,7 @@ impl FromStr for NetworkName {
     type Err = NetworkNameError;
 
     fn from_str(name: &str) -> Result<Self, NetworkNameError> {
+        // Lower case alone: two people who type one name in two ways would be in two networks.
         let fits = (1..=Self::LONGEST).contains(&name.len());
         let plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !fits || !plain {
@@ -103,7 +105,7 @@ pub enum LanDiscovery {
     On,
 }
 
-/// What carries the links.
+/// The carrier of the links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP and QUIC, and names looked up in DNS when an address has one.
@@ -112,7 +114,7 @@ pub enum Transport {
     Memory,
 }
 
-/// How much of the machine the network may take.
+/// The most of the machine's resources that the network takes.
 #[derive(Clone, Copy, Debug)]
 pub struct NetLimits {
     /// Connections others opened to us.
@@ -121,9 +123,9 @@ pub struct NetLimits {
     pub outgoing: u32,
     /// No connection is opened or taken while the process holds more memory than this, in bytes.
     pub memory: usize,
-    /// The longest gossip that is handed on, in bytes; longer ones are refused on sight.
+    /// The longest envelope, in bytes; longer ones are rejected unread.
     pub gossip: usize,
-    /// Exchanges of one request and one response at a time on one link, of both sides' asking.
+    /// Exchanges of one request and one response at a time on one link, begun by either side.
     pub exchanges_per_link: usize,
     /// Requests of others that are read and answered at a time, on all links together.
     pub exchanges: usize,
@@ -136,11 +138,11 @@ impl Default for NetLimits {
             incoming: 64,
             // Room for a whole mesh of our own choosing and as much again. A guess.
             outgoing: 16,
-            // An idle neighbour costs 0.4 MiB (network.md A3), the pool 64 MiB; a guess above that.
+            // An idle neighbour costs 0.4 MiB (measured), the pool 64 MiB; a guess above that.
             memory: 1 << 30,
             // The largest envelope any node may be configured to carry.
             gossip: 64 << 10,
-            // Two of each side's asking; with gossip, ping and identify ten of a link's streams.
+            // Two of each side; with gossip, ping and identify ten of a link's streams.
             exchanges_per_link: 4,
             // Each holds a request and a response, 0.4 MiB at most: 12 MiB. A guess.
             exchanges: 32,
@@ -148,18 +150,18 @@ impl Default for NetLimits {
     }
 }
 
-/// How often things happen. Tests shorten these; nobody else has reason to.
+/// Intervals and timeouts. Tests alone shorten them.
 #[derive(Clone, Copy, Debug)]
 pub struct NetTiming {
-    /// How often neighbours are looked over and due dials made.
+    /// The interval at which overdue neighbours are disconnected and due addresses dialled.
     pub tick: Duration,
-    /// How long a neighbour may stay connected without joining the flood.
+    /// The longest a neighbour may stay connected without joining the flood.
     pub join: Duration,
     /// The mean time between two signs of life that we give.
     pub heartbeat: Duration,
-    /// How long a neighbour that gave signs of life may be silent before its stream counts as dead.
+    /// The silence of a neighbour that gave signs of life after which its stream counts as dead.
     pub silence: Duration,
-    /// How long a request and its response may take, from the first byte to the last.
+    /// The longest that a request and its response take, from the first byte to the last.
     pub exchange: Duration,
     /// The wait after the first failed dial; each further failure doubles it.
     pub first_retry: Duration,
@@ -188,7 +190,7 @@ impl Default for NetTiming {
     }
 }
 
-/// What a network calls its two gossipsub topics and its own protocol.
+/// The names of a network's two gossipsub topics and of its own protocol.
 #[derive(Clone)]
 pub(super) struct ProtocolNames {
     /// Carries the envelopes.

@@ -1,8 +1,8 @@
-//! Catching up, as far as the network goes: which requests are handed up, and which response belongs
-//! to which request.
+//! Catching up, as far as the network goes: requests that are handed up, and responses matched to
+//! their requests.
 //!
-//! Requests and responses are bytes that are not looked into here. Requests of neighbours outside the
-//! flood get no response: only those that take part may catch up.
+//! Requests and responses are opaque bytes here. Requests of neighbours outside the flood get no
+//! response: only those that take part may catch up.
 
 use crate::engine::node::input::Input;
 use std::collections::BTreeMap;
@@ -17,25 +17,25 @@ use super::request_response::{
     LONGEST_REQUEST, LONGEST_RESPONSE, SyncBehaviour, SyncBehaviourEvent,
 };
 
-/// Requests of ours under way to one neighbour. Each is a stream, and a link has few.
+/// The most requests of ours under way to one neighbour. Each is a stream, and a link has few.
 const ASKS_EACH: usize = 2;
 
-/// Requests of ours under way to all neighbours. A guess: twice the mesh.
+/// The most requests of ours under way to all neighbours. A guess: twice the mesh.
 const ASKS: usize = 16;
 
 /// Exchanges under way.
 #[derive(Default)]
 pub(super) struct PendingExchanges {
-    /// Our requests, and whom they went to.
+    /// Our requests, each with the neighbour it went to.
     asks: BTreeMap<OutboundRequestId, (PeerId, SyncRequestId)>,
-    /// Requests that were handed up. Each is a stream, so there are never more than those.
+    /// Requests that were handed up. Each is a stream, so the bounds on streams hold for them.
     tickets: BTreeMap<SyncResponseId, (InboundRequestId, ResponseChannel<Vec<u8>>)>,
     next_ticket: u64,
 }
 
 impl PendingExchanges {
-    /// Sends a request of ours; whether it could be sent. A neighbour that is not connected is never
-    /// dialled for it: which addresses are dialled is for the dialer to say.
+    /// Sends a request of ours; false if it could not be sent. A neighbour that is not connected is
+    /// never dialled for it: the dialer alone decides which addresses are dialled.
     pub(super) fn request(
         &mut self,
         behaviour: &mut SyncBehaviour,
@@ -43,6 +43,7 @@ impl PendingExchanges {
         id: SyncRequestId,
         bytes: Vec<u8>,
     ) -> bool {
+        // `send_request` itself would dial a peer that is not connected.
         let sent =
             bytes.len() <= LONGEST_REQUEST && behaviour.is_connected(&to) && self.may_ask(to);
         if sent {
@@ -51,7 +52,7 @@ impl PendingExchanges {
         sent
     }
 
-    /// Sends a response of ours, unless it is longer than any, or its time is up.
+    /// Sends a response of ours, unless it is too long or its time is up.
     pub(super) fn respond(
         &mut self,
         behaviour: &mut SyncBehaviour,
@@ -59,6 +60,8 @@ impl PendingExchanges {
         bytes: Vec<u8>,
     ) {
         let Some((_, channel)) = self.tickets.remove(&id) else { return };
+        // The neighbour would read no further than the bound and drop all of it. Dropping the
+        // channel here refuses instead, and costs no upload.
         if bytes.len() > LONGEST_RESPONSE {
             tracing::error!("a response of ours is too long to send");
             return;
@@ -68,7 +71,7 @@ impl PendingExchanges {
         }
     }
 
-    /// What is handed up of something that happened to an exchange.
+    /// The input for the engine that follows from an event of an exchange, if any.
     pub(super) fn on_event(
         &mut self,
         peers: &PeerTable,
@@ -77,6 +80,7 @@ impl PendingExchanges {
         match event {
             SyncBehaviourEvent::Message { peer, message, connection_id: _ } => match message {
                 Message::Request { request_id, request, channel } => {
+                    // Serving costs an upload, and is for those that carry the flood with us.
                     // Without a ticket the channel is dropped here, and that ends the stream.
                     let Some(from) = peers.insider(&peer) else {
                         tracing::debug!("a peer outside the gossip mesh asked to catch up");
@@ -89,7 +93,10 @@ impl PendingExchanges {
                     self.finish(request_id, Some(response))
                 }
             },
+            // Refused, timed out or not supported: all one to the engine, and none an offence.
             SyncBehaviourEvent::OutboundFailure { request_id, .. } => self.finish(request_id, None),
+            // The stream is gone. Its ticket goes too, or tickets of neighbours that ask and leave
+            // would pile up until the engine answered them.
             SyncBehaviourEvent::InboundFailure { request_id, .. } => {
                 self.tickets.retain(|_, (waiting, _)| *waiting != request_id);
                 None

@@ -1,7 +1,8 @@
-//! What carries a link: how bytes travel, who is at the other end, and many streams over one line.
+//! The transports: how bytes travel, which transport key is at the other end, and many streams over
+//! one link.
 //!
-//! Every link is encrypted and its ends prove their transport keys; there is no way to build one
-//! that is not.
+//! Every link is encrypted and both ends prove their transport keys; there is no way to build one
+//! without.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -25,7 +26,7 @@ use super::settings::Transport;
 /// A transport that needs nothing more than to be given to a swarm.
 pub(super) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
-/// How long two ends may take to agree on a link. Twice what noise needs over a 5 s round trip.
+/// The longest that two ends take to set a link up. Twice the time of noise over a 5 s round trip.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Streams open at a time on one link: yamux counts those of both sides together and ends a link
@@ -54,6 +55,7 @@ pub(super) fn build_transport(
 
 /// TCP and QUIC, the latter with its own encryption, and names where the system can look them up.
 fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
+    // Nagle's algorithm would hold small frames back for an acknowledgement.
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1)
         .authenticate(noise(key)?)
@@ -61,22 +63,25 @@ fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
         .timeout(HANDSHAKE)
         .boxed();
     let mut config = quic::Config::new(key);
+    // QUIC counts the streams of each side, yamux those of both together.
     config.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
     let quic = quic::tokio::Transport::new(config)
         .map(|(peer, link), _| (peer, StreamMuxerBox::new(link)))
         .boxed();
+    // Around both, and not in each: names are looked up once, and only if an address has one.
     let both = OrTransport::new(quic, tcp).map(|either, _| either.into_inner()).boxed();
     dns::tokio::Transport::system(both)
         .map(|named| named.boxed())
         .map_err(|error| NetError::Names(error.to_string()))
 }
 
-/// Whether nobody listens on a TCP address yet. The transport itself shares a taken port with
-/// whoever has it, and each would then get some of the connections.
+/// Checks that no program listens on a TCP address yet. The transport itself would share a taken
+/// port with the other program, and each would then get some of the connections.
 ///
 /// # Errors
-/// What the system says of the address.
+/// The system's error for the address.
 pub(super) fn is_free(address: &Multiaddr) -> io::Result<()> {
+    // Not an error of the address: listening at it is skipped on such a machine.
     if is_any_ipv6(address) && !has_ipv6() {
         return Ok(());
     }
@@ -86,18 +91,20 @@ pub(super) fn is_free(address: &Multiaddr) -> io::Result<()> {
         Some(Protocol::Ip6(ip)) => ip.into(),
         _ => return Ok(()),
     };
+    // QUIC binds its UDP port for itself alone, and says so when it is taken.
     let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
     TcpListener::bind((place, port)).map(drop)
 }
 
-/// Whether an address stands for all IPv6 addresses of the machine: a wish that a machine without
-/// any fulfils by doing nothing.
+/// Whether an address stands for all IPv6 addresses of the machine. A machine without any has
+/// nothing to listen at then, and that is no error.
 pub(super) fn is_any_ipv6(address: &Multiaddr) -> bool {
     matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unspecified())
 }
 
-/// Whether this machine knows IPv6 at all.
+/// Whether this machine has IPv6 at all.
 pub(super) fn has_ipv6() -> bool {
+    // The loopback address is there wherever the system's IPv6 is on, whatever the network offers.
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
