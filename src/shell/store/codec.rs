@@ -16,6 +16,7 @@ use crate::engine::record::{Record, RecordKey};
 /// The bytes of a record. Wiped when dropped: a record may hold keys.
 pub(in crate::shell) fn encode(record: &Record) -> Result<Zeroizing<Vec<u8>>, RowError> {
     let size = size(record)?;
+    // Refused at writing: a row over the bound could be written and never be read again.
     if size > MAX_RECORD_BYTES {
         return Err(RowError::TooLarge);
     }
@@ -39,15 +40,16 @@ pub(in crate::shell) fn decode(row: &[u8]) -> Result<Record, RowError> {
 /// The same for rows of former versions.
 pub(super) fn decode_whole<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
     let (record, used) = decode_from_slice(row, LAYOUT).map_err(|_| RowError::NotARecord)?;
-    // bincode itself is content with a prefix.
+    // bincode itself is content with a prefix, and bytes left over mean another version or damage.
     if used != row.len() {
         return Err(RowError::NotARecord);
     }
     Ok(record)
 }
 
-/// Reads what a row begins with and leaves the rest, for rows of former versions.
+/// Reads the start of a row and leaves the rest, for rows of former versions.
 pub(super) fn decode_start<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
+    // Version 1 ends a contact with a field that is not kept: its shape need not be known.
     decode_from_slice(row, LAYOUT).map(|(start, _)| start).map_err(|_| RowError::NotARecord)
 }
 
@@ -59,7 +61,7 @@ fn size(value: &impl Serialize) -> Result<usize, RowError> {
     Ok(size.bytes_written)
 }
 
-/// Why a row is no record, or a record no row.
+/// The reason that a row is no record, or a record no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::shell) enum RowError {
     /// The row was not written by [`encode`]: the store is damaged.
@@ -158,7 +160,8 @@ mod tests {
         assert_eq!(sums, HANDSHAKE_SUMS, "left is what the rows are, right what they were");
     }
 
-    /// A session of the initiator, the contact with the offer, a session of the responder, a request.
+    /// A session of the initiator, the contact with the offer, a session of the responder, a
+    /// request.
     const HANDSHAKE_SUMS: [&str; 4] =
         ["7bc0327a3b9f0480", "3c0d8a954acda41b", "c6efaf47b17e2605", "d1f6df1ec2455a1c"];
 

@@ -1,8 +1,8 @@
 //! The database: opened, checked for being ours, and brought to the current schema.
 //!
 //! On disk it is SQLCipher under a raw key, with settings under which a commit is durable when it
-//! returns and erased rows are overwritten; both are asked for and then read back. In memory it is
-//! the same tables and no file at all. What the rows mean is not known here.
+//! returns and erased rows are overwritten; both are set and then read back. In memory it is the
+//! same tables and no file at all. The content of rows is not known here.
 
 use std::path::Path;
 
@@ -19,6 +19,7 @@ use crate::engine::secret::Secret;
 
 /// Makes a database with empty tables, beside the place where [`publish`] puts it.
 pub(super) fn build(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(), StoreError> {
+    // An interrupted creation may have left one, under a key that is lost.
     discard(dir, name)?;
     let path = dir.join(format!("{name}{UNPUBLISHED}"));
     // Made here and not by SQLite, whose mode for a file depends on the umask.
@@ -30,7 +31,7 @@ pub(super) fn build(dir: &Path, name: &str, key: &Secret<KEY_BYTES>) -> Result<(
     files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}{JOURNAL}")))
 }
 
-/// Gives the database that [`build`] made its name, durably: from then on there is one.
+/// Gives the database that [`build`] made its name, durably: from then on the store has it.
 pub(super) fn publish(dir: &Path, name: &str) -> Result<(), StoreError> {
     files::rename(dir, &dir.join(format!("{name}{UNPUBLISHED}")), &dir.join(name))
 }
@@ -44,6 +45,8 @@ pub(super) fn discard(dir: &Path, name: &str) -> Result<(), StoreError> {
 /// Opens a database that was published, on behalf of the one process that may.
 pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
     let start = files::read_start(path, PLAIN_HEADER.len() as u64)?;
+    // SQLCipher would call another program's plain database damaged, and a person would go back to
+    // a backup instead of naming another folder.
     if start == PLAIN_HEADER {
         return Err(StoreError::Foreign);
     }
@@ -57,12 +60,17 @@ pub(super) fn open(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, S
     }
     let version = number(&connection, "user_version")?;
     match usize::try_from(version) {
+        // At the current version there is nothing to migrate, and an older one is brought to it.
         Ok(version @ 1..) if version <= migrations().count() => {
             migrate(&mut connection, version, &RowKey::of_database(key))?;
         }
+        // The version is committed with the tables, so no database of ours has none.
         Ok(0) | Err(_) => return Err(StoreError::Damaged),
+        // This program would write rows that the newer one reads wrongly.
         Ok(_) => return Err(StoreError::Newer),
     }
+    // SQLite opens a file without write permission silently. Found here, before the node accepts a
+    // message that it could not store.
     if connection.is_readonly("main")? {
         return Err(StoreError::ReadOnly);
     }
@@ -84,7 +92,7 @@ pub(super) fn blank() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the file, keys it, and settles how it is written.
+/// Opens the file, gives SQLCipher the key, and sets durability and erasure.
 fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,
@@ -93,15 +101,17 @@ fn unlock(path: &Path, key: &Secret<KEY_BYTES>) -> Result<Connection, StoreError
             | OpenFlags::SQLITE_OPEN_NOFOLLOW,
     )?;
     connection.execute_batch(QUIET)?;
+    // Before any other access: SQLCipher reads the first page by this key.
     connection.execute_batch(&key_statement(key))?;
     settle(&connection)?;
     Ok(connection)
 }
 
-/// Settles how a database on disk is written.
+/// Sets durability and erasure of a database on disk, and checks that both are in effect.
 fn settle(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(EVERYWHERE)?;
     connection.execute_batch(ON_DISK)?;
+    // A pragma that a build of SQLite does not know is no error: it is silently without effect.
     for (pragma, value) in SETTLED {
         if number(connection, pragma)? != value {
             return Err(StoreError::Unsafe);
@@ -143,13 +153,14 @@ fn migrate(connection: &mut Connection, done: usize, key: &RowKey) -> Result<(),
     if done == count {
         return Ok(());
     }
+    // Tables, rows and version in one transaction: a power cut leaves the old database whole.
     let transaction = connection.transaction()?;
     apply(&transaction, done, key)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", i64::try_from(count).unwrap_or(i64::MAX))?;
     transaction.commit()?;
     if (1..SEALING).contains(&done) {
-        // Writes the whole file again: rows that nobody had sealed left copies behind.
+        // Writes the whole file again, because unsealed rows left readable copies in its pages.
         connection.execute_batch("VACUUM")?;
     }
     Ok(())
@@ -161,7 +172,7 @@ fn apply(transaction: &Transaction<'_>, done: usize, key: &RowKey) -> Result<(),
         transaction.execute_batch(migration)?;
     }
     match done {
-        // There are no rows.
+        // A new database has no rows.
         0 => Ok(()),
         1..SEALING => migrate::rewrite(transaction, key, OldLayout::Plain),
         SEALING.. => migrate::rewrite(transaction, key, OldLayout::Sealed),
@@ -182,7 +193,7 @@ pub(super) fn cut_short(path: &Path, key: &Secret<KEY_BYTES>, done: usize, look:
 }
 
 fn migrations() -> impl Iterator<Item = &'static str> {
-    // What stands before the first mark is the file's own comment.
+    // The text before the first mark is the file's own comment.
     include_str!("schema.sql").split("\n-- migration\n").skip(1)
 }
 
@@ -200,11 +211,13 @@ impl From<rusqlite::Error> for StoreError {
         match sqlite.code {
             ErrorCode::DiskFull => Self::DiskFull,
             ErrorCode::ReadOnly => Self::ReadOnly,
-            // A quota that is used up reads like this, too: SQLite tells only a full disk apart.
+            // A quota that is used up gives this error, too: SQLite distinguishes only a full disk.
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
                 Self::DiskFails(sqlite.extended_code)
             }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
+            // The lock of the home folder keeps other nodes out; another program, a backup tool
+            // say, may still hold SQLite's own lock.
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse,
             ErrorCode::OutOfMemory => Self::OutOfMemory,
             _ => Self::Sqlite(sqlite.extended_code),
@@ -224,13 +237,13 @@ const JOURNAL: &str = "-journal";
 /// "UNDT": marks a database of this program (SQLite, `PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x554e_4454;
 
-/// How a database begins that nobody encrypted (SQLite file format, section 1.3.1).
+/// The start of a database that is not encrypted (SQLite file format, section 1.3.1).
 const PLAIN_HEADER: &[u8] = b"SQLite format 3\0";
 
 /// SQLCipher complains of damaged pages on the standard error stream, across the interface.
 const QUIET: &str = "PRAGMA cipher_log = off;";
 
-/// Memory is wiped when it is given back, temporary tables never touch a disk, and what is erased is
+/// Memory is wiped when it is freed, temporary tables never touch a disk, and erased rows are
 /// overwritten.
 const EVERYWHERE: &str = "
     PRAGMA cipher_memory_security = ON;
@@ -247,7 +260,7 @@ const ON_DISK: &str = "
     PRAGMA synchronous = FULL;
 ";
 
-/// What the settings must read as; FULL is 2 (SQLite, `PRAGMA synchronous`).
+/// The values that the settings must have; FULL is 2 (SQLite, `PRAGMA synchronous`).
 const SETTLED: [(&str, i64); 3] = [("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1)];
 
 #[cfg(test)]

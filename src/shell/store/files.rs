@@ -1,7 +1,8 @@
-//! The store's files: made for their owner alone, replaced whole, and used by one process at a time.
+//! The store's files: made for their owner alone, replaced whole, and used by one process at a
+//! time.
 //!
-//! Nothing here follows a symbolic link to a file of the store, and nothing here knows what the
-//! files hold.
+//! Nothing here follows a symbolic link to a file of the store, and nothing here knows the content
+//! of the files.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -11,12 +12,12 @@ use std::path::Path;
 use super::StoreError;
 use crate::shell::os::data_dir::{FILE_MODE, refuse_shared};
 
-/// Whether there is a file.
+/// Whether a file of the store exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell) enum FilePresence {
-    /// There is one, and it is ours alone.
+    /// It exists, and is accessible to its owner alone.
     Present,
-    /// There is nothing of this name.
+    /// The folder has no entry of this name.
     Missing,
 }
 
@@ -27,6 +28,7 @@ pub(in crate::shell) enum FilePresence {
 /// [`StoreError::Foreign`] if the name belongs to a link, a folder or the like;
 /// [`StoreError::UnsafePermissions`] if others can use the file.
 pub(in crate::shell) fn presence(path: &Path) -> Result<FilePresence, StoreError> {
+    // Of the link and not of its target: a link could lead to a file elsewhere that is not ours.
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FilePresence::Missing),
@@ -61,6 +63,7 @@ pub(in crate::shell) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<
     remove_leftover(&fresh)?;
     let mut file = create(&fresh)?;
     file.write_all(bytes)?;
+    // Before the rename: after a power cut the name could otherwise lead to an empty file.
     file.sync_all()?;
     rename(dir, &fresh, &dir.join(name))
 }
@@ -121,8 +124,8 @@ impl Drop for HomeLock {
     }
 }
 
-/// Empty; what counts is who holds its lock. It is never removed: a second file of this name could
-/// be locked beside it.
+/// An empty file of which the lock alone counts. It is never removed: a second file of this name
+/// could be locked beside it.
 const LOCK_FILE: &str = "lock";
 
 #[cfg(test)]

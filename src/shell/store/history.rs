@@ -1,7 +1,8 @@
-//! What people want to read again: messages in their conversations, and how far those were read.
+//! The history: messages in their conversations, and the read mark of each conversation.
 //!
-//! A message has a place in its conversation from when it was accepted from us, or shown. One that
-//! waits for those before it has none yet: it is in no page and is not unread.
+//! A message of ours has its place in the conversation from when it was accepted, one of the
+//! contact's from when it was shown. A buffered one, which waits for those before it, counts as
+//! without a place: it is in no page and is not unread.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::record::{MessageRecord, Record, StoredDirection};
 
-/// The messages of a store. What is public reads; the store writes.
+/// The messages of a store. Its public methods read; the store alone writes.
 #[derive(Clone, Copy)]
 pub struct MessageTable<'a> {
     connection: &'a Connection,
@@ -29,7 +30,7 @@ impl<'a> MessageTable<'a> {
     /// The last messages of a conversation, or the last before `before`: at most `limit` and never
     /// more than [`MAX_PAGE`], the newest at the end.
     ///
-    /// Before a message that is not there, there is nothing.
+    /// The page before a message that is not there is empty.
     ///
     /// # Errors
     ///
@@ -65,8 +66,8 @@ impl<'a> MessageTable<'a> {
         Ok(found.into_iter().next())
     }
 
-    /// The messages whose ids begin with these hexadecimal digits, at most two of them: whether there
-    /// is one, and whether it is the only one. What waits for others before it is not among them.
+    /// The messages with ids that begin with these hexadecimal digits, at most two of them: enough
+    /// to see that there is one, and that it is the only one. Buffered messages are left out.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl<'a> MessageTable<'a> {
     ///
     /// # Errors
     ///
-    /// What `each` says, or [`StoreError::Damaged`] if one cannot be read.
+    /// The first error of `each`, or [`StoreError::Damaged`] if a message cannot be read.
     pub fn each<E: From<StoreError>>(
         self,
         contact: Option<ContactId>,
@@ -105,12 +106,13 @@ impl<'a> MessageTable<'a> {
         Ok(())
     }
 
-    /// Those of `messages` that are not there, each once.
+    /// The `messages` that the store does not have, each once.
     ///
     /// # Errors
     ///
-    /// What kept the store from being read.
+    /// The store cannot be read.
     pub fn unknown(self, messages: Vec<MessageRecord>) -> Result<Vec<MessageRecord>, StoreError> {
+        // An export may name a message twice, and the store may have it from an earlier import.
         let mut seen = BTreeSet::new();
         let mut unknown = Vec::new();
         for message in messages {
@@ -121,7 +123,7 @@ impl<'a> MessageTable<'a> {
         Ok(unknown)
     }
 
-    /// How many messages of theirs are unread, for each conversation that has any.
+    /// The number of unread messages of the contact's, for each conversation that has any.
     ///
     /// # Errors
     ///
@@ -151,11 +153,13 @@ impl<'a> MessageTable<'a> {
     pub(super) fn end(self, before: Option<MessageId>) -> Result<i64, StoreError> {
         match before {
             None => Ok(i64::MAX),
+            // An erased message has no page before it: the newest page in its stead would repeat
+            // messages that were read already.
             Some(message) => Ok(self.place(message)?.unwrap_or(i64::MIN)),
         }
     }
 
-    /// Where a message stands among all.
+    /// The place of a message among all.
     pub(super) fn place(self, message: MessageId) -> Result<Option<i64>, StoreError> {
         let query = "SELECT place FROM message WHERE id = ?1";
         let id = message.0.cast_signed();
@@ -168,7 +172,7 @@ impl<'a> MessageTable<'a> {
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
     }
 
-    /// When the first message that stands in a conversation was accepted or arrived.
+    /// The time at which the first message of a conversation was accepted or arrived.
     pub(super) fn first_shown(self, contact: ContactId) -> Result<Option<UnixSeconds>, StoreError> {
         let first = self.select(
             "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
@@ -197,6 +201,8 @@ impl<'a> MessageTable<'a> {
     /// Refuses a message that may not take the place of the one that is stored, if one is.
     pub(super) fn refuse_backwards(self, message: &MessageRecord) -> Result<(), StoreError> {
         match self.get(message.id)? {
+            // The engine has lost track of this message: a delivered one that counts as queued
+            // again would be sent twice. Storing nothing stops the node instead.
             Some(stored) if !stored.direction.may_become(message.direction) => {
                 Err(StoreError::Backwards)
             }
@@ -204,11 +210,12 @@ impl<'a> MessageTable<'a> {
         }
     }
 
-    /// Writes a message: where it is if it has a place in its conversation, at the end if not.
+    /// Writes a message: at its place if it has one in its conversation, at the end if not.
     pub(super) fn put(self, message: &MessageRecord, sealed: &SealedRow) -> Result<(), StoreError> {
         let (id, contact) = (message.id.0.cast_signed(), message.contact.0.cast_signed());
         let (author, open) = columns(message.direction);
-        // What was held gets its place when it is shown, behind what was shown meanwhile.
+        // A buffered message gets its place when it is shown, behind those shown meanwhile. Its row
+        // has a place of its arrival, and an update would keep that.
         self.connection
             .execute("DELETE FROM message WHERE id = ?1 AND author = 1 AND open = 1", [id])?;
         self.connection.execute(
@@ -219,6 +226,8 @@ impl<'a> MessageTable<'a> {
                  value = excluded.value",
             params![id, contact, author, open, message.early.is_some(), sealed.slot, sealed.value],
         )?;
+        // A conversation has a mark from its first shown message on; without one, nothing in it
+        // would count as unread. A mark that is there stays.
         if (author, open) == SHOWN {
             self.connection.execute(
                 "INSERT OR IGNORE INTO read_mark (contact, place) VALUES (?1, 0)",
@@ -249,14 +258,15 @@ impl<'a> MessageTable<'a> {
         Ok(())
     }
 
-    /// Takes a conversation as read up to a message of the contact's; the answer is that of
+    /// Marks a conversation as read up to a message of the contact's; returns the same as
     /// [`Store::mark_read`](super::Store::mark_read).
     pub(super) fn mark_read(
         self,
         contact: ContactId,
         message: MessageId,
     ) -> Result<Option<u64>, StoreError> {
-        // Nothing is written, and no disk is waited for, when nothing was unread.
+        // The mark never goes back. If the message was read already, nothing is written and no disk
+        // waited for.
         let moved = self.connection.execute(
             "UPDATE read_mark SET place = seen.place
              FROM (SELECT place FROM message
@@ -271,9 +281,9 @@ impl<'a> MessageTable<'a> {
     /// lowest that is unread.
     ///
     /// A row does not say to which epoch its number belongs, and the rest of an earlier epoch may
-    /// come between messages of the latest. Within an epoch messages are shown in the order of their
-    /// numbers, so no number of the latest below every unread one can be unread itself. Where an
-    /// earlier epoch left low numbers unread this claims less than was read, never more.
+    /// come between messages of the latest. Within an epoch messages are shown in the order of
+    /// their numbers, so no number of the latest below every unread one can be unread itself. Where
+    /// an earlier epoch left low numbers unread this claims less than was read, never more.
     fn last_read_number(self, contact: ContactId) -> Result<Option<u64>, StoreError> {
         let limit = i64::try_from(MAX_UNREAD_LOOKED_AT + 1).unwrap_or(0);
         let unread = self.select(
@@ -283,15 +293,17 @@ impl<'a> MessageTable<'a> {
              ORDER BY place LIMIT ?2",
             params![contact.0.cast_signed(), limit],
         )?;
-        // The lowest may be among those that were not looked at. The next receipt makes up for it.
+        // The lowest may be beyond the limit, and a receipt must never claim too much. The next
+        // receipt covers these messages as well.
         if unread.len() > MAX_UNREAD_LOOKED_AT {
             return Ok(None);
         }
+        // Nothing unread covers the whole epoch, and an unread number 0 covers none of it.
         let lowest = unread.iter().filter_map(|message| message.number).min();
         Ok(lowest.map_or(Some(u64::MAX), |lowest| lowest.checked_sub(1)))
     }
 
-    /// Takes all but the last `count` of a contact's messages as read.
+    /// Marks all but the last `count` of a contact's messages as read.
     pub(super) fn leave_unread(self, contact: ContactId, count: u64) -> Result<(), StoreError> {
         self.connection.execute(
             "UPDATE read_mark SET place = COALESCE((
@@ -303,7 +315,7 @@ impl<'a> MessageTable<'a> {
         Ok(())
     }
 
-    /// Forgets how far a conversation was read.
+    /// Erases the read mark of a conversation.
     pub(super) fn forget_mark(self, contact: ContactId) -> Result<(), StoreError> {
         let contact = contact.0.cast_signed();
         self.connection.execute("DELETE FROM read_mark WHERE contact = ?1", [contact])?;
@@ -325,6 +337,7 @@ impl<'a> MessageTable<'a> {
     fn message_in(self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
         match record_in(row, self.key)? {
             Record::Message(message) => Ok(message),
+            // Sealed under a message's name by nobody but a faulty program.
             Record::Identity(_)
             | Record::Contact(_)
             | Record::Session(_)
@@ -345,7 +358,8 @@ impl core::fmt::Debug for MessageTable<'_> {
 /// The columns `author` and `open` of a message.
 const fn columns(direction: StoredDirection) -> (i64, i64) {
     match direction {
-        // The engine's rule of what is not done with. What came early is found by its own column.
+        // The engine's own rule of which messages are open, so that `load` gives it all of them.
+        // Early ones are found by a column of their own.
         StoredDirection::Outgoing(_) => (0, direction.is_open(false) as i64),
         StoredDirection::Delivered | StoredDirection::Buffered { epoch: _ } => {
             (1, direction.is_open(false) as i64)
@@ -356,8 +370,8 @@ const fn columns(direction: StoredDirection) -> (i64, i64) {
 /// The most messages one page of history brings. A guess: several times the tallest terminal.
 pub const MAX_PAGE: usize = 1000;
 
-/// Where more messages than this are unread, no receipt is sent for those before them. A guess: ten
-/// times what a person reads at one go.
+/// With more unread messages than this no receipt is sent for those before them: every one costs a
+/// decryption. A guess: ten times what a person reads at one go.
 const MAX_UNREAD_LOOKED_AT: usize = 1000;
 
 const SHOWN: (i64, i64) = (1, 0);

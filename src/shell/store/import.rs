@@ -1,4 +1,4 @@
-//! Whole conversations in: what backups and exports bring to a store.
+//! The import of whole conversations from backups and exports.
 
 use rusqlite::Transaction;
 
@@ -8,18 +8,18 @@ use super::{StoreError, put};
 use crate::engine::id::ContactId;
 use crate::engine::record::{MessageRecord, Record};
 
-/// What is brought to a store.
+/// One item of an import.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one is held at a time, and most are records")]
 pub enum Imported {
     /// A record; messages stand in the order of their conversation.
     Record(Record),
-    /// How many of a contact's last messages are unread, once all of them were brought.
+    /// The number of a contact's last messages that are unread, after all of them were imported.
     Unread(ContactId, u64),
 }
 
-/// One import into a store: all of it or nothing. The engine must not be running, because it does not
-/// learn of what is imported.
+/// One import into a store: all of it or nothing. The engine must not be running, because it does
+/// not learn of imported records.
 pub struct Import<'a> {
     transaction: Transaction<'a>,
     key: &'a RowKey,
@@ -30,15 +30,17 @@ impl<'a> Import<'a> {
         Self { transaction, key }
     }
 
-    /// Takes all of this over, or none of it if one is an error. Durable when this returns.
+    /// Imports all `rows`, or none if one of them is an error. Durable when this returns.
     ///
     /// # Errors
     ///
-    /// The first error among `rows`, or what kept them from being stored.
+    /// The first error among `rows`, or that of storing them.
     pub fn take_over<E: From<StoreError>>(
         self,
         rows: impl Iterator<Item = Result<Imported, E>>,
     ) -> Result<(), E> {
+        // An error drops the transaction, which undoes all of it: a backup that is damaged in its
+        // middle leaves no half of a home.
         for row in rows {
             match row? {
                 Imported::Record(record) => put(&self.transaction, self.key, &record)?,
@@ -49,18 +51,20 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Adds messages to a conversation, by their times among each other: those from before its first
-    /// message go before it and count as read, the rest behind its last. All of them or none.
+    /// Adds messages to a conversation, by their times among each other: those from before its
+    /// first message go before it and count as read, the rest behind its last. All of them or none.
     ///
     /// # Errors
     ///
-    /// What kept them from being stored.
+    /// The messages cannot be stored.
     pub fn add_history(
         self,
         contact: ContactId,
         mut messages: Vec<MessageRecord>,
     ) -> Result<(), StoreError> {
         messages.sort_by_key(|message| message.at);
+        // An archive of an older time belongs before the conversation, and must not show up as
+        // news.
         let first = self.messages().first_shown(contact)?;
         let is_earlier = |message: &&MessageRecord| first.is_none_or(|first| message.at < first);
         let earlier = messages.iter().filter(is_earlier).count();
@@ -71,6 +75,8 @@ impl<'a> Import<'a> {
         for message in messages {
             let id = message.id;
             put(&self.transaction, self.key, &Record::Message(message))?;
+            // The earlier ones come first by their times, and use up the places below `least`.
+            // Marks are never below zero, so a message there counts as read.
             if place < least {
                 self.messages().move_to(place, id)?;
                 place += 1;

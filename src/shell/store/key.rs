@@ -1,9 +1,9 @@
 //! The key file: the database's key, sealed under the passphrase.
 //!
 //! Argon2id (RFC 9106) turns the passphrase into a key that seals the database's random one with
-//! AES-256-GCM (NIST SP 800-38D). Changing the passphrase seals the same database key again. What is
-//! read from a file is bounded before anything is spent on it, and a wrong passphrase is told apart
-//! from a file that was damaged: a checksum anyone can compute covers the file.
+//! AES-256-GCM (NIST SP 800-38D). Changing the passphrase seals the same database key again. Costs
+//! read from a file are bounded before anything is spent on them. A checksum that anyone can
+//! compute covers the file, which distinguishes a damaged file from a wrong passphrase.
 //!
 //! ```text
 //! bytes   0..8    "UNDTNKEY"
@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 use crate::engine::secret::Secret;
 use crate::shell::os::passphrase::Passphrase;
 
-/// What it costs to try one passphrase.
+/// The cost of trying one passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyCost {
     memory_kib: u32,
@@ -44,8 +44,9 @@ impl KeyCost {
     pub const LEAST: Self =
         Self { memory_kib: Params::MIN_M_COST, passes: Params::MIN_T_COST, lanes: 1 };
 
-    /// Takes numbers from a file, if this program would spend them.
+    /// The cost that a file demands, if it is within the bounds of this program.
     fn parse(memory_kib: u32, passes: u32, lanes: u32) -> Option<Self> {
+        // A planted or damaged file must not take the machine's memory, or an hour.
         let bounded = memory_kib <= MAX_MEMORY_KIB && passes <= MAX_PASSES && lanes <= MAX_LANES;
         let cost = Self { memory_kib, passes, lanes };
         (bounded && cost.params().is_ok()).then_some(cost)
@@ -57,7 +58,7 @@ impl KeyCost {
     }
 }
 
-/// Writes a key file. `salt` must be fresh: it makes the sealing key one of its own.
+/// Writes a key file. `salt` must be fresh, so that each sealing key is used once.
 pub(in crate::shell) fn seal(
     key: &Secret<KEY_BYTES>,
     passphrase: &Passphrase,
@@ -114,11 +115,14 @@ struct KeyFile<'a> {
 fn parse(file: &[u8]) -> Result<KeyFile<'_>, KeyError> {
     let rest = file.strip_prefix(MAGIC).ok_or(KeyError::Foreign)?;
     let (version, rest) = rest.split_first_chunk().ok_or(KeyError::Damaged)?;
+    // Before the length and the checksum, because another version may have others.
     match u16::from_le_bytes(*version) {
         VERSION => {}
         version if version > VERSION => return Err(KeyError::Newer),
         _ => return Err(KeyError::Damaged),
     }
+    // Before the passphrase is tried: afterwards a failing tag can only mean a wrong one. It gives
+    // a thief nothing, because the tag alone shows whether a guess is right.
     let body = file.get(..SUMMED_BYTES).ok_or(KeyError::Damaged)?;
     if file.get(SUMMED_BYTES..) != Some(Sha256::digest(body).as_slice()) {
         return Err(KeyError::Damaged);
@@ -151,7 +155,8 @@ fn cipher(
     salt: &[u8; SALT_BYTES],
 ) -> Result<Aes256Gcm, KeyError> {
     let params = cost.params()?;
-    // Our own blocks, because the ones argon2 makes for itself are not wiped.
+    // Our own blocks, because the ones argon2 makes for itself are not wiped. Reserved first: too
+    // little memory is an error that a person can act on, and no abort.
     let mut blocks = Zeroizing::new(Vec::new());
     blocks.try_reserve_exact(params.block_count()).map_err(|_| KeyError::OutOfMemory)?;
     blocks.resize(params.block_count(), Block::default());
@@ -167,7 +172,7 @@ fn cipher(
     Ok(Aes256Gcm::new((&*key).into()))
 }
 
-/// Why a key file gives no key.
+/// The reason that a key file gives no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::shell) enum KeyError {
     /// It is not a key file at all.

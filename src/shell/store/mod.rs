@@ -1,4 +1,4 @@
-//! The store: what the engine must not forget, and what a person wants to read again.
+//! The store: the engine's durable records, and the history of conversations.
 //!
 //! A sealed store is two files in a home folder that belongs to its owner alone: `key`, the
 //! database's key sealed under the passphrase, and `store.db`, everything else, encrypted by
@@ -7,13 +7,13 @@
 //! * One process uses a home folder at a time.
 //! * [`Store::commit`] writes all of its changes or none, and they are durable when it returns.
 //! * Every record is sealed once more under a salt of its own. Erasing or replacing a record
-//!   overwrites the salt, and with it what is left of the record anywhere in the file.
+//!   overwrites the salt, which makes every copy of the record in the file unreadable.
 //! * A crash while a store is made leaves none, or a whole one.
 //! * A message of ours never goes back to a state it has left for good: a commit that would do that
 //!   is refused whole.
-//! * What is searched by is built in memory from what is kept, and is never written down.
-//! * The store decides nothing about records: it does not look into them beyond what orders a
-//!   conversation, and it never sees an envelope of anybody else.
+//! * The search index is built in memory from the stored messages, and is never written to a disk.
+//! * The store decides nothing about records: it looks only at the fields that order a conversation,
+//!   and it never sees an envelope of anybody else.
 
 mod codec;
 mod database;
@@ -69,19 +69,21 @@ pub struct Store {
     lock: Option<HomeLock>,
 }
 
-/// What becomes of what a store holds.
+/// The medium of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreMode {
-    /// It is on disk, encrypted.
+    /// The disk, encrypted.
     Sealed,
-    /// It is gone with the process.
+    /// Memory: the store is gone with the process.
     MemoryOnly,
 }
 
 impl Store {
-    /// Whether `dir` holds a store, or what is left of one.
+    /// Whether `dir` holds a store, or one of its files.
     #[must_use]
     pub fn exists(dir: &Path) -> bool {
+        // One of both is enough: a new store must overwrite neither a key that still opens
+        // something nor a database whose key may be found again.
         [KEY_FILE, DATABASE_FILE].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
     }
 
@@ -89,8 +91,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] if there is one; otherwise what kept it from being made, in which case
-    /// there is none.
+    /// [`StoreError::Exists`] if there is one; any other error says why it could not be made, and
+    /// leaves none.
     pub fn create(dir: &Path, passphrase: &Passphrase) -> Result<Self, StoreError> {
         Self::create_at_cost(dir, passphrase, KeyCost::STANDARD)
     }
@@ -108,12 +110,14 @@ impl Store {
         data_dir::prepare(dir)?;
         let dir = &dir.canonicalize()?;
         let lock = HomeLock::take(dir)?;
+        // Under the lock, or two processes could both find no store and make one.
         if Self::exists(dir) {
             return Err(StoreError::Exists);
         }
         let key = Secret::take(&mut random()?);
         if let Err(error) = write_store(dir, &key, passphrase, cost) {
-            // There may be no room for anything else of use; what this leaves is not a store.
+            // On a full disk the half-made file would take the room that is missing. If it stays,
+            // it counts as no store.
             if let Err(left) = database::discard(dir, DATABASE_FILE) {
                 tracing::debug!(%left, "an unfinished database could not be removed");
             }
@@ -151,8 +155,8 @@ impl Store {
 
     /// Seals the store in `dir` under another passphrase, durably, or leaves it under the old one.
     ///
-    /// The database's own key stays the same: whoever has an old copy of the key file and the old
-    /// passphrase can still open the database.
+    /// The database's own key stays the same: an old copy of the key file still opens the database
+    /// with the old passphrase.
     ///
     /// # Errors
     ///
@@ -180,12 +184,14 @@ impl Store {
             return Err(StoreError::Missing);
         }
         data_dir::check(dir)?;
+        // Two changes at a time would leave the passphrase of one of them, and report success to
+        // both.
         let _lock = HomeLock::take(dir)?;
         let key = open_key(dir, old)?;
         files::replace(dir, KEY_FILE, &key::seal(&key, new, cost, &random()?)?)
     }
 
-    /// What becomes of what this store holds.
+    /// The medium of this store.
     #[must_use]
     pub fn kept(&self) -> StoreMode {
         if self.lock.is_some() { StoreMode::Sealed } else { StoreMode::MemoryOnly }
@@ -219,8 +225,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What kept them from being made, [`StoreError::Backwards`] among it. None of them was.
+    /// The first change that cannot be made, [`StoreError::Backwards`] for one. None was made then.
     pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        // A commit waits for the disk, which most of the engine's steps need not.
         if changes.is_empty() {
             return Ok(());
         }
@@ -235,17 +242,18 @@ impl Store {
             }
         }
         transaction.commit()?;
+        // Only now: a refused commit must not be found by a search.
         self.update_index(changes);
         Ok(())
     }
 
-    /// Takes a conversation as read up to a message of the contact's. Answers the highest number that
-    /// is read for certain in the contact's latest epoch, for a receipt; nothing if none is, or if the
-    /// message is not there or was read before.
+    /// Marks a conversation as read up to a message of the contact's. Returns the highest number
+    /// that is read for certain in the contact's latest epoch, for a receipt; nothing if none is,
+    /// or if the message is not there or was read before.
     ///
     /// # Errors
     ///
-    /// What kept it from being stored, and [`StoreError::Damaged`] and the like.
+    /// The mark cannot be stored, or [`StoreError::Damaged`] and the like.
     pub fn mark_read(
         &mut self,
         contact: ContactId,
@@ -254,23 +262,24 @@ impl Store {
         self.messages().mark_read(contact, message)
     }
 
-    /// Its messages, to be read.
+    /// The messages of this store.
     #[must_use]
     pub const fn messages(&self) -> MessageTable<'_> {
         MessageTable::of(&self.connection, &self.rows)
     }
 
-    /// The newest messages in which all of these words stand, or those before `before`; the last of
+    /// The newest messages that contain all of these words, or those before `before`; the last of
     /// the words may be the beginning of one. In one conversation, or in all. At most `limit` and
     /// never more than [`MAX_PAGE`], the newest at the start.
     ///
-    /// Without a word nothing is found, and before a message that is not there, nothing either. What
-    /// comes after [`MAX_QUERY_CHARACTERS`] is not looked at. The first call takes as long as reading
-    /// all messages does.
+    /// A query without words finds nothing, and so does one before a message that is not there.
+    /// Characters after [`MAX_QUERY_CHARACTERS`] are ignored. The first call takes as long as
+    /// reading all messages.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] if a message cannot be read, [`StoreError::OutOfMemory`] and the like.
+    /// [`StoreError::Damaged`] if a message cannot be read, [`StoreError::OutOfMemory`] and the
+    /// like.
     pub fn search(
         &mut self,
         contact: Option<ContactId>,
@@ -286,7 +295,7 @@ impl Store {
             None => SearchIndex::of(messages)?,
         };
         let found = self.index.insert(index).find(contact, &query, end, limit)?;
-        // Whatever stands in the index is in the store: both change with each commit.
+        // The store has every message of the index: both change with each commit.
         found.into_iter().filter_map(|id| messages.get(id).transpose()).collect()
     }
 
@@ -294,15 +303,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What keeps the store from being written.
+    /// The store cannot be written.
     pub fn import(&mut self) -> Result<Import<'_>, StoreError> {
+        // An import moves messages to other places, which the index does not follow.
         self.index = None;
         Ok(Import::of(begin(&mut self.connection)?, &self.rows))
     }
 
     fn with_key(dir: &Path, lock: HomeLock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
         let path = dir.join(DATABASE_FILE);
-        // The making of the store ended just before its last step.
+        // The creation was interrupted just before its last step (`write_store`): nothing but an
+        // empty database is missing, and the key to make it is here.
         if files::presence(&path)? == FilePresence::Missing {
             database::build(dir, DATABASE_FILE, key)?;
             database::publish(dir, DATABASE_FILE)?;
@@ -311,8 +322,9 @@ impl Store {
         Ok(Self { connection, rows: RowKey::of_database(key), index: None, lock: Some(lock) })
     }
 
-    /// Takes what was committed into the index, if there is one.
+    /// Applies committed changes to the index, if there is one.
     fn update_index(&mut self, changes: &[Change]) {
+        // Before the first search there is none: a node that never searches pays nothing.
         let Some(index) = self.index.take() else { return };
         match index.update(self.messages(), changes) {
             Ok(()) => self.index = Some(index),
@@ -328,8 +340,8 @@ impl core::fmt::Debug for Store {
     }
 }
 
-/// Writes the files of an empty store. Up to the key file there is no store, and from then on there
-/// is one, because nothing but an empty database can be missing.
+/// Writes the files of an empty store. The key file is the moment of creation: before it there is
+/// no store, and after it nothing but an empty database can be missing.
 fn write_store(
     dir: &Path,
     key: &Secret<KEY_BYTES>,
@@ -359,13 +371,14 @@ fn record_in(row: &rusqlite::Row<'_>, key: &RowKey) -> Result<Record, StoreError
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
-    // The write lock comes with the first statement and not in the middle.
+    // The write lock is taken now: in the middle of a transaction SQLite could refuse it.
     Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }
 
 fn put(transaction: &Transaction<'_>, key: &RowKey, record: &Record) -> Result<(), StoreError> {
     if let Record::Message(message) = record {
         let messages = MessageTable::of(transaction, key);
+        // The last guard against a faulty step of the engine: it must not send a message twice.
         messages.refuse_backwards(message)?;
         return messages.put(message, &seal(transaction, key, record)?);
     }
@@ -391,6 +404,7 @@ fn erase(
     let messages = MessageTable::of(transaction, row_key);
     match key {
         RecordKey::Message(message) => return messages.erase(*message),
+        // A mark that stayed would show that there was such a contact.
         RecordKey::Contact(contact) => messages.forget_mark(*contact)?,
         RecordKey::Identity(_)
         | RecordKey::Session(_)
@@ -408,7 +422,7 @@ fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, St
     if files::presence(&path)? == FilePresence::Missing {
         return Err(StoreError::KeyMissing);
     }
-    // One byte more than there should be, so that a longer file is found out.
+    // One byte more than a key file has, so that a longer file is refused as damaged.
     let file = files::read_start(&path, FILE_BYTES as u64 + 1)?;
     Ok(key::open(&file, passphrase)?)
 }
@@ -419,7 +433,7 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     Ok(bytes)
 }
 
-/// Why the store could not be used. What was asked for was not done, not even in part.
+/// The reason that the store could not be used. The operation was not done, not even in part.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Make one, or name another home folder.

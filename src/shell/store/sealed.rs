@@ -1,4 +1,4 @@
-//! Sealed rows: what is erased stays unreadable, even to somebody who has the database's key.
+//! Sealed rows: an erased record stays unreadable, even with the database's key.
 //!
 //! Inside the encrypted database every record is encrypted once more, under a key that comes from
 //! the row key and a salt drawn for this one write. Salts stand in a table of their own and are
@@ -7,9 +7,9 @@
 //! changing sizes, copies of them stay in the page's gap (`rebuildPage` in btree.c; the tests show
 //! it), and nothing overwrites those when the row is erased.
 //!
-//! What a row holds is not known here. The names and columns by which the database finds rows are not
-//! sealed, and copies of them may stay. What a disk keeps of blocks that were overwritten, or a
-//! backup of the file, is out of reach.
+//! The content of a row is not known here. The names and columns by which the database finds rows
+//! are not sealed, and copies of them may stay. Old blocks that a disk keeps, and copies of the
+//! file, are out of reach.
 
 use rusqlite::{Connection, OptionalExtension};
 use zeroize::Zeroizing;
@@ -32,27 +32,30 @@ impl RowKey {
 
     /// A row key for a store that is gone with the process.
     pub(super) fn draw() -> Result<Self, StoreError> {
+        // Nothing would leak without one; sealing alike leaves one way to write and read rows.
         Ok(Self(Secret::take(&mut random()?)))
     }
 
-    /// Seals a row under a fresh salt and writes the salt down. `name` is the row's key in bytes;
-    /// it says the table too, and a row under another name does not open.
+    /// Seals a row under a fresh salt and stores the salt. `name` is the row's key in bytes, of
+    /// which the kind is a part; a row under another name does not open.
     pub(super) fn seal(
         &self,
         connection: &Connection,
         name: &[u8],
         row: &[u8],
     ) -> Result<SealedRow, StoreError> {
+        // Also for a record that is merely replaced: a trigger overwrites its former salt, without
+        // which no copy of the former row opens.
         let salt = random()?;
         let slot = write_salt(connection, &salt)?;
         Ok(SealedRow { slot, value: self.one_time(&salt).seal(name, row) })
     }
 
-    /// Opens what [`Self::seal`] made.
+    /// Opens a row that [`Self::seal`] made.
     ///
     /// # Errors
     ///
-    /// [`RowError::NotARecord`] if salt, name or row are not the ones that belong together.
+    /// [`RowError::NotARecord`] if salt, name and row do not belong together.
     pub(super) fn open(
         &self,
         salt: &[u8],
@@ -84,6 +87,7 @@ pub(super) struct SealedRow {
 
 /// Writes a salt into a free slot, or a slot at the end if there is none.
 fn write_salt(connection: &Connection, salt: &[u8; SALT_BYTES]) -> Result<i64, StoreError> {
+    // Reused and never deleted: SQLite overwrites a slot in place, and leaves no copy of a salt.
     let reused = connection
         .query_row(
             "UPDATE salt SET free = 0, bytes = ?1
@@ -99,7 +103,7 @@ fn write_salt(connection: &Connection, salt: &[u8; SALT_BYTES]) -> Result<i64, S
     Ok(connection.query_row(query, [salt], |row| row.get(0))?)
 }
 
-/// 128 bits: a salt that was overwritten is not found by trying.
+/// 128 bits: an overwritten salt cannot be found by trying all.
 const SALT_BYTES: usize = 16;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Search: the words of what was said, held in memory while a store is open.
+//! Search: an index of the words of messages, held in memory while a store is open.
 //!
-//! An index on disk would undo what sealed rows are for. Its pages hold the words of every message,
-//! SQLite leaves copies of pages behind when it moves rows, and no salt could make the words of an
-//! erased message unreadable there. So there is none: the first search of a process reads all
-//! messages once and builds the index in a database of its own that has no file; commits keep it
-//! current; it goes with the store.
+//! An index on disk would undo the purpose of sealed rows. Its pages would hold the words of every
+//! message, SQLite leaves copies of rows behind when it moves them, and no salt could make the
+//! words of an erased message unreadable there. So there is none on disk: the first search of a
+//! process reads all messages once and builds the index in a database of its own that has no file;
+//! commits keep it current; it goes with the store.
 //!
-//! Words are those of Unicode (FTS5, `unicode61`): letters and digits, without regard to case and to
-//! most diacritics. Scripts that put nothing between words are found by the beginning of a run.
+//! Words are those of Unicode (FTS5, `unicode61`): letters and digits, without regard to case and
+//! to most diacritics. Scripts that put nothing between words are found by the beginning of a run.
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
@@ -20,8 +20,8 @@ use crate::engine::record::{Change, MessageRecord, Record, RecordKey, StoredDire
 /// The words of all messages that were shown or are ours.
 pub(super) struct SearchIndex(pub(super) Connection);
 
-/// A search as an expression of FTS5. Every word in it is a quoted string, so nothing that was typed
-/// is an operator.
+/// A search as an expression of FTS5. Every word in it is a quoted string, so no typed word is an
+/// operator.
 pub(super) struct SearchQuery(String);
 
 impl SearchIndex {
@@ -37,7 +37,7 @@ impl SearchIndex {
         Ok(Self(connection))
     }
 
-    /// Takes in what was committed to these messages.
+    /// Applies committed changes of messages to the index.
     pub(super) fn update(
         &self,
         messages: MessageTable<'_>,
@@ -46,8 +46,8 @@ impl SearchIndex {
         changes.iter().try_for_each(|change| self.take_in(messages, change))
     }
 
-    /// The newest messages in which all words stand, below the place `end`: at most `limit` and never
-    /// more than [`super::MAX_PAGE`].
+    /// The newest messages in which all words stand, below the place `end`: at most `limit` and
+    /// never more than [`super::MAX_PAGE`].
     pub(super) fn find(
         &self,
         contact: Option<ContactId>,
@@ -75,11 +75,14 @@ impl SearchIndex {
         match change {
             Change::Put(Record::Message(message)) => match messages.place(message.id)? {
                 Some(place) => self.add(place, message),
-                // A later change of the same commit erased it.
+                // A later change of the same commit erased it: the index sees the database after
+                // all of them.
                 None => self.remove(message.id),
             },
             Change::Erase(RecordKey::Message(message)) => self.remove(*message),
             Change::EraseMessages(contact) => self.remove_all(*contact),
+            // Messages alone are searched. Erasing a contact erases its messages by a change of its
+            // own.
             Change::Put(
                 Record::Identity(_)
                 | Record::Contact(_)
@@ -99,12 +102,14 @@ impl SearchIndex {
         }
     }
 
-    /// Takes a message in that has this place, in place of what was known of it.
+    /// Adds a message at this place, instead of its former entry if there is one.
     fn add(&self, place: i64, message: &MessageRecord) -> Result<(), StoreError> {
         match message.direction {
+            // Not shown yet: a search must not show a text before the conversation does.
             StoredDirection::Buffered { .. } => Ok(()),
             StoredDirection::Outgoing(_) | StoredDirection::Delivered => {
-                // A message that moves on says what it said.
+                // Its text never changes. A message of ours is written at each change of its state,
+                // and need not be indexed again each time.
                 let query = "SELECT 1 FROM known WHERE id = ?1 AND place = ?2";
                 let id = message.id.0.cast_signed();
                 let known: Option<i64> =
@@ -160,12 +165,14 @@ impl<'a> IndexWriter<'a> {
 }
 
 impl SearchQuery {
-    /// What was typed as a query; none if there is no word in it.
+    /// The query for typed text; none if there is no word in it.
     pub(super) fn parse(typed: &str) -> Option<Self> {
+        // By characters and not by bytes, so that none is cut in two.
         let typed: String = typed.chars().take(MAX_QUERY_CHARACTERS).collect();
         let quoted: Vec<String> = typed
-            // SQLite would take the first NUL for the end.
+            // SQLite would take the first NUL for the end of the query.
             .split(|character: char| character.is_whitespace() || character == '\0')
+            // A string without any letter or digit has no word for FTS5 to find.
             .filter(|word| word.chars().any(char::is_alphanumeric))
             .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
             .collect();
@@ -173,12 +180,12 @@ impl SearchQuery {
     }
 }
 
-/// The most of a query that is looked at. A guess: a line of a wide terminal.
+/// The longest query; characters after these are ignored. A guess: a line of a wide terminal.
 pub const MAX_QUERY_CHARACTERS: usize = 256;
 
-/// The words by the place of their message, without the texts; and whose message has which place.
-/// Short beginnings, which many words share, are kept apart: joining what all of those words have
-/// takes seconds.
+/// The words by the place of their message, without the texts; and the id and contact of the
+/// message at each place. Beginnings of 1 to 3 letters, which many words share, have an index of
+/// their own: merging the entries of all those words takes seconds.
 const TABLES: &str = "
     CREATE VIRTUAL TABLE words USING fts5(
         text, content = '', contentless_delete = 1, prefix = '1 2 3',

@@ -1,4 +1,4 @@
-//! The small tables beside records and messages: addresses of neighbours, and what a person chose.
+//! The small tables beside records and messages: addresses of neighbours, and settings.
 
 use rusqlite::OptionalExtension;
 
@@ -21,10 +21,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
+    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or that of storing the address.
     pub fn remember_peer(&mut self, address: &str) -> Result<(), StoreError> {
         let address = bounded(address)?;
         let transaction = begin(&mut self.connection)?;
+        // Replacing gives a known address a new place, the highest: it answered just now.
         transaction.execute("INSERT OR REPLACE INTO peer (address) VALUES (?1)", [address])?;
         transaction.execute(
             "DELETE FROM peer
@@ -39,13 +40,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What kept it from being stored.
+    /// The store cannot be written.
     pub fn forget_peer(&mut self, address: &str) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM peer WHERE address = ?1", [address])?;
         Ok(())
     }
 
-    /// What was chosen under a name. The names are the program's own, which bounds their number.
+    /// The value of a setting. The names are the program's own, which bounds their number.
     ///
     /// # Errors
     ///
@@ -55,11 +56,11 @@ impl Store {
         Ok(self.connection.query_row(query, [name], |row| row.get(0)).optional()?)
     }
 
-    /// Remembers a choice, in place of the one before.
+    /// Stores a setting, instead of its former value.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or what kept it from being stored.
+    /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or that of storing the value.
     pub fn set_setting(&mut self, name: &'static str, value: &str) -> Result<(), StoreError> {
         self.connection.execute(
             "INSERT INTO setting (name, value) VALUES (?1, ?2)
@@ -71,6 +72,7 @@ impl Store {
 }
 
 fn bounded(text: &str) -> Result<&str, StoreError> {
+    // Addresses come from the local network too: without a bound their length could fill the disk.
     if text.len() > MAX_TEXT_BYTES { Err(StoreError::TooLarge) } else { Ok(text) }
 }
 

@@ -18,16 +18,16 @@ use super::{StoreError, seal};
 use crate::engine::id::MessageId;
 use crate::engine::record::{Record, RecordKey};
 
-/// How a former version of the store wrote its rows.
+/// The form in which a former version of the store wrote its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OldLayout {
-    /// Version 1: in the clear, with a sum at their end.
+    /// Version 1: in the clear, with a checksum at their end.
     Plain,
     /// Version 2: sealed, as they are today.
     Sealed,
 }
 
-/// Writes every row that is kept in the shapes of today, sealed, and drops the others.
+/// Writes every row that is kept in its current shape, sealed, and drops the others.
 ///
 /// # Errors
 ///
@@ -39,6 +39,7 @@ pub(super) fn rewrite(
 ) -> Result<(), StoreError> {
     for table in [RowTable::Records, RowTable::Messages] {
         let mut names = transaction.prepare(table.names())?;
+        // All names first: writing to a table while a query reads it may give rows twice.
         let names: Vec<Value> =
             names.query_map([], |row| row.get(0))?.collect::<Result<_, rusqlite::Error>>()?;
         for name in names {
@@ -94,7 +95,7 @@ struct OldRow<'a> {
 }
 
 impl OldRow<'_> {
-    /// What the row says in the shapes of today, if it is of a kind that is kept.
+    /// The row's record in its current shape, if it is of a kind that is kept.
     fn read(
         self,
         transaction: &Transaction<'_>,
@@ -109,6 +110,7 @@ impl OldRow<'_> {
         let record = match former {
             OldLayout::Plain => version1::read(&value)?,
             OldLayout::Sealed => {
+                // Sealed with the row key of today, which is derived from the database's key.
                 let salt = salt.ok_or(StoreError::Damaged)?;
                 let row = key.open(&salt, &self.sealed_as()?, &value)?;
                 Some(version2::read(&row)?)
@@ -124,6 +126,7 @@ impl OldRow<'_> {
                 Ok(codec::encode_key(&RecordKey::Message(MessageId(id.cast_unsigned())))?)
             }
             Value::Blob(key) => Ok(key.clone()),
+            // The schema is strict and has no such names: the file is damaged.
             Value::Null | Value::Real(_) | Value::Text(_) => Err(RowError::NotARecord.into()),
         }
     }

@@ -16,8 +16,10 @@ use crate::engine::record::{
 };
 use crate::shell::store::codec::{self, RowError};
 
-/// What a row says in the shapes of version 2, if it is of a kind that is kept.
+/// The row in the shape of version 2, if it is of a kind that is kept.
 pub(super) fn read(row: &Zeroizing<Vec<u8>>) -> Result<Option<RowV2>, RowError> {
+    // Rows of that version were not sealed: this checksum stands where the tag of a seal stands
+    // now.
     let (bytes, sum) = row.split_last_chunk::<SUM_BYTES>().ok_or(RowError::NotARecord)?;
     if !Sha256::digest(bytes).starts_with(sum) {
         return Err(RowError::NotARecord);
@@ -27,11 +29,12 @@ pub(super) fn read(row: &Zeroizing<Vec<u8>>) -> Result<Option<RowV2>, RowError> 
         RowV1::Contact(row) => Some(RowV2::Contact(row.into())),
         RowV1::Seen(row) => Some(RowV2::Seen(row)),
         RowV1::Message(row) => Some(RowV2::Message(row.into())),
+        // No peer speaks their protocol any more: contacts begin new sessions.
         RowV1::Session | RowV1::Request | RowV1::Outgoing => None,
     })
 }
 
-/// A row of version 1. A kind that is dropped is told by its number alone.
+/// A row of version 1. Of a kind that is dropped the number alone is read.
 #[derive(Deserialize)]
 enum RowV1 {
     Identity(IdentityV1),
@@ -84,6 +87,7 @@ impl From<IdentityV1> for IdentityRecord {
 impl From<ContactV1> for ContactV2 {
     fn from(row: ContactV1) -> Self {
         let ContactV1 { id, identity, key, petname, state, sent, received } = row;
+        // That version knew no verification, and its offer is of the former protocol.
         let (offer, trust) = (None, Trust::Unverified);
         Self { id, identity, key, petname, state, sent, received, offer, trust }
     }

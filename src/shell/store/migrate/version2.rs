@@ -1,7 +1,7 @@
-//! Rows of store version 2, in the shapes of today.
+//! Rows of store version 2, in their current shapes.
 //!
-//! Everything is kept. Kinds whose shape is the same today are read as what they are; a test with
-//! rows of that version holds that they still are.
+//! Everything is kept. Kinds of the same shape today are read as current records; a test with rows
+//! of that version checks that their shape is still the same.
 
 use serde::Deserialize;
 
@@ -93,8 +93,9 @@ impl From<ContactV2> for ContactRecord {
             received: received.into_iter().map(ReceiveSequence::from).collect(),
             offer,
             trust,
-            // Nobody had chosen to tell what was read.
+            // Off, because nobody had chosen to send read receipts.
             read_receipts: false,
+            // That version did not record a restored backup.
             restored: None,
         }
     }
@@ -103,6 +104,7 @@ impl From<ContactV2> for ContactRecord {
 impl From<ReceiveSequenceV2> for ReceiveSequence {
     fn from(row: ReceiveSequenceV2) -> Self {
         let ReceiveSequenceV2 { epoch, next, sack } = row;
+        // That version did not record how far a person had read.
         Self { epoch, next, sack, read_up_to: 0 }
     }
 }
@@ -110,7 +112,7 @@ impl From<ReceiveSequenceV2> for ReceiveSequence {
 impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
         let MessageV2 { id, contact, direction, number, text, at, missing, early } = row;
-        // Every envelope lived for a day, and what became of one was not written down.
+        // Every envelope lived for a day, and its way was not recorded.
         let (lifetime, delivery) = (Lifetime::Day, DeliveryLog::default());
         Self { id, contact, direction, number, text, at, missing, early, lifetime, delivery }
     }
