@@ -1,4 +1,4 @@
-//! The program's only clock, its time zone, and its only source of chance.
+//! The program's only clocks, its time zone, and its only random generator.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,25 +26,27 @@ impl Clock {
         Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The moment of a monotonic reading, to sleep until.
+    /// The instant of a monotonic reading, to sleep until.
     #[must_use]
     pub fn moment(&self, at: Millis) -> tokio::time::Instant {
-        // A far deadline is as good as none; an addition past the end of time is not.
+        // A deadline in a hundred years is as good as none, and adding more to an `Instant` could
+        // overflow, which panics.
         let span = Duration::from_millis(at.0.min(FAR.0));
         tokio::time::Instant::from_std(self.start + span)
     }
 }
 
-/// What the wall clock of this machine says.
+/// The time of this machine's wall clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn wall() -> UnixSeconds {
+    // A clock before 1970 reads as 0: a wrong clock is not an error here, the engine looks for one.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixSeconds(since.as_secs())
 }
 
 /// The time zone in which people at this machine read times: of `TZ`, else of the system. UTC if
-/// there is none, or none that can be read; what shows a time shows the zone as well.
+/// there is none, or none that can be read; every screen with times names the zone as well.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the time zone")]
 pub fn zone() -> TimeZone {

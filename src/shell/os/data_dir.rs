@@ -1,7 +1,7 @@
-//! Where a node keeps its files, and that nobody else can use them.
+//! The home folder of a node: its path, and permissions that keep others out.
 //!
 //! This module decides paths and looks at permission bits. It reads no file, and it never changes
-//! the mode of anything that was there before: a mode that is too wide is told, not mended.
+//! the mode of a folder or file that was there before: a mode that is too wide is an error.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 ///
-/// [`DataDirError::Nowhere`] if none of them says where.
+/// [`DataDirError::Nowhere`] if none of them is set.
 pub fn resolve(
     flag: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -45,11 +45,13 @@ pub fn resolve(
 /// [`DataDirError::UnsafePermissions`] if it exists with a wider mode, [`DataDirError::NotAFolder`]
 /// if it is something else, [`DataDirError::Io`] if it cannot be made.
 pub fn prepare(dir: &Path) -> Result<(), DataDirError> {
+    // Only the home folder itself has to be private; the folders above are the user's.
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;
     }
     match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
         Ok(()) => {}
+        // Looked at below: it may be open to others, or no folder at all.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.into()),
     }
@@ -77,6 +79,7 @@ pub fn check(dir: &Path) -> Result<(), DataDirError> {
 /// [`UnsafePermissions`], which names the mode found and the mode needed.
 pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermissions> {
     let mode = metadata.permissions().mode() & PERMISSION_BITS;
+    // Refused and not narrowed: others may have read it by now, and a person should know.
     if mode & OTHERS_BITS == 0 {
         return Ok(());
     }
@@ -84,11 +87,11 @@ pub fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), UnsafePermi
     Err(UnsafePermissions { path: path.to_owned(), mode, needed })
 }
 
-/// Somebody else can read or change what must be ours alone. Nothing was opened.
+/// A file or folder that must be private is open to other users. Nothing was opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("others can access {path:?}: its mode is {mode:04o}, and must be {needed:04o}")]
 pub struct UnsafePermissions {
-    /// What was looked at.
+    /// The file or folder.
     pub path: PathBuf,
     /// Its permission bits.
     pub mode: u32,
@@ -96,7 +99,7 @@ pub struct UnsafePermissions {
     pub needed: u32,
 }
 
-/// Why there is no home folder.
+/// The reason that there is no home folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// Name one with `--home`.

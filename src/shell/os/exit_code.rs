@@ -1,10 +1,10 @@
-//! What the process answers when it ends.
+//! The exit codes of the process.
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Anything that has no code of its own.
+    /// Any error without a code of its own.
     Other = 1,
     /// Wrong usage.
     Usage = 2,
@@ -12,23 +12,23 @@ pub enum ExitCode {
     NotFound = 3,
     /// Locked, or the wrong passphrase.
     Locked = 4,
-    /// No neighbour was reached; what was accepted is queued.
+    /// No neighbour was reached; accepted messages are queued.
     NoPeers = 5,
-    /// Time was over before the state that was asked for.
+    /// The time limit passed before the requested state was reached.
     TimeOver = 6,
     /// Refused: blocked, taken, too long.
     Refused = 7,
-    /// What a contact read out is not what this machine computed.
+    /// The safety number or the words that a contact read out do not match.
     Mismatch = 8,
-    /// What is kept is damaged, foreign or of a newer version.
+    /// The stored data is damaged, foreign or of a newer version.
     Damaged = 9,
     /// A node runs already in this home.
     InUse = 10,
-    /// Others can read what should be yours alone.
+    /// Other users can read a file or folder that should be private.
     Unsafe = 11,
     /// A question would have to be asked, and may not be.
     NoInput = 12,
-    /// The disk is full, read-only or failing: what was asked last was not stored.
+    /// The disk is full, read-only or failing: the last operation was not stored.
     NotStored = 13,
     /// Interrupted.
     Interrupted = 130,
@@ -56,9 +56,10 @@ impl ExitCode {
         Self::Terminated,
     ];
 
-    /// The one with this number; [`ExitCode::Other`] if there is none.
+    /// The code with this number; [`ExitCode::Other`] if there is none.
     #[must_use]
     pub fn of_number(number: u64) -> Self {
+        // A number comes from another process, a newer version for one.
         Self::ALL.into_iter().find(|exit| *exit as u64 == number).unwrap_or(Self::Other)
     }
 }

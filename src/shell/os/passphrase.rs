@@ -1,7 +1,7 @@
 //! The passphrase: from a descriptor, a file, a command or a person.
 //!
 //! It never comes from a flag's value or from the environment, where other processes can see it. It
-//! is wiped when dropped and never printed. Nothing here says whether it is the right one.
+//! is wiped when dropped and never printed. Whether it is the right one is not known here.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,8 +13,7 @@ use zeroize::Zeroizing;
 use crate::engine::secret::opaque_debug;
 use crate::shell::os::data_dir::{UnsafePermissions, refuse_shared};
 
-/// What a person chose to lock their store with: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, taken
-/// byte for byte.
+/// The passphrase of a store: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, used byte for byte.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 
@@ -34,14 +33,16 @@ impl Passphrase {
         Ok(Self(text))
     }
 
-    /// Looks at the bytes. Never copy them to where nothing wipes them.
+    /// The bytes. Never copy them to a buffer that is not wiped.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// Takes what a file, a descriptor or a command gave, without its one trailing line end.
+    /// The passphrase in the content of a file, a descriptor or a command's output, without its one
+    /// trailing line end.
     fn parse(bytes: &[u8]) -> Result<Self, PassphraseError> {
+        // One line end and no more: editors and `echo` add one, and everything else may be meant.
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = std::str::from_utf8(line).map_err(|_| PassphraseError::NotText)?;
@@ -56,14 +57,14 @@ impl core::fmt::Debug for Passphrase {
     }
 }
 
-/// Where the passphrase comes from.
+/// The source of a passphrase.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PassphraseSource {
     /// A file descriptor this process was started with; read to its end.
     Descriptor(u32),
     /// A file that only its owner can read.
     File(PathBuf),
-    /// What this command, run by `sh -c`, prints. Its standard input is empty.
+    /// The output of this command, run by `sh -c`. Its standard input is empty.
     Command(String),
     /// The person at the terminal.
     Prompt,
@@ -78,7 +79,7 @@ opaque_debug!(
     }
 );
 
-/// Whether a person may be asked.
+/// Whether the program may prompt for a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromptPolicy {
     /// Yes, at the terminal.
@@ -96,7 +97,7 @@ pub fn read(source: &PassphraseSource, ask: PromptPolicy) -> Result<Passphrase, 
     read_with_prompt("Passphrase: ", source, ask)
 }
 
-/// Reads the passphrase of something that exists; a person is asked for it in these words.
+/// Reads the passphrase of a store or backup that exists; the prompt has these words.
 ///
 /// # Errors
 ///
@@ -111,6 +112,7 @@ pub fn read_with_prompt(
         // Opening it by name needs no claim that the number is a descriptor of ours.
         PassphraseSource::Descriptor(number) => read_from(File::open(format!("/dev/fd/{number}"))?),
         PassphraseSource::File(path) => {
+            // The open file is checked, and not the path: another file could take its name between.
             let file = File::open(path)?;
             refuse_shared(path, &file.metadata()?)?;
             read_from(file)
@@ -120,7 +122,7 @@ pub fn read_with_prompt(
     }
 }
 
-/// Asks a person twice for the passphrase of a store that is to be made.
+/// Prompts twice for the passphrase of a store that is to be made.
 ///
 /// # Errors
 ///
@@ -129,7 +131,7 @@ pub fn prompt_new(ask: PromptPolicy) -> Result<Passphrase, PassphraseError> {
     prompt_new_with("New passphrase: ", ask)
 }
 
-/// Asks a person twice for the passphrase of something that is to be made, in these words.
+/// Prompts twice, in these words, for the passphrase of a store or backup that is to be made.
 ///
 /// # Errors
 ///
@@ -142,6 +144,7 @@ fn twice(
     words: &str,
     mut prompt: impl FnMut(&str) -> Result<Passphrase, PassphraseError>,
 ) -> Result<Passphrase, PassphraseError> {
+    // A new passphrase with a slip in it would lock its owner out for good.
     let first = prompt(words)?;
     let second = prompt("Repeat the passphrase: ")?;
     if first.expose() != second.expose() {
@@ -154,7 +157,8 @@ fn prompt(words: &str, ask: PromptPolicy) -> Result<Passphrase, PassphraseError>
     if ask == PromptPolicy::Forbidden {
         return Err(PassphraseError::NoInput);
     }
-    // Whoever runs without a terminal cannot be asked, whatever the flags say.
+    // Without a terminal there is nobody to prompt. Found here, because the prompt below would
+    // report it as any other error.
     File::options().read(true).write(true).open(TERMINAL).map_err(|_| PassphraseError::NoInput)?;
     let stars = rpassword::ConfigBuilder::new().password_feedback_mask('*').build();
     let text = rpassword::prompt_password_with_config(words, stars)?;
@@ -164,7 +168,7 @@ fn prompt(words: &str, ask: PromptPolicy) -> Result<Passphrase, PassphraseError>
 fn read_from(source: impl Read) -> Result<Passphrase, PassphraseError> {
     // With all its room from the start the buffer never moves, and so leaves no copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES + 1));
-    // One byte more than fits, so that too long is told and not cut.
+    // One byte more than fits, so that a longer passphrase is an error and is not cut.
     let limit = u64::try_from(READ_BYTES + 1).unwrap_or(u64::MAX);
     source.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > READ_BYTES {
@@ -177,7 +181,7 @@ fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
     let mut child = Command::new("sh")
         .arg("-c")
         .arg(command)
-        // Standard input may be a message that is to be sent; the command must not eat it.
+        // Standard input may be a message that is to be sent; the command must not consume it.
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -185,14 +189,15 @@ fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
         Some(output) => read_from(output),
         None => Err(PassphraseError::Command),
     };
-    // Its output is closed by this moment: a command that says more than fits ends by it.
+    // Its output is closed by now, so a command that prints more than fits fails by SIGPIPE. The
+    // reason of its failure is then the length.
     if !child.wait()?.success() && !matches!(answer, Err(PassphraseError::TooLong)) {
         return Err(PassphraseError::Command);
     }
     answer
 }
 
-/// Why there is no passphrase.
+/// The reason that there is no passphrase.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// Give a file, a descriptor or a command, or run in a terminal.
@@ -221,7 +226,7 @@ pub enum PassphraseError {
     Io(#[from] io::Error),
 }
 
-/// The longest passphrase taken. A guess at more than anybody types or generates.
+/// The longest passphrase. A guess at more than anybody types or generates.
 pub const MAX_PASSPHRASE_BYTES: usize = 1024;
 
 /// The longest passphrase with its line end, of one byte or two.

@@ -23,6 +23,8 @@ impl StopSignals {
     }
 
     /// Waits for one of them.
+    ///
+    /// A closed terminal ends a command like `kill` does: nothing is left to print to.
     pub(in crate::shell) async fn received(&mut self) -> ExitCode {
         tokio::select! {
             _ = self.interrupt.recv() => ExitCode::Interrupted,
