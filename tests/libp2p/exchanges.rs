@@ -188,17 +188,17 @@ async fn the_longest_request_and_response_cross() {
 }
 
 #[tokio::test]
-async fn they_cross_over_tcp() {
+async fn request_and_response_cross_over_tcp() {
     the_longest_cross_over("/ip4/127.0.0.1/tcp/0").await;
 }
 
 #[tokio::test]
-async fn they_cross_over_quic() {
+async fn request_and_response_cross_over_quic() {
     the_longest_cross_over("/ip4/127.0.0.1/udp/0/quic-v1").await;
 }
 
 #[tokio::test]
-async fn two_that_dial_each_other_are_answered_as_soon_as_they_meet() {
+async fn two_nodes_that_dial_each_other_are_answered_as_soon_as_they_meet() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right]), node(&right, &[&left])];
     let mut answers = [false; 2];
@@ -225,7 +225,7 @@ async fn two_that_dial_each_other_are_answered_as_soon_as_they_meet() {
 }
 
 #[tokio::test]
-async fn a_request_too_many_too_long_or_to_nobody_is_answered_with_nothing_at_once() {
+async fn a_request_beyond_a_bound_or_to_an_unknown_neighbour_ends_at_once_without_a_response() {
     let (mut nets, tag) = pair().await;
     let stranger = NeighbourId(tag.0 + 1_000);
     let asks = [(stranger, 1), (tag, LONGEST_REQUEST + 1), (tag, 1), (tag, 1), (tag, 1)];
@@ -252,7 +252,7 @@ async fn a_request_too_many_too_long_or_to_nobody_is_answered_with_nothing_at_on
 }
 
 #[tokio::test]
-async fn a_refusal_is_no_answer() {
+async fn a_refusal_ends_a_request_without_a_response() {
     let (mut nets, tag) = pair().await;
     for refusal in [0, LONGEST_RESPONSE + 1] {
         nets[0].sync_request(tag, ASK, vec![1]);
@@ -268,7 +268,7 @@ async fn a_refusal_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_leaves_before_it_answers_leaves_no_question_open() {
+async fn a_request_ends_when_its_neighbour_leaves_before_answering() {
     let (nets, tag) = pair().await;
     let [mut left, mut right] = nets;
     left.sync_request(tag, ASK, vec![1]);
@@ -283,7 +283,7 @@ async fn a_neighbour_that_leaves_before_it_answers_leaves_no_question_open() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_neighbour_that_left_goes_nowhere() {
+async fn a_response_to_a_neighbour_that_left_is_dropped() {
     let (mut nets, tag) = pair().await;
     nets[0].sync_request(tag, ASK, vec![1]);
     let ticket = drive(&mut nets, "the request", |_, event, _| match event {
@@ -304,7 +304,7 @@ async fn an_answer_to_a_neighbour_that_left_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn whoever_is_blocked_with_a_question_open_counts_as_silent() {
+async fn a_request_ends_without_a_response_when_its_neighbour_is_blocked() {
     let (mut net, mut rogue) = with_rogue(Kind::Exchanging, settings()).await;
     let tag = tag_of(&net);
     net.sync_request(tag, ASK, vec![1]);
@@ -326,14 +326,14 @@ async fn whoever_is_blocked_with_a_question_open_counts_as_silent() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_knows_no_exchanges_is_a_good_neighbour() {
+async fn a_neighbour_without_the_exchange_protocol_is_kept() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     assert_eq!(answered(&mut net, &mut rogue, Say::Nothing).await, None);
     the_flood_goes_on(core::slice::from_mut(&mut net), &mut rogue).await;
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_given_up_at_its_bound() {
+async fn reading_an_endless_response_stops_at_its_bound() {
     let (mut net, mut rogue) = with_rogue(Kind::Exchanging, settings()).await;
     assert_eq!(answered(&mut net, &mut rogue, Say::Endless).await, None);
     let longest = vec![2; LONGEST_RESPONSE];
@@ -344,7 +344,7 @@ async fn an_answer_without_end_is_given_up_at_its_bound() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_none() {
+async fn a_response_that_takes_too_long_is_dropped() {
     for slowness in [Say::Nothing, Say::Trickle] {
         let (mut net, mut rogue) = with_rogue(Kind::Exchanging, hurried()).await;
         assert_eq!(answered(&mut net, &mut rogue, slowness).await, None);
@@ -378,7 +378,7 @@ async fn a_request_beyond_its_bound_is_never_handed_up() {
 }
 
 #[tokio::test]
-async fn whoever_is_outside_the_flood_is_not_answered() {
+async fn a_neighbour_outside_the_flood_is_not_answered() {
     let (mut net, mut rogue) = with_rogue(Kind::Exchanging, settings()).await;
     rogue.swarm.behaviour_mut().gossip.unsubscribe(&IdentTopic::new(TOPIC));
     drive_with((&mut net, &mut rogue), "it to be seen outside", |turn, _, _| {
@@ -429,7 +429,7 @@ async fn open(count: usize, nets: &mut [Net; 2], rogue: &mut Rogue) {
 }
 
 #[tokio::test]
-async fn streams_on_which_nothing_is_said_take_nobody_elses_place() {
+async fn silent_streams_take_no_place_from_other_neighbours() {
     let (mut nets, mut rogue) = between_two(|_| {}).await;
     open(8, &mut nets, &mut rogue).await;
     assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
@@ -437,7 +437,7 @@ async fn streams_on_which_nothing_is_said_take_nobody_elses_place() {
 }
 
 #[tokio::test]
-async fn however_many_streams_a_neighbour_opens_the_others_are_answered() {
+async fn other_neighbours_are_answered_however_many_streams_one_opens() {
     let (mut nets, mut rogue) = between_two(|_| {}).await;
     // Whether its own link bears it depends on how many arrive at once.
     open(200, &mut nets, &mut rogue).await;
@@ -451,14 +451,14 @@ async fn however_many_streams_a_neighbour_opens_the_others_are_answered() {
 }
 
 #[tokio::test]
-async fn all_together_get_no_more_places_than_there_are() {
+async fn all_neighbours_together_get_no_more_places_than_the_limit() {
     let (mut nets, mut rogue) = between_two(|settings| settings.limits.exchanges = 1).await;
     occupy(&mut nets, &mut rogue).await;
     assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, None);
 }
 
 #[tokio::test]
-async fn whoever_never_reads_the_answer_holds_a_place_for_its_time_and_no_longer() {
+async fn a_neighbour_that_never_reads_the_response_holds_a_place_for_a_bounded_time() {
     let (mut nets, mut rogue) = between_two(|settings| {
         settings.limits.exchanges = 1;
         settings.pace.exchange = BRIEF;

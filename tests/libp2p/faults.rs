@@ -10,7 +10,7 @@ use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
 use crate::world::{Turn, accept, drive_with, node, place, settings, with_rogue};
 
 #[tokio::test]
-async fn a_gossip_stream_that_died_is_noticed_and_made_anew() {
+async fn a_dead_gossip_stream_is_noticed_and_opened_again() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     // Frames longer than a node reads: its end of the stream closes for good, in silence.
     rogue.heartbeat();
@@ -67,7 +67,7 @@ async fn a_quiet_neighbour_that_gives_signs_of_life_is_kept() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
+async fn a_neighbour_that_never_gave_a_sign_of_life_is_kept_when_silent() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     let mut beats = 0;
     drive_with((&mut net, &mut rogue), "sixty signs of life", |event, _, _| {
@@ -82,7 +82,7 @@ async fn a_neighbour_that_never_gave_a_sign_of_life_is_not_held_to_it() {
 }
 
 #[tokio::test]
-async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_parted_with() {
+async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_disconnected() {
     let (mut net, mut rogue) = with_rogue(Kind::Signing, settings()).await;
     for number in 0..8_u8 {
         assert!(rogue.publish(&[number; 64]));
@@ -116,7 +116,7 @@ async fn an_envelope_longer_than_the_limit_is_never_handed_up() {
 }
 
 #[tokio::test]
-async fn the_topic_of_the_signs_of_life_carries_nothing() {
+async fn a_message_in_the_topic_of_the_signs_of_life_is_rejected() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     let mut number = 0_u8;
     drive_with((&mut net, &mut rogue), "the block", |event, _, rogue| match event {
@@ -141,7 +141,7 @@ async fn the_topic_of_the_signs_of_life_carries_nothing() {
 }
 
 #[tokio::test]
-async fn what_we_publish_names_nobody() {
+async fn a_published_envelope_names_no_author() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
     net.publish(vec![9; 2048]);
     drive_with((&mut net, &mut rogue), "the envelope", |event, _, _| match event {
@@ -158,7 +158,7 @@ async fn what_we_publish_names_nobody() {
 }
 
 #[tokio::test]
-async fn identify_tells_neither_the_program_nor_an_address() {
+async fn identify_shows_neither_the_program_nor_an_address() {
     let there = place();
     let mut rogue = Rogue::new(Kind::Verbose, &there);
     let mut net = node(&place(), &[&there]);

@@ -34,7 +34,7 @@ async fn an_accepted_envelope_reaches_each_of_thirty_nodes_once() {
 }
 
 #[tokio::test]
-async fn many_envelopes_from_all_sides_reach_everybody() {
+async fn many_envelopes_from_all_nodes_reach_all_nodes() {
     let mut nets = many();
     meet(&mut nets, &[3; MANY]).await;
     for (index, net) in nets.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ async fn many_envelopes_from_all_sides_reach_everybody() {
 }
 
 #[tokio::test]
-async fn a_refused_envelope_goes_no_further_and_its_carrier_is_blocked() {
+async fn a_rejected_envelope_is_not_passed_on_and_its_carrier_is_blocked() {
     let (left, middle, right) = (place(), place(), place());
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
@@ -82,7 +82,7 @@ async fn a_refused_envelope_goes_no_further_and_its_carrier_is_blocked() {
 }
 
 #[tokio::test]
-async fn an_ignored_envelope_goes_no_further_and_costs_its_carrier_nothing() {
+async fn an_ignored_envelope_is_not_passed_on_and_not_counted_against_its_carrier() {
     let (left, middle, right) = (place(), place(), place());
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
@@ -137,7 +137,7 @@ async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
 }
 
 #[tokio::test]
-async fn the_number_handed_up_is_the_keccak_of_the_bytes() {
+async fn the_envelope_id_handed_up_is_the_keccak_of_the_bytes() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 1]).await;
@@ -151,7 +151,7 @@ async fn the_number_handed_up_is_the_keccak_of_the_bytes() {
 }
 
 #[tokio::test]
-async fn publishing_says_what_became_of_it() {
+async fn publishing_returns_the_outcome() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right])];
     let bytes = vec![1; 2048];

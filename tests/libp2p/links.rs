@@ -120,7 +120,7 @@ async fn a_peer_that_was_away_is_found_again() {
 }
 
 #[tokio::test]
-async fn two_that_dial_each_other_stay_together() {
+async fn two_nodes_that_dial_each_other_stay_connected() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right]), node(&right, &[&left])];
     meet(&mut nets, &[1, 1]).await;
@@ -140,7 +140,7 @@ async fn two_that_dial_each_other_stay_together() {
 }
 
 #[tokio::test]
-async fn a_node_of_another_network_is_parted_with() {
+async fn a_node_of_another_network_is_disconnected() {
     let (left, right) = (place(), place());
     let mut other = settings();
     other.floor_bits += 1;
@@ -216,7 +216,7 @@ async fn an_address_with_a_key_is_good_for_that_key_alone() {
 }
 
 #[tokio::test]
-async fn an_address_nothing_here_can_dial_is_said_to_be_bad() {
+async fn an_address_that_no_transport_can_dial_is_reported_as_bad() {
     let odd: Multiaddr = "/dns4/relay.invalid/udp/1".parse().expect("an address");
     let mut nets = [node(&place(), &[&odd])];
     drive(&mut nets, "the dial to fail", |_, event, _| match event {

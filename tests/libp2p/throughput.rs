@@ -32,7 +32,7 @@ fn bare(relay: &Multiaddr) -> Net {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_parts_with_who_pours_in_envelopes_below_the_floor() {
+async fn a_relay_disconnects_a_neighbour_that_floods_envelopes_below_the_floor() {
     let at = place();
     let mut company = Company::new();
     let relay =

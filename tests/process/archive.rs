@@ -51,7 +51,7 @@ fn file(home: &Home) -> PathBuf {
 }
 
 #[test]
-fn an_archive_killed_while_envelopes_pour_in_has_all_it_told_of_and_none_that_is_damaged() {
+fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_one() {
     let network = Network::new();
     let (relays, ann, ben) = (Home::new(), Home::new(), Home::new());
     let (to_ann, to_ben) = (ann.identity("ann").invite, ben.identity("ben").invite);
@@ -98,7 +98,7 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_told_of_and_none_that_is
 }
 
 #[test]
-fn an_archive_is_for_one_process_and_says_what_stands_in_its_way() {
+fn an_archive_is_for_one_process_and_names_the_reason_that_it_cannot_be_opened() {
     let network = Network::new();
     let home = Home::new();
     let relay = Relay::start(&home, &network);

@@ -182,11 +182,11 @@ fn away(acquaintance: Acquaintance, becomes: Archive) {
 }
 
 #[test]
-fn what_was_said_to_somebody_away_arrives_once_and_in_order_by_an_archive_alone() {
+fn messages_to_a_contact_that_is_away_arrive_once_and_in_order_by_an_archive_alone() {
     away(Acquaintance::Session, Archive::RunsOn);
 }
 
 #[test]
-fn what_was_said_to_somebody_who_was_never_there_arrives_by_an_archive_that_was_restarted() {
+fn messages_to_a_contact_that_was_never_online_arrive_by_an_archive_that_was_restarted() {
     away(Acquaintance::InviteCodec, Archive::IsRestarted);
 }

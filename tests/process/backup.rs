@@ -74,7 +74,7 @@ fn a_backup_is_made_and_checked_and_makes_a_home() {
 }
 
 #[test]
-fn what_is_wrong_with_a_backup_is_told_and_no_home_is_made_of_it() {
+fn a_faulty_backup_is_reported_and_no_home_is_made_of_it() {
     let (home, file) = ann();
     let other = Home::new();
     let refused = |code: i32, word: &str| {
@@ -109,7 +109,7 @@ fn what_is_wrong_with_a_backup_is_told_and_no_home_is_made_of_it() {
 }
 
 #[test]
-fn what_was_said_is_exported_and_imported_once_and_nothing_of_it_is_sent() {
+fn messages_are_exported_and_imported_once_and_none_of_them_is_sent() {
     let (home, file) = ann();
     home.ask(&["send", "bittern", "tschüß\u{1b}[31m", "--wait", "queued"]);
     home.ask(&["export", &file, "--contact", "bittern"]);

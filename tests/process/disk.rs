@@ -116,7 +116,7 @@ fn assert_full(output: &Output, home: &Home) {
 }
 
 #[test]
-fn a_disk_that_runs_full_ends_the_node_with_13_and_what_was_accepted_arrives_once_there_is_room() {
+fn a_disk_that_runs_full_ends_the_node_with_13_and_accepted_messages_arrive_once_there_is_room() {
     let Some(disk) = Disk::new() else { return };
     let network = Network::new();
     let (relays, ann, ben) = (Home::new(), &disk.home, Home::new());
@@ -174,7 +174,7 @@ fn last(output: &Output) -> Output {
 }
 
 #[test]
-fn on_a_full_disk_nothing_is_made_and_a_home_that_was_there_is_as_it_was() {
+fn on_a_full_disk_no_home_is_made_and_an_existing_one_stays_as_it_was() {
     let Some(disk) = Disk::new() else { return };
     let home = &disk.home;
     disk.fill();
@@ -192,7 +192,7 @@ fn on_a_full_disk_nothing_is_made_and_a_home_that_was_there_is_as_it_was() {
 }
 
 #[test]
-fn on_a_read_only_disk_everything_says_so_with_13_and_nothing_is_lost() {
+fn on_a_read_only_disk_every_command_fails_with_13_and_no_message_is_lost() {
     let Some(disk) = Disk::new() else { return };
     let home = &disk.home;
     disk.remount("ro");

@@ -77,7 +77,7 @@ fn a_message_that_has_not_left_is_shown_cancelled_and_retried_with_a_node_and_wi
 }
 
 #[test]
-fn history_is_told_alike_by_a_node_and_without_one() {
+fn history_is_the_same_from_a_running_node_and_without_one() {
     let (home, ids) = alone(&["the first", "the second\nwith another line", "the third"]);
     let all: [&[&str]; 7] = [
         &["history", "ben"],
@@ -183,7 +183,7 @@ fn questions_about_messages_fail_alike_with_a_node_and_without() {
 }
 
 #[test]
-fn hostile_texts_of_a_conversation_are_harmless_and_what_is_deleted_is_found_no_more() {
+fn hostile_texts_of_a_conversation_are_harmless_and_a_deleted_message_is_not_found() {
     let network = Network::new();
     let relays = Home::new();
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);

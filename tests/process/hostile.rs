@@ -60,7 +60,7 @@ fn hostile_text_arrives_unchanged_for_programs_and_harmless_for_people() {
 }
 
 #[test]
-fn hostile_words_of_a_command_do_not_reach_the_terminal_by_its_errors() {
+fn hostile_arguments_of_a_command_do_not_reach_the_terminal_in_its_errors() {
     let home = Home::new();
     home.identity("ann");
     // A word of the command line cannot hold a zero byte, and here it need not.

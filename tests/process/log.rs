@@ -118,7 +118,7 @@ fn check(log: &str, needles: &[Needle]) {
 }
 
 #[test]
-fn the_fullest_log_of_a_conversation_tells_nothing_of_it() {
+fn the_most_detailed_log_of_a_conversation_contains_no_secret_of_it() {
     let network = Network::new();
     let relays = Home::new();
     let mut command = relays.bare(&["relay", "run", "--listen", "/ip4/127.0.0.1/tcp/0"]);
@@ -160,7 +160,7 @@ fn the_fullest_log_of_a_conversation_tells_nothing_of_it() {
 }
 
 #[test]
-fn the_search_of_a_log_finds_what_must_not_be_there() {
+fn the_search_of_a_log_finds_planted_secrets() {
     for line in [
         "DEBUG undertone: dialling /ip4/192.0.2.7/tcp/4141",
         "DEBUG undertone: dialling 192.0.2.7:4141",

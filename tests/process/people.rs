@@ -28,7 +28,7 @@ fn contacts_are_added_renamed_blocked_and_removed_through_a_running_node() {
 }
 
 #[test]
-fn a_failure_told_by_a_running_node_is_the_failure_told_without_it() {
+fn a_failure_reported_by_a_running_node_is_the_same_without_it() {
     let network = Network::new();
     let home = Home::new();
     home.identity("ann");
@@ -50,7 +50,7 @@ fn a_failure_told_by_a_running_node_is_the_failure_told_without_it() {
 }
 
 #[test]
-fn the_chosen_identity_speaks() {
+fn messages_are_sent_from_the_chosen_identity() {
     let home = Home::new();
     let (first, second) = (home.identity("first"), home.identity("second"));
     assert_eq!(home.run(&["identity", "show"]).status.code(), Some(2), "there are several");
@@ -95,7 +95,7 @@ fn a_contact_is_verified_by_the_digits_both_see_and_another_key_ends_that() {
 }
 
 #[test]
-fn what_is_not_the_same_holds_sending_with_and_without_a_running_node() {
+fn a_mismatch_pauses_sending_with_and_without_a_running_node() {
     let network = Network::new();
     let home = Home::new();
     home.identity("ann");
@@ -120,7 +120,7 @@ fn what_is_not_the_same_holds_sending_with_and_without_a_running_node() {
 }
 
 #[test]
-fn what_is_no_proof_is_refused_before_it_is_compared() {
+fn a_malformed_proof_is_refused_before_it_is_compared() {
     let home = Home::new();
     home.identity("ann");
     home.ask(&["contact", "add", &Home::new().identity("ben").invite, "--name", "ben"]);

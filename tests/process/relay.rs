@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{Home, Network, Running, parse};
 
 #[test]
-fn a_relay_tells_its_addresses_keeps_no_file_and_ends_cleanly_on_sigterm() {
+fn a_relay_prints_its_addresses_keeps_no_file_and_ends_cleanly_on_sigterm() {
     let network = Network::new();
     let home = Home::new();
     let before = files(&home);
@@ -36,7 +36,7 @@ fn files(home: &Home) -> Vec<String> {
 }
 
 #[test]
-fn a_relay_tells_programs_where_it_listens_and_how_many_neighbours_it_has() {
+fn a_relay_reports_its_addresses_and_number_of_neighbours_to_programs() {
     let network = Network::new();
     let home = Home::new();
     let mut command = home.bare(&["relay", "run", "--json", "--listen", "/ip4/127.0.0.1/tcp/0"]);

@@ -56,7 +56,7 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn what_is_not_there_is_3() {
+fn a_missing_entry_is_3() {
     let home = Home::new();
     assert_eq!(failure(&home, &["identity", "list"]), (3, "no_store".to_owned()));
     home.identity("ann");
@@ -109,7 +109,7 @@ fn no_neighbour_is_5_and_the_message_leaves_with_a_later_node() {
 }
 
 #[test]
-fn time_that_is_over_is_6_and_a_text_too_long_is_7() {
+fn a_timeout_is_6_and_a_text_too_long_is_7() {
     let network = Network::new();
     let (relays, ann, ben) = (Home::new(), Home::new(), Home::new());
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
@@ -157,7 +157,7 @@ fn a_home_or_a_passphrase_that_others_can_read_is_11() {
 }
 
 #[test]
-fn status_tells_how_the_running_node_is_and_that_none_runs() {
+fn status_reports_the_running_node_or_that_none_runs() {
     let network = Network::new();
     let (relays, home) = (Home::new(), Home::new());
     let nothing = home.ask(&["status"]);
@@ -188,7 +188,7 @@ fn completions_are_a_script_the_shell_understands() {
 }
 
 #[test]
-fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
+fn an_address_that_is_taken_is_1_and_is_reported_for_both_transports() {
     let network = Network::new();
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -206,7 +206,7 @@ fn a_place_that_is_taken_is_1_and_says_so_for_both_transports() {
 }
 
 #[test]
-fn an_interface_without_a_terminal_draws_nothing_and_says_what_to_do() {
+fn an_interface_without_a_terminal_draws_nothing_and_names_the_next_step() {
     let ended = Command::new(PROGRAM)
         .arg("--memory")
         .stdin(Stdio::null())

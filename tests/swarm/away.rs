@@ -47,7 +47,7 @@ fn says_and_leaves(town: &mut Town, contact: ContactId, text: &str) {
 }
 
 #[test]
-fn who_was_away_reads_what_was_said_though_the_speaker_is_off() {
+fn a_contact_that_was_away_reads_a_message_although_its_writer_is_off() {
     seeds(10, |seed| {
         let relay = settings(NodeRole::Relay);
         let (mut town, _, contact) = two_at(seed, Links::calm(), &[relay, relay]);
@@ -82,7 +82,7 @@ fn links_that_lose_a_third_only_delay_catching_up() {
 }
 
 #[test]
-fn what_was_said_on_the_other_side_of_a_partition_arrives_when_it_heals() {
+fn a_message_from_the_other_side_of_a_partition_arrives_when_it_heals() {
     seeds(10, |seed| {
         let relay = settings(NodeRole::Relay);
         let (mut town, relays, contact) = two_at(seed, Links::calm(), &[relay, relay]);
@@ -119,7 +119,7 @@ fn a_relay_with_an_archive_has_it_still_after_a_crash() {
 }
 
 #[test]
-fn what_an_archive_lost_is_fetched_again_from_a_neighbour() {
+fn an_envelope_lost_by_an_archive_is_fetched_again_from_a_neighbour() {
     seeds(5, |seed| {
         let relays = [archive(), settings(NodeRole::Relay)];
         let (mut town, relays, _) = two_at(seed, Links::calm(), &relays);
@@ -140,7 +140,7 @@ fn what_an_archive_lost_is_fetched_again_from_a_neighbour() {
 }
 
 #[test]
-fn an_archive_discards_what_is_expired_and_what_better_ones_displace() {
+fn an_archive_discards_expired_envelopes_and_those_that_better_ones_displace() {
     let mut small = archive();
     small.pool.count = 5;
     let (mut town, relays, contact) = two_at(3, Links::calm(), &[small]);

@@ -67,7 +67,7 @@ fn cost(all: &[Vec<u8>], missing: impl Fn(usize) -> bool) -> Cost {
 }
 
 #[test]
-fn nothing_missing_costs_less_than_a_kilobyte_whatever_is_held() {
+fn comparing_equal_pools_costs_less_than_a_kilobyte_at_any_size() {
     for count in [10_000, 100_000] {
         let cost = cost(&mixed(count), |_| false);
         println!("{count} held, nothing missing: {cost:?}");
@@ -103,7 +103,7 @@ fn scattered(held: usize, count: usize) -> impl Fn(usize) -> bool {
 }
 
 #[test]
-fn the_newest_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
+fn missing_newest_envelopes_cost_less_than_forty_bytes_each_beside_themselves() {
     for count in [10_000, 100_000] {
         let (by_hour, by_second) = (mixed(count), by_second(count));
         let held = by_second.len();
@@ -117,7 +117,7 @@ fn the_newest_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves
 }
 
 #[test]
-fn the_scattered_that_are_missing_cost_less_than_forty_bytes_each_beside_themselves() {
+fn missing_scattered_envelopes_cost_less_than_forty_bytes_each_beside_themselves() {
     let few = mixed(10_000);
     for missing in [1, 10, 100, 1_000, 5_000] {
         measure("scattered", &few, scattered(few.len(), missing));
@@ -129,7 +129,7 @@ fn the_scattered_that_are_missing_cost_less_than_forty_bytes_each_beside_themsel
 }
 
 #[test]
-fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself() {
+fn missing_envelopes_of_one_hour_cost_less_than_forty_bytes_each_beside_themselves() {
     for (count, hour) in [(10_000, 360), (100_000, 3_600)] {
         let all = by_second(count);
         let begin = all.len() / 2;
@@ -141,7 +141,7 @@ fn what_is_missing_within_an_hour_costs_less_than_forty_bytes_each_beside_itself
 }
 
 #[test]
-fn where_each_lacks_what_the_other_has_it_costs_less_than_forty_bytes_for_each_of_both() {
+fn envelopes_missing_on_both_sides_cost_less_than_forty_bytes_each_beside_themselves() {
     let all = mixed(10_000);
     let mut two = pair(&all, scattered(all.len(), 500));
     two.holder = Alone::new(roomy(NodeRole::Relay));
@@ -160,7 +160,7 @@ fn where_each_lacks_what_the_other_has_it_costs_less_than_forty_bytes_for_each_o
 }
 
 #[test]
-fn two_that_differ_in_more_than_cells_tell_compare_by_ranges() {
+fn pools_that_differ_in_more_than_a_sketch_can_tell_are_compared_by_ranges() {
     let all = mixed(9_000);
     let mut two = pair(&all, |_| false);
     // Twice as many as the holder has, and none that it has.
@@ -209,8 +209,7 @@ fn asked(mut opener: Alone, flood: &[Vec<u8>]) -> Vec<(Millis, Vec<u8>)> {
 }
 
 #[test]
-fn a_messenger_with_a_hundred_sessions_asks_byte_for_byte_and_second_for_second_what_a_relay_asks()
-{
+fn a_messenger_with_a_hundred_sessions_sends_the_same_requests_at_the_same_times_as_a_relay() {
     const SESSIONS: usize = 100;
     let mut town = Town::new(5, Links::calm(), SESSIONS + 1, 1);
     for other in 1..=SESSIONS {
@@ -257,7 +256,7 @@ fn spied(node: &mut Alone, now: Millis) -> BTreeSet<EnvelopeId> {
 }
 
 #[test]
-fn what_a_node_published_is_told_of_only_after_it_has_settled() {
+fn a_published_envelope_appears_in_comparisons_only_after_it_has_settled() {
     let mut author = Alone::new(roomy(NodeRole::Messenger));
     author.hold(&mixed(40));
     author.turn(Millis(0), Input::Peers(vec![OTHER]));
@@ -300,7 +299,7 @@ fn what_a_node_published_is_told_of_only_after_it_has_settled() {
 }
 
 #[test]
-fn a_node_that_does_not_catch_up_neither_asks_nor_tells() {
+fn a_node_with_catching_up_off_neither_sends_nor_serves_requests() {
     let off = NodeSettings { sync: SyncMode::Off, ..roomy(NodeRole::Relay) };
     let mut two = Two::new(Alone::new(off), Alone::new(off));
     two.holder.hold(&mixed(10));
@@ -322,7 +321,7 @@ fn asks(holder: &mut Alone, now: u64, bytes: &[u8]) -> (u8, bool) {
 }
 
 #[test]
-fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
+fn a_session_begun_too_soon_or_out_of_turn_is_answered_busy() {
     let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(500));
     let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
@@ -337,7 +336,7 @@ fn whoever_begins_again_at_once_or_out_of_turn_is_told_to_come_back() {
 }
 
 #[test]
-fn cells_that_tell_nothing_are_asked_for_more_and_those_out_of_turn_end_the_session() {
+fn undecodable_cells_are_answered_by_asking_for_more_and_cells_out_of_turn_end_the_session() {
     let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&mixed(500));
     let mut ask = |now, bytes: &[u8]| asks(&mut holder, now, bytes);
@@ -428,7 +427,7 @@ fn a_holder_that_asks_without_end_is_left_and_one_that_is_silent_is_not_blamed()
 }
 
 #[test]
-fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer() {
+fn a_holder_that_asks_for_cells_without_end_gets_the_most_there_are_and_then_an_answer() {
     let all = mixed(20_000);
     let mut holder = Alone::new(roomy(NodeRole::Relay));
     holder.hold(&all);
@@ -449,7 +448,7 @@ fn a_holder_that_wants_cells_without_end_gets_what_there_are_and_then_an_answer(
 }
 
 #[test]
-fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_looked_at() {
+fn a_holder_that_sends_an_invalid_envelope_is_blamed_and_the_rest_is_not_read() {
     let good = envelope(START, ONE_DAY, 1);
     let floor = Floor::new(30);
     let bad = [vec![1, 2, 3], vec![7; 70_000]];
@@ -479,7 +478,7 @@ fn a_holder_that_sends_what_no_node_carries_is_blamed_and_the_rest_of_it_not_loo
 }
 
 #[test]
-fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
+fn expired_early_and_held_envelopes_are_forgiven_up_to_a_bound() {
     let old = envelope(START.minus(Seconds(3 * 86_400)), ONE_DAY, 1);
     let early = envelope(START.plus(Seconds(3 * 86_400)), SIX_HOURS, 2);
     let query = query();
@@ -501,7 +500,7 @@ fn what_is_expired_or_early_or_held_is_forgiven_up_to_a_bound() {
 }
 
 #[test]
-fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
+fn a_full_pool_fetches_no_envelope_twice() {
     let all: Vec<Vec<u8>> = (0..3_000).map(|number| envelope(START, ONE_DAY, number)).collect();
     let small = PoolBounds { bytes: 1_000 * (100 + ENTRY_OVERHEAD), count: 1_000 };
     let mut holder = Alone::new(roomy(NodeRole::Relay));
@@ -524,7 +523,7 @@ fn a_full_pool_is_not_sent_the_same_again_and_asks_more_and_more_rarely() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_seen_by_what_two_neighbours_say() {
+fn a_wrong_clock_is_noticed_from_the_times_of_two_neighbours() {
     let mut node = Alone::new(roomy(NodeRole::Relay));
     let neighbours = [NeighbourId(1), NeighbourId(2)];
     let outputs = node.turn(Millis(0), Input::Peers(neighbours.to_vec()));
@@ -565,7 +564,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn whatever_two_pools_hold_the_opener_gets_all_and_the_holder_changes_in_nothing(
+    fn the_opener_gets_every_envelope_of_the_holder_and_the_holder_does_not_change(
         pools in two_pools(),
     ) {
         let (mut holder, mut opener) = (Alone::new(roomy(NodeRole::Relay)), Alone::new(roomy(NodeRole::Messenger)));

@@ -241,7 +241,7 @@ fn run(seed: u64) -> (Vec<Millis>, Millis) {
 }
 
 #[test]
-fn in_a_swarm_that_comes_and_goes_and_was_in_two_halves_everything_is_shown_once_and_in_time() {
+fn in_a_swarm_with_churn_and_a_partition_every_message_is_shown_once_and_in_time() {
     let all = RefCell::new(Vec::new());
     seeds(seeds_wished(2), |seed| {
         let (lateness, acknowledged) = run(seed);

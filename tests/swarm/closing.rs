@@ -16,7 +16,7 @@ use crate::mailbox::Post;
 const DAY: u64 = 86_400;
 
 #[test]
-fn a_session_that_was_silent_for_thirty_days_is_erased_and_the_next_word_opens_another() {
+fn a_session_silent_for_thirty_days_is_erased_and_the_next_message_opens_another() {
     let (mut post, [a, _]) = Post::introduced(50);
     post.town.say(0, a, "until next month");
     post.exchange(Millis::from_secs(60));
@@ -96,7 +96,7 @@ fn a_disk_put_back_repeats_no_key_and_the_conversation_goes_on() {
 }
 
 #[test]
-fn a_numbering_first_heard_in_its_middle_begins_with_what_its_sender_still_holds() {
+fn an_epoch_first_received_in_its_middle_begins_with_the_oldest_message_its_sender_still_holds() {
     for said in [5, 80] {
         let mut town = Town::new(52, Links::calm(), 2, 1);
         let (a, _) = town.introduce(0, 1);

@@ -51,7 +51,7 @@ fn a_lossy_network_only_delays() {
 }
 
 #[test]
-fn what_was_sent_in_a_lost_session_arrives_though_the_node_never_runs_for_long() {
+fn a_message_of_a_lost_session_arrives_although_the_node_never_runs_for_long() {
     seeds(10, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 2);
         let (a, _) = town.introduce(0, 1);
@@ -95,7 +95,7 @@ fn a_partition_heals() {
 }
 
 #[test]
-fn a_clock_that_is_four_minutes_off_is_no_hindrance() {
+fn messages_arrive_with_a_clock_that_is_four_minutes_off() {
     for skew in [-240, 240] {
         let mut town = Town::new(9, Links::calm(), 2, 2);
         town.world.machine_mut(town.people[0].node).set_skew(skew);
@@ -108,7 +108,7 @@ fn a_clock_that_is_four_minutes_off_is_no_hindrance() {
 }
 
 #[test]
-fn a_message_is_never_sent_while_nobody_could_take_it() {
+fn a_message_is_never_sent_without_a_neighbour_that_could_take_it() {
     let mut town = Town::new(10, Links::calm(), 2, 2);
     let (a, _) = town.introduce(0, 1);
     let node = town.people[0].node;

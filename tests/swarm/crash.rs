@@ -15,7 +15,7 @@ use undertone::sim::{NodeIndex, PublishedEnvelope};
 use crate::harness::{Town, seeds};
 
 #[test]
-fn whatever_was_accepted_survives_a_crash_of_either_side() {
+fn every_accepted_message_survives_a_crash_of_either_side() {
     seeds(100, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 2);
         let (a, b) = town.introduce(0, 1);
@@ -62,7 +62,7 @@ fn a_crash_in_the_middle_of_a_handshake_only_delays_it() {
 }
 
 #[test]
-fn a_crash_after_any_output_of_a_handshake_loses_nothing_that_was_said_early() {
+fn a_crash_after_any_output_of_a_handshake_loses_no_early_message() {
     each_output(|town| {
         let contacts = [town.add(0, 1), town.add(1, 0)];
         say_three_each(town, contacts);
@@ -190,8 +190,7 @@ const fn is_sent(state: MessageState) -> bool {
 }
 
 #[test]
-fn a_crash_after_any_output_of_a_whole_life_loses_nothing_and_makes_no_state_better_than_the_truth()
-{
+fn a_crash_after_any_output_of_a_whole_life_loses_no_message_and_no_state_claims_too_much() {
     kill_after_each(150, |outputs, victim| {
         let mut story = Story::begin(u64::from(outputs));
         let node = story.town.people[victim].node;

@@ -94,7 +94,7 @@ fn a_flood_at_the_floor_leaves_the_best_rated_in_the_pool_and_the_conversation_r
 }
 
 #[test]
-fn a_flood_below_the_floor_is_rejected_to_the_last_and_goes_nowhere() {
+fn every_envelope_of_a_flood_below_the_floor_is_rejected_and_not_passed_on() {
     let (mut town, relay, flooder) = at_a_small_relay(22);
     let (a, _) = town.introduce(0, 1);
     let before = held(&town, relay).len();
@@ -122,7 +122,7 @@ fn a_flood_below_the_floor_is_rejected_to_the_last_and_goes_nowhere() {
 }
 
 #[test]
-fn bytes_that_are_no_envelope_are_rejected_and_change_nothing() {
+fn bytes_that_are_not_an_envelope_are_rejected_and_leave_the_node_unchanged() {
     let (mut town, relay, flooder) = at_a_small_relay(23);
     let mut chance = SeededRng::lane(23, u64::MAX);
     let envelope = noise(&mut chance, town.world.wall(), FLOOR);

@@ -76,7 +76,7 @@ fn both_sides_that_start_at_once_settle_on_one_session_in_every_order_of_their_e
 }
 
 #[test]
-fn what_is_said_with_an_offer_is_read_before_the_answer_and_believed_after_the_confirmation() {
+fn a_message_sent_with_an_offer_is_shown_before_the_answer_and_trusted_after_the_confirmation() {
     let (mut post, [a, b]) = Post::introduced(40);
     let command = Command::CloseSession { contact: b };
     post.town.world.ask(post.node(1), command).expect("closed");
@@ -96,7 +96,7 @@ fn what_is_said_with_an_offer_is_read_before_the_answer_and_believed_after_the_c
 }
 
 #[test]
-fn what_a_stranger_says_waits_and_is_read_with_their_acceptance() {
+fn a_message_of_a_stranger_waits_and_is_shown_when_the_stranger_is_accepted() {
     for order in [[0, 1], [1, 0]] {
         let mut post = Post::new(41);
         let a = post.town.add(0, 1);
@@ -131,7 +131,7 @@ fn forge(post: &mut Post, of: usize, line: &str) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn what_is_said_under_a_stolen_key_stays_marked_and_never_takes_a_session_over() {
+fn a_message_under_a_stolen_key_stays_marked_and_never_takes_a_session_over() {
     let (mut post, [a, b]) = Post::introduced(42);
     let session = post.preferred(1);
     for bytes in forge(&mut post, 1, "I am not who you think") {
@@ -177,7 +177,7 @@ fn a_forged_offer_only_delays_a_conversation_that_has_no_session() {
 }
 
 #[test]
-fn many_forged_offers_do_not_displace_what_we_offered() {
+fn many_forged_offers_do_not_displace_our_own_offer() {
     let mut post = Post::new(44);
     let a = post.town.add(0, 1);
     post.pass(Millis::from_secs(5));

@@ -43,7 +43,7 @@ fn both_may_offer_at_once() {
 }
 
 #[test]
-fn a_stranger_who_is_not_let_in_causes_no_envelope() {
+fn a_stranger_who_is_not_accepted_causes_no_envelope() {
     let mut town = Town::new(7, Links::calm(), 2, 1);
     town.add(0, 1);
     let asked = town.people[1].node;
@@ -59,7 +59,7 @@ fn a_stranger_who_is_not_let_in_causes_no_envelope() {
 }
 
 #[test]
-fn an_answer_that_was_lost_is_given_again() {
+fn an_answer_that_was_lost_is_sent_again() {
     seeds(30, |seed| {
         let mut links = Links::calm();
         links.loss_per_mille = 400;
@@ -90,7 +90,7 @@ fn a_closed_session_erases_keys_on_both_sides_and_the_next_message_opens_another
 }
 
 #[test]
-fn a_blocked_contact_is_not_heard_and_cannot_be_spoken_to() {
+fn messages_of_a_blocked_contact_are_not_shown_and_none_can_be_sent_to_it() {
     let mut town = Town::new(4, Links::calm(), 2, 2);
     let (a, b) = town.introduce(0, 1);
     let first = town.people[0].node;

@@ -140,7 +140,7 @@ fn no_topic_comes_twice() {
 }
 
 #[test]
-fn a_kind_that_showed_itself_would_be_noticed() {
+fn an_observer_would_notice_a_kind_of_envelope_that_stands_out() {
     let evidence = observe(33);
     let count = evidence.of(Kind::Message).count().min(evidence.of(Kind::Junk).count());
     let messages = evidence.shown(Some(Kind::Message), count);
@@ -206,7 +206,7 @@ fn junk_comes_at_the_times_of_a_poisson_process() {
 }
 
 #[test]
-fn a_node_without_cover_sends_nothing_of_its_own_accord() {
+fn a_node_without_cover_sends_no_junk() {
     let mut town = Town::new(36, Links::calm(), 1, 1);
     town.world.run_for(Millis::from_secs(86_400));
     assert!(town.world.machine(town.people[0].node).sent().is_empty());

@@ -49,7 +49,7 @@ fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_
 }
 
 #[test]
-fn what_answers_nothing_of_a_week_does_not_live_a_week() {
+fn an_acknowledgement_of_no_week_long_message_does_not_live_a_week() {
     let (mut post, _) = Post::introduced(71);
     say_and_hand(&mut post, 0, Lifetime::Week, "first");
     post.exchange(Millis::from_secs(7));
@@ -79,7 +79,7 @@ fn a_short_lived_message_does_not_carry_the_only_acknowledgement_of_a_long_lived
 }
 
 #[test]
-fn an_offer_lives_as_long_as_what_waits_for_its_answer() {
+fn an_offer_lives_as_long_as_the_messages_that_wait_for_its_answer() {
     let mut post = Post::new(73);
     let a = post.town.add(0, 1);
     post.pass(Millis::from_secs(5));
@@ -100,7 +100,7 @@ fn an_offer_lives_as_long_as_what_waits_for_its_answer() {
 }
 
 #[test]
-fn who_comes_back_after_days_finds_the_acknowledgement_of_what_was_read_on_the_sixth() {
+fn a_writer_back_after_days_gets_the_acknowledgement_of_a_message_that_arrived_on_the_sixth() {
     let (mut post, [a, _]) = Post::introduced(74);
     post.take(1);
     let message = post.town.say_for(0, a, "I am off for a while", Lifetime::Week);

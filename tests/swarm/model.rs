@@ -259,7 +259,7 @@ impl Trial {
 }
 
 #[test]
-fn whatever_happens_everybody_reads_what_was_said_to_them() {
+fn every_message_is_read_after_any_sequence_of_events() {
     seeds(60, |seed| {
         let mut links = Links::calm();
         links.loss_per_mille = if seed % 2 == 0 { 0 } else { 150 };

@@ -177,7 +177,7 @@ fn everything_arrives_once_and_in_order_when_both_start_at_once_in_a_bad_network
 }
 
 #[test]
-fn whatever_was_not_received_arrives_although_one_side_loses_its_state_in_mid_conversation() {
+fn every_unreceived_message_arrives_although_one_side_loses_its_state_in_mid_conversation() {
     seeds(SEEDS, |seed| {
         let links = if seed % 3 == 0 { Links::calm() } else { bad() };
         let mut talk = Talk::begin(seed, links);

@@ -31,7 +31,7 @@ fn offer(post: &mut Post) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_leaves_a_node_because_of_a_strangers_offer_a_replay_or_garbage() {
+fn a_strangers_offer_a_replay_and_garbage_cause_no_envelope() {
     let mut post = Post::new(60);
     let a = post.town.add(0, 1);
     post.town.say(0, a, "let me in, please");
@@ -62,7 +62,7 @@ fn nothing_leaves_a_node_because_of_a_strangers_offer_a_replay_or_garbage() {
 }
 
 #[test]
-fn nothing_leaves_a_node_because_of_what_it_has_read_already() {
+fn an_envelope_received_again_causes_no_envelope() {
     let (mut post, [a, b]) = Post::introduced(61);
     post.town.say(0, a, "once is enough");
     post.town.say(1, b, "yes, it is");
@@ -120,7 +120,7 @@ fn an_offer_is_not_taken_again_after_a_farewell_a_restart_or_a_refusal() {
 }
 
 #[test]
-fn an_offer_whose_point_is_written_in_other_bytes_is_the_same_offer() {
+fn an_offer_with_its_point_encoded_in_other_bytes_is_the_same_offer() {
     let mut post = Post::new(63);
     post.town.add(0, 1);
     post.pass(Millis::from_secs(5));

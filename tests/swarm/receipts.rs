@@ -45,7 +45,7 @@ fn a_message_is_read_only_if_both_turned_that_on() {
 }
 
 #[test]
-fn what_was_not_looked_at_is_not_read() {
+fn a_message_that_was_not_seen_is_not_read() {
     let (mut post, contacts) = pair(111, [true; 2]);
     let first = say_and_read(&mut post, contacts, "first");
     let second = post.town.say(0, contacts[0], "second");
@@ -63,7 +63,7 @@ fn what_was_not_looked_at_is_not_read() {
 }
 
 #[test]
-fn read_means_up_to_the_message_that_was_seen_and_not_what_came_after_it() {
+fn read_means_up_to_the_message_that_was_seen_and_not_later_ones() {
     let (mut post, [a, b]) = pair(115, [true; 2]);
     let said = ["first", "second", "third"].map(|text| post.town.say(0, a, text));
     post.exchange(Millis::from_secs(60));
@@ -88,7 +88,7 @@ fn read_means_up_to_the_message_that_was_seen_and_not_what_came_after_it() {
 }
 
 #[test]
-fn many_looks_make_one_mark_and_it_waits_a_random_while() {
+fn messages_read_one_after_another_are_reported_in_one_receipt_after_a_random_delay() {
     let mut delays = Vec::new();
     for seed in 0..12 {
         let (mut post, [a, b]) = pair(120 + seed, [true; 2]);
@@ -135,7 +135,7 @@ fn a_read_mark_says_delivered_too() {
 }
 
 #[test]
-fn nobody_who_is_held_blocked_or_not_heard_yet_is_told_what_was_read() {
+fn a_contact_on_hold_or_blocked_gets_no_read_receipt() {
     let (mut post, [a, b]) = pair(112, [true; 2]);
     post.town.say(0, a, "whoever I am");
     post.exchange(Millis::from_secs(20));
@@ -151,7 +151,7 @@ fn nobody_who_is_held_blocked_or_not_heard_yet_is_told_what_was_read() {
 }
 
 #[test]
-fn after_a_restart_what_was_delivered_stays_delivered_and_what_follows_is_read() {
+fn after_a_restart_delivered_messages_stay_delivered_and_later_ones_become_read() {
     let (mut post, contacts) = pair(113, [true; 2]);
     let before = post.town.say(0, contacts[0], "before");
     post.exchange(Millis::from_secs(20));

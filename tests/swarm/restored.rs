@@ -48,7 +48,7 @@ fn a_restored_device_meets_its_contacts_again_by_itself_and_shows_nothing_twice(
 }
 
 #[test]
-fn what_was_said_to_the_lost_device_and_not_acknowledged_reaches_the_restored_one() {
+fn a_message_that_the_lost_device_did_not_acknowledge_reaches_the_restored_one() {
     seeds(10, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 1);
         let (_, b) = town.introduce(0, 1);

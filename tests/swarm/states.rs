@@ -65,7 +65,7 @@ fn a_message_leaves_a_trail() {
 }
 
 #[test]
-fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts() {
+fn a_message_with_expired_envelopes_becomes_unacknowledged_and_a_late_acknowledgement_counts() {
     let (mut post, [a, _]) = Post::introduced(81);
     post.take(1);
     let message = post.town.say_for(0, a, "are you still there", Lifetime::TenMinutes);
@@ -85,7 +85,7 @@ fn what_nobody_carries_any_longer_is_not_acknowledged_and_a_late_answer_counts()
 }
 
 #[test]
-fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_once() {
+fn an_unacknowledged_message_is_sent_again_by_itself_or_by_a_retry_and_shown_once() {
     for asked in [false, true] {
         let (mut post, [a, _]) = Post::introduced(82);
         let message = post.town.say_for(0, a, "once is enough", Lifetime::TenMinutes);
@@ -113,7 +113,7 @@ fn what_was_not_acknowledged_is_sent_again_by_itself_or_when_asked_and_shown_onc
 }
 
 #[test]
-fn a_message_is_sent_ever_more_rarely_and_no_more_after_thirty_days() {
+fn a_message_is_sent_less_and_less_often_and_never_after_thirty_days() {
     for lifetime in Lifetime::ALL {
         let (mut post, [a, _]) = Post::introduced(83);
         let message = post.town.say_for(0, a, "nobody is there", lifetime);
@@ -215,7 +215,7 @@ fn missing(post: &Post, contact: ContactId) -> u64 {
 }
 
 #[test]
-fn what_was_given_up_is_shown_as_never_coming_and_goes_in_its_place_when_asked_again() {
+fn a_message_given_up_is_shown_as_missing_and_comes_last_when_it_is_retried() {
     let (mut post, [a, b], [lost, ..]) = gapped(85);
     // The conversation goes on, and so does the session.
     let mut lines = vec!["second".to_owned(), "third".to_owned()];
@@ -250,7 +250,7 @@ fn what_was_given_up_is_shown_as_never_coming_and_goes_in_its_place_when_asked_a
 }
 
 #[test]
-fn an_erased_message_keeps_nothing_waiting_though_nothing_is_said_after_it() {
+fn an_erased_message_keeps_no_later_message_waiting_although_no_new_one_is_written() {
     let (mut post, [_, b], [lost, ..]) = gapped(86);
     assert_eq!(missing(&post, b), 1);
     post.town.ask(0, Command::EraseMessage { message: lost });
@@ -266,7 +266,7 @@ fn an_erased_message_keeps_nothing_waiting_though_nothing_is_said_after_it() {
 }
 
 #[test]
-fn who_waits_in_vain_is_told_again_when_the_first_telling_was_lost() {
+fn the_notice_of_an_erased_message_is_sent_again_when_the_first_one_was_lost() {
     let (mut post, _, [lost, ..]) = gapped(87);
     post.town.ask(0, Command::EraseMessage { message: lost });
     // Until the other side asks again.
@@ -280,7 +280,7 @@ fn who_waits_in_vain_is_told_again_when_the_first_telling_was_lost() {
 }
 
 #[test]
-fn what_is_erased_before_it_left_never_leaves() {
+fn a_message_erased_before_it_was_sent_is_never_sent() {
     for (delay, state) in [(None, MessageState::Queued), (Some(10), MessageState::Mining)] {
         let (mut post, [a, _]) = Post::introduced(88);
         let before = post.town.say(0, a, "before it");
@@ -326,7 +326,7 @@ fn a_message_of_a_contact_can_be_erased_once_it_is_shown() {
 }
 
 #[test]
-fn as_many_as_may_wait_for_an_answer_are_no_end_of_the_conversation() {
+fn a_full_window_of_unacknowledged_messages_does_not_end_the_conversation() {
     let (mut post, [a, _]) = Post::introduced(90);
     let count = usize::try_from(ACK_WINDOW).expect("small") + 6;
     let said: Vec<MessageId> =
@@ -346,7 +346,7 @@ fn as_many_as_may_wait_for_an_answer_are_no_end_of_the_conversation() {
 }
 
 #[test]
-fn a_message_that_is_cancelled_while_it_is_mined_stops_the_search_and_leaves_nothing() {
+fn cancelling_a_message_while_it_is_mined_stops_the_search_and_sends_no_envelope() {
     let mut town = Town::new(91, Links::calm(), 2, 1);
     let (a, _) = town.introduce(0, 1);
     town.world.run_for(Millis::from_secs(600));
@@ -417,7 +417,7 @@ fn a_crash_while_a_message_is_cancelled_or_its_contact_blocked_gives_no_number_t
 }
 
 #[test]
-fn what_is_retried_after_an_unblock_is_sent_although_nothing_new_is_written() {
+fn a_message_retried_after_an_unblock_is_sent_although_no_new_one_is_written() {
     let mut town = Town::new(92, Links::calm(), 2, 1);
     let (contact, _) = town.introduce(0, 1);
     town.world.run_for(Millis::from_secs(600));
@@ -432,7 +432,7 @@ fn what_is_retried_after_an_unblock_is_sent_although_nothing_new_is_written() {
 }
 
 #[test]
-fn what_expired_and_is_retried_after_a_close_is_sent_although_nothing_new_is_written() {
+fn an_expired_message_retried_after_a_close_is_sent_although_no_new_one_is_written() {
     let mut town = Town::new(93, Links::calm(), 2, 1);
     let (contact, _) = town.introduce(0, 1);
     town.world.run_for(Millis::from_secs(600));
@@ -482,7 +482,7 @@ fn no_state_is_better_than_the_truth_after_a_restart() {
 }
 
 #[test]
-fn nobody_who_was_not_let_in_or_is_held_or_blocked_hears_an_acknowledgement() {
+fn strangers_and_blocked_contacts_get_no_acknowledgement() {
     let controls = |letters: &[Letter]| {
         letters
             .iter()
@@ -509,7 +509,7 @@ fn nobody_who_was_not_let_in_or_is_held_or_blocked_hears_an_acknowledgement() {
 }
 
 #[test]
-fn what_may_have_left_before_a_crash_and_expired_since_is_sent_again_and_not_said_to_have_stayed() {
+fn a_message_that_may_have_left_before_a_crash_is_sent_again_after_it_expired() {
     let mut found = 0;
     for outputs in 0..12 {
         let (mut post, [a, _]) = Post::introduced(95);

@@ -96,7 +96,7 @@ fn a_verified_contact_stays_verified_in_another_session_and_after_a_restart() {
 }
 
 #[test]
-fn while_a_contact_is_held_it_is_heard_and_nothing_leaves_for_it() {
+fn messages_of_a_contact_on_hold_are_shown_and_no_envelope_leaves_for_it() {
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 2);
         let (a, b) = town.introduce(0, 1);
@@ -190,7 +190,7 @@ fn the_last_try_erases_the_session_without_a_farewell() {
 }
 
 #[test]
-fn another_key_holds_the_contact_until_it_is_accepted_and_what_waited_goes_to_its_holder() {
+fn another_key_puts_the_contact_on_hold_until_accepted_and_waiting_messages_go_to_its_owner() {
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 3, 2);
         let (a, b) = town.introduce(0, 1);
@@ -227,7 +227,7 @@ fn another_key_holds_the_contact_until_it_is_accepted_and_what_waited_goes_to_it
 }
 
 #[test]
-fn what_the_key_before_never_acknowledged_comes_first_for_the_other() {
+fn messages_that_the_former_key_never_acknowledged_come_first_for_the_new_one() {
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 3, 2);
         let (a, _) = town.introduce(0, 1);
@@ -255,7 +255,7 @@ fn what_the_key_before_never_acknowledged_comes_first_for_the_other() {
 }
 
 #[test]
-fn a_key_that_is_known_blocked_or_ones_own_takes_no_contacts_place() {
+fn a_known_blocked_or_own_key_cannot_replace_the_key_of_a_contact() {
     let mut town = Town::new(6, Links::calm(), 3, 1);
     let (a, c) = (town.add(0, 1), town.add(0, 2));
     let [own, first, second] = [0, 1, 2].map(|who: usize| town.people[who].key);
@@ -271,7 +271,7 @@ fn a_key_that_is_known_blocked_or_ones_own_takes_no_contacts_place() {
 }
 
 #[test]
-fn a_crash_anywhere_in_a_change_of_keys_leaves_the_key_before_or_a_held_contact() {
+fn a_crash_anywhere_in_a_change_of_keys_leaves_the_former_key_or_a_contact_on_hold() {
     for outputs in 0..12 {
         let mut town = Town::new(u64::from(outputs), Links::calm(), 3, 2);
         let (a, _) = town.introduce(0, 1);

@@ -9,7 +9,7 @@ use undertone::sim::link::Links;
 use crate::harness::{Town, seeds, settings};
 
 #[test]
-fn a_node_without_its_people_still_relays_and_reads_everything_when_they_are_back() {
+fn a_node_without_its_identities_still_relays_and_reads_everything_when_they_are_back() {
     seeds(20, |seed| {
         let mut town = Town::new(seed, Links::calm(), 2, 1);
         // The third stands behind the first, which is its only way to the others.

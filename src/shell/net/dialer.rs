@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_accepts_and_hangs_up_is_dialled_ever_less_often() {
+    fn a_peer_that_accepts_and_hangs_up_is_dialled_less_and_less_often() {
         let now = Instant::now();
         let (mut dialer, at) = one(AddressOrigin::Configured, now);
         let mut at_moment = now;
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_merely_heard_of_is_forgotten_once_it_fails_for_long() {
+    fn a_learnt_address_is_forgotten_once_it_fails_for_long() {
         let now = Instant::now();
         for (origin, left) in [(AddressOrigin::Heard, 0), (AddressOrigin::Configured, 1)] {
             let (mut dialer, at) = one(origin, now);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_merely_heard_of_is_dialled_only_while_neighbours_are_lacking() {
+    fn a_learnt_address_is_dialled_only_while_neighbours_are_lacking() {
         let now = Instant::now();
         let mut dialer = Dialer::new(&PACE);
         for number in 0..100 {
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_a_neighbour_who_dialled_us_is_left_alone() {
+    fn the_address_of_a_neighbour_that_dialled_us_is_not_dialled() {
         let now = Instant::now();
         let peer = PeerId::random();
         let mut dialer = Dialer::new(&PACE);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_expires_unless_a_person_asked_for_it_or_it_is_in_use() {
+    fn an_address_expires_unless_it_is_configured_or_in_use() {
         let now = Instant::now();
         let (mut heard, at) = one(AddressOrigin::Heard, now);
         heard.dialing(&at, connection(1));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_at_the_end_of_an_address_comes_off() {
+    fn the_transport_key_at_the_end_of_an_address_is_removed() {
         let peer = PeerId::random();
         let with = address(1).with(Protocol::P2p(peer));
         assert_eq!(peer_in(&with), Some(peer));
@@ -395,7 +395,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_happens_wishes_are_kept_and_bounds_hold(
+        fn after_any_events_configured_addresses_are_kept_and_bounds_hold(
             steps in prop::collection::vec(step(), 0..400),
         ) {
             let mut now = Instant::now();

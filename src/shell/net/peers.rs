@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stays_outside_the_flood_is_overdue_and_whoever_joined_is_not() {
+    fn a_neighbour_outside_the_flood_becomes_overdue_and_one_inside_does_not() {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, inside) = one(now);
         let outside = PeerId::random();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whoever_gave_signs_of_life_can_fall_silent() {
+    fn only_a_neighbour_that_gave_signs_of_life_can_become_silent() {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         let late = now + pace.silence * 10;
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_return_starts_with_a_fresh_sign_of_life_and_the_old_number() {
+    fn a_neighbour_that_comes_back_keeps_its_number_and_not_its_last_sign_of_life() {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         let tag = peers.tag(peer, now);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_falls_silent_because_we_stood_still() {
+    fn no_neighbour_becomes_silent_because_this_node_stood_still() {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         peers.heartbeat(peer, now);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_add_up_within_their_time_even_across_connections() {
+    fn rejected_envelopes_add_up_within_their_time_even_across_connections() {
         let now = Instant::now();
         let (mut peers, peer) = one(now);
         let tag = peers.tag(peer, now);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_forgotten_after_their_time() {
+    fn rejected_envelopes_are_forgotten_after_their_time() {
         let now = Instant::now();
         let (mut peers, peer) = one(now);
         let tag = peers.tag(peer, now);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_those_who_left_has_an_end() {
+    fn the_memory_of_departed_neighbours_is_bounded() {
         let now = Instant::now();
         let (mut peers, stays) = one(now);
         let stays_tag = peers.tag(stays, now);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_the_blocked_has_an_end() {
+    fn the_list_of_blocked_neighbours_is_bounded() {
         let mut blocks = BlockList::default();
         let first = PeerId::random();
         assert_eq!(blocks.add(first), None);
@@ -372,7 +372,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_the_list_is_of_those_inside_and_numbers_are_unique(
+        fn after_any_events_the_list_holds_the_neighbours_inside_and_numbers_are_unique(
             steps in prop::collection::vec((0..7_u8, 0..6_usize), 0..200),
         ) {
             let now = Instant::now();

@@ -143,7 +143,7 @@ mod tests {
     static PROTOCOL: StreamProtocol = StreamProtocol::new("/sync");
 
     #[test]
-    fn an_endless_frame_is_given_up_at_its_bound() {
+    fn reading_an_endless_frame_stops_at_its_bound() {
         let error = block_on(read(&mut repeat(7), LONGEST_RESPONSE)).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn to_ask_takes_no_place_from_those_who_are_answered() {
+    fn a_request_of_ours_takes_no_place_from_requests_of_others() {
         let mut frames = FrameCodec::new(0);
         assert!(block_on(frames.read_response(&PROTOCOL, &mut Cursor::new([1]))).is_ok());
         assert!(block_on(frames.read_request(&PROTOCOL, &mut Cursor::new([1]))).is_err());
@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_within_its_bound_reads_back_and_no_other_is_taken(
+        fn a_frame_within_its_bound_reads_back_and_any_other_is_refused(
             frame in prop::collection::vec(any::<u8>(), 0..64), longest in 1..64_usize,
         ) {
             let mut written = Cursor::new(Vec::new());

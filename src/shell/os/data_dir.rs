@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_beats_our_variable_which_beats_xdg_which_beats_home() {
+    fn the_flag_goes_before_our_variable_before_xdg_before_home() {
         let all = [("UNDERTONE_HOME", "/u"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
         assert_eq!(resolve_in(Some("/f"), &all).unwrap(), Path::new("/f"));
         assert_eq!(resolve_in(None, &all).unwrap(), Path::new("/u"));

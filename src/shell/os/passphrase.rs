@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_and_a_missing_descriptor_are_told() {
+    fn a_missing_file_and_a_missing_descriptor_are_errors() {
         assert!(matches!(from_file(Path::new("/does/not/exist")), Err(PassphraseError::Io(_))));
         let source = PassphraseSource::Descriptor(9999);
         assert!(matches!(read(&source, PromptPolicy::Forbidden), Err(PassphraseError::Io(_))));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_when_that_is_forbidden() {
+    fn no_prompt_appears_when_prompting_is_forbidden() {
         let read = read(&PassphraseSource::Prompt, PromptPolicy::Forbidden);
         assert!(matches!(read, Err(PassphraseError::NoInput)));
         assert!(matches!(prompt_new(PromptPolicy::Forbidden), Err(PassphraseError::NoInput)));

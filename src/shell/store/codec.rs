@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_the_golden_bytes_and_read_back_as_what_was_written() {
+    fn rows_are_the_golden_bytes_and_read_back_equal() {
         for (record, bytes) in golden() {
             let row = encode(&record).unwrap();
             assert_eq!(HEXLOWER.encode(&row), HEXLOWER.encode(&unhex(bytes)), "{record:?}");
@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_never_panics_and_takes_only_what_encoding_gives(
+        fn decoding_never_panics_and_accepts_only_bytes_that_encoding_gives(
             kind in 0_u8..8,
             rest: Vec<u8>,
         ) {
@@ -217,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_is_refused_or_read_as_what_it_says(
+        fn a_record_read_from_changed_bytes_encodes_to_those_bytes(
             which in 0_usize..5,
             place: prop::sample::Index,
             change in 1_u8..,
@@ -231,13 +231,13 @@ mod tests {
         }
 
         #[test]
-        fn messages_read_back_as_what_was_written(record in fixtures::any_message()) {
+        fn messages_read_back_equal(record in fixtures::any_message()) {
             let record = Record::Message(record);
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }
 
         #[test]
-        fn outgoing_envelopes_read_back_as_what_was_written(record in fixtures::any_outgoing()) {
+        fn outgoing_envelopes_read_back_equal(record in fixtures::any_outgoing()) {
             let record = Record::Outgoing(record);
             prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
         }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_made_for_their_owner_alone_and_only_where_nothing_is() {
+    fn files_are_made_for_their_owner_alone_and_replace_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         drop(create(&path).unwrap());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_ends_when_it_is_dropped_whoever_holds_a_copy_of_its_file() {
+    fn a_lock_ends_when_it_is_dropped_even_if_its_file_was_duplicated() {
         let dir = tempfile::tempdir().unwrap();
         let lock = HomeLock::take(dir.path()).unwrap();
         let copy = lock.file.try_clone().unwrap();

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_a_conversation_goes_before_it_and_is_read() {
+    fn messages_older_than_a_conversation_go_before_it_and_count_as_read() {
         let mut store = store(&[at(10, 100), at(11, 200)]);
         store
             .import()
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_taken_again_nor_twice() {
+    fn a_message_that_is_there_is_not_imported_again() {
         let store = store(&[at(1, 10)]);
         let unknown = store.messages().unknown(vec![at(1, 10), at(2, 20), at(2, 30)]).unwrap();
         assert_eq!(unknown, [at(2, 20)]);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_of_the_last_are_unread() {
+    fn an_import_leaves_that_many_of_the_last_messages_unread() {
         for count in 0..5 {
             let mut store = store(&[at(1, 10), at(2, 20), at(3, 30)]);
             let row = Imported::Unread(ContactId(7), count);

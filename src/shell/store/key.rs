@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passphrase_opens_what_it_sealed_and_no_other_does() {
+    fn a_key_file_opens_with_its_own_passphrase_alone() {
         assert_eq!(open(&sealed(), &passphrase("right")), Ok(key()));
         for wrong in ["wrong", "Right", "right ", "r"] {
             assert_eq!(open(&sealed(), &passphrase(wrong)), Err(KeyError::WrongPassphrase));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_what_another_implementation_makes_of_the_same_inputs() {
+    fn a_key_file_has_the_bytes_that_another_implementation_computes() {
         // Python's cryptography 48.0.0 (Argon2id, AESGCM) and hashlib, after the layout above.
         let golden = "\
             554e44544e4b455901000800000001000000010000000909090909090909090909090909 \
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_newer_version_is_told_whatever_follows_its_number() {
+    fn a_key_file_of_a_newer_version_is_recognised_whatever_follows_its_number() {
         let newer = [MAGIC.as_slice(), &2_u16.to_le_bytes(), b"unknown"].concat();
         assert_eq!(open(&newer, &passphrase("right")), Err(KeyError::Newer));
     }

@@ -59,7 +59,7 @@ fn when_one_change_cannot_be_made_none_is() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_loses_nothing() {
+fn a_full_disk_is_reported_and_loses_nothing() {
     let home = Home::new();
     let mut store = home.open().unwrap();
     store.commit(&puts(&[contact(7), theirs(1, 7, "before")])).unwrap();
@@ -105,7 +105,7 @@ fn wherever_in_a_commit_the_disk_runs_full_none_of_it_is_kept_and_all_before_it_
 }
 
 #[test]
-fn a_database_that_cannot_be_written_is_told() {
+fn a_database_that_cannot_be_written_is_reported() {
     let home = Home::new();
     let mut store = home.open().unwrap();
     store.connection.pragma_update(None, "query_only", 1).unwrap();
@@ -138,7 +138,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 #[test]
-fn a_message_is_only_stored_as_what_it_may_become() {
+fn a_message_is_stored_only_in_a_state_that_may_follow_its_last() {
     // Written down once more, apart from the engine: after each state, those it may go to.
     use MessageState::{Cancelled, Delivered, Failed, Mining, Queued, Read, Sent, Unacknowledged};
     let allowed: [(MessageState, &[MessageState]); 8] = [
@@ -171,7 +171,7 @@ fn a_message_is_only_stored_as_what_it_may_become() {
 }
 
 #[test]
-fn what_was_shown_does_not_wait_again_and_nobody_becomes_the_author() {
+fn a_shown_message_does_not_wait_again_and_its_author_never_changes() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[theirs(1, 7, "hi"), ours(2, 7, MessageState::Sent)])).unwrap();
     for record in [held(1, 7), ours(1, 7, MessageState::Queued), theirs(2, 7, "hi"), held(2, 7)] {
@@ -263,7 +263,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn a_store_holds_what_a_plain_list_of_its_changes_holds(
+    fn a_store_holds_the_same_records_as_a_plain_list_of_its_changes(
         batches in prop::collection::vec(prop::collection::vec(any_step(), 0..6), 0..8),
     ) {
         let mut store = Store::in_memory().unwrap();

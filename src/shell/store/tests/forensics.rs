@@ -170,7 +170,7 @@ fn sized(id: u64, bytes: usize) -> Record {
 }
 
 #[test]
-fn a_thief_with_the_key_reads_what_is_there() {
+fn a_thief_with_the_key_reads_a_record_that_is_kept() {
     let [session, ..] = fixtures::handshake();
     let (_home, mut store, thief) = robbed(&[session.clone(), contact(8)]);
     let loot = Loot::of(&store, &thief, &session);
@@ -238,7 +238,7 @@ fn goings() -> Vec<(&'static str, Vec<Record>, Record, Vec<Change>)> {
 }
 
 #[test]
-fn what_is_erased_or_replaced_is_in_no_page_and_the_journal_is_empty() {
+fn an_erased_or_replaced_record_is_in_no_page_and_the_journal_is_empty() {
     for (name, records, record, changes) in goings() {
         let (home, mut store, thief) = robbed(&records);
         let loot = Loot::of(&store, &thief, &record);

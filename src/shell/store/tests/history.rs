@@ -6,7 +6,7 @@ use crate::engine::record::{MessageRecord, MessageState, Record, StoredDirection
 use crate::shell::store::tests::fixtures::{contact, held, ours, theirs};
 
 #[test]
-fn history_is_told_in_pages_of_one_conversation_with_the_newest_at_the_end() {
+fn history_comes_in_pages_of_one_conversation_with_the_newest_at_the_end() {
     let mut store = Store::in_memory().unwrap();
     for id in 1..=10 {
         store.commit(&puts(&[theirs(id, 7, "hi"), ours(id + 100, 8, MessageState::Sent)])).unwrap();
@@ -64,7 +64,7 @@ fn erasing_a_conversation_erases_all_of_it_and_nothing_else() {
 }
 
 #[test]
-fn unread_counts_what_was_shown_since_the_conversation_was_read() {
+fn unread_counts_the_messages_shown_since_the_conversation_was_read() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[theirs(1, 7, "a"), theirs(2, 8, "b"), held(3, 7)])).unwrap();
     store.commit(&puts(&[ours(4, 7, MessageState::Delivered)])).unwrap();
@@ -85,7 +85,7 @@ fn unread_counts_what_was_shown_since_the_conversation_was_read() {
 }
 
 #[test]
-fn what_came_after_the_message_that_was_read_stays_unread_and_is_in_no_receipt() {
+fn messages_after_the_one_that_was_read_stay_unread_and_are_in_no_receipt() {
     let mut store = Store::in_memory().unwrap();
     let numbered = |id, number| {
         let Record::Message(message) = theirs(id, 7, "hi") else { panic!("not a message") };

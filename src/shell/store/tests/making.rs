@@ -8,7 +8,7 @@ use crate::engine::record::MessageState;
 use crate::shell::store::tests::fixtures::{contact, ours, outgoing, seen, theirs};
 
 #[test]
-fn what_was_committed_is_there_after_opening_again() {
+fn committed_records_are_there_after_opening_again() {
     let home = Home::new();
     let records = [contact(7), seen(9), ours(3, 7, MessageState::Queued), outgoing(5)];
     let mut store = home.open().unwrap();
@@ -44,7 +44,7 @@ fn a_store_in_memory_says_so_and_works_the_same() {
 }
 
 #[test]
-fn a_store_prints_what_it_keeps_and_nothing_of_it() {
+fn a_store_prints_its_mode_and_no_content() {
     let mut store = Store::in_memory().unwrap();
     store.commit(&puts(&[theirs(1, 7, "hi")])).unwrap();
     assert_eq!(format!("{store:?}"), "Store { kept: MemoryOnly, .. }");

@@ -91,7 +91,7 @@ fn old_values(kind: u8) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
+fn an_old_home_keeps_contacts_and_messages_and_drops_the_old_protocol() {
     let home = old_home();
     let loaded = home.open().unwrap().load().unwrap();
     let Some((Record::Identity(identity), rest)) = loaded.split_first() else {
@@ -124,7 +124,7 @@ fn an_old_home_keeps_people_and_what_was_said_and_drops_the_old_protocol() {
 }
 
 #[test]
-fn an_old_conversation_is_told_as_it_was_and_goes_on() {
+fn an_old_conversation_reads_as_before_and_goes_on() {
     let home = old_home();
     let mut store = home.open().unwrap();
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30]);
@@ -139,7 +139,7 @@ fn an_old_conversation_is_told_as_it_was_and_goes_on() {
 }
 
 #[test]
-fn nothing_of_the_old_rows_is_left_in_the_file() {
+fn no_byte_of_the_old_rows_is_left_in_the_file() {
     let home = old_home();
     let thief = Thief::of(&home);
     let old: Vec<Vec<u8>> = (0..=6).flat_map(old_values).collect();

@@ -44,7 +44,7 @@ fn words_are_found_without_regard_to_case_diacritics_and_order_and_the_last_may_
 }
 
 #[test]
-fn what_is_typed_is_never_a_language() {
+fn a_typed_query_never_contains_an_operator() {
     let mut store = searched();
     store.commit(&puts(&[theirs(1, 7, "alpha beta"), theirs(2, 7, "alpha OR gamma")])).unwrap();
     for (words, expected) in [
@@ -66,7 +66,7 @@ fn what_is_typed_is_never_a_language() {
 }
 
 #[test]
-fn what_is_found_comes_newest_first_in_pages_of_one_conversation_or_all() {
+fn found_messages_come_newest_first_in_pages_of_one_conversation_or_all() {
     let mut store = Store::in_memory().unwrap();
     for id in 1..=10 {
         store.commit(&puts(&[theirs(id, 7 + id % 2, "word")])).unwrap();
@@ -86,7 +86,7 @@ fn what_is_found_comes_newest_first_in_pages_of_one_conversation_or_all() {
 }
 
 #[test]
-fn what_was_erased_is_not_found_any_more() {
+fn an_erased_message_is_not_found_any_more() {
     for mut store in [Store::in_memory().unwrap(), searched()] {
         store.commit(&puts(&[theirs(1, 7, "secret"), theirs(2, 7, "secret")])).unwrap();
         store.commit(&puts(&[theirs(3, 8, "secret"), theirs(4, 9, "secret")])).unwrap();
@@ -121,7 +121,7 @@ fn a_commit_that_is_refused_is_not_found() {
 }
 
 #[test]
-fn nothing_that_is_searched_by_reaches_a_disk() {
+fn neither_query_nor_index_reaches_a_disk() {
     let home = Home::new();
     let mut store = home.open().unwrap();
     store.commit(&puts(&[theirs(1, 7, "word")])).unwrap();
@@ -139,7 +139,7 @@ fn nothing_that_is_searched_by_reaches_a_disk() {
 }
 
 #[test]
-fn messages_are_told_by_how_their_ids_begin() {
+fn messages_are_found_by_the_beginning_of_their_ids() {
     let mut store = Store::in_memory().unwrap();
     let all = [0xfedc_ba98_0000_0001, 0xfedc_ba98_0000_0002, 0x0123_0000_0000_0003];
     store.commit(&puts(&all.map(|id| theirs(id, 7, "hi")))).unwrap();

@@ -11,7 +11,7 @@ use crate::engine::record::{MessageState, StoredDirection};
 use crate::shell::store::tests::fixtures::{contact, message, ours, outgoing, theirs};
 
 #[test]
-fn a_making_that_ended_between_key_and_database_gives_a_whole_empty_store() {
+fn a_creation_that_ended_between_key_and_database_gives_a_whole_empty_store() {
     let home = Home::new();
     fs::remove_file(home.file("store.db")).unwrap();
     fs::write(home.file("store.db.new"), "half of a database").unwrap();
@@ -23,7 +23,7 @@ fn a_making_that_ended_between_key_and_database_gives_a_whole_empty_store() {
 }
 
 #[test]
-fn a_making_that_ended_before_the_key_was_there_left_nothing() {
+fn a_creation_that_ended_before_the_key_file_left_no_store() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("home");
     data_dir::prepare(&dir).unwrap();
@@ -34,7 +34,7 @@ fn a_making_that_ended_before_the_key_was_there_left_nothing() {
 }
 
 #[test]
-fn a_database_without_its_key_file_is_told_and_kept() {
+fn a_database_without_its_key_file_is_reported_and_kept() {
     let home = Home::new();
     fs::rename(home.file("key"), home.file("elsewhere")).unwrap();
     assert!(matches!(home.open(), Err(StoreError::KeyMissing)));
@@ -44,7 +44,7 @@ fn a_database_without_its_key_file_is_told_and_kept() {
 }
 
 #[test]
-fn a_key_file_that_is_damaged_foreign_or_newer_is_told_from_a_wrong_passphrase() {
+fn a_damaged_foreign_or_newer_key_file_is_distinguished_from_a_wrong_passphrase() {
     let damaged = Home::new().after("key", |bytes| bytes[50] ^= 1);
     assert!(matches!(damaged, StoreError::Damaged));
     let foreign = Home::new().after("key", |bytes| bytes[0] ^= 1);
@@ -54,7 +54,7 @@ fn a_key_file_that_is_damaged_foreign_or_newer_is_told_from_a_wrong_passphrase()
 }
 
 #[test]
-fn a_damaged_database_is_told() {
+fn a_damaged_database_is_reported() {
     let changed = Home::new().after("store.db", |bytes| bytes[100] ^= 1);
     assert!(matches!(changed, StoreError::Damaged), "{changed:?}");
     let cut = Home::new().after("store.db", |bytes| bytes.truncate(5000));
@@ -122,7 +122,7 @@ fn a_database_nobody_encrypted_is_foreign() {
 }
 
 #[test]
-fn a_database_of_another_program_or_a_newer_version_is_told() {
+fn a_database_of_another_program_or_a_newer_version_is_reported() {
     for (pragma, value) in [("application_id", 1), ("user_version", 1000), ("user_version", 0)] {
         let home = Home::new();
         let store = home.open().unwrap();
@@ -138,7 +138,7 @@ fn a_database_of_another_program_or_a_newer_version_is_told() {
 }
 
 #[test]
-fn a_making_that_fails_leaves_no_store() {
+fn a_creation_that_fails_leaves_no_store() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("home");
     data_dir::prepare(&dir).unwrap();
@@ -152,7 +152,7 @@ fn a_making_that_fails_leaves_no_store() {
 }
 
 #[test]
-fn nothing_that_was_written_can_be_found_on_disk() {
+fn no_text_of_a_record_can_be_found_on_disk() {
     let home = Home::new();
     let mut store = home.open().unwrap();
     store.commit(&puts(&[theirs(1, 7, "the quick brown fox"), contact(7)])).unwrap();
@@ -195,7 +195,7 @@ fn victim() {
 }
 
 #[test]
-fn a_killed_process_loses_nothing_it_was_told_is_durable_and_keeps_no_half() {
+fn a_killed_process_loses_no_commit_that_returned_and_keeps_no_part_of_another() {
     for committed in [0, 1, 2, 5, 17] {
         let home = Home::new();
         let mut victim = Command::new(std::env::current_exe().unwrap())
