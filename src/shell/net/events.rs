@@ -126,7 +126,8 @@ impl Net {
             ProtocolsEvent::Ping(ping::Event { peer, result: Err(failure), .. }) => match failure {
                 // `proto/network.md` does not demand ping.
                 ping::Failure::Unsupported => {}
-                // A dead path is seen within a minute; TCP alone would take a quarter of an hour.
+                // A dead path is found in about a minute; TCP alone would take a quarter of an
+                // hour.
                 ping::Failure::Timeout | ping::Failure::Other { .. } => {
                     self.disconnect(peer, DisconnectReason::Unresponsive);
                 }

@@ -58,7 +58,7 @@ pub struct Net {
     next_heartbeat: Instant,
 }
 
-/// What happened on the network.
+/// An event of the network.
 pub enum NetEvent {
     /// Something that the engine decides on: an envelope ([`Net::report_validation`] it within four
     /// seconds, or it is not passed on: gossipsub keeps it for five heartbeats of one second),
@@ -297,7 +297,7 @@ impl Net {
         let behaviour = &mut self.swarm.behaviour_mut().sync;
         if !peer.is_some_and(|peer| self.exchanges.request(behaviour, peer, id, bytes)) {
             tracing::debug!("a request to catch up was not sent");
-            // Answered at once: the engine keeps no timer for a request, and would wait for ever.
+            // Answered at once: the engine waits for exactly one response to each request.
             self.ready.push_back(NetEvent::Engine(Input::SyncResponse { id, bytes: None }));
         }
     }
@@ -332,7 +332,7 @@ impl Net {
         }
     }
 
-    /// Where others can reach us, each with our transport key at the end.
+    /// The addresses at which others can reach us, each with our transport key at the end.
     #[must_use]
     pub fn addresses(&self) -> Vec<Multiaddr> {
         let us = Protocol::P2p(*self.swarm.local_peer_id());

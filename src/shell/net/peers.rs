@@ -163,7 +163,7 @@ impl PeerTable {
         (peer.refusals >= REFUSALS).then_some(id)
     }
 
-    /// The neighbours whose time is up at `now`.
+    /// The neighbours that are overdue at `now`.
     pub(super) fn overdue(&self, now: Instant, pace: &NetTiming) -> Vec<(PeerId, OverdueReason)> {
         let verdict = |peer: &PeerEntry| match (peer.liveness, peer.heartbeat) {
             (PeerLiveness::Gone, _) => None,

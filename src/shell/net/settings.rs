@@ -101,7 +101,7 @@ pub struct NetworkNameError;
 pub enum LanDiscovery {
     /// Tell the local network nothing.
     Off,
-    /// Ask and answer there: everybody on it learns that this program runs here.
+    /// Ask and answer there: every machine on it can see that this program runs here.
     On,
 }
 

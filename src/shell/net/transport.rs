@@ -53,7 +53,7 @@ pub(super) fn build_transport(
     }
 }
 
-/// TCP and QUIC, the latter with its own encryption, and names where the system can look them up.
+/// TCP and QUIC, the latter with its own encryption, and names through the system's resolver.
 fn internet(key: &identity::Keypair) -> Result<BoxedTransport, NetError> {
     // Nagle's algorithm would hold small frames back for an acknowledgement.
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))

@@ -157,7 +157,7 @@ fn prompt(words: &str, ask: PromptPolicy) -> Result<Passphrase, PassphraseError>
     if ask == PromptPolicy::Forbidden {
         return Err(PassphraseError::NoInput);
     }
-    // Without a terminal there is nobody to prompt. Found here, because the prompt below would
+    // Without a terminal no prompt is possible. Found here, because the prompt below would
     // report it as any other error.
     File::options().read(true).write(true).open(TERMINAL).map_err(|_| PassphraseError::NoInput)?;
     let stars = rpassword::ConfigBuilder::new().password_feedback_mask('*').build();

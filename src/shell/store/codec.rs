@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::shell::store::tests::fixtures::{self, unhex};
 
-    /// Every record kind, with what its bytes must be for as long as stores exist.
+    /// Every record kind, with the bytes it must have for as long as stores exist.
     fn golden() -> Vec<(Record, &'static str)> {
         vec![
             (

@@ -337,7 +337,7 @@ impl<'a> MessageTable<'a> {
     fn message_in(self, row: &rusqlite::Row<'_>) -> Result<MessageRecord, StoreError> {
         match record_in(row, self.key)? {
             Record::Message(message) => Ok(message),
-            // Sealed under a message's name by nobody but a faulty program.
+            // Only a faulty program seals another kind under the name of a message.
             Record::Identity(_)
             | Record::Contact(_)
             | Record::Session(_)

@@ -103,7 +103,7 @@ pub(in crate::shell) fn open(
     Ok(Secret::take(&mut key))
 }
 
-/// A key file whose shape, checksum and cost are in order.
+/// A key file with shape, checksum and cost in order.
 struct KeyFile<'a> {
     head: &'a [u8],
     cost: KeyCost,
@@ -181,7 +181,7 @@ pub(in crate::shell) enum KeyError {
     /// A newer version of this program wrote it.
     #[error("a key file of a newer version")]
     Newer,
-    /// It is a key file whose bytes have changed since.
+    /// It is a key file, and its bytes have changed since it was written.
     #[error("a damaged key file")]
     Damaged,
     /// It asks for more memory or time than this program spends.
@@ -244,7 +244,7 @@ mod tests {
         seal(&key(), &passphrase("right"), KeyCost::LEAST, &SALT).unwrap()
     }
 
-    /// Gives a file the checksum its content asks for, as whoever made it on purpose would.
+    /// Gives a file the checksum of its content, as an attacker who planted it would.
     fn summed(mut file: Vec<u8>) -> Vec<u8> {
         file.truncate(SUMMED_BYTES);
         let sum = Sha256::digest(&file);

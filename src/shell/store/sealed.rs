@@ -79,7 +79,7 @@ impl core::fmt::Debug for RowKey {
 
 /// A sealed row, ready to be written. Its salt is written already.
 pub(super) struct SealedRow {
-    /// Where the salt is.
+    /// The slot of the salt.
     pub(super) slot: i64,
     /// Ciphertext and tag.
     pub(super) value: Vec<u8>,

@@ -1,7 +1,7 @@
 //! Rows of store version 1, in the shapes of version 2.
 //!
 //! Identities, contacts, messages and seen offers are kept; sessions, requests, pending offers and
-//! outgoing envelopes belong to a protocol that nobody speaks any more and are dropped.
+//! outgoing envelopes belong to a protocol that is not spoken any more and are dropped.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! What a commit does, one change at a time and at random against a model.
+//! Commits, one change at a time and at random against a model.
 
 use std::collections::BTreeMap;
 
@@ -192,7 +192,7 @@ fn a_message_that_was_erased_begins_anew() {
     assert_eq!(store.load().unwrap(), [ours(1, 7, MessageState::Queued)]);
 }
 
-/// What the store ought to hold: records by key, and messages in the order of their places.
+/// The expected content of the store: records by key, and messages in the order of their places.
 #[derive(Clone, Default)]
 struct Model {
     records: BTreeMap<RecordKey, Record>,
@@ -209,7 +209,7 @@ impl Model {
         Some(after)
     }
 
-    /// Nothing if a message may not become what it is to be.
+    /// Nothing if a message may not go to its new state.
     fn apply(&mut self, step: &Step) -> Option<()> {
         match step {
             Step::Put(Record::Message(message)) => {

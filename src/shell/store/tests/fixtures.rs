@@ -58,8 +58,8 @@ pub(in crate::shell::store) fn doubted(id: u64) -> Record {
     Record::Contact(ContactRecord { trust, ..record })
 }
 
-/// What a handshake leaves in a store: the initiator's session, its contact with the pending offer,
-/// the responder's session, and the request it came as.
+/// The records that a handshake leaves in a store: the initiator's session, its contact with the
+/// pending offer, the responder's session, and the request it came as.
 pub(in crate::shell::store) fn handshake() -> [Record; 4] {
     let mut seeded = SeededRng::new(1);
     let mut env = Env::new(Millis(0), UnixSeconds(100_000_000), &mut seeded);

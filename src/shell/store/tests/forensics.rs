@@ -1,4 +1,4 @@
-//! What somebody who has the database's key finds in the files after something was erased.
+//! Forensics: the files, searched with the database's key after records were erased.
 //!
 //! Every page of the database and of its journal is decrypted here as SQLCipher 4 encrypts it, and
 //! without SQLCipher: pages that are free and the gaps inside pages are searched like all others.
@@ -16,7 +16,7 @@ use crate::engine::record::{ContactState, StoredDirection};
 use crate::engine::testing::rng::SeededRng;
 use crate::shell::store::tests::fixtures::{self, contact, message, outgoing, theirs};
 
-/// Somebody who has the files and the database's key.
+/// A thief who has the files and the database's key.
 pub(super) struct Thief {
     database: PathBuf,
     journal: PathBuf,
@@ -88,7 +88,7 @@ pub(super) fn parts(bytes: &[u8]) -> BTreeSet<Vec<u8>> {
     bytes.windows(PART).filter(telling).map(<[u8]>::to_vec).collect()
 }
 
-/// What there is to find of one row.
+/// The parts of one row that could be found.
 struct Loot {
     salt: Vec<u8>,
     sealed: Vec<u8>,
@@ -97,7 +97,7 @@ struct Loot {
 }
 
 impl Loot {
-    /// What there is of a row that is in the store, read as the thief would who knows where.
+    /// The parts of a row that is in the store, read as by a thief who knows its place.
     fn of(store: &Store, thief: &Thief, record: &Record) -> Self {
         let name = codec::encode_key(&record.key()).unwrap();
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -128,10 +128,11 @@ impl Loot {
         BTreeSet::from([self.salt.clone()])
     }
 
-    /// What the row says besides its name, by which the database sorts it and which is not sealed.
+    /// The content of the row besides its name, by which the database sorts it and which is not
+    /// sealed.
     ///
-    /// A part shares at most half its bytes with the name. The name stays in the database, followed by
-    /// other bytes, sealed ones among them: 15 bytes of the name and the next one of the row are
+    /// A part shares at most half its bytes with the name. The name stays in the database, followed
+    /// by other bytes, sealed ones among them: 15 bytes of the name and the next one of the row are
     /// found by chance in one run of 256, 8 and the next 8 in one of 2^64.
     fn said(&self) -> BTreeSet<Vec<u8>> {
         let name: BTreeSet<&[u8]> = self.name.windows(PART / 2 + 1).collect();

@@ -72,12 +72,12 @@ fn unread_counts_the_messages_shown_since_the_conversation_was_read() {
     store.mark_read(ContactId(7), MessageId(1)).unwrap();
     store.mark_read(ContactId(9), MessageId(2)).unwrap();
     assert_eq!(store.messages().unread().unwrap(), [(ContactId(8), 1)]);
-    // What was held when the rest was read is unread from when it is shown.
+    // A message that was held when the rest was read is unread from when it is shown.
     store.commit(&puts(&[theirs(3, 7, "c")])).unwrap();
     assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.commit(&[Change::EraseMessages(ContactId(7))]).unwrap();
     assert_eq!(store.messages().unread().unwrap(), [(ContactId(8), 1)]);
-    // Places are never used twice: what comes after an erasure is not taken as read.
+    // Places are never used twice: a message after an erasure does not count as read.
     store.commit(&puts(&[theirs(5, 7, "d")])).unwrap();
     assert_eq!(store.messages().unread().unwrap(), [(ContactId(7), 1), (ContactId(8), 1)]);
     store.commit(&[Change::Erase(RecordKey::Contact(ContactId(8)))]).unwrap();

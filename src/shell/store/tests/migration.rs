@@ -178,7 +178,7 @@ fn a_home_of_version_2_opens_with_nothing_lost() {
     assert_eq!(page(&store, 7), [20, 10, 11, 12, 13, 14, 15, 30, 33]);
 }
 
-/// What there is to load of the fixture, in the shapes of today.
+/// The records of the fixture in their current shapes.
 fn kept_from_version_2() -> Vec<Record> {
     let [session, pending, _, request] = fixtures::handshake();
     let Record::Contact(mut blocked) = contact(9) else { panic!("another kind") };
@@ -213,7 +213,7 @@ fn kept_from_version_2() -> Vec<Record> {
     kept
 }
 
-/// A contact of whose messages nothing is known to have been seen.
+/// A contact with no message recorded as seen.
 fn unread(record: Record) -> Record {
     let Record::Contact(mut record) = record else { panic!("another kind") };
     for sequence in &mut record.received {

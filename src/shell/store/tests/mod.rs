@@ -1,4 +1,4 @@
-//! The store through its own door, over several files; here is what they share.
+//! The store through its public interface, over several files; here are the helpers they share.
 
 mod changes;
 pub(super) mod fixtures;
@@ -51,7 +51,7 @@ impl Home {
         Store::open(&self.dir(), &passphrase("right"))
     }
 
-    /// Changes the file and says what opening it gives.
+    /// Changes the file and returns the result of opening it.
     fn after(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> StoreError {
         let mut bytes = fs::read(self.file(name)).unwrap();
         change(&mut bytes);

@@ -1,4 +1,4 @@
-//! What is found by its words, and what is not.
+//! Search by words: the messages that are found, and those that are not.
 
 use proptest::prelude::*;
 

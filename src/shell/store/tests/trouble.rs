@@ -1,4 +1,4 @@
-//! What is left by crashes, thieves, full disks and strangers.
+//! Crashes, damage, foreign files and thieves: a store is whole or refused, and shows no content.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
