@@ -95,7 +95,7 @@ fn inherent(sources: &[Source]) -> (BTreeMap<String, BTreeSet<String>>, BTreeMap
             home.entry(name).or_default().push(source.module.clone());
         }
     }
-    let blocks: Vec<Block> = sources.iter().flat_map(impl_blocks).collect();
+    let blocks: Vec<Block<'_>> = sources.iter().flat_map(impl_blocks).collect();
     let aliases: BTreeMap<String, String> = sources.iter().flat_map(aliases).collect();
     let of = |name: &str| aliases.get(name).map_or(name, String::as_str).to_owned();
     let mut implementors: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -109,7 +109,8 @@ fn inherent(sources: &[Source]) -> (BTreeMap<String, BTreeSet<String>>, BTreeMap
         // A trait that one type alone implements is another way to give it methods. Those of other
         // crates, and those that several types share, are not.
         let shared = |of_trait: &String| {
-            !home.contains_key(of_trait) || implementors[of_trait.as_str()].len() > 1
+            let others = implementors.get(of_trait.as_str()).map_or(0, BTreeSet::len);
+            !home.contains_key(of_trait) || others > 1
         };
         if block.of_trait.as_ref().is_some_and(shared) {
             continue;
@@ -191,8 +192,9 @@ fn impl_head(head: &[&str]) -> (Option<String>, Option<String>) {
         let name = words.iter().rev().find(|word| word.starts_with(char::is_uppercase));
         name.map(|&name| name.to_owned())
     };
-    match outside.iter().position(|&word| word == "for") {
-        Some(middle) => (last(&outside[..middle]), last(&outside[middle..])),
+    let middle = outside.iter().position(|&word| word == "for");
+    match middle.and_then(|middle| outside.split_at_checked(middle)) {
+        Some((of_trait, name)) => (last(of_trait), last(name)),
         None => (None, last(&outside)),
     }
 }
@@ -266,7 +268,7 @@ fn arrows(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
             }
             // A name of a module around this one: it may have it from one beside this one.
             let all = path.segments.last().is_some_and(|last| last == "*");
-            for (name, from) in &imports[&module] {
+            for (name, from) in imports.get(&module).into_iter().flatten() {
                 let is_named = tokens.iter().any(|token| token.text == *name);
                 if target.get(module.len()) == Some(name) || (all && is_named) {
                     add(from);
