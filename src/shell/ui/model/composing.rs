@@ -68,6 +68,14 @@ pub(super) fn edit(
 pub(super) fn press(model: &mut Model, key: WriteAction, effects: &mut Vec<UiEffect>) {
     match key {
         WriteAction::Send => enter(model, effects),
+        // The text and its Enter may come from a page that ends the paste by itself: nothing is
+        // asked of the node, and nothing accepted, by an Enter of a paste.
+        WriteAction::Submit
+            if model.enter_mode == EnterMode::Held && prompt::is_consequential(model) =>
+        {
+            model
+                .say_hint("the paste contained an Enter; nothing was done. Press Enter to confirm");
+        }
         WriteAction::Submit => prompt::submit(model, effects),
         WriteAction::Complete => {
             let Some(field) = model.field() else { return };

@@ -143,6 +143,16 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
     }
 }
 
+/// Whether Enter in the field that is open does more than move or search.
+pub(super) fn is_consequential(model: &Model) -> bool {
+    match &model.navigation.overlay {
+        Some(Overlay::Prompt(prompt)) => !matches!(prompt.purpose, PromptPurpose::Search(_)),
+        Some(_) => false,
+        // The name of the first identity.
+        None => true,
+    }
+}
+
 fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>) {
     match submission {
         Submission::Command(command, about) => model.ask(command, about, effects),
