@@ -1,6 +1,6 @@
 //! Opens the store on behalf of a command.
 
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
 use crate::shell::cli::args::GlobalArgs;
@@ -61,14 +61,42 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
     Ok(Store::create(&home, &passphrase)?)
 }
 
-/// Reads standard input, up to `most` bytes, without the last line end.
+/// Reads standard input without its last line end. More than `most` bytes are read far enough that
+/// the engine refuses the text.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
-    // One byte more than the most, so that the engine refuses a longer text and does not send its
-    // beginning.
-    let mut text = String::new();
-    std::io::stdin().lock().take(most.saturating_add(1)).read_to_string(&mut text)?;
+    Ok(read_text(std::io::stdin().lock(), most)?)
+}
+
+fn read_text(input: impl Read, most: u64) -> io::Result<String> {
+    // A line end and one byte more than the most: a longer text is refused, and no beginning of it
+    // is sent, wherever its lines end.
+    let mut bytes = Vec::new();
+    input.take(most.saturating_add(2)).read_to_end(&mut bytes)?;
     // `echo` and editors end a text with a newline that is no part of it.
-    let shorter = text.strip_suffix('\n').map_or(text.len(), str::len);
-    text.truncate(shorter);
-    Ok(text)
+    bytes.pop_if(|last| *last == b'\n');
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+    } else {
+        // It may be cut inside a character; too long it is all the same.
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused_whole_wherever_its_lines_end() {
+        let read = |text: &str| read_text(text.as_bytes(), 4);
+        assert_eq!(read("four\n").unwrap(), "four");
+        assert_eq!(read("for\n\n").unwrap(), "for\n");
+        assert_eq!(read("f\u{f6}r").unwrap(), "f\u{f6}r");
+        for longer in
+            ["fours", "four\n\n", "four\nmore", "fours\nmore", "fou\u{f6}r", "four\n\u{f6}"]
+        {
+            assert!(read(longer).unwrap().len() > 4, "{longer:?}");
+        }
+        assert_eq!(read_text(&b"\xff"[..], 4).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
 }
