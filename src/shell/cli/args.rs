@@ -633,9 +633,14 @@ impl FromStr for DurationArg {
         number
             .checked_mul(seconds)
             .map(|all| Self(Duration::from_secs(all)))
+            .filter(|Self(span)| *span <= MAX_DURATION)
             .ok_or(ParseNumberError)
     }
 }
+
+/// The longest a command waits. A guess: beyond the life of any process, and no sum of it and a
+/// clock overflows.
+pub const MAX_DURATION: Duration = Duration::from_secs(366 * 86_400);
 
 /// A number of bytes such as `64MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -713,6 +718,10 @@ mod tests {
         assert_eq!("0/s".parse::<RateArg>(), Err(ParseNumberError));
         assert_eq!("11/s".parse::<RateArg>(), Err(ParseNumberError));
         assert_eq!("99999999999999999999h".parse::<DurationArg>(), Err(ParseNumberError));
+        assert_eq!("8784h".parse(), Ok(DurationArg(MAX_DURATION)));
+        for too_long in ["8785h", "18446744073709551615", "18446744073709551615s"] {
+            assert_eq!(too_long.parse::<DurationArg>(), Err(ParseNumberError), "{too_long}");
+        }
         assert_eq!("5 apples".parse::<SizeArg>(), Err(ParseNumberError));
     }
 }

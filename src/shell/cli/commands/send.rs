@@ -18,7 +18,7 @@ use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
 use crate::engine::settings::NodeRole;
 use crate::shell::api::{ClientEvent, ClientRequest};
-use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs, WaitFor};
+use crate::shell::cli::args::{DurationArg, GlobalArgs, MAX_DURATION, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::{open_store, output};
@@ -152,7 +152,8 @@ impl SendRequest {
             text: text("text")?,
             lifetime: lifetime::named(&text("life")?)?,
             wait: WaitFor::deserialize(request.get("wait")?).ok()?,
-            timeout: Duration::from_secs(request.get("timeout")?.as_u64()?),
+            // Another program may have asked: its number is not one of ours.
+            timeout: Duration::from_secs(request.get("timeout")?.as_u64()?).min(MAX_DURATION),
         })
     }
 
