@@ -36,7 +36,7 @@ use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::{
     ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };
-use undertone::shell::cli::args::{BackupAction, Cli, CliCommand};
+use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::cli::error::{Failure, FailureText};
 use undertone::shell::durable_node::DurableNode;
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
@@ -176,8 +176,11 @@ fn commands_show_their_name_and_not_what_was_typed() {
         "undertone backup create /home/annabel/backup",
     ] {
         let cli = Cli::try_parse_from(typed.split(' ')).expect("a command line");
-        lines.add("Cli, GlobalArgs, NetworkArgs, CliCommand", &cli);
+        lines.add("Cli, GlobalArgs, NetworkFlags, CliCommand", &cli);
     }
+    let typed = ["undertone", "--peer", "/ip4/192.0.2.7/tcp/4141", "--network", "harbour"];
+    let flags = Cli::try_parse_from(typed).expect("a command line").network;
+    lines.add("NetworkArgs", &NetworkArgs::from(flags));
     let action = |typed: &str| Cli::try_parse_from(typed.split(' ')).expect("a command").action;
     if let Some(CliCommand::Identity { action }) = action("undertone identity new Annabel") {
         lines.add("IdentityAction", &action);

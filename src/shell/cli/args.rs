@@ -1,11 +1,13 @@
 //! The command line as types: parsed once, not looked at again.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::env::Millis;
@@ -24,9 +26,44 @@ pub struct Cli {
     /// Settings of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// Settings of the interface's node.
+    /// Settings of the interface's node, or of the node that a command runs.
     #[command(flatten)]
-    pub network: NetworkArgs,
+    pub network: NetworkFlags,
+}
+
+impl Cli {
+    /// Parses the words of a command line, of which the first is the program's name.
+    ///
+    /// # Errors
+    /// What to print in place of a command: help, or what is wrong with the words.
+    pub fn of_words<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
+    where
+        W: Into<OsString> + Clone,
+    {
+        let mut matches = Self::command().try_get_matches_from(words)?;
+        let command = matches.subcommand_name().unwrap_or_default().to_owned();
+        let mut cli = Self::from_arg_matches_mut(&mut matches)
+            .map_err(|error| error.format(&mut Self::command()))?;
+        cli.pass_network_on(&command)?;
+        Ok(cli)
+    }
+
+    /// Gives the command what was said of its node before its name. Nothing that was said is
+    /// ignored: who names a network must not find themselves in another one.
+    fn pass_network_on(&mut self, command: &str) -> Result<(), clap::Error> {
+        let Some(action) = &mut self.action else { return Ok(()) };
+        if let Some(network) = action.network_mut() {
+            let before = std::mem::take(&mut self.network);
+            *network = before.followed_by(std::mem::take(network));
+            return Ok(());
+        }
+        let Some(flag) = self.network.first_given() else { return Ok(()) };
+        let message = format!(
+            "the argument '{flag}' cannot be used with 'undertone {command}', which takes no settings \
+             of a node"
+        );
+        Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+    }
 }
 
 /// Settings of every command.
@@ -93,9 +130,9 @@ opaque_debug!(struct GlobalArgs {
     color, ascii, log, verbose,
 });
 
-/// Settings of a node that joins a network.
-#[derive(Args, Clone)]
-pub struct NetworkArgs {
+/// Settings of a node that joins a network, as far as they were given.
+#[derive(Args, Clone, Default)]
+pub struct NetworkFlags {
     /// Stay connected to this peer, such as /ip4/192.0.2.7/tcp/4141. Can be repeated.
     #[arg(long = "peer", value_name = "MULTIADDR")]
     pub peers: Vec<Multiaddr>,
@@ -105,22 +142,84 @@ pub struct NetworkArgs {
     /// Find peers on the local network. Everybody on it can see that Undertone runs here.
     #[arg(long)]
     pub lan: bool,
-    /// Name of the network. Nodes of different networks exchange nothing.
-    #[arg(long, value_name = "NAME", default_value = "main")]
-    pub network: NetworkName,
-    /// Minimum proof of work of the network, in bits, for 2 KiB with a lifetime of one day.
+    /// Name of the network. Nodes of different networks exchange nothing [default: main].
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<NetworkName>,
+    /// Minimum proof of work of the network, in bits, for 2 KiB with a lifetime of one day
+    /// [default: 21].
     #[arg(
-        long, value_name = "BITS", default_value_t = Floor::DEFAULT.bits(),
+        long, value_name = "BITS",
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
     )]
-    pub floor: u8,
+    pub floor: Option<u8>,
     /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
     /// write.
     #[arg(long, value_name = "RATE")]
     pub junk: Option<RateArg>,
 }
 
+opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, junk });
+
+impl NetworkFlags {
+    /// These, and those that were given after the name of the command, which win.
+    fn followed_by(self, after: Self) -> Self {
+        Self {
+            peers: [self.peers, after.peers].concat(),
+            listen: [self.listen, after.listen].concat(),
+            lan: self.lan || after.lan,
+            network: after.network.or(self.network),
+            floor: after.floor.or(self.floor),
+            junk: after.junk.or(self.junk),
+        }
+    }
+
+    /// The first of them that was given.
+    fn first_given(&self) -> Option<&'static str> {
+        let Self { peers, listen, lan, network, floor, junk } = self;
+        let given = [
+            ("--peer", !peers.is_empty()),
+            ("--listen", !listen.is_empty()),
+            ("--lan", *lan),
+            ("--network", network.is_some()),
+            ("--floor", floor.is_some()),
+            ("--junk", junk.is_some()),
+        ];
+        given.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
+/// Settings of a node that joins a network.
+#[derive(Clone)]
+pub struct NetworkArgs {
+    /// Peers to stay connected to.
+    pub peers: Vec<Multiaddr>,
+    /// Addresses to accept connections on.
+    pub listen: Vec<Multiaddr>,
+    /// Whether to find peers on the local network.
+    pub lan: bool,
+    /// Name of the network.
+    pub network: NetworkName,
+    /// Minimum proof of work of the network, in bits.
+    pub floor: u8,
+    /// How often to send junk.
+    pub junk: Option<RateArg>,
+}
+
 opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, junk });
+
+impl From<NetworkFlags> for NetworkArgs {
+    fn from(flags: NetworkFlags) -> Self {
+        let NetworkFlags { peers, listen, lan, network, floor, junk } = flags;
+        Self {
+            peers,
+            listen,
+            lan,
+            network: network.unwrap_or_default(),
+            floor: floor.unwrap_or_else(|| Floor::DEFAULT.bits()),
+            junk,
+        }
+    }
+}
 
 /// What to do.
 #[derive(Subcommand)]
@@ -177,7 +276,7 @@ pub enum CliCommand {
         timeout: DurationArg,
         /// The node that sends it, unless one runs already.
         #[command(flatten)]
-        network: NetworkArgs,
+        network: NetworkFlags,
     },
     /// Print incoming messages, one per line.
     Listen {
@@ -195,7 +294,7 @@ pub enum CliCommand {
         states: bool,
         /// The node that listens.
         #[command(flatten)]
-        network: NetworkArgs,
+        network: NetworkFlags,
     },
     /// Show the messages with a contact, oldest first.
     History(HistoryArgs),
@@ -261,6 +360,28 @@ opaque_debug!(
     }
 );
 
+impl CliCommand {
+    /// The settings of the node that it runs; `None` if it runs none.
+    fn network_mut(&mut self) -> Option<&mut NetworkFlags> {
+        match self {
+            Self::Relay { action: RelayAction::Run { network, .. } }
+            | Self::Send { network, .. }
+            | Self::Listen { network, .. } => Some(network),
+            Self::Demo { .. }
+            | Self::Identity { .. }
+            | Self::Contact { .. }
+            | Self::Request { .. }
+            | Self::History(_)
+            | Self::Message { .. }
+            | Self::Backup { .. }
+            | Self::Export { .. }
+            | Self::Import { .. }
+            | Self::Status
+            | Self::Completions { .. } => None,
+        }
+    }
+}
+
 /// What to do as a relay.
 #[derive(Debug, Subcommand)]
 pub enum RelayAction {
@@ -276,7 +397,7 @@ pub enum RelayAction {
         archive: Option<SizeArg>,
         /// The network it serves.
         #[command(flatten)]
-        network: NetworkArgs,
+        network: NetworkFlags,
     },
 }
 
@@ -700,9 +821,55 @@ fn split(text: &str) -> Result<(u64, &str), ParseNumberError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    fn network_of(line: &str) -> Result<NetworkArgs, String> {
+        let mut cli = Cli::of_words(line.split(' ')).map_err(|error| error.to_string())?;
+        let flags = cli.action.as_mut().and_then(CliCommand::network_mut).cloned();
+        Ok(flags.unwrap_or(cli.network).into())
+    }
+
+    #[test]
+    fn settings_of_a_node_count_before_the_command_and_after_it_where_they_win() {
+        let [near, far] = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1"];
+        for command in ["listen", "send bob hi", "relay run"] {
+            let line = format!(
+                "undertone --network one --floor 28 --junk 60/min --lan --peer {near} {command} \
+                 --floor 5 --peer {far}"
+            );
+            let node = network_of(&line).unwrap();
+            assert_eq!(node.network.to_string(), "one", "{command}");
+            assert_eq!((node.floor, node.lan), (5, true), "{command}");
+            assert_eq!(node.junk, Some(RateArg(Millis(1_000))), "{command}");
+            assert_eq!(node.peers, [near.parse().unwrap(), far.parse().unwrap()], "{command}");
+        }
+        assert_eq!(network_of("undertone --floor 28").unwrap().floor, 28);
+    }
+
+    #[test]
+    fn settings_of_a_node_are_refused_by_a_command_that_runs_none() {
+        let flags =
+            ["--network x", "--floor 3", "--junk 1/h", "--lan", "--peer /ip4/1.2.3.4/tcp/1"];
+        for flag in flags.into_iter().chain(["--listen /ip4/1.2.3.4/tcp/1"]) {
+            for command in ["contact list", "status", "demo", "export - --all", "identity list"] {
+                let message = network_of(&format!("undertone {flag} {command}")).unwrap_err();
+                let (name, _) = flag.split_once(' ').unwrap_or((flag, ""));
+                let (first, _) = command.split_once(' ').unwrap_or((command, ""));
+                let expected = format!("'{name}' cannot be used with 'undertone {first}'");
+                assert!(message.contains(&expected), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_names_the_defaults_that_apply() {
+        let node = network_of("undertone listen").unwrap();
+        let help = Cli::command().render_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for default in [node.network.to_string(), node.floor.to_string()] {
+            assert!(help.contains(&format!("[default: {default}]")), "{help}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -71,6 +71,13 @@ impl NetworkName {
     }
 }
 
+impl Default for NetworkName {
+    /// The network of everybody who names none.
+    fn default() -> Self {
+        Self("main".to_owned())
+    }
+}
+
 impl FromStr for NetworkName {
     type Err = NetworkNameError;
 

@@ -82,7 +82,7 @@ pub fn print_parser_message(message: &clap::Error) -> u8 {
 fn carry_out(cli: Cli) -> Result<(), Failure> {
     let Cli { action, global, network } = cli;
     let Some(action) = action else {
-        return on_runtime(tui::open(&global, &network));
+        return on_runtime(tui::open(&global, &network.into()));
     };
     match action {
         CliCommand::Demo { check: true } => on_runtime(demo::check()),
@@ -90,7 +90,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Relay { action: RelayAction::Run { pool, archive, network } } => {
             let storage =
                 archive.map_or(relay::RelayStorage::Memory(pool), relay::RelayStorage::Archive);
-            on_runtime(relay::run(&global, &network, storage))
+            on_runtime(relay::run(&global, &network.into(), storage))
         }
         CliCommand::Identity { action } => {
             on_runtime(manage::run(&global, ManageAction::Identity(action)))
@@ -103,11 +103,11 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         }
         CliCommand::Send { contact, text, lifetime, wait, timeout, network } => {
             let args = send::SendArgs { contact, text, lifetime, wait, timeout };
-            on_runtime(send::run(&global, &network, args))
+            on_runtime(send::run(&global, &network.into(), args))
         }
         CliCommand::Listen { from, count, timeout, states, network } => {
             let args = listen::ListenArgs { from, count, timeout, states };
-            on_runtime(listen::run(&global, &network, args))
+            on_runtime(listen::run(&global, &network.into(), args))
         }
         CliCommand::History(args) => {
             on_runtime(messages::run(&global, messages::MessagesAction::History(args)))
