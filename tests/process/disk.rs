@@ -192,6 +192,28 @@ fn on_a_full_disk_no_home_is_made_and_an_existing_one_stays_as_it_was() {
 }
 
 #[test]
+fn an_export_to_a_full_disk_leaves_nothing_there_and_names_the_file() {
+    let Some(disk) = Disk::new() else { return };
+    let (home, ben) = (&disk.home, Home::new());
+    home.identity("ann");
+    home.ask(&["contact", "add", &ben.identity("ben").invite, "--name", "ben"]);
+    home.ask(&["send", "ben", "hello", "--wait", "queued"]);
+    disk.fill();
+    let target = home.path("home").join("chat");
+    let file = target.to_str().expect("a path");
+    let (exit, code, error) = failure(&home.run(&["export", file, "--all", "--json"]));
+    assert_eq!((exit, code.as_str()), (Some(13), "export_file"), "{error}");
+    let why = error["reason"].as_str().expect("a reason");
+    assert!(why.contains(file) && why.contains("full") && !why.contains("the folder is"), "{why}");
+    let left = disk.shell("ls -A");
+    assert!(!String::from_utf8_lossy(&left.stdout).contains("export"), "{left:?}");
+    assert!(!disk.shell("cat chat").status.success());
+    disk.make_room();
+    home.ask(&["export", file, "--all"]);
+    assert_eq!(disk.shell("wc -l < chat").stdout.trim_ascii(), b"1");
+}
+
+#[test]
 fn on_a_read_only_disk_every_command_fails_with_13_and_no_message_is_lost() {
     let Some(disk) = Disk::new() else { return };
     let home = &disk.home;

@@ -40,6 +40,7 @@ const ORDER: &[&[&str]] = &[
         "shell::os::clock",
         "shell::os::data_dir",
         "shell::os::exit_code",
+        "shell::os::io_words",
     ],
     &["shell::os::passphrase", "shell::os::signals"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],

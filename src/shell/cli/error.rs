@@ -55,10 +55,11 @@ impl Failure {
         text
     }
 
-    /// The same, naming the folder if what it holds could not be written.
+    /// The same, naming the home folder if the disk did not take what is stored in it.
     #[must_use]
     pub fn with_home(mut self, home: &Path) -> Self {
-        if self.exit == ExitCode::NotStored {
+        // Another file may lie on another disk.
+        if matches!(&*self.code, "disk_full" | "read_only" | "disk_fails") {
             // The name of a folder may contain escape sequences.
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();

@@ -9,14 +9,15 @@
 //! Lines are ASCII: other characters are escaped, and read back exactly. Imported messages are
 //! history only: none is sent, and none gets a better state than it had.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, Permissions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tempfile::Builder;
 
 use super::listen::state_word;
 use crate::engine::env::UnixSeconds;
@@ -35,7 +36,8 @@ use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::store::StoreError;
+use crate::shell::os::io_words::io_words;
+use crate::shell::store::{Store, StoreError};
 
 /// Whether an import is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +54,21 @@ pub(super) fn export(
     file: &Path,
     contact: Option<&str>,
 ) -> Result<(), Failure> {
+    let standard = file.as_os_str() == "-";
+    // Checked before the passphrase prompt, which would be in vain.
+    if !standard && file.symlink_metadata().is_ok() {
+        return Err(not_exported(file, &io::ErrorKind::AlreadyExists.into()));
+    }
     let (mut durable, directory) = open(global)?;
     let contacts = chosen(global, &mut durable, &directory, contact)?;
-    let standard = file.as_os_str() == "-";
-    let output: Box<dyn Write> =
-        if standard { Box::new(std::io::stdout().lock()) } else { Box::new(make(file)?) };
-    let mut output = BufWriter::new(output);
-    let mut count = 0_u64;
-    for contact in &contacts {
-        durable.store().messages().each(Some(contact.id), |message| {
-            if let Some(line) = line(&contact.petname, &message) {
-                writeln!(output, "{}", output::to_ascii(&line))?;
-                count += 1;
-            }
-            Ok::<(), Failure>(())
-        })?;
-    }
-    output.flush()?;
+    let count = if standard {
+        let mut output = BufWriter::new(io::stdout().lock());
+        let written = write(&contacts, durable.store(), &mut output, file)?;
+        output.flush().map_err(|error| not_exported(file, &error))?;
+        written
+    } else {
+        to_new_file(file, |output| write(&contacts, durable.store(), output, file))?
+    };
     // Standard output has messages on it and nothing else.
     if standard {
         return Ok(());
@@ -91,7 +91,7 @@ pub(super) fn import(
 ) -> Result<(), Failure> {
     // Read first: a file with a bad line is refused before a passphrase is asked for.
     let lines = if file.as_os_str() == "-" {
-        read(std::io::stdin().lock())?
+        read(io::stdin().lock())?
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
     };
@@ -151,19 +151,80 @@ fn chosen(
     }
 }
 
-/// Creates a new file that only its owner can access.
-fn make(file: &Path) -> Result<File, Failure> {
-    // Never over another file, and for its owner alone: the messages in it are not encrypted.
-    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file).map_err(|error| {
-        let why = error.to_string();
-        let text = FailureText {
-            what: "nothing was exported",
-            why: &why,
-            safe: "nothing was changed",
-            next: "choose another file",
-        };
-        Failure::new("export_file", ExitCode::Refused, text)
-    })
+/// Writes the chats with these contacts; returns how many messages those were.
+fn write(
+    contacts: &[ContactView],
+    store: &Store,
+    output: &mut dyn Write,
+    file: &Path,
+) -> Result<u64, Failure> {
+    let mut count = 0;
+    for contact in contacts {
+        store.messages().each(Some(contact.id), |message| {
+            if let Some(line) = line(&contact.petname, &message) {
+                writeln!(output, "{}", output::to_ascii(&line))
+                    .map_err(|error| not_exported(file, &error))?;
+                count += 1;
+            }
+            Ok::<(), Failure>(())
+        })?;
+    }
+    Ok(count)
+}
+
+/// Creates a file that only its owner can access, with all that `write` writes or not at all: until
+/// it is whole it has another name, and is removed if it does not become whole. No existing file is
+/// replaced.
+fn to_new_file(
+    file: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<u64, Failure>,
+) -> Result<u64, Failure> {
+    let failed = |error: io::Error| not_exported(file, &error);
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    // For its owner alone: the messages in it are not encrypted.
+    let part = Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(Permissions::from_mode(FILE_MODE))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let mut output = BufWriter::new(part.as_file());
+    let count = write(&mut output)?;
+    output.flush().map_err(failed)?;
+    drop(output);
+    // The content is durable before the name is.
+    part.as_file().sync_all().map_err(failed)?;
+    part.persist_noclobber(file).map_err(|error| failed(error.error))?;
+    // The file is whole and has its name; a power cut could take the name back, and no more.
+    if File::open(folder).and_then(|folder| folder.sync_all()).is_err() {
+        tracing::debug!("the folder of an export could not be synchronised");
+    }
+    Ok(count)
+}
+
+/// The failure to write an export. It names the file: the disk of the home folder may be another.
+fn not_exported(file: &Path, error: &io::Error) -> Failure {
+    let target =
+        if file.as_os_str() == "-" { "standard output".to_owned() } else { format!("{file:?}") };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's")]
+    let (exit, next) = match error.kind() {
+        io::ErrorKind::AlreadyExists => (ExitCode::Refused, "choose another file"),
+        io::ErrorKind::NotFound => (ExitCode::NotFound, "choose a folder that exists"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ExitCode::NotStored, "free some space there, or choose another file")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => (ExitCode::NotStored, "choose another file"),
+        _ => (ExitCode::Other, "choose another file"),
+    };
+    let text = FailureText {
+        what: "nothing was exported",
+        why: &format!("{target} was not written: {}", io_words(error)),
+        safe: "everything saved before is unchanged",
+        next,
+    };
+    Failure::new("export_file", exit, text)
 }
 
 /// A message as a line; nothing for one that was never shown.
@@ -335,13 +396,10 @@ fn not_imported(why: &str, next: &str) -> Failure {
     Failure::new("bad_import", ExitCode::Usage, text)
 }
 
-fn not_read(error: &std::io::Error) -> Failure {
+fn not_read(error: &io::Error) -> Failure {
     let why = error.to_string();
-    let exit = if error.kind() == std::io::ErrorKind::NotFound {
-        ExitCode::NotFound
-    } else {
-        ExitCode::Other
-    };
+    let exit =
+        if error.kind() == io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
     let text = FailureText {
         what: "nothing was imported",
         why: &why,
@@ -350,6 +408,9 @@ fn not_read(error: &std::io::Error) -> Failure {
     };
     Failure::new("import_file", exit, text)
 }
+
+/// How the name of an export begins until it is whole.
+const UNFINISHED: &str = ".undertone-export-";
 
 /// The longest line: a message of the longest text, every byte of it escaped, with room.
 const MAX_LINE: u64 = 64 << 10;
@@ -400,6 +461,46 @@ mod tests {
         fn reading_anything_never_panics(bytes: Vec<u8>) {
             prop_assert!(bytes.is_empty() || read(bytes.as_slice()).is_err());
         }
+    }
+
+    #[test]
+    fn a_file_is_exported_whole_for_its_owner_alone_and_replaces_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chat");
+        let failed = |error: io::Error| not_exported(&file, &error);
+        let written = to_new_file(&file, |output| {
+            output.write_all(b"one").map_err(failed)?;
+            Ok(1)
+        });
+        assert_eq!(written, Ok(1));
+        assert_eq!(std::fs::read(&file).unwrap(), b"one");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, FILE_MODE);
+
+        // It appears after all checks, while the export is written.
+        let late = folder.path().join("late");
+        let refused = to_new_file(&late, |_| {
+            std::fs::write(&late, b"theirs").map_err(failed)?;
+            Ok(0)
+        });
+        assert_eq!(refused.unwrap_err().exit, ExitCode::Refused);
+        assert_eq!(std::fs::read(&late).unwrap(), b"theirs");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_export_that_fails_leaves_no_file_and_names_the_one_it_was_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chat");
+        let failure = to_new_file(&file, |output| {
+            output.write_all(&[b'x'; 100_000]).map_err(|error| not_exported(&file, &error))?;
+            Err(not_exported(&file, &io::ErrorKind::StorageFull.into()))
+        });
+        let failure = failure.unwrap_err().with_home(Path::new("/home/ann/undertone"));
+        let text = failure.render();
+        assert!(text.contains(&format!("{file:?} was not written: the disk is full")), "{text}");
+        assert!(!text.contains("/home/ann"), "{text}");
+        assert_eq!(failure.exit, ExitCode::NotStored);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     fn why(text: &str) -> String {
