@@ -62,6 +62,39 @@ fn messages_are_sent_from_the_chosen_identity() {
 }
 
 #[test]
+fn a_home_whose_default_identity_was_deleted_goes_on_with_those_that_are_left() {
+    let home = Home::new();
+    for name in ["one", "two", "three"] {
+        home.identity(name);
+    }
+    let defaults = || {
+        let list = home.ask(&["identity", "list"]);
+        let list = list.as_array().expect("a list").clone();
+        let marked = list.into_iter().filter(|view| view["default"] == true);
+        marked.map(|view| view["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert!(defaults().is_empty(), "there are several");
+    home.ask(&["identity", "use", "two"]);
+    assert_eq!(defaults(), ["two"]);
+    let list = home.run(&["identity", "list"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert_eq!(list.lines().filter(|line| line.ends_with("  two  (default)")).count(), 1, "{list}");
+    assert_eq!(list.matches("(default)").count(), 1, "{list}");
+
+    home.ask(&["identity", "delete", "two", "--confirm", "two"]);
+    assert!(defaults().is_empty());
+    let several = home.run(&["contact", "show", "ben", "--json"]);
+    let error = &crate::support::parse(&several.stdout)["error"];
+    assert_eq!((several.status.code(), &error["code"]), (Some(2), &"which_identity".into()));
+    assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("identity use")), "{error}");
+
+    home.ask(&["identity", "delete", "three", "--confirm", "three"]);
+    assert_eq!(home.ask(&["identity", "show"])["name"], "one", "it is the only one");
+    assert_eq!(defaults(), ["one"]);
+    home.ask(&["contact", "list"]);
+}
+
+#[test]
 fn a_contact_is_verified_by_the_digits_both_see_and_another_key_ends_that() {
     let (home, other) = (Home::new(), Home::new());
     let (ann, ben) = (home.identity("ann"), other.identity("ben"));

@@ -67,15 +67,17 @@ impl Directory {
         }
     }
 
-    /// The identity to use: the named one, the default one, or the only one.
+    /// The identity to use: the named one, the default one, or the only one. A default that was
+    /// deleted is none: nobody typed its name.
     pub(super) fn speaker(
         &self,
         named: Option<&str>,
         chosen: Option<&str>,
     ) -> Result<&IdentityView, Failure> {
+        let find = |name: &str| self.identities.iter().find(|view| view.name == name);
         // The command line wins over the stored default: it was written for this one command.
-        if let Some(name) = named.or(chosen) {
-            return self.identities.iter().find(|view| view.name == name).ok_or_else(|| {
+        if let Some(name) = named {
+            return find(name).ok_or_else(|| {
                 let what = format!("the identity {name:?} was not found");
                 let next = "undertone identity list";
                 let text = FailureText {
@@ -86,6 +88,9 @@ impl Directory {
                 };
                 Failure::new("identity_not_found", ExitCode::NotFound, text)
             });
+        }
+        if let Some(default) = chosen.and_then(find) {
+            return Ok(default);
         }
         match self.identities.as_slice() {
             // With one identity there is no wrong one to speak as.

@@ -20,14 +20,20 @@ pub(super) fn about_identity(
             identity_answer(directory.speaker(name.as_deref().or(named), chosen)?)
         }
         IdentityAction::List => {
-            let line = |view: &IdentityView| format!("{}  {}", view.key.short(), view.name);
+            let default = directory.speaker(None, chosen).ok().map(|view| view.id);
+            let line = |view: &IdentityView| {
+                let mark = if default == Some(view.id) { "  (default)" } else { "" };
+                format!("{}  {}{mark}", view.key.short(), view.name)
+            };
+            let json = |view: &IdentityView| {
+                let mut json = identity_json(view);
+                if let Some(fields) = json.as_object_mut() {
+                    fields.insert("default".to_owned(), (default == Some(view.id)).into());
+                }
+                json
+            };
             let all = &directory.identities;
-            list(
-                all,
-                identity_json,
-                line,
-                "no identities yet; create one: undertone identity new NAME",
-            )
+            list(all, json, line, "no identities yet; create one: undertone identity new NAME")
         }
         IdentityAction::Use { name } => {
             directory.speaker(Some(name), None)?;
