@@ -109,6 +109,28 @@ fn a_faulty_backup_is_reported_and_no_home_is_made_of_it() {
 }
 
 #[test]
+fn a_backup_whose_passphrase_is_missing_names_the_flag_for_it_and_not_the_one_that_is_there() {
+    let (home, file) = ann();
+    let hint = |what: &str| {
+        let output = home.run(&["backup", what, &file, "--json"]);
+        assert_eq!(output.status.code(), Some(12), "{what}");
+        parse(&output.stdout)["error"]["hint"].as_str().expect("a hint").to_owned()
+    };
+    assert!(hint("create").contains("--backup-passphrase-file FILE"));
+    done(&home, "create", &file, &[]);
+    for what in ["check", "restore"] {
+        assert!(hint(what).contains("--backup-passphrase-file FILE"), "{what}");
+    }
+    // Here it is the passphrase of the new home that is missing.
+    let flags = flags(&home, "restore", &file);
+    let other = Home::new();
+    let mut command = other.bare(&flags.each_ref().map(String::as_str));
+    command.args(["--no-input", "--json"]);
+    let hint = parse(&finish(command, "").stdout)["error"]["hint"].clone();
+    assert!(hint.as_str().is_some_and(|hint| hint.contains("add --passphrase-file")), "{hint}");
+}
+
+#[test]
 fn messages_are_exported_and_imported_once_and_none_of_them_is_sent() {
     let (home, file) = ann();
     home.ask(&["send", "bittern", "tschüß\u{1b}[31m", "--wait", "queued"]);

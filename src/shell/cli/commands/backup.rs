@@ -18,7 +18,9 @@ use crate::shell::cli::open_store;
 use crate::shell::cli::output;
 use crate::shell::os::clock::{OsEntropy, wall, zone};
 use crate::shell::os::exit_code::ExitCode;
-use crate::shell::os::passphrase::{self, Passphrase, PassphraseSource, PromptPolicy};
+use crate::shell::os::passphrase::{
+    self, Passphrase, PassphraseError, PassphraseSource, PromptPolicy,
+};
 use crate::shell::runtime::StoreHandle;
 use crate::shell::store::{Store, StoreError};
 
@@ -62,11 +64,12 @@ async fn create(
     let (source, ask) = source(global, sealed_by);
     let passphrase = match source {
         // Asked twice: a slip would show only on the day the backup is needed.
-        PassphraseSource::Prompt => passphrase::prompt_new_with(NEW, ask)?,
+        PassphraseSource::Prompt => passphrase::prompt_new_with(NEW, ask),
         PassphraseSource::Descriptor(_)
         | PassphraseSource::File(_)
-        | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
-    };
+        | PassphraseSource::Command(_) => passphrase::read(&source, ask),
+    }
+    .map_err(no_passphrase)?;
     // A running node may have another working directory.
     let file = std::path::absolute(file)?;
     let request = BackupRequest { file, sealing: BackupKey::draw(&passphrase)?, history };
@@ -132,7 +135,8 @@ fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resul
         return Err(BackupError::from(error).into());
     }
     let (source, ask) = source(global, sealed_by);
-    let passphrase: Passphrase = passphrase::read_with_prompt(KNOWN, &source, ask)?;
+    let passphrase: Passphrase =
+        passphrase::read_with_prompt(KNOWN, &source, ask).map_err(no_passphrase)?;
     Ok(Backup::open(file, &passphrase)?)
 }
 
@@ -145,6 +149,19 @@ fn source(global: &GlobalArgs, sealed_by: &BackupPassphrase) -> (PassphraseSourc
         (None, None) => PassphraseSource::Prompt,
     };
     (source, open_store::source(global).1)
+}
+
+/// The failure to read a backup's passphrase. The flag that is missing is the backup's own: the one
+/// of the home folder may be there.
+fn no_passphrase(error: PassphraseError) -> Failure {
+    let missing = matches!(error, PassphraseError::NoInput);
+    let mut failure = Failure::from(error);
+    if missing {
+        "the passphrase of the backup is needed, and prompting is not possible here"
+            .clone_into(&mut failure.why);
+        "add --backup-passphrase-file FILE, or run it in a terminal".clone_into(&mut failure.next);
+    }
+    failure
 }
 
 /// A request to write a backup, for the process that has the store open. It contains not the
