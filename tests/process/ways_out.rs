@@ -63,6 +63,7 @@ fn a_missing_entry_is_3() {
     let expected = (3, "contact_not_found".to_owned());
     assert_eq!(failure(&home, &["send", "nobody", "hello"]), expected);
     assert_eq!(failure(&home, &["contact", "show", "nobody"]), expected);
+    assert_eq!(failure(&home, &["listen", "--from", "nobody", "--floor", "4"]), expected);
     let expected = (3, "identity_not_found".to_owned());
     assert_eq!(failure(&home, &["identity", "show", "nobody"]), expected);
     assert_eq!(failure(&home, &["request", "decline", "0123"]).0, 3);

@@ -124,22 +124,7 @@ impl Directory {
         // gets a message from this one.
         let theirs = |view: &&ContactView| view.identity == of.id;
         self.contacts.iter().filter(theirs).find(|view| view.petname == name).ok_or_else(|| {
-            let what = format!("the contact {name:?} was not found");
-            let known: Vec<&str> =
-                // A few names are enough to see a slip of the keyboard.
-                self.contacts.iter().filter(theirs).map(|view| &*view.petname).take(8).collect();
-            let why = if known.is_empty() {
-                "you have no contacts yet".to_owned()
-            } else {
-                format!("your contacts: {}", known.join(", "))
-            };
-            let text = FailureText {
-                what: &what,
-                why: &why,
-                safe: "nothing was changed",
-                next: "undertone contact list",
-            };
-            Failure::new("contact_not_found", ExitCode::NotFound, text)
+            no_contact(name, self.contacts.iter().filter(theirs).map(|view| &*view.petname))
         })
     }
 
@@ -165,6 +150,25 @@ impl Directory {
             )),
         }
     }
+}
+
+/// None of our contacts has this name.
+pub(super) fn no_contact<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let what = format!("the contact {name:?} was not found");
+    // A few names are enough to see a slip of the keyboard.
+    let known: Vec<&str> = known.take(8).collect();
+    let why = if known.is_empty() {
+        "you have no contacts yet".to_owned()
+    } else {
+        format!("your contacts: {}", known.join(", "))
+    };
+    let text = FailureText {
+        what: &what,
+        why: &why,
+        safe: "nothing was changed",
+        next: "undertone contact list",
+    };
+    Failure::new("contact_not_found", ExitCode::NotFound, text)
 }
 
 /// The node ended before it answered.

@@ -8,13 +8,13 @@ use super::control;
 use super::{net_settings, node_settings};
 use crate::engine::event::{Direction, Event, MessageView};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::record::MessageState;
+use crate::engine::record::{MessageState, Record};
 use crate::engine::settings::NodeRole;
 use crate::engine::text::UntrustedText;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::{Civil, utc, zone_name};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
-use crate::shell::cli::directory::Directory;
+use crate::shell::cli::directory::{Directory, no_contact};
 use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
@@ -22,6 +22,7 @@ use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Runtime;
+use crate::shell::store::Store;
 use crate::shell::ui::text::contact::session_word;
 pub(super) use crate::shell::ui::text::message_state::word as state_word;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(
     args: ListenArgs,
 ) -> Result<(), Failure> {
     let store = open_store::open(global)?;
+    check_names(&store, &args.from)?;
     let mut stop = StopSignals::listen()?;
     let (events, mut incoming) = mpsc::channel(CHANNEL);
     let (requests, asked) = mpsc::channel(CHANNEL);
@@ -87,6 +89,24 @@ pub(super) async fn run(
     let (done, ended) = tokio::join!(reading, control::run_with_socket(runtime, asked, socket));
     ended?;
     done
+}
+
+/// Refuses the name of nobody: its messages would be waited for for ever.
+fn check_names(store: &Store, names: &[String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let records = store.load()?;
+    let mut known = Vec::new();
+    for record in &records {
+        if let Record::Contact(contact) = record {
+            known.push(&*contact.petname);
+        }
+    }
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(nobody) => Err(no_contact(nobody, known.into_iter())),
+        None => Ok(()),
+    }
 }
 
 fn stopped(exit: ExitCode) -> Failure {
