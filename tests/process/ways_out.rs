@@ -1,6 +1,6 @@
 //! Every way a command can end: its exit code, and for programs one line that says why.
 
-use std::fs::{Permissions, set_permissions};
+use std::fs::{self, Permissions, set_permissions};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -67,6 +67,39 @@ fn a_missing_entry_is_3() {
     let expected = (3, "identity_not_found".to_owned());
     assert_eq!(failure(&home, &["identity", "show", "nobody"]), expected);
     assert_eq!(failure(&home, &["request", "decline", "0123"]).0, 3);
+}
+
+#[test]
+fn a_home_that_lost_a_file_or_is_no_folder_is_9_and_says_what_is_missing() {
+    let home = Home::new();
+    home.identity("ann");
+    let why = |command: Command| {
+        let mut command = command;
+        command.arg("--json");
+        let output = finish(command, "");
+        let answer = parse(&output.stdout);
+        assert_eq!(output.status.code(), Some(9), "{answer}");
+        answer["error"]["reason"].as_str().expect("a reason").to_owned()
+    };
+    let list = ["identity", "list"];
+    fs::rename(home.path("home/store.db"), home.path("database")).expect("moved");
+    for args in [&list[..], &["identity", "new", "bea"]] {
+        assert!(why(home.command(args)).contains("store.db, is missing"), "{args:?}");
+    }
+    fs::rename(home.path("database"), home.path("home/store.db")).expect("moved back");
+    fs::rename(home.path("home/key"), home.path("key")).expect("moved");
+    assert!(why(home.command(&list)).contains("key file is missing"));
+    fs::write(home.path("home/key"), "").expect("written");
+    set_permissions(home.path("home/key"), Permissions::from_mode(0o600)).expect("narrowed");
+    assert!(why(home.command(&list)).contains("is empty"));
+    fs::rename(home.path("key"), home.path("home/key")).expect("moved back");
+    home.ask(&list);
+
+    let other = Home::new();
+    fs::write(other.path("home"), "a file").expect("written");
+    for args in [&list[..], &["identity", "new", "bea"]] {
+        assert!(why(other.command(args)).contains("is not a folder"), "{args:?}");
+    }
 }
 
 #[test]

@@ -181,6 +181,9 @@ pub(super) const fn is_damage(error: &StoreError) -> bool {
         StoreError::Missing
         | StoreError::Exists
         | StoreError::KeyMissing
+        | StoreError::DatabaseMissing
+        | StoreError::KeyEmpty
+        | StoreError::NotAFolder
         | StoreError::WrongPassphrase
         | StoreError::InUse
         | StoreError::UnsafePermissions(_)

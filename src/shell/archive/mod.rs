@@ -409,6 +409,9 @@ impl Archive {
             StoreError::Missing
             | StoreError::Exists
             | StoreError::KeyMissing
+            | StoreError::DatabaseMissing
+            | StoreError::KeyEmpty
+            | StoreError::NotAFolder
             | StoreError::WrongPassphrase
             | StoreError::InUse
             | StoreError::UnsafePermissions(_)

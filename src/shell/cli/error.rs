@@ -148,13 +148,13 @@ impl From<StoreError> for Failure {
                 "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
             StoreError::Newer => unreadable("use the undertone that wrote it, or a newer one"),
-            StoreError::Foreign | StoreError::TooCostly => {
+            StoreError::Foreign | StoreError::NotAFolder | StoreError::TooCostly => {
                 unreadable("choose another folder: --home DIR")
             }
-            // Trying again cannot help: damaged, or without its key file, a store stays closed.
-            StoreError::Damaged | StoreError::KeyMissing => {
-                unreadable("restore a backup: undertone --home OTHERDIR backup restore FILE")
-            }
+            StoreError::Damaged
+            | StoreError::DatabaseMissing
+            | StoreError::KeyEmpty
+            | StoreError::KeyMissing => unreadable(RESTORE),
             StoreError::DiskFull => {
                 of_the_disk("disk_full", "free some space on the disk, then start undertone again")
             }
@@ -184,12 +184,7 @@ impl From<StoreError> for Failure {
             ),
         };
         let why = error.to_string();
-        // True of every message, because nothing leaves this computer before it is stored.
-        let safe = if exit == ExitCode::NotStored {
-            "everything accepted before is saved; what was not accepted was not sent"
-        } else {
-            "everything saved before is unchanged"
-        };
+        let safe = if exit == ExitCode::NotStored { NOT_SENT } else { UNCHANGED };
         Self::new(code, exit, FailureText { what, why: &why, safe, next })
     }
 }
@@ -337,6 +332,9 @@ impl From<ArchiveError> for Failure {
             StoreError::Missing
             | StoreError::Exists
             | StoreError::KeyMissing
+            | StoreError::DatabaseMissing
+            | StoreError::KeyEmpty
+            | StoreError::NotAFolder
             | StoreError::WrongPassphrase
             | StoreError::Foreign
             | StoreError::Newer
@@ -468,6 +466,16 @@ impl From<std::io::Error> for Failure {
         Self::new("io", ExitCode::Other, text)
     }
 }
+
+/// What is safe when the disk takes no more. True of every message, because nothing leaves this
+/// computer before it is stored.
+const NOT_SENT: &str = "everything accepted before is saved; what was not accepted was not sent";
+
+/// What is safe in every other case.
+const UNCHANGED: &str = "everything saved before is unchanged";
+
+/// What helps where a file of the store is missing or damaged: trying again cannot.
+const RESTORE: &str = "restore a backup: undertone --home OTHERDIR backup restore FILE";
 
 /// The longest code. A guess: more than any of ours has.
 const MAX_CODE: usize = 32;

@@ -38,7 +38,7 @@ pub(super) fn open(global: &GlobalArgs) -> Result<Store, Failure> {
     let home = home(global)?;
     // Before the passphrase is asked for, which would be in vain.
     if !Store::exists(&home) {
-        return Err(crate::shell::store::StoreError::Missing.into());
+        return Err(Store::absence(&home).into());
     }
     let (source, ask) = source(global);
     Ok(Store::open(&home, &passphrase::read(&source, ask)?)?)

@@ -36,6 +36,11 @@ pub(super) fn publish(dir: &Path, name: &str) -> Result<(), StoreError> {
     files::rename(dir, &dir.join(format!("{name}{UNPUBLISHED}")), &dir.join(name))
 }
 
+/// Whether [`build`] made a database, at least in part, that [`publish`] gave no name.
+pub(super) fn is_unpublished(dir: &Path, name: &str) -> bool {
+    dir.join(format!("{name}{UNPUBLISHED}")).symlink_metadata().is_ok()
+}
+
 /// Removes what [`build`] made, or made in part.
 pub(super) fn discard(dir: &Path, name: &str) -> Result<(), StoreError> {
     files::remove_leftover(&dir.join(format!("{name}{UNPUBLISHED}")))?;

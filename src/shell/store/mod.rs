@@ -87,6 +87,15 @@ impl Store {
         [KEY_FILE, DATABASE_FILE].iter().any(|name| dir.join(name).symlink_metadata().is_ok())
     }
 
+    /// The error of a folder in which there is no store.
+    #[must_use]
+    pub fn absence(dir: &Path) -> StoreError {
+        if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+            return StoreError::NotAFolder;
+        }
+        StoreError::Missing
+    }
+
     /// Makes a store in `dir`, and the folder if there is none. Takes about a second on purpose.
     ///
     /// # Errors
@@ -133,7 +142,7 @@ impl Store {
     /// Any [`StoreError`] but [`StoreError::Exists`]. Nothing was changed.
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, StoreError> {
         if !Self::exists(dir) {
-            return Err(StoreError::Missing);
+            return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
@@ -181,7 +190,7 @@ impl Store {
         cost: KeyCost,
     ) -> Result<(), StoreError> {
         if !Self::exists(dir) {
-            return Err(StoreError::Missing);
+            return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
         // Two changes at a time would leave the passphrase of one of them, and report success to
@@ -312,9 +321,12 @@ impl Store {
 
     fn with_key(dir: &Path, lock: HomeLock, key: &Secret<KEY_BYTES>) -> Result<Self, StoreError> {
         let path = dir.join(DATABASE_FILE);
-        // The creation was interrupted just before its last step (`write_store`): nothing but an
-        // empty database is missing, and the key to make it is here.
         if files::presence(&path)? == FilePresence::Missing {
+            // The creation was interrupted just before its last step (`write_store`) only if the
+            // unfinished database is there. Else an empty one would hide that a database is lost.
+            if !database::is_unpublished(dir, DATABASE_FILE) {
+                return Err(StoreError::DatabaseMissing);
+            }
             database::build(dir, DATABASE_FILE, key)?;
             database::publish(dir, DATABASE_FILE)?;
         }
@@ -424,6 +436,9 @@ fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, St
     }
     // One byte more than a key file has, so that a longer file is refused as damaged.
     let file = files::read_start(&path, FILE_BYTES as u64 + 1)?;
+    if file.is_empty() {
+        return Err(StoreError::KeyEmpty);
+    }
     Ok(key::open(&file, passphrase)?)
 }
 
@@ -445,6 +460,15 @@ pub enum StoreError {
     /// Put the key file back: without it nothing can open the database.
     #[error("the store's key file is missing")]
     KeyMissing,
+    /// Put the database back, or go back to a backup.
+    #[error("the store's database, the file store.db, is missing")]
+    DatabaseMissing,
+    /// Put the key file back: without it nothing can open the database.
+    #[error("the store's key file, the file key, is empty")]
+    KeyEmpty,
+    /// Name another home folder.
+    #[error("the home folder is not a folder")]
+    NotAFolder,
     /// Try again.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
@@ -511,7 +535,7 @@ impl From<DataDirError> for StoreError {
     fn from(error: DataDirError) -> Self {
         match error {
             DataDirError::Nowhere => Self::Missing,
-            DataDirError::NotAFolder => Self::Foreign,
+            DataDirError::NotAFolder => Self::NotAFolder,
             DataDirError::UnsafePermissions(found) => Self::UnsafePermissions(found),
             DataDirError::Io(error) => error.into(),
         }

@@ -22,7 +22,7 @@ use crate::shell::os::passphrase::{
     self, Passphrase, PassphraseError, PassphraseSource, PromptPolicy,
 };
 use crate::shell::runtime::StoreHandle;
-use crate::shell::store::{Store, StoreError};
+use crate::shell::store::Store;
 
 /// `undertone backup ..`
 pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(), Failure> {
@@ -55,7 +55,7 @@ async fn create(
     let home = open_store::home(global)?;
     // Checked before the passphrase prompt, which would be in vain.
     if !Store::exists(&home) {
-        return Err(StoreError::Missing.into());
+        return Err(Store::absence(&home).into());
     }
     // A link counts even if it leads nowhere: the file would be made where it points.
     if file.symlink_metadata().is_ok() {

@@ -44,6 +44,31 @@ fn a_database_without_its_key_file_is_reported_and_kept() {
 }
 
 #[test]
+fn a_database_that_is_gone_is_told_and_none_is_made_in_its_place() {
+    let home = Home::new();
+    home.open().unwrap().commit(&puts(&[contact(7)])).unwrap();
+    fs::rename(home.file("store.db"), home.file("elsewhere")).unwrap();
+    assert!(matches!(home.open(), Err(StoreError::DatabaseMissing)));
+    assert!(!home.file("store.db").exists() && !home.file("store.db.new").exists());
+    fs::rename(home.file("elsewhere"), home.file("store.db")).unwrap();
+    assert_eq!(home.open().unwrap().load().unwrap(), [contact(7)]);
+}
+
+#[test]
+fn a_key_file_without_content_is_told_from_one_of_another_program() {
+    assert!(matches!(Home::new().after("key", Vec::clear), StoreError::KeyEmpty));
+}
+
+#[test]
+fn a_file_in_place_of_the_home_folder_is_told_from_a_folder_without_a_store() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let opened = Store::open(file.path(), &passphrase("right"));
+    assert!(matches!(opened, Err(StoreError::NotAFolder)));
+    let made = Store::create_at_cost(file.path(), &passphrase("right"), KeyCost::LEAST);
+    assert!(matches!(made, Err(StoreError::NotAFolder)));
+}
+
+#[test]
 fn a_damaged_foreign_or_newer_key_file_is_distinguished_from_a_wrong_passphrase() {
     let damaged = Home::new().after("key", |bytes| bytes[50] ^= 1);
     assert!(matches!(damaged, StoreError::Damaged));
