@@ -48,6 +48,18 @@ fn wrong_usage_is_2() {
         assert_eq!(parse(&output.stdout)["error"]["code"], "usage");
         assert_eq!(output.status.code(), Some(2), "{args:?}");
     }
+    for (args, named) in [
+        (&["export", "chat"][..], "<--contact <NAME>|--all>"),
+        (&["contact", "verify", "bob"], "--digits <DIGITS>"),
+        (&["send", "bob", "--wait", "soon"], "possible values: queued, sent, delivered, read"),
+        (&["--network", "x", "contact", "list"], "'--network' cannot be used with"),
+    ] {
+        let output = home.run(&[args, &["--json"]].concat());
+        let message = parse(&output.stdout)["error"]["message"].clone();
+        assert!(message.as_str().is_some_and(|text| text.contains(named)), "{message}");
+        let output = home.run(args);
+        assert!(String::from_utf8_lossy(&output.stderr).contains(named), "{output:?}");
+    }
     for args in [&["--help"][..], &["relay", "run", "--help"], &["--version"]] {
         let output = home.run(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgGroup, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::env::Millis;
@@ -311,14 +313,15 @@ pub enum CliCommand {
         action: BackupAction,
     },
     /// Export messages to a file of JSON lines, which is not encrypted.
+    #[command(group(ArgGroup::new("chats").args(["contact", "all"]).required(true)))]
     Export {
         /// The file to write; - is standard output. An existing file is not overwritten.
         file: PathBuf,
         /// Export the chat with this contact.
-        #[arg(long, value_name = "NAME", required_unless_present = "all")]
+        #[arg(long, value_name = "NAME")]
         contact: Option<String>,
         /// Export the chats with all contacts of the identity.
-        #[arg(long, conflicts_with = "contact")]
+        #[arg(long)]
         all: bool,
     },
     /// Import messages from a file written by `export`. Nothing is sent.
@@ -460,14 +463,12 @@ pub enum ContactAction {
         name: String,
     },
     /// Verify a contact: compare what they read to you, over a channel you already trust.
+    #[command(group(ArgGroup::new("proof").args(["words", "digits"]).required(true)))]
     Verify {
         /// The contact.
         name: String,
         /// The three words they read to you; yours are in `contact show`.
-        #[arg(
-            long, num_args = 3, value_names = ["WORD", "WORD", "WORD"],
-            required_unless_present = "digits", conflicts_with = "digits"
-        )]
+        #[arg(long, num_args = 3, value_names = ["WORD", "WORD", "WORD"])]
         words: Vec<String>,
         /// The 60 digits of the safety number they read to you.
         #[arg(long, value_name = "DIGITS")]
@@ -858,6 +859,26 @@ mod tests {
                 let expected = format!("'{name}' cannot be used with 'undertone {first}'");
                 assert!(message.contains(&expected), "{message}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_all_that_would_do() {
+        for (line, ways) in [
+            ("undertone export chat", ["--contact", "--all"]),
+            ("undertone contact verify bob", ["--words", "--digits"]),
+        ] {
+            let message = network_of(line).unwrap_err();
+            assert!(ways.iter().all(|way| message.contains(way)), "{message}");
+        }
+        for line in [
+            "undertone export chat --all --contact bob",
+            "undertone contact verify bob --words a b c --digits 1",
+        ] {
+            assert!(network_of(line).unwrap_err().contains("cannot be used with"), "{line}");
+        }
+        for line in ["undertone export - --all", "undertone contact verify bob --digits 1"] {
+            assert!(network_of(line).is_ok(), "{line}");
         }
     }
 

@@ -65,9 +65,8 @@ pub fn print_parser_message(message: &clap::Error) -> u8 {
     }
     // Nothing was parsed, so whether a program asks is seen by the bare word.
     if std::env::args_os().any(|word| word == "--json") {
-        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let text = FailureText {
-            what,
+            what: &first_paragraph(&text),
             why: "the command line is not valid",
             safe: "nothing was done",
             next: "undertone --help",
@@ -77,6 +76,13 @@ pub fn print_parser_message(message: &clap::Error) -> u8 {
         output::print_message(text.trim_end());
     }
     ExitCode::Usage as u8
+}
+
+/// What is wrong with the command line, in one line: the names that are missing and the values that
+/// are possible stand in the lines that follow the first.
+fn first_paragraph(message: &str) -> String {
+    let lines = message.trim_start_matches("error: ").lines().map(str::trim);
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn carry_out(cli: Cli) -> Result<(), Failure> {
