@@ -13,6 +13,7 @@ use crate::engine::event::{Event, MessageView};
 use crate::engine::id::{CommandId, ContactId, IdPrefix, MessageId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::sync::ClockSkew;
+use crate::shell::os::io_words::io_words;
 
 /// An event that the runtime sends to its clients.
 #[derive(Clone)]
@@ -295,7 +296,7 @@ pub enum UiExit {
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
     /// There is no terminal, or it is gone.
-    #[error("the terminal cannot be used: {0}")]
+    #[error("the terminal cannot be used: {}", io_words(.0))]
     Terminal(#[from] std::io::Error),
     /// The runtime let go of its end of the channels.
     #[error("the node behind the interface has stopped")]

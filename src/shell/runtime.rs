@@ -24,6 +24,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
 use crate::engine::turn::Effect;
+use crate::shell::os::io_words::io_words;
 
 /// A node with its network, its store and its miner.
 pub struct Runtime {
@@ -102,7 +103,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     Net(#[from] NetError),
     /// The ledger of a debug build could not be written.
-    #[error("the ledger cannot be written: {0}")]
+    #[error("the ledger cannot be written: {}", io_words(.0))]
     Ledger(#[from] std::io::Error),
     /// The archive could not be read.
     #[error(transparent)]

@@ -131,6 +131,42 @@ fn a_backup_whose_passphrase_is_missing_names_the_flag_for_it_and_not_the_one_th
 }
 
 #[test]
+fn a_file_that_cannot_be_used_is_named_and_why_in_plain_words() {
+    let (home, file) = ann();
+    done(&home, "create", &file, &[]);
+    let folder = home.folder().to_str().expect("a path").to_owned();
+    let absent = home.path("absent").join("file").to_str().expect("a path").to_owned();
+    let secret = flags(&home, "create", &absent);
+    let create: Vec<&str> = secret.iter().map(String::as_str).collect();
+    let why = |args: &[&str], named: &str| {
+        let output = finish(home.bare(&[args, &["--no-input", "--json"]].concat()), "");
+        let answer = parse(&output.stdout);
+        assert_eq!(answer["ok"], false, "{args:?}");
+        let why = answer["error"]["reason"].as_str().expect("a reason").to_owned();
+        assert!(why.contains(&format!("{named:?}")), "{args:?}: {why}");
+        assert!(!answer.to_string().contains("os error"), "{answer}");
+        assert!(!answer.to_string().contains("chmod"), "{answer}");
+        why
+    };
+    let pass = home.path("passphrase").to_str().expect("a path").to_owned();
+    let with =
+        |args: &[&str], named: &str| why(&[args, &["--passphrase-file", &pass]].concat(), named);
+    let none = "there is no such file or folder";
+    assert!(with(&["import", &absent, "--contact", "bittern"], &absent).ends_with(none));
+    assert!(with(&["export", &absent, "--all"], &absent).ends_with(none));
+    assert!(with(&create, &absent).ends_with(none));
+    assert!(with(&["backup", "check", &absent], &absent).ends_with(none));
+    assert!(with(&["identity", "list", "--log", &absent], &absent).ends_with(none));
+    assert!(why(&["identity", "list", "--passphrase-file", &absent], &absent).ends_with(none));
+    let folders = "it is a folder, not a file";
+    assert!(with(&["import", &folder, "--contact", "bittern"], &folder).ends_with(folders));
+    assert!(with(&["identity", "list", "--log", &folder], &folder).ends_with(folders));
+    assert!(why(&["identity", "list", "--passphrase-file", "."], ".").ends_with(folders));
+    let exists = with(&["export", &file, "--all"], &file);
+    assert!(exists.ends_with("it exists already"), "{exists}");
+}
+
+#[test]
 fn messages_are_exported_and_imported_once_and_none_of_them_is_sent() {
     let (home, file) = ann();
     home.ask(&["send", "bittern", "tschüß\u{1b}[31m", "--wait", "queued"]);

@@ -31,6 +31,7 @@ use crate::engine::record::Record;
 use crate::engine::secret::{Secret, opaque_debug};
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::data_dir::FILE_MODE;
+use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::store::{
     Imported, KEY_FILE_BYTES, KeyCost, KeyError, RowError, SALT_BYTES, Store, StoreError,
@@ -343,7 +344,7 @@ pub enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// See the cause.
-    #[error("the file cannot be used: {0}")]
+    #[error("the file cannot be used: {}", io_words(.0))]
     Io(#[from] io::Error),
 }
 

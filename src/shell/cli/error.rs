@@ -11,6 +11,7 @@ use crate::shell::backup::BackupError;
 use crate::shell::net::NetError;
 use crate::shell::os::data_dir::DataDirError;
 use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::PassphraseError;
 use crate::shell::runtime::RuntimeError;
 use crate::shell::store::StoreError;
@@ -227,6 +228,9 @@ impl From<BackupError> for Failure {
             BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 ("no_file", ExitCode::NotFound, "choose an existing file, or a folder that exists")
             }
+            BackupError::Io(error) if is_full(&error) => {
+                ("backup", ExitCode::NotStored, "free some space there, or choose another file")
+            }
             BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
                 ("backup", ExitCode::Other, "free some space or memory, or choose another file")
             }
@@ -242,6 +246,13 @@ impl From<BackupError> for Failure {
             },
         )
     }
+}
+
+/// Whether a file was not written because its disk takes no more.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+
+    matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 /// The parts of a failure to read the store.
@@ -273,7 +284,10 @@ impl From<PassphraseError> for Failure {
             | PassphraseError::TooLong
             | PassphraseError::NotText
             | PassphraseError::Mismatch => "try again with another passphrase",
-            PassphraseError::Command | PassphraseError::Io(_) => {
+            PassphraseError::File { .. } => "choose another file",
+            PassphraseError::Command
+            | PassphraseError::NoDescriptor(_)
+            | PassphraseError::Io(_) => {
                 "check the file, descriptor or command that the passphrase is read from"
             }
         };
@@ -287,6 +301,8 @@ impl From<PassphraseError> for Failure {
             | PassphraseError::NotText
             | PassphraseError::Mismatch
             | PassphraseError::Command
+            | PassphraseError::File { .. }
+            | PassphraseError::NoDescriptor(_)
             | PassphraseError::Io(_) => ("no_passphrase", ExitCode::Locked),
         };
         Self::new(
@@ -372,7 +388,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Ledger(error) => {
                 let text = FailureText {
                     what: "the ledger was not written",
-                    why: &error.to_string(),
+                    why: &io_words(&error),
                     safe: "nothing was sent",
                     next: "check its path",
                 };
@@ -459,7 +475,7 @@ impl From<std::io::Error> for Failure {
         let StoreError::Io(error) = store else { return store.into() };
         let text = FailureText {
             what: "the operation failed",
-            why: &error.to_string(),
+            why: &io_words(&error),
             safe: "everything saved before is unchanged",
             next: "try again",
         };

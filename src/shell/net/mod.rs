@@ -16,6 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::engine::envelope::{Acceptance, EnvelopeId};
 use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
+use crate::shell::os::io_words::io_words;
 
 mod behaviour;
 mod dialer;
@@ -352,7 +353,7 @@ impl Net {
         };
         // All are checked before any is bound: `::` would find our own `0.0.0.0` in its way.
         for address in &addresses {
-            transport::is_free(address).map_err(|error| failed(address, error.to_string()))?;
+            transport::is_free(address).map_err(|error| failed(address, io_words(&error)))?;
         }
         for address in addresses {
             // `::` is among the default addresses, so a machine without IPv6 has to start all the

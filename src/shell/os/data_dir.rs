@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::shell::os::io_words::io_words;
+
 /// Finds the home folder: the flag, else `UNDERTONE_HOME`, else `$XDG_DATA_HOME/undertone`, else
 /// `~/.local/share/undertone`.
 ///
@@ -112,7 +114,7 @@ pub enum DataDirError {
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),
     /// See the cause.
-    #[error("the home folder cannot be used: {0}")]
+    #[error("the home folder cannot be used: {}", io_words(.0))]
     Io(#[from] io::Error),
 }
 

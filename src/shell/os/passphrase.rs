@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
 use crate::engine::secret::opaque_debug;
 use crate::shell::os::data_dir::{UnsafePermissions, refuse_shared};
+use crate::shell::os::io_words::io_words;
 
 /// The passphrase of a store: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, used byte for byte.
 #[derive(Clone)]
@@ -110,13 +111,11 @@ pub fn read_with_prompt(
     match source {
         PassphraseSource::Descriptor(0) => read_from(io::stdin().lock()),
         // Opening it by name needs no claim that the number is a descriptor of ours.
-        PassphraseSource::Descriptor(number) => read_from(File::open(format!("/dev/fd/{number}"))?),
-        PassphraseSource::File(path) => {
-            // The open file is checked, and not the path: another file could take its name between.
-            let file = File::open(path)?;
-            refuse_shared(path, &file.metadata()?)?;
-            read_from(file)
+        PassphraseSource::Descriptor(number) => {
+            let open = File::open(format!("/dev/fd/{number}"));
+            read_from(open.map_err(|_| PassphraseError::NoDescriptor(*number))?)
         }
+        PassphraseSource::File(path) => read_from_file(path).map_err(|error| error.of_file(path)),
         PassphraseSource::Command(command) => read_from_command(command),
         PassphraseSource::Prompt => prompt(words, ask),
     }
@@ -177,6 +176,18 @@ fn read_from(source: impl Read) -> Result<Passphrase, PassphraseError> {
     Passphrase::parse(&bytes)
 }
 
+fn read_from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
+    // The open file is checked, and not the path: another file could take its name between.
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // No mode would make a passphrase of a folder.
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+    }
+    refuse_shared(path, &metadata)?;
+    read_from(file)
+}
+
 fn read_from_command(command: &str) -> Result<Passphrase, PassphraseError> {
     let mut child = Command::new("sh")
         .arg("-c")
@@ -222,8 +233,29 @@ pub enum PassphraseError {
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),
     /// See the cause.
-    #[error("the passphrase cannot be read: {0}")]
+    #[error("the passphrase file {path:?} cannot be read: {}", io_words(.cause))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The answer of the system.
+        cause: io::Error,
+    },
+    /// Start the process with it, or name another one.
+    #[error("the file descriptor {0} is not open")]
+    NoDescriptor(u32),
+    /// See the cause.
+    #[error("the passphrase cannot be read: {}", io_words(.0))]
     Io(#[from] io::Error),
+}
+
+impl PassphraseError {
+    /// The same, naming the file if it was not read.
+    fn of_file(self, path: &Path) -> Self {
+        if let Self::Io(cause) = self {
+            return Self::File { path: path.to_owned(), cause };
+        }
+        self
+    }
 }
 
 /// The longest passphrase. A guess at more than anybody types or generates.
@@ -240,7 +272,6 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     use proptest::prelude::*;
 
@@ -294,9 +325,24 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_a_missing_descriptor_are_errors() {
-        assert!(matches!(from_file(Path::new("/does/not/exist")), Err(PassphraseError::Io(_))));
+        let missing = from_file(Path::new("/does/not/exist")).unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "the passphrase file \"/does/not/exist\" cannot be read: there is no such file or folder"
+        );
         let source = PassphraseSource::Descriptor(9999);
-        assert!(matches!(read(&source, PromptPolicy::Forbidden), Err(PassphraseError::Io(_))));
+        let missing = read(&source, PromptPolicy::Forbidden);
+        assert!(matches!(missing, Err(PassphraseError::NoDescriptor(9999))));
+    }
+
+    #[test]
+    fn a_folder_in_place_of_a_passphrase_file_is_told_as_one_whatever_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o700, 0o755] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            let told = from_file(folder.path()).unwrap_err().to_string();
+            assert!(told.ends_with("it is a folder, not a file"), "{told}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::{Change, MessageRecord, Record, RecordKey};
 use crate::engine::secret::Secret;
 use crate::shell::os::data_dir::{self, DataDirError, UnsafePermissions};
+use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::Passphrase;
 
 use self::files::{FilePresence, HomeLock};
@@ -515,7 +516,7 @@ pub enum StoreError {
     #[error("the database failed with code {0}")]
     Sqlite(i32),
     /// See the cause.
-    #[error("the store cannot be used: {0}")]
+    #[error("the store cannot be used: {}", io_words(.0))]
     Io(#[source] io::Error),
 }
 

@@ -59,7 +59,7 @@ async fn create(
     }
     // A link counts even if it leads nowhere: the file would be made where it points.
     if file.symlink_metadata().is_ok() {
-        return Err(BackupError::Exists.into());
+        return Err(failed(BackupError::Exists, file));
     }
     let (source, ask) = source(global, sealed_by);
     let passphrase = match source {
@@ -90,7 +90,8 @@ async fn create(
 }
 
 fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
-    let summary = open(global, file, sealed_by)?.check()?.summary();
+    let opened = open(global, file, sealed_by)?;
+    let summary = opened.check().map_err(|error| failed(error, file))?.summary();
     let json = summary_json(&summary);
     if global.json {
         output::print_result(&json);
@@ -103,12 +104,12 @@ fn check(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Resu
 
 fn restore(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<(), Failure> {
     // The whole backup is checked before a store is created for it.
-    let backup = open(global, file, sealed_by)?.check()?;
+    let backup = open(global, file, sealed_by)?.check().map_err(|error| failed(error, file))?;
     let summary = backup.summary();
     let mut store = open_store::open_or_create(global)?;
     let mut entropy = OsEntropy;
     let mut env = Env::new(Millis(0), wall(), &mut entropy);
-    backup.restore(&mut env, &mut store)?;
+    backup.restore(&mut env, &mut store).map_err(|error| failed(error, file))?;
     let json = summary_json(&summary);
     if global.json {
         output::print_result(&json);
@@ -132,12 +133,36 @@ and what your contacts write reaches sometimes one of them, sometimes the other.
 fn open(global: &GlobalArgs, file: &Path, sealed_by: &BackupPassphrase) -> Result<Backup, Failure> {
     // Checked before the passphrase prompt.
     if let Err(error) = std::fs::metadata(file) {
-        return Err(BackupError::from(error).into());
+        return Err(failed(error.into(), file));
     }
     let (source, ask) = source(global, sealed_by);
     let passphrase: Passphrase =
         passphrase::read_with_prompt(KNOWN, &source, ask).map_err(no_passphrase)?;
-    Ok(Backup::open(file, &passphrase)?)
+    Backup::open(file, &passphrase).map_err(|error| failed(error, file))
+}
+
+/// The failure of a backup, with the name of the file where the file is the reason.
+fn failed(error: BackupError, file: &Path) -> Failure {
+    let of_the_file = match &error {
+        BackupError::Exists
+        | BackupError::Foreign
+        | BackupError::Newer
+        | BackupError::Damaged
+        | BackupError::TooCostly
+        | BackupError::TooLarge
+        | BackupError::Io(_) => true,
+        // The first names the file itself.
+        BackupError::Unfinished(_)
+        | BackupError::Empty
+        | BackupError::OutOfMemory
+        | BackupError::WrongPassphrase
+        | BackupError::Store(_) => false,
+    };
+    let mut failure = Failure::from(error);
+    if of_the_file {
+        failure.why = format!("{file:?}: {}", failure.why);
+    }
+    failure
 }
 
 /// The source of a backup's passphrase, and whether a person may be asked for it.
@@ -211,7 +236,8 @@ impl BackupRequest {
     }
 
     fn at(self, store: &Store) -> Result<Value, Failure> {
-        let summary = backup::create(store, &self.file, self.sealing, wall(), self.history)?;
+        let summary = backup::create(store, &self.file, self.sealing, wall(), self.history)
+            .map_err(|error| failed(error, &self.file))?;
         Ok(summary_json(&summary))
     }
 }

@@ -91,9 +91,9 @@ pub(super) fn import(
 ) -> Result<(), Failure> {
     // Read first: a file with a bad line is refused before a passphrase is asked for.
     let lines = if file.as_os_str() == "-" {
-        read(io::stdin().lock())?
+        read(io::stdin().lock(), file)?
     } else {
-        read(BufReader::new(File::open(file).map_err(|error| not_read(&error))?))?
+        read(BufReader::new(File::open(file).map_err(|error| not_read(file, &error))?), file)?
     };
     let (mut durable, directory) = open(global)?;
     let contacts = chosen(global, &mut durable, &directory, Some(contact))?;
@@ -345,7 +345,7 @@ impl ExportedMessage {
 }
 
 /// Reads every line, or rejects all of them because of the first invalid one.
-fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
+fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ExportedMessage>, Failure> {
     let mut lines = Vec::new();
     let mut text = Vec::new();
     loop {
@@ -353,7 +353,7 @@ fn read(mut input: impl BufRead) -> Result<Vec<ExportedMessage>, Failure> {
         // A file without line ends must not fill the memory. A line that is cut here does not
         // parse.
         let mut bounded = (&mut input).take(MAX_LINE + 1);
-        bounded.read_until(b'\n', &mut text).map_err(|error| not_read(&error))?;
+        bounded.read_until(b'\n', &mut text).map_err(|error| not_read(file, &error))?;
         if text.is_empty() {
             return Ok(lines);
         }
@@ -396,8 +396,10 @@ fn not_imported(why: &str, next: &str) -> Failure {
     Failure::new("bad_import", ExitCode::Usage, text)
 }
 
-fn not_read(error: &io::Error) -> Failure {
-    let why = error.to_string();
+fn not_read(file: &Path, error: &io::Error) -> Failure {
+    let source =
+        if file.as_os_str() == "-" { "standard input".to_owned() } else { format!("{file:?}") };
+    let why = format!("{source} was not read: {}", io_words(error));
     let exit =
         if error.kind() == io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
     let text = FailureText {
@@ -451,7 +453,7 @@ mod tests {
         #[test]
         fn what_was_exported_reads_back(message in any_message()) {
             let text = output::to_ascii(&line("mira", &message).unwrap());
-            let read = read(text.as_bytes()).map_err(|failure| failure.why).unwrap();
+            let read = read(text.as_bytes(), Path::new("-")).map_err(|failure| failure.why).unwrap();
             let records: Vec<MessageRecord> =
                 read.into_iter().filter_map(|line| line.into_record(ContactId(1))).collect();
             prop_assert_eq!(records, [message]);
@@ -459,7 +461,7 @@ mod tests {
 
         #[test]
         fn reading_anything_never_panics(bytes: Vec<u8>) {
-            prop_assert!(bytes.is_empty() || read(bytes.as_slice()).is_err());
+            prop_assert!(bytes.is_empty() || read(bytes.as_slice(), Path::new("-")).is_err());
         }
     }
 
@@ -504,7 +506,7 @@ mod tests {
     }
 
     fn why(text: &str) -> String {
-        read(text.as_bytes()).err().map(|failure| failure.why).unwrap_or_default()
+        read(text.as_bytes(), Path::new("-")).err().map(|failure| failure.why).unwrap_or_default()
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::io_words::io_words;
 
 /// Carries out the command line; returns the exit code.
 #[must_use]
@@ -174,7 +175,7 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
                 let next = "choose another file: --log FILE";
                 let text = FailureText {
                     what: "no log was written",
-                    why: &error.to_string(),
+                    why: &format!("{path:?} was not opened: {}", io_words(&error)),
                     safe: "nothing was done",
                     next,
                 };
