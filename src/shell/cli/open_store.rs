@@ -64,7 +64,7 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
 /// Reads standard input without its last line end. More than `most` bytes are read far enough that
 /// the engine refuses the text.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
-    Ok(read_text(std::io::stdin().lock(), most)?)
+    Ok(read_text(io::stdin().lock(), most)?)
 }
 
 fn read_text(input: impl Read, most: u64) -> io::Result<String> {
