@@ -12,8 +12,8 @@ use super::control;
 use super::{net_settings, node_settings};
 use crate::engine::command::{Command, Reply};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{Direction, Event};
-use crate::engine::id::{CommandId, MessageId};
+use crate::engine::event::{Direction, Event, SessionStatus};
+use crate::engine::id::{CommandId, ContactId, MessageId};
 use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
 use crate::engine::settings::NodeRole;
@@ -170,7 +170,7 @@ impl SendRequest {
         let directory = Directory::receive(&mut events).await?;
         let speaker = directory.speaker(self.identity.as_deref(), chosen.as_deref())?;
         let view = directory.contact(speaker, &self.contact)?;
-        let (contact, trust) = (view.id, view.trust);
+        let (contact, trust, session) = (view.id, view.trust, view.session);
         // Before anything is sent: the wait would be for a mark that cannot come.
         if self.wait == WaitFor::Read && !view.read_receipts {
             return Err(no_read_marks());
@@ -179,8 +179,16 @@ impl SendRequest {
         if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(node_gone());
         }
-        let mut watcher =
-            DeliveryWatcher { ask, wait: self.wait, trust, message: None, peers: directory.peers };
+        let mut watcher = DeliveryWatcher {
+            ask,
+            wait: self.wait,
+            contact,
+            trust,
+            session,
+            message: None,
+            state: MessageState::Queued,
+            peers: directory.peers,
+        };
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -198,8 +206,12 @@ impl SendRequest {
 struct DeliveryWatcher {
     ask: CommandId,
     wait: WaitFor,
+    contact: ContactId,
     trust: Trust,
+    session: SessionStatus,
     message: Option<MessageId>,
+    /// The last state of the message.
+    state: MessageState,
     peers: usize,
 }
 
@@ -228,6 +240,9 @@ impl DeliveryWatcher {
                     return self.at(state);
                 }
             }
+            ClientEvent::Engine(Event::Contact(view)) if view.id == self.contact => {
+                self.session = view.session;
+            }
             ClientEvent::Network(line) => self.peers = line.peers,
             ClientEvent::Fatal(why) => return Err(node_failed(&why)),
             ClientEvent::Replied(..)
@@ -242,7 +257,8 @@ impl DeliveryWatcher {
     }
 
     /// Whether a state is the wanted one, or a later one, or ends the wait with an error.
-    fn at(&self, state: MessageState) -> Result<Option<Value>, Failure> {
+    fn at(&mut self, state: MessageState) -> Result<Option<Value>, Failure> {
+        self.state = state;
         match (self.reached(state), state) {
             // First, because the same state may be a success: a message that was to be sent has
             // been, even if no acknowledgement came for it.
@@ -297,34 +313,72 @@ impl DeliveryWatcher {
         )
     }
 
+    /// The time is over: what did not happen follows from the state that the message has.
     fn too_late(&self) -> Failure {
-        let safe = "the message is queued here, and is sent automatically while a node runs";
+        let has_left = match self.state {
+            MessageState::Queued
+            | MessageState::Mining
+            | MessageState::Failed
+            | MessageState::Cancelled => false,
+            MessageState::Sent
+            | MessageState::Unacknowledged
+            | MessageState::Delivered
+            | MessageState::Read => true,
+        };
         // The fault is on this side then, and no longer wait would mend it.
-        if self.peers == 0 {
-            let why = "no peer answered, or no --peer was given";
+        if !has_left && self.peers == 0 {
             let text = FailureText {
                 what: "no peer could be reached",
-                why,
-                safe,
+                why: "no peer answered, or no --peer was given",
+                safe: QUEUED,
                 next: "add --peer MULTIADDR",
             };
             return Failure::new("no_relay", ExitCode::NoPeers, text);
         }
-        let why = match self.wait {
-            WaitFor::Read => "the contact has not read it yet, or does not send read marks",
+        let what = match self.wait {
+            _ if !has_left => "the message was not sent in time",
+            WaitFor::Read => "the message was not read in time",
             WaitFor::Queued | WaitFor::Sent | WaitFor::Delivered => {
-                "no acknowledgement came in time, or there is no session yet"
+                "the message was not acknowledged in time"
             }
         };
-        let text = FailureText {
-            what: "the message was not confirmed in time",
-            why,
-            safe,
-            next: "do not send it again; see its state with undertone history NAME",
+        let (why, safe) = match self.state {
+            MessageState::Mining => ("its proof of work is still being computed", QUEUED),
+            MessageState::Delivered | MessageState::Read => (
+                "it was delivered; the contact has not read it yet, or does not send read marks",
+                "the contact's device has the message",
+            ),
+            MessageState::Sent | MessageState::Unacknowledged => (
+                "it was sent, and no acknowledgement has arrived yet",
+                "it is retried automatically while a node runs, until it is acknowledged",
+            ),
+            MessageState::Queued | MessageState::Failed | MessageState::Cancelled => {
+                let why = match self.session {
+                    SessionStatus::Established => "it waits for its turn to be sent",
+                    SessionStatus::None
+                    | SessionStatus::OfferQueued
+                    | SessionStatus::OfferSent
+                    | SessionStatus::AwaitingConfirmation
+                    | SessionStatus::Blocked => "there is no session with the contact yet",
+                };
+                (why, QUEUED)
+            }
         };
-        Failure::new("ack_timeout", ExitCode::TimeOver, text)
+        let see = match self.message {
+            Some(id) => format!("undertone message show {}", id.short()),
+            None => "undertone contact list".to_owned(),
+        };
+        let next = format!("do not send it again; see its state with {see}");
+        Failure::new(
+            "ack_timeout",
+            ExitCode::TimeOver,
+            FailureText { what, why, safe, next: &next },
+        )
     }
 }
+
+/// What becomes of a message that has not been sent.
+const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
 
 fn not_acknowledged() -> Failure {
     let why = "it was sent and has expired, and no acknowledgement came";
@@ -363,3 +417,52 @@ const FIRST_ASK: CommandId = CommandId(1);
 
 /// A screen or two of events.
 const CHANNEL: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watcher(wait: WaitFor, state: MessageState, peers: usize) -> DeliveryWatcher {
+        DeliveryWatcher {
+            ask: FIRST_ASK,
+            wait,
+            contact: ContactId(1),
+            trust: Trust::Unverified,
+            session: SessionStatus::Established,
+            message: Some(MessageId(0x1a2b_3c4d_5e6f_7081)),
+            state,
+            peers,
+        }
+    }
+
+    #[test]
+    fn a_wait_that_ends_says_what_the_state_of_the_message_lacks() {
+        let queued = watcher(WaitFor::Sent, MessageState::Queued, 1).too_late();
+        assert_eq!(queued.what, "the message was not sent in time");
+        assert!(!queued.why.contains("acknowledgement") && queued.safe.contains("queued here"));
+        let mining = watcher(WaitFor::Delivered, MessageState::Mining, 1).too_late();
+        assert!(mining.why.contains("proof of work") && mining.safe.contains("queued here"));
+        // With and without peers: what has left does not need one any more.
+        for peers in [0, 1] {
+            let sent = watcher(WaitFor::Delivered, MessageState::Sent, peers).too_late();
+            assert_eq!(sent.what, "the message was not acknowledged in time");
+            assert!(sent.why.starts_with("it was sent") && !sent.safe.contains("queued"));
+            assert!(sent.next.ends_with("undertone message show 1a2b3c4d"), "{}", sent.next);
+            let delivered = watcher(WaitFor::Read, MessageState::Delivered, peers).too_late();
+            assert_eq!(delivered.what, "the message was not read in time");
+            assert!(delivered.why.starts_with("it was delivered"));
+            assert_eq!((&*sent.code, sent.exit), ("ack_timeout", ExitCode::TimeOver));
+        }
+        let alone = watcher(WaitFor::Sent, MessageState::Mining, 0).too_late();
+        assert_eq!((&*alone.code, alone.exit), ("no_relay", ExitCode::NoPeers));
+    }
+
+    #[test]
+    fn a_wait_that_ends_without_a_session_says_so() {
+        for session in [SessionStatus::OfferSent, SessionStatus::Established] {
+            let queued = watcher(WaitFor::Sent, MessageState::Queued, 1);
+            let why = DeliveryWatcher { session, ..queued }.too_late().why;
+            assert_eq!(why.contains("no session"), session == SessionStatus::OfferSent);
+        }
+    }
+}
