@@ -14,6 +14,7 @@ use crate::engine::record::MessageState;
 use crate::shell::api::{Glyphs, HasMore};
 use crate::shell::calendar::{Civil, utc, zone_name};
 use crate::shell::cli::args::HistoryArgs;
+use crate::shell::ui::text::contact::{awaited_decision, held_back};
 use crate::shell::ui::text::message_state::word as state_word;
 use crate::shell::ui::text::{lifetime, message_state};
 use crate::shell::ui::view::theme::Theme;
@@ -169,9 +170,8 @@ impl MessageFormatter<'_> {
     /// The next thing that happens to it without the user.
     fn prospect(&self, state: MessageState) -> String {
         match state {
-            MessageState::Queued | MessageState::Mining => {
-                "it is sent automatically while a node runs".to_owned()
-            }
+            MessageState::Queued | MessageState::Mining => held_back(self.contact)
+                .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
             MessageState::Sent => {
                 let until =
                     self.view.delivery.last_sent.map(|last| last.plus(self.view.lifetime.ttl()));
@@ -190,12 +190,13 @@ impl MessageFormatter<'_> {
 
     /// The end of automatic retries.
     fn again(&self) -> String {
-        match self.view.retransmits_until() {
-            Some(until) => {
+        match (self.view.retransmits_until(), awaited_decision(self.contact)) {
+            (Some(_), Some(decision)) => format!("it is not retried until {decision}"),
+            (Some(until), None) => {
                 let until = self.local(until);
                 format!("retried automatically, less and less often, until {until}")
             }
-            None => "it is not sent again unless you retry it".to_owned(),
+            (None, _) => "it is not sent again unless you retry it".to_owned(),
         }
     }
 
@@ -247,3 +248,90 @@ fn messages(count: u64) -> String {
 
 /// The start of a further line of a text.
 const INDENTED: &str = "\n    ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::crypto::keys::PublicKey;
+    use crate::engine::crypto::safety_number::SafetyNumber;
+    use crate::engine::envelope::Lifetime;
+    use crate::engine::event::SessionStatus;
+    use crate::engine::id::{ContactId, IdentityId, MessageId};
+    use crate::engine::record::{DeliveryLog, HoldReason, Trust};
+    use crate::engine::text::UntrustedText;
+
+    fn contact(session: SessionStatus, trust: Trust) -> ContactView {
+        // Two points with the same x, which is 1.
+        let key = |sign| {
+            let mut bytes = [0; 33];
+            (bytes[0], bytes[32]) = (sign, 1);
+            PublicKey::from_bytes(&bytes).unwrap()
+        };
+        ContactView {
+            id: ContactId(1),
+            identity: IdentityId(1),
+            petname: "ben".to_owned(),
+            key: key(2),
+            session,
+            trust,
+            safety_number: SafetyNumber::of(&key(2), &key(3)),
+            sas: None,
+            missing: 0,
+            read_receipts: true,
+            restored: None,
+        }
+    }
+
+    const PAUSED: Trust =
+        Trust::OnHold { since: UnixSeconds(1), reason: HoldReason::Mismatch, attempts: 1 };
+
+    fn ours(state: MessageState, delivery: DeliveryLog) -> MessageView {
+        MessageView {
+            id: MessageId(1),
+            contact: ContactId(1),
+            direction: Direction::Outgoing(state),
+            number: Some(0),
+            text: UntrustedText::new("hello".to_owned()),
+            at: UnixSeconds(1_000),
+            missing: 0,
+            early: false,
+            lifetime: Lifetime::Day,
+            delivery,
+        }
+    }
+
+    fn page(contact: &ContactView, view: &MessageView) -> String {
+        MessageFormatter { view, contact, glyphs: Glyphs::Ascii, zone: &TimeZone::UTC }.details()
+    }
+
+    #[test]
+    fn what_holds_a_message_back_is_what_its_details_say_comes_next() {
+        let sent = DeliveryLog {
+            attempts: 1,
+            first_sent: Some(UnixSeconds(2_000)),
+            last_sent: Some(UnixSeconds(2_000)),
+            ..DeliveryLog::default()
+        };
+        let all = [
+            (SessionStatus::Established, PAUSED, "until you verify or accept this contact"),
+            (SessionStatus::Blocked, Trust::Unverified, "until you unblock this contact"),
+            (SessionStatus::Blocked, PAUSED, "until you unblock this contact"),
+        ];
+        for (session, trust, waits) in all {
+            let contact = contact(session, trust);
+            for view in [
+                ours(MessageState::Queued, DeliveryLog::default()),
+                ours(MessageState::Sent, sent),
+                ours(MessageState::Unacknowledged, sent),
+            ] {
+                let page = page(&contact, &view);
+                assert!(page.contains(waits) && !page.contains("automatically"), "{page}");
+            }
+        }
+        let queued = ours(MessageState::Queued, DeliveryLog::default());
+        let without = page(&contact(SessionStatus::OfferSent, Trust::Unverified), &queued);
+        assert!(without.contains("It waits for the session: waiting for their answer."));
+        let ready = page(&contact(SessionStatus::Established, Trust::Unverified), &queued);
+        assert!(ready.contains("it is sent automatically while a node runs"), "{ready}");
+    }
+}

@@ -28,6 +28,30 @@ pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static 
     }
 }
 
+/// What a message that has not left waits for, and one that has left before it is retried: a
+/// person's decision, or else nothing.
+pub(in crate::shell) const fn awaited_decision(contact: &ContactView) -> Option<&'static str> {
+    // The hold before a session: one that comes meanwhile changes nothing.
+    match contact.session {
+        SessionStatus::Blocked => Some("you unblock this contact"),
+        _ if contact.trust.is_on_hold() => Some("you verify or accept this contact"),
+        SessionStatus::None
+        | SessionStatus::OfferQueued
+        | SessionStatus::OfferSent
+        | SessionStatus::AwaitingConfirmation
+        | SessionStatus::Established => None,
+    }
+}
+
+/// What keeps a queued message from being sent, in a sentence; `None` if nothing does.
+pub(in crate::shell) fn held_back(contact: &ContactView) -> Option<String> {
+    match (awaited_decision(contact), contact.session) {
+        (Some(decision), _) => Some(format!("It waits until {decision}.")),
+        (None, SessionStatus::Established) => None,
+        (None, session) => Some(format!("It waits for the session: {}.", session_words(session))),
+    }
+}
+
 /// Read marks, on or off, and their meaning.
 pub(in crate::shell) const fn read_marks(contact: &ContactView) -> &'static str {
     if contact.read_receipts {

@@ -103,17 +103,10 @@ fn times(
 fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
     let zone = &model.options.zone;
     match now {
-        // The hold first: a session that comes meanwhile changes nothing.
-        MessageState::Queued if chat.is_held() => {
-            "It waits until you verify or accept this contact. c cancels it.".to_owned()
-        }
-        MessageState::Queued if !chat.is_ready() => {
-            format!(
-                "It waits for the session: {}. c cancels it.",
-                contact::session_words(chat.contact.session)
-            )
-        }
         MessageState::Queued => {
+            if let Some(waits) = contact::held_back(&chat.contact) {
+                return format!("{waits} c cancels it.");
+            }
             let cost = model.node.cost(message.lifetime).map(WorkCost::words);
             let cost = cost.map(|cost| format!("It {cost}. ")).unwrap_or_default();
             format!("{cost}c cancels it.")
