@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::{ContactView, Direction, MessageView};
+use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
 use crate::engine::record::MessageState;
 use crate::shell::api::{Glyphs, HasMore};
 use crate::shell::calendar::{Civil, utc, zone_name};
@@ -48,7 +48,9 @@ pub(super) fn conversation(
     // At the newest end alone: what is missing belongs to no older page and to no search.
     if contact.missing > 0 && args.before.is_none() && args.search.is_none() {
         let count = messages(contact.missing);
-        lines.push(format!("-- {count} missing; requested again --"));
+        let again =
+            if contact.session == SessionStatus::Blocked { "" } else { "; requested again" };
+        lines.push(format!("-- {count} missing{again} --"));
     }
     if let Some(newest) = shown.last() {
         lines.push(format!("-- times are in {} --", zone_name(newest.view.at, newest.zone)));
@@ -242,7 +244,7 @@ fn push(text: &mut String, more: core::fmt::Arguments<'_>) {
     text.write_fmt(more).unwrap_or_default();
 }
 
-fn messages(count: u64) -> String {
+pub(super) fn messages(count: u64) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
@@ -250,17 +252,16 @@ fn messages(count: u64) -> String {
 const INDENTED: &str = "\n    ";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
     use crate::engine::envelope::Lifetime;
-    use crate::engine::event::SessionStatus;
     use crate::engine::id::{ContactId, IdentityId, MessageId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
     use crate::engine::text::UntrustedText;
 
-    fn contact(session: SessionStatus, trust: Trust) -> ContactView {
+    pub(in crate::shell::cli) fn contact(session: SessionStatus, trust: Trust) -> ContactView {
         // Two points with the same x, which is 1.
         let key = |sign| {
             let mut bytes = [0; 33];

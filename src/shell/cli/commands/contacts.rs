@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::manage::{CommandOutput, DeliveredBy, Outcome, command_output, list};
 use super::trust;
-use crate::engine::event::ContactView;
+use crate::engine::event::{ContactView, SessionStatus};
 use crate::shell::calendar::{Civil, utc};
 use crate::shell::cli::args::ContactAction;
 use crate::shell::cli::directory::Directory;
 use crate::shell::cli::error::Failure;
+use crate::shell::cli::message_format::messages;
 use crate::shell::ui;
 use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
 
@@ -119,13 +120,48 @@ fn contact_json(view: &ContactView) -> Value {
 fn troubles(view: &ContactView, zone: &TimeZone) -> String {
     let mut text = String::new();
     if view.missing > 0 {
-        text.push_str(&format!(", {} messages missing, requested again", view.missing));
+        let again = if view.session == SessionStatus::Blocked { "" } else { ", requested again" };
+        text.push_str(&format!(", {} missing{again}", messages(view.missing)));
     }
     if let Some(at) = view.restored {
         let date = Civil::at(at, zone).date();
-        text.push_str(&format!(
-            ", restored from a backup on {date}: a new session is being set up"
-        ));
+        let next = match view.session {
+            // Nothing is offered to a contact that is blocked.
+            SessionStatus::Blocked => "",
+            // Unblocked since, or closed: the next message of either side begins one.
+            SessionStatus::None => ": a new session is set up once you write",
+            SessionStatus::OfferQueued
+            | SessionStatus::OfferSent
+            | SessionStatus::AwaitingConfirmation
+            | SessionStatus::Established => ": a new session is being set up",
+        };
+        text.push_str(&format!(", restored from a backup on {date}{next}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::env::UnixSeconds;
+    use crate::engine::record::Trust;
+    use crate::shell::cli::message_format::tests::contact;
+
+    #[test]
+    fn nothing_is_under_way_with_a_restored_contact_that_is_blocked() {
+        let told = |session| {
+            let view = ContactView {
+                missing: 1,
+                restored: Some(UnixSeconds(1_000_000)),
+                ..contact(session, Trust::Unverified)
+            };
+            troubles(&view, &TimeZone::UTC)
+        };
+        let blocked = told(SessionStatus::Blocked);
+        assert!(blocked.contains("restored from a backup on"), "{blocked}");
+        assert!(!blocked.contains("session") && !blocked.contains("requested"), "{blocked}");
+        assert!(told(SessionStatus::OfferSent).contains("a new session is being set up"));
+        assert!(told(SessionStatus::OfferSent).contains("1 message missing, requested again"));
+        assert!(told(SessionStatus::None).contains("once you write"));
+    }
 }
