@@ -131,11 +131,22 @@ impl MessageFormatter<'_> {
                 details.row("state", &self.state(state));
                 details.row("", message_state::meaning(state));
                 details.row("queued", &self.local(view.at));
-                self.attempts(&mut details);
-                let delivered = self.moment(view.delivery.delivered, "no acknowledgement yet");
-                details.row("delivered", &delivered);
+                self.attempts(state, &mut details);
+                // An imported message has a state and no times.
+                let unacknowledged = match state {
+                    MessageState::Delivered | MessageState::Read => "not recorded",
+                    MessageState::Queued
+                    | MessageState::Mining
+                    | MessageState::Sent
+                    | MessageState::Unacknowledged
+                    | MessageState::Failed
+                    | MessageState::Cancelled => "no acknowledgement yet",
+                };
+                details.row("delivered", &self.moment(view.delivery.delivered, unacknowledged));
                 // Without read marks none can arrive, and "not yet" would be waited for.
-                let no_mark = if self.contact.read_receipts {
+                let no_mark = if state == MessageState::Read {
+                    "not recorded"
+                } else if self.contact.read_receipts {
                     "no read mark yet"
                 } else {
                     "unknown: read marks are off for this contact"
@@ -153,10 +164,20 @@ impl MessageFormatter<'_> {
         details.0
     }
 
-    fn attempts(&self, details: &mut DetailsBuilder) {
+    fn attempts(&self, state: MessageState, details: &mut DetailsBuilder) {
         let delivery = self.view.delivery;
         match (delivery.first_sent, delivery.last_sent) {
-            (None, None) => details.row("sent", "not yet, or before this was recorded"),
+            (None, None) => {
+                let sent = match state {
+                    MessageState::Queued | MessageState::Mining => "not yet",
+                    MessageState::Failed | MessageState::Cancelled => "no",
+                    MessageState::Sent
+                    | MessageState::Unacknowledged
+                    | MessageState::Delivered
+                    | MessageState::Read => "not recorded",
+                };
+                details.row("sent", sent);
+            }
             (first, last) => {
                 let times = match delivery.attempts {
                     1 => "once".to_owned(),
@@ -303,6 +324,25 @@ pub(super) mod tests {
 
     fn page(contact: &ContactView, view: &MessageView) -> String {
         MessageFormatter { view, contact, glyphs: Glyphs::Ascii, zone: &TimeZone::UTC }.details()
+    }
+
+    #[test]
+    fn times_that_are_not_known_do_not_contradict_the_state() {
+        let contact = contact(SessionStatus::Established, Trust::Unverified);
+        let rows = [
+            (MessageState::Queued, "not yet", "no acknowledgement yet", "no read mark yet"),
+            (MessageState::Failed, "no", "no acknowledgement yet", "no read mark yet"),
+            (MessageState::Sent, "not recorded", "no acknowledgement yet", "no read mark yet"),
+            (MessageState::Delivered, "not recorded", "not recorded", "no read mark yet"),
+            (MessageState::Read, "not recorded", "not recorded", "not recorded"),
+        ];
+        for (state, sent, delivered, read) in rows {
+            // As it is imported: a state, and no times.
+            let page = page(&contact, &ours(state, DeliveryLog::default()));
+            for (label, told) in [("sent", sent), ("delivered", delivered), ("read", read)] {
+                assert!(page.contains(&format!("\n  {label:<14}{told}\n")), "{label} in {page}");
+            }
+        }
     }
 
     #[test]
