@@ -411,9 +411,53 @@ impl From<InviteError> for Failure {
     }
 }
 
-impl From<CommandError> for Failure {
-    fn from(error: CommandError) -> Self {
-        let why = error.to_string();
+/// What a command was for, where the engine refuses it.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedCommand<'a> {
+    /// What did not happen.
+    pub what: &'a str,
+    /// The name by which the person called the contact, if there is one.
+    pub contact: Option<&'a str>,
+    /// The text that was to be sent, if there is one.
+    pub text: Option<&'a str>,
+}
+
+impl<'a> RefusedCommand<'a> {
+    /// A command that is for no contact and sends no text.
+    #[must_use]
+    pub const fn new(what: &'a str) -> Self {
+        Self { what, contact: None, text: None }
+    }
+}
+
+/// A word of a command for a shell: quoted unless it consists of harmless characters, and without
+/// characters that cannot be shown.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let word = UntrustedText::new(word.to_owned()).sanitize_for_line().text;
+    let harmless = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
+    if !word.is_empty() && word.chars().all(harmless) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+impl Failure {
+    /// A command that the engine refused.
+    #[must_use]
+    pub fn refused(error: CommandError, command: RefusedCommand<'_>) -> Self {
+        let RefusedCommand { what, contact, text } = command;
+        let name = contact.map_or_else(|| "NAME".to_owned(), shell_word);
+        let is_empty = text.is_some_and(|text| text.trim().is_empty());
+        let why = match (error, text) {
+            (CommandError::BadText, Some(_)) if is_empty => "the text is empty".to_owned(),
+            (CommandError::BadText, Some(_)) => "the text is too long for one message".to_owned(),
+            (error, _) => error.to_string(),
+        };
+        let history = format!("undertone history {name}");
+        let unblock = format!("undertone contact unblock {name}");
+        let digits = format!("undertone contact verify {name} --digits DIGITS");
+        let show = format!("undertone contact show {name}");
         let (code, exit, next) = match error {
             CommandError::NoIdentity => {
                 ("identity_not_found", ExitCode::NotFound, "undertone identity list")
@@ -424,47 +468,33 @@ impl From<CommandError> for Failure {
             CommandError::NoRequest => {
                 ("request_not_found", ExitCode::NotFound, "undertone request list")
             }
-            CommandError::NoMessage => {
-                ("message_not_found", ExitCode::NotFound, "undertone history NAME")
-            }
+            CommandError::NoMessage => ("message_not_found", ExitCode::NotFound, &*history),
             CommandError::KnownKey | CommandError::OwnKey => {
                 ("known_key", ExitCode::Refused, "undertone contact list")
             }
             CommandError::NameTaken | CommandError::BadName => {
                 ("bad_name", ExitCode::Refused, "choose another name")
             }
+            CommandError::BadText if is_empty => {
+                ("bad_text", ExitCode::Refused, "write a text of at least one character")
+            }
             CommandError::BadText => {
                 ("bad_text", ExitCode::Refused, "split it into several messages")
             }
-            CommandError::Blocked => {
-                ("blocked", ExitCode::Refused, "undertone contact unblock NAME")
-            }
+            CommandError::Blocked => ("blocked", ExitCode::Refused, &*unblock),
             CommandError::TooLate => ("too_late", ExitCode::Refused, "undertone message show ID"),
             CommandError::Full => (
                 "full",
                 ExitCode::Refused,
                 "wait until queued messages are sent, or remove something",
             ),
-            CommandError::NoSas => {
-                ("no_words", ExitCode::Refused, "undertone contact verify NAME --digits DIGITS")
-            }
-            CommandError::NotOnHold => {
-                ("not_held", ExitCode::Refused, "undertone contact show NAME")
-            }
+            CommandError::NoSas => ("no_words", ExitCode::Refused, &*digits),
+            CommandError::NotOnHold => ("not_held", ExitCode::Refused, &*show),
             CommandError::Relay => {
                 ("relay", ExitCode::Refused, "use a node with an identity: undertone")
             }
         };
-        Self::new(
-            code,
-            exit,
-            FailureText {
-                what: "the command was refused",
-                why: &why,
-                safe: "nothing was changed",
-                next,
-            },
-        )
+        Self::new(code, exit, FailureText { what, why: &why, safe: "nothing was changed", next })
     }
 }
 
@@ -500,9 +530,47 @@ const MAX_CODE: usize = 32;
 mod tests {
     use super::*;
 
+    fn refused(error: CommandError) -> Failure {
+        Failure::refused(error, RefusedCommand { contact: Some("ben"), ..SENDING })
+    }
+
+    const SENDING: RefusedCommand<'_> = RefusedCommand::new("the message was not sent");
+
+    #[test]
+    fn a_text_is_refused_as_empty_or_as_too_long() {
+        let of = |text| {
+            let sending = RefusedCommand { text: Some(text), ..SENDING };
+            Failure::refused(CommandError::BadText, sending)
+        };
+        let (empty, long) = (of(" \n"), of("far too long"));
+        assert_eq!((&*empty.code, &*long.code), ("bad_text", "bad_text"));
+        assert_eq!(
+            (&*empty.why, &*long.why),
+            ("the text is empty", "the text is too long for one message",)
+        );
+        assert!(!empty.next.contains("split") && long.next.contains("split"));
+    }
+
+    #[test]
+    fn a_hostile_name_is_one_word_of_the_next_command() {
+        for (name, word) in [
+            ("ben", "ben"),
+            ("ben smith", "'ben smith'"),
+            ("$(rm -rf x)", "'$(rm -rf x)'"),
+            ("a'; b", "'a'\\''; b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(name), word);
+            let blocked = RefusedCommand { contact: Some(name), ..SENDING };
+            let next = Failure::refused(CommandError::Blocked, blocked).next;
+            assert_eq!(next, format!("undertone contact unblock {word}"));
+        }
+        assert!(!shell_word("\u{1b}[2J\n").contains(['\u{1b}', '\n']));
+    }
+
     #[test]
     fn a_failure_told_by_another_process_is_the_one_it_had() {
-        for failure in [Failure::from(CommandError::Full), Failure::from(StoreError::Missing)] {
+        for failure in [refused(CommandError::Full), Failure::from(StoreError::Missing)] {
             let Failure { code, exit: _, what, why, safe, next } = &failure;
             let text = FailureText { what, why, safe, next };
             let exit = ExitCode::of_number(failure.exit as u64);
@@ -525,7 +593,7 @@ mod tests {
             text.contains("stopped [disk_full]") && text.contains("is full; the folder is /home")
         );
         assert!(text.contains("everything accepted before is saved") && !text.contains('\u{1b}'));
-        let elsewhere = Failure::from(CommandError::Blocked).with_home(Path::new("/home/ann"));
+        let elsewhere = refused(CommandError::Blocked).with_home(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Failure::from(full).exit, ExitCode::NotStored);
@@ -533,15 +601,15 @@ mod tests {
 
     #[test]
     fn an_error_says_what_why_what_is_safe_and_what_next() {
-        let text = Failure::from(CommandError::Blocked).render();
+        let text = refused(CommandError::Blocked).render();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
             [
-                "error: the command was refused [blocked]",
+                "error: the message was not sent [blocked]",
                 "   this contact is blocked",
                 "   nothing was changed",
-                "   next: undertone contact unblock NAME",
+                "   next: undertone contact unblock ben",
             ]
         );
     }

@@ -20,7 +20,7 @@ use crate::engine::record::MessageState;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::{Failure, FailureText};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand};
 use crate::shell::cli::output;
 use crate::shell::net::{Multiaddr, NetSettings, Transport};
 use crate::shell::os::clock::OsEntropy;
@@ -205,7 +205,9 @@ impl DemoNode {
             if let ClientEvent::Replied(answered, reply) = self.event().await?
                 && answered == ask
             {
-                return Ok(reply?);
+                return reply.map_err(|error| {
+                    Failure::refused(error, RefusedCommand::new("the demo did not go on"))
+                });
             }
         }
     }

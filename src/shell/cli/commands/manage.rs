@@ -12,7 +12,7 @@ use super::contacts::about_contact;
 use super::identities::about_identity;
 use super::requests::about_request;
 use super::{control, trust};
-use crate::engine::command::{Command, Reply};
+use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
 use crate::engine::id::CommandId;
@@ -21,7 +21,7 @@ use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::clock;
@@ -144,7 +144,7 @@ impl ManageRequest {
                     Some(ClientEvent::Fatal(why)) => return Err(node_failed(&why)),
                     Some(ClientEvent::Engine(event)) => directory.apply(&event),
                     Some(ClientEvent::Replied(id, reply)) if id == ask => {
-                        replied = Some(reply?);
+                        replied = Some(reply.map_err(|error| self.refused(error))?);
                         break;
                     }
                     Some(
@@ -185,7 +185,7 @@ impl ManageRequest {
             for event in &new_events {
                 directory.apply(event);
             }
-            replied = Some(reply?);
+            replied = Some(reply.map_err(|error| self.refused(error))?);
         }
         let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::NextNode };
         let answer = self.answer(&directory, chosen.as_deref(), done)?;
@@ -260,6 +260,57 @@ impl ManageRequest {
             | ManageAction::Contact(ContactAction::List | ContactAction::Show { .. })
             | ManageAction::Request(RequestAction::List) => return Ok(None),
         }))
+    }
+
+    /// What did not happen, and why the engine refused it.
+    fn refused(&self, error: CommandError) -> Failure {
+        let (what, contact) = match &self.about {
+            ManageAction::Identity(IdentityAction::New { .. }) => {
+                ("the identity was not created", None)
+            }
+            ManageAction::Identity(IdentityAction::Delete { .. }) => {
+                ("the identity was not deleted", None)
+            }
+            ManageAction::Contact(ContactAction::Add { .. }) => ("the contact was not added", None),
+            ManageAction::Contact(ContactAction::Rename { name, .. }) => {
+                ("the contact was not renamed", Some(name))
+            }
+            ManageAction::Contact(ContactAction::Block { name }) => {
+                ("the contact was not blocked", Some(name))
+            }
+            ManageAction::Contact(ContactAction::Unblock { name }) => {
+                ("the contact was not unblocked", Some(name))
+            }
+            ManageAction::Contact(ContactAction::Remove { name, .. }) => {
+                ("the contact was not removed", Some(name))
+            }
+            ManageAction::Contact(ContactAction::ReadMarks { name, .. }) => {
+                ("read marks were not changed", Some(name))
+            }
+            ManageAction::Contact(ContactAction::Verify { name, .. }) => {
+                ("the contact was not verified", Some(name))
+            }
+            ManageAction::Contact(ContactAction::Rekey { name, .. }) => {
+                ("the key was not replaced", Some(name))
+            }
+            ManageAction::Contact(ContactAction::AcceptKey { name, .. }) => {
+                ("sending was not resumed", Some(name))
+            }
+            ManageAction::Request(RequestAction::Accept { .. }) => {
+                ("the request was not accepted", None)
+            }
+            ManageAction::Request(RequestAction::Decline { .. }) => {
+                ("the request was not declined", None)
+            }
+            ManageAction::Identity(
+                IdentityAction::List | IdentityAction::Show { .. } | IdentityAction::Use { .. },
+            )
+            | ManageAction::Contact(ContactAction::List | ContactAction::Show { .. })
+            | ManageAction::Request(RequestAction::List) => ("nothing was shown", None),
+        };
+        let command =
+            RefusedCommand { contact: contact.map(String::as_str), ..RefusedCommand::new(what) };
+        Failure::refused(error, command)
     }
 
     /// The output once it is done.

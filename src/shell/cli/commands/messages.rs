@@ -19,7 +19,7 @@ use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuer
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand};
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
@@ -183,43 +183,53 @@ async fn message(
 ) -> Result<CommandOutput, Failure> {
     let message = it.view.id;
     let id = message.short();
-    let (command, word, words) = match action {
+    let (command, what, word, words) = match action {
         MessageAction::Show { .. } => return Ok(command_output(it.json(), it.details())),
         MessageAction::Retry { .. } => {
             let sent = match source.sender() {
                 DeliveredBy::ThisNode => "It is sent automatically.",
                 DeliveredBy::NextNode => "It is sent the next time a node runs: undertone",
             };
-            (Command::Retry { message }, "queued", format!("queued {id} again. {sent}"))
+            (
+                Command::Retry { message },
+                "the message was not retried",
+                "queued",
+                format!("queued {id} again. {sent}"),
+            )
         }
-        MessageAction::Cancel { .. } => {
-            (Command::Cancel { message }, "cancelled", format!("cancelled {id}"))
-        }
+        MessageAction::Cancel { .. } => (
+            Command::Cancel { message },
+            "the message was not cancelled",
+            "cancelled",
+            format!("cancelled {id}"),
+        ),
         MessageAction::Delete { id: typed, confirm } => {
             let what = "the message on this computer, not the contact's copy";
             confirmed(typed, confirm.as_deref(), what)?;
-            (Command::EraseMessage { message }, "erased", format!("deleted {id} on this computer"))
+            (
+                Command::EraseMessage { message },
+                "the message was not deleted",
+                "erased",
+                format!("deleted {id} on this computer"),
+            )
         }
     };
     match source.ask(command).await? {
         Ok(()) => Ok(command_output(json!({ "id": message.hex(), "done": word }), words)),
         // To the engine, a message that has long been settled may be none. The stored view says
         // more.
-        Err(error @ (CommandError::TooLate | CommandError::NoMessage)) => {
-            Err(too_late(action, it.view.direction, message).unwrap_or_else(|| error.into()))
+        Err(CommandError::TooLate | CommandError::NoMessage) => {
+            Err(too_late(what, it.view.direction, message))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let contact = Some(&*it.contact.petname);
+            Err(Failure::refused(error, RefusedCommand { contact, ..RefusedCommand::new(what) }))
+        }
     }
 }
 
 /// The reason why a message is past what was asked for, by its state.
-fn too_late(action: &MessageAction, direction: Direction, message: MessageId) -> Option<Failure> {
-    let what = match action {
-        MessageAction::Show { .. } => return None,
-        MessageAction::Retry { .. } => "the message was not retried",
-        MessageAction::Cancel { .. } => "the message was not cancelled",
-        MessageAction::Delete { .. } => "the message was not deleted",
-    };
+fn too_late(what: &str, direction: Direction, message: MessageId) -> Failure {
     let why = match direction {
         Direction::Incoming => "you received it, and did not send it",
         Direction::Outgoing(MessageState::Queued | MessageState::Mining) => {
@@ -235,11 +245,11 @@ fn too_late(action: &MessageAction, direction: Direction, message: MessageId) ->
         Direction::Outgoing(MessageState::Cancelled) => "it was cancelled before",
     };
     let next = format!("undertone message show {}", message.short());
-    Some(Failure::new(
+    Failure::new(
         "too_late",
         ExitCode::Refused,
         FailureText { what, why, safe: "nothing was changed", next: &next },
-    ))
+    )
 }
 
 /// The place where messages are read.

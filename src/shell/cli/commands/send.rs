@@ -20,7 +20,7 @@ use crate::engine::settings::NodeRole;
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, MAX_DURATION, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::cli::{open_store, output};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
@@ -173,9 +173,9 @@ impl SendRequest {
         let (contact, trust, session) = (view.id, view.trust, view.session);
         // Before anything is sent: the wait would be for a mark that cannot come.
         if self.wait == WaitFor::Read && !view.read_receipts {
-            return Err(no_read_marks());
+            return Err(no_read_marks(&self.contact));
         }
-        let command = Command::Say { contact, text: self.text, lifetime: self.lifetime };
+        let command = Command::Say { contact, text: self.text.clone(), lifetime: self.lifetime };
         if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
             return Err(node_gone());
         }
@@ -183,6 +183,8 @@ impl SendRequest {
             ask,
             wait: self.wait,
             contact,
+            name: self.contact,
+            text: self.text,
             trust,
             session,
             message: None,
@@ -207,6 +209,9 @@ struct DeliveryWatcher {
     ask: CommandId,
     wait: WaitFor,
     contact: ContactId,
+    /// The contact, as the person called them.
+    name: String,
+    text: String,
     trust: Trust,
     session: SessionStatus,
     message: Option<MessageId>,
@@ -219,7 +224,17 @@ impl DeliveryWatcher {
     fn follow(&mut self, event: ClientEvent) -> Result<Option<Value>, Failure> {
         match event {
             ClientEvent::Replied(ask, reply) if ask == self.ask => {
-                if let Reply::Message(id) = reply? {
+                let reply = reply.map_err(|error| {
+                    Failure::refused(
+                        error,
+                        RefusedCommand {
+                            what: "the message was not sent",
+                            contact: Some(&self.name),
+                            text: Some(&self.text),
+                        },
+                    )
+                })?;
+                if let Reply::Message(id) = reply {
                     self.message = Some(id);
                     let reached = self.reached(MessageState::Queued);
                     // It is not sent while a person has not decided about the contact.
@@ -265,9 +280,9 @@ impl DeliveryWatcher {
             (Some(done), _) => Ok(Some(done)),
             // Retransmission goes on for days, and a script does not: it gets the code of a time
             // that is over.
-            (None, MessageState::Unacknowledged) => Err(not_acknowledged()),
+            (None, MessageState::Unacknowledged) => Err(self.not_acknowledged()),
             // Only a person moves it on from here.
-            (None, MessageState::Failed | MessageState::Cancelled) => Err(not_sent(state)),
+            (None, MessageState::Failed | MessageState::Cancelled) => Err(self.not_sent(state)),
             (
                 None,
                 MessageState::Queued
@@ -305,10 +320,40 @@ impl DeliveryWatcher {
             "KEY CHANGED, and not verified since; sending is paused"
         };
         let safe = "the message is queued, and is sent once you verify or accept the contact";
-        let next = "undertone contact verify NAME, or undertone contact accept-key NAME";
+        let name = shell_word(&self.name);
+        let next =
+            &format!("undertone contact verify {name}, or undertone contact accept-key {name}");
         Failure::new(
             "held",
             ExitCode::Refused,
+            FailureText { what: "the message was not sent", why, safe, next },
+        )
+    }
+
+    /// The id of the message for a command.
+    fn short_id(&self) -> String {
+        self.message.map_or_else(|| "ID".to_owned(), MessageId::short)
+    }
+
+    fn not_acknowledged(&self) -> Failure {
+        let why = "it was sent and has expired, and no acknowledgement came";
+        let safe = "it may have been received; a late acknowledgement still counts";
+        let id = self.short_id();
+        let next = &format!("undertone message retry {id}; the contact sees it only once");
+        Failure::new(
+            "not_acknowledged",
+            ExitCode::TimeOver,
+            FailureText { what: "the message was not acknowledged", why, safe, next },
+        )
+    }
+
+    fn not_sent(&self, state: MessageState) -> Failure {
+        let why = ui::text::message_state::meaning(state);
+        let safe = "nobody has received it; it is saved here";
+        let next = &format!("undertone message retry {}", self.short_id());
+        Failure::new(
+            "not_sent",
+            ExitCode::Other,
             FailureText { what: "the message was not sent", why, safe, next },
         )
     }
@@ -380,31 +425,10 @@ impl DeliveryWatcher {
 /// What becomes of a message that has not been sent.
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
 
-fn not_acknowledged() -> Failure {
-    let why = "it was sent and has expired, and no acknowledgement came";
-    let safe = "it may have been received; a late acknowledgement still counts";
-    let next = "undertone message retry ID; the contact sees it only once";
-    Failure::new(
-        "not_acknowledged",
-        ExitCode::TimeOver,
-        FailureText { what: "the message was not acknowledged", why, safe, next },
-    )
-}
-
-fn not_sent(state: MessageState) -> Failure {
-    let why = ui::text::message_state::meaning(state);
-    let safe = "nobody has received it; it is saved here";
-    let next = "undertone message retry ID";
-    Failure::new(
-        "not_sent",
-        ExitCode::Other,
-        FailureText { what: "the message was not sent", why, safe, next },
-    )
-}
-
-fn no_read_marks() -> Failure {
+fn no_read_marks(name: &str) -> Failure {
+    let name = shell_word(name);
     let why = "read marks are off for this contact, so none would arrive";
-    let next = "undertone contact read-marks NAME on, or use --wait delivered";
+    let next = &format!("undertone contact read-marks {name} on, or use --wait delivered");
     let text = FailureText { what: "nothing was sent", why, safe: "nothing was changed", next };
     Failure::new("read_marks_off", ExitCode::Refused, text)
 }
@@ -427,6 +451,8 @@ mod tests {
             ask: FIRST_ASK,
             wait,
             contact: ContactId(1),
+            name: "ben".to_owned(),
+            text: "hello".to_owned(),
             trust: Trust::Unverified,
             session: SessionStatus::Established,
             message: Some(MessageId(0x1a2b_3c4d_5e6f_7081)),
