@@ -168,3 +168,35 @@ fn a_malformed_proof_is_refused_before_it_is_compared() {
     }
     assert_eq!(home.ask(&["contact", "show", "ben"])["trust"]["state"], "unverified");
 }
+
+#[test]
+fn a_switch_that_was_set_already_is_answered_so() {
+    let network = Network::new();
+    let home = Home::new();
+    home.identity("ann");
+    home.ask(&["contact", "add", &Home::new().identity("ben").invite, "--name", "ben"]);
+    let say = |args: &[&str]| {
+        let output = home.run(&[&["contact"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let walk = || {
+        assert_eq!(say(&["unblock", "ben"]), "ben was not blocked\n");
+        assert_eq!(say(&["block", "ben"]), "blocked ben\n");
+        assert_eq!(say(&["block", "ben"]), "ben was already blocked\n");
+        assert_eq!(say(&["unblock", "ben"]), "unblocked ben\n");
+        assert!(
+            say(&["read-marks", "ben", "off"]).starts_with("read marks with ben were already off")
+        );
+        assert!(say(&["read-marks", "ben", "on"]).starts_with("read marks with ben: on"));
+        assert!(
+            say(&["read-marks", "ben", "on"]).starts_with("read marks with ben were already on")
+        );
+        assert!(say(&["read-marks", "ben", "off"]).starts_with("read marks with ben: off"));
+    };
+    walk();
+    let node = home.listen(&network, "/ip4/127.0.0.1/tcp/1", &["--json"]);
+    node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
+    walk();
+    assert_eq!(node.end("TERM"), Some(143));
+}

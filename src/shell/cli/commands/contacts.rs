@@ -69,21 +69,39 @@ pub(super) fn about_contact<'a>(
         }
         ContactAction::ReadMarks { name, .. } => {
             let view = contact(name)?;
+            let as_before = done.was.is_some_and(|was| was.read_receipts == view.read_receipts);
+            let verb = if as_before { " were already" } else { ":" };
             command_output(
                 contact_json(view),
-                format!("read marks with {name}: {}", read_marks(view)),
+                format!("read marks with {name}{verb} {}", read_marks(view)),
             )
         }
         ContactAction::Block { name } => {
-            command_output(json!({ "blocked": name }), format!("blocked {name}"))
+            command_output(json!({ "blocked": name }), block_words(name, done))
         }
         ContactAction::Unblock { name } => {
-            command_output(json!({ "unblocked": name }), format!("unblocked {name}"))
+            command_output(json!({ "unblocked": name }), unblock_words(name, done))
         }
         ContactAction::Remove { name, .. } => {
             command_output(json!({ "removed": name }), format!("removed {name}, with all messages"))
         }
     })
+}
+
+fn was_blocked(done: Outcome<'_>) -> bool {
+    done.was.is_some_and(|was| was.session == SessionStatus::Blocked)
+}
+
+fn block_words(name: &str, done: Outcome<'_>) -> String {
+    if was_blocked(done) {
+        format!("{name} was already blocked")
+    } else {
+        format!("blocked {name}")
+    }
+}
+
+fn unblock_words(name: &str, done: Outcome<'_>) -> String {
+    if was_blocked(done) { format!("unblocked {name}") } else { format!("{name} was not blocked") }
 }
 
 /// Everything that is known of a contact, for people.

@@ -15,6 +15,7 @@ use super::{control, trust};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::envelope::Floor;
+use crate::engine::event::ContactView;
 use crate::engine::id::CommandId;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
@@ -69,6 +70,8 @@ pub(super) enum DeliveredBy {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome<'a> {
     pub(super) reply: Option<&'a Reply>,
+    /// The contact before it.
+    pub(super) was: Option<&'a ContactView>,
     pub(super) sender: DeliveredBy,
 }
 
@@ -133,6 +136,7 @@ impl ManageRequest {
         mut events: mpsc::Receiver<ClientEvent>,
     ) -> Result<Value, Failure> {
         let mut directory = Directory::receive(&mut events).await?;
+        let was = self.subject(&directory, chosen.as_deref());
         let mut replied = None;
         if let Some(command) = self.plan(&directory, chosen.as_deref())? {
             if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
@@ -159,7 +163,8 @@ impl ManageRequest {
                 }
             }
         }
-        let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::ThisNode };
+        let done =
+            Outcome { reply: replied.as_ref(), was: was.as_ref(), sender: DeliveredBy::ThisNode };
         let CommandOutput { data, words } = self.answer(&directory, chosen.as_deref(), done)?;
         Ok(json!({ "data": data, "words": words }))
     }
@@ -179,6 +184,7 @@ impl ManageRequest {
             directory.apply(&event);
         }
         let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
+        let was = self.subject(&directory, chosen.as_deref());
         let mut replied = None;
         if let Some(command) = self.plan(&directory, chosen.as_deref())? {
             let (reply, new_events) = durable.ask(command)?;
@@ -187,7 +193,8 @@ impl ManageRequest {
             }
             replied = Some(reply.map_err(|error| self.refused(error))?);
         }
-        let done = Outcome { reply: replied.as_ref(), sender: DeliveredBy::NextNode };
+        let done =
+            Outcome { reply: replied.as_ref(), was: was.as_ref(), sender: DeliveredBy::NextNode };
         let answer = self.answer(&directory, chosen.as_deref(), done)?;
         // After the answer, which is an error for an identity that does not exist.
         if let ManageAction::Identity(IdentityAction::Use { name }) = &self.about {
@@ -260,6 +267,20 @@ impl ManageRequest {
             | ManageAction::Contact(ContactAction::List | ContactAction::Show { .. })
             | ManageAction::Request(RequestAction::List) => return Ok(None),
         }))
+    }
+
+    /// The contact that a switch is for, which may have been switched already.
+    fn subject(&self, directory: &Directory, chosen: Option<&str>) -> Option<ContactView> {
+        let ManageAction::Contact(
+            ContactAction::Block { name }
+            | ContactAction::Unblock { name }
+            | ContactAction::ReadMarks { name, .. },
+        ) = &self.about
+        else {
+            return None;
+        };
+        let speaker = directory.speaker(self.identity.as_deref(), chosen).ok()?;
+        directory.contact(speaker, name).ok().cloned()
     }
 
     /// What did not happen, and why the engine refused it.
