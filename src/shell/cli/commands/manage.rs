@@ -22,7 +22,7 @@ use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText, RefusedCommand};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
 use crate::shell::os::clock;
@@ -376,7 +376,7 @@ pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result
         return Ok(());
     }
     let why = format!("this permanently deletes {what}");
-    let next = format!("add --confirm {name:?}");
+    let next = format!("add --confirm {}", shell_word(name));
     let text = FailureText {
         what: "nothing was deleted",
         why: &why,

@@ -19,7 +19,7 @@ use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuer
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText, RefusedCommand};
+use crate::shell::cli::error::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
@@ -130,9 +130,9 @@ impl MessagesRequest {
                 history(&mut source, args, contact, (glyphs, zone)).await
             }
             MessagesAction::Message(action) => {
-                let view = source.find(action.id()).await?;
+                let view = source.find(action.id(), "NAME").await?;
                 let contact = directory.contacts.iter().find(|known| known.id == view.contact);
-                let contact = contact.ok_or_else(|| no_message(action.id()))?;
+                let contact = contact.ok_or_else(|| no_message(action.id(), "NAME"))?;
                 let it = MessageFormatter { view: &view, contact, glyphs, zone };
                 message(&mut source, action, it).await
             }
@@ -147,7 +147,7 @@ async fn history(
     (glyphs, zone): (Glyphs, &TimeZone),
 ) -> Result<CommandOutput, Failure> {
     let before = match &args.before {
-        Some(id) => Some(source.find(id).await?.id),
+        Some(id) => Some(source.find(id, &shell_word(&args.contact)).await?.id),
         None => None,
     };
     let most = usize::from(args.last);
@@ -272,14 +272,14 @@ impl MessageSource {
         }
     }
 
-    /// The one message whose id begins like this.
-    async fn find(&mut self, id: &str) -> Result<MessageView, Failure> {
+    /// The one message whose id begins like this; an error names the chat to look into.
+    async fn find(&mut self, id: &str, chat: &str) -> Result<MessageView, Failure> {
         // Never the first of several: the command may be to delete it.
-        let start = IdPrefix::parse(id).ok_or_else(bad_id)?;
+        let start = IdPrefix::parse(id).ok_or_else(|| bad_id(chat))?;
         let mut found = self.query(MessageQuery::Like(start)).await?.into_iter();
         match (found.next(), found.next()) {
             (Some(view), None) => Ok(view),
-            (None, _) => Err(no_message(id)),
+            (None, _) => Err(no_message(id, chat)),
             (Some(_), Some(_)) => Err(Failure::new(
                 "which_message",
                 ExitCode::Usage,
@@ -287,7 +287,7 @@ impl MessageSource {
                     what: "no message was chosen",
                     why: "several ids begin with these digits, so more of them are needed",
                     safe: "nothing was changed",
-                    next: "undertone history NAME --json   (shows all 16 digits)",
+                    next: &format!("undertone history {chat} --json   (shows all 16 digits)"),
                 },
             )),
         }
@@ -348,24 +348,29 @@ async fn wait_for_event<T>(
     }
 }
 
-fn bad_id() -> Failure {
+fn bad_id(chat: &str) -> Failure {
     let what = "no message was chosen";
     let why = "an id is written as its first 4 to 16 hexadecimal digits";
     Failure::new(
         "bad_id",
         ExitCode::Usage,
-        FailureText { what, why, safe: "nothing was changed", next: "undertone history NAME" },
+        FailureText {
+            what,
+            why,
+            safe: "nothing was changed",
+            next: &format!("undertone history {chat}"),
+        },
     )
 }
 
-fn no_message(id: &str) -> Failure {
+fn no_message(id: &str, chat: &str) -> Failure {
     let what = format!("the message {id:?} was not found");
     let why = "it was deleted, or is in another home folder";
     let text = FailureText {
         what: &what,
         why,
         safe: "nothing was changed",
-        next: "undertone history NAME",
+        next: &format!("undertone history {chat}"),
     };
     Failure::new("message_not_found", ExitCode::NotFound, text)
 }

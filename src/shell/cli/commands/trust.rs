@@ -11,7 +11,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::event::{ContactView, SasHalf};
 use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::{Failure, FailureText};
+use crate::shell::cli::error::{Failure, FailureText, shell_word};
 use crate::shell::cli::output;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
@@ -108,6 +108,7 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
             )
         }
     };
+    let name = shell_word(name);
     let next =
         format!("undertone contact verify {name} --words WORD WORD WORD, or --digits DIGITS");
     Err(Failure::new(
@@ -189,6 +190,9 @@ mod tests {
         assert_eq!(differs(Some(5), 2).exit, ExitCode::Mismatch);
         assert!(differs(Some(5), 2).why.starts_with("word 5 does not match"));
         assert!(differs(None, 1).safe.contains("1 try is left"));
+        let hostile = Reply::Differs { word: None, attempts_left: 1 };
+        let next = outcome("mira; rm x", Some(&hostile)).unwrap_err().next;
+        assert!(next.starts_with("undertone contact verify 'mira; rm x' --words"), "{next}");
         assert!(differs(None, 0).safe.contains("the session was erased"));
     }
 }
