@@ -45,17 +45,17 @@ fn words(line: &Value) -> String {
         None => "off".to_owned(),
     };
     let mut text = format!(
-        "node     running, network {}\npeers    {}\npool     {} of {} KiB, {} envelopes\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncatch-up {} envelopes fetched from peers",
+        "node     running, network {}\npeers    {}\npool     {} of {} KiB, {}\n\
+         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncatch-up {} fetched from peers",
         line.get("network").and_then(Value::as_str).unwrap_or_default(),
         number("peers"),
         number("pool_bytes") >> 10,
         number("pool_capacity") >> 10,
-        number("pool_items"),
+        envelopes(number("pool_items")),
         number("floor_bits"),
         number("queued"),
         clock(line),
-        number("caught_up"),
+        envelopes(number("caught_up")),
     );
     for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
         text.push_str("\nlisten   ");
@@ -64,10 +64,31 @@ fn words(line: &Value) -> String {
     text
 }
 
+fn envelopes(count: u64) -> String {
+    if count == 1 { "1 envelope".to_owned() } else { format!("{count} envelopes") }
+}
+
 fn clock(line: &Value) -> String {
     let minutes = line.get("clock_minutes").and_then(Value::as_i64);
     let witnesses = line.get("clock_witnesses").and_then(Value::as_u64).unwrap_or_default();
     let witnesses = usize::try_from(witnesses).unwrap_or(usize::MAX);
     let clock = minutes.map(|minutes| ClockSkew { minutes, witnesses });
     clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_envelope_is_not_said_to_be_several() {
+        let one = words(&json!({ "pool_items": 1, "caught_up": 1 }));
+        assert!(one.contains(" KiB, 1 envelope\n"), "{one}");
+        assert!(one.contains("catch-up 1 envelope fetched"), "{one}");
+        let two = words(&json!({ "pool_items": 2, "caught_up": 0 }));
+        assert!(
+            two.contains(" KiB, 2 envelopes\n") && two.contains("catch-up 0 envelopes"),
+            "{two}"
+        );
+    }
 }
