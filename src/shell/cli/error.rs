@@ -387,7 +387,7 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Archive(error) => error.into(),
             RuntimeError::Ledger(error) => {
                 let text = FailureText {
-                    what: "the ledger was not written",
+                    what: "the record of sent envelopes was not written",
                     why: &io_words(&error),
                     safe: "nothing was sent",
                     next: "check its path",

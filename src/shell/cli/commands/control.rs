@@ -189,7 +189,7 @@ impl ControlConnection {
                 self.subscriptions.subscribe(events).await;
                 request.deliver(self.chosen, self.ask, self.requests, incoming).await
             }
-            Some("errand") => {
+            Some("manage") => {
                 let request = ManageRequest::from_json(question).ok_or_else(version_mismatch)?;
                 self.subscriptions.subscribe(events).await;
                 request.by_host(self.chosen, self.ask, self.requests, incoming).await

@@ -116,7 +116,7 @@ impl ManageRequest {
         if global.memory || chooses {
             return Ok(None);
         }
-        let question = json!({ "do": "errand", "errand": self });
+        let question = json!({ "do": "manage", "request": self });
         let answer = control::ask(&open_store::home(global)?, &question).await?;
         let Some(answer) = answer else { return Ok(None) };
         serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
@@ -124,7 +124,7 @@ impl ManageRequest {
 
     /// Parses the request from JSON.
     pub(super) fn from_json(question: &Value) -> Option<Self> {
-        Self::deserialize(question.get("errand")?).ok()
+        Self::deserialize(question.get("request")?).ok()
     }
 
     /// Carries it out by a runtime whose events arrive on `events`.
