@@ -12,8 +12,8 @@ use crate::engine::crypto::keys::Identity;
 use crate::engine::env::{Env, Seconds};
 use crate::engine::envelope::Floor;
 use crate::engine::event::Direction;
-use crate::engine::record::{Change, OutgoingRecord, SendSequence, Trust};
-use crate::engine::session::ReceivedOffer;
+use crate::engine::record::{Change, OutgoingRecord, RecordKey, SendSequence, Trust};
+use crate::engine::session::{Payload, ReceivedOffer};
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::testing::rng::SeededRng;
 use crate::engine::turn::{Effect, Job, Output, Timer, Workspace};
@@ -33,6 +33,8 @@ pub(super) struct Side {
     pub(super) states: BTreeMap<MessageId, MessageState>,
     /// The contact, as the store knows it.
     pub(super) stored: Option<ContactRecord>,
+    /// Everything that the store keeps, in the order in which it first came.
+    pub(super) store: Vec<Record>,
 }
 
 impl Side {
@@ -59,6 +61,7 @@ impl Side {
             shown: Vec::new(),
             states: BTreeMap::new(),
             stored: None,
+            store: Vec::new(),
         }
     }
 
@@ -83,9 +86,10 @@ impl Side {
         match output {
             Output::Commit(changes) => {
                 for change in changes {
-                    if let Change::Put(Record::Contact(record)) = change {
-                        self.stored = Some(record);
+                    if let Change::Put(Record::Contact(record)) = &change {
+                        self.stored = Some(record.clone());
                     }
+                    self.keep(change);
                 }
             }
             Output::Effect(Effect::Event(Event::Message(view))) => match view.direction {
@@ -110,6 +114,101 @@ impl Side {
             | Output::Effect(Effect::Discard(_))
             | Output::Effect(Effect::Reply { .. }) => panic!("no conversation asks for that"),
         }
+    }
+
+    fn keep(&mut self, change: Change) {
+        match change {
+            Change::Put(record) => {
+                match self.store.iter_mut().find(|kept| kept.key() == record.key()) {
+                    Some(kept) => *kept = record,
+                    None => self.store.push(record),
+                }
+            }
+            Change::Erase(key) => self.store.retain(|kept| kept.key() != key),
+            Change::EraseMessages(_) => {
+                self.store.retain(|kept| !matches!(kept, Record::Message(_)));
+            }
+        }
+    }
+
+    /// Encrypts what a job is for, if it is for anything, and keeps the envelope as it is kept
+    /// while its work is searched for.
+    pub(super) fn begin(&mut self, job: ContactJob) -> Option<OutgoingRecord> {
+        self.turn(|conversation, turn| {
+            let record = next_envelope(conversation, turn, job)?;
+            turn.outbox.keep(conversation.id, record.clone());
+            Some(record)
+        })
+    }
+
+    /// Publishes an envelope, unless it was withdrawn, and keeps it as a node does.
+    pub(super) fn publish(&mut self, record: &OutgoingRecord) {
+        self.turn(|conversation, turn| {
+            let kept = turn.outbox.take_kept(conversation.id, record.id);
+            let Some(mut record) = kept else { return };
+            let purpose = record.purpose;
+            if purpose == EnvelopePurpose::Control(conversation.id) {
+                return turn.erase(RecordKey::Outgoing(record.id));
+            }
+            record.envelope = Some(Vec::new());
+            turn.put(Record::Outgoing(record.clone()));
+            turn.settle();
+            turn.outbox.keep(conversation.id, record);
+            on_published(conversation, turn, purpose);
+        });
+    }
+
+    /// The payload of an envelope for this side, which stays as it was.
+    pub(super) fn peek(&mut self, record: &OutgoingRecord) -> Option<Payload> {
+        let candidates = self.workspace.topics.candidates(record.topic);
+        self.turn(|conversation, turn| {
+            let handshake = &conversation.handshake;
+            candidates.iter().find_map(|&(_, session)| {
+                let session = handshake.sessions().get(session)?;
+                let opened =
+                    session.decrypt(turn.env, handshake.own(), record.topic, &record.body)?;
+                Some(opened.1)
+            })
+        })
+    }
+
+    /// The stored messages, in the order in which they were first stored.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &MessageRecord> {
+        self.store.iter().filter_map(|kept| {
+            if let Record::Message(message) = kept { Some(message) } else { None }
+        })
+    }
+
+    /// The session that this side sends in.
+    pub(super) fn session(&self) -> SessionId {
+        self.conversation.sessions().preferred().expect("a session").id()
+    }
+
+    /// Ends the process and begins another with what the store keeps.
+    pub(super) fn restart(&mut self) {
+        let own = Arc::new(self.conversation.handshake.own().clone());
+        let store = self.store.clone();
+        let key = RecordKey::Contact(self.conversation.id);
+        let Some(Record::Contact(record)) = store.iter().find(|kept| kept.key() == key) else {
+            panic!("a stored contact");
+        };
+        self.conversation = Conversation::new(own, record.clone());
+        self.workspace = Workspace::default();
+        self.turn(|conversation, turn| {
+            for kept in &store {
+                if let Record::Session(record) = kept {
+                    conversation.restore_session(turn, record.session.clone());
+                }
+            }
+            for kept in store {
+                if let Record::Message(record) = kept {
+                    conversation.restore_message(turn, record);
+                } else if let Record::Outgoing(record) = kept {
+                    turn.outbox.keep(conversation.id, record);
+                }
+            }
+            conversation.resume(turn);
+        });
     }
 
     pub(super) fn command(&mut self, command: ContactCommand) -> Result<Reply, CommandError> {
@@ -191,7 +290,7 @@ impl Side {
 }
 
 /// Two people who know each other's keys.
-fn pair(seed: u64) -> (Side, Side) {
+pub(super) fn pair(seed: u64) -> (Side, Side) {
     let mut rng = SeededRng::new(seed);
     let one = Arc::new(Identity::generate(&mut rng.turn()));
     let other = Arc::new(Identity::generate(&mut rng.turn()));
@@ -200,7 +299,7 @@ fn pair(seed: u64) -> (Side, Side) {
 }
 
 /// Lets both talk until nothing is left to say, over a network that loses nothing.
-fn settle(one: &mut Side, other: &mut Side) {
+pub(super) fn settle(one: &mut Side, other: &mut Side) {
     for _ in 0..60 {
         one.wait(Millis(5_000));
         other.wait(Millis(5_000));
