@@ -172,6 +172,15 @@ impl Side {
         })
     }
 
+    /// All that this side knows: what the store keeps, the contact, its sessions, and what is to be
+    /// done when.
+    pub(super) fn image(&self) -> (Vec<Record>, ContactRecord, Vec<Session>, String) {
+        let sessions = self.conversation.sessions().iter().cloned().collect();
+        let Workspace { timers, outbox, .. } = &self.workspace;
+        let planned = format!("{timers:?} {outbox:?} {:?}", self.conversation.sent);
+        (self.store.clone(), self.conversation.record(), sessions, planned)
+    }
+
     /// The stored messages, in the order in which they were first stored.
     pub(super) fn messages(&self) -> impl Iterator<Item = &MessageRecord> {
         self.store.iter().filter_map(|kept| {
