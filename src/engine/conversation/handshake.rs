@@ -266,8 +266,10 @@ fn erase(turn: &mut Turn<'_, '_>, session: &Session) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::engine::env::{Env, Millis, UnixSeconds};
+    use crate::engine::env::{Env, Millis, Seconds, UnixSeconds};
     use crate::engine::envelope::Floor;
     use crate::engine::session::Content;
     use crate::engine::settings::{NodeRole, NodeSettings};
@@ -379,5 +381,134 @@ mod tests {
         }
         assert!(one.handshake.sessions().is_empty());
         assert!(format!("{:?}", one.workspace.topics).contains("topics: 0"));
+    }
+
+    #[test]
+    fn a_full_chain_encrypts_nothing_and_a_session_that_is_gone_neither() {
+        let [mut one, _] = pair();
+        one.turn(Handshake::offer);
+        let id = one.handshake.sessions().ids()[0];
+        let encrypt = |side: &mut Side, id| {
+            let payload = Payload::nothing();
+            side.turn(|handshake, turn| handshake.encrypt(turn, id, &payload)).is_some()
+        };
+        let mut sent = 0;
+        while encrypt(&mut one, id) {
+            sent += 1;
+        }
+        assert_eq!(sent, crate::engine::session::WINDOW);
+        assert!(!encrypt(&mut one, SessionId([0; 32])));
+    }
+
+    #[test]
+    fn a_body_that_does_not_decrypt_leaves_the_session_as_it_was() {
+        let [mut one, mut other] = pair();
+        one.turn(Handshake::offer);
+        let id = one.handshake.sessions().ids()[0];
+        let sealed = one.turn(|handshake, turn| handshake.seal_offer(turn));
+        let Some(SealedOffer::Sealed(sealed)) = sealed else { panic!("a fresh offer") };
+        let offer = ReceivedOffer::open(other.handshake.own(), &sealed.body).expect("for it");
+        other.turn(|handshake, turn| handshake.accept(turn, &offer));
+        let answer = other.say(id, Content::Answer);
+        let before = one.handshake.sessions().get(id).cloned();
+        let mut changed = answer.clone();
+        changed.body[500] ^= 1;
+        assert!(one.hear(id, &changed).is_none());
+        assert!(one.handshake.sessions().get(id).cloned() == before);
+        assert!(one.hear(id, &answer).is_some());
+    }
+
+    /// What travels between two sides.
+    enum Packet {
+        Offer(SealedBody),
+        Body(SessionId, SealedBody),
+    }
+
+    /// One packet arrives; what it makes its recipient send is added.
+    fn deliver(sides: &mut [Side; 2], packets: &mut Vec<(usize, Packet)>, index: usize) {
+        let (to, packet) = packets.remove(index);
+        let side = &mut sides[to];
+        let reply = match packet {
+            Packet::Offer(sealed) => {
+                let offer = ReceivedOffer::open(side.handshake.own(), &sealed.body);
+                let offer = offer.expect("for it");
+                let (id, gone) = side.turn(|handshake, turn| handshake.accept(turn, &offer));
+                assert!(gone.is_empty(), "there is room");
+                Some(Packet::Body(id, side.say(id, Content::Answer)))
+            }
+            Packet::Body(id, sealed) => {
+                let payload = side.hear(id, &sealed).expect("for it");
+                // Only a confirmed session proves that the contact speaks.
+                if side.handshake.sessions().get(id).is_some_and(Session::confirmed) {
+                    side.handshake.on_peer_active();
+                }
+                // The first message of chain 2 confirms.
+                let answered = payload.content == Content::Answer;
+                answered.then(|| Packet::Body(id, side.say(id, Content::Nothing)))
+            }
+        };
+        packets.extend(reply.map(|reply| (1 - to, reply)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn offers_that_cross_in_any_order_end_in_one_session_that_both_prefer(
+            steps in proptest::collection::vec(
+                (any::<prop::sample::Index>(), 0_u32..3, any::<bool>()),
+                1..30,
+            ),
+            first in 0_usize..2,
+        ) {
+            let mut sides = pair();
+            let mut packets: Vec<(usize, Packet)> = Vec::new();
+            let mut offers = [0; 2];
+            let mut offer = |sides: &mut [Side; 2], packets: &mut Vec<(usize, Packet)>, by: usize| {
+                // As many as one side keeps sessions, so that none is evicted.
+                if offers[by] == super::super::sessions::MAX_SESSIONS / 2 {
+                    return;
+                }
+                offers[by] += 1;
+                sides[by].turn(Handshake::offer);
+                let sealed = sides[by].turn(|handshake, turn| handshake.seal_offer(turn));
+                if let Some(SealedOffer::Sealed(sealed)) = sealed {
+                    packets.push((1 - by, Packet::Offer(sealed)));
+                }
+            };
+            offer(&mut sides, &mut packets, first);
+            for (index, seconds, by_other) in steps {
+                if seconds == 0 {
+                    offer(&mut sides, &mut packets, usize::from(by_other));
+                } else if !packets.is_empty() {
+                    let index = index.index(packets.len());
+                    deliver(&mut sides, &mut packets, index);
+                }
+                let clock = &mut sides[usize::from(by_other)].now;
+                *clock = clock.plus(Seconds(seconds));
+                for side in &sides {
+                    if let Some(pending) = side.handshake.pending() {
+                        let id = SessionId::from(pending.offer.id());
+                        prop_assert!(side.handshake.sessions().get(id).is_some(), "answerable");
+                    }
+                }
+            }
+            while !packets.is_empty() {
+                deliver(&mut sides, &mut packets, 0);
+            }
+            let preferred = |side: &Side| side.handshake.sessions().preferred().map(Session::id);
+            prop_assert!(preferred(&sides[0]).is_some());
+            prop_assert_eq!(preferred(&sides[0]), preferred(&sides[1]));
+            for side in &sides {
+                prop_assert_eq!(side.handshake.status(), SessionStatus::Established);
+                prop_assert!(side.handshake.pending().is_none());
+                prop_assert!(side.handshake.sessions().unanswered().is_empty());
+            }
+            // Both can say something in it.
+            let id = preferred(&sides[0]).expect("a session");
+            for by in [0, 1] {
+                let sealed = sides[by].say(id, Content::Nothing);
+                prop_assert!(sides[1 - by].hear(id, &sealed).is_some());
+            }
+        }
     }
 }
