@@ -67,6 +67,8 @@ impl core::fmt::Debug for NumberedContent {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -90,5 +92,49 @@ mod tests {
         assert_eq!(numbered(Content::Answer), None);
         assert!(matches!(Contents::of(Content::Unknown, None), Contents::Nothing));
         assert!(matches!(Contents::of(Content::Text(text()), None), Contents::Nothing));
+    }
+
+    fn any_content() -> impl Strategy<Value = Content> {
+        prop_oneof![
+            Just(Content::Nothing),
+            ".{0,20}".prop_map(Content::Text),
+            Just(Content::Answer),
+            Just(Content::Close),
+            (any::<u64>(), any::<u64>()).prop_map(|(epoch, below)| Content::Read { epoch, below }),
+            Just(Content::Unknown),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn texts_and_unknown_kinds_take_their_number_and_all_others_take_none(
+            content in any_content(),
+            number in any::<Option<u64>>(),
+        ) {
+            let sorted = Contents::of(content.clone(), number);
+            let as_expected = match (content, number, sorted) {
+                (
+                    Content::Text(text),
+                    Some(number),
+                    Contents::Numbered { number: taken, content: NumberedContent::Text(kept) },
+                ) => taken == number && kept == text,
+                (
+                    Content::Unknown,
+                    Some(number),
+                    Contents::Numbered { number: taken, content: NumberedContent::NotUnderstood },
+                ) => taken == number,
+                (
+                    Content::Read { epoch, below },
+                    _,
+                    Contents::ReadReceipt { epoch: of, below: up_to },
+                ) => (of, up_to) == (epoch, below),
+                (Content::Text(_) | Content::Unknown, None, Contents::Nothing)
+                | (Content::Nothing, _, Contents::Nothing)
+                | (Content::Answer, _, Contents::Answer)
+                | (Content::Close, _, Contents::Close) => true,
+                (_, _, _) => false,
+            };
+            prop_assert!(as_expected);
+        }
     }
 }
