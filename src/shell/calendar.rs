@@ -1,10 +1,10 @@
 //! Times as people read them, in a time zone that is handed in, and as programs read them, in UTC. No
 //! clock and no zone is read here.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::temporal::{DateTimeParser, DateTimePrinter};
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::env::UnixSeconds;
 
@@ -54,24 +54,50 @@ pub(crate) fn utc(at: UnixSeconds) -> String {
     timestamp(at).to_string()
 }
 
-/// The abbreviation of a zone at `at`: `CET`, `UTC`, `UTC+0530`.
+/// The abbreviation of a zone at `at`: `CET`, `UTC`, `UTC+0530`. It is right beside one time; what
+/// stands for many times takes [`zone_name`].
 pub(crate) fn zone_abbreviation(at: UnixSeconds, zone: &TimeZone) -> String {
     let info = zone.to_offset_info(timestamp(at));
-    let letters = match printable(info.abbreviation()) {
-        none if none.is_empty() => info.offset().to_string(),
-        letters => letters,
-    };
-    // Zones without an abbreviation of their own have their offset in its place.
-    if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters }
+    abbreviation(info.abbreviation(), info.offset())
 }
 
-/// The name of a zone all year: `Europe/Berlin`. Where it has none, its abbreviation at `at`.
+/// The name of a zone all year: `Europe/Berlin`. Where it has none, the abbreviations of its clocks.
 pub(crate) fn zone_name(at: UnixSeconds, zone: &TimeZone) -> String {
     // `Etc/UTC` is UTC, and `Etc/GMT+5` is five hours behind it.
     match zone.iana_name().filter(|name| !name.starts_with("Etc/")) {
         Some(name) => printable(name),
-        None => zone_abbreviation(at, zone),
+        None => zone_clocks(at, zone),
     }
+}
+
+/// The abbreviations of a zone in the year after `at`: `UTC`, or `CET/CEST` where its clocks change.
+pub(crate) fn zone_clocks(at: UnixSeconds, zone: &TimeZone) -> String {
+    let at = timestamp(at);
+    let now = zone.to_offset_info(at);
+    let next = zone
+        .following(at)
+        .take_while(|next| next.timestamp().duration_since(at) < YEAR)
+        .map(|next| (next.offset(), abbreviation(next.abbreviation(), next.offset())))
+        .next();
+    let now = (now.offset(), abbreviation(now.abbreviation(), now.offset()));
+    match next.filter(|next| next.1 != now.1) {
+        None => now.1,
+        // In the same order in summer and in winter.
+        Some(next) if next.0 < now.0 => format!("{}/{}", next.1, now.1),
+        Some(next) => format!("{}/{}", now.1, next.1),
+    }
+}
+
+/// Clocks that change every year do so within this time.
+const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+fn abbreviation(letters: &str, offset: Offset) -> String {
+    let letters = match printable(letters) {
+        none if none.is_empty() => offset.to_string(),
+        letters => letters,
+    };
+    // Zones without an abbreviation of their own have their offset in its place.
+    if letters.starts_with(['+', '-']) { format!("UTC{letters}") } else { letters }
 }
 
 /// A zone as text that [`read_zone`] reads, for a process on the same machine. A zone out of a file
@@ -181,11 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_called_by_its_name_and_else_as_its_clocks_are() {
+    fn a_zone_is_called_by_a_name_that_is_right_for_summer_and_winter() {
         let at = UnixSeconds(1_795_171_620);
         assert_eq!(zone_name(at, &TimeZone::UTC), "UTC");
-        assert_eq!(zone_name(at, &zone(BERLIN)), "CET");
+        assert_eq!(zone_name(at, &zone(BERLIN)), "CET/CEST");
+        // Half a year before, and in the last hours of time.
+        assert_eq!(zone_name(UnixSeconds(at.0 - 15_000_000), &zone(BERLIN)), "CET/CEST");
+        assert!(zone_name(UnixSeconds(u64::MAX), &zone(BERLIN)).starts_with("CET"));
+        // Half the world is in winter then.
+        assert_eq!(zone_name(at, &zone("AEST-10AEDT,M10.1.0,M4.1.0/3")), "AEST/AEDT");
         assert_eq!(zone_name(at, &zone(KOLKATA)), "UTC+0530");
+        assert_eq!(zone_name(at, &zone("<-03>3<-02>,M3.5.0/-2,M10.5.0/-1")), "UTC-03/UTC-02");
         assert_eq!(zone_abbreviation(at, &TimeZone::fixed(jiff::tz::offset(-3))), "UTC-03");
     }
 
@@ -210,6 +242,7 @@ mod tests {
             prop_assert!(utc(UnixSeconds(at)).is_ascii());
             if let Some(zone) = read_zone(&text) {
                 prop_assert!(zone_name(UnixSeconds(at), &zone).is_ascii());
+                prop_assert!(zone_clocks(UnixSeconds(at), &zone).is_ascii());
             }
         }
     }

@@ -129,12 +129,11 @@ fn people_read_their_own_time_with_a_node_and_without_and_programs_read_utc() {
     };
     let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
     let berlin = TimeZone::posix(rule).expect("a rule");
-    let summer_or_winter = berlin.to_offset_info(at).abbreviation().to_owned();
     let kolkata = TimeZone::posix("IST-5:30").expect("a rule");
     let mut read = vec![
         ("UTC", as_read(&TimeZone::UTC, "UTC")),
         ("IST-5:30", as_read(&kolkata, "IST")),
-        (rule, as_read(&berlin, &summer_or_winter)),
+        (rule, as_read(&berlin, "CET/CEST")),
     ];
     // Where the system has the names of zones.
     if TimeZone::get("Europe/Berlin").is_ok() {
