@@ -10,7 +10,9 @@ use undertone::engine::event::{ContactView, Direction, Event, MessageView, Sessi
 use undertone::engine::id::MessageId;
 use undertone::engine::record::{DeliveryLog, MessageState};
 use undertone::engine::sync::ClockSkew;
-use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, HasMore, NetworkStatus, UiOptions};
+use undertone::shell::api::{
+    ClientEvent, ColorSupport, Glyphs, HasMore, NetworkStatus, Persistence, UiMode, UiOptions,
+};
 
 use crate::support::{MIRA, NOW, Stage, contact, message, network, options};
 
@@ -59,7 +61,7 @@ fn times_and_days_are_those_of_the_zone_that_the_first_row_names() {
             &["Sat 24 Oct 2026", "Sun 25 Oct 2026"][..],
             ["22:10", "00:59", "01:00"],
         ),
-        (berlin, "02:01 CET", &["Sun 25 Oct 2026"], ["00:10", "02:59", "02:00"]),
+        (berlin, "02:01 CET/CEST", &["Sun 25 Oct 2026"], ["00:10", "02:59", "02:00"]),
         ("<+0530>-5:30", "06:31 UTC+0530", &["Sun 25 Oct 2026"], ["03:40", "06:29", "06:30"]),
         ("EST5", "20:01 EST", &["Sat 24 Oct 2026"], ["17:10", "19:59", "20:00"]),
     ] {
@@ -83,6 +85,60 @@ fn times_and_days_are_those_of_the_zone_that_the_first_row_names() {
         let shown = times.map(|time| format!("{time} mira"));
         assert!(shown.iter().all(|time| seen.contains(time)), "{zone}: {seen}");
     }
+}
+
+#[test]
+fn the_zone_is_on_every_screen_with_times_once_and_right_for_summer_and_winter() {
+    for (rule, named) in [("UTC0", "UTC"), ("CET-1CEST,M3.5.0,M10.5.0/3", "CET/CEST")] {
+        for name in ["mira", "a name that is longer than any of the windows that are small ones"] {
+            for columns in [40, 60, 80, 120] {
+                for rows in [10, 15, 16, 24] {
+                    let zone = TimeZone::posix(rule).expect("a rule");
+                    let mut stage = Stage::chatting(UiOptions { zone, ..options(Glyphs::Unicode) });
+                    let view = contact(MIRA, name, SessionStatus::OfferSent);
+                    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+                    let chat = stage.see(columns, rows);
+                    stage.press(KeyCode::Esc);
+                    stage.press(KeyCode::Char('v'));
+                    let details = stage.see(columns, rows);
+                    stage.press(KeyCode::F(3));
+                    stage.press(KeyCode::Tab);
+                    for (page, seen) in [chat, details, stage.see(columns, rows)].iter().enumerate()
+                    {
+                        // The details of a message leave the name of its chat in view where they
+                        // are short.
+                        let most = if page == 1 && rows < 16 { 2 } else { 1 };
+                        // In a narrow box the name may be broken.
+                        let text = seen.replace([' ', '│', '\n'], "");
+                        let count = text.matches(named).count();
+                        assert!((1..=most).contains(&count), "{columns}x{rows} {page}: {seen}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn that_nothing_is_saved_gives_way_to_no_name_and_no_figure() {
+    for mode in [UiMode::Normal, UiMode::Demo] {
+        for name in ["nightjar", "n".repeat(58).as_str()] {
+            for columns in [40, 47, 60, 80, 120] {
+                let mut stage = Stage::chatting(UiOptions { mode, ..options(Glyphs::Unicode) });
+                stage.rename_me(name);
+                stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
+                let seen = stage.see(columns, 24);
+                let first = seen.lines().next().expect("a row");
+                assert!(first.contains("nothing is saved"), "{columns}: {first}");
+                assert!(first.contains("UTC"), "{columns}: {first}");
+                assert_eq!(first.contains("DEMO"), mode == UiMode::Demo, "{columns}: {first}");
+            }
+        }
+    }
+    let mut stage = stage();
+    stage.rename_me(&"n".repeat(58));
+    stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
+    at_every_size("long_name", stage);
 }
 
 #[test]

@@ -118,6 +118,12 @@ impl Stage {
         drop(self.model.on_event(event));
     }
 
+    /// The identity has this name.
+    pub(crate) fn rename_me(&mut self, name: &str) {
+        let identity = IdentityView { id: ME, name: name.to_owned(), key: key(0) };
+        self.tell(ClientEvent::Engine(Event::Identity(identity)));
+    }
+
     /// Something mira wrote arrives.
     pub(crate) fn hear(&mut self, id: u64, text: &str) {
         let message = message(id, NOW - 60, Direction::Incoming, text);

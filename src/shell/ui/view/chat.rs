@@ -16,6 +16,9 @@ use super::theme::Theme;
 use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
 
+/// Columns of the contact's name that the state of the session leaves free.
+const LEAST_NAME: usize = 8;
+
 /// Most rows the composer takes, of those there are.
 const fn composer_rows(height: usize) -> usize {
     match height {
@@ -95,16 +98,31 @@ fn conversation(
     let theme = Theme::new(&model.options);
     let width = usize::from(head.width);
     let link = contact::session_words(chat.contact.session);
-    let key = short_key(&chat.contact.key);
-    let room = width.saturating_sub(link.len() + 3);
-    let name = cut(&label(&chat.contact.petname), room.saturating_sub(4));
-    let who = Line::raw(name.as_str()).width();
-    // What is least missed is left out first: the key, then when it was verified.
-    let mark = trust::mark(chat.contact.trust).to_owned();
+    let mut key = short_key(&chat.contact.key);
+    let petname = label(&chat.contact.petname);
+    let columns = |text: &str| Line::raw(text).width();
     let brief = trust::brief(chat.contact.trust, &model.options.zone);
-    let trust = if who + brief.len() < room { brief } else { mark };
+    // Why a contact is on hold gives way to nothing.
+    let mark =
+        if chat.is_held() { brief.clone() } else { trust::mark(chat.contact.trust).to_owned() };
+    // Where nothing else says the zone, it stands in the place of the key.
+    let zone = super::unsaid_zone(model, frame).map(|(name, clocks)| {
+        key.clear();
+        let all = columns(&petname) + mark.len() + link.len() + 6;
+        format!("  {}", if all + name.len() <= width { name } else { clocks })
+    });
+    let zone = zone.unwrap_or_default();
+    let least = columns(&petname).min(LEAST_NAME) + mark.len() + zone.len() + 4;
+    let link = cut(link, width.saturating_sub(least));
+    let room = width.saturating_sub(link.len() + 3);
+    let name = cut(&petname, room.saturating_sub(mark.len() + zone.len() + 1));
+    let who = columns(&name);
+    // What is least missed is left out first: the key, then when it was verified.
+    let trust = if who + brief.len() + zone.len() < room { brief } else { mark };
+    let taken = who + trust.len() + zone.len() + 1;
+    let fits = !key.is_empty() && taken + key.len() + 2 <= room;
+    let key = if fits { format!("  {key}") } else { zone };
     let taken = who + trust.len() + 1;
-    let key = if taken + key.len() + 2 <= room { format!("  {key}") } else { String::new() };
     let gap = room.saturating_sub(taken + key.len()) + 1;
     let spans = vec![
         Span::raw(" "),

@@ -14,7 +14,7 @@ use super::super::model::{Chat, ContactFilter, ContactsTab, Model, label};
 use super::super::text::{contact, trust};
 use super::theme::Theme;
 use super::transcript::missing;
-use super::wrap::{fit, wrap};
+use super::wrap::{cut, fit, wrap};
 use crate::shell::calendar::Civil;
 
 /// Columns of a name in a list.
@@ -24,7 +24,11 @@ const NAME_COLUMNS: usize = 20;
 pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
-    super::rows(frame, area, vec![tabs(model, theme), Line::raw("")]);
+    let zone = super::unsaid_zone(model, frame)
+        .filter(|_| model.navigation.tab == ContactsTab::Requests && !model.strangers().is_empty());
+    let zone = zone.map(|(name, _)| cut(&format!("  times are in {name}"), width));
+    let under = Line::styled(zone.unwrap_or_default(), theme.quiet());
+    super::rows(frame, area, vec![tabs(model, theme), under]);
     let (rows, detail) = match model.navigation.tab {
         ContactsTab::Contacts => contacts(model, ContactFilter::Listened, width),
         ContactsTab::Blocked => contacts(model, ContactFilter::Blocked, width),

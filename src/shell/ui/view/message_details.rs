@@ -22,17 +22,19 @@ pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rec
     let Some(chat) = model.current() else { return };
     let Some(message) = chat.message(id) else { return };
     let name = label(&chat.contact.petname);
+    let named = super::unsaid_zone(model, frame).map(|(name, _)| format!(" ({name})"));
+    let named = named.unwrap_or_default();
     let text = match message.direction {
-        Direction::Incoming => theirs(message, &name, &model.options.zone),
-        Direction::Outgoing(now) => ours(model, chat, (message, now)),
+        Direction::Incoming => theirs(message, &name, (&model.options.zone, &named)),
+        Direction::Outgoing(now) => ours(model, chat, (message, now), &named),
     };
     page(model, frame, area, &format!("Message with {name}"), &text);
 }
 
-fn theirs(message: &MessageView, name: &str, zone: &TimeZone) -> String {
+fn theirs(message: &MessageView, name: &str, (zone, named): (&TimeZone, &str)) -> String {
     let at = Civil::at(message.at, zone);
     format!(
-        "Received from {name} on {} {}.{}\n\nThe time is that of this computer. The message \
+        "Received from {name} on {} {}{named}.{}\n\nThe time is that of this computer. The message \
          was encrypted for this session, and its sender's key was checked.",
         at.date(),
         at.seconds_clock(),
@@ -40,11 +42,16 @@ fn theirs(message: &MessageView, name: &str, zone: &TimeZone) -> String {
     )
 }
 
-fn ours(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
+fn ours(
+    model: &Model,
+    chat: &Chat,
+    (message, now): (&MessageView, MessageState),
+    named: &str,
+) -> String {
     let zone = &model.options.zone;
     let at = Civil::at(message.at, zone);
     let mut text = format!(
-        "Written on {}.{} Lifetime {}.\n",
+        "Written on {}{named}.{} Lifetime {}.\n",
         at.date(),
         number(message),
         lifetime::words(message.lifetime)

@@ -27,6 +27,7 @@ pub use transcript::ViewState;
 
 use super::keys::{self, UiPage};
 use super::model::{Model, Overlay};
+use crate::shell::calendar::{zone_clocks, zone_name};
 
 /// Under so many columns or rows there is one honest line.
 const SMALLEST: (u16, u16) = (40, 10);
@@ -102,6 +103,13 @@ fn chats(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect
     let right = Rect { x: area.x + wide, width: area.width - wide, ..area };
     sidebar::draw(model, frame, left);
     chat::draw(model, state, frame, right)
+}
+
+/// What the zone of the times on a page is called where there is no first row that says so.
+fn unsaid_zone(model: &Model, frame: &Frame<'_>) -> Option<(String, String)> {
+    let (now, zone) = (model.status.now, &model.options.zone);
+    let is_unsaid = frame.area().height < ROWS_FOR_FRAME;
+    is_unsaid.then(|| (zone_name(now, zone), zone_clocks(now, zone)))
 }
 
 fn split(area: Rect) -> (Option<Rect>, Rect, Option<Rect>) {

@@ -47,7 +47,12 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
         })
         .collect();
     let marked = search.index.saturating_sub(first);
-    rows.push(Line::styled(last, theme.quiet()));
+    let zone = super::unsaid_zone(model, frame)
+        .filter(|_| width.saturating_sub(2) >= WIDE && !found.is_empty());
+    let zone = zone.map(|(name, _)| format!("times are in {name}"));
+    let last: Vec<_> =
+        zone.into_iter().chain([last.to_owned()]).filter(|said| !said.is_empty()).collect();
+    rows.push(Line::styled(last.join("; "), theme.quiet()));
     let words = UntrustedText::new(search.words.clone()).sanitize_for_line().text;
     let title = fit(&format!("Results: {words}"), width.saturating_sub(2));
     let inner = open_box(model, frame, area, (title.trim_end(), rows.len()));

@@ -1,6 +1,7 @@
 //! The title, with the speaking identity and the state of the network, and the hint line, with
 //! keys.
 
+use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -12,58 +13,134 @@ use super::super::keys::{
 use super::super::model::{ContactsTab, Model, Overlay, label};
 use super::super::text::clock_skew;
 use super::theme::Theme;
+use super::wrap::cut;
+use crate::engine::env::UnixSeconds;
 use crate::shell::api::{NetworkStatus, Persistence, UiMode};
-use crate::shell::calendar::{Civil, zone_abbreviation};
+use crate::shell::calendar::{Civil, zone_clocks, zone_name};
 
-/// Draws the title.
+/// Draws the first row in the richest layout that fits.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
+    let width = usize::from(area.width);
     let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
-    let mode = match model.options.mode {
-        UiMode::Normal => "",
-        UiMode::Demo => " DEMO",
-    };
     let who = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
-    let left = format!(" undertone{mode}  {who}");
-    let room = usize::from(area.width).saturating_sub(Line::raw(left.as_str()).width() + 3);
-    let right = network(model, room);
-    let gap = room.saturating_sub(Line::raw(right.as_str()).width()) + 2;
-    let spans = vec![
-        Span::styled(left, theme.strong()),
-        Span::raw(" ".repeat(gap)),
-        Span::styled(right, theme.quiet()),
-    ];
-    frame.render_widget(Line::from(spans), area);
-}
-
-/// As much of the network as fits; what matters less is left out first.
-fn network(model: &Model, room: usize) -> String {
-    let mut parts = Vec::new();
-    if model.node.persistence == Some(Persistence::MemoryOnly) {
-        parts.push((0, "nothing is saved".to_owned()));
-    }
-    if let Some(network) = &model.node.network {
-        parts.extend(clock_skew::brief(network.clock).map(|words| (0, words)));
-        parts.extend(figures(network));
-    }
-    let zone = &model.options.zone;
-    parts.push((1, Civil::at(model.status.now, zone).clock()));
-    // All times of a screen are in the zone that stands here.
-    let mut zone = format!(" {}", zone_abbreviation(model.status.now, zone));
-    loop {
-        let words: Vec<_> = parts.iter().map(|(_, word)| word.as_str()).collect();
-        let text = words.join(" | ") + &zone;
-        let least = parts.iter().map(|(rank, _)| *rank).max();
-        if Line::raw(text.as_str()).width() <= room || least.is_none() {
-            return text;
-        }
-        // Without room for both, the clock says more.
-        if least == Some(1) && !zone.is_empty() {
-            zone.clear();
+    for layout in LAYOUTS {
+        let left = program(model, layout);
+        let right = network(model, layout);
+        let room = width.saturating_sub(columns(&left) + columns(&right) + 3);
+        let is_last = layout.name == 0;
+        if !is_last && room < columns(&who).min(layout.name) {
             continue;
         }
-        parts.retain(|(rank, _)| Some(*rank) != least);
+        let left = format!("{left}{}", cut(&who, room));
+        let right = cut(&right, width.saturating_sub(columns(&left) + 1));
+        let gap = width.saturating_sub(columns(&left) + columns(&right) + 1);
+        let spans = vec![
+            Span::styled(left, theme.strong()),
+            Span::raw(" ".repeat(gap)),
+            Span::styled(right, theme.quiet()),
+        ];
+        return frame.render_widget(Line::from(spans), area);
     }
+}
+
+fn columns(text: &str) -> usize {
+    Line::raw(text).width()
+}
+
+/// What the first row has in it.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Whether the program is named.
+    program: ProgramName,
+    /// The least columns of the identity's name, if it has as many.
+    name: usize,
+    /// The highest rank of a part.
+    rank: u8,
+    zone: fn(UnixSeconds, &TimeZone) -> String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProgramName {
+    Shown,
+    Hidden,
+}
+
+/// From the richest to the shortest. A figure gives way to the zone and to the name of the
+/// identity, and everything to what must not be overlooked.
+const LAYOUTS: [Layout; 12] = {
+    let whole = Layout {
+        program: ProgramName::Shown,
+        name: usize::MAX,
+        rank: RANK_QUEUED,
+        zone: zone_name,
+    };
+    let clocks = Layout { rank: RANK_CLOCK, zone: zone_clocks, ..whole };
+    let short_name = Layout { name: LEAST_NAME, ..clocks };
+    let bare = Layout { program: ProgramName::Hidden, rank: RANK_DOUBT, ..short_name };
+    [
+        whole,
+        Layout { rank: RANK_MINING, ..whole },
+        Layout { rank: RANK_FLOOR, ..whole },
+        Layout { rank: RANK_JUNK, ..whole },
+        Layout { rank: RANK_POOL, ..whole },
+        Layout { rank: RANK_CLOCK, ..whole },
+        clocks,
+        short_name,
+        Layout { rank: RANK_PEERS, ..short_name },
+        Layout { rank: RANK_DOUBT, ..short_name },
+        bare,
+        Layout { name: 0, ..bare },
+    ]
+};
+
+/// Columns that a name keeps while there is anything that may give way to it.
+const LEAST_NAME: usize = 6;
+
+const RANK_DOUBT: u8 = 0;
+const RANK_PEERS: u8 = 1;
+const RANK_CLOCK: u8 = 2;
+const RANK_POOL: u8 = 3;
+const RANK_JUNK: u8 = 4;
+const RANK_FLOOR: u8 = 5;
+const RANK_MINING: u8 = 6;
+const RANK_QUEUED: u8 = 7;
+
+/// The left end, before the name of the identity.
+fn program(model: &Model, layout: Layout) -> String {
+    let mut words = Vec::new();
+    if layout.program == ProgramName::Shown {
+        words.push(" undertone");
+    }
+    if model.options.mode == UiMode::Demo {
+        words.push(" DEMO");
+    }
+    let start = words.concat();
+    if start.is_empty() { " ".to_owned() } else { start + "  " }
+}
+
+/// The right end.
+fn network(model: &Model, layout: Layout) -> String {
+    let mut parts = Vec::new();
+    if model.node.persistence == Some(Persistence::MemoryOnly) {
+        parts.push((RANK_DOUBT, "nothing is saved".to_owned()));
+    }
+    if let Some(network) = &model.node.network {
+        parts.extend(clock_skew::brief(network.clock).map(|words| (RANK_DOUBT, words)));
+        parts.extend(figures(network));
+    }
+    // All times of a screen are in the zone that stands here.
+    let (now, zone) = (model.status.now, &model.options.zone);
+    let named = (layout.zone)(now, zone);
+    let clock = Civil::at(now, zone).clock();
+    parts.push(if layout.rank < RANK_CLOCK {
+        (RANK_DOUBT, named)
+    } else {
+        (RANK_CLOCK, format!("{clock} {named}"))
+    });
+    parts.retain(|(rank, _)| *rank <= layout.rank);
+    let words: Vec<_> = parts.into_iter().map(|(_, words)| words).collect();
+    words.join(" | ")
 }
 
 /// Each figure with its rank; the highest rank is left out first.
@@ -79,16 +156,16 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
     };
     // Without peers nothing leaves, so their number is left out last.
     let mut parts = vec![
-        (0, peers),
-        (2, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),
-        (4, format!("floor 2^{}", network.floor_bits)),
-        (3, junk),
+        (RANK_PEERS, peers),
+        (RANK_POOL, format!("pool {}%", share(network.pool_bytes, network.pool_capacity))),
+        (RANK_FLOOR, format!("floor 2^{}", network.floor_bits)),
+        (RANK_JUNK, junk),
     ];
     if network.mining.is_some() {
-        parts.push((5, "mining".to_owned()));
+        parts.push((RANK_MINING, "mining".to_owned()));
     }
     if network.queued > 0 {
-        parts.push((6, format!("{} queued", network.queued)));
+        parts.push((RANK_QUEUED, format!("{} queued", network.queued)));
     }
     parts
 }
