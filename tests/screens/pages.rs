@@ -2,7 +2,9 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
+use undertone::engine::command::{Command, CommandError};
 use undertone::engine::event::{Event, SessionStatus};
+use undertone::engine::id::RequestId;
 use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, Persistence, UiMode, UiOptions};
 
 use crate::support::{MIRA, Stage, contact, options};
@@ -52,6 +54,38 @@ fn contacts_requests_and_blocked_people() {
         assert_snapshot!(format!("{name}_40x10"), stage.see(40, 10));
         stage.press(KeyCode::Tab);
     }
+}
+
+#[test]
+fn a_hint_goes_when_the_page_changes_and_the_keys_are_in_its_place() {
+    for key in [KeyCode::F(1), KeyCode::F(3), KeyCode::F(4), KeyCode::F(6)] {
+        let mut stage = stage();
+        stage.write("/nonsense");
+        stage.press(KeyCode::Enter);
+        assert!(stage.see(80, 24).contains("unknown command"));
+        stage.write("x");
+        assert!(stage.see(80, 24).contains("unknown command"), "typing is no other page");
+        stage.press(key);
+        let seen = stage.see(80, 24);
+        let shows_keys = seen.contains(" Esc back") || seen.contains(" Enter open");
+        assert!(!seen.contains("unknown command") && shows_keys, "{seen}");
+    }
+}
+
+#[test]
+fn a_name_that_is_refused_stays_in_its_dialog_with_the_reason() {
+    let mut stage = stage();
+    stage.press(KeyCode::F(3));
+    stage.press(KeyCode::Tab);
+    stage.press(KeyCode::Char('a'));
+    stage.write("mira");
+    let (id, _) = stage.ask(KeyCode::Enter).expect("a command");
+    stage.tell(ClientEvent::Replied(id, Err(CommandError::NameTaken)));
+    assert_snapshot!("name_taken_80x24", stage.see(80, 24));
+    stage.write("2");
+    let asked = stage.ask(KeyCode::Enter).map(|(_, command)| command);
+    let petname = "mira2".to_owned();
+    assert_eq!(asked, Some(Command::AcceptRequest { request: RequestId(1), petname }));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::engine::id::CommandId;
 use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
-use super::{Model, Overlay, PendingCommand, UiEffect, search, verify};
+use super::{Model, Overlay, PendingCommand, UiEffect, prompt, search, verify};
 use crate::shell::api::ClientEvent;
 
 /// Takes an event in.
@@ -87,6 +87,14 @@ fn on_reply(
 ) {
     // The runtime sends replies to all clients, and this one may be another's.
     let Some(about) = model.pending.take(id) else { return };
+    let (about, reply) = match (about, reply) {
+        (PendingCommand::Typed(_, purpose, text), Err(error)) => {
+            let reason = format!("{error}; nothing was changed");
+            return prompt::refuse(model, purpose, &text, reason);
+        }
+        (PendingCommand::Typed(about, ..), reply) => (*about, reply),
+        other => other,
+    };
     match (about, reply) {
         (PendingCommand::Identity, Ok(Reply::Identity(id))) => {
             // Only now: a refused name stays in its field.

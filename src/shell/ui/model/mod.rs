@@ -206,7 +206,12 @@ impl Model {
             return vec![UiEffect::Quit(QuitReason::Fatal)];
         }
         if let Some(action) = keys::action(self.context(), event) {
+            let (place, hint) = (self.navigation.place(), self.status.hint.take());
             self.update(action, &mut effects);
+            // A hint is about the page on which it was said.
+            if self.status.hint.is_none() && self.navigation.place() == place {
+                self.status.hint = hint;
+            }
         }
         effects
     }
@@ -339,6 +344,7 @@ impl Model {
     /// Opens a chat, and asks for its history if none of it is here.
     fn open_chat(&mut self, contact: ContactId, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
+        self.status.hint = None;
         self.navigation.open_chat(contact);
         // In a chat a person always speaks as the identity that this contact knows, so no message
         // goes out from another.
@@ -351,6 +357,7 @@ impl Model {
     /// Changes the speaking identity; its first chat opens.
     fn speak_as(&mut self, identity: Option<IdentityId>, effects: &mut Vec<UiEffect>) {
         self.leave_chat();
+        self.status.hint = None;
         self.navigation.speak_as(identity);
         let first = self.contacts(ContactFilter::Listened).first().map(|chat| chat.id());
         if let Some(first) = first {

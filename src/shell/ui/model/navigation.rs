@@ -65,6 +65,12 @@ impl Navigation {
         }
     }
 
+    /// The page, the chat or list on it, and the kind of overlay in front of it.
+    pub(super) fn place(&self) -> impl PartialEq + use<> {
+        let overlay = self.overlay.as_ref().map(core::mem::discriminant);
+        (self.page, self.tab, self.open, overlay)
+    }
+
     /// Goes to a page.
     pub(super) fn show(&mut self, page: UiPage) {
         self.overlay = None;

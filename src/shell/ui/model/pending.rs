@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::engine::command::Proof;
 use crate::engine::id::{CommandId, ContactId};
 
+use super::prompt::PromptPurpose;
+
 /// Most commands that wait for an answer.
 const MAX_PENDING_COMMANDS: usize = 256;
 
@@ -19,6 +21,8 @@ pub(super) enum PendingCommand {
     Verify(ContactId, Proof),
     /// To say this.
     Say(ContactId, String),
+    /// To do what was typed in a prompt, which asks again if that is refused.
+    Typed(Box<Self>, PromptPurpose, String),
     /// Anything whose answer needs no memory.
     Other,
 }

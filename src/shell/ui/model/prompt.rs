@@ -119,6 +119,16 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
     let (invites, speaking) = (model.options.invites, model.navigation.speaking);
     match model.navigation.overlay.take() {
         Some(Overlay::Prompt(mut prompt)) => match prompt.submit(invites, speaking) {
+            Ok(Submission::Command(command, about)) => {
+                let (purpose, text) = (prompt.purpose, prompt.field.text().to_owned());
+                let about = PendingCommand::Typed(Box::new(about), purpose, text);
+                let asked = effects.len();
+                model.ask(command, about, effects);
+                // Too many commands wait: what was typed is not lost.
+                if effects.len() == asked {
+                    model.navigation.overlay = Some(Overlay::Prompt(prompt));
+                }
+            }
             Ok(submission) => follow(model, submission, effects),
             Err(error) => {
                 prompt.error = Some(error);
@@ -151,6 +161,18 @@ pub(super) fn is_consequential(model: &Model) -> bool {
         // The name of the first identity.
         None => true,
     }
+}
+
+/// What was typed is refused: the prompt is there again with it and with the reason, unless something
+/// else is asked meanwhile.
+pub(super) fn refuse(model: &mut Model, purpose: PromptPurpose, text: &str, reason: String) {
+    if model.navigation.overlay.is_some() {
+        return model.say_hint(reason);
+    }
+    let mut prompt = Prompt::new(purpose);
+    prompt.field.replace(text);
+    prompt.error = Some(reason);
+    model.navigation.overlay = Some(Overlay::Prompt(prompt));
 }
 
 fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>) {

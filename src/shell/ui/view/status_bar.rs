@@ -181,7 +181,14 @@ pub(super) fn keys(model: &Model, width: u16) -> Line<'static> {
     let mut text = String::new();
     for action in wanted(model, context) {
         let Some(binding) = keys::binding(context, action) else { continue };
-        let part = format!(" {} {} ", binding.key(), binding.brief);
+        let is_blocked = context == KeyContext::List
+            && model.navigation.page == UiPage::Contacts
+            && model.navigation.tab == ContactsTab::Blocked;
+        let brief = match action {
+            KeyAction::List(ListAction::Row(RowAction::Block)) if is_blocked => "unblock",
+            _ => binding.brief,
+        };
+        let part = format!(" {} {brief} ", binding.key());
         if text.len() + part.len() > usize::from(width) {
             break;
         }
