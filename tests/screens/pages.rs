@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use insta::assert_snapshot;
 use undertone::engine::command::{Command, CommandError};
 use undertone::engine::event::{Event, SessionStatus};
-use undertone::engine::id::RequestId;
+use undertone::engine::id::{ContactId, RequestId};
 use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, Persistence, UiMode, UiOptions};
 
 use crate::support::{MIRA, Stage, contact, options};
@@ -127,6 +127,39 @@ fn help_can_be_read_to_its_end() {
 }
 
 #[test]
+fn the_network_and_the_details_of_a_message_can_be_read_to_their_end_in_a_small_window() {
+    let mut stage = stage();
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('k'));
+    stage.press(KeyCode::Char('v'));
+    assert!(stage.see(40, 10).contains(" below  Down "));
+    for _ in 0..5 {
+        stage.press(KeyCode::Down);
+        stage.see(40, 10);
+    }
+    assert_snapshot!("why_end_40x10", stage.see(40, 10));
+    stage.press(KeyCode::F(4));
+    assert!(stage.see(40, 10).starts_with(" Network"), "another page begins at its first row");
+    for _ in 0..5 {
+        stage.press(KeyCode::Down);
+        stage.see(40, 10);
+    }
+    assert_snapshot!("network_end_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn what_is_said_of_a_contact_is_whole_in_a_small_window() {
+    let mut stage = stage();
+    for id in 30..40 {
+        let view = contact(ContactId(id), &format!("friend {id}"), SessionStatus::Established);
+        stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    }
+    stage.press(KeyCode::F(3));
+    let seen = stage.see(40, 10).replace(['\n', ' '], "");
+    assert!(seen.contains("theirsarenotshown."), "{seen}");
+}
+
+#[test]
 fn where_to_go() {
     let mut stage = stage();
     stage.control('p');
@@ -199,6 +232,7 @@ fn a_demonstration_says_so_on_every_screen() {
 fn a_window_that_is_too_small_says_so_and_typing_still_works() {
     let mut stage = stage();
     assert_snapshot!("too_small_34x4", stage.see(34, 4));
+    assert!(stage.see(20, 6).starts_with("need 40x10: the\nwindow has 20x6\n"));
     stage.write("typed blind");
     assert!(stage.see(80, 24).contains("> typed blind"));
 }

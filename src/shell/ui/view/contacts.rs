@@ -20,6 +20,12 @@ use crate::shell::calendar::Civil;
 /// Columns of a name in a list.
 const NAME_COLUMNS: usize = 20;
 
+/// Rows of a list that what is said of the marked one leaves free.
+const LEAST_ROWS: usize = 3;
+
+/// How a key is written.
+type KeyForm = fn(&PublicKey) -> String;
+
 /// Draws contacts, requests and blocked people.
 pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
@@ -29,12 +35,17 @@ pub(super) fn people(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let zone = zone.map(|(name, _)| cut(&format!("  times are in {name}"), width));
     let under = Line::styled(zone.unwrap_or_default(), theme.quiet());
     super::rows(frame, area, vec![tabs(model, theme), under]);
-    let (rows, detail) = match model.navigation.tab {
-        ContactsTab::Contacts => contacts(model, ContactFilter::Listened, width),
-        ContactsTab::Blocked => contacts(model, ContactFilter::Blocked, width),
-        ContactsTab::Requests => requests(model, width),
+    let draw = |key| match model.navigation.tab {
+        ContactsTab::Contacts => contacts(model, ContactFilter::Listened, (width, key)),
+        ContactsTab::Blocked => contacts(model, ContactFilter::Blocked, (width, key)),
+        ContactsTab::Requests => requests(model, (width, key)),
     };
-    let under = u16::try_from(detail.len()).unwrap_or(0).min(area.height / 2);
+    let (rows, mut detail) = draw(whole_key);
+    let room = usize::from(area.height).saturating_sub(2 + rows.len().clamp(1, LEAST_ROWS));
+    if detail.len() > room {
+        (_, detail) = draw(short_key);
+    }
+    let under = u16::try_from(detail.len().min(room)).unwrap_or(0);
     let list = Rect { y: area.y + 2, height: area.height.saturating_sub(under + 2), ..area };
     draw_list(model, frame, list, rows);
     let below = Rect { y: list.bottom(), height: under, ..area };
@@ -60,7 +71,7 @@ fn tabs(model: &Model, theme: Theme) -> Line<'static> {
 
 type ListAndDetail = (Vec<String>, Vec<Line<'static>>);
 
-fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
+fn contacts(model: &Model, kind: ContactFilter, (width, key): (usize, KeyForm)) -> ListAndDetail {
     let contacts = model.contacts(kind);
     if contacts.is_empty() {
         let text = match kind {
@@ -78,17 +89,22 @@ fn contacts(model: &Model, kind: ContactFilter, width: usize) -> ListAndDetail {
         format!("{name} {trust} {}{unread}", contact::session_words(chat.contact.session))
     });
     let zone = &model.options.zone;
-    let detail = contacts.get(model.navigation.row).map(|chat| contact_detail(chat, zone, width));
+    let detail =
+        contacts.get(model.navigation.row).map(|chat| contact_detail(chat, zone, (width, key)));
     (rows.collect(), detail.unwrap_or_default())
 }
 
-fn contact_detail(chat: &Chat, zone: &TimeZone, width: usize) -> Vec<Line<'static>> {
+fn contact_detail(
+    chat: &Chat,
+    zone: &TimeZone,
+    (width, key): (usize, KeyForm),
+) -> Vec<Line<'static>> {
     let mut text = format!(
         "{}: {}, {}.\nKey {}",
         label(&chat.contact.petname),
         contact::session_words(chat.contact.session),
         trust::words(chat.contact.trust, zone),
-        whole_key(&chat.contact.key),
+        key(&chat.contact.key),
     );
     let marks = contact::read_marks(&chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
@@ -108,7 +124,7 @@ pub(super) fn restored(chat: &Chat, zone: &TimeZone) -> Option<String> {
     Some(format!("restored from a backup on {}: a new session is being set up", at.date()))
 }
 
-fn requests(model: &Model, width: usize) -> ListAndDetail {
+fn requests(model: &Model, (width, key): (usize, KeyForm)) -> ListAndDetail {
     let requests = model.strangers();
     let rows = requests.iter().map(|request| {
         let arrived = Civil::at(request.arrived, &model.options.zone);
@@ -119,7 +135,7 @@ fn requests(model: &Model, width: usize) -> ListAndDetail {
         Some(request) => format!(
             "A stranger wants to contact you. Nothing has been sent back: they cannot see that you \
              are online. a accepts, d declines silently.\nTheir key {}",
-            whole_key(&request.key)
+            key(&request.key)
         ),
     };
     (rows.collect(), sentences(&text, width))

@@ -19,12 +19,7 @@ const KEY_COLUMNS: usize = 19;
 pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let rows = page(theme, usize::from(area.width));
-    let height = usize::from(area.height);
-    state.page_rows = height;
-    // The page may have been scrolled in a smaller window.
-    state.page_top = state.page_top.min(rows.len().saturating_sub(height));
-    super::rows(frame, area, rows.into_iter().skip(state.page_top).take(height).collect());
-    super::cursor(frame, area, (0, 0));
+    super::read(frame, state, area, rows);
 }
 
 fn page(theme: Theme, width: usize) -> Vec<Line<'static>> {

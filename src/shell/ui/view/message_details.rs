@@ -14,11 +14,17 @@ use super::super::text::contact;
 use super::super::text::lifetime::{self, WorkCost};
 use super::super::text::message_state;
 use super::overlay::page;
-use super::transcript::mining_words;
+use super::transcript::{ViewState, mining_words};
 use crate::shell::calendar::Civil;
 
 /// Draws the page about one message.
-pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn why(
+    model: &Model,
+    state: &mut ViewState,
+    id: MessageId,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let Some(chat) = model.current() else { return };
     let Some(message) = chat.message(id) else { return };
     let name = label(&chat.contact.petname);
@@ -28,7 +34,7 @@ pub(super) fn why(model: &Model, id: MessageId, frame: &mut Frame<'_>, area: Rec
         Direction::Incoming => theirs(message, &name, (&model.options.zone, &named)),
         Direction::Outgoing(now) => ours(model, chat, (message, now), &named),
     };
-    page(model, frame, area, &format!("Message with {name}"), &text);
+    page(model, state, frame, area, (&format!("Message with {name}"), &text));
 }
 
 fn theirs(message: &MessageView, name: &str, (zone, named): (&TimeZone, &str)) -> String {

@@ -23,6 +23,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use theme::Theme;
+use transcript::InFront;
 pub use transcript::ViewState;
 
 use super::keys::{self, UiPage};
@@ -50,6 +51,9 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     if let Some(title) = title {
         status_bar::draw(model, frame, title);
     }
+    let overlay = model.navigation.overlay.as_ref();
+    let in_front = overlay.map_or(InFront::Nothing, |_| InFront::Overlay);
+    state.turn_to((model.navigation.page, in_front));
     let mut composer = None;
     match model.navigation.page {
         UiPage::Chats if model.directory.identities.is_empty() => {
@@ -58,10 +62,10 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
         UiPage::Chats => composer = Some(chats(model, state, frame, body)),
         UiPage::Contacts => contacts::people(model, frame, body),
         UiPage::Identities => contacts::identities(model, frame, body),
-        UiPage::Network => network::draw(model, frame, body),
+        UiPage::Network => network::draw(model, state, frame, body),
         UiPage::Help => help::draw(model, state, frame, body),
     }
-    overlay::draw(model, frame, body);
+    overlay::draw(model, state, frame, body);
     if let Some(hint) = hint {
         line(frame, hint, status_bar::keys(model, hint.width));
     }
@@ -136,14 +140,14 @@ fn too_small(model: &Model, frame: &mut Frame<'_>) {
         .map(|identity| model.directory.unread_of(*identity))
         .sum();
     let quit = keys::binding(keys::KeyContext::Everywhere, keys::KeyAction::Quit);
-    let rows = vec![
-        Line::raw(format!(
-            "window too small: {}x{}, need {}x{}",
-            area.width, area.height, SMALLEST.0, SMALLEST.1
-        )),
-        Line::raw(format!("{unread} unread. Nothing is lost.")),
-        Line::raw(format!("{} quits.", quit.map(keys::KeyBinding::key).unwrap_or_default())),
-    ];
+    let quit = quit.map(keys::KeyBinding::key).unwrap_or_default();
+    let (columns, rows) = SMALLEST;
+    let text = format!(
+        "need {columns}x{rows}: the window has {}x{}\n{unread} unread. Nothing is lost.\n{quit} quits.",
+        area.width, area.height
+    );
+    let rows: Vec<_> =
+        wrap::wrap(&text, usize::from(area.width)).into_iter().map(Line::raw).collect();
     frame.render_widget(Paragraph::new(rows), area);
     cursor(frame, area, (0, 0));
 }
@@ -157,6 +161,28 @@ fn line(frame: &mut Frame<'_>, area: Rect, line: Line<'static>) {
 /// Draws rows from the top; those that do not fit are left out.
 fn rows(frame: &mut Frame<'_>, area: Rect, rows: Vec<Line<'static>>) {
     frame.render_widget(Paragraph::new(rows), area);
+}
+
+/// A page to read, from the row its reader is at.
+fn read(frame: &mut Frame<'_>, state: &mut ViewState, area: Rect, rows: Vec<Line<'static>>) {
+    let (rows, below) = state.in_view(rows, usize::from(area.height));
+    self::rows(frame, area, rows);
+    // Elsewhere the last row names the keys.
+    if frame.area().height < ROWS_FOR_FRAME {
+        self::below(frame, bottom(area), below);
+    }
+    cursor(frame, area, (0, 0));
+}
+
+/// Says at the right end of a row that more is below.
+fn below(frame: &mut Frame<'_>, row: Rect, below: usize) {
+    if below > 0 {
+        let text = format!(" {below} below  Down ");
+        let columns = u16::try_from(text.len()).unwrap_or(0).min(row.width);
+        let corner = Rect { x: row.right() - columns, width: columns, ..row };
+        let style = Style::new().add_modifier(ratatui::style::Modifier::REVERSED);
+        line(frame, corner, Line::styled(text, style));
+    }
 }
 
 /// Puts the real cursor at a column and row of an area, or as near as the area allows.

@@ -10,7 +10,7 @@ use super::super::model::Model;
 use super::super::text::clock_skew;
 use super::status_bar::share;
 use super::theme::Theme;
-use super::transcript::mining_words;
+use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::{Persistence, UiMode};
 
@@ -21,7 +21,7 @@ const LABEL_COLUMNS: usize = 13;
 const GAUGE: usize = 20;
 
 /// Draws the page.
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
     let mut rows = vec![Line::styled(" Network", theme.strong()), Line::raw("")];
@@ -30,8 +30,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let note = "These figures stay on this computer.";
     let note = wrap(note, width.saturating_sub(2));
     rows.extend(note.into_iter().map(|row| Line::styled(format!(" {row}"), theme.quiet())));
-    super::rows(frame, area, rows);
-    super::cursor(frame, area, (0, 0));
+    super::read(frame, state, area, rows);
 }
 
 fn figures(model: &Model, width: usize) -> Vec<String> {

@@ -15,6 +15,7 @@ use super::super::text::lifetime::{WorkCost, span};
 use super::message_details::why;
 use super::search::found;
 use super::theme::Theme;
+use super::transcript::ViewState;
 use super::verify;
 use super::wrap::{fit, wrap};
 use crate::shell::api::Persistence;
@@ -29,35 +30,37 @@ const ROWS_FOR_WELCOME: u16 = 14;
 const PICKER_ROWS: usize = 10;
 
 /// Draws the overlay, if there is one.
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
     match &model.navigation.overlay {
         Some(Overlay::Prompt(prompt)) => ask(model, prompt, frame, area),
         Some(Overlay::GoTo(picker)) => go_to(model, picker, frame, area),
         Some(Overlay::Search(search)) => found(model, search, frame, area),
-        Some(Overlay::Why(message)) => why(model, *message, frame, area),
+        Some(Overlay::Why(message)) => why(model, state, *message, frame, area),
         Some(Overlay::Invite(identity)) => invite(model, *identity, frame, area),
         Some(Overlay::Verify(page)) => verify::compare(model, page, frame, area),
         Some(Overlay::Mismatch(failed)) => verify::mismatch(model, failed, frame, area),
-        Some(Overlay::Keys(contact)) => verify::keys(model, *contact, frame, area),
-        Some(Overlay::Leaving) => leaving(model, frame, area),
-        Some(Overlay::Fatal(reason)) => fatal(model, reason, frame, area),
+        Some(Overlay::Keys(contact)) => verify::keys(model, state, *contact, frame, area),
+        Some(Overlay::Leaving) => leaving(model, state, frame, area),
+        Some(Overlay::Fatal(reason)) => fatal(model, state, reason, frame, area),
         Some(Overlay::Confirm(_)) | None => {}
     }
 }
 
-/// A box of text; gives the area inside.
+/// A box of text, which is scrolled if it does not fit.
 pub(super) fn page(
     model: &Model,
+    state: &mut ViewState,
     frame: &mut Frame<'_>,
     area: Rect,
-    title: &str,
-    text: &str,
-) -> Rect {
+    (title, text): (&str, &str),
+) {
     let rows = wrap(text, usize::from(inner_width(area)));
     let inner = open_box(model, frame, area, (title, rows.len()));
-    super::rows(frame, inner, rows.into_iter().map(Line::raw).collect());
+    let rows = rows.into_iter().map(Line::raw).collect();
+    let (rows, below) = state.in_view(rows, usize::from(inner.height));
+    super::rows(frame, inner, rows);
+    super::below(frame, Rect { y: inner.bottom(), height: 1, ..inner }, below);
     super::cursor(frame, inner, (0, 0));
-    inner
 }
 
 pub(super) fn inner_width(area: Rect) -> u16 {
@@ -224,7 +227,7 @@ fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
     verify::with_code(model, (&title, &written, &rows), text, frame, area);
 }
 
-fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+fn leaving(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
     let said = match model.unsent() {
         0 => "All your messages have been sent.".to_owned(),
         1 => "1 message has not been sent yet.".to_owned(),
@@ -235,7 +238,7 @@ fn leaving(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         wait_words(model),
         model.node.fate_of_unsent()
     );
-    page(model, frame, area, "Quit", &text);
+    page(model, state, frame, area, ("Quit", &text));
 }
 
 /// The time that leaving would wait, if it is known: the work of a day's lifetime for each.
@@ -248,7 +251,7 @@ fn wait_words(model: &Model) -> String {
     }
 }
 
-fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
+fn fatal(model: &Model, state: &mut ViewState, reason: &str, frame: &mut Frame<'_>, area: Rect) {
     // It may quote the names of files, or an error of the system.
     let reason = UntrustedText::new(reason.to_owned()).sanitize_for_cell().text;
     let safe = match model.node.persistence {
@@ -258,5 +261,5 @@ fn fatal(model: &Model, reason: &str, frame: &mut Frame<'_>, area: Rect) {
     let text = format!(
         "The node behind this window has stopped:\n\n{reason}\n\n{safe} Press any key to quit."
     );
-    page(model, frame, area, "Stopped", &text);
+    page(model, state, frame, area, ("Stopped", &text));
 }

@@ -259,6 +259,11 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
         KeyContext::Page if matches!(model.navigation.overlay, Some(Overlay::Fatal(_))) => {
             Vec::new()
         }
+        KeyContext::Page
+            if model.navigation.page == UiPage::Network && model.navigation.overlay.is_none() =>
+        {
+            vec![KeyAction::Scroll(ScrollAction::Down), KeyAction::Back, HELP]
+        }
         KeyContext::Page => vec![KeyAction::Back, HELP],
         KeyContext::Found => wanted_in_results(),
         KeyContext::Comparing | KeyContext::Choosing | KeyContext::Code | KeyContext::Held => {

@@ -12,7 +12,7 @@ use crate::engine::event::{Direction, MessageView};
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
-use super::super::keys::ScrollAction;
+use super::super::keys::{ScrollAction, UiPage};
 use super::super::model::{Chat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
 use super::super::text::lifetime::{WorkCost, span};
 use super::theme::{MARK_COLUMNS, Theme};
@@ -39,9 +39,18 @@ pub struct ViewState {
     /// Columns and rows of the transcript when it was drawn last.
     pub(super) size: (usize, usize),
     /// First row of a page to read.
-    pub(super) page_top: usize,
-    pub(super) page_rows: usize,
+    page_top: usize,
+    page_rows: usize,
+    /// The page that was drawn last.
+    page_place: Option<(UiPage, InFront)>,
     pub(super) scroll_position: Option<ScrollPosition>,
+}
+
+/// Whether an overlay stands in front of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InFront {
+    Nothing,
+    Overlay,
 }
 
 /// The last row in view: `below` rows of this message are under it.
@@ -75,6 +84,9 @@ impl ViewState {
             ScrollAction::Down => self.page_top += page,
             ScrollAction::Newest => {}
         }
+        if self.page_place != Some((UiPage::Chats, InFront::Nothing)) {
+            return;
+        }
         let Some(chat) = model.current() else { return };
         let (width, height) = self.size;
         let layout = TranscriptLayout { model, chat, width };
@@ -86,6 +98,28 @@ impl ViewState {
             ScrollAction::Newest => layout.end(),
         };
         self.stand(chat, &layout, moved);
+    }
+
+    /// Begins to draw a page: another one than before is read from its first row on.
+    pub(super) fn turn_to(&mut self, place: (UiPage, InFront)) {
+        if self.page_place != Some(place) {
+            self.page_top = 0;
+            self.page_place = Some(place);
+        }
+    }
+
+    /// The rows of a page to read that are in view, at most `height` of them, and how many are below.
+    pub(super) fn in_view(
+        &mut self,
+        rows: Vec<Line<'static>>,
+        height: usize,
+    ) -> (Vec<Line<'static>>, usize) {
+        self.page_rows = height;
+        let most = rows.len().saturating_sub(height);
+        // The page may have been scrolled in a smaller window.
+        self.page_top = self.page_top.min(most);
+        let below = most - self.page_top;
+        (rows.into_iter().skip(self.page_top).take(height).collect(), below)
     }
 
     fn place(&self, chat: &Chat) -> RowPosition {

@@ -18,6 +18,7 @@ use super::contacts::whole_key;
 use super::overlay::{inner_width, open_box, page};
 use super::qr::QrDrawing;
 use super::theme::Theme;
+use super::transcript::ViewState;
 use super::wrap::{cut, fit, wrap};
 
 /// Columns of a word: the longest of the list has 8 letters.
@@ -309,7 +310,13 @@ fn remedy_words(remedy: Remedy, left: u8) -> (String, &'static str) {
 }
 
 /// Both keys, as fingerprints and whole.
-pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn keys(
+    model: &Model,
+    state: &mut ViewState,
+    contact: ContactId,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let Some(chat) = model.directory.chats.get(&contact) else { return };
     let Some(own) = model.directory.identities.get(&chat.contact.identity) else { return };
     let name = label(&chat.contact.petname);
@@ -319,7 +326,7 @@ pub(super) fn keys(model: &Model, contact: ContactId, frame: &mut Frame<'_>, are
         whole_key(&own.key),
         whole_key(&chat.contact.key),
     );
-    page(model, frame, area, &format!("Your key and that of {name}"), &text);
+    page(model, state, frame, area, (&format!("Your key and that of {name}"), &text));
 }
 
 /// The text in the place of the composer, in at most so many rows.
