@@ -199,13 +199,18 @@ fn acknowledgement(
     let content = if confirmed { read_receipt(conversation) } else { Content::Nothing };
     let payload = payload(conversation, None, content);
     let purpose = EnvelopePurpose::Control(conversation.id);
-    let record = encrypt(conversation, turn, session, &payload, purpose)?;
-    // Only now: if the chain is full, the receipt stays due for a later envelope.
+    let due = conversation.receipts.is_due();
     if confirmed {
+        // Before it is encrypted, which ends the timer where nothing is due any more.
         conversation.receipts.tell();
     }
+    let record = encrypt(conversation, turn, session, &payload, purpose);
+    if record.is_none() && due {
+        // The chain is full: a later envelope carries the receipt.
+        conversation.receipts.note_read();
+    }
     turn.settle();
-    Some(record)
+    record
 }
 
 /// Queues a farewell in the preferred session, if there is one and anything may be sent: encrypted
