@@ -184,10 +184,8 @@ pub(super) fn keys(model: &Model, width: u16) -> Line<'static> {
         let is_blocked = context == KeyContext::List
             && model.navigation.page == UiPage::Contacts
             && model.navigation.tab == ContactsTab::Blocked;
-        let brief = match action {
-            KeyAction::List(ListAction::Row(RowAction::Block)) if is_blocked => "unblock",
-            _ => binding.brief,
-        };
+        let blocks = action == KeyAction::List(ListAction::Row(RowAction::Block));
+        let brief = if blocks && is_blocked { "unblock" } else { binding.brief };
         let part = format!(" {} {brief} ", binding.key());
         if text.len() + part.len() > usize::from(width) {
             break;
@@ -217,27 +215,7 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
             row(RowAction::Remove),
             KeyAction::Back,
         ],
-        KeyContext::List => {
-            let actions = match model.navigation.tab {
-                ContactsTab::Requests => vec![row(RowAction::Accept), row(RowAction::Decline)],
-                ContactsTab::Contacts | ContactsTab::Blocked => [
-                    RowAction::Open,
-                    RowAction::Verify,
-                    RowAction::Rename,
-                    RowAction::Block,
-                    RowAction::Remove,
-                ]
-                .map(row)
-                .to_vec(),
-            };
-            let always = [
-                KeyAction::List(ListAction::NextTab),
-                KeyAction::List(ListAction::Add),
-                KeyAction::List(ListAction::Invite),
-                KeyAction::Back,
-            ];
-            actions.into_iter().chain(always).collect()
-        }
+        KeyContext::List => wanted_in_contacts(model.navigation.tab),
         KeyContext::Field if model.navigation.overlay.is_none() => {
             vec![
                 KeyAction::Write(WriteAction::Submit),
@@ -272,6 +250,28 @@ fn wanted(model: &Model, context: KeyContext) -> Vec<KeyAction> {
         KeyContext::Leaving => wanted_in_leaving(),
         KeyContext::Asking | KeyContext::Everywhere => vec![HELP, KeyAction::Quit],
     }
+}
+
+/// The same in the lists of contacts and requests.
+fn wanted_in_contacts(tab: ContactsTab) -> Vec<KeyAction> {
+    let actions: &[RowAction] = match tab {
+        ContactsTab::Requests => &[RowAction::Accept, RowAction::Decline],
+        ContactsTab::Contacts | ContactsTab::Blocked => &[
+            RowAction::Open,
+            RowAction::Verify,
+            RowAction::Rename,
+            RowAction::Block,
+            RowAction::Remove,
+        ],
+    };
+    let always = [
+        KeyAction::List(ListAction::NextTab),
+        KeyAction::List(ListAction::Add),
+        KeyAction::List(ListAction::Invite),
+        KeyAction::Back,
+    ];
+    let row = |action: &RowAction| KeyAction::List(ListAction::Row(*action));
+    actions.iter().map(row).chain(always).collect()
 }
 
 /// The same in the composer of a chat.
