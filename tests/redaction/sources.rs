@@ -26,8 +26,9 @@ const RAW: [&str; 13] = [
 ];
 
 /// Types that may derive it all the same, with the reason.
-const MAY: [(&str, &str); 7] = [
+const MAY: [(&str, &str); 8] = [
     ("NetError", "tells the person who typed an address what is wrong with it"),
+    ("PassphraseError", "tells a person which of their files cannot be read"),
     ("NetworkName", "what all nodes of a network know"),
     ("UnsafePermissions", "tells a person which of their files others can read"),
     ("SlashError", "names commands of the program"),

@@ -1,6 +1,6 @@
 //! Errors for people: the effect, the cause, the state of the data, and the next step.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use crate::engine::command::CommandError;
@@ -412,7 +412,7 @@ impl From<InviteError> for Failure {
 }
 
 /// What a command was for, where the engine refuses it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RefusedCommand<'a> {
     /// What did not happen.
     pub what: &'a str,
@@ -420,6 +420,13 @@ pub struct RefusedCommand<'a> {
     pub contact: Option<&'a str>,
     /// The text that was to be sent, if there is one.
     pub text: Option<&'a str>,
+}
+
+impl fmt::Debug for RefusedCommand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what: _, contact: _, text: _ } = self;
+        f.write_str("RefusedCommand")
+    }
 }
 
 impl<'a> RefusedCommand<'a> {
@@ -535,6 +542,12 @@ mod tests {
     }
 
     const SENDING: RefusedCommand<'_> = RefusedCommand::new("the message was not sent");
+
+    #[test]
+    fn a_refused_command_prints_neither_a_name_nor_a_text() {
+        let refused = RefusedCommand { text: Some("secret"), contact: Some("ben"), ..SENDING };
+        assert_eq!(format!("{refused:?}"), "RefusedCommand");
+    }
 
     #[test]
     fn a_text_is_refused_as_empty_or_as_too_long() {
