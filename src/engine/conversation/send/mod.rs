@@ -1,0 +1,431 @@
+//! The send path of one contact: a job becomes an encrypted envelope, and publishing that schedules
+//! what follows.
+//!
+//! The content of an envelope is decided when its turn comes. Each is encrypted once and stored
+//! with the session's next state before it can leave; a message that is sent again is encrypted
+//! afresh, under its old number.
+
+use crate::engine::env::Millis;
+use crate::engine::envelope::Lifetime;
+use crate::engine::id::{MessageId, OutgoingId};
+use crate::engine::record::{EnvelopePurpose, MessageState, OutgoingRecord, Record};
+use crate::engine::session::{Content, Payload, SealedBody, SessionId};
+use crate::engine::turn::{ContactJob, ContactTimer, Turn};
+
+use super::Conversation;
+use super::handshake::SealedOffer;
+use super::retransmit::{EXPIRY_GRACE, Expiry, Retransmission};
+
+/// Sendings of one message without an acknowledgement, about half an hour with the usual waits,
+/// after which the contact may have lost its state: each further one offers another session. A
+/// guess.
+const TRANSMISSIONS_BEFORE_OFFER: u32 = 5;
+
+/// The wait before an offer is sent again, doubled each time. A guess.
+const OFFER_RETRY: Millis = Millis::from_secs(30);
+
+/// Doublings of the wait of an offer or an answer: to about 17 hours for an offer, 34 for an
+/// answer.
+const MAX_DOUBLINGS: u32 = 11;
+
+/// Turns a job into an encrypted envelope and stores it; `None` when there is no need for it any
+/// more.
+pub(in crate::engine) fn next_envelope(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    job: ContactJob,
+) -> Option<OutgoingRecord> {
+    // On hold, nothing may leave for the holder of the key. What was encrypted before the hold
+    // began was erased then (`put_on_hold`).
+    if conversation.verification.is_on_hold() {
+        return None;
+    }
+    match job {
+        ContactJob::Offer => offer(conversation, turn),
+        ContactJob::SendNext => next_message(conversation, turn),
+        ContactJob::Retransmit(id) => retransmit(conversation, turn, id),
+        ContactJob::RetransmitNow(id) => retransmit_now(conversation, turn, id),
+        ContactJob::AnswerOffer(session) => answer(conversation, turn, session),
+        ContactJob::Acknowledge => acknowledgement(conversation, turn),
+    }
+}
+
+/// Seals the pending offer afresh, in place of the envelope that carried it before.
+fn offer(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) -> Option<OutgoingRecord> {
+    let body = match conversation.handshake.seal_offer(turn)? {
+        SealedOffer::Sealed(body) => body,
+        SealedOffer::OutOfDate => {
+            // Queues its own job, for an offer with a fresh date.
+            conversation.start_offer(turn);
+            return None;
+        }
+    };
+    let contact = conversation.id;
+    let purpose = EnvelopePurpose::Offer(contact);
+    let record = outgoing(conversation, turn, purpose, body);
+    // One envelope of the offer is kept, to be published again if it may have reached nobody.
+    turn.forget_outgoing(contact, |kept| kept == purpose);
+    turn.put(Record::Outgoing(record.clone()));
+    turn.settle();
+    Some(record)
+}
+
+/// Encrypts the next queued message.
+fn next_message(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+) -> Option<OutgoingRecord> {
+    // Without a session the message waits: whatever begins one queues this job again. So does an
+    // acknowledgement when the window is full.
+    let session = conversation.sessions().preferred()?.id();
+    let (message, number) = conversation.sent.next()?;
+    let (id, text) = (message.id, message.text.clone());
+    let payload = payload(conversation, Some(number), Content::Text(text));
+    let purpose = EnvelopePurpose::Message(conversation.id, id);
+    let Some(record) = encrypt(conversation, turn, session, &payload, purpose) else {
+        // The chain is full: the contact has replied to none of 1,024 messages and waits at no
+        // further position. Another session has room (`proto/session.md`, "Window").
+        offer_unless_pending(conversation, turn);
+        return None;
+    };
+    // Numbered only when it is encrypted, so a full chain leaves no gap in the numbers.
+    conversation.sent.number_next(session, turn.env.mono);
+    conversation.put(turn);
+    if let Some(message) = conversation.sent.message(id) {
+        turn.put(Record::Message(message.clone()));
+    }
+    // An abandoned message that left before stays `Unacknowledged` until it leaves again: `Mining`
+    // would say that it never left.
+    conversation.advance(turn, id, MessageState::Mining);
+    turn.settle();
+    // One message for each job, so that other contacts have their turn between two of this one.
+    conversation.schedule_send(turn);
+    Some(record)
+}
+
+/// Encrypts an unacknowledged message once more, within the limits of the automatic schedule.
+fn retransmit(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) -> Option<OutgoingRecord> {
+    let message = conversation.sent.message(id)?;
+    if !Retransmission::of(message).may_retransmit(turn.env.wall) {
+        // Looked at again later, because the clock that says it is too old may be wrong. A person
+        // can still ask for a sending.
+        let wait = Retransmission::of(message).backoff(turn.settings.retransmit_after);
+        turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
+        return None;
+    }
+    retransmit_now(conversation, turn, id)
+}
+
+/// Encrypts an unacknowledged message once more, whatever the schedule says.
+fn retransmit_now(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) -> Option<OutgoingRecord> {
+    let message = conversation.sent.message(id)?;
+    // Acknowledged or taken back since the job was queued.
+    if !conversation.sent.state(id)?.awaits_ack() {
+        return None;
+    }
+    // Without a number it was abandoned, and needs another one from the queue.
+    let number = message.number?;
+    let text = Content::Text(message.text.clone());
+    let payload = payload(conversation, Some(number), text);
+    let contact = conversation.id;
+    let first_wait = turn.settings.retransmit_after;
+    let Some(session) = conversation.sessions().preferred().map(|session| session.id()) else {
+        // The session was closed or lost: the message goes in the next one.
+        turn.wake_after(contact, ContactTimer::Retransmit(id), first_wait);
+        conversation.offer_if_needed(turn);
+        return None;
+    };
+    let purpose = EnvelopePurpose::Message(contact, id);
+    // One envelope of a message is kept: the one before would be published again beside this one.
+    turn.forget_outgoing(contact, |kept| kept == purpose);
+    let record = encrypt(conversation, turn, session, &payload, purpose);
+    turn.settle();
+    let Some(record) = record else {
+        // The chain is full, as in `next_message`: the message keeps its number and goes in another
+        // session.
+        turn.wake_after(contact, ContactTimer::Retransmit(id), first_wait);
+        offer_unless_pending(conversation, turn);
+        return None;
+    };
+    conversation.sent.encrypted_again(id, session, turn.env.mono);
+    Some(record)
+}
+
+/// Answers an offer, again after each doubled wait, until its session or a later one is confirmed.
+fn answer(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: SessionId,
+) -> Option<OutgoingRecord> {
+    let session = conversation.sessions().get(id)?;
+    // The contact has opened an answer, or made its way without one.
+    if session.confirmed() || conversation.sessions().has_newer_confirmed(session) {
+        return None;
+    }
+    let payload = payload(conversation, None, Content::Answer);
+    let purpose = EnvelopePurpose::Control(conversation.id);
+    let record = encrypt(conversation, turn, id, &payload, purpose)?;
+    turn.settle();
+    let before = conversation.handshake.answer_sent();
+    let wait = Millis(turn.settings.retransmit_after.0 << before.min(MAX_DOUBLINGS));
+    turn.wake_after(conversation.id, ContactTimer::Answer(id), wait);
+    conversation.emit(turn);
+    Some(record)
+}
+
+/// Acknowledges, reports what was read, or announces the base, unless a message did so meanwhile.
+fn acknowledgement(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+) -> Option<OutgoingRecord> {
+    let session = conversation.sessions().preferred()?.id();
+    // Read marks and the base go out in confirmed sessions alone: another one may be a thief's, who
+    // is not to learn when this person reads.
+    let confirmed = conversation.sessions().confirmed().is_some();
+    let has_more = conversation.receipts.is_due() || conversation.sent.has_base_to_announce();
+    let needed = conversation.received.owes_ack() || (confirmed && has_more);
+    // A message has carried all of it since the timer was set.
+    if !needed {
+        return None;
+    }
+    let content = if confirmed { read_receipt(conversation) } else { Content::Nothing };
+    let payload = payload(conversation, None, content);
+    let purpose = EnvelopePurpose::Control(conversation.id);
+    let due = conversation.receipts.is_due();
+    if confirmed {
+        // Before it is encrypted, which ends the timer where nothing is due any more.
+        conversation.receipts.tell();
+    }
+    let record = encrypt(conversation, turn, session, &payload, purpose);
+    if record.is_none() && due {
+        // The chain is full: a later envelope carries the receipt.
+        conversation.receipts.note_read();
+    }
+    turn.settle();
+    record
+}
+
+/// Queues a farewell in the preferred session, if there is one and anything may be sent: encrypted
+/// and stored at once, so that the session's keys can be erased in the same commit
+/// (`proto/session.md`, "Close").
+pub(super) fn queue_farewell(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    if conversation.verification.is_on_hold() {
+        return;
+    }
+    let preferred = conversation.sessions().preferred().map(|session| session.id());
+    let Some(session) = preferred else { return };
+    let payload = payload(conversation, None, Content::Close);
+    let purpose = EnvelopePurpose::Control(conversation.id);
+    if let Some(record) = encrypt(conversation, turn, session, &payload, purpose) {
+        turn.outbox.push_encrypted(conversation.id, record);
+    }
+}
+
+/// The content of an envelope with nothing else in it: what was read last, if receipts are on. A
+/// receipt may be lost, and repeating it costs no bytes.
+fn read_receipt(conversation: &Conversation) -> Content {
+    match conversation.received.last_read() {
+        Some((epoch, below)) if conversation.receipts.enabled() => Content::Read { epoch, below },
+        Some(_) | None => Content::Nothing,
+    }
+}
+
+/// A payload around this content, with what every one carries: our epoch and base, and an
+/// acknowledgement.
+fn payload(conversation: &Conversation, number: Option<u64>, content: Content) -> Payload {
+    Payload {
+        epoch: conversation.sent.sequence().epoch,
+        number,
+        ack: conversation.received.latest_ack(),
+        base: conversation.sent.base(number),
+        content,
+    }
+}
+
+/// One step of a session's chain, stored with the envelope it made. The caller settles the turn
+/// before anything is sent, so that no crash repeats the key.
+fn encrypt(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    session: SessionId,
+    payload: &Payload,
+    purpose: EnvelopePurpose,
+) -> Option<OutgoingRecord> {
+    let body = conversation.handshake.encrypt(turn, session, payload)?;
+    let outgoing = outgoing(conversation, turn, purpose, body);
+    turn.put(Record::Outgoing(outgoing.clone()));
+    // Every payload acknowledges and carries our base, so an envelope for that alone is not needed
+    // any more.
+    let lifetime = lifetime_of(conversation, purpose, turn.settings.lifetime);
+    conversation.sent.base_announced(payload.base);
+    conversation.received.ack_sent(lifetime);
+    if !conversation.received.owes_ack() && !conversation.receipts.is_due() {
+        turn.clear_timer(conversation.id, ContactTimer::Acknowledge);
+    }
+    Some(outgoing)
+}
+
+/// A record for a sealed body; storing it is up to the caller.
+fn outgoing(
+    conversation: &Conversation,
+    turn: &mut Turn<'_, '_>,
+    purpose: EnvelopePurpose,
+    sealed: SealedBody,
+) -> OutgoingRecord {
+    OutgoingRecord {
+        id: OutgoingId::draw(turn.env),
+        purpose,
+        topic: sealed.topic,
+        body: sealed.body,
+        ttl: lifetime_of(conversation, purpose, turn.settings.lifetime).ttl(),
+        envelope: None,
+    }
+}
+
+/// The lifetime of an envelope to the contact: for a message the one its writer chose, for an offer
+/// at least that of the messages waiting for it, for an answer or an acknowledgement at least that
+/// of the envelopes it answers, so that a sender who went away for that long still finds it
+/// (`proto/session.md`, "Lives").
+fn lifetime_of(
+    conversation: &Conversation,
+    purpose: EnvelopePurpose,
+    default: Lifetime,
+) -> Lifetime {
+    let needed = match purpose {
+        EnvelopePurpose::Junk => None,
+        EnvelopePurpose::Message(_, id) => {
+            // Not longer for the acknowledgement's sake: if that has to live longer, it is still
+            // owed.
+            return conversation.sent.message(id).map_or(default, |message| message.lifetime);
+        }
+        EnvelopePurpose::Control(_) => conversation.received.ack_lifetime(),
+        EnvelopePurpose::Offer(_) => conversation.sent.longest_lifetime(),
+    };
+    needed.map_or(default, |needed| needed.max(default))
+}
+
+/// Offers another session, unless an offer waits already.
+fn offer_unless_pending(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    if conversation.handshake.pending().is_none() {
+        conversation.start_offer(turn);
+    }
+}
+
+/// Notes that an envelope to the contact was published, and schedules the next sending in case
+/// nobody answers.
+pub(in crate::engine) fn on_published(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    purpose: EnvelopePurpose,
+) {
+    match purpose {
+        EnvelopePurpose::Offer(_) => offer_published(conversation, turn),
+        EnvelopePurpose::Message(_, id) => message_published(conversation, turn, id),
+        // Nothing acknowledges an acknowledgement: a lost one is made good by the next message that
+        // comes twice.
+        EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => {}
+    }
+}
+
+/// A finished envelope was published again when the first neighbour came. Counted as a sending only
+/// if the process may have ended before the first publication was counted.
+pub(in crate::engine) fn on_republished(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    message: MessageId,
+) {
+    let counted = conversation.sent.state(message).is_none_or(|state| state == MessageState::Sent);
+    if !counted {
+        message_published(conversation, turn, message);
+    }
+}
+
+/// A finished envelope expired while no neighbour could take it, or while the process was not
+/// running. Nobody knows whether it left, so the message is marked as sent, which cannot turn out
+/// to be false as "not sent" could, and is sent again.
+pub(in crate::engine) fn on_expired_unsent(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) {
+    // It was counted as sent before, and its timers run.
+    if conversation.sent.state(id) != Some(MessageState::Mining) {
+        return;
+    }
+    conversation.advance(turn, id, MessageState::Sent);
+    conversation.advance(turn, id, MessageState::Unacknowledged);
+    turn.settle();
+    let at = turn.env.mono.plus(EXPIRY_GRACE);
+    turn.wake_at(conversation.id, ContactTimer::Expiry(id), at);
+    turn.wake_soon(conversation.id, ContactTimer::Retransmit(id));
+}
+
+fn offer_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
+    let Some(before) = conversation.handshake.offer_sent() else { return };
+    conversation.put(turn);
+    turn.settle();
+    let wait = Millis(OFFER_RETRY.0 << before.min(MAX_DOUBLINGS));
+    turn.wake_after(conversation.id, ContactTimer::Offer, wait);
+    conversation.emit(turn);
+}
+
+fn message_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, id: MessageId) {
+    let now = turn.env.wall;
+    let message = conversation.sent.log(id, |message| message.delivery.record_transmission(now));
+    let Some(message) = message else { return };
+    let wait = Retransmission::of(message).backoff(turn.settings.retransmit_after);
+    let lifetime = Retransmission::of(message).lifetime_left(now);
+    conversation.advance(turn, id, MessageState::Sent);
+    turn.settle();
+    let before = conversation.sent.transmitted(id, turn.env.mono);
+    turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);
+    turn.wake_at(conversation.id, ContactTimer::Expiry(id), turn.env.mono.plus(lifetime));
+    // A contact that lost its state has no key for this session: only another one reaches it.
+    if before >= TRANSMISSIONS_BEFORE_OFFER {
+        offer_unless_pending(conversation, turn);
+    }
+}
+
+/// The last envelope of a message has expired everywhere, or the message was held for long enough.
+pub(super) fn on_expiry_due(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+) {
+    let contact = conversation.id;
+    let Some(message) = conversation.sent.message(id) else { return };
+    // A message that is on its way, or that a person asked to send again, is not abandoned.
+    let asked = turn.outbox.is_unpublished(contact, id)
+        || turn.outbox.waits(contact, ContactJob::RetransmitNow(id));
+    match Retransmission::of(message).expiry(turn.env.wall, asked) {
+        Expiry::Nothing => return,
+        Expiry::LookAgain { after } => {
+            turn.wake_at(contact, ContactTimer::Expiry(id), turn.env.mono.plus(after));
+            return;
+        }
+        Expiry::Unacknowledged { look_again } => {
+            conversation.advance(turn, id, MessageState::Unacknowledged);
+            turn.wake_at(contact, ContactTimer::Expiry(id), turn.env.mono.plus(look_again));
+        }
+        Expiry::Abandon => {
+            conversation.abandon(turn, id);
+            if let Some(message) = conversation.sent.message(id) {
+                turn.put(Record::Message(message.clone()));
+            }
+        }
+    }
+    turn.settle();
+    // An abandoned number may have held up the window.
+    conversation.schedule_send(turn);
+}
+
+#[cfg(test)]
+mod tests;
