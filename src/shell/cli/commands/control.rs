@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -228,6 +229,15 @@ pub(super) async fn ask(home: &Path, question: &Value) -> Result<Option<Value>, 
         Some(data) => Ok(Some(data.clone())),
         None => Err(failure_from_json(&answer)),
     }
+}
+
+/// Asks the running node of the home folder for an answer of one type; `None` if no node runs.
+pub(super) async fn ask_for<T: DeserializeOwned>(
+    global: &GlobalArgs,
+    question: &Value,
+) -> Result<Option<T>, Failure> {
+    let Some(answer) = ask(&open_store::home(global)?, question).await? else { return Ok(None) };
+    serde_json::from_value(answer).map(Some).map_err(|_| version_mismatch())
 }
 
 /// The figures of a node, for programs.

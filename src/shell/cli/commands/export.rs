@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 use tempfile::Builder;
 
 use super::listen::state_word;
+use super::without_network;
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::{Floor, Lifetime};
+use crate::engine::envelope::Lifetime;
 use crate::engine::event::ContactView;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
 use crate::engine::record::{DeliveryLog, MessageRecord, MessageState, StoredDirection};
 use crate::engine::session::{MAX_TEXT, SessionId};
-use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::calendar::utc;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
@@ -59,7 +59,7 @@ pub(super) fn export(
     if !standard && file.symlink_metadata().is_ok() {
         return Err(not_exported(file, &io::ErrorKind::AlreadyExists.into()));
     }
-    let (mut durable, directory) = open(global)?;
+    let (mut durable, directory) = without_network(open_store::open(global)?)?;
     let contacts = chosen(global, &mut durable, &directory, contact)?;
     let count = if standard {
         let mut output = BufWriter::new(io::stdout().lock());
@@ -95,7 +95,7 @@ pub(super) fn import(
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(file, &error))?), file)?
     };
-    let (mut durable, directory) = open(global)?;
+    let (mut durable, directory) = without_network(open_store::open(global)?)?;
     let contacts = chosen(global, &mut durable, &directory, Some(contact))?;
     let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
     let all = of_one_contact(lines, contact)?;
@@ -118,19 +118,6 @@ pub(super) fn import(
         "found {found} messages, {taken} of them {verb}; the others exist already"
     ));
     Ok(())
-}
-
-fn open(global: &GlobalArgs) -> Result<(DurableNode, Directory), Failure> {
-    let store = open_store::open(global)?;
-    // Nothing is checked and nothing is mined here, so the floor has no part in it.
-    let mut durable =
-        DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-    durable.settle()?;
-    let mut directory = Directory::default();
-    for event in durable.node().snapshot() {
-        directory.apply(&event);
-    }
-    Ok((durable, directory))
 }
 
 /// One contact of the identity that speaks, or all of them.

@@ -11,20 +11,18 @@ use tokio::sync::mpsc;
 use super::contacts::about_contact;
 use super::identities::about_identity;
 use super::requests::about_request;
+use super::without_network;
 use super::{control, trust};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::crypto::invite;
-use crate::engine::envelope::Floor;
 use crate::engine::event::ContactView;
 use crate::engine::id::CommandId;
-use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::error::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::cli::{open_store, output};
-use crate::shell::durable_node::DurableNode;
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 
@@ -116,10 +114,7 @@ impl ManageRequest {
         if global.memory || chooses {
             return Ok(None);
         }
-        let question = json!({ "do": "manage", "request": self });
-        let answer = control::ask(&open_store::home(global)?, &question).await?;
-        let Some(answer) = answer else { return Ok(None) };
-        serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
+        control::ask_for(global, &json!({ "do": "manage", "request": self })).await
     }
 
     /// Parses the request from JSON.
@@ -175,14 +170,7 @@ impl ManageRequest {
         let makes = matches!(self.about, ManageAction::Identity(IdentityAction::New { .. }));
         let store =
             if makes { open_store::open_or_create(global)? } else { open_store::open(global)? };
-        // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut durable =
-            DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-        durable.settle()?;
-        let mut directory = Directory::default();
-        for event in durable.node().snapshot() {
-            directory.apply(&event);
-        }
+        let (mut durable, mut directory) = without_network(store)?;
         let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
         let was = self.subject(&directory, chosen.as_deref());
         let mut replied = None;

@@ -9,12 +9,11 @@ use tokio::sync::mpsc;
 
 use super::control;
 use super::manage::{CommandOutput, DeliveredBy, command_output, confirmed};
+use super::without_network;
 use crate::engine::command::{Command, CommandError};
-use crate::engine::envelope::Floor;
 use crate::engine::event::{ContactView, Direction, MessageView};
 use crate::engine::id::{CommandId, IdPrefix, MessageId};
 use crate::engine::record::MessageState;
-use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuery};
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
@@ -74,10 +73,7 @@ impl MessagesRequest {
         if global.memory {
             return Ok(None);
         }
-        let question = json!({ "do": "messages", "inquiry": self });
-        let answer = control::ask(&open_store::home(global)?, &question).await?;
-        let Some(answer) = answer else { return Ok(None) };
-        serde_json::from_value(answer).map(Some).map_err(|_| control::version_mismatch())
+        control::ask_for(global, &json!({ "do": "messages", "inquiry": self })).await
     }
 
     /// Parses the request from JSON.
@@ -102,15 +98,7 @@ impl MessagesRequest {
 
     /// Answers without a network.
     async fn alone(&self, global: &GlobalArgs) -> Result<CommandOutput, Failure> {
-        let store = open_store::open(global)?;
-        // Nothing is checked and nothing is mined here, so the floor has no part in it.
-        let mut durable =
-            DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-        durable.settle()?;
-        let mut directory = Directory::default();
-        for event in durable.node().snapshot() {
-            directory.apply(&event);
-        }
+        let (mut durable, directory) = without_network(open_store::open(global)?)?;
         let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
         self.answer(MessageSource::Alone(Box::new(durable)), &directory, chosen.as_deref()).await
     }

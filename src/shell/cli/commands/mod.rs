@@ -24,15 +24,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use manage::ManageAction;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
+use super::directory::Directory;
 use super::error::{Failure, FailureText};
 use super::open_store;
 use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
+use crate::shell::durable_node::DurableNode;
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
+use crate::shell::store::Store;
 
 /// Carries out the command line; returns the exit code.
 #[must_use]
@@ -52,6 +55,19 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit as u8
         }
     }
+}
+
+/// The node of a store, with its contacts, for commands that need no network.
+fn without_network(store: Store) -> Result<(DurableNode, Directory), Failure> {
+    // Nothing is checked and nothing is mined here, so the floor has no part in it.
+    let mut durable =
+        DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
+    durable.settle()?;
+    let mut directory = Directory::default();
+    for event in durable.node().snapshot() {
+        directory.apply(&event);
+    }
+    Ok((durable, directory))
 }
 
 /// Prints what the parser of the command line returned in place of a command, which is help or a
