@@ -37,9 +37,9 @@
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
 //! | `Effect::ReportValidation`; a relay's line ends here | [`engine::relay`] |
-//! | route it by the topic of a session, else as an offer to an identity | `engine::node::messenger` |
+//! | route it by the topic of a session, else try it as an offer: a stranger's waits as a request in `engine::node::roster` | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
-//! | its number, its order, its acknowledgement | [`engine::conversation`]: `receive`, `receive_window` |
+//! | read its number, put it in order, acknowledge it | [`engine::conversation`]: `receive`, `receive_window` |
 //! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
 //! | `Effect::Event` | [`shell::runtime`] |
 //! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
@@ -50,9 +50,9 @@
 //! |---|---|
 //! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
 //! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
-//! | find its contact or its message | `engine::node::commands` |
+//! | find the contact or the message it is about | `engine::node::commands` |
 //! | accepted: `Output::Commit`, `Effect::Reply` | [`engine::conversation`]: `commands` |
-//! | its turn comes: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
+//! | when it is the next to go: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
 //! | date it; `Effect::StartMining` | `engine::node::publisher` |
 //! | search; `Input::Mined` | [`shell::miner`] |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
@@ -64,13 +64,13 @@
 //!
 //! # Rooms of the engine
 //!
-//! A [`Node`](engine::node::Node) routes and decides nothing. It lends a turn (time, entropy,
-//! ordered changes, events and effects, and the outbox of envelopes and jobs: [`engine::turn`]) to
-//! machines that own their state and know no other:
+//! A [`Node`](engine::node::Node) only routes. It lends a turn (time, entropy, ordered changes,
+//! events and effects, and the outbox of envelopes and jobs: [`engine::turn`]) to machines that own
+//! their state:
 //!
 //! | room | owns | knows nothing of |
 //! |---|---|---|
-//! | [`engine::relay`] | the gate (`relay` itself): every refusal, as a `ValidationError` of `check` or of the queue and the pool behind it | contacts, sessions |
+//! | [`engine::relay`] | the gate: it refuses what `check`, the queue or the pool refuses, and reports each verdict | contacts, sessions |
 //! | [`engine::sync`] | catching up, as client and as server | contacts, sessions |
 //! | [`engine::conversation`] | one contact: its sessions, windows, receipts, trust | other contacts, the pool, neighbours |
 //! | `engine::node::messenger` | all conversations, and the routing to them | the inside of a conversation |
@@ -188,9 +188,10 @@
 //!   and each of them is about receiving, timers or storing.
 //! - A conversation shares its identity's secret key (one allocation, wiped with the last holder)
 //!   instead of being lent it with every call: it can be built and driven without a roster.
-//! - The order of changes and effects is explicit (`Turn::settle`): an effect may overtake the
-//!   changes that wait, because splitting a commit could store a session's step without the message
-//!   it opened.
+//! - The order of changes and effects is explicit. An effect that needs changes to be durable first
+//!   is preceded by `Turn::settle`; any other, such as stopping a search, goes out before the changes
+//!   that wait. Settling before each effect would split commits, and could store a session's step
+//!   without the message it opened.
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
 //! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket
