@@ -7,7 +7,9 @@ use undertone::engine::conversation::{ACK_WINDOW, MAX_TRANSMISSIONS};
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
-use undertone::engine::record::{EnvelopePurpose, MessageState, RETRANSMIT_FOR, StoredDirection};
+use undertone::engine::record::{
+    ContactState, EnvelopePurpose, MessageState, RETRANSMIT_FOR, Record, StoredDirection,
+};
 use undertone::sim::StartingDisk;
 use undertone::sim::link::Links;
 
@@ -447,6 +449,33 @@ fn an_expired_message_retried_after_a_close_is_sent_although_no_new_one_is_writt
     town.wait(1, "the retry", |town| town.all_delivered(0));
     assert_eq!(town.heard(1), ["expired before the close"]);
     town.assert_sound();
+}
+
+#[test]
+fn a_crash_while_a_contact_is_blocked_leaves_it_blocked_and_all_failed_or_neither() {
+    for outputs in 0.. {
+        let mut town = Town::new(94, Links::calm(), 2, 1);
+        let (contact, _) = town.introduce(0, 1);
+        town.world.run_for(Millis::from_secs(600));
+        let node = town.people[0].node;
+        town.world.partition(&[node]);
+        let said: Vec<MessageId> =
+            (0..5).map(|line| town.say(0, contact, &format!("line {line}"))).collect();
+        town.world.machine_mut(node).crash_after(outputs, Millis::from_secs(1));
+        let outlived = town.world.ask(node, Command::Block { contact }).is_ok();
+        town.world.run_for(Millis::from_secs(5));
+        let blocked = town.world.machine(node).records().any(|record| {
+            matches!(record, Record::Contact(stored) if stored.state == ContactState::Blocked)
+        });
+        let failed = said.iter().filter(|id| town.state(0, **id) == MessageState::Failed).count();
+        let expected = if blocked { said.len() } else { 0 };
+        assert_eq!(failed, expected, "died after {outputs} outputs, blocked: {blocked}");
+        town.assert_sound();
+        if outlived {
+            assert!(blocked && outputs > 1);
+            return;
+        }
+    }
 }
 
 #[test]

@@ -308,13 +308,13 @@ fn block(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
         if is_withdrawable(conversation, turn, id) {
             withdraw(conversation, turn, id);
             conversation.advance(turn, id, MessageState::Failed);
-            // One commit, as in `cancel`.
-            turn.settle();
         }
         conversation.sent.dequeue(id);
         turn.clear_timer(conversation.id, ContactTimer::Retransmit(id));
     }
     end_sessions(conversation, turn, ContactState::Blocked);
+    // One commit: after a crash the contact is blocked and nothing waits for it, or it is not and
+    // everything does.
     turn.settle();
     conversation.emit(turn);
 }
