@@ -37,6 +37,7 @@ use crate::shell::durable_node::DurableNode;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
+use crate::shell::os::signals::StopFlag;
 use crate::shell::store::{Store, StoreError};
 
 /// Whether an import is carried out.
@@ -63,11 +64,14 @@ pub(super) fn export(
     let contacts = chosen(global, &mut durable, &directory, contact)?;
     let count = if standard {
         let mut output = BufWriter::new(io::stdout().lock());
-        let written = write(&contacts, durable.store(), &mut output, file)?;
+        // What was printed stays printed, so a signal may end the process at once.
+        let never = StopFlag::default();
+        let written = write(&contacts, durable.store(), &mut output, (file, &never))?;
         output.flush().map_err(|error| not_exported(file, &error))?;
         written
     } else {
-        to_new_file(file, |output| write(&contacts, durable.store(), output, file))?
+        let stop = StopFlag::listen()?;
+        to_new_file(file, |output| write(&contacts, durable.store(), output, (file, &stop)))?
     };
     // Standard output has messages on it and nothing else.
     if standard {
@@ -138,16 +142,21 @@ fn chosen(
     }
 }
 
-/// Writes the chats with these contacts; returns how many messages those were.
+/// Writes the chats with these contacts until a signal stops it; returns how many messages those
+/// were.
 fn write(
     contacts: &[ContactView],
     store: &Store,
     output: &mut dyn Write,
-    file: &Path,
+    (file, stop): (&Path, &StopFlag),
 ) -> Result<u64, Failure> {
     let mut count = 0;
     for contact in contacts {
         store.messages().each(Some(contact.id), |message| {
+            // A signal that killed the process would leave what is written so far, not encrypted.
+            if let Some(exit) = stop.raised() {
+                return Err(stopped(exit));
+            }
             if let Some(line) = line(&contact.petname, &message) {
                 writeln!(output, "{}", output::to_ascii(&line))
                     .map_err(|error| not_exported(file, &error))?;
@@ -189,6 +198,16 @@ fn to_new_file(
         tracing::debug!("the folder of an export could not be synchronised");
     }
     Ok(count)
+}
+
+fn stopped(exit: ExitCode) -> Failure {
+    let text = FailureText {
+        what: "nothing was exported",
+        why: "a signal ended it",
+        safe: "the part that was written is removed",
+        next: "export again",
+    };
+    Failure::new("stopped", exit, text)
 }
 
 /// The failure to write an export. It names the file: the disk of the home folder may be another.
@@ -398,8 +417,9 @@ fn not_read(file: &Path, error: &io::Error) -> Failure {
     Failure::new("import_file", exit, text)
 }
 
-/// How the name of an export begins until it is whole.
-const UNFINISHED: &str = ".undertone-export-";
+/// How the name of an export begins until it is whole. Not hidden: after `kill -9` or a power cut a
+/// person has to find it.
+const UNFINISHED: &str = "unfinished-undertone-export-";
 
 /// The longest line: a message of the longest text, every byte of it escaped, with room.
 const MAX_LINE: u64 = 64 << 10;
@@ -412,6 +432,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::crypto::keys::Identity;
+    use crate::engine::crypto::safety_number::SafetyNumber;
+    use crate::engine::event::SessionStatus;
+    use crate::engine::id::IdentityId;
+    use crate::engine::record::{Change, Record, Trust};
+    use crate::engine::testing::rng::SeededRng;
 
     fn any_message() -> impl Strategy<Value = MessageRecord> {
         let direction = prop_oneof![
@@ -449,6 +475,51 @@ mod tests {
         #[test]
         fn reading_anything_never_panics(bytes: Vec<u8>) {
             prop_assert!(bytes.is_empty() || read(bytes.as_slice(), Path::new("-")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_an_export_and_nothing_of_it_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chat");
+        let mut store = Store::in_memory().unwrap();
+        let message = MessageRecord {
+            id: MessageId(1),
+            contact: ContactId(1),
+            direction: StoredDirection::Delivered,
+            number: Some(0),
+            text: "not encrypted".to_owned(),
+            at: UnixSeconds(1),
+            missing: 0,
+            early: None,
+            lifetime: Lifetime::Day,
+            delivery: DeliveryLog::default(),
+        };
+        store.commit(&[Change::Put(Record::Message(message))]).unwrap();
+        let mira = [contact_view()];
+        let export = |stop: &StopFlag| {
+            to_new_file(&file, |output| write(&mira, &store, output, (&file, stop)))
+        };
+        let stopped = export(&StopFlag::terminated()).unwrap_err();
+        assert_eq!(stopped.exit, ExitCode::Terminated);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(export(&StopFlag::default()), Ok(1));
+    }
+
+    fn contact_view() -> ContactView {
+        let key = Identity::generate(&mut SeededRng::new(1).turn()).public();
+        ContactView {
+            id: ContactId(1),
+            identity: IdentityId(1),
+            petname: "mira".to_owned(),
+            key,
+            session: SessionStatus::None,
+            trust: Trust::Unverified,
+            safety_number: SafetyNumber::of(&key, &key),
+            sas: None,
+            missing: 0,
+            read_receipts: false,
+            restored: None,
         }
     }
 
