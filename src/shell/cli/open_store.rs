@@ -4,8 +4,10 @@ use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::Failure;
+use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::os::data_dir;
+use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 use crate::shell::store::Store;
 
@@ -64,7 +66,20 @@ pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
 /// Reads standard input without its last line end. More than `most` bytes are read far enough that
 /// the engine refuses the text.
 pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
-    Ok(read_text(io::stdin().lock(), most)?)
+    read_text(io::stdin().lock(), most).map_err(|error| {
+        let why = if error.kind() == ErrorKind::InvalidData {
+            "standard input is not UTF-8 text".to_owned()
+        } else {
+            format!("standard input was not read: {}", io_words(&error))
+        };
+        let text = FailureText {
+            what: "nothing was sent or changed",
+            why: &why,
+            safe: "everything saved before is unchanged",
+            next: "give it a text on standard input",
+        };
+        Failure::new("input", ExitCode::Usage, text)
+    })
 }
 
 fn read_text(input: impl Read, most: u64) -> io::Result<String> {
