@@ -116,7 +116,7 @@
 //! sim      above node; nothing names it
 //! shell    api | calendar | os::{clock, data_dir, exit_code}  <  os::{passphrase, signals}
 //!          <  net | store | ui | miner
-//!          <  archive | backup | cli::args | durable_node  <  runtime  <  cli::error
+//!          <  archive | backup | cli::args | durable_node  <  runtime  <  failures
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!

@@ -37,8 +37,8 @@ use undertone::shell::api::{
     ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
-use undertone::shell::cli::error::{Failure, FailureText};
 use undertone::shell::durable_node::DurableNode;
+use undertone::shell::failures::{Failure, FailureText};
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};

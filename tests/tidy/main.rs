@@ -46,7 +46,7 @@ const ORDER: &[&[&str]] = &[
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
     &["shell::archive", "shell::backup", "shell::cli::args", "shell::durable_node"],
     &["shell::runtime"],
-    &["shell::cli::error"],
+    &["shell::failures"],
     &[
         "shell::cli::directory",
         "shell::cli::message_format",

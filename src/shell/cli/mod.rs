@@ -3,7 +3,6 @@
 pub mod args;
 pub mod commands;
 mod directory;
-pub mod error;
 mod message_format;
 mod open_store;
 pub mod output;

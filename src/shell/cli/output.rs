@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::error::Failure;
+use crate::shell::failures::Failure;
 
 /// Writes a line of data. A closed pipe is no error: the program ends soon.
 pub fn print_line(text: &str) {

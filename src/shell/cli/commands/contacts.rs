@@ -9,8 +9,8 @@ use crate::engine::event::{ContactView, SessionStatus};
 use crate::shell::calendar::{Civil, utc};
 use crate::shell::cli::args::ContactAction;
 use crate::shell::cli::directory::Directory;
-use crate::shell::cli::error::Failure;
 use crate::shell::cli::message_format::messages;
+use crate::shell::failures::Failure;
 use crate::shell::ui;
 use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
 

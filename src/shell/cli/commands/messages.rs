@@ -18,10 +18,10 @@ use crate::shell::api::{ClientEvent, ClientRequest, Glyphs, HasMore, MessageQuer
 use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::error::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
+use crate::shell::failures::{Failure, FailureText, RefusedCommand, shell_word};
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 

@@ -25,13 +25,13 @@ use manage::ManageAction;
 
 use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
 use super::directory::Directory;
-use super::error::{Failure, FailureText};
 use super::open_store;
 use super::output::{self, OutputFormat};
 use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::durable_node::DurableNode;
+use crate::shell::failures::{Failure, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;

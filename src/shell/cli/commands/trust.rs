@@ -11,8 +11,8 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::event::{ContactView, SasHalf};
 use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::error::{Failure, FailureText, shell_word};
 use crate::shell::cli::output;
+use crate::shell::failures::{Failure, FailureText, shell_word};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
 

@@ -16,8 +16,8 @@ use crate::shell::api::{
     UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
 };
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
-use crate::shell::cli::error::{Failure, FailureText};
 use crate::shell::cli::open_store;
+use crate::shell::failures::{Failure, FailureText};
 use crate::shell::os::clock::{wall, zone};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
