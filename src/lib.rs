@@ -114,9 +114,9 @@
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    api | calendar | os::{clock, data_dir, exit_code}  <  os::{passphrase, signals}
-//!          <  net | store | ui | miner
-//!          <  archive | backup | cli::args | durable_node  <  runtime  <  failures
+//! shell    os::exit_code  <  failure  <  api | calendar | os::{clock, data_dir}
+//!          <  os::{passphrase, signals}  <  net | store | ui | miner
+//!          <  archive | backup | cli::args | durable_node  <  failures  <  runtime
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```
 //!

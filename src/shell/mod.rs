@@ -6,6 +6,7 @@ pub mod backup;
 mod calendar;
 pub mod cli;
 pub mod durable_node;
+pub mod failure;
 pub mod failures;
 pub mod miner;
 pub mod net;

@@ -24,6 +24,8 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
 use crate::engine::turn::Effect;
+use crate::shell::failure::{Failure, FailureText};
+use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
 
 /// A node with its network, its store and its miner.
@@ -108,6 +110,25 @@ pub enum RuntimeError {
     /// The archive could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Store(error) => error.into(),
+            RuntimeError::Net(error) => error.into(),
+            RuntimeError::Archive(error) => error.into(),
+            RuntimeError::Ledger(error) => {
+                let text = FailureText {
+                    what: "the record of sent envelopes was not written",
+                    why: &io_words(&error),
+                    safe: "nothing was sent",
+                    next: "check its path",
+                };
+                Self::new("ledger", ExitCode::Other, text)
+            }
+        }
+    }
 }
 
 /// The result of reading back the envelopes that an archive kept over a restart.

@@ -38,7 +38,7 @@ use undertone::shell::api::{
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
-use undertone::shell::failures::{Failure, FailureText};
+use undertone::shell::failure::{Failure, FailureText};
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};

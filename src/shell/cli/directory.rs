@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::event::{ContactView, Event, IdentityView, RequestView};
 use crate::shell::api::ClientEvent;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 
 /// The identities, contacts and requests of a node, collected from its events.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::data_dir;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;

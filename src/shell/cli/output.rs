@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::shell::failures::Failure;
+use crate::shell::failure::Failure;
 
 /// Writes a line of data. A closed pipe is no error: the program ends soon.
 pub fn print_line(text: &str) {

@@ -15,7 +15,7 @@ use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::node_gone;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::clock::{OsEntropy, wall, zone};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{

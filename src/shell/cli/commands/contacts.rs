@@ -10,7 +10,7 @@ use crate::shell::calendar::{Civil, utc};
 use crate::shell::cli::args::ContactAction;
 use crate::shell::cli::directory::Directory;
 use crate::shell::cli::message_format::messages;
-use crate::shell::failures::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::ui;
 use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
 

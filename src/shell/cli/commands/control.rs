@@ -24,7 +24,7 @@ use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
 use crate::shell::cli::{open_store, output};
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, StoreHandle, Subscriptions};
 

@@ -33,7 +33,7 @@ use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;

@@ -7,7 +7,7 @@ use crate::engine::crypto::invite;
 use crate::engine::event::IdentityView;
 use crate::shell::cli::args::IdentityAction;
 use crate::shell::cli::directory::Directory;
-use crate::shell::failures::Failure;
+use crate::shell::failure::Failure;
 
 pub(super) fn about_identity(
     action: &IdentityAction,

@@ -17,7 +17,7 @@ use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::{Directory, no_contact};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;

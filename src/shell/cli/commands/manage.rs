@@ -22,7 +22,8 @@ use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::{open_store, output};
-use crate::shell::failures::{Failure, FailureText, RefusedCommand, shell_word};
+use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failures::RefusedCommand;
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 

@@ -21,7 +21,8 @@ use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failures::{Failure, FailureText, RefusedCommand, shell_word};
+use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failures::RefusedCommand;
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 

@@ -31,7 +31,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;

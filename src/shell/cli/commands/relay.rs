@@ -11,7 +11,7 @@ use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{ArchiveRecovery, Runtime};

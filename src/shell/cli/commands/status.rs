@@ -7,7 +7,7 @@ use crate::engine::sync::ClockSkew;
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{open_store, output};
-use crate::shell::failures::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::store::Store;
 use crate::shell::ui::text::clock_skew;
 

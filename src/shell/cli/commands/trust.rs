@@ -12,7 +12,7 @@ use crate::engine::event::{ContactView, SasHalf};
 use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::output;
-use crate::shell::failures::{Failure, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureText, shell_word};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::ui::text::trust::means;
 

@@ -17,7 +17,7 @@ use crate::shell::api::{
 };
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
 use crate::shell::cli::open_store;
-use crate::shell::failures::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureText};
 use crate::shell::os::clock::{wall, zone};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
