@@ -6,7 +6,7 @@ use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
 use crate::shell::archive::ArchiveError;
 use crate::shell::backup::BackupError;
-use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::net::NetError;
 use crate::shell::os::data_dir::DataDirError;
 use crate::shell::os::exit_code::ExitCode;
@@ -16,31 +16,27 @@ use crate::shell::store::StoreError;
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let (code, exit, what, next) = match &error {
+        let (code, what, next) = match &error {
             StoreError::Missing => (
-                "no_store",
-                ExitCode::NotFound,
+                FailureCode::NoStore,
                 "the home folder was not opened",
                 "create an identity: undertone identity new NAME, or choose another folder: --home DIR",
             ),
             StoreError::Exists => {
-                ("store_exists", ExitCode::Refused, "no store was created", "open it: undertone")
+                (FailureCode::StoreExists, "no store was created", "open it: undertone")
             }
             StoreError::WrongPassphrase => (
-                "locked",
-                ExitCode::Locked,
+                FailureCode::Locked,
                 "the store was not opened",
                 "try again; a forgotten passphrase cannot be recovered",
             ),
             StoreError::InUse => (
-                "in_use",
-                ExitCode::InUse,
+                FailureCode::InUse,
                 "the home folder was not opened",
                 "quit the other undertone, or choose another folder: --home DIR",
             ),
             StoreError::UnsafePermissions(_) => (
-                "unsafe_mode",
-                ExitCode::Unsafe,
+                FailureCode::UnsafeMode,
                 "the home folder was not opened",
                 "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
@@ -52,88 +48,76 @@ impl From<StoreError> for Failure {
             | StoreError::DatabaseMissing
             | StoreError::KeyEmpty
             | StoreError::KeyMissing => unreadable(RESTORE),
-            StoreError::DiskFull => {
-                of_the_disk("disk_full", "free some space on the disk, then start undertone again")
-            }
+            StoreError::DiskFull => of_the_disk(
+                FailureCode::DiskFull,
+                "free some space on the disk, then start undertone again",
+            ),
             StoreError::ReadOnly => of_the_disk(
-                "read_only",
+                FailureCode::ReadOnly,
                 "make the disk and the folder writable, then start undertone again",
             ),
             StoreError::DiskFails(_) => of_the_disk(
-                "disk_fails",
+                FailureCode::DiskFails,
                 "check the disk and your quota on it, then start undertone again",
             ),
-            StoreError::TooLarge => (
-                "not_stored",
-                ExitCode::NotStored,
-                "nothing was saved",
-                "split it into several messages",
-            ),
+            StoreError::TooLarge => {
+                (FailureCode::NotStored, "nothing was saved", "split it into several messages")
+            }
             StoreError::OutOfMemory
             | StoreError::Backwards
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => (
-                "store",
-                ExitCode::Other,
+                FailureCode::Store,
                 "the store could not be used",
                 "check the disk, then try again",
             ),
         };
         let why = error.to_string();
-        let safe = if exit == ExitCode::NotStored { NOT_SENT } else { UNCHANGED };
-        Self::new(code, exit, FailureText { what, why: &why, safe, next })
+        let safe = if code.exit() == ExitCode::NotStored { NOT_SENT } else { UNCHANGED };
+        Self::new(code, FailureText { what, why: &why, safe, next })
     }
 }
 
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let why = error.to_string();
-        let (code, exit, next) = match error {
+        let (code, next) = match error {
             BackupError::Store(StoreError::Exists) => {
-                ("store_exists", ExitCode::Refused, "choose another folder: --home DIR")
+                (FailureCode::StoreExists, "choose another folder: --home DIR")
             }
             BackupError::Store(error) => return error.into(),
-            BackupError::Exists => ("backup_exists", ExitCode::Refused, "choose another file"),
+            BackupError::Exists => (FailureCode::BackupExists, "choose another file"),
             // Another process may be writing it, so it is not deleted here.
-            BackupError::Unfinished(_) => (
-                "backup_unfinished",
-                ExitCode::Refused,
-                "delete it, unless another undertone is writing it",
-            ),
+            BackupError::Unfinished(_) => {
+                (FailureCode::BackupUnfinished, "delete it, unless another undertone is writing it")
+            }
             BackupError::Empty => {
-                ("no_identity", ExitCode::NotFound, "create one: undertone identity new NAME")
+                (FailureCode::NoIdentity, "create one: undertone identity new NAME")
             }
             BackupError::WrongPassphrase => {
                 let next = "try again; a forgotten passphrase cannot be recovered";
-                ("backup_locked", ExitCode::Locked, next)
+                (FailureCode::BackupLocked, next)
             }
-            BackupError::Foreign | BackupError::TooCostly => (
-                "not_a_backup",
-                ExitCode::Damaged,
-                "choose a file written by undertone backup create",
-            ),
-            BackupError::Newer => (
-                "backup_newer",
-                ExitCode::Damaged,
-                "use the undertone that created it, or a newer one",
-            ),
-            BackupError::Damaged => {
-                ("backup_damaged", ExitCode::Damaged, "use another copy of the backup")
+            BackupError::Foreign | BackupError::TooCostly => {
+                (FailureCode::NotABackup, "choose a file written by undertone backup create")
             }
+            BackupError::Newer => {
+                (FailureCode::BackupNewer, "use the undertone that created it, or a newer one")
+            }
+            BackupError::Damaged => (FailureCode::BackupDamaged, "use another copy of the backup"),
             BackupError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                ("no_file", ExitCode::NotFound, "choose an existing file, or a folder that exists")
+                (FailureCode::NoFile, "choose an existing file, or a folder that exists")
             }
             BackupError::Io(error) if is_full(&error) => {
-                ("backup", ExitCode::NotStored, "free some space there, or choose another file")
+                (FailureCode::BackupDiskFull, "free some space there, or choose another file")
             }
             BackupError::OutOfMemory | BackupError::TooLarge | BackupError::Io(_) => {
-                ("backup", ExitCode::Other, "free some space or memory, or choose another file")
+                (FailureCode::Backup, "free some space or memory, or choose another file")
             }
         };
         Self::new(
             code,
-            exit,
             FailureText {
                 what: "no backup was created, restored or checked",
                 why: &why,
@@ -152,16 +136,16 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 /// The parts of a failure to read the store.
-const fn unreadable(next: &'static str) -> (&'static str, ExitCode, &'static str, &'static str) {
-    ("store_unreadable", ExitCode::Damaged, "the store was not opened", next)
+const fn unreadable(next: &'static str) -> (FailureCode, &'static str, &'static str) {
+    (FailureCode::StoreUnreadable, "the store was not opened", next)
 }
 
 /// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
 const fn of_the_disk(
-    code: &'static str,
+    code: FailureCode,
     next: &'static str,
-) -> (&'static str, ExitCode, &'static str, &'static str) {
-    (code, ExitCode::NotStored, "nothing more can be saved, so undertone has stopped", next)
+) -> (FailureCode, &'static str, &'static str) {
+    (code, "nothing more can be saved, so undertone has stopped", next)
 }
 
 impl From<DataDirError> for Failure {
@@ -187,11 +171,11 @@ impl From<PassphraseError> for Failure {
                 "check the file, descriptor or command that the passphrase is read from"
             }
         };
-        let (code, exit) = match error {
+        let code = match error {
             // A code of its own: a script learns that it must say where the passphrase is, and not
             // that the passphrase is wrong.
-            PassphraseError::NoInput => ("no_input", ExitCode::NoInput),
-            PassphraseError::UnsafePermissions(_) => ("unsafe_mode", ExitCode::Unsafe),
+            PassphraseError::NoInput => FailureCode::NoInput,
+            PassphraseError::UnsafePermissions(_) => FailureCode::UnsafeMode,
             PassphraseError::Empty
             | PassphraseError::TooLong
             | PassphraseError::NotText
@@ -199,11 +183,10 @@ impl From<PassphraseError> for Failure {
             | PassphraseError::Command
             | PassphraseError::File { .. }
             | PassphraseError::NoDescriptor(_)
-            | PassphraseError::Io(_) => ("no_passphrase", ExitCode::Locked),
+            | PassphraseError::Io(_) => FailureCode::NoPassphrase,
         };
         Self::new(
             code,
-            exit,
             FailureText {
                 what: "nothing was opened or created",
                 why: &why,
@@ -220,8 +203,7 @@ impl From<NetError> for Failure {
         let safe = "nothing was sent; queued messages stay queued";
         let next = "check --listen and --peer, then try again";
         Self::new(
-            "network",
-            ExitCode::Other,
+            FailureCode::Network,
             FailureText { what: "the network was not joined", why: &why, safe, next },
         )
     }
@@ -230,15 +212,12 @@ impl From<NetError> for Failure {
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         let why = error.to_string();
-        let (code, exit, next) = match error.cause() {
-            StoreError::InUse => (
-                "in_use",
-                ExitCode::InUse,
-                "stop the other relay, or choose another folder: --home DIR",
-            ),
+        let (code, next) = match error.cause() {
+            StoreError::InUse => {
+                (FailureCode::InUse, "stop the other relay, or choose another folder: --home DIR")
+            }
             StoreError::UnsafePermissions(_) => (
-                "unsafe_mode",
-                ExitCode::Unsafe,
+                FailureCode::UnsafeMode,
                 "run chmod 700 on the folder and chmod 600 on the files in it",
             ),
             StoreError::Missing
@@ -261,17 +240,12 @@ impl From<ArchiveError> for Failure {
             | StoreError::Unsafe
             | StoreError::Sqlite(_)
             | StoreError::Io(_) => (
-                "archive",
-                ExitCode::Other,
+                FailureCode::Archive,
                 "free some space and make the folder writable, or choose another: --home DIR",
             ),
         };
         let safe = "the archive is unchanged; without --archive a relay needs no disk";
-        Self::new(
-            code,
-            exit,
-            FailureText { what: "the archive was not opened", why: &why, safe, next },
-        )
+        Self::new(code, FailureText { what: "the archive was not opened", why: &why, safe, next })
     }
 }
 
@@ -281,8 +255,7 @@ impl From<InviteError> for Failure {
         let what = "the invite was not accepted";
         let next = "ask for the invite again; they see it with undertone identity show";
         Self::new(
-            "bad_invite",
-            ExitCode::Usage,
+            FailureCode::BadInvite,
             FailureText { what, why: &why, safe: "nothing was sent", next },
         )
     }
@@ -330,43 +303,31 @@ impl Failure {
         let unblock = format!("undertone contact unblock {name}");
         let digits = format!("undertone contact verify {name} --digits DIGITS");
         let show = format!("undertone contact show {name}");
-        let (code, exit, next) = match error {
-            CommandError::NoIdentity => {
-                ("identity_not_found", ExitCode::NotFound, "undertone identity list")
-            }
-            CommandError::NoContact => {
-                ("contact_not_found", ExitCode::NotFound, "undertone contact list")
-            }
-            CommandError::NoRequest => {
-                ("request_not_found", ExitCode::NotFound, "undertone request list")
-            }
-            CommandError::NoMessage => ("message_not_found", ExitCode::NotFound, &*history),
+        let (code, next) = match error {
+            CommandError::NoIdentity => (FailureCode::IdentityNotFound, "undertone identity list"),
+            CommandError::NoContact => (FailureCode::ContactNotFound, "undertone contact list"),
+            CommandError::NoRequest => (FailureCode::RequestNotFound, "undertone request list"),
+            CommandError::NoMessage => (FailureCode::MessageNotFound, &*history),
             CommandError::KnownKey | CommandError::OwnKey => {
-                ("known_key", ExitCode::Refused, "undertone contact list")
+                (FailureCode::KnownKey, "undertone contact list")
             }
             CommandError::NameTaken | CommandError::BadName => {
-                ("bad_name", ExitCode::Refused, "choose another name")
+                (FailureCode::BadName, "choose another name")
             }
             CommandError::BadText if is_empty => {
-                ("bad_text", ExitCode::Refused, "write a text of at least one character")
+                (FailureCode::BadText, "write a text of at least one character")
             }
-            CommandError::BadText => {
-                ("bad_text", ExitCode::Refused, "split it into several messages")
+            CommandError::BadText => (FailureCode::BadText, "split it into several messages"),
+            CommandError::Blocked => (FailureCode::Blocked, &*unblock),
+            CommandError::TooLate => (FailureCode::TooLate, "undertone message show ID"),
+            CommandError::Full => {
+                (FailureCode::Full, "wait until queued messages are sent, or remove something")
             }
-            CommandError::Blocked => ("blocked", ExitCode::Refused, &*unblock),
-            CommandError::TooLate => ("too_late", ExitCode::Refused, "undertone message show ID"),
-            CommandError::Full => (
-                "full",
-                ExitCode::Refused,
-                "wait until queued messages are sent, or remove something",
-            ),
-            CommandError::NoSas => ("no_words", ExitCode::Refused, &*digits),
-            CommandError::NotOnHold => ("not_held", ExitCode::Refused, &*show),
-            CommandError::Relay => {
-                ("relay", ExitCode::Refused, "use a node with an identity: undertone")
-            }
+            CommandError::NoSas => (FailureCode::NoWords, &*digits),
+            CommandError::NotOnHold => (FailureCode::NotHeld, &*show),
+            CommandError::Relay => (FailureCode::Relay, "use a node with an identity: undertone"),
         };
-        Self::new(code, exit, FailureText { what, why: &why, safe: "nothing was changed", next })
+        Self::new(code, FailureText { what, why: &why, safe: "nothing was changed", next })
     }
 }
 
@@ -381,7 +342,7 @@ impl From<std::io::Error> for Failure {
             safe: "everything saved before is unchanged",
             next: "try again",
         };
-        Self::new("io", ExitCode::Other, text)
+        Self::new(FailureCode::Io, text)
     }
 }
 
@@ -420,7 +381,7 @@ mod tests {
             Failure::refused(CommandError::BadText, sending)
         };
         let (empty, long) = (of(" \n"), of("far too long"));
-        assert_eq!((&*empty.code, &*long.code), ("bad_text", "bad_text"));
+        assert_eq!([empty.code(), long.code()], [Some(FailureCode::BadText); 2]);
         assert_eq!(
             (&*empty.why, &*long.why),
             ("the text is empty", "the text is too long for one message",)
@@ -457,7 +418,7 @@ mod tests {
         let elsewhere = refused(CommandError::Blocked).with_home(Path::new("/home/ann"));
         assert!(!elsewhere.render().contains("/home"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(Failure::from(full).exit, ExitCode::NotStored);
+        assert_eq!(Failure::from(full).exit(), ExitCode::NotStored);
     }
 
     #[test]

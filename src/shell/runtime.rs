@@ -24,8 +24,7 @@ use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
 use crate::engine::turn::Effect;
-use crate::shell::failure::{Failure, FailureText};
-use crate::shell::os::exit_code::ExitCode;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::io_words::io_words;
 
 /// A node with its network, its store and its miner.
@@ -125,7 +124,7 @@ impl From<RuntimeError> for Failure {
                     safe: "nothing was sent",
                     next: "check its path",
                 };
-                Self::new("ledger", ExitCode::Other, text)
+                Self::new(FailureCode::Ledger, text)
             }
         }
     }

@@ -202,7 +202,7 @@ fn an_export_to_a_full_disk_leaves_nothing_there_and_names_the_file() {
     let target = home.path("home").join("chat");
     let file = target.to_str().expect("a path");
     let (exit, code, error) = failure(&home.run(&["export", file, "--all", "--json"]));
-    assert_eq!((exit, code.as_str()), (Some(13), "export_file"), "{error}");
+    assert_eq!((exit, code.as_str()), (Some(13), "export_disk_full"), "{error}");
     let why = error["reason"].as_str().expect("a reason");
     assert!(why.contains(file) && why.contains("full") && !why.contains("the folder is"), "{why}");
     let left = disk.shell("ls -A");

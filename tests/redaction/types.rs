@@ -38,9 +38,8 @@ use undertone::shell::api::{
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
-use undertone::shell::failure::{Failure, FailureText};
+use undertone::shell::failure::{Failure, FailureCode, FailureText};
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
-use undertone::shell::os::exit_code::ExitCode;
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
 use undertone::shell::runtime::Runtime;
 use undertone::shell::store::Store;
@@ -217,7 +216,7 @@ fn commands_show_their_name_and_not_what_was_typed() {
         safe: "nothing was done",
         next: "undertone contact list",
     };
-    lines.add("Failure", &Failure::new("contact", ExitCode::NotFound, said));
+    lines.add("Failure", &Failure::new(FailureCode::ContactNotFound, said));
     assert_snapshot!("commands", lines.0);
 }
 

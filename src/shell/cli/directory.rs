@@ -4,8 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::event::{ContactView, Event, IdentityView, RequestView};
 use crate::shell::api::ClientEvent;
-use crate::shell::failure::{Failure, FailureText};
-use crate::shell::os::exit_code::ExitCode;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 
 /// The identities, contacts and requests of a node, collected from its events.
 #[derive(Default)]
@@ -86,7 +85,7 @@ impl Directory {
                     safe: "nothing was changed",
                     next,
                 };
-                Failure::new("identity_not_found", ExitCode::NotFound, text)
+                Failure::new(FailureCode::IdentityNotFound, text)
             });
         }
         if let Some(default) = chosen.and_then(find) {
@@ -96,8 +95,7 @@ impl Directory {
             // With one identity there is no wrong one to speak as.
             [only] => Ok(only),
             [] => Err(Failure::new(
-                "no_identity",
-                ExitCode::NotFound,
+                FailureCode::NoIdentity,
                 FailureText {
                     what: "no identity was found",
                     why: "the home folder has none yet",
@@ -106,8 +104,7 @@ impl Directory {
                 },
             )),
             _ => Err(Failure::new(
-                "which_identity",
-                ExitCode::Usage,
+                FailureCode::WhichIdentity,
                 FailureText {
                     what: "no identity was chosen",
                     why: "there are several, and a message from the wrong one cannot be taken back",
@@ -139,8 +136,7 @@ impl Directory {
         match (found.next(), found.next()) {
             (Some(view), None) => Ok(view),
             _ => Err(Failure::new(
-                "request_not_found",
-                ExitCode::NotFound,
+                FailureCode::RequestNotFound,
                 FailureText {
                     what: "the request was not found",
                     why: "one key must begin with these digits, and at least four are needed",
@@ -168,7 +164,7 @@ pub(super) fn no_contact<'a>(name: &str, known: impl Iterator<Item = &'a str>) -
         safe: "nothing was changed",
         next: "undertone contact list",
     };
-    Failure::new("contact_not_found", ExitCode::NotFound, text)
+    Failure::new(FailureCode::ContactNotFound, text)
 }
 
 /// The node ended before it answered.
@@ -181,8 +177,7 @@ pub(super) fn node_failed(why: &str) -> Failure {
     let safe = "everything accepted before is saved";
     let next = "see what was done: undertone";
     Failure::new(
-        "node_ended",
-        ExitCode::Other,
+        FailureCode::NodeEnded,
         FailureText { what: "the command was not answered", why, safe, next },
     )
 }

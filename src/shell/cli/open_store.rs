@@ -4,9 +4,8 @@ use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::data_dir;
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
 use crate::shell::store::Store;
@@ -78,7 +77,7 @@ pub(super) fn standard_input(most: u64) -> Result<String, Failure> {
             safe: "everything saved before is unchanged",
             next: "give it a text on standard input",
         };
-        Failure::new("input", ExitCode::Usage, text)
+        Failure::new(FailureCode::Input, text)
     })
 }
 

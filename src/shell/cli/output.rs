@@ -67,12 +67,12 @@ pub fn print_failure(failure: &Failure, format: OutputFormat) {
             "v": 1,
             "ok": false,
             "error": {
-                "code": failure.code,
+                "code": failure.word(),
                 "message": failure.what,
                 "reason": failure.why,
                 "safe": failure.safe,
                 "hint": failure.next,
-                "exit": failure.exit as u8,
+                "exit": failure.exit() as u8,
             },
         }))),
     }

@@ -1,7 +1,11 @@
 //! Errors for people: the effect, the cause, the state of the data, and the next step.
 
+mod codes;
+
 use std::fmt::Write as _;
 use std::path::Path;
+
+pub use self::codes::FailureCode;
 
 use crate::engine::text::UntrustedText;
 use crate::shell::os::exit_code::ExitCode;
@@ -9,10 +13,7 @@ use crate::shell::os::exit_code::ExitCode;
 /// An error with everything a person needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A stable word to search for.
-    pub code: Box<str>,
-    /// The exit code of the process.
-    pub exit: ExitCode,
+    code: ReportedCode,
     /// The effect: what did not happen.
     pub what: String,
     /// The cause.
@@ -26,8 +27,8 @@ pub struct Failure {
 impl core::fmt::Debug for Failure {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         // Its words are for the person who asked: they name people, files and addresses.
-        let Self { code, exit: _, what: _, why: _, safe: _, next: _ } = self;
-        f.debug_tuple("Failure").field(code).finish()
+        let Self { code: _, what: _, why: _, safe: _, next: _ } = self;
+        f.debug_tuple("Failure").field(&self.word()).finish()
     }
 }
 
@@ -35,7 +36,7 @@ impl Failure {
     /// The text on standard error.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = format!("error: {} [{}]\n", self.what, self.code);
+        let mut text = format!("error: {} [{}]\n", self.what, self.word());
         for line in [&self.why, &self.safe] {
             if !line.is_empty() {
                 // Writing to a string cannot fail.
@@ -50,7 +51,10 @@ impl Failure {
     #[must_use]
     pub fn with_home(mut self, home: &Path) -> Self {
         // Another file may lie on another disk.
-        if matches!(&*self.code, "disk_full" | "read_only" | "disk_fails") {
+        if matches!(
+            self.code(),
+            Some(FailureCode::DiskFull | FailureCode::ReadOnly | FailureCode::DiskFails)
+        ) {
             // The name of a folder may contain escape sequences.
             let home = UntrustedText::new(home.display().to_string()).sanitize_for_line().text;
             write!(self.why, "; the folder is {home}").unwrap_or_default();
@@ -58,33 +62,73 @@ impl Failure {
         self
     }
 
-    /// A failure made of its four parts.
+    /// A failure made of its four parts; the exit code follows from the code.
     #[must_use]
-    pub fn new(code: &'static str, exit: ExitCode, text: FailureText<'_>) -> Self {
-        Self::with_code(code, exit, text)
+    pub fn new(code: FailureCode, text: FailureText<'_>) -> Self {
+        Self::with_code(ReportedCode::Known(code), text)
     }
 
-    /// A failure that another process of this program reports. A text that does not look like a
-    /// code is replaced by one.
+    /// A failure that another process of this program reports. A word that this version does not
+    /// know is kept, with the exit code that was told; a text that does not look like a word is
+    /// replaced by one.
     #[must_use]
-    pub fn remote(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+    pub fn remote(word: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+        if let Some(code) = FailureCode::of_word(word) {
+            return Self::new(code, text);
+        }
         // Scripts branch on this word, and the other process may be of another version.
         let letters = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        let is_code = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(letters);
-        Self::with_code(if is_code { code } else { "node" }, exit, text)
+        let is_word = (1..=MAX_WORD).contains(&word.len()) && word.bytes().all(letters);
+        let word = if is_word { word } else { UNREADABLE_WORD };
+        Self::with_code(ReportedCode::Unknown { word: word.into(), exit }, text)
     }
 
-    fn with_code(code: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+    fn with_code(code: ReportedCode, text: FailureText<'_>) -> Self {
         let FailureText { what, why, safe, next } = text;
         Self {
-            code: code.into(),
-            exit,
+            code,
             what: what.to_owned(),
             why: why.to_owned(),
             safe: safe.to_owned(),
             next: next.to_owned(),
         }
     }
+
+    /// The code; `None` for one of another process that this version does not know.
+    #[must_use]
+    pub const fn code(&self) -> Option<FailureCode> {
+        match self.code {
+            ReportedCode::Known(code) => Some(code),
+            ReportedCode::Unknown { .. } => None,
+        }
+    }
+
+    /// The word of the code: lower case letters and underscores.
+    #[must_use]
+    pub const fn word(&self) -> &str {
+        match &self.code {
+            ReportedCode::Known(code) => code.word(),
+            ReportedCode::Unknown { word, exit: _ } => word,
+        }
+    }
+
+    /// The exit code of a process that ends with this failure.
+    #[must_use]
+    pub const fn exit(&self) -> ExitCode {
+        match self.code {
+            ReportedCode::Known(code) => code.exit(),
+            ReportedCode::Unknown { exit, .. } => exit,
+        }
+    }
+}
+
+/// The code of a failure, which another process may have reported.
+#[derive(Clone, PartialEq, Eq)]
+enum ReportedCode {
+    /// A row of the table.
+    Known(FailureCode),
+    /// A word that is in no row, with the exit code that was told with it.
+    Unknown { word: Box<str>, exit: ExitCode },
 }
 
 /// The four parts of a [`Failure`], as they are written where it arises.
@@ -120,8 +164,11 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The longest code. A guess: more than any of ours has.
-const MAX_CODE: usize = 32;
+/// What stands for a word that cannot be shown. No code has this word.
+const UNREADABLE_WORD: &str = "node";
+
+/// The longest word of a code, in bytes. A guess: more than any of ours has.
+const MAX_WORD: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -131,17 +178,24 @@ mod tests {
 
     #[test]
     fn a_failure_told_by_another_process_is_the_one_it_had() {
-        for (code, exit) in [("full", ExitCode::Refused), ("no_store", ExitCode::NotFound)] {
-            let failure = Failure::new(code, exit, TEXT);
-            let Failure { code, exit: _, what, why, safe, next } = &failure;
-            let text = FailureText { what, why, safe, next };
-            let exit = ExitCode::of_number(failure.exit as u64);
-            assert_eq!(Failure::remote(code, exit, text), failure);
+        for &code in FailureCode::ALL {
+            let told = Failure::remote(code.word(), code.exit(), TEXT);
+            assert_eq!(told, Failure::new(code, TEXT));
+            assert_eq!((told.code(), told.exit()), (Some(code), code.exit()));
         }
-        for code in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_CODE + 1)] {
-            assert_eq!(*Failure::remote(code, ExitCode::Other, TEXT).code, *"node");
+    }
+
+    #[test]
+    fn a_code_of_another_version_keeps_its_word_and_the_exit_code_that_was_told() {
+        let told = |word: &str| {
+            let failure = Failure::remote(word, ExitCode::Refused, TEXT);
+            assert_eq!((failure.code(), failure.exit()), (None, ExitCode::Refused));
+            failure.word().to_owned()
+        };
+        assert_eq!(told("not_known_yet"), "not_known_yet");
+        for word in ["", "Not A Code", "\u{1b}[31m", &"x".repeat(MAX_WORD + 1)] {
+            assert_eq!(told(word), UNREADABLE_WORD);
         }
-        assert_eq!(ExitCode::of_number(11), ExitCode::Unsafe);
-        assert_eq!(ExitCode::of_number(0), ExitCode::Other);
+        assert_eq!(FailureCode::of_word(UNREADABLE_WORD), None);
     }
 }

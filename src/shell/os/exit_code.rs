@@ -63,3 +63,18 @@ impl ExitCode {
         Self::ALL.into_iter().find(|exit| *exit as u64 == number).unwrap_or(Self::Other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_code_that_has_it_or_none_of_its_own() {
+        for exit in ExitCode::ALL {
+            assert_eq!(ExitCode::of_number(exit as u64), exit);
+        }
+        for number in [0, 14, 256, u64::MAX] {
+            assert_eq!(ExitCode::of_number(number), ExitCode::Other);
+        }
+    }
+}

@@ -15,9 +15,8 @@ use crate::shell::cli::args::{BackupAction, BackupPassphrase, GlobalArgs};
 use crate::shell::cli::directory::node_gone;
 use crate::shell::cli::open_store;
 use crate::shell::cli::output;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{OsEntropy, wall, zone};
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{
     self, Passphrase, PassphraseError, PassphraseSource, PromptPolicy,
 };
@@ -34,7 +33,7 @@ pub(super) async fn run(global: &GlobalArgs, action: BackupAction) -> Result<(),
             safe: "nothing was changed",
             next: "leave out --memory",
         };
-        return Err(Failure::new("memory", ExitCode::Usage, text));
+        return Err(Failure::new(FailureCode::Memory, text));
     }
     match action {
         BackupAction::Create { file, with_history, sealed_by } => {
@@ -209,7 +208,7 @@ impl BackupRequest {
                 safe: "nothing was changed",
                 next: "choose another file",
             };
-            Failure::new("backup", ExitCode::Usage, text)
+            Failure::new(FailureCode::BadPath, text)
         })?;
         Ok(json!({
             "do": "backup", "file": file, "head": HEXLOWER.encode(head), "key": HEXLOWER.encode(key.expose()),

@@ -24,7 +24,7 @@ use crate::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, node_gone};
 use crate::shell::cli::{open_store, output};
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, StoreHandle, Subscriptions};
 
@@ -262,8 +262,8 @@ fn network_status_json(line: &NetworkStatus) -> Value {
 
 fn failure_json(failure: &Failure) -> Value {
     json!({ "ok": false, "parts": [
-        failure.code, failure.what, failure.why, failure.safe, failure.next,
-    ], "exit": failure.exit as u8 })
+        failure.word(), failure.what, failure.why, failure.safe, failure.next,
+    ], "exit": failure.exit() as u8 })
 }
 
 /// A failure of the node, as the command that asked reports it.
@@ -286,8 +286,7 @@ pub(super) fn version_mismatch() -> Failure {
     let why = "it may be another version of undertone";
     let next = "stop that node and start it again";
     Failure::new(
-        "node_version",
-        ExitCode::InUse,
+        FailureCode::NodeVersion,
         FailureText { what, why, safe: "nothing was changed", next },
     )
 }

@@ -21,11 +21,10 @@ use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::shell::api::{ClientEvent, ClientRequest, UiMode};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::output;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::failures::RefusedCommand;
 use crate::shell::net::{Multiaddr, NetSettings, Transport};
 use crate::shell::os::clock::OsEntropy;
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::{Runtime, RuntimeError, Subscriptions};
 use crate::shell::store::Store;
 
@@ -88,8 +87,7 @@ async fn walk() -> Result<(), Failure> {
 fn failed(why: &str) -> Failure {
     let what = "the demo did not finish";
     Failure::new(
-        "demo",
-        ExitCode::Other,
+        FailureCode::Demo,
         FailureText {
             what,
             why,

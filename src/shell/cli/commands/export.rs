@@ -33,7 +33,7 @@ use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
@@ -207,7 +207,7 @@ fn stopped(exit: ExitCode) -> Failure {
         safe: "the part that was written is removed",
         next: "export again",
     };
-    Failure::new("stopped", exit, text)
+    Failure::new(FailureCode::of_signal(exit), text)
 }
 
 /// The failure to write an export. It names the file: the disk of the home folder may be another.
@@ -215,14 +215,14 @@ fn not_exported(file: &Path, error: &io::Error) -> Failure {
     let target =
         if file.as_os_str() == "-" { "standard output".to_owned() } else { format!("{file:?}") };
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's")]
-    let (exit, next) = match error.kind() {
-        io::ErrorKind::AlreadyExists => (ExitCode::Refused, "choose another file"),
-        io::ErrorKind::NotFound => (ExitCode::NotFound, "choose a folder that exists"),
+    let (code, next) = match error.kind() {
+        io::ErrorKind::AlreadyExists => (FailureCode::ExportExists, "choose another file"),
+        io::ErrorKind::NotFound => (FailureCode::NoFile, "choose a folder that exists"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (ExitCode::NotStored, "free some space there, or choose another file")
+            (FailureCode::ExportDiskFull, "free some space there, or choose another file")
         }
-        io::ErrorKind::ReadOnlyFilesystem => (ExitCode::NotStored, "choose another file"),
-        _ => (ExitCode::Other, "choose another file"),
+        io::ErrorKind::ReadOnlyFilesystem => (FailureCode::ExportDiskFull, "choose another file"),
+        _ => (FailureCode::ExportFile, "choose another file"),
     };
     let text = FailureText {
         what: "nothing was exported",
@@ -230,7 +230,7 @@ fn not_exported(file: &Path, error: &io::Error) -> Failure {
         safe: "everything saved before is unchanged",
         next,
     };
-    Failure::new("export_file", exit, text)
+    Failure::new(code, text)
 }
 
 /// A message as a line; nothing for one that was never shown.
@@ -399,22 +399,22 @@ fn of_one_contact(
 
 fn not_imported(why: &str, next: &str) -> Failure {
     let text = FailureText { what: "nothing was imported", why, safe: "nothing was changed", next };
-    Failure::new("bad_import", ExitCode::Usage, text)
+    Failure::new(FailureCode::BadImport, text)
 }
 
 fn not_read(file: &Path, error: &io::Error) -> Failure {
     let source =
         if file.as_os_str() == "-" { "standard input".to_owned() } else { format!("{file:?}") };
     let why = format!("{source} was not read: {}", io_words(error));
-    let exit =
-        if error.kind() == io::ErrorKind::NotFound { ExitCode::NotFound } else { ExitCode::Other };
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let code = if is_missing { FailureCode::NoFile } else { FailureCode::ImportFile };
     let text = FailureText {
         what: "nothing was imported",
         why: &why,
         safe: "nothing was changed",
         next: "choose another file",
     };
-    Failure::new("import_file", exit, text)
+    Failure::new(code, text)
 }
 
 /// How the name of an export begins until it is whole. Not hidden: after `kill -9` or a power cut a
@@ -501,7 +501,7 @@ mod tests {
             to_new_file(&file, |output| write(&mira, &store, output, (&file, stop)))
         };
         let stopped = export(&StopFlag::terminated()).unwrap_err();
-        assert_eq!(stopped.exit, ExitCode::Terminated);
+        assert_eq!(stopped.code(), Some(FailureCode::Terminated));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(export(&StopFlag::default()), Ok(1));
     }
@@ -542,7 +542,7 @@ mod tests {
             std::fs::write(&late, b"theirs").map_err(failed)?;
             Ok(0)
         });
-        assert_eq!(refused.unwrap_err().exit, ExitCode::Refused);
+        assert_eq!(refused.unwrap_err().code(), Some(FailureCode::ExportExists));
         assert_eq!(std::fs::read(&late).unwrap(), b"theirs");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
@@ -559,7 +559,7 @@ mod tests {
         let text = failure.render();
         assert!(text.contains(&format!("{file:?} was not written: the disk is full")), "{text}");
         assert!(!text.contains("/home/ann"), "{text}");
-        assert_eq!(failure.exit, ExitCode::NotStored);
+        assert_eq!(failure.code(), Some(FailureCode::ExportDiskFull));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 

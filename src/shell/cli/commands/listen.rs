@@ -17,7 +17,7 @@ use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkArgs};
 use crate::shell::cli::directory::{Directory, no_contact};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
@@ -116,7 +116,7 @@ fn stopped(exit: ExitCode) -> Failure {
         safe: "everything accepted is saved",
         next: "start it again: undertone listen",
     };
-    Failure::new("stopped", exit, text)
+    Failure::new(FailureCode::of_signal(exit), text)
 }
 
 async fn until(end: Option<tokio::time::Instant>) {
@@ -177,7 +177,7 @@ impl LinePrinter {
                     safe: "everything accepted before is saved",
                     next: "start it again: undertone listen",
                 };
-                Err(Failure::new("node_ended", ExitCode::Other, text))
+                Err(Failure::new(FailureCode::NodeEnded, text))
             }
             ClientEvent::Replied(..)
             | ClientEvent::History { .. }

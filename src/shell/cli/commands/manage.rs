@@ -22,10 +22,9 @@ use crate::shell::calendar::{read_zone, write_zone};
 use crate::shell::cli::args::{ContactAction, GlobalArgs, IdentityAction, OnOff, RequestAction};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::{open_store, output};
-use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::failures::RefusedCommand;
 use crate::shell::os::clock;
-use crate::shell::os::exit_code::ExitCode;
 
 /// A command and the identity that it is for.
 #[derive(Clone, Serialize, Deserialize)]
@@ -372,7 +371,7 @@ pub(super) fn confirmed(name: &str, confirm: Option<&str>, what: &str) -> Result
         safe: "nothing was changed",
         next: &next,
     };
-    Err(Failure::new("not_confirmed", ExitCode::Usage, text))
+    Err(Failure::new(FailureCode::NotConfirmed, text))
 }
 
 /// Far longer than any invite.

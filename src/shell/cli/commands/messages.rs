@@ -21,10 +21,9 @@ use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node
 use crate::shell::cli::message_format::{self, MessageFormatter};
 use crate::shell::cli::{open_store, output};
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::failures::RefusedCommand;
 use crate::shell::os::clock;
-use crate::shell::os::exit_code::ExitCode;
 
 /// A query about messages, the identity it is for, and how the output is drawn.
 #[derive(Clone, Serialize, Deserialize)]
@@ -235,8 +234,7 @@ fn too_late(what: &str, direction: Direction, message: MessageId) -> Failure {
     };
     let next = format!("undertone message show {}", message.short());
     Failure::new(
-        "too_late",
-        ExitCode::Refused,
+        FailureCode::TooLate,
         FailureText { what, why, safe: "nothing was changed", next: &next },
     )
 }
@@ -270,8 +268,7 @@ impl MessageSource {
             (Some(view), None) => Ok(view),
             (None, _) => Err(no_message(id, chat)),
             (Some(_), Some(_)) => Err(Failure::new(
-                "which_message",
-                ExitCode::Usage,
+                FailureCode::WhichMessage,
                 FailureText {
                     what: "no message was chosen",
                     why: "several ids begin with these digits, so more of them are needed",
@@ -341,8 +338,7 @@ fn bad_id(chat: &str) -> Failure {
     let what = "no message was chosen";
     let why = "an id is written as its first 4 to 16 hexadecimal digits";
     Failure::new(
-        "bad_id",
-        ExitCode::Usage,
+        FailureCode::BadId,
         FailureText {
             what,
             why,
@@ -361,5 +357,5 @@ fn no_message(id: &str, chat: &str) -> Failure {
         safe: "nothing was changed",
         next: &format!("undertone history {chat}"),
     };
-    Failure::new("message_not_found", ExitCode::NotFound, text)
+    Failure::new(FailureCode::MessageNotFound, text)
 }

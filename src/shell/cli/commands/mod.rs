@@ -31,7 +31,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
 use crate::shell::durable_node::DurableNode;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
@@ -46,13 +46,13 @@ pub fn run(cli: Cli) -> u8 {
     match done {
         Ok(()) => 0,
         // The sender of the signal knows why it ended.
-        Err(failure) if matches!(failure.exit, ExitCode::Interrupted | ExitCode::Terminated) => {
-            failure.exit as u8
+        Err(failure) if matches!(failure.exit(), ExitCode::Interrupted | ExitCode::Terminated) => {
+            failure.exit() as u8
         }
         Err(failure) => {
             let failure = failure.with_home(&home);
             output::print_failure(&failure, format);
-            failure.exit as u8
+            failure.exit() as u8
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn print_parser_message(message: &clap::Error) -> u8 {
             safe: "nothing was done",
             next: "undertone --help",
         };
-        output::print_failure(&Failure::new("usage", ExitCode::Usage, text), OutputFormat::Json);
+        output::print_failure(&Failure::new(FailureCode::Usage, text), OutputFormat::Json);
     } else {
         output::print_message(text.trim_end());
     }
@@ -195,7 +195,7 @@ fn log_to(global: &GlobalArgs) -> Result<(), Failure> {
                     safe: "nothing was done",
                     next,
                 };
-                Failure::new("log", ExitCode::Other, text)
+                Failure::new(FailureCode::Log, text)
             },
         )?;
     let most = if global.verbose { LevelFilter::TRACE } else { LevelFilter::INFO };

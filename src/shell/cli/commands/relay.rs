@@ -11,8 +11,7 @@ use crate::shell::archive::Archive;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
 use crate::shell::cli::open_store;
 use crate::shell::cli::output::{self, OutputFormat};
-use crate::shell::failure::{Failure, FailureText};
-use crate::shell::os::exit_code::ExitCode;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::{ArchiveRecovery, Runtime};
 use crate::shell::store::Store;
@@ -72,7 +71,7 @@ pub(super) async fn run(
                             safe,
                             next: "start it again",
                         };
-                        return Err(Failure::new("relay", ExitCode::Other, text));
+                        return Err(Failure::new(FailureCode::NodeEnded, text));
                     }
                     Some(_) => {}
                 },
@@ -190,7 +189,7 @@ fn not_kept(why: &str, missed: u64) -> Failure {
     );
     let next =
         "free some space or make the disk writable; it retries automatically, twice a minute";
-    Failure::new("not_archived", ExitCode::Other, FailureText { what, why, safe: &safe, next })
+    Failure::new(FailureCode::NotArchived, FailureText { what, why, safe: &safe, next })
 }
 
 /// The addresses on which a relay listens without `--listen`; 4141 has no registered service of

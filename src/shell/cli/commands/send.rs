@@ -21,9 +21,8 @@ use crate::shell::api::{ClientEvent, ClientRequest};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, MAX_DURATION, NetworkArgs, WaitFor};
 use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
 use crate::shell::cli::{open_store, output};
-use crate::shell::failure::{Failure, FailureText, shell_word};
+use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::failures::RefusedCommand;
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
 use crate::shell::ui::text::lifetime::{self, WorkCost};
@@ -66,7 +65,7 @@ pub(super) async fn run(
         return Ok(());
     }
     let store = match open_store::open(global) {
-        Err(failure) if failure.exit == ExitCode::InUse => return Err(busy()),
+        Err(failure) if failure.code() == Some(FailureCode::InUse) => return Err(busy()),
         opened => opened?,
     };
     let chosen = store.setting(CHOSEN_IDENTITY)?;
@@ -325,8 +324,7 @@ impl DeliveryWatcher {
         let next =
             &format!("undertone contact verify {name}, or undertone contact accept-key {name}");
         Failure::new(
-            "held",
-            ExitCode::Refused,
+            FailureCode::Held,
             FailureText { what: "the message was not sent", why, safe, next },
         )
     }
@@ -342,8 +340,7 @@ impl DeliveryWatcher {
         let id = self.short_id();
         let next = &format!("undertone message retry {id}; the contact sees it only once");
         Failure::new(
-            "not_acknowledged",
-            ExitCode::TimeOver,
+            FailureCode::NotAcknowledged,
             FailureText { what: "the message was not acknowledged", why, safe, next },
         )
     }
@@ -353,8 +350,7 @@ impl DeliveryWatcher {
         let safe = "nobody has received it; it is saved here";
         let next = &format!("undertone message retry {}", self.short_id());
         Failure::new(
-            "not_sent",
-            ExitCode::Other,
+            FailureCode::NotSent,
             FailureText { what: "the message was not sent", why, safe, next },
         )
     }
@@ -379,7 +375,7 @@ impl DeliveryWatcher {
                 safe: QUEUED,
                 next: "add --peer MULTIADDR",
             };
-            return Failure::new("no_relay", ExitCode::NoPeers, text);
+            return Failure::new(FailureCode::NoRelay, text);
         }
         let what = match self.wait {
             _ if !has_left => "the message was not sent in time",
@@ -415,11 +411,7 @@ impl DeliveryWatcher {
             None => "undertone contact list".to_owned(),
         };
         let next = format!("do not send it again; see its state with {see}");
-        Failure::new(
-            "ack_timeout",
-            ExitCode::TimeOver,
-            FailureText { what, why, safe, next: &next },
-        )
+        Failure::new(FailureCode::AckTimeout, FailureText { what, why, safe, next: &next })
     }
 }
 
@@ -431,7 +423,7 @@ fn no_read_marks(name: &str) -> Failure {
     let why = "read marks are off for this contact, so none would arrive";
     let next = &format!("undertone contact read-marks {name} on, or use --wait delivered");
     let text = FailureText { what: "nothing was sent", why, safe: "nothing was changed", next };
-    Failure::new("read_marks_off", ExitCode::Refused, text)
+    Failure::new(FailureCode::ReadMarksOff, text)
 }
 
 /// Work that takes more seconds than this is announced before it begins. A guess: less is no wait.
@@ -478,10 +470,10 @@ mod tests {
             let delivered = watcher(WaitFor::Read, MessageState::Delivered, peers).too_late();
             assert_eq!(delivered.what, "the message was not read in time");
             assert!(delivered.why.starts_with("it was delivered"));
-            assert_eq!((&*sent.code, sent.exit), ("ack_timeout", ExitCode::TimeOver));
+            assert_eq!(sent.code(), Some(FailureCode::AckTimeout));
         }
         let alone = watcher(WaitFor::Sent, MessageState::Mining, 0).too_late();
-        assert_eq!((&*alone.code, alone.exit), ("no_relay", ExitCode::NoPeers));
+        assert_eq!(alone.code(), Some(FailureCode::NoRelay));
     }
 
     #[test]

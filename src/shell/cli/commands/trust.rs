@@ -12,8 +12,7 @@ use crate::engine::event::{ContactView, SasHalf};
 use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::output;
-use crate::shell::failure::{Failure, FailureText, shell_word};
-use crate::shell::os::exit_code::ExitCode;
+use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::ui::text::trust::means;
 
 /// Trust as JSON.
@@ -83,8 +82,7 @@ pub(super) fn proof(words: &[String], digits: Option<&str>) -> Result<Proof, Fai
 fn no_proof(why: &str) -> Failure {
     let next = "ask them to read it again";
     Failure::new(
-        "not_a_proof",
-        ExitCode::Usage,
+        FailureCode::NotAProof,
         FailureText { what: "nothing was compared", why, safe: "nothing was changed", next },
     )
 }
@@ -112,8 +110,7 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
     let next =
         format!("undertone contact verify {name} --words WORD WORD WORD, or --digits DIGITS");
     Err(Failure::new(
-        "mismatch",
-        ExitCode::Mismatch,
+        FailureCode::Mismatch,
         FailureText { what: "the contact was not verified", why: &why, safe: &safe, next: &next },
     ))
 }
@@ -123,21 +120,20 @@ pub(super) fn outcome(name: &str, reply: Option<&Reply>) -> Result<(), Failure> 
 /// # Errors
 /// When prompting is not possible, and when another word was typed.
 pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failure> {
-    let refused = |code, exit, why: &str| {
+    let refused = |code, why: &str| {
         let text = FailureText {
             what: "nothing was accepted",
             why,
             safe: "sending stays paused",
             next: "add --yes-accept",
         };
-        Err(Failure::new(code, exit, text))
+        Err(Failure::new(code, text))
     };
     let mut input = std::io::stdin().lock();
     // A pipe confirms nothing: the author of a script has to write the flag, and so to decide.
     if global.no_input || !input.is_terminal() {
         return refused(
-            "no_input",
-            ExitCode::NoInput,
+            FailureCode::NoInput,
             "it needs a confirmation, and prompting is not possible here",
         );
     }
@@ -151,7 +147,7 @@ pub(super) fn ask_to_accept(global: &GlobalArgs, name: &str) -> Result<(), Failu
     if typed.trim() == "accept" {
         return Ok(());
     }
-    refused("not_confirmed", ExitCode::Usage, "the word typed was not \"accept\"")
+    refused(FailureCode::NotConfirmed, "the word typed was not \"accept\"")
 }
 
 #[cfg(test)]
@@ -187,7 +183,7 @@ mod tests {
         let differs = |word, left| {
             outcome("mira", Some(&Reply::Differs { word, attempts_left: left })).unwrap_err()
         };
-        assert_eq!(differs(Some(5), 2).exit, ExitCode::Mismatch);
+        assert_eq!(differs(Some(5), 2).code(), Some(FailureCode::Mismatch));
         assert!(differs(Some(5), 2).why.starts_with("word 5 does not match"));
         assert!(differs(None, 1).safe.contains("1 try is left"));
         let hostile = Reply::Differs { word: None, attempts_left: 1 };

@@ -17,9 +17,8 @@ use crate::shell::api::{
 };
 use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
 use crate::shell::cli::open_store;
-use crate::shell::failure::{Failure, FailureText};
+use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{wall, zone};
-use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::Passphrase;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::Store;
@@ -134,16 +133,16 @@ fn ui_failed(error: UiError) -> Failure {
     let next = "run it in a terminal, or use undertone send and undertone listen";
     let safe = "everything accepted before is saved";
     let text = FailureText { what: "the interface stopped", why: &error.to_string(), safe, next };
-    Failure::new("interface", ExitCode::Other, text)
+    Failure::new(FailureCode::Interface, text)
 }
 
 /// Turns the way in which the interface ended into the result of the process.
 fn left(exit: UiExit) -> Result<(), Failure> {
-    let exit = match exit {
+    let code = match exit {
         UiExit::Asked => return Ok(()),
-        UiExit::Interrupted => ExitCode::Interrupted,
-        UiExit::Terminated => ExitCode::Terminated,
-        UiExit::Fatal => ExitCode::Other,
+        UiExit::Interrupted => FailureCode::Interrupted,
+        UiExit::Terminated => FailureCode::Terminated,
+        UiExit::Fatal => FailureCode::NodeEnded,
     };
     let text = FailureText {
         what: "stopped",
@@ -151,7 +150,7 @@ fn left(exit: UiExit) -> Result<(), Failure> {
         safe: "everything accepted is saved",
         next: "start it again: undertone",
     };
-    Err(Failure::new("stopped", exit, text))
+    Err(Failure::new(code, text))
 }
 
 fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {

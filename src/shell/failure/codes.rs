@@ -1,0 +1,175 @@
+//! The table of the errors' codes: the word that programs compare, the exit code, the meaning.
+
+use crate::shell::os::exit_code::ExitCode;
+
+/// Makes the codes out of the table: each row is a variant, its word, its exit code, its meaning.
+macro_rules! failure_codes {
+    ($($name:ident $word:literal $exit:ident $meaning:literal;)+) => {
+        /// The code of an error. The meaning of each is [`FailureCode::meaning`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum FailureCode {
+            $(#[doc = $meaning] $name,)+
+        }
+
+        impl FailureCode {
+            /// All of them, by exit code.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word that programs compare: lower case letters and underscores. It stays the
+            /// same from version to version.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+
+            /// The exit code of a process that ends with this error.
+            #[must_use]
+            pub const fn exit(self) -> ExitCode {
+                match self { $(Self::$name => ExitCode::$exit,)+ }
+            }
+
+            /// The meaning, in a few words for the documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)+ }
+            }
+        }
+    };
+}
+
+failure_codes! {
+    Archive "archive" Other "the archive of a relay could not be opened";
+    Backup "backup" Other "a backup could not be read or written, or memory ran out";
+    Demo "demo" Other "a step of the demo failed";
+    ExportFile "export_file" Other "the file of an export could not be written";
+    ImportFile "import_file" Other "the file of an import could not be read";
+    Interface "interface" Other "the interface could not be shown in this terminal";
+    Io "io" Other "the operating system reported an error";
+    Ledger "ledger" Other "a debug build could not write its record of sent envelopes";
+    Log "log" Other "the log file could not be opened";
+    Network "network" Other "the node could not join the network";
+    NodeEnded "node_ended" Other "the node ended; it may have carried out the command";
+    NotArchived "not_archived" Other "the archive of a relay stores no envelopes at the moment";
+    NotSent "not_sent" Other "the message failed or was cancelled before it was sent";
+    Store "store" Other "the store could not be used";
+
+    BadId "bad_id" Usage "the id of a message is not valid";
+    BadImport "bad_import" Usage "the file is not an export, or too long";
+    BadInvite "bad_invite" Usage "the invite is not valid";
+    BadPath "bad_path" Usage "the path is not UTF-8 text";
+    Input "input" Usage "standard input is not a text";
+    Memory "memory" Usage "the command cannot be used with --memory";
+    NotAProof "not_a_proof" Usage "these are not three words of the list, nor 60 digits";
+    NotConfirmed "not_confirmed" Usage "the confirmation is missing, or names something else";
+    Usage "usage" Usage "the command line is not valid";
+    WhichIdentity "which_identity" Usage "there are several identities, and none was chosen";
+    WhichMessage "which_message" Usage "several ids of messages begin with these digits";
+
+    ContactNotFound "contact_not_found" NotFound "no contact has that name";
+    IdentityNotFound "identity_not_found" NotFound "no identity has that name";
+    MessageNotFound "message_not_found" NotFound "no message has that id";
+    NoFile "no_file" NotFound "the file, or the folder it would lie in, does not exist";
+    NoIdentity "no_identity" NotFound "the home folder has no identity yet";
+    NoStore "no_store" NotFound "the home folder has no store yet";
+    RequestNotFound "request_not_found" NotFound
+        "no contact request has a key that begins so, or several do";
+
+    BackupLocked "backup_locked" Locked "the passphrase of the backup is wrong";
+    Locked "locked" Locked "the passphrase is wrong";
+    NoPassphrase "no_passphrase" Locked "no passphrase could be read, or it cannot be used";
+
+    NoRelay "no_relay" NoPeers "no peer could be reached; the message is queued";
+
+    AckTimeout "ack_timeout" TimeOver
+        "the message has not reached the wanted state in time; it may still";
+    NotAcknowledged "not_acknowledged" TimeOver
+        "the message was retried until its end, and never acknowledged";
+
+    BackupExists "backup_exists" Refused "the file of the backup exists already";
+    BackupUnfinished "backup_unfinished" Refused "an unfinished backup lies in the way";
+    BadName "bad_name" Refused "the name is in use or not allowed";
+    BadText "bad_text" Refused "the text is empty or too long for one message";
+    Blocked "blocked" Refused "the contact is blocked";
+    ExportExists "export_exists" Refused "the file of the export exists already";
+    Full "full" Refused "there are too many messages, contacts or other things already";
+    Held "held" Refused "the message is queued until the contact is verified or accepted";
+    KnownKey "known_key" Refused "the key is that of a contact, or your own";
+    NoWords "no_words" Refused "there are no words to compare now; there are 60 digits";
+    NotHeld "not_held" Refused "sending to the contact is not paused";
+    ReadMarksOff "read_marks_off" Refused
+        "read marks are off for the contact, so none can be waited for";
+    Relay "relay" Refused "a relay has no identity and does not carry out the command";
+    StoreExists "store_exists" Refused "the home folder has a store already";
+    TooLate "too_late" Refused "the state of the message does not allow this";
+
+    Mismatch "mismatch" Mismatch "the words or digits do not match; sending is paused";
+
+    BackupDamaged "backup_damaged" Damaged "the backup is damaged";
+    BackupNewer "backup_newer" Damaged "the backup is of a newer version";
+    NotABackup "not_a_backup" Damaged "the file is not a backup";
+    StoreUnreadable "store_unreadable" Damaged
+        "the store is damaged, incomplete, foreign or of a newer version";
+
+    InUse "in_use" InUse "another process uses the home folder";
+    NodeVersion "node_version" InUse "the running node is another version";
+
+    UnsafeMode "unsafe_mode" Unsafe
+        "others can read the home folder, a file in it or a passphrase file";
+
+    NoInput "no_input" NoInput "a person would have to be asked, and cannot be";
+
+    BackupDiskFull "backup_disk_full" NotStored "the disk of the backup is full or read-only";
+    DiskFails "disk_fails" NotStored "the disk of the home folder fails";
+    DiskFull "disk_full" NotStored "the disk of the home folder is full";
+    ExportDiskFull "export_disk_full" NotStored "the disk of the export is full or read-only";
+    NotStored "not_stored" NotStored "the message or another record is too long for the store";
+    ReadOnly "read_only" NotStored "the disk of the home folder is read-only";
+
+    Interrupted "interrupted" Interrupted "SIGINT ended the command";
+
+    Terminated "terminated" Terminated "SIGTERM or SIGHUP ended the command";
+}
+
+impl FailureCode {
+    /// The code with this word; `None` for a word that this version does not know.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.word() == word)
+    }
+
+    /// The code of a command that a signal ended, by the exit code that the signal asks for.
+    #[must_use]
+    pub fn of_signal(exit: ExitCode) -> Self {
+        if exit == ExitCode::Interrupted { Self::Interrupted } else { Self::Terminated }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_each_word_stands_in_it_once() {
+        let order = |code: &FailureCode| (code.exit() as u8, code.word());
+        assert!(FailureCode::ALL.is_sorted_by(|one, next| order(one) < order(next)));
+        for &code in FailureCode::ALL {
+            assert_eq!(FailureCode::of_word(code.word()), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_word_is_one_that_another_process_accepts() {
+        for code in FailureCode::ALL {
+            let word = code.word();
+            assert!(word.len() <= super::super::MAX_WORD, "{word}");
+            assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_signal_decides_how_the_command_ends() {
+        for exit in [ExitCode::Interrupted, ExitCode::Terminated] {
+            assert_eq!(FailureCode::of_signal(exit).exit(), exit);
+        }
+    }
+}
