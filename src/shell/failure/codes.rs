@@ -49,6 +49,7 @@ failure_codes! {
     Log "log" Other "the log file could not be opened";
     Network "network" Other "the node could not join the network";
     NodeEnded "node_ended" Other "the node ended; it may have carried out the command";
+    NodeStopping "node_stopping" Other "the node is stopping; the command was not carried out";
     NotArchived "not_archived" Other "the archive of a relay stores no envelopes at the moment";
     NotSent "not_sent" Other "the message failed or was cancelled before it was sent";
     Store "store" Other "the store could not be used";
@@ -57,10 +58,13 @@ failure_codes! {
     BadImport "bad_import" Usage "the file is not an export, or too long";
     BadInvite "bad_invite" Usage "the invite is not valid";
     BadPath "bad_path" Usage "the path is not UTF-8 text";
+    BadRequest "bad_request" Usage "a request is not valid";
     Input "input" Usage "standard input is not a text";
     Memory "memory" Usage "the command cannot be used with --memory";
     NotAProof "not_a_proof" Usage "these are not three words of the list, nor 60 digits";
     NotConfirmed "not_confirmed" Usage "the confirmation is missing, or names something else";
+    TooLong "too_long" Usage "a line is too long";
+    UnknownMethod "unknown_method" Usage "there is no such method";
     Usage "usage" Usage "the command line is not valid";
     WhichIdentity "which_identity" Usage "there are several identities, and none was chosen";
     WhichMessage "which_message" Usage "several ids of messages begin with these digits";
@@ -70,6 +74,7 @@ failure_codes! {
     MessageNotFound "message_not_found" NotFound "no message has that id";
     NoFile "no_file" NotFound "the file, or the folder it would lie in, does not exist";
     NoIdentity "no_identity" NotFound "the home folder has no identity yet";
+    NoNode "no_node" NotFound "no node runs in this home folder";
     NoStore "no_store" NotFound "the home folder has no store yet";
     RequestNotFound "request_not_found" NotFound
         "no contact request has a key that begins so, or several do";
@@ -82,8 +87,10 @@ failure_codes! {
 
     AckTimeout "ack_timeout" TimeOver
         "the message has not reached the wanted state in time; it may still";
+    NodeSilent "node_silent" TimeOver "the running node did not answer in time";
     NotAcknowledged "not_acknowledged" TimeOver
         "the message was retried until its end, and never acknowledged";
+    TimeOver "time_over" TimeOver "the time limit passed before what was waited for";
 
     BackupExists "backup_exists" Refused "the file of the backup exists already";
     BackupUnfinished "backup_unfinished" Refused "an unfinished backup lies in the way";
@@ -95,10 +102,12 @@ failure_codes! {
     Held "held" Refused "the message is queued until the contact is verified or accepted";
     KnownKey "known_key" Refused "the key is that of a contact, or your own";
     NoWords "no_words" Refused "there are no words to compare now; there are 60 digits";
+    NodeBusy "node_busy" Refused "too many connections or requests at once";
     NotHeld "not_held" Refused "sending to the contact is not paused";
     ReadMarksOff "read_marks_off" Refused
         "read marks are off for the contact, so none can be waited for";
     Relay "relay" Refused "a relay has no identity and does not carry out the command";
+    Scope "scope" Refused "this connection may not do that";
     StoreExists "store_exists" Refused "the home folder has a store already";
     TooLate "too_late" Refused "the state of the message does not allow this";
 
