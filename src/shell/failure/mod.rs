@@ -2,8 +2,11 @@
 
 mod codes;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::codes::FailureCode;
 
@@ -70,9 +73,12 @@ impl Failure {
 
     /// A failure that another process of this program reports. A word that this version does not
     /// know is kept, with the exit code that was told; a text that does not look like a word is
-    /// replaced by one.
+    /// replaced by one. Of each part at most [`MAX_PART`] bytes are kept.
     #[must_use]
     pub fn remote(word: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
+        let FailureText { what, why, safe, next } = text;
+        let [what, why, safe, next] = [what, why, safe, next].map(beginning);
+        let text = FailureText { what, why, safe, next };
         if let Some(code) = FailureCode::of_word(word) {
             return Self::new(code, text);
         }
@@ -152,6 +158,52 @@ impl core::fmt::Debug for FailureText<'_> {
     }
 }
 
+/// A failure in JSON, as the `data` of an error in JSON-RPC. What is missing is empty, because the
+/// other process may be of another version; what is more is ignored.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct FailureJson<'a> {
+    code: Cow<'a, str>,
+    exit: u64,
+    what: Cow<'a, str>,
+    why: Cow<'a, str>,
+    safe: Cow<'a, str>,
+    next: Cow<'a, str>,
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { code: _, what, why, safe, next } = self;
+        let json = FailureJson {
+            code: self.word().into(),
+            exit: self.exit() as u64,
+            what: what.into(),
+            why: why.into(),
+            safe: safe.into(),
+            next: next.into(),
+        };
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Failure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let FailureJson { code, exit, what, why, safe, next } =
+            FailureJson::deserialize(deserializer)?;
+        let text = FailureText { what: &what, why: &why, safe: &safe, next: &next };
+        Ok(Self::remote(&code, ExitCode::of_number(exit), text))
+    }
+}
+
+/// At most [`MAX_PART`] bytes of a text, which are whole characters.
+fn beginning(text: &str) -> &str {
+    let mut end = text.len().min(MAX_PART);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// A word of a command for a shell: quoted unless it consists of harmless characters, and without
 /// characters that cannot be shown.
 #[must_use]
@@ -170,8 +222,14 @@ const UNREADABLE_WORD: &str = "node";
 /// The longest word of a code, in bytes. A guess: more than any of ours has.
 const MAX_WORD: usize = 32;
 
+/// The longest part of a failure that another process reports, in bytes: twice the longest path of
+/// Linux, which a part may quote.
+pub const MAX_PART: usize = 8 << 10;
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const TEXT: FailureText<'_> = FailureText { what: "a", why: "b", safe: "c", next: "d" };
@@ -182,6 +240,43 @@ mod tests {
             let told = Failure::remote(code.word(), code.exit(), TEXT);
             assert_eq!(told, Failure::new(code, TEXT));
             assert_eq!((told.code(), told.exit()), (Some(code), code.exit()));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_data_of_an_error_of_json_rpc_and_reads_back() {
+        let failure = Failure::new(FailureCode::Blocked, TEXT);
+        let json = serde_json::to_value(&failure).unwrap();
+        let expected = json!({
+            "code": "blocked", "exit": 7, "what": "a", "why": "b", "safe": "c", "next": "d",
+        });
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_value::<Failure>(json).unwrap(), failure);
+    }
+
+    #[test]
+    fn json_of_another_version_is_a_failure_too() {
+        let failure: Failure =
+            serde_json::from_value(json!({ "code": "moon", "exit": 14, "what": "a", "new": [] }))
+                .unwrap();
+        assert_eq!((failure.word(), failure.exit()), ("moon", ExitCode::Other));
+        let Failure { code: _, what, why, safe, next } = &failure;
+        assert_eq!([&**what, why, safe, next], ["a", "", "", ""]);
+        let nothing: Failure = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(nothing.word(), UNREADABLE_WORD);
+        for wrong in [json!("blocked"), json!({ "exit": -1 }), json!({ "why": 1 })] {
+            assert!(serde_json::from_value::<Failure>(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn a_part_that_another_process_reports_is_cut_between_characters() {
+        let long = format!("a{}", "\u{20ac}".repeat(MAX_PART));
+        let json = json!({ "what": long, "why": long, "safe": long, "next": long });
+        let failure: Failure = serde_json::from_value(json).unwrap();
+        let Failure { code: _, what, why, safe, next } = &failure;
+        for part in [what, why, safe, next] {
+            assert!((MAX_PART - 2..=MAX_PART).contains(&part.len()) && long.starts_with(part));
         }
     }
 
