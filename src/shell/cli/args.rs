@@ -15,12 +15,16 @@ use serde::{Deserialize, Serialize};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::secret::opaque_debug;
+use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
 use crate::shell::ui::text::lifetime;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
-#[command(name = "undertone", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "undertone", version, max_term_width = 100, disable_help_subcommand = true,
+    after_long_help = failure::help()
+)]
 pub struct Cli {
     /// What to do; opens the interface when left out.
     #[command(subcommand)]
@@ -828,6 +832,14 @@ mod tests {
         let mut cli = Cli::of_words(line.split(' ')).map_err(|error| error.to_string())?;
         let flags = cli.action.as_mut().and_then(CliCommand::network_mut).cloned();
         Ok(flags.unwrap_or(cli.network).into())
+    }
+
+    #[test]
+    fn the_long_help_ends_with_the_exit_codes_and_the_codes_of_errors() {
+        let help = Cli::of_words(["undertone", "--help"]).unwrap_err().to_string();
+        assert!(help.ends_with(&format!("\n\n{}\n", failure::help())), "{help}");
+        let short = Cli::of_words(["undertone", "-h"]).unwrap_err().to_string();
+        assert!(!short.contains("Exit codes"), "{short}");
     }
 
     #[test]

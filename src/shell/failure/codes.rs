@@ -1,6 +1,6 @@
 //! The table of the errors' codes: the word that programs compare, the exit code, the meaning.
 
-use crate::shell::os::exit_code::ExitCode;
+use crate::shell::os::exit_code::{ExitCode, SUCCESS};
 
 /// Makes the codes out of the table: each row is a variant, its word, its exit code, its meaning.
 macro_rules! failure_codes {
@@ -117,7 +117,7 @@ failure_codes! {
     BackupNewer "backup_newer" Damaged "the backup is of a newer version";
     NotABackup "not_a_backup" Damaged "the file is not a backup";
     StoreUnreadable "store_unreadable" Damaged
-        "the store is damaged, incomplete, foreign or of a newer version";
+        "the store is damaged, incomplete, of another program or of a newer version";
 
     InUse "in_use" InUse "another process uses the home folder";
     NodeVersion "node_version" InUse "the running node is another version";
@@ -153,6 +153,35 @@ impl FailureCode {
     }
 }
 
+/// The exit codes with their meanings, and the words of the errors that end with each: a part of
+/// `undertone --help`.
+#[must_use]
+pub fn help() -> String {
+    let mut lines = vec![
+        "Exit codes, each with the codes of the errors that end with it:".to_owned(),
+        format!("{:>5}  {SUCCESS}", 0),
+    ];
+    for exit in ExitCode::ALL {
+        lines.push(format!("{:>5}  {}", exit as u8, exit.meaning()));
+        let mut line = INDENT.to_owned();
+        for code in FailureCode::ALL.iter().filter(|code| code.exit() == exit) {
+            if line.len() + 1 + code.word().len() > HELP_WIDTH {
+                lines.push(std::mem::replace(&mut line, INDENT.to_owned()));
+            }
+            line.push(' ');
+            line.push_str(code.word());
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+/// The beginning of a line of words, which a blank follows.
+const INDENT: &str = "      ";
+
+/// The longest line of words in the help, in characters: that of the usual terminal.
+const HELP_WIDTH: usize = 79;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +209,51 @@ mod tests {
         for exit in [ExitCode::Interrupted, ExitCode::Terminated] {
             assert_eq!(FailureCode::of_signal(exit).exit(), exit);
         }
+    }
+
+    /// Fails unless a table of README.md is this one.
+    fn in_readme(head: &str, rows: impl Iterator<Item = String>) {
+        let columns = head.matches('|').count() - 1;
+        let line = format!("|{}", "---|".repeat(columns));
+        let quoted = |word: &str| {
+            if word.starts_with("--") { format!("`{word}`") } else { word.to_owned() }
+        };
+        let rows = rows.map(|row| row.split(' ').map(quoted).collect::<Vec<_>>().join(" "));
+        let table = [head.to_owned(), line].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
+        assert!(
+            include_str!("../../../README.md").contains(&format!("\n\n{table}\n\n")),
+            "README.md has another table; paste this one in its place:\n\n{table}\n"
+        );
+    }
+
+    #[test]
+    fn the_readme_lists_every_exit_code() {
+        let rows = ExitCode::ALL.map(|exit| format!("| {} | {} |", exit as u8, exit.meaning()));
+        let success = format!("| 0 | {SUCCESS} |");
+        in_readme("| exit code | means |", std::iter::once(success).chain(rows));
+    }
+
+    #[test]
+    fn the_readme_lists_every_code_of_an_error() {
+        let row = |code: &FailureCode| {
+            format!("| `{}` | {} | {} |", code.word(), code.exit() as u8, code.meaning())
+        };
+        in_readme("| code | exit code | means |", FailureCode::ALL.iter().map(row));
+    }
+
+    #[test]
+    fn the_help_names_each_code_once_under_its_exit_code() {
+        let help = help();
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+        let (mut found, mut exit) = (Vec::new(), None);
+        for line in help.lines().skip(1) {
+            let words = || line.split_whitespace();
+            match words().next().and_then(|word| word.parse::<u8>().ok()) {
+                Some(number) => exit = Some(number),
+                None => found.extend(words().map(|word| (exit, word))),
+            }
+        }
+        let table = FailureCode::ALL.iter().map(|code| (Some(code.exit() as u8), code.word()));
+        assert_eq!(found, table.collect::<Vec<_>>(), "{help}");
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use self::codes::FailureCode;
+pub use self::codes::{FailureCode, help};
 
 use crate::engine::text::UntrustedText;
 use crate::shell::os::exit_code::ExitCode;

@@ -1,6 +1,9 @@
 //! The exit codes of the process.
 
-/// The exit codes.
+/// The meaning of exit code 0.
+pub const SUCCESS: &str = "done, as far as --wait asked for";
+
+/// The exit codes of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -37,8 +40,8 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    /// All of them.
-    const ALL: [Self; 15] = [
+    /// All of them, by number.
+    pub const ALL: [Self; 15] = [
         Self::Other,
         Self::Usage,
         Self::NotFound,
@@ -55,6 +58,36 @@ impl ExitCode {
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    /// The meaning, in words for the documentation.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Other => "anything not listed here",
+            Self::Usage => "wrong usage, or a request that is not valid",
+            Self::NotFound => {
+                "no such contact, identity, request, message, file, home folder or running node"
+            }
+            Self::Locked => "wrong passphrase, or none given",
+            Self::NoPeers => "no peer could be reached; the message is queued, not lost",
+            Self::TimeOver => "timeout before the state that was asked for; it may still come",
+            Self::Refused => {
+                "refused: blocked, sending paused, name in use, text too long, file exists"
+            }
+            Self::Mismatch => "the words or digits do not match",
+            Self::Damaged => {
+                "the store or backup is damaged, incomplete, of another program or of a newer version"
+            }
+            Self::InUse => "another node uses this home folder, or it is of another version",
+            Self::Unsafe => "others can read the home folder or the passphrase file",
+            Self::NoInput => "a prompt is needed, but not possible",
+            Self::NotStored => {
+                "the disk is full, read-only or failing; everything accepted before is saved"
+            }
+            Self::Interrupted => "interrupted; everything accepted is saved",
+            Self::Terminated => "terminated; everything accepted is saved",
+        }
+    }
 
     /// The code with this number; [`ExitCode::Other`] if there is none.
     #[must_use]
