@@ -39,14 +39,16 @@ impl Failure {
     /// The text on standard error.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = format!("error: {} [{}]\n", self.what, self.word());
+        // They may come from another process, and name what others wrote.
+        let shown = |part: &str| UntrustedText::new(part.to_owned()).sanitize_for_line().text;
+        let mut text = format!("error: {} [{}]\n", shown(&self.what), self.word());
         for line in [&self.why, &self.safe] {
             if !line.is_empty() {
                 // Writing to a string cannot fail.
-                writeln!(text, "   {line}").unwrap_or_default();
+                writeln!(text, "   {}", shown(line)).unwrap_or_default();
             }
         }
-        writeln!(text, "   next: {}", self.next).unwrap_or_default();
+        writeln!(text, "   next: {}", shown(&self.next)).unwrap_or_default();
         text
     }
 
@@ -278,6 +280,15 @@ mod tests {
         for part in [what, why, safe, next] {
             assert!((MAX_PART - 2..=MAX_PART).contains(&part.len()) && long.starts_with(part));
         }
+    }
+
+    #[test]
+    fn each_part_is_one_line_that_does_nothing_to_a_terminal() {
+        let hostile = "a\u{1b}[2J\nerror: b\u{202e}";
+        let text = FailureText { what: hostile, why: hostile, safe: hostile, next: hostile };
+        let shown = Failure::remote("blocked", ExitCode::Refused, text).render();
+        assert_eq!(shown.lines().count(), 4, "{shown:?}");
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
     }
 
     #[test]
