@@ -35,6 +35,8 @@ impl From<StoreError> for Failure {
                 "the home folder was not opened",
                 "quit the other undertone, or choose another folder: --home DIR",
             ),
+            StoreError::PassphraseInUse => passphrase_in_use("wait a moment, then try again"),
+            StoreError::KeyReplaced => passphrase_in_use("try again, with the passphrase of now"),
             StoreError::UnsafePermissions(_) => (
                 FailureCode::UnsafeMode,
                 "the home folder was not opened",
@@ -140,6 +142,13 @@ const fn unreadable(next: &'static str) -> (FailureCode, &'static str, &'static 
     (FailureCode::StoreUnreadable, "the store was not opened", next)
 }
 
+/// The parts of a change of a passphrase that met another.
+const fn passphrase_in_use(
+    next: &'static str,
+) -> (FailureCode, &'static str, &'static str) {
+    (FailureCode::InUse, "the passphrase was not changed", next)
+}
+
 /// The parts of a failure of the disk: the engine is ahead of the store then, so the node ends.
 const fn of_the_disk(
     code: FailureCode,
@@ -222,6 +231,8 @@ impl From<ArchiveError> for Failure {
             ),
             StoreError::Missing
             | StoreError::Exists
+            | StoreError::PassphraseInUse
+            | StoreError::KeyReplaced
             | StoreError::KeyMissing
             | StoreError::DatabaseMissing
             | StoreError::KeyEmpty

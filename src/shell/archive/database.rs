@@ -186,6 +186,8 @@ pub(super) const fn is_damage(error: &StoreError) -> bool {
         | StoreError::NotAFolder
         | StoreError::WrongPassphrase
         | StoreError::InUse
+        | StoreError::PassphraseInUse
+        | StoreError::KeyReplaced
         | StoreError::UnsafePermissions(_)
         | StoreError::Foreign
         | StoreError::Newer

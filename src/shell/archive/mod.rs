@@ -414,6 +414,8 @@ impl Archive {
             | StoreError::NotAFolder
             | StoreError::WrongPassphrase
             | StoreError::InUse
+            | StoreError::PassphraseInUse
+            | StoreError::KeyReplaced
             | StoreError::UnsafePermissions(_)
             | StoreError::Foreign
             | StoreError::Newer

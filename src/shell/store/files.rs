@@ -8,6 +8,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::StoreError;
 use crate::shell::os::data_dir::{FILE_MODE, refuse_shared};
@@ -124,6 +127,60 @@ impl Drop for HomeLock {
     }
 }
 
+/// Holds the key file of a home folder for one change, beside the node that may run there. The lock
+/// is on the folder itself, so that no file is left behind.
+#[must_use]
+pub(super) struct KeyFileLock {
+    folder: File,
+}
+
+impl KeyFileLock {
+    /// Takes the lock of `dir`; waits up to [`CHANGE_PATIENCE`] while another process has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::PassphraseInUse`] if that was not enough.
+    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+        Self::take_within(dir, CHANGE_PATIENCE)
+    }
+
+    fn take_within(dir: &Path, patience: Duration) -> Result<Self, StoreError> {
+        // To lock a folder (flock) it has to be open only for reading.
+        let folder = File::open(dir)?;
+        match folder.try_lock() {
+            Ok(()) => return Ok(Self { folder }),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        // The system has no lock with a time limit, so a thread waits for it. If the lock comes too
+        // late, the thread finds nobody who wants it, and gives it back.
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::Builder::new().spawn(move || {
+            let locked = folder.lock().map(|()| Self { folder });
+            if sender.send(locked).is_err() {
+                tracing::debug!("a lock of the key file came too late");
+            }
+        })?;
+        match receiver.recv_timeout(patience) {
+            Ok(locked) => Ok(locked?),
+            Err(_) => Err(StoreError::PassphraseInUse),
+        }
+    }
+}
+
+impl Drop for KeyFileLock {
+    fn drop(&mut self) {
+        // As for the home folder: a copy of the open folder must not keep the lock.
+        if let Err(error) = self.folder.unlock() {
+            tracing::debug!(kind = ?error.kind(), "the lock of the key file is released when the process ends");
+        }
+    }
+}
+
+/// The wait for another change, which holds the lock only while it writes a small file: long enough
+/// for a slow disk. A guess.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// An empty file of which the lock alone counts. It is never removed: a second file of this name
 /// could be locked beside it.
 const LOCK_FILE: &str = "lock";
@@ -189,6 +246,30 @@ mod tests {
         drop(lock);
         drop(HomeLock::take(dir.path()).unwrap());
         drop(copy);
+    }
+
+    #[test]
+    fn the_key_file_is_changed_by_one_process_at_a_time_and_another_waits_for_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = HomeLock::take(dir.path()).unwrap();
+        let first = KeyFileLock::take(dir.path()).unwrap();
+        let refused = KeyFileLock::take_within(dir.path(), Duration::ZERO);
+        assert!(matches!(refused, Err(StoreError::PassphraseInUse)));
+        let path = dir.path().to_owned();
+        let second = thread::spawn(move || KeyFileLock::take(&path).map(drop));
+        drop(first);
+        second.join().unwrap().unwrap();
+        // The one that came too late keeps nothing, and the node's own lock is another.
+        drop(KeyFileLock::take(dir.path()).unwrap());
+        drop(home);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the lock of the home alone");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_can_be_locked_for_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o500)).unwrap();
+        drop(KeyFileLock::take(dir.path()).unwrap());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! database's key sealed under the passphrase, and `store.db`, everything else, encrypted by
 //! SQLCipher. A store without a passphrase is the same tables in memory, and nothing on disk.
 //!
-//! * One process uses a home folder at a time.
+//! * One process uses a home folder at a time. Only the passphrase can be changed beside it: the
+//!   key file is read when a store is opened, and not again.
 //! * [`Store::commit`] writes all of its changes or none, and they are durable when it returns.
 //! * Every record is sealed once more under a salt of its own. Erasing or replacing a record
 //!   overwrites the salt, which makes every copy of the record in the file unreadable.
@@ -22,6 +23,7 @@ mod history;
 mod import;
 mod key;
 mod migrate;
+mod passphrase_change;
 mod sealed;
 mod search;
 mod side_tables;
@@ -57,6 +59,7 @@ pub(super) use self::key::KeyError;
 pub(super) use self::key::{
     FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
 };
+pub use self::passphrase_change::PassphraseChange;
 pub use self::search::MAX_QUERY_CHARACTERS;
 pub use self::side_tables::{MAX_PEERS, MAX_TEXT_BYTES};
 
@@ -163,42 +166,21 @@ impl Store {
         Ok(Self { connection: database::in_memory(&rows)?, rows, index: None, lock: None })
     }
 
-    /// Seals the store in `dir` under another passphrase, durably, or leaves it under the old one.
+    /// Begins to change the passphrase of the store in `dir`: opens its key with the one it has.
+    /// Takes about a second on purpose. [`PassphraseChange::finish`] does the rest.
     ///
-    /// The database's own key stays the same: an old copy of the key file still opens the database
-    /// with the old passphrase.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::InUse`] while the store is open; otherwise as [`Self::open`].
-    pub fn change_passphrase(
-        dir: &Path,
-        old: &Passphrase,
-        new: &Passphrase,
-    ) -> Result<(), StoreError> {
-        Self::change_passphrase_at_cost(dir, old, new, KeyCost::STANDARD)
-    }
-
-    /// [`Self::change_passphrase`] at another cost per tried passphrase; tests use the least.
+    /// A node that runs in `dir` is not disturbed and notices nothing: it read the key file when it
+    /// opened the store.
     ///
     /// # Errors
     ///
-    /// As [`Self::change_passphrase`].
-    pub fn change_passphrase_at_cost(
-        dir: &Path,
-        old: &Passphrase,
-        new: &Passphrase,
-        cost: KeyCost,
-    ) -> Result<(), StoreError> {
+    /// As [`Self::open`], but never [`StoreError::InUse`].
+    pub fn change_passphrase(dir: &Path, old: &Passphrase) -> Result<PassphraseChange, StoreError> {
         if !Self::exists(dir) {
             return Err(Self::absence(dir));
         }
         data_dir::check(dir)?;
-        // Two changes at a time would leave the passphrase of one of them, and report success to
-        // both.
-        let _lock = HomeLock::take(dir)?;
-        let key = open_key(dir, old)?;
-        files::replace(dir, KEY_FILE, &key::seal(&key, new, cost, &random()?)?)
+        PassphraseChange::begin(dir.canonicalize()?, old)
     }
 
     /// The medium of this store.
@@ -431,6 +413,11 @@ fn erase(
 
 /// Reads the key file and opens it.
 fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, StoreError> {
+    Ok(key::open(&read_key_file(dir)?, passphrase)?)
+}
+
+/// The content of the key file.
+fn read_key_file(dir: &Path) -> Result<Vec<u8>, StoreError> {
     let path = dir.join(KEY_FILE);
     if files::presence(&path)? == FilePresence::Missing {
         return Err(StoreError::KeyMissing);
@@ -440,7 +427,7 @@ fn open_key(dir: &Path, passphrase: &Passphrase) -> Result<Secret<KEY_BYTES>, St
     if file.is_empty() {
         return Err(StoreError::KeyEmpty);
     }
-    Ok(key::open(&file, passphrase)?)
+    Ok(file)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {
@@ -476,6 +463,12 @@ pub enum StoreError {
     /// Stop the other process first.
     #[error("another process is using this home folder")]
     InUse,
+    /// Try again later.
+    #[error("another process is changing the passphrase")]
+    PassphraseInUse,
+    /// Try again, with the passphrase that the store has now.
+    #[error("another process has just changed the passphrase, or replaced the key file")]
+    KeyReplaced,
     /// Narrow the mode first.
     #[error(transparent)]
     UnsafePermissions(#[from] UnsafePermissions),

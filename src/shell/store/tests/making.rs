@@ -67,8 +67,6 @@ fn one_process_uses_a_home_folder_at_a_time() {
     let home = Home::new();
     let store = home.open().unwrap();
     assert!(matches!(home.open(), Err(StoreError::InUse)));
-    let changed = Store::change_passphrase(&home.dir(), &passphrase("right"), &passphrase("new"));
-    assert!(matches!(changed, Err(StoreError::InUse)));
     drop(store);
     assert!(home.open().is_ok());
 }
@@ -119,20 +117,86 @@ fn a_link_in_place_of_the_database_is_not_followed() {
     assert!(matches!(home.open(), Err(StoreError::Foreign)));
 }
 
+/// Changes the passphrase of a home at the least cost.
+fn change(home: &Home, old: &str, new: &str) -> Result<(), StoreError> {
+    Store::change_passphrase(&home.dir(), &passphrase(old))?
+        .finish_at_cost(&passphrase(new), KeyCost::LEAST)
+}
+
 #[test]
 fn a_changed_passphrase_opens_the_same_store_and_the_old_one_does_not() {
     let home = Home::new();
     home.open().unwrap().commit(&puts(&[contact(7)])).unwrap();
-    let (old, new) = (passphrase("right"), passphrase("new"));
     let before = fs::read(home.file("key")).unwrap();
 
-    let wrong = Store::change_passphrase_at_cost(&home.dir(), &new, &new, KeyCost::LEAST);
+    let wrong = change(&home, "new", "new");
     assert!(matches!(wrong, Err(StoreError::WrongPassphrase)));
     assert_eq!(fs::read(home.file("key")).unwrap(), before);
 
-    Store::change_passphrase_at_cost(&home.dir(), &old, &new, KeyCost::LEAST).unwrap();
+    change(&home, "right", "new").unwrap();
     assert!(matches!(home.open(), Err(StoreError::WrongPassphrase)));
-    assert_eq!(Store::open(&home.dir(), &new).unwrap().load().unwrap(), [contact(7)]);
+    let changed = Store::open(&home.dir(), &passphrase("new")).unwrap();
+    assert_eq!(changed.load().unwrap(), [contact(7)]);
+}
+
+#[test]
+fn a_passphrase_is_changed_while_the_store_is_open_which_goes_on() {
+    let home = Home::new();
+    let mut store = home.open().unwrap();
+    change(&home, "right", "new").unwrap();
+    store.commit(&puts(&[contact(7)])).unwrap();
+    assert_eq!(store.load().unwrap(), [contact(7)]);
+    drop(store);
+    assert!(matches!(home.open(), Err(StoreError::WrongPassphrase)));
+    let changed = Store::open(&home.dir(), &passphrase("new")).unwrap();
+    assert_eq!(changed.load().unwrap(), [contact(7)]);
+}
+
+#[test]
+fn of_two_changes_at_once_one_is_made_and_the_other_says_so() {
+    let home = Home::new();
+    let begin = || Store::change_passphrase(&home.dir(), &passphrase("right")).unwrap();
+    let (first, second) = (begin(), begin());
+    first.finish_at_cost(&passphrase("first"), KeyCost::LEAST).unwrap();
+    let refused = second.finish_at_cost(&passphrase("second"), KeyCost::LEAST);
+    assert!(matches!(refused, Err(StoreError::KeyReplaced)));
+    assert!(Store::open(&home.dir(), &passphrase("first")).is_ok());
+    assert!(matches!(change(&home, "right", "third"), Err(StoreError::WrongPassphrase)));
+}
+
+#[test]
+fn a_change_that_began_in_a_store_that_is_gone_leaves_the_new_one_there_alone() {
+    let home = Home::new();
+    let begun = Store::change_passphrase(&home.dir(), &passphrase("right")).unwrap();
+    fs::remove_dir_all(home.dir()).unwrap();
+    drop(home.create().unwrap());
+    let refused = begun.finish_at_cost(&passphrase("new"), KeyCost::LEAST);
+    assert!(matches!(refused, Err(StoreError::KeyReplaced)));
+    assert!(home.open().is_ok());
+}
+
+#[test]
+fn what_a_change_that_was_cut_off_left_is_in_nobodys_way() {
+    let home = Home::new();
+    fs::write(home.file("key.new"), "half of a key file").unwrap();
+    assert!(home.open().is_ok());
+    change(&home, "right", "new").unwrap();
+    assert!(!home.file("key.new").exists());
+    assert!(Store::open(&home.dir(), &passphrase("new")).is_ok());
+}
+
+#[test]
+fn a_passphrase_is_changed_in_no_folder_that_others_can_use_and_in_none_without_a_store() {
+    let home = Home::new();
+    fs::set_permissions(home.file("key"), Permissions::from_mode(0o640)).unwrap();
+    let refused = change(&home, "right", "new");
+    assert!(matches!(refused, Err(StoreError::UnsafePermissions(_))));
+    fs::set_permissions(home.file("key"), Permissions::from_mode(0o600)).unwrap();
+    assert!(home.open().is_ok());
+    fs::remove_file(home.file("key")).unwrap();
+    assert!(matches!(change(&home, "right", "new"), Err(StoreError::KeyMissing)));
+    let nowhere = Store::change_passphrase(&home.root.path().join("x"), &passphrase("right"));
+    assert!(matches!(nowhere, Err(StoreError::Missing)));
 }
 
 #[test]
