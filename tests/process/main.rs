@@ -21,6 +21,7 @@ mod history;
 mod hostile;
 mod log;
 mod memory;
+mod passphrase;
 mod people;
 mod relay;
 mod support;

@@ -6,7 +6,9 @@ use std::thread;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 
-use crate::support::{Home, Network, PATIENCE, PROGRAM, deadline, finish, left, signal};
+use crate::support::{
+    Home, Network, PASSPHRASE, PATIENCE, PROGRAM, deadline, finish, left, signal,
+};
 
 /// Rows and columns of the terminal.
 const SIZE: (u16, u16) = (30, 100);
@@ -115,6 +117,19 @@ impl Terminal {
     /// Types a passphrase and presses Enter.
     fn pass(&mut self, passphrase: &str) {
         self.type_in(passphrase, |typed| format!("> {}", "*".repeat(typed.len())));
+        self.press("\r");
+    }
+
+    /// Answers a prompt for a passphrase outside of the interface.
+    fn answer(&mut self, prompt: &str, passphrase: &str) {
+        self.see(prompt);
+        // The prompt comes first, and then the terminal stops to echo what is typed.
+        let until = deadline();
+        while format!("{:?}", self.master.get_termios()) == self.modes {
+            assert!(!left(until).is_zero(), "the terminal echoes what is typed");
+            thread::yield_now();
+        }
+        self.type_in(passphrase, |typed| format!("{prompt} {}", "*".repeat(typed.len())));
         self.press("\r");
     }
 
@@ -258,6 +273,35 @@ fn a_first_run_makes_a_passphrase_and_an_identity_and_the_second_asks_for_it() {
     let (code, left) = terminal.end();
     assert_eq!(code, 0);
     left.is_as_before();
+}
+
+#[test]
+fn a_passphrase_is_changed_where_the_old_one_is_right_and_the_new_one_is_typed_twice_alike() {
+    const NEW: &str = "blue-heron";
+    let home = Home::new();
+    home.identity("ann");
+    let change = |answers: &[(&str, &str)]| {
+        let mut terminal = Terminal::open(&home, &["passphrase", "change"]);
+        for (prompt, passphrase) in answers {
+            terminal.answer(prompt, passphrase);
+        }
+        let (code, left) = terminal.end();
+        assert!(!left.modes_changed && !left.sent(NEW), "{}", left.contents);
+        (code, left)
+    };
+    let (old, new, again) = ("Old passphrase:", "New passphrase:", "Repeat the passphrase:");
+    // A slip in the old one is told before a new one is asked for.
+    let (code, left) = change(&[(old, "wrong")]);
+    assert!(code == 4 && left.contents.contains("the passphrase was not changed [locked]"));
+    assert!(!left.sent(new));
+    let (code, left) = change(&[(old, PASSPHRASE), (new, NEW), (again, "blue-herring")]);
+    assert!(code == 4 && left.contents.contains("the two passphrases do not match"));
+    let (code, left) = change(&[(old, PASSPHRASE), (new, NEW), (again, NEW)]);
+    assert!(code == 0 && left.contents.contains("passphrase changed"), "{}", left.contents);
+    assert!(!left.contents.contains("still gives the old one"));
+    assert_eq!(home.run(&["identity", "list"]).status.code(), Some(4));
+    home.write_secret("passphrase", NEW);
+    home.ask(&["identity", "list"]);
 }
 
 #[test]

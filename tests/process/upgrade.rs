@@ -46,7 +46,7 @@ fn expected() -> Value {
 }
 
 /// A copy of the kept home. Its passphrase is the one of every home in these tests.
-fn copy() -> Home {
+pub(crate) fn copy() -> Home {
     let home = Home::new();
     fs::create_dir(home.path("home")).expect("a folder");
     fs::set_permissions(home.path("home"), fs::Permissions::from_mode(0o700)).expect("ours alone");

@@ -206,6 +206,10 @@ fn commands_show_their_name_and_not_what_was_typed() {
             lines.add("BackupPassphrase", &sealed_by);
         }
     }
+    let typed = "undertone passphrase change --new-passphrase-file /home/annabel/p";
+    if let Some(CliCommand::Passphrase { action }) = action(typed) {
+        lines.add("PassphraseAction, NewPassphrase", &action);
+    }
     lines.add("PassphraseSource", &PassphraseSource::Command("pass show undertone".to_owned()));
     let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned()));
     lines.add("Passphrase", &passphrase.expect("a passphrase"));

@@ -310,6 +310,12 @@ pub enum CliCommand {
         #[command(subcommand)]
         action: MessageAction,
     },
+    /// Change the passphrase of the home folder.
+    Passphrase {
+        /// What to do.
+        #[command(subcommand)]
+        action: PassphraseAction,
+    },
     /// Back up and restore identities, contacts and, if you like, messages in one encrypted file.
     Backup {
         /// What to do.
@@ -359,6 +365,7 @@ opaque_debug!(
         Listen,
         History,
         Message,
+        Passphrase,
         Backup,
         Export,
         Import,
@@ -380,6 +387,7 @@ impl CliCommand {
             | Self::Request { .. }
             | Self::History(_)
             | Self::Message { .. }
+            | Self::Passphrase { .. }
             | Self::Backup { .. }
             | Self::Export { .. }
             | Self::Import { .. }
@@ -648,6 +656,34 @@ opaque_debug!(
 /// The most messages shown at once: the answer of a running node is bounded. A guess at more than
 /// anybody reads in one go.
 const MAX_LAST: i64 = 500;
+
+/// What to do with the passphrase.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PassphraseAction {
+    /// Change it, whether a node runs or not: the node goes on, and the next start needs the new
+    /// one.
+    ///
+    /// The old passphrase is asked for or read as for every other command. An old copy of the home
+    /// folder still opens with the old passphrase, and a backup with its own.
+    Change {
+        /// The new passphrase.
+        #[command(flatten)]
+        new: NewPassphrase,
+    },
+}
+
+/// Where a new passphrase comes from; asked for twice when neither is given.
+#[derive(Args, Clone)]
+pub struct NewPassphrase {
+    /// Read the new passphrase from this file, which only you may have access to.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from this file descriptor.
+    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_file")]
+    pub new_passphrase_fd: Option<u32>,
+}
+
+opaque_debug!(struct NewPassphrase { new_passphrase_file, new_passphrase_fd });
 
 /// What to do with backups.
 #[derive(Clone, Subcommand)]

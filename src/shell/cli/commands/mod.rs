@@ -9,6 +9,7 @@ mod identities;
 mod listen;
 mod manage;
 mod messages;
+mod passphrase;
 mod relay;
 mod requests;
 mod send;
@@ -23,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use manage::ManageAction;
 
-use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, RelayAction};
+use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, PassphraseAction, RelayAction};
 use super::directory::Directory;
 use super::open_store;
 use super::output::{self, OutputFormat};
@@ -137,6 +138,9 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         }
         CliCommand::Message { action } => {
             on_runtime(messages::run(&global, messages::MessagesAction::Message(action)))
+        }
+        CliCommand::Passphrase { action: PassphraseAction::Change { new } } => {
+            passphrase::change(&global, &new)
         }
         CliCommand::Backup { action } => on_runtime(backup::run(&global, action)),
         CliCommand::Export { file, contact, all: _ } => {
