@@ -115,7 +115,7 @@
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
 //! shell    os::exit_code  <  failure  <  api | calendar | os::{clock, data_dir}
-//!          <  os::{passphrase, signals}  <  net | store | ui | miner
+//!          <  os::{passphrase, signals} | text  <  net | store | ui | miner
 //!          <  archive | backup | cli::args | durable_node  <  failures  <  runtime
 //!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
 //! ```

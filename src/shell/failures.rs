@@ -143,9 +143,7 @@ const fn unreadable(next: &'static str) -> (FailureCode, &'static str, &'static 
 }
 
 /// The parts of a change of a passphrase that met another.
-const fn passphrase_in_use(
-    next: &'static str,
-) -> (FailureCode, &'static str, &'static str) {
+const fn passphrase_in_use(next: &'static str) -> (FailureCode, &'static str, &'static str) {
     (FailureCode::InUse, "the passphrase was not changed", next)
 }
 

@@ -13,4 +13,5 @@ pub mod net;
 pub mod os;
 pub mod runtime;
 pub mod store;
+mod text;
 pub mod ui;

@@ -37,7 +37,7 @@ const ORDER: &[&[&str]] = &[
     &["shell::os::exit_code", "shell::os::io_words"],
     &["shell::failure"],
     &["shell::api", "shell::calendar", "shell::os::clock", "shell::os::data_dir"],
-    &["shell::os::passphrase", "shell::os::signals"],
+    &["shell::os::passphrase", "shell::os::signals", "shell::text"],
     &["shell::miner", "shell::net", "shell::store", "shell::ui"],
     &["shell::archive", "shell::backup", "shell::cli::args", "shell::durable_node"],
     &["shell::failures"],

@@ -17,7 +17,7 @@ use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::secret::opaque_debug;
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
-use crate::shell::ui::text::lifetime;
+use crate::shell::text::lifetime;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]

@@ -14,9 +14,9 @@ use crate::engine::record::MessageState;
 use crate::shell::api::{Glyphs, HasMore};
 use crate::shell::calendar::{Civil, utc, zone_name};
 use crate::shell::cli::args::HistoryArgs;
-use crate::shell::ui::text::contact::{awaited_decision, held_back};
-use crate::shell::ui::text::message_state::word as state_word;
-use crate::shell::ui::text::{lifetime, message_state};
+use crate::shell::text::contact::{awaited_decision, held_back};
+use crate::shell::text::message_state::word as state_word;
+use crate::shell::text::{lifetime, message_state};
 use crate::shell::ui::view::theme::Theme;
 
 /// A message and its contact.

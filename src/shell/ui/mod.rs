@@ -10,7 +10,6 @@ mod keys;
 pub mod model;
 mod slash;
 mod terminal;
-pub(in crate::shell) mod text;
 mod unlock;
 pub mod view;
 

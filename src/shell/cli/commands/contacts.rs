@@ -11,8 +11,8 @@ use crate::shell::cli::args::ContactAction;
 use crate::shell::cli::directory::Directory;
 use crate::shell::cli::message_format::messages;
 use crate::shell::failure::Failure;
-use crate::shell::ui;
-use crate::shell::ui::text::contact::{read_marks, session_word, session_words};
+use crate::shell::text;
+use crate::shell::text::contact::{read_marks, session_word, session_words};
 
 pub(super) fn about_contact<'a>(
     action: &ContactAction,
@@ -32,7 +32,7 @@ pub(super) fn about_contact<'a>(
         }
         ContactAction::List => {
             let line = |view: &ContactView| {
-                let mark = ui::text::trust::mark(view.trust);
+                let mark = text::trust::mark(view.trust);
                 {
                     let short = view.key.short();
                     let link = session_words(view.session);
@@ -114,7 +114,7 @@ fn details(view: &ContactView, zone: &TimeZone) -> String {
         view.key.fingerprint(),
         session_words(view.session),
         troubles(view, zone),
-        ui::text::trust::words(view.trust, zone),
+        text::trust::words(view.trust, zone),
         read_marks(view),
     )
 }

@@ -23,8 +23,8 @@ use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::Store;
-use crate::shell::ui::text::contact::session_word;
-pub(super) use crate::shell::ui::text::message_state::word as state_word;
+use crate::shell::text::contact::session_word;
+pub(super) use crate::shell::text::message_state::word as state_word;
 
 /// Arguments of `undertone listen`: the events to print, and the end.
 #[derive(Clone)]

@@ -25,8 +25,8 @@ use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::failures::RefusedCommand;
 use crate::shell::runtime::Runtime;
 use crate::shell::store::StoreError;
-use crate::shell::ui::text::lifetime::{self, WorkCost};
-use crate::shell::{miner, ui};
+use crate::shell::text::lifetime::{self, WorkCost};
+use crate::shell::{miner, text};
 
 /// Arguments of `undertone send`: recipient, text, lifetime, and the state to wait for.
 #[derive(Clone)]
@@ -346,7 +346,7 @@ impl DeliveryWatcher {
     }
 
     fn not_sent(&self, state: MessageState) -> Failure {
-        let why = ui::text::message_state::meaning(state);
+        let why = text::message_state::meaning(state);
         let safe = "nobody has received it; it is saved here";
         let next = &format!("undertone message retry {}", self.short_id());
         Failure::new(

@@ -9,7 +9,7 @@ use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::{open_store, output};
 use crate::shell::failure::Failure;
 use crate::shell::store::Store;
-use crate::shell::ui::text::clock_skew;
+use crate::shell::text::clock_skew;
 
 /// `undertone status`
 pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {

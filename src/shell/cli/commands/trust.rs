@@ -13,7 +13,7 @@ use crate::engine::record::{HoldReason, Trust};
 use crate::shell::cli::args::GlobalArgs;
 use crate::shell::cli::output;
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
-use crate::shell::ui::text::trust::means;
+use crate::shell::text::trust::means;
 
 /// Trust as JSON.
 pub(super) fn to_json(trust: Trust) -> Value {

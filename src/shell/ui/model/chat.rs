@@ -7,9 +7,9 @@ use crate::engine::record::{DeliveryLog, MessageState};
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::BrowseAction;
-use super::super::text::lifetime;
 use super::label;
 use crate::shell::api::HasMore;
+use crate::shell::text::lifetime;
 
 /// Most messages of one chat held here; beyond them no older ones are asked for. A guess: an hour
 /// of scrolling, some megabytes.

@@ -3,11 +3,11 @@
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::id::CommandId;
 
-use super::super::text::clock_skew;
 use super::chat::HistoryWanted;
 use super::directory::DirectoryChange;
 use super::{Model, Overlay, PendingCommand, UiEffect, prompt, search, verify};
 use crate::shell::api::ClientEvent;
+use crate::shell::text::clock_skew;
 
 /// Takes an event in.
 pub(super) fn receive(model: &mut Model, event: ClientEvent, effects: &mut Vec<UiEffect>) {

@@ -3,9 +3,9 @@
 use crate::engine::envelope::Lifetime;
 use crate::engine::sync::ClockSkew;
 
-use super::super::text::clock_skew::SkewDoubt;
-use super::super::text::lifetime::WorkCost;
 use crate::shell::api::{NetworkStatus, Persistence};
+use crate::shell::text::clock_skew::SkewDoubt;
+use crate::shell::text::lifetime::WorkCost;
 
 /// The last report of the node; empty until it has sent one.
 #[derive(Default)]

@@ -5,13 +5,13 @@ use crate::engine::event::SessionStatus;
 
 use super::super::keys::{RowAction, UiPage};
 use super::super::slash::SlashCommand;
-use super::super::text::lifetime::{self, NAMES};
 use super::lists::{self, ReadMarksSwitch};
 use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
     Chat, ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, go_to,
     search, sentence, verify,
 };
+use crate::shell::text::lifetime::{self, NAMES};
 
 /// Does what a slash command says.
 pub(super) fn obey(

@@ -6,11 +6,11 @@ use crate::engine::envelope::Lifetime;
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
 };
-use super::super::text::lifetime;
 use super::{
     GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect, composing, lists, quit, search,
     verify,
 };
+use crate::shell::text::lifetime;
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
 const INTERRUPT_SECONDS: u64 = 2;

@@ -10,11 +10,11 @@ use crate::engine::event::SessionStatus;
 use super::super::composer::Composer;
 use super::super::model::{Chat, ContactFilter, Model, label};
 use super::super::slash;
-use super::super::text::{contact, lifetime, trust};
 use super::contacts::{restored, short_key};
 use super::theme::Theme;
 use super::transcript::{ViewState, missing};
 use super::wrap::{cut, grouped, wrap};
+use crate::shell::text::{contact, lifetime, trust};
 
 /// Columns of the contact's name that the state of the session leaves free.
 const LEAST_NAME: usize = 8;

@@ -11,11 +11,11 @@ use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{Scripts, UntrustedText};
 
 use super::super::model::{Chat, ContactFilter, ContactsTab, Model, label};
-use super::super::text::{contact, trust};
 use super::theme::Theme;
 use super::transcript::missing;
 use super::wrap::{cut, fit, wrap};
 use crate::shell::calendar::Civil;
+use crate::shell::text::{contact, trust};
 
 /// Columns of a name in a list.
 const NAME_COLUMNS: usize = 20;

@@ -7,10 +7,10 @@ use ratatui::text::Line;
 use super::super::keys;
 use super::super::model::Model;
 use super::super::slash::COMMANDS;
-use super::super::text::message_state;
 use super::theme::{MARK_COLUMNS, Theme};
 use super::transcript::ViewState;
 use super::wrap::{cut, fit, wrap};
+use crate::shell::text::message_state;
 
 /// Columns of a key, beside what it does.
 const KEY_COLUMNS: usize = 19;

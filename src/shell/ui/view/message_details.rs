@@ -10,12 +10,12 @@ use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
 
 use super::super::model::{Chat, Model, label};
-use super::super::text::contact;
-use super::super::text::lifetime::{self, WorkCost};
-use super::super::text::message_state;
 use super::overlay::page;
 use super::transcript::{ViewState, mining_words};
 use crate::shell::calendar::Civil;
+use crate::shell::text::contact;
+use crate::shell::text::lifetime::{self, WorkCost};
+use crate::shell::text::message_state;
 
 /// Draws the page about one message.
 pub(super) fn why(

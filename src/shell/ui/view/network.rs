@@ -7,12 +7,12 @@ use ratatui::text::Line;
 use crate::engine::text::UntrustedText;
 
 use super::super::model::Model;
-use super::super::text::clock_skew;
 use super::status_bar::share;
 use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::{Persistence, UiMode};
+use crate::shell::text::clock_skew;
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;

@@ -11,7 +11,6 @@ use crate::engine::text::UntrustedText;
 
 use super::super::composer::Composer;
 use super::super::model::{GoToPicker, Model, Overlay, Prompt, PromptPurpose, label};
-use super::super::text::lifetime::{WorkCost, span};
 use super::message_details::why;
 use super::search::found;
 use super::theme::Theme;
@@ -19,6 +18,7 @@ use super::transcript::ViewState;
 use super::verify;
 use super::wrap::{fit, wrap};
 use crate::shell::api::Persistence;
+use crate::shell::text::lifetime::{WorkCost, span};
 
 /// Columns of a box, where there is room.
 const BOX_COLUMNS: u16 = 74;

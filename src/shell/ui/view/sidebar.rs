@@ -6,9 +6,9 @@ use ratatui::text::Line;
 
 use super::super::keys::{self, KeyAction, KeyContext, UiPage};
 use super::super::model::{Chat, ContactFilter, Model, label};
-use super::super::text::trust;
 use super::theme::{Theme, link_mark};
 use super::wrap::{cut, fit};
+use crate::shell::text::trust;
 
 /// Draws the list.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {

@@ -11,12 +11,12 @@ use super::super::keys::{
     LeaveChoice, ListAction, RowAction, ScrollAction, UiPage, WriteAction,
 };
 use super::super::model::{ContactsTab, Model, Overlay, label};
-use super::super::text::clock_skew;
 use super::theme::Theme;
 use super::wrap::cut;
 use crate::engine::env::UnixSeconds;
 use crate::shell::api::{NetworkStatus, Persistence, UiMode};
 use crate::shell::calendar::{Civil, zone_clocks, zone_name};
+use crate::shell::text::clock_skew;
 
 /// Draws the first row in the richest layout that fits.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {

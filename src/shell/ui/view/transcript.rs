@@ -14,10 +14,10 @@ use crate::engine::record::MessageState;
 
 use super::super::keys::{ScrollAction, UiPage};
 use super::super::model::{Chat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
-use super::super::text::lifetime::{WorkCost, span};
 use super::theme::{MARK_COLUMNS, Theme};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
+use crate::shell::text::lifetime::{WorkCost, span};
 
 /// Columns of a name beside its messages.
 const NAME_COLUMNS: usize = 8;

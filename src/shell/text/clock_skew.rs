@@ -12,7 +12,7 @@ const DOUBTED_MINUTES: u64 = 3;
 
 /// The doubt in this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::shell::ui) enum SkewDoubt {
+pub(in crate::shell) enum SkewDoubt {
     /// It agrees, or nobody knows.
     None,
     /// Others may soon refuse what it dates.
@@ -22,7 +22,7 @@ pub(in crate::shell::ui) enum SkewDoubt {
 }
 
 impl SkewDoubt {
-    pub(in crate::shell::ui) fn of(clock: Option<ClockSkew>) -> Self {
+    pub(in crate::shell) fn of(clock: Option<ClockSkew>) -> Self {
         let Some(ClockSkew { minutes, witnesses }) = clock else { return Self::None };
         match minutes.unsigned_abs() {
             0..DOUBTED_MINUTES => Self::None,
@@ -59,7 +59,7 @@ pub(in crate::shell) fn words(clock: ClockSkew) -> String {
 }
 
 /// The same in a few words, for the title; nothing while there is no doubt.
-pub(in crate::shell::ui) fn brief(clock: Option<ClockSkew>) -> Option<String> {
+pub(in crate::shell) fn brief(clock: Option<ClockSkew>) -> Option<String> {
     let minutes = clock?.minutes;
     let side = if minutes > 0 { "ahead" } else { "behind" };
     let off = minutes.unsigned_abs();

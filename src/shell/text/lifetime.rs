@@ -32,7 +32,7 @@ pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
 }
 
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
-pub(in crate::shell::ui) const fn after(lifetime: Lifetime) -> Lifetime {
+pub(in crate::shell) const fn after(lifetime: Lifetime) -> Lifetime {
     match lifetime {
         Lifetime::TenMinutes => Lifetime::SixHours,
         Lifetime::SixHours => Lifetime::Day,

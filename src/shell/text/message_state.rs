@@ -51,7 +51,7 @@ pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
 }
 
 /// Every state, as help lists them.
-pub(in crate::shell::ui) const ALL: [MessageState; 8] = [
+pub(in crate::shell) const ALL: [MessageState; 8] = [
     MessageState::Queued,
     MessageState::Mining,
     MessageState::Sent,

@@ -16,7 +16,7 @@ pub(in crate::shell) const fn mark(trust: Trust) -> &'static str {
 }
 
 /// Trust as a mark and as few words as say it.
-pub(in crate::shell::ui) fn brief(trust: Trust, zone: &TimeZone) -> String {
+pub(in crate::shell) fn brief(trust: Trust, zone: &TimeZone) -> String {
     let mark = mark(trust);
     match trust {
         Trust::Unverified => mark.to_owned(),
