@@ -85,25 +85,6 @@ impl fmt::Debug for SealedBox<'_> {
     }
 }
 
-/// A sealed box as the crate `ecies` writes it, with the ephemeral key in 33 bytes. `None` for
-/// bytes that are too few.
-#[must_use]
-pub fn to_ecies(sealed: &[u8]) -> Option<Vec<u8>> {
-    let SealedBox { point, rest } = SealedBox::parse(sealed)?;
-    Some([&point.to_bytes(), rest].concat())
-}
-
-/// A box of the crate `ecies` as it is sent here: the key is hidden among random bytes. `None` for
-/// bytes that are too few or do not begin with a compressed point.
-pub fn from_ecies(env: &mut Env<'_>, sealed_box: &[u8]) -> Option<Vec<u8>> {
-    let (point, rest) = sealed_box.split_first_chunk::<PUBLIC_KEY_SIZE>()?;
-    if rest.len() < NONCE_SIZE + TAG_SIZE {
-        return None;
-    }
-    let point = PublicKey::from_bytes(point)?;
-    Some([&ellswift::encode(env, &point), rest].concat())
-}
-
 fn encrypt(
     key: &Secret<32>,
     nonce: &[u8; NONCE_SIZE],
@@ -180,7 +161,6 @@ mod tests {
         let bytes = [0; OVERHEAD];
         assert!(SealedBox::parse(&bytes).is_some());
         assert!((0..OVERHEAD).all(|length| SealedBox::parse(&bytes[..length]).is_none()));
-        assert!((0..OVERHEAD).all(|length| to_ecies(&bytes[..length]).is_none()));
     }
 
     #[test]
@@ -188,27 +168,11 @@ mod tests {
         let mut seeded = SeededRng::new(6);
         let ours = Identity::generate(&mut seeded.turn());
         let sealed = seal(&mut seeded.turn(), &ours.public(), b"words");
-        let theirs = to_ecies(&sealed).unwrap();
-        assert_eq!(theirs.len(), 33 + 16 + 16 + 5);
-        let other = from_ecies(&mut seeded.turn(), &theirs).unwrap();
-        assert_ne!(other[..64], sealed[..64]);
-        assert_eq!(other[64..], sealed[64..]);
+        let (point, rest) = sealed.split_first_chunk().unwrap();
+        let other = ellswift::encode(&mut seeded.turn(), &ellswift::decode(point));
+        assert_ne!(&other, point);
+        let other = [&other, rest].concat();
         assert_eq!(open(&ours, &other).unwrap().as_slice(), b"words");
-        assert_eq!(to_ecies(&other).unwrap(), theirs);
-    }
-
-    #[test]
-    fn bytes_that_the_crate_ecies_would_not_write_are_refused() {
-        let mut seeded = SeededRng::new(7);
-        let ours = Identity::generate(&mut seeded.turn());
-        let sealed = seal(&mut seeded.turn(), &ours.public(), &[]);
-        let mut theirs = to_ecies(&sealed).unwrap();
-        for length in 0..theirs.len() {
-            assert!(from_ecies(&mut seeded.turn(), &theirs[..length]).is_none(), "{length}");
-        }
-        assert!(from_ecies(&mut seeded.turn(), &theirs).is_some());
-        theirs[0] = 4;
-        assert!(from_ecies(&mut seeded.turn(), &theirs).is_none());
     }
 
     proptest! {
@@ -229,18 +193,6 @@ mod tests {
             let mut seeded = SeededRng::new(4);
             let ours = Identity::generate(&mut seeded.turn());
             prop_assert!(open(&ours, &sealed).is_none());
-            prop_assert_eq!(to_ecies(&sealed).is_some(), sealed.len() >= OVERHEAD);
-        }
-
-        #[test]
-        fn a_letter_of_the_crate_ecies_reads_back_as_it_was(
-            mut sealed_box in proptest::collection::vec(any::<u8>(), 65..200),
-            sign in 2..=3_u8,
-        ) {
-            sealed_box[0] = sign;
-            if let Some(ours) = from_ecies(&mut SeededRng::new(8).turn(), &sealed_box) {
-                prop_assert_eq!(to_ecies(&ours), Some(sealed_box));
-            }
         }
     }
 }

@@ -148,11 +148,6 @@ impl SendingChain {
         Some((Self { chain, topics, next: self.next.checked_add(1)?, ..*self }, slot))
     }
 
-    /// The chain's number in the session; the initiator's are even.
-    pub(super) fn number(&self) -> u32 {
-        self.number
-    }
-
     /// How many positions were filled.
     pub(super) fn filled(&self) -> u32 {
         self.next

@@ -251,12 +251,6 @@ impl Session {
         }
     }
 
-    /// Whether anything was ever encrypted in it.
-    #[must_use]
-    pub fn has_sent(&self) -> bool {
-        self.sending.number() > 1 || self.sending.filled() > 0
-    }
-
     /// Whether nothing was opened in it for [`IDLE`].
     #[must_use]
     pub fn is_idle(&self, now: UnixSeconds) -> bool {

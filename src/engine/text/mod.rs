@@ -25,12 +25,6 @@ impl UntrustedText {
         Self(raw)
     }
 
-    /// How long the text is as it came, in bytes.
-    #[must_use]
-    pub const fn raw_len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Gives the text back as it came, for the store and for sending it again. Nothing a person or
     /// a terminal sees may come from here.
     #[must_use]
@@ -54,29 +48,6 @@ impl UntrustedText {
     #[must_use]
     pub fn sanitize_for_text(&self) -> Sanitized {
         sanitize(&self.0, Sink::Text)
-    }
-
-    /// As a JSON string literal with its quotes, in ASCII alone, from which the raw text can be
-    /// read back exactly. `cat` shows it safely.
-    #[must_use]
-    pub fn for_json(&self) -> String {
-        let mut json = String::with_capacity(self.0.len() + 2);
-        json.push('"');
-        for character in self.0.chars() {
-            match character {
-                '"' => json.push_str("\\\""),
-                '\\' => json.push_str("\\\\"),
-                '\n' => json.push_str("\\n"),
-                ' '..='~' => json.push(character),
-                _ => {
-                    for unit in character.encode_utf16(&mut [0; 2]) {
-                        json.push_str(&format!("\\u{unit:04x}"));
-                    }
-                }
-            }
-        }
-        json.push('"');
-        json
     }
 
     /// For a name: one line without blanks at its ends, at most [`MAX_LABEL_GRAPHEMES`] long, never

@@ -66,14 +66,6 @@ fn messages_open_in_any_order_across_steps() {
 }
 
 #[test]
-fn a_session_knows_whether_it_was_ever_used() {
-    let mut pair = Pair::new(27);
-    assert!(!pair.ours.session.has_sent());
-    pair.say(&text(0));
-    assert!(pair.ours.session.has_sent() && !pair.theirs.session.has_sent());
-}
-
-#[test]
 fn a_rolled_back_twin_uses_other_keys_and_only_the_first_of_the_two_opens() {
     let mut pair = Pair::settled(10);
     let one = pair.ours.session.encrypt(&mut pair.seeded.turn(), &text(0)).unwrap();
