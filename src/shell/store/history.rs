@@ -53,6 +53,36 @@ impl<'a> MessageTable<'a> {
         Ok(page)
     }
 
+    /// The first messages of a conversation, or the first after `after`: at most `limit` and never
+    /// more than [`MAX_PAGE`], the newest at the end.
+    ///
+    /// The page after a message that is not there is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] if one of them cannot be read.
+    pub fn page_after(
+        self,
+        contact: ContactId,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageRecord>, StoreError> {
+        let begin = match after {
+            None => i64::MIN,
+            Some(message) => match self.place(message)? {
+                Some(place) => place,
+                None => return Ok(Vec::new()),
+            },
+        };
+        let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(0);
+        self.select(
+            "SELECT bytes, value, id FROM message LEFT JOIN salt ON slot = salt
+             WHERE contact = ?1 AND place > ?2 AND NOT (author = 1 AND open = 1)
+             ORDER BY place LIMIT ?3",
+            params![contact.0.cast_signed(), begin, limit],
+        )
+    }
+
     /// One message, shown or not.
     ///
     /// # Errors

@@ -100,6 +100,27 @@ impl Store {
         StoreError::Missing
     }
 
+    /// Whether `dir` holds a store that opens, as far as this can be seen without the passphrase:
+    /// the files are there, belong to their owner alone, and the key file is whole. Changes nothing,
+    /// and takes no lock.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is none; any other error says why it does not open.
+    pub fn look(dir: &Path) -> Result<(), StoreError> {
+        if !Self::exists(dir) {
+            return Err(Self::absence(dir));
+        }
+        data_dir::check(dir)?;
+        key::check(&read_key_file(dir)?)?;
+        let database = files::presence(&dir.join(DATABASE_FILE))?;
+        // One that is not at its place yet is put there when the store is opened.
+        if database == FilePresence::Missing && !database::is_unpublished(dir, DATABASE_FILE) {
+            return Err(StoreError::DatabaseMissing);
+        }
+        Ok(())
+    }
+
     /// Makes a store in `dir`, and the folder if there is none. Takes about a second on purpose.
     ///
     /// # Errors

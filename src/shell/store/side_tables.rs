@@ -36,16 +36,6 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an address, if it was remembered.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be written.
-    pub fn forget_peer(&mut self, address: &str) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM peer WHERE address = ?1", [address])?;
-        Ok(())
-    }
-
     /// The value of a setting. The names are the program's own, which bounds their number.
     ///
     /// # Errors

@@ -286,7 +286,9 @@ proptest! {
             prop_assert_eq!(store.load().unwrap(), model.load());
             for contact in 0..2 {
                 let page = store.messages().page(ContactId(contact), None, 100).unwrap();
-                prop_assert_eq!(page, model.history(contact));
+                prop_assert_eq!(&page, &model.history(contact));
+                let forwards = store.messages().page_after(ContactId(contact), None, 100);
+                prop_assert_eq!(forwards.unwrap(), page);
             }
         }
     }
