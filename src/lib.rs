@@ -2,16 +2,60 @@
 //!
 //! Every message is an envelope of one size that shows neither sender nor recipient. Envelopes
 //! flood a network of libp2p nodes, each stamped with a little work; only its recipient can open
-//! one. This page is the architecture: the modules, the two ways through them, and the rules that
-//! always hold. The README is the manual of the program, `proto/` the specification of the wire.
+//! one. The README is the manual of the program, `proto/` the specification of the wire. This page
+//! begins with the library; the rest of it is the architecture: the modules, the two ways through
+//! them, and the rules that always hold.
+//!
+//! # The library
+//!
+//! A [`Client`] starts a node in its own process, or attaches to the one that runs in a home folder,
+//! and speaks to both in the same way:
+//!
+//! - [`Client::call`] carries out a method. [`calls`] has a type for each, which says what it needs
+//!   and what it answers.
+//! - [`Client::events`] is a stream of what happens: each [`Event`] once, in order. A stream that is
+//!   not read holds nothing up: [`Events::next`] tells that something was missed, and the
+//!   [history](calls::History) has every message.
+//! - [`Client::directory`] is the present picture of identities, contacts and requests.
+//! - A [`Failure`] says what did not happen, why, what is safe and what to do next, and has a
+//!   [`FailureCode`] for programs.
+//!
+//! [`NodeOptions`] say where a node keeps its state and which network it joins; [`Connect`] whether
+//! one is started or attached to. The rest is what an event and an answer are made of.
+//!
+//! ```no_run
+//! use undertone::{Client, EventFilter, Failure, From, NodeOptions, calls};
+//!
+//! # async fn answer() -> Result<(), Failure> {
+//! let client = Client::start(NodeOptions::in_memory().peer("/ip4/192.0.2.7/tcp/4141")?).await?;
+//! let me = client.call(calls::IdentityNew::new("bot")).await?;
+//! println!("add me as a contact: {}", me.invite());
+//! let mut events = client.events(EventFilter::all(), From::Now).await?;
+//! while let Some(message) = events.incoming().await {
+//!     let answer = format!("you wrote: {}", message.raw_text());
+//!     client.call(calls::MessageSend::new(message.contact, answer)).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A stranger who adds the bot is a [`Request`] first, until it is accepted with
+//! [`RequestAccept`](calls::RequestAccept): `examples/answering_bot.rs` does so. A client must be
+//! used on a multi-threaded tokio runtime, or one that is never blocked.
+//!
+//! Programs in other languages speak the same methods and events as lines of JSON over a Unix
+//! socket: the file `node.json` in the home folder names it while a node runs there. The first line
+//! of each side says who it is (`{"undertone":{"api":[1,0],"client":"my bot 1.0"}}`), then requests
+//! in the form of JSON-RPC 2.0 (`{"id":1,"method":"message.send","params":{"contact":"ben","text":"hi"}}`)
+//! are answered in any order. `events.subscribe` with `{"from":"snapshot"}` begins a stream.
 //!
 //! # One picture
 //!
 //! ```text
 //!     keys, files, sockets, time, entropy
 //!   ┌──────────────── shell ────────────────┐    ┌──────── sim ────────┐
-//!   │  ui   cli        store   miner   net  │    │ virtual time, links │
-//!   │   └──────┴───── runtime ───┴──────┘   │    │ that lose and delay,│
+//!   │  ui  cli  bots   store   miner   net  │    │ virtual time, links │
+//!   │   └── client ── runtime ───┴──────┘   │    │ that lose and delay,│
 //!   └───────────┬───────────────▲───────────┘    │ crashes; one seed   │
 //!         Input │               │ Output         └────┬───────────▲────┘
 //!   ┌───────────▼───────────────┴───── engine ────────▼───────────┴────┐
@@ -19,7 +63,7 @@
 //!   └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`engine`] decides, [`shell`] does, and [`sim`] drives the same engine in the shell's place. The
+//! [`engine`] decides, `shell` does, and [`sim`] drives the same engine in the shell's place. The
 //! engine is a state machine: one [`Input`](engine::node::input::Input) in, some
 //! [`Output`](engine::turn::Output)s back (changes to store, an [`Effect`](engine::turn::Effect),
 //! or in debug builds the fingerprint of a key and nonce), carried out in their order before the
@@ -31,8 +75,8 @@
 //!
 //! | what happens | where |
 //! |---|---|
-//! | a gossipsub message, handed up unjudged | [`shell::net`] |
-//! | `Input::Gossip` | [`shell::runtime`] |
+//! | a gossipsub message, handed up unjudged | `shell::net` |
+//! | `Input::Gossip` | `shell::runtime` |
 //! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
 //! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
@@ -40,24 +84,26 @@
 //! | route it by the topic of a session, else try it as an offer: a stranger's waits as a request in `engine::node::roster` | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
 //! | read its number, put it in order, acknowledge it | [`engine::conversation`]: `receive`, `receive_window` |
-//! | `Output::Commit`, durable before what follows | [`shell::store`], by [`shell::durable_node`] |
-//! | `Effect::Event` | [`shell::runtime`] |
-//! | the model, then cells | [`shell::ui::model`], [`mod@shell::ui::view`] |
+//! | `Output::Commit`, durable before what follows | `shell::store`, by `shell::durable_node` |
+//! | `Effect::Event`, as an [`Event`] in the log of the node | `shell::runtime`, `shell::event_log` |
+//! | a stream of events, in this process or over the socket | `shell::client`, `shell::rpc` |
+//! | the model, then cells; a line of `listen`; a bot | `shell::ui`, `shell::cli::commands` |
 //!
 //! From the screen to the wire:
 //!
 //! | what happens | where |
 //! |---|---|
-//! | a key, or a line of a script | [`shell::ui`], [`shell::cli::commands`] |
-//! | `Command::Say`, as `Input::Command` | [`shell::runtime`] |
+//! | a key, or a command | `shell::ui`, `shell::cli::commands` |
+//! | [`calls::MessageSend`], to the node of this process or over the socket | `shell::client`, `shell::rpc` |
+//! | `Command::Say`, as `Input::Command` | `shell::runtime`: `dispatch` |
 //! | find the contact or the message it is about | `engine::node::commands` |
-//! | accepted: `Output::Commit`, `Effect::Reply` | [`engine::conversation`]: `commands` |
+//! | accepted: `Output::Commit`, `Effect::Reply`, the answer of the method | [`engine::conversation`]: `commands` |
 //! | when it is the next to go: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
 //! | date it; `Effect::StartMining` | `engine::node::publisher` |
-//! | search; `Input::Mined` | [`shell::miner`] |
+//! | search; `Input::Mined` | `shell::miner` |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
-//! | `Effect::Publish` | [`shell::runtime`] |
-//! | gossipsub | [`shell::net`] |
+//! | `Effect::Publish` | `shell::runtime` |
+//! | gossipsub | `shell::net` |
 //!
 //! The copy that comes back from the flood is a duplicate like any other. Junk (`--junk`) joins the
 //! second line where envelopes are dated, sealed under a key that is wiped at once.
@@ -114,17 +160,18 @@
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    os::exit_code  <  failure  <  api | calendar | os::{clock, data_dir}
-//!          <  os::{passphrase, signals} | text  <  net | store | ui | miner
-//!          <  archive | backup | cli::args | durable_node  <  failures  <  runtime
-//!          <  cli::{directory, message_format, open_store, output}  <  cli::commands  <  main
+//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir}  <  api
+//!          <  os::{passphrase, signals} | text | event_log  <  net | store | miner
+//!          <  archive | backup | durable_node | exported  <  failures  <  runtime  <  rpc  <  client
+//!          <  ui  <  cli::args  <  cli::{input, message_format, output}
+//!          <  cli::{connect, line_queue}  <  cli::commands  <  main
 //! ```
 //!
 //! `net` cannot call `ui`, `session` cannot call `relay`; they meet in `runtime` and in `node`. No
 //! two files of the engine name each other in a circle, no type has more than 40 methods of its own
 //! or has them in more than two files, and few names stand for two types: `tests/tidy` holds that
-//! too. The runtime speaks to every front end, the interface and scripts alike, in the types of
-//! [`shell::api`].
+//! too. The node speaks to every front end, the interface and scripts alike, in the types of
+//! `shell::api`, which this page re-exports.
 //!
 //! # What always holds
 //!
@@ -145,7 +192,10 @@
 //!   once and in its place.
 //! - **A relay is a node without an identity**: its gate hands nothing on to a messenger, and every
 //!   command is refused. It stores nothing on disk, unless it was asked to be an
-//!   [`archive`](shell::archive) of the flood.
+//!   archive of the flood.
+//! - **No client delays the node.** A call is answered into a place that is kept free for it, an
+//!   event goes into a log of a bounded length, and a stream is a place in that log: a client that
+//!   does not read learns what it missed. Clients wait in tasks of their own.
 //! - **Everything has a bound** with a name beside the code it bounds, and every task an owner.
 //! - **Secrets wipe themselves** and cannot be printed ([`engine::secret`]). Text from others is an
 //!   [`UntrustedText`](engine::text::UntrustedText) until a sanitizer made for the screen, a line
@@ -154,15 +204,15 @@
 //! # Where to begin
 //!
 //! [`engine::node::Node`], [`engine::relay`] and `receive` in [`engine::conversation`] read as the
-//! first table; [`shell::runtime::Runtime`] is the loop around it; [`shell::cli::commands`] is the
-//! program. To put the engine into something else: drive it as [`sim::World`] does, or take a
-//! [`Runtime`](shell::runtime::Runtime) with a [`Store`](shell::store::Store) and speak to it over
-//! a channel. `engine::text` and `shell::ui::model` are long and can wait.
+//! first table; `shell::runtime` is the loop around it, `runtime::dispatch` what answers clients;
+//! `shell::cli::commands` is the program. To put the engine into something else: drive it as
+//! [`sim::World`] does, or be a [`Client`]. `engine::text` and `shell::ui::model` are long and can
+//! wait.
 //!
 //! # Where building departed from the design
 //!
-//! - The loop is [`shell::runtime`], apart from [`shell::durable_node`]: commands that only read
-//!   and write the store need durable turns and no network.
+//! - The loop is `shell::runtime`, apart from `shell::durable_node`, which is one turn and what
+//!   makes it durable. A command that needs no network starts the same runtime without one.
 //! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load
 //!   the envelopes of the highest priority go first and a flood of cheap ones waits behind them.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
@@ -194,9 +244,35 @@
 //!   without the message it opened.
 //! - The envelope's encoding is written by hand: a general Protocol Buffers reader accepts many
 //!   encodings of one envelope, and there must be one. A test compiles the schema and compares.
-//! - Scripts join the lines at `Command` and `Event` through [`shell::cli::commands`] and a socket
-//!   in the home folder, which speaks one line of JSON each way.
+//! - Front ends join the lines at `shell::client`, with a type for each method and event; one in
+//!   another process speaks the same types as lines of JSON, over the socket of the node
+//!   (`shell::rpc`).
+//! - A stream of events is a place in one log of the node, and not a queue of its own: a client
+//!   that stops reading costs nothing, and goes on from its [`Cursor`] as long as the log remembers.
+//!   The figures of the network are in no log; the last ones are delivered.
+//! - [`From::Snapshot`] begins a stream with the present state, so that no front end has to join a
+//!   list and a stream. Its end is [`Event::Network`].
+//! - A node that runs for one command ([`Stay::Brief`]) gives way to one that stays: the command
+//!   goes on with the new node, because a wait names its message by its id.
+//! - A client that takes nothing is cut off after ten minutes, not after one: an interface that was
+//!   suspended (Ctrl+Z) goes on where it was, and meanwhile holds one place of 32.
+//! - A passphrase is changed beside the node and not by it: the key of the database stays the same,
+//!   and so no passphrase crosses the socket.
 
 pub mod engine;
+#[doc(hidden)]
 pub mod shell;
 pub mod sim;
+
+pub use shell::api::{
+    ArchiveStatus, ClientInfo, ClientKind, Contact, ContactScope, Cursor, CursorError, Delivery,
+    Directory, Event, EventFilter, EventKind, From, Hello, Identity, Limits, Message,
+    MessageChange, MiningStatus, Needs, NetworkStatus, Permission, Persistence, Request, Scope,
+    StatusReport, Stay, calls,
+};
+pub use shell::client::{
+    ArchiveOptions, Client, Connect, CreateStore, Events, HomeOptions, NodeOptions, StoreOptions,
+};
+pub use shell::failure::{Failure, FailureCode, FailureText};
+pub use shell::os::exit_code::ExitCode;
+pub use shell::os::passphrase::{Passphrase, PassphraseError};

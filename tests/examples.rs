@@ -16,12 +16,12 @@ fn two_friends_meet_over_the_engine_alone() -> anyhow::Result<()> {
 
 #[test]
 fn a_relay_carries_a_conversation() -> anyhow::Result<()> {
-    relay::main()
+    Ok(relay::main()?)
 }
 
 #[test]
 fn a_bot_answers() -> anyhow::Result<()> {
-    answering_bot::main()
+    Ok(answering_bot::main()?)
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::path::Path;
+
 use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
 use crate::shell::archive::ArchiveError;
@@ -127,6 +129,33 @@ impl From<BackupError> for Failure {
                 next,
             },
         )
+    }
+}
+
+impl Failure {
+    /// The failure of a backup, with the name of the file where the file is the reason.
+    #[must_use]
+    pub fn of_backup(error: BackupError, file: &Path) -> Self {
+        let of_the_file = match &error {
+            BackupError::Exists
+            | BackupError::Foreign
+            | BackupError::Newer
+            | BackupError::Damaged
+            | BackupError::TooCostly
+            | BackupError::TooLarge
+            | BackupError::Io(_) => true,
+            // The first names the file itself.
+            BackupError::Unfinished(_)
+            | BackupError::Empty
+            | BackupError::OutOfMemory
+            | BackupError::WrongPassphrase
+            | BackupError::Store(_) => false,
+        };
+        let mut failure = Self::from(error);
+        if of_the_file {
+            failure.why = format!("{file:?}: {}", failure.why);
+        }
+        failure
     }
 }
 

@@ -1,21 +1,24 @@
 //! Whole nodes in one process: each a host in a task of its own, all told of to one reader.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use undertone::engine::command::{Command, CommandError, Reply};
+use undertone::calls::{
+    AnyCall, AnyReply, Call, ContactAdd, ContactBlock, ContactClose, IdentityNew, MessageSend,
+    RequestAccept,
+};
+use undertone::engine::command::Command;
+use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::env::Millis;
 use undertone::engine::envelope::Floor;
-use undertone::engine::event::Event;
-use undertone::engine::id::{CommandId, IdentityId};
+use undertone::engine::event::Event as EngineEvent;
+use undertone::engine::id::IdentityId;
 use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::shell::api::{ClientEvent, ClientRequest, NetworkStatus};
 use undertone::shell::net::{Multiaddr, NetSettings, Transport};
-use undertone::shell::runtime::{Runtime, RuntimeError};
-use undertone::shell::store::Store;
 use undertone::sim::Observed;
+use undertone::{
+    Client, Delivery, Event, EventFilter, From, MessageChange, NetworkStatus, NodeOptions,
+};
 
 use crate::world::in_time;
 
@@ -49,7 +52,6 @@ pub(crate) struct View {
     pub(crate) own: Option<(IdentityId, PublicKey)>,
     /// How its network is.
     pub(crate) line: Option<NetworkStatus>,
-    replies: BTreeMap<CommandId, Result<Reply, CommandError>>,
 }
 
 impl View {
@@ -58,28 +60,29 @@ impl View {
         self.line.as_ref().map_or(0, |line| line.peers)
     }
 
-    fn note(&mut self, event: ClientEvent) {
-        match event {
-            ClientEvent::Engine(notice) => self.hear(notice),
-            ClientEvent::Replied(ask, reply) => {
-                self.replies.insert(ask, reply);
+    fn note(&mut self, event: Event) {
+        let event = match event {
+            Event::Network(line) => {
+                self.line = Some(line);
+                return;
             }
-            ClientEvent::Network(line) => self.line = Some(line),
-            ClientEvent::Fatal(why) => panic!("a host ended: {why}"),
-            ClientEvent::History { .. }
-            | ClientEvent::Found { .. }
-            | ClientEvent::QueryResult(..)
-            | ClientEvent::UnreadCount(..)
-            | ClientEvent::Persistence(_) => {}
-        }
-    }
-
-    fn hear(&mut self, event: Event) {
-        match &event {
-            Event::Identity(view) => self.own = Some((view.id, view.key)),
-            Event::IdentityRemoved(_) => self.own = None,
-            _ => {}
-        }
+            Event::Identity(identity) => {
+                self.own = Some((identity.id, identity.key));
+                EngineEvent::Identity(identity.view)
+            }
+            Event::Contact(contact) => EngineEvent::Contact(contact.view),
+            Event::ContactRemoved { id } => EngineEvent::ContactRemoved(id),
+            Event::Request(request) => EngineEvent::Request(request.view),
+            Event::RequestRemoved { id } => EngineEvent::RequestRemoved(id),
+            Event::Message(message) => EngineEvent::Message(message.view),
+            Event::State { id: message, contact, number, state, delivery, .. } => {
+                EngineEvent::State { message, contact, number, state, delivery }
+            }
+            Event::Change { what: MessageChange::Confirmed, id: message, contact, .. } => {
+                EngineEvent::Confirmed { message, contact }
+            }
+            _ => return,
+        };
         self.seen.observe(event).expect("a node that is right");
     }
 }
@@ -87,11 +90,10 @@ impl View {
 /// All hosts of one test.
 #[derive(Debug)]
 pub(crate) struct Company {
-    tasks: JoinSet<Result<(), RuntimeError>>,
-    requests: Vec<mpsc::Sender<ClientRequest>>,
-    told: mpsc::Sender<(usize, ClientEvent)>,
-    heard: mpsc::Receiver<(usize, ClientEvent)>,
-    asks: u64,
+    tasks: JoinSet<()>,
+    clients: Vec<Client>,
+    told: mpsc::Sender<(usize, Event)>,
+    heard: mpsc::Receiver<(usize, Event)>,
     /// Each host, in the order they entered.
     pub(crate) views: Vec<View>,
 }
@@ -99,31 +101,33 @@ pub(crate) struct Company {
 impl Company {
     pub(crate) fn new() -> Self {
         let (told, heard) = mpsc::channel(4_096);
-        let (tasks, requests, views) = (JoinSet::new(), Vec::new(), Vec::new());
-        Self { tasks, requests, told, heard, asks: 0, views }
+        let (tasks, clients, views) = (JoinSet::new(), Vec::new(), Vec::new());
+        Self { tasks, clients, told, heard, views }
     }
 
     /// Starts a host; it ends with this company. Answers its place in [`Company::views`].
     pub(crate) async fn subscribe(&mut self, node: NodeSettings, net: NetSettings) -> usize {
         let place = self.views.len();
-        let store = Store::in_memory().expect("a store");
-        let host = Runtime::start(node, net, store).expect("a host");
-        let (requests, asked) = mpsc::channel(64);
-        let (events, mut own) = mpsc::channel(1_024);
-        host.subscriptions().subscribe(events).await;
-        self.tasks.spawn(host.run(asked));
+        let options = NodeOptions { node, net: Some(net), ..NodeOptions::in_memory() };
+        let client = Client::start(options).await.expect("a host");
+        let filter = EventFilter::all();
+        let mut events = client.events(filter, From::Snapshot).await.expect("its events");
         let told = self.told.clone();
         self.tasks.spawn(async move {
-            while let Some(event) = own.recv().await {
-                if told.send((place, event)).await.is_err() {
-                    break;
+            loop {
+                match events.next().await {
+                    Delivery::Event { event, .. } => {
+                        if told.send((place, *event)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Delivery::Missed { .. } => panic!("a host told more than was read"),
+                    Delivery::Ended(why) => panic!("a host ended: {why}"),
                 }
             }
-            Ok(())
         });
-        self.requests.push(requests);
+        self.clients.push(client);
         self.views.push(View::default());
-        // Who asks before it was let in would not hear the answer.
         self.until("the greeting", |views| views[place].line.is_some()).await;
         place
     }
@@ -133,18 +137,39 @@ impl Company {
         let node = node_settings(NodeRole::Messenger);
         let place = self.subscribe(node, net_settings(None, &[at])).await;
         self.ask(place, Command::CreateIdentity { name: name.to_owned() }).await;
+        self.until("the identity", |views| views[place].own.is_some()).await;
         place
     }
 
     /// Asks, and waits for the answer.
-    pub(crate) async fn ask(&mut self, place: usize, command: Command) -> Reply {
-        self.asks += 1;
-        let ask = CommandId(self.asks);
-        let request = ClientRequest::Command(ask, command);
-        self.requests[place].send(request).await.expect("a host that runs");
-        self.until("an answer", |views| views[place].replies.contains_key(&ask)).await;
-        let reply = self.views[place].replies.remove(&ask).expect("an answer");
-        reply.expect("carried out")
+    pub(crate) async fn ask(&self, place: usize, command: Command) -> AnyReply {
+        let call = self.call(place, command);
+        let asked = self.clients[place].call_any(call);
+        in_time("an answer", asked).await.expect("carried out")
+    }
+
+    /// A command of the engine as the call that carries it out.
+    fn call(&self, place: usize, command: Command) -> AnyCall {
+        match command {
+            Command::CreateIdentity { name } => IdentityNew { name }.into_any(),
+            Command::AddContact { identity: _, key, petname } => {
+                ContactAdd::new(invite::encode(&key), petname).into_any()
+            }
+            Command::AcceptRequest { request, petname } => {
+                let requests = &self.views[place].seen.requests;
+                let request = requests.iter().find(|known| known.id == request).cloned();
+                let request = request.expect("a request").key.hex();
+                RequestAccept { request, name: petname }.into_any()
+            }
+            Command::Say { contact, text, lifetime } => {
+                MessageSend { life: lifetime, ..MessageSend::new(contact, text) }.into_any()
+            }
+            Command::CloseSession { contact } => {
+                ContactClose { contact: contact.into() }.into_any()
+            }
+            Command::Block { contact } => ContactBlock { contact: contact.into() }.into_any(),
+            other => panic!("no test here asks for {other:?}"),
+        }
     }
 
     /// Reads on until `done` says so of what is known.

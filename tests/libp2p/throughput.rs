@@ -5,7 +5,8 @@ use undertone::engine::node::input::Input;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use undertone::engine::command::{Command, Reply};
+use undertone::calls::AnyReply;
+use undertone::engine::command::Command;
 use undertone::engine::envelope::wire::ENVELOPE_SIZE;
 use undertone::engine::envelope::{Acceptance, EnvelopeId, Lifetime};
 use undertone::engine::event::SessionStatus;
@@ -111,7 +112,8 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     let (identity, _) = company.views[first].own.expect("an identity");
     let (_, key) = company.views[second].own.expect("an identity");
     let add = Command::AddContact { identity, key, petname: "second".to_owned() };
-    let Reply::Contact(contact) = company.ask(first, add).await else { panic!("no contact") };
+    let AnyReply::ContactAdd(added) = company.ask(first, add).await else { panic!("no contact") };
+    let contact = added.id;
     company.until("the request", |views| !views[second].seen.requests.is_empty()).await;
     let request = company.views[second].seen.requests[0].id;
     let accept = Command::AcceptRequest { request, petname: "first".to_owned() };

@@ -50,6 +50,34 @@ fn a_failure_reported_by_a_running_node_is_the_same_without_it() {
 }
 
 #[test]
+fn contacts_and_requests_are_listed_of_one_identity_or_of_all() {
+    let home = Home::new();
+    home.identity("first");
+    home.identity("second");
+    for (name, identity) in [("ben", "first"), ("cat", "second"), ("dan", "second")] {
+        let invite = Home::new().identity(name).invite;
+        home.ask(&["contact", "add", &invite, "--name", name, "-i", identity]);
+    }
+    let names = |more: &[&str]| {
+        let list = home.ask(&[&["contact", "list"], more].concat());
+        let list = list.as_array().expect("a list").clone();
+        let mut names: Vec<String> =
+            list.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&[]), ["ben", "cat", "dan"]);
+    assert_eq!(names(&["-i", "first"]), ["ben"]);
+    assert_eq!(names(&["-i", "second"]), ["cat", "dan"]);
+    assert_eq!(home.ask(&["request", "list", "-i", "first"]).as_array().map(Vec::len), Some(0));
+    for kind in ["contact", "request"] {
+        let output = home.run(&[kind, "list", "-i", "third", "--json"]);
+        let error = &crate::support::parse(&output.stdout)["error"];
+        assert_eq!(error["code"], "identity_not_found", "{kind}");
+    }
+}
+
+#[test]
 fn messages_are_sent_from_the_chosen_identity() {
     let home = Home::new();
     let (first, second) = (home.identity("first"), home.identity("second"));

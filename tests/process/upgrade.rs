@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::support::{Home, Network, moment_after, parse};
@@ -42,7 +43,33 @@ fn kept(name: &str) -> PathBuf {
 
 /// The output of the earlier build about the home, its backup, and a home restored from the backup.
 fn expected() -> Value {
-    serde_json::from_slice(&fs::read(kept("expected.json")).expect("a listing")).expect("JSON")
+    let mut listing: Value =
+        serde_json::from_slice(&fs::read(kept("expected.json")).expect("a listing")).expect("JSON");
+    for part in ["home", "restored"] {
+        as_now_printed(&mut listing[part]);
+    }
+    listing
+}
+
+/// That build printed the times of trust and of requests as seconds, and called one otherwise.
+fn as_now_printed(listing: &mut Value) {
+    let utc = |seconds: &Value| -> Value {
+        let at = Timestamp::from_second(seconds.as_i64().expect("seconds")).expect("a time");
+        at.to_string().into()
+    };
+    for contact in listing["contacts"].as_array_mut().expect("contacts") {
+        let trust = contact["trust"].as_object_mut().expect("trust");
+        for name in ["at", "since", "verified_before"] {
+            if let Some(at) = trust.get_mut(name).filter(|at| at.is_number()) {
+                *at = utc(at);
+            }
+        }
+    }
+    for request in listing["requests"].as_array_mut().expect("requests") {
+        let request = request.as_object_mut().expect("a request");
+        let at = request.remove("arrived").expect("a time");
+        request.insert("at".to_owned(), utc(&at));
+    }
 }
 
 /// A copy of the kept home. Its passphrase is the one of every home in these tests.

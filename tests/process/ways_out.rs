@@ -174,14 +174,18 @@ fn a_timeout_is_6_and_a_text_too_long_is_7() {
 }
 
 #[test]
-fn a_second_node_in_one_home_is_10_and_a_signal_ends_the_first() {
+fn a_second_node_in_one_home_is_10_a_client_shares_the_first_and_a_signal_ends_each() {
     let network = Network::new();
     let home = Home::new();
     home.identity("ann");
     let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
-    let again = [&["listen"][..], &network.flags()[..]].concat();
+    let again = [&["node", "run"][..], &network.flags()[..]].concat();
     assert_eq!(failure(&home, &again), (10, "in_use".to_owned()));
+    let client = home.listen(&network, NOBODY, &["--json"]);
+    client.wait_for_json("the same node", |line| (line["type"] == "network").then_some(()));
+    assert_eq!(client.end("TERM"), Some(143));
+    assert_eq!(home.ask(&["status"])["running"], true);
     assert_eq!(node.end("TERM"), Some(143));
     let node = home.listen(&network, NOBODY, &["--json"]);
     node.wait_for_json("a node", |line| (line["type"] == "network").then_some(()));
@@ -208,6 +212,7 @@ fn status_reports_the_running_node_or_that_none_runs() {
     let (relays, home) = (Home::new(), Home::new());
     let nothing = home.ask(&["status"]);
     assert_eq!((&nothing["running"], &nothing["kept"]), (&false.into(), &false.into()));
+    assert_eq!((&nothing["store"], &nothing["store_trouble"]), (&"none".into(), &Value::Null));
     let (_relay, address) = relays.relay(&network, "/ip4/127.0.0.1/tcp/0", &[]);
     home.identity("ann");
     let node = home.listen(&network, &address, &["--json", "--junk", "1/h"]);
@@ -219,6 +224,47 @@ fn status_reports_the_running_node_or_that_none_runs() {
     assert_eq!(status["node"]["floor_bits"], 4);
     let words = home.run(&["status"]).stdout;
     assert!(String::from_utf8_lossy(&words).contains("peers    1"));
+}
+
+#[test]
+fn status_says_without_a_passphrase_what_keeps_a_store_from_opening() {
+    let home = Home::new();
+    home.identity("ann");
+    let status = || {
+        let mut command = home.bare(&["status"]);
+        command.args(["--no-input", "--json"]);
+        let answer = parse(&finish(command, "").stdout)["data"].clone();
+        let words = finish(home.bare(&["status"]), "").stdout;
+        (answer, String::from_utf8(words).expect("UTF-8"))
+    };
+    let (whole, words) = status();
+    assert_eq!((&whole["kept"], &whole["store"]), (&true.into(), &"encrypted".into()));
+    assert!(words.contains("\nstore    encrypted with a passphrase\n"), "{words}");
+    let broken = |code: &str, why: &str| {
+        let (answer, words) = status();
+        assert_eq!((&answer["kept"], &answer["store"]), (&false.into(), &code.into()), "{why}");
+        let trouble = answer["store_trouble"].as_str().expect("a reason");
+        assert!(trouble.contains(why) && words.contains(why), "{trouble}; {words}");
+    };
+    for (file, why) in [("key", "key file is missing"), ("store.db", "store.db, is missing")] {
+        let (at, away) = (home.path("home").join(file), home.path("away"));
+        fs::rename(&at, &away).expect("moved");
+        broken("store_unreadable", why);
+        fs::rename(&away, &at).expect("moved back");
+    }
+    let key = home.path("home/key");
+    let whole_key = fs::read(&key).expect("a key file");
+    fs::write(&key, &whole_key[1..]).expect("written");
+    broken("store_unreadable", "a file of another program");
+    fs::write(&key, &whole_key[..whole_key.len() - 1]).expect("written");
+    broken("store_unreadable", "is damaged");
+    fs::write(&key, &whole_key).expect("written");
+    for (path, narrow) in [("home", 0o700), ("home/key", 0o600), ("home/store.db", 0o600)] {
+        set_permissions(home.path(path), Permissions::from_mode(narrow | 0o044)).expect("widened");
+        broken("unsafe_mode", "others can access");
+        set_permissions(home.path(path), Permissions::from_mode(narrow)).expect("narrowed");
+    }
+    assert_eq!(status().0["kept"], true);
 }
 
 #[test]

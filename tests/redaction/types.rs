@@ -17,7 +17,7 @@ use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
     Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check,
 };
-use undertone::engine::id::{CommandId, ContactId, MessageId, OutgoingId};
+use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::Node;
 use undertone::engine::record::{
     Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
@@ -33,17 +33,19 @@ use undertone::engine::sync::{
 };
 use undertone::engine::text::UntrustedText;
 use undertone::engine::turn::{Effect, Output};
+use undertone::shell::api::calls::{AnyCall, BackupSealing, ContactRef, Id, MessageRef};
 use undertone::shell::api::{
-    ClientEvent, ClientRequest, HasMore, MessageQuery, NetworkStatus, Persistence, UnlockChoice,
+    ArchiveStatus, ClientInfo, ClientKind, Directory, Event, EventFilter, From, NetworkStatus,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
 use undertone::shell::failure::{Failure, FailureCode, FailureText};
 use undertone::shell::net::{Net, NetEvent, NetSettings, Transport};
 use undertone::shell::os::passphrase::{Passphrase, PassphraseSource};
-use undertone::shell::runtime::Runtime;
 use undertone::shell::store::Store;
+use undertone::shell::ui::UnlockChoice;
 use undertone::sim::SeededRng;
+use undertone::{Client, Connect, NodeOptions};
 use zeroize::Zeroizing;
 
 use crate::conversation::held;
@@ -232,6 +234,7 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     settings.peers = vec![address()];
     let node = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
     let line = NetworkStatus {
+        ready: true,
         peers: 1,
         network: "harbour".to_owned(),
         listening: vec![address().to_string()],
@@ -243,7 +246,8 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         mining: None,
         queued: 0,
         rate: 0,
-        clock: None,
+        clock_minutes: None,
+        clock_witnesses: 0,
         caught_up: 0,
         archive: None,
     };
@@ -270,22 +274,20 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
     lines.add("NetworkStatus", &line);
-    lines.add("ClientEvent", &ClientEvent::Network(line));
-    lines.add("ClientEvent", &ClientEvent::Fatal("harbour".to_owned()));
-    let messages = Vec::new();
-    lines.add(
-        "ClientEvent",
-        &ClientEvent::History { contact: ContactId(7), messages, more: HasMore::No },
-    );
-    let (contact, words) = (None, "good morning".to_owned());
-    let messages = Vec::new();
-    let found = ClientEvent::Found { contact, words: words.clone(), messages, more: HasMore::No };
-    lines.add("ClientEvent", &found);
-    lines.add("ClientEvent", &ClientEvent::Persistence(Persistence::Sealed));
-    lines.add("ClientRequest", &ClientRequest::Search { contact, words: words.clone() });
-    let (contact, before, limit) = (ContactId(7), None, 1);
-    lines.add("MessageQuery", &MessageQuery::Words { contact, words, before, limit });
-    lines.add("ClientRequest", &ClientRequest::Command(CommandId(1), say.clone()));
+    lines.add("Event", &Event::Network(line));
+    let with = "harbour".to_owned();
+    lines.add("Event", &Event::Read { contact: ContactId(7), with, unread: 1 });
+    let send = r#"{"contact":"harbour","text":"good morning"}"#;
+    lines.add("AnyCall", &AnyCall::parse("message.send", send).expect("a call"));
+    lines.add("ClientInfo", &ClientInfo::new(ClientKind::Bot));
+    lines.add("Directory", &Directory::default());
+    lines.add("ContactRef", &ContactRef::from("harbour"));
+    lines.add("MessageRef", &MessageRef("abcd".to_owned()));
+    lines.add("Id", &Id(7));
+    let sealing = BackupSealing { head: "07".to_owned(), key: "07".repeat(32) };
+    lines.add("BackupSealing", &sealing);
+    let trouble = Some("harbour".to_owned());
+    lines.add("ArchiveStatus", &ArchiveStatus { bytes: 7, missed: 0, trouble });
     lines.add("Command", &say);
     let publish = Effect::Publish { id: EnvelopeId([7; 32]), bytes: vec![1, 2, 3, 4] };
     lines.add("Effect", &publish);
@@ -304,6 +306,14 @@ fn add_running(lines: &mut Lines, node: NodeSettings, settings: NetSettings) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         lines.add("Net", &Net::new(settings.clone()).expect("a network"));
-        lines.add("Runtime", &Runtime::start(node, settings, memory()).expect("a runtime"));
+        let net = Some(settings);
+        let options = NodeOptions { node, net, ..NodeOptions::in_memory() };
+        lines.add("Connect", &Connect::Start(options.clone()));
+        lines.add("NodeOptions", &options);
+        let client = Client::start(options).await.expect("a client");
+        lines.add("Client", &client);
+        lines.add("Hello", &client.hello());
+        let events = client.events(EventFilter::all(), From::Now).await;
+        lines.add("Events", &events.expect("a stream"));
     });
 }

@@ -5,7 +5,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Color;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::safety_number::SafetyNumber;
-use undertone::shell::api::{ColorSupport, Glyphs, UiOptions};
+use undertone::shell::ui::{ColorSupport, Glyphs, UiOptions};
 
 use crate::support::{Stage, key, options};
 

@@ -6,15 +6,14 @@ use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
-use undertone::engine::event::{ContactView, Direction, Event, MessageView, SessionStatus};
+use undertone::engine::event::{ContactView, Direction, MessageView, SessionStatus};
 use undertone::engine::id::MessageId;
 use undertone::engine::record::{DeliveryLog, MessageState};
-use undertone::engine::sync::ClockSkew;
-use undertone::shell::api::{
-    ClientEvent, ColorSupport, Glyphs, HasMore, NetworkStatus, Persistence, UiMode, UiOptions,
-};
+use undertone::shell::api::calls::{AnyReply, Page};
+use undertone::shell::api::{Event, NetworkStatus, Persistence};
+use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
 
-use crate::support::{MIRA, NOW, Stage, contact, message, network, options};
+use crate::support::{MIRA, NOW, Stage, contact, message, network, options, told};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 
@@ -29,7 +28,7 @@ fn stage() -> Stage {
 }
 
 fn tell_message(stage: &mut Stage, message: MessageView) {
-    stage.tell(ClientEvent::Engine(Event::Message(message)));
+    stage.tell_message(message);
 }
 
 fn every_state(options: UiOptions) -> Stage {
@@ -73,8 +72,7 @@ fn times_and_days_are_those_of_the_zone_that_the_first_row_names() {
         let said = [(1, 10_200), (2, 60), (3, 0)].map(|(id, ago)| {
             message(id, SUMMER_ENDS - ago, Direction::Incoming, "the ferry leaves")
         });
-        let (messages, more) = (said.to_vec(), HasMore::No);
-        stage.tell(ClientEvent::History { contact: MIRA, messages, more });
+        said.into_iter().for_each(|message| stage.tell_message(message));
         let seen = stage.see(120, 40);
         assert_eq!(seen.matches(zone).count(), 1, "{zone}: {seen}");
         let first_row = seen.lines().next().expect("a row");
@@ -96,7 +94,7 @@ fn the_zone_is_on_every_screen_with_times_once_and_right_for_summer_and_winter()
                     let zone = TimeZone::posix(rule).expect("a rule");
                     let mut stage = Stage::chatting(UiOptions { zone, ..options(Glyphs::Unicode) });
                     let view = contact(MIRA, name, SessionStatus::OfferSent);
-                    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+                    stage.tell_contact(view);
                     let chat = stage.see(columns, rows);
                     stage.press(KeyCode::Esc);
                     stage.press(KeyCode::Char('v'));
@@ -126,7 +124,7 @@ fn that_nothing_is_saved_gives_way_to_no_name_and_no_figure() {
             for columns in [40, 47, 60, 80, 120] {
                 let mut stage = Stage::chatting(UiOptions { mode, ..options(Glyphs::Unicode) });
                 stage.rename_me(name);
-                stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
+                stage.reach(Persistence::MemoryOnly);
                 let seen = stage.see(columns, 24);
                 let first = seen.lines().next().expect("a row");
                 assert!(first.contains("nothing is saved"), "{columns}: {first}");
@@ -137,7 +135,7 @@ fn that_nothing_is_saved_gives_way_to_no_name_and_no_figure() {
     }
     let mut stage = stage();
     stage.rename_me(&"n".repeat(58));
-    stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
+    stage.reach(Persistence::MemoryOnly);
     at_every_size("long_name", stage);
 }
 
@@ -145,13 +143,14 @@ fn that_nothing_is_saved_gives_way_to_no_name_and_no_figure() {
 fn a_search_for_work_tells_how_long_it_took_so_far() {
     let mut stage = stage();
     tell_message(&mut stage, message(200, NOW, Direction::Outgoing(MessageState::Queued), "hello"));
-    stage.tell(ClientEvent::Engine(Event::State {
-        message: MessageId(200),
+    stage.tell(Event::State {
+        id: MessageId(200),
         contact: MIRA,
+        to: "mira".to_owned(),
         number: Some(200),
         state: MessageState::Mining,
         delivery: DeliveryLog::default(),
-    }));
+    });
     stage.model.tick(UnixSeconds(NOW + 13));
     let seen = stage.see(80, 24);
     assert!(seen.contains("mining, about 3 s, 10 s so far. /cancel"), "{seen}");
@@ -195,7 +194,7 @@ fn whether_read_marks_are_on_decides_what_is_said_of_a_delivered_message() {
     let mut stage = stage();
     let view =
         ContactView { read_receipts: true, ..contact(MIRA, "mira", SessionStatus::Established) };
-    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    stage.tell_contact(view);
     let ours = message(200, NOW - 90, Direction::Outgoing(MessageState::Delivered), "hello");
     tell_message(&mut stage, ours);
     stage.press(KeyCode::Esc);
@@ -218,7 +217,7 @@ fn the_cost_of_a_long_life_is_said_before_it_is_paid() {
 #[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
-    stage.tell(ClientEvent::Network(NetworkStatus { rate: 0, mining: None, ..network() }));
+    stage.tell(Event::Network(NetworkStatus { rate: 0, mining: None, ..network() }));
     stage.control('r');
     stage.model.tick(UnixSeconds(NOW + 60));
     let seen = stage.see(120, 40);
@@ -231,7 +230,7 @@ fn gaps_and_a_restored_contact_are_said_in_the_conversation() {
     let restored = Some(UnixSeconds(NOW - 90_000));
     let view =
         ContactView { missing: 2, restored, ..contact(MIRA, "mira", SessionStatus::OfferSent) };
-    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    stage.tell_contact(view);
     let theirs = message(200, NOW - 30, Direction::Incoming, "and that is why");
     tell_message(&mut stage, MessageView { missing: 3, ..theirs });
     at_every_size("gaps", stage);
@@ -250,8 +249,7 @@ fn search_results() -> Stage {
         message(298, NOW - 90_000, Direction::Incoming, hostile),
         message(100, NOW - 90_000, Direction::Incoming, "FERRY?"),
     ];
-    let words = "ferry".to_owned();
-    stage.tell(ClientEvent::Found { contact: None, words, messages, more: HasMore::Yes });
+    stage.answer(Ok(AnyReply::Search(Page { items: told(messages), more: true })));
     stage.press(KeyCode::Down);
     stage
 }
@@ -269,9 +267,7 @@ fn a_search_asks_waits_and_says_that_nothing_was_found() {
     assert_snapshot!("search_80x24", stage.see(80, 24));
     stage.press(KeyCode::Enter);
     assert!(stage.see(80, 24).contains("searching .."));
-    let words = "ferry".to_owned();
-    let (contact, messages, more) = (Some(MIRA), Vec::new(), HasMore::No);
-    stage.tell(ClientEvent::Found { contact, words, messages, more });
+    stage.answer(Ok(AnyReply::Search(Page { items: Vec::new(), more: false })));
     assert_snapshot!("found_nothing_40x10", stage.see(40, 10));
 }
 
@@ -287,8 +283,13 @@ fn enter_goes_to_the_message_that_was_found() {
 #[test]
 fn a_wrong_clock_is_said_on_every_page_and_explained_on_its_own() {
     let mut stage = stage();
-    let clock = Some(ClockSkew { minutes: -7, witnesses: 4 });
-    stage.tell(ClientEvent::Network(NetworkStatus { clock, caught_up: 12_345, ..network() }));
+    let (clock_minutes, clock_witnesses) = (Some(-7), 4);
+    stage.tell(Event::Network(NetworkStatus {
+        clock_minutes,
+        clock_witnesses,
+        caught_up: 12_345,
+        ..network()
+    }));
     assert_snapshot!("wrong_clock_chat_80x24", stage.see(80, 24));
     stage.model.tick(UnixSeconds(NOW + 60));
     assert!(stage.see(80, 24).contains("clock 7 min behind"));

@@ -2,12 +2,16 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::command::{Command, CommandError};
-use undertone::engine::event::{Event, SessionStatus};
-use undertone::engine::id::{ContactId, RequestId};
-use undertone::shell::api::{ClientEvent, ColorSupport, Glyphs, Persistence, UiMode, UiOptions};
+use undertone::engine::command::CommandError;
+use undertone::engine::event::SessionStatus;
+use undertone::engine::id::ContactId;
+use undertone::shell::api::calls::AnyReply;
+use undertone::shell::api::{Event, Persistence, StatusReport};
+use undertone::shell::failure::{Failure, FailureCode, FailureText};
+use undertone::shell::failures::RefusedCommand;
+use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
 
-use crate::support::{MIRA, Stage, contact, options};
+use crate::support::{MIRA, Stage, contact, network, options};
 
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (60, 20), (40, 10)];
 
@@ -28,6 +32,7 @@ fn a_conversation() {
     stage.hear(200, "are you there?");
     stage.hear(201, "hello?");
     stage.write("I will look at item 2 first, then the room. ");
+    stage.tell(Event::Read { contact: MIRA, with: "mira".to_owned(), unread: 0 });
     at_every_size("conversation", stage);
 }
 
@@ -40,7 +45,8 @@ fn a_conversation_in_ascii_without_colour() {
 #[test]
 fn a_first_start_asks_for_a_name_and_says_what_is_kept() {
     let mut stage = Stage::empty(options(Glyphs::Unicode));
-    stage.tell(ClientEvent::Persistence(Persistence::MemoryOnly));
+    stage.reach(Persistence::MemoryOnly);
+    stage.tell(Event::Network(network()));
     stage.write("nightjar");
     at_every_size("welcome", stage);
 }
@@ -79,13 +85,15 @@ fn a_name_that_is_refused_stays_in_its_dialog_with_the_reason() {
     stage.press(KeyCode::Tab);
     stage.press(KeyCode::Char('a'));
     stage.write("mira");
-    let (id, _) = stage.ask(KeyCode::Enter).expect("a command");
-    stage.tell(ClientEvent::Replied(id, Err(CommandError::NameTaken)));
+    assert!(stage.ask(KeyCode::Enter).is_some());
+    let what = RefusedCommand::new("the request was not accepted");
+    stage.answer(Err(Failure::refused(CommandError::NameTaken, what)));
     assert_snapshot!("name_taken_80x24", stage.see(80, 24));
     stage.write("2");
-    let asked = stage.ask(KeyCode::Enter).map(|(_, command)| command);
-    let petname = "mira2".to_owned();
-    assert_eq!(asked, Some(Command::AcceptRequest { request: RequestId(1), petname }));
+    assert_eq!(
+        stage.ask(KeyCode::Enter).as_deref(),
+        Some(r#"request.accept {"request":"0000000000000001","name":"mira2"}"#)
+    );
 }
 
 #[test]
@@ -152,7 +160,7 @@ fn what_is_said_of_a_contact_is_whole_in_a_small_window() {
     let mut stage = stage();
     for id in 30..40 {
         let view = contact(ContactId(id), &format!("friend {id}"), SessionStatus::Established);
-        stage.tell(ClientEvent::Engine(Event::Contact(view)));
+        stage.tell_contact(view);
     }
     stage.press(KeyCode::F(3));
     let seen = stage.see(40, 10).replace(['\n', ' '], "");
@@ -186,6 +194,33 @@ fn leaving_with_unsent_messages() {
 }
 
 #[test]
+fn leaving_a_node_that_others_use_says_how_many_and_what_becomes_of_them() {
+    let status = |clients| {
+        let persistence = Persistence::Sealed;
+        AnyReply::Status(StatusReport { network: network(), online: true, persistence, clients })
+    };
+    let mut stage = stage();
+    stage.control('q');
+    stage.answer(Ok(status(3)));
+    assert_snapshot!("leaving_others_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Esc);
+    stage.control('q');
+    stage.answer(Ok(status(2)));
+    assert_snapshot!("leaving_other_40x10", stage.see(40, 10));
+}
+
+#[test]
+fn a_node_that_stopped_is_said_while_the_next_one_is_looked_for() {
+    let mut stage = stage();
+    stage.model.on_node_lost();
+    stage.write("typed meanwhile");
+    assert_snapshot!("node_stopped_80x24", stage.see(80, 24));
+    assert!(stage.see(40, 10).contains("the node stopped; looking"));
+    stage.reach(Persistence::Sealed);
+    assert!(!stage.see(80, 24).contains("the node stopped"));
+}
+
+#[test]
 fn a_question_stands_in_the_hint_line() {
     let mut stage = stage();
     stage.press(KeyCode::F(3));
@@ -214,7 +249,13 @@ fn a_reader_of_older_messages_is_told_what_is_below() {
 #[test]
 fn a_stopped_node_says_so() {
     let mut stage = stage();
-    stage.tell(ClientEvent::Fatal("the store cannot be written: the disk is full".to_owned()));
+    let text = FailureText {
+        what: "the node stopped",
+        why: "the store cannot be written: the disk is full",
+        safe: "",
+        next: "",
+    };
+    stage.model.on_node_gone(&Failure::new(FailureCode::DiskFull, text));
     assert_snapshot!("fatal_80x24", stage.see(80, 24));
 }
 
@@ -252,7 +293,7 @@ fn a_hostile_name_cannot_leave_its_place() {
     let mut stage = stage();
     let hostile = "me\n\u{1b}[31m✓ \u{202e}p\u{430}ypal with a very long name that never ends";
     let view = contact(MIRA, hostile, SessionStatus::Established);
-    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    stage.tell_contact(view);
     assert_snapshot!("hostile_name_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(3));
     assert_snapshot!("hostile_name_contacts_80x24", stage.see(80, 24));

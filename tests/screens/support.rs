@@ -6,24 +6,26 @@ use jiff::tz::TimeZone;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::{Frame, Terminal};
-use undertone::engine::command::Command;
 use undertone::engine::crypto::invite;
 use undertone::engine::crypto::keys::PublicKey;
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::env::UnixSeconds;
 use undertone::engine::envelope::Lifetime;
 use undertone::engine::event::{
-    ContactView, Direction, Event, IdentityView, MessageView, RequestView, SessionStatus,
+    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
 };
-use undertone::engine::id::{CommandId, ContactId, IdentityId, MessageId, RequestId};
+use undertone::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
+use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
 use undertone::shell::api::{
-    ClientEvent, ClientRequest, ColorSupport, Glyphs, HasMore, InviteCodec, MiningStatus,
-    NetworkStatus, Persistence, UiMode, UiOptions,
+    Contact, Event, Identity, Message, MiningStatus, NetworkStatus, Persistence, Request,
+    StatusReport,
 };
-use undertone::shell::ui::model::{Model, UiEffect};
+use undertone::shell::failure::Failure;
+use undertone::shell::ui::model::{CallId, Model, NodeHost, UiEffect};
 use undertone::shell::ui::view::{ViewState, view};
+use undertone::shell::ui::{ColorSupport, Glyphs, InviteCodec, UiMode, UiOptions};
 
 /// Fri 20 Nov 2026 10:47:20 UTC.
 pub(crate) const NOW: u64 = 1_795_171_640;
@@ -77,6 +79,8 @@ pub(crate) fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Cont
 pub(crate) struct Stage {
     pub(crate) model: Model,
     state: ViewState,
+    /// The calls that were not answered, newest last.
+    asked: Vec<(CallId, AnyCall)>,
 }
 
 pub(crate) const MIRA: ContactId = ContactId(10);
@@ -85,49 +89,86 @@ const ME: IdentityId = IdentityId(1);
 impl Stage {
     /// Nothing told yet.
     pub(crate) fn empty(options: UiOptions) -> Self {
-        Self { model: Model::new(options), state: ViewState::default() }
+        Self { model: Model::new(options), state: ViewState::default(), asked: Vec::new() }
     }
 
     /// Two friends, a stranger, and a conversation.
     pub(crate) fn chatting(options: UiOptions) -> Self {
         let mut stage = Self::empty(options);
-        let identity = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
-        stage.tell(ClientEvent::Persistence(Persistence::Sealed));
-        stage.tell(ClientEvent::Engine(Event::Identity(identity)));
-        for (id, petname, link) in [
-            (MIRA, "mira", SessionStatus::Established),
-            (ContactId(11), "田中 (tanaka)", SessionStatus::OfferSent),
-            (ContactId(12), "zed", SessionStatus::Blocked),
+        stage.reach(Persistence::Sealed);
+        stage.rename_me("nightjar");
+        for (id, petname, link, unread) in [
+            (MIRA, "mira", SessionStatus::Established, 0),
+            (ContactId(11), "田中 (tanaka)", SessionStatus::OfferSent, 3),
+            (ContactId(12), "zed", SessionStatus::Blocked, 0),
         ] {
-            stage.tell(ClientEvent::Engine(Event::Contact(contact(id, petname, link))));
+            let view = contact(id, petname, link);
+            stage.tell(Event::Contact(Contact { view, unread }));
         }
         let arrived = UnixSeconds(NOW - 2_000);
-        let request = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
-        stage.tell(ClientEvent::Engine(Event::Request(request)));
-        stage.tell(ClientEvent::UnreadCount(ContactId(11), 3));
-        stage.tell(ClientEvent::Network(network()));
-        stage.tell(ClientEvent::History {
-            contact: MIRA,
-            messages: conversation(),
-            more: HasMore::No,
-        });
+        let view = RequestView { id: RequestId(1), identity: ME, key: key(2), arrived };
+        stage.tell(Event::Request(Request { view }));
+        stage.tell(Event::Network(network()));
+        stage.answer_history(conversation());
         stage
     }
 
-    pub(crate) fn tell(&mut self, event: ClientEvent) {
-        drop(self.model.on_event(event));
+    /// A node is reached that keeps its state so. It tells its present state next.
+    pub(crate) fn reach(&mut self, persistence: Persistence) {
+        let effects = self.model.on_node_reached(NodeHost::Own);
+        self.carry_out(effects);
+        let (network, online) = (network(), true);
+        let report = StatusReport { network, online, persistence, clients: 1 };
+        self.answer(Ok(AnyReply::Status(report)));
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        let effects = self.model.on_event(event);
+        self.carry_out(effects);
+    }
+
+    /// Tells of a contact.
+    pub(crate) fn tell_contact(&mut self, view: ContactView) {
+        self.tell(Event::Contact(Contact { view, unread: 0 }));
+    }
+
+    /// Tells of a message.
+    pub(crate) fn tell_message(&mut self, view: MessageView) {
+        self.tell(Event::Message(Message { view, with: "mira".to_owned() }));
+    }
+
+    /// Answers the newest call that was not answered.
+    pub(crate) fn answer(&mut self, reply: Result<AnyReply, Failure>) {
+        let (id, _) = self.asked.pop().expect("a call");
+        let effects = self.model.on_answer(id, reply);
+        self.carry_out(effects);
+    }
+
+    /// Answers the newest call, which is for a part of the history, with all there is.
+    pub(crate) fn answer_history(&mut self, messages: Vec<MessageView>) {
+        let part = HistoryPart { items: told(messages), older: false, newer: false };
+        self.answer(Ok(AnyReply::History(part)));
+    }
+
+    fn carry_out(&mut self, effects: Vec<UiEffect>) {
+        for effect in effects {
+            match effect {
+                UiEffect::Scroll(scroll) => self.state.scroll(&self.model, scroll),
+                UiEffect::Call(id, call) => self.asked.push((id, call)),
+                UiEffect::Redraw | UiEffect::Suspend | UiEffect::Bell | UiEffect::Quit(_) => {}
+            }
+        }
     }
 
     /// The identity has this name.
     pub(crate) fn rename_me(&mut self, name: &str) {
-        let identity = IdentityView { id: ME, name: name.to_owned(), key: key(0) };
-        self.tell(ClientEvent::Engine(Event::Identity(identity)));
+        let view = IdentityView { id: ME, name: name.to_owned(), key: key(0) };
+        self.tell(Event::Identity(Identity { view, is_default: true }));
     }
 
     /// Something mira wrote arrives.
     pub(crate) fn hear(&mut self, id: u64, text: &str) {
-        let message = message(id, NOW - 60, Direction::Incoming, text);
-        self.tell(ClientEvent::Engine(Event::Message(message)));
+        self.tell_message(message(id, NOW - 60, Direction::Incoming, text));
     }
 
     pub(crate) fn press(&mut self, code: KeyCode) {
@@ -142,23 +183,17 @@ impl Stage {
         text.chars().for_each(|letter| self.press(KeyCode::Char(letter)));
     }
 
-    /// Presses a key; what the engine is asked by it.
-    pub(crate) fn ask(&mut self, code: KeyCode) -> Option<(CommandId, Command)> {
-        let effects = self.model.on_key(KeyEvent::new(code, KeyModifiers::NONE));
-        effects.into_iter().find_map(|effect| {
-            let UiEffect::Request(ClientRequest::Command(ask, command)) = effect else {
-                return None;
-            };
-            Some((ask, command))
-        })
+    /// Presses a key; what the node is asked by it, with its parameters.
+    pub(crate) fn ask(&mut self, code: KeyCode) -> Option<String> {
+        let before = self.asked.len();
+        self.press(code);
+        let (_, call) = self.asked.get(before)?;
+        Some(format!("{} {}", call.method(), serde_json::to_string(call).expect("no paths")))
     }
 
     fn key(&mut self, event: KeyEvent) {
-        for effect in self.model.on_key(event) {
-            if let UiEffect::Scroll(scroll) = effect {
-                self.state.scroll(&self.model, scroll);
-            }
-        }
+        let effects = self.model.on_key(event);
+        self.carry_out(effects);
     }
 
     /// The cells of the screen.
@@ -217,6 +252,7 @@ fn dump(buffer: &Buffer) -> String {
 
 pub(crate) fn network() -> NetworkStatus {
     NetworkStatus {
+        ready: true,
         peers: 6,
         network: "main".to_owned(),
         listening: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
@@ -228,10 +264,17 @@ pub(crate) fn network() -> NetworkStatus {
         mining: Some(MiningStatus { bits: 18, hashes_per_second: 71_000 }),
         queued: 2,
         rate: 71_000,
-        clock: None,
+        clock_minutes: None,
+        clock_witnesses: 0,
         caught_up: 0,
         archive: None,
     }
+}
+
+/// Messages with mira.
+pub(crate) fn told(messages: Vec<MessageView>) -> Vec<Message> {
+    let with = || "mira".to_owned();
+    messages.into_iter().map(|view| Message { view, with: with() }).collect()
 }
 
 pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> MessageView {

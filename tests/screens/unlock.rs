@@ -2,8 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
-use undertone::shell::api::{Glyphs, UnlockMode};
-use undertone::shell::ui::{UnlockModel, unlock_view};
+use undertone::shell::ui::{Glyphs, UnlockMode, UnlockModel, unlock_view};
 
 use crate::support::{options, see};
 

@@ -2,14 +2,15 @@
 
 use crossterm::event::KeyCode;
 use insta::assert_snapshot;
-use undertone::engine::command::{Command, Proof, Reply};
 use undertone::engine::crypto::safety_number::SafetyNumber;
 use undertone::engine::crypto::sas::{Half, SasWord};
 use undertone::engine::env::UnixSeconds;
-use undertone::engine::event::{ContactView, Event, SasHalf, SessionStatus};
+use undertone::engine::event::{ContactView, SasHalf, SessionStatus};
 use undertone::engine::id::ContactId;
 use undertone::engine::record::{HoldReason, Trust, VerificationMethod};
-use undertone::shell::api::{ClientEvent, Glyphs};
+use undertone::shell::api::Event;
+use undertone::shell::api::calls::{AnyReply, Comparison};
+use undertone::shell::ui::Glyphs;
 use undertone::shell::ui::model::EnterMode;
 
 use crate::support::{MIRA, NOW, Stage, contact, key, options};
@@ -31,13 +32,13 @@ fn stage() -> Stage {
     let mut stage = Stage::chatting(options(Glyphs::Unicode));
     let own = SasHalf { half: Half::First, words: words(["copper", "violin", "bridge"]) };
     let view = ContactView { sas: Some(own), ..contact(MIRA, "mira", SessionStatus::Established) };
-    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    stage.tell_contact(view);
     stage
 }
 
 fn trusted(stage: &mut Stage, trust: Trust) {
     let view = ContactView { trust, ..contact(MIRA, "mira", SessionStatus::Established) };
-    stage.tell(ClientEvent::Engine(Event::Contact(view)));
+    stage.tell_contact(view);
 }
 
 const YESTERDAY: UnixSeconds = UnixSeconds(NOW - 86_400);
@@ -47,10 +48,21 @@ fn key_changed() -> Trust {
     Trust::OnHold { since: YESTERDAY, reason, attempts: 0 }
 }
 
-/// Types three words; the last Enter asks the engine.
-fn compare(stage: &mut Stage, typed: &str) -> (undertone::engine::id::CommandId, Command) {
+/// Types three words; the last Enter asks the node.
+fn compare(stage: &mut Stage, typed: &str) -> String {
     stage.write(typed);
-    stage.ask(KeyCode::Enter).expect("the engine is asked")
+    stage.ask(KeyCode::Enter).expect("the node is asked")
+}
+
+/// The call that compares with mira.
+fn call(words: &str, digits: &str) -> String {
+    format!(
+        r#"contact.verify {{"contact":{{"id":"000000000000000a"}},"words":{words},"digits":{digits}}}"#
+    )
+}
+
+fn differs(word: usize, left: u8) -> AnyReply {
+    AnyReply::ContactVerify(Comparison::Differs { word: Some(word), left })
 }
 
 #[test]
@@ -62,10 +74,9 @@ fn one_half_of_the_words_is_shown_and_the_other_asked_for() {
     at_every_size("verify", &mut stage);
     stage.press(KeyCode::Tab);
     stage.write("harvest");
-    let (ask, command) = compare(&mut stage, "");
-    let proof = Proof::Sas(words(["walnut", "sad", "harvest"]));
-    assert_eq!(command, Command::Verify { contact: MIRA, proof });
-    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Verified)));
+    let asked = compare(&mut stage, "");
+    assert_eq!(asked, call(r#"["walnut","sad","harvest"]"#, "null"));
+    stage.answer(Ok(AnyReply::ContactVerify(Comparison::Same)));
     trusted(&mut stage, Trust::Verified { at: UnixSeconds(NOW), by: VerificationMethod::Sas });
     assert_snapshot!("verified_contacts_80x24", stage.see(80, 24));
     stage.press(KeyCode::F(2));
@@ -88,8 +99,8 @@ fn words_that_differ_say_which_one_and_what_can_be_done() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
-    let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(5), attempts_left: 2 })));
+    compare(&mut stage, "walnut saddle harvest");
+    stage.answer(Ok(differs(5, 2)));
     at_every_size("mismatch", &mut stage);
     for _ in 0..2 {
         stage.press(KeyCode::Down);
@@ -109,8 +120,8 @@ fn after_the_last_try_there_is_no_session_to_close() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
-    let (ask, _) = compare(&mut stage, "walnut saddle harvest");
-    stage.tell(ClientEvent::Replied(ask, Ok(Reply::Differs { word: Some(4), attempts_left: 0 })));
+    compare(&mut stage, "walnut saddle harvest");
+    stage.answer(Ok(differs(4, 0)));
     assert_snapshot!("mismatch_last_80x24", stage.see(80, 24));
 }
 
@@ -127,8 +138,8 @@ fn digits_are_compared_while_there_are_no_words() {
         stage.press(KeyCode::Backspace);
     }
     stage.paste(&number.to_string().replace(' ', "\n"));
-    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
-    assert_eq!(command, Command::Verify { contact: MIRA, proof: Proof::SafetyNumber(number) });
+    let asked = stage.ask(KeyCode::Enter).expect("the node is asked");
+    assert_eq!(asked, call("null", &format!("{:?}", number.digits())));
 }
 
 #[test]
@@ -142,9 +153,8 @@ fn what_was_sent_may_be_words_or_digits() {
     stage.model.set_enter(EnterMode::Held);
     assert!(stage.ask(KeyCode::Enter).is_none(), "the paste pressed it");
     stage.model.set_enter(EnterMode::Sends);
-    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
-    let proof = Proof::Sas(words(["walnut", "saddle", "harvest"]));
-    assert_eq!(command, Command::Verify { contact: MIRA, proof });
+    let asked = stage.ask(KeyCode::Enter).expect("the node is asked");
+    assert_eq!(asked, call(r#"["walnut","saddle","harvest"]"#, "null"));
 }
 
 #[test]
@@ -183,8 +193,8 @@ fn only_the_word_lets_sending_go_on_unverified() {
         stage.press(KeyCode::Backspace);
     }
     stage.write("accept");
-    let (_, command) = stage.ask(KeyCode::Enter).expect("the engine is asked");
-    assert_eq!(command, Command::AcceptUnverified { contact: MIRA });
+    let asked = stage.ask(KeyCode::Enter).expect("the node is asked");
+    assert_eq!(asked, r#"contact.accept_key {"contact":{"id":"000000000000000a"}}"#);
 }
 
 #[test]
@@ -192,8 +202,8 @@ fn a_page_about_somebody_who_is_gone_goes_too() {
     let mut stage = stage();
     stage.write("/verify");
     stage.press(KeyCode::Enter);
-    stage.tell(ClientEvent::Engine(Event::ContactRemoved(ContactId(12))));
+    stage.tell(Event::ContactRemoved { id: ContactId(12) });
     assert!(stage.see(80, 24).contains("Verify mira"));
-    stage.tell(ClientEvent::Engine(Event::ContactRemoved(MIRA)));
+    stage.tell(Event::ContactRemoved { id: MIRA });
     assert!(!stage.see(80, 24).contains("Verify"));
 }

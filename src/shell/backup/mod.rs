@@ -29,6 +29,7 @@ use crate::engine::env::{Entropy as _, Env, UnixSeconds};
 use crate::engine::node::backup::{self, History};
 use crate::engine::record::Record;
 use crate::engine::secret::{Secret, opaque_debug};
+use crate::shell::api::calls::BackupReport;
 use crate::shell::os::clock::OsEntropy;
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::io_words::io_words;
@@ -56,6 +57,19 @@ pub struct BackupSummary {
     pub offers: usize,
     /// Messages.
     pub messages: u64,
+}
+
+impl BackupSummary {
+    /// The same for clients.
+    pub(in crate::shell) fn report(&self) -> BackupReport {
+        BackupReport {
+            made: self.made,
+            history: self.history == History::With,
+            identities: self.identities,
+            contacts: self.contacts,
+            messages: self.messages,
+        }
+    }
 }
 
 /// The key of a file that is to be written, and the head it begins with. For one file: another one

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
 use crate::engine::secret::opaque_debug;
+use crate::shell::api::words::{LIFETIME_NAMES, lifetime_name, lifetime_named};
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
-use crate::shell::text::lifetime;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
@@ -242,6 +242,12 @@ pub enum CliCommand {
         #[command(subcommand)]
         action: RelayAction,
     },
+    /// Run a node without an interface, or stop the one that runs.
+    Node {
+        /// What to do.
+        #[command(subcommand)]
+        action: NodeAction,
+    },
     /// Manage your identities: the keys that others know you by.
     Identity {
         /// What to do.
@@ -270,7 +276,7 @@ pub enum CliCommand {
         /// How long the network keeps the message before it expires. A longer lifetime needs more
         /// proof of work: a week needs eight times as much as a day.
         #[arg(
-            long = "life", value_name = "LIFETIME", default_value = lifetime::name(Lifetime::Day),
+            long = "life", value_name = "LIFETIME", default_value = lifetime_name(Lifetime::Day),
             value_parser = lifetime_parser()
         )]
         lifetime: Lifetime,
@@ -358,6 +364,7 @@ opaque_debug!(
     enum CliCommand {
         Demo,
         Relay,
+        Node,
         Identity,
         Contact,
         Request,
@@ -379,9 +386,11 @@ impl CliCommand {
     fn network_mut(&mut self) -> Option<&mut NetworkFlags> {
         match self {
             Self::Relay { action: RelayAction::Run { network, .. } }
+            | Self::Node { action: NodeAction::Run { network } }
             | Self::Send { network, .. }
             | Self::Listen { network, .. } => Some(network),
             Self::Demo { .. }
+            | Self::Node { action: NodeAction::Stop }
             | Self::Identity { .. }
             | Self::Contact { .. }
             | Self::Request { .. }
@@ -416,8 +425,21 @@ pub enum RelayAction {
     },
 }
 
+/// What to do with the node of a home folder.
+#[derive(Debug, Subcommand)]
+pub enum NodeAction {
+    /// Run a node that other commands and interfaces use, until a signal or `node stop` ends it.
+    Run {
+        /// The network it joins.
+        #[command(flatten)]
+        network: NetworkFlags,
+    },
+    /// Stop the node that runs in the home folder. What it accepted is saved, and sent by the next.
+    Stop,
+}
+
 /// What to do with identities.
-#[derive(Clone, Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub enum IdentityAction {
     /// Create an identity.
     New {
@@ -457,7 +479,7 @@ opaque_debug!(
 );
 
 /// What to do with contacts.
-#[derive(Clone, Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub enum ContactAction {
     /// Add a contact by their invite, and send them a contact request.
     Add {
@@ -555,7 +577,7 @@ opaque_debug!(
 );
 
 /// What to do with requests.
-#[derive(Clone, Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub enum RequestAction {
     /// List contact requests.
     List,
@@ -583,7 +605,7 @@ opaque_debug!(
 );
 
 /// Which part of a chat to show.
-#[derive(Args, Clone, Serialize, Deserialize)]
+#[derive(Args, Clone)]
 pub struct HistoryArgs {
     /// Your name for the contact.
     pub contact: String,
@@ -604,7 +626,7 @@ pub struct HistoryArgs {
 opaque_debug!(struct HistoryArgs { contact, last, before, search });
 
 /// What to do with a message.
-#[derive(Clone, Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub enum MessageAction {
     /// Show the state of a message, its times, and what happens next.
     Show {
@@ -653,8 +675,7 @@ opaque_debug!(
     }
 );
 
-/// The most messages shown at once: the answer of a running node is bounded. A guess at more than
-/// anybody reads in one go.
+/// The most messages shown at once. A guess at more than anybody reads in one go.
 const MAX_LAST: i64 = 500;
 
 /// What to do with the passphrase.
@@ -764,7 +785,7 @@ pub enum WaitFor {
 }
 
 /// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnOff {
     /// On.
     On,
@@ -773,8 +794,8 @@ pub enum OnOff {
 }
 
 fn lifetime_parser() -> impl TypedValueParser<Value = Lifetime> {
-    PossibleValuesParser::new(lifetime::NAMES)
-        .try_map(|name| lifetime::named(&name).ok_or(ParseNumberError))
+    PossibleValuesParser::new(LIFETIME_NAMES)
+        .try_map(|name| lifetime_named(&name).ok_or(ParseNumberError))
 }
 
 /// A time such as `90s`, `5m` or `2h`.
@@ -881,7 +902,7 @@ mod tests {
     #[test]
     fn settings_of_a_node_count_before_the_command_and_after_it_where_they_win() {
         let [near, far] = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1"];
-        for command in ["listen", "send bob hi", "relay run"] {
+        for command in ["listen", "send bob hi", "relay run", "node run"] {
             let line = format!(
                 "undertone --network one --floor 28 --junk 60/min --lan --peer {near} {command} \
                  --floor 5 --peer {far}"
@@ -900,7 +921,9 @@ mod tests {
         let flags =
             ["--network x", "--floor 3", "--junk 1/h", "--lan", "--peer /ip4/1.2.3.4/tcp/1"];
         for flag in flags.into_iter().chain(["--listen /ip4/1.2.3.4/tcp/1"]) {
-            for command in ["contact list", "status", "demo", "export - --all", "identity list"] {
+            for command in
+                ["contact list", "status", "node stop", "demo", "export - --all", "identity list"]
+            {
                 let message = network_of(&format!("undertone {flag} {command}")).unwrap_err();
                 let (name, _) = flag.split_once(' ').unwrap_or((flag, ""));
                 let (first, _) = command.split_once(' ').unwrap_or((command, ""));

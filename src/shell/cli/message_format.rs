@@ -1,4 +1,4 @@
-//! Messages as lines of text and as JSON.
+//! Messages as lines of text and as pages of details.
 //!
 //! Texts of others are sanitized and never begin a line: a text cannot pretend to be another
 //! message.
@@ -6,39 +6,38 @@
 use core::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
 
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
+use crate::engine::event::{Direction, SessionStatus};
+use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
-use crate::shell::api::{Glyphs, HasMore};
-use crate::shell::calendar::{Civil, utc, zone_name};
+use crate::shell::api::{Contact, Message};
+use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::HistoryArgs;
 use crate::shell::text::contact::{awaited_decision, held_back};
-use crate::shell::text::message_state::word as state_word;
-use crate::shell::text::{lifetime, message_state};
-use crate::shell::ui::view::theme::Theme;
+use crate::shell::text::{lifetime, marks, message_state};
 
 /// A message and its contact.
 #[derive(Clone, Copy)]
 pub(super) struct MessageFormatter<'a> {
-    pub(super) view: &'a MessageView,
-    pub(super) contact: &'a ContactView,
-    pub(super) glyphs: Glyphs,
+    pub(super) message: &'a Message,
+    pub(super) contact: &'a Contact,
+    /// Whether marks are ASCII.
+    pub(super) ascii: bool,
     /// In which people read its times; programs get UTC.
     pub(super) zone: &'a TimeZone,
 }
 
-/// A part of a conversation, oldest first.
+/// A part of a conversation, oldest first. `cut` is its oldest message if there are older ones.
 pub(super) fn conversation(
     shown: &[MessageFormatter<'_>],
     args: &HistoryArgs,
-    contact: &ContactView,
-    more: HasMore,
+    contact: &Contact,
+    cut: Option<MessageId>,
 ) -> String {
     let mut lines = Vec::new();
-    if let (HasMore::Yes, Some(oldest)) = (more, shown.first()) {
-        lines.push(format!("-- older messages: add --before {} --", oldest.view.id.short()));
+    if let Some(oldest) = cut {
+        lines.push(format!("-- older messages: add --before {} --", oldest.short()));
     }
     lines.extend(shown.iter().map(MessageFormatter::lines));
     if shown.is_empty() {
@@ -53,7 +52,8 @@ pub(super) fn conversation(
         lines.push(format!("-- {count} missing{again} --"));
     }
     if let Some(newest) = shown.last() {
-        lines.push(format!("-- times are in {} --", zone_name(newest.view.at, newest.zone)));
+        let zone = zone_name(newest.message.at, newest.zone);
+        lines.push(format!("-- times are in {zone} --"));
     }
     lines.join("\n")
 }
@@ -61,7 +61,7 @@ pub(super) fn conversation(
 impl MessageFormatter<'_> {
     /// A line with time, id, author and text; further lines of the text are indented.
     fn lines(&self) -> String {
-        let view = self.view;
+        let view = self.message;
         let mut lines = String::new();
         if view.missing > 0 {
             let gap = messages(view.missing);
@@ -96,7 +96,7 @@ impl MessageFormatter<'_> {
     }
 
     fn author(&self) -> String {
-        match self.view.direction {
+        match self.message.direction {
             Direction::Incoming => self.contact.petname.clone(),
             Direction::Outgoing(state) => format!("you [{}]", self.state(state)),
         }
@@ -104,13 +104,14 @@ impl MessageFormatter<'_> {
 
     /// Mark and word.
     fn state(&self, state: MessageState) -> String {
-        let mark = Theme::of_lines(self.glyphs).mark(state);
+        let mark = marks::of_message(state);
+        let mark = if self.ascii { mark.ascii } else { mark.unicode };
         format!("{mark} {}", message_state::words(state))
     }
 
     /// Everything that is known about the message.
     pub(super) fn details(&self) -> String {
-        let view = self.view;
+        let view = self.message;
         let name = &self.contact.petname;
         let mut details = DetailsBuilder(String::new());
         match view.direction {
@@ -165,7 +166,7 @@ impl MessageFormatter<'_> {
     }
 
     fn attempts(&self, state: MessageState, details: &mut DetailsBuilder) {
-        let delivery = self.view.delivery;
+        let delivery = self.message.delivery;
         match (delivery.first_sent, delivery.last_sent) {
             (None, None) => {
                 let sent = match state {
@@ -196,8 +197,11 @@ impl MessageFormatter<'_> {
             MessageState::Queued | MessageState::Mining => held_back(self.contact)
                 .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
             MessageState::Sent => {
-                let until =
-                    self.view.delivery.last_sent.map(|last| last.plus(self.view.lifetime.ttl()));
+                let until = self
+                    .message
+                    .delivery
+                    .last_sent
+                    .map(|last| last.plus(self.message.lifetime.ttl()));
                 let until = self.moment(until, "it expires");
                 format!("in the network until {until}; {}", self.again())
             }
@@ -213,7 +217,7 @@ impl MessageFormatter<'_> {
 
     /// The end of automatic retries.
     fn again(&self) -> String {
-        match (self.view.retransmits_until(), awaited_decision(self.contact)) {
+        match (self.message.retransmits_until(), awaited_decision(self.contact)) {
             (Some(_), Some(decision)) => format!("it is not retried until {decision}"),
             (Some(until), None) => {
                 let until = self.local(until);
@@ -221,33 +225,6 @@ impl MessageFormatter<'_> {
             }
             (None, _) => "it is not sent again unless you retry it".to_owned(),
         }
-    }
-
-    /// As JSON: the fields that `listen` prints, and the state.
-    pub(super) fn json(&self) -> Value {
-        let view = self.view;
-        let mut line = json!({
-            "v": 1, "type": "message", "id": view.id.hex(), "number": view.number,
-            "missing": view.missing, "early": view.early,
-            // The exact text; printing it as ASCII takes away what could act on a terminal.
-            "text": view.text.clone().into_raw(), "at": utc(view.at),
-        });
-        let more = match view.direction {
-            Direction::Incoming => json!({ "side": "theirs", "from": self.contact.petname }),
-            Direction::Outgoing(state) => json!({
-                "side": "ours", "to": self.contact.petname, "state": state_word(state),
-                "life_seconds": view.lifetime.ttl().0, "sendings": view.delivery.attempts,
-                "first_sent": view.delivery.first_sent.map(utc),
-                "last_sent": view.delivery.last_sent.map(utc),
-                "delivered": view.delivery.delivered.map(utc),
-                "read": view.delivery.read.map(utc),
-                "sent_again_until": view.retransmits_until().map(utc),
-            }),
-        };
-        if let (Value::Object(fields), Value::Object(more)) = (&mut line, more) {
-            fields.extend(more);
-        }
-        line
     }
 }
 
@@ -278,18 +255,19 @@ pub(super) mod tests {
     use crate::engine::crypto::keys::PublicKey;
     use crate::engine::crypto::safety_number::SafetyNumber;
     use crate::engine::envelope::Lifetime;
+    use crate::engine::event::{ContactView, MessageView};
     use crate::engine::id::{ContactId, IdentityId, MessageId};
     use crate::engine::record::{DeliveryLog, HoldReason, Trust};
     use crate::engine::text::UntrustedText;
 
-    pub(in crate::shell::cli) fn contact(session: SessionStatus, trust: Trust) -> ContactView {
+    pub(in crate::shell::cli) fn contact(session: SessionStatus, trust: Trust) -> Contact {
         // Two points with the same x, which is 1.
         let key = |sign| {
             let mut bytes = [0; 33];
             (bytes[0], bytes[32]) = (sign, 1);
             PublicKey::from_bytes(&bytes).unwrap()
         };
-        ContactView {
+        let view = ContactView {
             id: ContactId(1),
             identity: IdentityId(1),
             petname: "ben".to_owned(),
@@ -301,14 +279,15 @@ pub(super) mod tests {
             missing: 0,
             read_receipts: true,
             restored: None,
-        }
+        };
+        Contact { view, unread: 0 }
     }
 
     const PAUSED: Trust =
         Trust::OnHold { since: UnixSeconds(1), reason: HoldReason::Mismatch, attempts: 1 };
 
-    fn ours(state: MessageState, delivery: DeliveryLog) -> MessageView {
-        MessageView {
+    fn ours(state: MessageState, delivery: DeliveryLog) -> Message {
+        let view = MessageView {
             id: MessageId(1),
             contact: ContactId(1),
             direction: Direction::Outgoing(state),
@@ -319,11 +298,12 @@ pub(super) mod tests {
             early: false,
             lifetime: Lifetime::Day,
             delivery,
-        }
+        };
+        Message { view, with: "ben".to_owned() }
     }
 
-    fn page(contact: &ContactView, view: &MessageView) -> String {
-        MessageFormatter { view, contact, glyphs: Glyphs::Ascii, zone: &TimeZone::UTC }.details()
+    fn page(contact: &Contact, message: &Message) -> String {
+        MessageFormatter { message, contact, ascii: true, zone: &TimeZone::UTC }.details()
     }
 
     #[test]
@@ -360,12 +340,12 @@ pub(super) mod tests {
         ];
         for (session, trust, waits) in all {
             let contact = contact(session, trust);
-            for view in [
+            for message in [
                 ours(MessageState::Queued, DeliveryLog::default()),
                 ours(MessageState::Sent, sent),
                 ours(MessageState::Unacknowledged, sent),
             ] {
-                let page = page(&contact, &view);
+                let page = page(&contact, &message);
                 assert!(page.contains(waits) && !page.contains("automatically"), "{page}");
             }
         }

@@ -2,7 +2,8 @@
 
 pub mod args;
 pub mod commands;
-mod directory;
+mod connect;
+mod input;
+mod line_queue;
 mod message_format;
-mod open_store;
 pub mod output;

@@ -5,8 +5,12 @@
 
 use std::io::Write as _;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::args::GlobalArgs;
+use crate::engine::secret::opaque_debug;
+use crate::shell::api::Event;
 use crate::shell::failure::Failure;
 
 /// Writes a line of data. A closed pipe is no error: the program ends soon.
@@ -54,8 +58,59 @@ pub fn to_ascii(value: &Value) -> String {
 }
 
 /// Writes the result of a command as JSON.
-pub fn print_result(data: &Value) {
-    print_line(&to_ascii(&json!({ "v": 1, "ok": true, "data": data })));
+pub fn print_result(data: &(impl Serialize + ?Sized)) {
+    print_line(&to_ascii(&json!({ "v": 1, "ok": true, "data": to_json(data) })));
+}
+
+/// A value of the client interface as JSON.
+#[must_use]
+pub fn to_json(value: &(impl Serialize + ?Sized)) -> Value {
+    // Only a map whose keys are no texts fails, and no value of ours has one.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// An event as `listen --json` and `history --json` print it: a line of its own for programs, which
+/// says the version of its format.
+#[must_use]
+pub fn event_json(event: &Event) -> Value {
+    let mut line = to_json(event);
+    if let Some(fields) = line.as_object_mut() {
+        fields.insert("v".to_owned(), 1.into());
+    }
+    line
+}
+
+/// The result of a command: for programs, and in words.
+pub struct CommandOutput {
+    data: Value,
+    words: String,
+}
+
+opaque_debug!(struct CommandOutput { data, words });
+
+impl CommandOutput {
+    /// A result.
+    #[must_use]
+    pub fn new(data: &(impl Serialize + ?Sized), words: String) -> Self {
+        Self { data: to_json(data), words }
+    }
+
+    /// A list: one value and one line for each item, or else the words for a list without any.
+    #[must_use]
+    pub fn list<T: Serialize>(all: &[T], line: impl Fn(&T) -> String, none: &str) -> Self {
+        let lines: Vec<String> = all.iter().map(line).collect();
+        let words = if lines.is_empty() { none.to_owned() } else { lines.join("\n") };
+        Self::new(all, words)
+    }
+
+    /// Prints it, in the format that was asked for.
+    pub fn print(&self, global: &GlobalArgs) {
+        if global.json {
+            print_result(&self.data);
+        } else {
+            print_line(&self.words);
+        }
+    }
 }
 
 /// Writes the error of a command: as JSON on standard output, or as text on standard error.
@@ -90,6 +145,12 @@ pub enum OutputFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_shows_neither_its_data_nor_its_words() {
+        let output = CommandOutput::new("harbour", "harbour".to_owned());
+        assert_eq!(format!("{output:?}"), "CommandOutput");
+    }
 
     proptest::proptest! {
         #[test]

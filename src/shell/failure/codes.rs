@@ -52,6 +52,7 @@ failure_codes! {
     NodeStopping "node_stopping" Other "the node is stopping; the command was not carried out";
     NotArchived "not_archived" Other "the archive of a relay stores no envelopes at the moment";
     NotSent "not_sent" Other "the message failed or was cancelled before it was sent";
+    Socket "socket" Other "the socket of a node could not be used";
     Store "store" Other "the store could not be used";
 
     BadId "bad_id" Usage "the id of a message is not valid";
@@ -70,6 +71,7 @@ failure_codes! {
     WhichMessage "which_message" Usage "several ids of messages begin with these digits";
 
     ContactNotFound "contact_not_found" NotFound "no contact has that name";
+    CursorGone "cursor_gone" NotFound "the place to go on from is not among the events that are remembered";
     IdentityNotFound "identity_not_found" NotFound "no identity has that name";
     MessageNotFound "message_not_found" NotFound "no message has that id";
     NoFile "no_file" NotFound "the file, or the folder it would lie in, does not exist";

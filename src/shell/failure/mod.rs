@@ -35,6 +35,16 @@ impl core::fmt::Debug for Failure {
     }
 }
 
+impl core::fmt::Display for Failure {
+    /// What did not happen and why, on one line that does nothing to a terminal.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let shown = |part: &str| UntrustedText::new(part.to_owned()).sanitize_for_line().text;
+        write!(f, "{}: {} [{}]", shown(&self.what), shown(&self.why), self.word())
+    }
+}
+
+impl core::error::Error for Failure {}
+
 impl Failure {
     /// The text on standard error.
     #[must_use]
@@ -289,6 +299,8 @@ mod tests {
         let shown = Failure::remote("blocked", ExitCode::Refused, text).render();
         assert_eq!(shown.lines().count(), 4, "{shown:?}");
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+        let short = Failure::remote("blocked", ExitCode::Refused, text).to_string();
+        assert!(!short.contains(['\u{1b}', '\n', '\u{202e}']) && short.ends_with(" [blocked]"));
     }
 
     #[test]

@@ -78,7 +78,9 @@ impl ExitCode {
             Self::Damaged => {
                 "the store or backup is damaged, incomplete, of another program or of a newer version"
             }
-            Self::InUse => "another node uses this home folder, or it is of another version",
+            Self::InUse => {
+                "another process uses this home folder or changes its passphrase, or is another version"
+            }
             Self::Unsafe => "others can read the home folder or the passphrase file",
             Self::NoInput => "a prompt is needed, but not possible",
             Self::NotStored => {

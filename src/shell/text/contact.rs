@@ -2,18 +2,7 @@
 //! commands.
 
 use crate::engine::event::{ContactView, SessionStatus};
-
-/// The state of the session in stable words, for programs.
-pub(in crate::shell) const fn session_word(session: SessionStatus) -> &'static str {
-    match session {
-        SessionStatus::None => "no session",
-        SessionStatus::OfferQueued => "the offer has not left yet",
-        SessionStatus::OfferSent => "waiting for their answer",
-        SessionStatus::AwaitingConfirmation => "answering their offer",
-        SessionStatus::Established => "session ready",
-        SessionStatus::Blocked => "blocked",
-    }
-}
+use crate::shell::api::words::session_word;
 
 /// The state of the session, for people.
 pub(in crate::shell) const fn session_words(session: SessionStatus) -> &'static str {

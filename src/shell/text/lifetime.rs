@@ -2,25 +2,6 @@
 
 use crate::engine::envelope::{Floor, Lifetime};
 
-/// The names people choose a lifetime by, shortest first.
-pub(in crate::shell) const NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
-
-/// The name people choose a lifetime by.
-pub(in crate::shell) const fn name(lifetime: Lifetime) -> &'static str {
-    let [ten_minutes, six_hours, day, week] = NAMES;
-    match lifetime {
-        Lifetime::TenMinutes => ten_minutes,
-        Lifetime::SixHours => six_hours,
-        Lifetime::Day => day,
-        Lifetime::Week => week,
-    }
-}
-
-/// The lifetime of a name.
-pub(in crate::shell) fn named(text: &str) -> Option<Lifetime> {
-    Lifetime::ALL.into_iter().find(|lifetime| name(*lifetime) == text)
-}
-
 /// A lifetime in words.
 pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
     match lifetime {
@@ -112,17 +93,16 @@ pub(in crate::shell) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::words::{lifetime_name, lifetime_named};
 
     #[test]
     fn every_lifetime_is_reached_by_its_name_and_by_the_key() {
         let mut lifetime = Lifetime::default();
         for _ in Lifetime::ALL {
-            assert_eq!(named(name(lifetime)), Some(lifetime));
+            assert_eq!(lifetime_named(lifetime_name(lifetime)), Some(lifetime));
             lifetime = after(lifetime);
         }
         assert_eq!(lifetime, Lifetime::default());
-        assert_eq!(Lifetime::ALL.map(name), NAMES);
-        assert_eq!(named("8d"), None);
     }
 
     #[test]

@@ -1,20 +1,7 @@
 //! The state of a message in words, for the interface and the commands. Nothing here decides.
 
 use crate::engine::record::MessageState;
-
-/// A state in one stable word, for programs.
-pub(in crate::shell) const fn word(state: MessageState) -> &'static str {
-    match state {
-        MessageState::Queued => "queued",
-        MessageState::Mining => "mining",
-        MessageState::Sent => "sent",
-        MessageState::Delivered => "delivered",
-        MessageState::Failed => "failed",
-        MessageState::Cancelled => "cancelled",
-        MessageState::Unacknowledged => "unacknowledged",
-        MessageState::Read => "read",
-    }
-}
+use crate::shell::api::words::state_word;
 
 /// A state in one or two words, for people.
 pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
@@ -26,7 +13,7 @@ pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
         | MessageState::Delivered
         | MessageState::Failed
         | MessageState::Cancelled
-        | MessageState::Read => word(state),
+        | MessageState::Read => state_word(state),
     }
 }
 
@@ -50,27 +37,15 @@ pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
     }
 }
 
-/// Every state, as help lists them.
-pub(in crate::shell) const ALL: [MessageState; 8] = [
-    MessageState::Queued,
-    MessageState::Mining,
-    MessageState::Sent,
-    MessageState::Delivered,
-    MessageState::Read,
-    MessageState::Unacknowledged,
-    MessageState::Failed,
-    MessageState::Cancelled,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::words::MESSAGE_STATES;
 
     #[test]
     fn no_two_states_share_a_word() {
-        for (index, one) in ALL.iter().enumerate() {
-            for other in &ALL[index + 1..] {
-                assert_ne!(word(*one), word(*other));
+        for (index, one) in MESSAGE_STATES.iter().enumerate() {
+            for other in &MESSAGE_STATES[index + 1..] {
                 assert_ne!(words(*one), words(*other));
                 assert_ne!(meaning(*one), meaning(*other));
             }

@@ -1,36 +1,41 @@
-//! The interface in the terminal: keys in, cells out, and one edge to the runtime
-//! ([`api`](crate::shell::api)).
+//! The interface in the terminal: keys in, cells out, and one way to the node, the
+//! [`client`](crate::shell::client).
 //!
 //! [`model`] knows and decides, [`mod@view`] draws it, and [`run()`] is the loop: it owns the
-//! terminal, waits for keys, signals, events and time, and carries out the effects of the model. It
-//! touches neither the network nor the store nor the engine, and drawing never waits for them.
+//! terminal, waits for keys, signals, events, answers and time, and carries out the effects of the
+//! model. Whether the node runs in this process is no affair of it, and drawing never waits for the
+//! node.
 
 mod composer;
+mod exchange;
 mod keys;
 pub mod model;
+mod options;
 mod slash;
 mod terminal;
 mod unlock;
 pub mod view;
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
 use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures::StreamExt;
-use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
 pub use keys::ScrollAction;
+pub use options::{
+    ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode, UiOptions, UnlockChoice,
+    UnlockMode, UnlockOutcome,
+};
 pub use terminal::Screen;
 pub use unlock::{UnlockModel, UnlockStep};
 pub use view::unlock::view as unlock_view;
 
-use crate::shell::api::{
-    ClientEvent, ClientRequest, UiError, UiExit, UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
-};
-use model::{ClockChange, EnterMode, Model, QuitReason, UiEffect};
+use crate::shell::api::Delivery;
+use crate::shell::client::Client;
+use exchange::{CallQueue, EventSource, Heard};
+use model::{ClockChange, EnterMode, Model, NodeHost, QuitReason, UiEffect};
 use terminal::UiSignal;
 use view::{ViewState, view};
 
@@ -51,27 +56,26 @@ const BETWEEN_KEYS: Duration = Duration::from_millis(5);
 /// Keys without a pause from which on they are a paste in disguise. A guess.
 const BURST: usize = 3;
 
-/// The time that the runtime has for the last requests. A guess: it stores nothing slower.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The time that the node has for the last calls. A guess: longer than the next node takes to start,
+/// if this one stops just then.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Most requests that wait for the runtime. A guess: a person cannot ask faster than it answers.
-const MAX_PENDING: usize = 1_024;
-
-/// Runs the interface until its user leaves, a signal comes, or the runtime is gone.
+/// Runs the interface until its user leaves, a signal comes, or there is no node any more. The
+/// connection is its caller's to close.
 ///
 /// # Errors
 ///
-/// The terminal cannot be used, or the runtime has let go of its end of the channels.
+/// The terminal cannot be used.
 pub async fn run(
     screen: &mut Screen,
-    mut events: mpsc::Receiver<ClientEvent>,
-    requests: mpsc::Sender<ClientRequest>,
+    client: &Client,
     options: UiOptions,
 ) -> Result<UiExit, UiError> {
     let mut ui = UiLoop {
         model: Model::new(options),
         state: ViewState::default(),
-        pending: VecDeque::new(),
+        calls: CallQueue::of(client),
+        source: EventSource::of(client),
         pace: KeyPace::new(),
         redraw: Redraw::Needed,
     };
@@ -87,17 +91,14 @@ pub async fn run(
             _ = frames.tick(), if ui.redraw == Redraw::Needed => ui.draw(screen)?,
             key = keys.next() => ui.key(screen, key)?,
             () = ui.pace.settled() => { ui.pace.settle(); None }
-            permit = requests.reserve(), if !ui.pending.is_empty() => {
-                let permit = permit.map_err(|_| UiError::RuntimeGone)?;
-                if let Some(request) = ui.pending.pop_front() {
-                    permit.send(request);
-                }
-                None
-            }
-            event = events.recv() => {
-                let event = event.ok_or(UiError::RuntimeGone)?;
+            (id, reply) = ui.calls.next() => {
                 ui.redraw = Redraw::Needed;
-                let effects = ui.model.on_event(event);
+                let effects = ui.model.on_answer(id, reply);
+                ui.carry_out(screen, effects)?
+            }
+            heard = ui.source.next() => {
+                ui.redraw = Redraw::Needed;
+                let effects = ui.hear(client, heard);
                 ui.carry_out(screen, effects)?
             }
             _ = seconds.tick() => ui.tick(),
@@ -106,29 +107,11 @@ pub async fn run(
             break exit;
         }
     };
-    if timeout(LAST_WORDS, flush(ui.pending, events, requests)).await.is_err() {
-        tracing::warn!("the node did not take the last requests in time");
+    // What was typed before the end is not lost.
+    if timeout(LAST_WORDS, ui.calls.finish()).await.is_err() {
+        tracing::warn!("the node did not take the last calls in time");
     }
     Ok(exit)
-}
-
-/// Hands the runtime what still waits, and listens meanwhile so that it is never stuck telling us.
-async fn flush(
-    mut pending: VecDeque<ClientRequest>,
-    mut events: mpsc::Receiver<ClientEvent>,
-    requests: mpsc::Sender<ClientRequest>,
-) {
-    while !pending.is_empty() {
-        tokio::select! {
-            permit = requests.reserve() => match (permit, pending.pop_front()) {
-                (Ok(permit), Some(request)) => permit.send(request),
-                (_, _) => return,
-            },
-            event = events.recv() => if event.is_none() {
-                return;
-            },
-        }
-    }
 }
 
 fn every(period: Duration) -> Interval {
@@ -148,7 +131,8 @@ enum Redraw {
 struct UiLoop {
     model: Model,
     state: ViewState,
-    pending: VecDeque<ClientRequest>,
+    calls: CallQueue,
+    source: EventSource,
     pace: KeyPace,
     redraw: Redraw,
 }
@@ -161,6 +145,33 @@ impl UiLoop {
         self.carry_out(screen, effects)
     }
 
+    /// Takes in what the stream of events brought.
+    fn hear(&mut self, client: &Client, heard: Heard) -> Vec<UiEffect> {
+        match heard {
+            Heard::Delivery(Delivery::Event { event, .. }) => self.model.on_event(*event),
+            Heard::Delivery(Delivery::Missed { .. }) => {
+                self.source = EventSource::of(client);
+                Vec::new()
+            }
+            Heard::Delivery(Delivery::Ended(why)) => {
+                tracing::info!("the node ended: {}", why.word());
+                self.model.on_node_lost();
+                self.source = EventSource::of(client);
+                Vec::new()
+            }
+            Heard::Reached(events) => {
+                self.source = EventSource::Streaming(events);
+                let host = if client.is_own_node() { NodeHost::Own } else { NodeHost::Another };
+                self.model.on_node_reached(host)
+            }
+            Heard::Gone(why) => {
+                self.source = EventSource::Gone;
+                self.model.on_node_gone(&why);
+                Vec::new()
+            }
+        }
+    }
+
     fn on_signal(
         &mut self,
         screen: &mut Screen,
@@ -168,11 +179,7 @@ impl UiLoop {
     ) -> Result<Option<UiExit>, UiError> {
         self.redraw = Redraw::Needed;
         match told {
-            UiSignal::End(exit) => {
-                // The runtime ends as it does when a person quits.
-                self.push(ClientRequest::Quit);
-                return Ok(Some(exit));
-            }
+            UiSignal::End(exit) => return Ok(Some(exit)),
             UiSignal::Suspend => screen.suspend()?,
             UiSignal::Continued => screen.continued()?,
         }
@@ -186,7 +193,6 @@ impl UiLoop {
     ) -> Result<Option<UiExit>, UiError> {
         let Some(event) = event else {
             // The terminal is gone, as if it had hung up.
-            self.push(ClientRequest::Quit);
             return Ok(Some(UiExit::Terminated));
         };
         self.redraw = Redraw::Needed;
@@ -230,7 +236,7 @@ impl UiLoop {
         let mut exit = None;
         for effect in effects {
             match effect {
-                UiEffect::Request(request) => self.push(request),
+                UiEffect::Call(id, call) => self.calls.push(id, call),
                 UiEffect::Scroll(scroll) => self.state.scroll(&self.model, scroll),
                 UiEffect::Redraw => screen.redraw()?,
                 UiEffect::Suspend => screen.suspend()?,
@@ -240,12 +246,6 @@ impl UiLoop {
             }
         }
         Ok(exit)
-    }
-
-    fn push(&mut self, request: ClientRequest) {
-        if self.pending.len() < MAX_PENDING {
-            self.pending.push_back(request);
-        }
     }
 }
 
@@ -304,7 +304,7 @@ impl KeyPace {
     }
 }
 
-/// Asks at the unlock screen until the runtime has opened something or its user leaves. `try_open`
+/// Asks at the unlock screen until something is open or its user leaves. `try_open`
 /// says why it could not, for a person to read; the slow part belongs on a blocking thread.
 ///
 /// # Errors
@@ -406,26 +406,5 @@ mod tests {
         pace.settle();
         pace.key();
         assert_eq!(pace.enter(), EnterMode::Sends);
-    }
-
-    #[tokio::test]
-    async fn the_last_requests_reach_a_host_that_is_busy_telling() {
-        let (tell, events) = mpsc::channel(1);
-        let (requests, mut asked) = mpsc::channel(1);
-        let pending = VecDeque::from([
-            ClientRequest::Search { contact: None, words: "noon".to_owned() },
-            ClientRequest::Quit,
-        ]);
-        let host = async move {
-            for _ in 0..8 {
-                tell.send(ClientEvent::Persistence(crate::shell::api::Persistence::Sealed))
-                    .await
-                    .expect("somebody listens");
-            }
-            let first = asked.recv().await;
-            (first.is_some(), asked.recv().await)
-        };
-        let ((), taken) = tokio::join!(flush(pending, events, requests), host);
-        assert_eq!(taken, (true, Some(ClientRequest::Quit)));
     }
 }

@@ -21,7 +21,7 @@ use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGSTOP};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::shell::api::UiExit;
+use super::options::UiExit;
 
 /// Whether the terminal is taken over. Process-wide, like the terminal itself, so that a panic hook
 /// can ask.

@@ -10,7 +10,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-use crate::shell::api::{UiOptions, UnlockChoice, UnlockMode};
+use super::options::{UiOptions, UnlockChoice, UnlockMode};
 
 /// Most bytes of a passphrase. The field never grows, so that no copy is left behind.
 const MAX_PASSPHRASE_BYTES: usize = 256;
@@ -295,8 +295,8 @@ impl core::fmt::Debug for SecretField {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::{ColorSupport, Glyphs, InviteCodec, UiMode};
     use super::*;
-    use crate::shell::api::{ColorSupport, Glyphs, InviteCodec, UiMode};
 
     fn unlock_model(state: UnlockMode) -> UnlockModel {
         UnlockModel::new(

@@ -142,7 +142,7 @@ class Rust:
 
     def confirmed(self):
         """How many early messages are no longer in doubt."""
-        return sum(event["type"] == "confirmed" for event in self.look())
+        return sum(event["type"] == "change" and event["what"] == "confirmed" for event in self.look())
 
     def request(self):
         return next((event["key"] for event in self.look() if event["type"] == "request"), None)

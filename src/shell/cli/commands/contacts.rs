@@ -1,107 +1,179 @@
-//! Output of `undertone contact`.
+//! `undertone contact`
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::manage::{CommandOutput, DeliveredBy, Outcome, command_output, list};
 use super::trust;
 use crate::engine::event::{ContactView, SessionStatus};
-use crate::shell::calendar::{Civil, utc};
-use crate::shell::cli::args::ContactAction;
-use crate::shell::cli::directory::Directory;
+use crate::shell::api::Contact;
+use crate::shell::api::calls::{
+    Changed, Comparison, ContactAcceptKey, ContactAdd, ContactBlock, ContactList, ContactRef,
+    ContactRekey, ContactRemove, ContactRename, ContactSet, ContactShow, ContactUnblock,
+    ContactVerify, Id,
+};
+use crate::shell::calendar::Civil;
+use crate::shell::cli::args::{ContactAction, GlobalArgs, OnOff};
 use crate::shell::cli::message_format::messages;
+use crate::shell::cli::output::{self, CommandOutput};
+use crate::shell::cli::{connect, input};
+use crate::shell::client::{Client, CreateStore};
 use crate::shell::failure::Failure;
+use crate::shell::os::clock;
 use crate::shell::text;
-use crate::shell::text::contact::{read_marks, session_word, session_words};
+use crate::shell::text::contact::{read_marks, session_words};
 
-pub(super) fn about_contact<'a>(
-    action: &ContactAction,
-    directory: &'a Directory,
-    contact: impl Fn(&str) -> Result<&'a ContactView, Failure>,
-    (done, zone): (Outcome<'_>, &TimeZone),
-) -> Result<CommandOutput, Failure> {
+/// `undertone contact ..`
+pub(super) async fn run(global: &GlobalArgs, action: ContactAction) -> Result<(), Failure> {
+    let action = ask_first(global, action)?;
+    let client = connect::for_command(global, CreateStore::No).await?;
+    let done = carry_out(&client, global.identity.as_deref(), action).await;
+    connect::finish(client, done).await?.print(global);
+    Ok(())
+}
+
+/// Reads what standard input and the person in front of it have to say, before a node waits for it.
+fn ask_first(global: &GlobalArgs, action: ContactAction) -> Result<ContactAction, Failure> {
     Ok(match action {
-        ContactAction::Add { name, .. } => {
-            let sent = match done.sender {
-                DeliveredBy::ThisNode => "The contact request is sent automatically.",
-                DeliveredBy::NextNode => {
-                    "The contact request is sent the next time a node runs: undertone"
-                }
-            };
-            command_output(contact_json(contact(name)?), format!("added {name}. {sent}"))
+        ContactAction::Add { invite, name } if invite == "-" => {
+            ContactAction::Add { invite: input::standard_input(MAX_INVITE)?, name }
+        }
+        ContactAction::Rekey { name, invite } if invite == "-" => {
+            ContactAction::Rekey { name, invite: input::standard_input(MAX_INVITE)? }
+        }
+        ContactAction::AcceptKey { name, yes_accept: false } => {
+            trust::ask_to_accept(global, &name)?;
+            ContactAction::AcceptKey { name, yes_accept: true }
+        }
+        ContactAction::Add { .. }
+        | ContactAction::Rekey { .. }
+        | ContactAction::AcceptKey { .. }
+        | ContactAction::List
+        | ContactAction::Show { .. }
+        | ContactAction::Verify { .. }
+        | ContactAction::Rename { .. }
+        | ContactAction::ReadMarks { .. }
+        | ContactAction::Block { .. }
+        | ContactAction::Unblock { .. }
+        | ContactAction::Remove { .. } => action,
+    })
+}
+
+async fn carry_out(
+    client: &Client,
+    identity: Option<&str>,
+    action: ContactAction,
+) -> Result<CommandOutput, Failure> {
+    let zone = &clock::zone();
+    let the = |name: &str| of_identity(name, identity);
+    Ok(match action {
+        ContactAction::Add { invite, name } => {
+            let identity = identity.map(str::to_owned);
+            let contact = client.call(ContactAdd { identity, invite, name }).await?;
+            let (name, sent) = (&contact.petname, connect::when_sent(client));
+            let words = format!("added {name}. The contact request is sent {sent}");
+            CommandOutput::new(&contact, words)
         }
         ContactAction::List => {
-            let line = |view: &ContactView| {
-                let mark = text::trust::mark(view.trust);
-                {
-                    let short = view.key.short();
-                    let link = session_words(view.session);
-                    format!("{short}  {mark} {:<24}  {link}{}", view.petname, troubles(view, zone))
-                }
-            };
+            let all = all(client, identity).await?;
             let none = "no contacts yet; add one: undertone contact add INVITE --name NAME";
-            list(&directory.contacts, contact_json, line, none)
+            CommandOutput::list(&all, |contact| line(contact, zone), none)
         }
         ContactAction::Show { name } => {
-            let view = contact(name)?;
-            command_output(contact_json(view), details(view, zone))
+            let contact = client.call(ContactShow { contact: the(&name) }).await?;
+            CommandOutput::new(&contact, details(&contact, zone))
         }
-        ContactAction::Verify { name, .. } => {
-            trust::outcome(name, done.reply)?;
-            command_output(
-                contact_json(contact(name)?),
-                format!("verified {name}, on this computer only"),
-            )
+        ContactAction::Verify { name, words, digits } => {
+            verify(client, the(&name), &name, (words, digits)).await?
         }
-        ContactAction::Rekey { name, .. } => {
+        ContactAction::Rekey { name, invite } => {
+            let contact = client.call(ContactRekey { contact: the(&name), invite }).await?;
             let next = "sending is paused until you verify or accept it";
-            command_output(
-                contact_json(contact(name)?),
-                format!("replaced the key of {name}; {next}"),
-            )
+            CommandOutput::new(&contact, format!("replaced the key of {name}; {next}"))
         }
-        ContactAction::AcceptKey { name, .. } => command_output(
-            contact_json(contact(name)?),
-            format!("resumed sending to {name}, not verified"),
-        ),
+        ContactAction::AcceptKey { name, yes_accept: _ } => {
+            let contact = client.call(ContactAcceptKey { contact: the(&name) }).await?;
+            CommandOutput::new(&contact, format!("resumed sending to {name}, not verified"))
+        }
         ContactAction::Rename { name, to } => {
-            command_output(json!({ "name": to }), format!("renamed {name} to {to}"))
+            let contact = client.call(ContactRename { contact: the(&name), name: to }).await?;
+            let words = format!("renamed {name} to {}", contact.petname);
+            CommandOutput::new(&contact, words)
         }
-        ContactAction::ReadMarks { name, .. } => {
-            let view = contact(name)?;
-            let as_before = done.was.is_some_and(|was| was.read_receipts == view.read_receipts);
-            let verb = if as_before { " were already" } else { ":" };
-            command_output(
-                contact_json(view),
-                format!("read marks with {name}{verb} {}", read_marks(view)),
-            )
+        ContactAction::ReadMarks { name, state } => {
+            let on = Some(state == OnOff::On);
+            let done = client.call(ContactSet { contact: the(&name), read_marks: on }).await?;
+            let verb = if done.changed { ":" } else { " were already" };
+            let words = format!("read marks with {name}{verb} {}", read_marks(&done.contact));
+            CommandOutput::new(&changed_json(&done), words)
         }
         ContactAction::Block { name } => {
-            command_output(json!({ "blocked": name }), block_words(name, done))
+            let done = client.call(ContactBlock { contact: the(&name) }).await?;
+            let (was, is) = (format!("{name} was already blocked"), format!("blocked {name}"));
+            CommandOutput::new(&changed_json(&done), if done.changed { is } else { was })
         }
         ContactAction::Unblock { name } => {
-            command_output(json!({ "unblocked": name }), unblock_words(name, done))
+            let done = client.call(ContactUnblock { contact: the(&name) }).await?;
+            let (was, is) = (format!("{name} was not blocked"), format!("unblocked {name}"));
+            CommandOutput::new(&changed_json(&done), if done.changed { is } else { was })
         }
-        ContactAction::Remove { name, .. } => {
-            command_output(json!({ "removed": name }), format!("removed {name}, with all messages"))
+        ContactAction::Remove { name, confirm } => {
+            client.call(ContactRemove { contact: the(&name), confirm }).await?;
+            let words = format!("removed {name}, with all messages");
+            CommandOutput::new(&json!({ "removed": name }), words)
         }
     })
 }
 
-fn was_blocked(done: Outcome<'_>) -> bool {
-    done.was.is_some_and(|was| was.session == SessionStatus::Blocked)
+/// A contact by the name that was typed, of the identity that was named.
+pub(super) fn of_identity(name: &str, identity: Option<&str>) -> ContactRef {
+    ContactRef::Of { name: name.to_owned(), identity: identity.map(str::to_owned) }
 }
 
-fn block_words(name: &str, done: Outcome<'_>) -> String {
-    if was_blocked(done) {
-        format!("{name} was already blocked")
-    } else {
-        format!("blocked {name}")
+/// All contacts of an identity; of all identities if none is named.
+pub(super) async fn all(client: &Client, identity: Option<&str>) -> Result<Vec<Contact>, Failure> {
+    let mut all: Vec<Contact> = Vec::new();
+    loop {
+        let after = all.last().map(|contact| Id::from(contact.id));
+        let identity = identity.map(str::to_owned);
+        let page = client.call(ContactList { identity, after }).await?;
+        let is_last = !page.more || page.items.is_empty();
+        all.extend(page.items);
+        if is_last {
+            return Ok(all);
+        }
     }
 }
 
-fn unblock_words(name: &str, done: Outcome<'_>) -> String {
-    if was_blocked(done) { format!("unblocked {name}") } else { format!("{name} was not blocked") }
+async fn verify(
+    client: &Client,
+    contact: ContactRef,
+    name: &str,
+    (words, digits): (Vec<String>, Option<String>),
+) -> Result<CommandOutput, Failure> {
+    // One of the two is there, as the command line demands.
+    let words = digits.is_none().then_some(words);
+    let compared = client.call(ContactVerify { contact: contact.clone(), words, digits }).await?;
+    if let Comparison::Differs { word, left } = compared {
+        return Err(trust::mismatch(name, word, left));
+    }
+    let contact = client.call(ContactShow { contact }).await?;
+    Ok(CommandOutput::new(&contact, format!("verified {name}, on this computer only")))
+}
+
+/// A contact after a switch, and whether it was otherwise before.
+fn changed_json(done: &Changed) -> Value {
+    let mut fields = output::to_json(&done.contact);
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("changed".to_owned(), done.changed.into());
+    }
+    fields
+}
+
+/// A contact in a line of the list.
+fn line(contact: &Contact, zone: &TimeZone) -> String {
+    let (short, mark) = (contact.key.short(), text::trust::mark(contact.trust));
+    let (name, session) = (&contact.petname, session_words(contact.session));
+    format!("{short}  {mark} {name:<24}  {session}{}", troubles(contact, zone))
 }
 
 /// Everything that is known of a contact, for people.
@@ -117,21 +189,6 @@ fn details(view: &ContactView, zone: &TimeZone) -> String {
         text::trust::words(view.trust, zone),
         read_marks(view),
     )
-}
-
-fn contact_json(view: &ContactView) -> Value {
-    json!({
-        "name": view.petname,
-        "key": view.key.hex(),
-        "fingerprint": view.key.fingerprint().to_string(),
-        "session": session_word(view.session),
-        "trust": trust::to_json(view.trust),
-        "safety_number": view.safety_number.to_string(),
-        "read_marks": view.read_receipts,
-        "missing": view.missing,
-        "restored": view.restored.map(utc),
-        "words": view.sas.as_ref().map(trust::own_words_json),
-    })
 }
 
 /// Missing messages and a pending restore, as a suffix to the session status.
@@ -158,6 +215,9 @@ fn troubles(view: &ContactView, zone: &TimeZone) -> String {
     text
 }
 
+/// Far longer than any invite.
+const MAX_INVITE: u64 = 1_024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,12 +228,10 @@ mod tests {
     #[test]
     fn nothing_is_under_way_with_a_restored_contact_that_is_blocked() {
         let told = |session| {
-            let view = ContactView {
-                missing: 1,
-                restored: Some(UnixSeconds(1_000_000)),
-                ..contact(session, Trust::Unverified)
-            };
-            troubles(&view, &TimeZone::UTC)
+            let mut contact = contact(session, Trust::Unverified);
+            contact.view.missing = 1;
+            contact.view.restored = Some(UnixSeconds(1_000_000));
+            troubles(&contact, &TimeZone::UTC)
         };
         let blocked = told(SessionStatus::Blocked);
         assert!(blocked.contains("restored from a backup on"), "{blocked}");

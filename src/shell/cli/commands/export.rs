@@ -1,44 +1,33 @@
-//! `undertone export` and `import`: messages as lines of JSON, which are not encrypted.
+//! `undertone export` and `import`: messages as lines of JSON ([`exported`]), which are not encrypted.
 //!
-//! ```text
-//! {"v":1,"id":"16 hexadecimal digits","contact":"mira","from":"me" or "them","time":seconds since 1970,
-//!  "at":"the same for people, in UTC","state":"delivered" (of mine alone),"number":3,"missing":0,
-//!  "early":false,"text":"what was written"}
-//! ```
-//!
-//! Lines are ASCII: other characters are escaped, and read back exactly. Imported messages are
-//! history only: none is sent, and none gets a better state than it had.
+//! Lines are ASCII: other characters are escaped, and read back exactly.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use data_encoding::HEXLOWER_PERMISSIVE;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use tempfile::Builder;
 
-use super::listen::state_word;
-use super::without_network;
-use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::Lifetime;
-use crate::engine::event::ContactView;
+use super::contacts::{all, of_identity};
 use crate::engine::id::{ContactId, MessageId};
-use crate::engine::node::backup::known_state;
-use crate::engine::record::{DeliveryLog, MessageRecord, MessageState, StoredDirection};
-use crate::engine::session::{MAX_TEXT, SessionId};
-use crate::shell::calendar::utc;
+use crate::engine::secret::opaque_debug;
+use crate::shell::api::Contact;
+use crate::shell::api::calls::{
+    Around, ContactShow, History, HistoryPart, IdentityShow, Import, ImportReport, MAX_HISTORY,
+};
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory};
-use crate::shell::cli::{open_store, output};
-use crate::shell::durable_node::DurableNode;
+use crate::shell::cli::connect;
+use crate::shell::cli::output::{self, CommandOutput};
+use crate::shell::client::{Client, CreateStore};
+use crate::shell::exported::{self, ExportedMessage, MAX_LINE, MAX_LINES};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::data_dir::FILE_MODE;
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
 use crate::shell::os::signals::StopFlag;
-use crate::shell::store::{Store, StoreError};
 
 /// Whether an import is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +39,7 @@ pub(super) enum ImportMode {
 }
 
 /// `undertone export ..`: one conversation, or those with everybody the identity knows.
-pub(super) fn export(
+pub(super) async fn export(
     global: &GlobalArgs,
     file: &Path,
     contact: Option<&str>,
@@ -60,34 +49,58 @@ pub(super) fn export(
     if !standard && file.symlink_metadata().is_ok() {
         return Err(not_exported(file, &io::ErrorKind::AlreadyExists.into()));
     }
-    let (mut durable, directory) = without_network(open_store::open(global)?)?;
-    let contacts = chosen(global, &mut durable, &directory, contact)?;
-    let count = if standard {
-        let mut output = BufWriter::new(io::stdout().lock());
-        // What was printed stays printed, so a signal may end the process at once.
-        let never = StopFlag::default();
-        let written = write(&contacts, durable.store(), &mut output, (file, &never))?;
-        output.flush().map_err(|error| not_exported(file, &error))?;
-        written
-    } else {
-        let stop = StopFlag::listen()?;
-        to_new_file(file, |output| write(&contacts, durable.store(), output, (file, &stop)))?
-    };
+    let client = connect::for_command(global, CreateStore::No).await?;
+    let written = write_to(&client, global.identity.as_deref(), file, contact).await;
+    let (messages, conversations) = connect::finish(client, written).await?;
     // Standard output has messages on it and nothing else.
     if standard {
         return Ok(());
     }
-    if global.json {
-        output::print_result(&json!({ "messages": count, "conversations": contacts.len() }));
-    } else {
-        output::print_line(&format!("exported {count} messages of {} chats", contacts.len()));
+    let words = format!("exported {messages} messages of {conversations} chats");
+    let data = json!({ "messages": messages, "conversations": conversations });
+    CommandOutput::new(&data, words).print(global);
+    if !global.json {
         output::print_message("The file is not encrypted: anyone who has it can read it.");
     }
     Ok(())
 }
 
+/// Writes the chats to the file; returns how many messages and how many chats those were.
+async fn write_to(
+    client: &Client,
+    identity: Option<&str>,
+    file: &Path,
+    contact: Option<&str>,
+) -> Result<(u64, usize), Failure> {
+    let contacts = match contact {
+        Some(name) => {
+            let contact = of_identity(name, identity);
+            vec![client.call(ContactShow { contact }).await?]
+        }
+        None => {
+            let identity = identity.map(str::to_owned);
+            let speaker = client.call(IdentityShow { identity }).await?;
+            all(client, Some(&speaker.name)).await?
+        }
+    };
+    let count = if file.as_os_str() == "-" {
+        let mut output = BufWriter::new(io::stdout());
+        // What was printed stays printed, so a signal may end the process at once.
+        let never = StopFlag::default();
+        let written = write(client, &contacts, &mut output, (file, &never)).await?;
+        output.flush().map_err(|error| not_exported(file, &error))?;
+        written
+    } else {
+        let stop = StopFlag::listen()?;
+        let written =
+            async |output: &mut dyn Write| write(client, &contacts, output, (file, &stop)).await;
+        to_new_file(file, written).await?
+    };
+    Ok((count, contacts.len()))
+}
+
 /// `undertone import ..`: into one conversation, all lines or none.
-pub(super) fn import(
+pub(super) async fn import(
     global: &GlobalArgs,
     file: &Path,
     contact: &str,
@@ -99,81 +112,125 @@ pub(super) fn import(
     } else {
         read(BufReader::new(File::open(file).map_err(|error| not_read(file, &error))?), file)?
     };
-    let (mut durable, directory) = without_network(open_store::open(global)?)?;
-    let contacts = chosen(global, &mut durable, &directory, Some(contact))?;
-    let Some(to) = contacts.first() else { return Err(StoreError::Missing.into()) };
-    let all = of_one_contact(lines, contact)?;
-    let found = all.len();
-    let records: Vec<MessageRecord> =
-        all.into_iter().filter_map(|line| line.into_record(to.id)).collect();
-    // So a second import of the same file adds nothing.
-    let fresh = durable.store().messages().unknown(records)?;
-    let taken = fresh.len();
-    if mode == ImportMode::Apply {
-        durable.store().import()?.add_history(to.id, fresh)?;
-    }
-    if global.json {
-        let would = mode == ImportMode::DryRun;
-        output::print_result(&json!({ "found": found, "taken": taken, "dry_run": would }));
-        return Ok(());
-    }
-    let verb = if mode == ImportMode::Apply { "imported" } else { "would be imported" };
-    output::print_line(&format!(
-        "found {found} messages, {taken} of them {verb}; the others exist already"
-    ));
+    let client = connect::for_command(global, CreateStore::No).await?;
+    let named = of_identity(contact, global.identity.as_deref());
+    let taken = async {
+        let to = client.call(ContactShow { contact: named }).await?.id;
+        hand_over(&client, to, &of_one_contact(lines, contact)?, mode).await
+    };
+    let taken = taken.await;
+    let report = connect::finish(client, taken).await?;
+    let ImportReport { found, taken, dry_run } = report;
+    let verb = if dry_run { "would be imported" } else { "imported" };
+    let words = format!("found {found} messages, {taken} of them {verb}; the others exist already");
+    CommandOutput::new(&report, words).print(global);
     Ok(())
 }
 
-/// One contact of the identity that speaks, or all of them.
-fn chosen(
-    global: &GlobalArgs,
-    durable: &mut DurableNode,
-    directory: &Directory,
-    contact: Option<&str>,
-) -> Result<Vec<ContactView>, Failure> {
-    let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
-    let speaker = directory.speaker(global.identity.as_deref(), chosen.as_deref())?;
-    match contact {
-        Some(name) => Ok(vec![directory.contact(speaker, name)?.clone()]),
-        None => {
-            let of_it = directory.contacts.iter().filter(|view| view.identity == speaker.id);
-            Ok(of_it.cloned().collect())
+/// Hands lines over to the node, which takes all of them with the last, or none.
+async fn hand_over(
+    client: &Client,
+    to: ContactId,
+    lines: &[ImportLine],
+    mode: ImportMode,
+) -> Result<ImportReport, Failure> {
+    let dry_run = mode == ImportMode::DryRun;
+    let mut rest = lines;
+    loop {
+        let (batch, left) = first_batch(rest);
+        rest = left;
+        let (batch, more) = (batch.iter().map(|line| line.text.clone()), !rest.is_empty());
+        let import = Import { contact: to.into(), lines: batch.collect(), more, dry_run };
+        let report = client.call(import).await?;
+        // Another node has none of the lines that the one before was given.
+        if report.found != lines.len() - rest.len() {
+            return Err(replaced());
+        }
+        if !more {
+            return Ok(report);
         }
     }
 }
 
+/// As many of the lines, at least one, as one call carries; and the rest.
+fn first_batch(lines: &[ImportLine]) -> (&[ImportLine], &[ImportLine]) {
+    let mut room = BATCH_BYTES;
+    let fits = |line: &&ImportLine| {
+        let fits = room > 0;
+        room = room.saturating_sub(line.text.get().len());
+        fits
+    };
+    let count = lines.iter().take_while(fits).count();
+    lines.split_at_checked(count).unwrap_or((lines, &[]))
+}
+
 /// Writes the chats with these contacts until a signal stops it; returns how many messages those
 /// were.
-fn write(
-    contacts: &[ContactView],
-    store: &Store,
+async fn write(
+    client: &Client,
+    contacts: &[Contact],
     output: &mut dyn Write,
     (file, stop): (&Path, &StopFlag),
 ) -> Result<u64, Failure> {
     let mut count = 0;
     for contact in contacts {
-        store.messages().each(Some(contact.id), |message| {
-            // A signal that killed the process would leave what is written so far, not encrypted.
-            if let Some(exit) = stop.raised() {
-                return Err(stopped(exit));
-            }
-            if let Some(line) = line(&contact.petname, &message) {
-                writeln!(output, "{}", output::to_ascii(&line))
+        let mut pages = ConversationPages::of(contact.id);
+        loop {
+            let page = pages.next(client).await?;
+            for message in &page.items {
+                // A signal that killed the process would leave what is written so far, not
+                // encrypted.
+                if let Some(exit) = stop.raised() {
+                    return Err(stopped(exit));
+                }
+                writeln!(output, "{}", output::to_ascii(&exported::line(message)))
                     .map_err(|error| not_exported(file, &error))?;
                 count += 1;
             }
-            Ok::<(), Failure>(())
-        })?;
+            if !page.newer {
+                break;
+            }
+        }
     }
     Ok(count)
+}
+
+/// The pages of a conversation, oldest first.
+struct ConversationPages {
+    contact: ContactId,
+    /// The messages of the page before, the last of which is the place to go on from.
+    before: Vec<MessageId>,
+}
+
+impl ConversationPages {
+    const fn of(contact: ContactId) -> Self {
+        Self { contact, before: Vec::new() }
+    }
+
+    /// The next page. `newer` says whether there is another one.
+    async fn next(&mut self, client: &Client) -> Result<HistoryPart, Failure> {
+        loop {
+            let place = self.before.last();
+            let around = place.map_or(Around::Oldest, |place| Around::Message((*place).into()));
+            let contact = self.contact.into();
+            let page = History { contact, around, before: 0, after: MAX_HISTORY };
+            let page = client.call(page).await?;
+            // Nothing lies behind a message that was deleted meanwhile: the place is the one before.
+            if page.items.is_empty() && self.before.pop().is_some() {
+                continue;
+            }
+            self.before = page.items.iter().map(|message| message.id).collect();
+            return Ok(page);
+        }
+    }
 }
 
 /// Creates a file that only its owner can access, with all that `write` writes or not at all: until
 /// it is whole it has another name, and is removed if it does not become whole. No existing file is
 /// replaced.
-fn to_new_file(
+async fn to_new_file(
     file: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<u64, Failure>,
+    write: impl AsyncFnOnce(&mut dyn Write) -> Result<u64, Failure>,
 ) -> Result<u64, Failure> {
     let failed = |error: io::Error| not_exported(file, &error);
     let folder = match file.parent() {
@@ -187,7 +244,7 @@ fn to_new_file(
         .tempfile_in(folder)
         .map_err(failed)?;
     let mut output = BufWriter::new(part.as_file());
-    let count = write(&mut output)?;
+    let count = write(&mut output).await?;
     output.flush().map_err(failed)?;
     drop(output);
     // The content is durable before the name is.
@@ -233,125 +290,25 @@ fn not_exported(file: &Path, error: &io::Error) -> Failure {
     Failure::new(code, text)
 }
 
-/// A message as a line; nothing for one that was never shown.
-fn line(contact: &str, message: &MessageRecord) -> Option<Value> {
-    let (from, state) = match message.direction {
-        StoredDirection::Buffered { .. } => return None,
-        StoredDirection::Delivered => ("them", None),
-        StoredDirection::Outgoing(state) => ("me", Some(state_word(state))),
-    };
-    Some(json!({
-        "v": 1,
-        "id": message.id.hex(),
-        "contact": contact,
-        "from": from,
-        "time": message.at.0,
-        "at": utc(message.at),
-        "state": state,
-        "number": message.number,
-        "missing": message.missing,
-        "early": message.early.is_some(),
-        "text": message.text,
-    }))
-}
-
-/// One line of an export. Further fields are ignored.
-#[derive(Deserialize)]
-struct ExportedMessage {
-    v: u64,
-    id: String,
+/// A line of an import that is a message.
+struct ImportLine {
+    /// As it was read.
+    text: Box<RawValue>,
+    /// The name of the contact on the device that wrote it.
     contact: String,
-    from: ExportedAuthor,
-    time: u64,
-    #[serde(default)]
-    state: Option<ExportedState>,
-    #[serde(default)]
-    number: Option<u64>,
-    #[serde(default)]
-    missing: u64,
-    #[serde(default)]
-    early: bool,
-    text: String,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum ExportedAuthor {
-    Me,
-    Them,
-}
+opaque_debug!(struct ImportLine { text, contact });
 
-/// The words of [`state_word`].
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ExportedState {
-    Queued,
-    Mining,
-    Sent,
-    Delivered,
-    Failed,
-    Cancelled,
-    Unacknowledged,
-    Read,
-}
-
-impl ExportedState {
-    const fn known(self) -> MessageState {
-        known_state(match self {
-            Self::Queued => MessageState::Queued,
-            Self::Mining => MessageState::Mining,
-            Self::Sent => MessageState::Sent,
-            Self::Delivered => MessageState::Delivered,
-            Self::Failed => MessageState::Failed,
-            Self::Cancelled => MessageState::Cancelled,
-            Self::Unacknowledged => MessageState::Unacknowledged,
-            Self::Read => MessageState::Read,
-        })
-    }
-}
-
-impl ExportedMessage {
+impl ImportLine {
     fn parse(text: &[u8]) -> Option<Self> {
-        let line: Self = serde_json::from_slice(text).ok()?;
-        let sound = line.v == 1
-            && line.message_id().is_some()
-            && line.text.len() <= MAX_TEXT
-            // After the year 9999 no date has four digits, and the store counts in 63 bits.
-            && line.time < 253_402_300_800
-            // Messages of ours have a state, theirs have none.
-            && (line.from == ExportedAuthor::Me) == line.state.is_some();
-        sound.then_some(line)
-    }
-
-    fn message_id(&self) -> Option<MessageId> {
-        let bytes = HEXLOWER_PERMISSIVE.decode(self.id.as_bytes()).ok()?;
-        Some(MessageId(u64::from_be_bytes(bytes.try_into().ok()?)))
-    }
-
-    fn into_record(self, contact: ContactId) -> Option<MessageRecord> {
-        let id = self.message_id()?;
-        let direction = match self.state {
-            None => StoredDirection::Delivered,
-            Some(state) => StoredDirection::Outgoing(state.known()),
-        };
-        Some(MessageRecord {
-            id,
-            contact,
-            direction,
-            // The number of our own message belongs to the send window of another store.
-            number: self.number.filter(|_| direction == StoredDirection::Delivered),
-            text: self.text,
-            at: UnixSeconds(self.time),
-            missing: self.missing,
-            early: self.early.then_some(SessionId([0; 32])),
-            lifetime: Lifetime::default(),
-            delivery: DeliveryLog::default(),
-        })
+        let ExportedMessage { contact, .. } = ExportedMessage::parse(text)?;
+        Some(Self { text: serde_json::from_slice(text).ok()?, contact })
     }
 }
 
 /// Reads every line, or rejects all of them because of the first invalid one.
-fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ExportedMessage>, Failure> {
+fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ImportLine>, Failure> {
     let mut lines = Vec::new();
     let mut text = Vec::new();
     loop {
@@ -368,7 +325,7 @@ fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ExportedMessage>, Fa
             let why = format!("it has more than {MAX_LINES} lines");
             return Err(not_imported(&why, "import it in parts"));
         }
-        let Some(line) = ExportedMessage::parse(&text) else {
+        let Some(line) = ImportLine::parse(&text) else {
             let why = format!("line {number} is not a message in the format of undertone export");
             return Err(not_imported(&why, "fix or remove that line, then try again"));
         };
@@ -377,10 +334,7 @@ fn read(mut input: impl BufRead, file: &Path) -> Result<Vec<ExportedMessage>, Fa
 }
 
 /// The lines of one chat: those that name the contact, or all if they name only one.
-fn of_one_contact(
-    mut lines: Vec<ExportedMessage>,
-    contact: &str,
-) -> Result<Vec<ExportedMessage>, Failure> {
+fn of_one_contact(mut lines: Vec<ImportLine>, contact: &str) -> Result<Vec<ImportLine>, Failure> {
     let first = lines.first().map(|line| line.contact.clone());
     // On the device that wrote the file, the contact may have had another name.
     if lines.iter().all(|line| Some(&line.contact) == first.as_ref()) {
@@ -402,6 +356,17 @@ fn not_imported(why: &str, next: &str) -> Failure {
     Failure::new(FailureCode::BadImport, text)
 }
 
+/// Another node took over between two parts of an import.
+fn replaced() -> Failure {
+    let text = FailureText {
+        what: "the import was interrupted",
+        why: "another node took over in the middle of it",
+        safe: "a part of the messages may have been imported",
+        next: "import the file again: messages that exist already are left out",
+    };
+    Failure::new(FailureCode::NodeEnded, text)
+}
+
 fn not_read(file: &Path, error: &io::Error) -> Failure {
     let source =
         if file.as_os_str() == "-" { "standard input".to_owned() } else { format!("{file:?}") };
@@ -421,140 +386,158 @@ fn not_read(file: &Path, error: &io::Error) -> Failure {
 /// person has to find it.
 const UNFINISHED: &str = "unfinished-undertone-export-";
 
-/// The longest line: a message of the longest text, every byte of it escaped, with room.
-const MAX_LINE: u64 = 64 << 10;
-
-/// The most lines of one import, which are held at once: a guess at several years of talk.
-const MAX_LINES: usize = 100_000;
+/// Bytes of lines in one call. A line holds a MiB, and one line of an export 64 KiB of them.
+const BATCH_BYTES: usize = 400 << 10;
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::engine::crypto::invite;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::crypto::safety_number::SafetyNumber;
-    use crate::engine::event::SessionStatus;
-    use crate::engine::id::IdentityId;
-    use crate::engine::record::{Change, Record, Trust};
+    use crate::engine::envelope::Lifetime;
+    use crate::engine::session::MAX_TEXT;
     use crate::engine::testing::rng::SeededRng;
-
-    fn any_message() -> impl Strategy<Value = MessageRecord> {
-        let direction = prop_oneof![
-            Just(StoredDirection::Delivered),
-            Just(StoredDirection::Outgoing(MessageState::Delivered)),
-            Just(StoredDirection::Outgoing(MessageState::Read)),
-            Just(StoredDirection::Outgoing(MessageState::Failed)),
-        ];
-        (any::<(u64, u32, Option<u64>, u64, bool)>(), direction, "\\PC{0,200}").prop_map(
-            |((id, at, number, missing, early), direction, text)| MessageRecord {
-                id: MessageId(id),
-                contact: ContactId(1),
-                direction,
-                number: number.filter(|_| direction == StoredDirection::Delivered),
-                text,
-                at: UnixSeconds(u64::from(at)),
-                missing,
-                early: early.then_some(SessionId([0; 32])),
-                lifetime: Lifetime::default(),
-                delivery: DeliveryLog::default(),
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_exported_reads_back(message in any_message()) {
-            let text = output::to_ascii(&line("mira", &message).unwrap());
-            let read = read(text.as_bytes(), Path::new("-")).map_err(|failure| failure.why).unwrap();
-            let records: Vec<MessageRecord> =
-                read.into_iter().filter_map(|line| line.into_record(ContactId(1))).collect();
-            prop_assert_eq!(records, [message]);
-        }
-
-        #[test]
-        fn reading_anything_never_panics(bytes: Vec<u8>) {
-            prop_assert!(bytes.is_empty() || read(bytes.as_slice(), Path::new("-")).is_err());
-        }
-    }
+    use crate::shell::api::calls::{
+        ContactAdd, IdentityNew, MessageDelete, MessageRef, MessageSend,
+    };
+    use crate::shell::client::NodeOptions;
 
     #[test]
-    fn a_signal_ends_an_export_and_nothing_of_it_is_left() {
+    fn a_line_of_an_import_shows_nothing_of_it() {
+        let text = RawValue::from_string("{}".to_owned()).unwrap();
+        let line = ImportLine { text, contact: "harbour".to_owned() };
+        assert_eq!(format!("{line:?}"), "ImportLine");
+    }
+
+    /// A node with a contact to whom so many messages are queued.
+    async fn with_messages(count: usize) -> (Client, Contact) {
+        let client = Client::start(NodeOptions::in_memory().offline()).await.unwrap();
+        client.call(IdentityNew { name: "ann".to_owned() }).await.unwrap();
+        let other = Identity::generate(&mut SeededRng::new(1).turn()).public();
+        let added =
+            ContactAdd { identity: None, invite: invite::encode(&other), name: "mira".to_owned() };
+        let contact = client.call(added).await.unwrap();
+        for number in 0..count {
+            let (contact, text) = (contact.id.into(), format!("not encrypted {number}"));
+            client.call(MessageSend { contact, text, life: Lifetime::Day }).await.unwrap();
+        }
+        (client, contact)
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_an_export_and_nothing_of_it_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chat");
-        let mut store = Store::in_memory().unwrap();
-        let message = MessageRecord {
-            id: MessageId(1),
-            contact: ContactId(1),
-            direction: StoredDirection::Delivered,
-            number: Some(0),
-            text: "not encrypted".to_owned(),
-            at: UnixSeconds(1),
-            missing: 0,
-            early: None,
-            lifetime: Lifetime::Day,
-            delivery: DeliveryLog::default(),
+        let (client, mira) = with_messages(1).await;
+        let mira = [mira];
+        let export = async |stop: &StopFlag| {
+            let written =
+                async |output: &mut dyn Write| write(&client, &mira, output, (&file, stop)).await;
+            to_new_file(&file, written).await
         };
-        store.commit(&[Change::Put(Record::Message(message))]).unwrap();
-        let mira = [contact_view()];
-        let export = |stop: &StopFlag| {
-            to_new_file(&file, |output| write(&mira, &store, output, (&file, stop)))
-        };
-        let stopped = export(&StopFlag::terminated()).unwrap_err();
+        let stopped = export(&StopFlag::terminated()).await.unwrap_err();
         assert_eq!(stopped.code(), Some(FailureCode::Terminated));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        assert_eq!(export(&StopFlag::default()), Ok(1));
+        assert_eq!(export(&StopFlag::default()).await, Ok(1));
     }
 
-    fn contact_view() -> ContactView {
-        let key = Identity::generate(&mut SeededRng::new(1).turn()).public();
-        ContactView {
-            id: ContactId(1),
-            identity: IdentityId(1),
-            petname: "mira".to_owned(),
-            key,
-            session: SessionStatus::None,
-            trust: Trust::Unverified,
-            safety_number: SafetyNumber::of(&key, &key),
-            sas: None,
-            missing: 0,
-            read_receipts: false,
-            restored: None,
+    #[tokio::test]
+    async fn all_pages_of_a_conversation_are_exported_in_order() {
+        let (client, mira) = with_messages(MAX_HISTORY + 3).await;
+        let mut written = Vec::new();
+        let never = StopFlag::default();
+        let count = write(&client, &[mira], &mut written, (Path::new("-"), &never)).await;
+        assert_eq!(count, Ok(MAX_HISTORY as u64 + 3));
+        let text = String::from_utf8(written).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            assert!(line.contains(&format!("not encrypted {number}\"")), "{line}");
         }
     }
 
+    #[tokio::test]
+    async fn an_export_goes_on_behind_a_message_that_is_deleted_meanwhile() {
+        let (client, mira) = with_messages(MAX_HISTORY + 2).await;
+        let mut pages = ConversationPages::of(mira.id);
+        let first = pages.next(&client).await.unwrap();
+        assert_eq!((first.items.len(), first.newer), (MAX_HISTORY, true));
+        for message in first.items.iter().rev().take(2) {
+            let id = message.id.hex();
+            let (message, confirm) = (MessageRef(id.clone()), Some(id));
+            client.call(MessageDelete { message, confirm }).await.unwrap();
+        }
+        let second = pages.next(&client).await.unwrap();
+        assert_eq!((second.items.len(), second.newer), (2, false));
+    }
+
+    #[tokio::test]
+    async fn lines_of_many_calls_are_imported_together_and_once() {
+        let (client, mira) = with_messages(0).await;
+        let text = "x".repeat(1_000);
+        let lines: Vec<ImportLine> = (1..=600)
+            .map(|id| {
+                let line = json!({
+                    "v": 1, "id": format!("{id:016x}"), "contact": "a", "from": "them", "time": id,
+                    "text": text,
+                });
+                ImportLine::parse(line.to_string().as_bytes()).unwrap()
+            })
+            .collect();
+        let (first, rest) = first_batch(&lines);
+        assert!(!first.is_empty() && !rest.is_empty());
+        for (mode, taken) in
+            [(ImportMode::DryRun, 600), (ImportMode::Apply, 600), (ImportMode::Apply, 0)]
+        {
+            let dry_run = mode == ImportMode::DryRun;
+            let report = hand_over(&client, mira.id, &lines, mode).await;
+            assert_eq!(report, Ok(ImportReport { found: 600, taken, dry_run }));
+        }
+        let none = hand_over(&client, mira.id, &[], ImportMode::Apply).await;
+        assert_eq!(none, Ok(ImportReport { found: 0, taken: 0, dry_run: false }));
+    }
+
+    proptest::proptest! {
     #[test]
-    fn a_file_is_exported_whole_for_its_owner_alone_and_replaces_none() {
+        fn reading_anything_never_panics(bytes: Vec<u8>) {
+            let read = read(bytes.as_slice(), Path::new("-"));
+            proptest::prop_assert!(bytes.is_empty() || read.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_exported_whole_for_its_owner_alone_and_replaces_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chat");
         let failed = |error: io::Error| not_exported(&file, &error);
-        let written = to_new_file(&file, |output| {
+        let written = to_new_file(&file, async |output: &mut dyn Write| {
             output.write_all(b"one").map_err(failed)?;
             Ok(1)
-        });
+        })
+        .await;
         assert_eq!(written, Ok(1));
         assert_eq!(std::fs::read(&file).unwrap(), b"one");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, FILE_MODE);
 
         // It appears after all checks, while the export is written.
         let late = folder.path().join("late");
-        let refused = to_new_file(&late, |_| {
+        let refused = to_new_file(&late, async |_: &mut dyn Write| {
             std::fs::write(&late, b"theirs").map_err(failed)?;
             Ok(0)
-        });
+        })
+        .await;
         assert_eq!(refused.unwrap_err().code(), Some(FailureCode::ExportExists));
         assert_eq!(std::fs::read(&late).unwrap(), b"theirs");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
-    #[test]
-    fn an_export_that_fails_leaves_no_file_and_names_the_one_it_was_to_be() {
+    #[tokio::test]
+    async fn an_export_that_fails_leaves_no_file_and_names_the_one_it_was_to_be() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chat");
-        let failure = to_new_file(&file, |output| {
+        let failure = to_new_file(&file, async |output: &mut dyn Write| {
             output.write_all(&[b'x'; 100_000]).map_err(|error| not_exported(&file, &error))?;
             Err(not_exported(&file, &io::ErrorKind::StorageFull.into()))
-        });
+        })
+        .await;
         let failure = failure.unwrap_err().with_home(Path::new("/home/ann/undertone"));
         let text = failure.render();
         assert!(text.contains(&format!("{file:?} was not written: the disk is full")), "{text}");
@@ -589,27 +572,10 @@ mod tests {
     }
 
     #[test]
-    fn no_state_that_is_imported_goes_on_by_itself() {
-        for state in ["queued", "mining", "sent"] {
-            let state: ExportedState = serde_json::from_value(json!(state)).unwrap();
-            let known = state.known();
-            assert!(matches!(known, MessageState::Failed | MessageState::Unacknowledged));
-        }
-    }
-
-    #[test]
     fn of_several_conversations_the_named_one_is_taken() {
-        let of = |contact: &str| ExportedMessage {
-            v: 1,
-            id: String::new(),
-            contact: contact.to_owned(),
-            from: ExportedAuthor::Them,
-            time: 0,
-            state: None,
-            number: None,
-            missing: 0,
-            early: false,
-            text: String::new(),
+        let of = |contact: &str| {
+            let text = serde_json::value::to_raw_value(&1).unwrap();
+            ImportLine { text, contact: contact.to_owned() }
         };
         let count = |names: &[&str], contact| {
             of_one_contact(names.iter().map(|name| of(name)).collect(), contact)

@@ -1,70 +1,69 @@
-//! Output of `undertone identity`.
+//! `undertone identity`
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::manage::{CommandOutput, command_output, list};
 use crate::engine::crypto::invite;
-use crate::engine::event::IdentityView;
-use crate::shell::cli::args::IdentityAction;
-use crate::shell::cli::directory::Directory;
+use crate::shell::api::Identity;
+use crate::shell::api::calls::{
+    IdentityDelete, IdentityList, IdentityNew, IdentityShow, IdentityUse,
+};
+use crate::shell::cli::args::{GlobalArgs, IdentityAction};
+use crate::shell::cli::connect;
+use crate::shell::cli::output::CommandOutput;
+use crate::shell::client::{Client, CreateStore};
 use crate::shell::failure::Failure;
 
-pub(super) fn about_identity(
-    action: &IdentityAction,
-    directory: &Directory,
-    (named, chosen): (Option<&str>, Option<&str>),
+/// `undertone identity ..`
+pub(super) async fn run(global: &GlobalArgs, action: IdentityAction) -> Result<(), Failure> {
+    // Only a first identity makes a store: a mistyped folder must not become an empty home.
+    let makes = matches!(action, IdentityAction::New { .. });
+    let create = if makes { CreateStore::Yes } else { CreateStore::No };
+    let client = connect::for_command(global, create).await?;
+    let done = carry_out(&client, global.identity.as_deref(), action).await;
+    connect::finish(client, done).await?.print(global);
+    Ok(())
+}
+
+async fn carry_out(
+    client: &Client,
+    named: Option<&str>,
+    action: IdentityAction,
 ) -> Result<CommandOutput, Failure> {
     Ok(match action {
-        IdentityAction::New { name } => identity_answer(directory.speaker(Some(name), None)?),
+        IdentityAction::New { name } => shown(&client.call(IdentityNew { name }).await?),
         IdentityAction::Show { name } => {
-            identity_answer(directory.speaker(name.as_deref().or(named), chosen)?)
+            let identity = name.or_else(|| named.map(str::to_owned));
+            shown(&client.call(IdentityShow { identity }).await?)
         }
         IdentityAction::List => {
-            let default = directory.speaker(None, chosen).ok().map(|view| view.id);
-            let line = |view: &IdentityView| {
-                let mark = if default == Some(view.id) { "  (default)" } else { "" };
-                format!("{}  {}{mark}", view.key.short(), view.name)
+            let all = client.call(IdentityList {}).await?.items;
+            let line = |identity: &Identity| {
+                let mark = if identity.is_default { "  (default)" } else { "" };
+                format!("{}  {}{mark}", identity.key.short(), identity.name)
             };
-            let json = |view: &IdentityView| {
-                let mut json = identity_json(view);
-                if let Some(fields) = json.as_object_mut() {
-                    fields.insert("default".to_owned(), (default == Some(view.id)).into());
-                }
-                json
-            };
-            let all = &directory.identities;
-            list(all, json, line, "no identities yet; create one: undertone identity new NAME")
+            let none = "no identities yet; create one: undertone identity new NAME";
+            CommandOutput::list(&all, line, none)
         }
         IdentityAction::Use { name } => {
-            directory.speaker(Some(name), None)?;
-            command_output(
-                json!({ "identity": name }),
-                format!("{name} is now the default identity"),
-            )
+            let chosen = client.call(IdentityUse { name }).await?;
+            let words = format!("{} is now the default identity", chosen.name);
+            CommandOutput::new(&chosen, words)
         }
-        IdentityAction::Delete { name, .. } => command_output(
-            json!({ "deleted": name }),
-            format!("deleted {name}, with its contacts and messages"),
-        ),
+        IdentityAction::Delete { name, confirm } => {
+            client.call(IdentityDelete { name: name.clone(), confirm }).await?;
+            let words = format!("deleted {name}, with its contacts and messages");
+            CommandOutput::new(&json!({ "deleted": name }), words)
+        }
     })
 }
 
-fn identity_answer(view: &IdentityView) -> CommandOutput {
+fn shown(identity: &Identity) -> CommandOutput {
     let words = format!(
         "{}\n  invite       {}\n  fingerprint  {}\n\
          Give the invite to the people who may write to you. It is not secret.",
-        view.name,
-        invite::encode(&view.key),
-        view.key.fingerprint()
+        identity.name,
+        invite::encode(&identity.key),
+        identity.key.fingerprint()
     );
-    command_output(identity_json(view), words)
-}
-
-fn identity_json(view: &IdentityView) -> Value {
-    json!({
-        "name": view.name,
-        "key": view.key.hex(),
-        "invite": invite::encode(&view.key),
-        "fingerprint": view.key.fingerprint().to_string(),
-    })
+    CommandOutput::new(identity, words)
 }

@@ -2,13 +2,12 @@
 
 mod backup;
 mod contacts;
-mod control;
 mod demo;
 mod export;
 mod identities;
 mod listen;
-mod manage;
 mod messages;
+mod node;
 mod passphrase;
 mod relay;
 mod requests;
@@ -22,27 +21,19 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use manage::ManageAction;
-
-use super::args::{Cli, CliCommand, GlobalArgs, NetworkArgs, PassphraseAction, RelayAction};
-use super::directory::Directory;
-use super::open_store;
+use super::args::{Cli, CliCommand, GlobalArgs, NodeAction, PassphraseAction, RelayAction};
+use super::connect;
 use super::output::{self, OutputFormat};
-use crate::engine::envelope::Floor;
-use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::text::UntrustedText;
-use crate::shell::durable_node::DurableNode;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
-use crate::shell::net::{LanDiscovery, NetSettings};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
-use crate::shell::store::Store;
 
 /// Carries out the command line; returns the exit code.
 #[must_use]
 pub fn run(cli: Cli) -> u8 {
     let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
-    let home = open_store::home(&cli.global).unwrap_or_default();
+    let home = connect::home(&cli.global).unwrap_or_default();
     let done = log_to(&cli.global).and_then(|()| carry_out(cli));
     match done {
         Ok(()) => 0,
@@ -56,19 +47,6 @@ pub fn run(cli: Cli) -> u8 {
             failure.exit() as u8
         }
     }
-}
-
-/// The node of a store, with its contacts, for commands that need no network.
-fn without_network(store: Store) -> Result<(DurableNode, Directory), Failure> {
-    // Nothing is checked and nothing is mined here, so the floor has no part in it.
-    let mut durable =
-        DurableNode::open(NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT), store)?;
-    durable.settle()?;
-    let mut directory = Directory::default();
-    for event in durable.node().snapshot() {
-        directory.apply(&event);
-    }
-    Ok((durable, directory))
 }
 
 /// Prints what the parser of the command line returned in place of a command, which is help or a
@@ -106,7 +84,7 @@ fn first_paragraph(message: &str) -> String {
 fn carry_out(cli: Cli) -> Result<(), Failure> {
     let Cli { action, global, network } = cli;
     let Some(action) = action else {
-        return on_runtime(tui::open(&global, &network.into()));
+        return on_runtime(tui::open(&global, network));
     };
     match action {
         CliCommand::Demo { check: true } => on_runtime(demo::check()),
@@ -116,41 +94,35 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
                 archive.map_or(relay::RelayStorage::Memory(pool), relay::RelayStorage::Archive);
             on_runtime(relay::run(&global, &network.into(), storage))
         }
-        CliCommand::Identity { action } => {
-            on_runtime(manage::run(&global, ManageAction::Identity(action)))
+        CliCommand::Node { action: NodeAction::Run { network } } => {
+            on_runtime(node::run(&global, &network.into()))
         }
-        CliCommand::Contact { action } => {
-            on_runtime(manage::run(&global, ManageAction::Contact(action)))
-        }
-        CliCommand::Request { action } => {
-            on_runtime(manage::run(&global, ManageAction::Request(action)))
-        }
+        CliCommand::Node { action: NodeAction::Stop } => on_runtime(node::stop(&global)),
+        CliCommand::Identity { action } => on_runtime(identities::run(&global, action)),
+        CliCommand::Contact { action } => on_runtime(contacts::run(&global, action)),
+        CliCommand::Request { action } => on_runtime(requests::run(&global, action)),
         CliCommand::Send { contact, text, lifetime, wait, timeout, network } => {
             let args = send::SendArgs { contact, text, lifetime, wait, timeout };
-            on_runtime(send::run(&global, &network.into(), args))
+            on_runtime(send::run(&global, network, args))
         }
         CliCommand::Listen { from, count, timeout, states, network } => {
             let args = listen::ListenArgs { from, count, timeout, states };
-            on_runtime(listen::run(&global, &network.into(), args))
+            on_runtime(listen::run(&global, network, args))
         }
-        CliCommand::History(args) => {
-            on_runtime(messages::run(&global, messages::MessagesAction::History(args)))
-        }
-        CliCommand::Message { action } => {
-            on_runtime(messages::run(&global, messages::MessagesAction::Message(action)))
-        }
+        CliCommand::History(args) => on_runtime(messages::history(&global, args)),
+        CliCommand::Message { action } => on_runtime(messages::run(&global, action)),
         CliCommand::Passphrase { action: PassphraseAction::Change { new } } => {
             passphrase::change(&global, &new)
         }
         CliCommand::Backup { action } => on_runtime(backup::run(&global, action)),
         CliCommand::Export { file, contact, all: _ } => {
-            export::export(&global, &file, contact.as_deref())
+            on_runtime(export::export(&global, &file, contact.as_deref()))
         }
         CliCommand::Import { file, contact, dry_run } => {
             let mode = if dry_run { export::ImportMode::DryRun } else { export::ImportMode::Apply };
-            export::import(&global, &file, &contact, mode)
+            on_runtime(export::import(&global, &file, &contact, mode))
         }
-        CliCommand::Status => status::run(&global),
+        CliCommand::Status => on_runtime(status::run(&global)),
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "undertone", &mut script);
@@ -166,21 +138,6 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     // A proof-of-work search notices within milliseconds that it was cancelled.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
-}
-
-/// The settings of a node with these flags.
-fn node_settings(network: &NetworkArgs, role: NodeRole) -> NodeSettings {
-    let floor = Floor::new(network.floor);
-    NodeSettings { junk: network.junk.map(|rate| rate.0), ..NodeSettings::new(role, floor) }
-}
-
-/// The settings of its network.
-fn net_settings(network: &NetworkArgs) -> NetSettings {
-    let mut settings = NetSettings::new(network.network.clone(), network.floor);
-    settings.listen.clone_from(&network.listen);
-    settings.peers.clone_from(&network.peers);
-    settings.lan = if network.lan { LanDiscovery::On } else { LanDiscovery::Off };
-    settings
 }
 
 /// Logs to a file when one is named, and nowhere else.

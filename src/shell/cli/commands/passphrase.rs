@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::shell::cli::args::{GlobalArgs, NewPassphrase};
-use crate::shell::cli::{open_store, output};
+use crate::shell::cli::{connect, output};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::passphrase::{
@@ -22,12 +22,12 @@ pub(super) fn change(global: &GlobalArgs, new: &NewPassphrase) -> Result<(), Fai
         };
         return Err(Failure::new(FailureCode::Memory, text));
     }
-    let home = open_store::home(global)?;
+    let home = connect::home(global)?;
     // Before the passphrase is asked for, which would be in vain.
     if !Store::exists(&home) {
         return Err(not_changed(Store::absence(&home)));
     }
-    let (source, ask) = open_store::source(global);
+    let (source, ask) = connect::source(global);
     let old = passphrase::read_with_prompt(OLD_PROMPT, &source, ask).map_err(unchanged)?;
     // Whoever mistyped the old one learns it before they think of a new one.
     let change = Store::change_passphrase(&home, &old).map_err(not_changed)?;

@@ -1,20 +1,19 @@
 //! `undertone relay run`: no identity, nothing decrypted, and nothing on disk without an archive.
 
 use serde_json::json;
-use tokio::sync::mpsc;
 
-use super::{net_settings, node_settings};
-use crate::engine::relay::pool::{BodyStorage, PoolBounds};
-use crate::engine::settings::{NodeRole, NodeSettings};
-use crate::shell::api::{ArchiveStatus, ClientEvent, ClientRequest, NetworkStatus};
-use crate::shell::archive::Archive;
+use crate::engine::settings::NodeRole;
+use crate::shell::api::{
+    ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
+    NetworkStatus, Stay,
+};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
-use crate::shell::cli::open_store;
+use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
+use crate::shell::client::{Client, Connect, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::signals::StopSignals;
-use crate::shell::runtime::{ArchiveRecovery, Runtime};
-use crate::shell::store::Store;
+use crate::shell::runtime::ArchiveRecovery;
 
 /// The place where a relay holds envelopes, and its size.
 #[derive(Clone, Copy, Debug)]
@@ -32,59 +31,66 @@ pub(super) async fn run(
     storage: RelayStorage,
 ) -> Result<(), Failure> {
     let mut stop = StopSignals::listen()?;
-    let mut net = net_settings(network);
-    if net.listen.is_empty() {
+    // A relay has nothing of its own to store.
+    let mut options = online(StoreOptions::Memory, network, Stay::Long);
+    options.node.role = NodeRole::Relay;
+    if let Some(net) = options.net.as_mut().filter(|net| net.listen.is_empty()) {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let (SizeArg(bytes), bodies) = match storage {
-        RelayStorage::Memory(size) => (size, BodyStorage::Inline),
-        RelayStorage::Archive(size) => (size, BodyStorage::External),
+    let options = match storage {
+        RelayStorage::Memory(SizeArg(bytes)) => options.pool(bytes),
+        RelayStorage::Archive(SizeArg(bytes)) => options.archive(home(global)?, bytes),
     };
-    let pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
-    let node = NodeSettings { pool, bodies, ..node_settings(network, NodeRole::Relay) };
-    // Opened before the network: a relay whose archive fails must not seem to store anything.
-    let archive = match storage {
-        RelayStorage::Memory(_) => None,
-        RelayStorage::Archive(_) => Some(Archive::open(&open_store::home(global)?, bytes as u64)?),
-    };
-    // A relay has nothing of its own to store.
-    let mut runtime = Runtime::start(node, net, Store::in_memory()?)?;
-    if let Some(archive) = archive {
-        let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-        report_recovery(&runtime.attach_archive(archive)?, format);
+    let who = ClientInfo::new(ClientKind::Command);
+    let (client, _) = Client::connect(Connect::Start(options), who).await?;
+    let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
+    if let Some(recovery) = client.archive_recovery() {
+        report_recovery(&recovery, format);
     }
-    let (events, mut incoming) = mpsc::channel(CHANNEL);
-    let (requests, asked) = mpsc::channel::<ClientRequest>(1);
-    runtime.subscriptions().subscribe(events).await;
-    let reporting = async {
-        let mut reporter = RelayReporter { json: global.json, ..RelayReporter::default() };
-        loop {
-            tokio::select! {
-                event = incoming.recv() => match event {
-                    None => return Ok(()),
-                    Some(ClientEvent::Network(line)) => reporter.report(&line),
-                    Some(ClientEvent::Fatal(why)) => {
-                        let safe = "an archive keeps what it stored; nothing else was stored";
-                        let text = FailureText {
-                            what: "the relay stopped",
-                            why: &why,
-                            safe,
-                            next: "start it again",
-                        };
-                        return Err(Failure::new(FailureCode::NodeEnded, text));
-                    }
-                    Some(_) => {}
-                },
-                _ = stop.received() => break,
-            }
+    let ended = report_network(&client, format, &mut stop).await;
+    // Why the node ended goes before what followed from it.
+    client.close().await?;
+    match ended? {
+        None => Ok(()),
+        Some(why) => {
+            let safe = "an archive keeps what it stored; nothing else was stored";
+            let text = FailureText {
+                what: "the relay stopped",
+                why: &why.why,
+                safe,
+                next: "start it again",
+            };
+            Err(Failure::new(FailureCode::NodeEnded, text))
         }
-        output::print_message("stopping");
-        drop(requests);
-        Ok(())
-    };
-    let (reported, ended) = tokio::join!(reporting, runtime.run(asked));
-    ended?;
-    reported
+    }
+}
+
+/// Prints the addresses of a node, its figures and its trouble, each when it changes, until a signal
+/// comes or the node ends, which is why then.
+pub(super) async fn report_network(
+    client: &Client,
+    format: OutputFormat,
+    stop: &mut StopSignals,
+) -> Result<Option<Failure>, Failure> {
+    let mut events = client.events(EventFilter::of(&[EventKind::Network]), From::Now).await?;
+    let mut reporter =
+        NetworkReporter { format, addresses: Vec::new(), figures: None, trouble: None };
+    loop {
+        tokio::select! {
+            delivery = events.next() => match delivery {
+                Delivery::Event { event, .. } => {
+                    if let Event::Network(figures) = *event {
+                        reporter.report(&figures);
+                    }
+                }
+                Delivery::Missed { .. } => {}
+                Delivery::Ended(why) => return Ok(Some(*why)),
+            },
+            _ = stop.received() => break,
+        }
+    }
+    output::print_message("stopping");
+    Ok(None)
 }
 
 /// Reports what was loaded from an archive.
@@ -109,34 +115,35 @@ fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
 }
 
 /// Reports addresses, figures and trouble, each when it changes.
-#[derive(Default)]
-struct RelayReporter {
-    json: bool,
+struct NetworkReporter {
+    format: OutputFormat,
     addresses: Vec<String>,
     /// Neighbours and envelopes.
     figures: Option<(usize, usize)>,
-    trouble: Option<&'static str>,
+    trouble: Option<String>,
 }
 
-impl RelayReporter {
+impl NetworkReporter {
     fn report(&mut self, line: &NetworkStatus) {
         for address in &line.listening {
             if self.addresses.contains(address) {
                 continue;
             }
             self.addresses.push(address.clone());
-            if self.json {
-                let data = json!({ "v": 1, "type": "listening", "address": address });
-                output::print_line(&output::to_ascii(&data));
-            } else {
-                output::print_line(&format!("listening on {address}"));
+            match self.format {
+                OutputFormat::Json => {
+                    let data = json!({ "v": 1, "type": "listening", "address": address });
+                    output::print_line(&output::to_ascii(&data));
+                }
+                OutputFormat::Text => output::print_line(&format!("listening on {address}")),
             }
         }
         let figures = (line.peers, line.pool_items);
         // Programs get every change, people only changes in the number of peers.
-        let same = self
-            .figures
-            .is_some_and(|last| if self.json { last == figures } else { last.0 == figures.0 });
+        let same = self.figures.is_some_and(|last| match self.format {
+            OutputFormat::Json => last == figures,
+            OutputFormat::Text => last.0 == figures.0,
+        });
         if !same {
             self.figures = Some(figures);
             self.report_figures(line);
@@ -148,15 +155,15 @@ impl RelayReporter {
 
     fn report_figures(&self, line: &NetworkStatus) {
         let (peers, items) = (line.peers, line.pool_items);
-        if self.json {
+        if self.format == OutputFormat::Json {
             let data = json!({
                 "v": 1, "type": "network", "peers": peers,
                 "pool_items": items, "pool_bytes": line.pool_bytes,
-                "archive_bytes": line.archive.map(|archive| archive.bytes),
+                "archive_bytes": line.archive.as_ref().map(|archive| archive.bytes),
             });
             return output::print_line(&output::to_ascii(&data));
         }
-        let disk = line.archive.map(|on| format!(", {} KiB on disk", on.bytes >> 10));
+        let disk = line.archive.as_ref().map(|on| format!(", {} KiB on disk", on.bytes >> 10));
         output::print_message(&format!(
             "peers {peers}, pool {items} envelopes{}",
             disk.unwrap_or_default()
@@ -165,18 +172,18 @@ impl RelayReporter {
 
     /// Reports once that the archive stores nothing, and once that it does again.
     fn report_trouble(&mut self, archive: &ArchiveStatus) {
-        let ArchiveStatus { bytes: _, missed, trouble } = *archive;
-        if self.trouble == trouble {
+        let ArchiveStatus { bytes: _, missed, trouble } = archive;
+        if self.trouble == *trouble {
             return;
         }
-        self.trouble = trouble;
-        if self.json {
+        self.trouble.clone_from(trouble);
+        if self.format == OutputFormat::Json {
             return output::print_line(&output::to_ascii(&json!({
                 "v": 1, "type": "archive_trouble", "trouble": trouble, "missed": missed,
             })));
         }
         output::print_message(&match trouble {
-            Some(why) => not_kept(why, missed).render(),
+            Some(why) => not_kept(why, *missed).render(),
             None => format!("the archive stores envelopes again; {missed} were not stored"),
         });
     }
@@ -200,9 +207,3 @@ const DEFAULT_LISTEN: [&str; 4] = [
     "/ip6/::/tcp/4141",
     "/ip6/::/udp/4141/quic-v1",
 ];
-
-/// The pool's bound in count follows from its bound in bytes: messengers send 2 KiB.
-const SMALL_ENVELOPE: usize = 2_048;
-
-/// A relay emits few events.
-const CHANNEL: usize = 64;

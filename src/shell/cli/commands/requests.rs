@@ -1,32 +1,43 @@
-//! Output of `undertone request`.
+//! `undertone request`
 
 use serde_json::json;
 
-use super::manage::{CommandOutput, DeliveredBy, command_output, list};
-use crate::engine::event::RequestView;
-use crate::shell::cli::args::RequestAction;
-use crate::shell::cli::directory::Directory;
+use crate::shell::api::Request;
+use crate::shell::api::calls::{RequestAccept, RequestDecline, RequestList};
+use crate::shell::cli::args::{GlobalArgs, RequestAction};
+use crate::shell::cli::connect;
+use crate::shell::cli::output::CommandOutput;
+use crate::shell::client::{Client, CreateStore};
+use crate::shell::failure::Failure;
 
-pub(super) fn about_request(
-    action: &RequestAction,
-    directory: &Directory,
-    sender: DeliveredBy,
-) -> CommandOutput {
-    match action {
+/// `undertone request ..`
+pub(super) async fn run(global: &GlobalArgs, action: RequestAction) -> Result<(), Failure> {
+    let client = connect::for_command(global, CreateStore::No).await?;
+    let done = carry_out(&client, global.identity.clone(), action).await;
+    connect::finish(client, done).await?.print(global);
+    Ok(())
+}
+
+async fn carry_out(
+    client: &Client,
+    identity: Option<String>,
+    action: RequestAction,
+) -> Result<CommandOutput, Failure> {
+    Ok(match action {
         RequestAction::List => {
-            let json =
-                |view: &RequestView| json!({ "key": view.key.hex(), "arrived": view.arrived.0 });
-            list(&directory.requests, json, |view| view.key.hex(), "no contact requests")
+            let all = client.call(RequestList { identity }).await?.items;
+            CommandOutput::list(&all, |request: &Request| request.key.hex(), "no contact requests")
         }
-        RequestAction::Accept { name, .. } => {
-            let sent = match sender {
-                DeliveredBy::ThisNode => "Your answer is sent automatically.",
-                DeliveredBy::NextNode => "Your answer is sent the next time a node runs: undertone",
-            };
-            command_output(json!({ "accepted": name }), format!("accepted {name}. {sent}"))
+        RequestAction::Accept { key, name } => {
+            let contact = client.call(RequestAccept { request: key, name }).await?;
+            let sent = connect::when_sent(client);
+            let words = format!("accepted {}. Your answer is sent {sent}", contact.petname);
+            CommandOutput::new(&contact, words)
         }
         RequestAction::Decline { key } => {
-            command_output(json!({ "declined": key }), "declined the request".to_owned())
+            client.call(RequestDecline { request: key.clone() }).await?;
+            let words = "declined the request".to_owned();
+            CommandOutput::new(&json!({ "declined": key }), words)
         }
-    }
+    })
 }

@@ -1,32 +1,30 @@
 //! `undertone send`: by the running node, or by a node of its own.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
-use super::control;
-use super::{net_settings, node_settings};
-use crate::engine::command::{Command, Reply};
 use crate::engine::envelope::Lifetime;
-use crate::engine::event::{Direction, Event, SessionStatus};
-use crate::engine::id::{CommandId, ContactId, MessageId};
+use crate::engine::event::{Direction, SessionStatus};
+use crate::engine::id::MessageId;
 use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
-use crate::engine::settings::NodeRole;
-use crate::shell::api::{ClientEvent, ClientRequest};
-use crate::shell::cli::args::{DurationArg, GlobalArgs, MAX_DURATION, NetworkArgs, WaitFor};
-use crate::shell::cli::directory::{CHOSEN_IDENTITY, Directory, node_failed, node_gone};
-use crate::shell::cli::{open_store, output};
+use crate::shell::api::calls::{
+    Call, ContactRef, ContactShow, MAX_WAIT, MessageRef, MessageSend, MessageShow, MessageWait,
+    Status,
+};
+use crate::shell::api::words::state_word;
+use crate::shell::api::{ClientInfo, ClientKind, Contact, Message, Stay};
+use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags, WaitFor};
+use crate::shell::cli::connect::{online, say_unused, store};
+use crate::shell::cli::{input, output};
+use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
-use crate::shell::failures::RefusedCommand;
-use crate::shell::runtime::Runtime;
-use crate::shell::store::StoreError;
+use crate::shell::miner;
 use crate::shell::text::lifetime::{self, WorkCost};
-use crate::shell::{miner, text};
+use crate::shell::text::message_state;
 
 /// Arguments of `undertone send`: recipient, text, lifetime, and the state to wait for.
 #[derive(Clone)]
@@ -41,240 +39,213 @@ pub(super) struct SendArgs {
 /// `undertone send ..`
 pub(super) async fn run(
     global: &GlobalArgs,
-    network: &NetworkArgs,
+    network: NetworkFlags,
     args: SendArgs,
 ) -> Result<(), Failure> {
     let text = match args.text.as_deref() {
         // An argument shows in lists of processes and in the history of a shell.
-        None | Some("-") => open_store::standard_input(MAX_TEXT as u64)?,
+        None | Some("-") => input::standard_input(MAX_TEXT as u64)?,
         Some(text) => text.to_owned(),
     };
-    let request = SendRequest {
-        identity: global.identity.clone(),
-        contact: args.contact,
-        text,
-        lifetime: args.lifetime,
-        wait: args.wait,
-        timeout: args.timeout.0,
-    };
-    let home = open_store::home(global)?;
-    say_price(&home, network, args.lifetime).await?;
-    // A running node has the store locked, so it sends the message.
-    if let Some(data) = control::ask(&home, &request.to_json()).await? {
-        print_state(global, &data);
-        return Ok(());
+    let begun = Instant::now();
+    let limit = args.timeout.0;
+    let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Brief);
+    let who = ClientInfo::new(ClientKind::Command);
+    let connected = Client::connect_within(Connect::AttachOrStart(options), who, limit).await;
+    let (client, hello) = connected?;
+    // The time for which a person typed a passphrase, and Argon2 worked, is no wait.
+    let begun = if client.is_own_node() { Instant::now() } else { begun };
+    if !client.is_own_node() {
+        say_unused(&network, &hello);
     }
-    let store = match open_store::open(global) {
-        Err(failure) if failure.code() == Some(FailureCode::InUse) => return Err(busy()),
-        opened => opened?,
-    };
-    let chosen = store.setting(CHOSEN_IDENTITY)?;
-    let (events, incoming) = mpsc::channel(CHANNEL);
-    let (requests, asked) = mpsc::channel(CHANNEL);
-    let runtime =
-        Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    runtime.subscriptions().subscribe(events).await;
-    let (done, ended) =
-        tokio::join!(request.deliver(chosen, FIRST_ASK, requests, incoming), runtime.run(asked),);
-    ended?;
-    print_state(global, &done?);
-    Ok(())
-}
-
-/// Prints the expected cost before the work begins, to a person who would wait for it.
-async fn say_price(home: &Path, network: &NetworkArgs, lifetime: Lifetime) -> Result<(), Failure> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(());
-    }
-    let cost = match control::ask(home, &json!({ "do": "status" })).await? {
-        // No node runs, so this process searches.
-        None => WorkCost::of(lifetime, network.floor, miner::speed()),
-        // The running node searches: at its floor, and as fast as it was when it last did.
-        Some(node) => {
-            let figure = |name: &str| node.get(name).and_then(Value::as_u64).unwrap_or_default();
-            let floor = u8::try_from(figure("floor_bits")).unwrap_or(u8::MAX);
-            WorkCost::of(lifetime, floor, figure("rate"))
-        }
-    };
-    if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-        output::print_message(&format!(
-            "lifetime {}: {}",
-            lifetime::words(lifetime),
-            cost.expectation()
-        ));
-    }
-    Ok(())
-}
-
-fn busy() -> Failure {
-    StoreError::InUse.into()
-}
-
-fn print_state(global: &GlobalArgs, data: &Value) {
+    let contact = ContactRef::Of { name: args.contact.clone(), identity: global.identity.clone() };
+    let sending = Sending { client: &client, deadline: begun + limit, name: args.contact };
+    let sent = sending.run(contact, text, args.lifetime, args.wait).await;
+    client.close().await?;
+    let data = sent?;
     if global.json {
-        output::print_result(data);
+        output::print_result(&data);
     } else {
         output::print_message(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
     }
+    Ok(())
 }
 
-/// A message on its way through a runtime.
-#[derive(Clone)]
-pub(in crate::shell) struct SendRequest {
-    identity: Option<String>,
-    contact: String,
-    text: String,
-    lifetime: Lifetime,
-    wait: WaitFor,
-    timeout: Duration,
-}
-
-impl SendRequest {
-    /// As a request to a running node.
-    fn to_json(&self) -> Value {
-        json!({
-            "do": "send",
-            "identity": self.identity,
-            "contact": self.contact,
-            "text": self.text,
-            "life": lifetime::name(self.lifetime),
-            "wait": self.wait,
-            "timeout": self.timeout.as_secs(),
-        })
-    }
-
-    /// The request in a line of JSON, if it is one.
-    pub(in crate::shell) fn from_json(request: &Value) -> Option<Self> {
-        let text = |name: &str| request.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            identity: text("identity"),
-            contact: text("contact")?,
-            text: text("text")?,
-            lifetime: lifetime::named(&text("life")?)?,
-            wait: WaitFor::deserialize(request.get("wait")?).ok()?,
-            // Another program may have asked: its number is not one of ours.
-            timeout: Duration::from_secs(request.get("timeout")?.as_u64()?).min(MAX_DURATION),
-        })
-    }
-
-    /// Hands the request to a runtime and follows it until it has the wanted state. Dropping
-    /// `requests` at the end ends a runtime that serves nobody else.
-    pub(in crate::shell) async fn deliver(
-        self,
-        chosen: Option<String>,
-        ask: CommandId,
-        requests: mpsc::Sender<ClientRequest>,
-        mut events: mpsc::Receiver<ClientEvent>,
-    ) -> Result<Value, Failure> {
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        let directory = Directory::receive(&mut events).await?;
-        let speaker = directory.speaker(self.identity.as_deref(), chosen.as_deref())?;
-        let view = directory.contact(speaker, &self.contact)?;
-        let (contact, trust, session) = (view.id, view.trust, view.session);
-        // Before anything is sent: the wait would be for a mark that cannot come.
-        if self.wait == WaitFor::Read && !view.read_receipts {
-            return Err(no_read_marks(&self.contact));
-        }
-        let command = Command::Say { contact, text: self.text.clone(), lifetime: self.lifetime };
-        if requests.send(ClientRequest::Command(ask, command)).await.is_err() {
-            return Err(node_gone());
-        }
-        let mut watcher = DeliveryWatcher {
-            ask,
-            wait: self.wait,
-            contact,
-            name: self.contact,
-            text: self.text,
-            trust,
-            session,
-            message: None,
-            state: MessageState::Queued,
-            peers: directory.peers,
-        };
-        loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    None => return Err(node_gone()),
-                    Some(event) => if let Some(done) = watcher.follow(event)? { return Ok(done) },
-                },
-                // Ends the wait alone: the message stays queued.
-                () = tokio::time::sleep_until(deadline) => return Err(watcher.too_late()),
-            }
-        }
-    }
-}
-
-/// Follows the state of a message.
-struct DeliveryWatcher {
-    ask: CommandId,
-    wait: WaitFor,
-    contact: ContactId,
+/// One message on its way, and the time it has.
+struct Sending<'a> {
+    client: &'a Client,
+    /// The end of every wait.
+    deadline: Instant,
     /// The contact, as the person called them.
     name: String,
-    text: String,
-    trust: Trust,
-    session: SessionStatus,
-    message: Option<MessageId>,
+}
+
+impl Sending<'_> {
+    /// Sends a text and follows it until it has the wanted state.
+    async fn run(
+        &self,
+        recipient: ContactRef,
+        text: String,
+        life: Lifetime,
+        wait: WaitFor,
+    ) -> Result<Value, Failure> {
+        let contact = self.call(ContactShow { contact: recipient }).await?;
+        // Before anything is sent: the wait would be for a mark that cannot come.
+        if wait == WaitFor::Read && !contact.read_receipts {
+            return Err(no_read_marks(&self.name));
+        }
+        if std::io::stderr().is_terminal() {
+            self.say_price(life).await?;
+        }
+        let send = MessageSend { contact: contact.id.into(), text, life };
+        let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
+        let progress = SendProgress {
+            wait,
+            name: self.name.clone(),
+            message: sent.id,
+            state: MessageState::Queued,
+            trust: contact.trust,
+            session: contact.session,
+            peers: 0,
+        };
+        match progress.reached() {
+            Some(done) => Ok(done),
+            // It is not sent while a person has not decided about the contact.
+            None if sent.on_hold => Err(progress.held()),
+            None => self.follow(progress, &contact).await,
+        }
+    }
+
+    /// Waits until the message has the wanted state, has ended without it, or the time is over.
+    async fn follow(
+        &self,
+        mut progress: SendProgress,
+        contact: &Contact,
+    ) -> Result<Value, Failure> {
+        let message = MessageRef::from(progress.message);
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let wait = MessageWait {
+                message: message.clone(),
+                state: progress.wanted(),
+                timeout_s: left.as_secs().saturating_add(1).min(MAX_WAIT),
+            };
+            match timeout_at(self.deadline, self.client.call(wait)).await {
+                Err(_) => break,
+                Ok(Ok(waited)) => {
+                    progress.note(&waited.message);
+                    if let Some(done) = progress.end()? {
+                        return Ok(done);
+                    }
+                }
+                // The next node knows the message by its id.
+                Ok(Err(failure)) if failure.code() == Some(FailureCode::NodeEnded) => {}
+                Ok(Err(failure)) => return Err(progress.accepted(failure)),
+            }
+        }
+        // What did not happen follows from the last that is known.
+        let asked = async {
+            let message = self.client.call(MessageShow { message }).await?;
+            let contact = self.client.call(ContactShow { contact: contact.id.into() }).await?;
+            let status = self.client.call(Status {}).await?;
+            Ok((message, contact, status))
+        };
+        let asked = timeout_at(self.deadline + LAST_LOOK, asked).await;
+        let (message, contact, status) = asked
+            .unwrap_or_else(|_| Err(silent()))
+            .map_err(|failure| progress.accepted(failure))?;
+        progress.note(&message);
+        (progress.session, progress.peers) = (contact.session, status.network.peers);
+        match progress.end()? {
+            Some(done) => Ok(done),
+            None => Err(progress.too_late()),
+        }
+    }
+
+    /// Prints the expected cost before the work begins, to a person who would wait for it: at the
+    /// floor of the node that searches, and as fast as it was when it last did.
+    async fn say_price(&self, lifetime: Lifetime) -> Result<(), Failure> {
+        let figures = self.call(Status {}).await?.network;
+        let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
+        let cost = WorkCost::of(lifetime, figures.floor_bits, rate);
+        if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
+            let (life, expectation) = (lifetime::words(lifetime), cost.expectation());
+            output::print_message(&format!("lifetime {life}: {expectation}"));
+        }
+        Ok(())
+    }
+
+    /// A call that is given up when the time is over.
+    async fn call<C: Call>(&self, call: C) -> Result<C::Reply, Failure> {
+        let answer = timeout_at(self.deadline, self.client.call(call)).await;
+        answer.unwrap_or_else(|_| Err(silent()))
+    }
+}
+
+/// The node did not answer within the time of the command.
+fn silent() -> Failure {
+    let text = FailureText {
+        what: "the running node did not answer in time",
+        why: "it stands still, or is very busy",
+        safe: "nothing was sent",
+        next: "see whether it runs: it may have been stopped, or its disk may hang",
+    };
+    Failure::new(FailureCode::NodeSilent, text)
+}
+
+/// What is known of a message when the node that was to accept it did not answer.
+fn unknown(failure: Failure, name: &str) -> Failure {
+    let Some(code @ (FailureCode::NodeEnded | FailureCode::NodeSilent)) = failure.code() else {
+        return failure;
+    };
+    let name = shell_word(name);
+    let text = FailureText {
+        what: "whether the message was accepted is not known",
+        why: &failure.what,
+        safe: "if it was accepted, it is saved and is sent automatically while a node runs",
+        next: &format!(
+            "see whether it is there before you send it again: undertone history {name}"
+        ),
+    };
+    Failure::new(code, text)
+}
+
+/// What is known of an accepted message.
+struct SendProgress {
+    wait: WaitFor,
+    /// The contact, as the person called them.
+    name: String,
+    message: MessageId,
     /// The last state of the message.
     state: MessageState,
+    trust: Trust,
+    session: SessionStatus,
+    /// The node's neighbours.
     peers: usize,
 }
 
-impl DeliveryWatcher {
-    fn follow(&mut self, event: ClientEvent) -> Result<Option<Value>, Failure> {
-        match event {
-            ClientEvent::Replied(ask, reply) if ask == self.ask => {
-                let reply = reply.map_err(|error| {
-                    Failure::refused(
-                        error,
-                        RefusedCommand {
-                            what: "the message was not sent",
-                            contact: Some(&self.name),
-                            text: Some(&self.text),
-                        },
-                    )
-                })?;
-                if let Reply::Message(id) = reply {
-                    self.message = Some(id);
-                    let reached = self.reached(MessageState::Queued);
-                    // It is not sent while a person has not decided about the contact.
-                    return if reached.is_none() && self.trust.is_on_hold() {
-                        Err(self.held())
-                    } else {
-                        Ok(reached)
-                    };
-                }
-            }
-            ClientEvent::Engine(Event::State { message, state, .. })
-                if Some(message) == self.message =>
-            {
-                return self.at(state);
-            }
-            ClientEvent::Engine(Event::Message(view)) if Some(view.id) == self.message => {
-                if let Direction::Outgoing(state) = view.direction {
-                    return self.at(state);
-                }
-            }
-            ClientEvent::Engine(Event::Contact(view)) if view.id == self.contact => {
-                self.session = view.session;
-            }
-            ClientEvent::Network(line) => self.peers = line.peers,
-            ClientEvent::Fatal(why) => return Err(node_failed(&why)),
-            ClientEvent::Replied(..)
-            | ClientEvent::Engine(_)
-            | ClientEvent::History { .. }
-            | ClientEvent::Found { .. }
-            | ClientEvent::QueryResult(..)
-            | ClientEvent::UnreadCount(..)
-            | ClientEvent::Persistence(_) => {}
+impl SendProgress {
+    const fn wanted(&self) -> MessageState {
+        match self.wait {
+            WaitFor::Queued => MessageState::Queued,
+            WaitFor::Sent => MessageState::Sent,
+            WaitFor::Delivered => MessageState::Delivered,
+            WaitFor::Read => MessageState::Read,
         }
-        Ok(None)
     }
 
-    /// Whether a state is the wanted one, or a later one, or ends the wait with an error.
-    fn at(&mut self, state: MessageState) -> Result<Option<Value>, Failure> {
-        self.state = state;
-        match (self.reached(state), state) {
+    fn note(&mut self, message: &Message) {
+        if let Direction::Outgoing(state) = message.direction {
+            self.state = state;
+        }
+    }
+
+    /// The result, if the state is the wanted one or a later one; an error, if it ends the wait.
+    fn end(&self) -> Result<Option<Value>, Failure> {
+        match (self.reached(), self.state) {
             // First, because the same state may be a success: a message that was to be sent has
             // been, even if no acknowledgement came for it.
             (Some(done), _) => Ok(Some(done)),
@@ -282,7 +253,7 @@ impl DeliveryWatcher {
             // that is over.
             (None, MessageState::Unacknowledged) => Err(self.not_acknowledged()),
             // Only a person moves it on from here.
-            (None, MessageState::Failed | MessageState::Cancelled) => Err(self.not_sent(state)),
+            (None, MessageState::Failed | MessageState::Cancelled) => Err(self.not_sent()),
             (
                 None,
                 MessageState::Queued
@@ -294,22 +265,23 @@ impl DeliveryWatcher {
         }
     }
 
-    fn reached(&self, state: MessageState) -> Option<Value> {
-        let word = super::listen::state_word(state);
+    fn reached(&self) -> Option<Value> {
         let far_enough = match self.wait {
             WaitFor::Queued => true,
             WaitFor::Sent => matches!(
-                state,
+                self.state,
                 MessageState::Sent
                     | MessageState::Unacknowledged
                     | MessageState::Delivered
                     | MessageState::Read
             ),
-            WaitFor::Delivered => matches!(state, MessageState::Delivered | MessageState::Read),
-            WaitFor::Read => state == MessageState::Read,
+            WaitFor::Delivered => {
+                matches!(self.state, MessageState::Delivered | MessageState::Read)
+            }
+            WaitFor::Read => self.state == MessageState::Read,
         };
-        let id = self.message?;
-        far_enough.then(|| json!({ "state": word, "id": id.hex() }))
+        let word = state_word(self.state);
+        far_enough.then(|| json!({ "state": word, "id": self.message.hex() }))
     }
 
     fn held(&self) -> Failure {
@@ -323,36 +295,45 @@ impl DeliveryWatcher {
         let name = shell_word(&self.name);
         let next =
             &format!("undertone contact verify {name}, or undertone contact accept-key {name}");
-        Failure::new(
-            FailureCode::Held,
-            FailureText { what: "the message was not sent", why, safe, next },
-        )
+        let text = FailureText { what: "the message was not sent", why, safe, next };
+        Failure::new(FailureCode::Held, text)
     }
 
-    /// The id of the message for a command.
-    fn short_id(&self) -> String {
-        self.message.map_or_else(|| "ID".to_owned(), MessageId::short)
+    /// The node was lost after it had accepted the message.
+    fn accepted(&self, failure: Failure) -> Failure {
+        let Some(code @ (FailureCode::NodeEnded | FailureCode::NodeSilent)) = failure.code() else {
+            return failure;
+        };
+        let text = FailureText {
+            what: "what became of the message is not known",
+            why: &failure.what,
+            safe: "it was accepted, is saved, and is sent automatically while a node runs",
+            next: &self.show(),
+        };
+        Failure::new(code, text)
+    }
+
+    /// The command that shows the message.
+    fn show(&self) -> String {
+        let id = self.message.short();
+        format!("do not send it again; see its state with undertone message show {id}")
     }
 
     fn not_acknowledged(&self) -> Failure {
         let why = "it was sent and has expired, and no acknowledgement came";
         let safe = "it may have been received; a late acknowledgement still counts";
-        let id = self.short_id();
+        let id = self.message.short();
         let next = &format!("undertone message retry {id}; the contact sees it only once");
-        Failure::new(
-            FailureCode::NotAcknowledged,
-            FailureText { what: "the message was not acknowledged", why, safe, next },
-        )
+        let text = FailureText { what: "the message was not acknowledged", why, safe, next };
+        Failure::new(FailureCode::NotAcknowledged, text)
     }
 
-    fn not_sent(&self, state: MessageState) -> Failure {
-        let why = text::message_state::meaning(state);
+    fn not_sent(&self) -> Failure {
+        let why = message_state::meaning(self.state);
         let safe = "nobody has received it; it is saved here";
-        let next = &format!("undertone message retry {}", self.short_id());
-        Failure::new(
-            FailureCode::NotSent,
-            FailureText { what: "the message was not sent", why, safe, next },
-        )
+        let next = &format!("undertone message retry {}", self.message.short());
+        let text = FailureText { what: "the message was not sent", why, safe, next };
+        Failure::new(FailureCode::NotSent, text)
     }
 
     /// The time is over: what did not happen follows from the state that the message has.
@@ -406,12 +387,8 @@ impl DeliveryWatcher {
                 (why, QUEUED)
             }
         };
-        let see = match self.message {
-            Some(id) => format!("undertone message show {}", id.short()),
-            None => "undertone contact list".to_owned(),
-        };
-        let next = format!("do not send it again; see its state with {see}");
-        Failure::new(FailureCode::AckTimeout, FailureText { what, why, safe, next: &next })
+        let text = FailureText { what, why, safe, next: &self.show() };
+        Failure::new(FailureCode::AckTimeout, text)
     }
 }
 
@@ -429,59 +406,68 @@ fn no_read_marks(name: &str) -> Failure {
 /// Work that takes more seconds than this is announced before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
 
-/// The asks of a runtime that serves one request.
-const FIRST_ASK: CommandId = CommandId(1);
-
-/// A screen or two of events.
-const CHANNEL: usize = 256;
+/// The time for a last look at the message once the time is over. A guess: a node that runs answers
+/// within milliseconds.
+const LAST_LOOK: Duration = Duration::from_millis(700);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn watcher(wait: WaitFor, state: MessageState, peers: usize) -> DeliveryWatcher {
-        DeliveryWatcher {
-            ask: FIRST_ASK,
+    fn progress(wait: WaitFor, state: MessageState, peers: usize) -> SendProgress {
+        SendProgress {
             wait,
-            contact: ContactId(1),
             name: "ben".to_owned(),
-            text: "hello".to_owned(),
+            message: MessageId(0x1a2b_3c4d_5e6f_7081),
+            state,
             trust: Trust::Unverified,
             session: SessionStatus::Established,
-            message: Some(MessageId(0x1a2b_3c4d_5e6f_7081)),
-            state,
             peers,
         }
     }
 
     #[test]
     fn a_wait_that_ends_says_what_the_state_of_the_message_lacks() {
-        let queued = watcher(WaitFor::Sent, MessageState::Queued, 1).too_late();
+        let queued = progress(WaitFor::Sent, MessageState::Queued, 1).too_late();
         assert_eq!(queued.what, "the message was not sent in time");
         assert!(!queued.why.contains("acknowledgement") && queued.safe.contains("queued here"));
-        let mining = watcher(WaitFor::Delivered, MessageState::Mining, 1).too_late();
+        let mining = progress(WaitFor::Delivered, MessageState::Mining, 1).too_late();
         assert!(mining.why.contains("proof of work") && mining.safe.contains("queued here"));
         // With and without peers: what has left does not need one any more.
         for peers in [0, 1] {
-            let sent = watcher(WaitFor::Delivered, MessageState::Sent, peers).too_late();
+            let sent = progress(WaitFor::Delivered, MessageState::Sent, peers).too_late();
             assert_eq!(sent.what, "the message was not acknowledged in time");
             assert!(sent.why.starts_with("it was sent") && !sent.safe.contains("queued"));
             assert!(sent.next.ends_with("undertone message show 1a2b3c4d"), "{}", sent.next);
-            let delivered = watcher(WaitFor::Read, MessageState::Delivered, peers).too_late();
+            let delivered = progress(WaitFor::Read, MessageState::Delivered, peers).too_late();
             assert_eq!(delivered.what, "the message was not read in time");
             assert!(delivered.why.starts_with("it was delivered"));
             assert_eq!(sent.code(), Some(FailureCode::AckTimeout));
         }
-        let alone = watcher(WaitFor::Sent, MessageState::Mining, 0).too_late();
+        let alone = progress(WaitFor::Sent, MessageState::Mining, 0).too_late();
         assert_eq!(alone.code(), Some(FailureCode::NoRelay));
     }
 
     #[test]
     fn a_wait_that_ends_without_a_session_says_so() {
         for session in [SessionStatus::OfferSent, SessionStatus::Established] {
-            let queued = watcher(WaitFor::Sent, MessageState::Queued, 1);
-            let why = DeliveryWatcher { session, ..queued }.too_late().why;
+            let queued = progress(WaitFor::Sent, MessageState::Queued, 1);
+            let why = SendProgress { session, ..queued }.too_late().why;
             assert_eq!(why.contains("no session"), session == SessionStatus::OfferSent);
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_lost_leaves_open_whether_it_took_the_message_and_says_how_to_see_it() {
+        for code in [FailureCode::NodeEnded, FailureCode::NodeSilent] {
+            let lost =
+                || Failure::new(code, FailureText { what: "a", why: "b", safe: "c", next: "d" });
+            let before = unknown(lost(), "ben smith");
+            assert_eq!(before.code(), Some(code));
+            assert!(before.next.ends_with("undertone history 'ben smith'"), "{}", before.next);
+            let after = progress(WaitFor::Sent, MessageState::Queued, 1).accepted(lost());
+            assert_eq!(after.code(), Some(code));
+            assert!(after.safe.contains("was accepted") && after.next.contains("show 1a2b3c4d"));
         }
     }
 }

@@ -1,65 +1,126 @@
 //! `undertone status`: the running node, if there is one, and what the home folder contains.
 
-use serde_json::{Value, json};
+use std::path::Path;
 
-use super::control;
-use crate::engine::sync::ClockSkew;
+use serde_json::json;
+
+use crate::shell::api::calls::Status;
+use crate::shell::api::{ClientInfo, ClientKind, StatusReport};
 use crate::shell::archive::Archive;
 use crate::shell::cli::args::GlobalArgs;
-use crate::shell::cli::{open_store, output};
-use crate::shell::failure::Failure;
-use crate::shell::store::Store;
+use crate::shell::cli::{connect, output};
+use crate::shell::client::{Client, Connect};
+use crate::shell::failure::{Failure, FailureCode};
+use crate::shell::store::{Store, StoreError};
 use crate::shell::text::clock_skew;
 
 /// `undertone status`
-pub(super) fn run(global: &GlobalArgs) -> Result<(), Failure> {
-    let home = open_store::home(global)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let node = runtime.block_on(control::ask(&home, &json!({ "do": "status" })))?;
-    let kept = if Store::exists(&home) { "encrypted with a passphrase" } else { "empty" };
+pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
+    let home = connect::home(global)?;
+    let node = ask(&home).await?;
+    let store = HomeStore::of(Store::look(&home));
     let archive = Archive::on_disk(&home);
     if global.json {
         let running = node.is_some();
-        let ready = node.as_ref().and_then(|line| line.get("ready")).is_some_and(|v| v == true);
+        let ready = node.as_ref().is_some_and(|report| report.network.ready);
+        let HomeStore { word, trouble, .. } = store;
         output::print_result(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
-            "kept": Store::exists(&home), "archive_bytes": archive, "node": node,
+            "kept": word == KEPT, "store": word, "store_trouble": trouble,
+            "archive_bytes": archive, "node": node,
         }));
         return Ok(());
     }
-    output::print_line(&format!("home     {}\nstore    {kept}", home.display()));
+    output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
     if let Some(bytes) = archive {
         output::print_line(&format!("archive  {} KiB on disk", bytes >> 10));
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
-        Some(line) => output::print_line(&words(&line)),
+        Some(report) => output::print_line(&words(&report)),
     }
     Ok(())
 }
 
-fn words(line: &Value) -> String {
-    let number = |name: &str| line.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let cover = match line.get("cover_per_minute").and_then(Value::as_f64) {
+/// The figures of the node that runs in a home folder; none if no node runs there.
+async fn ask(home: &Path) -> Result<Option<StatusReport>, Failure> {
+    let to = Connect::Attach(home.to_owned());
+    let reached = Client::connect(to, ClientInfo::new(ClientKind::Command)).await;
+    let done = match reached {
+        Ok((client, _)) => {
+            let report = client.call(Status {}).await;
+            connect::finish(client, report).await
+        }
+        Err(failure) => Err(failure),
+    };
+    match done {
+        Ok(report) => Ok(Some(report)),
+        // It stopped before it was reached, or while it was asked.
+        Err(failure)
+            if matches!(
+                failure.code(),
+                Some(FailureCode::NoNode | FailureCode::NodeStopping | FailureCode::NodeEnded)
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The store of a home folder, as far as it can be seen without its passphrase.
+struct HomeStore {
+    /// For programs: [`KEPT`], [`NONE`], or the code of the error with which it does not open.
+    word: String,
+    /// Why it does not open, if that is so.
+    trouble: Option<String>,
+    /// The same for people.
+    words: String,
+}
+
+impl HomeStore {
+    fn of(seen: Result<(), StoreError>) -> Self {
+        match seen {
+            Ok(()) => Self {
+                word: KEPT.to_owned(),
+                trouble: None,
+                words: "encrypted with a passphrase".to_owned(),
+            },
+            Err(StoreError::Missing) => {
+                Self { word: NONE.to_owned(), trouble: None, words: "empty".to_owned() }
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                let words = format!("does not open: {}\n         {}", failure.why, failure.next);
+                Self { word: failure.word().to_owned(), trouble: Some(failure.why), words }
+            }
+        }
+    }
+}
+
+fn words(report: &StatusReport) -> String {
+    let network = &report.network;
+    let cover = match network.cover_per_minute {
         Some(rate) => format!("{rate:.1} per minute on average"),
         None => "off".to_owned(),
     };
+    let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {} KiB, {}\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {}\ncatch-up {} fetched from peers",
-        line.get("network").and_then(Value::as_str).unwrap_or_default(),
-        number("peers"),
-        number("pool_bytes") >> 10,
-        number("pool_capacity") >> 10,
-        envelopes(number("pool_items")),
-        number("floor_bits"),
-        number("queued"),
-        clock(line),
-        envelopes(number("caught_up")),
+         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {clock}\n\
+         catch-up {} fetched from peers",
+        network.network,
+        network.peers,
+        network.pool_bytes >> 10,
+        network.pool_capacity >> 10,
+        envelopes(network.pool_items as u64),
+        network.floor_bits,
+        network.queued,
+        envelopes(network.caught_up),
     );
-    for address in line.get("listening").and_then(Value::as_array).into_iter().flatten() {
+    for address in &network.listening {
         text.push_str("\nlisten   ");
-        text.push_str(address.as_str().unwrap_or_default());
+        text.push_str(address);
     }
     text
 }
@@ -68,27 +129,45 @@ fn envelopes(count: u64) -> String {
     if count == 1 { "1 envelope".to_owned() } else { format!("{count} envelopes") }
 }
 
-fn clock(line: &Value) -> String {
-    let minutes = line.get("clock_minutes").and_then(Value::as_i64);
-    let witnesses = line.get("clock_witnesses").and_then(Value::as_u64).unwrap_or_default();
-    let witnesses = usize::try_from(witnesses).unwrap_or(usize::MAX);
-    let clock = minutes.map(|minutes| ClockSkew { minutes, witnesses });
-    clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words)
-}
+/// The word for a store that nothing is wrong with.
+const KEPT: &str = "encrypted";
+
+/// The word for a home folder without a store.
+const NONE: &str = "none";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::status::tests::network;
+    use crate::shell::api::{NetworkStatus, Persistence};
 
     #[test]
     fn one_envelope_is_not_said_to_be_several() {
-        let one = words(&json!({ "pool_items": 1, "caught_up": 1 }));
+        let words = |pool_items, caught_up| {
+            words(&StatusReport {
+                network: NetworkStatus { pool_items, caught_up, ..network() },
+                online: true,
+                persistence: Persistence::Sealed,
+                clients: 1,
+            })
+        };
+        let one = words(1, 1);
         assert!(one.contains(" KiB, 1 envelope\n"), "{one}");
         assert!(one.contains("catch-up 1 envelope fetched"), "{one}");
-        let two = words(&json!({ "pool_items": 2, "caught_up": 0 }));
+        let two = words(2, 0);
         assert!(
             two.contains(" KiB, 2 envelopes\n") && two.contains("catch-up 0 envelopes"),
             "{two}"
         );
+    }
+
+    #[test]
+    fn a_store_that_lost_a_file_is_not_said_to_be_kept() {
+        let missing = HomeStore::of(Err(StoreError::KeyMissing));
+        assert_eq!(missing.word, "store_unreadable");
+        assert!(missing.words.contains("key file is missing"), "{}", missing.words);
+        assert_eq!(missing.trouble.as_deref(), Some("the store's key file is missing"));
+        let none = HomeStore::of(Err(StoreError::Missing));
+        assert_eq!((&*none.word, &*none.words, none.trouble), (NONE, "empty", None));
     }
 }

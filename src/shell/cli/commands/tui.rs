@@ -1,118 +1,146 @@
-//! The full-screen interface with a node behind it: the unlock screen, the runtime, and the end of
+//! The full-screen interface with a node behind it: the unlock screen, the client, and the end of
 //! both.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
-use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::control::{self, ControlSocket};
-use super::{net_settings, node_settings};
 use crate::engine::crypto::invite;
 use crate::engine::session::MAX_TEXT;
-use crate::engine::settings::NodeRole;
-use crate::shell::api::{
-    ClientEvent, ClientRequest, ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode,
-    UiOptions, UnlockChoice, UnlockMode, UnlockOutcome,
-};
-use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs};
-use crate::shell::cli::open_store;
+use crate::shell::api::{ClientInfo, ClientKind, Stay};
+use crate::shell::cli::args::{ColorMode, GlobalArgs, NetworkArgs, NetworkFlags};
+use crate::shell::cli::connect::{home, online, say_unused, store};
+use crate::shell::client::{Client, Connect, CreateStore, HomeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::clock::{wall, zone};
 use crate::shell::os::passphrase::Passphrase;
-use crate::shell::runtime::Runtime;
 use crate::shell::store::Store;
-use crate::shell::ui::{self, Screen};
+use crate::shell::ui::{
+    self, ColorSupport, Glyphs, InviteCodec, Screen, UiError, UiExit, UiMode, UiOptions,
+    UnlockChoice, UnlockMode, UnlockOutcome,
+};
 
 /// `undertone`
-pub(super) async fn open(global: &GlobalArgs, network: &NetworkArgs) -> Result<(), Failure> {
-    let options = options(global, UiMode::Normal);
-    // No question is needed then: opened before the screen is taken over, a store that fails is
-    // reported by a line in the shell.
+pub(super) async fn open(global: &GlobalArgs, network: NetworkFlags) -> Result<(), Failure> {
+    // Reached before the screen is taken over: a failure is reported by a line in the shell.
+    let reached = match reach(global, &network).await? {
+        Some(client) => Reached::Before(client),
+        None => Reached::AtUnlock(UnlockedHome { path: home(global)?, network: network.into() }),
+    };
+    let mut screen = screen()?;
+    let client = match reached {
+        Reached::Before(client) => client,
+        Reached::AtUnlock(home) => {
+            let opened = home.unlock(&mut screen, options(global, UiMode::Normal)).await?;
+            match opened {
+                UnlockOutcome::Opened(client) => client,
+                // The terminal is given back before anything is printed on it.
+                UnlockOutcome::Left(exit) => {
+                    drop(screen);
+                    return left(exit);
+                }
+            }
+        }
+    };
+    let shown = ui::run(&mut screen, &client, options(global, UiMode::Normal)).await;
+    drop(screen);
+    // The error of the node first: that of the interface only follows from it.
+    client.close().await?;
+    left(shown.map_err(ui_failed)?)
+}
+
+/// The way to the node of the interface.
+enum Reached {
+    /// No question was needed.
+    Before(Client),
+    /// A person has to unlock the home folder.
+    AtUnlock(UnlockedHome),
+}
+
+/// Reaches a node without a question to a person, if that can be.
+async fn reach(global: &GlobalArgs, network: &NetworkFlags) -> Result<Option<Client>, Failure> {
+    let who = ClientInfo::new(ClientKind::Person);
     let silent = global.memory
         || global.passphrase_fd.is_some()
         || global.passphrase_file.is_some()
         || global.passphrase_cmd.is_some();
-    let given = if silent { Some(open_store::open_or_create(global)?) } else { None };
-    let mut screen = screen()?;
-    let opened = match given {
-        Some(store) => UnlockOutcome::Opened(store),
-        None => unlock_store(global, &mut screen, options.clone()).await?,
+    let to = if silent {
+        let store = store(global, CreateStore::Yes)?;
+        Connect::AttachOrStart(online(store, &network.clone().into(), Stay::Long))
+    } else {
+        // A node that runs needs no passphrase.
+        Connect::Attach(home(global)?)
     };
-    let store = match opened {
-        UnlockOutcome::Opened(store) => store,
-        // The terminal is given back before anything is printed on it.
-        UnlockOutcome::Left(exit) => {
-            drop(screen);
-            return left(exit);
-        }
+    let attached = match Client::connect(to, who).await {
+        Err(failure) if !silent && failure.code() == Some(FailureCode::NoNode) => return Ok(None),
+        attached => attached,
     };
-    // A store in memory has no home, whichever way it was chosen.
-    let kept = GlobalArgs {
-        memory: store.kept() == crate::shell::store::StoreMode::MemoryOnly,
-        ..global.clone()
-    };
-    let mut runtime =
-        Runtime::start(node_settings(network, NodeRole::Messenger), net_settings(network), store)?;
-    let (events, incoming) = mpsc::channel(CHANNEL);
-    let (requests, asked) = mpsc::channel(CHANNEL);
-    runtime.subscriptions().subscribe(events).await;
-    let socket = ControlSocket::for_node(&kept, &mut runtime, &requests)?;
-    let shown = async {
-        let ended = ui::run(&mut screen, incoming, requests.clone(), options).await;
-        drop(screen);
-        // The runtime ends with the interface, even if commands still have a sender.
-        if requests.send(ClientRequest::Quit).await.is_err() {
-            tracing::debug!("the runtime stopped first");
-        }
-        ended
-    };
-    let (shown, hosted) = tokio::join!(shown, control::run_with_socket(runtime, asked, socket));
-    // The error of the runtime first: that of the interface only follows from it.
-    hosted?;
-    left(shown.map_err(ui_failed)?)
+    let (client, hello) = attached?;
+    // It runs for one command, and gives way to the one that is started at the unlock screen.
+    if !silent && hello.stay == Stay::Brief {
+        client.close().await?;
+        return Ok(None);
+    }
+    if !client.is_own_node() {
+        say_unused(network, &hello);
+    }
+    Ok(Some(client))
 }
 
-/// Shows the interface on a runtime that runs already.
+/// Shows the interface on a node that runs already.
 pub(super) async fn show(
     global: &GlobalArgs,
     mode: UiMode,
-    events: mpsc::Receiver<ClientEvent>,
-    requests: mpsc::Sender<ClientRequest>,
+    client: &Client,
 ) -> Result<(), Failure> {
     let mut screen = screen()?;
-    let ended = ui::run(&mut screen, events, requests, options(global, mode)).await;
+    let ended = ui::run(&mut screen, client, options(global, mode)).await;
     drop(screen);
     left(ended.map_err(ui_failed)?)
 }
 
-/// Asks for the passphrase, or for a new one, until something is open.
-async fn unlock_store(
-    global: &GlobalArgs,
-    screen: &mut Screen,
-    options: UiOptions,
-) -> Result<UnlockOutcome<Store>, Failure> {
-    let home = open_store::home(global)?;
-    let state = if Store::exists(&home) { UnlockMode::Locked } else { UnlockMode::FirstRun };
-    let passed = ui::unlock(screen, state, options, |choice| {
-        let home = home.clone();
-        async move {
-            // Argon2 takes a second by design, in which the screen still answers.
-            let opened = tokio::task::spawn_blocking(move || match choice {
-                UnlockChoice::Memory => Store::in_memory().map_err(|error| error.to_string()),
-                UnlockChoice::Create(text) => {
-                    let passphrase = passphrase(text)?;
-                    Store::create(&home, &passphrase).map_err(|error| error.to_string())
-                }
-                UnlockChoice::Unlock(text) => {
-                    let passphrase = passphrase(text)?;
-                    Store::open(&home, &passphrase).map_err(|error| error.to_string())
-                }
-            });
-            opened.await.unwrap_or_else(|error| Err(error.to_string()))
-        }
-    });
-    passed.await.map_err(ui_failed)
+/// A home folder whose passphrase a person types, and the network of its node.
+struct UnlockedHome {
+    path: PathBuf,
+    network: NetworkArgs,
+}
+
+impl UnlockedHome {
+    /// Asks for the passphrase, or for a new one, until a node is reached.
+    async fn unlock(
+        &self,
+        screen: &mut Screen,
+        options: UiOptions,
+    ) -> Result<UnlockOutcome<Client>, Failure> {
+        let state =
+            if Store::exists(&self.path) { UnlockMode::Locked } else { UnlockMode::FirstRun };
+        // Argon2 takes a second by design, in which the screen still answers.
+        let passed = ui::unlock(screen, state, options, |choice| self.open(choice));
+        passed.await.map_err(ui_failed)
+    }
+
+    /// Reaches a node as a person chose; the error is for the screen.
+    async fn open(&self, choice: UnlockChoice) -> Result<Client, String> {
+        let node = |store| online(store, &self.network, Stay::Long);
+        let to = match choice {
+            UnlockChoice::Memory => Connect::Start(node(StoreOptions::Memory)),
+            UnlockChoice::Create(text) => {
+                Connect::AttachOrStart(node(self.sealed(text, CreateStore::Yes)?))
+            }
+            UnlockChoice::Unlock(text) => {
+                Connect::AttachOrStart(node(self.sealed(text, CreateStore::No)?))
+            }
+        };
+        let connected = Client::connect(to, ClientInfo::new(ClientKind::Person)).await;
+        connected.map(|(client, _)| client).map_err(|failure| failure.why)
+    }
+
+    fn sealed(&self, text: Zeroizing<String>, create: CreateStore) -> Result<StoreOptions, String> {
+        let mut home = HomeOptions::with_passphrase(&self.path, passphrase(text)?);
+        home.create = create;
+        Ok(StoreOptions::Home(home))
+    }
 }
 
 fn passphrase(text: Zeroizing<String>) -> Result<Passphrase, String> {
@@ -174,6 +202,3 @@ fn options(global: &GlobalArgs, mode: UiMode) -> UiOptions {
         },
     }
 }
-
-/// A screen or two of events and as many keys.
-const CHANNEL: usize = 1_024;

@@ -1,11 +1,10 @@
 //! Keys and pastes where text is written: in the composer of a chat, and in every field.
 
-use crate::engine::command::Command;
-
 use super::super::composer::{CaretMove, Composer, ComposerFull};
 use super::super::keys::{BrowseAction, KeyContext, ScrollAction, WriteAction};
 use super::super::slash;
-use super::{Chat, EnterMode, Model, Overlay, PendingCommand, UiEffect, prompt, slash_actions};
+use super::{Chat, EnterMode, Model, Overlay, PendingCall, UiEffect, prompt, slash_actions};
+use crate::shell::api::calls::{Call as _, MessageSend};
 
 /// A paste of more lines says what it is and waits: about a screenful.
 const LONG_PASTE_LINES: usize = 20;
@@ -155,10 +154,15 @@ fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
         return;
     };
     let (contact, lifetime) = (chat.id(), chat.lifetime);
-    // Before the engine has accepted it, so that the next text can be typed meanwhile.
-    chat.take_text();
+    // Before the node has accepted it, so that the next text can be typed meanwhile.
+    let written = chat.take_text();
     effects.push(UiEffect::Scroll(ScrollAction::Newest));
-    // Remembered until the engine has accepted it; a refused text goes back into the composer.
-    let about = PendingCommand::Say(contact, text.clone());
-    model.ask(Command::Say { contact, text, lifetime }, about, effects);
+    // Remembered until the node has accepted it; a refused text goes back into the composer.
+    let about = PendingCall::Say(contact, written.clone());
+    let call = MessageSend { contact: contact.into(), text, life: lifetime };
+    if !model.ask(call.into_any(), about, effects)
+        && let Some(chat) = model.current_mut()
+    {
+        chat.composer.replace(&written);
+    }
 }

@@ -1,12 +1,15 @@
 //! Keys in the lists of contacts, requests and identities.
 
-use crate::engine::command::Command;
 use crate::engine::event::SessionStatus;
 use crate::engine::id::{ContactId, IdentityId, RequestId};
 
 use super::super::keys::{ListAction, RowAction};
 use super::navigation::ListRow;
-use super::{Model, PendingCommand, PromptPurpose, UiEffect, label, verify};
+use super::{Model, PendingCall, PromptPurpose, UiEffect, label, verify};
+use crate::shell::api::calls::{
+    Call as _, ContactBlock, ContactRemove, ContactSet, ContactUnblock, IdentityDelete,
+    RequestDecline,
+};
 
 /// Which way a switch is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,21 +44,27 @@ pub(super) fn act_on_contact(
     action: RowAction,
     effects: &mut Vec<UiEffect>,
 ) {
-    let Some(chat) = model.directory.chats.get(&contact) else { return };
+    let Some(chat) = model.directory.chat(contact) else { return };
     let (name, navigation) = (chat.name(), &mut model.navigation);
     match action {
         RowAction::Open => model.open_chat(contact, effects),
         RowAction::Rename => navigation.prompt_with(PromptPurpose::Rename(contact), &name),
         // Without a question: unblocking loses nothing. Blocking erases the session.
         RowAction::Block if chat.contact.session == SessionStatus::Blocked => {
-            model.ask(Command::Unblock { contact }, PendingCommand::Other, effects);
+            let call = ContactUnblock { contact: contact.into() };
+            model.ask(call.into_any(), PendingCall::Other, effects);
         }
-        RowAction::Block => navigation
-            .confirm(format!("block {name} and erase the session?"), Command::Block { contact }),
-        RowAction::Remove => navigation.confirm(
-            format!("remove {name} and delete all messages?"),
-            Command::RemoveContact { contact },
+        RowAction::Block => navigation.confirm(
+            format!("block {name} and erase the session?"),
+            ContactBlock { contact: contact.into() }.into_any(),
         ),
+        RowAction::Remove => {
+            let confirm = Some(chat.contact.petname.clone());
+            navigation.confirm(
+                format!("remove {name} and delete all messages?"),
+                ContactRemove { contact: contact.into(), confirm }.into_any(),
+            );
+        }
         RowAction::Verify => verify::open(model, contact),
         RowAction::Rekey => navigation.prompt(PromptPurpose::Rekey(contact)),
         RowAction::ReadMarks if chat.contact.read_receipts => {
@@ -79,9 +88,7 @@ fn act_on_request(
             model.navigation.prompt(PromptPurpose::Accept(request));
         }
         // Without a question: as before, the stranger is sent nothing.
-        RowAction::Decline => {
-            model.ask(Command::DeclineRequest { request }, PendingCommand::Other, effects);
-        }
+        RowAction::Decline => decline(model, request, effects),
         RowAction::Rename
         | RowAction::Block
         | RowAction::Remove
@@ -89,6 +96,13 @@ fn act_on_request(
         | RowAction::Rekey
         | RowAction::ReadMarks => {}
     }
+}
+
+/// Declines a request.
+pub(super) fn decline(model: &mut Model, request: RequestId, effects: &mut Vec<UiEffect>) {
+    let Some(request) = model.directory.request(request) else { return };
+    let call = RequestDecline { request: request.reference() };
+    model.ask(call.into_any(), PendingCall::Other, effects);
 }
 
 fn act_on_identity(
@@ -100,10 +114,11 @@ fn act_on_identity(
     match action {
         RowAction::Open => model.speak_as(Some(identity), effects),
         RowAction::Remove => {
-            let name = model.directory.identities.get(&identity).map(|one| label(&one.name));
+            let Some(identity) = model.directory.identity(identity) else { return };
+            let name = identity.name.clone();
             model.navigation.confirm(
-                format!("delete {} with its key, contacts and messages?", name.unwrap_or_default()),
-                Command::DeleteIdentity { identity },
+                format!("delete {} with its key, contacts and messages?", label(&name)),
+                IdentityDelete { confirm: Some(name.clone()), name }.into_any(),
             );
         }
         RowAction::Accept
@@ -124,17 +139,17 @@ pub(super) fn turn_read_marks(
     turn: ReadMarksSwitch,
     effects: &mut Vec<UiEffect>,
 ) {
-    let Some(chat) = model.directory.chats.get(&contact) else { return };
+    let Some(chat) = model.directory.chat(contact) else { return };
     let name = chat.name();
+    let set = |on| ContactSet { contact: contact.into(), read_marks: Some(on) }.into_any();
     match turn {
         ReadMarksSwitch::On => model.navigation.confirm(
             format!("send read marks to {name}, and see theirs if they turn them on too?"),
-            Command::SetReadReceipts { contact, on: true },
+            set(true),
         ),
         ReadMarksSwitch::Off => {
             model.say_hint(format!("read marks with {name} are off"));
-            let command = Command::SetReadReceipts { contact, on: false };
-            model.ask(command, PendingCommand::Other, effects);
+            model.ask(set(false), PendingCall::Other, effects);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The state of the interface: what it knows and where its user is. No terminal, no clock, no
 //! channel.
 //!
-//! Events of the runtime come in by [`Model::on_event`], keys of the person by [`Model::on_key`]
-//! and [`Model::paste`]. What is to be done outside comes back as [`UiEffect`]s. Drawing reads a
-//! model and never changes it.
+//! Events of the node come in by [`Model::on_event`], answers to calls by [`Model::on_answer`], keys
+//! of the person by [`Model::on_key`] and [`Model::paste`]. What is to be done outside comes back as
+//! [`UiEffect`]s. Drawing reads a model and never changes it.
 //!
 //! State with rules of its own lies in plain structs that know no model and answer what happened:
-//! `ChatDirectory` folds events into identities, chats and requests, `Navigation` holds where the
-//! person is, `PendingCommands` waits for answers, `NodeReport` and `TimedStatus` are what the
+//! `ChatDirectory` holds who the node knows and the chats, `Navigation` where the person is,
+//! `PendingCalls` what answers are waited for, `NodeReport` and `TimedStatus` are what the
 //! status lines show, and `Prompt`, `Search`, `HistorySeek` and `Verify` each know one thing that
 //! is asked, sought or compared. The functions over a model, a file for each part of the interface
 //! (`composing`, `lists`, `slash_actions`, `search`, `verify`, `events`), turn those answers into
@@ -35,31 +35,35 @@ mod tests;
 
 use crossterm::event::KeyEvent;
 
-use crate::engine::command::Command;
 use crate::engine::env::UnixSeconds;
-use crate::engine::event::RequestView;
 use crate::engine::id::{ContactId, IdentityId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::text::UntrustedText;
 
-pub(super) use chat::Chat;
+pub(super) use chat::{Chat, ContactChat};
 pub(super) use directory::ContactFilter;
 pub(super) use go_to::{GoToPicker, GoToTarget};
 pub(super) use navigation::ContactsTab;
+pub use node_report::NodeHost;
+pub(super) use node_report::NodeLink;
 pub(super) use overlay::{Overlay, QrPolarity};
+pub use pending::CallId;
 pub(super) use prompt::{Prompt, PromptPurpose};
 pub(super) use search::Search;
 pub(super) use timed_status::MINING_STEP_SECONDS;
 pub(super) use verify::{CompareMethod, Mismatch, Remedy, Verify};
 
 use super::composer::{Composer, LineMode};
-use super::keys::{self, KeyContext, ScrollAction, UiPage};
-use crate::shell::api::{ClientEvent, ClientRequest, UiOptions};
-use chat::HistoryWanted;
+use super::keys::{self, KeyAction, KeyContext, ScrollAction, UiPage};
+use super::options::UiOptions;
+use crate::shell::api::calls::{AnyCall, AnyReply, Around, Call as _, History, Read, Status};
+use crate::shell::api::{Event, Request};
+use crate::shell::failure::{Failure, FailureCode};
+use chat::{HistoryRange, HistoryWanted};
 use directory::ChatDirectory;
 use navigation::Navigation;
 use node_report::NodeReport;
-use pending::{PendingCommand, PendingCommands};
+use pending::{PendingCall, PendingCalls};
 use search::HistorySeek;
 use timed_status::TimedStatus;
 
@@ -76,7 +80,7 @@ pub struct Model {
     pub(super) scratch: Composer,
     /// The polarity of QR codes.
     pub(super) qr_polarity: QrPolarity,
-    pending: PendingCommands,
+    pending: PendingCalls,
     seek: Option<HistorySeek>,
     enter_mode: EnterMode,
     quit_mode: QuitMode,
@@ -90,10 +94,10 @@ opaque_debug!(struct Model {
 });
 
 /// An act outside the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum UiEffect {
-    /// Hand a request to the runtime.
-    Request(ClientRequest),
+    /// Call a method of the node, and hand the answer to [`Model::on_answer`] under this id.
+    Call(CallId, AnyCall),
     /// Scroll the transcript.
     Scroll(ScrollAction),
     /// Draw every cell again.
@@ -120,7 +124,7 @@ pub enum ClockChange {
 pub enum QuitReason {
     /// Its user asked for it.
     Asked,
-    /// The engine cannot go on.
+    /// There is no node any more.
     Fatal,
 }
 
@@ -160,12 +164,14 @@ enum FollowNewest {
 enum QuitMode {
     /// It does not.
     No,
+    /// As soon as it is known that nobody else uses the node, and no message waits.
+    WhenKnown,
     /// As soon as no message of ours waits to leave this machine.
     WhenAllHasLeft,
 }
 
 impl Model {
-    /// An empty model, before the first event of the runtime.
+    /// An empty model, before the first event of the node.
     #[must_use]
     pub fn new(options: UiOptions) -> Self {
         Self {
@@ -176,7 +182,7 @@ impl Model {
             welcome: Prompt::new(PromptPurpose::NewIdentity),
             scratch: Composer::new(LineMode::One, options.max_text),
             qr_polarity: QrPolarity::Dark,
-            pending: PendingCommands::new(),
+            pending: PendingCalls::new(),
             seek: None,
             enter_mode: EnterMode::Sends,
             quit_mode: QuitMode::No,
@@ -185,8 +191,8 @@ impl Model {
         }
     }
 
-    /// Takes an event of the runtime in.
-    pub fn on_event(&mut self, event: ClientEvent) -> Vec<UiEffect> {
+    /// Takes an event of the node in.
+    pub fn on_event(&mut self, event: Event) -> Vec<UiEffect> {
         let mut effects = Vec::new();
         events::receive(self, event, &mut effects);
         // The person chose to wait for this, and is not asked again.
@@ -194,6 +200,34 @@ impl Model {
             quit(&mut effects);
         }
         effects
+    }
+
+    /// Takes the answer to a call in.
+    pub fn on_answer(&mut self, id: CallId, reply: Result<AnyReply, Failure>) -> Vec<UiEffect> {
+        let mut effects = Vec::new();
+        events::on_answer(self, id, reply, &mut effects);
+        effects
+    }
+
+    /// A node tells its present state from here on, with the figures of the network at the end, and
+    /// then what happens next. What is gone in that state disappears; what is written stays.
+    pub fn on_node_reached(&mut self, host: NodeHost) -> Vec<UiEffect> {
+        let mut effects = Vec::new();
+        (self.node.host, self.node.link) = (host, NodeLink::Reached);
+        self.directory.expect_all();
+        self.ask(Status {}.into_any(), PendingCall::Report, &mut effects);
+        effects
+    }
+
+    /// The node stopped, and the next one is looked for.
+    pub const fn on_node_lost(&mut self) {
+        self.node.link = NodeLink::Sought;
+    }
+
+    /// There is no node any more: why, for a person to read.
+    pub fn on_node_gone(&mut self, why: &Failure) {
+        self.node.link = NodeLink::Reached;
+        self.navigation.overlay = Some(Overlay::Fatal(why.why.clone()));
     }
 
     /// Does what a key says.
@@ -206,6 +240,10 @@ impl Model {
             return vec![UiEffect::Quit(QuitReason::Fatal)];
         }
         if let Some(action) = keys::action(self.context(), event) {
+            // A person who goes on does not want to leave any more.
+            if self.quit_mode == QuitMode::WhenKnown && action != KeyAction::Quit {
+                self.quit_mode = QuitMode::No;
+            }
             let (place, hint) = (self.navigation.place(), self.status.hint.take());
             self.update(action, &mut effects);
             // A hint is about the page on which it was said.
@@ -251,6 +289,7 @@ impl Model {
 
     /// The field or composer that takes what is typed.
     pub(super) fn field(&mut self) -> Option<&mut Composer> {
+        let is_held = self.current().is_some_and(|chat| chat.is_held());
         if let Some(overlay) = &mut self.navigation.overlay {
             return overlay.field();
         }
@@ -259,33 +298,33 @@ impl Model {
         if self.navigation.page != UiPage::Chats {
             return None;
         }
-        if self.directory.identities.is_empty() {
+        if self.directory.has_no_identity() {
             return Some(&mut self.welcome.field);
         }
-        match self.navigation.open.and_then(|open| self.directory.chats.get_mut(&open)) {
+        match self.navigation.open.and_then(|open| self.directory.chat_mut(open)) {
             // The question about a contact on hold takes the composer's place; the draft stays.
-            Some(chat) if chat.is_held() => None,
+            Some(_) if is_held => None,
             Some(chat) => Some(&mut chat.composer),
             None => Some(&mut self.scratch),
         }
     }
 
     /// The open chat.
-    pub(super) fn current(&self) -> Option<&Chat> {
+    pub(super) fn current(&self) -> Option<ContactChat<'_>> {
         self.navigation.current(&self.directory)
     }
 
     fn current_mut(&mut self) -> Option<&mut Chat> {
-        self.directory.chats.get_mut(&self.navigation.open?)
+        self.directory.chat_mut(self.navigation.open?)
     }
 
     /// The contacts of one kind that the speaking identity has, by name.
-    pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<&Chat> {
+    pub(super) fn contacts(&self, kind: ContactFilter) -> Vec<ContactChat<'_>> {
         self.directory.contacts_of(self.navigation.speaking, kind)
     }
 
     /// The requests of strangers to the speaking identity, oldest first.
-    pub(super) fn strangers(&self) -> Vec<&RequestView> {
+    pub(super) fn strangers(&self) -> Vec<&Request> {
         self.directory.requests_to(self.navigation.speaking)
     }
 
@@ -304,19 +343,41 @@ impl Model {
         self.status.say(text);
     }
 
-    fn ask(&mut self, command: Command, about: PendingCommand, effects: &mut Vec<UiEffect>) {
-        match self.pending.add(about) {
-            Some(id) => effects.push(UiEffect::Request(ClientRequest::Command(id, command))),
-            // An id that nobody remembers would leave its answer without a meaning.
-            None => self.say_hint("the node is busy; nothing was done, try again in a moment"),
-        }
+    /// Calls a method of the node. Answers whether that was possible.
+    fn ask(&mut self, call: AnyCall, about: PendingCall, effects: &mut Vec<UiEffect>) -> bool {
+        // An id that nobody remembers would leave its answer without a meaning.
+        let Some(id) = self.pending.add(about) else {
+            self.say_hint("the node is busy; nothing was done, try again in a moment");
+            return false;
+        };
+        effects.push(UiEffect::Call(id, call));
+        true
     }
 
     fn ask_for_history(&mut self, wanted: HistoryWanted, effects: &mut Vec<UiEffect>) {
-        let Some(chat) = self.current_mut() else { return };
-        let contact = chat.id();
-        if let Some(before) = chat.ask_for_history(wanted) {
-            effects.push(UiEffect::Request(ClientRequest::History { contact, before }));
+        if let Some(chat) = self.current()
+            && let Some(range) = chat.range_to_ask(wanted)
+        {
+            let contact = chat.id();
+            self.ask_for_range(contact, range, effects);
+        }
+    }
+
+    fn ask_for_range(
+        &mut self,
+        contact: ContactId,
+        range: HistoryRange,
+        effects: &mut Vec<UiEffect>,
+    ) {
+        let around = match range {
+            HistoryRange::Newest => Around::Newest,
+            HistoryRange::Before(message) => Around::Message(message.into()),
+        };
+        let call = History { contact: contact.into(), around, before: MESSAGES_A_PART, after: 0 };
+        if self.ask(call.into_any(), PendingCall::History(contact, range), effects)
+            && let Some(chat) = self.directory.chat_mut(contact)
+        {
+            chat.history_asked();
         }
     }
 
@@ -325,13 +386,15 @@ impl Model {
         if !self.navigation.can_read_newest() {
             return;
         }
-        let Some(chat) = self.current_mut() else { return };
-        // What the runtime has counted may not be here yet: only what was shown was seen.
-        if chat.unread > 0
-            && let Some(message) = chat.newest_of_theirs()
+        let Some(chat) = self.current().filter(|chat| chat.contact.unread > 0) else { return };
+        // What the node has counted may not be here yet: only what was shown was seen.
+        let Some(message) = chat.to_be_read() else { return };
+        let contact = chat.id();
+        let call = Read { contact: contact.into(), up_to: message.into() };
+        if self.ask(call.into_any(), PendingCall::Read(contact), effects)
+            && let Some(chat) = self.directory.chat_mut(contact)
         {
-            chat.read();
-            effects.push(UiEffect::Request(ClientRequest::Read { contact: chat.id(), message }));
+            chat.set_read_up_to(Some(message));
         }
     }
 
@@ -366,17 +429,30 @@ impl Model {
     }
 
     fn leave_chat(&mut self) {
-        if let Some(chat) = self.current_mut() {
-            chat.leave();
+        if let Some(open) = self.navigation.open {
+            self.directory.leave(open);
         }
     }
 }
 
-/// Tells the runtime that the interface ends, and ends it.
+/// Ends the interface.
 fn quit(effects: &mut Vec<UiEffect>) {
-    effects.push(UiEffect::Request(ClientRequest::Quit));
     effects.push(UiEffect::Quit(QuitReason::Asked));
 }
+
+/// Why a call was not carried out, and that nothing was done, unless that is not known.
+fn refusal(failure: &Failure, nothing: &str) -> String {
+    let why = sentence(&failure.why);
+    match failure.code() {
+        Some(FailureCode::NodeEnded | FailureCode::NodeSilent) => {
+            format!("{why}; look whether it was done before you try again")
+        }
+        Some(_) | None => format!("{why}; {nothing}"),
+    }
+}
+
+/// Messages in a part of the history that is asked for.
+const MESSAGES_A_PART: usize = 100;
 
 /// A sentence of another module, sanitized.
 pub(super) fn sentence(text: &str) -> String {

@@ -1,15 +1,15 @@
 //! The place of the person: the page, the overlay in front of it, the marked row, the open chat.
-//! Knows the directory to read and never changes it; makes no requests.
+//! Knows the directory to read and never changes it; makes no calls.
 
-use crate::engine::command::Command;
-use crate::engine::id::{ContactId, IdentityId, RequestId};
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 
 use super::super::keys::{KeyContext, UiPage};
-use super::chat::Chat;
+use super::chat::ContactChat;
 use super::directory::{ChatDirectory, ContactFilter};
 use super::overlay::{Confirmation, Overlay};
 use super::prompt::{Prompt, PromptPurpose};
 use super::{FollowNewest, ScrollPosition};
+use crate::shell::api::calls::AnyCall;
 
 /// The place of the person.
 pub(in crate::shell::ui) struct Navigation {
@@ -125,9 +125,9 @@ impl Navigation {
         self.prompt_with(PromptPurpose::Search(contact), &words);
     }
 
-    /// Asks whether to send a command.
-    pub(super) fn confirm(&mut self, question: String, command: Command) {
-        self.overlay = Some(Overlay::Confirm(Confirmation { question, command }));
+    /// Asks whether to make a call.
+    pub(super) fn confirm(&mut self, question: String, call: AnyCall) {
+        self.overlay = Some(Overlay::Confirm(Confirmation { question, call }));
     }
 
     /// Shows the invite of the marked identity, or of the speaking one.
@@ -163,7 +163,7 @@ impl Navigation {
         };
         match (self.page, self.tab) {
             (UiPage::Identities, _) => {
-                directory.identities.keys().map(|id| ListRow::Identity(*id)).collect()
+                directory.identities().map(|one| ListRow::Identity(one.id)).collect()
             }
             (UiPage::Contacts, ContactsTab::Contacts) => contacts(ContactFilter::Listened),
             (UiPage::Contacts, ContactsTab::Blocked) => contacts(ContactFilter::Blocked),
@@ -221,13 +221,20 @@ impl Navigation {
         }
     }
 
+    /// A message was erased: closes an overlay about it.
+    pub(super) fn forget_message(&mut self, gone: MessageId) {
+        if self.overlay.as_mut().is_some_and(|overlay| overlay.forget_message(gone)) {
+            self.overlay = None;
+        }
+    }
+
     /// The context in which the next key is read.
     pub(super) fn key_context(&self, directory: &ChatDirectory) -> KeyContext {
         if let Some(overlay) = &self.overlay {
             return overlay.key_context();
         }
         match self.page {
-            UiPage::Chats if directory.identities.is_empty() => KeyContext::Field,
+            UiPage::Chats if directory.has_no_identity() => KeyContext::Field,
             UiPage::Chats => match self.current(directory) {
                 // Before the hold: messages can be looked at while sending is paused.
                 Some(chat) if chat.chosen.is_some() => KeyContext::Browsing,
@@ -240,7 +247,7 @@ impl Navigation {
     }
 
     /// The open chat.
-    pub(super) fn current<'d>(&self, directory: &'d ChatDirectory) -> Option<&'d Chat> {
-        directory.chats.get(&self.open?)
+    pub(super) fn current<'d>(&self, directory: &'d ChatDirectory) -> Option<ContactChat<'d>> {
+        directory.chat(self.open?)
     }
 }

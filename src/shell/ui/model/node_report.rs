@@ -1,4 +1,4 @@
-//! The state of the node as it reports it, and what follows from it for a person.
+//! The node as it is reached and as it reports itself, and what follows from it for a person.
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::sync::ClockSkew;
@@ -7,9 +7,30 @@ use crate::shell::api::{NetworkStatus, Persistence};
 use crate::shell::text::clock_skew::SkewDoubt;
 use crate::shell::text::lifetime::WorkCost;
 
-/// The last report of the node; empty until it has sent one.
+/// The process in which the node of an interface runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeHost {
+    /// That of the interface: the node ends with it.
+    #[default]
+    Own,
+    /// Another one: the node goes on without the interface.
+    Another,
+}
+
+/// Whether there is a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::shell::ui) enum NodeLink {
+    #[default]
+    Reached,
+    /// It stopped, and the next one is looked for.
+    Sought,
+}
+
+/// How the node is reached, and its last report, which is empty until it has sent one.
 #[derive(Default)]
 pub(in crate::shell::ui) struct NodeReport {
+    pub(super) host: NodeHost,
+    pub(in crate::shell::ui) link: NodeLink,
     pub(in crate::shell::ui) network: Option<NetworkStatus>,
     pub(in crate::shell::ui) persistence: Option<Persistence>,
 }
@@ -18,10 +39,10 @@ impl NodeReport {
     /// Takes the figures of the network in. Answers how our clock differs from others if that
     /// became a reason for doubt, or a stronger one.
     pub(super) fn set_network(&mut self, network: NetworkStatus) -> Option<ClockSkew> {
-        let doubt = |network: &NetworkStatus| SkewDoubt::of(network.clock);
+        let doubt = |network: &NetworkStatus| SkewDoubt::of(network.clock());
         let before = self.network.as_ref().map_or(SkewDoubt::None, doubt);
         // Once, and again only when it gets worse: a warning that stays is not read.
-        let newly_doubted = network.clock.filter(|_| doubt(&network) > before);
+        let newly_doubted = network.clock().filter(|_| doubt(&network) > before);
         self.network = Some(network);
         newly_doubted
     }

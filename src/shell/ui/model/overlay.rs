@@ -1,6 +1,5 @@
 //! Overlays: a field, a question or a page to read in front of a page.
 
-use crate::engine::command::Command;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
 
 use super::super::composer::Composer;
@@ -9,6 +8,7 @@ use super::go_to::GoToPicker;
 use super::prompt::Prompt;
 use super::search::Search;
 use super::verify::{CompareMethod, Mismatch, Verify};
+use crate::shell::api::calls::AnyCall;
 
 /// An overlay in front of a page.
 pub(in crate::shell::ui) enum Overlay {
@@ -18,7 +18,7 @@ pub(in crate::shell::ui) enum Overlay {
     GoTo(GoToPicker),
     /// A search and its results.
     Search(Search),
-    /// A question in the hint line; yes sends its command.
+    /// A question in the hint line; yes makes its call.
     Confirm(Confirmation),
     /// The details of a message: what happened to it, and when.
     Why(MessageId),
@@ -30,9 +30,10 @@ pub(in crate::shell::ui) enum Overlay {
     Mismatch(Mismatch),
     /// The keys of both sides, to compare another way.
     Keys(ContactId),
-    /// The question whether to leave although messages have not left this machine.
-    Leaving,
-    /// The reason why the engine has stopped.
+    /// The question whether to leave although messages have not left this machine, or although so
+    /// many other clients use the node.
+    Leaving(usize),
+    /// The reason why there is no node any more.
     Fatal(String),
 }
 
@@ -42,7 +43,7 @@ impl Overlay {
         match self {
             Self::Prompt(_) | Self::GoTo(_) => KeyContext::Field,
             Self::Confirm(_) => KeyContext::Asking,
-            Self::Leaving => KeyContext::Leaving,
+            Self::Leaving(_) => KeyContext::Leaving,
             Self::Verify(Verify { way: CompareMethod::Code, .. }) | Self::Invite(_) => {
                 KeyContext::Code
             }
@@ -65,7 +66,7 @@ impl Overlay {
             | Self::Keys(_)
             | Self::Why(_)
             | Self::Invite(_)
-            | Self::Leaving
+            | Self::Leaving(_)
             | Self::Fatal(_) => None,
         }
     }
@@ -83,12 +84,33 @@ impl Overlay {
                 search.forget_contact(gone);
                 search.contact == Some(gone)
             }
-            // The engine refuses a command about a contact that is gone.
+            // The node refuses a call about a contact that is gone.
             Self::Prompt(_)
             | Self::GoTo(_)
             | Self::Confirm(_)
             | Self::Invite(_)
-            | Self::Leaving
+            | Self::Leaving(_)
+            | Self::Fatal(_) => false,
+        }
+    }
+
+    /// A message was erased: it is no result of a search any more. Answers whether the overlay is
+    /// about that message and has to close.
+    pub(super) fn forget_message(&mut self, gone: MessageId) -> bool {
+        match self {
+            Self::Why(message) => *message == gone,
+            Self::Search(search) => {
+                search.forget_message(gone);
+                false
+            }
+            Self::Verify(_)
+            | Self::Mismatch(_)
+            | Self::Keys(_)
+            | Self::Prompt(_)
+            | Self::GoTo(_)
+            | Self::Confirm(_)
+            | Self::Invite(_)
+            | Self::Leaving(_)
             | Self::Fatal(_) => false,
         }
     }
@@ -116,5 +138,5 @@ impl QrPolarity {
 /// A question that waits for yes or no.
 pub(in crate::shell::ui) struct Confirmation {
     pub(in crate::shell::ui) question: String,
-    pub(super) command: Command,
+    pub(super) call: AnyCall,
 }

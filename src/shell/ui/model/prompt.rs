@@ -1,13 +1,18 @@
 //! Prompts: fields that ask for one thing, and what follows from the text in them.
 
-use crate::engine::command::Command;
 use crate::engine::crypto::keys::PublicKey;
-use crate::engine::id::{ContactId, IdentityId, RequestId};
+use crate::engine::id::{ContactId, RequestId};
 
 use super::super::composer::{Composer, LineMode};
-use super::pending::PendingCommand;
+use super::super::options::InviteCodec;
+use super::directory::ChatDirectory;
+use super::pending::PendingCall;
 use super::{Model, Overlay, UiEffect, go_to, search, sentence};
-use crate::shell::api::InviteCodec;
+use crate::shell::api::Identity;
+use crate::shell::api::calls::{
+    AnyCall, Call as _, ContactAcceptKey, ContactAdd, ContactRekey, ContactRename, IdentityNew,
+    RequestAccept,
+};
 
 /// Most bytes of a name, in a field; the engine judges what it takes.
 pub(super) const MAX_NAME_BYTES: usize = 128;
@@ -45,15 +50,14 @@ pub(in crate::shell::ui) enum PromptPurpose {
 }
 
 /// The consequence of the text in a prompt.
-#[derive(PartialEq, Eq)]
 pub(super) enum Submission {
-    /// Send this command.
-    Command(Command, PendingCommand),
+    /// Make this call.
+    Call(AnyCall, PendingCall),
     /// Show this prompt next.
     Next(PromptPurpose),
     /// Search for these words.
     Search(Option<ContactId>, String),
-    /// Nothing: no identity speaks any more that could add a contact.
+    /// Nothing: no identity speaks any more that could add a contact, or the request is gone.
     Nothing,
 }
 
@@ -76,56 +80,62 @@ impl Prompt {
     pub(super) fn submit(
         &self,
         invites: InviteCodec,
-        speaking: Option<IdentityId>,
+        directory: &ChatDirectory,
+        speaking: Option<&Identity>,
     ) -> Result<Submission, String> {
         let text = self.field.text().trim().to_owned();
         if text.is_empty() {
             return Err("type something, or press Esc to go back".to_owned());
         }
         let key = || (invites.read)(&text).map_err(|why| sentence(&why));
-        let (command, about) = match self.purpose {
+        let (call, about) = match self.purpose {
             PromptPurpose::NewIdentity => {
-                (Command::CreateIdentity { name: text }, PendingCommand::Identity)
+                (IdentityNew { name: text }.into_any(), PendingCall::Identity)
             }
             PromptPurpose::AddKey => return Ok(Submission::Next(PromptPurpose::AddName(key()?))),
             PromptPurpose::AddName(key) => {
                 let Some(identity) = speaking else { return Ok(Submission::Nothing) };
-                (Command::AddContact { identity, key, petname: text }, PendingCommand::Contact)
+                let identity = Some(identity.name.clone());
+                let add = ContactAdd { identity, invite: (invites.write)(&key), name: text };
+                (add.into_any(), PendingCall::Contact)
             }
             PromptPurpose::Accept(request) => {
-                (Command::AcceptRequest { request, petname: text }, PendingCommand::Contact)
+                let Some(request) = directory.request(request) else {
+                    return Ok(Submission::Nothing);
+                };
+                let accept = RequestAccept { request: request.reference(), name: text };
+                (accept.into_any(), PendingCall::Contact)
             }
             PromptPurpose::Rekey(contact) => {
-                (Command::Rekey { contact, key: key()? }, PendingCommand::Other)
+                let invite = (invites.write)(&key()?);
+                (ContactRekey { contact: contact.into(), invite }.into_any(), PendingCall::Other)
             }
             PromptPurpose::Search(contact) => return Ok(Submission::Search(contact, text)),
             // A whole word, because a mere Enter is pressed without reading.
             PromptPurpose::AcceptUnverified(contact) if text == "accept" => {
-                (Command::AcceptUnverified { contact }, PendingCommand::Other)
+                (ContactAcceptKey { contact: contact.into() }.into_any(), PendingCall::Other)
             }
             PromptPurpose::AcceptUnverified(_) => {
                 return Err("that is not the word accept; sending stays paused".to_owned());
             }
             PromptPurpose::Rename(contact) => {
-                (Command::RenameContact { contact, petname: text }, PendingCommand::Other)
+                let rename = ContactRename { contact: contact.into(), name: text };
+                (rename.into_any(), PendingCall::Other)
             }
         };
-        Ok(Submission::Command(command, about))
+        Ok(Submission::Call(call, about))
     }
 }
 
 /// Enter in a field.
 pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
-    let (invites, speaking) = (model.options.invites, model.navigation.speaking);
     match model.navigation.overlay.take() {
-        Some(Overlay::Prompt(mut prompt)) => match prompt.submit(invites, speaking) {
-            Ok(Submission::Command(command, about)) => {
+        Some(Overlay::Prompt(mut prompt)) => match consequence(model, &prompt) {
+            Ok(Submission::Call(call, about)) => {
                 let (purpose, text) = (prompt.purpose, prompt.field.text().to_owned());
-                let about = PendingCommand::Typed(Box::new(about), purpose, text);
-                let asked = effects.len();
-                model.ask(command, about, effects);
-                // Too many commands wait: what was typed is not lost.
-                if effects.len() == asked {
+                let about = PendingCall::Typed(Box::new(about), purpose, text);
+                // If too many calls wait, what was typed is not lost.
+                if !model.ask(call, about, effects) {
                     model.navigation.overlay = Some(Overlay::Prompt(prompt));
                 }
             }
@@ -136,7 +146,8 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
             }
         },
         Some(Overlay::GoTo(picker)) => {
-            match picker.targets(&model.directory, speaking).get(picker.index).copied() {
+            let targets = picker.targets(&model.directory, model.navigation.speaking);
+            match targets.get(picker.index).copied() {
                 Some(target) => go_to::go(model, target, effects),
                 // Nothing fits what was typed: the text stays, to be corrected.
                 None => model.navigation.overlay = Some(Overlay::GoTo(picker)),
@@ -146,11 +157,17 @@ pub(super) fn submit(model: &mut Model, effects: &mut Vec<UiEffect>) {
         None => {
             // Only the first identity is asked for without an overlay, and its page says what is
             // missing.
-            if let Ok(submission) = model.welcome.submit(invites, speaking) {
+            if let Ok(submission) = consequence(model, &model.welcome) {
                 follow(model, submission, effects);
             }
         }
     }
+}
+
+fn consequence(model: &Model, prompt: &Prompt) -> Result<Submission, String> {
+    let directory = &model.directory;
+    let speaking = model.navigation.speaking.and_then(|id| directory.identity(id));
+    prompt.submit(model.options.invites, directory, speaking)
 }
 
 /// Whether Enter in the field that is open does more than move or search.
@@ -177,7 +194,9 @@ pub(super) fn refuse(model: &mut Model, purpose: PromptPurpose, text: &str, reas
 
 fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>) {
     match submission {
-        Submission::Command(command, about) => model.ask(command, about, effects),
+        Submission::Call(call, about) => {
+            model.ask(call, about, effects);
+        }
         Submission::Next(purpose) => model.navigation.prompt(purpose),
         Submission::Search(contact, words) => search::search(model, contact, words, effects),
         Submission::Nothing => {}
@@ -188,7 +207,6 @@ fn follow(model: &mut Model, submission: Submission, effects: &mut Vec<UiEffect>
 mod tests {
     use super::*;
 
-    const ME: IdentityId = IdentityId(1);
     const MIRA: ContactId = ContactId(10);
 
     /// What follows from this text in a field of this purpose.
@@ -199,7 +217,7 @@ mod tests {
         };
         let mut prompt = Prompt::new(purpose);
         prompt.field.replace(text);
-        prompt.submit(invites, Some(ME))
+        prompt.submit(invites, &ChatDirectory::new(100), None)
     }
 
     #[test]
@@ -220,9 +238,12 @@ mod tests {
     #[test]
     fn only_the_word_itself_lets_sending_go_on_unverified() {
         let purpose = PromptPurpose::AcceptUnverified(MIRA);
-        let command = Command::AcceptUnverified { contact: MIRA };
-        let accepted = Submission::Command(command, PendingCommand::Other);
-        assert!(submit(purpose, " accept ") == Ok(accepted));
+        let Ok(Submission::Call(AnyCall::ContactAcceptKey(accept), PendingCall::Other)) =
+            submit(purpose, " accept ")
+        else {
+            panic!("it is the word");
+        };
+        assert!(accept.contact == MIRA.into());
         for other in ["Accept", "accepted", "yes"] {
             assert!(submit(purpose, other).is_err(), "{other}");
         }

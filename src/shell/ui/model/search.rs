@@ -4,12 +4,15 @@ use crate::engine::event::MessageView;
 use crate::engine::id::{ContactId, MessageId};
 
 use super::super::keys::ChooseAction;
-use super::chat::{Chat, HistoryWanted};
-use super::{Model, Overlay, UiEffect};
-use crate::shell::api::{ClientRequest, HasMore};
+use super::chat::{Chat, HistoryRange, HistoryWanted};
+use super::{Model, Overlay, PendingCall, UiEffect, sentence};
+use crate::shell::api::calls::{Call as _, Page, Search as SearchCall};
 
 /// Most results that are held. A guess: a person who has read so many adds a word.
 const MAX_RESULTS: usize = 500;
+
+/// Results of one call.
+const RESULTS_A_CALL: usize = 100;
 
 /// Most parts of the history that are asked for to reach one message. With a hundred messages each
 /// that is as many as a chat holds here.
@@ -20,22 +23,24 @@ pub(in crate::shell::ui) struct Search {
     /// The contact whose chat is searched; all chats if there is none.
     pub(in crate::shell::ui) contact: Option<ContactId>,
     pub(in crate::shell::ui) words: String,
-    /// The results, newest first; `None` until the runtime has answered.
+    /// The results, newest first; `None` until the node has answered.
     pub(in crate::shell::ui) found: Option<Vec<MessageView>>,
-    pub(in crate::shell::ui) more: HasMore,
+    /// Whether there are older ones.
+    pub(in crate::shell::ui) more: bool,
     pub(in crate::shell::ui) index: usize,
 }
 
 impl Search {
     pub(super) const fn new(contact: Option<ContactId>, words: String) -> Self {
-        Self { contact, words, found: None, more: HasMore::No, index: 0 }
+        Self { contact, words, found: None, more: false, index: 0 }
     }
 
     /// Takes the results in. The row that was marked stays marked, or the last one if there are
     /// fewer.
-    fn set_results(&mut self, mut messages: Vec<MessageView>, more: HasMore) {
-        messages.truncate(MAX_RESULTS);
-        self.found = Some(messages);
+    fn set_results(&mut self, found: Page<MessageView>) {
+        let Page { mut items, more } = found;
+        items.truncate(MAX_RESULTS);
+        self.found = Some(items);
         self.more = more;
         self.mark(self.index);
     }
@@ -52,6 +57,14 @@ impl Search {
     /// The chat and the message of the marked row.
     fn marked(&self) -> Option<(ContactId, MessageId)> {
         self.results().get(self.index).map(|message| (message.contact, message.id))
+    }
+
+    /// Removes a message that was erased from the results.
+    pub(super) fn forget_message(&mut self, gone: MessageId) {
+        if let Some(found) = &mut self.found {
+            found.retain(|message| message.id != gone);
+            self.mark(self.index);
+        }
     }
 
     /// Removes the results in the chat of a contact that is gone.
@@ -79,8 +92,8 @@ pub(super) enum SeekStep {
     Arrived,
     /// A part of the history that was asked for and has not come.
     Waits,
-    /// The part of the history before this message; the newest part if there is none.
-    Asks(Option<MessageId>),
+    /// This part of the history.
+    Asks(HistoryRange),
     /// Nothing: the message is not in the part of the history that may be asked for.
     OutOfReach,
 }
@@ -90,7 +103,8 @@ impl HistorySeek {
         Self { contact, message, parts: MAX_PARTS }
     }
 
-    /// Chooses the message if the chat holds it, and goes one part further back if not.
+    /// Chooses the message if the chat holds it, and goes one part further back if not. The part
+    /// is to be asked for.
     pub(super) fn step(&mut self, chat: &mut Chat) -> SeekStep {
         if chat.holds(self.message) {
             chat.chosen = Some(self.message);
@@ -101,11 +115,11 @@ impl HistorySeek {
             return SeekStep::Waits;
         }
         let Some(parts) = self.parts.checked_sub(1) else { return SeekStep::OutOfReach };
-        let Some(before) = chat.ask_for_history(HistoryWanted::Older) else {
+        let Some(range) = chat.range_to_ask(HistoryWanted::Older) else {
             return SeekStep::OutOfReach;
         };
         self.parts = parts;
-        SeekStep::Asks(before)
+        SeekStep::Asks(range)
     }
 }
 
@@ -116,8 +130,16 @@ pub(super) fn search(
     words: String,
     effects: &mut Vec<UiEffect>,
 ) {
-    effects.push(UiEffect::Request(ClientRequest::Search { contact, words: words.clone() }));
-    model.navigation.overlay = Some(Overlay::Search(Search::new(contact, words)));
+    let call = SearchCall {
+        text: words.clone(),
+        contact: contact.map(Into::into),
+        before: None,
+        limit: RESULTS_A_CALL,
+    };
+    let about = PendingCall::Search(contact, words.clone());
+    if model.ask(call.into_any(), about, effects) {
+        model.navigation.overlay = Some(Overlay::Search(Search::new(contact, words)));
+    }
 }
 
 /// Takes the results of a search in. Results of an older search are ignored, and so are messages of
@@ -126,20 +148,31 @@ pub(super) fn on_found(
     model: &mut Model,
     contact: Option<ContactId>,
     words: &str,
-    (mut messages, more): (Vec<MessageView>, HasMore),
+    mut found: Page<MessageView>,
 ) {
     let Some(Overlay::Search(search)) = &mut model.navigation.overlay else { return };
     // The answer to an earlier search came late.
     if search.contact != contact || search.words != words {
         return;
     }
-    // The runtime searches the store of all identities. One list of two of them would show that
+    // The node searches the store of all identities. One list of two of them would show that
     // both are one person's.
-    messages.retain(|message| {
-        let chat = model.directory.chats.get(&message.contact);
+    found.items.retain(|message| {
+        let chat = model.directory.chat(message.contact);
         chat.is_some_and(|chat| Some(chat.contact.identity) == model.navigation.speaking)
     });
-    search.set_results(messages, more);
+    search.set_results(found);
+}
+
+/// A search was not carried out: there are no results to wait for.
+pub(super) fn on_refused(model: &mut Model, contact: Option<ContactId>, words: &str, why: &str) {
+    model.say_hint(format!("{}; nothing was searched", sentence(why)));
+    if let Some(Overlay::Search(search)) = &model.navigation.overlay
+        && search.contact == contact
+        && search.words == words
+    {
+        model.navigation.overlay = None;
+    }
 }
 
 /// Keys in the list of results.
@@ -158,7 +191,7 @@ pub(super) fn choose(model: &mut Model, key: ChooseAction, effects: &mut Vec<UiE
 
 /// Opens a chat, and goes to a message in it as soon as the message is here.
 fn jump(model: &mut Model, contact: ContactId, message: MessageId, effects: &mut Vec<UiEffect>) {
-    if !model.directory.chats.contains_key(&contact) {
+    if model.directory.chat(contact).is_none() {
         model.say_hint("this contact was removed in the meantime");
         return;
     }
@@ -176,9 +209,9 @@ pub(super) fn go_on_seeking(model: &mut Model, effects: &mut Vec<UiEffect>) {
     match seek.step(chat) {
         SeekStep::Arrived => {}
         SeekStep::Waits => model.seek = Some(seek),
-        SeekStep::Asks(before) => {
-            effects.push(UiEffect::Request(ClientRequest::History { contact, before }));
+        SeekStep::Asks(range) => {
             model.seek = Some(seek);
+            model.ask_for_range(contact, range, effects);
         }
         SeekStep::OutOfReach => {
             model.say_hint("this message is too old to scroll to, or was deleted");

@@ -1,6 +1,5 @@
 //! Slash commands. Each has a key that does the same.
 
-use crate::engine::command::Command;
 use crate::engine::event::SessionStatus;
 
 use super::super::keys::{RowAction, UiPage};
@@ -8,10 +7,13 @@ use super::super::slash::SlashCommand;
 use super::lists::{self, ReadMarksSwitch};
 use super::update::{NOTHING_FAILED, NOTHING_WAITS};
 use super::{
-    Chat, ContactsTab, GoToPicker, Model, Overlay, PendingCommand, PromptPurpose, UiEffect, go_to,
-    search, sentence, verify,
+    ContactsTab, GoToPicker, Model, Overlay, PendingCall, PromptPurpose, UiEffect, go_to, search,
+    sentence, verify,
 };
-use crate::shell::text::lifetime::{self, NAMES};
+use crate::shell::api::calls::{
+    Call as _, ContactClose, ContactRename, MessageCancel, MessageRetry,
+};
+use crate::shell::api::words::{LIFETIME_NAMES, lifetime_named};
 
 /// Does what a slash command says.
 pub(super) fn obey(
@@ -37,20 +39,19 @@ pub(super) fn obey(
         SlashCommand::Id => speak_by_name(model, argument, effects),
         SlashCommand::Accept => accept_first(model, argument),
         // The oldest one, as `/accept`: no name is known yet by which to say another.
-        SlashCommand::Decline => {
-            let request = model.directory.first_request(model.navigation.speaking);
-            let command = request.map(|request| Command::DeclineRequest { request });
-            model.ask_or_say(command, "no contact requests; nothing was declined", effects);
-        }
+        SlashCommand::Decline => match model.directory.first_request(model.navigation.speaking) {
+            Some(request) => lists::decline(model, request, effects),
+            None => model.say_hint("no contact requests; nothing was declined"),
+        },
         SlashCommand::Cancel => {
-            let waiting = model.current().and_then(Chat::newest_waiting);
-            let command = waiting.map(|message| Command::Cancel { message });
-            model.ask_or_say(command, NOTHING_WAITS, effects);
+            let waiting = model.current().and_then(|chat| chat.newest_waiting());
+            let call = waiting.map(|message| MessageCancel { message: message.into() }.into_any());
+            model.ask_or_say(call, NOTHING_WAITS, effects);
         }
         SlashCommand::Retry => {
-            let failed = model.current().and_then(Chat::newest_failed);
-            let command = failed.map(|message| Command::Retry { message });
-            model.ask_or_say(command, NOTHING_FAILED, effects);
+            let failed = model.current().and_then(|chat| chat.newest_failed());
+            let call = failed.map(|message| MessageRetry { message: message.into() }.into_any());
+            model.ask_or_say(call, NOTHING_FAILED, effects);
         }
         SlashCommand::Search => match argument {
             Some(words) => search::search(model, None, words, effects),
@@ -58,8 +59,8 @@ pub(super) fn obey(
         },
         SlashCommand::Life => choose_lifetime_by_name(model, argument),
         SlashCommand::Why => {
-            let newest = model.current().and_then(|chat| chat.messages.last());
-            model.navigation.overlay = newest.map(|message| Overlay::Why(message.id));
+            let newest = model.current().and_then(|chat| Some(chat.messages.last()?.id));
+            model.navigation.overlay = newest.map(Overlay::Why);
         }
         SlashCommand::Block
         | SlashCommand::Unblock
@@ -92,7 +93,7 @@ fn obey_about_contact(
     match (slash, argument) {
         (SlashCommand::Close, _) => model.navigation.confirm(
             format!("end the session with {name} and erase its keys?"),
-            Command::CloseSession { contact },
+            ContactClose { contact: contact.into() }.into_any(),
         ),
         // One function turns it on and off, so the command must not turn it the wrong way.
         (SlashCommand::Block, _) if is_blocked => model.say_hint("this contact is already blocked"),
@@ -115,22 +116,22 @@ fn obey_about_contact(
         (SlashCommand::Remove, _) => {
             lists::act_on_contact(model, contact, RowAction::Remove, effects);
         }
-        (SlashCommand::Rename, Some(petname)) => {
-            let command = Command::RenameContact { contact, petname };
-            model.ask(command, PendingCommand::Other, effects);
+        (SlashCommand::Rename, Some(name)) => {
+            let call = ContactRename { contact: contact.into(), name };
+            model.ask(call.into_any(), PendingCall::Other, effects);
         }
         (_, _) => lists::act_on_contact(model, contact, RowAction::Rename, effects),
     }
 }
 
 fn choose_lifetime_by_name(model: &mut Model, name: Option<String>) {
-    match name.as_deref().map(lifetime::named) {
+    match name.as_deref().map(lifetime_named) {
         None => model.choose_lifetime(None),
         Some(Some(lifetime)) => model.choose_lifetime(Some(lifetime)),
         Some(None) => {
             model.say_hint(format!(
                 "a lifetime is one of {}; nothing was changed",
-                NAMES.join(", ")
+                LIFETIME_NAMES.join(", ")
             ));
         }
     }

@@ -1,15 +1,15 @@
 //! Keys: each action goes to the struct or the chapter that it is for.
 
-use crate::engine::command::Command;
 use crate::engine::envelope::Lifetime;
 
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
 };
 use super::{
-    GoToPicker, Model, Overlay, PendingCommand, QuitMode, UiEffect, composing, lists, quit, search,
-    verify,
+    GoToPicker, Model, NodeHost, Overlay, PendingCall, QuitMode, UiEffect, composing, lists, quit,
+    search, verify,
 };
+use crate::shell::api::calls::{AnyCall, Call as _, MessageCancel, MessageRetry, Status};
 use crate::shell::text::lifetime;
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
@@ -33,7 +33,7 @@ impl Model {
             KeyAction::Step(ChatStep::Below) => self.step_chat(1, effects),
             KeyAction::Redraw => effects.push(UiEffect::Redraw),
             KeyAction::Suspend => effects.push(UiEffect::Suspend),
-            KeyAction::Interrupt => self.interrupt(),
+            KeyAction::Interrupt => self.interrupt(effects),
             KeyAction::Quit => self.ask_to_quit(effects),
             KeyAction::Leave(LeaveChoice::Quit) => quit(effects),
             KeyAction::Leave(LeaveChoice::Wait) => {
@@ -74,7 +74,8 @@ impl Model {
             self.say_hint("no chat is open; nothing was changed");
             return;
         };
-        let (lifetime, name) = (chat.choose_lifetime(lifetime), chat.name());
+        let (contact, lifetime) = (chat.id(), chat.choose_lifetime(lifetime));
+        let name = self.directory.name_of(contact);
         let cost = self.node.cost(lifetime).map(|cost| format!("; each {}", cost.words()));
         let lives = lifetime::words(lifetime);
         let hint = format!("messages to {name}: lifetime {lives}{}", cost.unwrap_or_default());
@@ -88,12 +89,12 @@ impl Model {
         match key {
             BrowseAction::Why => self.navigation.overlay = chosen.map(Overlay::Why),
             BrowseAction::Cancel => {
-                let command = chosen.map(|message| Command::Cancel { message });
-                self.ask_or_say(command, NOTHING_WAITS, effects);
+                let cancel = |message| MessageCancel { message }.into_any();
+                self.ask_or_say(chosen.map(|id| cancel(id.into())), NOTHING_WAITS, effects);
             }
             BrowseAction::Retry => {
-                let command = chosen.map(|message| Command::Retry { message });
-                self.ask_or_say(command, NOTHING_FAILED, effects);
+                let retry = |message| MessageRetry { message }.into_any();
+                self.ask_or_say(chosen.map(|id| retry(id.into())), NOTHING_FAILED, effects);
             }
             BrowseAction::Up
             | BrowseAction::Down
@@ -103,15 +104,17 @@ impl Model {
         }
     }
 
-    /// Sends a command whose answer needs no memory; says something if there is none to send.
+    /// Makes a call whose answer needs no memory; says something if there is none to make.
     pub(super) fn ask_or_say(
         &mut self,
-        command: Option<Command>,
+        call: Option<AnyCall>,
         otherwise: &str,
         effects: &mut Vec<UiEffect>,
     ) {
-        match command {
-            Some(command) => self.ask(command, PendingCommand::Other, effects),
+        match call {
+            Some(call) => {
+                self.ask(call, PendingCall::Other, effects);
+            }
             None => self.say_hint(otherwise),
         }
     }
@@ -120,31 +123,64 @@ impl Model {
         if let Some(Overlay::Confirm(confirm)) = self.navigation.overlay.take()
             && answer == ConfirmAnswer::Yes
         {
-            self.ask(confirm.command, PendingCommand::Other, effects);
+            self.ask(confirm.call, PendingCall::Other, effects);
         }
     }
 
-    fn interrupt(&mut self) {
+    fn interrupt(&mut self, effects: &mut Vec<UiEffect>) {
         let now = self.status.now;
         let again = self.interrupted.is_some_and(|then| now.0 <= then.0 + INTERRUPT_SECONDS);
         self.interrupted = Some(now);
         // As in a shell, the first Ctrl+C clears the line. None ends the program without the
         // question.
         let held_text = self.field().is_some_and(|field| !field.take().is_empty());
-        if again && !held_text {
-            self.navigation.overlay = Some(Overlay::Leaving);
+        if again && !held_text && self.node.host == NodeHost::Another {
+            quit(effects);
+        } else if again && !held_text {
+            self.navigation.overlay = Some(Overlay::Leaving(0));
+            self.ask(Status {}.into_any(), PendingCall::Quit, effects);
         } else if !held_text && self.navigation.overlay.take().is_none() {
             self.say_hint("Ctrl+C again asks to quit");
         }
     }
 
-    /// Ends the interface if every message has left this machine; asks otherwise.
+    /// Ends the interface if the node goes on without it, or if every message has left this machine
+    /// and nobody else uses the node; asks otherwise.
     pub(super) fn ask_to_quit(&mut self, effects: &mut Vec<UiEffect>) {
-        // Nothing would be lost or late, so there is nothing to ask.
-        if self.unsent() == 0 {
+        if self.node.host == NodeHost::Another {
             return quit(effects);
         }
-        self.navigation.overlay = Some(Overlay::Leaving);
+        // The second time the person does not wait for a node that stands still.
+        let is_second = self.quit_mode == QuitMode::WhenKnown;
+        if self.unsent() > 0 || is_second {
+            self.navigation.overlay = Some(Overlay::Leaving(0));
+        }
+        if is_second {
+            return;
+        }
+        if self.ask(Status {}.into_any(), PendingCall::Quit, effects) {
+            self.quit_mode = QuitMode::WhenKnown;
+        } else {
+            self.navigation.overlay = Some(Overlay::Leaving(0));
+        }
+    }
+
+    /// Goes on with leaving, now that it is known how many other clients use the node.
+    pub(super) fn on_other_clients(&mut self, others: usize, effects: &mut Vec<UiEffect>) {
+        let waited = self.quit_mode == QuitMode::WhenKnown;
+        if waited {
+            self.quit_mode = QuitMode::No;
+        }
+        if let Some(Overlay::Leaving(known)) = &mut self.navigation.overlay {
+            *known = others;
+        } else if !waited {
+            // The person went on with something else meanwhile.
+        } else if others == 0 && self.unsent() == 0 {
+            // Nothing would be lost or late, so there is nothing to ask.
+            quit(effects);
+        } else {
+            self.navigation.overlay = Some(Overlay::Leaving(others));
+        }
     }
 
     pub(super) fn open_next_unread(&mut self, effects: &mut Vec<UiEffect>) {

@@ -1,8 +1,7 @@
 //! Comparing with a contact: the page on which it is done, its result, and what to do about a
-//! contact on hold. The engine compares; the page shows one half and asks for the other, so that
+//! contact on hold. The node compares; the page shows one half and asks for the other, so that
 //! nobody can confirm a comparison without having listened.
 
-use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
 use crate::engine::event::SasHalf;
@@ -10,7 +9,11 @@ use crate::engine::id::ContactId;
 
 use super::super::composer::{Composer, LineMode};
 use super::super::keys::{ChooseAction, CompareAction, HeldAction};
-use super::{EnterMode, Model, Overlay, PendingCommand, PromptPurpose, UiEffect};
+use super::{EnterMode, Model, Overlay, PendingCall, PromptPurpose, UiEffect, refusal, sentence};
+use crate::shell::api::calls::{
+    AnyCall, AnyReply, Call as _, Comparison, ContactClose, ContactVerify,
+};
+use crate::shell::failure::Failure;
 
 /// The page on which one compares with a contact.
 pub(in crate::shell::ui) struct Verify {
@@ -37,6 +40,26 @@ pub(in crate::shell::ui) enum CompareMethod {
     Code,
     /// The words or digits came another way and are pasted.
     Sent,
+}
+
+/// What a contact read out, as it was typed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TypedProof {
+    /// The three words of their half.
+    Words([SasWord; WORDS_PER_HALF]),
+    /// The digits of the safety number.
+    Digits(SafetyNumber),
+}
+
+impl TypedProof {
+    /// The call that compares it.
+    fn compare(self, contact: ContactId) -> AnyCall {
+        let (words, digits) = match self {
+            Self::Words(words) => (Some(words.iter().map(SasWord::to_string).collect()), None),
+            Self::Digits(number) => (None, Some(number.digits())),
+        };
+        ContactVerify { contact: contact.into(), words, digits }.into_any()
+    }
 }
 
 /// The result of a comparison that failed, and what to do about it.
@@ -112,24 +135,24 @@ impl Verify {
     }
 
     /// The words or digits that were typed, or why they cannot be compared.
-    fn proof(&self, first: usize) -> Result<Proof, String> {
+    fn proof(&self, first: usize) -> Result<TypedProof, String> {
         match self.way {
             CompareMethod::Words => {
                 let words = self.words.each_ref().map(|field| field.text());
-                three(words, first).map(Proof::Sas)
+                three(words, first).map(TypedProof::Words)
             }
             CompareMethod::Digits | CompareMethod::Code => {
-                digits(self.line.text()).map(Proof::SafetyNumber)
+                digits(self.line.text()).map(TypedProof::Digits)
             }
             CompareMethod::Sent => {
                 let text = self.line.text();
                 if let Some(number) = SafetyNumber::parse(text) {
-                    return Ok(Proof::SafetyNumber(number));
+                    return Ok(TypedProof::Digits(number));
                 }
                 let mut words = text.split_whitespace();
                 match [words.next(), words.next(), words.next(), words.next()] {
                     [Some(one), Some(two), Some(last), None] => {
-                        three([one, two, last], first).map(Proof::Sas)
+                        three([one, two, last], first).map(TypedProof::Words)
                     }
                     _ => Err("these are neither three words nor 60 digits".to_owned()),
                 }
@@ -182,7 +205,7 @@ impl Verify {
 
     /// The words or digits to compare. If a word is missing and the last field was not reached, the
     /// first missing word is typed next; if they cannot be compared, the page says why.
-    fn submit(&mut self, own: Option<SasHalf>) -> Option<Proof> {
+    fn submit(&mut self, own: Option<SasHalf>) -> Option<TypedProof> {
         // An Enter after each word is a habit and no comparison: it must not cost a try.
         let missing = self.words.iter().position(|field| field.text().trim().is_empty());
         if let (CompareMethod::Words, Some(missing)) = (self.way, missing)
@@ -260,7 +283,7 @@ fn digits(text: &str) -> Result<SafetyNumber, String> {
 
 /// Opens the page on which one compares.
 pub(super) fn open(model: &mut Model, contact: ContactId) {
-    let Some(chat) = model.directory.chats.get(&contact) else { return };
+    let Some(chat) = model.directory.chat(contact) else { return };
     // Words need a session, the digits only the two keys.
     let way = if chat.contact.sas.is_some() { CompareMethod::Words } else { CompareMethod::Digits };
     model.navigation.overlay = Some(Overlay::Verify(Verify::new(contact, way)));
@@ -270,7 +293,7 @@ pub(super) fn open(model: &mut Model, contact: ContactId) {
 pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiEffect>) {
     let Some(Overlay::Verify(verify)) = &mut model.navigation.overlay else { return };
     let contact = verify.contact;
-    let own = model.directory.chats.get(&contact).and_then(|chat| chat.contact.sas);
+    let own = model.directory.chat(contact).and_then(|chat| chat.contact.sas);
     match verify.press(key, own) {
         VerifyStep::Stay => {}
         VerifyStep::Close => model.navigation.overlay = None,
@@ -281,8 +304,8 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
         }
         VerifyStep::Submit => {
             if let Some(proof) = verify.submit(own) {
-                let about = PendingCommand::Verify(contact, proof);
-                model.ask(Command::Verify { contact, proof }, about, effects);
+                let about = PendingCall::Verify(contact, proof);
+                model.ask(proof.compare(contact), about, effects);
             }
         }
     }
@@ -291,17 +314,18 @@ pub(super) fn press(model: &mut Model, key: CompareAction, effects: &mut Vec<UiE
 /// Shows the result of a comparison.
 pub(super) fn on_compared(
     model: &mut Model,
-    (contact, proof): (ContactId, Proof),
-    reply: Result<Reply, CommandError>,
+    (contact, proof): (ContactId, TypedProof),
+    reply: Result<AnyReply, Failure>,
 ) {
     let overlay = &mut model.navigation.overlay;
     match reply {
-        Ok(Reply::Differs { word, attempts_left: left }) => {
+        Ok(AnyReply::ContactVerify(Comparison::Differs { word, left })) => {
             let typed = |number: usize| match proof {
-                Proof::Sas(words) => {
-                    words.get((number - 1) % WORDS_PER_HALF).map(SasWord::to_string)
+                TypedProof::Words(words) => {
+                    // It comes from another process: no number of a word is 0.
+                    words.get(number.checked_sub(1)? % WORDS_PER_HALF).map(SasWord::to_string)
                 }
-                Proof::SafetyNumber(_) => None,
+                TypedProof::Digits(_) => None,
             };
             let word = word.and_then(|number| Some((number, typed(number)?)));
             // In front of whatever is shown: sending is paused from here on, and somebody may be
@@ -317,8 +341,8 @@ pub(super) fn on_compared(
             model.say_hint(format!("{name} is [v] verified, on this computer only"));
         }
         Err(error) => match overlay {
-            Some(Overlay::Verify(verify)) => verify.error = Some(error.to_string()),
-            Some(_) | None => model.say_hint(error.to_string()),
+            Some(Overlay::Verify(verify)) => verify.error = Some(sentence(&error.why)),
+            Some(_) | None => model.say_hint(refusal(&error, "nothing was compared")),
         },
     }
 }
@@ -334,7 +358,8 @@ pub(super) fn choose_remedy(model: &mut Model, key: ChooseAction, effects: &mut 
             Some(Remedy::Again) => open(model, contact),
             Some(Remedy::Close) => {
                 model.navigation.overlay = None;
-                model.ask(Command::CloseSession { contact }, PendingCommand::Other, effects);
+                let call = ContactClose { contact: contact.into() };
+                model.ask(call.into_any(), PendingCall::Other, effects);
             }
             Some(Remedy::Keys) => model.navigation.overlay = Some(Overlay::Keys(contact)),
             None => model.navigation.overlay = None,
@@ -387,17 +412,17 @@ mod tests {
     fn enter_goes_to_the_first_missing_word_and_compares_behind_the_last_one() {
         let mut verify = page(CompareMethod::Words);
         verify.paste(OWN[0]);
-        assert_eq!(verify.submit(Some(own())), None);
+        assert!(verify.submit(Some(own())).is_none());
         assert_eq!((verify.at, verify.error.as_deref()), (1, None));
         verify.paste(&OWN[1..].join(" "));
-        assert_eq!(verify.submit(Some(own())), Some(Proof::Sas(own().words)));
+        assert!(verify.submit(Some(own())) == Some(TypedProof::Words(own().words)));
     }
 
     #[test]
     fn a_word_that_is_not_on_the_list_is_named_by_the_number_it_is_read_out_under() {
         let mut verify = page(CompareMethod::Sent);
         verify.paste("copper violn bridge");
-        assert_eq!(verify.submit(Some(own())), None);
+        assert!(verify.submit(Some(own())).is_none());
         let first = own().half.other().first_number();
         let said = verify.error.as_deref().expect("an error");
         assert!(said.contains(&format!("word {} is not on the list", first + 1)), "{said}");

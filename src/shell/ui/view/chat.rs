@@ -8,7 +8,7 @@ use crate::engine::envelope::Lifetime;
 use crate::engine::event::SessionStatus;
 
 use super::super::composer::Composer;
-use super::super::model::{Chat, ContactFilter, Model, label};
+use super::super::model::{ContactChat, ContactFilter, Model, label};
 use super::super::slash;
 use super::contacts::{restored, short_key};
 use super::theme::Theme;
@@ -36,7 +36,7 @@ pub(super) fn draw(
     area: Rect,
 ) -> Rect {
     let theme = Theme::new(&model.options);
-    let composer = model.current().map_or(&model.scratch, |chat| &chat.composer);
+    let composer = model.current().map_or(&model.scratch, |chat| &chat.chat.composer);
     if let Some(chat) = model.current().filter(|chat| chat.is_held()) {
         return held(model, state, chat, frame, area);
     }
@@ -69,7 +69,7 @@ pub(super) fn draw(
 fn held(
     model: &Model,
     state: &mut ViewState,
-    chat: &Chat,
+    chat: ContactChat<'_>,
     frame: &mut Frame<'_>,
     area: Rect,
 ) -> Rect {
@@ -91,7 +91,7 @@ fn held(
 fn conversation(
     model: &Model,
     state: &mut ViewState,
-    chat: &Chat,
+    chat: ContactChat<'_>,
     frame: &mut Frame<'_>,
     (head, body): (Rect, Rect),
 ) {
@@ -163,7 +163,7 @@ fn conversation(
 }
 
 /// The advice in a conversation without messages.
-fn advice(chat: &Chat, width: usize, theme: Theme) -> Vec<Line<'static>> {
+fn advice(chat: ContactChat<'_>, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let text = match chat.contact.session {
         SessionStatus::Established => {
             "No messages yet. Write one; Enter sends it. The mark to the left of your message \
@@ -210,7 +210,7 @@ fn rule_line(model: &Model, composer: &Composer, theme: Theme, width: usize) -> 
             return Line::styled(cut(&format!(" {}", names.join("  ")), width), theme.call());
         }
     }
-    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identity(id));
     let me = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     let whom = model.current().map(|chat| label(&chat.contact.petname));
     let to = whom.map(|whom| format!("to {whom}"));
@@ -251,7 +251,7 @@ struct PriceLine {
 
 /// The cost of the next message where it is not the usual: another lifetime than a day, or work
 /// that takes long.
-fn price(model: &Model, chat: &Chat) -> Option<PriceLine> {
+fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
     let cost = model.node.cost(chat.lifetime);
     let takes_long =
         cost.and_then(lifetime::WorkCost::seconds).is_some_and(|all| all > LONG_SECONDS);

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::text::{Scripts, UntrustedText};
 
-use super::super::model::{Chat, ContactFilter, ContactsTab, Model, label};
+use super::super::model::{ContactChat, ContactFilter, ContactsTab, Model, label};
 use super::theme::Theme;
 use super::transcript::missing;
 use super::wrap::{cut, fit, wrap};
@@ -83,19 +83,22 @@ fn contacts(model: &Model, kind: ContactFilter, (width, key): (usize, KeyForm)) 
         return (Vec::new(), sentences(text, width));
     }
     let rows = contacts.iter().map(|chat| {
-        let unread = if chat.unread == 0 { String::new() } else { format!("  {}", chat.unread) };
+        let unread = match chat.contact.unread {
+            0 => String::new(),
+            unread => format!("  {unread}"),
+        };
         let name = fit(&label(&chat.contact.petname), NAME_COLUMNS);
         let trust = trust::mark(chat.contact.trust);
         format!("{name} {trust} {}{unread}", contact::session_words(chat.contact.session))
     });
     let zone = &model.options.zone;
     let detail =
-        contacts.get(model.navigation.row).map(|chat| contact_detail(chat, zone, (width, key)));
+        contacts.get(model.navigation.row).map(|chat| contact_detail(*chat, zone, (width, key)));
     (rows.collect(), detail.unwrap_or_default())
 }
 
 fn contact_detail(
-    chat: &Chat,
+    chat: ContactChat<'_>,
     zone: &TimeZone,
     (width, key): (usize, KeyForm),
 ) -> Vec<Line<'static>> {
@@ -106,7 +109,7 @@ fn contact_detail(
         trust::words(chat.contact.trust, zone),
         key(&chat.contact.key),
     );
-    let marks = contact::read_marks(&chat.contact);
+    let marks = contact::read_marks(chat.contact);
     text.push_str(&format!("\nRead marks {marks}."));
     text.extend(missing(chat).map(|missing| format!("\n{missing}.")));
     text.extend(restored(chat, zone).map(|restored| format!("\n{restored}.")));
@@ -119,7 +122,7 @@ fn contact_detail(
 }
 
 /// The note on a contact that came out of a backup.
-pub(super) fn restored(chat: &Chat, zone: &TimeZone) -> Option<String> {
+pub(super) fn restored(chat: ContactChat<'_>, zone: &TimeZone) -> Option<String> {
     let at = Civil::at(chat.contact.restored?, zone);
     Some(format!("restored from a backup on {}: a new session is being set up", at.date()))
 }
@@ -146,7 +149,7 @@ pub(super) fn identities(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let title = vec![Line::styled(" Identities", theme.strong()), Line::raw("")];
     super::rows(frame, area, title);
-    let rows = model.directory.identities.values().map(|identity| {
+    let rows = model.directory.identities().map(|identity| {
         let used = if model.navigation.speaking == Some(identity.id) { "in use" } else { "" };
         let unread = match model.directory.unread_of(identity.id) {
             0 => String::new(),

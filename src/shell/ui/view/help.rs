@@ -10,6 +10,7 @@ use super::super::slash::COMMANDS;
 use super::theme::{MARK_COLUMNS, Theme};
 use super::transcript::ViewState;
 use super::wrap::{cut, fit, wrap};
+use crate::shell::api::words::MESSAGE_STATES;
 use crate::shell::text::message_state;
 
 /// Columns of a key, beside what it does.
@@ -24,7 +25,7 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
 
 fn page(theme: Theme, width: usize) -> Vec<Line<'static>> {
     let mut rows = vec![Line::styled(" Marks of your messages", theme.strong())];
-    for state in message_state::ALL {
+    for state in MESSAGE_STATES {
         let mark = fit(theme.mark(state), MARK_COLUMNS);
         rows.push(Line::raw(format!("  {mark}  {}", message_state::words(state))));
     }

@@ -9,7 +9,7 @@ use crate::engine::event::{Direction, MessageView};
 use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
 
-use super::super::model::{Chat, Model, label};
+use super::super::model::{ContactChat, Model, label};
 use super::overlay::page;
 use super::transcript::{ViewState, mining_words};
 use crate::shell::calendar::Civil;
@@ -50,7 +50,7 @@ fn theirs(message: &MessageView, name: &str, (zone, named): (&TimeZone, &str)) -
 
 fn ours(
     model: &Model,
-    chat: &Chat,
+    chat: ContactChat<'_>,
     (message, now): (&MessageView, MessageState),
     named: &str,
 ) -> String {
@@ -79,7 +79,7 @@ fn ours(
 
 /// The course of a message in order, and the parts that are not known.
 fn times(
-    chat: &Chat,
+    chat: ContactChat<'_>,
     (message, now): (&MessageView, MessageState),
     zone: &TimeZone,
 ) -> Vec<(Option<UnixSeconds>, String)> {
@@ -113,11 +113,15 @@ fn times(
 }
 
 /// The next step of a message, and what a person can do.
-fn next(model: &Model, chat: &Chat, (message, now): (&MessageView, MessageState)) -> String {
+fn next(
+    model: &Model,
+    chat: ContactChat<'_>,
+    (message, now): (&MessageView, MessageState),
+) -> String {
     let zone = &model.options.zone;
     match now {
         MessageState::Queued => {
-            if let Some(waits) = contact::held_back(&chat.contact) {
+            if let Some(waits) = contact::held_back(chat.contact) {
                 return format!("{waits} c cancels it.");
             }
             let cost = model.node.cost(message.lifetime).map(WorkCost::words);

@@ -27,7 +27,7 @@ use transcript::InFront;
 pub use transcript::ViewState;
 
 use super::keys::{self, UiPage};
-use super::model::{Model, Overlay};
+use super::model::{Model, NodeLink, Overlay};
 use crate::shell::calendar::{zone_clocks, zone_name};
 
 /// Under so many columns or rows there is one honest line.
@@ -56,9 +56,7 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     state.turn_to((model.navigation.page, in_front));
     let mut composer = None;
     match model.navigation.page {
-        UiPage::Chats if model.directory.identities.is_empty() => {
-            overlay::welcome(model, frame, body)
-        }
+        UiPage::Chats if model.directory.has_no_identity() => overlay::welcome(model, frame, body),
         UiPage::Chats => composer = Some(chats(model, state, frame, body)),
         UiPage::Contacts => contacts::people(model, frame, body),
         UiPage::Identities => contacts::identities(model, frame, body),
@@ -75,10 +73,13 @@ pub fn view(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>) {
     }
 }
 
-/// The text of the hint line: a question first, then the newest hint.
+/// The text of the hint line: a question first, then the end of the node, then the newest hint.
 fn status(model: &Model) -> Option<String> {
     if let Some(Overlay::Confirm(confirm)) = &model.navigation.overlay {
         return Some(format!("y yes  n no: {}", confirm.question));
+    }
+    if model.node.link == NodeLink::Sought {
+        return Some("the node stopped; looking for the next one".to_owned());
     }
     model.status.hint.as_ref().map(|(hint, _)| hint.clone())
 }
@@ -133,12 +134,8 @@ fn bottom(area: Rect) -> Rect {
 
 fn too_small(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let unread: usize = model
-        .directory
-        .identities
-        .keys()
-        .map(|identity| model.directory.unread_of(*identity))
-        .sum();
+    let identities = model.directory.identities();
+    let unread: u64 = identities.map(|identity| model.directory.unread_of(identity.id)).sum();
     let quit = keys::binding(keys::KeyContext::Everywhere, keys::KeyAction::Quit);
     let quit = quit.map(keys::KeyBinding::key).unwrap_or_default();
     let (columns, rows) = SMALLEST;

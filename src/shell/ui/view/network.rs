@@ -7,11 +7,12 @@ use ratatui::text::Line;
 use crate::engine::text::UntrustedText;
 
 use super::super::model::Model;
+use super::super::options::UiMode;
 use super::status_bar::share;
 use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
-use crate::shell::api::{Persistence, UiMode};
+use crate::shell::api::Persistence;
 use crate::shell::text::clock_skew;
 
 /// Columns before a figure.
@@ -52,7 +53,7 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         0 => "  Peers      none; messages wait here".to_owned(),
         peers => format!("  Peers      {peers}"),
     });
-    let clock = network.clock.map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
+    let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     rows.extend(figure("Clock", &clock, width));
     let full = share(network.pool_bytes, network.pool_capacity);
     let filled = full * GAUGE / 100;

@@ -40,7 +40,7 @@ pub(super) fn draw(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, 
         Some(Overlay::Verify(page)) => verify::compare(model, page, frame, area),
         Some(Overlay::Mismatch(failed)) => verify::mismatch(model, failed, frame, area),
         Some(Overlay::Keys(contact)) => verify::keys(model, state, *contact, frame, area),
-        Some(Overlay::Leaving) => leaving(model, state, frame, area),
+        Some(Overlay::Leaving(others)) => leaving(model, state, *others, frame, area),
         Some(Overlay::Fatal(reason)) => fatal(model, state, reason, frame, area),
         Some(Overlay::Confirm(_)) | None => {}
     }
@@ -216,7 +216,7 @@ fn go_to(model: &Model, picker: &GoToPicker, frame: &mut Frame<'_>, area: Rect) 
 
 /// An invite, at the left edge and without a border, so that it can be copied, and as a code.
 fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
-    let Some(identity) = model.directory.identities.get(&id) else { return };
+    let Some(identity) = model.directory.identity(id) else { return };
     let written =
         UntrustedText::new((model.options.invites.write)(&identity.key)).sanitize_for_line().text;
     let rows = wrap(&written, usize::from(area.width));
@@ -227,14 +227,24 @@ fn invite(model: &Model, id: IdentityId, frame: &mut Frame<'_>, area: Rect) {
     verify::with_code(model, (&title, &written, &rows), text, frame, area);
 }
 
-fn leaving(model: &Model, state: &mut ViewState, frame: &mut Frame<'_>, area: Rect) {
+fn leaving(model: &Model, state: &mut ViewState, others: usize, frame: &mut Frame<'_>, area: Rect) {
     let said = match model.unsent() {
         0 => "All your messages have been sent.".to_owned(),
         1 => "1 message has not been sent yet.".to_owned(),
         unsent => format!("{unsent} messages have not been sent yet."),
     };
+    let others = match others {
+        0 => String::new(),
+        1 => "\n\n1 other client uses this node, which ends with this window. The client goes on with \
+              a node of its own if it can start one."
+            .to_owned(),
+        others => format!(
+            "\n\n{others} other clients use this node, which ends with this window. Those that can \
+             start another node go on with it."
+        ),
+    };
     let text = format!(
-        "{said}\n\n  w    wait until all are sent{}\n  q    {}\n  Esc  stay",
+        "{said}{others}\n\n  w    wait until all are sent{}\n  q    {}\n  Esc  stay",
         wait_words(model),
         model.node.fate_of_unsent()
     );

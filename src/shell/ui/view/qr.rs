@@ -9,7 +9,7 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::model::QrPolarity;
-use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
+use super::super::options::{ColorSupport, Glyphs, UiOptions};
 
 /// Light modules around a code; ISO 18004 asks for four.
 const MARGIN: usize = 4;

@@ -11,7 +11,6 @@ use super::super::model::{Model, Search, label};
 use super::overlay::{inner_width, open_box};
 use super::theme::Theme;
 use super::wrap::{excerpt, fit};
-use crate::shell::api::HasMore;
 use crate::shell::calendar::Civil;
 
 /// Most rows of the list.
@@ -30,9 +29,9 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
     let found = search.found.as_deref().unwrap_or_default();
     let last = match (&search.found, search.more) {
         (None, _) => "searching ..",
-        (Some(found), HasMore::No) if found.is_empty() => "nothing found",
-        (Some(_), HasMore::Yes) => "older results exist: add more words",
-        (Some(_), HasMore::No) => "",
+        (Some(found), false) if found.is_empty() => "nothing found",
+        (Some(_), true) => "older results exist: add more words",
+        (Some(_), false) => "",
     };
     let room = found.len().min(RESULT_ROWS).min(usize::from(area.height).saturating_sub(3));
     let first = (search.index + 1).saturating_sub(room);
@@ -63,7 +62,7 @@ pub(super) fn found(model: &Model, search: &Search, frame: &mut Frame<'_>, area:
 fn row(model: &Model, message: &MessageView, words: &str, width: usize) -> String {
     let at = Civil::at(message.at, &model.options.zone);
     let when = if width < WIDE { at.date() } else { format!("{} {}", at.date(), at.clock()) };
-    let chat = model.directory.chats.get(&message.contact);
+    let chat = model.directory.chat(message.contact);
     let name = chat.map(|chat| label(&chat.contact.petname)).unwrap_or_default();
     let who = match message.direction {
         Direction::Outgoing(_)

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::keys::{self, KeyAction, KeyContext, UiPage};
-use super::super::model::{Chat, ContactFilter, Model, label};
+use super::super::model::{ContactChat, ContactFilter, Model, label};
 use super::theme::{Theme, link_mark};
 use super::wrap::{cut, fit};
 use crate::shell::text::trust;
@@ -22,7 +22,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         contacts.iter().position(|chat| Some(chat.id()) == model.navigation.open).unwrap_or(0);
     let first = (open + 1).saturating_sub(room);
     let mut rows = vec![head("Chats", UiPage::Chats, theme, width)];
-    rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, chat, theme, width)));
+    rows.extend(contacts.iter().skip(first).take(room).map(|chat| row(model, *chat, theme, width)));
     if contacts.is_empty() {
         rows.push(Line::styled(" none: F3, then +", theme.quiet()));
     }
@@ -41,9 +41,9 @@ fn head(text: &str, place: UiPage, theme: Theme, width: usize) -> Line<'static> 
     Line::styled(format!("{text}{key}"), theme.strong())
 }
 
-fn row(model: &Model, chat: &Chat, theme: Theme, width: usize) -> Line<'static> {
+fn row(model: &Model, chat: ContactChat<'_>, theme: Theme, width: usize) -> Line<'static> {
     let is_open = model.navigation.open == Some(chat.id());
-    let unread = match (chat.unread, chat.contact.missing) {
+    let unread = match (chat.contact.unread, chat.contact.missing) {
         (0, 0) => String::new(),
         // Unread messages lead to the chat anyway, where the gap is seen.
         (0, _) => " gap".to_owned(),
@@ -57,7 +57,7 @@ fn row(model: &Model, chat: &Chat, theme: Theme, width: usize) -> Line<'static> 
         link_mark(chat.contact.session),
         trust::mark(chat.contact.trust)
     );
-    let style = match (is_open, chat.unread) {
+    let style = match (is_open, chat.contact.unread) {
         (true, _) => theme.marked(),
         (false, 0) => ratatui::style::Style::new(),
         (false, _) => theme.call(),
@@ -72,13 +72,13 @@ fn footer(model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
         rows.push(head(&format!("Requests {requests}"), UiPage::Contacts, theme, width));
     }
     rows.push(head("Identity", UiPage::Identities, theme, width));
-    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identity(id));
     let name = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     rows.push(Line::raw(format!("    {}", cut(&name, width.saturating_sub(4)))));
     let elsewhere =
-        model.directory.identities.keys().filter(|id| Some(**id) != model.navigation.speaking);
+        model.directory.identities().filter(|one| Some(one.id) != model.navigation.speaking);
     // A count and no names: contacts of two identities never share a list.
-    let unread: usize = elsewhere.map(|id| model.directory.unread_of(*id)).sum();
+    let unread: u64 = elsewhere.map(|one| model.directory.unread_of(one.id)).sum();
     if unread > 0 {
         rows.push(Line::styled(format!("    {unread} unread elsewhere"), theme.quiet()));
     }

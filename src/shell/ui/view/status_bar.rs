@@ -11,10 +11,11 @@ use super::super::keys::{
     LeaveChoice, ListAction, RowAction, ScrollAction, UiPage, WriteAction,
 };
 use super::super::model::{ContactsTab, Model, Overlay, label};
+use super::super::options::UiMode;
 use super::theme::Theme;
 use super::wrap::cut;
 use crate::engine::env::UnixSeconds;
-use crate::shell::api::{NetworkStatus, Persistence, UiMode};
+use crate::shell::api::{NetworkStatus, Persistence};
 use crate::shell::calendar::{Civil, zone_clocks, zone_name};
 use crate::shell::text::clock_skew;
 
@@ -22,16 +23,17 @@ use crate::shell::text::clock_skew;
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let width = usize::from(area.width);
-    let speaking = model.navigation.speaking.and_then(|id| model.directory.identities.get(&id));
+    let speaking = model.navigation.speaking.and_then(|id| model.directory.identity(id));
     let who = speaking.map(|identity| label(&identity.name)).unwrap_or_default();
     for layout in LAYOUTS {
         let left = program(model, layout);
         let right = network(model, layout);
-        let room = width.saturating_sub(columns(&left) + columns(&right) + 3);
+        let room = width.checked_sub(columns(&left) + columns(&right) + 3);
         let is_last = layout.name == 0;
-        if !is_last && room < columns(&who).min(layout.name) {
+        if !is_last && room.is_none_or(|room| room < columns(&who).min(layout.name)) {
             continue;
         }
+        let room = room.unwrap_or(0);
         let left = format!("{left}{}", cut(&who, room));
         let right = cut(&right, width.saturating_sub(columns(&left) + 1));
         let gap = width.saturating_sub(columns(&left) + columns(&right) + 1);
@@ -126,7 +128,7 @@ fn network(model: &Model, layout: Layout) -> String {
         parts.push((RANK_DOUBT, "nothing is saved".to_owned()));
     }
     if let Some(network) = &model.node.network {
-        parts.extend(clock_skew::brief(network.clock).map(|words| (RANK_DOUBT, words)));
+        parts.extend(clock_skew::brief(network.clock()).map(|words| (RANK_DOUBT, words)));
         parts.extend(figures(network));
     }
     // All times of a screen are in the zone that stands here.

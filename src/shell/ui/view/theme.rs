@@ -6,8 +6,9 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::engine::event::SessionStatus;
 use crate::engine::record::MessageState;
+use crate::shell::text::marks;
 
-use crate::shell::api::{ColorSupport, Glyphs, UiOptions};
+use super::super::options::{ColorSupport, Glyphs, UiOptions};
 
 /// Columns of the widest mark.
 pub(super) const MARK_COLUMNS: usize = 2;
@@ -24,11 +25,6 @@ impl Theme {
         Self { glyphs: options.glyphs, color: options.color }
     }
 
-    /// For lines that are printed, without colours.
-    pub(in crate::shell) const fn of_lines(glyphs: Glyphs) -> Self {
-        Self { glyphs, color: ColorSupport::Off }
-    }
-
     const fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
@@ -39,16 +35,8 @@ impl Theme {
     /// The mark of a message of ours: at most [`MARK_COLUMNS`] wide in every width
     /// table.
     pub(in crate::shell) const fn mark(self, state: MessageState) -> &'static str {
-        match state {
-            MessageState::Queued => self.pick("◌", "."),
-            MessageState::Mining => self.pick("◔", "*"),
-            MessageState::Sent => self.pick("⇡", ">"),
-            MessageState::Delivered => self.pick("✓", "+"),
-            MessageState::Failed => self.pick("✗", "x"),
-            MessageState::Cancelled => self.pick("⊘", "-"),
-            MessageState::Unacknowledged => "?",
-            MessageState::Read => self.pick("✓✓", "++"),
-        }
+        let mark = marks::of_message(state);
+        self.pick(mark.unicode, mark.ascii)
     }
 
     /// A horizontal line.

@@ -13,7 +13,7 @@ use crate::engine::id::{ContactId, MessageId};
 use crate::engine::record::MessageState;
 
 use super::super::keys::{ScrollAction, UiPage};
-use super::super::model::{Chat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
+use super::super::model::{Chat, ContactChat, MINING_STEP_SECONDS, Model, ScrollPosition, label};
 use super::theme::{MARK_COLUMNS, Theme};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
@@ -91,13 +91,13 @@ impl ViewState {
         let (width, height) = self.size;
         let layout = TranscriptLayout { model, chat, width };
         let step = height.saturating_sub(2).max(1);
-        let place = self.place(chat);
+        let place = self.place(&chat);
         let moved = match scroll {
             ScrollAction::Up => layout.bounded(layout.up(place, step), height),
             ScrollAction::Down => layout.down(place, step),
             ScrollAction::Newest => layout.end(),
         };
-        self.stand(chat, &layout, moved);
+        self.stand(&chat, &layout, moved);
     }
 
     /// Begins to draw a page: another one than before is read from its first row on.
@@ -152,21 +152,21 @@ impl ViewState {
     pub(super) fn transcript(
         &mut self,
         model: &Model,
-        chat: &Chat,
+        chat: ContactChat<'_>,
         width: usize,
         height: usize,
     ) -> TranscriptRows {
         self.size = (width, height);
         self.page_rows = height;
         let layout = TranscriptLayout { model, chat, width };
-        let mut place = layout.clamped(self.place(chat));
+        let mut place = layout.clamped(self.place(&chat));
         // Keys act on the chosen message, so it is in view: nobody cancels one that they do not
         // see.
         if let Some(chosen) = chat.chosen {
             place = layout.showing(place, chosen, height);
         }
         place = layout.bounded(place, height);
-        self.stand(chat, &layout, place);
+        self.stand(&chat, &layout, place);
         let (rows, reached_oldest) = layout.rows(place, height);
         let at_newest = place == layout.end();
         let scroll_position = match (reached_oldest, at_newest) {
@@ -189,7 +189,7 @@ struct RowPosition {
 
 struct TranscriptLayout<'a> {
     model: &'a Model,
-    chat: &'a Chat,
+    chat: ContactChat<'a>,
     width: usize,
 }
 
@@ -413,7 +413,7 @@ impl TranscriptLayout<'_> {
 }
 
 /// The note on messages of theirs that are missing and may still come.
-pub(super) fn missing(chat: &Chat) -> Option<String> {
+pub(super) fn missing(chat: ContactChat<'_>) -> Option<String> {
     match chat.contact.missing {
         0 => None,
         1 => Some("1 message is missing; requested again".to_owned()),

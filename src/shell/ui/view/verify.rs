@@ -13,7 +13,7 @@ use crate::engine::id::ContactId;
 use crate::engine::record::{HoldReason, Trust};
 
 use super::super::composer::Composer;
-use super::super::model::{Chat, CompareMethod, Mismatch, Model, Remedy, Verify, label};
+use super::super::model::{CompareMethod, ContactChat, Mismatch, Model, Remedy, Verify, label};
 use super::contacts::whole_key;
 use super::overlay::{inner_width, open_box, page};
 use super::qr::QrDrawing;
@@ -32,7 +32,7 @@ const ROWS_FOR_ADVICE: u16 = 18;
 
 /// Draws the page on which one compares.
 pub(super) fn compare(model: &Model, verify: &Verify, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.directory.chats.get(&verify.contact) else { return };
+    let Some(chat) = model.directory.chat(verify.contact) else { return };
     let name = label(&chat.contact.petname);
     match (verify.way, chat.contact.sas) {
         (CompareMethod::Words, Some(own)) => words(model, verify, (&name, own), frame, area),
@@ -130,7 +130,7 @@ fn words(
 }
 
 /// The digits, or what was sent another way.
-fn line(model: &Model, verify: &Verify, chat: &Chat, frame: &mut Frame<'_>, area: Rect) {
+fn line(model: &Model, verify: &Verify, chat: ContactChat<'_>, frame: &mut Frame<'_>, area: Rect) {
     let theme = Theme::new(&model.options);
     let name = label(&chat.contact.petname);
     let has_room = area.height >= ROWS_FOR_ADVICE;
@@ -253,7 +253,7 @@ fn missing(code: &QrDrawing, (columns, rows): (usize, usize)) -> Option<String> 
 
 /// The page about a comparison that failed, with its remedies.
 pub(super) fn mismatch(model: &Model, mismatch: &Mismatch, frame: &mut Frame<'_>, area: Rect) {
-    let Some(chat) = model.directory.chats.get(&mismatch.contact) else { return };
+    let Some(chat) = model.directory.chat(mismatch.contact) else { return };
     let theme = Theme::new(&model.options);
     let name = label(&chat.contact.petname);
     let mut builder = PageBuilder::new(usize::from(inner_width(area)));
@@ -317,8 +317,8 @@ pub(super) fn keys(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let Some(chat) = model.directory.chats.get(&contact) else { return };
-    let Some(own) = model.directory.identities.get(&chat.contact.identity) else { return };
+    let Some(chat) = model.directory.chat(contact) else { return };
+    let Some(own) = model.directory.identity(chat.contact.identity) else { return };
     let name = label(&chat.contact.petname);
     let text = format!(
         "Your key:\n{}\n{name}'s key, as this computer knows it:\n{}\n\n{name} sees the same two \
@@ -330,7 +330,11 @@ pub(super) fn keys(
 }
 
 /// The text in the place of the composer, in at most so many rows.
-pub(super) fn held(chat: &Chat, theme: Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
+pub(super) fn held(
+    chat: ContactChat<'_>,
+    theme: Theme,
+    (width, rows): (usize, usize),
+) -> Vec<Line<'static>> {
     let name = label(&chat.contact.petname);
     let waiting = match chat.unsent() {
         0 => String::new(),

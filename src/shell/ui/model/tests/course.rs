@@ -3,42 +3,29 @@
 use super::*;
 use crate::engine::sync::ClockSkew;
 use crate::shell::api::NetworkStatus;
+use crate::shell::api::calls::ContactSet;
 
 fn said_life(model: &mut Model) -> Lifetime {
     write(model, "hello");
     let effects = press(model, KeyCode::Enter);
-    let all = commands(&effects);
-    let [Command::Say { lifetime, .. }] = all.as_slice() else { panic!("nothing was said") };
-    *lifetime
+    let said = effects.iter().find_map(|effect| {
+        let UiEffect::Call(_, AnyCall::MessageSend(send)) = effect else { return None };
+        Some(send.life)
+    });
+    said.expect("something was said")
 }
 
-fn told(model: &mut Model, id: u64, state: MessageState, delivery: DeliveryLog) {
-    let message = MessageId(id);
-    model.on_event(ClientEvent::Engine(Event::State {
-        message,
-        contact: MIRA,
-        number: Some(1),
-        state,
-        delivery,
-    }));
+fn becomes(model: &mut Model, id: u64, to: MessageState, delivery: DeliveryLog) {
+    model.on_event(state(id, to, delivery));
 }
 
-fn network(clock: Option<ClockSkew>) -> ClientEvent {
-    ClientEvent::Network(NetworkStatus {
-        peers: 4,
-        network: "main".to_owned(),
-        listening: Vec::new(),
-        pool_bytes: 0,
-        pool_capacity: 1,
-        pool_items: 0,
+fn network(clock: Option<ClockSkew>) -> Event {
+    Event::Network(NetworkStatus {
         floor_bits: 21,
-        cover_per_minute: None,
-        mining: None,
-        queued: 0,
         rate: 1_000_000,
-        clock,
-        caught_up: 0,
-        archive: None,
+        clock_minutes: clock.map(|clock| clock.minutes),
+        clock_witnesses: clock.map_or(0, |clock| clock.witnesses),
+        ..status::tests::network()
     })
 }
 
@@ -67,9 +54,8 @@ fn choosing_a_life_says_what_it_costs() {
     model.on_event(network(None));
     write(&mut model, "/life week");
     press(&mut model, KeyCode::Enter);
-    let hint = &model.status.hint.as_ref().expect("a hint").0;
     assert_eq!(
-        hint,
+        hint(&model),
         "messages to mira: lifetime 7 days; each costs about 16 s of work (2^24 tries)"
     );
 }
@@ -78,14 +64,14 @@ fn choosing_a_life_says_what_it_costs() {
 fn a_delivered_message_becomes_read_and_nothing_after_that() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(heard(ours));
     let read = DeliveryLog { attempts: 2, read: Some(UnixSeconds(7)), ..DeliveryLog::default() };
-    told(&mut model, 1, MessageState::Delivered, DeliveryLog::default());
-    told(&mut model, 1, MessageState::Read, read);
+    becomes(&mut model, 1, MessageState::Delivered, DeliveryLog::default());
+    becomes(&mut model, 1, MessageState::Read, read);
     for worse in [MessageState::Delivered, MessageState::Unacknowledged, MessageState::Sent] {
-        told(&mut model, 1, worse, DeliveryLog::default());
+        becomes(&mut model, 1, worse, DeliveryLog::default());
     }
-    let message = &model.directory.chats[&MIRA].messages[0];
+    let message = &model.current().expect("mira's chat").chat.messages[0];
     assert_eq!(
         (message.direction, message.delivery),
         (Direction::Outgoing(MessageState::Read), read)
@@ -96,10 +82,10 @@ fn a_delivered_message_becomes_read_and_nothing_after_that() {
 fn the_last_message_without_an_answer_is_sent_again_by_its_command() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Unacknowledged));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(heard(ours));
     write(&mut model, "/retry");
     let effects = press(&mut model, KeyCode::Enter);
-    assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(1) }]);
+    assert_eq!(calls(&effects), [call(MessageRetry { message: MessageId(1).into() })]);
 }
 
 #[test]
@@ -107,12 +93,12 @@ fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
     let mut model = chatting();
     let now = model.status.now.0;
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(heard(ours));
     assert_eq!(model.tick(UnixSeconds(now + 5)), ClockChange::Invisible);
-    told(&mut model, 1, MessageState::Mining, DeliveryLog::default());
+    becomes(&mut model, 1, MessageState::Mining, DeliveryLog::default());
     assert_eq!(model.tick(UnixSeconds(now + 9)), ClockChange::Invisible);
     assert_eq!(model.tick(UnixSeconds(now + 10)), ClockChange::Visible);
-    told(&mut model, 1, MessageState::Sent, DeliveryLog::default());
+    becomes(&mut model, 1, MessageState::Sent, DeliveryLog::default());
     assert_eq!(model.tick(UnixSeconds(now + 15)), ClockChange::Invisible);
 }
 
@@ -120,16 +106,14 @@ fn the_time_of_a_search_changes_the_picture_in_steps_and_only_while_it_lasts() {
 fn read_marks_are_turned_on_after_a_question_and_off_at_once() {
     let mut model = chatting();
     write(&mut model, "/readmarks on");
-    assert_eq!(press(&mut model, KeyCode::Enter), []);
-    let on = Command::SetReadReceipts { contact: MIRA, on: true };
-    assert_eq!(commands(&press(&mut model, KeyCode::Char('y'))), [&on]);
+    assert!(press(&mut model, KeyCode::Enter).is_empty());
+    let set = |on| call(ContactSet { contact: MIRA.into(), read_marks: Some(on) });
+    assert_eq!(calls(&press(&mut model, KeyCode::Char('y'))), [set(true)]);
     let view = contact_view(MIRA, "mira", SessionStatus::Established);
-    model
-        .on_event(ClientEvent::Engine(Event::Contact(ContactView { read_receipts: true, ..view })));
+    model.on_event(told(ContactView { read_receipts: true, ..view }));
     press(&mut model, KeyCode::F(3));
     press(&mut model, KeyCode::Down);
-    let off = Command::SetReadReceipts { contact: MIRA, on: false };
-    assert_eq!(commands(&press(&mut model, KeyCode::Char('m'))), [&off]);
+    assert_eq!(calls(&press(&mut model, KeyCode::Char('m'))), [set(false)]);
 }
 
 #[test]

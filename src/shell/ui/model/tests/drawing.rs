@@ -9,14 +9,16 @@ use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::event::SasHalf;
 use crate::engine::record::{HoldReason, VerificationMethod};
-use crate::engine::sync::ClockSkew;
-use crate::shell::api::{MiningStatus, NetworkStatus, Persistence};
+use crate::shell::api::calls::{Comparison, Page};
+use crate::shell::api::{MiningStatus, NetworkStatus};
 
 #[derive(Clone, Debug)]
 enum Doing {
     Key(KeyCode, KeyModifiers),
     Paste(String),
     Tell(u8, u64, String),
+    Answer(u8, u64, String),
+    Node(u8),
     Draw(u16, u16),
 }
 
@@ -52,6 +54,8 @@ fn any_doing() -> impl Strategy<Value = Doing> {
         4 => (code, modifiers).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
         1 => any::<String>().prop_map(Doing::Paste),
         4 => (any::<u8>(), 0_u64..8, any::<String>()).prop_map(|(what, id, text)| Doing::Tell(what, id, text)),
+        3 => (any::<u8>(), 0_u64..8, any::<String>()).prop_map(|(what, id, text)| Doing::Answer(what, id, text)),
+        1 => any::<u8>().prop_map(Doing::Node),
         1 => (1_u16..300, 1_u16..100).prop_map(|(columns, rows)| Doing::Draw(columns, rows)),
     ]
 }
@@ -81,79 +85,93 @@ const fn link(what: u8) -> SessionStatus {
     }
 }
 
-/// Any event, out of a few numbers and some text.
-fn told(what: u8, id: u64, text: String) -> ClientEvent {
-    let contact_id = ContactId(10 + id % 3);
-    let link = link(what);
-    let state = state(id);
-    let direction = if what > 128 { Direction::Incoming } else { Direction::Outgoing(state) };
-    let mut message = message(u64::from(what) * 6 + id, contact_id, direction);
-    message.text = UntrustedText::new(text.clone());
+/// A message, out of a few numbers and some text.
+fn any_message(what: u8, id: u64, text: String) -> MessageView {
+    let direction = if what > 128 { Direction::Incoming } else { Direction::Outgoing(state(id)) };
+    let mut message = message(u64::from(what) * 6 + id, ContactId(10 + id % 3), direction);
+    message.text = UntrustedText::new(text);
     message.missing = id / 5;
     message.lifetime = Lifetime::ALL[usize::from(what % 4)];
     message.delivery = delivery(what);
     message.at = UnixSeconds(u64::from(what) * 40_000);
-    let request = RequestId(id);
+    message
+}
+
+/// A contact, out of a few numbers and some text.
+fn any_contact(what: u8, id: u64, text: &str) -> Contact {
+    let view = contact_view(ContactId(10 + id % 3), text, link(what));
+    let view = ContactView {
+        trust: trust(what),
+        sas: (id < 3).then(own_words),
+        missing: id / 3,
+        read_receipts: what > 100,
+        restored: (id > 4).then_some(UnixSeconds(u64::from(what))),
+        ..view
+    };
+    Contact { view, unread: u64::from(what % 4) }
+}
+
+/// Any event, out of a few numbers and some text.
+fn told(what: u8, id: u64, text: String) -> Event {
+    let contact = ContactId(10 + id % 3);
+    let of_message = MessageId(u64::from(what) * 6 + id);
+    let with = text.clone();
     match what % 20 {
         0 | 1 => identity(IdentityId(1 + id % 2), &text),
-        2 | 3 => {
-            let view = contact_view(contact_id, &text, link);
-            let sas = (id < 3).then(own_words);
-            let restored = (id > 4).then_some(UnixSeconds(u64::from(what)));
-            let (missing, read_receipts) = (id / 3, what > 100);
-            ClientEvent::Engine(Event::Contact(ContactView {
-                trust: trust(what),
-                sas,
-                missing,
-                read_receipts,
-                restored,
-                ..view
-            }))
-        }
-        4..=7 => ClientEvent::Engine(Event::Message(message)),
-        8 => ClientEvent::History {
-            contact: contact_id,
-            messages: vec![message],
-            more: HasMore::Yes,
-        },
+        2 | 3 => Event::Contact(any_contact(what, id, &text)),
+        4..=7 => heard(any_message(what, id, text)),
+        8 => Event::Imported { contact, with },
         9 => {
-            let arrived = UnixSeconds(id);
-            let view = RequestView { id: request, identity: ME, key: key(0), arrived };
-            ClientEvent::Engine(Event::Request(view))
+            let (id, arrived) = (RequestId(id), UnixSeconds(id));
+            Event::Request(Request { view: RequestView { id, identity: ME, key: key(0), arrived } })
         }
-        10 => ClientEvent::Engine(Event::RequestRemoved(request)),
-        11 => ClientEvent::Engine(Event::ContactRemoved(contact_id)),
-        12 => ClientEvent::UnreadCount(contact_id, usize::from(what)),
-        13 => ClientEvent::Persistence(Persistence::MemoryOnly),
-        14 => ClientEvent::Engine(Event::IdentityRemoved(IdentityId(1 + id % 2))),
-        15 => ClientEvent::Replied(CommandId(1 + id), Ok(Reply::Verified)),
-        16 => {
-            let word = (id > 0).then_some(1 + usize::from(what) % 6);
-            ClientEvent::Replied(
-                CommandId(1 + id),
-                Ok(Reply::Differs { word, attempts_left: what % 3 }),
-            )
+        10 => Event::RequestRemoved { id: RequestId(id) },
+        11 => Event::ContactRemoved { id: contact },
+        12 | 13 => Event::Read { contact, with, unread: u64::from(what) },
+        14 => Event::IdentityRemoved { id: IdentityId(1 + id % 2) },
+        15 => {
+            let what = if id > 3 { MessageChange::Erase } else { MessageChange::Confirmed };
+            Event::Change { what, id: of_message, contact, with }
         }
-        17 => {
-            let (message, contact) = (MessageId(u64::from(what) * 6 + id), contact_id);
-            ClientEvent::Engine(Event::State {
-                message,
-                contact,
-                number: Some(id),
-                state,
-                delivery: delivery(what),
-            })
-        }
-        18 => {
-            let (contact, more) = (Some(contact_id).filter(|_| id > 1), HasMore::Yes);
-            ClientEvent::Found { contact, words: text, messages: vec![message; 3], more }
-        }
-        _ => ClientEvent::Network(network(what, id, text)),
+        16 => Event::Session { contact, with, session: link(what) },
+        17 | 18 => Event::State {
+            id: of_message,
+            contact,
+            to: text,
+            number: Some(id),
+            state: state(id),
+            delivery: delivery(what),
+        },
+        _ => Event::Network(network(what, id, text)),
     }
+}
+
+/// Any answer to a call, be it an answer to another one.
+fn answered(what: u8, id: u64, text: String) -> Result<AnyReply, Failure> {
+    Ok(match what % 8 {
+        0 => AnyReply::ContactVerify(Comparison::Same),
+        1 => {
+            let word = (id > 0).then_some(usize::from(what) % 7);
+            AnyReply::ContactVerify(Comparison::Differs { word, left: what % 3 })
+        }
+        2 | 3 => {
+            let older = if id > 3 { Older::Some } else { Older::None };
+            part(vec![any_message(what, id, text)], older)
+        }
+        4 => {
+            let view = any_message(what, id, text);
+            let items = vec![Message { view, with: String::new() }; 3];
+            AnyReply::Search(Page { items, more: true })
+        }
+        5 => AnyReply::ContactAdd(any_contact(what, id, &text)),
+        6 => report(usize::from(what)),
+        _ => return Err(refused(FailureCode::NodeEnded, &text)),
+    })
 }
 
 fn network(what: u8, id: u64, text: String) -> NetworkStatus {
     NetworkStatus {
+        ready: what > 0,
         peers: usize::from(what),
         network: text.clone(),
         listening: vec![text],
@@ -165,7 +183,8 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         mining: Some(MiningStatus { bits: what, hashes_per_second: id }),
         queued: 1,
         rate: id,
-        clock: (id > 3).then_some(ClockSkew { minutes: i64::from(what) - 128, witnesses: 4 }),
+        clock_minutes: (id > 3).then_some(i64::from(what) - 128),
+        clock_witnesses: 4,
         caught_up: u64::MAX,
         archive: None,
     }
@@ -221,17 +240,19 @@ proptest! {
     ) {
         let mut model = chatting();
         write(&mut model, "a draft");
-        model.on_event(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
+        model.on_event(Event::ContactRemoved { id: ECHO });
         let view = contact_view(MIRA, "mira", SessionStatus::Established);
         let held = ContactView { trust: trust(255), sas: Some(own_words()), ..view };
-        model.on_event(ClientEvent::Engine(Event::Contact(held)));
+        model.on_event(super::told(held));
         for doing in doings {
             let effects = match doing {
                 Doing::Key(code, modifiers) => model.on_key(KeyEvent::new(code, modifiers)),
                 Doing::Paste(text) => model.paste(&text),
-                Doing::Tell(..) | Doing::Draw(..) => Vec::new(),
+                Doing::Tell(..) | Doing::Answer(..) | Doing::Node(_) | Doing::Draw(..) => Vec::new(),
             };
-            let said = commands(&effects).iter().any(|command| matches!(command, Command::Say { .. }));
+            let said = effects.iter().any(|effect| {
+                matches!(effect, UiEffect::Call(_, AnyCall::MessageSend(_)))
+            });
             prop_assert!(!said);
         }
     }
@@ -248,19 +269,38 @@ proptest! {
     ) {
         let mut model = Model::new(options());
         let mut state = ViewState::default();
+        let mut asked = Vec::new();
         for doing in doings {
             let effects = match doing {
                 Doing::Key(code, modifiers) => model.on_key(KeyEvent::new(code, modifiers)),
                 Doing::Paste(text) => model.paste(&text),
                 Doing::Tell(what, id, text) => model.on_event(told(what, id, text)),
+                Doing::Answer(what, id, text) => match asked.pop() {
+                    Some(call) => model.on_answer(call, answered(what, id, text)),
+                    None => Vec::new(),
+                },
+                Doing::Node(what) => match what % 4 {
+                    0 => model.on_node_reached(NodeHost::Own),
+                    1 => model.on_node_reached(NodeHost::Another),
+                    2 => {
+                        model.on_node_lost();
+                        Vec::new()
+                    }
+                    _ => model.on_event(Event::Network(network(17, 1, String::new()))),
+                },
                 Doing::Draw(columns, rows) => {
                     draw(&mut model, &mut state, columns, rows);
                     Vec::new()
                 }
             };
             for effect in effects {
-                if let UiEffect::Scroll(scroll) = effect {
-                    state.scroll(&model, scroll);
+                match effect {
+                    UiEffect::Scroll(scroll) => state.scroll(&model, scroll),
+                    UiEffect::Call(id, _) => asked.push(id),
+                    UiEffect::Redraw
+                    | UiEffect::Suspend
+                    | UiEffect::Bell
+                    | UiEffect::Quit(_) => {}
                 }
             }
         }

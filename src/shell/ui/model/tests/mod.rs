@@ -4,24 +4,31 @@ mod course;
 mod directory;
 mod drawing;
 mod navigation;
+mod node;
 mod search;
 
-use crate::engine::envelope::Lifetime;
-use crate::engine::record::DeliveryLog;
 use crossterm::event::{KeyCode, KeyModifiers};
 use data_encoding::HEXLOWER;
 
-use crate::engine::command::{CommandError, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::envelope::Lifetime;
 use crate::engine::event::{
-    ContactView, Direction, Event, IdentityView, MessageView, SessionStatus,
+    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
 };
-use crate::engine::id::{CommandId, MessageId, RequestId};
-use crate::engine::record::{MessageState, Trust};
+use crate::engine::id::{MessageId, RequestId};
+use crate::engine::record::{DeliveryLog, MessageState, Trust};
 
+use super::super::options::{ColorSupport, Glyphs, InviteCodec, UiMode};
 use super::*;
-use crate::shell::api::{ColorSupport, Glyphs, HasMore, InviteCodec, UiMode};
+use crate::shell::api::calls::{
+    Call, ContactAdd, ContactRemove, HistoryPart, IdentityNew, MessageCancel, MessageRetry,
+    MessageSend, RequestAccept, RequestDecline,
+};
+use crate::shell::api::{
+    Contact, Identity, Message, MessageChange, Persistence, StatusReport, status,
+};
+use crate::shell::failure::FailureText;
 
 /// The generator of secp256k1 and its double (SEC 2, 2.4.1): keys that are points.
 const KEYS: [&str; 2] = [
@@ -55,8 +62,9 @@ const ME: IdentityId = IdentityId(1);
 const MIRA: ContactId = ContactId(10);
 const ECHO: ContactId = ContactId(11);
 
-fn identity(id: IdentityId, name: &str) -> ClientEvent {
-    ClientEvent::Engine(Event::Identity(IdentityView { id, name: name.to_owned(), key: key(0) }))
+fn identity(id: IdentityId, name: &str) -> Event {
+    let view = IdentityView { id, name: name.to_owned(), key: key(0) };
+    Event::Identity(Identity { view, is_default: false })
 }
 
 fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactView {
@@ -75,8 +83,12 @@ fn contact_view(id: ContactId, petname: &str, link: SessionStatus) -> ContactVie
     }
 }
 
-fn contact(id: ContactId, petname: &str, link: SessionStatus) -> ClientEvent {
-    ClientEvent::Engine(Event::Contact(contact_view(id, petname, link)))
+fn told(view: ContactView) -> Event {
+    Event::Contact(Contact { view, unread: 0 })
+}
+
+fn contact(id: ContactId, petname: &str, link: SessionStatus) -> Event {
+    told(contact_view(id, petname, link))
 }
 
 fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
@@ -94,22 +106,143 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
     }
 }
 
-fn arrives(id: u64, contact: ContactId) -> ClientEvent {
-    ClientEvent::Engine(Event::Message(message(id, contact, Direction::Incoming)))
+fn heard(view: MessageView) -> Event {
+    Event::Message(Message { view, with: "mira".to_owned() })
+}
+
+fn arrives(id: u64, contact: ContactId) -> Event {
+    heard(message(id, contact, Direction::Incoming))
+}
+
+fn state(id: u64, state: MessageState, delivery: DeliveryLog) -> Event {
+    Event::State {
+        id: MessageId(id),
+        contact: MIRA,
+        to: "mira".to_owned(),
+        number: Some(1),
+        state,
+        delivery,
+    }
+}
+
+fn read(contact: ContactId, unread: u64) -> Event {
+    Event::Read { contact, with: "mira".to_owned(), unread }
+}
+
+fn erased(id: u64, contact: ContactId) -> Event {
+    let what = MessageChange::Erase;
+    Event::Change { what, id: MessageId(id), contact, with: "mira".to_owned() }
+}
+
+/// Whether there are older messages before a part of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Older {
+    Some,
+    None,
+}
+
+/// The answer to a call for a part of a history, with older messages before it or without.
+fn part(messages: Vec<MessageView>, older: Older) -> AnyReply {
+    let older = older == Older::Some;
+    let items = messages.into_iter().map(|view| Message { view, with: "mira".to_owned() });
+    AnyReply::History(HistoryPart { items: items.collect(), older: false, newer: false })
+}
+
+/// A part of a conversation that has older messages.
+fn some(messages: Vec<MessageView>) -> AnyReply {
+    let AnyReply::History(part) = all(messages) else { panic!("a part of a conversation") };
+    AnyReply::History(HistoryPart { older: true, ..part })
+}
+
+fn report(clients: usize) -> AnyReply {
+    AnyReply::Status(StatusReport {
+        network: status::tests::network(),
+        online: true,
+        persistence: Persistence::Sealed,
+        clients,
+    })
+}
+
+fn refused(code: FailureCode, why: &str) -> Failure {
+    Failure::new(code, FailureText { what: "it was not done", why, safe: "", next: "" })
 }
 
 /// Me, with mira open and echo beside.
 fn chatting() -> Model {
     let mut model = Model::new(options());
-    for event in [
-        identity(ME, "nightjar"),
-        contact(MIRA, "mira", SessionStatus::Established),
-        contact(ECHO, "echo", SessionStatus::Established),
-        ClientEvent::History { contact: MIRA, messages: Vec::new(), more: HasMore::No },
-    ] {
-        model.on_event(event);
-    }
+    model.on_event(identity(ME, "nightjar"));
+    let effects = model.on_event(contact(MIRA, "mira", SessionStatus::Established));
+    answer(&mut model, &effects, part(Vec::new(), Older::None));
+    model.on_event(contact(ECHO, "echo", SessionStatus::Established));
     model
+}
+
+/// Answers the newest call.
+fn answer(model: &mut Model, effects: &[UiEffect], reply: AnyReply) -> Vec<UiEffect> {
+    model.on_answer(newest(effects), Ok(reply))
+}
+
+/// The id of the newest call.
+fn newest(effects: &[UiEffect]) -> CallId {
+    let id = |effect: &UiEffect| if let UiEffect::Call(id, _) = effect { Some(*id) } else { None };
+    effects.iter().rev().find_map(id).expect("a call")
+}
+
+/// A call, with its parameters.
+fn call(call: impl Call) -> String {
+    shown(&call.into_any())
+}
+
+fn shown(call: &AnyCall) -> String {
+    format!("{} {}", call.method(), serde_json::to_string(call).expect("no paths"))
+}
+
+/// The calls among effects.
+fn calls(effects: &[UiEffect]) -> Vec<String> {
+    let call = |effect: &UiEffect| {
+        if let UiEffect::Call(_, call) = effect { Some(shown(call)) } else { None }
+    };
+    effects.iter().filter_map(call).collect()
+}
+
+/// The other effects.
+fn others(effects: &[UiEffect]) -> Vec<String> {
+    let others = effects.iter().filter(|effect| !matches!(effect, UiEffect::Call(..)));
+    others.map(|effect| format!("{effect:?}")).collect()
+}
+
+/// What the hint line says.
+fn hint(model: &Model) -> &str {
+    &model.status.hint.as_ref().expect("a hint").0
+}
+
+fn says(text: &str) -> String {
+    let (contact, text) = (MIRA.into(), text.to_owned());
+    call(MessageSend { contact, text, life: Lifetime::Day })
+}
+
+fn newest_part(contact: ContactId) -> String {
+    let around = Around::Newest;
+    call(History { contact: contact.into(), around, before: MESSAGES_A_PART, after: 0 })
+}
+
+fn part_before(contact: ContactId, message: u64) -> String {
+    let around = Around::Message(MessageId(message).into());
+    call(History { contact: contact.into(), around, before: MESSAGES_A_PART, after: 0 })
+}
+
+const NOTHING: [&str; 0] = [];
+
+/// Goes to the chat of this name.
+fn go(model: &mut Model, name: &str) -> Vec<UiEffect> {
+    write(model, &format!("/go {name}"));
+    press(model, KeyCode::Enter)
+}
+
+/// The messages of a chat.
+fn ids(model: &Model, contact: ContactId) -> Vec<u64> {
+    let chat = model.directory.chat(contact).expect("a chat");
+    chat.messages.iter().map(|message| message.id.0).collect()
 }
 
 fn press(model: &mut Model, code: KeyCode) -> Vec<UiEffect> {
@@ -126,31 +259,12 @@ fn write(model: &mut Model, text: &str) {
     }
 }
 
-fn asked(effects: &[UiEffect]) -> Vec<(CommandId, &Command)> {
-    let command = |effect| {
-        if let &UiEffect::Request(ClientRequest::Command(ask, ref command)) = effect {
-            return Some((ask, command));
-        }
-        None
-    };
-    effects.iter().filter_map(command).collect()
-}
-
-fn commands(effects: &[UiEffect]) -> Vec<&Command> {
-    asked(effects).into_iter().map(|(_, command)| command).collect()
-}
-
-fn first_ask(effects: &[UiEffect]) -> CommandId {
-    asked(effects).first().expect("a command was sent").0
-}
-
 #[test]
 fn enter_says_what_was_written_to_the_open_contact() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    let say = Command::Say { contact: MIRA, text: "hello".to_owned(), lifetime: Lifetime::Day };
-    assert_eq!(commands(&effects), [&say]);
+    assert_eq!(calls(&effects), [says("hello")]);
     assert!(model.field().expect("a composer").is_empty());
 }
 
@@ -159,9 +273,10 @@ fn what_was_refused_comes_back_to_the_composer() {
     let mut model = chatting();
     write(&mut model, "hello");
     let effects = press(&mut model, KeyCode::Enter);
-    model.on_event(ClientEvent::Replied(first_ask(&effects), Err(CommandError::Blocked)));
+    let blocked = refused(FailureCode::Blocked, "this contact is blocked");
+    model.on_answer(newest(&effects), Err(blocked));
     assert_eq!(model.field().expect("a composer").text(), "hello");
-    assert!(model.status.hint.is_some());
+    assert_eq!(hint(&model), "this contact is blocked; nothing was sent");
 }
 
 #[test]
@@ -173,34 +288,29 @@ fn an_enter_that_a_paste_may_have_pressed_submits_no_prompt() {
     model.set_enter(EnterMode::Held);
     press(&mut model, KeyCode::Enter);
     write(&mut model, "evil");
-    assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
     assert_eq!(model.field().expect("still the first prompt").text(), "GOODevil");
-    let hint = &model.status.hint.as_ref().expect("a hint").0;
+    let hint = hint(&model);
     assert!(hint.starts_with("the paste contained an Enter; nothing was done"), "{hint}");
     // Without a prompt, too: the first identity gets its name in one.
     let mut model = Model::new(options());
     write(&mut model, "nightjar");
     model.set_enter(EnterMode::Held);
-    assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
     model.set_enter(EnterMode::Sends);
-    assert_eq!(commands(&press(&mut model, KeyCode::Enter)).len(), 1);
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)).len(), 1);
 }
 
 #[test]
 fn a_paste_is_one_message_and_its_enter_is_held() {
     let mut model = chatting();
-    assert_eq!(model.paste("one\rtwo"), []);
+    assert!(model.paste("one\rtwo").is_empty());
     model.set_enter(EnterMode::Held);
-    assert_eq!(commands(&press(&mut model, KeyCode::Enter)), Vec::<&Command>::new());
-    assert_eq!(
-        model.status.hint.as_ref().expect("a hint").0,
-        "the paste contained an Enter; nothing was sent"
-    );
+    assert_eq!(calls(&press(&mut model, KeyCode::Enter)), NOTHING);
+    assert_eq!(hint(&model), "the paste contained an Enter; nothing was sent");
     model.set_enter(EnterMode::Sends);
     let effects = press(&mut model, KeyCode::Enter);
-    let say =
-        Command::Say { contact: MIRA, text: "one\ntwo\n".to_owned(), lifetime: Lifetime::Day };
-    assert_eq!(commands(&effects), [&say]);
+    assert_eq!(calls(&effects), [says("one\ntwo\n")]);
 }
 
 #[test]
@@ -208,16 +318,14 @@ fn a_paste_that_does_not_fit_is_refused_whole_and_said() {
     let mut model = chatting();
     model.paste(&"x".repeat(5_000));
     assert!(model.field().expect("a composer").is_empty());
-    assert!(
-        model.status.hint.as_ref().expect("a hint").0.starts_with("pasted 5000 bytes, 1900 fit")
-    );
+    assert!(hint(&model).starts_with("pasted 5000 bytes, 1900 fit"));
 }
 
 #[test]
 fn an_unknown_command_is_kept_and_never_sent() {
     let mut model = chatting();
     write(&mut model, "/sned it");
-    assert_eq!(press(&mut model, KeyCode::Enter), []);
+    assert!(press(&mut model, KeyCode::Enter).is_empty());
     assert_eq!(model.field().expect("a composer").text(), "/sned it");
 }
 
@@ -225,22 +333,27 @@ fn an_unknown_command_is_kept_and_never_sent() {
 fn a_message_in_view_is_read_only_when_a_key_is_pressed() {
     let mut model = chatting();
     model.on_drawn(ScrollPosition::Whole);
-    let effects = model.on_event(arrives(1, MIRA));
-    assert_eq!(effects, []);
-    assert_eq!(model.directory.chats[&MIRA].unread, 1);
+    assert!(model.on_event(arrives(1, MIRA)).is_empty());
+    assert_eq!(model.directory.unread(MIRA), 1);
     let effects = press(&mut model, KeyCode::Char('x'));
-    let read = ClientRequest::Read { contact: MIRA, message: MessageId(1) };
-    assert_eq!(effects, [UiEffect::Request(read)]);
-    assert_eq!(model.directory.chats[&MIRA].unread, 0);
+    let up_to = Read { contact: MIRA.into(), up_to: MessageId(1).into() };
+    assert_eq!(calls(&effects), [call(up_to.clone())]);
+    assert!(press(&mut model, KeyCode::Char('x')).is_empty(), "it is told once");
+    model.on_answer(newest(&effects), Err(refused(FailureCode::NodeSilent, "it stands still")));
+    assert_eq!(calls(&press(&mut model, KeyCode::Char('x'))), [call(up_to)]);
+    model.on_event(read(MIRA, 0));
+    assert_eq!(model.directory.unread(MIRA), 0);
+    let line = model.current().expect("mira's chat").fresh;
+    assert_eq!(line.map(|line| line.first), Some(MessageId(1)), "it stays until the next message");
 }
 
 #[test]
 fn what_was_counted_and_is_not_shown_yet_is_not_read() {
     let mut model = chatting();
     model.on_drawn(ScrollPosition::Whole);
-    model.on_event(ClientEvent::UnreadCount(MIRA, 3));
-    assert_eq!(press(&mut model, KeyCode::Char('x')), []);
-    assert_eq!(model.directory.chats[&MIRA].unread, 3);
+    model.on_event(read(MIRA, 3));
+    assert!(press(&mut model, KeyCode::Char('x')).is_empty());
+    assert_eq!(model.directory.unread(MIRA), 3);
 }
 
 #[test]
@@ -248,19 +361,17 @@ fn a_reader_of_older_messages_leaves_what_is_new_unread() {
     let mut model = chatting();
     model.on_drawn(ScrollPosition::Middle);
     model.on_event(arrives(1, MIRA));
-    press(&mut model, KeyCode::Char('x'));
-    assert_eq!(model.directory.chats[&MIRA].unread, 1);
+    assert!(press(&mut model, KeyCode::Char('x')).is_empty());
+    assert_eq!(model.directory.unread(MIRA), 1);
 }
 
 #[test]
 fn the_first_unread_message_elsewhere_rings_once() {
     let mut model = chatting();
-    assert_eq!(model.on_event(arrives(1, ECHO)), [UiEffect::Bell]);
-    assert_eq!(model.on_event(arrives(2, ECHO)), []);
-    assert_eq!(
-        model.directory.chats[&ECHO].fresh.map(|fresh| (fresh.first, fresh.count)),
-        Some((MessageId(1), 2))
-    );
+    assert_eq!(others(&model.on_event(arrives(1, ECHO))), ["Bell"]);
+    assert!(model.on_event(arrives(2, ECHO)).is_empty());
+    let fresh = model.directory.chat(ECHO).expect("a chat").fresh;
+    assert_eq!(fresh.map(|fresh| (fresh.first, fresh.count)), Some((MessageId(1), 2)));
     control(&mut model, 'n');
     assert_eq!(model.navigation.open, Some(ECHO));
 }
@@ -269,19 +380,12 @@ fn the_first_unread_message_elsewhere_rings_once() {
 fn a_delivered_message_stays_delivered() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Sent));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
-    for state in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
-        let notice = Event::State {
-            message: MessageId(1),
-            contact: MIRA,
-            number: Some(1),
-            state,
-            delivery: DeliveryLog::default(),
-        };
-        model.on_event(ClientEvent::Engine(notice));
+    model.on_event(heard(ours));
+    for to in [MessageState::Delivered, MessageState::Failed, MessageState::Queued] {
+        model.on_event(state(1, to, DeliveryLog::default()));
     }
     assert_eq!(
-        model.directory.chats[&MIRA].messages[0].direction,
+        model.current().expect("mira's chat").messages[0].direction,
         Direction::Outgoing(MessageState::Delivered)
     );
 }
@@ -289,32 +393,26 @@ fn a_delivered_message_stays_delivered() {
 #[test]
 fn history_joins_what_has_arrived_meanwhile_without_doubles() {
     let mut model = chatting();
+    let effects = go(&mut model, "echo");
     model.on_event(arrives(3, ECHO));
     let messages = (1..=3).map(|id| message(id, ECHO, Direction::Incoming)).collect();
-    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
-    let ids: Vec<_> =
-        model.directory.chats[&ECHO].messages.iter().map(|message| message.id.0).collect();
-    assert_eq!(ids, [1, 2, 3]);
+    answer(&mut model, &effects, part(messages, Older::None));
+    assert_eq!(ids(&model, ECHO), [1, 2, 3]);
 }
 
 #[test]
 fn quitting_with_unsent_work_asks_and_can_wait_for_it() {
     let mut model = chatting();
     let ours = message(1, MIRA, Direction::Outgoing(MessageState::Mining));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
-    assert_eq!(control(&mut model, 'q'), []);
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving)));
-    assert_eq!(press(&mut model, KeyCode::Char('w')), []);
-    let state = MessageState::Sent;
-    let sent = Event::State {
-        message: MessageId(1),
-        contact: MIRA,
-        number: Some(1),
-        state,
-        delivery: DeliveryLog::default(),
-    };
-    let end = [UiEffect::Request(ClientRequest::Quit), UiEffect::Quit(QuitReason::Asked)];
-    assert_eq!(model.on_event(ClientEvent::Engine(sent)), end);
+    model.on_event(heard(ours));
+    let effects = control(&mut model, 'q');
+    assert_eq!(others(&effects), NOTHING);
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(0))));
+    answer(&mut model, &effects, report(3));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(2))));
+    assert!(press(&mut model, KeyCode::Char('w')).is_empty());
+    let sent = state(1, MessageState::Sent, DeliveryLog::default());
+    assert_eq!(others(&model.on_event(sent)), ["Quit(Asked)"]);
 }
 
 #[test]
@@ -329,10 +427,54 @@ fn a_second_that_changes_nothing_in_view_is_not_drawn() {
 }
 
 #[test]
-fn quitting_with_nothing_unsent_tells_the_host_and_ends() {
+fn quitting_with_nothing_unsent_asks_the_node_who_else_uses_it_and_ends() {
     let mut model = chatting();
-    let end = [UiEffect::Request(ClientRequest::Quit), UiEffect::Quit(QuitReason::Asked)];
-    assert_eq!(control(&mut model, 'q'), end);
+    let effects = control(&mut model, 'q');
+    assert_eq!((calls(&effects), others(&effects)), (vec![call(Status {})], Vec::new()));
+    assert_eq!(others(&answer(&mut model, &effects, report(1))), ["Quit(Asked)"]);
+}
+
+#[test]
+fn quitting_a_node_that_others_use_asks_and_says_how_many() {
+    let mut model = chatting();
+    let effects = control(&mut model, 'q');
+    assert!(answer(&mut model, &effects, report(2)).is_empty());
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(1))));
+    assert_eq!(others(&press(&mut model, KeyCode::Char('q'))), ["Quit(Asked)"]);
+}
+
+#[test]
+fn an_interface_of_the_node_of_another_process_ends_alone_and_at_once() {
+    for twice in ['q', 'c'] {
+        let mut model = chatting();
+        model.on_event(heard(message(1, MIRA, Direction::Outgoing(MessageState::Mining))));
+        model.on_node_reached(NodeHost::Another);
+        let first = control(&mut model, twice);
+        let effects = if twice == 'q' { first } else { control(&mut model, twice) };
+        assert_eq!(others(&effects), ["Quit(Asked)"], "Ctrl+{twice}");
+    }
+}
+
+#[test]
+fn a_node_that_does_not_say_who_uses_it_keeps_nobody() {
+    let mut model = chatting();
+    let effects = control(&mut model, 'q');
+    let silent = refused(FailureCode::NodeSilent, "it stands still");
+    assert_eq!(others(&model.on_answer(newest(&effects), Err(silent))), ["Quit(Asked)"]);
+    // Nor one that says nothing at all.
+    let mut model = chatting();
+    control(&mut model, 'q');
+    assert!(control(&mut model, 'q').is_empty());
+    assert_eq!(others(&control(&mut model, 'q')), ["Quit(Asked)"]);
+}
+
+#[test]
+fn a_person_who_goes_on_typing_does_not_leave_when_the_answer_comes() {
+    let mut model = chatting();
+    let effects = control(&mut model, 'q');
+    write(&mut model, "x");
+    assert!(answer(&mut model, &effects, report(1)).is_empty());
+    assert!(model.navigation.overlay.is_none());
 }
 
 #[test]
@@ -343,7 +485,7 @@ fn ctrl_c_empties_the_line_and_twice_asks_to_leave() {
     assert!(model.field().expect("a composer").is_empty());
     assert!(model.navigation.overlay.is_none());
     control(&mut model, 'c');
-    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving)));
+    assert!(matches!(model.navigation.overlay, Some(Overlay::Leaving(0))));
 }
 
 #[test]
@@ -363,12 +505,12 @@ fn escape_never_discards_what_was_written() {
 fn a_chosen_message_can_be_cancelled_and_sent_again() {
     let mut model = chatting();
     let ours = message(7, MIRA, Direction::Outgoing(MessageState::Queued));
-    model.on_event(ClientEvent::Engine(Event::Message(ours)));
+    model.on_event(heard(ours));
     press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('c'));
-    assert_eq!(commands(&effects), [&Command::Cancel { message: MessageId(7) }]);
+    assert_eq!(calls(&effects), [call(MessageCancel { message: MessageId(7).into() })]);
     let effects = press(&mut model, KeyCode::Char('R'));
-    assert_eq!(commands(&effects), [&Command::Retry { message: MessageId(7) }]);
+    assert_eq!(calls(&effects), [call(MessageRetry { message: MessageId(7).into() })]);
 }
 
 #[test]
@@ -383,12 +525,24 @@ fn an_invite_becomes_a_contact_in_two_steps_and_their_chat_opens() {
     press(&mut model, KeyCode::Enter);
     write(&mut model, "wren");
     let effects = press(&mut model, KeyCode::Enter);
-    let add = Command::AddContact { identity: ME, key: key(1), petname: "wren".to_owned() };
-    assert_eq!(commands(&effects), [&add]);
+    let add = ContactAdd {
+        identity: Some("nightjar".to_owned()),
+        invite: "UNDERTONE1TEST".to_owned(),
+        name: "wren".to_owned(),
+    };
+    assert_eq!(calls(&effects), [call(add)]);
     let wren = ContactId(12);
-    model.on_event(contact(wren, "wren", SessionStatus::OfferQueued));
-    model.on_event(ClientEvent::Replied(first_ask(&effects), Ok(Reply::Contact(wren))));
+    let view = contact_view(wren, "wren", SessionStatus::OfferQueued);
+    // Before the event that tells of it.
+    let asked = answer(
+        &mut model,
+        &effects,
+        AnyReply::ContactAdd(Contact { view: view.clone(), unread: 0 }),
+    );
     assert_eq!((model.navigation.page, model.navigation.open), (UiPage::Chats, Some(wren)));
+    assert_eq!(calls(&asked), [newest_part(wren)]);
+    assert!(model.on_event(told(view)).is_empty());
+    assert_eq!(model.current().map(|chat| chat.name()).as_deref(), Some("wren"));
 }
 
 #[test]
@@ -397,26 +551,28 @@ fn a_request_is_accepted_by_name_or_declined_in_silence() {
     let request = RequestId(5);
     let arrived = UnixSeconds(1_795_171_000);
     let view = RequestView { id: request, identity: ME, key: key(1), arrived };
-    model.on_event(ClientEvent::Engine(Event::Request(view)));
+    model.on_event(Event::Request(Request { view }));
+    let request = "0000000000000005".to_owned();
     write(&mut model, "/accept wren");
     press(&mut model, KeyCode::Enter);
     let effects = press(&mut model, KeyCode::Enter);
-    let accept = Command::AcceptRequest { request, petname: "wren".to_owned() };
-    assert_eq!(commands(&effects), [&accept]);
+    let accept = RequestAccept { request: request.clone(), name: "wren".to_owned() };
+    assert_eq!(calls(&effects), [call(accept)]);
     write(&mut model, "/decline");
     let effects = press(&mut model, KeyCode::Enter);
-    assert_eq!(commands(&effects), [&Command::DeclineRequest { request }]);
+    assert_eq!(calls(&effects), [call(RequestDecline { request })]);
 }
 
 #[test]
 fn removing_a_contact_asks_first() {
     let mut model = chatting();
     press(&mut model, KeyCode::F(3));
-    assert_eq!(press(&mut model, KeyCode::Char('x')), []);
-    assert_eq!(press(&mut model, KeyCode::Char('n')), []);
+    assert!(press(&mut model, KeyCode::Char('x')).is_empty());
+    assert!(press(&mut model, KeyCode::Char('n')).is_empty());
     press(&mut model, KeyCode::Char('x'));
     let effects = press(&mut model, KeyCode::Char('y'));
-    assert_eq!(commands(&effects), [&Command::RemoveContact { contact: ECHO }]);
+    let remove = ContactRemove { contact: ECHO.into(), confirm: Some("echo".to_owned()) };
+    assert_eq!(calls(&effects), [call(remove)]);
 }
 
 #[test]
@@ -425,7 +581,7 @@ fn contacts_of_two_identities_never_share_a_list() {
     model.on_event(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
     let other = ContactView { identity: IdentityId(2), ..zoe };
-    model.on_event(ClientEvent::Engine(Event::Contact(other)));
+    model.on_event(told(other));
     let names = |model: &Model| -> Vec<String> {
         let contacts = model.contacts(ContactFilter::Listened);
         contacts.iter().map(|chat| chat.contact.petname.clone()).collect()
@@ -443,27 +599,22 @@ fn the_first_identity_is_asked_for_by_name() {
     let mut model = Model::new(options());
     write(&mut model, "nightjar");
     let effects = press(&mut model, KeyCode::Enter);
-    let create = Command::CreateIdentity { name: "nightjar".to_owned() };
-    assert_eq!(commands(&effects), [&create]);
+    assert_eq!(calls(&effects), [call(IdentityNew { name: "nightjar".to_owned() })]);
+    let view = IdentityView { id: ME, name: "nightjar".to_owned(), key: key(0) };
+    // Before the event that tells of it.
+    answer(&mut model, &effects, AnyReply::IdentityNew(Identity { view, is_default: false }));
+    assert!(!model.directory.has_no_identity() && model.navigation.speaking == Some(ME));
 }
 
 #[test]
 fn older_messages_are_asked_for_once_the_oldest_is_in_view() {
     let mut model = chatting();
-    assert_eq!(
-        model.on_drawn(ScrollPosition::Oldest),
-        [],
-        "this conversation is known from its beginning"
-    );
-    write(&mut model, "/go echo");
-    let effects = press(&mut model, KeyCode::Enter);
-    assert_eq!(
-        effects,
-        [UiEffect::Request(ClientRequest::History { contact: ECHO, before: None })]
-    );
+    let known = model.on_drawn(ScrollPosition::Oldest);
+    assert!(known.is_empty(), "this conversation is known from its beginning");
+    let effects = go(&mut model, "echo");
+    assert_eq!(calls(&effects), [newest_part(ECHO)]);
     let messages = vec![message(5, ECHO, Direction::Incoming)];
-    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes });
-    let ask = ClientRequest::History { contact: ECHO, before: Some(MessageId(5)) };
-    assert_eq!(model.on_drawn(ScrollPosition::Oldest), [UiEffect::Request(ask)]);
-    assert_eq!(model.on_drawn(ScrollPosition::Oldest), []);
+    answer(&mut model, &effects, part(messages, Older::Some));
+    assert_eq!(calls(&model.on_drawn(ScrollPosition::Oldest)), [part_before(ECHO, 5)]);
+    assert!(model.on_drawn(ScrollPosition::Oldest).is_empty());
 }

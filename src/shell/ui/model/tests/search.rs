@@ -1,10 +1,17 @@
 //! Searching, and going to where something was found.
 
 use super::*;
+use crate::shell::api::calls::{Page, Search as SearchCall};
 use crate::shell::ui::model::search::SeekStep;
 
-fn found(contact: Option<ContactId>, words: &str, messages: Vec<MessageView>) -> ClientEvent {
-    ClientEvent::Found { contact, words: words.to_owned(), messages, more: HasMore::No }
+fn found(messages: Vec<MessageView>) -> AnyReply {
+    let items = messages.into_iter().map(|view| Message { view, with: "mira".to_owned() });
+    AnyReply::Search(Page { items: items.collect(), more: false })
+}
+
+fn search(contact: Option<ContactId>, words: &str) -> String {
+    let contact = contact.map(Into::into);
+    call(SearchCall { text: words.to_owned(), contact, before: None, limit: 100 })
 }
 
 fn results(model: &Model) -> Vec<u64> {
@@ -12,13 +19,12 @@ fn results(model: &Model) -> Vec<u64> {
     search.found.iter().flatten().map(|message| message.id.0).collect()
 }
 
-fn searching(words: &str) -> Model {
+fn searching(words: &str) -> (Model, Vec<UiEffect>) {
     let mut model = chatting();
     write(&mut model, &format!("/search {words}"));
     let effects = press(&mut model, KeyCode::Enter);
-    let search = ClientRequest::Search { contact: None, words: words.to_owned() };
-    assert_eq!(effects, [UiEffect::Request(search)]);
-    model
+    assert_eq!(calls(&effects), [search(None, words)]);
+    (model, effects)
 }
 
 #[test]
@@ -27,107 +33,129 @@ fn a_search_from_a_chat_stays_in_it() {
     control(&mut model, 'f');
     write(&mut model, "ferry");
     let effects = press(&mut model, KeyCode::Enter);
-    let search = ClientRequest::Search { contact: Some(MIRA), words: "ferry".to_owned() };
-    assert_eq!(effects, [UiEffect::Request(search)]);
+    assert_eq!(calls(&effects), [search(Some(MIRA), "ferry")]);
 }
 
 #[test]
 fn an_answer_to_an_older_search_is_passed_over() {
-    let mut model = searching("ferry");
-    model.on_event(found(None, "train", vec![message(1, MIRA, Direction::Incoming)]));
-    model.on_event(found(Some(MIRA), "ferry", vec![message(1, MIRA, Direction::Incoming)]));
+    let (mut model, earlier) = searching("ferry");
+    control(&mut model, 'f');
+    write(&mut model, " train");
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(calls(&effects), [search(None, "ferry train")]);
+    answer(&mut model, &earlier, found(vec![message(1, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), Vec::<u64>::new());
-    model.on_event(found(None, "ferry", vec![message(2, MIRA, Direction::Incoming)]));
+    answer(&mut model, &effects, found(vec![message(2, MIRA, Direction::Incoming)]));
     assert_eq!(results(&model), [2]);
 }
 
 #[test]
+fn a_search_that_is_refused_is_not_waited_for() {
+    let (mut model, effects) = searching("ferry");
+    let silent = refused(FailureCode::NodeSilent, "it stands still");
+    model.on_answer(newest(&effects), Err(silent));
+    assert!(model.navigation.overlay.is_none());
+    assert_eq!(hint(&model), "it stands still; nothing was searched");
+}
+
+#[test]
+fn an_erased_message_is_no_result_any_more() {
+    let (mut model, effects) = searching("ferry");
+    let theirs = |id| message(id, MIRA, Direction::Incoming);
+    answer(&mut model, &effects, found(vec![theirs(2), theirs(1)]));
+    model.on_event(erased(2, MIRA));
+    assert_eq!(results(&model), [1]);
+}
+
+#[test]
 fn what_was_written_to_another_identity_is_not_found() {
-    let mut model = searching("ferry");
+    let (mut model, effects) = searching("ferry");
     model.on_event(identity(IdentityId(2), "heron"));
     let zoe = contact_view(ContactId(20), "zoe", SessionStatus::Established);
-    model.on_event(ClientEvent::Engine(Event::Contact(ContactView {
-        identity: IdentityId(2),
-        ..zoe
-    })));
+    model.on_event(told(ContactView { identity: IdentityId(2), ..zoe }));
     let theirs = |id, contact| message(id, contact, Direction::Incoming);
     let messages = vec![theirs(1, ContactId(20)), theirs(2, ECHO), theirs(3, ContactId(99))];
-    model.on_event(found(None, "ferry", messages));
+    answer(&mut model, &effects, found(messages));
     assert_eq!(results(&model), [2]);
-    model.on_event(ClientEvent::Engine(Event::ContactRemoved(ECHO)));
+    model.on_event(Event::ContactRemoved { id: ECHO });
     assert_eq!(results(&model), Vec::<u64>::new());
 }
 
 #[test]
 fn a_found_message_is_gone_to_through_as_much_of_the_past_as_it_takes() {
-    let mut model = searching("ferry");
+    let (mut model, effects) = searching("ferry");
     let messages =
         vec![message(900, ECHO, Direction::Incoming), message(3, ECHO, Direction::Incoming)];
-    model.on_event(found(None, "ferry", messages));
+    answer(&mut model, &effects, found(messages));
     press(&mut model, KeyCode::Char('n'));
-    let history = |before| UiEffect::Request(ClientRequest::History { contact: ECHO, before });
-    assert_eq!(press(&mut model, KeyCode::Enter), [history(None)]);
+    let effects = press(&mut model, KeyCode::Enter);
+    assert_eq!(calls(&effects), [newest_part(ECHO)]);
     assert_eq!(model.navigation.open, Some(ECHO));
-    let past = |ids: core::ops::Range<u64>| ClientEvent::History {
-        contact: ECHO,
-        messages: ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(),
-        more: HasMore::Yes,
+    let past = |ids: core::ops::Range<u64>| {
+        part(ids.map(|id| message(id, ECHO, Direction::Incoming)).collect(), Older::Some)
     };
-    assert_eq!(model.on_event(past(800..1_000)), [history(Some(MessageId(800)))]);
-    assert_eq!(model.on_event(past(400..800)), [history(Some(MessageId(400)))]);
-    assert_eq!(model.on_event(past(1..400)), []);
-    assert_eq!(model.directory.chats[&ECHO].chosen, Some(MessageId(3)));
+    let effects = answer(&mut model, &effects, past(800..1_000));
+    assert_eq!(calls(&effects), [part_before(ECHO, 800)]);
+    let effects = answer(&mut model, &effects, past(400..800));
+    assert_eq!(calls(&effects), [part_before(ECHO, 400)]);
+    assert!(answer(&mut model, &effects, past(1..400)).is_empty());
+    assert_eq!(model.current().expect("echo's chat").chosen, Some(MessageId(3)));
 }
 
 #[test]
 fn a_message_that_is_nowhere_in_the_past_is_given_up() {
-    let mut model = searching("ferry");
-    model.on_event(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
-    press(&mut model, KeyCode::Enter);
-    let mut asked = 1;
-    for part in (0..100).rev() {
-        let messages = vec![message(100 + part, ECHO, Direction::Incoming)];
-        asked += model
-            .on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::Yes })
-            .len();
+    let (mut model, effects) = searching("ferry");
+    answer(&mut model, &effects, found(vec![message(3, ECHO, Direction::Incoming)]));
+    let mut effects = press(&mut model, KeyCode::Enter);
+    let mut asked = 0;
+    while !effects.is_empty() {
+        asked += 1;
+        assert!(asked <= 22, "it is given up");
+        let messages = vec![message(1_000 - asked, ECHO, Direction::Incoming)];
+        effects = answer(&mut model, &effects, part(messages, Older::Some));
     }
-    assert!(asked <= 22, "{asked}");
-    assert!(model.status.hint.as_ref().expect("a hint").0.starts_with("this message is too old"));
-    assert_eq!(model.directory.chats[&ECHO].chosen, None);
+    assert!(asked > 1);
+    assert!(hint(&model).starts_with("this message is too old"));
+    assert_eq!(model.current().expect("echo's chat").chosen, None);
 }
 
 #[test]
 fn who_types_is_not_taken_to_what_was_found() {
-    let mut model = searching("ferry");
-    model.on_event(found(None, "ferry", vec![message(3, ECHO, Direction::Incoming)]));
-    press(&mut model, KeyCode::Enter);
+    let (mut model, effects) = searching("ferry");
+    answer(&mut model, &effects, found(vec![message(3, ECHO, Direction::Incoming)]));
+    let effects = press(&mut model, KeyCode::Enter);
     write(&mut model, "c");
     let messages = vec![message(3, ECHO, Direction::Incoming)];
-    model.on_event(ClientEvent::History { contact: ECHO, messages, more: HasMore::No });
-    assert_eq!(model.directory.chats[&ECHO].chosen, None);
+    answer(&mut model, &effects, part(messages, Older::None));
+    assert_eq!(model.current().expect("echo's chat").chosen, None);
     assert_eq!(model.field().expect("a composer").text(), "c");
 }
 
 #[test]
 fn a_message_is_sought_through_so_many_parts_of_the_past_and_no_more() {
-    let mut chat = Chat::new(contact_view(ECHO, "echo", SessionStatus::Established), 1_900);
+    let mut chat = Chat::new(ECHO, 1_900);
     let mut seek = HistorySeek::new(ECHO, MessageId(1));
-    assert_eq!(seek.step(&mut chat), SeekStep::Asks(None));
+    let mut range = HistoryRange::Newest;
+    assert_eq!(seek.step(&mut chat), SeekStep::Asks(range));
+    chat.history_asked();
     assert_eq!(seek.step(&mut chat), SeekStep::Waits);
     let mut asked = 1;
     let mut oldest = 1_000;
+    let theirs = |id| vec![message(id, ECHO, Direction::Incoming)];
     let end = loop {
-        chat.add_history(vec![message(oldest, ECHO, Direction::Incoming)], HasMore::Yes);
+        chat.add_history(range, (theirs(oldest), true), 0);
         let step = seek.step(&mut chat);
-        if step != SeekStep::Asks(Some(MessageId(oldest))) {
+        range = HistoryRange::Before(MessageId(oldest));
+        if step != SeekStep::Asks(range) {
             break step;
         }
+        chat.history_asked();
         (asked, oldest) = (asked + 1, oldest - 1);
         assert!(asked < 100, "it is given up");
     };
     assert_eq!(end, SeekStep::OutOfReach);
     assert!(asked > 1);
-    chat.add_history(vec![message(1, ECHO, Direction::Incoming)], HasMore::Yes);
+    chat.add_history(range, (theirs(1), true), 0);
     assert_eq!(seek.step(&mut chat), SeekStep::Arrived);
     assert_eq!(chat.chosen, Some(MessageId(1)));
 }

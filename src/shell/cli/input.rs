@@ -1,66 +1,9 @@
-//! Opens the store on behalf of a command.
+//! Standard input as the text of a command.
 
 use std::io::{self, ErrorKind, Read};
-use std::path::PathBuf;
 
-use crate::shell::cli::args::GlobalArgs;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
-use crate::shell::os::data_dir;
 use crate::shell::os::io_words::io_words;
-use crate::shell::os::passphrase::{self, PassphraseSource, PromptPolicy};
-use crate::shell::store::Store;
-
-/// The home folder these flags name.
-pub(super) fn home(global: &GlobalArgs) -> Result<PathBuf, Failure> {
-    // UNDERTONE_HOME was read by the parser of the command line.
-    Ok(data_dir::resolve(global.home.as_deref(), |name| std::env::var_os(name))?)
-}
-
-/// The source of the passphrase, and whether prompting is allowed.
-pub(super) fn source(global: &GlobalArgs) -> (PassphraseSource, PromptPolicy) {
-    let ask = if global.no_input { PromptPolicy::Forbidden } else { PromptPolicy::Allowed };
-    let source = if let Some(descriptor) = global.passphrase_fd {
-        PassphraseSource::Descriptor(descriptor)
-    } else if let Some(file) = &global.passphrase_file {
-        PassphraseSource::File(file.clone())
-    } else if let Some(command) = &global.passphrase_cmd {
-        PassphraseSource::Command(command.clone())
-    } else {
-        PassphraseSource::Prompt
-    };
-    (source, ask)
-}
-
-/// Opens the store.
-pub(super) fn open(global: &GlobalArgs) -> Result<Store, Failure> {
-    if global.memory {
-        return Ok(Store::in_memory()?);
-    }
-    let home = home(global)?;
-    // Before the passphrase is asked for, which would be in vain.
-    if !Store::exists(&home) {
-        return Err(Store::absence(&home).into());
-    }
-    let (source, ask) = source(global);
-    Ok(Store::open(&home, &passphrase::read(&source, ask)?)?)
-}
-
-/// Opens the store, or creates one.
-pub(super) fn open_or_create(global: &GlobalArgs) -> Result<Store, Failure> {
-    let home = home(global)?;
-    if global.memory || Store::exists(&home) {
-        return open(global);
-    }
-    let (source, ask) = source(global);
-    let passphrase = match source {
-        // Asked twice: nobody could open a store whose passphrase has a slip in it.
-        PassphraseSource::Prompt => passphrase::prompt_new(ask)?,
-        PassphraseSource::Descriptor(_)
-        | PassphraseSource::File(_)
-        | PassphraseSource::Command(_) => passphrase::read(&source, ask)?,
-    };
-    Ok(Store::create(&home, &passphrase)?)
-}
 
 /// Reads standard input without its last line end. More than `most` bytes are read far enough that
 /// the engine refuses the text.

@@ -1,0 +1,138 @@
+//! The state of a node and its network, in totals: nothing here tells real traffic from cover.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::secret::opaque_debug;
+use crate::engine::sync::ClockSkew;
+
+/// The state of the network.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkStatus {
+    /// Whether there is a neighbour to send to.
+    pub ready: bool,
+    /// Neighbours that take part in the flood.
+    pub peers: usize,
+    /// The name of the network.
+    pub network: String,
+    /// Addresses this node is reached at.
+    pub listening: Vec<String>,
+    /// Bytes the pool holds.
+    pub pool_bytes: usize,
+    /// Bytes the pool may hold.
+    pub pool_capacity: usize,
+    /// Envelopes the pool holds.
+    pub pool_items: usize,
+    /// The least work that is carried, in bits.
+    pub floor_bits: u8,
+    /// Junk envelopes a minute on average; `None` without cover.
+    pub cover_per_minute: Option<f64>,
+    /// The search for work that is going on.
+    pub mining: Option<MiningStatus>,
+    /// Envelopes of ours that have not left.
+    pub queued: usize,
+    /// Tries at work a second, as last measured; 0 while it is not known.
+    pub rate: u64,
+    /// The difference between this machine's clock and those of its neighbours, in whole minutes,
+    /// above 0 if ours is ahead; `None` if none of them gave theirs.
+    pub clock_minutes: Option<i64>,
+    /// How many neighbours gave theirs.
+    pub clock_witnesses: usize,
+    /// Envelopes fetched by catching up with neighbours, since the start.
+    pub caught_up: u64,
+    /// The state of the archive, if there is one.
+    pub archive: Option<ArchiveStatus>,
+}
+
+opaque_debug!(struct NetworkStatus {
+    ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
+    cover_per_minute, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+});
+
+impl NetworkStatus {
+    /// The difference of the clocks, if any neighbour gave its own.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockSkew> {
+        let witnesses = self.clock_witnesses;
+        self.clock_minutes.map(|minutes| ClockSkew { minutes, witnesses })
+    }
+}
+
+/// A search for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MiningStatus {
+    /// The work that is searched for: 2^`bits` tries on average.
+    pub bits: u8,
+    /// Tries a second; 0 while it is not known.
+    pub hashes_per_second: u64,
+}
+
+/// The state of an archive.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveStatus {
+    /// Bytes it takes on disk.
+    pub bytes: u64,
+    /// Envelopes it could not keep, since the start.
+    pub missed: u64,
+    /// The reason why nothing is kept at the moment, if so.
+    pub trouble: Option<String>,
+}
+
+opaque_debug!(struct ArchiveStatus { bytes, missed, trouble });
+
+/// Whether anything outlives the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Persistence {
+    /// In a store sealed by a passphrase.
+    Sealed,
+    /// In memory alone: the end of the process is the end of it.
+    MemoryOnly,
+}
+
+/// The answer to `status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The figures of the network.
+    #[serde(flatten)]
+    pub network: NetworkStatus,
+    /// Whether the node joins the network; one without works on the store alone.
+    pub online: bool,
+    /// Whether anything outlives the node.
+    pub persistence: Persistence,
+    /// Clients that are connected, the asking one included.
+    pub clients: usize,
+}
+
+#[cfg(test)]
+pub(in crate::shell) mod tests {
+    use super::*;
+
+    /// Figures of a network in which nothing happens.
+    pub(in crate::shell) fn network() -> NetworkStatus {
+        NetworkStatus {
+            ready: false,
+            peers: 0,
+            network: "test".to_owned(),
+            listening: Vec::new(),
+            pool_bytes: 0,
+            pool_capacity: 0,
+            pool_items: 0,
+            floor_bits: 0,
+            cover_per_minute: None,
+            mining: None,
+            queued: 0,
+            rate: 0,
+            clock_minutes: None,
+            clock_witnesses: 0,
+            caught_up: 0,
+            archive: None,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_nobody_compared_has_no_difference() {
+        let (alone, compared) = (network(), NetworkStatus { clock_minutes: Some(-3), ..network() });
+        assert_eq!(alone.clock(), None);
+        assert_eq!(compared.clock().map(|clock| clock.minutes), Some(-3));
+    }
+}

@@ -1,0 +1,240 @@
+//! What is written on the socket reads back as what it was, and nothing else reads as one of ours.
+
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::calls::{AnyCall, Around, ContactRef, History, Id, METHODS, MessageRef, MessageSend};
+use super::words::{MESSAGE_STATES, session_named};
+use super::*;
+use crate::engine::crypto::keys::{Identity as IdentityKey, PublicKey};
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{Half, SasWord};
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::Lifetime;
+use crate::engine::event::{SasHalf, SessionStatus};
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::record::{DeliveryLog, HoldReason, Trust, VerificationMethod};
+use crate::engine::testing::rng::SeededRng;
+use crate::engine::text::UntrustedText;
+use crate::shell::failure::FailureCode;
+
+fn key() -> impl Strategy<Value = PublicKey> {
+    any::<u64>().prop_map(|seed| IdentityKey::generate(&mut SeededRng::new(seed).turn()).public())
+}
+
+/// Moments that a calendar has.
+fn moment() -> impl Strategy<Value = UnixSeconds> {
+    (0_u64..253_000_000_000).prop_map(UnixSeconds)
+}
+
+fn trust() -> impl Strategy<Value = Trust> {
+    let method = prop_oneof![Just(VerificationMethod::Sas), Just(VerificationMethod::SafetyNumber)];
+    let reason = prop_oneof![
+        Just(HoldReason::Mismatch),
+        proptest::option::of(moment()).prop_map(|verified| HoldReason::KeyChanged { verified }),
+    ];
+    prop_oneof![
+        Just(Trust::Unverified),
+        (moment(), method).prop_map(|(at, by)| Trust::Verified { at, by }),
+        (moment(), reason, any::<u8>()).prop_map(|(since, reason, attempts)| Trust::OnHold {
+            since,
+            reason,
+            attempts
+        }),
+    ]
+}
+
+fn sas() -> impl Strategy<Value = SasHalf> {
+    let half = prop_oneof![Just(Half::First), Just(Half::Second)];
+    let word = prop_oneof![Just("walnut"), Just("violin"), Just("harbor")]
+        .prop_map(|word| SasWord::parse(word).unwrap());
+    (half, [word.clone(), word.clone(), word]).prop_map(|(half, words)| SasHalf { half, words })
+}
+
+fn session() -> impl Strategy<Value = SessionStatus> {
+    prop_oneof![
+        Just(SessionStatus::None),
+        Just(SessionStatus::OfferQueued),
+        Just(SessionStatus::OfferSent),
+        Just(SessionStatus::AwaitingConfirmation),
+        Just(SessionStatus::Established),
+        Just(SessionStatus::Blocked),
+    ]
+}
+
+fn contact() -> impl Strategy<Value = Contact> {
+    let ids = (any::<u64>(), any::<u64>(), ".*", key(), key());
+    let state = (session(), trust(), proptest::option::of(sas()));
+    let figures = (any::<u64>(), any::<bool>(), proptest::option::of(moment()), any::<u64>());
+    (ids, state, figures).prop_map(
+        |((id, identity, petname, key, own), (session, trust, sas), figures)| {
+            let (missing, read_receipts, restored, unread) = figures;
+            let view = ContactView {
+                id: ContactId(id),
+                identity: IdentityId(identity),
+                petname,
+                key,
+                session,
+                trust,
+                safety_number: SafetyNumber::of(&key, &own),
+                sas,
+                missing,
+                read_receipts,
+                restored,
+            };
+            Contact { view, unread }
+        },
+    )
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let delivery = (
+        any::<u32>(),
+        proptest::option::of(moment()),
+        proptest::option::of(moment()),
+        proptest::option::of(moment()),
+        proptest::option::of(moment()),
+    );
+    let ids = (any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>()), any::<u64>());
+    let rest = (".*", moment(), any::<bool>(), proptest::sample::select(&Lifetime::ALL[..]));
+    let state = proptest::option::of(proptest::sample::select(&MESSAGE_STATES[..]));
+    (ids, rest, state, delivery, ".*").prop_map(
+        |((id, contact, number, missing), (text, at, early, lifetime), state, delivery, with)| {
+            let (attempts, first_sent, last_sent, delivered, read) = delivery;
+            let (direction, delivery) = match state {
+                None => (Direction::Incoming, DeliveryLog::default()),
+                Some(state) => (
+                    Direction::Outgoing(state),
+                    DeliveryLog { attempts, first_sent, last_sent, delivered, read },
+                ),
+            };
+            let view = MessageView {
+                id: MessageId(id),
+                contact: ContactId(contact),
+                direction,
+                number,
+                text: UntrustedText::new(text),
+                at,
+                missing,
+                early,
+                lifetime,
+                delivery,
+            };
+            Message { view, with }
+        },
+    )
+}
+
+fn again<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_contact_reads_back_as_it_was(contact in contact()) {
+        prop_assert_eq!(again(&contact), contact);
+    }
+
+    #[test]
+    fn a_message_reads_back_as_it_was(message in message()) {
+        prop_assert_eq!(again(&message), message);
+    }
+
+    #[test]
+    fn an_identity_and_a_request_read_back_as_they_were(
+        id: u64,
+        name: String,
+        key in key(),
+        is_default: bool,
+        arrived in moment(),
+    ) {
+        let identity = Identity { view: IdentityView { id: IdentityId(id), name, key }, is_default };
+        prop_assert_eq!(again(&identity), identity);
+        let view = RequestView { id: RequestId(id), identity: IdentityId(id), key, arrived };
+        let request = Request { view };
+        prop_assert_eq!(again(&request), request);
+    }
+
+    /// Folding what a directory says of itself gives the same directory.
+    #[test]
+    fn a_directory_is_what_its_events_make(
+        contacts in proptest::collection::vec(contact(), 0..6),
+        gone in proptest::collection::vec(0_usize..6, 0..3),
+    ) {
+        let mut directory = Directory::default();
+        for contact in &contacts {
+            directory.apply(&Event::Contact(contact.clone()));
+        }
+        for index in gone {
+            if let Some(contact) = contacts.get(index) {
+                directory.apply(&Event::ContactRemoved { id: contact.id });
+            }
+        }
+        let mut folded = Directory::default();
+        for event in directory.events() {
+            folded.apply(&again(&event));
+        }
+        let all = |directory: &Directory| directory.contacts().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(all(&folded), all(&directory));
+    }
+
+    #[test]
+    fn any_text_is_a_call_or_refused(method in proptest::sample::select(METHODS), params: String) {
+        if let Ok(call) = AnyCall::parse(method, &params) {
+            let written = serde_json::to_string(&call).unwrap();
+            prop_assert!(AnyCall::parse(method, &written).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_call_reads_back_with_the_names_that_scripts_use() {
+    let call = AnyCall::parse("message.send", r#"{"contact":"ben","text":"hi","life":"week"}"#);
+    let Ok(AnyCall::MessageSend(MessageSend { contact, life, .. })) = call else {
+        panic!("it is one");
+    };
+    assert!(matches!(contact, ContactRef::Name(name) if name == "ben"));
+    assert_eq!(life, Lifetime::Week);
+    let id = r#"{"contact":{"id":"00000000000000ff"},"around":{"message":"0000000000000001"}}"#;
+    let Ok(AnyCall::History(History { contact, around, .. })) = AnyCall::parse("history", id)
+    else {
+        panic!("it is one");
+    };
+    assert!(matches!(contact, ContactRef::Id { id: ContactId(255) }));
+    assert_eq!(around, Around::Message(Id(1)));
+    let of = r#"{"contact":{"name":"ben","identity":"work"}}"#;
+    assert!(matches!(
+        AnyCall::parse("contact.show", of),
+        Ok(AnyCall::ContactShow(call)) if matches!(&call.contact, ContactRef::Of { .. })
+    ));
+}
+
+#[test]
+fn a_wrong_parameter_is_named_and_an_unknown_word_refused() {
+    let refused = |method, params| AnyCall::parse(method, params).unwrap_err();
+    let wrong = refused("message.wait", r#"{"message":"abcd","state":"gone","timeout_s":1}"#);
+    assert_eq!(wrong.code(), Some(FailureCode::BadRequest));
+    assert!(wrong.why.contains("not the state of a message"), "{}", wrong.why);
+    assert!(refused("contact.block", r#"{"contacts":"ben"}"#).why.contains("`contacts`"));
+    assert_eq!(refused("block", "{}").code(), Some(FailureCode::UnknownMethod));
+    assert_eq!(session_named("ready"), None);
+}
+
+#[test]
+fn nothing_here_shows_whom_or_what_it_is_about() {
+    let shown = |value: &dyn core::fmt::Debug| format!("{value:?}");
+    let who = ClientInfo::new(ClientKind::Bot);
+    assert_eq!(shown(&who), "ClientInfo");
+    assert_eq!(shown(&Directory::default()), "Directory");
+    assert_eq!(shown(&ContactRef::from("ben")), "ContactRef::Name");
+    assert_eq!(shown(&MessageRef("abcd".to_owned())), "MessageRef");
+    assert_eq!(shown(&Id(1)), "Id");
+    let call = AnyCall::parse("contact.show", r#"{"contact":"ben"}"#).unwrap();
+    assert_eq!(shown(&call), "AnyCall::ContactShow");
+    let read = Event::Read { contact: ContactId(1), with: "ben".to_owned(), unread: 1 };
+    assert_eq!(shown(&read), "Event::Read");
+    let report: serde_json::Value = json!({ "done": {} });
+    assert!(report.is_object());
+}

@@ -1,0 +1,588 @@
+//! The forms in which the values of the client interface are written: ids and keys as hexadecimal
+//! digits, times in UTC as ISO 8601 writes them, states as the stable words that scripts read.
+//!
+//! Each view has a struct of plain fields here, which serde knows, and is turned into it and back.
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::{Deserialize, Serialize};
+
+use super::{Contact, Identity, Message, Request};
+use crate::engine::crypto::invite;
+use crate::engine::crypto::keys::PublicKey;
+use crate::engine::crypto::safety_number::SafetyNumber;
+use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
+use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::Lifetime;
+use crate::engine::event::{
+    ContactView, Direction, IdentityView, MessageView, RequestView, SasHalf, SessionStatus,
+};
+use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
+use crate::engine::text::UntrustedText;
+
+/// A value on the wire is none of the kind that its place asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {0}")]
+pub struct WireError(&'static str);
+
+/// An id that is written as 16 hexadecimal digits. Numbers would lose digits in programs that read
+/// them as doubles.
+pub(super) trait LocalId: Copy {
+    /// The id with this number.
+    fn of(number: u64) -> Self;
+    /// Its number.
+    fn number(self) -> u64;
+}
+
+macro_rules! local_ids {
+    ($($name:ident),+) => {
+        $(impl LocalId for $name {
+            fn of(number: u64) -> Self {
+                Self(number)
+            }
+
+            fn number(self) -> u64 {
+                self.0
+            }
+        })+
+    };
+}
+
+impl LocalId for u64 {
+    fn of(number: u64) -> Self {
+        number
+    }
+
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+local_ids!(IdentityId, ContactId, RequestId, MessageId);
+
+/// The digits of an id.
+pub(super) fn digits(id: impl LocalId) -> String {
+    format!("{:016x}", id.number())
+}
+
+/// The id of 16 digits.
+pub(super) fn parse_id<T: LocalId>(text: &str) -> Option<T> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    Some(T::of(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+/// For `#[serde(with)]`: an id.
+pub(super) mod id {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{LocalId, digits, parse_id};
+
+    pub(in crate::shell::api) fn serialize<T: LocalId, S: Serializer>(
+        id: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&digits(*id))
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, T: LocalId, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        let text = String::deserialize(from)?;
+        parse_id(&text).ok_or_else(|| D::Error::custom("an id has 16 hexadecimal digits"))
+    }
+}
+
+/// For `#[serde(with)]`: a moment in UTC.
+pub(super) mod time {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::engine::env::UnixSeconds;
+    use crate::shell::calendar;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        at: &UnixSeconds,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&calendar::utc(*at))
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<UnixSeconds, D::Error> {
+        let text = String::deserialize(from)?;
+        calendar::read_utc(&text).ok_or_else(|| D::Error::custom("not a moment in UTC"))
+    }
+}
+
+/// For `#[serde(with)]`: a moment in UTC, or none.
+pub(super) mod time_or_none {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::engine::env::UnixSeconds;
+    use crate::shell::calendar;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        at: &Option<UnixSeconds>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => to.serialize_some(&calendar::utc(*at)),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<UnixSeconds>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let at = calendar::read_utc(&text);
+        at.map(Some).ok_or_else(|| D::Error::custom("not a moment in UTC"))
+    }
+}
+
+/// For `#[serde(with)]`: the state of the session with a contact, by its word.
+pub(super) mod session {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::super::words::{session_named, session_word};
+    use crate::engine::event::SessionStatus;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        session: &SessionStatus,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(session_word(*session))
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<SessionStatus, D::Error> {
+        let text = String::deserialize(from)?;
+        session_named(&text).ok_or_else(|| D::Error::custom("not the state of a session"))
+    }
+}
+
+/// For `#[serde(with)]`: the state of a message, by its word.
+pub(super) mod state {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::super::words::{state_named, state_word};
+    use crate::engine::record::MessageState;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        state: &MessageState,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(state_word(*state))
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<MessageState, D::Error> {
+        let text = String::deserialize(from)?;
+        state_named(&text).ok_or_else(|| D::Error::custom("not the state of a message"))
+    }
+}
+
+/// For `#[serde(with)]`: a lifetime, by the name that people choose it by.
+pub(super) mod lifetime {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::super::words::{lifetime_name, lifetime_named};
+    use crate::engine::envelope::Lifetime;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        lifetime: &Lifetime,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(lifetime_name(*lifetime))
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Lifetime, D::Error> {
+        let text = String::deserialize(from)?;
+        lifetime_named(&text).ok_or_else(|| D::Error::custom("not a lifetime: 10m, 6h, day, week"))
+    }
+}
+
+/// The times of a message of ours, as fields of the object around them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeliveryWire {
+    #[serde(rename = "sendings")]
+    attempts: u32,
+    #[serde(with = "time_or_none")]
+    first_sent: Option<UnixSeconds>,
+    #[serde(with = "time_or_none")]
+    last_sent: Option<UnixSeconds>,
+    #[serde(with = "time_or_none")]
+    delivered: Option<UnixSeconds>,
+    #[serde(with = "time_or_none")]
+    read: Option<UnixSeconds>,
+}
+
+impl From<DeliveryLog> for DeliveryWire {
+    fn from(log: DeliveryLog) -> Self {
+        let DeliveryLog { attempts, first_sent, last_sent, delivered, read } = log;
+        Self { attempts, first_sent, last_sent, delivered, read }
+    }
+}
+
+impl From<DeliveryWire> for DeliveryLog {
+    fn from(wire: DeliveryWire) -> Self {
+        let DeliveryWire { attempts, first_sent, last_sent, delivered, read } = wire;
+        Self { attempts, first_sent, last_sent, delivered, read }
+    }
+}
+
+/// For `#[serde(with)]` beside `flatten`: the times of a message of ours.
+pub(super) mod delivery {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::DeliveryWire;
+    use crate::engine::record::DeliveryLog;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        log: &DeliveryLog,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        DeliveryWire::from(*log).serialize(to)
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<DeliveryLog, D::Error> {
+        DeliveryWire::deserialize(from).map(DeliveryLog::from)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct IdentityWire {
+    #[serde(with = "id")]
+    id: IdentityId,
+    name: String,
+    key: String,
+    invite: String,
+    fingerprint: String,
+    default: bool,
+}
+
+impl From<Identity> for IdentityWire {
+    fn from(identity: Identity) -> Self {
+        let Identity { view: IdentityView { id, name, key }, is_default } = identity;
+        Self {
+            id,
+            name,
+            key: key.hex(),
+            invite: invite::encode(&key),
+            fingerprint: key.fingerprint().to_string(),
+            default: is_default,
+        }
+    }
+}
+
+impl TryFrom<IdentityWire> for Identity {
+    type Error = WireError;
+
+    fn try_from(wire: IdentityWire) -> Result<Self, WireError> {
+        let IdentityWire { id, name, key, invite: _, fingerprint: _, default } = wire;
+        Ok(Self { view: IdentityView { id, name, key: public_key(&key)? }, is_default: default })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ContactWire {
+    #[serde(with = "id")]
+    id: ContactId,
+    #[serde(with = "id")]
+    identity: IdentityId,
+    name: String,
+    key: String,
+    fingerprint: String,
+    #[serde(with = "session")]
+    session: SessionStatus,
+    trust: TrustWire,
+    safety_number: String,
+    read_marks: bool,
+    missing: u64,
+    unread: u64,
+    #[serde(with = "time_or_none")]
+    restored: Option<UnixSeconds>,
+    words: Option<SasWire>,
+}
+
+impl From<Contact> for ContactWire {
+    fn from(contact: Contact) -> Self {
+        let Contact { view, unread } = contact;
+        Self {
+            id: view.id,
+            identity: view.identity,
+            key: view.key.hex(),
+            fingerprint: view.key.fingerprint().to_string(),
+            session: view.session,
+            trust: view.trust.into(),
+            safety_number: view.safety_number.to_string(),
+            read_marks: view.read_receipts,
+            missing: view.missing,
+            unread,
+            restored: view.restored,
+            words: view.sas.map(SasWire::from),
+            name: view.petname,
+        }
+    }
+}
+
+impl TryFrom<ContactWire> for Contact {
+    type Error = WireError;
+
+    fn try_from(wire: ContactWire) -> Result<Self, WireError> {
+        let safety_number =
+            SafetyNumber::parse(&wire.safety_number).ok_or(WireError("a safety number"))?;
+        let view = ContactView {
+            id: wire.id,
+            identity: wire.identity,
+            petname: wire.name,
+            key: public_key(&wire.key)?,
+            session: wire.session,
+            trust: wire.trust.into(),
+            safety_number,
+            sas: wire.words.map(SasHalf::try_from).transpose()?,
+            missing: wire.missing,
+            read_receipts: wire.read_marks,
+            restored: wire.restored,
+        };
+        Ok(Self { view, unread: wire.unread })
+    }
+}
+
+/// Our half of the words: the number of its first word as people count the six, and the words.
+#[derive(Serialize, Deserialize)]
+struct SasWire {
+    first: usize,
+    read: [String; WORDS_PER_HALF],
+}
+
+impl From<SasHalf> for SasWire {
+    fn from(own: SasHalf) -> Self {
+        Self { first: own.half.first_number(), read: own.words.map(|word| word.to_string()) }
+    }
+}
+
+impl TryFrom<SasWire> for SasHalf {
+    type Error = WireError;
+
+    fn try_from(wire: SasWire) -> Result<Self, WireError> {
+        let halves = [Half::First, Half::Second];
+        let half = halves.into_iter().find(|half| half.first_number() == wire.first);
+        let [one, two, three] = wire.read;
+        let word = |text: &str| SasWord::parse(text).ok_or(WireError("a word of the list"));
+        Ok(Self {
+            half: half.ok_or(WireError("the number of a first word"))?,
+            words: [word(&one)?, word(&two)?, word(&three)?],
+        })
+    }
+}
+
+/// Trust in a contact.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum TrustWire {
+    Unverified,
+    Verified {
+        #[serde(with = "time")]
+        at: UnixSeconds,
+        by: MethodWire,
+    },
+    Held {
+        #[serde(with = "time")]
+        since: UnixSeconds,
+        why: HoldWire,
+        #[serde(with = "time_or_none")]
+        verified_before: Option<UnixSeconds>,
+        tries: u8,
+    },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MethodWire {
+    Words,
+    Digits,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum HoldWire {
+    KeyChanged,
+    Mismatch,
+}
+
+impl From<Trust> for TrustWire {
+    fn from(trust: Trust) -> Self {
+        match trust {
+            Trust::Unverified => Self::Unverified,
+            Trust::Verified { at, by: VerificationMethod::Sas } => {
+                Self::Verified { at, by: MethodWire::Words }
+            }
+            Trust::Verified { at, by: VerificationMethod::SafetyNumber } => {
+                Self::Verified { at, by: MethodWire::Digits }
+            }
+            Trust::OnHold { since, reason, attempts } => {
+                let (why, verified_before) = match reason {
+                    HoldReason::KeyChanged { verified } => (HoldWire::KeyChanged, verified),
+                    HoldReason::Mismatch => (HoldWire::Mismatch, None),
+                };
+                Self::Held { since, why, verified_before, tries: attempts }
+            }
+        }
+    }
+}
+
+impl From<TrustWire> for Trust {
+    fn from(wire: TrustWire) -> Self {
+        match wire {
+            TrustWire::Unverified => Self::Unverified,
+            TrustWire::Verified { at, by } => Self::Verified {
+                at,
+                by: match by {
+                    MethodWire::Words => VerificationMethod::Sas,
+                    MethodWire::Digits => VerificationMethod::SafetyNumber,
+                },
+            },
+            TrustWire::Held { since, why, verified_before, tries } => Self::OnHold {
+                since,
+                reason: match why {
+                    HoldWire::KeyChanged => HoldReason::KeyChanged { verified: verified_before },
+                    HoldWire::Mismatch => HoldReason::Mismatch,
+                },
+                attempts: tries,
+            },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RequestWire {
+    #[serde(with = "id")]
+    id: RequestId,
+    #[serde(with = "id")]
+    identity: IdentityId,
+    key: String,
+    #[serde(with = "time")]
+    at: UnixSeconds,
+}
+
+impl From<Request> for RequestWire {
+    fn from(request: Request) -> Self {
+        let RequestView { id, identity, key, arrived } = request.view;
+        Self { id, identity, key: key.hex(), at: arrived }
+    }
+}
+
+impl TryFrom<RequestWire> for Request {
+    type Error = WireError;
+
+    fn try_from(wire: RequestWire) -> Result<Self, WireError> {
+        let RequestWire { id, identity, key, at } = wire;
+        Ok(Self { view: RequestView { id, identity, key: public_key(&key)?, arrived: at } })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct MessageWire {
+    #[serde(with = "id")]
+    id: MessageId,
+    #[serde(with = "id")]
+    contact: ContactId,
+    number: Option<u64>,
+    missing: u64,
+    early: bool,
+    /// The exact text. Who shows it makes it printable.
+    text: String,
+    #[serde(with = "time")]
+    at: UnixSeconds,
+    life_seconds: u32,
+    #[serde(flatten)]
+    side: SideWire,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "side", rename_all = "snake_case")]
+enum SideWire {
+    Theirs {
+        from: String,
+    },
+    Ours {
+        to: String,
+        #[serde(with = "state")]
+        state: MessageState,
+        #[serde(flatten)]
+        delivery: DeliveryWire,
+        #[serde(with = "time_or_none")]
+        sent_again_until: Option<UnixSeconds>,
+    },
+}
+
+impl From<Message> for MessageWire {
+    fn from(message: Message) -> Self {
+        let Message { view, with } = message;
+        let sent_again_until = view.retransmits_until();
+        let side = match view.direction {
+            Direction::Incoming => SideWire::Theirs { from: with },
+            Direction::Outgoing(state) => {
+                SideWire::Ours { to: with, state, delivery: view.delivery.into(), sent_again_until }
+            }
+        };
+        Self {
+            id: view.id,
+            contact: view.contact,
+            number: view.number,
+            missing: view.missing,
+            early: view.early,
+            text: view.text.into_raw(),
+            at: view.at,
+            life_seconds: view.lifetime.ttl().0,
+            side,
+        }
+    }
+}
+
+impl TryFrom<MessageWire> for Message {
+    type Error = WireError;
+
+    fn try_from(wire: MessageWire) -> Result<Self, WireError> {
+        let lives = |lifetime: &Lifetime| lifetime.ttl().0 == wire.life_seconds;
+        let lifetime = Lifetime::ALL.into_iter().find(lives).ok_or(WireError("a lifetime"))?;
+        let (direction, delivery, with) = match wire.side {
+            SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from),
+            SideWire::Ours { to, state, delivery, sent_again_until: _ } => {
+                (Direction::Outgoing(state), delivery.into(), to)
+            }
+        };
+        let view = MessageView {
+            id: wire.id,
+            contact: wire.contact,
+            direction,
+            number: wire.number,
+            text: UntrustedText::new(wire.text),
+            at: wire.at,
+            missing: wire.missing,
+            early: wire.early,
+            lifetime,
+            delivery,
+        };
+        Ok(Self { view, with })
+    }
+}
+
+fn public_key(digits: &str) -> Result<PublicKey, WireError> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok();
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.and_then(|bytes| PublicKey::from_bytes(&bytes)).ok_or(WireError("a public key"))
+}

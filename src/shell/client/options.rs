@@ -1,0 +1,332 @@
+//! What a client is to reach: a node that runs, or one that it starts.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::engine::env::Millis;
+use crate::engine::envelope::Floor;
+use crate::engine::relay::pool::{BodyStorage, PoolBounds};
+use crate::engine::secret::opaque_debug;
+use crate::engine::settings::{NodeRole, NodeSettings};
+use crate::shell::api::Stay;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::net::{LanDiscovery, NetSettings, NetworkName, Transport};
+use crate::shell::os::passphrase::Passphrase;
+use crate::shell::store::{Store, StoreError};
+
+/// The node that a client is to reach.
+#[derive(Clone)]
+pub enum Connect {
+    /// One that it starts in its own process. A home folder in which a node runs already is an
+    /// error.
+    Start(NodeOptions),
+    /// The one that runs in this home folder.
+    Attach(PathBuf),
+    /// The one that runs in the home folder of the options, else one that it starts.
+    AttachOrStart(NodeOptions),
+}
+
+opaque_debug!(
+    enum Connect {
+        Start,
+        Attach,
+        AttachOrStart,
+    }
+);
+
+/// A node to start: where it keeps its state, which network it joins, and how it behaves.
+#[derive(Clone)]
+pub struct NodeOptions {
+    /// Where its state is kept.
+    pub store: StoreOptions,
+    /// How it behaves.
+    pub node: NodeSettings,
+    /// The network it joins. One without works on the store alone, and a later node sends what it
+    /// was told to.
+    pub net: Option<NetSettings>,
+    /// How long it runs. One that runs for long takes the place of one that runs for one command.
+    pub stay: Stay,
+    /// The archive that it keeps, if it keeps one; a relay's. [`NodeOptions::archive`] sets it.
+    pub archive: Option<ArchiveOptions>,
+}
+
+opaque_debug!(struct NodeOptions { store, node, net, stay, archive });
+
+/// An archive: envelopes that a relay keeps on disk until they expire.
+#[derive(Clone)]
+pub struct ArchiveOptions {
+    /// The folder it lies in, made if there is none. No passphrase is needed: what others sent is
+    /// encrypted.
+    pub folder: PathBuf,
+    /// Its size, in bytes.
+    pub bytes: u64,
+}
+
+opaque_debug!(struct ArchiveOptions { folder, bytes });
+
+/// Where the state of a node is kept.
+#[derive(Clone)]
+pub enum StoreOptions {
+    /// In memory alone.
+    Memory,
+    /// In a home folder, sealed by a passphrase.
+    Home(HomeOptions),
+}
+
+opaque_debug!(
+    enum StoreOptions {
+        Memory,
+        Home,
+    }
+);
+
+/// A home folder and the way to open it.
+#[derive(Clone)]
+pub struct HomeOptions {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether a store is made if there is none.
+    pub create: CreateStore,
+    passphrase: Arc<PassphraseOnce>,
+}
+
+opaque_debug!(struct HomeOptions { path, create, passphrase });
+
+/// Whether a store is made if there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateStore {
+    /// It is.
+    Yes,
+    /// It is an error: a mistyped folder must not become an empty home.
+    No,
+}
+
+/// A passphrase that is asked for when it is needed, once.
+struct PassphraseOnce {
+    ask: AskPassphrase,
+    known: OnceLock<Passphrase>,
+}
+
+/// Reads or asks for a passphrase; told whether it is for a store that is to be made.
+type AskPassphrase = Box<dyn Fn(CreateStore) -> Result<Passphrase, Failure> + Send + Sync>;
+
+impl HomeOptions {
+    /// A home folder whose passphrase is asked for when a store is opened or made there, and not
+    /// before: a node that runs needs none. `ask` is called on a thread that may wait.
+    #[must_use]
+    pub fn new(
+        path: PathBuf,
+        create: CreateStore,
+        ask: impl Fn(CreateStore) -> Result<Passphrase, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        let passphrase = PassphraseOnce { ask: Box::new(ask), known: OnceLock::new() };
+        Self { path, create, passphrase: Arc::new(passphrase) }
+    }
+
+    /// A home folder with this passphrase, made if there is none.
+    #[must_use]
+    pub fn with_passphrase(path: impl Into<PathBuf>, passphrase: Passphrase) -> Self {
+        let options = Self::new(path.into(), CreateStore::Yes, |_| {
+            Err(Failure::from(StoreError::WrongPassphrase))
+        });
+        // Never known before: it was made just now.
+        drop(options.passphrase.known.set(passphrase));
+        options
+    }
+
+    /// Opens the store, or makes one. Takes about a second on purpose.
+    pub(super) fn open(&self) -> Result<Store, Failure> {
+        let makes = !Store::exists(&self.path);
+        // Before the passphrase is asked for, which would be in vain.
+        if makes && self.create == CreateStore::No {
+            return Err(Store::absence(&self.path).into());
+        }
+        let create = if makes { CreateStore::Yes } else { CreateStore::No };
+        let passphrase = match self.passphrase.known.get() {
+            Some(passphrase) => passphrase,
+            None => {
+                let given = (self.passphrase.ask)(create)?;
+                self.passphrase.known.get_or_init(|| given)
+            }
+        };
+        match create {
+            CreateStore::Yes => Ok(Store::create(&self.path, passphrase)?),
+            CreateStore::No => Ok(Store::open(&self.path, passphrase)?),
+        }
+    }
+}
+
+impl NodeOptions {
+    /// A messenger that keeps its state in memory and joins the network `main` without peers.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(StoreOptions::Memory)
+    }
+
+    /// A messenger that keeps its state in a home folder and joins the network `main`.
+    #[must_use]
+    pub fn in_home(home: HomeOptions) -> Self {
+        Self::new(StoreOptions::Home(home))
+    }
+
+    fn new(store: StoreOptions) -> Self {
+        Self {
+            store,
+            node: NodeSettings::new(NodeRole::Messenger, Floor::DEFAULT),
+            net: Some(NetSettings::new(NetworkName::default(), Floor::DEFAULT.bits())),
+            stay: Stay::Long,
+            archive: None,
+        }
+    }
+
+    /// The same for a relay, which has no identity.
+    #[must_use]
+    pub const fn relay(mut self) -> Self {
+        self.node.role = NodeRole::Relay;
+        self
+    }
+
+    /// The same with room for so many bytes of envelopes, of ours and of others.
+    #[must_use]
+    pub fn pool(mut self, bytes: usize) -> Self {
+        self.node.pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
+        self
+    }
+
+    /// The same with envelopes on disk, in this folder, until they expire, in place of memory: up
+    /// to so many bytes. For a relay.
+    #[must_use]
+    pub fn archive(mut self, folder: impl Into<PathBuf>, bytes: usize) -> Self {
+        self.node.bodies = BodyStorage::External;
+        self.archive = Some(ArchiveOptions { folder: folder.into(), bytes: bytes as u64 });
+        self.pool(bytes)
+    }
+
+    /// The same in another network: 1 to 32 of the characters a-z, 0-9 and -.
+    ///
+    /// # Errors
+    /// When the name has others.
+    pub fn network(mut self, name: &str) -> Result<Self, Failure> {
+        let name = name.parse().map_err(|error| bad_option(name, &format!("{error}")))?;
+        self.net_mut().network = name;
+        Ok(self)
+    }
+
+    /// The same with another least work, in bits for 2 KiB that live a day. Nodes with different
+    /// ones exchange nothing. At most [`Floor::MAX_BITS`] count.
+    #[must_use]
+    pub fn floor(mut self, bits: u8) -> Self {
+        self.node.floor = Floor::new(bits);
+        self.net_mut().floor_bits = bits;
+        self
+    }
+
+    /// The same, connected to this peer. Can be repeated.
+    ///
+    /// # Errors
+    /// When it is no multiaddress, such as `/ip4/192.0.2.7/tcp/4141`.
+    pub fn peer(mut self, address: &str) -> Result<Self, Failure> {
+        let parsed = address.parse().map_err(|error| bad_option(address, &format!("{error}")))?;
+        self.use_memory(address);
+        self.net_mut().peers.push(parsed);
+        Ok(self)
+    }
+
+    /// The same, reached at this address. Can be repeated.
+    ///
+    /// # Errors
+    /// When it is no multiaddress, such as `/ip4/0.0.0.0/tcp/4141`.
+    pub fn listen(mut self, address: &str) -> Result<Self, Failure> {
+        let parsed = address.parse().map_err(|error| bad_option(address, &format!("{error}")))?;
+        self.use_memory(address);
+        self.net_mut().listen.push(parsed);
+        Ok(self)
+    }
+
+    /// The same, found on the local network. Everybody on it can see that Undertone runs here.
+    #[must_use]
+    pub fn lan(mut self) -> Self {
+        self.net_mut().lan = LanDiscovery::On;
+        self
+    }
+
+    /// The same, with junk at random times: one for each `mean` on average.
+    #[must_use]
+    pub fn junk(mut self, mean: core::time::Duration) -> Self {
+        self.node.junk = Some(Millis(u64::try_from(mean.as_millis()).unwrap_or(u64::MAX)));
+        self
+    }
+
+    /// The same without a network.
+    #[must_use]
+    pub fn offline(mut self) -> Self {
+        self.net = None;
+        self
+    }
+
+    fn net_mut(&mut self) -> &mut NetSettings {
+        let bits = self.node.floor.bits();
+        self.net.get_or_insert_with(|| NetSettings::new(NetworkName::default(), bits))
+    }
+
+    /// An address `/memory/N` is one of this process, and needs its transport.
+    fn use_memory(&mut self, address: &str) {
+        if address.starts_with("/memory/") {
+            self.net_mut().transport = Transport::Memory;
+        }
+    }
+
+    /// The home folder, if the state is kept in one.
+    pub(super) const fn home(&self) -> Option<&PathBuf> {
+        match &self.store {
+            StoreOptions::Memory => None,
+            StoreOptions::Home(home) => Some(&home.path),
+        }
+    }
+}
+
+/// The pool's bound in count follows from its bound in bytes: messengers send 2 KiB.
+const SMALL_ENVELOPE: usize = 2_048;
+
+fn bad_option(given: &str, why: &str) -> Failure {
+    let text = FailureText {
+        what: "the node was not started",
+        why: &format!("{given:?}: {why}"),
+        safe: "nothing was done",
+        next: "correct it",
+    };
+    Failure::new(FailureCode::BadRequest, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn options_print_neither_a_folder_nor_a_passphrase() {
+        let passphrase = Passphrase::new(Zeroizing::new("correct horse".to_owned())).unwrap();
+        let home = HomeOptions::with_passphrase("/home/ann", passphrase);
+        assert_eq!(format!("{home:?}"), "HomeOptions");
+        let store = StoreOptions::Home(home.clone());
+        assert_eq!(format!("{store:?}"), "StoreOptions::Home");
+        let node = NodeOptions::in_home(home).relay().archive("/srv/relay", 1 << 30);
+        assert_eq!(format!("{node:?}"), "NodeOptions");
+        assert_eq!(format!("{:?}", node.archive), "Some(ArchiveOptions)");
+        assert_eq!(format!("{:?}", Connect::AttachOrStart(node)), "Connect::AttachOrStart");
+    }
+
+    #[test]
+    fn an_address_or_a_name_that_is_none_is_refused_and_named() {
+        let named = [
+            NodeOptions::in_memory().network("A network").unwrap_err(),
+            NodeOptions::in_memory().peer("A network").unwrap_err(),
+            NodeOptions::in_memory().listen("A network").unwrap_err(),
+        ];
+        for failure in named {
+            assert_eq!(failure.code(), Some(FailureCode::BadRequest));
+            assert!(failure.why.contains("\"A network\""), "{}", failure.why);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The node's end of the socket: it lets connections in, and answers them.
+//!
+//! Each connection has a task that reads, one that writes, and one for each request and stream. The
+//! node itself waits for none of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::endpoint::Endpoint;
+use super::frames::{
+    EVENT, Farewell, FarewellFields, Introduction, JSONRPC, Line, OutgoingResponse,
+    OutgoingStreamItem, Request, RequestId, RpcError, SUBSCRIBE, StreamId, StreamNotification,
+    Subscribe, UNSUBSCRIBE, Welcome, WelcomeFields, not_understood, read_line, to_line, too_long,
+};
+use crate::shell::api::calls::AnyCall;
+use crate::shell::api::{API_VERSION, Delivery, Hello, Limits, Scope};
+use crate::shell::event_log::EventReader;
+use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::runtime::{NodeHandle, NodeSession};
+
+/// Lets clients in until `ended` says why the node is over; then says so to each, and is done once
+/// they have heard, or after a moment.
+pub(in crate::shell) async fn serve(
+    endpoint: Endpoint,
+    node: NodeHandle,
+    hello: Hello,
+    mut ended: watch::Receiver<Option<Failure>>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = ended.changed() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = endpoint.accept() => match accepted {
+                Ok(stream) => {
+                    let room = connections.len() < Limits::OURS.connections;
+                    let connection = Connection {
+                        node: node.clone(),
+                        hello: hello.clone(),
+                        ended: ended.clone(),
+                    };
+                    if room {
+                        connections.spawn(connection.serve(stream));
+                    } else if connections.len() < 2 * Limits::OURS.connections {
+                        connections.spawn(refuse(stream, node_busy()));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("the socket failed: {}", error.kind());
+                    // The node goes on without other clients: no conversation ends because of its
+                    // socket.
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                }
+            },
+        }
+    }
+    // Before the last words: who comes now finds no node, and waits for the next.
+    drop(endpoint);
+    let heard = async { while connections.join_next().await.is_some() {} };
+    if timeout(LAST_WORDS, heard).await.is_err() {
+        tracing::debug!("a client did not hear that the node stops");
+    }
+}
+
+/// Says why a client is not let in.
+async fn refuse(mut stream: UnixStream, error: Failure) {
+    let welcome = Welcome { undertone: WelcomeFields::Refused { error } };
+    let Some(line) = to_line(&welcome) else { return };
+    if !matches!(timeout(HELLO_WITHIN, stream.write_all(&line)).await, Ok(Ok(()))) {
+        tracing::debug!("a client did not hear that it is not let in");
+    }
+}
+
+/// One connection.
+struct Connection {
+    node: NodeHandle,
+    hello: Hello,
+    ended: watch::Receiver<Option<Failure>>,
+}
+
+impl Connection {
+    async fn serve(self, stream: UnixStream) {
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        let Self { node, hello, ended } = self;
+        let introduced = timeout(HELLO_WITHIN, meet(&mut reader, &hello)).await;
+        let scope = match introduced {
+            Ok(Ok(scope)) => scope,
+            Ok(Err(Some(error))) => {
+                let welcome = Welcome { undertone: WelcomeFields::Refused { error } };
+                if let Some(line) = to_line(&welcome) {
+                    drop(timeout(HELLO_WITHIN, writer.write_all(&line)).await);
+                }
+                return;
+            }
+            // It said nothing, or is gone.
+            Ok(Err(None)) | Err(_) => return,
+        };
+        let (lines, written) = mpsc::channel(LINES_WAITING);
+        let welcome = Welcome { undertone: WelcomeFields::Hello(hello) };
+        let Some(line) = to_line(&welcome) else { return };
+        if lines.send(line).await.is_err() {
+            return;
+        }
+        let session = Arc::new(node.open(scope));
+        let exchange = Exchange {
+            session,
+            lines,
+            tasks: JoinSet::new(),
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            requests: Arc::new(Semaphore::new(Limits::OURS.requests)),
+        };
+        // Both end when either does: who does not read is not read from either.
+        tokio::join!(exchange.run(reader, ended), write(writer, written));
+    }
+}
+
+/// Reads the first line of a client; what it may do. The error is none for one that says nothing.
+async fn meet(
+    reader: &mut BufReader<OwnedReadHalf>,
+    hello: &Hello,
+) -> Result<Scope, Option<Failure>> {
+    let mut line = Vec::new();
+    match read_line(reader, &mut line).await {
+        Ok(Line::Whole) => {}
+        Ok(Line::TooLong) => return Err(Some(too_long("the client was not let in"))),
+        Ok(Line::End) | Err(_) => return Err(None),
+    }
+    let said: Introduction = serde_json::from_slice(&line)
+        .map_err(|error| Some(not_understood(&format!("the first line: {error}"))))?;
+    let [major, _] = said.undertone.api;
+    if major != API_VERSION[0] {
+        return Err(Some(other_version(&hello.version, &said.undertone.client)));
+    }
+    Ok(said.undertone.scope)
+}
+
+/// Writes lines until there are none, the other side is gone, or it does not read.
+async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<Zeroizing<Vec<u8>>>) {
+    while let Some(line) = lines.recv().await {
+        match timeout(NOT_READ_FOR, writer.write_all(&line)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::info!("a client that does not read was cut off");
+                return;
+            }
+        }
+    }
+    if writer.shutdown().await.is_err() {
+        tracing::debug!("a client was gone before its connection was closed");
+    }
+}
+
+/// The requests and streams of one connection.
+struct Exchange {
+    session: Arc<NodeSession>,
+    lines: mpsc::Sender<Zeroizing<Vec<u8>>>,
+    tasks: JoinSet<()>,
+    streams: BTreeMap<u64, AbortHandle>,
+    next_stream: u64,
+    requests: Arc<Semaphore>,
+}
+
+impl Exchange {
+    /// Carries out what is asked until the client ends, does not read, or the node is over.
+    async fn run(
+        mut self,
+        mut reader: BufReader<OwnedReadHalf>,
+        mut ended: watch::Receiver<Option<Failure>>,
+    ) {
+        let over = {
+            let reading = self.read(&mut reader);
+            tokio::select! {
+                () = reading => None,
+                _ = ended.changed() => ended.borrow().clone(),
+            }
+        };
+        let Some(ended) = over else {
+            // The client is gone: nobody waits for what it asked, which is carried out all the same
+            // if the node has begun it.
+            return self.tasks.shutdown().await;
+        };
+        // What was asked before is answered still.
+        while self.tasks.join_next().await.is_some() {}
+        let farewell = Farewell { undertone: FarewellFields { ended } };
+        self.say(&farewell).await;
+    }
+
+    async fn read(&mut self, reader: &mut BufReader<OwnedReadHalf>) {
+        let mut line = Vec::new();
+        let lines = self.lines.clone();
+        loop {
+            // Tasks that are over free their memory.
+            while self.tasks.try_join_next().is_some() {}
+            let read = tokio::select! {
+                read = read_line(reader, &mut line) => read,
+                // Nobody writes to the client any more, so nobody reads from it.
+                () = lines.closed() => return,
+            };
+            match read {
+                Ok(Line::Whole) => self.on_line(&line).await,
+                Ok(Line::TooLong) => {
+                    let failure = too_long("the request was not read, and the connection closed");
+                    return self.refuse(&RequestId::None, failure).await;
+                }
+                Ok(Line::End) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn on_line(&mut self, line: &[u8]) {
+        let request: Request<'_> = match serde_json::from_slice(line) {
+            Ok(request) => request,
+            Err(error) => {
+                return self.refuse(&RequestId::None, not_understood(&error.to_string())).await;
+            }
+        };
+        let Request { jsonrpc, id, method, params } = request;
+        let foreign = jsonrpc.is_some_and(|version| version != JSONRPC);
+        let is_short = !matches!(&id, RequestId::Text(text) if text.len() > MAX_ID);
+        if foreign || !is_short {
+            let why = "the version of JSON-RPC is not 2.0, or the id is too long";
+            return self.refuse(&RequestId::None, not_understood(why)).await;
+        }
+        let params = params.map_or("{}", RawValue::get);
+        match method.as_str() {
+            SUBSCRIBE => self.subscribe(&id, params).await,
+            UNSUBSCRIBE => self.unsubscribe(&id, params).await,
+            method => match AnyCall::parse(method, params) {
+                Ok(call) => self.call(id, call).await,
+                Err(failure) => self.refuse(&id, failure).await,
+            },
+        }
+    }
+
+    async fn call(&mut self, id: RequestId, call: AnyCall) {
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            return self.refuse(&id, too_many_requests()).await;
+        };
+        let (session, lines) = (Arc::clone(&self.session), self.lines.clone());
+        self.tasks.spawn(async move {
+            let answered = session.call(call).await;
+            let result = answered.and_then(|reply| {
+                reply.to_raw().map_err(|error| not_understood(&error.to_string()))
+            });
+            answer(&lines, &id, result, permit).await;
+        });
+    }
+
+    async fn subscribe(&mut self, id: &RequestId, params: &str) {
+        self.streams.retain(|_, stream| !stream.is_finished());
+        let asked = serde_json::from_str::<Subscribe>(params)
+            .map_err(|error| not_understood(&format!("{SUBSCRIBE}: {error}")));
+        let asked = match asked {
+            Ok(_) if self.streams.len() >= Limits::OURS.streams => Err(too_many_requests()),
+            asked => asked,
+        };
+        let reader = asked.and_then(|Subscribe { filter, from }| self.session.events(filter, from));
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(failure) => return self.refuse(id, failure).await,
+        };
+        let stream = self.next_stream;
+        self.next_stream += 1;
+        // Before the first event: the client knows the stream by this answer.
+        self.confirm(id, &StreamId { stream }).await;
+        let task = self.tasks.spawn(follow(reader, stream, self.lines.clone()));
+        self.streams.insert(stream, task);
+    }
+
+    async fn unsubscribe(&mut self, id: &RequestId, params: &str) {
+        match serde_json::from_str::<StreamId>(params) {
+            Ok(StreamId { stream }) => {
+                if let Some(task) = self.streams.remove(&stream) {
+                    task.abort();
+                }
+                self.confirm(id, &StreamId { stream }).await;
+            }
+            Err(error) => {
+                let failure = not_understood(&format!("{UNSUBSCRIBE}: {error}"));
+                self.refuse(id, failure).await;
+            }
+        }
+    }
+
+    async fn confirm(&self, id: &RequestId, result: &StreamId) {
+        let result = serde_json::value::to_raw_value(result).ok();
+        self.say(&OutgoingResponse { jsonrpc: JSONRPC, id, result, error: None }).await;
+    }
+
+    async fn refuse(&self, id: &RequestId, failure: Failure) {
+        let error = Some(RpcError::of(failure));
+        self.say(&OutgoingResponse { jsonrpc: JSONRPC, id, result: None, error }).await;
+    }
+
+    async fn say(&self, value: &impl serde::Serialize) {
+        let Some(line) = to_line(value) else { return };
+        if self.lines.send(line).await.is_err() {
+            tracing::debug!("a client was gone before its answer");
+        }
+    }
+}
+
+/// Writes an answer, and makes room for the next request once it is on its way.
+async fn answer(
+    lines: &mpsc::Sender<Zeroizing<Vec<u8>>>,
+    id: &RequestId,
+    result: Result<Box<RawValue>, Failure>,
+    permit: OwnedSemaphorePermit,
+) {
+    let (result, error) = match result {
+        Ok(result) => (Some(result), None),
+        Err(failure) => (None, Some(RpcError::of(failure))),
+    };
+    let line = to_line(&OutgoingResponse { jsonrpc: JSONRPC, id, result, error });
+    let line = line.or_else(|| {
+        let error = Some(RpcError::of(too_long("the answer was not sent")));
+        to_line(&OutgoingResponse { jsonrpc: JSONRPC, id, result: None, error })
+    });
+    if let Some(line) = line
+        && lines.send(line).await.is_err()
+    {
+        tracing::debug!("a client was gone before its answer");
+    }
+    drop(permit);
+}
+
+/// Hands the deliveries of a stream on until it ends or the client is gone.
+async fn follow(mut reader: EventReader, stream: u64, lines: mpsc::Sender<Zeroizing<Vec<u8>>>) {
+    loop {
+        let delivery = reader.next().await;
+        let params = OutgoingStreamItem { stream, delivery: &delivery };
+        let line = to_line(&StreamNotification { jsonrpc: JSONRPC, method: EVENT, params });
+        let Some(line) = line else { continue };
+        if lines.send(line).await.is_err() || matches!(delivery, Delivery::Ended(_)) {
+            return;
+        }
+    }
+}
+
+fn node_busy() -> Failure {
+    let text = FailureText {
+        what: "the client was not let in",
+        why: "as many clients as a node serves are connected",
+        safe: "nothing was done",
+        next: "close one of them, then try again",
+    };
+    Failure::new(FailureCode::NodeBusy, text)
+}
+
+fn too_many_requests() -> Failure {
+    let text = FailureText {
+        what: "the request was not carried out",
+        why: "as many requests or streams as one connection may have are open",
+        safe: "nothing was done",
+        next: "wait for an answer, or end a stream",
+    };
+    Failure::new(FailureCode::NodeBusy, text)
+}
+
+/// The client speaks another version of the interface.
+fn other_version(ours: &str, client: &str) -> Failure {
+    let client: String = client.chars().take(MAX_ID).collect();
+    let text = FailureText {
+        what: "nothing was asked of the running node",
+        why: &format!("the node that runs here is undertone {ours}, and this is {client:?}"),
+        safe: "nothing was done",
+        next: "quit the undertone that runs in this home folder, then start it again",
+    };
+    Failure::new(FailureCode::NodeVersion, text)
+}
+
+/// The time in which a client must have said who it is. A guess.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// A client that takes nothing for so long is not coming back. A guess: an interface that was
+/// suspended for a while is let go on, and until then its place is one of 32.
+const NOT_READ_FOR: Duration = Duration::from_secs(600);
+
+/// The time for the last answers once the node is over. A guess: they are written to a socket that
+/// somebody reads, or are not.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The pause after the socket failed, which it may do again at once: no more descriptors, say.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Lines that wait for one client to read.
+const LINES_WAITING: usize = 64;
+
+/// The longest id of a request that is a text, in bytes; and what is repeated of a client's name.
+const MAX_ID: usize = 64;

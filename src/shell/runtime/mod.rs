@@ -1,0 +1,710 @@
+//! The runtime: one task with one `select!` that feeds the engine its inputs and carries out its
+//! effects, with a network or without one.
+//!
+//! Clients ask it through a [`NodeHandle`], one call after the other, and hear from it through its
+//! log of events ([`super::event_log`]). It waits for none of them: an answer goes into a place that
+//! is kept free for it, an event into the log.
+
+mod dispatch;
+mod handle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::api::calls::{AnyCall, AnyReply};
+use super::api::{
+    self, ArchiveStatus, Directory, Event, EventKind, MessageChange, MiningStatus, NetworkStatus,
+    Persistence,
+};
+use super::archive::{Archive, ArchiveError, ArchiveFault, Disposition};
+use super::durable_node::DurableNode;
+use super::event_log::{EventLog, NodeState};
+use super::failure::{Failure, FailureCode, FailureText};
+use super::miner::Miner;
+use super::net::{Net, NetError, NetEvent, NetSettings, PublishOutcome};
+use super::os::clock::OsEntropy;
+use super::store::{Store, StoreError, StoreMode};
+use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::env::{Entropy as _, Millis};
+use crate::engine::envelope::{EnvelopeId, ValidationError};
+use crate::engine::event as engine;
+use crate::engine::id::{CommandId, IdentityId};
+use crate::engine::node::input::Input;
+use crate::engine::secret::opaque_debug;
+use crate::engine::settings::NodeSettings;
+use crate::engine::sync;
+use crate::engine::turn::Effect;
+use crate::shell::os::io_words::io_words;
+
+pub(in crate::shell) use handle::{NodeHandle, NodeSession};
+
+/// A node with its store and, if it joins one, its network.
+pub(in crate::shell) struct Runtime {
+    durable: DurableNode,
+    archive: Option<Archive>,
+    net: Option<Net>,
+    miner: Miner,
+    network: String,
+    /// Without our transport key, which is another one after a restart: the addresses stay good.
+    listening: Vec<String>,
+    seconds: Interval,
+    calls: mpsc::Receiver<NodeCall>,
+    log: EventLog,
+    /// The identity that speaks where none is named, if one was chosen.
+    chosen: Option<String>,
+    directory: Directory,
+    state: watch::Sender<NodeState>,
+    /// Whether the state that was published is an older one.
+    is_stale: bool,
+    /// The reply to the command of this turn.
+    reply: Option<Result<Reply, CommandError>>,
+    since_tick: u32,
+    commands: u64,
+    course: Course,
+    handle: NodeHandle,
+}
+
+opaque_debug!(struct Runtime {
+    durable, archive, net, miner, network, listening, seconds, calls, log, chosen, directory, state,
+    is_stale, reply, since_tick, commands, course, handle,
+});
+
+/// Whether a client asked for the end of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    GoesOn,
+    Stops,
+}
+
+/// A call, and the place for its answer.
+struct NodeCall {
+    call: AnyCall,
+    answer: oneshot::Sender<Result<AnyReply, Failure>>,
+}
+
+/// The reason why a runtime could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The store failed. Nothing was reported that is not durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network could not be set up.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The ledger of a debug build could not be written.
+    #[error("the ledger cannot be written: {}", io_words(.0))]
+    Ledger(#[from] std::io::Error),
+    /// The archive could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Store(error) => error.into(),
+            RuntimeError::Net(error) => error.into(),
+            RuntimeError::Archive(error) => error.into(),
+            RuntimeError::Ledger(error) => {
+                let text = FailureText {
+                    what: "the record of sent envelopes was not written",
+                    why: &io_words(&error),
+                    safe: "nothing was sent",
+                    next: "check its path",
+                };
+                Self::new(FailureCode::Ledger, text)
+            }
+        }
+    }
+}
+
+/// The result of reading back the envelopes that an archive kept over a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveRecovery {
+    /// Held.
+    pub held: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Refused for another reason: better ones fill the size, or the floor is another.
+    pub refused: u64,
+    /// Damaged, each by itself.
+    pub damaged: u64,
+    /// How many were saved from the file, if it was damaged.
+    pub salvaged: Option<u64>,
+}
+
+impl Runtime {
+    /// Restores the node, and joins the network if there is one. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an address cannot be listened on.
+    pub(in crate::shell) fn start(
+        node: NodeSettings,
+        net: Option<NetSettings>,
+        store: Store,
+    ) -> Result<Self, RuntimeError> {
+        let mut durable = DurableNode::open(node, store)?;
+        durable.settle()?;
+        if let Some(path) = std::env::var_os(LEDGER_VARIABLE).filter(|_| cfg!(debug_assertions)) {
+            durable.keep_ledger(path.as_ref())?;
+        }
+        let network = net.as_ref().map(|net| net.network.to_string()).unwrap_or_default();
+        let net = net.map(|net| join(net, &node, &mut durable)).transpose()?;
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut miner = Miner::default();
+        if net.is_some() {
+            miner.measure();
+        }
+        let mut name = [0; 8];
+        OsEntropy.fill(&mut name);
+        let log = EventLog::new(u64::from_le_bytes(name));
+        let figures = Arc::new(network_status(&durable, &network));
+        let first = NodeState { directory: Arc::default(), network: figures, position: 0 };
+        let (state, published) = watch::channel(first);
+        let (calls_tx, calls) = mpsc::channel(CALLS_WAITING);
+        let handle = NodeHandle::new(calls_tx, log.clone(), published);
+        let chosen = durable.store().setting(CHOSEN_IDENTITY)?;
+        let mut runtime = Self {
+            durable,
+            archive: None,
+            net,
+            miner,
+            network,
+            listening: Vec::new(),
+            seconds,
+            calls,
+            log,
+            chosen,
+            directory: Directory::default(),
+            state,
+            is_stale: true,
+            reply: None,
+            since_tick: 0,
+            commands: 0,
+            course: Course::GoesOn,
+            handle,
+        };
+        runtime.fill_directory()?;
+        Ok(runtime)
+    }
+
+    /// Attaches an archive, and has the engine take over the envelopes in it. Call it once, before
+    /// [`Self::run`], on a node whose settings say that there is an archive. Takes time for each
+    /// envelope.
+    ///
+    /// # Errors
+    /// When the archive or the store fails.
+    pub(in crate::shell) fn attach_archive(
+        &mut self,
+        mut archive: Archive,
+    ) -> Result<ArchiveRecovery, RuntimeError> {
+        let mut taken = ArchiveRecovery::default();
+        let mut left = Vec::new();
+        let mut failed = None;
+        let found = archive.take_over(|_, bytes| {
+            let reheld = self.durable.readmit(bytes);
+            // After each one, because the outputs of a turn must be taken before the next turn.
+            failed = failed.take().or(self.discarded(&mut left).err());
+            match reheld {
+                Ok(()) => taken.held += 1,
+                // A salvaged file hands some rows out twice; it is held already.
+                Err(ValidationError::Duplicate) => {}
+                Err(ValidationError::Expired) => {
+                    taken.expired += 1;
+                    return Disposition::Dropped;
+                }
+                Err(
+                    ValidationError::TooLarge
+                    | ValidationError::Malformed
+                    | ValidationError::InvalidTtl
+                    | ValidationError::UnalignedExpiry
+                    | ValidationError::TooFarInFuture
+                    | ValidationError::InsufficientPow
+                    | ValidationError::PoolFull
+                    | ValidationError::QueueFull,
+                ) => {
+                    taken.refused += 1;
+                    return Disposition::Dropped;
+                }
+            }
+            Disposition::Held
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        archive.discard(&left);
+        // Counted as held before a better one pushed them out.
+        let pushed_out = left.len() as u64;
+        taken.held = taken.held.saturating_sub(pushed_out);
+        taken.refused += pushed_out;
+        (taken.damaged, taken.salvaged) = (found.damaged, found.salvaged);
+        self.archive = Some(archive);
+        Ok(taken)
+    }
+
+    /// Takes the effects of an envelope that was handed back: others may have to make room for it.
+    fn discarded(&mut self, left: &mut Vec<EnvelopeId>) -> Result<(), StoreError> {
+        while let Some(effect) = self.durable.next_effect()? {
+            if let Effect::Discard(ids) = effect {
+                left.extend(ids);
+            }
+        }
+        Ok(())
+    }
+
+    /// A handle by which clients ask and hear it, before or while it runs.
+    pub(in crate::shell) fn handle(&self) -> NodeHandle {
+        self.handle.clone()
+    }
+
+    /// Takes what the store has into the directory.
+    fn fill_directory(&mut self) -> Result<(), StoreError> {
+        let unread = self.durable.store().messages().unread()?;
+        for event in self.durable.node().snapshot() {
+            for event in self.translate(event) {
+                self.directory.apply(&event);
+            }
+        }
+        self.mark_default();
+        for (contact, count) in unread {
+            let with = self.directory.name_of(contact).to_owned();
+            self.directory.apply(&Event::Read { contact, with, unread: count as u64 });
+        }
+        self.publish_state();
+        Ok(())
+    }
+
+    /// Runs until a client asks it to stop, or until `stop` changes or its sender is gone.
+    ///
+    /// # Errors
+    /// When the store fails; the end of every stream of events says so too.
+    pub(in crate::shell) async fn run(mut self, stop: watch::Receiver<()>) -> Result<(), Failure> {
+        let ended = self.serve(stop).await;
+        let why = Self::why_ended(&ended);
+        self.log.end(why.clone());
+        self.publish_state();
+        // What was asked and not begun is answered: it was not done, and can be asked elsewhere.
+        self.calls.close();
+        while let Ok(call) = self.calls.try_recv() {
+            drop(call.answer.send(Err(why.clone())));
+        }
+        ended
+    }
+
+    /// What clients hear of the end of a node.
+    pub(in crate::shell) fn why_ended(ended: &Result<(), Failure>) -> Failure {
+        ended.clone().err().unwrap_or_else(stopping)
+    }
+
+    async fn serve(&mut self, mut stop: watch::Receiver<()>) -> Result<(), Failure> {
+        while self.course == Course::GoesOn {
+            if self.is_stale {
+                self.publish_state();
+            }
+            if let Some(lost) = self.lost() {
+                self.turn(Input::ArchiveMissing(lost))?;
+                continue;
+            }
+            // A steady stream of envelopes would keep the select from ever coming to the timers,
+            // which stand below it.
+            if self.since_tick >= EVENTS_A_TICK {
+                self.tick()?;
+                continue;
+            }
+            let due = self.durable.deadline().map(|at| self.durable.clock().moment(at));
+            tokio::select! {
+                biased;
+                _ = stop.changed() => return Ok(()),
+                Some(call) = self.calls.recv() => self.on_call(call)?,
+                (outgoing, nonce) = self.miner.next() => {
+                    self.turn(Input::Mined { outgoing, nonce })?;
+                }
+                event = next_event(&mut self.net) => self.on_net(event)?,
+                () = sleep_until(due) => self.tick()?,
+                _ = self.seconds.tick() => self.on_second(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a call. A failure of the store is told its caller too, and ends the node.
+    fn on_call(&mut self, call: NodeCall) -> Result<(), Failure> {
+        let NodeCall { call, answer } = call;
+        let answered = dispatch::answer(self, call);
+        // Before the answer: what the caller reads next has what the answer tells of.
+        self.publish_state();
+        let (answered, ended) = match answered.map_err(Failure::from) {
+            Ok(answered) => (answered, Ok(())),
+            Err(failure) => (Err(failure.clone()), Err(failure)),
+        };
+        if answer.send(answered).is_err() {
+            tracing::debug!("nobody waits for an answer any more");
+        }
+        ended
+    }
+
+    /// Carries out a command of the engine.
+    fn command(&mut self, command: Command) -> Result<Result<Reply, CommandError>, RuntimeError> {
+        self.commands += 1;
+        self.turn(Input::Command { id: CommandId(self.commands), command })?;
+        // Never none: each command gets one reply in its turn.
+        Ok(self.reply.take().unwrap_or(Err(CommandError::Full)))
+    }
+
+    /// Shows clients the state after this turn.
+    fn publish_state(&mut self) {
+        self.is_stale = false;
+        let directory = Arc::new(self.directory.clone());
+        let position = self.log.position();
+        self.state.send_modify(|state| {
+            state.directory = directory;
+            state.position = position;
+        });
+    }
+
+    /// Tells clients of an event.
+    fn emit(&mut self, event: Event) {
+        // What was erased is not told any more, either.
+        match &event {
+            Event::IdentityRemoved { id } => {
+                for contact in self.directory.contacts().filter(|one| one.identity == *id) {
+                    self.log.erase_contact(contact.id);
+                }
+            }
+            Event::ContactRemoved { id } => self.log.erase_contact(*id),
+            Event::Change { what: MessageChange::Erase, id, .. } => self.log.erase_message(*id),
+            Event::Change { .. }
+            | Event::Identity(_)
+            | Event::Contact(_)
+            | Event::Session { .. }
+            | Event::Request(_)
+            | Event::RequestRemoved { .. }
+            | Event::Message(_)
+            | Event::State { .. }
+            | Event::Imported { .. }
+            | Event::Read { .. }
+            | Event::Network(_)
+            | Event::Unknown => {}
+        }
+        let is_of_identities = event.kind() == Some(EventKind::Identity);
+        self.directory.apply(&event);
+        self.log.append(event);
+        self.is_stale = true;
+        if is_of_identities {
+            self.mark_default();
+        }
+    }
+
+    /// The identity that speaks where none is named: the chosen one, else the only one.
+    fn default_identity(&self) -> Option<IdentityId> {
+        let mut all = self.directory.identities();
+        if let Some(chosen) = all.find(|one| Some(&one.name) == self.chosen.as_ref()) {
+            return Some(chosen.id);
+        }
+        let mut all = self.directory.identities();
+        all.next().filter(|_| all.next().is_none()).map(|only| only.id)
+    }
+
+    /// Marks the identity that speaks where none is named, and no other.
+    fn mark_default(&mut self) {
+        let default = self.default_identity();
+        let is_wrong = |one: &&api::Identity| one.is_default != (Some(one.id) == default);
+        let wrong = self.directory.identities().find(is_wrong).cloned();
+        // The event comes back here, and finds the next.
+        if let Some(identity) = wrong {
+            let is_default = !identity.is_default;
+            self.emit(Event::Identity(api::Identity { is_default, ..identity }));
+        }
+    }
+
+    /// An event of the engine, as clients hear it.
+    fn translate(&self, event: engine::Event) -> Vec<Event> {
+        let name = |contact| self.directory.name_of(contact).to_owned();
+        vec![match event {
+            engine::Event::Identity(view) => {
+                let is_chosen = |name: &String| self.chosen.as_ref() == Some(name);
+                let mut others = self.directory.identities().filter(|one| one.id != view.id);
+                // The chosen one, else the only one; another that was it is told of next.
+                let is_default = is_chosen(&view.name) || others.next().is_none();
+                Event::Identity(api::Identity { view, is_default })
+            }
+            engine::Event::IdentityRemoved(id) => Event::IdentityRemoved { id },
+            engine::Event::Contact(view) => {
+                let known = self.directory.contact(view.id);
+                let unread = known.map_or(0, |known| known.unread);
+                let is_other = known.is_none_or(|known| known.session != view.session);
+                let (contact, with, session) = (view.id, view.petname.clone(), view.session);
+                let changed = Event::Contact(api::Contact { view, unread });
+                if is_other {
+                    return vec![changed, Event::Session { contact, with, session }];
+                }
+                changed
+            }
+            engine::Event::ContactRemoved(id) => Event::ContactRemoved { id },
+            engine::Event::Request(view) => Event::Request(api::Request { view }),
+            engine::Event::RequestRemoved(id) => Event::RequestRemoved { id },
+            engine::Event::Message(view) => {
+                let with = name(view.contact);
+                Event::Message(api::Message { view, with })
+            }
+            engine::Event::State { message, contact, number, state, delivery } => {
+                Event::State { id: message, contact, to: name(contact), number, state, delivery }
+            }
+            engine::Event::Confirmed { message, contact } => Event::Change {
+                what: MessageChange::Confirmed,
+                id: message,
+                contact,
+                with: name(contact),
+            },
+        }]
+    }
+
+    fn tick(&mut self) -> Result<(), RuntimeError> {
+        self.since_tick = 0;
+        self.turn(Input::Tick)
+    }
+
+    fn turn(&mut self, input: Input) -> Result<(), RuntimeError> {
+        tracing::trace!(?input);
+        self.durable.turn(input);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), RuntimeError> {
+        while let Some(effect) = self.durable.next_effect()? {
+            tracing::trace!(?effect);
+            match effect {
+                Effect::ReportValidation { from, id, acceptance } => {
+                    if let Some(net) = &mut self.net {
+                        net.report_validation(from, id, acceptance);
+                    }
+                }
+                Effect::StartMining(job) => self.miner.start(job),
+                Effect::StopMining(outgoing) => self.miner.stop(outgoing),
+                Effect::Publish { id: _, bytes } => self.publish(bytes),
+                Effect::SyncRequest { to, id, bytes } => {
+                    if let Some(net) = &mut self.net {
+                        net.sync_request(to, id, bytes);
+                    }
+                }
+                Effect::SyncResponse { id, mut bytes, stored } => {
+                    self.append_stored(&mut bytes, &stored);
+                    if let Some(net) = &mut self.net {
+                        net.sync_respond(id, bytes);
+                    }
+                }
+                Effect::Penalize(neighbour) => {
+                    if let Some(net) = &mut self.net {
+                        net.penalize(neighbour);
+                    }
+                }
+                Effect::Archive { id, bytes } => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.keep(id, &bytes);
+                    }
+                }
+                Effect::Discard(ids) => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.discard(&ids);
+                    }
+                }
+                Effect::Reply { id: _, reply } => self.reply = Some(reply),
+                Effect::Event(event) => {
+                    for event in self.translate(event) {
+                        self.emit(event);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends envelopes of the archive to a response. One that is not there is left out, and
+    /// reported to the engine before its next turn.
+    fn append_stored(&mut self, response: &mut Vec<u8>, stored: &[EnvelopeId]) {
+        let Some(archive) = &mut self.archive else { return };
+        for id in stored {
+            if let Some(envelope) = archive.get(id) {
+                sync::append_envelope(response, &envelope);
+            }
+        }
+    }
+
+    /// Envelopes that the archive does not have although the engine counts on it.
+    fn lost(&mut self) -> Option<Vec<EnvelopeId>> {
+        self.archive.as_mut().map(Archive::take_lost).filter(|lost| !lost.is_empty())
+    }
+
+    fn on_second(&mut self) {
+        if let Some(archive) = &mut self.archive {
+            archive.beat();
+        }
+        self.tell_network();
+    }
+
+    fn publish(&mut self, bytes: Vec<u8>) {
+        let Some(net) = &mut self.net else { return };
+        match net.publish(bytes) {
+            PublishOutcome::Sent | PublishOutcome::Known => {}
+            // No error: the engine sends the message again until it is acknowledged, and the
+            // network reports its neighbours itself.
+            PublishOutcome::NoPeers => tracing::debug!("no peer to publish an envelope to"),
+            PublishOutcome::Congested => tracing::warn!("the send queues of all peers are full"),
+            PublishOutcome::TooLong => {
+                tracing::error!("an envelope of ours is too long to publish")
+            }
+        }
+    }
+
+    fn on_net(&mut self, event: NetEvent) -> Result<(), RuntimeError> {
+        match event {
+            NetEvent::Engine(input) => {
+                // Counted towards the next forced tick: a busy network must not keep the engine
+                // from its timers.
+                self.since_tick += 1;
+                return self.turn(input);
+            }
+            NetEvent::Reached(address) => {
+                // Remembered only once it was reached, and dialled again after a restart.
+                self.durable.store().remember_peer(&address.to_string())?;
+            }
+            NetEvent::Listening(address) => self.listening.push(address.to_string()),
+            NetEvent::ListenFailed(_) => tracing::warn!("a listener has closed"),
+            NetEvent::DialFailed { address: _, kind } => tracing::info!("a dial failed: {kind}"),
+            NetEvent::Disconnected { from: _, why } => {
+                tracing::info!("disconnected from a peer: {why:?}")
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the figures of the network, when they changed.
+    fn tell_network(&self) {
+        let mut now = network_status(&self.durable, &self.network);
+        now.listening.clone_from(&self.listening);
+        now.rate = self.miner.rate();
+        if let Some(mining) = &mut now.mining {
+            mining.hashes_per_second = now.rate;
+        }
+        now.archive = self.archive.as_ref().map(|archive| ArchiveStatus {
+            bytes: archive.bytes(),
+            missed: archive.missed(),
+            trouble: archive.trouble().map(|fault| ArchiveFault::words(fault).to_owned()),
+        });
+        self.state.send_if_modified(|state| {
+            let changed = *state.network != now;
+            if changed {
+                state.network = Arc::new(now);
+            }
+            changed
+        });
+    }
+
+    fn persistence(&mut self) -> Persistence {
+        match self.durable.store().kept() {
+            StoreMode::Sealed => Persistence::Sealed,
+            StoreMode::MemoryOnly => Persistence::MemoryOnly,
+        }
+    }
+}
+
+/// Joins the network of these settings, and the peers that were reached before.
+fn join(
+    mut net: NetSettings,
+    node: &NodeSettings,
+    durable: &mut DurableNode,
+) -> Result<Net, RuntimeError> {
+    net.floor_bits = node.floor.bits();
+    let mut net = Net::new(net)?;
+    for address in durable.store().peers()? {
+        if let Ok(address) = address.parse() {
+            net.add_peer(address);
+        }
+    }
+    Ok(net)
+}
+
+/// The figures that the engine has.
+fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
+    let status = durable.node().status();
+    let settings = durable.node().settings();
+    NetworkStatus {
+        ready: status.peers > 0,
+        peers: status.peers,
+        network: network.to_owned(),
+        listening: Vec::new(),
+        pool_bytes: status.pool_bytes,
+        pool_capacity: status.pool_bounds.bytes,
+        pool_items: status.pool_count,
+        floor_bits: status.floor_bits,
+        cover_per_minute: settings.junk.map(per_minute),
+        mining: status.mining_bits.map(|bits| MiningStatus { bits, hashes_per_second: 0 }),
+        queued: status.queued,
+        rate: 0,
+        clock_minutes: status.clock.map(|clock| clock.minutes),
+        clock_witnesses: status.clock.map_or(0, |clock| clock.witnesses),
+        caught_up: status.caught_up,
+        archive: None,
+    }
+}
+
+async fn next_event(net: &mut Option<Net>) -> NetEvent {
+    match net {
+        Some(net) => net.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The node stops because somebody asked it to.
+fn stopping() -> Failure {
+    let text = FailureText {
+        what: "the command was not carried out",
+        why: "the node of this home folder is stopping",
+        safe: "everything accepted before is saved",
+        next: "try again in a moment",
+    };
+    Failure::new(FailureCode::NodeStopping, text)
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn per_minute(mean: Millis) -> f64 {
+    60_000.0 / mean.0.max(1) as f64
+}
+
+/// Inputs of the network between two forced ticks; as many envelopes are queued before the highest
+/// rated of them are looked at.
+const EVENTS_A_TICK: u32 = 64;
+
+/// Calls that wait for the node at once; further callers wait for their turn.
+const CALLS_WAITING: usize = 64;
+
+/// The name of the setting that holds the chosen identity.
+const CHOSEN_IDENTITY: &str = "identity";
+
+/// Names a file for the ledger of a debug build.
+const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::envelope::Floor;
+    use crate::engine::settings::NodeRole;
+
+    #[tokio::test]
+    async fn a_runtime_shows_nothing_of_itself() {
+        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
+        let runtime = Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap();
+        assert_eq!(format!("{runtime:?}"), "Runtime");
+    }
+}
