@@ -260,8 +260,13 @@
 //!   and so no passphrase crosses the socket.
 
 pub mod engine;
+// The tests of this package look inside; to everybody else the facade below is all there is, and the
+// compiler finds what nobody uses.
+#[cfg(feature = "inside")]
 #[doc(hidden)]
 pub mod shell;
+#[cfg(not(feature = "inside"))]
+mod shell;
 pub mod sim;
 
 pub use shell::api::{
@@ -276,3 +281,6 @@ pub use shell::client::{
 pub use shell::failure::{Failure, FailureCode, FailureText};
 pub use shell::os::exit_code::ExitCode;
 pub use shell::os::passphrase::{Passphrase, PassphraseError};
+
+#[doc(hidden)]
+pub use shell::cli::commands::program;

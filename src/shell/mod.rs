@@ -1,5 +1,13 @@
 //! The shell does: sockets, files, clocks, entropy, terminal.
 
+#![cfg_attr(
+    not(feature = "inside"),
+    expect(
+        unreachable_pub,
+        reason = "public to the tests of this package, by the feature `inside`"
+    )
+)]
+
 pub mod api;
 pub mod archive;
 pub mod backup;

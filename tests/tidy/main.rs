@@ -185,6 +185,10 @@ fn layering(source: &Source) -> Vec<String> {
     let faults = paths.iter().filter_map(|path| {
         let shown = path.segments.join("::");
         let target = resolve(source, path);
+        // The one name by which the program enters the library.
+        if own == "main" && target == ["program"] {
+            return None;
+        }
         let Some(other) = unit(&target) else {
             return Some(source.fault(path.line, &format!("{shown} names no module of the order")));
         };

@@ -653,19 +653,6 @@ pub enum MessageAction {
     },
 }
 
-impl MessageAction {
-    /// Which message, as it was typed.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Show { id }
-            | Self::Retry { id }
-            | Self::Cancel { id }
-            | Self::Delete { id, .. } => id,
-        }
-    }
-}
-
 opaque_debug!(
     enum MessageAction {
         Show,

@@ -85,7 +85,7 @@ impl Failure {
 
     /// A failure that another process of this program reports. A word that this version does not
     /// know is kept, with the exit code that was told; a text that does not look like a word is
-    /// replaced by one. Of each part at most [`MAX_PART`] bytes are kept.
+    /// replaced by one. Of each part at most `MAX_PART` bytes are kept.
     #[must_use]
     pub fn remote(word: &str, exit: ExitCode, text: FailureText<'_>) -> Self {
         let FailureText { what, why, safe, next } = text;

@@ -10,7 +10,7 @@ use core::fmt;
 use std::collections::{BTreeSet, VecDeque};
 
 use futures::StreamExt as _;
-use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, multiaddr::Protocol, swarm};
+use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::envelope::{Acceptance, EnvelopeId};
@@ -28,10 +28,11 @@ mod sync_protocol;
 mod transport;
 
 pub use libp2p::Multiaddr;
+#[cfg(feature = "inside")]
 pub use request_response::{LONGEST_REQUEST, LONGEST_RESPONSE};
-pub use settings::{
-    LanDiscovery, NetLimits, NetSettings, NetTiming, NetworkName, NetworkNameError, Transport,
-};
+pub use settings::{LanDiscovery, NetSettings, NetTiming, NetworkName, Transport};
+#[cfg(feature = "inside")]
+pub use settings::{NetLimits, NetworkNameError};
 
 use behaviour::Protocols;
 use dialer::{AddressOrigin, Dialer};
@@ -66,19 +67,29 @@ pub enum NetEvent {
     /// other neighbours, a request to catch up ([`Net::sync_respond`]) or the response to one of
     /// ours.
     ///
-    /// Envelopes are at most [`NetLimits::gossip`] bytes, requests 1 to [`LONGEST_REQUEST`] and
-    /// responses 1 to [`LONGEST_RESPONSE`].
+    /// Envelopes are at most `NetLimits::gossip` bytes, requests 1 to `LONGEST_REQUEST` and
+    /// responses 1 to `LONGEST_RESPONSE`.
     Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
     Listening(Multiaddr),
     /// An address that we do not or no longer listen at: the reason.
-    ListenFailed(String),
+    ListenFailed(
+        #[cfg_attr(
+            not(feature = "inside"),
+            expect(dead_code, reason = "for tests: it may name an address")
+        )]
+        String,
+    ),
     /// A dial was answered: this address is worth remembering. Without the peer's transport key.
     Reached(Multiaddr),
     /// A dial failed. It is made again later if the address was configured, or has not failed too
     /// often.
     DialFailed {
         /// The address that was dialled.
+        #[cfg_attr(
+            not(feature = "inside"),
+            expect(dead_code, reason = "for tests: no log names it")
+        )]
         address: Multiaddr,
         /// The kind of failure.
         kind: DialFailure,
@@ -86,6 +97,10 @@ pub enum NetEvent {
     /// This node closed all connections to a neighbour.
     Disconnected {
         /// The neighbour.
+        #[cfg_attr(
+            not(feature = "inside"),
+            expect(dead_code, reason = "for tests: no log names it")
+        )]
         from: NeighbourId,
         /// Its fault or omission.
         why: DisconnectReason,
@@ -334,9 +349,10 @@ impl Net {
     }
 
     /// The addresses at which others can reach us, each with our transport key at the end.
+    #[cfg(feature = "inside")]
     #[must_use]
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let us = Protocol::P2p(*self.swarm.local_peer_id());
+        let us = libp2p::multiaddr::Protocol::P2p(*self.swarm.local_peer_id());
         self.swarm.listeners().map(|address| address.clone().with(us.clone())).collect()
     }
 

@@ -14,7 +14,7 @@ use crate::engine::secret::opaque_debug;
 use crate::shell::os::data_dir::{UnsafePermissions, refuse_shared};
 use crate::shell::os::io_words::io_words;
 
-/// The passphrase of a store: 1 to [`MAX_PASSPHRASE_BYTES`] bytes of UTF-8, used byte for byte.
+/// The passphrase of a store: 1 to `MAX_PASSPHRASE_BYTES` (1,024) bytes of UTF-8, used byte for byte.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 

@@ -41,6 +41,7 @@ impl KeyCost {
     pub const STANDARD: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 
     /// The least Argon2 allows, for tests: it protects nothing.
+    #[cfg(any(test, feature = "inside"))]
     pub const LEAST: Self =
         Self { memory_kib: Params::MIN_M_COST, passes: Params::MIN_T_COST, lanes: 1 };
 

@@ -60,7 +60,9 @@ pub(super) use self::key::{
     FILE_BYTES as KEY_FILE_BYTES, SALT_BYTES, open as open_key_file, seal as seal_key_file,
 };
 pub use self::passphrase_change::PassphraseChange;
+#[cfg(any(test, feature = "inside"))]
 pub use self::search::MAX_QUERY_CHARACTERS;
+#[cfg(any(test, feature = "inside"))]
 pub use self::side_tables::{MAX_PEERS, MAX_TEXT_BYTES};
 
 /// An open store. Dropping it closes the files and gives the home folder back.
@@ -268,7 +270,7 @@ impl Store {
     ///
     /// The mark cannot be stored, or [`StoreError::Damaged`] and the like.
     pub fn mark_read(
-        &mut self,
+        &self,
         contact: ContactId,
         message: MessageId,
     ) -> Result<Option<u64>, StoreError> {
@@ -286,7 +288,7 @@ impl Store {
     /// never more than [`MAX_PAGE`], the newest at the start.
     ///
     /// A query without words finds nothing, and so does one before a message that is not there.
-    /// Characters after [`MAX_QUERY_CHARACTERS`] are ignored. The first call takes as long as
+    /// Characters after `MAX_QUERY_CHARACTERS` are ignored. The first call takes as long as
     /// reading all messages.
     ///
     /// # Errors

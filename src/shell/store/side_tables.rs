@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::TooLarge`] beyond [`MAX_TEXT_BYTES`], or that of storing the value.
-    pub fn set_setting(&mut self, name: &'static str, value: &str) -> Result<(), StoreError> {
+    pub fn set_setting(&self, name: &'static str, value: &str) -> Result<(), StoreError> {
         self.connection.execute(
             "INSERT INTO setting (name, value) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",

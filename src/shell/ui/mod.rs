@@ -23,6 +23,7 @@ use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures::StreamExt;
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
+#[cfg(feature = "inside")]
 pub use keys::ScrollAction;
 pub use options::{
     ColorSupport, Glyphs, InviteCodec, UiError, UiExit, UiMode, UiOptions, UnlockChoice,

@@ -16,6 +16,8 @@ mod status;
 mod trust;
 mod tui;
 
+use std::ffi::OsString;
+
 use clap::CommandFactory as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -29,9 +31,18 @@ use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
 
-/// Carries out the command line; returns the exit code.
+/// The program: carries out the words of a command line, of which the first is its name; returns
+/// the exit code.
 #[must_use]
-pub fn run(cli: Cli) -> u8 {
+pub fn program(words: impl IntoIterator<Item = OsString>) -> u8 {
+    match Cli::of_words(words) {
+        Ok(cli) => run(cli),
+        Err(error) => print_parser_message(&error),
+    }
+}
+
+/// Carries out the command line; returns the exit code.
+fn run(cli: Cli) -> u8 {
     let format = if cli.global.json { OutputFormat::Json } else { OutputFormat::Text };
     let home = connect::home(&cli.global).unwrap_or_default();
     let done = log_to(&cli.global).and_then(|()| carry_out(cli));
@@ -51,8 +62,7 @@ pub fn run(cli: Cli) -> u8 {
 
 /// Prints what the parser of the command line returned in place of a command, which is help or a
 /// usage error; returns the exit code.
-#[must_use]
-pub fn print_parser_message(message: &clap::Error) -> u8 {
+fn print_parser_message(message: &clap::Error) -> u8 {
     // The words it quotes may have been pasted from anywhere.
     let text = UntrustedText::new(message.to_string()).sanitize_for_text().text;
     if !message.use_stderr() {

@@ -145,13 +145,7 @@ enum Older {
 fn part(messages: Vec<MessageView>, older: Older) -> AnyReply {
     let older = older == Older::Some;
     let items = messages.into_iter().map(|view| Message { view, with: "mira".to_owned() });
-    AnyReply::History(HistoryPart { items: items.collect(), older: false, newer: false })
-}
-
-/// A part of a conversation that has older messages.
-fn some(messages: Vec<MessageView>) -> AnyReply {
-    let AnyReply::History(part) = all(messages) else { panic!("a part of a conversation") };
-    AnyReply::History(HistoryPart { older: true, ..part })
+    AnyReply::History(HistoryPart { items: items.collect(), older, newer: false })
 }
 
 fn report(clients: usize) -> AnyReply {
