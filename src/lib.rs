@@ -43,6 +43,15 @@
 //! [`RequestAccept`](calls::RequestAccept): `examples/answering_bot.rs` does so. A client must be
 //! used on a multi-threaded tokio runtime, or one that is never blocked.
 //!
+//! **A bot that survives a restart** keeps its state in a home folder:
+//! `NodeOptions::in_home(HomeOptions::with_passphrase(path, Passphrase::new(text.into())?))`, and
+//! [`Client::attach_or_start`] if somebody else may run a node in that home. A [`Cursor`] is good as
+//! long as one node runs, which remembers the last 8,192 events; after a restart the history says
+//! what came meanwhile. [`calls::Read`] marks how far a contact's messages were dealt with, and
+//! `unread` of a [`Contact`] counts the rest: read the last `unread` messages of its
+//! [history](calls::History), answer, and mark. A bot that is killed between its answer and the mark
+//! answers twice, unless its answer names the question and it looks for that first.
+//!
 //! Programs in other languages speak the same methods and events as lines of JSON over a Unix
 //! socket: the file `node.json` in the home folder names it while a node runs there. The first line
 //! of each side says who it is (`{"undertone":{"api":[1,0],"client":"my bot 1.0"}}`), then requests
@@ -269,6 +278,11 @@ pub mod shell;
 mod shell;
 pub mod sim;
 
+pub use engine::event::{
+    ContactView, Direction, IdentityView, MessageView, RequestView, SessionStatus,
+};
+pub use engine::id::{ContactId, IdentityId, MessageId, RequestId};
+pub use engine::record::MessageState;
 pub use shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Contact, ContactScope, Cursor, CursorError, Delivery,
     Directory, Event, EventFilter, EventKind, From, Hello, Identity, Limits, Message,

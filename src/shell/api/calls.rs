@@ -367,8 +367,8 @@ calls! {
         /// The place that the part lies around.
         #[serde(default)]
         around: Around,
-        /// The most messages before that place, at most [`MAX_HISTORY`].
-        #[serde(default)]
+        /// The most messages before that place, at most [`MAX_HISTORY`]; 50 if a request leaves it out.
+        #[serde(default = "usual_history")]
         before: usize,
         /// The most messages after it, at most [`MAX_HISTORY`].
         #[serde(default)]
@@ -679,6 +679,11 @@ impl AnyCall {
     }
 }
 
+/// The messages that a request for a part of a conversation gets if it does not say how many.
+const fn usual_history() -> usize {
+    50
+}
+
 /// Reads the parameters of one method.
 fn read<C: Call>(method: &str, params: &str) -> Result<C, Failure> {
     serde_json::from_str(params).map_err(|error| {
@@ -707,7 +712,7 @@ fn no_such_method(method: &str) -> Failure {
 /// The longest `message.wait`, in seconds. A guess: longer waits call it again.
 pub const MAX_WAIT: u64 = 600;
 
-/// The most messages on either side of a place that one answer brings.
+/// The most messages on either side of a place that one answer brings: 200.
 pub const MAX_HISTORY: usize = 200;
 
 /// The time in which a node answers. A guess: a commit takes milliseconds, on a bad disk seconds.

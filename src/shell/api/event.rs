@@ -279,14 +279,14 @@ impl<'de> Deserialize<'de> for Cursor {
     }
 }
 
-/// One thing that a stream of events brings.
+/// One thing that a stream of events brings. In JSON an object with `event` and perhaps `cursor`, or
+/// with `missed`, or with `ended`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "DeliveryWire", try_from = "DeliveryWire")]
 pub enum Delivery {
     /// An event, and the place after it. An event of the snapshot has none.
     Event {
         /// The place after it, to go on from; none if it is worth nothing later.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<Cursor>,
         /// The event.
         event: Box<Event>,
@@ -300,6 +300,53 @@ pub enum Delivery {
     },
     /// The stream is over, and why: the node stopped or failed, or the connection to it broke.
     Ended(Box<Failure>),
+}
+
+/// A delivery as it is written: one of the three.
+#[derive(Serialize, Deserialize)]
+struct DeliveryWire {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<Box<Event>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cursor: Option<Cursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missed: Option<MissedWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Box<Failure>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MissedWire {
+    from: Cursor,
+    to: Cursor,
+}
+
+impl core::convert::From<Delivery> for DeliveryWire {
+    fn from(delivery: Delivery) -> Self {
+        let none = Self { event: None, cursor: None, missed: None, ended: None };
+        match delivery {
+            Delivery::Event { cursor, event } => Self { event: Some(event), cursor, ..none },
+            Delivery::Missed { from, to } => Self { missed: Some(MissedWire { from, to }), ..none },
+            Delivery::Ended(why) => Self { ended: Some(why), ..none },
+        }
+    }
+}
+
+impl TryFrom<DeliveryWire> for Delivery {
+    type Error = &'static str;
+
+    fn try_from(wire: DeliveryWire) -> Result<Self, &'static str> {
+        match wire {
+            DeliveryWire { event: Some(event), cursor, .. } => Ok(Self::Event { cursor, event }),
+            DeliveryWire { missed: Some(MissedWire { from, to }), .. } => {
+                Ok(Self::Missed { from, to })
+            }
+            DeliveryWire { ended: Some(why), .. } => Ok(Self::Ended(why)),
+            DeliveryWire { event: None, missed: None, ended: None, .. } => {
+                Err("neither an event nor what was missed nor an end")
+            }
+        }
+    }
 }
 
 #[cfg(test)]

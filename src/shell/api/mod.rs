@@ -134,6 +134,22 @@ impl Message {
     }
 }
 
+impl Message {
+    /// The message, for a call that is about it.
+    #[must_use]
+    pub fn reference(&self) -> calls::MessageRef {
+        self.id.into()
+    }
+}
+
+impl Contact {
+    /// The contact, for a call that is about it.
+    #[must_use]
+    pub fn reference(&self) -> calls::ContactRef {
+        self.id.into()
+    }
+}
+
 impl Deref for Message {
     type Target = MessageView;
 

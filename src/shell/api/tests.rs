@@ -223,6 +223,29 @@ fn a_wrong_parameter_is_named_and_an_unknown_word_refused() {
 }
 
 #[test]
+fn a_delivery_is_an_event_and_its_place_or_what_was_missed_or_the_end() {
+    let (from, to) = (Cursor { log: 1, position: 2 }, Cursor { log: 1, position: 30 });
+    let read = Event::Read { contact: ContactId(1), with: "ben".to_owned(), unread: 1 };
+    let event = Delivery::Event { cursor: Some(to), event: Box::new(read) };
+    let event = serde_json::to_value(&event).unwrap();
+    assert_eq!(event["cursor"], "c1.0000000000000001.1e");
+    assert_eq!((&event["event"]["type"], &event["event"]["with"]), (&json!("read"), &json!("ben")));
+    let missed = serde_json::to_value(Delivery::Missed { from, to }).unwrap();
+    assert_eq!(missed["missed"]["from"], "c1.0000000000000001.2");
+    assert!(matches!(serde_json::from_value(missed), Ok(Delivery::Missed { .. })));
+    assert!(matches!(serde_json::from_value(event), Ok(Delivery::Event { .. })));
+    assert!(serde_json::from_value::<Delivery>(json!({})).is_err());
+}
+
+#[test]
+fn a_request_for_a_history_that_does_not_say_how_much_gets_the_newest_part() {
+    let Ok(AnyCall::History(history)) = AnyCall::parse("history", r#"{"contact":"ben"}"#) else {
+        panic!("it is one");
+    };
+    assert_eq!((history.before, history.after, history.around), (50, 0, Around::Newest));
+}
+
+#[test]
 fn nothing_here_shows_whom_or_what_it_is_about() {
     let shown = |value: &dyn core::fmt::Debug| format!("{value:?}");
     let who = ClientInfo::new(ClientKind::Bot);

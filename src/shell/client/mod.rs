@@ -17,7 +17,8 @@ pub use options::{ArchiveOptions, Connect, CreateStore, HomeOptions, NodeOptions
 use self::node::OwnNode;
 use super::api::calls::{AnyCall, AnyReply, Call, NodeStop};
 use super::api::{
-    ClientInfo, Delivery, Directory, Event, EventFilter, EventKind, From, Hello, Message, Stay,
+    ClientInfo, Delivery, Directory, Event, EventFilter, EventKind, From, Hello, Message, Needs,
+    Stay,
 };
 use super::event_log::{EventReader, gone};
 use super::failure::{Failure, FailureCode, FailureText};
@@ -165,6 +166,16 @@ impl Client {
         Self::connect(Connect::Start(options), who).await.map(|(client, _)| client)
     }
 
+    /// Attaches to the node that runs in the home folder of the options, else starts one that acts
+    /// by itself: for a bot beside which a person uses the same home.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn attach_or_start(options: NodeOptions) -> Result<Self, Failure> {
+        let who = ClientInfo::new(super::api::ClientKind::Bot);
+        Self::connect(Connect::AttachOrStart(options), who).await.map(|(client, _)| client)
+    }
+
     /// Calls a method. Dropping the future abandons the answer, and not what was accepted.
     ///
     /// # Errors
@@ -179,16 +190,24 @@ impl Client {
     /// # Errors
     /// As [`Self::call`].
     pub async fn call_any(&self, call: AnyCall) -> Result<AnyReply, Failure> {
+        let mut looks = 0;
         loop {
             let link = self.link();
             let failure = match link.call(call.clone()).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
-            // Not carried out, so the next node can be asked.
-            if failure.code() != Some(FailureCode::NodeStopping) {
+            // Not carried out, or nothing but a look: the next node can be asked.
+            let is_look = matches!(call.needs(), Needs::Nothing | Needs::Read);
+            let can_be_asked_again = match failure.code() {
+                Some(FailureCode::NodeStopping) => true,
+                Some(FailureCode::NodeEnded) => is_look && looks < LOOKS,
+                _ => false,
+            };
+            if !can_be_asked_again {
                 return Err(failure);
             }
+            looks += 1;
             self.relink(&link, failure).await?;
         }
     }
@@ -337,11 +356,16 @@ async fn attach_within(
 ) -> Result<Link, Failure> {
     let begun = Instant::now();
     loop {
-        if let Some(link) = attach(home, who, limit).await? {
-            return Ok(link);
-        }
-        if preference == Preference::Either || begun.elapsed() >= HOME_WITHIN.min(limit) {
-            return Err(no_node());
+        let is_over = |within: Duration| begun.elapsed() >= within.min(limit);
+        match attach(home, who, limit).await {
+            Ok(Some(link)) => return Ok(link),
+            Ok(None) if preference == Preference::Either || is_over(HOME_WITHIN) => {
+                return Err(no_node());
+            }
+            Ok(None) => {}
+            // Another client may leave in a moment.
+            Err(error) if is_busy(&error) && !is_over(PLACE_WITHIN) => {}
+            Err(error) => return Err(error),
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -363,9 +387,21 @@ async fn wait_for_home(
     let begun = Instant::now();
     let mut has_asked = false;
     loop {
+        let is_over = begun.elapsed() >= HOME_WITHIN.min(limit);
         let found = match options.home() {
-            Some(home) => attach(home, who, limit.saturating_sub(begun.elapsed())).await?,
-            None => None,
+            Some(home) => attach(home, who, limit.saturating_sub(begun.elapsed())).await,
+            None => Ok(None),
+        };
+        let (found, unclear) = match found {
+            Ok(found) => (found, None),
+            // Another client may leave in a moment.
+            Err(error) if is_busy(&error) && !is_over => {
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            // What lies in the home is not what a node wrote: if none runs, the next one removes it.
+            Err(error) if error.code() == Some(FailureCode::Socket) => (None, Some(error)),
+            Err(error) => return Err(error),
         };
         if let Some(link) = found {
             if suits(&link.hello, options) {
@@ -378,21 +414,28 @@ async fn wait_for_home(
                 let stopped = link.call(NodeStop {}.into_any()).await;
                 tracing::debug!(gives_way = stopped.is_ok());
             }
-            if begun.elapsed() >= HOME_WITHIN.min(limit) {
+            if is_over {
                 return Err(StoreError::InUse.into());
             }
         } else if attaches != Some(Preference::Attach) || begun.elapsed() >= TAKEOVER_WITHIN {
             has_asked = false;
             match OwnNode::start(options, who).await {
-                Err(error)
-                    if error.code() == Some(FailureCode::InUse)
-                        && begun.elapsed() < HOME_WITHIN.min(limit) => {}
+                Err(error) if error.code() == Some(FailureCode::InUse) => {
+                    if is_over {
+                        return Err(unclear.unwrap_or(error));
+                    }
+                }
                 Err(error) => return Err(error),
                 Ok((node, hello)) => return Ok(Link { way: Way::Here(node), hello }),
             }
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Whether a node has no place for one more client now.
+fn is_busy(failure: &Failure) -> bool {
+    failure.code() == Some(FailureCode::NodeBusy)
 }
 
 /// Whether a node that runs does what the one of these options would.
@@ -450,8 +493,14 @@ async fn fold_directory(client: std::sync::Weak<Shared>, published: watch::Sende
 /// command or the start of a node takes. A guess.
 const HOME_WITHIN: Duration = Duration::from_secs(15);
 
+/// The time for which a client without a node of its own waits for a place at a busy one. A guess.
+const PLACE_WITHIN: Duration = Duration::from_secs(5);
+
 /// The time in which the node that took over from another is looked for, before one is started.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often a look is repeated at the next node because one died: what it looks at may be why.
+const LOOKS: u32 = 3;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);

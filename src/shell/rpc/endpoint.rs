@@ -334,13 +334,19 @@ fn is_of(stream: &UnixStream, user: u32) -> bool {
 
 /// `None` if there is nothing there, or nobody who answers.
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotADirectory,
+        NotConnected, NotFound,
+    };
 
+    // The last four: the node ended in this moment.
+    let is_absent = |kind| {
+        matches!(kind, ConnectionRefused | NotADirectory | NotFound)
+            || matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
+    };
     match result {
         Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.kind(), ConnectionRefused | NotADirectory | NotFound) => {
-            Ok(None)
-        }
+        Err(error) if is_absent(error.kind()) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -25,7 +25,7 @@ impl From<EndpointError> for Failure {
             what: "the node was not started",
             why: &error.to_string(),
             safe: "nothing was done",
-            next: "give one of the folders to yourself alone: chmod 700",
+            next: "make one of them yours alone (chmod 700) with room in it, or set XDG_RUNTIME_DIR",
         };
         Self::new(FailureCode::Socket, text)
     }
@@ -33,6 +33,9 @@ impl From<EndpointError> for Failure {
 
 impl From<LocateError> for Failure {
     fn from(error: LocateError) -> Self {
+        if let LocateError::Home(error) = error {
+            return error.into();
+        }
         let text = FailureText {
             what: "the node of this home folder was not reached",
             why: &error.to_string(),

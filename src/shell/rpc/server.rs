@@ -72,8 +72,15 @@ pub(in crate::shell) async fn serve(
     }
 }
 
-/// Says why a client is not let in.
-async fn refuse(mut stream: UnixStream, error: Failure) {
+/// Says why a client is not let in, once it has said who it is: a connection that is closed while it
+/// speaks would look to it as if the node were gone.
+async fn refuse(stream: UnixStream, error: Failure) {
+    let (reader, mut stream) = stream.into_split();
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(reader);
+    if timeout(HELLO_WITHIN, read_line(&mut reader, &mut line)).await.is_err() {
+        return;
+    }
     let welcome = Welcome { undertone: WelcomeFields::Refused { error } };
     let Some(line) = to_line(&welcome) else { return };
     if !matches!(timeout(HELLO_WITHIN, stream.write_all(&line)).await, Ok(Ok(()))) {
@@ -137,8 +144,8 @@ async fn meet(
         Ok(Line::TooLong) => return Err(Some(too_long("the client was not let in"))),
         Ok(Line::End) | Err(_) => return Err(None),
     }
-    let said: Introduction = serde_json::from_slice(&line)
-        .map_err(|error| Some(not_understood(&format!("the first line: {error}"))))?;
+    let said: Introduction =
+        serde_json::from_slice(&line).map_err(|error| Some(no_introduction(&error.to_string())))?;
     let [major, _] = said.undertone.api;
     if major != API_VERSION[0] {
         return Err(Some(other_version(&hello.version, &said.undertone.client)));
@@ -348,6 +355,17 @@ async fn follow(mut reader: EventReader, stream: u64, lines: mpsc::Sender<Zeroiz
             return;
         }
     }
+}
+
+/// The first line was none of a client.
+fn no_introduction(why: &str) -> Failure {
+    let text = FailureText {
+        what: "the client was not let in",
+        why: &format!("the first line: {why}"),
+        safe: "nothing was done",
+        next: r#"begin with {"undertone":{"api":[1,0],"client":"NAME"}}"#,
+    };
+    Failure::new(FailureCode::BadRequest, text)
 }
 
 fn node_busy() -> Failure {

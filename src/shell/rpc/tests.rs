@@ -318,6 +318,7 @@ async fn a_connection_too_many_is_refused_and_let_in_when_another_has_left() {
         inside.push(stage.raw().await);
     }
     let mut outside = Raw(BufReader::new(stage.connect().await));
+    outside.say(&introduction(API_VERSION)).await;
     let refused = outside.hear().await.unwrap();
     assert_eq!(refused["undertone"]["error"]["code"], "node_busy", "{refused}");
     drop(inside.pop());
