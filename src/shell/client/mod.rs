@@ -5,10 +5,11 @@ mod options;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -44,11 +45,18 @@ struct Shared {
     link: Mutex<Arc<Link>>,
     /// Held while another link is made, so that one is.
     relinking: tokio::sync::Mutex<()>,
-    directory: watch::Receiver<Arc<Directory>>,
+    /// Once somebody asked for it: most commands need no picture of everybody.
+    directory: OnceLock<FoldedDirectory>,
     /// Whether it was closed, and reaches no other node any more.
     is_closed: AtomicBool,
-    /// Ends with it.
-    _tasks: JoinSet<()>,
+    /// Where it was connected, so that the directory may be asked for anywhere.
+    runtime: Handle,
+}
+
+/// The directory of a client, and the task that keeps it, which ends with it.
+struct FoldedDirectory {
+    published: watch::Receiver<Arc<Directory>>,
+    _task: JoinSet<()>,
 }
 
 /// The way to a node.
@@ -63,9 +71,9 @@ enum Way {
 }
 
 /// A stream of events.
-pub struct Events(EventSource);
+pub struct Events(EventsWay);
 
-enum EventSource {
+enum EventsWay {
     Here(Box<EventReader>),
     Socket(SocketEvents),
 }
@@ -77,8 +85,8 @@ impl Events {
     /// nothing. A stream that is not read delays nobody: what it misses is said.
     pub async fn next(&mut self) -> Delivery {
         match &mut self.0 {
-            EventSource::Here(reader) => reader.next().await,
-            EventSource::Socket(events) => events.next().await,
+            EventsWay::Here(reader) => reader.next().await,
+            EventsWay::Socket(events) => events.next().await,
         }
     }
 
@@ -129,32 +137,16 @@ impl Client {
     ) -> Result<(Self, Hello), Failure> {
         let link = Arc::new(reach(&to, &who, limit, Preference::Either).await?);
         let hello = link.hello.clone();
-        let (published, directory) = watch::channel(Arc::default());
-        let (made, is_made) = oneshot::channel();
-        let mut tasks = JoinSet::new();
-        let shared = Arc::new_cyclic(|shared| {
-            let fold = fold_directory(std::sync::Weak::clone(shared), published);
-            // On another thread it could begin before the client exists, and end at once.
-            tasks.spawn(async move {
-                if is_made.await.is_ok() {
-                    fold.await;
-                }
-            });
-            Shared {
-                to,
-                who,
-                link: Mutex::new(link),
-                relinking: tokio::sync::Mutex::default(),
-                directory,
-                is_closed: AtomicBool::new(false),
-                _tasks: tasks,
-            }
-        });
-        // The task is there: it ends with the client.
-        if made.send(()).is_err() {
-            tracing::debug!("the directory is not kept");
-        }
-        Ok((Self(shared), hello))
+        let shared = Shared {
+            to,
+            who,
+            link: Mutex::new(link),
+            relinking: tokio::sync::Mutex::default(),
+            directory: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+            runtime: Handle::current(),
+        };
+        Ok((Self(Arc::new(shared)), hello))
     }
 
     /// Starts a node that acts by itself, with its client: the short way for a bot.
@@ -231,10 +223,16 @@ impl Client {
     }
 
     /// Identities, contacts with their unread counts, and requests: always whole, as of the last
-    /// event. Empty until they were read for the first time.
+    /// event. Kept from the first call on; empty until they were read for the first time.
     #[must_use]
     pub fn directory(&self) -> watch::Receiver<Arc<Directory>> {
-        self.0.directory.clone()
+        let folded = self.0.directory.get_or_init(|| {
+            let (publish, published) = watch::channel(Arc::default());
+            let mut task = JoinSet::new();
+            task.spawn_on(fold_directory(Arc::downgrade(&self.0), publish), &self.0.runtime);
+            FoldedDirectory { published, _task: task }
+        });
+        folded.published.clone()
     }
 
     /// The node that is reached now.
@@ -316,8 +314,8 @@ impl Link {
 
     async fn events(&self, filter: EventFilter, from: From) -> Result<Events, Failure> {
         Ok(Events(match &self.way {
-            Way::Here(node) => EventSource::Here(Box::new(node.session().events(filter, from)?)),
-            Way::Socket(link) => EventSource::Socket(link.events(filter, from).await?),
+            Way::Here(node) => EventsWay::Here(Box::new(node.session().events(filter, from)?)),
+            Way::Socket(link) => EventsWay::Socket(link.events(filter, from).await?),
         }))
     }
 }
@@ -455,7 +453,7 @@ fn no_node() -> Failure {
 }
 
 /// Keeps the directory of a client, as long as there is one.
-async fn fold_directory(client: std::sync::Weak<Shared>, published: watch::Sender<Arc<Directory>>) {
+async fn fold_directory(client: Weak<Shared>, published: watch::Sender<Arc<Directory>>) {
     let kinds = EventFilter::of(&[
         EventKind::Identity,
         EventKind::Contact,
