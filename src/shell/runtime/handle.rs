@@ -61,8 +61,14 @@ impl NodeHandle {
 pub(in crate::shell) struct NodeSession {
     node: NodeHandle,
     scope: Scope,
-    /// Lines of an import that is not complete.
-    import: Mutex<Vec<Box<RawValue>>>,
+    import: Mutex<StagedImport>,
+}
+
+/// The lines of an import that is not complete.
+#[derive(Default)]
+struct StagedImport {
+    lines: Vec<Box<RawValue>>,
+    bytes: usize,
 }
 
 opaque_debug!(struct NodeSession { node, scope, import });
@@ -129,23 +135,18 @@ impl NodeSession {
 
     /// Keeps the lines of an import until the last of them is here.
     fn gather(&self, mut import: Import) -> Result<Result<Import, ImportReport>, Failure> {
-        let mut kept = self.import.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() + import.lines.len() > MAX_LINES {
-            kept.clear();
-            let text = FailureText {
-                what: "nothing was imported",
-                why: &format!("it has more than {MAX_LINES} lines"),
-                safe: "nothing was changed",
-                next: "import it in parts",
-            };
-            return Err(Failure::new(FailureCode::BadImport, text));
+        let mut staged = self.import.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.bytes += import.lines.iter().map(|line| line.get().len()).sum::<usize>();
+        staged.lines.append(&mut import.lines);
+        if staged.lines.len() > MAX_LINES || staged.bytes > MAX_IMPORT_BYTES {
+            *staged = StagedImport::default();
+            return Err(import_too_large());
         }
-        kept.append(&mut import.lines);
         if import.more {
-            let found = kept.len();
+            let found = staged.lines.len();
             return Ok(Err(ImportReport { found, taken: 0, dry_run: import.dry_run }));
         }
-        import.lines = std::mem::take(&mut *kept);
+        import.lines = std::mem::take(&mut *staged).lines;
         Ok(Ok(import))
     }
 
@@ -213,6 +214,17 @@ fn has_ended(message: &Message, wanted: MessageState) -> bool {
     rank(state) >= rank(wanted)
 }
 
+fn import_too_large() -> Failure {
+    let megabytes = MAX_IMPORT_BYTES >> 20;
+    let text = FailureText {
+        what: "nothing was imported",
+        why: &format!("it has more than {MAX_LINES} lines, or is longer than {megabytes} MiB"),
+        safe: "nothing was changed",
+        next: "import it in parts",
+    };
+    Failure::new(FailureCode::BadImport, text)
+}
+
 fn not_allowed(method: &str) -> Failure {
     let text = FailureText {
         what: "the request was refused",
@@ -222,6 +234,10 @@ fn not_allowed(method: &str) -> Failure {
     };
     Failure::new(FailureCode::Scope, text)
 }
+
+/// Bytes of an import that a client may have the node keep until its last line: some 250,000 short
+/// messages. A guess; each of the connections may have as many.
+const MAX_IMPORT_BYTES: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -254,5 +270,24 @@ mod tests {
         let refused = session.call(NodeStop {}.into_any()).await.unwrap_err();
         assert_eq!(refused.code(), Some(FailureCode::Scope));
         assert!(refused.why.contains("node.stop"), "{}", refused.why);
+    }
+
+    #[tokio::test]
+    async fn an_import_that_does_not_end_is_refused_before_it_fills_the_memory() {
+        let handle = node().handle();
+        let session = handle.open(Scope::all());
+        let line = RawValue::from_string(format!("\"{}\"", "x".repeat(1 << 20))).unwrap();
+        let part = Import { contact: "ben".into(), lines: vec![line], more: true, dry_run: false };
+        let mut kept = 0;
+        let refused = loop {
+            match session.call(part.clone().into_any()).await {
+                Ok(_) => kept += 1,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused.code(), Some(FailureCode::BadImport));
+        assert!((60..64).contains(&kept), "{kept} MiB");
+        // What was kept is forgotten.
+        assert!(session.call(part.into_any()).await.is_ok());
     }
 }
