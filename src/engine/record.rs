@@ -552,6 +552,21 @@ impl MessageState {
         matches!(self, Self::Delivered | Self::Read)
     }
 
+    /// Whether a message in this state has come as far as `wanted`, on its way to be read.
+    #[must_use]
+    pub const fn has_reached(self, wanted: Self) -> bool {
+        match wanted {
+            Self::Queued => true,
+            Self::Mining => !matches!(self, Self::Queued),
+            Self::Sent => self.awaits_ack() || self.is_final(),
+            Self::Delivered => self.is_final(),
+            Self::Read => matches!(self, Self::Read),
+            Self::Unacknowledged => matches!(self, Self::Unacknowledged),
+            Self::Failed => matches!(self, Self::Failed),
+            Self::Cancelled => matches!(self, Self::Cancelled),
+        }
+    }
+
     /// Whether a message may move from this state to `to`: the only authority on it.
     ///
     /// A mark never gets worse after it says delivered, and failed is only ever said of what did
@@ -580,6 +595,20 @@ mod tests {
 
     const ALL: [MessageState; 8] =
         [Queued, Mining, Sent, Unacknowledged, Delivered, Read, Failed, Cancelled];
+
+    #[test]
+    fn what_a_message_has_reached_is_every_step_before_it_on_its_way() {
+        let reached =
+            |wanted: MessageState| ALL.into_iter().filter(move |at| at.has_reached(wanted));
+        let reached = |wanted| reached(wanted).collect::<Vec<_>>();
+        assert_eq!(reached(Queued), ALL);
+        assert_eq!(reached(Mining), ALL[1..]);
+        assert_eq!(reached(Sent), [Sent, Unacknowledged, Delivered, Read]);
+        assert_eq!(reached(Delivered), [Delivered, Read]);
+        for last in [Read, Unacknowledged, Failed, Cancelled] {
+            assert_eq!(reached(last), [last]);
+        }
+    }
 
     #[test]
     fn a_message_moves_as_the_table_says_and_in_no_other_way() {

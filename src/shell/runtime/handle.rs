@@ -200,18 +200,12 @@ impl NodeSession {
 /// Whether a wait for a state is over: it is reached, or is not reached any more.
 fn has_ended(message: &Message, wanted: MessageState) -> bool {
     let Direction::Outgoing(state) = message.direction else { return true };
-    let rank = |state| match state {
-        MessageState::Queued => 0,
-        MessageState::Mining => 1,
-        MessageState::Sent => 2,
-        MessageState::Delivered => 3,
-        MessageState::Read => 4,
-        // Only a person moves it on from here.
-        MessageState::Failed | MessageState::Cancelled => 5,
-        // Sending again goes on for days, and who waits does not.
-        MessageState::Unacknowledged => 5,
-    };
-    rank(state) >= rank(wanted)
+    // Only a person moves the first two on; sending again goes on for days, and who waits does not.
+    let rests = matches!(
+        state,
+        MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
+    );
+    rests || state.has_reached(wanted)
 }
 
 fn import_too_large() -> Failure {

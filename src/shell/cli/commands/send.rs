@@ -23,6 +23,7 @@ use crate::shell::cli::{input, output};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::miner;
+use crate::shell::rpc::link::silent;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
 
@@ -155,7 +156,7 @@ impl Sending<'_> {
         };
         let asked = timeout_at(self.deadline + LAST_LOOK, asked).await;
         let (message, contact, status) = asked
-            .unwrap_or_else(|_| Err(silent()))
+            .unwrap_or_else(|_| Err(silent("nothing was sent")))
             .map_err(|failure| progress.accepted(failure))?;
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, status.network.peers);
@@ -181,19 +182,8 @@ impl Sending<'_> {
     /// A call that is given up when the time is over.
     async fn call<C: Call>(&self, call: C) -> Result<C::Reply, Failure> {
         let answer = timeout_at(self.deadline, self.client.call(call)).await;
-        answer.unwrap_or_else(|_| Err(silent()))
+        answer.unwrap_or_else(|_| Err(silent("nothing was sent")))
     }
-}
-
-/// The node did not answer within the time of the command.
-fn silent() -> Failure {
-    let text = FailureText {
-        what: "the running node did not answer in time",
-        why: "it stands still, or is very busy",
-        safe: "nothing was sent",
-        next: "see whether it runs: it may have been stopped, or its disk may hang",
-    };
-    Failure::new(FailureCode::NodeSilent, text)
 }
 
 /// What is known of a message when the node that was to accept it did not answer.
@@ -266,22 +256,9 @@ impl SendProgress {
     }
 
     fn reached(&self) -> Option<Value> {
-        let far_enough = match self.wait {
-            WaitFor::Queued => true,
-            WaitFor::Sent => matches!(
-                self.state,
-                MessageState::Sent
-                    | MessageState::Unacknowledged
-                    | MessageState::Delivered
-                    | MessageState::Read
-            ),
-            WaitFor::Delivered => {
-                matches!(self.state, MessageState::Delivered | MessageState::Read)
-            }
-            WaitFor::Read => self.state == MessageState::Read,
-        };
         let word = state_word(self.state);
-        far_enough.then(|| json!({ "state": word, "id": self.message.hex() }))
+        let is_there = self.state.has_reached(self.wanted());
+        is_there.then(|| json!({ "state": word, "id": self.message.hex() }))
     }
 
     fn held(&self) -> Failure {
