@@ -478,9 +478,7 @@ impl Dispatcher<'_> {
 
     /// Counts what is unread of a contact, and tells it.
     fn count_unread(&mut self, contact: ContactId) -> Result<u64, CallError> {
-        let counts = self.0.durable.store().messages().unread()?;
-        let unread = counts.into_iter().find(|(of, _)| *of == contact);
-        let unread = unread.map_or(0, |(_, count)| count as u64);
+        let unread = self.0.durable.store().messages().unread_of(contact)?;
         let with = self.0.directory.name_of(contact).to_owned();
         self.0.emit(Event::Read { contact, with, unread });
         Ok(unread)

@@ -153,6 +153,22 @@ impl<'a> MessageTable<'a> {
         Ok(unknown)
     }
 
+    /// The number of unread messages of one contact's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] and the like.
+    pub fn unread_of(self, contact: ContactId) -> Result<u64, StoreError> {
+        let count: i64 = self.connection.query_row(
+            "SELECT COUNT(*) FROM message, read_mark
+             WHERE read_mark.contact = ?1 AND message.contact = read_mark.contact
+                 AND message.place > read_mark.place AND author = 1 AND open = 0",
+            [contact.0.cast_signed()],
+            |row| row.get(0),
+        )?;
+        u64::try_from(count).map_err(|_| StoreError::Damaged)
+    }
+
     /// The number of unread messages of the contact's, for each conversation that has any.
     ///
     /// # Errors
