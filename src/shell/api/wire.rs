@@ -6,6 +6,9 @@
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
+use super::words::{
+    lifetime_name, lifetime_named, session_named, session_word, state_named, state_word,
+};
 use super::{Contact, Identity, Message, Request};
 use crate::engine::crypto::invite;
 use crate::engine::crypto::keys::PublicKey;
@@ -19,6 +22,7 @@ use crate::engine::event::{
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::text::UntrustedText;
+use crate::shell::calendar;
 
 /// A value on the wire is none of the kind that its place asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,28 +97,49 @@ pub(super) mod id {
     }
 }
 
-/// For `#[serde(with)]`: a moment in UTC.
-pub(super) mod time {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
+/// Makes a module for `#[serde(with)]`: a value that is written as a text.
+macro_rules! written_as_text {
+    ($(#[$doc:meta])* $name:ident: $type:ty, $write:expr, $read:expr, $what:literal) => {
+        $(#[$doc])*
+        pub(super) mod $name {
+            use serde::de::Error as _;
+            use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use crate::engine::env::UnixSeconds;
-    use crate::shell::calendar;
+            use super::*;
 
-    pub(in crate::shell::api) fn serialize<S: Serializer>(
-        at: &UnixSeconds,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&calendar::utc(*at))
-    }
+            pub(in crate::shell::api) fn serialize<S: Serializer>(
+                value: &$type,
+                to: S,
+            ) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&$write(*value))
+            }
 
-    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<UnixSeconds, D::Error> {
-        let text = String::deserialize(from)?;
-        calendar::read_utc(&text).ok_or_else(|| D::Error::custom("not a moment in UTC"))
-    }
+            pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<$type, D::Error> {
+                let text = String::deserialize(from)?;
+                $read(&text).ok_or_else(|| D::Error::custom($what))
+            }
+        }
+    };
 }
+
+written_as_text!(
+    /// A moment in UTC.
+    time: UnixSeconds, calendar::utc, calendar::read_utc, "not a moment in UTC"
+);
+written_as_text!(
+    /// The state of the session with a contact, by its word.
+    session: SessionStatus, session_word, session_named, "not the state of a session"
+);
+written_as_text!(
+    /// The state of a message, by its word.
+    state: MessageState, state_word, state_named, "not the state of a message"
+);
+written_as_text!(
+    /// A lifetime, by the name that people choose it by.
+    lifetime: Lifetime, lifetime_name, lifetime_named, "not a lifetime: 10m, 6h, day, week"
+);
 
 /// For `#[serde(with)]`: a moment in UTC, or none.
 pub(super) mod time_or_none {
@@ -140,75 +165,6 @@ pub(super) mod time_or_none {
         let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
         let at = calendar::read_utc(&text);
         at.map(Some).ok_or_else(|| D::Error::custom("not a moment in UTC"))
-    }
-}
-
-/// For `#[serde(with)]`: the state of the session with a contact, by its word.
-pub(super) mod session {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use super::super::words::{session_named, session_word};
-    use crate::engine::event::SessionStatus;
-
-    pub(in crate::shell::api) fn serialize<S: Serializer>(
-        session: &SessionStatus,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(session_word(*session))
-    }
-
-    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<SessionStatus, D::Error> {
-        let text = String::deserialize(from)?;
-        session_named(&text).ok_or_else(|| D::Error::custom("not the state of a session"))
-    }
-}
-
-/// For `#[serde(with)]`: the state of a message, by its word.
-pub(super) mod state {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use super::super::words::{state_named, state_word};
-    use crate::engine::record::MessageState;
-
-    pub(in crate::shell::api) fn serialize<S: Serializer>(
-        state: &MessageState,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(state_word(*state))
-    }
-
-    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<MessageState, D::Error> {
-        let text = String::deserialize(from)?;
-        state_named(&text).ok_or_else(|| D::Error::custom("not the state of a message"))
-    }
-}
-
-/// For `#[serde(with)]`: a lifetime, by the name that people choose it by.
-pub(super) mod lifetime {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use super::super::words::{lifetime_name, lifetime_named};
-    use crate::engine::envelope::Lifetime;
-
-    pub(in crate::shell::api) fn serialize<S: Serializer>(
-        lifetime: &Lifetime,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(lifetime_name(*lifetime))
-    }
-
-    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Lifetime, D::Error> {
-        let text = String::deserialize(from)?;
-        lifetime_named(&text).ok_or_else(|| D::Error::custom("not a lifetime: 10m, 6h, day, week"))
     }
 }
 

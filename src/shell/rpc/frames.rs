@@ -132,6 +132,12 @@ pub(super) struct RpcError {
 }
 
 impl RpcError {
+    /// Of a line that is no request: no JSON at all, or another value.
+    pub(super) fn of_line(error: &serde_json::Error) -> Self {
+        let code = if error.is_data() { -32_600 } else { -32_700 };
+        Self { code, ..Self::of(not_understood(&error.to_string())) }
+    }
+
     pub(super) fn of(failure: Failure) -> Self {
         let code = match failure.code() {
             Some(FailureCode::UnknownMethod) => -32_601,
@@ -271,3 +277,19 @@ pub(super) fn too_long(what: &str) -> Failure {
     };
     Failure::new(FailureCode::TooLong, text)
 }
+
+/// Node and client speak different versions of the interface: each says so in its own name.
+pub(super) fn other_version(node: &str, client: &str) -> Failure {
+    let shown = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
+    let (node, client) = (shown(node), shown(client));
+    let text = FailureText {
+        what: "nothing was asked of the running node",
+        why: &format!("the node that runs here is undertone {node:?}, and this is {client:?}"),
+        safe: "nothing was done",
+        next: "quit the undertone that runs in this home folder, then start it again",
+    };
+    Failure::new(FailureCode::NodeVersion, text)
+}
+
+/// Characters of a name or version of others that an error repeats.
+const MAX_SHOWN: usize = 64;

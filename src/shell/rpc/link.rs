@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::endpoint::Located;
 use super::frames::{
     Incoming, Introduction, JSONRPC, Line, OutgoingRequest, SUBSCRIBE, StreamId, Subscribe,
-    UNSUBSCRIBE, Welcome, WelcomeFields, read_line, to_line, too_long,
+    UNSUBSCRIBE, Welcome, WelcomeFields, other_version, read_line, to_line, too_long,
 };
 use crate::engine::node::{self, MAX_CONTACTS, MAX_IDENTITIES};
 use crate::engine::secret::opaque_debug;
@@ -116,7 +116,7 @@ pub(super) async fn meet(
     let welcome: Welcome = serde_json::from_slice(&line).map_err(|_| not_a_node())?;
     let hello = match welcome.undertone {
         WelcomeFields::Hello(hello) if hello.api[0] == API_VERSION[0] => hello,
-        WelcomeFields::Hello(hello) => return Err(other_version(&hello.version)),
+        WelcomeFields::Hello(hello) => return Err(other_version(&hello.version, &who.name)),
         WelcomeFields::Refused { error } => return Err(error),
     };
     let (lines, mut waiting) = mpsc::channel::<Zeroizing<Vec<u8>>>(LINES_WAITING);
@@ -387,18 +387,6 @@ pub(in crate::shell) fn silent(safe: &str) -> Failure {
     Failure::new(FailureCode::NodeSilent, text)
 }
 
-fn other_version(theirs: &str) -> Failure {
-    let ours = env!("CARGO_PKG_VERSION");
-    let theirs: String = theirs.chars().take(VERSION_SHOWN).collect();
-    let text = FailureText {
-        what: "nothing was asked of the running node",
-        why: &format!("the node that runs here is undertone {theirs:?}, and this is {ours}"),
-        safe: "nothing was done",
-        next: "quit the undertone that runs in this home folder, then start it again",
-    };
-    Failure::new(FailureCode::NodeVersion, text)
-}
-
 /// What answers is no node of this version.
 fn not_a_node() -> Failure {
     let text = FailureText {
@@ -419,9 +407,6 @@ const LINES_WAITING: usize = 64;
 /// Deliveries of one stream that wait for their reader: those of the longest snapshot, which have no
 /// place that could be said to be missed, and as many again.
 const DELIVERIES_WAITING: usize = 2 * (MAX_CONTACTS + MAX_IDENTITIES + node::MAX_REQUESTS);
-
-/// Characters of a version that an error repeats.
-const VERSION_SHOWN: usize = 32;
 
 #[cfg(test)]
 mod tests {

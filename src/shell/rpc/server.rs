@@ -20,7 +20,8 @@ use super::endpoint::Endpoint;
 use super::frames::{
     EVENT, Farewell, FarewellFields, Introduction, JSONRPC, Line, OutgoingResponse,
     OutgoingStreamItem, Request, RequestId, RpcError, SUBSCRIBE, StreamId, StreamNotification,
-    Subscribe, UNSUBSCRIBE, Welcome, WelcomeFields, not_understood, read_line, to_line, too_long,
+    Subscribe, UNSUBSCRIBE, Welcome, WelcomeFields, not_understood, other_version, read_line,
+    to_line, too_long,
 };
 use crate::shell::api::calls::AnyCall;
 use crate::shell::api::{API_VERSION, Delivery, Hello, Limits, Scope};
@@ -231,7 +232,10 @@ impl Exchange {
         let request: Request<'_> = match serde_json::from_slice(line) {
             Ok(request) => request,
             Err(error) => {
-                return self.refuse(&RequestId::None, not_understood(&error.to_string())).await;
+                let (id, error) = (&RequestId::None, Some(RpcError::of_line(&error)));
+                return self
+                    .say(&OutgoingResponse { jsonrpc: JSONRPC, id, result: None, error })
+                    .await;
             }
         };
         let Request { jsonrpc, id, method, params } = request;
@@ -386,18 +390,6 @@ fn too_many_requests() -> Failure {
         next: "wait for an answer, or end a stream",
     };
     Failure::new(FailureCode::NodeBusy, text)
-}
-
-/// The client speaks another version of the interface.
-fn other_version(ours: &str, client: &str) -> Failure {
-    let client: String = client.chars().take(MAX_ID).collect();
-    let text = FailureText {
-        what: "nothing was asked of the running node",
-        why: &format!("the node that runs here is undertone {ours}, and this is {client:?}"),
-        safe: "nothing was done",
-        next: "quit the undertone that runs in this home folder, then start it again",
-    };
-    Failure::new(FailureCode::NodeVersion, text)
 }
 
 /// The time in which a client must have said who it is. A guess.

@@ -219,6 +219,10 @@ async fn unknown_methods_and_parameters_are_named() {
     assert!(answer["error"]["data"]["why"].as_str().unwrap().contains("shoe_size"), "{answer}");
     let answer = raw.ask(3, "message.send", &json!({ "contact": "ben", "text": 7 })).await;
     assert!(answer["error"]["data"]["why"].as_str().unwrap().contains("string"), "{answer}");
+    for (line, code) in [("{", -32_700), ("x", -32_700), ("[]", -32_600), ("{}", -32_600)] {
+        raw.write(format!("{line}\n").as_bytes()).await;
+        assert_eq!(raw.hear().await.unwrap()["error"]["code"], code, "{line}");
+    }
     for line in ["[]", "7", "{}", "{\"id\":1}", "{\"id\":1,\"method\":\"status\",\"extra\":1}"] {
         raw.write(format!("{line}\n").as_bytes()).await;
         assert_eq!(raw.hear().await.unwrap()["error"]["data"]["code"], "bad_request", "{line}");

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::contacts::of_identity;
 use crate::engine::id::MessageId;
 use crate::shell::api::calls::{
-    Around, ContactShow, History, MAX_HISTORY, MessageCancel, MessageDelete, MessageRef,
-    MessageRetry, MessageShow, Search,
+    Around, ContactShow, History, HistoryPart, MAX_HISTORY, MessageCancel, MessageDelete,
+    MessageRef, MessageRetry, MessageShow, Page, Search,
 };
 use crate::shell::api::{Contact, Event, Message};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
@@ -83,23 +83,14 @@ async fn newest(
     before: Option<MessageId>,
     most: usize,
 ) -> Result<(Vec<Message>, bool), Failure> {
-    let mut newest_first: Vec<Message> = Vec::new();
-    let mut place = before;
-    loop {
-        let page = History {
-            contact: contact.id.into(),
-            around: place.map_or(Around::Newest, |place| Around::Message(place.into())),
-            before: most.saturating_sub(newest_first.len()).min(MAX_HISTORY),
-            after: 0,
-        };
-        let page = client.call(page).await?;
-        let is_last = page.items.is_empty() || !page.older;
-        newest_first.extend(page.items.into_iter().rev());
-        if is_last || newest_first.len() >= most {
-            return Ok((newest_first, page.older));
-        }
-        place = newest_first.last().map(|oldest| oldest.id);
-    }
+    backwards(before, most, async |place: Option<MessageId>, count| {
+        let around = place.map_or(Around::Newest, |place| Around::Message(place.into()));
+        let part = History { contact: contact.id.into(), around, before: count, after: 0 };
+        let HistoryPart { mut items, older, newer: _ } = client.call(part).await?;
+        items.reverse();
+        Ok(Page { items, more: older })
+    })
+    .await
 }
 
 /// The same of the messages with all of these words.
@@ -110,20 +101,29 @@ async fn search(
     before: Option<MessageId>,
     most: usize,
 ) -> Result<(Vec<Message>, bool), Failure> {
+    backwards(before, most, async |place: Option<MessageId>, limit| {
+        let (text, contact) = (words.to_owned(), Some(contact.id.into()));
+        client.call(Search { text, contact, before: place.map(MessageRef::from), limit }).await
+    })
+    .await
+}
+
+/// Messages before a place, newest first, in as many parts as it takes to have `most`; and whether
+/// there are more. `part` brings so many of those before its place.
+async fn backwards(
+    before: Option<MessageId>,
+    most: usize,
+    part: impl AsyncFn(Option<MessageId>, usize) -> Result<Page<Message>, Failure>,
+) -> Result<(Vec<Message>, bool), Failure> {
     let mut newest_first: Vec<Message> = Vec::new();
     let mut place = before;
     loop {
-        let page = Search {
-            text: words.to_owned(),
-            contact: Some(contact.id.into()),
-            before: place.map(MessageRef::from),
-            limit: most.saturating_sub(newest_first.len()).min(MAX_HISTORY),
-        };
-        let page = client.call(page).await?;
-        let is_last = page.items.is_empty() || !page.more;
-        newest_first.extend(page.items);
+        let count = most.saturating_sub(newest_first.len()).min(MAX_HISTORY);
+        let Page { items, more } = part(place, count).await?;
+        let is_last = items.is_empty() || !more;
+        newest_first.extend(items);
         if is_last || newest_first.len() >= most {
-            return Ok((newest_first, page.more));
+            return Ok((newest_first, more));
         }
         place = newest_first.last().map(|oldest| oldest.id);
     }
