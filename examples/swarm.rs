@@ -52,7 +52,7 @@ pub(crate) fn run(seed: u64) -> anyhow::Result<Trace> {
     for number in 0..20 {
         world.ask(
             ann,
-            Command::Say { contact, text: format!("line {number}"), lifetime: Lifetime::Day },
+            Command::Say { contact, text: format!("line {number}"), postage: Lifetime::Day.into() },
         )?;
     }
     // Bob's machine dies after forty more things it did, and is back after a minute.

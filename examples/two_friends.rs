@@ -11,7 +11,7 @@ use undertone::engine::command::Command;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, Lifetime, WorkNonce, work};
 use undertone::engine::event::{Direction, Event, SessionStatus};
-use undertone::engine::id::{CommandId, NeighbourId};
+use undertone::engine::id::{CommandId, Neighbour, NeighbourId};
 use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::settings::{NodeRole, NodeSettings};
@@ -25,7 +25,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     let ask = |command| Input::Command { id: CommandId(0), command };
     let mut inputs = VecDeque::new();
     for name in ["ann", "bob"] {
-        inputs.push_back((name, Input::Peers(vec![NeighbourId(0)])));
+        inputs.push_back((name, Input::Peers(vec![Neighbour::alone(NeighbourId(0))])));
         inputs.push_back((name, ask(Command::CreateIdentity { name: name.to_owned() })));
     }
     let (mut keys, mut heard) = (Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
                             heard.push((name, text.clone()));
                             inputs.push_back((
                                 name,
-                                ask(Command::Say { contact, text, lifetime: Lifetime::Day }),
+                                ask(Command::Say { contact, text, postage: Lifetime::Day.into() }),
                             ));
                         }
                     }

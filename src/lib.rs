@@ -84,11 +84,12 @@
 //!
 //! | what happens | where |
 //! |---|---|
-//! | a gossipsub message, handed up unjudged | `shell::net` |
+//! | a gossipsub message; one that every node refuses alike ends here, before its id is remembered | `shell::net` |
 //! | `Input::Gossip` | `shell::runtime` |
-//! | decode; then time, then work: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
+//! | decode; then life and grid, work, and time: `CheckedEnvelope`, or a `ValidationError` | [`engine::envelope::check()`] |
 //! | wait, highest priority first | [`engine::relay::validation_queue`] |
-//! | admit, and evict those of the lowest priority | [`engine::relay::pool`] |
+//! | what shows less than the line asks is ignored | [`engine::price::line`], [`engine::relay`] |
+//! | hold what shows what its share of the room asks; a full share lets the lowest go for far better | [`engine::relay::pool`], [`engine::price::room`] |
 //! | `Effect::ReportValidation`; a relay's line ends here | [`engine::relay`] |
 //! | route it by the topic of a session, else try it as an offer: a stranger's waits as a request in `engine::node::roster` | `engine::node::messenger` |
 //! | decrypt, on a copy of the session | [`engine::session`] |
@@ -108,7 +109,7 @@
 //! | find the contact or the message it is about | `engine::node::commands` |
 //! | accepted: `Output::Commit`, `Effect::Reply`, the answer of the method | [`engine::conversation`]: `commands` |
 //! | when it is the next to go: number it, encrypt it, `Output::Commit` the session's next state | [`engine::conversation`]: `send`, `send_window` |
-//! | date it; `Effect::StartMining` | `engine::node::publisher` |
+//! | ask what it costs now, or wait; date it; `Effect::StartMining` | `engine::node::publisher`, [`engine::price::asking`] |
 //! | search; `Input::Mined` | `shell::miner` |
 //! | our own gate: check and admit as if it came from outside | `engine::node::publisher` |
 //! | `Effect::Publish` | `shell::runtime` |
@@ -165,11 +166,11 @@
 //! `tests/tidy` holds this, because inside one package the compiler does not.
 //!
 //! ```text
-//! engine   env | text  <  id | secret | testing  <  crypto  <  envelope
+//! engine   env | text  <  id | secret | testing  <  crypto | price  <  envelope
 //!          <  relay::{ranking, validation_queue}  <  relay::pool | session  <  record | settings
 //!          <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! sim      above node; nothing names it
-//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir}  <  api
+//! shell    os::exit_code  <  failure  <  calendar | os::{clock, data_dir, memory}  <  api
 //!          <  os::{passphrase, signals} | text | event_log  <  net | store | miner
 //!          <  archive | backup | durable_node | exported  <  failures  <  runtime  <  rpc  <  client
 //!          <  ui  <  cli::args  <  cli::{input, message_format, output}
@@ -224,6 +225,13 @@
 //!   makes it durable. A command that needs no network starts the same runtime without one.
 //! - [`engine::relay::validation_queue`] stands between the flood and the pool, so that under load
 //!   the envelopes of the highest priority go first and a flood of cheap ones waits behind them.
+//! - A node without the room of a relay says to a neighbour what it heard from *others*: two such
+//!   nodes that hear each other's words as news would hold one another to a price that nobody asks.
+//! - What was held before a restart is held again if there is room, whatever its share asks by then:
+//!   it had paid when it came ([`engine::relay::pool::Pool::readmit`]).
+//! - A message whose price rises above its limit while its work is searched for is published for
+//!   what it may cost, and never told as in the pool for its life: kept back, it would be in the way
+//!   of all that come after it for hours.
 //! - `Output::Commit` carries all changes of a step at once: a session's state, a message's number
 //!   and the envelope it became are durable together or not at all.
 //! - A conversation ([`engine::conversation`]) numbers and repeats messages above the sessions. A

@@ -3,7 +3,7 @@
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{SasWord, WORDS_PER_HALF};
-use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::Postage;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::secret::opaque_debug;
 
@@ -69,8 +69,8 @@ pub enum Command {
         contact: ContactId,
         /// The text.
         text: String,
-        /// How long its envelopes live.
-        lifetime: Lifetime,
+        /// How long its envelopes live, and what each may cost.
+        postage: Postage,
     },
     /// Note that a person has read a conversation up to a message: nothing delivered after it
     /// counts.

@@ -6,6 +6,7 @@ use crate::engine::crypto::sas::{Half, SasWord, WORDS_PER_HALF};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::record::{
     DeliveryLog, MessageRecord, MessageState, RETRANSMIT_FOR, RequestRecord, StoredDirection, Trust,
 };
@@ -158,6 +159,8 @@ pub struct MessageView {
     pub early: bool,
     /// How long its envelopes live.
     pub lifetime: Lifetime,
+    /// The highest step that is paid for each of them, if the writer said one.
+    pub highest: Option<Step>,
     /// The times of its delivery; empty for incoming ones.
     pub delivery: DeliveryLog,
 }
@@ -192,6 +195,18 @@ impl MessageView {
             | Direction::Incoming => None,
         }
     }
+
+    /// Whether its last envelope, which no acknowledgement has come for, is in the flood and was not
+    /// promised its whole life: the price rose above what it may cost while its work was searched
+    /// for. It is sent again by itself.
+    #[must_use]
+    pub fn is_not_for_long(&self, now: UnixSeconds) -> bool {
+        let lives = |sent: UnixSeconds| sent.plus(self.lifetime.ttl()) > now;
+        self.direction == Direction::Outgoing(MessageState::Unacknowledged)
+            && self.delivery.delivered.is_none()
+            && self.retransmits_until().is_some()
+            && self.delivery.last_sent.is_some_and(lives)
+    }
 }
 
 impl MessageRecord {
@@ -212,7 +227,8 @@ impl MessageRecord {
             at: self.at,
             missing: self.missing,
             early: self.early.is_some(),
-            lifetime: self.lifetime,
+            lifetime: self.postage.lifetime,
+            highest: self.postage.highest,
             delivery: self.delivery,
         }
     }

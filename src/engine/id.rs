@@ -52,6 +52,28 @@ local_id!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NeighbourId(pub u64);
 
+/// A range of addresses, as the driver numbers them: what one person can easily have several
+/// neighbours in. The engine never learns an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressRange(pub u64);
+
+/// A neighbour, and the range of addresses it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Neighbour {
+    /// The neighbour.
+    pub id: NeighbourId,
+    /// Where it is.
+    pub range: AddressRange,
+}
+
+impl Neighbour {
+    /// A neighbour alone in its range, as in simulations.
+    #[must_use]
+    pub const fn alone(id: NeighbourId) -> Self {
+        Self { id, range: AddressRange(id.0) }
+    }
+}
+
 /// The id of a neighbour's request to catch up, named again in the response. The driver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SyncResponseId(pub u64);

@@ -6,7 +6,7 @@
 //! it, never what stands beside it:
 //!
 //! ```text
-//! env | text  <  id | secret | testing  <  crypto  <  envelope  <  relay::pool | session
+//! env | text  <  id | secret | testing  <  crypto | price  <  envelope  <  relay::pool | session
 //!     <  record | settings  <  command | event  <  turn  <  relay  <  sync  <  conversation  <  node
 //! ```
 
@@ -18,6 +18,7 @@ pub mod envelope;
 pub mod event;
 pub mod id;
 pub mod node;
+pub mod price;
 pub mod record;
 pub mod relay;
 pub mod secret;

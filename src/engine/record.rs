@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::crypto::keys::{Identity, PublicKey};
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::envelope::{Lifetime, Topic};
+use crate::engine::envelope::{Postage, Topic};
 use crate::engine::id::{ContactId, IdentityId, MessageId, OutgoingId, RequestId};
 use crate::engine::secret::opaque_debug;
 use crate::engine::session::{IDLE, Offer, OfferId, ReceivedOffer, Session, SessionId};
@@ -308,8 +308,8 @@ pub struct MessageRecord {
     /// The session it came in, while that is not confirmed: until then a thief of our key could
     /// have written it.
     pub early: Option<SessionId>,
-    /// How long its envelopes live.
-    pub lifetime: Lifetime,
+    /// How long its envelopes live, and what each may cost.
+    pub postage: Postage,
     /// The times of its delivery; empty for incoming ones.
     pub delivery: DeliveryLog,
 }
@@ -335,7 +335,7 @@ impl MessageRecord {
         id: MessageId,
         contact: ContactId,
         text: String,
-        lifetime: Lifetime,
+        postage: Postage,
         at: UnixSeconds,
     ) -> Self {
         Self {
@@ -347,7 +347,7 @@ impl MessageRecord {
             at,
             missing: 0,
             early: None,
-            lifetime,
+            postage,
             delivery: DeliveryLog::default(),
         }
     }
@@ -379,7 +379,7 @@ impl core::fmt::Debug for MessageRecord {
             at: _,
             missing: _,
             early: _,
-            lifetime: _,
+            postage: _,
             delivery: _,
         } = self;
         f.debug_struct("MessageRecord")

@@ -1,7 +1,10 @@
 //! Settings of a node, fixed at its start.
 
+use core::num::NonZeroU32;
+
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
+use crate::engine::price::{Step, line};
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::session::WINDOW;
 
@@ -14,6 +17,8 @@ pub struct NodeSettings {
     pub floor: Floor,
     /// The bounds of its pool.
     pub pool: PoolBounds,
+    /// The blocks a second that it passes on at most.
+    pub line: NonZeroU32,
     /// Where the bytes of its envelopes are. A relay's choice: a messenger keeps them in its pool,
     /// where it finds again those it could not open at once.
     pub bodies: BodyStorage,
@@ -22,6 +27,9 @@ pub struct NodeSettings {
     /// How long its own envelopes live at least: all but those that carry a message, which live as
     /// long as the writer chose. Junk lives exactly so long.
     pub lifetime: Lifetime,
+    /// The highest step it pays for what it sends by itself, and for messages whose writer did not
+    /// say; at a higher price it waits.
+    pub highest_step: Step,
     /// The mean time between two junk envelopes; none are made while it is `None`.
     pub junk: Option<Millis>,
     /// The mean delay of envelopes that a node sends by itself: answers and acknowledgements.
@@ -42,6 +50,8 @@ impl NodeSettings {
             role,
             floor,
             pool: DEFAULT_POOL,
+            line: line::DEFAULT,
+            highest_step: DEFAULT_HIGHEST_STEP,
             bodies: BodyStorage::Inline,
             sync: SyncMode::On(SyncPace::USUAL),
             lifetime: Lifetime::Day,
@@ -76,7 +86,7 @@ pub enum SyncMode {
 /// How often a node catches up. The same for all nodes, or one could be recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncPace {
-    /// The time between two neighbours, give or take a quarter.
+    /// The time from one round of all neighbours to the next, give or take a quarter.
     pub every: Millis,
     /// The time after joining when it catches up once more, with envelopes that had not settled
     /// before.
@@ -102,9 +112,17 @@ pub enum NodeRole {
     Relay,
 }
 
-/// 64 MiB and 32,768 envelopes: at 2 KiB each the two bounds meet. A guess that fits a small
-/// machine.
-pub const DEFAULT_POOL: PoolBounds = PoolBounds { bytes: 64 << 20, count: 32_768 };
+/// 64 MiB. A guess that fits a small machine.
+pub const DEFAULT_POOL: PoolBounds = PoolBounds::of_bytes(64 << 20);
+
+/// The places that a relay has unless told otherwise: at three quarters of its day share, a day of
+/// 1,000 people who write 60 messages a day, with acknowledgements, probes and resends (1.3 x):
+/// 165,000 of 220,000 places. What a node of at least so many says it asks, counts as what is.
+pub const RELAY_POOL: PoolBounds = PoolBounds { places: 293_000 };
+
+/// 8 times the floor: at the default floor some 8 seconds for a message that lives a day. A guess:
+/// as long as people wait at all.
+pub const DEFAULT_HIGHEST_STEP: Step = Step::new(3);
 
 /// Five seconds: long enough that an answer is not a reflex, short enough for talk. A guess.
 pub const DEFAULT_REPLY_DELAY: Millis = Millis(5_000);

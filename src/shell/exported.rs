@@ -16,7 +16,7 @@ use super::api::Message;
 use super::api::words::{state_named, state_word};
 use super::calendar::utc;
 use crate::engine::env::UnixSeconds;
-use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::Postage;
 use crate::engine::event::Direction;
 use crate::engine::id::{ContactId, MessageId};
 use crate::engine::node::backup::known_state;
@@ -120,7 +120,7 @@ impl ExportedMessage {
             at: UnixSeconds(self.time),
             missing: self.missing,
             early: self.early.then_some(SessionId([0; 32])),
-            lifetime: Lifetime::default(),
+            postage: Postage::default(),
             delivery: DeliveryLog::default(),
         })
     }
@@ -157,7 +157,7 @@ mod tests {
                 at: UnixSeconds(u64::from(at)),
                 missing,
                 early: early.then_some(SessionId([0; 32])),
-                lifetime: Lifetime::default(),
+                postage: Postage::default(),
                 delivery: DeliveryLog::default(),
             },
         )

@@ -82,8 +82,8 @@ impl Drop for Miner {
 /// Tries a second on this thread, measured for some milliseconds.
 #[must_use]
 pub fn speed() -> u64 {
-    // No digest shows so many bits: the search goes through every attempt.
-    let order = MiningJob { outgoing: OutgoingId(0), digest: [0; 32], bits: u8::MAX, start: 0 };
+    // No digest is below nothing: the search goes through every attempt.
+    let order = MiningJob { outgoing: OutgoingId(0), digest: [0; 32], target: 0, start: 0 };
     let clock = Clock::start();
     let mut tried = 0_u64;
     loop {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::env::Env;
+use crate::engine::env::{Env, Seconds};
+use crate::engine::envelope::Envelope;
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
 use crate::engine::node::backup::{History, portable, restored};
 use crate::engine::record::{
@@ -110,6 +111,19 @@ impl SimDisk {
             if let Record::Contact(contact) = record {
                 contact.offer = None;
             }
+        }
+    }
+
+    /// Becomes a disk of version 1, whose envelopes could live ten minutes.
+    pub(super) fn write_as_version_1(&mut self) {
+        const TEN_MINUTES: Seconds = Seconds(600);
+        for (_, record) in self.rows.values_mut() {
+            let Record::Outgoing(outgoing) = record else { continue };
+            outgoing.ttl = TEN_MINUTES;
+            outgoing.envelope = outgoing.envelope.take().and_then(|bytes| {
+                let envelope = Envelope::decode(&bytes).ok()?;
+                Some(Envelope { ttl: TEN_MINUTES, ..envelope }.encode())
+            });
         }
     }
 

@@ -47,6 +47,9 @@ pub enum StartingDisk {
     Backup,
     /// Everything but sessions and the envelopes sealed in them, as the home of an earlier program.
     WithoutSessions,
+    /// The same disk as version 1 would have left it: all that is on its way lives ten minutes, and
+    /// what is finished is an envelope of that version.
+    OfVersion1,
 }
 
 /// A node and its machine.
@@ -201,7 +204,7 @@ impl SimMachine {
         let mut env = Env::new(now, wall, &mut self.entropy);
         node.restore(&mut env, self.disk.open_records());
         for bytes in self.archive.envelopes() {
-            let id = EnvelopeId::of(&bytes);
+            let Some(id) = EnvelopeId::of(&bytes) else { continue };
             // As the runtime does: the archive drops what the engine does not hold any more.
             if node.readmit(&mut env, bytes).is_err() {
                 self.archive.discard(&[id]);
@@ -239,6 +242,7 @@ impl SimMachine {
                 self.disk.restore_from_backup(&mut Env::new(now, wall, &mut self.entropy));
             }
             StartingDisk::WithoutSessions => self.disk.drop_sessions(),
+            StartingDisk::OfVersion1 => self.disk.write_as_version_1(),
         }
     }
 
@@ -327,9 +331,11 @@ impl SimMachine {
     pub(super) fn check_pool(&self) -> Result<(), Violation> {
         let Some(node) = &self.node else { return Ok(()) };
         let status = node.status();
-        let over = status.pool_bytes > status.pool_bounds.bytes
-            || status.pool_count > status.pool_bounds.count;
-        if over { Err(Violation("the pool is over its bound")) } else { Ok(()) }
+        if status.pool_places > status.pool_bounds.places {
+            Err(Violation("the pool is over its bound"))
+        } else {
+            Ok(())
+        }
     }
 
     fn wall(&self, now: Millis) -> UnixSeconds {

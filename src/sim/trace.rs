@@ -22,7 +22,7 @@ impl Trace {
     /// Mixes a turn in: FNV-1a over what identifies it.
     pub(super) fn note(&mut self, at: Millis, node: NodeIndex, input: &Input) {
         let kind: u64 = match input {
-            Input::Gossip { id, .. } => u64::from_le_bytes(first_eight(&id.0)),
+            Input::Gossip { id, .. } => u64::from_le_bytes(id.tail()),
             Input::Mined { nonce, .. } => nonce.0,
             Input::Peers(peers) => peers.len() as u64 ^ 0xA5,
             Input::SyncRequest { id, .. } => id.0 ^ 0x5C00,
@@ -36,12 +36,6 @@ impl Trace {
         }
         self.turns += 1;
     }
-}
-
-fn first_eight(bytes: &[u8; 32]) -> [u8; 8] {
-    let mut eight = [0; 8];
-    eight.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    eight
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -10,13 +10,15 @@ mod ratios;
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sha3::{Digest, Keccak256};
 
-use undertone::engine::env::{Millis, Seconds, UnixSeconds};
+use undertone::engine::env::{Millis, UnixSeconds};
 use undertone::engine::envelope::wire::{BODY_SIZE, ENVELOPE_SIZE, ONE_DAY};
 use undertone::engine::envelope::{
-    CheckedEnvelope, Draft, Floor, MiningJob, Topic, WorkNonce, check as check_envelope,
+    CheckedEnvelope, Draft, Floor, Lifetime, MiningJob, Topic, WorkNonce, check as check_envelope,
+    work,
 };
 use undertone::engine::id::OutgoingId;
-use undertone::engine::relay::pool::{Admission, BodyStorage, ENTRY_OVERHEAD, Pool, PoolBounds};
+use undertone::engine::price::{Share, Step};
+use undertone::engine::relay::pool::{Admission, BodyStorage, Pool, PoolBounds};
 
 mod node;
 mod open;
@@ -32,33 +34,44 @@ fn main() {
     divan::main();
 }
 
-/// An envelope of the one size. Its priority is left to the luck of its nonce.
-fn encoded(nonce: u64, ttl: Seconds) -> Vec<u8> {
-    let draft = Draft::new(NOW, ttl, Topic([0; 4]), vec![7; BODY_SIZE]);
-    draft.expect("a draft every node carries").finish(WorkNonce(nonce)).1
+/// The least floor: every message of a day pays it.
+const NO_FLOOR: Floor = Floor::new(0);
+
+fn draft() -> Draft {
+    let draft = Draft::new(NOW, Lifetime::Day, Topic([0; 4]), vec![7; BODY_SIZE]);
+    draft.expect("a draft every node carries")
 }
 
-fn checked(nonce: u64, ttl: Seconds) -> CheckedEnvelope {
-    check_envelope(encoded(nonce, ttl), NOW, &Floor::new(0))
-        .expect("an envelope every node carries")
+/// A message of a day. Its priority is left to the luck of its nonce.
+fn encoded(nonce: u64) -> Vec<u8> {
+    draft().finish(WorkNonce(nonce)).1
 }
 
-/// A pool filled to its bound with envelopes that live a day.
+fn checked(nonce: u64) -> CheckedEnvelope {
+    check_envelope(encoded(nonce), NOW, &NO_FLOOR).expect("an envelope every node carries")
+}
+
+/// A pool whose share of a day is filled to its last place.
 fn full(count: usize) -> Pool {
-    let bytes = count * (ENVELOPE_SIZE + ENTRY_OVERHEAD);
-    let mut pool = Pool::new(PoolBounds { bytes, count }, BodyStorage::Inline);
+    let places = count * 4 / 3;
+    let mut pool = Pool::new(PoolBounds { places }, NO_FLOOR, BodyStorage::Inline);
     for nonce in 0_u64.. {
-        if pool.count() == count {
+        if pool.room(Share::Day).used == pool.room(Share::Day).places {
             break;
         }
-        pool.admit(checked(nonce, ONE_DAY), NOW, Millis(0));
+        // As those that were held before a restart: they need room, and no higher price.
+        pool.readmit(checked(nonce), NOW);
     }
     pool
 }
 
-/// Lives a tenth of a day, so it is worth ten times as much as most that live a day.
+/// What a full share takes in for one that leaves: 512 times the floor. Searched for from `nonce`
+/// on.
 fn newcomer(nonce: u64) -> CheckedEnvelope {
-    checked(nonce, Seconds(8_640))
+    let draft = draft();
+    let job = draft.mining_job(OutgoingId(0), (Floor::new(1), Step::MAX), nonce);
+    let found = work::search(&job, WorkNonce(nonce), u64::MAX).expect("some nonce will do");
+    check_envelope(draft.finish(found).1, NOW, &NO_FLOOR).expect("an envelope every node carries")
 }
 
 mod baseline {
@@ -85,14 +98,14 @@ mod check {
     #[divan::bench]
     fn a_good_envelope(bencher: Bencher<'_, '_>) {
         bencher
-            .with_inputs(|| encoded(0, ONE_DAY))
-            .bench_values(|bytes| check_envelope(bytes, NOW, &Floor::new(0)));
+            .with_inputs(|| encoded(0))
+            .bench_values(|bytes| check_envelope(bytes, NOW, &NO_FLOOR));
     }
 
     #[divan::bench]
     fn one_with_too_little_work(bencher: Bencher<'_, '_>) {
         bencher
-            .with_inputs(|| encoded(0, ONE_DAY))
+            .with_inputs(|| encoded(0))
             .bench_values(|bytes| check_envelope(bytes, NOW, &Floor::new(40)));
     }
 
@@ -100,22 +113,22 @@ mod check {
     fn one_that_is_expired(bencher: Bencher<'_, '_>) {
         let late = NOW.plus(ONE_DAY).plus(ONE_DAY);
         bencher
-            .with_inputs(|| encoded(0, ONE_DAY))
-            .bench_values(|bytes| check_envelope(bytes, late, &Floor::new(0)));
+            .with_inputs(|| encoded(0))
+            .bench_values(|bytes| check_envelope(bytes, late, &NO_FLOOR));
     }
 }
 
 mod admit {
     use super::*;
 
-    /// Nearly every newcomer pushes out the lowest.
+    /// Every newcomer pushes out the lowest, until all that is held has paid as much.
     #[divan::bench(args = [1_000, 10_000, 50_000])]
     fn into_a_full_pool(bencher: Bencher<'_, '_>, count: usize) {
         let mut pool = full(count);
         let mut nonce = 1 << 40;
         bencher
             .with_inputs(|| {
-                nonce += 1;
+                nonce += 1 << 20;
                 newcomer(nonce)
             })
             .bench_local_values(|newcomer| pool.admit(newcomer, NOW, Millis(0)));
@@ -124,12 +137,12 @@ mod admit {
     /// Nothing fits: each newcomer is refused, its id remembered.
     #[divan::bench]
     fn refused_for_room(bencher: Bencher<'_, '_>) {
-        let mut pool = Pool::new(PoolBounds { bytes: 0, count: 0 }, BodyStorage::Inline);
+        let mut pool = Pool::new(PoolBounds { places: 0 }, NO_FLOOR, BodyStorage::Inline);
         let mut nonce = 1 << 40;
         bencher
             .with_inputs(|| {
                 nonce += 1;
-                checked(nonce, ONE_DAY)
+                checked(nonce)
             })
             .bench_local_values(|newcomer| {
                 let admission = pool.admit(newcomer, NOW, Millis(0));
@@ -140,13 +153,12 @@ mod admit {
 
 mod search {
     use super::*;
-    use undertone::engine::envelope::work;
 
     const ATTEMPTS: u64 = 4096;
 
     #[divan::bench]
     fn for_work_nobody_finds(bencher: Bencher<'_, '_>) {
-        let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
+        let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], target: 0, start: 0 };
         bencher
             .counter(ItemsCount::new(ATTEMPTS))
             .bench(|| work::search(black_box(&order), WorkNonce(0), ATTEMPTS));

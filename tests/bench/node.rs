@@ -20,9 +20,8 @@ use divan::Bencher;
 use undertone::engine::command::{Command, CommandError};
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis};
-use undertone::engine::envelope::wire::ONE_DAY;
 use undertone::engine::envelope::{Draft, Floor, Lifetime, WorkNonce, check};
-use undertone::engine::id::{CommandId, NeighbourId};
+use undertone::engine::id::{CommandId, Neighbour, NeighbourId};
 use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::record::{Change, Record};
@@ -155,7 +154,7 @@ fn met(identity: &[Record], number: u64, texts: usize) -> (Vec<Record>, Session)
     let mut counter = Counter(1_000 + number);
     let them = Identity::generate(&mut Env::new(Millis(0), NOW, &mut counter));
     let mut messenger = Messenger::restored(identity.to_vec(), Counter(2_000_000 + number));
-    messenger.turn(Input::Peers(vec![NEIGHBOUR]));
+    messenger.turn(Input::Peers(vec![Neighbour::alone(NEIGHBOUR)]));
     let owner = identity.iter().find_map(|record| match record {
         Record::Identity(record) => Some(record.id),
         _ => None,
@@ -181,7 +180,7 @@ fn met(identity: &[Record], number: u64, texts: usize) -> (Vec<Record>, Session)
     let contact = contact.expect("a contact");
     for _ in 0..texts {
         let text = "is anybody there".to_owned();
-        messenger.ask(Command::Say { contact, text, lifetime: Lifetime::Day });
+        messenger.ask(Command::Say { contact, text, postage: Lifetime::Day.into() });
     }
     assert_eq!(messenger.published.len(), texts, "every text was sent");
     (messenger.stored(), session)
@@ -196,7 +195,7 @@ fn step(env: &mut Env<'_>, session: &mut Session, payload: Payload) -> SealedBod
 
 /// The input by which a neighbour hands it over.
 fn carried(sealed: SealedBody) -> Input {
-    let draft = Draft::new(NOW, ONE_DAY, sealed.topic, sealed.body);
+    let draft = Draft::new(NOW, Lifetime::Day, sealed.topic, sealed.body);
     let (id, bytes) = draft.expect("a draft every node carries").finish(WorkNonce(0));
     Input::Gossip { from: NEIGHBOUR, id, bytes }
 }

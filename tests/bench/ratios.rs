@@ -10,14 +10,14 @@ use keccak::Keccak;
 use sha3::{Digest, Keccak256};
 
 use undertone::engine::env::{Env, Millis};
-use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{Floor, MiningJob, WorkNonce, check, work};
+use undertone::engine::envelope::wire::ENVELOPE_SIZE;
+use undertone::engine::envelope::{MiningJob, WorkNonce, check, work};
 use undertone::engine::id::OutgoingId;
 use undertone::engine::session::{Offer, ReceivedOffer, TopicIndex, WINDOW};
 
 use super::open::Counter;
 use super::talk::{Talk, foreign, is_for_us, multiplication, restored, said, stored, watching};
-use super::{NOW, encoded, full, newcomer};
+use super::{NO_FLOOR, NOW, encoded, full, newcomer};
 
 /// Turns for each side: enough for a few that nothing disturbs.
 const TURNS: usize = 400;
@@ -29,18 +29,19 @@ const BATCH: u64 = 256;
 pub(super) fn print() {
     let hashed = vec![7; ENVELOPE_SIZE];
     let hash = || _ = black_box(Keccak256::digest(black_box(&hashed)));
-    let bytes = encoded(0, ONE_DAY);
+    let bytes = encoded(0);
 
-    // One hash of the envelope, one permutation for the id, one for the work, one copy.
+    // One hash of the envelope, one permutation for the id, which shows the work, one copy.
     let mut copies = vec![bytes; TURNS];
     line("check an envelope / hash it", 1.5, hash, || {
-        drop(black_box(check(copies.pop().unwrap_or_default(), NOW, &Floor::new(0))));
+        drop(black_box(check(copies.pop().unwrap_or_default(), NOW, &NO_FLOOR)));
     });
 
     // A dozen steps down a few trees each; and the envelope that leaves is freed.
     let mut pool = full(10_000);
-    let mut newcomers: Vec<_> = (0..TURNS as u64).map(|nonce| newcomer(1 << 40 | nonce)).collect();
-    line("admit into a full pool of 10,000 / hash an envelope", 1.0, hash, || {
+    let mut newcomers: Vec<_> =
+        (0..TURNS as u64).map(|nonce| newcomer(1 << 40 | nonce << 20)).collect();
+    line("admit into a full share of 10,000 / hash an envelope", 1.0, hash, || {
         if let Some(newcomer) = newcomers.pop() {
             _ = black_box(pool.admit(newcomer, NOW, Millis(0)));
         }
@@ -50,7 +51,7 @@ pub(super) fn print() {
     let permute = || {
         Keccak::new().with_f1600(|permute| (0..BATCH).for_each(|_| permute(&mut state)));
     };
-    let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], bits: u8::MAX, start: 0 };
+    let order = MiningJob { outgoing: OutgoingId(0), digest: [7; 32], target: 0, start: 0 };
     line("an attempt at work / a permutation", 1.1, permute, || {
         _ = black_box(work::search(black_box(&order), WorkNonce(0), BATCH));
     });

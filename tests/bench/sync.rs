@@ -6,10 +6,9 @@ use divan::black_box;
 use sha3::{Digest, Keccak256};
 
 use undertone::engine::env::{Seconds, UnixSeconds};
-use undertone::engine::envelope::EnvelopeId;
-use undertone::engine::envelope::wire::{
-    ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES, expiry_quantum,
-};
+use undertone::engine::envelope::draft::HEAD_START;
+use undertone::engine::envelope::wire::{ENVELOPE_SIZE, GRID};
+use undertone::engine::envelope::{EnvelopeId, Lifetime};
 use undertone::engine::sync::{
     ClientSession, EnvelopeSet, ServerSession, ServerStep, SketchSalt, Snapshot, SyncQuery,
 };
@@ -31,8 +30,9 @@ struct Member {
 
 impl Member {
     fn expiry(&self) -> UnixSeconds {
-        let step = u64::from(expiry_quantum(self.ttl).0);
-        UnixSeconds((self.at + u64::from(self.ttl.0)).div_ceil(step) * step)
+        let grid = u64::from(GRID.0);
+        let end = UnixSeconds(self.at).plus(HEAD_START).plus(self.ttl);
+        UnixSeconds(end.0.div_ceil(grid) * grid)
     }
 
     fn made(&self) -> UnixSeconds {
@@ -40,22 +40,29 @@ impl Member {
     }
 }
 
-/// So many envelopes alive at [`NOW`], oldest first: of twenty one lives ten minutes, one six
-/// hours, two a week and the others a day.
+/// So many envelopes alive at [`NOW`], oldest first: of twenty two live six hours, two a
+/// week and the others a day.
 fn members(count: u64) -> Vec<Member> {
     let member = |number: u64| {
-        let ttl = match number % 20 {
-            0 => TEN_MINUTES,
-            1 => SIX_HOURS,
-            2 | 3 => SEVEN_DAYS,
-            _ => ONE_DAY,
+        let lifetime = match number % 20 {
+            0 | 1 => Lifetime::SixHours,
+            2 | 3 => Lifetime::Week,
+            _ => Lifetime::Day,
         };
+        let ttl = lifetime.ttl();
         let age = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % u64::from(ttl.0);
-        Member { at: NOW.0 - age, ttl, id: EnvelopeId::of(&number.to_le_bytes()) }
+        Member { at: NOW.0 - age, ttl, id: id(number) }
     };
     let mut members: Vec<Member> = (0..count).map(member).collect();
     members.sort_by_key(|member| member.at);
     members
+}
+
+/// An id as the network's are: spread as digests are, behind zero bits.
+fn id(number: u64) -> EnvelopeId {
+    let mut id: [u8; 32] = Keccak256::digest(number.to_le_bytes()).into();
+    id[..3].fill(0);
+    EnvelopeId(id)
 }
 
 fn set(members: &[Member], key: Key, has: impl Fn(usize) -> bool) -> EnvelopeSet {

@@ -119,7 +119,7 @@ fn command(people: &[Person], seen: &[&Observed], act: &Act) -> (usize, Command)
             Command::Say {
                 contact: contact(*who, *whom),
                 text: text.clone(),
-                lifetime: Lifetime::Day,
+                postage: Lifetime::Day.into(),
             },
         ),
         Act::Close(who, whom) => (*who, Command::CloseSession { contact: contact(*who, *whom) }),

@@ -13,7 +13,8 @@ use undertone::shell::net::{
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, Say};
 use crate::world::{
-    TOPIC, Turn, accept, drive, drive_among, drive_with, meet, node, place, settings, with_rogue,
+    TOPIC, Turn, accept, content, drive, drive_among, drive_with, envelope, meet, node, place,
+    settings, with_rogue,
 };
 
 const ASK: SyncRequestId = SyncRequestId(7);
@@ -38,7 +39,7 @@ async fn pair() -> ([Net; 2], NeighbourId) {
 /// Until the first node has a neighbour, and the second one too.
 async fn first_meets(nets: &mut [Net]) -> NeighbourId {
     let tag = drive(nets, "the two to meet", |index, event, _| match event {
-        NetEvent::Engine(Input::Peers(peers)) if index == 0 => peers.first().copied(),
+        NetEvent::Engine(Input::Peers(peers)) if index == 0 => peers.first().map(|peer| peer.id),
         _ => None,
     })
     .await;
@@ -128,8 +129,8 @@ fn tag_of(net: &Net) -> NeighbourId {
 
 /// Envelopes still go from the first node to the rogue and back.
 async fn the_flood_goes_on(nets: &mut [Net], rogue: &mut Rogue) {
-    nets[0].publish(b"to the rogue".to_vec());
-    assert!(rogue.publish(b"from the rogue"));
+    nets[0].publish(envelope(b"to the rogue"));
+    assert!(rogue.publish(&envelope(b"from the rogue")));
     let mut heard = [false; 2];
     drive_among((nets, rogue), "envelopes both ways", |index, turn, nets, _| {
         match turn {
@@ -140,7 +141,7 @@ async fn the_flood_goes_on(nets: &mut [Net], rogue: &mut Rogue) {
             }
             Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(
                 gossipsub::Event::Message { message, .. },
-            ))) => heard[1] |= message.data == b"to the rogue",
+            ))) => heard[1] |= content(&message.data) == b"to the rogue",
             Turn::Rogue(_) => {}
         }
         (heard == [true; 2]).then_some(())
@@ -206,7 +207,7 @@ async fn two_nodes_that_dial_each_other_are_answered_as_soon_as_they_meet() {
         match event {
             NetEvent::Engine(Input::Peers(peers)) if !answers[index] => {
                 for peer in peers {
-                    net.sync_request(peer, ASK, vec![1]);
+                    net.sync_request(peer.id, ASK, vec![1]);
                 }
             }
             NetEvent::Engine(Input::SyncRequest { id: ticket, .. }) => {
@@ -442,7 +443,7 @@ async fn other_neighbours_are_answered_however_many_streams_one_opens() {
     // Whether its own link bears it depends on how many arrive at once.
     open(200, &mut nets, &mut rogue).await;
     assert_eq!(the_other_is_answered(&mut nets, &mut rogue).await, Some(vec![2]));
-    nets[0].publish(b"to the other".to_vec());
+    nets[0].publish(envelope(b"to the other"));
     drive_among((&mut nets, &mut rogue), "an envelope", |index, turn, nets, _| match turn {
         Turn::Net(event) => accept(&mut nets[index], event).filter(|_| index == 1),
         Turn::Rogue(_) => None,

@@ -3,11 +3,12 @@
 use libp2p::gossipsub;
 use libp2p::identify;
 use libp2p::swarm::SwarmEvent;
+use undertone::engine::id::NeighbourId;
 use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, NetEvent};
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
-use crate::world::{Turn, accept, drive_with, node, place, settings, with_rogue};
+use crate::world::{Turn, accept, drive_with, envelope, node, place, settings, with_rogue};
 
 #[tokio::test]
 async fn a_dead_gossip_stream_is_noticed_and_opened_again() {
@@ -20,7 +21,7 @@ async fn a_dead_gossip_stream_is_noticed_and_opened_again() {
             Turn::Rogue(event) if subscribed(&event).is_some() => {
                 // The node lives and is heard; what the rogue says meanwhile reaches nobody.
                 rogue.heartbeat();
-                rogue.publish(b"into the void");
+                rogue.publish(&envelope(b"into the void"));
             }
             Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("the stream is not dead"),
             Turn::Net(NetEvent::Disconnected { why, .. }) => {
@@ -38,7 +39,7 @@ async fn a_dead_gossip_stream_is_noticed_and_opened_again() {
             Turn::Net(NetEvent::Engine(Input::Peers(peers))) if peers.len() == 1 => again = true,
             Turn::Net(event) => return accept(net, event).filter(|bytes| bytes == b"alive"),
             Turn::Rogue(event) if subscribed(&event).is_some() && again => {
-                rogue.publish(b"alive");
+                rogue.publish(&envelope(b"alive"));
             }
             Turn::Rogue(_) => {}
         }
@@ -85,17 +86,39 @@ async fn a_neighbour_that_never_gave_a_sign_of_life_is_kept_when_silent() {
 async fn a_signed_envelope_is_never_handed_up_and_its_sender_is_disconnected() {
     let (mut net, mut rogue) = with_rogue(Kind::Signing, settings()).await;
     for number in 0..8_u8 {
-        assert!(rogue.publish(&[number; 64]));
+        assert!(rogue.publish(&envelope(&[number; 64])));
     }
     drive_with((&mut net, &mut rogue), "the parting", |event, _, _| match event {
         Turn::Net(NetEvent::Engine(Input::Gossip { .. })) => panic!("handed up"),
         Turn::Net(NetEvent::Disconnected { why, .. }) => {
-            assert_eq!(why, DisconnectReason::Outscored);
+            assert_eq!(why, DisconnectReason::Misbehaved);
             Some(())
         }
         _ => None,
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_neighbour_is_parted_with_once_however_much_it_is_refused() {
+    let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
+    for _ in 0..20 {
+        net.penalize(NeighbourId(0));
+    }
+    for number in 0..20_u8 {
+        assert!(rogue.publish(&[number; 64]));
+    }
+    let mut parted = Vec::new();
+    drive_with((&mut net, &mut rogue), "the end of the connection", |event, _, _| {
+        match event {
+            Turn::Net(NetEvent::Disconnected { why, .. }) => parted.push(why),
+            Turn::Rogue(SwarmEvent::ConnectionClosed { .. }) => return Some(()),
+            _ => {}
+        }
+        None
+    })
+    .await;
+    assert_eq!(parted, [DisconnectReason::Misbehaved]);
 }
 
 #[tokio::test]
@@ -125,7 +148,8 @@ async fn a_message_in_the_topic_of_the_signs_of_life_is_rejected() {
             if topic.as_str().ends_with("/beat") {
                 number += 1;
                 // Whether it arrives depends on whether the node is in the topic at the moment.
-                let published = rogue.swarm.behaviour_mut().gossip.publish(topic, vec![number; 64]);
+                let published =
+                    rogue.swarm.behaviour_mut().gossip.publish(topic, envelope(&[number; 64]));
                 drop(published);
             }
             None
@@ -143,7 +167,7 @@ async fn a_message_in_the_topic_of_the_signs_of_life_is_rejected() {
 #[tokio::test]
 async fn a_published_envelope_names_no_author() {
     let (mut net, mut rogue) = with_rogue(Kind::Verbose, settings()).await;
-    net.publish(vec![9; 2048]);
+    net.publish(envelope(&[9; 2016]));
     drive_with((&mut net, &mut rogue), "the envelope", |event, _, _| match event {
         Turn::Rogue(SwarmEvent::Behaviour(RogueriesEvent::Gossip(gossipsub::Event::Message {
             message,
@@ -176,7 +200,7 @@ async fn identify_shows_neither_the_program_nor_an_address() {
     assert!(card.listen_addrs.is_empty(), "{:?}", card.listen_addrs);
     let ours = card.protocols.iter().map(AsRef::as_ref).filter(|name| name.contains("undertone"));
     // The name of the network is in the topics as well, which every neighbour is told.
-    assert_eq!(ours.collect::<Vec<&str>>(), ["/undertone/1/test/20/sync"]);
+    assert_eq!(ours.collect::<Vec<&str>>(), ["/undertone/2/test/0/sync"]);
     card.protocols.clear();
     let told = format!("{card:?}").to_lowercase();
     assert!(!told.contains("undertone") && !told.contains("rust"), "{told}");

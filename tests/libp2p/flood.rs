@@ -4,7 +4,7 @@ use undertone::engine::envelope::Acceptance;
 use undertone::engine::node::input::Input;
 use undertone::shell::net::{DisconnectReason, Net, NetEvent, PublishOutcome};
 
-use crate::world::{accept, drive, id, meet, node, place, report_validation};
+use crate::world::{accept, content, drive, envelope, id, meet, node, place, report_validation};
 
 /// Nodes in the larger tests.
 const MANY: usize = 30;
@@ -20,7 +20,7 @@ fn many() -> Vec<Net> {
 async fn an_accepted_envelope_reaches_each_of_thirty_nodes_once() {
     let mut nets = many();
     meet(&mut nets, &[3; MANY]).await;
-    assert_eq!(nets[0].publish(b"to all".to_vec()), PublishOutcome::Sent);
+    assert_eq!(nets[0].publish(envelope(b"to all")), PublishOutcome::Sent);
     let mut heard = [0; MANY];
     drive(&mut nets, "the envelope everywhere", |index, event, net| {
         if let Some(bytes) = accept(net, event) {
@@ -39,8 +39,9 @@ async fn many_envelopes_from_all_nodes_reach_all_nodes() {
     meet(&mut nets, &[3; MANY]).await;
     for (index, net) in nets.iter_mut().enumerate() {
         for number in 0..4 {
-            let bytes = format!("{number} from {index}").into_bytes();
-            assert_eq!(net.publish(bytes), PublishOutcome::Sent);
+            let content = format!("{number} from {index}");
+            let published = net.publish(envelope(content.as_bytes()));
+            assert_eq!(published, PublishOutcome::Sent);
         }
     }
     let mut missing = MANY * (MANY - 1) * 4;
@@ -57,7 +58,7 @@ async fn a_rejected_envelope_is_not_passed_on_and_its_carrier_is_blocked() {
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
     for number in 0..4_u8 {
-        assert_eq!(nets[0].publish(vec![number; 64]), PublishOutcome::Sent);
+        assert_eq!(nets[0].publish(envelope(&[number; 64])), PublishOutcome::Sent);
     }
     drive(&mut nets, "the carrier to be blocked", |index, event, net| {
         if let NetEvent::Disconnected { why, .. } = event {
@@ -72,7 +73,7 @@ async fn a_rejected_envelope_is_not_passed_on_and_its_carrier_is_blocked() {
     .await;
     assert_eq!(nets[1].peers(), 1, "the carrier is still counted");
     // The last neighbour hears what follows, and nothing of what was refused came before it.
-    assert_eq!(nets[1].publish(b"after".to_vec()), PublishOutcome::Sent);
+    assert_eq!(nets[1].publish(envelope(b"after")), PublishOutcome::Sent);
     drive(&mut nets, "the envelope after", |index, event, net| {
         let bytes = accept(net, event)?;
         assert_eq!((index, bytes.as_slice()), (2, b"after".as_slice()));
@@ -87,15 +88,15 @@ async fn an_ignored_envelope_is_not_passed_on_and_not_counted_against_its_carrie
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
     for number in 0..40_u8 {
-        assert_eq!(nets[0].publish(vec![number; 64]), PublishOutcome::Sent);
+        assert_eq!(nets[0].publish(envelope(&[number; 64])), PublishOutcome::Sent);
     }
-    assert_eq!(nets[0].publish(b"last".to_vec()), PublishOutcome::Sent);
+    assert_eq!(nets[0].publish(envelope(b"last")), PublishOutcome::Sent);
     drive(&mut nets, "the last envelope at the far end", |index, event, net| {
         if let NetEvent::Disconnected { why, .. } = event {
             panic!("parted: {why:?}");
         }
         let NetEvent::Engine(Input::Gossip { from, id, bytes }) = event else { return None };
-        let ignored = bytes.len() == 64;
+        let ignored = content(&bytes).len() == 64;
         assert!(index == 1 || !ignored, "what was ignored went further");
         let verdict = if ignored { Acceptance::Ignore } else { Acceptance::Accept };
         net.report_validation(from, id, verdict);
@@ -110,14 +111,14 @@ async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
     let (left, middle, right) = (place(), place(), place());
     let mut nets = [node(&left, &[&middle]), node(&middle, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 2, 1]).await;
-    nets[0].publish(b"first".to_vec());
+    nets[0].publish(envelope(b"first"));
     let from = drive(&mut nets, "the first envelope", |index, event, _| {
         let NetEvent::Engine(Input::Gossip { from, .. }) = event else { return None };
         assert_eq!(index, 1);
         Some(from)
     })
     .await;
-    nets[1].publish(b"second".to_vec());
+    nets[1].publish(envelope(b"second"));
     let mut heard = Vec::new();
     drive(&mut nets, "both at the far end", |index, event, net| {
         let bytes = accept(net, event)?;
@@ -137,14 +138,14 @@ async fn an_envelope_waits_for_its_verdict_before_it_is_passed_on() {
 }
 
 #[tokio::test]
-async fn the_envelope_id_handed_up_is_the_keccak_of_the_bytes() {
+async fn the_id_handed_up_is_the_envelopes_own() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right]), node(&right, &[])];
     meet(&mut nets, &[1, 1]).await;
-    nets[0].publish(vec![7; 2048]);
+    nets[0].publish(envelope(&[7; 2016]));
     drive(&mut nets, "the envelope", |_, event, _| {
         let NetEvent::Engine(Input::Gossip { id: named, bytes, .. }) = event else { return None };
-        assert!(named == id(&bytes));
+        assert!(named == id(&content(&bytes)));
         Some(())
     })
     .await;
@@ -154,7 +155,7 @@ async fn the_envelope_id_handed_up_is_the_keccak_of_the_bytes() {
 async fn publishing_returns_the_outcome() {
     let (left, right) = (place(), place());
     let mut nets = [node(&left, &[&right])];
-    let bytes = vec![1; 2048];
+    let bytes = envelope(&[1; 2016]);
     assert_eq!(nets[0].publish(bytes.clone()), PublishOutcome::NoPeers);
     assert_eq!(nets[0].publish(vec![1; 70_000]), PublishOutcome::TooLong);
     let [alone] = nets;

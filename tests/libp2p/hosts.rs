@@ -161,8 +161,8 @@ impl Company {
                 let request = request.expect("a request").key.hex();
                 RequestAccept { request, name: petname }.into_any()
             }
-            Command::Say { contact, text, lifetime } => {
-                MessageSend { life: lifetime, ..MessageSend::new(contact, text) }.into_any()
+            Command::Say { contact, text, postage } => {
+                MessageSend { life: postage.lifetime, ..MessageSend::new(contact, text) }.into_any()
             }
             Command::CloseSession { contact } => {
                 ContactClose { contact: contact.into() }.into_any()

@@ -7,7 +7,7 @@ use undertone::shell::net::{
     DialFailure, DisconnectReason, Multiaddr, Net, NetError, NetEvent, Transport,
 };
 
-use crate::world::{accept, drive, meet, node, place, settings};
+use crate::world::{accept, drive, envelope, meet, node, place, settings};
 
 /// Two nodes over sockets, the first listening at `listen` and dialled at what became of it.
 async fn talk_over(listen: &str) {
@@ -39,10 +39,10 @@ async fn talk_over(listen: &str) {
     .await;
     assert_eq!(reached, Some(at));
     meet(&mut nets, &[1, 1]).await;
-    for (author, bytes) in [(0, b"there".to_vec()), (1, b"and back".to_vec())] {
-        nets[author].publish(bytes.clone());
+    for (author, content) in [(0, b"there".to_vec()), (1, b"and back".to_vec())] {
+        nets[author].publish(envelope(&content));
         let heard = drive(&mut nets, "the envelope", |_, event, net| accept(net, event)).await;
-        assert_eq!(heard, bytes);
+        assert_eq!(heard, content);
     }
 }
 
@@ -125,15 +125,15 @@ async fn two_nodes_that_dial_each_other_stay_connected() {
     let mut nets = [node(&left, &[&right]), node(&right, &[&left])];
     meet(&mut nets, &[1, 1]).await;
     let mut author = 0;
-    nets[author].publish(vec![0]);
+    nets[author].publish(envelope(&[0]));
     drive(&mut nets, "twenty envelopes to and fro", |index, event, net| {
         if let NetEvent::Disconnected { why, .. } = event {
             panic!("parted: {why:?}");
         }
-        let bytes = accept(net, event)?;
+        let content = accept(net, event)?;
         author = index;
-        net.publish(vec![bytes[0] + 1]);
-        (bytes[0] == 20).then_some(())
+        net.publish(envelope(&[content[0] + 1]));
+        (content[0] == 20).then_some(())
     })
     .await;
     assert_eq!([nets[0].peers(), nets[1].peers()], [1, 1], "one neighbour, however many links");

@@ -10,6 +10,9 @@
 )]
 
 mod agreement;
+#[path = "../support/attacker.rs"]
+mod attacker;
+mod cutting;
 mod exchanges;
 mod faults;
 mod flood;
@@ -18,7 +21,6 @@ mod links;
 #[path = "../support/noise.rs"]
 mod noise;
 #[path = "../support/one_node.rs"]
-#[expect(dead_code, reason = "no node is driven by hand here")]
 mod one_node;
 mod rogue;
 mod throughput;

@@ -1,5 +1,6 @@
 //! A neighbour that pours envelopes into a relay, with real work behind them and with too little.
 
+use core::num::NonZeroU32;
 use std::collections::BTreeSet;
 use undertone::engine::node::input::Input;
 
@@ -7,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use undertone::calls::AnyReply;
 use undertone::engine::command::Command;
-use undertone::engine::envelope::wire::ENVELOPE_SIZE;
 use undertone::engine::envelope::{Acceptance, EnvelopeId, Lifetime};
 use undertone::engine::event::SessionStatus;
+use undertone::engine::price::Share;
 use undertone::engine::record::MessageState;
-use undertone::engine::relay::pool::{ENTRY_OVERHEAD, PoolBounds};
+use undertone::engine::relay::pool::PoolBounds;
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::shell::net::{Multiaddr, Net, NetEvent, PublishOutcome};
 use undertone::shell::os::clock::wall;
@@ -22,10 +23,10 @@ use crate::noise::noise;
 use crate::world::{in_time, place};
 
 /// What the flooded relay holds.
-const SMALL: PoolBounds = PoolBounds { bytes: 64 * (ENVELOPE_SIZE + ENTRY_OVERHEAD), count: 64 };
+const SMALL: PoolBounds = PoolBounds { places: 64 };
 
 /// What is poured in, and arrives at the far side of the relay.
-const POURED: usize = 10 * SMALL.count;
+const POURED: usize = 10 * SMALL.places;
 
 /// A bare node at `relay`, under the rules of no engine.
 fn bare(relay: &Multiaddr) -> Net {
@@ -81,7 +82,7 @@ async fn pour(at: Multiaddr, poured: mpsc::Sender<EnvelopeId>) {
             continue;
         }
         let bytes = noise(&mut chance, wall(), LOW_FLOOR);
-        let id = EnvelopeId::of(&bytes);
+        let id = EnvelopeId::of(&bytes).expect("an envelope");
         if flooder.publish(bytes) == PublishOutcome::Sent && poured.send(id).await.is_err() {
             return;
         }
@@ -105,7 +106,9 @@ async fn soon(net: &mut Net) -> Option<NetEvent> {
 async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     let at = place();
     let mut company = Company::new();
-    let small = NodeSettings { pool: SMALL, ..node_settings(NodeRole::Relay) };
+    // Wide enough for all of the flood: this is about the room.
+    let line = NonZeroU32::new(100_000).expect("not 0");
+    let small = NodeSettings { pool: SMALL, line, ..node_settings(NodeRole::Relay) };
     let relay = company.subscribe(small, net_settings(Some(&at), &[])).await;
     let first = company.messenger("first", &at).await;
     let second = company.messenger("second", &at).await;
@@ -138,7 +141,7 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
                 company
                     .ask(
                         first,
-                        Command::Say { contact, text: text.clone(), lifetime: Lifetime::Day },
+                        Command::Say { contact, text: text.clone(), postage: Lifetime::Day.into() },
                     )
                     .await;
                 said.push(text);
@@ -163,12 +166,13 @@ async fn a_conversation_goes_on_through_a_relay_that_is_flooded_at_the_floor() {
     company
         .until("the marks and the relay's last word", |views| {
             let delivered = |state: &MessageState| *state == MessageState::Delivered;
-            let full =
-                views[relay].line.as_ref().is_some_and(|line| line.pool_items == SMALL.count);
+            // From three quarters on a share asks more than this flood pays.
+            let enough = Share::Day.places(SMALL.places) * 3 / 4;
+            let full = views[relay].line.as_ref().is_some_and(|line| line.pool_items >= enough);
             full && views[first].seen.states.values().all(delivered)
         })
         .await;
     let line = company.views[relay].line.as_ref().expect("it told");
-    assert!(line.pool_bytes <= SMALL.bytes);
+    assert!(line.pool_bytes <= SMALL.bytes());
     assert_eq!(line.peers, 4, "who stays at the floor is a neighbour like any other");
 }

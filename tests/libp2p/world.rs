@@ -8,8 +8,10 @@ use undertone::engine::node::input::Input;
 use futures::StreamExt as _;
 use futures::future::{Either, select, select_all};
 use libp2p::swarm::SwarmEvent;
-use sha3::{Digest as _, Keccak256};
-use undertone::engine::envelope::{Acceptance, EnvelopeId};
+use undertone::engine::env::UnixSeconds;
+use undertone::engine::envelope::{
+    Acceptance, Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic,
+};
 use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, NetTiming, Transport};
 
 use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
@@ -17,11 +19,11 @@ use crate::rogue::{Kind, Rogue, RogueriesEvent, subscribed};
 /// No wait is longer. Far above what any takes on a machine with many other things to do.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The floor in every test but one.
-pub(crate) const FLOOR: u8 = 20;
+/// The floor where no engine checks: an envelope of a day needs no work at all.
+pub(crate) const FLOOR: u8 = 0;
 
 /// The topic that goes with [`settings`].
-pub(crate) const TOPIC: &str = "/undertone/1/test/20";
+pub(crate) const TOPIC: &str = "/undertone/2/test/0";
 
 /// A memory address nobody else in this process has.
 pub(crate) fn place() -> Multiaddr {
@@ -56,9 +58,21 @@ pub(crate) fn node(place: &Multiaddr, peers: &[&Multiaddr]) -> Net {
     Net::new(settings).expect("a node")
 }
 
-/// The id of an envelope.
-pub(crate) fn id(bytes: &[u8]) -> EnvelopeId {
-    EnvelopeId(Keccak256::digest(bytes).into())
+/// The envelope with this content that every node here lets through.
+pub(crate) fn envelope(content: &[u8]) -> Vec<u8> {
+    let made = UnixSeconds(1_700_000_000);
+    let draft = Draft::new(made, Lifetime::Day, Topic([0; 4]), content.to_vec()).expect("a draft");
+    draft.mine(&Floor::new(FLOOR), 0).expect("a nonce").1
+}
+
+/// The content of an envelope.
+pub(crate) fn content(bytes: &[u8]) -> Vec<u8> {
+    Envelope::decode(bytes).expect("an envelope").data.to_vec()
+}
+
+/// The id of the envelope with this content.
+pub(crate) fn id(content: &[u8]) -> EnvelopeId {
+    EnvelopeId::of(&envelope(content)).expect("an envelope")
 }
 
 /// Fails when `wait` takes longer than [`DEADLINE`].
@@ -98,12 +112,12 @@ pub(crate) async fn meet(nets: &mut [Net], wanted: &[usize]) {
     .await;
 }
 
-/// Accepts an envelope, if that is what the event is; returns its bytes.
+/// Accepts an envelope, if that is what the event is; returns its content.
 pub(crate) fn accept(net: &mut Net, event: NetEvent) -> Option<Vec<u8>> {
     report_validation(net, event, Acceptance::Accept)
 }
 
-/// Judges an envelope, if that is what the event is; returns its bytes.
+/// Judges an envelope, if that is what the event is; returns its content.
 pub(crate) fn report_validation(
     net: &mut Net,
     event: NetEvent,
@@ -111,7 +125,7 @@ pub(crate) fn report_validation(
 ) -> Option<Vec<u8>> {
     let NetEvent::Engine(Input::Gossip { from, id, bytes }) = event else { return None };
     net.report_validation(from, id, acceptance);
-    Some(bytes)
+    Some(content(&bytes))
 }
 
 /// What happened to either of the two that [`drive_with`] drives.

@@ -94,7 +94,19 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_
     let relay = Relay::start(&relays, &network);
     assert_eq!(relay.taken["held"], held);
     assert!(relay.taken["salvaged"].as_u64().is_some_and(|saved| saved >= held));
+    assert!(relay.taken["outdated"] == false);
     assert!(relays.ask(&["status"])["archive_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
+    assert_eq!(relay.process.end("TERM"), Some(0));
+
+    // What version 1 kept is carried by nobody: the file says its version at byte 60.
+    let mut bytes = fs::read(file(&relays)).expect("the file");
+    bytes[60..64].copy_from_slice(&[0, 0, 0, 1]);
+    fs::write(file(&relays), &bytes).expect("written");
+    let relay = Relay::start(&relays, &network);
+    assert!(relay.taken["outdated"] == true && relay.taken["salvaged"].is_null());
+    assert_eq!(relay.taken["held"], 0);
+    let anew = fs::metadata(file(&relays)).expect("a new file").len();
+    assert!(anew < bytes.len() as u64, "{anew}");
 }
 
 #[test]

@@ -40,6 +40,11 @@ impl Relay {
     fn start(home: &Home, network: &Network, more: &[&str]) -> Self {
         let mut command = home.bare(&["relay", "run", "--json", "--listen", LISTEN]);
         command.args(network.flags()).args(more);
+        // One without an archive has lost everything when it starts again, however much memory is
+        // free.
+        if more != ARCHIVE {
+            command.args(["--pool", "64MiB"]);
+        }
         let process = start(home, command);
         let address = process
             .wait_for_json("its address", |line| line["address"].as_str().map(str::to_owned));

@@ -14,6 +14,7 @@
 mod archive;
 mod away;
 mod backup;
+mod busy;
 mod conversation;
 mod crash;
 mod disk;

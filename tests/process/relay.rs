@@ -52,6 +52,47 @@ fn a_relay_reports_its_addresses_and_number_of_neighbours_to_programs() {
 }
 
 #[test]
+fn a_relay_tells_programs_its_room_and_why_and_how_busy_it_is() {
+    let network = Network::new();
+    for (more, place, places, line) in [
+        (&["--pool", "688128", "--line", "2"][..], Some("memory"), 256, 2),
+        (&["--archive", "688128"], Some("archive"), 256, 16),
+        // In memory if enough of that is free, which is not ours to say.
+        (&[], None, 293_000, 16),
+    ] {
+        let home = Home::new();
+        let mut command =
+            home.bare(&["relay", "run", "--json", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        command.args(network.flags()).args(more);
+        let relay = Running::start(command, &home.path("errors"), None);
+        let room =
+            relay.wait_for_json("its room", |line| (line["type"] == "room").then(|| line.clone()));
+        assert_eq!((&room["v"], &room["places"]), (&1.into(), &places.into()), "{room}");
+        assert!(room["why"].as_str().is_some_and(|why| !why.is_empty()), "{room}");
+        let is_on_disk = home.path("home/archive/envelopes.db").exists();
+        assert_eq!(room["place"], if is_on_disk { "archive" } else { "memory" }, "{room}");
+        assert!(place.is_none_or(|place| room["place"] == place), "{room}");
+        let busy = relay
+            .wait_for_json("its figures", |line| (line["type"] == "network").then(|| line.clone()));
+        let nothing = serde_json::json!({ "six_hours": 0, "day": 0, "week": 0, "line": 0 });
+        assert_eq!(busy["steps"], nothing, "{busy}");
+        let empty = serde_json::json!({ "six_hours": 0, "day": 0, "week": 0 });
+        assert_eq!(busy["fill"], empty, "{busy}");
+        let carried = serde_json::json!({ "blocks_per_second": line, "percent_left": 100 });
+        assert_eq!(busy["line"], carried, "{busy}");
+        assert_eq!(relay.end("TERM"), Some(0));
+    }
+    let home = Home::new();
+    for wrong in [["--line", "0"], ["--pool", "688127"], ["--archive", "1KiB"]] {
+        let output = home.run(&[&["relay", "run", "--json"][..], &wrong].concat());
+        let refused = parse(&output.stdout);
+        assert_eq!((output.status.code(), &refused["error"]["code"]), (Some(2), &"usage".into()));
+        let message = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(": ") && message.contains("least"), "{message}");
+    }
+}
+
+#[test]
 fn nodes_of_another_network_or_floor_never_become_neighbours() {
     let network = Network::new();
     let home = Home::new();

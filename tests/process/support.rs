@@ -196,14 +196,15 @@ impl Home {
         }
     }
 
-    /// Starts a relay; with the address it tells.
+    /// Starts a relay that holds what it has in memory, however much of that is free; with the
+    /// address it tells.
     pub(crate) fn relay(
         &self,
         network: &Network,
         listen: &str,
         more: &[&str],
     ) -> (Running, String) {
-        let mut command = self.bare(&["relay", "run", "--listen", listen]);
+        let mut command = self.bare(&["relay", "run", "--pool", "64MiB", "--listen", listen]);
         command.args(network.flags()).args(more);
         let relay = Running::start(command, &self.path("errors"), None);
         let address = relay.wait_for("the relay's address", |line| {

@@ -2,8 +2,8 @@
 //!
 //! `homes/4e028ad/README.md` says what they contain and how they were made. They get older every day
 //! and none of their contacts is ever online, so envelopes expire and idle sessions end. Each field
-//! that may change for this reason is named in [`may_become`]; every other field must be equal. No
-//! assertion depends on the date of the test.
+//! that may change for this reason is named in [`may_become`]; every other field must be equal, but
+//! for a life of ten minutes, which is six hours now. No assertion depends on the date of the test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,6 +48,7 @@ fn expected() -> Value {
     for part in ["home", "restored"] {
         as_now_printed(&mut listing[part]);
     }
+    ten_minutes_become_six_hours(&mut listing);
     listing
 }
 
@@ -69,6 +70,20 @@ fn as_now_printed(listing: &mut Value) {
         let request = request.as_object_mut().expect("a request");
         let at = request.remove("arrived").expect("a time");
         request.insert("at".to_owned(), utc(&at));
+    }
+}
+
+/// No network carries a life of ten minutes any more: what had it has the shortest there is.
+fn ten_minutes_become_six_hours(listing: &mut Value) {
+    match listing {
+        Value::Array(things) => things.iter_mut().for_each(ten_minutes_become_six_hours),
+        Value::Object(fields) => {
+            if let Some(life) = fields.get_mut("life_seconds").filter(|life| **life == 600) {
+                *life = 21_600.into();
+            }
+            fields.values_mut().for_each(ten_minutes_become_six_hours);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

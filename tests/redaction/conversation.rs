@@ -56,9 +56,9 @@ pub(crate) fn held() -> Stage {
 fn talk(stage: &mut Stage, at_ann: ContactId, at_ben: ContactId) {
     for number in 0..TEXTS {
         let text = format!("the ferry leaves at {number} past noon");
-        stage.ask(0, Command::Say { contact: at_ann, text, lifetime: Lifetime::Day });
+        stage.ask(0, Command::Say { contact: at_ann, text, postage: Lifetime::Day.into() });
         let text = format!("no ferry leaves before {number}");
-        stage.ask(1, Command::Say { contact: at_ben, text, lifetime: Lifetime::Day });
+        stage.ask(1, Command::Say { contact: at_ben, text, postage: Lifetime::Day.into() });
         // In its middle there are messages queued, mined, sent and held.
         stage.look();
     }

@@ -6,7 +6,7 @@ use undertone::engine::command::{Command, Reply};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
 use undertone::engine::envelope::{Floor, WorkNonce, work};
 use undertone::engine::event::Event;
-use undertone::engine::id::{CommandId, NeighbourId};
+use undertone::engine::id::{CommandId, Neighbour, NeighbourId};
 use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::record::{Change, Record};
@@ -58,8 +58,8 @@ impl Stage {
             shown: String::new(),
             hidden: Hidden::default(),
         };
-        stage.turn(0, Input::Peers(vec![NeighbourId(1)]));
-        stage.turn(1, Input::Peers(vec![NeighbourId(0)]));
+        stage.turn(0, Input::Peers(vec![Neighbour::alone(NeighbourId(1))]));
+        stage.turn(1, Input::Peers(vec![Neighbour::alone(NeighbourId(0))]));
         stage
     }
 

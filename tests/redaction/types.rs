@@ -13,12 +13,13 @@ use undertone::engine::crypto::kdf::KdfLabel;
 use undertone::engine::crypto::kem::KemSecret;
 use undertone::engine::crypto::keys::{EphemeralSecret, Identity};
 use undertone::engine::env::{Env, Millis, UnixSeconds};
-use undertone::engine::envelope::wire::{BODY_SIZE, ONE_DAY};
+use undertone::engine::envelope::wire::BODY_SIZE;
 use undertone::engine::envelope::{
     Draft, Envelope, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check,
 };
 use undertone::engine::id::{ContactId, MessageId, OutgoingId};
 use undertone::engine::node::Node;
+use undertone::engine::price::{SaidSteps, Step};
 use undertone::engine::record::{
     Change, ReceiveSequence, RecordKey, SendSequence, StoredDirection,
 };
@@ -35,7 +36,8 @@ use undertone::engine::text::UntrustedText;
 use undertone::engine::turn::{Effect, Output};
 use undertone::shell::api::calls::{AnyCall, BackupSealing, ContactRef, Id, MessageRef};
 use undertone::shell::api::{
-    ArchiveStatus, ClientInfo, ClientKind, Directory, Event, EventFilter, From, NetworkStatus,
+    ArchiveStatus, ClientInfo, ClientKind, Directory, Event, EventFilter, FillStatus, From,
+    LineStatus, NetworkStatus, PriceStatus, StepsStatus,
 };
 use undertone::shell::cli::args::{BackupAction, Cli, CliCommand, NetworkArgs};
 use undertone::shell::durable_node::DurableNode;
@@ -126,8 +128,10 @@ fn keys_and_sessions_show_what_they_are() {
 #[test]
 fn envelopes_and_texts_show_sizes_and_counts() {
     let now = UnixSeconds(472_222 * 3_600);
-    let draft = Draft::new(now, ONE_DAY, Topic([1, 2, 3, 4]), vec![7; BODY_SIZE]).expect("a draft");
-    let order = draft.mining_job(OutgoingId(5), &Floor::new(1), 0x5ac3_1799_e02b_7408);
+    let (topic, body) = (Topic([1, 2, 3, 4]), vec![7; BODY_SIZE]);
+    let draft = Draft::new(now, Lifetime::Day, topic, body).expect("a draft");
+    let asked = (Floor::new(1), Step::default());
+    let order = draft.mining_job(OutgoingId(5), asked, 0x5ac3_1799_e02b_7408);
     let (shown, id) = (format!("{draft:?}"), draft.finish(WorkNonce(0x5ac3_1799_e02b_7408)));
     let checked = check(id.1.clone(), now, &Floor::new(0)).expect("an envelope");
     let text = UntrustedText::new("good\u{202e} morning".to_owned());
@@ -233,28 +237,11 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     settings.transport = Transport::Memory;
     settings.peers = vec![address()];
     let node = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
-    let line = NetworkStatus {
-        ready: true,
-        peers: 1,
-        network: "harbour".to_owned(),
-        listening: vec![address().to_string()],
-        pool_bytes: 0,
-        pool_capacity: 0,
-        pool_items: 0,
-        floor_bits: 4,
-        cover_per_minute: None,
-        mining: None,
-        queued: 0,
-        rate: 0,
-        clock_minutes: None,
-        clock_witnesses: 0,
-        caught_up: 0,
-        archive: None,
-    };
+    let line = quiet_network();
     let say = Command::Say {
         contact: ContactId(7),
         text: "good morning".to_owned(),
-        lifetime: Lifetime::Day,
+        postage: Lifetime::Day.into(),
     };
 
     let mut lines = Lines::default();
@@ -269,7 +256,11 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
         .add("SyncQuery", &SyncQuery { salt: SketchSalt([7; 8]), count: 1, comparison: &envelope });
     lines.add(
         "SyncResponse, ResponseBody",
-        &SyncResponse { minutes, body: ResponseBody::Envelopes(&envelope) },
+        &SyncResponse {
+            minutes,
+            steps: SaidSteps::default(),
+            body: ResponseBody::Envelopes(&envelope),
+        },
     );
     lines.add("NetSettings", &settings);
     lines.add("NetEvent", &NetEvent::Listening(address()));
@@ -293,6 +284,32 @@ fn a_node_in_its_shell_shows_no_address_and_no_text() {
     lines.add("Effect", &publish);
     add_running(&mut lines, node, settings);
     assert_snapshot!("shell", lines.0);
+}
+
+/// The state of a network in which nothing happens.
+fn quiet_network() -> NetworkStatus {
+    NetworkStatus {
+        ready: true,
+        peers: 1,
+        network: "harbour".to_owned(),
+        listening: vec!["/ip4/192.0.2.7/tcp/4141".to_owned()],
+        pool_bytes: 0,
+        pool_capacity: 0,
+        pool_items: 0,
+        steps: StepsStatus::default(),
+        price: PriceStatus::default(),
+        fill: FillStatus::default(),
+        line: LineStatus::default(),
+        floor_bits: 4,
+        cover_per_minute: None,
+        mining: None,
+        queued: 0,
+        rate: 0,
+        clock_minutes: None,
+        clock_witnesses: 0,
+        caught_up: 0,
+        archive: None,
+    }
 }
 
 /// Types that hold a store, a network or both.

@@ -10,7 +10,7 @@ use undertone::engine::event::{ContactView, Direction, MessageView, SessionStatu
 use undertone::engine::id::MessageId;
 use undertone::engine::record::{DeliveryLog, MessageState};
 use undertone::shell::api::calls::{AnyReply, Page};
-use undertone::shell::api::{Event, NetworkStatus, Persistence};
+use undertone::shell::api::{Event, NetworkStatus, Persistence, PriceStatus};
 use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
 
 use crate::support::{MIRA, NOW, Stage, contact, message, network, options, told};
@@ -170,9 +170,11 @@ fn what_became_of_a_message_is_told_with_its_times() {
     };
     let delivered = DeliveryLog { delivered: Some(UnixSeconds(NOW - 50)), ..sent };
     let read = DeliveryLog { read: Some(UnixSeconds(NOW - 20)), ..delivered };
+    let expired = DeliveryLog { last_sent: Some(UnixSeconds(NOW - 30_000)), ..sent };
     let pages = [
         ("sent", MessageState::Sent, sent),
-        ("unacknowledged", MessageState::Unacknowledged, sent),
+        ("not_for_long", MessageState::Unacknowledged, sent),
+        ("unacknowledged", MessageState::Unacknowledged, expired),
         ("delivered", MessageState::Delivered, delivered),
         ("read", MessageState::Read, read),
         ("queued", MessageState::Queued, DeliveryLog::default()),
@@ -182,7 +184,8 @@ fn what_became_of_a_message_is_told_with_its_times() {
         let mut stage = stage();
         let ours =
             message(200, NOW - 90_000, Direction::Outgoing(state), "the ferry leaves at noon");
-        tell_message(&mut stage, MessageView { delivery, lifetime: Lifetime::Week, ..ours });
+        let lifetime = if name == "unacknowledged" { Lifetime::SixHours } else { Lifetime::Week };
+        tell_message(&mut stage, MessageView { delivery, lifetime, ..ours });
         stage.press(KeyCode::Esc);
         stage.press(KeyCode::Char('v'));
         assert_snapshot!(format!("why_{name}_80x24"), stage.see(80, 24));
@@ -214,6 +217,45 @@ fn the_cost_of_a_long_life_is_said_before_it_is_paid() {
     at_every_size("life", stage);
 }
 
+/// A network that asks so many doublings of what lives a day.
+fn busy(day: u8) -> Event {
+    let price = PriceStatus { day, ..PriceStatus::default() };
+    Event::Network(NetworkStatus { price, ..network() })
+}
+
+#[test]
+fn a_message_that_waits_for_a_lower_price_says_so_and_how_to_send_it() {
+    let mut stage = stage();
+    stage.tell(busy(4));
+    let seen = stage.see(80, 24);
+    assert!(seen.contains("busy: 16 x work"), "{seen}");
+    at_every_size("waits_for_price", stage);
+    let mut stage = self::stage();
+    stage.tell(busy(4));
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Char('v'));
+    assert_snapshot!("why_waits_for_price_80x24", stage.see(80, 24));
+    stage.press(KeyCode::Esc);
+    stage.press(KeyCode::Esc);
+    stage.control('q');
+    let leaving = stage.see(80, 24);
+    assert!(leaving.contains("which may take hours"), "{leaving}");
+}
+
+#[test]
+fn a_higher_limit_of_work_is_chosen_for_a_chat_and_its_cost_is_said_before_it_is_paid() {
+    let mut stage = stage();
+    stage.tell(busy(4));
+    stage.write("/work 16");
+    stage.press(KeyCode::Enter);
+    assert_snapshot!("work_80x24", stage.see(80, 24));
+    stage.write("now");
+    let said = stage.ask(KeyCode::Enter).expect("a call");
+    assert!(said.ends_with(r#""life":"day","max_work":16}"#), "{said}");
+    stage.model.tick(UnixSeconds(NOW + 60));
+    at_every_size("busy", stage);
+}
+
 #[test]
 fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     let mut stage = stage();
@@ -221,7 +263,7 @@ fn the_cost_is_told_in_tries_while_the_rate_is_not_known() {
     stage.control('r');
     stage.model.tick(UnixSeconds(NOW + 60));
     let seen = stage.see(120, 40);
-    assert!(seen.contains("lifetime 7 days, costs 2^21 tries"), "{seen}");
+    assert!(seen.contains("lifetime 7 days, costs 1.0 million tries"), "{seen}");
 }
 
 #[test]

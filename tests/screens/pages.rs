@@ -6,7 +6,10 @@ use undertone::engine::command::CommandError;
 use undertone::engine::event::SessionStatus;
 use undertone::engine::id::ContactId;
 use undertone::shell::api::calls::AnyReply;
-use undertone::shell::api::{Event, Persistence, StatusReport};
+use undertone::shell::api::{
+    Event, FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus, StatusReport,
+    StepsStatus,
+};
 use undertone::shell::failure::{Failure, FailureCode, FailureText};
 use undertone::shell::failures::RefusedCommand;
 use undertone::shell::ui::{ColorSupport, Glyphs, UiMode, UiOptions};
@@ -120,6 +123,20 @@ fn the_network() {
     let mut stage = stage();
     stage.press(KeyCode::F(4));
     at_every_size("network", stage);
+}
+
+#[test]
+fn a_network_that_asks_more_says_what_of_whom_and_why() {
+    let mut stage = stage();
+    stage.tell(Event::Network(NetworkStatus {
+        steps: StepsStatus { day: 3, line: 2, ..StepsStatus::default() },
+        price: PriceStatus { six_hours: 2, day: 4, week: 2 },
+        fill: FillStatus { six_hours: 4, day: 88, week: 12 },
+        line: LineStatus { blocks_per_second: 16, percent_left: 38 },
+        ..network()
+    }));
+    stage.press(KeyCode::F(4));
+    at_every_size("network_busy", stage);
 }
 
 #[test]

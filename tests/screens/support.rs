@@ -19,8 +19,8 @@ use undertone::engine::record::{DeliveryLog, MessageState, Trust};
 use undertone::engine::text::UntrustedText;
 use undertone::shell::api::calls::{AnyCall, AnyReply, HistoryPart};
 use undertone::shell::api::{
-    Contact, Event, Identity, Message, MiningStatus, NetworkStatus, Persistence, Request,
-    StatusReport,
+    Contact, Event, FillStatus, Identity, LineStatus, Message, MiningStatus, NetworkStatus,
+    Persistence, PriceStatus, Request, StatusReport, StepsStatus,
 };
 use undertone::shell::failure::Failure;
 use undertone::shell::ui::model::{CallId, Model, NodeHost, UiEffect};
@@ -259,9 +259,13 @@ pub(crate) fn network() -> NetworkStatus {
         pool_bytes: 13_100_000,
         pool_capacity: 32_000_000,
         pool_items: 2_204,
+        steps: StepsStatus::default(),
+        price: PriceStatus::default(),
+        fill: FillStatus { six_hours: 3, day: 52, week: 11 },
+        line: LineStatus { blocks_per_second: 16, percent_left: 97 },
         floor_bits: 18,
         cover_per_minute: Some(2.0),
-        mining: Some(MiningStatus { bits: 18, hashes_per_second: 71_000 }),
+        mining: Some(MiningStatus { tries: 1 << 18, hashes_per_second: 71_000 }),
         queued: 2,
         rate: 71_000,
         clock_minutes: None,
@@ -288,6 +292,7 @@ pub(crate) fn message(id: u64, at: u64, direction: Direction, text: &str) -> Mes
         missing: 0,
         early: false,
         lifetime: Lifetime::Day,
+        highest: None,
         delivery: DeliveryLog::default(),
     }
 }

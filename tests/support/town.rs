@@ -124,7 +124,7 @@ impl Town {
         text: &str,
         lifetime: Lifetime,
     ) -> MessageId {
-        let command = Command::Say { contact, text: text.to_owned(), lifetime };
+        let command = Command::Say { contact, text: text.to_owned(), postage: lifetime.into() };
         match self.world.ask(self.people[who].node, command).expect("accepted") {
             Reply::Message(message) => message,
             other => panic!("not a message: {other:?}"),

@@ -1,13 +1,17 @@
 //! Somebody was away, and whoever wrote has gone: a neighbour still has it.
 
-use undertone::engine::env::Millis;
-use undertone::engine::id::ContactId;
-use undertone::engine::relay::pool::BodyStorage;
-use undertone::engine::settings::{NodeRole, NodeSettings};
-use undertone::sim::NodeIndex;
-use undertone::sim::link::Links;
+use std::collections::BTreeSet;
 
-use crate::harness::{Town, seeds, settings};
+use undertone::engine::env::Millis;
+use undertone::engine::envelope::EnvelopeId;
+use undertone::engine::id::ContactId;
+use undertone::engine::relay::pool::{BodyStorage, PoolBounds};
+use undertone::engine::settings::{NodeRole, NodeSettings};
+use undertone::sim::link::Links;
+use undertone::sim::{NodeIndex, SeededRng};
+
+use crate::harness::{FLOOR, Town, seeds, settings};
+use crate::noise::noise;
 
 const HOUR: Millis = Millis::from_secs(3_600);
 const MINUTES: Millis = Millis::from_secs(300);
@@ -140,15 +144,31 @@ fn an_envelope_lost_by_an_archive_is_fetched_again_from_a_neighbour() {
 }
 
 #[test]
-fn an_archive_discards_expired_envelopes_and_those_that_better_ones_displace() {
-    let mut small = archive();
-    small.pool.count = 5;
+fn an_archive_discards_expired_envelopes_and_those_that_the_pool_lets_go() {
+    // Six of its eight places are for what lives a day.
+    let small = NodeSettings { pool: PoolBounds { places: 8 }, ..archive() };
     let (mut town, relays, contact) = two_at(3, Links::calm(), &[small]);
     for line in 0..20 {
         town.say(0, contact, &format!("this is line number {line}"));
     }
     town.world.run_for(MINUTES);
-    assert_eq!(town.world.machine(relays[0]).archived().count(), 5);
+    let archived = |town: &Town| -> BTreeSet<EnvelopeId> {
+        town.world.machine(relays[0]).archived().collect()
+    };
+    let before = archived(&town);
+    // Twice 256 times the floor, again and again: the dearest there is.
+    let mut chance = SeededRng::lane(3, u64::MAX);
+    for _ in 0..40 {
+        let dear = noise(&mut chance, town.world.wall(), FLOOR + 9);
+        let from = town.people[0].node;
+        town.world.inject(from, relays[0], dear);
+        town.world.run_for(Millis(100));
+    }
+    let after = archived(&town);
+    assert!(before.difference(&after).count() > 0, "some had to leave");
+    assert_eq!(after.len(), 6);
+    let pool = town.world.node(relays[0]).expect("it is up").pool();
+    assert!(after.iter().all(|id| pool.contains(id)) && pool.count() == 6);
     let speakers: Vec<NodeIndex> = town.people.iter().map(|person| person.node).collect();
     speakers.into_iter().for_each(|node| off(&mut town, node, WEEK));
     town.world.run_for(Millis::from_secs(2 * 86_400));

@@ -150,7 +150,8 @@ impl Course {
             }
             let text = format!("person {who} says line {}", self.said[who].len());
             let contact = self.partner[who];
-            let command = Command::Say { contact, text: text.clone(), lifetime: Lifetime::Day };
+            let command =
+                Command::Say { contact, text: text.clone(), postage: Lifetime::Day.into() };
             self.town.world.ask(node, command).expect("accepted");
             self.said[who].push((text, now));
         }

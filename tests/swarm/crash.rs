@@ -118,12 +118,16 @@ fn outlives(outputs: u32, victim: usize, begin: impl Fn(&mut Town)) -> bool {
     town.world.machine(node).outputs_left().is_some()
 }
 
-/// Lets so many seconds pass and looks every second, for as long as much happens, whether all that
-/// is kept and was told is so.
+/// Lets so many seconds pass and looks every second, for as long as much happens, later less often,
+/// whether all that is kept and was told is so.
 fn watch(town: &mut Town, seconds: u64) {
     let mut past = 0;
     while past < seconds {
-        let step = if past < 60 { 1 } else { 20 };
+        let step = match past {
+            0..60 => 1,
+            60..1_800 => 20,
+            _ => 600,
+        };
         town.world.run_for(Millis::from_secs(step));
         past += step;
         assert_true(town);
@@ -243,10 +247,12 @@ impl Story {
             self.ask(who, Command::MarkRead { contact, number: u64::MAX });
         }
         watch(&mut self.town, 30);
-        // One is away for longer than what is sent lives.
+        // One is away, then both, for longer than what is sent lives.
         self.town.world.partition(&[self.town.people[1].node]);
-        let last = self.say(0, Lifetime::TenMinutes);
-        watch(&mut self.town, 1_500);
+        let last = self.say(0, Lifetime::SixHours);
+        watch(&mut self.town, 60);
+        self.town.world.partition(&[self.town.people[0].node]);
+        watch(&mut self.town, 8 * 3_600);
         self.town.world.heal();
         if let Some(message) = last {
             self.ask(0, Command::Retry { message });
@@ -293,7 +299,11 @@ impl Story {
     fn say(&mut self, who: usize, lifetime: Lifetime) -> Option<MessageId> {
         let text = format!("person {who} says line {}", self.tried[who].len());
         self.tried[who].push(text.clone());
-        let command = Command::Say { contact: self.contacts[who], text: text.clone(), lifetime };
+        let command = Command::Say {
+            contact: self.contacts[who],
+            text: text.clone(),
+            postage: lifetime.into(),
+        };
         match self.town.world.ask(self.town.people[who].node, command) {
             Ok(Reply::Message(id)) => {
                 self.accepted.insert(text);

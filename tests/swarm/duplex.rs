@@ -1,9 +1,10 @@
 //! Two nodes, one of which catches up with the other, without a world around them.
 
-use undertone::engine::env::{Env, Millis, Seconds, UnixSeconds};
-use undertone::engine::envelope::wire::{ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
-use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
-use undertone::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use core::num::NonZeroU32;
+
+use undertone::engine::env::{Env, Millis, UnixSeconds};
+use undertone::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime, Topic, check};
+use undertone::engine::id::{Neighbour, NeighbourId, SyncRequestId, SyncResponseId};
 use undertone::engine::node::Node;
 use undertone::engine::node::input::Input;
 use undertone::engine::record::Record;
@@ -29,10 +30,11 @@ pub(crate) struct Alone {
     pub(crate) node: Node,
 }
 
-/// Settings of a network where nothing needs work, with room for everything.
+/// Settings of a network where a week needs four tries and the rest none, with room and a line for
+/// everything.
 pub(crate) fn roomy(role: NodeRole) -> NodeSettings {
-    let pool = PoolBounds { bytes: 1 << 30, count: 1 << 20 };
-    NodeSettings { pool, ..NodeSettings::new(role, Floor::new(0)) }
+    let pool = PoolBounds { places: 1 << 20 };
+    NodeSettings { pool, line: NonZeroU32::MAX, ..NodeSettings::new(role, Floor::new(0)) }
 }
 
 impl Alone {
@@ -63,38 +65,45 @@ impl Alone {
     }
 
     pub(crate) fn holds(&self, envelope: &[u8]) -> bool {
-        self.node.pool().contains(&EnvelopeId::of(envelope))
+        self.node.pool().contains(&id(envelope))
     }
+}
+
+/// The id of an envelope.
+pub(crate) fn id(envelope: &[u8]) -> EnvelopeId {
+    EnvelopeId::of(envelope).expect("an envelope")
 }
 
 pub(crate) fn wall(now: Millis) -> UnixSeconds {
     UnixSeconds(START.0 + now.0 / 1000)
 }
 
-/// As [`by_second`], in the order of the compared sets: by the hour of their making, then by id.
+/// As [`by_second`], in the order of the compared sets: by the hour of their making, then by id
+/// from its last byte to its first.
 pub(crate) fn mixed(count: u64) -> Vec<Vec<u8>> {
     let mut envelopes = by_second(count);
     envelopes.sort_by_cached_key(|bytes| {
         let checked = check(bytes.clone(), START, &Floor::new(0)).expect("alive");
-        (checked.made(), checked.id())
+        let mut id = checked.id().0;
+        id.reverse();
+        (checked.made(), id)
     });
     envelopes
 }
 
 /// So many envelopes of a week's mixed traffic that are alive at [`START`], in the order of their
-/// making: a tenth live ten minutes or six hours, a tenth a week, the rest a day.
+/// making: a tenth live six hours, a tenth a week, the rest a day.
 pub(crate) fn by_second(count: u64) -> Vec<Vec<u8>> {
     let mut envelopes: Vec<(u64, Vec<u8>)> = (0..count)
         .map(|number| {
-            let ttl = match number % 20 {
-                0 => TEN_MINUTES,
-                1 => SIX_HOURS,
-                2 | 3 => SEVEN_DAYS,
-                _ => ONE_DAY,
+            let lifetime = match number % 20 {
+                0 | 1 => Lifetime::SixHours,
+                2 | 3 => Lifetime::Week,
+                _ => Lifetime::Day,
             };
             // Spread over its life by a multiplier that is odd, so it meets every place.
-            let age = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % u64::from(ttl.0);
-            (START.0 - age, envelope(UnixSeconds(START.0 - age), ttl, number))
+            let age = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % u64::from(lifetime.ttl().0);
+            (START.0 - age, envelope(UnixSeconds(START.0 - age), lifetime, number))
         })
         .collect();
     envelopes.sort();
@@ -102,9 +111,10 @@ pub(crate) fn by_second(count: u64) -> Vec<Vec<u8>> {
 }
 
 /// A small envelope.
-pub(crate) fn envelope(made: UnixSeconds, ttl: Seconds, number: u64) -> Vec<u8> {
+pub(crate) fn envelope(made: UnixSeconds, lifetime: Lifetime, number: u64) -> Vec<u8> {
     let data = number.to_le_bytes().to_vec();
-    Draft::new(made, ttl, Topic([0; 4]), data).expect("a draft").finish(WorkNonce(number)).1
+    let draft = Draft::new(made, lifetime, Topic([0; 4]), data).expect("a draft");
+    draft.mine(&Floor::new(0), number).expect("some nonce will do").1
 }
 
 /// What catching up cost, in bytes and otherwise.
@@ -143,8 +153,8 @@ impl Two {
 
     /// They become neighbours; the opener catches up until it asks no more for the moment.
     pub(crate) fn meet(&mut self) -> Cost {
-        self.holder.turn(self.now, Input::Peers(vec![OTHER]));
-        let outputs = self.opener.turn(self.now, Input::Peers(vec![OTHER]));
+        self.holder.turn(self.now, Input::Peers(vec![Neighbour::alone(OTHER)]));
+        let outputs = self.opener.turn(self.now, Input::Peers(vec![Neighbour::alone(OTHER)]));
         self.carry(outputs);
         self.cost
     }
@@ -220,7 +230,7 @@ pub(crate) fn responded(outputs: Vec<Output>, ticket: SyncResponseId) -> Vec<u8>
 fn bodies(response: &[u8]) -> usize {
     use undertone::engine::sync::wire::envelopes;
     match response {
-        [2, _, _, _, _, rest @ ..] => {
+        [2, _, _, _, _, _, _, rest @ ..] => {
             envelopes(rest).map(|envelope| envelope.expect("well-formed").len()).sum()
         }
         _ => 0,

@@ -98,7 +98,7 @@ fn messages_of_a_blocked_contact_are_not_shown_and_none_can_be_sent_to_it() {
     town.say(1, b, "can you hear me");
     town.world.run_for(Millis::from_secs(600));
     assert!(town.heard(0).is_empty());
-    let command = Command::Say { contact: a, text: "no".to_owned(), lifetime: Lifetime::Day };
+    let command = Command::Say { contact: a, text: "no".to_owned(), postage: Lifetime::Day.into() };
     assert_eq!(town.world.ask(first, command), Err(CommandError::Blocked));
     town.world.ask(first, Command::Unblock { contact: a }).unwrap();
     town.say(0, a, "now I can");

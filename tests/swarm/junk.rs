@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use undertone::engine::env::{Millis, Seconds, UnixSeconds};
+use undertone::engine::envelope::draft::HEAD_START;
 use undertone::engine::envelope::wire::{ENVELOPE_SIZE, ONE_DAY};
-use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Lifetime};
+use undertone::engine::envelope::{CheckedEnvelope, EnvelopeId, Floor, Lifetime};
+use undertone::engine::price::Step;
 use undertone::engine::record::EnvelopePurpose;
 use undertone::engine::settings::{NodeRole, NodeSettings};
 use undertone::sim::link::Links;
@@ -123,11 +125,14 @@ fn an_observer_cannot_tell_a_message_from_an_acknowledgement_from_junk() {
         assert!(worst < POSITION_BOUND, "{one:?}, {other:?}: {worst}");
     }
     for kind in KINDS {
-        // Nobody works more than they must, so half show no more than the floor, whatever it is for.
+        // All ids are sought below the same number, so half are in the upper half below it, whatever
+        // they are for.
+        let target =
+            |checked: &CheckedEnvelope| checked.charge().target(Floor::new(FLOOR), Step::default());
+        assert!(evidence.of(kind).all(|checked| checked.id().work() < target(checked)), "{kind:?}");
+        let upper = evidence.of(kind).filter(|checked| checked.id().work() >= target(checked) / 2);
         let count = evidence.of(kind).count() as f64;
-        let least =
-            evidence.of(kind).filter(|checked| checked.priority().bits() == u32::from(FLOOR));
-        let surplus = (least.count() as f64 - count / 2.0) / (count / 4.0).sqrt();
+        let surplus = (upper.count() as f64 - count / 2.0) / (count / 4.0).sqrt();
         assert!(surplus.abs() < TOTAL_BOUND, "work of {kind:?}: {surplus}");
     }
 }
@@ -156,8 +161,8 @@ fn an_observer_would_notice_a_kind_of_envelope_that_stands_out() {
 /// a second, so the hour before counts too when it had just ended.
 fn on_the_grid(expiry: UnixSeconds, published: Millis) -> bool {
     let ends = |at: u64| {
-        let end =
-            EPOCH.plus(ONE_DAY).plus(Seconds(u32::try_from(at / 1_000).expect("a day or so")));
+        let made = EPOCH.plus(Seconds(u32::try_from(at / 1_000).expect("a day or so")));
+        let end = made.plus(HEAD_START).plus(ONE_DAY);
         end.0.div_ceil(3_600) * 3_600
     };
     [published.0, published.0.saturating_sub(1_000)].map(ends).contains(&expiry.0)

@@ -33,7 +33,6 @@ fn say_and_hand(post: &mut Post, from: usize, lifetime: Lifetime, text: &str) {
 #[test]
 fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_as_long() {
     for (lifetime, answer) in [
-        (Lifetime::TenMinutes, Lifetime::Day),
         (Lifetime::SixHours, Lifetime::Day),
         (Lifetime::Day, Lifetime::Day),
         (Lifetime::Week, Lifetime::Week),
@@ -43,7 +42,7 @@ fn a_message_lives_as_long_as_its_writer_wants_and_its_acknowledgement_at_least_
         say_and_hand(&mut post, 0, lifetime, "how long is this kept");
         post.pass(Millis::from_secs(7));
         assert_eq!(acknowledgements(&post.take(1)), [answer]);
-        assert_eq!(post.town.messages(1)[0].lifetime, lifetime, "whoever reads it knows");
+        assert_eq!(post.town.messages(1)[0].postage.lifetime, lifetime, "whoever reads it knows");
         post.town.assert_sound();
     }
 }
@@ -53,7 +52,7 @@ fn an_acknowledgement_of_no_week_long_message_does_not_live_a_week() {
     let (mut post, _) = Post::introduced(71);
     say_and_hand(&mut post, 0, Lifetime::Week, "first");
     post.exchange(Millis::from_secs(7));
-    say_and_hand(&mut post, 0, Lifetime::TenMinutes, "second");
+    say_and_hand(&mut post, 0, Lifetime::SixHours, "second");
     post.pass(Millis::from_secs(7));
     assert_eq!(acknowledgements(&post.take(1)), [Lifetime::Day]);
 }
@@ -64,10 +63,10 @@ fn a_short_lived_message_does_not_carry_the_only_acknowledgement_of_a_long_lived
     post.take(1);
     say_and_hand(&mut post, 0, Lifetime::Week, "until next week");
     // It is said before the acknowledgement was due, and would carry it.
-    post.town.say_for(1, b, "see you", Lifetime::TenMinutes);
+    post.town.say_for(1, b, "see you", Lifetime::SixHours);
     post.pass(Millis::from_secs(7));
     let letters = post.take(1);
-    assert_eq!(messages(&letters), [Lifetime::TenMinutes]);
+    assert_eq!(messages(&letters), [Lifetime::SixHours]);
     assert_eq!(acknowledgements(&letters), [Lifetime::Week]);
     // One that lives as long is enough.
     say_and_hand(&mut post, 0, Lifetime::Week, "until then");
@@ -87,7 +86,7 @@ fn an_offer_lives_as_long_as_the_messages_that_wait_for_its_answer() {
         letters.iter().filter(|letter| letter.is_offer()).map(Letter::lifetime).collect()
     };
     assert_eq!(offers(&post.take(0)), [Lifetime::Day]);
-    post.town.say_for(0, a, "short", Lifetime::TenMinutes);
+    post.town.say_for(0, a, "short", Lifetime::SixHours);
     post.pass(Millis::from_secs(60));
     assert_eq!(offers(&post.take(0)), [Lifetime::Day]);
     post.town.say_for(0, a, "for when you are back", Lifetime::Week);

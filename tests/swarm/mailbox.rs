@@ -2,7 +2,6 @@
 
 use undertone::engine::crypto::keys::Identity;
 use undertone::engine::env::{Env, Millis, UnixSeconds};
-use undertone::engine::envelope::wire::ONE_DAY;
 use undertone::engine::envelope::{Draft, Envelope, Floor, Lifetime};
 use undertone::engine::id::{ContactId, MessageId};
 use undertone::engine::record::{EnvelopePurpose, Record};
@@ -116,7 +115,8 @@ impl Post {
     /// An envelope around a body, with its work.
     pub(crate) fn wrap(&mut self, sealed: &SealedBody) -> Vec<u8> {
         let SealedBody { topic, body } = sealed.clone();
-        let draft = Draft::new(self.town.world.wall(), ONE_DAY, topic, body).expect("a draft");
+        let wall = self.town.world.wall();
+        let draft = Draft::new(wall, Lifetime::Day, topic, body).expect("a draft");
         let start = self.chance.below(u64::MAX);
         draft.mine(&Floor::new(FLOOR), start).expect("some nonce will do").1
     }

@@ -25,6 +25,7 @@ mod noise;
 mod offers;
 #[path = "../support/one_node.rs"]
 mod one_node;
+mod price;
 mod receipts;
 mod restored;
 mod states;

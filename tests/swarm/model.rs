@@ -136,7 +136,7 @@ impl Trial {
         }
         let text = self.reference.next_text(from, to);
         let lifetime = Lifetime::ALL[self.pick(Lifetime::ALL.len())];
-        let command = Command::Say { contact, text: text.clone(), lifetime };
+        let command = Command::Say { contact, text: text.clone(), postage: lifetime.into() };
         let said = match self.town.world.ask(self.node(from), command) {
             Ok(Reply::Message(id)) => Some(id),
             Ok(other) => panic!("not a message: {other:?}"),

@@ -28,7 +28,7 @@ fn a_node_without_its_identities_still_relays_and_reads_everything_when_they_are
         town.world.unload_roster(node);
         assert!(town.world.node(node).is_some_and(|node| node.snapshot().is_empty()));
         let text = "nobody is here".to_owned();
-        let say = Command::Say { contact: a, text, lifetime: Lifetime::Day };
+        let say = Command::Say { contact: a, text, postage: Lifetime::Day.into() };
         assert_eq!(town.world.ask(node, say), Err(CommandError::NoContact));
         for line in 0..3 {
             town.say(1, b, &format!("while it is locked, line {line}"));

@@ -22,7 +22,7 @@ use self::files::files;
 const ORDER: &[&[&str]] = &[
     &["engine::env", "engine::text"],
     &["engine::id", "engine::secret", "engine::testing"],
-    &["engine::crypto"],
+    &["engine::crypto", "engine::price"],
     &["engine::envelope"],
     &["engine::relay::ranking", "engine::relay::validation_queue"],
     &["engine::relay::pool", "engine::session"],
@@ -36,7 +36,7 @@ const ORDER: &[&[&str]] = &[
     &["sim"],
     &["shell::os::exit_code", "shell::os::io_words"],
     &["shell::failure"],
-    &["shell::calendar", "shell::os::clock", "shell::os::data_dir"],
+    &["shell::calendar", "shell::os::clock", "shell::os::data_dir", "shell::os::memory"],
     &["shell::api"],
     &["shell::event_log", "shell::os::passphrase", "shell::os::signals", "shell::text"],
     &["shell::miner", "shell::net", "shell::store"],

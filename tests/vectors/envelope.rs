@@ -1,32 +1,40 @@
 //! The envelope against a second implementation (`envelope.py`) and against its schema.
 #![expect(clippy::expect_used, reason = "a vector that cannot be read is a failed test")]
 
+use core::cmp::Ordering;
+
 use proptest::prelude::*;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value, prost::Message};
 use serde::Deserialize;
+use sha3::{Digest as _, Sha3_256};
 
 use undertone::engine::env::{Seconds, UnixSeconds};
-use undertone::engine::envelope::work::{measure, search};
+use undertone::engine::envelope::work::search;
 use undertone::engine::envelope::{
-    Draft, Envelope, EnvelopeId, Floor, MiningJob, Topic, ValidationError, WorkNonce, check,
+    Draft, Envelope, EnvelopeId, Lifetime, Topic, ValidationError, WorkNonce, check, inspect,
 };
 use undertone::engine::id::OutgoingId;
+use undertone::engine::price::{BLOCK, Charge, Floor, Priority, Share, Step};
 
 use crate::hex::{array, bytes};
 
-/// The whole of `envelope.json`. Numbers of 64 bits are strings, as JSON has none.
+/// What `envelope.json` says of envelopes and prices; its `message_ids` are for the driver of the
+/// network. Numbers of 64 bits and more are strings, as JSON has none.
 #[derive(Deserialize)]
 struct Vectors {
     source: String,
-    now: String,
     carried: Vec<Carried>,
     refused_floor: u8,
     refused: Vec<Refused>,
+    in_time: Vec<InTime>,
+    targets: Vec<Target>,
+    prices: Prices,
 }
 
 #[derive(Deserialize)]
 struct Carried {
     about: String,
+    now: String,
     expiry: String,
     ttl: u32,
     topic: String,
@@ -34,8 +42,12 @@ struct Carried {
     nonce: String,
     start: String,
     floor: u8,
-    required: u8,
-    work: u32,
+    step: u8,
+    blocks: u8,
+    units: u32,
+    charge: u32,
+    target: String,
+    d: String,
     digest: String,
     id: String,
     encoding: String,
@@ -45,7 +57,50 @@ struct Carried {
 struct Refused {
     about: String,
     refusal: String,
+    now: String,
     encoding: String,
+}
+
+#[derive(Deserialize)]
+struct InTime {
+    about: String,
+    now: String,
+    encoding: String,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    blocks: usize,
+    units: u32,
+    floor: u8,
+    step: u8,
+    target: String,
+}
+
+#[derive(Deserialize)]
+struct Prices {
+    seed: String,
+    cases: u64,
+    first: String,
+    carried: usize,
+    below: usize,
+    alike: usize,
+    above: usize,
+    sha3: String,
+}
+
+impl Carried {
+    fn draft(&self) -> Draft {
+        let lifetime = Lifetime::of(Seconds(self.ttl)).expect("one of the three lives");
+        let topic = Topic(array(&self.topic));
+        let draft = Draft::new(at(&self.now), lifetime, topic, bytes(&self.data));
+        draft.expect("a draft every node carries")
+    }
+
+    /// The first 12 bytes of the id, as a number.
+    fn d(&self) -> u128 {
+        u128::from_str_radix(&self.d, 16).expect("12 bytes")
+    }
 }
 
 fn vectors() -> Vectors {
@@ -56,11 +111,15 @@ fn number(decimal: &str) -> u64 {
     decimal.parse().expect("a decimal number")
 }
 
+fn at(decimal: &str) -> UnixSeconds {
+    UnixSeconds(number(decimal))
+}
+
 fn descriptor() -> MessageDescriptor {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
     let files = protox::compile(["envelope.proto"], [root]).expect("the schema compiles");
     let pool = DescriptorPool::from_file_descriptor_set(files).expect("the schema is whole");
-    pool.get_message_by_name("undertone.v1.Envelope").expect("the schema has an Envelope")
+    pool.get_message_by_name("undertone.v2.Envelope").expect("the schema has an Envelope")
 }
 
 #[test]
@@ -70,7 +129,7 @@ fn the_second_implementation_writes_the_same_bytes() {
     for vector in vectors.carried {
         let data = bytes(&vector.data);
         let envelope = Envelope {
-            expiry: UnixSeconds(number(&vector.expiry)),
+            expiry: at(&vector.expiry),
             ttl: Seconds(vector.ttl),
             topic: Topic(array(&vector.topic)),
             data: &data,
@@ -79,22 +138,31 @@ fn the_second_implementation_writes_the_same_bytes() {
         let encoding = bytes(&vector.encoding);
         assert_eq!(envelope.encode(), encoding, "{}", vector.about);
         assert_eq!(Envelope::decode(&encoding), Ok(envelope), "{}", vector.about);
-        assert_eq!(EnvelopeId::of(&encoding), EnvelopeId(array(&vector.id)), "{}", vector.about);
+        let id = EnvelopeId(array(&vector.id));
+        assert_eq!(EnvelopeId::of(&encoding), Some(id), "{}", vector.about);
+        assert_eq!(id.work(), vector.d(), "{}", vector.about);
     }
 }
 
 #[test]
 fn the_second_implementation_drafts_the_same_envelope() {
-    let vectors = vectors();
-    let now = UnixSeconds(number(&vectors.now));
-    for vector in vectors.carried {
-        let topic = Topic(array(&vector.topic));
-        let draft = Draft::new(now, Seconds(vector.ttl), topic, bytes(&vector.data));
-        let draft = draft.expect("a draft every node carries");
+    for vector in vectors().carried {
+        let draft = vector.draft();
         assert_eq!(draft.digest(), array(&vector.digest), "{}", vector.about);
-        assert_eq!(draft.bits(&Floor::new(vector.floor)), vector.required, "{}", vector.about);
         let nonce = WorkNonce(number(&vector.nonce));
-        assert_eq!(draft.finish(nonce).1, bytes(&vector.encoding), "{}", vector.about);
+        let (id, encoding) = draft.finish(nonce);
+        assert_eq!(encoding, bytes(&vector.encoding), "{}", vector.about);
+        assert_eq!(id, EnvelopeId(array(&vector.id)), "{}", vector.about);
+    }
+}
+
+#[test]
+fn the_second_implementation_charges_the_same() {
+    for vector in vectors().carried {
+        let charge = vector.draft().charge();
+        assert_eq!(charge.blocks(), vector.blocks, "{}", vector.about);
+        assert_eq!(charge.share().units(), vector.units, "{}", vector.about);
+        assert_eq!(charge.units(), vector.charge, "{}", vector.about);
     }
 }
 
@@ -102,23 +170,23 @@ fn the_second_implementation_drafts_the_same_envelope() {
 fn the_second_implementation_finds_the_same_nonce() {
     for vector in vectors().carried {
         let start = number(&vector.start);
+        let asked = (Floor::new(vector.floor), Step::new(vector.step));
+        let job = vector.draft().mining_job(OutgoingId(0), asked, start);
+        assert_eq!(job.target.to_string(), vector.target, "{}", vector.about);
         let nonce = WorkNonce(number(&vector.nonce));
-        let digest = array(&vector.digest);
-        let order = MiningJob { outgoing: OutgoingId(0), digest, bits: vector.required, start };
-        assert_eq!(measure(&digest, nonce), vector.work, "{}", vector.about);
-        assert_eq!(search(&order, WorkNonce(start), 1 << 20), Some(nonce), "{}", vector.about);
+        assert_eq!(search(&job, WorkNonce(start), 1 << 20), Some(nonce), "{}", vector.about);
     }
 }
 
 #[test]
 fn what_the_second_implementation_carries_is_carried() {
-    let vectors = vectors();
-    let now = UnixSeconds(number(&vectors.now));
-    for vector in vectors.carried {
+    for vector in vectors().carried {
         let floor = Floor::new(vector.floor);
-        let checked = check(bytes(&vector.encoding), now, &floor).expect(&vector.about);
+        let checked = check(bytes(&vector.encoding), at(&vector.now), &floor).expect(&vector.about);
         assert_eq!(checked.id(), EnvelopeId(array(&vector.id)), "{}", vector.about);
-        assert_eq!(checked.priority().bits(), vector.work, "{}", vector.about);
+        let product = vector.d() * u128::from(vector.charge);
+        assert_eq!(checked.priority().product(), product, "{}", vector.about);
+        assert!(floor.admits(checked.priority(), Step::new(vector.step)), "{}", vector.about);
     }
 }
 
@@ -129,10 +197,11 @@ const fn vector_name(error: ValidationError) -> &'static str {
         ValidationError::Malformed => "Malformed",
         ValidationError::InvalidTtl => "BadTtl",
         ValidationError::UnalignedExpiry => "OffGrid",
+        ValidationError::InsufficientPow => "LittleWork",
         ValidationError::Expired => "Expired",
         ValidationError::TooFarInFuture => "Early",
-        ValidationError::InsufficientPow => "LittleWork",
         ValidationError::Duplicate => "Duplicate",
+        ValidationError::LineBusy => "LineBusy",
         ValidationError::PoolFull => "NoRoom",
         ValidationError::QueueFull => "Crowded",
     }
@@ -141,15 +210,104 @@ const fn vector_name(error: ValidationError) -> &'static str {
 #[test]
 fn every_refused_encoding_is_refused_for_its_reason() {
     let vectors = vectors();
-    let now = UnixSeconds(number(&vectors.now));
     let floor = Floor::new(vectors.refused_floor);
     for vector in vectors.refused {
-        let refused = check(bytes(&vector.encoding), now, &floor).err();
+        let encoding = bytes(&vector.encoding);
+        let inspected = inspect(&encoding, &floor).err();
+        let refused = check(encoding, at(&vector.now), &floor).err();
         let named =
             ValidationError::ALL.into_iter().find(|error| vector_name(*error) == vector.refusal);
         assert!(named.is_some(), "{}: no refusal of this name", vector.about);
         assert_eq!(refused, named, "{}", vector.about);
+        // A clock alone makes the difference between the two.
+        let needs_clock =
+            matches!(named, Some(ValidationError::Expired | ValidationError::TooFarInFuture));
+        assert_eq!(inspected, named.filter(|_| !needs_clock), "{}", vector.about);
     }
+}
+
+#[test]
+fn an_envelope_is_carried_until_its_last_second_and_from_its_first() {
+    let vectors = vectors();
+    let floor = Floor::new(vectors.refused_floor);
+    for vector in vectors.in_time {
+        let refused = check(bytes(&vector.encoding), at(&vector.now), &floor).err();
+        assert_eq!(refused, None, "{}", vector.about);
+    }
+}
+
+#[test]
+fn the_second_implementation_has_the_same_targets() {
+    for vector in vectors().targets {
+        let share = Share::ALL.into_iter().find(|share| share.units() == vector.units);
+        let charge = Charge::new(vector.blocks * BLOCK, share.expect("the units of a life"));
+        let (floor, step) = (Floor::new(vector.floor), Step::new(vector.step));
+        let target = charge.target(floor, step);
+        assert_eq!(target.to_string(), vector.target);
+        assert!(floor.admits(Priority::new(target - 1, charge), step), "just enough: {target}");
+        let whole = target == 1 << 96;
+        assert!(
+            whole || !floor.admits(Priority::new(target, charge), step),
+            "too little: {target}"
+        );
+    }
+}
+
+/// The bytes that a case of `prices` is made of, in the order in which they are used.
+struct Drawn(core::array::IntoIter<u8, 32>);
+
+impl Drawn {
+    fn new(seed: &str, case: u64) -> Self {
+        let hash = Sha3_256::new().chain_update(seed).chain_update(case.to_le_bytes());
+        Self(<[u8; 32]>::from(hash.finalize()).into_iter())
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.0.next().expect("a case uses 32 bytes")
+    }
+
+    fn d(&mut self) -> u128 {
+        let d = (0..12).fold(0, |number, _| number << 8 | u128::from(self.byte()));
+        d >> (self.byte() % 97)
+    }
+
+    fn charge(&mut self) -> Charge {
+        let blocks = 1 + usize::from(self.byte() % 32);
+        let share = match self.byte() % 3 {
+            0 => Share::SixHours,
+            1 => Share::Day,
+            _ => Share::Week,
+        };
+        Charge::new(blocks * BLOCK, share)
+    }
+}
+
+/// Bit 0: carried. Bits 1 and 2: how the first ranks beside the second, 0 below, 1 alike, 2 above.
+fn price_case(seed: &str, case: u64) -> u8 {
+    let mut drawn = Drawn::new(seed, case);
+    let first = Priority::new(drawn.d(), drawn.charge());
+    let (floor, step) = (Floor::new(drawn.byte() % 49), Step::new(drawn.byte() % 9));
+    let second = Priority::new(drawn.d(), drawn.charge());
+    let order = match first.cmp(&second) {
+        Ordering::Less => 0,
+        Ordering::Equal => 1,
+        Ordering::Greater => 2,
+    };
+    u8::from(floor.admits(first, step)) | order << 1
+}
+
+#[test]
+fn a_million_prices_are_those_of_fractions_in_big_integers() {
+    let prices = vectors().prices;
+    let results: Vec<u8> = (0..prices.cases).map(|case| price_case(&prices.seed, case)).collect();
+    // First what can be looked at, then all of it.
+    assert_eq!(results.get(..64), Some(bytes(&prices.first).as_slice()));
+    let count = |test: fn(u8) -> bool| results.iter().filter(|result| test(**result)).count();
+    assert_eq!(count(|result| result & 1 == 1), prices.carried);
+    assert_eq!(count(|result| result >> 1 == 0), prices.below);
+    assert_eq!(count(|result| result >> 1 == 1), prices.alike);
+    assert_eq!(count(|result| result >> 1 == 2), prices.above);
+    assert_eq!(<[u8; 32]>::from(Sha3_256::digest(&results)), array(&prices.sha3));
 }
 
 #[test]

@@ -51,7 +51,10 @@ pub use receipts::MAX_AWAITED_RECEIPTS;
 pub(in crate::engine) use receive::{Opened, Provenance};
 pub use receive_window::MAX_GAP_REPORTS;
 pub use retransmit::{MAX_TRANSMISSIONS, MIN_BACKOFF_LIMIT};
-pub(in crate::engine) use send::{next_envelope, on_expired_unsent, on_published, on_republished};
+pub(in crate::engine) use send::{
+    Budget, Stay, budget, next_envelope, note_paid, on_expired_unsent, on_published,
+    on_republished, paid,
+};
 pub use send_window::ACK_WINDOW;
 pub use sessions::MAX_SESSIONS;
 pub(in crate::engine) use sessions::{MAX_CLOCK_DIFFERENCE, Sessions};
@@ -253,6 +256,8 @@ impl Conversation {
             ContactTimer::Answer(session) => ContactJob::AnswerOffer(session),
             ContactTimer::Offer => ContactJob::Offer,
             ContactTimer::Retransmit(message) => ContactJob::Retransmit(message),
+            // Each looks at the price when its turn comes.
+            ContactTimer::Price => return turn.outbox.resume(self.id),
             // Sends nothing, so there is no turn in the outbox to wait for.
             ContactTimer::Expiry(message) => return send::on_expiry_due(self, turn, message),
             // Acknowledges although nothing new came: the contact learns of the gap from

@@ -400,7 +400,7 @@ mod tests {
             at: UnixSeconds(9),
             missing: 0,
             early,
-            lifetime: Lifetime::Day,
+            postage: Lifetime::Day.into(),
             delivery: DeliveryLog::default(),
         }
     }

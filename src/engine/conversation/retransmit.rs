@@ -14,7 +14,8 @@
 
 use crate::engine::env::{Millis, UnixSeconds};
 use crate::engine::envelope::Lifetime;
-use crate::engine::envelope::wire::expiry_quantum;
+use crate::engine::envelope::draft::HEAD_START;
+use crate::engine::envelope::wire::GRID;
 
 use crate::engine::record::{MessageRecord, MessageState, RETRANSMIT_FOR, StoredDirection};
 
@@ -65,7 +66,7 @@ impl<'m> Retransmission<'m> {
     /// As long as it has been sent for, and once more `resend`: 1, 2, 4, 8 times that.
     pub(super) fn backoff(self, retransmit_after: Millis) -> Millis {
         let longest =
-            Millis::from_secs(self.message.lifetime.max(MIN_BACKOFF_LIMIT).ttl().0.into());
+            Millis::from_secs(self.message.postage.lifetime.max(MIN_BACKOFF_LIMIT).ttl().0.into());
         let span = match (self.message.delivery.first_sent, self.message.delivery.last_sent) {
             // Forwards or backwards: a clock that was set back says as little of the time gone as
             // one that was set ahead, and must not make every wait the shortest.
@@ -83,9 +84,7 @@ impl<'m> Retransmission<'m> {
 
     /// How long its last envelope can still be carried, at most: the expiry is rounded up.
     pub(super) fn lifetime_left(self, now: UnixSeconds) -> Millis {
-        let ttl = self.message.lifetime.ttl();
-        let whole = Millis::from_secs(u64::from(ttl.0) + u64::from(expiry_quantum(ttl).0));
-        self.remaining(whole, now)
+        self.remaining(longest_stay(self.message.postage.lifetime), now)
     }
 
     /// How long it is still held and sent again.
@@ -137,6 +136,12 @@ impl<'m> Retransmission<'m> {
     }
 }
 
+/// How long an envelope of this lifetime is carried at most after it was made.
+fn longest_stay(lifetime: Lifetime) -> Millis {
+    let whole = [lifetime.ttl(), HEAD_START, GRID].map(|span| u64::from(span.0));
+    Millis::from_secs(whole.iter().sum())
+}
+
 /// The time from `then` to `now`; nothing if the clock says that `then` is still to come.
 const fn since(then: UnixSeconds, now: UnixSeconds) -> Millis {
     Millis::from_secs(now.0.saturating_sub(then.0))
@@ -157,10 +162,10 @@ mod tests {
             MessageId(1),
             ContactId(2),
             "text".to_owned(),
-            Lifetime::Day,
+            lifetime.into(),
             UnixSeconds(3),
         );
-        MessageRecord { lifetime, delivery, ..record }
+        MessageRecord { delivery, ..record }
     }
 
     /// How often it is sent in all when nothing hurries it and nobody answers.
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn the_schedule_sends_a_message_as_often_as_the_specification_says() {
         // session.md, "Sending again", names these.
-        assert_eq!(Lifetime::ALL.map(attempts), [128, 128, 40, 17]);
+        assert_eq!(Lifetime::ALL.map(attempts), [128, 40, 17]);
         assert!(
             Lifetime::ALL.into_iter().all(|lifetime| attempts(lifetime) * 2 <= MAX_TRANSMISSIONS)
         );
@@ -192,8 +197,7 @@ mod tests {
     #[test]
     fn every_wait_is_twice_the_one_before_up_to_the_life_or_six_hours() {
         let doubling = |longest: u64| (0..20).map(move |n: u32| (60_u64 << n).min(longest));
-        for (lifetime, longest) in Lifetime::ALL.into_iter().zip([21_600, 21_600, 86_400, 604_800])
-        {
+        for (lifetime, longest) in Lifetime::ALL.into_iter().zip([21_600, 86_400, 604_800]) {
             let mut message = message(lifetime, DeliveryLog::default());
             let mut now = UnixSeconds(77);
             for expected in doubling(longest) {
@@ -229,7 +233,7 @@ mod tests {
             Retransmission::of(&message(Lifetime::Day, delivery)).lifetime_left(UnixSeconds(now)).0
                 / 1_000
         };
-        let whole = 86_400 + u64::from(expiry_quantum(Lifetime::Day.ttl()).0);
+        let whole = 86_400 + 120 + 3_600;
         assert_eq!([left(1_000), left(1_001), left(1_000 + whole)], [whole, whole - 1, 0]);
         assert_eq!(
             Retransmission::of(&message(Lifetime::Day, DeliveryLog::default()))
@@ -272,7 +276,7 @@ mod tests {
             let wait = Retransmission::of(&message).backoff(Millis(retransmit_after));
             prop_assert!(wait <= Millis::from_secs(604_800));
             prop_assert!(Retransmission::of(&message).remaining(wait, now) <= wait);
-            let whole = u64::from(lifetime.ttl().0) + u64::from(expiry_quantum(lifetime.ttl()).0);
+            let whole = u64::from(lifetime.ttl().0) + 120 + 3_600;
             prop_assert!(Retransmission::of(&message).lifetime_left(now) <= Millis::from_secs(whole));
             prop_assert!(Retransmission::of(&message).retransmit_time_left(now) <= Millis::from_secs(RETRANSMIT_FOR.0.into()));
         }

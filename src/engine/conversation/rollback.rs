@@ -63,7 +63,7 @@ mod tests {
 
     fn message(id: u64) -> MessageRecord {
         let (contact, text) = (ContactId(1), String::new());
-        MessageRecord::outgoing(MessageId(id), contact, text, Lifetime::Day, UnixSeconds(0))
+        MessageRecord::outgoing(MessageId(id), contact, text, Lifetime::Day.into(), UnixSeconds(0))
     }
 
     /// A window that begins with `next`, of whose numbers these are not acknowledged. The messages

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::MessageId;
+use crate::engine::price::Step;
 use crate::engine::record::{MessageRecord, MessageState, SendSequence, StoredDirection};
 use crate::engine::session::{Ack, SessionId};
 
@@ -28,7 +29,7 @@ pub(super) struct SendWindow {
     /// that failed or were cancelled, which a person may still send.
     messages: BTreeMap<MessageId, MessageRecord>,
     /// Accepted and not encrypted yet, in order.
-    queue: VecDeque<MessageId>,
+    pub(super) queue: VecDeque<MessageId>,
     /// Encrypted at least once and not acknowledged, by number.
     pub(super) unacked: BTreeMap<u64, MessageId>,
     /// The last sending of each of them in this process.
@@ -51,6 +52,8 @@ pub(super) struct Transmission {
     /// Sendings since the process began or the message was numbered.
     count: u32,
     sent_at: Millis,
+    /// The step that the last one paid.
+    pub(super) paid: Option<Step>,
 }
 
 /// The effect of an acknowledgement.
@@ -121,7 +124,7 @@ impl SendWindow {
             .messages
             .values()
             .filter(|message| state(message).is_some_and(MessageState::awaits_delivery));
-        waiting.map(|message| message.lifetime).max()
+        waiting.map(|message| message.postage.lifetime).max()
     }
 
     /// Takes in a message that was just written.
@@ -203,15 +206,17 @@ impl SendWindow {
         let number = self.sequence.next;
         self.sequence.next = number.saturating_add(1);
         self.unacked.insert(number, id);
-        self.in_flight.insert(id, Transmission { session, count: 0, sent_at: now });
+        self.in_flight.insert(id, Transmission { session, count: 0, sent_at: now, paid: None });
         self.messages.get_mut(&id)?.number = Some(number);
         Some(id)
     }
 
     /// Notes that a message was encrypted once more, in `session`.
     pub(super) fn encrypted_again(&mut self, id: MessageId, session: SessionId, now: Millis) {
-        let count = self.in_flight.get(&id).map_or(0, |transmission| transmission.count);
-        self.in_flight.insert(id, Transmission { session, count, sent_at: now });
+        let before = self.in_flight.get(&id);
+        let count = before.map_or(0, |transmission| transmission.count);
+        let paid = before.and_then(|transmission| transmission.paid);
+        self.in_flight.insert(id, Transmission { session, count, sent_at: now, paid });
     }
 
     /// Notes that a message was published; returns how often it was before.
@@ -456,7 +461,8 @@ mod tests {
 
     fn message(id: u64) -> MessageRecord {
         let text = "text".to_owned();
-        MessageRecord::outgoing(MessageId(id), ContactId(1), text, Lifetime::Day, UnixSeconds(9))
+        let postage = Lifetime::Day.into();
+        MessageRecord::outgoing(MessageId(id), ContactId(1), text, postage, UnixSeconds(9))
     }
 
     fn window() -> SendWindow {

@@ -154,7 +154,7 @@ impl Side {
             turn.put(Record::Outgoing(record.clone()));
             turn.settle();
             turn.outbox.keep(conversation.id, record);
-            on_published(conversation, turn, purpose);
+            on_published(conversation, turn, purpose, Stay::Whole);
         });
     }
 
@@ -225,7 +225,7 @@ impl Side {
     }
 
     pub(super) fn say(&mut self, text: &str) -> MessageId {
-        let command = ContactCommand::Say { text: text.to_owned(), lifetime: Lifetime::Day };
+        let command = ContactCommand::Say { text: text.to_owned(), postage: Lifetime::Day.into() };
         match self.command(command) {
             Ok(Reply::Message(id)) => id,
             other => panic!("not accepted: {other:?}"),
@@ -243,7 +243,9 @@ impl Side {
             });
             if let Some(record) = record {
                 let purpose = record.purpose;
-                self.turn(|conversation, turn| on_published(conversation, turn, purpose));
+                self.turn(|conversation, turn| {
+                    on_published(conversation, turn, purpose, Stay::Whole)
+                });
                 sent.push(record);
             }
         }
@@ -395,7 +397,7 @@ fn nothing_is_sent_to_a_blocked_contact_and_unacknowledged_texts_are_resent_afte
     let lost = one.send();
     assert_eq!(lost.len(), 1);
     assert_eq!(one.command(ContactCommand::Block), Ok(Reply::Done));
-    let refused = ContactCommand::Say { text: "no".to_owned(), lifetime: Lifetime::Day };
+    let refused = ContactCommand::Say { text: "no".to_owned(), postage: Lifetime::Day.into() };
     assert_eq!(one.command(refused), Err(CommandError::Blocked));
     assert_eq!(one.command(ContactCommand::Unblock), Ok(Reply::Done));
     one.say("said after");

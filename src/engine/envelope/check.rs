@@ -5,13 +5,16 @@
 //! on. It looks at the cheap things first, decrypts nothing and touches no disk.
 //! [`ValidationError::acceptance`] is the only place that turns a reason into a consequence.
 
+use core::cmp::Ordering;
 use core::ops::Range;
 
+use super::draft::HEAD_START;
+use super::lifetime::Lifetime;
 use super::topic::Topic;
-use super::wire::WorkNonce;
-use super::wire::{self, Envelope, EnvelopeId, MAX_ENVELOPE_SIZE, MAX_TTL, expiry_quantum};
-use super::work::{self, Floor, Priority};
+use super::wire::{self, Envelope, EnvelopeId, GRID, MAX_ENVELOPE_SIZE};
+use super::work::WorkNonce;
 use crate::engine::env::{Seconds, UnixSeconds};
+use crate::engine::price::{Charge, Floor, Priority, Step};
 
 /// How far two clocks may be apart, in seconds, before one's envelopes are refused by the other.
 ///
@@ -28,43 +31,85 @@ pub fn check(
     now: UnixSeconds,
     floor: &Floor,
 ) -> Result<CheckedEnvelope, ValidationError> {
-    // First, because it bounds the cost of all other checks.
-    if bytes.len() > MAX_ENVELOPE_SIZE {
-        return Err(ValidationError::TooLarge);
-    }
-    let envelope = Envelope::decode(&bytes).map_err(|_| ValidationError::Malformed)?;
-    let Envelope { expiry, ttl, topic, data, nonce } = envelope;
-    // Before the work: it costs no hash.
-    check_times(expiry, ttl, now)?;
-
-    let (digest, id) = wire::digest_and_id(&bytes);
-    let priority = Priority::new(work::measure(&digest, nonce), bytes.len(), ttl);
-    if !floor.admits(priority) {
-        return Err(ValidationError::InsufficientPow);
-    }
-    let data = wire::data_range(bytes.len(), data.len());
-    Ok(CheckedEnvelope { id, priority, expiry, ttl, topic, nonce, data, bytes })
+    let id = inspect(&bytes, floor)?;
+    check_inspected(id, bytes, now, floor)
 }
 
-/// Whether an envelope's two times agree with each other and with the clock.
-fn check_times(expiry: UnixSeconds, ttl: Seconds, now: UnixSeconds) -> Result<(), ValidationError> {
-    if ttl == Seconds(0) || ttl > MAX_TTL {
-        return Err(ValidationError::InvalidTtl);
-    }
-    let step = expiry_quantum(ttl);
-    // Every node sees an expiry off the grid in the bytes, so it is refused before the clock, about
-    // which nodes may differ.
-    if !expiry.0.is_multiple_of(u64::from(step.0)) {
-        return Err(ValidationError::UnalignedExpiry);
-    }
+/// Checks what every node sees alike in the bytes: size, encoding, life, grid and work. Returns
+/// the id.
+///
+/// No clock is asked, so a node that refuses an envelope here may blame its carrier, and nothing
+/// without work is ever answered by anything that depends on a clock or on what is held.
+///
+/// # Errors
+/// One of the first five of [`ValidationError`], in their order.
+pub fn inspect(bytes: &[u8], floor: &Floor) -> Result<EnvelopeId, ValidationError> {
+    let (envelope, lifetime) = read(bytes)?;
+    let id = EnvelopeId::of_decoded(bytes, envelope.nonce);
+    rate(&id, bytes.len(), lifetime, floor)?;
+    Ok(id)
+}
+
+/// Checks the bytes of an envelope at the moment `now`, with the id that [`inspect`] computed from
+/// the very same bytes: nothing is hashed twice.
+///
+/// # Errors
+/// The first reason not to carry it, in the order of [`ValidationError`].
+pub fn check_inspected(
+    id: EnvelopeId,
+    bytes: Vec<u8>,
+    now: UnixSeconds,
+    floor: &Floor,
+) -> Result<CheckedEnvelope, ValidationError> {
+    let (envelope, lifetime) = read(&bytes)?;
+    debug_assert!(id == EnvelopeId::of_decoded(&bytes, envelope.nonce), "another's id was lent");
+    let (charge, priority) = rate(&id, bytes.len(), lifetime, floor)?;
+    let Envelope { expiry, ttl: _, topic, data, nonce } = envelope;
+    // After the work: an answer that depends on the clock is given only for what paid for it.
     if expired(expiry, now) {
         return Err(ValidationError::Expired);
     }
     // An envelope dated ahead would be held for longer than the life its work paid for.
-    if expiry > now.plus(ttl).plus(step).plus(CLOCK_TOLERANCE) {
+    if is_early(expiry, lifetime, now) {
         return Err(ValidationError::TooFarInFuture);
     }
-    Ok(())
+    let data = wire::data_range(bytes.len(), data.len());
+    Ok(CheckedEnvelope { id, charge, priority, expiry, lifetime, topic, nonce, data, bytes })
+}
+
+/// Reads an envelope, and checks what costs no hash.
+fn read(bytes: &[u8]) -> Result<(Envelope<'_>, Lifetime), ValidationError> {
+    // First, because it bounds the cost of all other checks.
+    if bytes.len() > MAX_ENVELOPE_SIZE {
+        return Err(ValidationError::TooLarge);
+    }
+    let envelope = Envelope::decode(bytes).map_err(|_| ValidationError::Malformed)?;
+    let lifetime = Lifetime::of(envelope.ttl).ok_or(ValidationError::InvalidTtl)?;
+    if !envelope.expiry.0.is_multiple_of(u64::from(GRID.0)) {
+        return Err(ValidationError::UnalignedExpiry);
+    }
+    Ok((envelope, lifetime))
+}
+
+/// What an envelope is charged, and what it paid: at least the floor.
+fn rate(
+    id: &EnvelopeId,
+    size: usize,
+    lifetime: Lifetime,
+    floor: &Floor,
+) -> Result<(Charge, Priority), ValidationError> {
+    let charge = Charge::new(size, lifetime.share());
+    let priority = Priority::new(id.work(), charge);
+    if !floor.admits(priority, Step::default()) {
+        return Err(ValidationError::InsufficientPow);
+    }
+    Ok((charge, priority))
+}
+
+/// Whether an expiry is further ahead than any honest clock within the tolerance would write.
+fn is_early(expiry: UnixSeconds, lifetime: Lifetime, now: UnixSeconds) -> bool {
+    let latest = now.plus(lifetime.ttl()).plus(HEAD_START).plus(GRID).plus(CLOCK_TOLERANCE);
+    expiry > latest
 }
 
 /// Whether an envelope with this expiry is past its time, tolerance included.
@@ -77,9 +122,10 @@ pub fn expired(expiry: UnixSeconds, now: UnixSeconds) -> bool {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CheckedEnvelope {
     id: EnvelopeId,
+    charge: Charge,
     priority: Priority,
     expiry: UnixSeconds,
-    ttl: Seconds,
+    lifetime: Lifetime,
     topic: Topic,
     nonce: WorkNonce,
     /// Where in `bytes` the data lies.
@@ -97,9 +143,10 @@ impl CheckedEnvelope {
     /// The five fields; nothing is copied.
     #[must_use]
     pub fn envelope(&self) -> Envelope<'_> {
-        let Self { id: _, priority: _, expiry, ttl, topic, nonce, data, bytes } = self;
+        let Self { id: _, charge: _, priority: _, expiry, lifetime, topic, nonce, data, bytes } =
+            self;
         let data = bytes.get(data.clone()).unwrap_or_default();
-        Envelope { expiry: *expiry, ttl: *ttl, topic: *topic, data, nonce: *nonce }
+        Envelope { expiry: *expiry, ttl: lifetime.ttl(), topic: *topic, data, nonce: *nonce }
     }
 
     /// The canonical encoding.
@@ -112,6 +159,18 @@ impl CheckedEnvelope {
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// What it is charged.
+    #[must_use]
+    pub const fn charge(&self) -> Charge {
+        self.charge
+    }
+
+    /// Its lifetime.
+    #[must_use]
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
     }
 
     /// Its priority.
@@ -138,11 +197,11 @@ impl CheckedEnvelope {
         self.expiry
     }
 
-    /// When it was made, rounded to its quantum: its expiry less its lifetime. Up to a quantum
+    /// When it was made, on the grid: its expiry less its lifetime. Up to two minutes and an hour
     /// late.
     #[must_use]
     pub const fn made(&self) -> UnixSeconds {
-        self.expiry.minus(self.ttl)
+        self.expiry.minus(self.lifetime.ttl())
     }
 
     /// Whether it is still carried: time passes between a check and a turn in a queue.
@@ -154,19 +213,19 @@ impl CheckedEnvelope {
 
 impl core::fmt::Debug for CheckedEnvelope {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { id: _, priority, expiry: _, ttl: _, topic: _, nonce: _, data: _, bytes } = self;
         f.debug_struct("CheckedEnvelope")
-            .field("priority", priority)
-            .field("size", &bytes.len())
+            .field("lifetime", &self.lifetime)
+            .field("size", &self.bytes.len())
             .finish()
     }
 }
 
-/// The place of an envelope among all others: by priority, and among equals by id.
+/// The place of an envelope among all others: by priority, and among equals the smaller id first.
 ///
 /// The order is total and every node has the same, so which envelopes outlive a flood does not
-/// depend on the order in which they arrived.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// depend on the order in which they arrived. Among envelopes of one life and size it is the id as
+/// a number.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PriorityKey {
     /// The envelope's priority.
     pub priority: Priority,
@@ -174,9 +233,21 @@ pub struct PriorityKey {
     pub id: EnvelopeId,
 }
 
+impl Ord for PriorityKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.priority.cmp(&other.priority).then_with(|| other.id.cmp(&self.id))
+    }
+}
+
+impl PartialOrd for PriorityKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl core::fmt::Debug for PriorityKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("PriorityKey").field(&self.priority).finish()
+        f.write_str("PriorityKey")
     }
 }
 
@@ -192,12 +263,16 @@ pub enum ValidationError {
     /// makes these bytes right.
     #[error("not the canonical encoding of an envelope")]
     Malformed,
-    /// A life of nothing or of more than 7 days. *Reject:* every node sees it in the bytes.
-    #[error("the lifetime is zero or more than 7 days")]
+    /// A life that is none of the three. *Reject:* every node sees it in the bytes.
+    #[error("the lifetime is not 6 hours, 1 day or 7 days")]
     InvalidTtl,
-    /// An expiry that is not rounded to its quantum. *Reject:* every node sees it in the bytes.
-    #[error("the expiry is not rounded to its quantum")]
+    /// An expiry that is not on the grid. *Reject:* every node sees it in the bytes.
+    #[error("the expiry is not on a whole hour")]
     UnalignedExpiry,
+    /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and
+    /// every honest node checks it before it passes anything on.
+    #[error("too little proof of work")]
+    InsufficientPow,
     /// Its time is over. *Ignore:* it may have been in time when it was passed on, or the carrier's
     /// clock is behind ours, or ours is wrong.
     #[error("expired")]
@@ -206,17 +281,19 @@ pub enum ValidationError {
     /// ours, or ours is wrong.
     #[error("too far in the future")]
     TooFarInFuture,
-    /// Less work than the network's floor. *Reject:* the floor is part of the gossip topic, and
-    /// every honest node checks it before it passes anything on.
-    #[error("too little proof of work")]
-    InsufficientPow,
     /// Seen before. *Ignore:* in a flood everybody hands over what others have handed over.
     #[error("a duplicate")]
     Duplicate,
-    /// The pool is full of better ones. *Accept:* passed on but not held. A full pool must not cut
-    /// the conversations of others, who may have room or be waiting for this very envelope. Its id
-    /// is remembered, so that it is passed on once.
-    #[error("forwarded but not stored: the pool is full of envelopes of higher priority")]
+    /// Less work than the line asks for at the moment, or nothing is left of the line. *Ignore:*
+    /// our load is not the carrier's fault, and a refusal that is not unanimous would cut it off.
+    /// Remembered, and not fetched until the line is calm.
+    #[error("less work than the line asks for at the moment")]
+    LineBusy,
+    /// Less work than its share of the room asks for, or the share is full of better ones.
+    /// *Accept:* passed on but not held. A full pool must not cut the conversations of others, who
+    /// may have room or be waiting for this very envelope. Its id is remembered, so that it is
+    /// passed on once.
+    #[error("forwarded but not stored: its share of the pool asks for more work")]
     PoolFull,
     /// The queue, or the memory of ids, is full of better ones. *Ignore:* we are busy; the carrier
     /// did nothing wrong, and another node passes it on.
@@ -226,15 +303,16 @@ pub enum ValidationError {
 
 impl ValidationError {
     /// Every reason, in order; the place of each is its [`Self::index`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TooLarge,
         Self::Malformed,
         Self::InvalidTtl,
         Self::UnalignedExpiry,
+        Self::InsufficientPow,
         Self::Expired,
         Self::TooFarInFuture,
-        Self::InsufficientPow,
         Self::Duplicate,
+        Self::LineBusy,
         Self::PoolFull,
         Self::QueueFull,
     ];
@@ -257,9 +335,11 @@ impl ValidationError {
             | Self::UnalignedExpiry
             | Self::InsufficientPow => Acceptance::Reject,
             // Honest carriers may differ from us in all of these.
-            Self::Expired | Self::TooFarInFuture | Self::Duplicate | Self::QueueFull => {
-                Acceptance::Ignore
-            }
+            Self::Expired
+            | Self::TooFarInFuture
+            | Self::Duplicate
+            | Self::LineBusy
+            | Self::QueueFull => Acceptance::Ignore,
             // Ours is the only pool that is known to be full.
             Self::PoolFull => Acceptance::Accept,
         }
@@ -282,98 +362,104 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Draft;
-    use super::super::wire::{LIFETIMES, MAX_DATA, ONE_DAY, SIX_HOURS, TEN_MINUTES};
+    use super::super::wire::MAX_DATA;
     use super::*;
 
     /// On a whole hour.
     const NOON: UnixSeconds = UnixSeconds(472_222 * 3600);
     const NO_FLOOR: Floor = Floor::new(0);
+    const DAY: Seconds = Lifetime::Day.ttl();
 
-    fn mined(now: UnixSeconds, ttl: Seconds, data: usize, floor: &Floor) -> Vec<u8> {
-        let draft = Draft::new(now, ttl, Topic([1, 2, 3, 4]), vec![9; data]).unwrap();
+    fn mined(now: UnixSeconds, lifetime: Lifetime, data: usize, floor: &Floor) -> Vec<u8> {
+        let draft = Draft::new(now, lifetime, Topic([1, 2, 3, 4]), vec![9; data]).unwrap();
         draft.mine(floor, 0).unwrap().1
     }
 
+    /// An envelope with these times, and the first nonce that pays for as much as possible.
     fn encoded(expiry: UnixSeconds, ttl: Seconds) -> Vec<u8> {
-        let topic = Topic([0; 4]);
-        Envelope { expiry, ttl, topic, data: &[], nonce: WorkNonce(0) }.encode()
+        let with = |nonce| {
+            let topic = Topic([0; 4]);
+            Envelope { expiry, ttl, topic, data: &[], nonce: WorkNonce(nonce) }.encode()
+        };
+        // At a floor of nothing a quarter of all nonces pays for a week.
+        let pays =
+            |bytes: &Vec<u8>| inspect(bytes, &NO_FLOOR) != Err(ValidationError::InsufficientPow);
+        (0..).map(with).find(pays).unwrap()
     }
 
     fn refusal(bytes: Vec<u8>, now: UnixSeconds) -> Option<ValidationError> {
         check(bytes, now, &NO_FLOOR).err()
     }
 
+    fn off(by: u32) -> UnixSeconds {
+        NOON.plus(Seconds(by))
+    }
+
     #[test]
     fn a_checked_envelope_is_the_envelope_that_was_checked() {
-        let bytes = mined(NOON, ONE_DAY, 2016, &NO_FLOOR);
+        let bytes = mined(NOON, Lifetime::Day, 2016, &NO_FLOOR);
         let checked = check(bytes.clone(), NOON, &NO_FLOOR).unwrap();
         assert_eq!(checked.envelope(), Envelope::decode(&bytes).unwrap());
-        assert_eq!(checked.id(), EnvelopeId::of(&bytes));
+        assert_eq!(Some(checked.id()), EnvelopeId::of(&bytes));
+        assert_eq!(inspect(&bytes, &NO_FLOOR), Ok(checked.id()));
         assert_eq!(checked.bytes(), bytes);
         assert_eq!(checked.topic(), Topic([1, 2, 3, 4]));
+        assert_eq!((checked.charge().units(), checked.lifetime()), (8, Lifetime::Day));
         assert_eq!(checked.into_bytes(), bytes);
     }
 
     #[test]
     fn an_expired_envelope_is_ignored_not_punished() {
-        let ttl = TEN_MINUTES;
-        let last = NOON.plus(CLOCK_TOLERANCE).minus(Seconds(1));
-        let checked = check(mined(NOON.minus(ttl), ttl, 0, &NO_FLOOR), last, &NO_FLOOR).unwrap();
+        let expiry = off(3_600);
+        let last = expiry.plus(CLOCK_TOLERANCE).minus(Seconds(1));
+        let checked = check(encoded(expiry, DAY), last, &NO_FLOOR).unwrap();
         assert!(checked.in_time(last));
-        assert!(!checked.in_time(NOON.plus(CLOCK_TOLERANCE)));
-        let refused = refusal(checked.into_bytes(), NOON.plus(CLOCK_TOLERANCE)).unwrap();
+        assert!(!checked.in_time(expiry.plus(CLOCK_TOLERANCE)));
+        let refused = refusal(checked.into_bytes(), expiry.plus(CLOCK_TOLERANCE)).unwrap();
         assert_eq!(refused, ValidationError::Expired);
         assert_eq!(refused.acceptance(), Acceptance::Ignore);
     }
 
     #[test]
     fn an_envelope_from_a_fast_clock_is_carried_up_to_the_tolerance() {
-        for ttl in LIFETIMES {
-            // The latest expiry an honest clock gives, for a draft made one second after a step.
-            let expiry = NOON.plus(ttl).plus(expiry_quantum(ttl));
-            let earliest = NOON.minus(CLOCK_TOLERANCE);
-            assert_eq!(refusal(encoded(expiry, ttl), earliest), None, "{ttl:?}");
+        for lifetime in Lifetime::ALL {
+            // The latest expiry an honest clock gives: for a draft made a second after the hour
+            // that is two minutes away.
+            let expiry = NOON.plus(lifetime.ttl()).plus(Seconds(3_600 + 120));
+            let expiry = UnixSeconds(expiry.0.div_ceil(3_600) * 3_600);
+            let earliest = expiry.minus(lifetime.ttl()).minus(Seconds(3_600 + 420));
+            assert_eq!(refusal(encoded(expiry, lifetime.ttl()), earliest), None, "{lifetime:?}");
             let too_soon = earliest.minus(Seconds(1));
             assert_eq!(
-                refusal(encoded(expiry, ttl), too_soon),
+                refusal(encoded(expiry, lifetime.ttl()), too_soon),
                 Some(ValidationError::TooFarInFuture),
-                "{ttl:?}"
+                "{lifetime:?}"
             );
         }
     }
 
     #[test]
-    fn a_life_of_nothing_or_more_than_a_week_is_rejected() {
-        for ttl in [Seconds(0), Seconds(MAX_TTL.0 + 1), Seconds(u32::MAX)] {
-            assert_eq!(refusal(encoded(NOON, ttl), NOON), Some(ValidationError::InvalidTtl));
+    fn a_life_that_is_none_of_the_three_is_rejected() {
+        for ttl in [0, 1, 600, 3_600, 21_599, 21_601, 86_399, 604_801, u32::MAX] {
+            let refused = refusal(encoded(NOON, Seconds(ttl)), NOON);
+            assert_eq!(refused, Some(ValidationError::InvalidTtl), "{ttl}");
         }
-        let week = encoded(NOON.plus(MAX_TTL), MAX_TTL);
-        assert_eq!(refusal(week, NOON), None);
+        for lifetime in Lifetime::ALL {
+            assert_eq!(refusal(encoded(off(3_600), lifetime.ttl()), NOON), None);
+        }
     }
 
     #[test]
-    fn an_expiry_that_is_not_rounded_is_rejected() {
-        let off = |by| NOON.plus(Seconds(by));
-        assert_eq!(refusal(encoded(off(600), TEN_MINUTES), NOON), None);
-        assert_eq!(
-            refusal(encoded(off(601), TEN_MINUTES), NOON),
-            Some(ValidationError::UnalignedExpiry)
-        );
-        assert_eq!(refusal(encoded(off(3600), SIX_HOURS), NOON), None);
-        assert_eq!(
-            refusal(encoded(off(600), SIX_HOURS), NOON),
-            Some(ValidationError::UnalignedExpiry)
-        );
-        assert_eq!(refusal(encoded(off(3000), Seconds(3599)), NOON), None);
-        assert_eq!(
-            refusal(encoded(off(3000), Seconds(3600)), NOON),
-            Some(ValidationError::UnalignedExpiry)
-        );
+    fn an_expiry_that_is_not_on_a_whole_hour_is_rejected() {
+        for by in [1, 600, 1_800, 3_599] {
+            let refused = refusal(encoded(off(by), Lifetime::SixHours.ttl()), NOON);
+            assert_eq!(refused, Some(ValidationError::UnalignedExpiry), "{by}");
+        }
     }
 
     #[test]
     fn the_largest_envelope_is_carried_and_one_byte_more_is_not() {
-        let largest = mined(NOON, TEN_MINUTES, MAX_DATA, &NO_FLOOR);
+        let largest = mined(NOON, Lifetime::SixHours, MAX_DATA, &NO_FLOOR);
         assert_eq!(largest.len(), MAX_ENVELOPE_SIZE);
         assert_eq!(refusal(largest.clone(), NOON), None);
         let larger = [largest.as_slice(), &[0]].concat();
@@ -383,36 +469,38 @@ mod tests {
     #[test]
     fn the_floor_is_met_exactly_or_not_at_all() {
         let floor = Floor::new(8);
-        let draft = Draft::new(NOON, ONE_DAY, Topic([0; 4]), vec![0; 2016]).unwrap();
-        let digest = draft.digest();
-        let showing = |bits: u32| {
-            (0..).map(WorkNonce).find(|nonce| work::measure(&digest, *nonce) == bits).unwrap()
-        };
-        let enough = draft.clone().finish(showing(8)).1;
-        assert_eq!(check(enough, NOON, &floor).unwrap().priority().bits(), 8);
-        let little = draft.finish(showing(7)).1;
-        assert_eq!(check(little, NOON, &floor), Err(ValidationError::InsufficientPow));
+        let draft = Draft::new(NOON, Lifetime::Day, Topic([0; 4]), vec![0; 2016]).unwrap();
+        let target = draft.charge().target(floor, Step::default());
+        let with = |nonce| draft.clone().finish(WorkNonce(nonce));
+        let (mut enough, mut little) = (0, 0);
+        for (id, bytes) in (0..2_000).map(with) {
+            match check(bytes, NOON, &floor) {
+                Ok(checked) => {
+                    assert!(id.work() < target && checked.id() == id);
+                    enough += 1;
+                }
+                Err(refused) => {
+                    assert!(id.work() >= target);
+                    assert_eq!(refused, ValidationError::InsufficientPow);
+                    little += 1;
+                }
+            }
+        }
+        assert!(enough > 0 && little > 0, "{enough} {little}");
     }
 
     #[test]
-    fn reasons_are_looked_at_cheapest_first() {
+    fn the_floor_is_looked_at_before_the_clock_and_cheap_things_before_both() {
         // Wrong in everything that can be wrong in a well-formed envelope.
-        let expiry = UnixSeconds(1);
         let high = Floor::new(40);
-        assert_eq!(
-            check(encoded(expiry, Seconds(0)), NOON, &high),
-            Err(ValidationError::InvalidTtl)
-        );
-        assert_eq!(
-            check(encoded(expiry, ONE_DAY), NOON, &high),
-            Err(ValidationError::UnalignedExpiry)
-        );
-        let past = encoded(UnixSeconds(3600), ONE_DAY);
-        assert_eq!(check(past, NOON, &high), Err(ValidationError::Expired));
-        let ahead = encoded(UnixSeconds(NOON.0 * 2), ONE_DAY);
-        assert_eq!(check(ahead, NOON, &high), Err(ValidationError::TooFarInFuture));
-        let poor = encoded(NOON, ONE_DAY);
-        assert_eq!(check(poor, NOON, &high), Err(ValidationError::InsufficientPow));
+        let refused = |expiry, ttl| check(encoded(expiry, ttl), NOON, &high).unwrap_err();
+        assert_eq!(refused(UnixSeconds(1), Seconds(0)), ValidationError::InvalidTtl);
+        assert_eq!(refused(UnixSeconds(1), DAY), ValidationError::UnalignedExpiry);
+        assert_eq!(refused(UnixSeconds(3_600), DAY), ValidationError::InsufficientPow);
+        assert_eq!(refused(UnixSeconds(NOON.0 * 2), DAY), ValidationError::InsufficientPow);
+        assert_eq!(refusal(encoded(UnixSeconds(3_600), DAY), NOON), Some(ValidationError::Expired));
+        let ahead = encoded(UnixSeconds(NOON.0 * 2), DAY);
+        assert_eq!(refusal(ahead, NOON), Some(ValidationError::TooFarInFuture));
     }
 
     #[test]
@@ -430,17 +518,17 @@ mod tests {
                 ValidationError::Expired,
                 ValidationError::TooFarInFuture,
                 ValidationError::Duplicate,
+                ValidationError::LineBusy,
                 ValidationError::QueueFull
             ]
         );
     }
 
     #[test]
-    fn debug_shows_priority_and_size_alone() {
-        let checked = check(encoded(NOON, ONE_DAY), NOON, &NO_FLOOR).unwrap();
+    fn debug_shows_life_and_size_alone() {
+        let checked = check(encoded(off(3_600), DAY), NOON, &NO_FLOOR).unwrap();
         let shown = format!("{checked:?} {:?}", checked.priority_key());
-        assert!(shown.starts_with("CheckedEnvelope { priority: Priority { bits: "), "{shown}");
-        assert!(!shown.contains("Topic") && !shown.contains("expiry"), "{shown}");
+        assert_eq!(shown, "CheckedEnvelope { lifetime: Day, size: 31 } PriorityKey");
     }
 
     proptest! {
@@ -452,28 +540,34 @@ mod tests {
         }
 
         #[test]
-        fn no_clock_and_no_time_field_makes_a_check_panic(now: u64, expiry: u64, ttl: u32) {
+        fn no_clock_and_no_time_field_makes_a_check_panic(
+            now: u64, expiry: u64, lifetime in prop::sample::select(&Lifetime::ALL[..]),
+        ) {
             let expiry = expiry - expiry % 3600;
-            let _refused = refusal(encoded(UnixSeconds(expiry), Seconds(ttl)), UnixSeconds(now));
+            let bytes = encoded(UnixSeconds(expiry), lifetime.ttl());
+            let _refused = refusal(bytes, UnixSeconds(now));
         }
 
         #[test]
         fn a_draft_is_carried_at_once_by_every_clock_within_the_tolerance(
-            now in 1_000_000..1_u64 << 40, ttl in 1..=MAX_TTL.0, ahead: bool, off in 0..CLOCK_TOLERANCE.0,
+            now in 1_000_000..1_u64 << 40, lifetime in prop::sample::select(&Lifetime::ALL[..]),
+            ahead: bool, off in 0..=CLOCK_TOLERANCE.0,
         ) {
             let now = UnixSeconds(now);
-            let bytes = mined(now, Seconds(ttl), 0, &NO_FLOOR);
+            let bytes = mined(now, lifetime, 0, &NO_FLOOR);
             let there = if ahead { now.plus(Seconds(off)) } else { now.minus(Seconds(off)) };
             prop_assert_eq!(refusal(bytes, there), None);
         }
 
         #[test]
         fn one_flipped_bit_changes_the_id_or_the_verdict(at in 0_usize..2048, bit in 0_u32..8) {
-            let bytes = mined(NOON, ONE_DAY, 2016, &NO_FLOOR);
+            let bytes = mined(NOON, Lifetime::Day, 2016, &NO_FLOOR);
             let id = EnvelopeId::of(&bytes);
             let mut flipped = bytes;
             flipped[at] ^= 1 << bit;
-            prop_assert!(check(flipped, NOON, &NO_FLOOR).map_or(true, |checked| checked.id() != id));
+            prop_assert!(
+                check(flipped, NOON, &NO_FLOOR).map_or(true, |checked| Some(checked.id()) != id)
+            );
         }
     }
 }

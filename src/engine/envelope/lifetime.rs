@@ -1,19 +1,15 @@
-//! Lifetimes of our envelopes: one of four, so that nobody stands out by a choice of their own.
+//! Lifetimes: one of three, so that nobody stands out by a choice of their own.
 
-use serde::{Deserialize, Serialize};
-
-use super::wire::{ENVELOPE_SIZE, ONE_DAY, SEVEN_DAYS, SIX_HOURS, TEN_MINUTES};
-use super::work::Floor;
 use crate::engine::env::Seconds;
+use crate::engine::price::Share;
 
-/// How long an envelope is kept by the nodes that carry it. The longer, the more work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How long an envelope is kept by the nodes that carry it; every node refuses all else. The
+/// longer, the more work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lifetime {
-    /// 10 minutes: for two who are both there.
-    TenMinutes,
-    /// 6 hours.
+    /// 6 hours: for messages that are answered the same day.
     SixHours,
-    /// A day: the lifetime nearly everybody uses, and so the least telling.
+    /// A day: it survives a night. The lifetime nearly everybody uses, and so the least telling.
     #[default]
     Day,
     /// 7 days: for somebody who is away. The longest the network carries.
@@ -22,17 +18,22 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// All lifetimes, shortest first.
-    pub const ALL: [Self; 4] = [Self::TenMinutes, Self::SixHours, Self::Day, Self::Week];
+    pub const ALL: [Self; 3] = [Self::SixHours, Self::Day, Self::Week];
 
     /// The `ttl` of an envelope.
     #[must_use]
     pub const fn ttl(self) -> Seconds {
         match self {
-            Self::TenMinutes => TEN_MINUTES,
-            Self::SixHours => SIX_HOURS,
-            Self::Day => ONE_DAY,
-            Self::Week => SEVEN_DAYS,
+            Self::SixHours => Seconds(21_600),
+            Self::Day => Seconds(86_400),
+            Self::Week => Seconds(604_800),
         }
+    }
+
+    /// The lifetime of an envelope with this `ttl`; `None` for one that no node carries.
+    #[must_use]
+    pub fn of(ttl: Seconds) -> Option<Self> {
+        Self::ALL.into_iter().find(|lifetime| lifetime.ttl() == ttl)
     }
 
     /// The shortest lifetime that is at least `ttl`; a week if none is.
@@ -41,11 +42,14 @@ impl Lifetime {
         Self::ALL.into_iter().find(|lifetime| lifetime.ttl() >= ttl).unwrap_or(Self::Week)
     }
 
-    /// The leading zero bits that a message with this lifetime must show: finding them takes 2 to
-    /// the power of that many attempts on average.
+    /// The share of the room that such an envelope is held in.
     #[must_use]
-    pub fn bits(self, floor: &Floor) -> u8 {
-        floor.required(ENVELOPE_SIZE, self.ttl())
+    pub const fn share(self) -> Share {
+        match self {
+            Self::SixHours => Share::SixHours,
+            Self::Day => Share::Day,
+            Self::Week => Share::Week,
+        }
     }
 }
 
@@ -54,15 +58,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_longer_life_costs_more_bits_and_covers_shorter_ones() {
-        let floor = Floor::new(21);
-        let bits = Lifetime::ALL.map(|lifetime| lifetime.bits(&floor));
-        assert_eq!(bits, [14, 19, 21, 24]);
+    fn a_lifetime_is_its_ttl_and_covers_shorter_ones() {
         for lifetime in Lifetime::ALL {
+            assert_eq!(Lifetime::of(lifetime.ttl()), Some(lifetime));
             assert_eq!(Lifetime::covering(lifetime.ttl()), lifetime);
+            // The price of a life is a whole day more than the life, in units of six hours.
+            assert_eq!(lifetime.share().units(), (lifetime.ttl().0 + 86_400) / 21_600);
         }
-        assert_eq!(Lifetime::covering(Seconds(1)), Lifetime::TenMinutes);
-        assert_eq!(Lifetime::covering(Seconds(601)), Lifetime::SixHours);
+        for ttl in [0, 1, 600, 3_600, 21_599, 21_601, 86_401, 604_801, u32::MAX] {
+            assert_eq!(Lifetime::of(Seconds(ttl)), None, "{ttl}");
+        }
+        assert_eq!(Lifetime::covering(Seconds(1)), Lifetime::SixHours);
+        assert_eq!(Lifetime::covering(Seconds(21_601)), Lifetime::Day);
         assert_eq!(Lifetime::covering(Seconds(u32::MAX)), Lifetime::Week);
     }
 }

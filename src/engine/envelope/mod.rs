@@ -7,13 +7,19 @@
 pub mod check;
 pub mod draft;
 pub mod lifetime;
+pub mod postage;
 pub mod topic;
 pub mod wire;
 pub mod work;
 
-pub use check::{Acceptance, CheckedEnvelope, PriorityKey, ValidationError, check};
+pub use check::{
+    Acceptance, CheckedEnvelope, PriorityKey, ValidationError, check, check_inspected, inspect,
+};
 pub use draft::{Draft, DraftError};
 pub use lifetime::Lifetime;
+pub use postage::Postage;
 pub use topic::Topic;
-pub use wire::{Envelope, EnvelopeId, MalformedEnvelope, WorkNonce};
-pub use work::{Floor, MiningJob, Priority};
+pub use wire::{Envelope, EnvelopeId, MalformedEnvelope};
+pub use work::{MiningJob, WorkNonce};
+
+pub use crate::engine::price::{Floor, Priority};

@@ -9,9 +9,10 @@ use core::ops::Range;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
+use super::lifetime::Lifetime;
 use super::topic::Topic;
+use super::work::{self, WorkNonce};
 use crate::engine::env::{Seconds, UnixSeconds};
-use crate::engine::secret::opaque_debug;
 
 /// The size of every envelope a messenger emits, in bytes: sizes tell nothing.
 pub const ENVELOPE_SIZE: usize = 2048;
@@ -29,20 +30,15 @@ pub const MAX_ENVELOPE_SIZE: usize = 65_536;
 /// The most data an envelope carries, in bytes.
 pub const MAX_DATA: usize = MAX_ENVELOPE_SIZE - FIELDS - 3;
 
-/// The longest life: 7 days, so that a message still reaches somebody who is away for a week.
-pub const MAX_TTL: Seconds = SEVEN_DAYS;
+/// The longest life: a message still reaches somebody who is away for a week.
+pub const MAX_TTL: Seconds = Lifetime::Week.ttl();
 
-/// The shortest life offered: both sides are at their machines.
-pub const TEN_MINUTES: Seconds = Seconds(600);
-/// A life for messages that are answered the same day.
-pub const SIX_HOURS: Seconds = Seconds(21_600);
-/// The life of a message unless its writer chooses another: it survives a night.
-pub const ONE_DAY: Seconds = Seconds(86_400);
-/// The longest life offered.
-pub const SEVEN_DAYS: Seconds = Seconds(604_800);
+/// The life of a message unless its writer chooses another.
+pub const ONE_DAY: Seconds = Lifetime::Day.ttl();
 
-/// The lifetimes this program offers, shortest first. Few, so that a lifetime singles nobody out.
-pub const LIFETIMES: [Seconds; 4] = [TEN_MINUTES, SIX_HOURS, ONE_DAY, SEVEN_DAYS];
+/// The grid that expiries are rounded up to: an exact expiry would show the second an envelope was
+/// made, and how far its maker's clock is off.
+pub const GRID: Seconds = Seconds(3_600);
 
 /// The keys (`field number << 3 | wire type`) of the five fields, in the order written.
 const EXPIRY_KEY: u8 = 0x09;
@@ -58,25 +54,38 @@ pub(super) const NONCE_FIELD: usize = 9;
 /// the topic with its length.
 const FIELDS: usize = 5 + 8 + 4 + 1 + 4 + 8;
 
-/// The quantum to which the expiries of envelopes with this lifetime are rounded up: an hour, or
-/// ten minutes for lives of less than an hour.
+/// The name of an envelope: the digest that shows its work, Keccak-256 of H, 24 zero bytes and the
+/// nonce (`proto/README.md`, "Id"). Also the gossipsub message id.
 ///
-/// An exact expiry would show the second an envelope was made, and how far its maker's clock is
-/// off.
-#[must_use]
-pub const fn expiry_quantum(ttl: Seconds) -> Seconds {
-    if ttl.0 >= 3600 { Seconds(3600) } else { Seconds(600) }
-}
-
-/// Keccak-256 of an envelope's canonical encoding; also the gossipsub message id.
+/// Ids begin with as many zero bits as the work made them: whatever uses a part of one takes its
+/// last bytes ([`Self::tail`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EnvelopeId(pub [u8; 32]);
 
 impl EnvelopeId {
-    /// The id of an encoding. Any bytes have one; only a checked envelope's means anything.
+    /// The id of an envelope; `None` for bytes that are no canonical encoding.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Keccak256::digest(bytes).into())
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        Envelope::decode(bytes).ok().map(|envelope| Self::of_decoded(bytes, envelope.nonce))
+    }
+
+    /// The id of the envelope that was read from `bytes`.
+    pub(super) fn of_decoded(bytes: &[u8], nonce: WorkNonce) -> Self {
+        let (prefix, _) = bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD));
+        Self(work::digest(&Keccak256::digest(prefix).into(), nonce))
+    }
+
+    /// Its first 12 bytes as a number, big-endian: the smaller, the more work it shows.
+    #[must_use]
+    pub fn work(&self) -> u128 {
+        let [front @ .., _, _, _, _] = self.0.first_chunk::<16>().copied().unwrap_or_default();
+        front.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+    }
+
+    /// Its last 8 bytes, uniform whatever work it shows.
+    #[must_use]
+    pub fn tail(&self) -> [u8; 8] {
+        self.0.last_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -170,14 +179,6 @@ impl core::fmt::Debug for Envelope<'_> {
 #[error("these bytes are not the canonical encoding of an envelope")]
 pub struct MalformedEnvelope;
 
-/// Hashes a canonical encoding once for both of its hashes: the digest its work is for, and its id.
-pub(super) fn digest_and_id(bytes: &[u8]) -> ([u8; 32], EnvelopeId) {
-    let (prefix, nonce) = bytes.split_at(bytes.len().saturating_sub(NONCE_FIELD));
-    let hash = Keccak256::new_with_prefix(prefix);
-    let digest = hash.clone().finalize().into();
-    (digest, EnvelopeId(hash.chain_update(nonce).finalize().into()))
-}
-
 /// The place of `length` bytes of data in an encoding of `size` bytes: just before the nonce.
 pub(super) const fn data_range(size: usize, length: usize) -> Range<usize> {
     let end = size.saturating_sub(NONCE_FIELD);
@@ -222,12 +223,6 @@ fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// The nonce that shows an envelope's work. Not an AEAD nonce.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct WorkNonce(pub u64);
-
-opaque_debug!(struct WorkNonce(_));
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -239,7 +234,7 @@ mod tests {
         let data = vec![5; data];
         Envelope {
             expiry: UnixSeconds(1_700_006_400),
-            ttl: ONE_DAY,
+            ttl: Seconds(86_400),
             topic: Topic([1, 2, 3, 4]),
             data: &data,
             nonce: WorkNonce(nonce),
@@ -287,7 +282,31 @@ mod tests {
         let bytes = encoded(7, BODY_SIZE);
         let envelope = Envelope::decode(&bytes).unwrap();
         assert_eq!(format!("{envelope:?}"), "Envelope { ttl: Seconds(86400), bytes: 2016 }");
-        assert_eq!(format!("{:?}", EnvelopeId::of(&bytes)), "EnvelopeId");
+        assert_eq!(format!("{:?}", EnvelopeId::of(&bytes)), "Some(EnvelopeId)");
+    }
+
+    #[test]
+    fn an_id_is_the_digest_that_shows_the_work_and_other_bytes_have_none() {
+        let bytes = encoded(0x0102_0304_0506_0708, 40);
+        let prefix: [u8; 32] = Keccak256::digest(&bytes[..bytes.len() - 9]).into();
+        let nonce = [1, 2, 3, 4, 5, 6, 7, 8];
+        let message = [&prefix[..], &[0; 24], &nonce].concat();
+        let id = EnvelopeId(Keccak256::digest(message).into());
+        assert_eq!(EnvelopeId::of(&bytes), Some(id));
+        assert_eq!(EnvelopeId::of(&bytes[1..]), None);
+        // The key of the nonce is under no hash: other bytes there are another encoding, and none.
+        let mut other = bytes;
+        let key = other.len() - 9;
+        other[key] = 0;
+        assert_eq!(EnvelopeId::of(&other), None);
+    }
+
+    #[test]
+    fn the_front_of_an_id_shows_work_and_its_tail_does_not() {
+        let id = EnvelopeId(core::array::from_fn(|at| u8::try_from(at).unwrap()));
+        assert_eq!(id.work(), 0x0001_0203_0405_0607_0809_0a0b);
+        assert_eq!(id.tail(), [24, 25, 26, 27, 28, 29, 30, 31]);
+        assert_eq!(EnvelopeId([0xff; 32]).work(), (1 << 96) - 1);
     }
 
     proptest! {

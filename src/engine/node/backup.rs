@@ -227,7 +227,7 @@ mod tests {
                 at: UnixSeconds(at),
                 missing,
                 early,
-                lifetime: Lifetime::Week,
+                postage: Lifetime::Week.into(),
                 delivery: DeliveryLog::default(),
             },
         )

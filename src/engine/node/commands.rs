@@ -61,14 +61,14 @@ impl Messenger {
                 turn.settle();
                 Ok(Reply::Done)
             }
-            Command::Say { contact, text, lifetime } => {
+            Command::Say { contact, text, postage } => {
                 // The contact's reasons come before the total's: they say what a person can do
                 // about it.
                 conversation::check_text(self.find(contact)?, &text)?;
                 if self.unsent() >= MAX_QUEUED {
                     return Err(CommandError::Full);
                 }
-                self.tell(turn, contact, ContactCommand::Say { text, lifetime })
+                self.tell(turn, contact, ContactCommand::Say { text, postage })
             }
             Command::MarkRead { contact, number } => {
                 self.tell(turn, contact, ContactCommand::MarkRead { number })

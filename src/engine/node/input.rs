@@ -2,7 +2,9 @@
 
 use crate::engine::command::Command;
 use crate::engine::envelope::{EnvelopeId, WorkNonce};
-use crate::engine::id::{CommandId, NeighbourId, OutgoingId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{
+    CommandId, Neighbour, NeighbourId, OutgoingId, SyncRequestId, SyncResponseId,
+};
 use crate::engine::secret::opaque_debug;
 
 /// One thing that happened outside the engine.
@@ -11,7 +13,8 @@ pub enum Input {
     Gossip {
         /// The carrier; named again in the verdict.
         from: NeighbourId,
-        /// Keccak-256 of `bytes`, as the carrier's protocol computed it.
+        /// What [`inspect`](crate::engine::envelope::inspect) returned for `bytes`: it is not
+        /// computed again.
         id: EnvelopeId,
         /// The envelope as it came.
         bytes: Vec<u8>,
@@ -24,7 +27,7 @@ pub enum Input {
         nonce: WorkNonce,
     },
     /// These neighbours take part in the flood at this moment.
-    Peers(Vec<NeighbourId>),
+    Peers(Vec<Neighbour>),
     /// A neighbour wants to catch up. Answered by one [`crate::engine::turn::Effect::SyncResponse`]
     /// with the same id, in the same turn.
     SyncRequest {

@@ -8,15 +8,17 @@
 use std::collections::BTreeMap;
 
 use crate::engine::conversation::{
-    self, Conversation, MAX_CLOCK_DIFFERENCE, Opened, Provenance, Swept,
+    self, Budget, Conversation, MAX_CLOCK_DIFFERENCE, Opened, Provenance, Stay, Swept,
 };
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::check::CLOCK_TOLERANCE;
-use crate::engine::envelope::wire::{ENVELOPE_SIZE, expiry_quantum};
-use crate::engine::envelope::{CheckedEnvelope, Envelope, Lifetime};
+use crate::engine::envelope::draft::HEAD_START;
+use crate::engine::envelope::wire::{ENVELOPE_SIZE, GRID};
+use crate::engine::envelope::{CheckedEnvelope, Lifetime};
 use crate::engine::event::Event;
 use crate::engine::id::{ContactId, IdentityId, MessageId};
+use crate::engine::price::Step;
 use crate::engine::record::{ContactState, EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{Recipient, Source};
@@ -42,7 +44,7 @@ pub(super) struct Messenger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Republished {
     /// Published.
-    Published,
+    Published(Stay),
     /// Too old to publish.
     Expired,
 }
@@ -71,7 +73,7 @@ impl Recipient for Messenger {
         }
         let envelope = checked.envelope();
         if let Some((identity, offer)) = ReceivedOffer::find(self.roster.keys(), envelope.data) {
-            self.on_offer(turn, pool, (identity, offer), Lifetime::covering(envelope.ttl));
+            self.on_offer(turn, pool, (identity, offer), checked.lifetime());
         }
     }
 }
@@ -119,15 +121,38 @@ impl Messenger {
         conversation::next_envelope(conversation, turn, job)
     }
 
+    /// What the envelope of a job may cost; `None` if there is no need for it any more.
+    pub(super) fn budget(
+        &self,
+        turn: &Turn<'_, '_>,
+        contact: ContactId,
+        job: ContactJob,
+    ) -> Option<Budget> {
+        let conversation = self.conversations.get(&contact)?;
+        Some(conversation::budget(conversation, turn.settings, job))
+    }
+
+    /// The step that a message of ours was last published for, in this process.
+    pub(super) fn paid(&self, contact: ContactId, message: MessageId) -> Option<Step> {
+        conversation::paid(self.conversations.get(&contact)?, message)
+    }
+
+    /// Notes the step that a message of ours is published for.
+    pub(super) fn note_paid(&mut self, contact: ContactId, message: MessageId, step: Step) {
+        if let Some(conversation) = self.conversations.get_mut(&contact) {
+            conversation::note_paid(conversation, message, step);
+        }
+    }
+
     /// Notes that an envelope to a contact was published.
     pub(super) fn on_published(
         &mut self,
         turn: &mut Turn<'_, '_>,
         contact: ContactId,
-        purpose: EnvelopePurpose,
+        (purpose, stay): (EnvelopePurpose, Stay),
     ) {
         if let Some(conversation) = self.conversations.get_mut(&contact) {
-            conversation::on_published(conversation, turn, purpose);
+            conversation::on_published(conversation, turn, purpose, stay);
         }
     }
 
@@ -140,7 +165,9 @@ impl Messenger {
     ) {
         let Some(conversation) = self.conversations.get_mut(&contact) else { return };
         match outcome {
-            Republished::Published => conversation::on_republished(conversation, turn, message),
+            Republished::Published(stay) => {
+                conversation::on_republished(conversation, turn, message, stay);
+            }
             Republished::Expired => conversation::on_expired_unsent(conversation, turn, message),
         }
     }
@@ -215,7 +242,7 @@ impl Messenger {
         let stale = source == Source::Sync && self.may_predate(checked);
         let Some(conversation) = self.conversations.get_mut(&contact) else { return false };
         let envelope = checked.envelope();
-        let from = Provenance { lifetime: Lifetime::covering(envelope.ttl), stale };
+        let from = Provenance { lifetime: checked.lifetime(), stale };
         let sealed = (checked.topic(), envelope.data);
         match conversation.receive(turn, session, sealed, from) {
             None => return false,
@@ -252,8 +279,7 @@ impl Messenger {
     /// Whether an envelope may have been made before this process began, by a clock within the
     /// tolerance of ours (`proto/session.md`, "A disk that was put back").
     fn may_predate(&self, checked: &CheckedEnvelope) -> bool {
-        let Envelope { expiry, ttl, .. } = checked.envelope();
-        let earliest = expiry.minus(ttl).minus(expiry_quantum(ttl));
+        let earliest = checked.made().minus(GRID).minus(HEAD_START);
         earliest <= self.started_at.plus(CLOCK_TOLERANCE)
     }
 

@@ -26,11 +26,12 @@ use crate::engine::command::CommandError;
 use crate::engine::env::{Env, Millis};
 use crate::engine::envelope::ValidationError;
 use crate::engine::event::Event;
-use crate::engine::id::NeighbourId;
+use crate::engine::id::{Neighbour, NeighbourId};
+use crate::engine::price::{AskingPrice, Line, Room, SaidSteps, Share, Step};
 use crate::engine::record::Record;
 use crate::engine::relay::pool::{Pool, PoolBounds};
 use crate::engine::relay::{Relay, ValidationStats};
-use crate::engine::settings::{NodeRole, NodeSettings};
+use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use crate::engine::sync::{CatchUp, ClockSkew};
 use crate::engine::turn::{Effect, Output, Timer, Turn, Workspace};
 
@@ -48,7 +49,8 @@ pub struct Node {
     relay: Relay,
     catch_up: CatchUp,
     messenger: Messenger,
-    neighbours: Vec<NeighbourId>,
+    price: AskingPrice,
+    neighbours: Vec<Neighbour>,
 }
 
 impl Node {
@@ -61,6 +63,7 @@ impl Node {
             relay: Relay::new(&settings),
             catch_up: CatchUp::default(),
             messenger: Messenger::default(),
+            price: AskingPrice::default(),
             neighbours: Vec::new(),
         }
     }
@@ -147,11 +150,14 @@ impl Node {
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
             peers: self.neighbours.len(),
-            pool_bytes: self.relay.pool().bytes(),
+            pool_places: self.relay.pool().used(),
             pool_count: self.relay.pool().count(),
             pool_bounds: self.settings.pool,
             floor_bits: self.settings.floor.bits(),
-            mining_bits: self.workspace.outbox.mining_bits(),
+            room: Share::ALL.map(|share| self.relay.pool().room(share)),
+            line: *self.relay.line(),
+            asked: self.price.last_paid(),
+            mining_tries: self.workspace.outbox.mining_tries(),
             queued: self.messenger.unsent(),
             clock: self.catch_up.skew(),
             caught_up: self.catch_up.fetched(),
@@ -177,9 +183,10 @@ impl Node {
         env: &mut Env<'_>,
         step: impl FnOnce(&mut Machines<'_>, &mut Turn<'_, '_>) -> R,
     ) -> R {
-        let Self { settings, workspace, relay, catch_up, messenger, neighbours } = self;
+        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours } = self;
         let mut turn = Turn::new(env, settings, workspace);
-        let result = step(&mut Machines { relay, catch_up, messenger, neighbours }, &mut turn);
+        let mut machines = Machines { relay, catch_up, messenger, price, neighbours };
+        let result = step(&mut machines, &mut turn);
         turn.settle();
         result
     }
@@ -190,7 +197,8 @@ struct Machines<'n> {
     relay: &'n mut Relay,
     catch_up: &'n mut CatchUp,
     messenger: &'n mut Messenger,
-    neighbours: &'n mut Vec<NeighbourId>,
+    price: &'n mut AskingPrice,
+    neighbours: &'n mut Vec<Neighbour>,
 }
 
 impl Machines<'_> {
@@ -200,11 +208,20 @@ impl Machines<'_> {
             Input::Mined { outgoing, nonce } => publisher::on_mined(turn, outgoing, nonce),
             Input::Peers(peers) => self.on_neighbours(turn, peers),
             Input::SyncRequest { from, id, bytes } => {
-                self.catch_up.on_request(turn, self.relay.pool(), (from, id), &bytes);
+                let ours = (self.relay.pool(), self.said_to(turn, from));
+                self.catch_up.on_request(turn, ours, (from, id), &bytes);
             }
             Input::SyncResponse { id, bytes } => {
+                let ids = ids(self.neighbours);
                 let gate = (&mut *self.relay, &mut *self.messenger);
-                self.catch_up.on_response(turn, gate, (id, bytes), self.neighbours);
+                let said = self.catch_up.on_response(turn, gate, (id, bytes), &ids);
+                // Of one that has gone meanwhile it is not known where it was.
+                let here = |id| self.neighbours.iter().find(|neighbour| neighbour.id == id);
+                if let Some((from, steps)) = said.and_then(|(id, steps)| Some((*here(id)?, steps)))
+                {
+                    self.price.hear(from, steps, turn.env.mono);
+                    self.price.follow(self.relay.steps(turn.env.mono), turn.env);
+                }
             }
             Input::ArchiveMissing(ids) => self.relay.on_archive_missing(&ids),
             Input::Command { id, command } => {
@@ -226,9 +243,10 @@ impl Machines<'_> {
 
     /// The neighbours changed. With the first one, the envelopes that may have reached nobody are
     /// published again.
-    fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<NeighbourId>) {
+    fn on_neighbours(&mut self, turn: &mut Turn<'_, '_>, neighbours: Vec<Neighbour>) {
         let before = core::mem::replace(self.neighbours, neighbours);
-        self.catch_up.on_neighbours(turn, self.relay.pool(), &before, self.neighbours);
+        let (was, is) = (ids(&before), ids(self.neighbours));
+        self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
         if before.is_empty() && !self.neighbours.is_empty() {
             self.publisher().republish_all(turn);
         }
@@ -246,11 +264,14 @@ impl Machines<'_> {
                 Timer::Junk => publisher::on_junk_due(turn),
                 Timer::Sweep => {
                     self.relay.sweep(turn.env);
+                    self.price.follow(self.relay.steps(turn.env.mono), turn.env);
                     self.messenger.sweep(turn);
                     turn.timers.set(Timer::Sweep, turn.env.mono.plus(SWEEP_EVERY));
                 }
-                Timer::SyncAfterJoin => self.catch_up.on_join_due(turn, pool, self.neighbours),
-                Timer::Sync => self.catch_up.on_due(turn, pool, self.neighbours),
+                Timer::SyncAfterJoin => {
+                    self.catch_up.on_join_due(turn, pool, &ids(self.neighbours));
+                }
+                Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
                 Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
             }
@@ -269,8 +290,22 @@ impl Machines<'_> {
     }
 
     fn publisher(&mut self) -> Publisher<'_> {
-        Publisher { relay: self.relay, messenger: self.messenger }
+        Publisher { relay: self.relay, messenger: self.messenger, price: self.price }
     }
+
+    /// The steps to say to a neighbour: what is asked here, if there is room for what the network
+    /// holds; what was heard, if this node has less and so is full of what others have room for.
+    fn said_to(&self, turn: &Turn<'_, '_>, asking: NeighbourId) -> SaidSteps {
+        let own = self.relay.steps(turn.env.mono);
+        if turn.settings.pool.places >= RELAY_POOL.places {
+            return own;
+        }
+        self.price.heard_without(Some(asking), own, turn.env.mono)
+    }
+}
+
+fn ids(neighbours: &[Neighbour]) -> Vec<NeighbourId> {
+    neighbours.iter().map(|neighbour| neighbour.id).collect()
 }
 
 /// Totals of one node.
@@ -278,16 +313,23 @@ impl Machines<'_> {
 pub struct NodeStatus {
     /// Neighbours that take part in the flood.
     pub peers: usize,
-    /// Bytes the pool counts.
-    pub pool_bytes: usize,
+    /// Places of the pool that are taken.
+    pub pool_places: usize,
     /// Envelopes in the pool.
     pub pool_count: usize,
     /// How much it may hold.
     pub pool_bounds: PoolBounds,
     /// The network's floor.
     pub floor_bits: u8,
-    /// The work being searched for, in bits, if any is.
-    pub mining_bits: Option<u8>,
+    /// How full the share of each life is, shortest life first.
+    pub room: [Room; 3],
+    /// The line.
+    pub line: Line,
+    /// The step that a sender pays for each life, shortest first, as of the last look at what
+    /// neighbours say.
+    pub asked: [Step; 3],
+    /// The tries that the search under way takes on average, if there is one.
+    pub mining_tries: Option<u64>,
     /// Messages of ours that have not left.
     pub queued: usize,
     /// The difference between this machine's clock and those of its neighbours, if any reported.
@@ -298,5 +340,5 @@ pub struct NodeStatus {
     pub validation: ValidationStats,
 }
 
-/// Ten minutes: expiry is rounded to a coarse quantum, so sweeping more often finds little.
+/// Ten minutes: everything expires at whole hours, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

@@ -1,6 +1,11 @@
 //! The way from job to publish, top to bottom: encrypt, store, search for work, check by our own
 //! gate, publish.
 //!
+//! Every envelope pays exactly what is asked of its life at the moment ([`AskingPrice`]): when its
+//! search begins, and once more when it is published, if the price rose meanwhile. What may not
+//! cost so much is set aside and looked at again after hours, drawn each time; nothing of it is
+//! encrypted until then.
+//!
 //! One envelope is on its way at a time, and none is begun while no neighbour could take it. So at
 //! most one message is encrypted and not published, it is always the last of its conversation, and
 //! withdrawing it leaves no gap.
@@ -8,13 +13,18 @@
 //! The waiting jobs and the envelope on its way are in the turn's outbox; [`Publisher`] is the way
 //! through it.
 
+use crate::engine::conversation::{Budget, Stay};
 use crate::engine::env::Millis;
-use crate::engine::envelope::{Draft, EnvelopeId, WorkNonce, check};
+use crate::engine::envelope::{CheckedEnvelope, Draft, EnvelopeId, Lifetime, WorkNonce, check};
 use crate::engine::id::OutgoingId;
+use crate::engine::price::asking::LOOK_AGAIN;
+use crate::engine::price::{AskingPrice, Step};
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord, Record, RecordKey};
 use crate::engine::relay::Relay;
 use crate::engine::session::junk;
-use crate::engine::turn::{Effect, InFlight, Job, PublishStage, Timer, Turn};
+use crate::engine::turn::{
+    ContactJob, ContactTimer, Effect, InFlight, Job, PublishStage, Timer, Turn,
+};
 
 use super::messenger::{Messenger, Republished};
 
@@ -22,6 +32,7 @@ use super::messenger::{Messenger, Republished};
 pub(super) struct Publisher<'n> {
     pub(super) relay: &'n mut Relay,
     pub(super) messenger: &'n mut Messenger,
+    pub(super) price: &'n mut AskingPrice,
 }
 
 impl Publisher<'_> {
@@ -37,10 +48,80 @@ impl Publisher<'_> {
                 continue;
             }
             let Some(job) = turn.outbox.pop() else { return };
+            let Some(budget) = self.budget(turn, job) else { continue };
+            // Before anything is encrypted: what an envelope says is decided as late as it can be.
+            let Some(step) = self.affordable(turn, budget) else {
+                self.set_aside(turn, job);
+                continue;
+            };
             if let Some(record) = self.begin(turn, job) {
-                start_mining(turn, record);
+                start_mining(turn, record, self.resend_step(turn, job, (step, budget)));
             }
         }
+    }
+
+    /// The step that is asked of this lifetime now, if that may be paid.
+    fn affordable(&mut self, turn: &Turn<'_, '_>, budget: Budget) -> Option<Step> {
+        let asked = self.asked(turn, budget.lifetime);
+        (asked <= budget.highest).then_some(asked)
+    }
+
+    /// The step that is asked of this lifetime now.
+    fn asked(&mut self, turn: &Turn<'_, '_>, lifetime: Lifetime) -> Step {
+        self.price.follow(self.relay.steps(turn.env.mono), turn.env);
+        self.price.pay(lifetime.share(), turn.env.mono)
+    }
+
+    /// What the envelope of a job may cost; `None` if there is no need for it any more.
+    fn budget(&self, turn: &Turn<'_, '_>, job: Job) -> Option<Budget> {
+        let highest = turn.settings.highest_step;
+        match job {
+            Job::Contact(contact, job) => self.messenger.budget(turn, contact, job),
+            Job::PublishStored(contact, id) => {
+                Some(self.budget_of(turn, turn.outbox.kept(contact, id)?))
+            }
+            Job::Junk => Some(Budget { lifetime: turn.settings.lifetime, highest }),
+        }
+    }
+
+    /// What an envelope that is encrypted already may cost.
+    fn budget_of(&self, turn: &Turn<'_, '_>, record: &OutgoingRecord) -> Budget {
+        let own = match record.purpose {
+            EnvelopePurpose::Message(contact, id) => {
+                self.messenger.budget(turn, contact, ContactJob::RetransmitNow(id))
+            }
+            EnvelopePurpose::Offer(contact) => {
+                self.messenger.budget(turn, contact, ContactJob::Offer)
+            }
+            EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => None,
+        };
+        let highest = own.map_or(turn.settings.highest_step, |budget| budget.highest);
+        Budget { lifetime: Lifetime::covering(record.ttl), highest }
+    }
+
+    /// The step of a message that is sent again: one more than it was sent for last, if the line
+    /// here asks more than that. Neighbours that say too little then keep nobody from being heard.
+    fn resend_step(&self, turn: &Turn<'_, '_>, job: Job, (asked, budget): (Step, Budget)) -> Step {
+        let Job::Contact(contact, ContactJob::Retransmit(id) | ContactJob::RetransmitNow(id)) = job
+        else {
+            return asked;
+        };
+        let Some(paid) = self.messenger.paid(contact, id) else { return asked };
+        if self.relay.steps(turn.env.mono).line <= paid {
+            return asked;
+        }
+        asked.max(paid.above().min(budget.highest))
+    }
+
+    /// Sets a job aside for which the price is too high. Junk is dropped: the next is as good.
+    fn set_aside(&self, turn: &mut Turn<'_, '_>, job: Job) {
+        let contact = match job {
+            Job::Contact(contact, _) | Job::PublishStored(contact, _) => contact,
+            Job::Junk => return,
+        };
+        turn.outbox.set_aside(contact, job);
+        let wait = turn.env.exponential(LOOK_AGAIN);
+        turn.wake_by(contact, ContactTimer::Price, turn.env.mono.plus(wait));
     }
 
     /// Turns a job into an encrypted envelope; `None` when there is no need for it any more.
@@ -67,17 +148,29 @@ impl Publisher<'_> {
     /// Hands a finished envelope to the flood, and notes that for the conversation it belongs to.
     fn publish(&mut self, turn: &mut Turn<'_, '_>, record: OutgoingRecord, id: EnvelopeId) {
         let Some(bytes) = record.envelope.clone() else { return };
-        let Ok(checked) = check(bytes.clone(), turn.env.wall, &turn.settings.floor) else {
-            // It waited too long for a neighbour. The same body is dated and mined again:
-            // encrypting again would take a second key for one message.
-            return start_mining(turn, OutgoingRecord { envelope: None, ..record });
+        let Budget { lifetime, highest } = self.budget_of(turn, &record);
+        let asked = self.asked(turn, lifetime);
+        let pays =
+            |checked: &CheckedEnvelope| turn.settings.floor.admits(checked.priority(), asked);
+        let checked = check(bytes.clone(), turn.env.wall, &turn.settings.floor).ok();
+        let Some(checked) = checked.filter(|checked| pays(checked) || asked > highest) else {
+            // It waited too long for a neighbour, or the price rose meanwhile. The same body is
+            // dated and mined again: encrypting again would take a second key for one message.
+            let step = asked.min(highest);
+            return start_mining(turn, OutgoingRecord { envelope: None, ..record }, step);
         };
+        // Above its budget it leaves for what it may cost: kept back, it would be in the way of
+        // what comes after it for hours.
+        let stay = if pays(&checked) { Stay::Whole } else { Stay::NotForLong };
         // Into the pool first: what the flood brings back is then a duplicate, as for everybody who
         // forwarded it.
         self.relay.admit_own(turn, checked);
         self.relay.count_published();
         turn.effect(Effect::Publish { id, bytes });
         let purpose = record.purpose;
+        if let EnvelopePurpose::Message(contact, message) = purpose {
+            self.messenger.note_paid(contact, message, asked.min(highest));
+        }
         match purpose {
             EnvelopePurpose::Junk => {}
             EnvelopePurpose::Control(_) => {
@@ -90,7 +183,7 @@ impl Publisher<'_> {
                 // Kept until it is acknowledged or replaced, and published again with the next
                 // first neighbour.
                 turn.outbox.keep(contact, record);
-                self.messenger.on_published(turn, contact, purpose);
+                self.messenger.on_published(turn, contact, (purpose, stay));
             }
         }
     }
@@ -108,9 +201,11 @@ impl Publisher<'_> {
         let outcome = match check(bytes.clone(), turn.env.wall, &turn.settings.floor) {
             Ok(checked) => {
                 let id = checked.id();
+                let asked = self.asked(turn, Lifetime::covering(record.ttl));
+                let pays = turn.settings.floor.admits(checked.priority(), asked);
                 self.relay.admit_own(turn, checked);
                 turn.effect(Effect::Publish { id, bytes: bytes.clone() });
-                Republished::Published
+                Republished::Published(if pays { Stay::Whole } else { Stay::NotForLong })
             }
             // Its message is encrypted afresh instead, so that nothing links the two.
             Err(_) => Republished::Expired,
@@ -132,14 +227,18 @@ impl Publisher<'_> {
     }
 }
 
-/// Dates an envelope and starts the search for its work.
-fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord) {
-    let drafted = Draft::new(turn.env.wall, record.ttl, record.topic, record.body.clone());
+/// Dates an envelope and starts the search for the work of this step.
+fn start_mining(turn: &mut Turn<'_, '_>, record: OutgoingRecord, step: Step) {
+    // Rounded up: a home of an earlier build may keep a life of ten minutes.
+    let lifetime = Lifetime::covering(record.ttl);
+    let drafted = Draft::new(turn.env.wall, lifetime, record.topic, record.body.clone());
     let Ok(draft) = drafted else { return };
-    let job = draft.mining_job(record.id, &turn.settings.floor, turn.env.draw_u64());
-    let bits = job.bits;
+    let asked = (turn.settings.floor, step);
+    let job = draft.mining_job(record.id, asked, turn.env.draw_u64());
+    let tries = job.tries();
     turn.effect(Effect::StartMining(job));
-    turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mining { draft, bits } });
+    let stage = PublishStage::Mining { draft, step, tries };
+    turn.outbox.set_in_flight(InFlight { record, stage });
 }
 
 /// Takes the nonce that was found, and stores the finished envelope before it can be published.
@@ -147,13 +246,13 @@ pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: Wor
     // The search was stopped meanwhile: nobody wants that envelope any more.
     let Some(in_flight) = turn.outbox.take_in_flight_if(outgoing) else { return };
     let InFlight { mut record, stage } = in_flight;
-    let PublishStage::Mining { draft, .. } = stage else {
+    let PublishStage::Mining { draft, step, .. } = stage else {
         return turn.outbox.set_in_flight(InFlight { record, stage });
     };
     let (id, bytes) = draft.finish(nonce);
     if check(bytes.clone(), turn.env.wall, &turn.settings.floor).is_err() {
         // The time moved on while the search ran, or the miner was wrong: dated and mined again.
-        return start_mining(turn, record);
+        return start_mining(turn, record, step);
     }
     record.envelope = Some(bytes);
     match record.purpose {

@@ -10,8 +10,11 @@ mod ranking;
 pub mod validation_queue;
 
 use crate::engine::env::{Env, Millis};
-use crate::engine::envelope::{Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check};
+use crate::engine::envelope::{
+    Acceptance, CheckedEnvelope, EnvelopeId, ValidationError, check, check_inspected,
+};
 use crate::engine::id::NeighbourId;
+use crate::engine::price::{Line, SaidSteps};
 use crate::engine::settings::{NodeRole, NodeSettings};
 use crate::engine::turn::{Effect, Turn};
 
@@ -30,6 +33,7 @@ const QUEUE_BATCH: usize = 32;
 pub(in crate::engine) struct Relay {
     pool: Pool,
     queue: ValidationQueue<NeighbourId>,
+    line: Line,
     stats: ValidationStats,
 }
 
@@ -74,8 +78,9 @@ pub(in crate::engine) trait Recipient {
 impl Relay {
     pub(in crate::engine) fn new(settings: &NodeSettings) -> Self {
         Self {
-            pool: Pool::new(settings.pool, settings.body_storage()),
+            pool: Pool::new(settings.pool, settings.floor, settings.body_storage()),
             queue: ValidationQueue::new(validation_queue::CAPACITY),
+            line: Line::new(settings.line, Millis(0)),
             stats: ValidationStats::default(),
         }
     }
@@ -89,12 +94,23 @@ impl Relay {
         self.stats
     }
 
+    /// The line.
+    pub(in crate::engine) const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// What its own room and line ask.
+    pub(in crate::engine) fn steps(&self, now: Millis) -> SaidSteps {
+        SaidSteps { shares: self.pool.steps(), line: self.line.step(now) }
+    }
+
     /// Whether the queue is empty.
     pub(in crate::engine) fn is_idle(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Checks a neighbour's envelope and queues it if it passes; a refusal is reported at once.
+    /// Checks a neighbour's envelope and queues it if it passes; a refusal is reported at once. The
+    /// driver computed `id` when it inspected the bytes; it is not computed again.
     pub(in crate::engine) fn on_gossip(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -102,12 +118,12 @@ impl Relay {
         id: EnvelopeId,
         bytes: Vec<u8>,
     ) {
-        let checked = match check(bytes, turn.env.wall, &turn.settings.floor) {
+        let checked = match check_inspected(id, bytes, turn.env.wall, &turn.settings.floor) {
             Ok(checked) => checked,
             Err(error) => return self.reject(turn, from, id, error),
         };
         // Refused here, a duplicate takes no place in the queue from an envelope that is new.
-        if self.pool.contains(&id) {
+        if self.pool.knows(&checked) {
             return self.reject(turn, from, id, ValidationError::Duplicate);
         }
         match self.queue.push(checked, from) {
@@ -130,10 +146,12 @@ impl Relay {
         turn: &mut Turn<'_, '_>,
         recipient: &mut impl Recipient,
     ) {
+        if self.line.is_calm(turn.env.mono) {
+            self.pool.forget_unheard();
+        }
         for _ in 0..QUEUE_BATCH {
             let Some((checked, from)) = self.queue.pop() else { return };
-            let settled = turn.env.mono.plus(SETTLE_TIME);
-            let error = self.pool.admit(checked.clone(), turn.env.wall, settled).error();
+            let error = self.pass_on(turn, &checked);
             // Before the envelope is handed on: no verdict, nor its time, may depend on whether the
             // envelope is for us.
             match error {
@@ -142,6 +160,31 @@ impl Relay {
             }
             self.hand_on(turn, &checked, error, (Source::Gossip, recipient));
         }
+    }
+
+    /// Holds an envelope of the flood and takes its part of the line, or says why not.
+    fn pass_on(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        checked: &CheckedEnvelope,
+    ) -> Option<ValidationError> {
+        let (now, blocks) = (turn.env.mono, checked.charge().blocks());
+        let settled = now.plus(SETTLE_TIME);
+        let asked = self.line.step(now);
+        let pays = turn.settings.floor.admits(checked.priority(), asked);
+        let has_time = pays && self.line.has(blocks, now);
+        if !has_time && !self.pool.knows(checked) {
+            // Remembered, or catching up would bring at once what the line had no time for. If the
+            // memory is full of better ones it is ignored all the same.
+            self.pool.remember_unheard(checked, settled);
+            return Some(ValidationError::LineBusy);
+        }
+        let error = self.pool.admit(checked.clone(), turn.env.wall, settled).error();
+        let acceptance = error.map_or(Acceptance::Accept, ValidationError::acceptance);
+        if acceptance == Acceptance::Accept {
+            self.line.spend(blocks, now);
+        }
+        error
     }
 
     /// Takes a fetched envelope through the same gate. No verdict: nobody flooded it, and it is not
@@ -173,6 +216,7 @@ impl Relay {
         checked: CheckedEnvelope,
     ) {
         let settled = turn.env.mono.plus(SETTLE_TIME);
+        self.line.spend(checked.charge().blocks(), turn.env.mono);
         if self.pool.admit(checked.clone(), turn.env.wall, settled).error().is_none() {
             self.archive(turn, &checked);
         }
@@ -194,7 +238,7 @@ impl Relay {
         bytes: Vec<u8>,
     ) -> Result<(), ValidationError> {
         let checked = check(bytes, turn.env.wall, &turn.settings.floor)?;
-        self.pool.admit(checked, turn.env.wall, Millis(0)).error().map_or(Ok(()), Err)
+        self.pool.readmit(checked, turn.env.wall).error().map_or(Ok(()), Err)
     }
 
     /// Lets go of envelopes that the archive does not have. They were not refused, so they may be
@@ -274,6 +318,7 @@ impl Relay {
             | ValidationError::UnalignedExpiry
             | ValidationError::InsufficientPow
             | ValidationError::Duplicate
+            | ValidationError::LineBusy
             | ValidationError::PoolFull
             | ValidationError::QueueFull => {}
         }

@@ -86,14 +86,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::env::{Seconds, UnixSeconds};
-    use crate::engine::envelope::{Draft, EnvelopeId, Floor, Topic, WorkNonce, check};
+    use crate::engine::env::UnixSeconds;
+    use crate::engine::envelope::{Draft, EnvelopeId, Floor, Lifetime, Topic, WorkNonce, check};
 
     const NOW: UnixSeconds = UnixSeconds(472_222 * 3600);
 
-    /// An envelope of 32 bytes; its priority is left to the luck of its nonce.
+    /// An envelope of 31 bytes; its priority is left to the luck of its nonce.
     fn checked(nonce: u64) -> CheckedEnvelope {
-        let draft = Draft::new(NOW, Seconds(600), Topic([0; 4]), Vec::new()).unwrap();
+        let draft = Draft::new(NOW, Lifetime::SixHours, Topic([0; 4]), Vec::new()).unwrap();
         check(draft.finish(WorkNonce(nonce)).1, NOW, &Floor::new(0)).unwrap()
     }
 

@@ -6,6 +6,7 @@
 //! identities, contacts or sessions.
 
 use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{Recipient, Relay};
 use crate::engine::settings::SyncMode;
@@ -57,7 +58,7 @@ impl CatchUp {
         self.client.on_join_due(turn, pool, neighbours);
     }
 
-    /// The regular time to catch up with one neighbour.
+    /// The regular time to catch up with the neighbours.
     pub(in crate::engine) fn on_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -75,25 +76,26 @@ impl CatchUp {
         self.client.on_next_due(turn, pool);
     }
 
-    /// A neighbour's request to catch up with us.
+    /// A neighbour's request to catch up with us; every response says these steps.
     pub(in crate::engine) fn on_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        ours: (&Pool, SaidSteps),
         from: (NeighbourId, SyncResponseId),
         bytes: &[u8],
     ) {
-        self.server.on_request(turn, pool, from, bytes);
+        self.server.on_request(turn, ours, from, bytes);
     }
 
     /// The response to a request of ours; the envelopes in it go through the gate to `recipient`.
+    /// Returns who responded and the steps it said, unless these are no bytes of a response.
     pub(in crate::engine) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
         gate: (&mut Relay, &mut impl Recipient),
         response: (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
-    ) {
-        self.client.on_response(turn, gate, response, neighbours);
+    ) -> Option<(NeighbourId, SaidSteps)> {
+        self.client.on_response(turn, gate, response, neighbours)
     }
 }

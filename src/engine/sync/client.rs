@@ -7,6 +7,7 @@ use super::BEGIN_EVERY;
 use super::peer_clocks::PeerClocks;
 use crate::engine::env::{Env, Millis};
 use crate::engine::id::{NeighbourId, SyncRequestId};
+use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::relay::{Recipient, Relay, SETTLE_TIME};
 use crate::engine::settings::SyncMode;
@@ -22,6 +23,10 @@ const HALF_SETTLED: Millis = Millis(SETTLE_TIME.0 / 2);
 
 /// Neighbours asked after joining. Two: one may be malicious, or as new as we are.
 const AT_JOINING: u8 = 2;
+
+/// The most neighbours asked at each regular time: as many as a mesh has. All of them, because their
+/// responses also say what the network asks of senders, which is to be known within minutes.
+const AT_EACH_TIME: u8 = 8;
 
 /// The bytes that a session may cost and bring nothing before its neighbour is left alone for a
 /// while.
@@ -118,7 +123,7 @@ impl SyncClient {
         self.sync_with_any(turn, pool, neighbours);
     }
 
-    /// Catches up with one neighbour, and sets the time of the next.
+    /// Catches up with each neighbour, one after the other in random order, and sets the next time.
     pub(super) fn on_due(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -126,7 +131,8 @@ impl SyncClient {
         neighbours: &[NeighbourId],
     ) {
         let SyncMode::On(pace) = turn.settings.sync else { return };
-        self.wanted = self.wanted.max(1);
+        let all = u8::try_from(neighbours.len()).unwrap_or(u8::MAX);
+        self.wanted = self.wanted.max(all.min(AT_EACH_TIME));
         turn.timers.set(Timer::Sync, turn.env.mono.plus(around(turn.env, pace.every)));
         self.sync_with_any(turn, pool, neighbours);
     }
@@ -191,25 +197,27 @@ impl SyncClient {
     }
 
     /// Takes the response to our request; `None` if the neighbour did not answer in time, is gone
-    /// or does not speak the protocol.
+    /// or does not speak the protocol. Returns who responded, with the steps it said, unless these
+    /// are no bytes of a response.
     pub(super) fn on_response(
         &mut self,
         turn: &mut Turn<'_, '_>,
         (relay, recipient): (&mut Relay, &mut impl Recipient),
         (id, bytes): (SyncRequestId, Option<Vec<u8>>),
         neighbours: &[NeighbourId],
-    ) {
-        let session = self.session.take_if(|(_, waits, _)| *waits == id);
-        // A late response to a request whose session was dropped with its neighbour.
-        let Some((peer, _, mut session)) = session else { return };
-        let next = match &bytes {
-            Some(bytes) => {
-                let from = (peer, &mut session);
-                self.next_request(turn, (relay, recipient), from, bytes)
-            }
+    ) -> Option<(NeighbourId, SaidSteps)> {
+        // Otherwise it is a late response: the session was dropped with its neighbour.
+        let (peer, _, mut session) = self.session.take_if(|(_, waits, _)| *waits == id)?;
+        let response = match &bytes {
+            Some(bytes) => read(&mut session, bytes),
             // No blame: the neighbour may be busy, gone, or of another version.
             None => Err(SessionEnd::Done),
         };
+        let said = response.as_ref().ok().map(|response| (peer, response.steps));
+        let next = response.and_then(|response| {
+            let from = (peer, &mut session);
+            self.next_request(turn, (&mut *relay, recipient), from, response)
+        });
         match next {
             Ok(request) => self.send_request(turn, peer, session, request),
             Err(end) => {
@@ -217,6 +225,7 @@ impl SyncClient {
                 self.sync_with_any(turn, relay.pool(), neighbours);
             }
         }
+        said
     }
 
     fn next_request(
@@ -224,14 +233,8 @@ impl SyncClient {
         turn: &mut Turn<'_, '_>,
         (relay, recipient): (&mut Relay, &mut impl Recipient),
         (peer, session): (NeighbourId, &mut ClientSession),
-        bytes: &[u8],
+        response: SyncResponse<'_>,
     ) -> Result<Vec<u8>, SessionEnd> {
-        if bytes.len() > MAX_MESSAGE {
-            // More than any server of this protocol writes.
-            return Err(SessionEnd::Violation);
-        }
-        session.add_received(bytes.len());
-        let response = SyncResponse::decode(bytes)?;
         if session.is_first() {
             self.clocks.report(turn.env, peer, response.minutes);
         }
@@ -290,6 +293,16 @@ impl SyncClient {
             SessionEnd::Done | SessionEnd::More => {}
         }
     }
+}
+
+/// Reads a response, and counts what it cost.
+fn read<'a>(session: &mut ClientSession, bytes: &'a [u8]) -> Result<SyncResponse<'a>, SessionEnd> {
+    if bytes.len() > MAX_MESSAGE {
+        // More than any server of this protocol writes.
+        return Err(SessionEnd::Violation);
+    }
+    session.add_received(bytes.len());
+    Ok(SyncResponse::decode(bytes)?)
 }
 
 /// A time within a quarter of `mean`, uniform, so that nodes that started together drift apart.

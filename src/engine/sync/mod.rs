@@ -18,6 +18,8 @@ mod server_session;
 mod set;
 mod sketch;
 mod snapshot;
+#[cfg(test)]
+mod test_ids;
 pub mod wire;
 
 use crate::engine::env::Millis;

@@ -8,6 +8,7 @@ use super::malformed::MalformedSyncMessage;
 use crate::engine::env::{Env, Millis, UnixSeconds};
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::id::{NeighbourId, SyncResponseId};
+use crate::engine::price::SaidSteps;
 use crate::engine::relay::pool::Pool;
 use crate::engine::settings::SyncMode;
 use crate::engine::sync::wire::{self, CHUNK, SyncRequest, SyncResponse};
@@ -121,11 +122,11 @@ impl SyncServer {
 }
 
 impl SyncServer {
-    /// Responds to a request, within the budget.
+    /// Responds to a request, within the budget; every response says these steps.
     pub(super) fn on_request(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        pool: &Pool,
+        (pool, steps): (&Pool, SaidSteps),
         (from, id): (NeighbourId, SyncResponseId),
         bytes: &[u8],
     ) {
@@ -144,7 +145,7 @@ impl SyncServer {
             ServerStep::Done | ServerStep::Busy => drop(self.served.remove(&from)),
             ServerStep::Query { .. } | ServerStep::MoreCells | ServerStep::Envelopes(_) => {}
         }
-        let (bytes, stored) = respond(turn.env, pool, &step);
+        let (bytes, stored) = respond(turn.env, (pool, steps), &step);
         let stored_bytes: usize = stored
             .iter()
             .filter_map(|id| pool.size(id, turn.env.wall))
@@ -216,7 +217,11 @@ impl SyncServer {
 }
 
 /// A response's bytes, and the envelopes that the driver appends to them from the archive.
-fn respond(env: &Env<'_>, pool: &Pool, step: &ServerStep) -> (Vec<u8>, Vec<EnvelopeId>) {
+fn respond(
+    env: &Env<'_>,
+    (pool, steps): (&Pool, SaidSteps),
+    step: &ServerStep,
+) -> (Vec<u8>, Vec<EnvelopeId>) {
     let (mut envelopes, mut stored) = (Vec::new(), Vec::new());
     let body = match step {
         ServerStep::Query { salt, count, comparison } => {
@@ -235,5 +240,6 @@ fn respond(env: &Env<'_>, pool: &Pool, step: &ServerStep) -> (Vec<u8>, Vec<Envel
             ResponseBody::Envelopes(&envelopes)
         }
     };
-    (SyncResponse { minutes: wire::minutes(env.wall), body }.encode(), stored)
+    let minutes = wire::minutes(env.wall);
+    (SyncResponse { minutes, steps, body }.encode(), stored)
 }

@@ -6,6 +6,10 @@
 //! crosses the wire. It costs O(n) additions a query; making a set costs O(n log n), 40 bytes an
 //! envelope.
 //!
+//! What negentropy sees as an item's id is the envelope's id from its last byte to its first. Ids
+//! begin with zeros, some 21 to 30 bits of them, and negentropy tells neighbours in the order apart
+//! by as many bytes of their fronts as it takes: zeros would cost 3 bytes a bound.
+//!
 //! Where an initiator lists its ids of a range, negentropy's own responder answers with all that it
 //! has there, also ids that the initiator never listed. A client with a far larger set would give
 //! away its whole list, over and over; so it compares as if it had nothing but the listed ones in
@@ -29,7 +33,7 @@ pub const MAX_COMPARISON: usize = 32 << 10;
 /// The limit as negentropy takes it.
 const FRAME: u64 = MAX_COMPARISON as u64;
 
-/// Envelopes by when they were made, then by id.
+/// Envelopes by when they were made, then by id from its last byte to its first.
 #[derive(Clone)]
 pub struct EnvelopeSet {
     items: NegentropyStorageVector,
@@ -39,9 +43,8 @@ impl EnvelopeSet {
     /// The set of these envelopes, each with when it was made: its expiry less its ttl.
     pub fn new(members: impl IntoIterator<Item = (UnixSeconds, EnvelopeId)>) -> Self {
         let mut items = NegentropyStorageVector::new();
-        let inserted = members
-            .into_iter()
-            .try_for_each(|(made, id)| items.insert(made.0, Id::from_byte_array(id.0)));
+        let inserted =
+            members.into_iter().try_for_each(|(made, id)| items.insert(made.0, compared(id)));
         let sealed = inserted.and_then(|()| items.seal());
         debug_assert!(sealed.is_ok(), "only what is sealed twice is refused");
         Self { items }
@@ -101,7 +104,7 @@ impl EnvelopeSet {
         let next = comparison
             .reconcile_with_ids(answer, &mut lacking, &mut theirs)
             .map_err(|_| MalformedSyncMessage)?;
-        Ok((lacking.into_iter().map(|id| EnvelopeId(*id)).collect(), next))
+        Ok((lacking.iter().map(named).collect(), next))
     }
 
     /// All ids, in the order of making.
@@ -113,7 +116,7 @@ impl EnvelopeSet {
     #[must_use]
     pub fn id(&self, at: usize) -> Option<EnvelopeId> {
         let item = self.items.get_item(at).ok().flatten()?;
-        Some(EnvelopeId(*item.id))
+        Some(named(&item.id))
     }
 
     /// The difference, as far as a first query shows it, between this set and the server's of
@@ -181,6 +184,19 @@ impl core::fmt::Debug for EnvelopeSet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("EnvelopeSet").field("len", &self.len()).finish()
     }
+}
+
+/// An envelope's id as negentropy sees it.
+fn compared(EnvelopeId(mut id): EnvelopeId) -> Id {
+    id.reverse();
+    Id::from_byte_array(id)
+}
+
+/// The envelope that negentropy sees by this id.
+fn named(id: &Id) -> EnvelopeId {
+    let mut id = **id;
+    id.reverse();
+    EnvelopeId(id)
 }
 
 fn respond(items: &NegentropyStorageVector, query: &[u8]) -> Result<Vec<u8>, MalformedSyncMessage> {
@@ -290,12 +306,8 @@ impl<'a> RangeReader<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::test_ids::id;
     use super::*;
-
-    /// An id that depends on a number, spread as hashes are.
-    fn id(number: u64) -> EnvelopeId {
-        EnvelopeId::of(&number.to_le_bytes())
-    }
 
     fn set(members: &BTreeSet<(u64, u64)>) -> EnvelopeSet {
         EnvelopeSet::new(members.iter().map(|&(made, number)| (UnixSeconds(made), id(number))))
@@ -328,6 +340,45 @@ mod tests {
         let (lacking, down, up) = compare(&all, &all.clone());
         assert!(lacking.is_empty());
         assert!(down + up < 512, "{down} {up}");
+    }
+
+    #[test]
+    fn a_query_lists_ids_from_their_last_byte_to_their_first() {
+        let mut id = [0; 32];
+        id[30..].copy_from_slice(&[6, 7]);
+        let query = EnvelopeSet::new([(UnixSeconds(9), EnvelopeId(id))]).query().unwrap();
+        id.reverse();
+        assert_eq!(query, [&[0x61, 0, 0, 2, 1][..], &id].concat());
+    }
+
+    /// What it costs to find what is missing of ids that begin with these bytes.
+    fn cost(front: [u8; 3], missing: fn(u64) -> bool) -> usize {
+        let begun = |number: u64| {
+            let mut id = id(number);
+            id.0[..3].copy_from_slice(&front);
+            id
+        };
+        let set = |lacks: fn(u64) -> bool| {
+            let all = members(10_000).into_iter().filter(|(_, number)| !lacks(*number));
+            EnvelopeSet::new(all.map(|(made, number)| (UnixSeconds(made), begun(number))))
+        };
+        let (lacking, down, up) = compare(&set(|_| false), &set(missing));
+        assert_eq!(lacking.len(), (0..10_000).filter(|number| missing(*number)).count());
+        down + up
+    }
+
+    #[test]
+    fn ids_that_all_begin_with_zeros_cost_no_byte_more_than_others() {
+        let cases: [fn(u64) -> bool; 5] = [
+            |_| false,
+            |number| number % 100 == 50,
+            |number| number % 10 == 5,
+            |number| (5_000..5_020).contains(&number),
+            |number| number >= 9_500,
+        ];
+        for missing in cases {
+            assert_eq!(cost([0; 3], missing), cost([0x5a, 0xa5, 7], missing));
+        }
     }
 
     #[test]

@@ -216,16 +216,13 @@ mod tests {
     use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
+    use super::super::test_ids::id;
     use super::*;
 
     #[test]
     fn salts_and_cells_print_nothing_of_themselves() {
         let shown = format!("{:?} {:?}", SketchSalt([7; 8]), SketchCell { shorts: 7, checks: 7 });
         assert_eq!(shown, "SketchSalt SketchCell(..)");
-    }
-
-    fn id(number: u64) -> EnvelopeId {
-        EnvelopeId::of(&number.to_le_bytes())
     }
 
     fn cells(

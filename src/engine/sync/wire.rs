@@ -1,11 +1,12 @@
 //! The bytes of requests and responses, both ways (`proto/sync.md`, "Requests"). A reader refuses
-//! all bytes that the writer would not write.
+//! all bytes that the writer would not write, but for steps above 8: they count as 8.
 
 use super::malformed::MalformedSyncMessage;
 use super::set::MAX_COMPARISON;
 use super::sketch::{CELL, SketchSalt};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+use crate::engine::price::SaidSteps;
 
 /// The largest request or response, in bytes; a driver reads no more.
 pub const MAX_MESSAGE: usize = 320 << 10;
@@ -21,8 +22,8 @@ pub const LENGTH: usize = 4;
 /// The most cells in one request, in bytes: 6,144. Within the 64 KiB a driver reads of a request.
 pub const MAX_SKETCH: usize = CELL * (6 << 10);
 
-/// Kind and clock.
-const HEADER: usize = 5;
+/// Kind, clock and steps.
+const HEADER: usize = 1 + 4 + SaidSteps::BYTES;
 
 /// Salt and count.
 const QUERY_HEADER: usize = 12;
@@ -53,6 +54,8 @@ pub enum SyncRequest<'a> {
 pub struct SyncResponse<'a> {
     /// Minutes since 1970 by the server's clock: too coarse to tell one node from another.
     pub minutes: u32,
+    /// The steps of the price that the server says are asked.
+    pub steps: SaidSteps,
     /// The kind of response, with its content.
     pub body: ResponseBody<'a>,
 }
@@ -124,6 +127,7 @@ impl<'a> SyncResponse<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MalformedSyncMessage> {
         let (kind, rest) = bytes.split_first().ok_or(MalformedSyncMessage)?;
         let (minutes, rest) = rest.split_first_chunk().ok_or(MalformedSyncMessage)?;
+        let (steps, rest) = rest.split_first_chunk().ok_or(MalformedSyncMessage)?;
         let body = match (kind, rest) {
             (0, []) => ResponseBody::Done,
             (1, query) => {
@@ -134,7 +138,8 @@ impl<'a> SyncResponse<'a> {
             (4, []) => ResponseBody::MoreCells,
             _ => return Err(MalformedSyncMessage),
         };
-        Ok(Self { minutes: u32::from_le_bytes(*minutes), body })
+        let (minutes, steps) = (u32::from_le_bytes(*minutes), SaidSteps::decode(*steps));
+        Ok(Self { minutes, steps, body })
     }
 
     /// Writes a response.
@@ -150,6 +155,7 @@ impl<'a> SyncResponse<'a> {
         let mut bytes = Vec::with_capacity(HEADER + QUERY_HEADER + rest.len());
         bytes.push(kind);
         bytes.extend(self.minutes.to_le_bytes());
+        bytes.extend(self.steps.encode());
         if let ResponseBody::Query(query) = self.body {
             bytes.extend(query.salt.0);
             bytes.extend(query.count.to_le_bytes());
@@ -212,7 +218,7 @@ impl core::fmt::Debug for SyncRequest<'_> {
 
 impl core::fmt::Debug for SyncResponse<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { minutes: _, body } = self;
+        let Self { minutes: _, steps: _, body } = self;
         f.debug_tuple("SyncResponse").field(body).finish()
     }
 }
@@ -241,6 +247,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::price::Step;
+
+    fn said(body: ResponseBody<'_>) -> SyncResponse<'_> {
+        SyncResponse { minutes: 0, steps: SaidSteps::default(), body }
+    }
 
     #[test]
     fn the_opening_request_is_one_constant_byte() {
@@ -249,13 +260,33 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_its_kind_its_minute_and_the_rest() {
+    fn a_response_is_its_kind_its_minute_its_steps_and_the_rest() {
         let wall = UnixSeconds(60 * 0x0102_0304 + 59);
         let query = SyncQuery { salt: SketchSalt([8; 8]), count: 7, comparison: &[9] };
-        let response = SyncResponse { minutes: minutes(wall), body: ResponseBody::Query(query) };
+        let (minutes, steps) = (minutes(wall), SaidSteps::decode([0x12, 0x38]));
+        let response = SyncResponse { minutes, steps, body: ResponseBody::Query(query) };
         let salt_and_count = [8, 8, 8, 8, 8, 8, 8, 8, 7, 0, 0, 0];
-        assert_eq!(response.encode(), [&[1, 4, 3, 2, 1][..], &salt_and_count, &[9]].concat());
+        let header = [1, 4, 3, 2, 1, 0x12, 0x38];
+        assert_eq!(response.encode(), [&header[..], &salt_and_count, &[9]].concat());
+    }
+
+    #[test]
+    fn a_clock_far_ahead_is_said_as_the_last_minute_there_is() {
         assert_eq!(minutes(UnixSeconds(u64::MAX)), u32::MAX);
+    }
+
+    #[test]
+    fn every_two_bytes_of_steps_are_read_and_those_above_eight_count_as_eight() {
+        for said in 0..=u16::MAX {
+            let [front, back] = said.to_be_bytes();
+            let bytes = [0, 1, 0, 0, 0, front, back];
+            let SyncResponse { minutes, steps, body } = SyncResponse::decode(&bytes).unwrap();
+            assert!((minutes, body) == (1, ResponseBody::Done));
+            let most = [front >> 4, front & 15, back >> 4, back & 15].map(Step::new);
+            let [six_hours, day, week, line] = most;
+            assert_eq!(steps, SaidSteps { shares: [six_hours, day, week], line }, "{said:04x}");
+        }
+        assert_eq!(SyncResponse::decode(&[0, 1, 0, 0, 0, 0]), Err(MalformedSyncMessage), "cut");
     }
 
     #[test]
@@ -264,10 +295,7 @@ mod tests {
         assert_eq!(SyncRequest::decode(&long), Err(MalformedSyncMessage));
         assert_eq!(SyncRequest::decode(&vec![3; 1 + MAX_SKETCH + CELL]), Err(MalformedSyncMessage));
         let body = ResponseBody::Envelopes(&[0; CHUNK + 1]);
-        assert_eq!(
-            SyncResponse::decode(&SyncResponse { minutes: 0, body }.encode()),
-            Err(MalformedSyncMessage)
-        );
+        assert_eq!(SyncResponse::decode(&said(body).encode()), Err(MalformedSyncMessage));
         assert_eq!(SyncRequest::decode(&[0, 0]), Err(MalformedSyncMessage));
         assert_eq!(SyncRequest::decode(&[]), Err(MalformedSyncMessage));
     }
@@ -281,7 +309,9 @@ mod tests {
                 prop_assert_eq!(request.encode(), bytes.clone());
             }
             if let Ok(response) = SyncResponse::decode(&bytes) {
-                prop_assert_eq!(response.encode(), bytes.clone());
+                let mut written = bytes.clone();
+                written[5..7].copy_from_slice(&response.steps.encode());
+                prop_assert_eq!(response.encode(), written);
             }
             let mut again = Vec::new();
             let read: Result<Vec<&[u8]>, MalformedSyncMessage> = envelopes(&bytes).collect();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::envelope::{Draft, EnvelopeId};
 use crate::engine::id::{ContactId, MessageId, OutgoingId};
+use crate::engine::price::Step;
 use crate::engine::record::{EnvelopePurpose, OutgoingRecord};
 use crate::engine::session::SessionId;
 
@@ -44,6 +45,8 @@ pub(in crate::engine) struct Outbox {
     jobs: JobQueue,
     /// By contact, so that work on one contact costs nothing for the others' envelopes.
     kept: BTreeMap<ContactId, BTreeMap<OutgoingId, OutgoingRecord>>,
+    /// Jobs for which the price is too high. By contact, each at most once, so bounded as jobs are.
+    too_dear: BTreeMap<ContactId, BTreeSet<Job>>,
     in_flight: Option<InFlight>,
 }
 
@@ -63,8 +66,10 @@ pub(in crate::engine) enum PublishStage {
     Mining {
         /// The envelope without its work.
         draft: Draft,
-        /// The work to find, in bits.
-        bits: u8,
+        /// How often the floor's work is doubled.
+        step: Step,
+        /// The tries it takes on average.
+        tries: u64,
     },
     /// It is finished, and stored.
     Mined {
@@ -93,6 +98,27 @@ impl Outbox {
     /// Keeps an envelope until it is done with.
     pub(in crate::engine) fn keep(&mut self, contact: ContactId, record: OutgoingRecord) {
         self.kept.entry(contact).or_default().insert(record.id, record);
+    }
+
+    /// Sets a job of a contact aside until [`Self::resume`].
+    pub(in crate::engine) fn set_aside(&mut self, contact: ContactId, job: Job) {
+        self.too_dear.entry(contact).or_default().insert(job);
+    }
+
+    /// Queues again what was set aside for a contact.
+    pub(in crate::engine) fn resume(&mut self, contact: ContactId) {
+        for job in self.too_dear.remove(&contact).unwrap_or_default() {
+            self.jobs.push(job);
+        }
+    }
+
+    /// An envelope that is kept.
+    pub(in crate::engine) fn kept(
+        &self,
+        contact: ContactId,
+        id: OutgoingId,
+    ) -> Option<&OutgoingRecord> {
+        self.kept.get(&contact)?.get(&id)
     }
 
     /// Takes an envelope out that was kept.
@@ -126,12 +152,21 @@ impl Outbox {
 
     /// Drops a job for a contact, if it waits.
     pub(in crate::engine) fn drop_job(&mut self, contact: ContactId, job: ContactJob) {
-        self.jobs.remove(Job::Contact(contact, job));
+        self.drop_jobs(contact, Job::Contact(contact, job));
     }
 
-    /// Whether a job for a contact waits for its turn.
+    fn drop_jobs(&mut self, contact: ContactId, job: Job) {
+        self.jobs.remove(job);
+        if let Some(aside) = self.too_dear.get_mut(&contact) {
+            aside.remove(&job);
+        }
+    }
+
+    /// Whether a job for a contact waits for its turn, or for a lower price.
     pub(in crate::engine) fn waits(&self, contact: ContactId, job: ContactJob) -> bool {
-        self.jobs.contains(Job::Contact(contact, job))
+        let job = Job::Contact(contact, job);
+        self.jobs.contains(job)
+            || self.too_dear.get(&contact).is_some_and(|aside| aside.contains(&job))
     }
 
     /// Takes the envelope that is on its way.
@@ -149,10 +184,10 @@ impl Outbox {
         self.in_flight = Some(in_flight);
     }
 
-    /// The work being searched for, in bits, if any is.
-    pub(in crate::engine) fn mining_bits(&self) -> Option<u8> {
+    /// The tries that the search under way takes on average, if there is one.
+    pub(in crate::engine) fn mining_tries(&self) -> Option<u64> {
         match self.in_flight.as_ref()?.stage {
-            PublishStage::Mining { bits, .. } => Some(bits),
+            PublishStage::Mining { tries, .. } => Some(tries),
             PublishStage::Mined { .. } => None,
         }
     }
@@ -169,7 +204,7 @@ impl Outbox {
             kept.filter(|record| unwanted(record.purpose)).map(|record| record.id).collect();
         for &id in &gone {
             self.take_kept(contact, id);
-            self.jobs.remove(Job::PublishStored(contact, id));
+            self.drop_jobs(contact, Job::PublishStored(contact, id));
         }
         let concerns =
             |record: &OutgoingRecord| record.purpose.concerns(contact) && unwanted(record.purpose);
@@ -198,6 +233,7 @@ impl Outbox {
         // Junk goes on, so a lock does not show.
         self.jobs.retain_junk();
         self.kept.clear();
+        self.too_dear.clear();
         let for_contact =
             |in_flight: &mut InFlight| in_flight.record.purpose != EnvelopePurpose::Junk;
         self.in_flight.take_if(for_contact).map(|in_flight| in_flight.record.id)

@@ -44,7 +44,7 @@ pub enum Effect {
     StopMining(OutgoingId),
     /// Hand an envelope of ours to the flood.
     Publish {
-        /// Keccak-256 of `bytes`.
+        /// The id of the envelope in `bytes`.
         id: EnvelopeId,
         /// The canonical encoding.
         bytes: Vec<u8>,
@@ -75,7 +75,7 @@ pub enum Effect {
     Penalize(NeighbourId),
     /// Keep an envelope in the archive until it is discarded.
     Archive {
-        /// Keccak-256 of `bytes`.
+        /// The id of the envelope in `bytes`.
         id: EnvelopeId,
         /// The canonical encoding.
         bytes: Vec<u8>,

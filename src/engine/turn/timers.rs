@@ -15,7 +15,7 @@ pub(in crate::engine) enum Timer {
     Sweep,
     /// Catching up once more, a while after joining.
     SyncAfterJoin,
-    /// Catching up with the next neighbour.
+    /// Catching up with the neighbours, at the regular time.
     Sync,
     /// Catching up with a neighbour that is new, or has more for us.
     SyncNext,
@@ -38,6 +38,8 @@ pub(in crate::engine) enum ContactTimer {
     Expiry(MessageId),
     /// The next report of a gap in the contact's messages.
     GapReport,
+    /// The next look at the price, for what it was too high for.
+    Price,
 }
 
 /// All timers that are set, ordered by time.

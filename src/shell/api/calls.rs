@@ -17,6 +17,7 @@ use super::{Contact, Identity, Message, Request, wire};
 use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{ContactId, MessageId};
+use crate::engine::price::Step;
 use crate::engine::record::MessageState;
 use crate::engine::secret::opaque_debug;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
@@ -322,9 +323,13 @@ calls! {
         contact: ContactRef,
         /// The text.
         text: String,
-        /// How long the network keeps it: `10m`, `6h`, `day` or `week`.
+        /// How long the network keeps it: `6h`, `day` or `week`.
         #[serde(default, with = "wire::lifetime")]
         life: Lifetime,
+        /// The most work for each of its envelopes, in times of the floor: 1, 2, 4 .. 256. While
+        /// the network asks for more, the message waits. 8 if not said.
+        #[serde(default, with = "wire::max_work")]
+        max_work: Option<Step>,
     } -> Sent;
     /// One message.
     MessageShow = "message.show", Read, message_show {
@@ -428,7 +433,12 @@ impl MessageSend {
     /// A text for a contact, kept by the network for a day.
     #[must_use]
     pub fn new(contact: impl Into<ContactRef>, text: impl Into<String>) -> Self {
-        Self { contact: contact.into(), text: text.into(), life: Lifetime::default() }
+        Self {
+            contact: contact.into(),
+            text: text.into(),
+            life: Lifetime::default(),
+            max_work: None,
+        }
     }
 }
 

@@ -26,7 +26,10 @@ pub use directory::Directory;
 pub use event::{
     Cursor, CursorError, Delivery, Event, EventFilter, EventKind, From, MessageChange,
 };
-pub use status::{ArchiveStatus, MiningStatus, NetworkStatus, Persistence, StatusReport};
+pub use status::{
+    ArchiveStatus, FillStatus, LineStatus, MiningStatus, NetworkStatus, Persistence, PriceStatus,
+    StatusReport, StepsStatus,
+};
 
 use crate::engine::crypto::invite;
 use crate::engine::event::{ContactView, Direction, IdentityView, MessageView, RequestView};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::envelope::Lifetime;
+use crate::engine::price::Step;
 use crate::engine::secret::opaque_debug;
 use crate::engine::sync::ClockSkew;
 
@@ -16,13 +18,21 @@ pub struct NetworkStatus {
     pub network: String,
     /// Addresses this node is reached at.
     pub listening: Vec<String>,
-    /// Bytes the pool holds.
+    /// Bytes of the places of the pool that are taken.
     pub pool_bytes: usize,
-    /// Bytes the pool may hold.
+    /// Bytes of all places of the pool.
     pub pool_capacity: usize,
     /// Envelopes the pool holds.
     pub pool_items: usize,
-    /// The least work that is carried, in bits.
+    /// The steps that this node's room and line ask at the moment.
+    pub steps: StepsStatus,
+    /// The steps that a sender here pays at the moment for each life.
+    pub price: PriceStatus,
+    /// How much of the room for each life is taken.
+    pub fill: FillStatus,
+    /// What is passed on.
+    pub line: LineStatus,
+    /// The least work that is carried: 2^`floor_bits` tries for a message that lives a day.
     pub floor_bits: u8,
     /// Junk envelopes a minute on average; `None` without cover.
     pub cover_per_minute: Option<f64>,
@@ -44,8 +54,8 @@ pub struct NetworkStatus {
 }
 
 opaque_debug!(struct NetworkStatus {
-    ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, floor_bits,
-    cover_per_minute, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
+    ready, peers, network, listening, pool_bytes, pool_capacity, pool_items, steps,
+    price, fill, line, floor_bits, cover_per_minute, mining, queued, rate, clock_minutes, clock_witnesses, caught_up, archive,
 });
 
 impl NetworkStatus {
@@ -57,11 +67,67 @@ impl NetworkStatus {
     }
 }
 
+/// What is asked beyond the floor: how often its work is doubled, 0 to 8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepsStatus {
+    /// For what lives 6 hours.
+    pub six_hours: u8,
+    /// For what lives a day.
+    pub day: u8,
+    /// For what lives 7 days.
+    pub week: u8,
+    /// For whatever is to be passed on.
+    pub line: u8,
+}
+
+/// What a sender pays beyond the floor: how often its work is doubled, 0 to 8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceStatus {
+    /// For what lives 6 hours.
+    pub six_hours: u8,
+    /// For what lives a day.
+    pub day: u8,
+    /// For what lives 7 days.
+    pub week: u8,
+}
+
+impl PriceStatus {
+    /// What is paid for this life.
+    #[must_use]
+    pub const fn of(self, lifetime: Lifetime) -> Step {
+        Step::new(match lifetime {
+            Lifetime::SixHours => self.six_hours,
+            Lifetime::Day => self.day,
+            Lifetime::Week => self.week,
+        })
+    }
+}
+
+/// How much of the room for each life is taken, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillStatus {
+    /// By what lives 6 hours.
+    pub six_hours: u8,
+    /// By what lives a day.
+    pub day: u8,
+    /// By what lives 7 days.
+    pub week: u8,
+}
+
+/// What is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineStatus {
+    /// The most blocks of 2,048 bytes a second, on average over two minutes.
+    pub blocks_per_second: u32,
+    /// How much of what two minutes allow is left, in percent.
+    pub percent_left: u8,
+}
+
 /// A search for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MiningStatus {
-    /// The work that is searched for: 2^`bits` tries on average.
-    pub bits: u8,
+    /// The tries that it takes on average.
+    pub tries: u64,
     /// Tries a second; 0 while it is not known.
     pub hashes_per_second: u64,
 }
@@ -117,6 +183,10 @@ pub(in crate::shell) mod tests {
             pool_bytes: 0,
             pool_capacity: 0,
             pool_items: 0,
+            steps: StepsStatus::default(),
+            price: PriceStatus::default(),
+            fill: FillStatus::default(),
+            line: LineStatus::default(),
             floor_bits: 0,
             cover_per_minute: None,
             mining: None,

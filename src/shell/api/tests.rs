@@ -15,6 +15,7 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{SasHalf, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, HoldReason, Trust, VerificationMethod};
 use crate::engine::testing::rng::SeededRng;
 use crate::engine::text::UntrustedText;
@@ -98,10 +99,12 @@ fn message() -> impl Strategy<Value = Message> {
         proptest::option::of(moment()),
     );
     let ids = (any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>()), any::<u64>());
-    let rest = (".*", moment(), any::<bool>(), proptest::sample::select(&Lifetime::ALL[..]));
+    let step = proptest::option::of((0..=Step::MAX.get()).prop_map(Step::new));
+    let postage = (proptest::sample::select(&Lifetime::ALL[..]), step);
+    let rest = (".*", moment(), any::<bool>(), postage);
     let state = proptest::option::of(proptest::sample::select(&MESSAGE_STATES[..]));
     (ids, rest, state, delivery, ".*").prop_map(
-        |((id, contact, number, missing), (text, at, early, lifetime), state, delivery, with)| {
+        |((id, contact, number, missing), (text, at, early, postage), state, delivery, with)| {
             let (attempts, first_sent, last_sent, delivered, read) = delivery;
             let (direction, delivery) = match state {
                 None => (Direction::Incoming, DeliveryLog::default()),
@@ -119,7 +122,9 @@ fn message() -> impl Strategy<Value = Message> {
                 at,
                 missing,
                 early,
-                lifetime,
+                lifetime: postage.0,
+                // What theirs cost is known to nobody here.
+                highest: postage.1.filter(|_| direction != Direction::Incoming),
                 delivery,
             };
             Message { view, with }

@@ -20,6 +20,7 @@ use crate::engine::event::{
     ContactView, Direction, IdentityView, MessageView, RequestView, SasHalf, SessionStatus,
 };
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
+use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar;
@@ -138,8 +139,36 @@ written_as_text!(
 );
 written_as_text!(
     /// A lifetime, by the name that people choose it by.
-    lifetime: Lifetime, lifetime_name, lifetime_named, "not a lifetime: 10m, 6h, day, week"
+    lifetime: Lifetime, lifetime_name, lifetime_named, "not a lifetime: 6h, day, week"
 );
+
+/// For `#[serde(with)]`: the most work for an envelope in times of the floor, or none.
+pub(super) mod max_work {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::engine::price::Step;
+
+    pub(in crate::shell::api) fn serialize<S: Serializer>(
+        most: &Option<Step>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match most {
+            Some(most) => to.serialize_some(&most.times()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in crate::shell::api) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Step>, D::Error> {
+        let times = Option::<u32>::deserialize(from)?;
+        let step = |times| Step::of_times(times).ok_or_else(|| D::Error::custom(NOT_A_LIMIT));
+        times.map(step).transpose()
+    }
+
+    const NOT_A_LIMIT: &str = "max_work is not 1, 2, 4, 8, 16, 32, 64, 128 or 256";
+}
 
 /// For `#[serde(with)]`: a moment in UTC, or none.
 pub(super) mod time_or_none {
@@ -482,6 +511,8 @@ enum SideWire {
         delivery: DeliveryWire,
         #[serde(with = "time_or_none")]
         sent_again_until: Option<UnixSeconds>,
+        #[serde(default, with = "max_work")]
+        max_work: Option<Step>,
     },
 }
 
@@ -492,7 +523,8 @@ impl From<Message> for MessageWire {
         let side = match view.direction {
             Direction::Incoming => SideWire::Theirs { from: with },
             Direction::Outgoing(state) => {
-                SideWire::Ours { to: with, state, delivery: view.delivery.into(), sent_again_until }
+                let (delivery, max_work) = (view.delivery.into(), view.highest);
+                SideWire::Ours { to: with, state, delivery, sent_again_until, max_work }
             }
         };
         Self {
@@ -515,10 +547,10 @@ impl TryFrom<MessageWire> for Message {
     fn try_from(wire: MessageWire) -> Result<Self, WireError> {
         let lives = |lifetime: &Lifetime| lifetime.ttl().0 == wire.life_seconds;
         let lifetime = Lifetime::ALL.into_iter().find(lives).ok_or(WireError("a lifetime"))?;
-        let (direction, delivery, with) = match wire.side {
-            SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from),
-            SideWire::Ours { to, state, delivery, sent_again_until: _ } => {
-                (Direction::Outgoing(state), delivery.into(), to)
+        let (direction, delivery, with, highest) = match wire.side {
+            SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from, None),
+            SideWire::Ours { to, state, delivery, sent_again_until: _, max_work } => {
+                (Direction::Outgoing(state), delivery.into(), to, max_work)
             }
         };
         let view = MessageView {
@@ -531,6 +563,7 @@ impl TryFrom<MessageWire> for Message {
             missing: wire.missing,
             early: wire.early,
             lifetime,
+            highest,
             delivery,
         };
         Ok(Self { view, with })

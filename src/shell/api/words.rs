@@ -1,8 +1,9 @@
-//! The stable words of states and lifetimes, by which scripts know them. Words for people are the
+//! The stable words of states, lifetimes and limits of work, by which scripts know them. Words for people are the
 //! affair of the front ends.
 
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::SessionStatus;
+use crate::engine::price::Step;
 use crate::engine::record::MessageState;
 
 /// Every state of a message, as help lists them.
@@ -68,14 +69,13 @@ pub fn session_named(words: &str) -> Option<SessionStatus> {
 }
 
 /// The names by which people choose a lifetime, shortest first.
-pub const LIFETIME_NAMES: [&str; 4] = ["10m", "6h", "day", "week"];
+pub const LIFETIME_NAMES: [&str; 3] = ["6h", "day", "week"];
 
 /// The name of a lifetime.
 #[must_use]
 pub const fn lifetime_name(lifetime: Lifetime) -> &'static str {
-    let [ten_minutes, six_hours, day, week] = LIFETIME_NAMES;
+    let [six_hours, day, week] = LIFETIME_NAMES;
     match lifetime {
-        Lifetime::TenMinutes => ten_minutes,
         Lifetime::SixHours => six_hours,
         Lifetime::Day => day,
         Lifetime::Week => week,
@@ -86,6 +86,18 @@ pub const fn lifetime_name(lifetime: Lifetime) -> &'static str {
 #[must_use]
 pub fn lifetime_named(name: &str) -> Option<Lifetime> {
     Lifetime::ALL.into_iter().find(|lifetime| lifetime_name(*lifetime) == name)
+}
+
+/// The names by which people choose the most work for an envelope, in times of the least that the
+/// network carries.
+pub const WORK_NAMES: [&str; 9] = ["1", "2", "4", "8", "16", "32", "64", "128", "256"];
+
+/// The most work of a name.
+#[must_use]
+pub fn work_named(name: &str) -> Option<Step> {
+    // By the names alone: `+8` and `08` are numbers, too.
+    let known = WORK_NAMES.contains(&name);
+    name.parse().ok().filter(|_| known).and_then(Step::of_times)
 }
 
 #[cfg(test)]
@@ -104,8 +116,18 @@ mod tests {
             assert_eq!(lifetime_named(lifetime_name(lifetime)), Some(lifetime));
         }
         assert_eq!(
-            (state_named("Sent"), session_named(""), lifetime_named("8d")),
+            (state_named("Sent"), session_named(""), lifetime_named("10m")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn every_limit_of_work_has_a_name_and_nothing_else_is_one() {
+        for (name, step) in WORK_NAMES.into_iter().zip(0..=Step::MAX.get()) {
+            assert_eq!(work_named(name), Some(Step::new(step)), "{name}");
+        }
+        for none in ["", "0", "3", "08", "+8", "-1", "512", "8x", "4294967296", "99999999999"] {
+            assert_eq!(work_named(none), None, "{none}");
+        }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! SQLite finds rows by its header and the upper levels of a tree, and one damaged page up there
 //! hides thousands of rows. They are still where they were, and each proves itself: its place is
-//! the beginning of the hash of its bytes. So this looks at every page as if it were a leaf, trusts
-//! nothing that it reads, and hands on what matches. Rows that were removed and not overwritten yet
-//! may come back with the rest.
+//! the end of its id, which is a digest of its bytes. So this looks at every page as if it were a
+//! leaf, trusts nothing that it reads, and hands on what matches. Rows that were removed and not
+//! overwritten yet may come back with the rest.
 //!
 //! The layout is the SQLite file format, sections 1.6, 1.7, 2.1 and 4.1.
 
@@ -14,8 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::database::{PAGE, PAGE_BYTES};
-use super::place;
-use crate::engine::envelope::EnvelopeId;
+use super::named;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 
 /// Hands every envelope that can be read of a database and of its log to `each`, until that returns
@@ -148,10 +147,9 @@ fn row(pages: &DatabasePages, cell: &[u8], origin: PageSource) -> Option<(i64, V
     // The record's header names its own length first; what follows it is the one column.
     let (header, _) = varint(&record)?;
     let bytes = record.get(usize::try_from(header).ok()?..)?.to_vec();
-    let place = place(&EnvelopeId::of(&bytes));
-    // The proof: its place is the beginning of the hash of its bytes. Nothing else in the file is
-    // trusted.
-    (place == key.cast_signed()).then_some((place, bytes))
+    let place = key.cast_signed();
+    // The proof. Nothing else in the file is trusted.
+    named(place, &bytes).map(|_| (place, bytes))
 }
 
 /// A cell's record, with the parts that lie in pages of their own.

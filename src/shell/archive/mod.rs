@@ -5,8 +5,9 @@
 //! holds what floods through every node. But the disk of an archive shows which envelopes it
 //! carried and when, also after they expired everywhere else, until their places are used again.
 //!
-//! - An envelope's place in the table is the beginning of its id, and its id is the hash of its
-//!   bytes: damage shows whenever a row is read, and a row that does not match is never handed out.
+//! - An envelope's place in the table is the end of its id, and its id is a digest of its bytes:
+//!   damage shows whenever a row is read, and a row that does not match is never handed out.
+//! - A file of an earlier version holds what no node carries any more: it is begun anew.
 //! - Damage is never a reason not to start. All that is readable is carved out of the damaged file
 //!   page by page, whatever became of its indices and its header, into a fresh one in its place.
 //! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
@@ -15,8 +16,8 @@
 //!   loses those that came after that. A power cut may undo the last moments before, because
 //!   nothing is synced at each write, but it tears nothing; a relay fetches both from its
 //!   neighbours again.
-//! - The file does not grow beyond its bound, a sixteenth and 64 KiB; beside it lies a log, which
-//!   is cut back to 8 MiB.
+//! - The file does not grow beyond its bound and 64 KiB; beside it lies a log, which is cut back to
+//!   8 MiB.
 
 mod carve;
 mod database;
@@ -28,11 +29,12 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::database::{DATABASE_FILE, PAGE_BYTES, is_damage, most_pages};
+use self::database::{DATABASE_FILE, Found, PAGE_BYTES, is_damage, most_pages};
 use super::store::StoreError;
 use super::store::files::HomeLock;
 use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+use crate::engine::price::BLOCK;
 use crate::shell::os::data_dir;
 
 /// An open archive. Dropping it writes out what is pending and releases the folder.
@@ -57,7 +59,7 @@ pub struct Archive {
     trouble: Option<ArchiveFault>,
     /// Beats until the next attempt after trouble.
     resting: u32,
-    salvaged: Option<u64>,
+    found: Found,
     // Last, so that the files are closed before another process may open them.
     _lock: HomeLock,
 }
@@ -111,6 +113,9 @@ pub struct ArchiveScan {
     /// The file was damaged: so many envelopes could be read out of it, some of them perhaps
     /// discarded before.
     pub salvaged: Option<u64>,
+    /// The file was of an earlier version of the protocol. No node carries its envelopes any more;
+    /// it was removed, and an empty one is in its place.
+    pub outdated: bool,
 }
 
 /// The reason why there is no archive. Nothing was changed.
@@ -129,7 +134,7 @@ impl ArchiveError {
 
 impl Archive {
     /// Opens the archive of the home folder `home`, or makes one, to hold `bytes` bytes of
-    /// envelopes as a pool counts them.
+    /// envelopes as a pool counts them: [`crate::engine::relay::pool::PLACE`] for each block.
     ///
     /// # Errors
     /// When the folder cannot be used, or another process uses it; never for damage.
@@ -141,7 +146,7 @@ impl Archive {
         let dir = dir.canonicalize().map_err(StoreError::from)?;
         let lock = HomeLock::take(&dir)?;
         let most_pages = most_pages(bytes);
-        let (connection, salvaged) = database::attach(&dir, most_pages)?;
+        let (connection, found) = database::attach(&dir, most_pages)?;
         let room = database::room(&connection).unwrap_or_default();
         Ok(Self {
             connection: Some(connection),
@@ -156,7 +161,7 @@ impl Archive {
             missed: 0,
             trouble: None,
             resting: 0,
-            salvaged,
+            found,
             _lock: lock,
         })
     }
@@ -181,13 +186,17 @@ impl Archive {
         let mut attempts = 0;
         while let Some(connection) = &self.connection {
             let passed = pass(connection, |place, bytes| {
-                let id = EnvelopeId::of(&bytes);
-                // Damage that SQLite does not see: the hash does.
-                if self::place(&id) != place {
-                    damaged += 1;
-                    self.owed.insert(place);
-                } else if each(id, bytes) == Disposition::Dropped {
-                    self.owed.insert(place);
+                let kept = match named(place, &bytes) {
+                    Some(id) => each(id, bytes),
+                    // Damage that SQLite does not see.
+                    None => {
+                        damaged += 1;
+                        Disposition::Dropped
+                    }
+                };
+                match kept {
+                    Disposition::Held => {}
+                    Disposition::Dropped => drop(self.owed.insert(place)),
                 }
             });
             match passed {
@@ -206,7 +215,12 @@ impl Archive {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(ArchiveScan { damaged, salvaged: self.salvaged.take() })
+        let (salvaged, outdated) = match std::mem::take(&mut self.found) {
+            Found::Whole => (None, false),
+            Found::Salvaged(saved) => (Some(saved), false),
+            Found::Outdated => (None, true),
+        };
+        Ok(ArchiveScan { damaged, salvaged, outdated })
     }
 
     /// Keeps an envelope. If that fails, its id is among the lost.
@@ -219,7 +233,7 @@ impl Archive {
         if self.resting > 0 {
             return self.miss(id);
         }
-        self.work_off(OWED_A_KEEP);
+        self.work_off(OWED_A_BLOCK * bytes.len().div_ceil(BLOCK));
         let pages = pages_of(bytes.len());
         // Estimated downwards since the last count, so count again before refusing.
         if self.room < pages {
@@ -265,12 +279,12 @@ impl Archive {
             read => read,
         };
         match read {
-            Ok(Some(bytes)) if EnvelopeId::of(&bytes) == *id => return Some(bytes),
-            // Two ids that begin alike share a place; what is there may be the other, whole.
-            Ok(Some(bytes)) if place(&EnvelopeId::of(&bytes)) == place(id) => {}
-            Ok(Some(_)) => {
-                self.owed.insert(place(id));
-            }
+            Ok(Some(bytes)) => match named(place(id), &bytes) {
+                Some(kept) if kept == *id => return Some(bytes),
+                // Two ids that end alike share a place; what is there is the other, whole.
+                Some(_) => {}
+                None => drop(self.owed.insert(place(id))),
+            },
             Ok(None) => {}
             Err(error) => self.fail(&error),
         }
@@ -445,7 +459,10 @@ impl Archive {
         let (connection, again) = database::attach(&self.dir, self.most_pages)?;
         self.room = database::room(&connection).unwrap_or_default();
         self.connection = Some(connection);
-        self.salvaged = Some(again.unwrap_or(saved));
+        self.found = match again {
+            Found::Whole => Found::Salvaged(saved),
+            Found::Salvaged(_) | Found::Outdated => again,
+        };
         tracing::warn!(saved, "the archive was damaged");
         Ok(())
     }
@@ -457,16 +474,20 @@ impl Drop for Archive {
     }
 }
 
-/// The place of an envelope: the first 63 bits of its id.
+/// The place of an envelope: the last 8 bytes of its id. The first would not do: they show its work
+/// and are alike in many.
 ///
 /// The table is a tree ordered by place, so it needs no index, and new rows land evenly in the room
-/// of removed ones. Two ids that begin alike push each other out, which is noticed: among a million
-/// envelopes that happens by chance once in 10^7 archives, and a pair made on purpose, in 2^31
-/// attempts, costs its maker one of the two.
+/// of removed ones. Two ids that end alike push each other out, which is noticed: among four
+/// million envelopes that happens by chance in one of two million archives, and a pair made on
+/// purpose, of 2^32 envelopes with their work, costs its maker one of the two.
 fn place(id: &EnvelopeId) -> i64 {
-    let EnvelopeId(id) = id;
-    let first = id.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-    (first >> 1).cast_signed()
+    i64::from_be_bytes(id.tail())
+}
+
+/// The envelope whose encoding lies at a place; `None` for bytes that do not belong there.
+fn named(place: i64, bytes: &[u8]) -> Option<EnvelopeId> {
+    EnvelopeId::of(bytes).filter(|id| self::place(id) == place)
 }
 
 /// The pages an envelope takes at most: its share of a leaf, and the rest in pages of its own.
@@ -524,9 +545,9 @@ const BATCH: usize = 256;
 /// Bytes of envelopes in one transaction at most: the log is some multiple of that.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Rows removed for each envelope that is kept: more than one, so that room is made before it is
-/// needed.
-const OWED_A_KEEP: usize = 4;
+/// Rows removed for each block of an envelope that is kept, which pushes out one row for each at
+/// most: more than one, so that room is made before it is needed.
+const OWED_A_BLOCK: usize = 4;
 
 /// Rows removed in a second that has nothing else to do: some 50 ms of work.
 const OWED_A_BEAT: usize = 2_000;

@@ -37,7 +37,7 @@ fn message(id: u64, direction: StoredDirection, text: &str) -> Record {
         at: NOW,
         missing: 0,
         early: None,
-        lifetime: Lifetime::Day,
+        postage: Lifetime::Day.into(),
         delivery: DeliveryLog::default(),
     })
 }

@@ -1,6 +1,7 @@
 //! The command line as types: parsed once, not looked at again.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,8 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::env::Millis;
 use crate::engine::envelope::{Floor, Lifetime};
+use crate::engine::price::{Step, line};
+use crate::engine::relay::pool::PoolBounds;
 use crate::engine::secret::opaque_debug;
-use crate::shell::api::words::{LIFETIME_NAMES, lifetime_name, lifetime_named};
+use crate::shell::api::words::{
+    LIFETIME_NAMES, WORK_NAMES, lifetime_name, lifetime_named, work_named,
+};
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
 
@@ -158,13 +163,17 @@ pub struct NetworkFlags {
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
     )]
     pub floor: Option<u8>,
+    /// Pass on at most this many blocks of 2 KiB per second, averaged over two minutes. A message is
+    /// one block. When more arrives, only what shows more proof of work is passed on [default: 16].
+    #[arg(long, value_name = "N")]
+    pub line: Option<LineArg>,
     /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
     /// write.
     #[arg(long, value_name = "RATE")]
     pub junk: Option<RateArg>,
 }
 
-opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, junk });
+opaque_debug!(struct NetworkFlags { peers, listen, lan, network, floor, line, junk });
 
 impl NetworkFlags {
     /// These, and those that were given after the name of the command, which win.
@@ -175,19 +184,21 @@ impl NetworkFlags {
             lan: self.lan || after.lan,
             network: after.network.or(self.network),
             floor: after.floor.or(self.floor),
+            line: after.line.or(self.line),
             junk: after.junk.or(self.junk),
         }
     }
 
     /// The first of them that was given.
     fn first_given(&self) -> Option<&'static str> {
-        let Self { peers, listen, lan, network, floor, junk } = self;
+        let Self { peers, listen, lan, network, floor, line, junk } = self;
         let given = [
             ("--peer", !peers.is_empty()),
             ("--listen", !listen.is_empty()),
             ("--lan", *lan),
             ("--network", network.is_some()),
             ("--floor", floor.is_some()),
+            ("--line", line.is_some()),
             ("--junk", junk.is_some()),
         ];
         given.into_iter().find_map(|(flag, given)| given.then_some(flag))
@@ -207,21 +218,24 @@ pub struct NetworkArgs {
     pub network: NetworkName,
     /// Minimum proof of work of the network, in bits.
     pub floor: u8,
+    /// The blocks a second to pass on at most.
+    pub line: NonZeroU32,
     /// How often to send junk.
     pub junk: Option<RateArg>,
 }
 
-opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, junk });
+opaque_debug!(struct NetworkArgs { peers, listen, lan, network, floor, line, junk });
 
 impl From<NetworkFlags> for NetworkArgs {
     fn from(flags: NetworkFlags) -> Self {
-        let NetworkFlags { peers, listen, lan, network, floor, junk } = flags;
+        let NetworkFlags { peers, listen, lan, network, floor, line, junk } = flags;
         Self {
             peers,
             listen,
             lan,
             network: network.unwrap_or_default(),
             floor: floor.unwrap_or_else(|| Floor::DEFAULT.bits()),
+            line: line.map_or(line::DEFAULT, |LineArg(blocks)| blocks),
             junk,
         }
     }
@@ -274,12 +288,17 @@ pub enum CliCommand {
         /// it.
         text: Option<String>,
         /// How long the network keeps the message before it expires. A longer lifetime needs more
-        /// proof of work: a week needs eight times as much as a day.
+        /// proof of work: a week needs four times as much as a day.
         #[arg(
             long = "life", value_name = "LIFETIME", default_value = lifetime_name(Lifetime::Day),
             value_parser = lifetime_parser()
         )]
         lifetime: Lifetime,
+        /// The most proof of work to do for it, in times of the usual. While the network is busy and
+        /// asks for more, the message waits for a lower price; 256 is the most that is ever asked
+        /// [default: 8].
+        #[arg(long, value_name = "TIMES", value_parser = work_parser())]
+        max_work: Option<Step>,
         /// Return when the message has reached this state.
         #[arg(long, value_name = "STATE", default_value = "sent")]
         wait: WaitFor,
@@ -410,15 +429,18 @@ impl CliCommand {
 #[derive(Debug, Subcommand)]
 pub enum RelayAction {
     /// Forward messages until stopped by a signal. Listens on port 4141 if --listen is not given.
+    ///
+    /// Without --pool and --archive it has room for 293,000 envelopes, which take 0.6 to 0.7 GB: in
+    /// memory where 2 GiB are free, else in an archive in the home folder. It says which, and why.
     Run {
         /// Maximum size of the pool, such as 64MiB. It is in memory, lost when the process ends.
-        #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-        pool: SizeArg,
+        #[arg(long, value_name = "SIZE")]
+        pool: Option<RoomArg>,
         /// Store envelopes on disk instead, in the home folder, until they expire, up to this size,
         /// such as 10GiB. They survive restarts. Memory then contains an index only, of up to 640
-        /// bytes for each envelope. The file may exceed the size by a sixteenth and 8 MiB.
+        /// bytes for each envelope. Beside the file lies a log of up to 8 MiB.
         #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
-        archive: Option<SizeArg>,
+        archive: Option<RoomArg>,
         /// The network it serves.
         #[command(flatten)]
         network: NetworkFlags,
@@ -785,6 +807,10 @@ fn lifetime_parser() -> impl TypedValueParser<Value = Lifetime> {
         .try_map(|name| lifetime_named(&name).ok_or(ParseNumberError))
 }
 
+fn work_parser() -> impl TypedValueParser<Value = Step> {
+    PossibleValuesParser::new(WORK_NAMES).try_map(|name| work_named(&name).ok_or(ParseNumberError))
+}
+
 /// A time such as `90s`, `5m` or `2h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationArg(pub Duration);
@@ -833,6 +859,64 @@ impl FromStr for SizeArg {
     }
 }
 
+/// A number of bytes that are room enough for the envelopes of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomArg(pub usize);
+
+impl FromStr for RoomArg {
+    type Err = ParseRoomError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRoomError> {
+        let SizeArg(bytes) = text.parse()?;
+        if bytes < PoolBounds::LEAST.bytes() {
+            return Err(ParseRoomError::TooSmall);
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The text is not a size, or not one for a pool or an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseRoomError {
+    /// It is no size.
+    #[error("{0}")]
+    Size(#[from] ParseNumberError),
+    /// A share of it would have no room for the largest envelope.
+    #[error(
+        "the least size is {} bytes, which are {} places: below that, one of its three shares could \
+         not hold the largest envelope",
+        PoolBounds::LEAST.bytes(),
+        PoolBounds::LEAST.places
+    )]
+    TooSmall,
+}
+
+/// Blocks a second, such as `16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineArg(pub NonZeroU32);
+
+impl FromStr for LineArg {
+    type Err = ParseLineError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLineError> {
+        let blocks: u32 = text.parse().map_err(|_| ParseLineError::NoNumber)?;
+        NonZeroU32::new(blocks).map(Self).ok_or(ParseLineError::Nothing)
+    }
+}
+
+/// The text is not a number of blocks a second that a node can pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseLineError {
+    /// It is no number, or too large.
+    #[error("expected a whole number of blocks per second, from 1 to {}", u32::MAX)]
+    NoNumber,
+    /// 0.
+    #[error(
+        "a node that passes nothing on is of no use to others; the least is 1 block per second"
+    )]
+    Nothing,
+}
+
 /// How often something happens on average, such as `2/min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateArg(pub Millis);
@@ -871,6 +955,7 @@ fn split(text: &str) -> Result<(u64, &str), ParseNumberError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::settings::{DEFAULT_HIGHEST_STEP, RELAY_POOL};
 
     fn network_of(line: &str) -> Result<NetworkArgs, String> {
         let mut cli = Cli::of_words(line.split(' ')).map_err(|error| error.to_string())?;
@@ -891,12 +976,12 @@ mod tests {
         let [near, far] = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1"];
         for command in ["listen", "send bob hi", "relay run", "node run"] {
             let line = format!(
-                "undertone --network one --floor 28 --junk 60/min --lan --peer {near} {command} \
-                 --floor 5 --peer {far}"
+                "undertone --network one --floor 28 --line 9 --junk 60/min --lan --peer {near} \
+                 {command} --floor 5 --line 7 --peer {far}"
             );
             let node = network_of(&line).unwrap();
             assert_eq!(node.network.to_string(), "one", "{command}");
-            assert_eq!((node.floor, node.lan), (5, true), "{command}");
+            assert_eq!((node.floor, node.line.get(), node.lan), (5, 7, true), "{command}");
             assert_eq!(node.junk, Some(RateArg(Millis(1_000))), "{command}");
             assert_eq!(node.peers, [near.parse().unwrap(), far.parse().unwrap()], "{command}");
         }
@@ -905,8 +990,14 @@ mod tests {
 
     #[test]
     fn settings_of_a_node_are_refused_by_a_command_that_runs_none() {
-        let flags =
-            ["--network x", "--floor 3", "--junk 1/h", "--lan", "--peer /ip4/1.2.3.4/tcp/1"];
+        let flags = [
+            "--network x",
+            "--floor 3",
+            "--line 3",
+            "--junk 1/h",
+            "--lan",
+            "--peer /ip4/1.2.3.4/tcp/1",
+        ];
         for flag in flags.into_iter().chain(["--listen /ip4/1.2.3.4/tcp/1"]) {
             for command in
                 ["contact list", "status", "node stop", "demo", "export - --all", "identity list"]
@@ -945,9 +1036,62 @@ mod tests {
         let node = network_of("undertone listen").unwrap();
         let help = Cli::command().render_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for default in [node.network.to_string(), node.floor.to_string()] {
+        for default in [node.network.to_string(), node.floor.to_string(), node.line.to_string()] {
             assert!(help.contains(&format!("[default: {default}]")), "{help}");
         }
+        let send = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
+        let send = send.split_whitespace().collect::<Vec<_>>().join(" ");
+        let most = DEFAULT_HIGHEST_STEP.times();
+        assert!(send.contains(&format!("is ever asked [default: {most}]")), "{send}");
+        let relay = Cli::of_words(["undertone", "relay", "run", "--help"]).unwrap_err().to_string();
+        assert!(relay.contains("293,000 envelopes") && RELAY_POOL.places == 293_000, "{relay}");
+    }
+
+    #[test]
+    fn a_line_that_carries_nothing_and_room_for_nothing_are_refused_with_a_sentence() {
+        for (line, sentence) in [
+            ("undertone --line 0", "the least is 1 block per second"),
+            ("undertone listen --line 0", "the least is 1 block per second"),
+            ("undertone --line 4294967296", "from 1 to 4294967295"),
+            ("undertone --line fast", "from 1 to 4294967295"),
+            (
+                "undertone relay run --pool 688127",
+                "the least size is 688128 bytes, which are 256 places",
+            ),
+            (
+                "undertone relay run --archive 0",
+                "the least size is 688128 bytes, which are 256 places",
+            ),
+            ("undertone relay run --pool apples", "a number with a valid unit"),
+        ] {
+            let message = network_of(line).unwrap_err();
+            assert!(message.contains(sentence), "{message}");
+        }
+        for line in [
+            "undertone --line 4294967295",
+            "undertone relay run --pool 688128",
+            "undertone relay run --archive 688128B",
+        ] {
+            assert!(network_of(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_or_a_limit_of_work_that_is_none_is_refused_with_those_there_are() {
+        for life in ["10m", "8d", "", "Day"] {
+            let line = ["undertone", "send", "bob", "hi", "--life", life];
+            let message = Cli::of_words(line).unwrap_err().to_string();
+            assert!(message.contains("[possible values: 6h, day, week]"), "{message}");
+        }
+        for times in ["0", "3", "512", "-1", "8x", ""] {
+            let most = format!("--max-work={times}");
+            let message = Cli::of_words(["undertone", "send", "bob", "hi", &most]).unwrap_err();
+            let values = "[possible values: 1, 2, 4, 8, 16, 32, 64, 128, 256]";
+            assert!(message.to_string().contains(values), "{message}");
+        }
+        let send = Cli::of_words(["undertone", "send", "bob", "--max-work", "256"]).unwrap().action;
+        let Some(CliCommand::Send { max_work, .. }) = send else { panic!("it sends") };
+        assert_eq!(max_work, Some(Step::MAX));
     }
 
     #[test]

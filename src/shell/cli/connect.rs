@@ -58,9 +58,10 @@ pub(super) fn online(store: StoreOptions, network: &NetworkArgs, stay: Stay) -> 
     net.listen.clone_from(&network.listen);
     net.peers.clone_from(&network.peers);
     net.lan = if network.lan { LanDiscovery::On } else { LanDiscovery::Off };
+    let line = network.line;
     NodeOptions {
         store,
-        node: NodeSettings { junk, ..NodeSettings::new(NodeRole::Messenger, floor) },
+        node: NodeSettings { junk, line, ..NodeSettings::new(NodeRole::Messenger, floor) },
         net: Some(net),
         stay,
         archive: None,

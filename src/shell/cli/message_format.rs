@@ -11,10 +11,11 @@ use crate::engine::env::UnixSeconds;
 use crate::engine::event::{Direction, SessionStatus};
 use crate::engine::id::MessageId;
 use crate::engine::record::MessageState;
-use crate::shell::api::{Contact, Message};
+use crate::shell::api::{Contact, Message, PriceStatus};
 use crate::shell::calendar::{Civil, zone_name};
 use crate::shell::cli::args::HistoryArgs;
 use crate::shell::text::contact::{awaited_decision, held_back};
+use crate::shell::text::price::AskedPrice;
 use crate::shell::text::{lifetime, marks, message_state};
 
 /// A message and its contact.
@@ -26,6 +27,10 @@ pub(super) struct MessageFormatter<'a> {
     pub(super) ascii: bool,
     /// In which people read its times; programs get UTC.
     pub(super) zone: &'a TimeZone,
+    /// The present.
+    pub(super) now: UnixSeconds,
+    /// What is paid for messages, if a node knows.
+    pub(super) price: Option<PriceStatus>,
 }
 
 /// A part of a conversation, oldest first. `cut` is its oldest message if there are older ones.
@@ -106,7 +111,7 @@ impl MessageFormatter<'_> {
     fn state(&self, state: MessageState) -> String {
         let mark = marks::of_message(state);
         let mark = if self.ascii { mark.ascii } else { mark.unicode };
-        format!("{mark} {}", message_state::words(state))
+        format!("{mark} {}", message_state::words_of(self.message, state, self.now))
     }
 
     /// Everything that is known about the message.
@@ -130,7 +135,7 @@ impl MessageFormatter<'_> {
             Direction::Outgoing(state) => {
                 details.0 = format!("message {} to {name}", view.id.short());
                 details.row("state", &self.state(state));
-                details.row("", message_state::meaning(state));
+                details.row("", message_state::meaning_of(view, state, self.now));
                 details.row("queued", &self.local(view.at));
                 self.attempts(state, &mut details);
                 // An imported message has a state and no times.
@@ -194,7 +199,9 @@ impl MessageFormatter<'_> {
     /// The next thing that happens to it without the user.
     fn prospect(&self, state: MessageState) -> String {
         match state {
-            MessageState::Queued | MessageState::Mining => held_back(self.contact)
+            MessageState::Queued | MessageState::Mining => self
+                .waits_for_price()
+                .or_else(|| held_back(self.contact))
                 .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
             MessageState::Sent => {
                 let until = self
@@ -205,6 +212,9 @@ impl MessageFormatter<'_> {
                 let until = self.moment(until, "it expires");
                 format!("in the network until {until}; {}", self.again())
             }
+            MessageState::Unacknowledged if self.message.is_not_for_long(self.now) => {
+                format!("{}; {}", message_state::NOT_FOR_LONG, self.again())
+            }
             MessageState::Unacknowledged => {
                 format!("expired in the network; {}; a late answer still counts", self.again())
             }
@@ -213,6 +223,15 @@ impl MessageFormatter<'_> {
             }
             MessageState::Delivered | MessageState::Read => "it is not sent again".to_owned(),
         }
+    }
+
+    /// What is said of a message for which the price is too high.
+    fn waits_for_price(&self) -> Option<String> {
+        let asked = AskedPrice::holding_back(self.price?, self.message, self.contact)?;
+        Some(format!(
+            "it waits for a lower price: {}; a node that runs looks again every few hours",
+            asked.excess()
+        ))
     }
 
     /// The end of automatic retries.
@@ -297,13 +316,64 @@ pub(super) mod tests {
             missing: 0,
             early: false,
             lifetime: Lifetime::Day,
+            highest: None,
             delivery,
         };
         Message { view, with: "ben".to_owned() }
     }
 
     fn page(contact: &Contact, message: &Message) -> String {
-        MessageFormatter { message, contact, ascii: true, zone: &TimeZone::UTC }.details()
+        page_at(UnixSeconds(1_000_000), None, (contact, message))
+    }
+
+    fn page_at(
+        now: UnixSeconds,
+        price: Option<PriceStatus>,
+        (contact, message): (&Contact, &Message),
+    ) -> String {
+        let zone = &TimeZone::UTC;
+        MessageFormatter { message, contact, ascii: true, zone, now, price }.details()
+    }
+
+    #[test]
+    fn a_message_that_waits_for_a_lower_price_says_what_is_asked_and_what_is_allowed() {
+        let busy = Some(PriceStatus { day: 4, ..PriceStatus::default() });
+        let queued = ours(MessageState::Queued, DeliveryLog::default());
+        let page = |session, trust, price| {
+            page_at(UnixSeconds(2_000), price, (&contact(session, trust), &queued))
+        };
+        let told = "it waits for a lower price: a day costs 16 times the usual work now, at most 8 \
+                    times is allowed; a node that runs looks again every few hours";
+        let (ready, open) = (SessionStatus::Established, Trust::Unverified);
+        assert!(page(ready, open, busy).contains(told), "{}", page(ready, open, busy));
+        assert!(page(SessionStatus::OfferQueued, open, busy).contains(told));
+        for other in [
+            page(ready, open, None),
+            page(ready, open, Some(PriceStatus { day: 3, ..PriceStatus::default() })),
+            page(ready, PAUSED, busy),
+            page(SessionStatus::OfferSent, open, busy),
+        ] {
+            assert!(!other.contains("lower price"), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_for_less_than_was_asked_is_not_said_to_have_expired_while_it_lives() {
+        let contact = contact(SessionStatus::Established, Trust::Unverified);
+        let delivery = DeliveryLog {
+            attempts: 1,
+            first_sent: Some(UnixSeconds(2_000)),
+            last_sent: Some(UnixSeconds(2_000)),
+            ..DeliveryLog::default()
+        };
+        let message = ours(MessageState::Unacknowledged, delivery);
+        let at = |now| page_at(UnixSeconds(now), None, (&contact, &message));
+        let fresh = at(2_000 + 86_399);
+        assert!(fresh.contains("? in the pool, not for long\n"), "{fresh}");
+        assert!(fresh.contains("retried automatically") && !fresh.contains("expired"), "{fresh}");
+        let expired = at(2_000 + 86_400);
+        assert!(expired.contains("? not acknowledged\n"), "{expired}");
+        assert!(expired.contains("expired in the network"), "{expired}");
     }
 
     #[test]

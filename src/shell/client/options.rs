@@ -1,5 +1,6 @@
 //! What a client is to reach: a node that runs, or one that it starts.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +8,7 @@ use crate::engine::env::Millis;
 use crate::engine::envelope::Floor;
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
-use crate::engine::settings::{NodeRole, NodeSettings};
+use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use crate::shell::api::Stay;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings, NetworkName, Transport};
@@ -186,10 +187,28 @@ impl NodeOptions {
         self
     }
 
-    /// The same with room for so many bytes of envelopes, of ours and of others.
+    /// The same with room for so many bytes of envelopes, of ours and of others. Fewer than those of
+    /// [`PoolBounds::LEAST`] count as so many.
     #[must_use]
     pub fn pool(mut self, bytes: usize) -> Self {
-        self.node.pool = PoolBounds { bytes, count: (bytes / SMALL_ENVELOPE).max(1) };
+        let places = PoolBounds::of_bytes(bytes).places.max(PoolBounds::LEAST.places);
+        self.node.pool = PoolBounds { places };
+        self
+    }
+
+    /// The same with the room that a relay among strangers should have, in memory:
+    /// [`RELAY_POOL`], 0.6 to 0.7 GB when it is full. Its bytes are the size of an
+    /// [`archive`](Self::archive) with as much room.
+    #[must_use]
+    pub fn room_of_a_relay(self) -> Self {
+        self.pool(RELAY_POOL.bytes())
+    }
+
+    /// The same, passing on at most so many blocks of 2,048 bytes a second; an envelope of a
+    /// messenger is one.
+    #[must_use]
+    pub const fn line(mut self, blocks_per_second: NonZeroU32) -> Self {
+        self.node.line = blocks_per_second;
         self
     }
 
@@ -198,6 +217,7 @@ impl NodeOptions {
     #[must_use]
     pub fn archive(mut self, folder: impl Into<PathBuf>, bytes: usize) -> Self {
         self.node.bodies = BodyStorage::External;
+        let bytes = bytes.max(PoolBounds::LEAST.bytes());
         self.archive = Some(ArchiveOptions { folder: folder.into(), bytes: bytes as u64 });
         self.pool(bytes)
     }
@@ -285,9 +305,6 @@ impl NodeOptions {
     }
 }
 
-/// The pool's bound in count follows from its bound in bytes: messengers send 2 KiB.
-const SMALL_ENVELOPE: usize = 2_048;
-
 fn bad_option(given: &str, why: &str) -> Failure {
     let text = FailureText {
         what: "the node was not started",
@@ -315,6 +332,19 @@ mod tests {
         assert_eq!(format!("{node:?}"), "NodeOptions");
         assert_eq!(format!("{:?}", node.archive), "Some(ArchiveOptions)");
         assert_eq!(format!("{:?}", Connect::AttachOrStart(node)), "Connect::AttachOrStart");
+    }
+
+    #[test]
+    fn a_pool_is_never_smaller_than_its_shares_need_and_a_relays_room_is_all_of_it() {
+        let places = |options: NodeOptions| options.node.pool.places;
+        let least = PoolBounds::LEAST.places;
+        for bytes in [0, 1, PoolBounds::LEAST.bytes() - 1, PoolBounds::LEAST.bytes()] {
+            assert_eq!(places(NodeOptions::in_memory().pool(bytes)), least, "{bytes}");
+        }
+        assert_eq!(places(NodeOptions::in_memory().room_of_a_relay()), RELAY_POOL.places);
+        let small = NodeOptions::in_memory().relay().archive("/srv/relay", 1);
+        assert_eq!(small.archive.as_ref().map(|kept| kept.bytes), Some(688_128));
+        assert_eq!(places(small), least);
     }
 
     #[test]

@@ -67,12 +67,7 @@ async fn clients_of_one_home_share_a_node_and_go_on_when_it_ends() {
         name: "ben".to_owned(),
     };
     in_time(second.call(add)).await.unwrap();
-    let send = MessageSend {
-        contact: "ben".into(),
-        text: "hello".to_owned(),
-        life: crate::engine::envelope::Lifetime::Day,
-    };
-    let sent = in_time(second.call(send)).await.unwrap();
+    let sent = in_time(second.call(MessageSend::new("ben", "hello"))).await.unwrap();
     // The second waits at the node of the first, and goes on waiting at its own.
     let wait = MessageWait { message: sent.id.into(), state: MessageState::Sent, timeout_s: 3 };
     let (waited, closed) = in_time(async { tokio::join!(second.call(wait), first.close()) }).await;

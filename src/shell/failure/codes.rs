@@ -93,6 +93,8 @@ failure_codes! {
     NotAcknowledged "not_acknowledged" TimeOver
         "the message was retried until its end, and never acknowledged";
     TimeOver "time_over" TimeOver "the time limit passed before what was waited for";
+    WaitsForPrice "waits_for_price" TimeOver
+        "the message waits for a lower price, and was not sent in time; it may still be";
 
     BackupExists "backup_exists" Refused "the file of the backup exists already";
     BackupUnfinished "backup_unfinished" Refused "an unfinished backup lies in the way";

@@ -1,7 +1,8 @@
 //! Which libp2p protocols a node speaks, and the source of each number in them.
 //!
-//! No protocol here shows an envelope's author, the program, or its listen addresses. The engine
-//! validates every envelope before it is passed on. Catching up is done in exchanges of one request
+//! No protocol here shows an envelope's author, the program, or its listen addresses. What every node
+//! refuses alike never gets as far as gossipsub ([`super::inbound`]); the engine validates what is
+//! left before it is passed on. Catching up is done in exchanges of one request
 //! and one response, whose bytes are the engine's.
 //!
 //! # Signs of life
@@ -15,17 +16,20 @@
 //! dialled it dials again.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use libp2p::{
     allow_block_list, connection_limits, gossipsub, identify, identity, mdns,
     memory_connection_limits, ping,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
-use sha3::{Digest, Keccak256};
+
+use crate::engine::envelope::Floor;
 
 use super::NetError;
+use super::inbound::{CheckedGossip, Gossipsub, InboundCheck, Inspector};
 use super::request_response::{SyncBehaviour, sync_behaviour};
-use super::settings::{LanDiscovery, NetLimits, NetTiming, ProtocolNames, Transport};
+use super::settings::{LanDiscovery, NetLimits, NetSettings, ProtocolNames, Transport};
 
 /// Everything one connection is used for. Gossip comes last: its handler must not be made for a
 /// connection that one of the others denies, or it would wait for that connection forever.
@@ -38,22 +42,18 @@ pub(super) struct Protocols {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) sync: SyncBehaviour,
-    pub(super) gossip: GossipBehaviour,
+    pub(super) gossip: CheckedGossip,
 }
-
-/// Gossipsub that takes part in our two topics alone.
-pub(super) type GossipBehaviour =
-    gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
 impl Protocols {
     /// Sets all protocols up for the transport key `key`.
     pub(super) fn new(
         key: &identity::Keypair,
         names: &ProtocolNames,
-        (limits, pace): (&NetLimits, &NetTiming),
-        (lan, transport): (LanDiscovery, Transport),
+        settings: &NetSettings,
     ) -> Result<Self, NetError> {
-        let lan = match lan {
+        let NetSettings { limits, pace, transport, .. } = settings;
+        let lan = match settings.lan {
             LanDiscovery::Off => None,
             LanDiscovery::On => Some(
                 mdns::tokio::Behaviour::new(mdns::Config::default(), key.public().to_peer_id())
@@ -68,7 +68,7 @@ impl Protocols {
             identify: identify::Behaviour::new(identity_card(key)),
             ping: ping::Behaviour::new(ping::Config::new()),
             sync: sync_behaviour(names, limits, pace)?,
-            gossip: gossip(names, transport)?,
+            gossip: gossip(names, Floor::new(settings.floor_bits), *transport)?,
         })
     }
 }
@@ -124,32 +124,37 @@ fn identity_card(key: &identity::Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn gossip(names: &ProtocolNames, transport: Transport) -> Result<GossipBehaviour, NetError> {
-    let config = gossip_config(names).map_err(|error| NetError::Protocol(error.to_string()))?;
+fn gossip(
+    names: &ProtocolNames,
+    floor: Floor,
+    transport: Transport,
+) -> Result<CheckedGossip, NetError> {
+    let inspector = Arc::new(Inspector::new(names.flood.hash(), floor));
+    let config = gossip_config(names, Arc::clone(&inspector))
+        .map_err(|error| NetError::Protocol(error.to_string()))?;
     let ours = [names.flood.hash(), names.heartbeat.hash()].into_iter().collect();
-    let mut gossip = GossipBehaviour::new_with_subscription_filter(
+    let mut gossip = Gossipsub::new_with_subscription_filter_and_transform(
         gossipsub::MessageAuthenticity::Anonymous,
         config,
         gossipsub::WhitelistSubscriptionFilter(ours),
+        InboundCheck(Arc::clone(&inspector)),
     )
     .map_err(|error| NetError::Protocol(error.to_owned()))?;
     gossip.with_peer_score(scores(names, transport), thresholds()).map_err(NetError::Protocol)?;
     gossip.subscribe(&names.flood).map_err(|error| NetError::Protocol(error.to_string()))?;
-    Ok(gossip)
+    Ok(CheckedGossip::new(gossip, inspector))
 }
 
 fn gossip_config(
     names: &ProtocolNames,
+    inspector: Arc<Inspector>,
 ) -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
     gossipsub::ConfigBuilder::default()
         // No author, sequence number or signature; a message with one is rejected.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
         .validate_messages()
-        // Without author and sequence number the default id would be one for all messages. It is
-        // computed for every copy before anything is checked, so it is one hash of the bytes.
-        .message_id_fn(|message| {
-            gossipsub::MessageId::new(Keccak256::digest(&message.data).as_slice())
-        })
+        // Without author and sequence number the default id would be one for all messages.
+        .message_id_fn(move |message| inspector.message_id(message))
         .duplicate_cache_time(SEEN)
         // Forwarders send whole messages to their mesh alone, so a node that publishes to more than
         // the mesh is seen to be the author.

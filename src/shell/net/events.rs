@@ -14,11 +14,12 @@ use libp2p::{
 use tokio::time::Instant;
 
 use crate::engine::envelope::EnvelopeId;
-use crate::engine::id::NeighbourId;
+use crate::engine::id::{Neighbour, NeighbourId};
 
 use super::behaviour::{GRAYLIST, ProtocolsEvent};
 use super::dialer::{self, AddressOrigin};
-use super::peers::OverdueReason;
+use super::inbound::GossipEvent;
+use super::peers::{OverdueReason, REFUSALS};
 use super::{DialFailure, DisconnectReason, Net, NetEvent};
 
 impl Net {
@@ -26,8 +27,8 @@ impl Net {
     pub(super) fn on_swarm(&mut self, event: SwarmEvent<ProtocolsEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_protocol(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                self.on_connected(peer_id, connection_id);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, endpoint.get_remote_address());
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.dialer.lost(connection_id, Instant::now(), chance());
@@ -58,17 +59,34 @@ impl Net {
         let inside = self.peers.inside();
         if *inside != self.told_peers {
             self.told_peers.clone_from(inside);
-            self.ready.push_back(NetEvent::Engine(Input::Peers(inside.iter().copied().collect())));
+            let neighbours = inside.iter().map(|(&id, &range)| Neighbour { id, range });
+            self.ready.push_back(NetEvent::Engine(Input::Peers(neighbours.collect())));
         }
     }
 
     /// Counts a rejected envelope against its carrier, which is blocked when they are too many.
     pub(super) fn count_invalid(&mut self, from: NeighbourId) {
-        if self.peers.refused(from, Instant::now()).is_some() {
-            self.block(from);
+        // What a neighbour sent before its connections were closed is counted, and parts no second
+        // time.
+        if let Some(peer) = self.peers.refused(from, Instant::now())
+            && self.block(peer)
+        {
             self.ready
                 .push_back(NetEvent::Disconnected { from, why: DisconnectReason::Misbehaved });
         }
+    }
+
+    /// Closes all connections to a neighbour and takes none from its transport key any more, until
+    /// a thousand others were blocked after it. Whether it was not blocked before.
+    fn block(&mut self, peer: PeerId) -> bool {
+        // At once, and not when the connections are closed: nothing more is asked of it.
+        self.peers.gone(peer);
+        let blocked = &mut self.swarm.behaviour_mut().blocked;
+        let new = blocked.block_peer(peer);
+        if new && let Some(pardoned) = self.blocks.add(peer) {
+            blocked.unblock_peer(pardoned);
+        }
+        new
     }
 
     /// The work of a tick: disconnecting overdue neighbours, the sign of life, due dials.
@@ -91,8 +109,8 @@ impl Net {
         }
     }
 
-    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.peers.connected(peer, Instant::now());
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, remote: &Multiaddr) {
+        self.peers.connected(peer, self.ranges.of(remote), Instant::now());
         if let Some(address) = self.dialer.reached(connection, peer) {
             self.ready.push_back(NetEvent::Reached(dialer::without_peer(address)));
         }
@@ -136,8 +154,18 @@ impl Net {
         }
     }
 
-    fn on_gossip(&mut self, event: gossipsub::Event) {
+    fn on_gossip(&mut self, event: GossipEvent) {
         let now = Instant::now();
+        let event = match event {
+            GossipEvent::Protocol(event) => event,
+            GossipEvent::Refused { peer, count } => {
+                let from = self.peers.tag(peer, now);
+                for _ in 0..count.min(REFUSALS) {
+                    self.count_invalid(from);
+                }
+                return;
+            }
+        };
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 self.on_message(propagation_source, message_id, message);
@@ -175,30 +203,12 @@ impl Net {
         message_id: gossipsub::MessageId,
         message: gossipsub::Message,
     ) {
-        let from = self.peers.tag(source, Instant::now());
-        // Our id function gives 32 bytes; anything else is not a message of this network.
-        let id = <[u8; 32]>::try_from(message_id.0.as_slice()).map(EnvelopeId);
-        let fits = message.topic == self.names.flood.hash() && message.data.len() <= self.largest;
-        match id {
-            // The engine validates the envelope; until its verdict gossipsub passes nothing on.
-            Ok(id) if fits => {
-                self.ready.push_back(NetEvent::Engine(Input::Gossip {
-                    from,
-                    id,
-                    bytes: message.data,
-                }));
-            }
-            // Too long for every node of the network, or published in the topic of the signs of
-            // life: an honest relay passes on neither.
-            Ok(_) | Err(_) => {
-                self.swarm.behaviour_mut().gossip.report_message_validation_result(
-                    &message_id,
-                    &source,
-                    gossipsub::MessageAcceptance::Reject,
-                );
-                self.count_invalid(from);
-            }
-        }
+        // Only an envelope in the flood comes through `inbound`, and its gossipsub id is its own.
+        let Ok(id) = <[u8; 32]>::try_from(message_id.0.as_slice()) else { return };
+        let (from, id) = (self.peers.tag(source, Instant::now()), EnvelopeId(id));
+        // The engine validates the envelope; until its verdict gossipsub passes nothing on.
+        let input = Input::Gossip { from, id, bytes: message.data };
+        self.ready.push_back(NetEvent::Engine(input));
     }
 
     fn disconnect_overdue(&mut self, now: Instant) {

@@ -1,26 +1,30 @@
 //! The network: libp2p's events in the engine's terms, the engine's verdicts in libp2p's.
 //!
-//! [`Net`] belongs to one node and one task. It forwards nothing by itself: every envelope is
-//! handed up and waits for its verdict. It knows transport addresses and transport keys, and
-//! neither identities nor contacts; its events name a neighbour by number alone. It writes no
+//! [`Net`] belongs to one node and one task. It forwards nothing by itself: every envelope that is
+//! not refused by every node alike (`inbound`) is handed up and waits for its verdict. It knows transport addresses and transport keys, and
+//! neither identities nor contacts; its events name a neighbour, and the range of addresses it is
+//! in, by number alone. It writes no
 //! address, no key and no id to the log.
 
 use crate::engine::node::input::Input;
 use core::fmt;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use futures::StreamExt as _;
 use libp2p::{Swarm, core::transport::ListenerId, gossipsub, identity, swarm};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
 use crate::engine::envelope::{Acceptance, EnvelopeId};
-use crate::engine::id::{NeighbourId, SyncRequestId, SyncResponseId};
+use crate::engine::id::{AddressRange, NeighbourId, SyncRequestId, SyncResponseId};
 use crate::engine::secret::opaque_debug;
 use crate::shell::os::io_words::io_words;
 
+mod address_range;
 mod behaviour;
 mod dialer;
 mod events;
+mod inbound;
 mod peers;
 mod request_response;
 mod settings;
@@ -34,6 +38,7 @@ pub use settings::{LanDiscovery, NetSettings, NetTiming, NetworkName, Transport}
 #[cfg(feature = "inside")]
 pub use settings::{NetLimits, NetworkNameError};
 
+use address_range::RangeNumbers;
 use behaviour::Protocols;
 use dialer::{AddressOrigin, Dialer};
 use peers::{BlockList, PeerTable};
@@ -50,11 +55,11 @@ pub struct Net {
     dialer: Dialer,
     blocks: BlockList,
     pace: NetTiming,
-    largest: usize,
     /// Events that `next` hands out before it polls the swarm; each call adds at most a few for a
     /// neighbour.
     ready: VecDeque<NetEvent>,
-    told_peers: BTreeSet<NeighbourId>,
+    ranges: RangeNumbers,
+    told_peers: BTreeMap<NeighbourId, AddressRange>,
     ticks: Interval,
     last_tick: Instant,
     next_heartbeat: Instant,
@@ -67,7 +72,7 @@ pub enum NetEvent {
     /// other neighbours, a request to catch up ([`Net::sync_respond`]) or the response to one of
     /// ours.
     ///
-    /// Envelopes are at most `NetLimits::gossip` bytes, requests 1 to `LONGEST_REQUEST` and
+    /// Envelopes are what [`envelope::inspect`](crate::engine::envelope::inspect) admits, requests 1 to `LONGEST_REQUEST` and
     /// responses 1 to `LONGEST_RESPONSE`.
     Engine(Input),
     /// Others can reach us here. Without our transport key, so that it is good after a restart.
@@ -205,8 +210,7 @@ impl Net {
     pub fn new(settings: NetSettings) -> Result<Self, NetError> {
         let key = identity::Keypair::generate_ed25519();
         let names = ProtocolNames::new(&settings.network, settings.floor_bits);
-        let options = (settings.lan, settings.transport);
-        let protocols = Protocols::new(&key, &names, (&settings.limits, &settings.pace), options)?;
+        let protocols = Protocols::new(&key, &names, &settings)?;
         let boxed = transport::build_transport(settings.transport, &key)?;
         let config = swarm::Config::with_tokio_executor()
             // A peer that does not join is disconnected by `disconnect_overdue`, which says why.
@@ -230,9 +234,9 @@ impl Net {
             dialer,
             blocks: BlockList::default(),
             pace: settings.pace,
-            largest: settings.limits.gossip,
             ready: VecDeque::new(),
-            told_peers: BTreeSet::new(),
+            ranges: RangeNumbers::new(),
+            told_peers: BTreeMap::new(),
             ticks,
             last_tick: now,
             next_heartbeat: now,
@@ -262,7 +266,7 @@ impl Net {
     pub fn publish(&mut self, bytes: Vec<u8>) -> PublishOutcome {
         // Checked here, because gossipsub's own limit is far above it (`behaviour`, `FRAME`), and
         // neighbours would count the envelope against us.
-        if bytes.len() > self.largest {
+        if bytes.len() > MAX_ENVELOPE_SIZE {
             return PublishOutcome::TooLong;
         }
         match self.swarm.behaviour_mut().gossip.publish(self.names.flood.hash(), bytes) {
@@ -334,26 +338,19 @@ impl Net {
         self.dialer.add(address, AddressOrigin::Heard, Instant::now());
     }
 
-    /// Closes all connections to a neighbour and takes none from its transport key any more, until
-    /// a thousand others were blocked after it.
-    pub fn block(&mut self, peer: NeighbourId) {
-        let Some(id) = self.peers.named(peer) else { return };
-        // At once, and not when the connections are closed: nothing more is asked of it.
-        self.peers.gone(id);
-        let blocked = &mut self.swarm.behaviour_mut().blocked;
-        if blocked.block_peer(id)
-            && let Some(pardoned) = self.blocks.add(id)
-        {
-            blocked.unblock_peer(pardoned);
-        }
-    }
-
     /// The addresses at which others can reach us, each with our transport key at the end.
     #[cfg(feature = "inside")]
     #[must_use]
     pub fn addresses(&self) -> Vec<Multiaddr> {
         let us = libp2p::multiaddr::Protocol::P2p(*self.swarm.local_peer_id());
         self.swarm.listeners().map(|address| address.clone().with(us.clone())).collect()
+    }
+
+    /// Gossipsub's score of a neighbour; none if it is not connected.
+    #[cfg(feature = "inside")]
+    #[must_use]
+    pub fn score(&self, peer: NeighbourId) -> Option<f64> {
+        self.swarm.behaviour().gossip.peer_score(&self.peers.named(peer)?)
     }
 
     /// How many neighbours take part in the flood.

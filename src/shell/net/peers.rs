@@ -6,12 +6,12 @@
 //! coming back does not set the count of rejected envelopes to zero.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use libp2p::PeerId;
 use tokio::time::Instant;
 
-use crate::engine::id::NeighbourId;
+use crate::engine::id::{AddressRange, NeighbourId};
 
 use super::settings::NetTiming;
 
@@ -32,14 +32,16 @@ pub(super) struct PeerTable {
     by_id: BTreeMap<PeerId, PeerEntry>,
     by_tag: BTreeMap<NeighbourId, PeerId>,
     departed: VecDeque<PeerId>,
-    /// Neighbours in the flood at this moment.
-    inside: BTreeSet<NeighbourId>,
+    /// Neighbours in the flood at this moment, each with its range of addresses.
+    inside: BTreeMap<NeighbourId, AddressRange>,
     next_tag: u64,
 }
 
 struct PeerEntry {
     tag: NeighbourId,
     liveness: PeerLiveness,
+    /// The range of its first connection that stands or stood last; none before there was one.
+    range: Option<AddressRange>,
     /// The latest sign of life on the gossip stream; none if it never gave one.
     heartbeat: Option<Instant>,
     refusals: u32,
@@ -71,13 +73,13 @@ impl PeerTable {
             by_id: BTreeMap::new(),
             by_tag: BTreeMap::new(),
             departed: VecDeque::new(),
-            inside: BTreeSet::new(),
+            inside: BTreeMap::new(),
             next_tag: 0,
         }
     }
 
-    /// The neighbours that take part in the flood.
-    pub(super) fn inside(&self) -> &BTreeSet<NeighbourId> {
+    /// The neighbours that take part in the flood, each with its range of addresses.
+    pub(super) fn inside(&self) -> &BTreeMap<NeighbourId, AddressRange> {
         &self.inside
     }
 
@@ -103,10 +105,12 @@ impl PeerTable {
         self.by_id.iter().filter(|(_, peer)| here(peer)).map(|(id, _)| *id).collect()
     }
 
-    /// A connection to this neighbour stands.
-    pub(super) fn connected(&mut self, peer: PeerId, now: Instant) {
+    /// A connection to this neighbour stands, from an address of this range.
+    pub(super) fn connected(&mut self, peer: PeerId, range: AddressRange, now: Instant) {
         let known = self.entry(peer, now);
+        // A second connection changes nothing: one neighbour is in one range.
         if known.liveness == PeerLiveness::Gone {
+            known.range = Some(range);
             known.liveness = PeerLiveness::Connected { since: now };
         }
     }
@@ -126,9 +130,11 @@ impl PeerTable {
     pub(super) fn joined(&mut self, peer: PeerId) {
         let Some(known) = self.by_id.get_mut(&peer) else { return };
         // Not after it has gone: gossipsub's event may come late, when we have disconnected it.
-        if matches!(known.liveness, PeerLiveness::Connected { .. }) {
+        if let PeerLiveness::Connected { .. } = known.liveness
+            && let Some(range) = known.range
+        {
             known.liveness = PeerLiveness::Inside;
-            self.inside.insert(known.tag);
+            self.inside.insert(known.tag, range);
         }
     }
 
@@ -208,6 +214,7 @@ impl PeerTable {
             PeerEntry {
                 tag,
                 liveness: PeerLiveness::Gone,
+                range: None,
                 heartbeat: None,
                 refusals: 0,
                 refused_since: now,
@@ -254,12 +261,13 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const HERE: AddressRange = AddressRange(1);
 
     /// Neighbours with one that is in the flood, and that one.
     fn one(now: Instant) -> (PeerTable, PeerId) {
         let mut peers = PeerTable::new();
         let peer = PeerId::random();
-        peers.connected(peer, now);
+        peers.connected(peer, HERE, now);
         peers.joined(peer);
         (peers, peer)
     }
@@ -269,7 +277,7 @@ mod tests {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, inside) = one(now);
         let outside = PeerId::random();
-        peers.connected(outside, now);
+        peers.connected(outside, HERE, now);
         assert!(peers.overdue(now + pace.join, &pace).is_empty());
         let late = now + pace.join + SECOND;
         assert_eq!(peers.overdue(late, &pace), [(outside, OverdueReason::NeverJoined)]);
@@ -300,9 +308,23 @@ mod tests {
         assert!(peers.inside().is_empty() && peers.present().is_empty());
         assert_eq!(peers.named(tag), Some(peer), "a late verdict finds its carrier");
         let late = now + pace.silence * 2;
-        peers.connected(peer, late);
+        peers.connected(peer, HERE, late);
         assert!(peers.overdue(late, &pace).is_empty());
         assert_eq!(peers.tag(peer, late), tag);
+    }
+
+    #[test]
+    fn a_neighbour_is_in_the_range_of_its_first_connection_until_it_comes_back() {
+        let now = Instant::now();
+        let (mut peers, peer) = one(now);
+        let (tag, there) = (peers.tag(peer, now), AddressRange(2));
+        peers.connected(peer, there, now);
+        assert_eq!(peers.inside(), &BTreeMap::from([(tag, HERE)]));
+        peers.gone(peer);
+        peers.connected(peer, there, now);
+        assert!(peers.inside().is_empty());
+        peers.joined(peer);
+        assert_eq!(peers.inside(), &BTreeMap::from([(tag, there)]));
     }
 
     #[test]
@@ -310,7 +332,7 @@ mod tests {
         let (now, pace) = (Instant::now(), NetTiming::default());
         let (mut peers, peer) = one(now);
         peers.heartbeat(peer, now);
-        peers.connected(PeerId::random(), now);
+        peers.connected(PeerId::random(), HERE, now);
         let pause = pace.silence * 3;
         peers.forgive(pause);
         assert!(peers.overdue(now + pause + SECOND, &pace).is_empty());
@@ -325,7 +347,7 @@ mod tests {
             assert_eq!(peers.refused(tag, now), None);
         }
         peers.gone(peer);
-        peers.connected(peer, now);
+        peers.connected(peer, HERE, now);
         assert_eq!(peers.refused(tag, now), Some(peer));
     }
 
@@ -346,12 +368,12 @@ mod tests {
         let (mut peers, stays) = one(now);
         let stays_tag = peers.tag(stays, now);
         let first = PeerId::random();
-        peers.connected(first, now);
+        peers.connected(first, HERE, now);
         let first_tag = peers.tag(first, now);
         peers.gone(first);
         for _ in 0..3 * DEPARTED {
             let peer = PeerId::random();
-            peers.connected(peer, now);
+            peers.connected(peer, HERE, now);
             peers.gone(peer);
         }
         assert!(peers.by_id.len() <= DEPARTED + 1);
@@ -381,7 +403,7 @@ mod tests {
             for (step, which) in steps {
                 let peer = ids[which];
                 match step {
-                    0 => peers.connected(peer, now),
+                    0 => peers.connected(peer, HERE, now),
                     1 => peers.gone(peer),
                     2 => peers.joined(peer),
                     3 => peers.left(peer, now),
@@ -392,8 +414,8 @@ mod tests {
                         peers.refused(tag, now);
                     }
                 }
-                let inside: BTreeSet<_> =
-                    peers.by_id.keys().filter_map(|id| peers.insider(id)).collect();
+                let inside: BTreeMap<_, _> =
+                    peers.by_id.keys().filter_map(|id| Some((peers.insider(id)?, HERE))).collect();
                 prop_assert_eq!(peers.inside(), &inside);
                 prop_assert_eq!(peers.by_id.len(), peers.by_tag.len());
                 for (id, peer) in &peers.by_id {

@@ -130,8 +130,6 @@ pub struct NetLimits {
     pub outgoing: u32,
     /// No connection is opened or taken while the process holds more memory than this, in bytes.
     pub memory: usize,
-    /// The longest envelope, in bytes; longer ones are rejected unread.
-    pub gossip: usize,
     /// Exchanges of one request and one response at a time on one link, begun by either side.
     pub exchanges_per_link: usize,
     /// Requests of others that are read and answered at a time, on all links together.
@@ -147,8 +145,6 @@ impl Default for NetLimits {
             outgoing: 16,
             // An idle neighbour costs 0.4 MiB (measured), the pool 64 MiB; a guess above that.
             memory: 1 << 30,
-            // The largest envelope any node may be configured to carry.
-            gossip: 64 << 10,
             // Two of each side; with gossip, ping and identify ten of a link's streams.
             exchanges_per_link: 4,
             // Each holds a request and a response, 0.4 MiB at most: 12 MiB. A guess.
@@ -211,8 +207,8 @@ pub(super) struct ProtocolNames {
 impl ProtocolNames {
     /// The names for a network with this name and floor.
     pub(super) fn new(network: &NetworkName, floor_bits: u8) -> Self {
-        // The 1 is the version of everything behind it: envelope, work and id.
-        let flood = format!("/undertone/1/{network}/{floor_bits}");
+        // The 2 is the version of everything behind it: envelope, work and id.
+        let flood = format!("/undertone/2/{network}/{floor_bits}");
         let heartbeat = gossipsub::IdentTopic::new(format!("{flood}/beat"));
         let sync = format!("{flood}/sync");
         Self { flood: gossipsub::IdentTopic::new(flood), heartbeat, sync }
@@ -227,9 +223,9 @@ mod tests {
     fn topics_and_protocol_name_version_network_and_floor() {
         let name = "main".parse().expect("a good name");
         let names = ProtocolNames::new(&name, 21);
-        assert_eq!(names.flood.hash().as_str(), "/undertone/1/main/21");
-        assert_eq!(names.heartbeat.hash().as_str(), "/undertone/1/main/21/beat");
-        assert_eq!(names.sync, "/undertone/1/main/21/sync");
+        assert_eq!(names.flood.hash().as_str(), "/undertone/2/main/21");
+        assert_eq!(names.heartbeat.hash().as_str(), "/undertone/2/main/21/beat");
+        assert_eq!(names.sync, "/undertone/2/main/21/sync");
     }
 
     proptest::proptest! {

@@ -1,9 +1,10 @@
-//! The operating system: its clock and random generator, signals, the data directory, a passphrase,
-//! what it answers in words, and the exit code of the process.
+//! The operating system: its clock and random generator, signals, the data directory, free memory, a
+//! passphrase, what it answers in words, and the exit code of the process.
 
 pub mod clock;
 pub mod data_dir;
 pub mod exit_code;
 pub mod io_words;
+pub mod memory;
 pub mod passphrase;
 pub(in crate::shell) mod signals;

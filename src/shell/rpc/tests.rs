@@ -350,12 +350,7 @@ async fn a_request_too_many_is_refused_and_the_others_are_answered() {
     call(&link, IdentityNew { name: "ann".to_owned() }).await.unwrap();
     let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
     call(&link, add).await.unwrap();
-    let send = |text: &str| MessageSend {
-        contact: "ben".into(),
-        text: text.to_owned(),
-        life: crate::engine::envelope::Lifetime::Day,
-    };
-    let sent = call(&link, send("hello")).await.unwrap();
+    let sent = call(&link, MessageSend::new("ben", "hello")).await.unwrap();
     let mut raw = stage.raw().await;
     let wait = json!({ "message": sent.id.hex(), "state": "sent", "timeout_s": 600 });
     for id in 0..Limits::OURS.requests {
@@ -381,16 +376,7 @@ async fn a_node_that_stops_answers_what_it_did_and_says_of_the_rest_that_it_did_
     call(&link, IdentityNew { name: "ann".to_owned() }).await.unwrap();
     let add = ContactAdd { identity: None, invite: somebody(1), name: "ben".to_owned() };
     call(&link, add).await.unwrap();
-    let sent = call(
-        &link,
-        MessageSend {
-            contact: "ben".into(),
-            text: "hello".to_owned(),
-            life: crate::engine::envelope::Lifetime::Day,
-        },
-    )
-    .await
-    .unwrap();
+    let sent = call(&link, MessageSend::new("ben", "hello")).await.unwrap();
     let wait = crate::shell::api::calls::MessageWait {
         message: sent.id.into(),
         state: crate::engine::record::MessageState::Sent,

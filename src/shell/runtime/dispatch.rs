@@ -7,10 +7,12 @@ use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::SasWord;
-use crate::engine::envelope::Floor;
+use crate::engine::envelope::wire::ENVELOPE_SIZE;
+use crate::engine::envelope::{Lifetime, Postage};
 use crate::engine::event::{Direction, SessionStatus};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::backup::History as BackupHistory;
+use crate::engine::price::{Charge, Floor};
 use crate::engine::record::{MessageRecord, MessageState};
 use crate::engine::secret::Secret;
 use crate::engine::text::UntrustedText;
@@ -254,14 +256,20 @@ impl Answer for Dispatcher<'_> {
         let contact = self.0.directory.find_contact(&call.contact)?;
         let (id, name, trust) = (contact.id, contact.petname.clone(), contact.trust);
         let text = call.text.clone();
-        let say = Command::Say { contact: id, text: call.text, lifetime: call.life };
+        let postage = Postage { lifetime: call.life, highest: call.max_work };
+        let say = Command::Say { contact: id, text: call.text, postage };
         let what =
             RefusedCommand { text: Some(&text), ..refused("the message was not sent", &name) };
         let Reply::Message(id) = command(self.0, say, what)? else { return Err(odd_reply()) };
         let status = self.0.durable.node().status();
-        let tries = 1_u64
-            .checked_shl(u32::from(call.life.bits(&Floor::new(status.floor_bits))))
-            .unwrap_or(u64::MAX);
+        let charge = Charge::new(ENVELOPE_SIZE, call.life.share());
+        let [six_hours, day, week] = status.asked;
+        let asked = match call.life {
+            Lifetime::SixHours => six_hours,
+            Lifetime::Day => day,
+            Lifetime::Week => week,
+        };
+        let tries = charge.tries(Floor::new(status.floor_bits), asked);
         let work_s = tries.checked_div(self.0.miner.rate());
         Ok(Sent { id, parts: 1, work_s, on_hold: trust.is_on_hold() })
     }

@@ -20,6 +20,7 @@ use crate::shell::api::{Delivery, Event, EventFilter, EventKind, From, Message, 
 use crate::shell::event_log::{EventLog, EventReader, NodeState, gone};
 use crate::shell::exported::MAX_LINES;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::os::clock::wall;
 
 /// A running node, for whoever lets clients in. Cheap to clone.
 #[derive(Clone)]
@@ -200,11 +201,17 @@ impl NodeSession {
 /// Whether a wait for a state is over: it is reached, or is not reached any more.
 fn has_ended(message: &Message, wanted: MessageState) -> bool {
     let Direction::Outgoing(state) = message.direction else { return true };
-    // Only a person moves the first two on; sending again goes on for days, and who waits does not.
-    let rests = matches!(
-        state,
-        MessageState::Failed | MessageState::Cancelled | MessageState::Unacknowledged
-    );
+    let rests = match state {
+        // Only a person moves these on.
+        MessageState::Failed | MessageState::Cancelled => true,
+        // Sending again goes on for days, and who waits does not; unless it has begun just now.
+        MessageState::Unacknowledged => !message.is_not_for_long(wall()),
+        MessageState::Queued
+        | MessageState::Mining
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read => false,
+    };
     rests || state.has_reached(wanted)
 }
 

@@ -16,8 +16,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::api::calls::{AnyCall, AnyReply};
 use super::api::{
-    self, ArchiveStatus, Directory, Event, EventKind, MessageChange, MiningStatus, NetworkStatus,
-    Persistence,
+    self, ArchiveStatus, Directory, Event, EventKind, FillStatus, LineStatus, MessageChange,
+    MiningStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
 };
 use super::archive::{Archive, ArchiveError, ArchiveFault, Disposition};
 use super::durable_node::DurableNode;
@@ -33,6 +33,8 @@ use crate::engine::envelope::{EnvelopeId, ValidationError};
 use crate::engine::event as engine;
 use crate::engine::id::{CommandId, IdentityId};
 use crate::engine::node::input::Input;
+use crate::engine::price::{Room, Step};
+use crate::engine::relay::pool::PLACE;
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::NodeSettings;
 use crate::engine::sync;
@@ -134,6 +136,8 @@ pub struct ArchiveRecovery {
     pub damaged: u64,
     /// How many were saved from the file, if it was damaged.
     pub salvaged: Option<u64>,
+    /// The file was of an earlier version of the protocol, and was begun anew.
+    pub outdated: bool,
 }
 
 impl Runtime {
@@ -224,6 +228,7 @@ impl Runtime {
                     | ValidationError::UnalignedExpiry
                     | ValidationError::TooFarInFuture
                     | ValidationError::InsufficientPow
+                    | ValidationError::LineBusy
                     | ValidationError::PoolFull
                     | ValidationError::QueueFull,
                 ) => {
@@ -242,6 +247,7 @@ impl Runtime {
         taken.held = taken.held.saturating_sub(pushed_out);
         taken.refused += pushed_out;
         (taken.damaged, taken.salvaged) = (found.damaged, found.salvaged);
+        taken.outdated = found.outdated;
         self.archive = Some(archive);
         Ok(taken)
     }
@@ -632,17 +638,32 @@ fn join(
 fn network_status(durable: &DurableNode, network: &str) -> NetworkStatus {
     let status = durable.node().status();
     let settings = durable.node().settings();
+    let now = durable.clock().mono();
+    let [six_hours, day, week] = status.room.map(|room| room.step(1).get());
+    let steps = StepsStatus { six_hours, day, week, line: status.line.step(now).get() };
+    let [six_hours, day, week] = status.asked.map(Step::get);
+    let price = PriceStatus { six_hours, day, week };
+    let [six_hours, day, week] = status.room.map(Room::percent_used);
+    let fill = FillStatus { six_hours, day, week };
+    let line = LineStatus {
+        blocks_per_second: status.line.rate().get(),
+        percent_left: status.line.percent_left(now),
+    };
     NetworkStatus {
         ready: status.peers > 0,
         peers: status.peers,
         network: network.to_owned(),
         listening: Vec::new(),
-        pool_bytes: status.pool_bytes,
-        pool_capacity: status.pool_bounds.bytes,
+        pool_bytes: status.pool_places.saturating_mul(PLACE),
+        pool_capacity: status.pool_bounds.bytes(),
         pool_items: status.pool_count,
+        steps,
+        price,
+        fill,
+        line,
         floor_bits: status.floor_bits,
         cover_per_minute: settings.junk.map(per_minute),
-        mining: status.mining_bits.map(|bits| MiningStatus { bits, hashes_per_second: 0 }),
+        mining: status.mining_tries.map(|tries| MiningStatus { tries, hashes_per_second: 0 }),
         queued: status.queued,
         rate: 0,
         clock_minutes: status.clock.map(|clock| clock.minutes),

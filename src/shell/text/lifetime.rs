@@ -1,11 +1,12 @@
 //! The lifetime of a message and what it costs, in words, for the interface and the commands.
 
-use crate::engine::envelope::{Floor, Lifetime};
+use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::wire::ENVELOPE_SIZE;
+use crate::engine::price::{Charge, Floor, Step};
 
 /// A lifetime in words.
 pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
     match lifetime {
-        Lifetime::TenMinutes => "10 minutes",
         Lifetime::SixHours => "6 hours",
         Lifetime::Day => "1 day",
         Lifetime::Week => "7 days",
@@ -15,32 +16,31 @@ pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
 pub(in crate::shell) const fn after(lifetime: Lifetime) -> Lifetime {
     match lifetime {
-        Lifetime::TenMinutes => Lifetime::SixHours,
         Lifetime::SixHours => Lifetime::Day,
         Lifetime::Day => Lifetime::Week,
-        Lifetime::Week => Lifetime::TenMinutes,
+        Lifetime::Week => Lifetime::SixHours,
     }
 }
 
 /// The work that something takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shell) struct WorkCost {
-    bits: u8,
+    tries: u64,
     /// The seconds it takes on average; nothing while the speed of this machine is not known.
     seconds: Option<u64>,
 }
 
 impl WorkCost {
-    /// The work of a message of this lifetime in a network of this floor, at `rate` tries a second;
-    /// 0 if the rate is not known.
-    pub(in crate::shell) fn of(lifetime: Lifetime, floor_bits: u8, rate: u64) -> Self {
-        Self::of_bits(lifetime.bits(&Floor::new(floor_bits)), rate)
+    /// The work of a message of this lifetime in a network of this floor, where this step is asked,
+    /// at `rate` tries a second; 0 if the rate is not known.
+    pub(in crate::shell) fn of(lifetime: Lifetime, floor_bits: u8, step: Step, rate: u64) -> Self {
+        let charge = Charge::new(ENVELOPE_SIZE, lifetime.share());
+        Self::of_tries(charge.tries(Floor::new(floor_bits), step), rate)
     }
 
-    /// The work of so many bits.
-    pub(in crate::shell) fn of_bits(bits: u8, rate: u64) -> Self {
-        let tries = 1_u64.checked_shl(u32::from(bits)).unwrap_or(u64::MAX);
-        Self { bits, seconds: tries.checked_div(rate) }
+    /// The work of so many tries on average.
+    pub(in crate::shell) const fn of_tries(tries: u64, rate: u64) -> Self {
+        Self { tries, seconds: tries.checked_div(rate) }
     }
 
     /// The seconds it takes on average; nothing while that is not known.
@@ -56,11 +56,11 @@ impl WorkCost {
         })
     }
 
-    /// `costs about 9 s of work (2^24 tries)`
+    /// `costs about 4 s of work (8.4 million tries)`
     pub(in crate::shell) fn words(self) -> String {
         match self.about() {
-            Some(about) => format!("costs {about} of work (2^{} tries)", self.bits),
-            None => format!("costs 2^{} tries", self.bits),
+            Some(about) => format!("costs {about} of work ({} tries)", number(self.tries)),
+            None => format!("costs {} tries", number(self.tries)),
         }
     }
 
@@ -68,16 +68,32 @@ impl WorkCost {
     /// same at every moment of it. The chance that it takes more than three times the average is
     /// e^-3, one in twenty.
     pub(in crate::shell) fn expectation(self) -> String {
-        let bits = self.bits;
+        let tries = number(self.tries);
         match self.seconds {
-            None => format!("2^{bits} tries on average"),
+            None => format!("{tries} tries on average"),
             Some(seconds) => format!(
-                "2^{bits} tries on average, {} here, 19 of 20 times under {}",
+                "{tries} tries on average, {} here, 19 of 20 times under {}",
                 self.about().unwrap_or_default(),
                 span(seconds.saturating_add(1).saturating_mul(3)),
             ),
         }
     }
+}
+
+/// A large number in words, to two digits: `840`, `1.3 million`.
+fn number(whole: u64) -> String {
+    let (unit, word) = match whole {
+        0..10_000 => return whole.to_string(),
+        10_000..1_000_000 => (1_000, "thousand"),
+        1_000_000..1_000_000_000 => (1_000_000, "million"),
+        1_000_000_000..1_000_000_000_000 => (1_000_000_000, "billion"),
+        _ => (1_000_000_000_000, "trillion"),
+    };
+    let tenths = whole / (unit / 10);
+    if tenths < 100 {
+        return format!("{}.{} {word}", tenths / 10, tenths % 10);
+    }
+    format!("{} {word}", whole / unit)
 }
 
 /// A span of seconds in words.
@@ -107,18 +123,27 @@ mod tests {
 
     #[test]
     fn a_cost_is_told_as_time_only_where_the_rate_is_known() {
-        let week = WorkCost::of(Lifetime::Week, 21, 1_864_135);
-        assert_eq!(week.words(), "costs about 9 s of work (2^24 tries)");
+        let usual = |lifetime, rate| WorkCost::of(lifetime, 21, Step::default(), rate);
+        let week = usual(Lifetime::Week, 1_864_135);
+        assert_eq!(week.words(), "costs about 4 s of work (8.3 million tries)");
         assert_eq!(
             week.expectation(),
-            "2^24 tries on average, about 9 s here, 19 of 20 times under 30 s"
+            "8.3 million tries on average, about 4 s here, 19 of 20 times under 15 s"
         );
-        assert_eq!(WorkCost::of(Lifetime::Week, 21, 0).words(), "costs 2^24 tries");
-        assert_eq!(
-            WorkCost::of(Lifetime::TenMinutes, 21, 3_000_000).about().as_deref(),
-            Some("less than 1 s")
-        );
-        assert_eq!(WorkCost::of_bits(255, 1).seconds(), Some(u64::MAX));
+        assert_eq!(usual(Lifetime::Week, 0).words(), "costs 8.3 million tries");
+        assert_eq!(usual(Lifetime::SixHours, 3_000_000).about().as_deref(), Some("less than 1 s"));
+        assert_eq!(WorkCost::of_tries(u64::MAX, 1).seconds(), Some(u64::MAX));
+        let busy = WorkCost::of(Lifetime::Week, 21, Step::new(3), 1_864_135);
+        assert_eq!(busy.words(), "costs about 36 s of work (67 million tries)");
+    }
+
+    #[test]
+    fn numbers_are_told_to_two_digits_with_a_word() {
+        let numbers = [0, 9_999, 10_000, 655_360, 1_310_720, 12_345_678, 3_000_000_000, u64::MAX];
+        let words = ["0", "9999", "10 thousand", "655 thousand", "1.3 million", "12 million"];
+        assert_eq!(numbers.map(number)[..6], words);
+        assert_eq!(number(3_000_000_000), "3.0 billion");
+        assert_eq!(number(u64::MAX), "18446744 trillion");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The state of a message in words, for the interface and the commands. Nothing here decides.
 
+use crate::engine::env::UnixSeconds;
+use crate::engine::event::MessageView;
 use crate::engine::record::MessageState;
 use crate::shell::api::words::state_word;
 
@@ -17,6 +19,31 @@ pub(in crate::shell) const fn words(state: MessageState) -> &'static str {
     }
 }
 
+/// The state of a message of ours at this time in a few words, for people.
+pub(in crate::shell) fn words_of(
+    message: &MessageView,
+    state: MessageState,
+    now: UnixSeconds,
+) -> &'static str {
+    if message.is_not_for_long(now) { NOT_FOR_LONG } else { words(state) }
+}
+
+/// The exact meaning of the state of a message of ours at this time.
+pub(in crate::shell) fn meaning_of(
+    message: &MessageView,
+    state: MessageState,
+    now: UnixSeconds,
+) -> &'static str {
+    if message.is_not_for_long(now) {
+        return "It was sent, and the price rose above what it may cost while its proof of work was \
+                computed: nodes that are short of room do not hold it.";
+    }
+    meaning(state)
+}
+
+/// Published for less than is asked.
+pub(in crate::shell) const NOT_FOR_LONG: &str = "in the pool, not for long";
+
 /// The exact meaning of a state.
 pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
     match state {
@@ -25,7 +52,8 @@ pub(in crate::shell) const fn meaning(state: MessageState) -> &'static str {
             "Its proof of work is being computed. Every try is equally likely to succeed."
         }
         MessageState::Sent => {
-            "At least one peer has taken it and passes it on. You can go offline now."
+            "At least one peer has taken it, and it paid what is asked for its whole lifetime. You \
+             can go offline now."
         }
         MessageState::Delivered => "The contact's device acknowledged it.",
         MessageState::Failed => "It did not leave this computer, and is not sent automatically.",
@@ -45,6 +73,7 @@ mod tests {
     #[test]
     fn no_two_states_share_a_word() {
         for (index, one) in MESSAGE_STATES.iter().enumerate() {
+            assert_ne!(words(*one), NOT_FOR_LONG);
             for other in &MESSAGE_STATES[index + 1..] {
                 assert_ne!(words(*one), words(*other));
                 assert_ne!(meaning(*one), meaning(*other));

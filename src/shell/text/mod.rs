@@ -1,8 +1,9 @@
-//! The words and marks for clocks, contacts, lifetimes, states and trust, for the interface and the commands.
+//! The words and marks for clocks, contacts, lifetimes, prices, states and trust, for the interface and the commands.
 
 pub(in crate::shell) mod clock_skew;
 pub(in crate::shell) mod contact;
 pub(in crate::shell) mod lifetime;
 pub(in crate::shell) mod marks;
 pub(in crate::shell) mod message_state;
+pub(in crate::shell) mod price;
 pub(in crate::shell) mod trust;

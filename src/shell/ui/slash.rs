@@ -58,6 +58,7 @@ pub(super) enum SlashCommand {
     Unblock,
     Verify,
     Why,
+    Work,
 }
 
 /// One command as help shows it.
@@ -79,7 +80,7 @@ const fn entry(
 }
 
 /// Every command, in the order of the alphabet.
-pub(super) const COMMANDS: [SlashEntry; 26] = [
+pub(super) const COMMANDS: [SlashEntry; 27] = [
     entry("accept", "[name]", "accept the first contact request", SlashCommand::Accept),
     entry("add", "[invite]", "add a contact", SlashCommand::Add),
     entry("block", "", "block this contact", SlashCommand::Block),
@@ -91,7 +92,7 @@ pub(super) const COMMANDS: [SlashEntry; 26] = [
     entry("help", "", "keys and commands", SlashCommand::Help),
     entry("id", "[name]", "switch to another identity", SlashCommand::Id),
     entry("invite", "", "show your own invite", SlashCommand::Invite),
-    entry("life", "[10m|6h|day|week]", "lifetime of messages you send here", SlashCommand::Life),
+    entry("life", "[6h|day|week]", "lifetime of messages you send here", SlashCommand::Life),
     entry("net", "", "show the network", SlashCommand::Net),
     entry("new", "[name]", "create another identity", SlashCommand::New),
     entry("next", "", "next chat with unread messages", SlashCommand::Next),
@@ -106,6 +107,12 @@ pub(super) const COMMANDS: [SlashEntry; 26] = [
     entry("unblock", "", "unblock this contact", SlashCommand::Unblock),
     entry("verify", "", "verify this contact", SlashCommand::Verify),
     entry("why", "", "what happened to the last message", SlashCommand::Why),
+    entry(
+        "work",
+        "[1|2|4|..|256]",
+        "most work for a message here, times usual",
+        SlashCommand::Work,
+    ),
 ];
 
 /// Reads a line. First letters of a command are enough if no other starts with them.

@@ -24,7 +24,7 @@ if (program === undefined || !(count > 0)) {
 // A network of its own, whose work is found in milliseconds.
 const network = 'interop'
 const floor = '10'
-const topic = `/undertone/1/${network}/${floor}`
+const topic = `/undertone/2/${network}/${floor}`
 const patience = 120_000
 
 const children = []

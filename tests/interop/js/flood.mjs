@@ -4,19 +4,24 @@ import './node20.mjs'
 
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { gossipsub } from '@libp2p/gossipsub'
+import { TopicValidatorResult, gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
-import { keccak_256 } from '@noble/hashes/sha3.js'
 import { createLibp2p } from 'libp2p'
 
+import { inspect, messageId, untimely } from './envelope.mjs'
+
 /**
- * Joins the flood of `topic`; `carried(envelope)` is called for each envelope that arrives, `peers(count)` when
+ * Joins the flood of `topic`, whose last part is the floor; `carried(envelope)` is called for each envelope that arrives, `peers(count)` when
  * the number of neighbours changes. Ends with standard input, or on SIGTERM.
  */
 export async function join({ topic, listen, dial, beat, carried, peers }) {
+  const floor = Number(topic.split('/').at(-1))
+  if (!/^\/undertone\/2\/[a-z0-9-]{1,32}\/(0|[1-9][0-9]?)$/.test(topic) || floor > 48) {
+    throw new Error(`not a topic for envelopes: ${topic}`)
+  }
   const node = await createLibp2p({
     addresses: { listen },
     transports: [tcp()],
@@ -29,8 +34,16 @@ export async function join({ topic, listen, dial, beat, carried, peers }) {
       pubsub: gossipsub({
         // Anonymous messages: no author, no sequence number, no signature.
         globalSignaturePolicy: 'StrictNoSign',
-        // An envelope's id is the Keccak-256 of its bytes (Ethereum's padding, not SHA-3's).
-        msgIdFn: (message) => keccak_256(message.data),
+        msgIdFn: (message) => messageId(topic, message.topic, message.data),
+        // Called before an id is computed and remembered: what every node refuses takes nobody's.
+        dataTransform: {
+          inboundTransform: (where, data) => {
+            const refusal = where === topic ? inspect(data, floor) : 'ForeignTopic'
+            if (refusal !== undefined) throw new Error(refusal)
+            return data
+          },
+          outboundTransform: (where, data) => data
+        },
         // Only the mesh is given an envelope, so that sending marks nobody as its author.
         floodPublish: false,
         D: 8,
@@ -49,6 +62,11 @@ export async function join({ topic, listen, dial, beat, carried, peers }) {
     const count = pubsub.getSubscribers(topic).length
     if (count !== neighbours) peers(neighbours = count)
   })
+  // Only clocks are left to differ about, and nobody is blamed for those.
+  pubsub.topicValidators.set(topic, (peer, { data }) =>
+    untimely(data, Math.floor(Date.now() / 1000)) === undefined
+      ? TopicValidatorResult.Accept
+      : TopicValidatorResult.Ignore)
   pubsub.subscribe(topic)
   if (beat > 0) giveSignsOfLife(pubsub, `${topic}/beat`, beat * 1000)
 

@@ -1,6 +1,6 @@
 // The flood as lines of text, for a program that has no libp2p.
 //
-//   node pipe.mjs --topic /undertone/1/main/20 --dial MULTIADDR
+//   node pipe.mjs --topic /undertone/2/main/21 --dial MULTIADDR
 //
 // A line of hexadecimal digits on standard input is an envelope to publish. It prints `peers N` when the
 // number of neighbours in the flood changes, `envelope HEX` for each that arrives, and `refused REASON` for

@@ -1,6 +1,6 @@
 // A JavaScript libp2p node that carries Undertone's envelopes and decrypts nothing.
 //
-//   node relay.mjs --topic /undertone/1/main/20 [--listen /ip4/127.0.0.1/tcp/0]
+//   node relay.mjs --topic /undertone/2/main/21 [--listen /ip4/127.0.0.1/tcp/0]
 //                  [--dial MULTIADDR]... [--beat SECONDS]
 //
 // Prints `listening MULTIADDR` for each address, `peers N` when the number of neighbours in the

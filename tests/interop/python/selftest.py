@@ -4,19 +4,21 @@ python3 tests/interop/python/selftest.py
 """
 
 import csv
+import json
 import random
 import unittest
 from pathlib import Path
 
 import ecies as eciespy
-from undertone import chain, ecies, elligator, envelope, identity, offer
+from undertone import chain, ecies, elligator, envelope, envelope_vectors, identity, offer
 from undertone.draws import ORDER, Written
 from undertone.messenger import Messenger
 from undertone.payload import TEXT, Payload
 from undertone.primitives import Refused, public
 from undertone.session import Full, Session
 
-BIP_324 = Path(__file__).resolve().parents[2] / "vectors" / "bip324"
+VECTORS = Path(__file__).resolve().parents[2] / "vectors"
+BIP_324 = VECTORS / "bip324"
 NOW = 1_795_219_200
 
 
@@ -58,19 +60,6 @@ class Sealing(unittest.TestCase):
         plain = eciespy.decrypt(secret.to_bytes(32, "big"), ecies.to_packages(body), ecies.SETTINGS)
         self.assertEqual(plain, b"and back")
 
-    def test_an_envelope_is_read_back_and_no_other_bytes_are(self):
-        data = bytes(2016)
-        made = envelope.make(b"abcd", data, NOW, 86_400, 6)
-        self.assertEqual(len(made), 2048)
-        self.assertEqual(envelope.read(made), (b"abcd", data))
-        for case in envelope.vectors()["carried"]:
-            read = envelope.read(bytes.fromhex(case["encoding"]))
-            self.assertEqual(read, (bytes.fromhex(case["topic"]), bytes.fromhex(case["data"])))
-        for case in envelope.vectors()["refused"]:
-            if case["refusal"] == "Malformed":
-                with self.assertRaises(Refused, msg=case["about"]):
-                    envelope.read(bytes.fromhex(case["encoding"]))
-
     def test_an_invite_is_read_back_in_capitals_small_letters_and_pieces(self):
         key = public(Written("invite").secret())
         text = identity.write_invite(key)
@@ -84,6 +73,53 @@ class Sealing(unittest.TestCase):
                 return b"\xff" * count
 
         self.assertIn(Ones("").secret(), range(1, ORDER))
+
+
+class Envelopes(unittest.TestCase):
+    def test_the_committed_vectors_are_what_is_written(self):
+        committed = json.loads((VECTORS / "envelope.json").read_text())
+        # `vectors.py --check` computes all prices; the first are enough here.
+        written = envelope_vectors.vectors(64)
+        prices = committed.pop("prices"), written.pop("prices")
+        self.assertEqual(written, committed)
+        self.assertEqual(prices[0]["first"], prices[1]["first"])
+        self.assertEqual(prices[0]["cases"], envelope_vectors.CASES)
+
+    def test_an_envelope_is_read_back_and_no_other_bytes_are(self):
+        for length in (0, 1, 127, 128, 2016, 16_383, 16_384, 65_503):
+            data = envelope_vectors.pattern(length)
+            made = envelope.make(b"abcd", data, NOW, 86_400, 2)
+            self.assertEqual(envelope.read(made), (b"abcd", data))
+            self.assertIsNone(envelope.refusal(made, NOW, 2))
+            for other in (made[:-1], made + b"\0", made[1:], b"\0" + made):
+                with self.assertRaises(Refused):
+                    envelope.read(other)
+
+    def test_65_537_bytes_are_no_envelope_and_have_the_id_of_what_is_none(self):
+        most, more = (
+            envelope.prefix(envelope.expiry_of(NOW, 86_400), 86_400, b"abcd", bytes(length)) + envelope.suffix(0)
+            for length in (65_503, 65_504)
+        )
+        self.assertEqual((len(most), len(more)), (65_536, 65_537))
+        self.assertEqual(envelope.inspect(more, 0), "TooLarge")
+        self.assertEqual(envelope.message_id("x", "x", most), envelope.identify(most))
+        with self.assertRaises(Refused):
+            envelope.identify(more)
+        self.assertEqual(len(envelope.message_id("x", "x", more)), 32)
+
+    def test_a_step_shows_so_many_doublings_and_the_floor_is_shown_by_all(self):
+        for step in range(9):
+            made = envelope.make(b"abcd", b"", NOW, 21_600, 2, 7, step)
+            self.assertIsNone(envelope.inspect(made, 2 + step))
+            self.assertIsNone(envelope.inspect(made, 2))
+
+    def test_an_envelope_is_in_time_wherever_clocks_are_off_by_less_than_five_minutes(self):
+        for ttl in envelope.UNITS:
+            for second in (0, 1, 3179, 3180, 3479, 3480, 3481, 3599):
+                now = NOW // 3600 * 3600 + second
+                made = envelope.make(b"abcd", b"", now, ttl, 0)
+                for clock in (now - 300, now, now + ttl + 120 + 299):
+                    self.assertIsNone(envelope.refusal(made, clock, 0), f"made {second}, read {clock - now}")
 
 
 class Ratchet(unittest.TestCase):

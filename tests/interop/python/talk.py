@@ -23,7 +23,7 @@ from undertone.messenger import Messenger
 
 # A network of its own, whose work is found in milliseconds.
 NETWORK, FLOOR = "python", 10
-TOPIC = f"/undertone/1/{NETWORK}/{FLOOR}"
+TOPIC = f"/undertone/2/{NETWORK}/{FLOOR}"
 # Lives of an envelope: what messages have, and another one for the same body posted again; in seconds.
 LIFE, SHORT_LIFE = 86_400, 21_600
 # Messages said before the offer is answered.

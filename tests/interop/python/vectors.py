@@ -2,8 +2,21 @@
 
     python3 tests/interop/python/vectors.py [--check]
 
-Bytes are hexadecimal, 64-bit numbers are strings, and each `entropy` is what the call it belongs to draws, no
-more and no less. Three files beside envelope.json:
+Bytes are hexadecimal, numbers of 64 bits and more are strings, and each `entropy` is what the call it belongs to
+draws, no more and no less. Four files:
+
+envelope.json
+  carried        about, now (when it was made), expiry, ttl, topic, data, nonce, start (where the search began), floor,
+                 step, blocks, units, charge, target (found is a `d` below it), d, digest (H), id, encoding
+  refused_floor  what `refused` and `in_time` are checked by
+  refused        about, refusal, now, encoding; refused for this first reason
+  in_time        about, now, encoding; carried, but a second later, or earlier, not
+  flood_topic    the topic for envelopes of `message_ids`
+  message_ids    about, topic, data, id: gossipsub's id of a message
+  targets        blocks, units, floor, step, target
+  prices         `cases` cases by arithmetic in fractions, drawn and answered as `price_case` in envelope_vectors.py
+                 has it, one byte each; `sha3` is SHA3-256 of all these bytes, `first` are the first 64 of them,
+                 `carried`, `below`, `alike` and `above` how many say so
 
 keys.json
   people.{a,b}   secret, public, fingerprint, invite
@@ -42,7 +55,7 @@ from pathlib import Path
 
 from mnemonic import Mnemonic
 
-from undertone import chain, ecies, elligator, envelope, identity, offer
+from undertone import chain, ecies, elligator, envelope_vectors, identity, offer
 from undertone.draws import Written
 from undertone.payload import ANSWER, CLOSE, LONGEST, NOTHING, READ, TEXT, Payload, mark
 from undertone.primitives import Refused, mac, public
@@ -494,7 +507,7 @@ def session():
 
 def main():
     check = sys.argv[1:] == ["--check"]
-    files = {"envelope": envelope.vectors, "keys": keys, "messages": messages, "session": session}
+    files = {"envelope": envelope_vectors.vectors, "keys": keys, "messages": messages, "session": session}
     differ = []
     for name, make in files.items():
         path, text = FOLDER / f"{name}.json", json.dumps(make(), indent=1) + "\n"

@@ -3,7 +3,7 @@
 use crate::engine::command::{CommandError, Proof, Reply};
 use crate::engine::crypto::keys::PublicKey;
 use crate::engine::crypto::safety_number::SafetyNumber;
-use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::Postage;
 use crate::engine::event::Event;
 use crate::engine::id::MessageId;
 use crate::engine::record::{
@@ -37,7 +37,7 @@ pub(in crate::engine) enum ContactCommand {
         /// The text.
         text: String,
         /// How long its envelopes live.
-        lifetime: Lifetime,
+        postage: Postage,
     },
     /// A person has read everything up to the message with this number of its latest epoch.
     MarkRead {
@@ -99,7 +99,7 @@ impl ContactCommand {
             }
             Self::Block => block(conversation, turn),
             Self::Unblock => unblock(conversation, turn),
-            Self::Say { text, lifetime } => return say(conversation, turn, text, lifetime),
+            Self::Say { text, postage } => return say(conversation, turn, text, postage),
             Self::MarkRead { number } => mark_read(conversation, turn, number),
             Self::SetReadReceipts { on } => {
                 if let Some(done) = conversation.receipts.set_enabled(on) {
@@ -161,11 +161,11 @@ fn say(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     text: String,
-    lifetime: Lifetime,
+    postage: Postage,
 ) -> Result<Reply, CommandError> {
     check_text(conversation, &text)?;
     let id = MessageId::draw(turn.env);
-    let message = MessageRecord::outgoing(id, conversation.id, text, lifetime, turn.env.wall);
+    let message = MessageRecord::outgoing(id, conversation.id, text, postage, turn.env.wall);
     turn.put(Record::Message(message.clone()));
     turn.settle();
     turn.emit(Event::Message(message.view()));

@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::conversation::tests::established;
 use crate::engine::env::Millis;
+use crate::engine::envelope::Lifetime;
 use crate::engine::record::{OutgoingRecord, SessionRecord, StoredDirection};
 
 #[test]
 fn a_command_prints_its_kind_alone() {
-    let say = ContactCommand::Say { text: "secret".to_owned(), lifetime: Lifetime::Day };
+    let say = ContactCommand::Say { text: "secret".to_owned(), postage: Lifetime::Day.into() };
     assert_eq!(format!("{say:?}"), "ContactCommand::Say");
 }
 
@@ -57,7 +58,7 @@ fn another_key_puts_the_contact_on_hold_and_ends_its_sessions() {
 fn a_text_that_no_message_carries_is_refused_and_changes_nothing() {
     let (mut one, _) = established(43);
     for text in [" \n", &"x".repeat(MAX_TEXT + 1)] {
-        let say = ContactCommand::Say { text: text.to_owned(), lifetime: Lifetime::Day };
+        let say = ContactCommand::Say { text: text.to_owned(), postage: Lifetime::Day.into() };
         assert_eq!(one.command(say), Err(CommandError::BadText));
     }
     assert_eq!(one.command(ContactCommand::AcceptUnverified), Err(CommandError::NotOnHold));
@@ -194,7 +195,7 @@ proptest! {
                 Step::Unblock => ContactCommand::Unblock,
                 Step::Say(fits) => {
                     let text = if fits { "text".to_owned() } else { " ".to_owned() };
-                    ContactCommand::Say { text, lifetime: Lifetime::Day }
+                    ContactCommand::Say { text, postage: Lifetime::Day.into() }
                 }
                 Step::MarkRead(number) => ContactCommand::MarkRead { number },
                 Step::SetReadReceipts(on) => ContactCommand::SetReadReceipts { on },

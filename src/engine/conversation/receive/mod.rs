@@ -288,7 +288,7 @@ impl Conversation {
                 at: turn.env.wall,
                 missing: 0,
                 early,
-                lifetime,
+                postage: lifetime.into(),
                 delivery: DeliveryLog::default(),
             };
             // Stored before it can be shown: its key is wiped, so no other copy of it can be

@@ -8,8 +8,10 @@
 use crate::engine::env::Millis;
 use crate::engine::envelope::Lifetime;
 use crate::engine::id::{MessageId, OutgoingId};
+use crate::engine::price::Step;
 use crate::engine::record::{EnvelopePurpose, MessageState, OutgoingRecord, Record};
 use crate::engine::session::{Content, Payload, SealedBody, SessionId};
+use crate::engine::settings::NodeSettings;
 use crate::engine::turn::{ContactJob, ContactTimer, Turn};
 
 use super::Conversation;
@@ -27,6 +29,16 @@ const OFFER_RETRY: Millis = Millis::from_secs(30);
 /// Doublings of the wait of an offer or an answer: to about 17 hours for an offer, 34 for an
 /// answer.
 const MAX_DOUBLINGS: u32 = 11;
+
+/// How long a published envelope may be expected to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Stay {
+    /// It showed what was asked: for its whole life.
+    Whole,
+    /// The price rose above what it may cost while its work was searched for: whoever is short of
+    /// room does not hold it.
+    NotForLong,
+}
 
 /// Turns a job into an encrypted envelope and stores it; `None` when there is no need for it any
 /// more.
@@ -304,12 +316,67 @@ fn lifetime_of(
         EnvelopePurpose::Message(_, id) => {
             // Not longer for the acknowledgement's sake: if that has to live longer, it is still
             // owed.
-            return conversation.sent.message(id).map_or(default, |message| message.lifetime);
+            return conversation
+                .sent
+                .message(id)
+                .map_or(default, |message| message.postage.lifetime);
         }
         EnvelopePurpose::Control(_) => conversation.received.ack_lifetime(),
         EnvelopePurpose::Offer(_) => conversation.sent.longest_lifetime(),
     };
     needed.map_or(default, |needed| needed.max(default))
+}
+
+/// What an envelope may cost at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Budget {
+    /// How long it lives.
+    pub(in crate::engine) lifetime: Lifetime,
+    /// The highest step to pay.
+    pub(in crate::engine) highest: Step,
+}
+
+/// What the envelope that a job makes may cost.
+pub(in crate::engine) fn budget(
+    conversation: &Conversation,
+    settings: &NodeSettings,
+    job: ContactJob,
+) -> Budget {
+    let (contact, default) = (conversation.id, settings.highest_step);
+    let of = |id: MessageId| {
+        let highest = conversation.sent.message(id).and_then(|message| message.postage.highest);
+        highest.unwrap_or(default)
+    };
+    // What a later message may cost, those before it may cost too: or it would wait behind them.
+    let of_queued = || conversation.sent.queue.iter().map(|id| of(*id)).max().unwrap_or(default);
+    let (purpose, highest) = match job {
+        ContactJob::SendNext => {
+            let next = conversation.sent.next().map(|(message, _)| message.id);
+            let message = |id| EnvelopePurpose::Message(contact, id);
+            (next.map_or(EnvelopePurpose::Control(contact), message), of_queued())
+        }
+        ContactJob::Retransmit(id) | ContactJob::RetransmitNow(id) => {
+            (EnvelopePurpose::Message(contact, id), of(id))
+        }
+        // What waits for the session may be worth more than an envelope of our own accord.
+        ContactJob::Offer => (EnvelopePurpose::Offer(contact), of_queued().max(default)),
+        ContactJob::AnswerOffer(_) | ContactJob::Acknowledge => {
+            (EnvelopePurpose::Control(contact), default)
+        }
+    };
+    Budget { lifetime: lifetime_of(conversation, purpose, settings.lifetime), highest }
+}
+
+/// The step that a message of ours was last published for, in this process.
+pub(in crate::engine) fn paid(conversation: &Conversation, id: MessageId) -> Option<Step> {
+    conversation.sent.in_flight.get(&id)?.paid
+}
+
+/// Notes the step that a message of ours is published for.
+pub(in crate::engine) fn note_paid(conversation: &mut Conversation, id: MessageId, step: Step) {
+    if let Some(transmission) = conversation.sent.in_flight.get_mut(&id) {
+        transmission.paid = Some(step);
+    }
 }
 
 /// Offers another session, unless an offer waits already.
@@ -325,10 +392,11 @@ pub(in crate::engine) fn on_published(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     purpose: EnvelopePurpose,
+    stay: Stay,
 ) {
     match purpose {
         EnvelopePurpose::Offer(_) => offer_published(conversation, turn),
-        EnvelopePurpose::Message(_, id) => message_published(conversation, turn, id),
+        EnvelopePurpose::Message(_, id) => message_published(conversation, turn, id, stay),
         // Nothing acknowledges an acknowledgement: a lost one is made good by the next message that
         // comes twice.
         EnvelopePurpose::Control(_) | EnvelopePurpose::Junk => {}
@@ -341,10 +409,11 @@ pub(in crate::engine) fn on_republished(
     conversation: &mut Conversation,
     turn: &mut Turn<'_, '_>,
     message: MessageId,
+    stay: Stay,
 ) {
     let counted = conversation.sent.state(message).is_none_or(|state| state == MessageState::Sent);
     if !counted {
-        message_published(conversation, turn, message);
+        message_published(conversation, turn, message, stay);
     }
 }
 
@@ -377,13 +446,24 @@ fn offer_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>) {
     conversation.emit(turn);
 }
 
-fn message_published(conversation: &mut Conversation, turn: &mut Turn<'_, '_>, id: MessageId) {
+fn message_published(
+    conversation: &mut Conversation,
+    turn: &mut Turn<'_, '_>,
+    id: MessageId,
+    stay: Stay,
+) {
     let now = turn.env.wall;
     let message = conversation.sent.log(id, |message| message.delivery.record_transmission(now));
     let Some(message) = message else { return };
     let wait = Retransmission::of(message).backoff(turn.settings.retransmit_after);
     let lifetime = Retransmission::of(message).lifetime_left(now);
     conversation.advance(turn, id, MessageState::Sent);
+    match stay {
+        Stay::Whole => {}
+        // Nobody may be told that it is in the pool for its whole life. Stored in the same commit,
+        // so that no restart says so either.
+        Stay::NotForLong => conversation.advance(turn, id, MessageState::Unacknowledged),
+    }
     turn.settle();
     let before = conversation.sent.transmitted(id, turn.env.mono);
     turn.wake_after(conversation.id, ContactTimer::Retransmit(id), wait);

@@ -320,7 +320,7 @@ fn an_acknowledgement_goes_once_and_only_if_no_message_carried_it() {
 fn an_acknowledgement_stays_owed_by_a_message_that_lives_less_long() {
     let (mut one, mut other) = established(79);
     let text = "for a week".to_owned();
-    let long = ContactCommand::Say { text, lifetime: Lifetime::Week };
+    let long = ContactCommand::Say { text, postage: Lifetime::Week.into() };
     assert!(one.command(long).is_ok());
     one.send().iter().for_each(|record| other.receive(record));
     other.say("for a day");
@@ -334,11 +334,11 @@ fn an_acknowledgement_stays_owed_by_a_message_that_lives_less_long() {
 #[test]
 fn an_offer_lives_as_long_as_the_messages_that_wait_for_it_and_never_less_than_usual() {
     for (lifetime, expected) in
-        [(Lifetime::TenMinutes, Lifetime::Day), (Lifetime::Week, Lifetime::Week)]
+        [(Lifetime::SixHours, Lifetime::Day), (Lifetime::Week, Lifetime::Week)]
     {
         let (mut one, _) = pair(81);
         let text = "waits".to_owned();
-        assert!(one.command(ContactCommand::Say { text, lifetime }).is_ok());
+        assert!(one.command(ContactCommand::Say { text, postage: lifetime.into() }).is_ok());
         assert_eq!(begun(&mut one, ContactJob::Offer).ttl, expected.ttl());
     }
 }
@@ -424,14 +424,14 @@ fn a_republished_message_counts_as_sent_only_if_its_first_publication_was_not_co
         side.conversation.sent.message(id).map(|message| message.delivery.attempts)
     };
     let counted = lost(&mut one, "counted");
-    one.turn(|conversation, turn| on_republished(conversation, turn, counted));
+    one.turn(|conversation, turn| on_republished(conversation, turn, counted, Stay::Whole));
     assert_eq!(attempts(&one, counted), Some(1));
     let not_counted = one.say("not counted");
     begun(&mut one, ContactJob::SendNext);
-    one.turn(|conversation, turn| on_republished(conversation, turn, not_counted));
+    one.turn(|conversation, turn| on_republished(conversation, turn, not_counted, Stay::Whole));
     assert_eq!(attempts(&one, not_counted), Some(1));
     assert_eq!(one.states[&not_counted], MessageState::Sent);
-    one.turn(|conversation, turn| on_republished(conversation, turn, MessageId(1)));
+    one.turn(|conversation, turn| on_republished(conversation, turn, MessageId(1), Stay::Whole));
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! The bounded store of checked envelopes: admit, rank, evict, sweep.
 //!
-//! Expired envelopes go first, then the lowest ranked. Priority is a total order that every node
-//! shares, so from envelopes of one size the pool holds the best that fit, in whatever order they
-//! came. A refusal changes nothing but the memory of ids. The pool does not know who carried an
-//! envelope, what is in it or whose it is, and it never waits: all its verbs are O(log n), times
-//! the number of envelopes that leave.
+//! Each lifetime has a share of its own ([`crate::engine::price::room`]), so none displaces
+//! another. A share that fills asks more than the floor of newcomers, step by step; what it let in
+//! stays until its time, unless it is full and something comes that shows 256 times the floor and
+//! at least twice the work of each that has to leave. Within a share, priority is a total order
+//! that every node has alike. A refusal changes nothing but the memory of ids. The pool does not
+//! know who carried an envelope, what is in it or whose it is, and it never waits: all its verbs
+//! are O(log n), times the number of envelopes that leave.
+//!
+//! Room is counted in places: an envelope takes one for each block it is charged. So a newcomer
+//! that pushes several out has paid for each of them.
 //!
 //! The bytes themselves are in the pool, or in an archive outside that it keeps the books of
 //! ([`BodyStorage`]).
@@ -16,17 +21,31 @@ use std::collections::BTreeSet;
 
 use super::ranking::RankedSet;
 use crate::engine::env::{Millis, UnixSeconds};
-use crate::engine::envelope::{
-    CheckedEnvelope, EnvelopeId, Priority, PriorityKey, Topic, ValidationError,
-};
+use crate::engine::envelope::{CheckedEnvelope, EnvelopeId, PriorityKey, Topic, ValidationError};
+use crate::engine::price::{BLOCK, Floor, Room, Share, Step};
 
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolBounds {
-    /// Bytes of envelopes, with [`ENTRY_OVERHEAD`] for each.
-    pub bytes: usize,
-    /// Envelopes.
-    pub count: usize,
+    /// Places, of all shares together. A place is [`PLACE`] bytes.
+    pub places: usize,
+}
+
+impl PoolBounds {
+    /// The fewest places with which every share has room for the largest envelope.
+    pub const LEAST: Self = Self { places: 256 };
+
+    /// As many places as so many bytes are.
+    #[must_use]
+    pub const fn of_bytes(bytes: usize) -> Self {
+        Self { places: bytes / PLACE }
+    }
+
+    /// The bytes that all places take at most.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.places.saturating_mul(PLACE)
+    }
 }
 
 /// The place where the bytes of the envelopes are.
@@ -40,18 +59,22 @@ pub enum BodyStorage {
     External,
 }
 
-/// The charge for an envelope beyond its size, in bytes, for its places in the trees.
+/// What the books of an envelope take beyond its bytes, for its places in the trees.
 ///
 /// B-tree nodes are between half and entirely full; twice the bare entries is the most they take.
-/// The charge also bounds how many small envelopes one large one can push out: fewer than 100.
 pub const ENTRY_OVERHEAD: usize = 640;
 
-/// Ids remembered of envelopes that are not held: refused for room, or evicted.
+/// The bytes of a place: a block, and its books. An envelope takes one for each of its blocks.
+pub const PLACE: usize = BLOCK + ENTRY_OVERHEAD;
+
+/// Ids remembered of envelopes that are not held: for each share those that had no room, and those
+/// that the line had no time for.
 ///
-/// A guess: at one second of work each, the work of 18 hours; some 20 MB when full. A full memory
-/// forgets the lowest ranked and turns away those that rank below all it holds. So a forgotten
-/// envelope is passed on a second time only if it comes again after better ones have expired.
-pub const REMEMBERED: usize = 65_536;
+/// A guess: more than the line passes on in the ten minutes for which gossipsub remembers by
+/// itself; some 10 MB each when full. A full memory forgets the lowest ranked and turns away those
+/// that rank below all it holds. So a forgotten envelope is passed on a second time only if it
+/// comes again after better ones have expired.
+pub const REMEMBERED: usize = 32_768;
 
 /// The result of admitting an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +85,8 @@ pub enum Admission {
     Duplicate,
     /// Its time ended between its check and this moment.
     Expired,
-    /// All that would have to leave for it outrank it. Its id is remembered.
+    /// It shows less than its share asks, or than what would have to leave for it. Its id is
+    /// remembered.
     PoolFull,
     /// As [`Self::PoolFull`], and all ids remembered outrank it too: it is forgotten.
     MemoryFull,
@@ -82,20 +106,38 @@ impl Admission {
     }
 }
 
-/// Checked envelopes, the best that fit, and the ids of some that did not.
+/// Checked envelopes, and the ids of some that had no room.
 #[derive(Clone, Debug)]
 pub struct Pool {
     bounds: PoolBounds,
+    floor: Floor,
     bodies: BodyStorage,
-    entries: RankedSet<PoolEntry>,
+    shares: [PoolShare; 3],
     topics: BTreeSet<(Topic, EnvelopeId)>,
-    /// The charges of all held together.
-    bytes: usize,
-    remembered: RankedSet<Timestamps>,
+    /// What the line had no time for.
+    unheard: RankedSet<Timestamps>,
     most_remembered: usize,
     /// Envelopes that left since [`Self::take_evicted`] was called last, if there is an archive
     /// that has to discard them.
     evicted: Vec<EnvelopeId>,
+}
+
+/// The envelopes of one lifetime.
+#[derive(Clone, Debug)]
+struct PoolShare {
+    places: usize,
+    used: usize,
+    entries: RankedSet<PoolEntry>,
+    /// What had no room.
+    remembered: RankedSet<Timestamps>,
+}
+
+/// How an envelope comes to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entrance {
+    New,
+    /// It was held before the process began.
+    Again,
 }
 
 /// An envelope that is held.
@@ -104,6 +146,7 @@ struct PoolEntry {
     timestamps: Timestamps,
     topic: Topic,
     size: u32,
+    blocks: u8,
     /// `None` if the bytes are in an archive.
     body: Option<Box<CheckedEnvelope>>,
 }
@@ -112,33 +155,37 @@ struct PoolEntry {
 /// advertised.
 #[derive(Clone, Copy, Debug)]
 struct Timestamps {
-    /// Its expiry less its ttl: when it was made, rounded to its quantum.
+    /// Its expiry less its ttl: when it was made, on the grid.
     made: UnixSeconds,
     settled: Millis,
 }
 
 impl Pool {
-    /// An empty pool.
+    /// An empty pool of a network with this floor.
     #[must_use]
-    pub const fn new(bounds: PoolBounds, bodies: BodyStorage) -> Self {
-        Self::with_memory(bounds, bodies, REMEMBERED)
+    pub fn new(bounds: PoolBounds, floor: Floor, bodies: BodyStorage) -> Self {
+        Self::with_memory(bounds, (floor, bodies), REMEMBERED)
     }
 
-    const fn with_memory(bounds: PoolBounds, bodies: BodyStorage, most_remembered: usize) -> Self {
+    fn with_memory(
+        bounds: PoolBounds,
+        (floor, bodies): (Floor, BodyStorage),
+        most_remembered: usize,
+    ) -> Self {
         Self {
             bounds,
+            floor,
             bodies,
-            entries: RankedSet::new(),
+            shares: Share::ALL.map(|share| PoolShare::new(share.places(bounds.places))),
             topics: BTreeSet::new(),
-            bytes: 0,
-            remembered: RankedSet::new(),
+            unheard: RankedSet::new(),
             most_remembered,
             evicted: Vec::new(),
         }
     }
 
-    /// Holds an envelope if better ones leave room for it. Expired ones leave first, then as few of
-    /// the lowest ranked as make room, each of them ranked below the newcomer.
+    /// Holds an envelope if it shows what its share asks. Expired ones leave first, then, only if
+    /// the share is full, as few of the lowest ranked as make room.
     ///
     /// `settled` is the time from which on it is advertised, see [`Self::settled_ids`].
     pub fn admit(
@@ -146,6 +193,21 @@ impl Pool {
         checked: CheckedEnvelope,
         now: UnixSeconds,
         settled: Millis,
+    ) -> Admission {
+        self.hold(checked, now, (settled, Entrance::New))
+    }
+
+    /// Holds an envelope that was held before: it showed what its share asked when it came, so it
+    /// needs no more than room. Advertised at once.
+    pub fn readmit(&mut self, checked: CheckedEnvelope, now: UnixSeconds) -> Admission {
+        self.hold(checked, now, (Millis(0), Entrance::Again))
+    }
+
+    fn hold(
+        &mut self,
+        checked: CheckedEnvelope,
+        now: UnixSeconds,
+        (settled, entrance): (Millis, Entrance),
     ) -> Admission {
         self.sweep(now);
         // It may have waited in the queue since its check.
@@ -155,23 +217,27 @@ impl Pool {
         let rank = checked.priority_key();
         // A remembered one was passed on once. A second time would let it circle in the network
         // until it expires.
-        if self.entries.contains(&rank.id) || self.remembered.contains(&rank.id) {
+        if self.knows(&checked) {
             return Admission::Duplicate;
         }
-        let charged = charge(checked.bytes().len());
-        let expiry = checked.expiry();
+        let (charge, expiry) = (checked.charge(), checked.expiry());
         let timestamps = Timestamps { made: checked.made(), settled };
-        let Some(victims) = self.victims(rank, charged) else {
+        let (floor, most) = (self.floor, self.most_remembered);
+        let share = self.share_mut(charge.share());
+        let victims = match entrance {
+            Entrance::Again if share.room().fits(charge.blocks()) => Some(Vec::new()),
+            Entrance::Again | Entrance::New => share.victims(rank, floor, charge.blocks()),
+        };
+        let Some(victims) = victims else {
             // Refused for room, it is passed on all the same, or full pools would cut the flood
             // off. But not if its id cannot be remembered either: it would be passed on each time
             // it comes.
-            let remembered = self.remember(rank, expiry, timestamps);
+            let remembered = remember(&mut share.remembered, most, rank, (expiry, timestamps));
             return if remembered { Admission::PoolFull } else { Admission::MemoryFull };
         };
         for victim in victims {
-            self.evict(victim);
+            self.evict(charge.share(), victim);
         }
-        self.bytes += charged;
         self.topics.insert((checked.topic(), rank.id));
         // No envelope is larger than 64 KiB.
         let size = u32::try_from(checked.bytes().len()).unwrap_or(u32::MAX);
@@ -180,8 +246,26 @@ impl Pool {
             BodyStorage::Inline => Some(Box::new(checked)),
             BodyStorage::External => None,
         };
-        self.entries.insert(rank, expiry, PoolEntry { timestamps, topic, size, body });
+        let share = self.share_mut(charge.share());
+        share.used += usize::from(charge.blocks());
+        let entry = PoolEntry { timestamps, topic, size, blocks: charge.blocks(), body };
+        share.entries.insert(rank, expiry, entry);
         Admission::Fresh
+    }
+
+    /// Remembers an envelope that the line had no time for: it is not fetched until
+    /// [`Self::forget_unheard`]. Returns whether there was room to.
+    pub fn remember_unheard(&mut self, checked: &CheckedEnvelope, settled: Millis) -> bool {
+        let timestamps = Timestamps { made: checked.made(), settled };
+        let (rank, times) = (checked.priority_key(), (checked.expiry(), timestamps));
+        remember(&mut self.unheard, self.most_remembered, rank, times)
+    }
+
+    /// Forgets what the line had no time for: it may be fetched now.
+    pub fn forget_unheard(&mut self) {
+        if self.unheard.len() > 0 {
+            self.unheard = RankedSet::new();
+        }
     }
 
     /// Lets go of envelopes that the archive does not have, and forgets that they were seen: they
@@ -189,9 +273,11 @@ impl Pool {
     pub fn mark_missing(&mut self, ids: &[EnvelopeId]) -> usize {
         let mut lost = 0;
         for id in ids {
-            if let Some((_, entry)) = self.entries.remove(id) {
-                self.uncharge(id, &entry);
-                lost += 1;
+            for share in Share::ALL {
+                if let Some((_, entry)) = self.share_mut(share).entries.remove(id) {
+                    self.uncharge(share, id, &entry);
+                    lost += 1;
+                }
             }
         }
         lost
@@ -202,48 +288,76 @@ impl Pool {
         core::mem::take(&mut self.evicted)
     }
 
-    /// Lets go of all envelopes that are expired, held or remembered; returns how many of them were
-    /// held.
+    /// Lets go of all envelopes that are expired, held or remembered, and forgets what had no room
+    /// in shares that have some again; returns how many of them were held.
     pub fn sweep(&mut self, now: UnixSeconds) -> usize {
-        while self.remembered.remove_expired(now).is_some() {}
+        while self.unheard.remove_expired(now).is_some() {}
         let mut swept = 0;
-        while let Some((id, entry)) = self.entries.remove_expired(now) {
-            self.release(id, &entry);
-            swept += 1;
+        for share in Share::ALL {
+            while let Some((id, entry)) = self.share_mut(share).entries.remove_expired(now) {
+                self.release(share, id, &entry);
+                swept += 1;
+            }
+            let share = self.share_mut(share);
+            if share.remembered.len() > 0 && share.room().is_calm() {
+                share.remembered = RankedSet::new();
+            }
+            while share.remembered.remove_expired(now).is_some() {}
         }
         swept
+    }
+
+    /// How full a share is.
+    #[must_use]
+    pub fn room(&self, share: Share) -> Room {
+        self.share(share).room()
+    }
+
+    /// The step that each share asks of a message, shortest life first.
+    #[must_use]
+    pub fn steps(&self) -> [Step; 3] {
+        Share::ALL.map(|share| self.room(share).step(1))
     }
 
     /// Whether an envelope is held.
     #[must_use]
     pub fn contains(&self, id: &EnvelopeId) -> bool {
-        self.entries.contains(id)
+        self.shares.iter().any(|share| share.entries.contains(id))
+    }
+
+    /// Whether an envelope is held, or remembered as not held.
+    #[must_use]
+    pub fn knows(&self, checked: &CheckedEnvelope) -> bool {
+        let (id, share) = (checked.id(), self.share(checked.charge().share()));
+        share.entries.contains(&id) || share.remembered.contains(&id) || self.unheard.contains(&id)
     }
 
     /// The canonical encoding of an envelope that is held here and not in an archive.
     #[must_use]
     pub fn get(&self, id: &EnvelopeId) -> Option<&[u8]> {
-        self.entries.get(id)?.body.as_deref().map(CheckedEnvelope::bytes)
+        self.entry(id)?.1.body.as_deref().map(CheckedEnvelope::bytes)
     }
 
     /// How large an envelope is, in bytes, if it is held and is not expired without tolerance.
     #[must_use]
     pub fn size(&self, id: &EnvelopeId, now: UnixSeconds) -> Option<usize> {
-        if self.entries.expiry(id)? <= now {
+        let (expiry, entry) = self.entry(id)?;
+        if expiry <= now {
             return None;
         }
-        usize::try_from(self.entries.get(id)?.size).ok()
+        usize::try_from(entry.size).ok()
     }
 
     /// The envelopes to advertise: held, not expired by this clock without tolerance, and settled
-    /// by `at`. Each with when it was made; by id.
+    /// by `at`. Each with when it was made.
     pub fn settled_ids(
         &self,
         now: UnixSeconds,
         at: Millis,
     ) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
-        self.entries
+        self.shares
             .iter()
+            .flat_map(|share| share.entries.iter())
             // Without the tolerance: in its last minutes it has expired for a client whose clock is
             // ahead.
             .filter(move |(_, expiry, entry)| *expiry > now && entry.timestamps.settled <= at)
@@ -251,11 +365,13 @@ impl Pool {
     }
 
     /// The envelopes not needed from others: held, expired or not, or remembered as refused for
-    /// room, if settled by `at`. Each with when it was made.
+    /// room or for the line, if settled by `at`. Each with when it was made.
     pub fn known_ids(&self, at: Millis) -> impl Iterator<Item = (UnixSeconds, EnvelopeId)> {
-        let held = self.entries.iter().map(|(id, _, entry)| (id, entry.timestamps));
-        let remembered = self.remembered.iter().map(|(id, _, timestamps)| (id, *timestamps));
-        held.chain(remembered)
+        let held = self.shares.iter().flat_map(|share| share.entries.iter());
+        let held = held.map(|(id, _, entry)| (id, entry.timestamps));
+        let refused = self.shares.iter().map(|share| &share.remembered).chain([&self.unheard]);
+        let refused = refused.flat_map(RankedSet::iter);
+        held.chain(refused.map(|(id, _, timestamps)| (id, *timestamps)))
             .filter(move |(_, timestamps)| timestamps.settled <= at)
             .map(|(id, timestamps)| (timestamps.made, id))
     }
@@ -264,30 +380,25 @@ impl Pool {
     pub fn by_topic(&self, topic: Topic) -> impl Iterator<Item = &CheckedEnvelope> {
         let first = (topic, EnvelopeId([0; 32]));
         let last = (topic, EnvelopeId([0xff; 32]));
-        self.topics.range(first..=last).filter_map(|(_, id)| self.entries.get(id)?.body.as_deref())
+        self.topics.range(first..=last).filter_map(|(_, id)| self.entry(id)?.1.body.as_deref())
     }
 
-    /// All envelopes held here, lowest rank first. They may be expired by now.
+    /// All envelopes held here: share by share, lowest rank first. They may be expired by now.
     pub fn by_rank(&self) -> impl DoubleEndedIterator<Item = &CheckedEnvelope> {
-        self.entries.by_rank().filter_map(|(_, entry)| entry.body.as_deref())
+        let entries = self.shares.iter().flat_map(|share| share.entries.by_rank());
+        entries.filter_map(|(_, entry)| entry.body.as_deref())
     }
 
-    /// The priority of the lowest ranked envelope held.
+    /// The places that are taken.
     #[must_use]
-    pub fn lowest(&self) -> Option<Priority> {
-        self.entries.lowest().map(|rank| rank.priority)
-    }
-
-    /// The charges of all envelopes held, in bytes: their sizes, and [`ENTRY_OVERHEAD`] for each.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
+    pub fn used(&self) -> usize {
+        self.shares.iter().map(|share| share.used).sum()
     }
 
     /// How many envelopes are held.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.entries.len()
+        self.shares.iter().map(|share| share.entries.len()).sum()
     }
 
     /// How much it holds at most.
@@ -296,78 +407,112 @@ impl Pool {
         self.bounds
     }
 
-    /// The envelopes that would have to leave for a newcomer, lowest first. `None` if one of them
-    /// outranks it, or if an empty pool would not hold it.
-    fn victims(&self, newcomer: PriorityKey, charge: usize) -> Option<Vec<PriorityKey>> {
-        if charge > self.bounds.bytes || self.bounds.count == 0 {
-            return None;
+    fn share(&self, share: Share) -> &PoolShare {
+        let [six_hours, day, week] = &self.shares;
+        match share {
+            Share::SixHours => six_hours,
+            Share::Day => day,
+            Share::Week => week,
         }
-        let mut bytes = self.bytes.saturating_add(charge);
-        let mut count = self.count() + 1;
-        let mut victims = Vec::new();
-        let mut ranks = self.entries.by_rank();
-        while bytes > self.bounds.bytes || count > self.bounds.count {
-            let (victim, entry) = ranks.next()?;
-            // Only lower ranks leave: so all pools of one size hold the same envelopes, in whatever
-            // order they came.
-            if victim > newcomer {
-                return None;
-            }
-            bytes -= entry.charge();
-            count -= 1;
-            victims.push(victim);
-        }
-        Some(victims)
     }
 
-    fn evict(&mut self, victim: PriorityKey) {
-        let Some((expiry, entry)) = self.entries.remove(&victim.id) else { return };
-        self.release(victim.id, &entry);
+    fn share_mut(&mut self, share: Share) -> &mut PoolShare {
+        let [six_hours, day, week] = &mut self.shares;
+        match share {
+            Share::SixHours => six_hours,
+            Share::Day => day,
+            Share::Week => week,
+        }
+    }
+
+    /// An envelope that is held, with its expiry.
+    fn entry(&self, id: &EnvelopeId) -> Option<(UnixSeconds, &PoolEntry)> {
+        self.shares
+            .iter()
+            .find_map(|share| Some((share.entries.expiry(id)?, share.entries.get(id)?)))
+    }
+
+    fn evict(&mut self, share: Share, victim: PriorityKey) {
+        let Some((expiry, entry)) = self.share_mut(share).entries.remove(&victim.id) else {
+            return;
+        };
+        self.release(share, victim.id, &entry);
+        let most = self.most_remembered;
+        let memory = &mut self.share_mut(share).remembered;
         // A memory full of better ids forgets this one. Should the envelope come again, it meets a
-        // pool that is full of better ones, and the same memory.
-        let _remembered: bool = self.remember(victim, expiry, entry.timestamps);
+        // share that is full of better ones, and the same memory.
+        let _remembered: bool = remember(memory, most, victim, (expiry, entry.timestamps));
     }
 
     /// Takes an envelope that has left out of the accounts, and has the archive discard it.
-    fn release(&mut self, id: EnvelopeId, entry: &PoolEntry) {
-        self.uncharge(&id, entry);
+    fn release(&mut self, share: Share, id: EnvelopeId, entry: &PoolEntry) {
+        self.uncharge(share, &id, entry);
         match self.bodies {
             BodyStorage::Inline => {}
             BodyStorage::External => self.evicted.push(id),
         }
     }
 
-    fn uncharge(&mut self, id: &EnvelopeId, entry: &PoolEntry) {
-        self.bytes -= entry.charge();
+    fn uncharge(&mut self, share: Share, id: &EnvelopeId, entry: &PoolEntry) {
+        self.share_mut(share).used -= usize::from(entry.blocks);
         self.topics.remove(&(entry.topic, *id));
     }
+}
 
-    /// Remembers an id that is not held; when memory is full, in place of the lowest ranked.
-    /// Returns whether it did: not if the memory is full of better ones.
-    fn remember(&mut self, rank: PriorityKey, expiry: UnixSeconds, timestamps: Timestamps) -> bool {
-        while self.remembered.len() >= self.most_remembered {
-            match self.remembered.lowest() {
-                Some(lowest) if lowest < rank => self.remembered.remove(&lowest.id),
-                Some(_) | None => return false,
-            };
+impl PoolShare {
+    const fn new(places: usize) -> Self {
+        Self { places, used: 0, entries: RankedSet::new(), remembered: RankedSet::new() }
+    }
+
+    const fn room(&self) -> Room {
+        Room { used: self.used, places: self.places }
+    }
+
+    /// The envelopes that have to leave for a newcomer, lowest first: none unless the share is
+    /// full. `None` if it does not show what is asked, or not twice what one of them shows, or if
+    /// the empty share would not hold it.
+    fn victims(&self, newcomer: PriorityKey, floor: Floor, blocks: u8) -> Option<Vec<PriorityKey>> {
+        let room = self.room();
+        if usize::from(blocks) > self.places || !floor.admits(newcomer.priority, room.step(blocks))
+        {
+            return None;
         }
-        self.remembered.insert(rank, expiry, timestamps);
-        true
+        let mut used = self.used;
+        let mut victims = Vec::new();
+        let mut ranks = self.entries.by_rank();
+        while !(Room { used, places: self.places }).fits(blocks) {
+            let (victim, entry) = ranks.next()?;
+            // So what was let in leaves early for no less than 256 times the floor, and never for
+            // something hardly better, as an auction would have it.
+            if !newcomer.priority.is_twice(victim.priority) {
+                return None;
+            }
+            used -= usize::from(entry.blocks);
+            victims.push(victim);
+        }
+        Some(victims)
     }
 }
 
-impl PoolEntry {
-    fn charge(&self) -> usize {
-        charge(usize::try_from(self.size).unwrap_or(usize::MAX))
+/// Remembers an id that is not held; when memory is full, in place of the lowest ranked. Returns
+/// whether it did: not if the memory is full of better ones.
+fn remember(
+    memory: &mut RankedSet<Timestamps>,
+    most: usize,
+    rank: PriorityKey,
+    (expiry, timestamps): (UnixSeconds, Timestamps),
+) -> bool {
+    while memory.len() >= most {
+        match memory.lowest() {
+            Some(lowest) if lowest < rank => memory.remove(&lowest.id),
+            Some(_) | None => return false,
+        };
     }
+    memory.insert(rank, expiry, timestamps);
+    true
 }
 
-/// The charge of an envelope of so many bytes.
-const fn charge(size: usize) -> usize {
-    size.saturating_add(ENTRY_OVERHEAD)
-}
-
-/// The trees' share of one entry, twice, and the box of its body fit the charge.
+/// The trees' share of one entry, twice, and the box of its body fit the books.
 const _: () = assert!(
     2 * (RankedSet::<PoolEntry>::ENTRY_SIZE + size_of::<(Topic, EnvelopeId)>())
         + size_of::<CheckedEnvelope>()

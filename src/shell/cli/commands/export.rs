@@ -394,7 +394,6 @@ mod tests {
     use super::*;
     use crate::engine::crypto::invite;
     use crate::engine::crypto::keys::Identity;
-    use crate::engine::envelope::Lifetime;
     use crate::engine::session::MAX_TEXT;
     use crate::engine::testing::rng::SeededRng;
     use crate::shell::api::calls::{
@@ -418,8 +417,8 @@ mod tests {
             ContactAdd { identity: None, invite: invite::encode(&other), name: "mira".to_owned() };
         let contact = client.call(added).await.unwrap();
         for number in 0..count {
-            let (contact, text) = (contact.id.into(), format!("not encrypted {number}"));
-            client.call(MessageSend { contact, text, life: Lifetime::Day }).await.unwrap();
+            let text = format!("not encrypted {number}");
+            client.call(MessageSend::new(contact.id, text)).await.unwrap();
         }
         (client, contact)
     }

@@ -6,7 +6,7 @@ use super::contacts::of_identity;
 use crate::engine::id::MessageId;
 use crate::shell::api::calls::{
     Around, ContactShow, History, HistoryPart, MAX_HISTORY, MessageCancel, MessageDelete,
-    MessageRef, MessageRetry, MessageShow, Page, Search,
+    MessageRef, MessageRetry, MessageShow, Page, Search, Status,
 };
 use crate::shell::api::{Contact, Event, Message};
 use crate::shell::cli::args::{GlobalArgs, HistoryArgs, MessageAction};
@@ -30,11 +30,12 @@ pub(super) async fn history(global: &GlobalArgs, args: HistoryArgs) -> Result<()
         }
         return Ok(());
     }
-    let (ascii, zone) = (global.ascii, &clock::zone());
-    let formatter = |message| MessageFormatter { message, contact: &contact, ascii, zone };
+    let (ascii, zone, now) = (global.ascii, &clock::zone(), clock::wall());
+    let contact = &contact;
+    let formatter = |message| MessageFormatter { message, contact, ascii, zone, now, price: None };
     let shown: Vec<MessageFormatter<'_>> = messages.iter().map(formatter).collect();
     let cut = messages.first().filter(|_| is_cut).map(|oldest| oldest.id);
-    output::print_line(&message_format::conversation(&shown, &args, &contact, cut));
+    output::print_line(&message_format::conversation(&shown, &args, contact, cut));
     Ok(())
 }
 
@@ -146,8 +147,16 @@ async fn carry_out(
         MessageAction::Show { id } => {
             let message = client.call(MessageShow { message: MessageRef(id) }).await?;
             let contact = client.call(ContactShow { contact: message.contact.into() }).await?;
-            let (ascii, zone) = (global.ascii, &clock::zone());
-            let shown = MessageFormatter { message: &message, contact: &contact, ascii, zone };
+            // A node without a network has heard of no price.
+            let status = client.call(Status {}).await?;
+            let shown = MessageFormatter {
+                message: &message,
+                contact: &contact,
+                ascii: global.ascii,
+                zone: &clock::zone(),
+                now: clock::wall(),
+                price: status.online.then_some(status.network.price),
+            };
             CommandOutput::new(&message, shown.details())
         }
         MessageAction::Retry { id } => {

@@ -100,8 +100,11 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Demo { check: true } => on_runtime(demo::check()),
         CliCommand::Demo { check: false } => on_runtime(demo::open(&global)),
         CliCommand::Relay { action: RelayAction::Run { pool, archive, network } } => {
-            let storage =
-                archive.map_or(relay::RelayStorage::Memory(pool), relay::RelayStorage::Archive);
+            let storage = match (pool, archive) {
+                (None, None) => relay::RelayStorage::Usual,
+                (_, Some(size)) => relay::RelayStorage::Archive(size),
+                (Some(size), None) => relay::RelayStorage::Memory(size),
+            };
             on_runtime(relay::run(&global, &network.into(), storage))
         }
         CliCommand::Node { action: NodeAction::Run { network } } => {
@@ -111,8 +114,8 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         CliCommand::Identity { action } => on_runtime(identities::run(&global, action)),
         CliCommand::Contact { action } => on_runtime(contacts::run(&global, action)),
         CliCommand::Request { action } => on_runtime(requests::run(&global, action)),
-        CliCommand::Send { contact, text, lifetime, wait, timeout, network } => {
-            let args = send::SendArgs { contact, text, lifetime, wait, timeout };
+        CliCommand::Send { contact, text, lifetime, max_work, wait, timeout, network } => {
+            let args = send::SendArgs { contact, text, lifetime, max_work, wait, timeout };
             on_runtime(send::run(&global, network, args))
         }
         CliCommand::Listen { from, count, timeout, states, network } => {

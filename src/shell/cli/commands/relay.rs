@@ -1,28 +1,120 @@
 //! `undertone relay run`: no identity, nothing decrypted, and nothing on disk without an archive.
+//!
+//! Without a size it has the room that a relay among strangers should have, in memory if enough of
+//! that is free.
 
 use serde_json::json;
 
-use crate::engine::settings::NodeRole;
+use crate::engine::relay::pool::PoolBounds;
+use crate::engine::settings::{DEFAULT_POOL, NodeRole, RELAY_POOL};
 use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
-    NetworkStatus, Stay,
+    NetworkStatus, Stay, StepsStatus,
 };
-use crate::shell::cli::args::{GlobalArgs, NetworkArgs, SizeArg};
+use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
+use crate::shell::os::memory;
 use crate::shell::os::signals::StopSignals;
 use crate::shell::runtime::ArchiveRecovery;
+use crate::shell::text::price;
 
-/// The place where a relay holds envelopes, and its size.
+/// What a person said about the place where a relay holds envelopes, and about its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RelayStorage {
+    /// Nothing.
+    Usual,
     /// While it runs.
-    Memory(SizeArg),
+    Memory(RoomArg),
     /// On disk.
-    Archive(SizeArg),
+    Archive(RoomArg),
 }
+
+/// Whether anything may be stored on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DiskUse {
+    Allowed,
+    Forbidden,
+}
+
+/// The room that a relay has.
+struct RelayRoom {
+    place: RoomPlace,
+    bytes: usize,
+    /// Why it has that room there.
+    why: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RoomPlace {
+    Memory,
+    Archive,
+}
+
+impl RelayRoom {
+    /// The room that was asked for; else the usual one, in memory if so many bytes of it are
+    /// `available` that the system does not lack them.
+    fn choose(storage: RelayStorage, disk: DiskUse, available: Option<u64>) -> Self {
+        let usual = RELAY_POOL.bytes();
+        match storage {
+            RelayStorage::Memory(RoomArg(bytes)) => {
+                Self { place: RoomPlace::Memory, bytes, why: "as --pool says".to_owned() }
+            }
+            RelayStorage::Archive(RoomArg(bytes)) => {
+                Self { place: RoomPlace::Archive, bytes, why: "as --archive says".to_owned() }
+            }
+            RelayStorage::Usual => {
+                let lack = match available {
+                    Some(free) if free >= ENOUGH_MEMORY => {
+                        let why = format!("{} of memory are free", gibibytes(free));
+                        return Self { place: RoomPlace::Memory, bytes: usual, why };
+                    }
+                    Some(free) => {
+                        format!("only {} of memory are free, 2 GiB are needed", gibibytes(free))
+                    }
+                    None => "how much memory is free is not known on this system".to_owned(),
+                };
+                match disk {
+                    DiskUse::Allowed => Self { place: RoomPlace::Archive, bytes: usual, why: lack },
+                    DiskUse::Forbidden => Self {
+                        place: RoomPlace::Memory,
+                        bytes: DEFAULT_POOL.bytes(),
+                        why: format!("{lack}, and --memory stores nothing on disk"),
+                    },
+                }
+            }
+        }
+    }
+
+    fn report(&self, format: OutputFormat) {
+        let Self { place, bytes, why } = self;
+        let places = PoolBounds::of_bytes(*bytes).places;
+        let (word, words) = match place {
+            RoomPlace::Memory => ("memory", "in memory, lost when the relay ends"),
+            RoomPlace::Archive => ("archive", "on disk, in an archive in the home folder"),
+        };
+        match format {
+            OutputFormat::Json => output::print_line(&output::to_ascii(&json!({
+                "v": 1, "type": "room", "place": word, "places": places, "bytes": bytes, "why": why,
+            }))),
+            OutputFormat::Text => output::print_message(&format!(
+                "room for {places} envelopes of 2 KiB {words}: {why}"
+            )),
+        }
+    }
+}
+
+/// Bytes to a tenth of a GiB, rounded down.
+fn gibibytes(bytes: u64) -> String {
+    let tenths = ((bytes >> 20) * 10) >> 10;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+/// The free memory with which the usual room is held there: three times what it takes when it is
+/// full, so that the machine's other programs keep some.
+const ENOUGH_MEMORY: u64 = 2 << 30;
 
 /// `undertone relay run`
 pub(super) async fn run(
@@ -37,13 +129,22 @@ pub(super) async fn run(
     if let Some(net) = options.net.as_mut().filter(|net| net.listen.is_empty()) {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let options = match storage {
-        RelayStorage::Memory(SizeArg(bytes)) => options.pool(bytes),
-        RelayStorage::Archive(SizeArg(bytes)) => options.archive(home(global)?, bytes),
+    let disk = if global.memory { DiskUse::Forbidden } else { DiskUse::Allowed };
+    let room = RelayRoom::choose(storage, disk, memory::available());
+    let options = match room.place {
+        RoomPlace::Memory => options.pool(room.bytes),
+        RoomPlace::Archive => options.archive(home(global)?, room.bytes),
     };
     let who = ClientInfo::new(ClientKind::Command);
-    let (client, _) = Client::connect(Connect::Start(options), who).await?;
+    let (client, _) = Client::connect(Connect::Start(options), who).await.map_err(|failure| {
+        // Nobody asked for the archive that may be in the way.
+        match (storage, room.place) {
+            (RelayStorage::Usual, RoomPlace::Archive) => or_in_memory(failure),
+            _ => failure,
+        }
+    })?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
+    room.report(format);
     if let Some(recovery) = client.archive_recovery() {
         report_recovery(&recovery, format);
     }
@@ -63,6 +164,12 @@ pub(super) async fn run(
             Err(Failure::new(FailureCode::NodeEnded, text))
         }
     }
+}
+
+/// The same failure, with the way to do without an archive.
+fn or_in_memory(mut failure: Failure) -> Failure {
+    failure.next.push_str("; or hold less, in memory: undertone relay run --pool 64MiB");
+    failure
 }
 
 /// Prints the addresses of a node, its figures and its trouble, each when it changes, until a signal
@@ -95,12 +202,18 @@ pub(super) async fn report_network(
 
 /// Reports what was loaded from an archive.
 fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
-    let ArchiveRecovery { held, expired, refused, damaged, salvaged } = *taken;
+    let ArchiveRecovery { held, expired, refused, damaged, salvaged, outdated } = *taken;
     if format == OutputFormat::Json {
         return output::print_line(&output::to_ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
-            "damaged": damaged, "salvaged": salvaged,
+            "damaged": damaged, "salvaged": salvaged, "outdated": outdated,
         })));
+    }
+    if outdated {
+        output::print_message(
+            "the archive file was of an earlier version, whose envelopes no node carries any more: \
+             it was removed and a new one begun",
+        );
     }
     if let Some(saved) = salvaged {
         output::print_message(&format!(
@@ -118,8 +231,8 @@ fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
 struct NetworkReporter {
     format: OutputFormat,
     addresses: Vec<String>,
-    /// Neighbours and envelopes.
-    figures: Option<(usize, usize)>,
+    /// Neighbours, envelopes and the steps that are asked.
+    figures: Option<(usize, usize, StepsStatus)>,
     trouble: Option<String>,
 }
 
@@ -138,11 +251,11 @@ impl NetworkReporter {
                 OutputFormat::Text => output::print_line(&format!("listening on {address}")),
             }
         }
-        let figures = (line.peers, line.pool_items);
-        // Programs get every change, people only changes in the number of peers.
+        let figures = (line.peers, line.pool_items, line.steps);
+        // Programs get every change, people only those in the number of peers and in what is asked.
         let same = self.figures.is_some_and(|last| match self.format {
             OutputFormat::Json => last == figures,
-            OutputFormat::Text => last.0 == figures.0,
+            OutputFormat::Text => (last.0, last.2) == (figures.0, figures.2),
         });
         if !same {
             self.figures = Some(figures);
@@ -159,14 +272,18 @@ impl NetworkReporter {
             let data = json!({
                 "v": 1, "type": "network", "peers": peers,
                 "pool_items": items, "pool_bytes": line.pool_bytes,
+                "steps": line.steps, "fill": line.fill, "line": line.line,
                 "archive_bytes": line.archive.as_ref().map(|archive| archive.bytes),
             });
             return output::print_line(&output::to_ascii(&data));
         }
         let disk = line.archive.as_ref().map(|on| format!(", {} KiB on disk", on.bytes >> 10));
         output::print_message(&format!(
-            "peers {peers}, pool {items} envelopes{}",
-            disk.unwrap_or_default()
+            "peers {peers}, pool {items} envelopes{}; room: {}; line: {}; asks {}",
+            disk.unwrap_or_default(),
+            price::fill(line.fill),
+            price::line(line.line),
+            price::steps(line.steps),
         ));
     }
 
@@ -207,3 +324,50 @@ const DEFAULT_LISTEN: [&str; 4] = [
     "/ip6/::/tcp/4141",
     "/ip6/::/udp/4141/quic-v1",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING_SAID: RelayStorage = RelayStorage::Usual;
+
+    fn chosen(disk: DiskUse, available: Option<u64>) -> (RoomPlace, usize, String) {
+        let RelayRoom { place, bytes, why } = RelayRoom::choose(NOTHING_SAID, disk, available);
+        (place, PoolBounds::of_bytes(bytes).places, why)
+    }
+
+    #[test]
+    fn a_relay_has_its_usual_room_in_memory_only_where_that_is_free() {
+        let (memory, archive) = (RoomPlace::Memory, RoomPlace::Archive);
+        for (available, place, why) in [
+            (Some(2 << 30), memory, "2.0 GiB of memory are free"),
+            (Some(u64::MAX), memory, "17179869183.9 GiB of memory are free"),
+            (Some((2 << 30) - 1), archive, "only 1.9 GiB of memory are free, 2 GiB are needed"),
+            (Some(0), archive, "only 0.0 GiB of memory are free, 2 GiB are needed"),
+            (None, archive, "how much memory is free is not known on this system"),
+        ] {
+            let (chosen, places, told) = chosen(DiskUse::Allowed, available);
+            assert_eq!((chosen, places, told.as_str()), (place, 293_000, why));
+        }
+    }
+
+    #[test]
+    fn a_relay_that_may_store_nothing_on_disk_holds_less_where_memory_is_short() {
+        let (place, places, why) = chosen(DiskUse::Forbidden, Some(1 << 30));
+        assert_eq!((place, places), (RoomPlace::Memory, DEFAULT_POOL.places));
+        assert!(why.ends_with("and --memory stores nothing on disk"), "{why}");
+        let (place, places, _) = chosen(DiskUse::Forbidden, Some(4 << 30));
+        assert_eq!((place, places), (RoomPlace::Memory, RELAY_POOL.places));
+    }
+
+    #[test]
+    fn what_was_said_of_the_room_counts_whatever_is_free() {
+        for available in [None, Some(0), Some(u64::MAX)] {
+            let choose = |storage| RelayRoom::choose(storage, DiskUse::Allowed, available);
+            let memory = choose(RelayStorage::Memory(RoomArg(1 << 20)));
+            assert_eq!((memory.place, memory.bytes), (RoomPlace::Memory, 1 << 20));
+            let archive = choose(RelayStorage::Archive(RoomArg(1 << 30)));
+            assert_eq!((archive.place, archive.bytes), (RoomPlace::Archive, 1 << 30));
+        }
+    }
+}

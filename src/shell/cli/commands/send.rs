@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::envelope::Lifetime;
+use crate::engine::envelope::{Lifetime, Postage};
 use crate::engine::event::{Direction, SessionStatus};
 use crate::engine::id::MessageId;
+use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, MessageState, Trust};
 use crate::engine::session::MAX_TEXT;
 use crate::shell::api::calls::{
@@ -16,23 +17,27 @@ use crate::shell::api::calls::{
     Status,
 };
 use crate::shell::api::words::state_word;
-use crate::shell::api::{ClientInfo, ClientKind, Contact, Message, Stay};
+use crate::shell::api::{ClientInfo, ClientKind, Contact, Message, NetworkStatus, Stay};
 use crate::shell::cli::args::{DurationArg, GlobalArgs, NetworkFlags, WaitFor};
 use crate::shell::cli::connect::{online, say_unused, store};
-use crate::shell::cli::{input, output};
+use crate::shell::cli::input;
+use crate::shell::cli::output::{self, OutputFormat};
 use crate::shell::client::{Client, Connect, CreateStore};
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::miner;
+use crate::shell::os::clock::wall;
 use crate::shell::rpc::link::silent;
 use crate::shell::text::lifetime::{self, WorkCost};
 use crate::shell::text::message_state;
+use crate::shell::text::price::{self, AskedPrice};
 
-/// Arguments of `undertone send`: recipient, text, lifetime, and the state to wait for.
+/// Arguments of `undertone send`: recipient, text, postage, and the state to wait for.
 #[derive(Clone)]
 pub(super) struct SendArgs {
     pub(super) contact: String,
     pub(super) text: Option<String>,
     pub(super) lifetime: Lifetime,
+    pub(super) max_work: Option<Step>,
     pub(super) wait: WaitFor,
     pub(super) timeout: DurationArg,
 }
@@ -60,16 +65,23 @@ pub(super) async fn run(
         say_unused(&network, &hello);
     }
     let contact = ContactRef::Of { name: args.contact.clone(), identity: global.identity.clone() };
-    let sending = Sending { client: &client, deadline: begun + limit, name: args.contact };
-    let sent = sending.run(contact, text, args.lifetime, args.wait).await;
+    let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
+    let sending = Sending { client: &client, deadline: begun + limit, name: args.contact, format };
+    let postage = Postage { lifetime: args.lifetime, highest: args.max_work };
+    let sent = sending.run(contact, text, postage, args.wait).await;
     client.close().await?;
-    let data = sent?;
-    if global.json {
-        output::print_result(&data);
-    } else {
-        output::print_message(data.get("state").and_then(Value::as_str).unwrap_or("sent"));
+    let SendOutcome { data, words } = sent?;
+    match format {
+        OutputFormat::Json => output::print_result(&data),
+        OutputFormat::Text => output::print_message(words),
     }
     Ok(())
+}
+
+/// What became of a message by the end of the wait: for programs, and in a word.
+struct SendOutcome {
+    data: Value,
+    words: &'static str,
 }
 
 /// One message on its way, and the time it has.
@@ -79,6 +91,7 @@ struct Sending<'a> {
     deadline: Instant,
     /// The contact, as the person called them.
     name: String,
+    format: OutputFormat,
 }
 
 impl Sending<'_> {
@@ -87,24 +100,29 @@ impl Sending<'_> {
         &self,
         recipient: ContactRef,
         text: String,
-        life: Lifetime,
+        postage: Postage,
         wait: WaitFor,
-    ) -> Result<Value, Failure> {
+    ) -> Result<SendOutcome, Failure> {
         let contact = self.call(ContactShow { contact: recipient }).await?;
         // Before anything is sent: the wait would be for a mark that cannot come.
         if wait == WaitFor::Read && !contact.read_receipts {
             return Err(no_read_marks(&self.name));
         }
-        if std::io::stderr().is_terminal() {
-            self.say_price(life).await?;
+        let figures = self.call(Status {}).await?.network;
+        let Postage { lifetime: life, highest: max_work } = postage;
+        let price = AskedPrice::of(figures.price, life, max_work);
+        if self.format == OutputFormat::Text {
+            say_price(&figures, life, price);
         }
-        let send = MessageSend { contact: contact.id.into(), text, life };
+        let send = MessageSend { contact: contact.id.into(), text, life, max_work };
         let sent = self.call(send).await.map_err(|failure| unknown(failure, &self.name))?;
         let progress = SendProgress {
             wait,
             name: self.name.clone(),
             message: sent.id,
             state: MessageState::Queued,
+            not_for_long: false,
+            price,
             trust: contact.trust,
             session: contact.session,
             peers: 0,
@@ -122,7 +140,7 @@ impl Sending<'_> {
         &self,
         mut progress: SendProgress,
         contact: &Contact,
-    ) -> Result<Value, Failure> {
+    ) -> Result<SendOutcome, Failure> {
         let message = MessageRef::from(progress.message);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -160,29 +178,40 @@ impl Sending<'_> {
             .map_err(|failure| progress.accepted(failure))?;
         progress.note(&message);
         (progress.session, progress.peers) = (contact.session, status.network.peers);
+        progress.price = AskedPrice::of(status.network.price, message.lifetime, message.highest);
         match progress.end()? {
             Some(done) => Ok(done),
             None => Err(progress.too_late()),
         }
     }
 
-    /// Prints the expected cost before the work begins, to a person who would wait for it: at the
-    /// floor of the node that searches, and as fast as it was when it last did.
-    async fn say_price(&self, lifetime: Lifetime) -> Result<(), Failure> {
-        let figures = self.call(Status {}).await?.network;
-        let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
-        let cost = WorkCost::of(lifetime, figures.floor_bits, rate);
-        if cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS) {
-            let (life, expectation) = (lifetime::words(lifetime), cost.expectation());
-            output::print_message(&format!("lifetime {life}: {expectation}"));
-        }
-        Ok(())
-    }
-
     /// A call that is given up when the time is over.
     async fn call<C: Call>(&self, call: C) -> Result<C::Reply, Failure> {
         let answer = timeout_at(self.deadline, self.client.call(call)).await;
         answer.unwrap_or_else(|_| Err(silent("nothing was sent")))
+    }
+}
+
+/// Says what the message costs before anything is sent: where more than the usual work is asked, and
+/// to a person who would wait for the work. At the floor and the price of the node that searches, and
+/// as fast as it was when it last did.
+fn say_price(figures: &NetworkStatus, lifetime: Lifetime, asked: AskedPrice) {
+    let rate = if figures.rate == 0 { miner::speed() } else { figures.rate };
+    let cost = WorkCost::of(lifetime, figures.floor_bits, figures.price.of(lifetime), rate);
+    if !asked.is_usual() {
+        output::print_message(&asked.busy(cost));
+    }
+    if asked.is_too_high() {
+        let most = price::times(asked.most());
+        output::print_message(&format!(
+            "the message waits for a lower price: at most {most} the usual work is allowed. A node \
+             that runs looks again every few hours; --max-work 256 sends at any price"
+        ));
+    } else if std::io::stderr().is_terminal()
+        && cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS)
+    {
+        let (life, expectation) = (lifetime::words(lifetime), cost.expectation());
+        output::print_message(&format!("lifetime {life}: {expectation}"));
     }
 }
 
@@ -211,6 +240,10 @@ struct SendProgress {
     message: MessageId,
     /// The last state of the message.
     state: MessageState,
+    /// Whether it was sent for less than is asked, so that not all nodes hold it.
+    not_for_long: bool,
+    /// What it costs, and may cost.
+    price: AskedPrice,
     trust: Trust,
     session: SessionStatus,
     /// The node's neighbours.
@@ -230,15 +263,18 @@ impl SendProgress {
     fn note(&mut self, message: &Message) {
         if let Direction::Outgoing(state) = message.direction {
             self.state = state;
+            self.not_for_long = message.is_not_for_long(wall());
         }
     }
 
     /// The result, if the state is the wanted one or a later one; an error, if it ends the wait.
-    fn end(&self) -> Result<Option<Value>, Failure> {
+    fn end(&self) -> Result<Option<SendOutcome>, Failure> {
         match (self.reached(), self.state) {
             // First, because the same state may be a success: a message that was to be sent has
             // been, even if no acknowledgement came for it.
             (Some(done), _) => Ok(Some(done)),
+            // Its envelope is new, and the next one follows soon.
+            (None, MessageState::Unacknowledged) if self.not_for_long => Ok(None),
             // Retransmission goes on for days, and a script does not: it gets the code of a time
             // that is over.
             (None, MessageState::Unacknowledged) => Err(self.not_acknowledged()),
@@ -255,10 +291,29 @@ impl SendProgress {
         }
     }
 
-    fn reached(&self) -> Option<Value> {
+    fn reached(&self) -> Option<SendOutcome> {
         let word = state_word(self.state);
         let is_there = self.state.has_reached(self.wanted());
-        is_there.then(|| json!({ "state": word, "id": self.message.hex() }))
+        is_there.then(|| SendOutcome {
+            data: json!({
+                "state": word,
+                "id": self.message.hex(),
+                "not_for_long": self.not_for_long,
+                "price": {
+                    "work": self.price.now().times(),
+                    "max_work": self.price.most().times(),
+                    "waits": self.waits_for_price(),
+                },
+            }),
+            words: if self.not_for_long { message_state::NOT_FOR_LONG } else { word },
+        })
+    }
+
+    /// Whether it has not left because more is asked than may be paid.
+    fn waits_for_price(&self) -> bool {
+        self.state == MessageState::Queued
+            && price::is_under_way(self.session)
+            && self.price.is_too_high()
     }
 
     fn held(&self) -> Failure {
@@ -335,6 +390,9 @@ impl SendProgress {
             };
             return Failure::new(FailureCode::NoRelay, text);
         }
+        if self.waits_for_price() {
+            return self.too_dear();
+        }
         let what = match self.wait {
             _ if !has_left => "the message was not sent in time",
             WaitFor::Read => "the message was not read in time",
@@ -369,6 +427,23 @@ impl SendProgress {
     }
 }
 
+impl SendProgress {
+    /// The time is over, and more is asked than may be paid.
+    fn too_dear(&self) -> Failure {
+        let text = FailureText {
+            what: "the message was not sent in time: it waits for a lower price",
+            why: &self.price.excess(),
+            safe: "the message is queued here; a node that runs looks at the price again every few \
+                   hours, and sends it",
+            next: &format!(
+                "wait, or cancel it (undertone message cancel {}) and send it with --max-work 256",
+                self.message.short()
+            ),
+        };
+        Failure::new(FailureCode::WaitsForPrice, text)
+    }
+}
+
 /// What becomes of a message that has not been sent.
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
 
@@ -390,6 +465,7 @@ const LAST_LOOK: Duration = Duration::from_millis(700);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::api::PriceStatus;
 
     fn progress(wait: WaitFor, state: MessageState, peers: usize) -> SendProgress {
         SendProgress {
@@ -397,6 +473,8 @@ mod tests {
             name: "ben".to_owned(),
             message: MessageId(0x1a2b_3c4d_5e6f_7081),
             state,
+            not_for_long: false,
+            price: AskedPrice::of(PriceStatus::default(), Lifetime::Day, None),
             trust: Trust::Unverified,
             session: SessionStatus::Established,
             peers,
@@ -432,6 +510,50 @@ mod tests {
             let why = SendProgress { session, ..queued }.too_late().why;
             assert_eq!(why.contains("no session"), session == SessionStatus::OfferSent);
         }
+    }
+
+    #[test]
+    fn a_wait_for_a_lower_price_ends_with_why_and_how_to_send_all_the_same() {
+        let busy = PriceStatus { day: 4, ..PriceStatus::default() };
+        let queued = |highest| SendProgress {
+            price: AskedPrice::of(busy, Lifetime::Day, highest),
+            ..progress(WaitFor::Sent, MessageState::Queued, 3)
+        };
+        let waits = queued(None);
+        let failure = waits.too_late();
+        assert_eq!(failure.code(), Some(FailureCode::WaitsForPrice));
+        assert_eq!(failure.exit() as u8, 6);
+        assert_eq!(
+            failure.why,
+            "a day costs 16 times the usual work now, at most 8 times is allowed"
+        );
+        assert!(failure.next.contains("cancel 1a2b3c4d"), "{}", failure.next);
+        assert!(failure.next.ends_with("--max-work 256"), "{}", failure.next);
+        // For `--wait queued` it is no failure, and is told.
+        let data = SendProgress { wait: WaitFor::Queued, ..waits }.reached().unwrap().data;
+        assert_eq!(data["price"], json!({ "work": 16, "max_work": 8, "waits": true }));
+        // What may be paid, and what waits for something else, does not wait for the price.
+        let paid = queued(Some(Step::new(4)));
+        assert_eq!(paid.too_late().code(), Some(FailureCode::AckTimeout));
+        let session = SendProgress { session: SessionStatus::OfferSent, ..queued(None) };
+        assert!(session.too_late().why.contains("no session"));
+    }
+
+    #[test]
+    fn what_is_not_held_for_long_counts_as_sent_and_is_waited_for() {
+        let of = |wait| SendProgress {
+            not_for_long: true,
+            ..progress(wait, MessageState::Unacknowledged, 1)
+        };
+        assert!(of(WaitFor::Delivered).end().unwrap().is_none());
+        let sent = of(WaitFor::Sent).end().unwrap().unwrap();
+        assert_eq!(sent.words, "in the pool, not for long");
+        assert_eq!(
+            (&sent.data["state"], &sent.data["not_for_long"]),
+            (&json!("unacknowledged"), &json!(true))
+        );
+        let expired = progress(WaitFor::Delivered, MessageState::Unacknowledged, 1).end();
+        assert_eq!(expired.err().and_then(|f| f.code()), Some(FailureCode::NotAcknowledged));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
-use crate::shell::text::clock_skew;
+use crate::shell::text::{clock_skew, price};
 
 /// `undertone status`
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
@@ -107,17 +107,23 @@ fn words(report: &StatusReport) -> String {
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     let mut text = format!(
         "node     running, network {}\npeers    {}\npool     {} of {} KiB, {}\n\
-         floor    2^{}\njunk     {cover}\nqueued   {}\nclock    {clock}\n\
-         catch-up {} fetched from peers",
+         room     {}\nline     {}\nasks     {}\nfloor    2^{}\njunk     {cover}\nqueued   {}\n\
+         clock    {clock}\ncatch-up {} fetched from peers",
         network.network,
         network.peers,
         network.pool_bytes >> 10,
         network.pool_capacity >> 10,
         envelopes(network.pool_items as u64),
+        price::fill(network.fill),
+        price::line(network.line),
+        price::steps(network.steps),
         network.floor_bits,
         network.queued,
         envelopes(network.caught_up),
     );
+    if let Some(paid) = price::paid(network.price) {
+        text.push_str(&format!("\nprice    busy: you pay {paid}"));
+    }
     for address in &network.listening {
         text.push_str("\nlisten   ");
         text.push_str(address);
@@ -139,18 +145,40 @@ const NONE: &str = "none";
 mod tests {
     use super::*;
     use crate::shell::api::status::tests::network;
-    use crate::shell::api::{NetworkStatus, Persistence};
+    use crate::shell::api::{
+        FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
+    };
+
+    fn told(network: NetworkStatus) -> String {
+        let persistence = Persistence::Sealed;
+        words(&StatusReport { network, online: true, persistence, clients: 1 })
+    }
+
+    #[test]
+    fn room_line_and_price_are_told_and_the_price_only_where_it_is_not_the_usual() {
+        let calm = told(network());
+        assert!(calm.contains("\nasks     the usual work\n") && !calm.contains("price"), "{calm}");
+        let busy = told(NetworkStatus {
+            steps: StepsStatus { day: 3, line: 1, ..StepsStatus::default() },
+            price: PriceStatus { day: 4, ..PriceStatus::default() },
+            fill: FillStatus { six_hours: 1, day: 88, week: 0 },
+            line: LineStatus { blocks_per_second: 16, percent_left: 47 },
+            ..network()
+        });
+        for row in [
+            "room     6 hours 1% full, a day 88%, a week 0%",
+            "line     16 envelopes per second at most, 47% of two minutes left",
+            "asks     8 times the usual work for a day, 2 times to be passed on",
+            "price    busy: you pay 16 times the usual work for a day",
+        ] {
+            assert!(busy.lines().any(|line| line == row), "{row} in {busy}");
+        }
+    }
 
     #[test]
     fn one_envelope_is_not_said_to_be_several() {
-        let words = |pool_items, caught_up| {
-            words(&StatusReport {
-                network: NetworkStatus { pool_items, caught_up, ..network() },
-                online: true,
-                persistence: Persistence::Sealed,
-                clients: 1,
-            })
-        };
+        let words =
+            |pool_items, caught_up| told(NetworkStatus { pool_items, caught_up, ..network() });
         let one = words(1, 1);
         assert!(one.contains(" KiB, 1 envelope\n"), "{one}");
         assert!(one.contains("catch-up 1 envelope fetched"), "{one}");

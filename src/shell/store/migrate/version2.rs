@@ -113,7 +113,7 @@ impl From<MessageV2> for MessageRecord {
     fn from(row: MessageV2) -> Self {
         let MessageV2 { id, contact, direction, number, text, at, missing, early } = row;
         // Every envelope lived for a day, and its way was not recorded.
-        let (lifetime, delivery) = (Lifetime::Day, DeliveryLog::default());
-        Self { id, contact, direction, number, text, at, missing, early, lifetime, delivery }
+        let (postage, delivery) = (Lifetime::Day.into(), DeliveryLog::default());
+        Self { id, contact, direction, number, text, at, missing, early, postage, delivery }
     }
 }

@@ -112,7 +112,7 @@ pub(in crate::shell::store) fn message(
         at: UnixSeconds(100_000_000),
         missing: 0,
         early: None,
-        lifetime: Lifetime::Day,
+        postage: Lifetime::Day.into(),
         delivery: DeliveryLog::default(),
     })
 }
@@ -148,7 +148,7 @@ pub(in crate::shell::store) fn any_message() -> impl Strategy<Value = MessageRec
             at: UnixSeconds(at),
             missing,
             early: (number % 2 == 1).then_some(SessionId([7; 32])),
-            lifetime: Lifetime::Week,
+            postage: Lifetime::Week.into(),
             delivery: DeliveryLog {
                 attempts: 3,
                 last_sent: Some(UnixSeconds(at)),

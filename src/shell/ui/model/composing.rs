@@ -153,13 +153,13 @@ fn say(model: &mut Model, text: String, effects: &mut Vec<UiEffect>) {
         model.say_hint("no chat is open, nothing was sent. F3 lists contacts, + adds one");
         return;
     };
-    let (contact, lifetime) = (chat.id(), chat.lifetime);
+    let (contact, life, max_work) = (chat.id(), chat.lifetime, chat.highest);
     // Before the node has accepted it, so that the next text can be typed meanwhile.
     let written = chat.take_text();
     effects.push(UiEffect::Scroll(ScrollAction::Newest));
     // Remembered until the node has accepted it; a refused text goes back into the composer.
     let about = PendingCall::Say(contact, written.clone());
-    let call = MessageSend { contact: contact.into(), text, life: lifetime };
+    let call = MessageSend { contact: contact.into(), text, life, max_work };
     if !model.ask(call.into_any(), about, effects)
         && let Some(chat) = model.current_mut()
     {

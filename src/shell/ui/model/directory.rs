@@ -10,7 +10,7 @@ use crate::engine::record::MessageState;
 use super::chat::{Chat, ContactChat, HistoryRange, MessageNews};
 use super::label;
 use crate::shell::api::directory::DirectoryChange;
-use crate::shell::api::{Directory, Event, Identity, MessageChange, Request};
+use crate::shell::api::{Contact, Directory, Event, Identity, MessageChange, Request};
 
 /// The identities, contacts and requests the node knows, and the messages held here.
 pub(in crate::shell::ui) struct ChatDirectory {
@@ -325,5 +325,13 @@ impl ChatDirectory {
     /// How many of our messages held here have not left this machine.
     pub(super) fn unsent(&self) -> usize {
         self.chats.values().map(Chat::unsent).sum()
+    }
+
+    /// Whether this is so of a message that is held here.
+    pub(super) fn any_message(&self, is_so: impl Fn(&Contact, &MessageView) -> bool) -> bool {
+        self.chats.iter().any(|(id, chat)| {
+            let contact = self.known.contact(*id);
+            contact.is_some_and(|contact| chat.messages.iter().any(|of| is_so(contact, of)))
+        })
     }
 }

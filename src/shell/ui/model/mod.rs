@@ -339,6 +339,12 @@ impl Model {
         self.directory.unsent().max(self.node.queued())
     }
 
+    /// Whether a message of ours waits for a lower price.
+    pub(super) fn has_too_dear(&self) -> bool {
+        self.directory
+            .any_message(|contact, message| self.node.holding_back(message, contact).is_some())
+    }
+
     fn say_hint(&mut self, text: impl Into<String>) {
         self.status.say(text);
     }

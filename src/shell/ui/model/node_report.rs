@@ -1,11 +1,14 @@
 //! The node as it is reached and as it reports itself, and what follows from it for a person.
 
 use crate::engine::envelope::Lifetime;
+use crate::engine::event::{ContactView, MessageView};
+use crate::engine::price::Step;
 use crate::engine::sync::ClockSkew;
 
 use crate::shell::api::{NetworkStatus, Persistence};
 use crate::shell::text::clock_skew::SkewDoubt;
 use crate::shell::text::lifetime::WorkCost;
+use crate::shell::text::price::AskedPrice;
 
 /// The process in which the node of an interface runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,11 +55,32 @@ impl NodeReport {
         self.network.as_ref().map_or(0, |network| network.queued)
     }
 
-    /// The work that a message of this lifetime takes; `None` until the figures of the network are
-    /// known.
+    /// The work that a message of this lifetime takes at the present price; `None` until the figures
+    /// of the network are known.
     pub(in crate::shell::ui) fn cost(&self, lifetime: Lifetime) -> Option<WorkCost> {
         let network = self.network.as_ref()?;
-        Some(WorkCost::of(lifetime, network.floor_bits, network.rate))
+        let step = network.price.of(lifetime);
+        Some(WorkCost::of(lifetime, network.floor_bits, step, network.rate))
+    }
+
+    /// The present price of a message of this lifetime for which at most `highest` may be paid, or
+    /// what is usual; `None` until the figures of the network are known.
+    pub(in crate::shell::ui) fn asked(
+        &self,
+        lifetime: Lifetime,
+        highest: Option<Step>,
+    ) -> Option<AskedPrice> {
+        let network = self.network.as_ref()?;
+        Some(AskedPrice::of(network.price, lifetime, highest))
+    }
+
+    /// The price that keeps a message of ours to this contact from being sent, if one does.
+    pub(in crate::shell::ui) fn holding_back(
+        &self,
+        message: &MessageView,
+        contact: &ContactView,
+    ) -> Option<AskedPrice> {
+        AskedPrice::holding_back(self.network.as_ref()?.price, message, contact)
     }
 
     /// The fate of messages that have not left this machine when the person leaves, in a few words.

@@ -13,7 +13,7 @@ use super::{
 use crate::shell::api::calls::{
     Call as _, ContactClose, ContactRename, MessageCancel, MessageRetry,
 };
-use crate::shell::api::words::{LIFETIME_NAMES, lifetime_named};
+use crate::shell::api::words::{LIFETIME_NAMES, WORK_NAMES, lifetime_named, work_named};
 
 /// Does what a slash command says.
 pub(super) fn obey(
@@ -58,6 +58,7 @@ pub(super) fn obey(
             None => model.navigation.prompt_search(),
         },
         SlashCommand::Life => choose_lifetime_by_name(model, argument),
+        SlashCommand::Work => choose_work_by_name(model, argument),
         SlashCommand::Why => {
             let newest = model.current().and_then(|chat| Some(chat.messages.last()?.id));
             model.navigation.overlay = newest.map(Overlay::Why);
@@ -134,6 +135,17 @@ fn choose_lifetime_by_name(model: &mut Model, name: Option<String>) {
                 LIFETIME_NAMES.join(", ")
             ));
         }
+    }
+}
+
+fn choose_work_by_name(model: &mut Model, name: Option<String>) {
+    match name.as_deref().map(work_named) {
+        None => model.choose_highest(None),
+        Some(Some(highest)) => model.choose_highest(Some(highest)),
+        Some(None) => model.say_hint(format!(
+            "the most work is one of {} times the usual; nothing was changed",
+            WORK_NAMES.join(", ")
+        )),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Keys: each action goes to the struct or the chapter that it is for.
 
 use crate::engine::envelope::Lifetime;
+use crate::engine::price::Step;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
 
 use super::super::keys::{
     BrowseAction, ChatStep, CompareAction, ConfirmAnswer, KeyAction, LeaveChoice,
@@ -10,7 +12,7 @@ use super::{
     search, verify,
 };
 use crate::shell::api::calls::{AnyCall, Call as _, MessageCancel, MessageRetry, Status};
-use crate::shell::text::lifetime;
+use crate::shell::text::{lifetime, price};
 
 /// A second Ctrl+C within so many seconds asks to leave. A guess.
 const INTERRUPT_SECONDS: u64 = 2;
@@ -80,6 +82,25 @@ impl Model {
         let lives = lifetime::words(lifetime);
         let hint = format!("messages to {name}: lifetime {lives}{}", cost.unwrap_or_default());
         self.say_hint(hint);
+    }
+
+    /// Chooses the most work for messages to the open contact from here on, or says it.
+    pub(super) fn choose_highest(&mut self, highest: Option<Step>) {
+        let Some(chat) = self.current_mut() else {
+            self.say_hint("no chat is open; nothing was changed");
+            return;
+        };
+        chat.highest = highest.or(chat.highest);
+        let (contact, lifetime, highest) = (chat.id(), chat.lifetime, chat.highest);
+        let name = self.directory.name_of(contact);
+        let most = price::times(highest.unwrap_or(DEFAULT_HIGHEST_STEP));
+        let asked = self.node.asked(lifetime, highest).filter(|asked| !asked.is_usual());
+        let now = match asked {
+            None => String::new(),
+            Some(asked) if asked.is_too_high() => format!("; they wait: {}", asked.words()),
+            Some(asked) => format!("; {}", asked.words()),
+        };
+        self.say_hint(format!("messages to {name}: at most {most} the usual work{now}"));
     }
 
     /// Keys while a message is chosen.

@@ -249,22 +249,33 @@ struct PriceLine {
     least: String,
 }
 
-/// The cost of the next message where it is not the usual: another lifetime than a day, or work
-/// that takes long.
+/// The cost of the next message where it is not the usual: another lifetime than a day, work that
+/// takes long, or a price that it waits for.
 fn price(model: &Model, chat: ContactChat<'_>) -> Option<PriceLine> {
+    let asked = model.node.asked(chat.lifetime, chat.highest).filter(|asked| !asked.is_usual());
+    if let Some(asked) = asked.filter(|asked| asked.is_too_high()) {
+        let (now, most) = (asked.now().times(), asked.most().times());
+        return Some(PriceLine {
+            long: format!("busy, it will wait: {}", asked.excess()),
+            brief: format!("busy, waits: {now} x usual work, {most} allowed"),
+            least: format!("waits: {now} x, {most} allowed"),
+        });
+    }
     let cost = model.node.cost(chat.lifetime);
     let takes_long =
         cost.and_then(lifetime::WorkCost::seconds).is_some_and(|all| all > LONG_SECONDS);
-    if chat.lifetime == Lifetime::default() && !takes_long {
+    if chat.lifetime == Lifetime::default() && !takes_long && asked.is_none() {
         return None;
     }
     let lifetime = lifetime::words(chat.lifetime);
+    let busy = asked.map(|asked| format!("busy ({} x usual work), ", asked.now().times()));
+    let busy = busy.unwrap_or_default();
     let words = cost.map(|cost| format!(", {}", cost.words())).unwrap_or_default();
     let about = cost.and_then(lifetime::WorkCost::about).map(|about| format!(", {about}"));
     let about = about.unwrap_or_default();
     Some(PriceLine {
-        long: format!("lifetime {lifetime}{words}"),
-        brief: format!("lifetime {lifetime}{about}"),
+        long: format!("{busy}lifetime {lifetime}{words}"),
+        brief: format!("{busy}lifetime {lifetime}{about}"),
         least: format!("{lifetime}{about}"),
     })
 }

@@ -70,8 +70,8 @@ fn ours(
     let gap = if next.is_empty() { "" } else { " " };
     text.push_str(&format!(
         "\n\n{}: {}{gap}{}",
-        message_state::words(now),
-        message_state::meaning(now),
+        message_state::words_of(message, now, model.status.now),
+        message_state::meaning_of(message, now, model.status.now),
         next.trim_end()
     ));
     text
@@ -121,6 +121,14 @@ fn next(
     let zone = &model.options.zone;
     match now {
         MessageState::Queued => {
+            if let Some(asked) = model.node.holding_back(message, chat.contact) {
+                return format!(
+                    "It waits for a lower price: {}. This is looked at again every few hours. \
+                     /work {} sends it with the next message you write. c cancels it.",
+                    asked.excess(),
+                    asked.now().times()
+                );
+            }
             if let Some(waits) = contact::held_back(chat.contact) {
                 return format!("{waits} c cancels it.");
             }

@@ -13,7 +13,7 @@ use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::Persistence;
-use crate::shell::text::clock_skew;
+use crate::shell::text::{clock_skew, price};
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;
@@ -70,6 +70,12 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
         rows.push(drawn);
     } else {
         rows.extend(figure("Pool", &pool, width));
+    }
+    rows.extend(figure("Room", &price::fill(network.fill), width));
+    rows.extend(figure("Line", &price::line(network.line), width));
+    rows.extend(figure("Asks", &price::steps(network.steps), width));
+    if let Some(paid) = price::paid(network.price) {
+        rows.extend(figure("Price", &format!("busy: you pay {paid}"), width));
     }
     let floor = format!("2^{} tries for a lifetime of 1 day", network.floor_bits);
     rows.extend(figure("Floor", &floor, width));

@@ -253,6 +253,10 @@ fn leaving(model: &Model, state: &mut ViewState, others: usize, frame: &mut Fram
 
 /// The time that leaving would wait, if it is known: the work of a day's lifetime for each.
 fn wait_words(model: &Model) -> String {
+    // Nobody knows how long a price stays high.
+    if model.unsent() > 0 && model.has_too_dear() {
+        return ", which may take hours: the network is busy".to_owned();
+    }
     let seconds = model.node.cost(Lifetime::Day).and_then(WorkCost::seconds).unwrap_or_default();
     let unsent = u64::try_from(model.unsent()).unwrap_or(u64::MAX);
     match seconds.saturating_mul(unsent) {

@@ -15,6 +15,8 @@ use super::super::options::UiMode;
 use super::theme::Theme;
 use super::wrap::cut;
 use crate::engine::env::UnixSeconds;
+use crate::engine::envelope::Lifetime;
+use crate::engine::price::Step;
 use crate::shell::api::{NetworkStatus, Persistence};
 use crate::shell::calendar::{Civil, zone_clocks, zone_name};
 use crate::shell::text::clock_skew;
@@ -163,6 +165,10 @@ fn figures(network: &NetworkStatus) -> Vec<(u8, String)> {
         (RANK_FLOOR, format!("floor 2^{}", network.floor_bits)),
         (RANK_JUNK, junk),
     ];
+    let busy = network.price.of(Lifetime::Day);
+    if busy > Step::default() {
+        parts.push((RANK_POOL, format!("busy: {} x work", busy.times())));
+    }
     if network.mining.is_some() {
         parts.push((RANK_MINING, "mining".to_owned()));
     }

@@ -18,6 +18,8 @@ use super::theme::{MARK_COLUMNS, Theme};
 use super::wrap::{fit, wrap};
 use crate::shell::calendar::Civil;
 use crate::shell::text::lifetime::{WorkCost, span};
+use crate::shell::text::message_state;
+use crate::shell::text::price::AskedPrice;
 
 /// Columns of a name beside its messages.
 const NAME_COLUMNS: usize = 8;
@@ -394,12 +396,18 @@ impl TranscriptLayout<'_> {
     /// The note on a message of ours that is under way, or was not sent or acknowledged.
     fn progress(&self, message: &MessageView) -> Option<String> {
         let Direction::Outgoing(state) = message.direction else { return None };
+        if let Some(asked) = self.model.node.holding_back(message, self.chat.contact) {
+            return Some(self.waiting_for_price(asked));
+        }
         match state {
             MessageState::Queued if !self.chat.is_ready() => {
                 Some("waits until the session is ready".to_owned())
             }
             MessageState::Mining => Some(mining_brief(self.model, message.id)),
             MessageState::Failed => Some("it was not sent. /retry sends it again".to_owned()),
+            MessageState::Unacknowledged if message.is_not_for_long(self.model.status.now) => {
+                Some(format!("{}; it is sent again", message_state::NOT_FOR_LONG))
+            }
             MessageState::Unacknowledged => {
                 Some("no acknowledgement. /retry sends it again".to_owned())
             }
@@ -409,6 +417,18 @@ impl TranscriptLayout<'_> {
             | MessageState::Read
             | MessageState::Cancelled => None,
         }
+    }
+
+    /// The note on a message for which the price is too high, shorter where there is less room.
+    fn waiting_for_price(&self, asked: AskedPrice) -> String {
+        let (now, most) = (asked.now().times(), asked.most().times());
+        let long = format!(
+            "waits for a lower price: {}. /work {now}, and your next message takes it along",
+            asked.excess()
+        );
+        let brief = format!("waits: {now} times the usual work, {most} allowed. /work {now}");
+        let room = self.width.saturating_sub(NOTE_COLUMNS);
+        if long.len() <= room * 2 { long } else { brief }
     }
 }
 
@@ -426,7 +446,7 @@ fn mined(model: &Model) -> Option<WorkCost> {
     let network = model.node.network.as_ref()?;
     let mining = network.mining?;
     let rate = if mining.hashes_per_second > 0 { mining.hashes_per_second } else { network.rate };
-    Some(WorkCost::of_bits(mining.bits, rate))
+    Some(WorkCost::of_tries(mining.tries, rate))
 }
 
 /// The time that the search for a message's work has taken, in steps, if that is known.

@@ -1,18 +1,29 @@
 //! Tests of lifetimes, states and delivery, and of the words for them.
 
 use super::*;
+use crate::engine::price::Step;
 use crate::engine::sync::ClockSkew;
-use crate::shell::api::NetworkStatus;
 use crate::shell::api::calls::ContactSet;
+use crate::shell::api::{NetworkStatus, PriceStatus};
 
-fn said_life(model: &mut Model) -> Lifetime {
+fn said(model: &mut Model) -> MessageSend {
     write(model, "hello");
     let effects = press(model, KeyCode::Enter);
-    let said = effects.iter().find_map(|effect| {
+    let said = effects.into_iter().find_map(|effect| {
         let UiEffect::Call(_, AnyCall::MessageSend(send)) = effect else { return None };
-        Some(send.life)
+        Some(send)
     });
     said.expect("something was said")
+}
+
+fn said_life(model: &mut Model) -> Lifetime {
+    said(model).life
+}
+
+fn obey(model: &mut Model, line: &str) -> String {
+    write(model, line);
+    press(model, KeyCode::Enter);
+    hint(model).to_owned()
 }
 
 fn becomes(model: &mut Model, id: u64, to: MessageState, delivery: DeliveryLog) {
@@ -42,10 +53,10 @@ fn a_life_is_kept_for_its_chat_until_another_is_chosen() {
     assert_eq!(said_life(&mut model), Lifetime::Day);
     control(&mut model, 'r');
     control(&mut model, 'r');
-    assert_eq!(said_life(&mut model), Lifetime::TenMinutes);
+    assert_eq!(said_life(&mut model), Lifetime::SixHours);
     write(&mut model, "/life 9d");
     press(&mut model, KeyCode::Enter);
-    assert_eq!(said_life(&mut model), Lifetime::TenMinutes);
+    assert_eq!(said_life(&mut model), Lifetime::SixHours);
 }
 
 #[test]
@@ -56,7 +67,43 @@ fn choosing_a_life_says_what_it_costs() {
     press(&mut model, KeyCode::Enter);
     assert_eq!(
         hint(&model),
-        "messages to mira: lifetime 7 days; each costs about 16 s of work (2^24 tries)"
+        "messages to mira: lifetime 7 days; each costs about 8 s of work (8.3 million tries)"
+    );
+}
+
+#[test]
+fn a_limit_of_work_is_kept_for_its_chat_until_another_is_chosen() {
+    let mut model = chatting();
+    let most = |model: &mut Model| said(model).max_work.map(Step::times);
+    assert_eq!(most(&mut model), None);
+    assert_eq!(obey(&mut model, "/work"), "messages to mira: at most 8 times the usual work");
+    assert_eq!(most(&mut model), None, "it was only asked");
+    assert_eq!(obey(&mut model, "/work 256"), "messages to mira: at most 256 times the usual work");
+    assert_eq!((most(&mut model), most(&mut model)), (Some(256), Some(256)));
+    for none in ["3", "0", "many", "512"] {
+        let refused = obey(&mut model, &format!("/work {none}"));
+        assert!(refused.contains("1, 2, 4, 8, 16, 32, 64, 128, 256"), "{refused}");
+    }
+    assert_eq!(most(&mut model), Some(256));
+    write(&mut model, "/go echo");
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(most(&mut model), None);
+}
+
+#[test]
+fn choosing_a_limit_of_work_says_what_is_asked_and_whether_messages_wait() {
+    let mut model = chatting();
+    let price = PriceStatus { day: 4, ..PriceStatus::default() };
+    let figures = NetworkStatus { floor_bits: 21, price, ..status::tests::network() };
+    model.on_event(Event::Network(figures));
+    assert_eq!(
+        obey(&mut model, "/work"),
+        "messages to mira: at most 8 times the usual work; they wait: a day costs 16 times the usual \
+         work now"
+    );
+    assert_eq!(
+        obey(&mut model, "/work 16"),
+        "messages to mira: at most 16 times the usual work; a day costs 16 times the usual work now"
     );
 }
 

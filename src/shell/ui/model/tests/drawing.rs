@@ -8,9 +8,12 @@ use super::super::super::view::{ViewState, view};
 use super::*;
 use crate::engine::crypto::sas::{Half, SasWord};
 use crate::engine::event::SasHalf;
+use crate::engine::price::Step;
 use crate::engine::record::{HoldReason, VerificationMethod};
 use crate::shell::api::calls::{Comparison, Page};
-use crate::shell::api::{MiningStatus, NetworkStatus};
+use crate::shell::api::{
+    FillStatus, LineStatus, MiningStatus, NetworkStatus, PriceStatus, StepsStatus,
+};
 
 #[derive(Clone, Debug)]
 enum Doing {
@@ -91,7 +94,8 @@ fn any_message(what: u8, id: u64, text: String) -> MessageView {
     let mut message = message(u64::from(what) * 6 + id, ContactId(10 + id % 3), direction);
     message.text = UntrustedText::new(text);
     message.missing = id / 5;
-    message.lifetime = Lifetime::ALL[usize::from(what % 4)];
+    message.lifetime = Lifetime::ALL[usize::from(what % 3)];
+    message.highest = (what > 60).then(|| Step::new(what % 10));
     message.delivery = delivery(what);
     message.at = UnixSeconds(u64::from(what) * 40_000);
     message
@@ -178,9 +182,13 @@ fn network(what: u8, id: u64, text: String) -> NetworkStatus {
         pool_bytes: usize::MAX,
         pool_capacity: usize::from(what) - 17,
         pool_items: 3,
+        steps: StepsStatus { six_hours: what, day: 8, week: 0, line: what },
+        price: PriceStatus { six_hours: what, day: 8, week: 0 },
+        fill: FillStatus { six_hours: what, day: 100, week: 0 },
+        line: LineStatus { blocks_per_second: u32::MAX, percent_left: what },
         floor_bits: what,
         cover_per_minute: Some(f64::NAN),
-        mining: Some(MiningStatus { bits: what, hashes_per_second: id }),
+        mining: Some(MiningStatus { tries: id, hashes_per_second: id }),
         queued: 1,
         rate: id,
         clock_minutes: (id > 3).then_some(i64::from(what) - 128),

@@ -102,6 +102,7 @@ fn message(id: u64, contact: ContactId, direction: Direction) -> MessageView {
         missing: 0,
         early: false,
         lifetime: Lifetime::Day,
+        highest: None,
         delivery: DeliveryLog::default(),
     }
 }
@@ -211,8 +212,7 @@ fn hint(model: &Model) -> &str {
 }
 
 fn says(text: &str) -> String {
-    let (contact, text) = (MIRA.into(), text.to_owned());
-    call(MessageSend { contact, text, life: Lifetime::Day })
+    call(MessageSend::new(MIRA, text))
 }
 
 fn newest_part(contact: ContactId) -> String {

@@ -1,0 +1,272 @@
+//! The asking price: the step a sender pays, from what its neighbours say they ask.
+//!
+//! A sender pays the greater of its share's and the line's step, exactly: one that paid anything
+//! else could be told apart by its envelopes. One liar among three moves nobody: the middle one
+//! counts, and neighbours of one address range are one voice.
+
+use std::collections::BTreeMap;
+
+use super::room::Share;
+use super::step::{SaidSteps, Step};
+use crate::engine::env::{Env, Millis, UnixSeconds};
+use crate::engine::id::{AddressRange, Neighbour, NeighbourId};
+
+/// What a neighbour said counts for an hour.
+const KEPT: Millis = Millis::from_secs(3_600);
+
+/// One more step for so long after a rise: a price that rises once often rises again, and what is
+/// sent meanwhile would be below it.
+const RAISED: Millis = Millis::from_secs(1_800);
+
+/// The mean time after which a sender for whom the price is too high looks again: drawn each time,
+/// exponential.
+///
+/// Never at the hour's tick, when prices fall: in a simulation of five times the demand 83 % of
+/// what was sent came too late for the room when all rushed in then, 19 to 29 % with a mean of an
+/// hour, 11 to 15 % with four.
+pub const LOOK_AGAIN: Millis = Millis::from_secs(4 * 3_600);
+
+/// Voices of which the middle one counts; of fewer, the lowest, so that one liar costs nothing.
+const ENOUGH: usize = 3;
+
+/// Neighbours remembered; more than a node has. A guess.
+const MAX_VOICES: usize = 32;
+
+/// What neighbours said, and what is paid.
+#[derive(Debug, Default)]
+pub struct AskingPrice {
+    voices: BTreeMap<NeighbourId, Voice>,
+    paid: [Paid; 3],
+    /// The whole hour of the last look, since 1970.
+    hour: u64,
+    /// What was paid then.
+    last_paid: [Step; 3],
+}
+
+/// What a neighbour said last.
+#[derive(Clone, Copy, Debug)]
+struct Voice {
+    range: AddressRange,
+    said: SaidSteps,
+    at: Millis,
+}
+
+/// What is paid for one life.
+#[derive(Clone, Copy, Debug, Default)]
+struct Paid {
+    step: Step,
+    raised_until: Millis,
+}
+
+impl AskingPrice {
+    /// Notes what a neighbour says. Its latest word counts.
+    pub fn hear(&mut self, from: Neighbour, said: SaidSteps, now: Millis) {
+        self.voices.insert(from.id, Voice { range: from.range, said, at: now });
+        self.voices.retain(|_, voice| voice.at.plus(KEPT) > now);
+        if self.voices.len() > MAX_VOICES {
+            let oldest = self.voices.iter().min_by_key(|(_, voice)| voice.at);
+            if let Some(oldest) = oldest.map(|(neighbour, _)| *neighbour) {
+                self.voices.remove(&oldest);
+            }
+        }
+    }
+
+    /// What is asked, by what was heard within the hour; `own` if nothing was.
+    #[must_use]
+    pub fn heard(&self, own: SaidSteps, now: Millis) -> SaidSteps {
+        self.heard_without(None, own, now)
+    }
+
+    /// What a node without the room for its own answer says to a neighbour: what it heard from
+    /// others. Its own words would come back to it, and two such nodes would hold one another to a
+    /// price that nobody asks any more.
+    #[must_use]
+    pub fn heard_without(
+        &self,
+        asking: Option<NeighbourId>,
+        own: SaidSteps,
+        now: Millis,
+    ) -> SaidSteps {
+        let mut ranges: BTreeMap<AddressRange, SaidSteps> = BTreeMap::new();
+        for (neighbour, voice) in &self.voices {
+            if Some(*neighbour) != asking && voice.at.plus(KEPT) > now {
+                // One range is one voice: whoever has many addresses there gains nothing.
+                let said = ranges.entry(voice.range).or_insert(voice.said);
+                *said = said.lower(voice.said);
+            }
+        }
+        if ranges.is_empty() {
+            return own;
+        }
+        let middle = |step: fn(&SaidSteps) -> Step| {
+            let mut steps: Vec<Step> = ranges.values().map(step).collect();
+            steps.sort_unstable();
+            let at = if steps.len() >= ENOUGH { (steps.len() - 1) / 2 } else { 0 };
+            steps.get(at).copied().unwrap_or_default()
+        };
+        SaidSteps {
+            shares: [
+                middle(|said| said.shares[0]),
+                middle(|said| said.shares[1]),
+                middle(|said| said.shares[2]),
+            ],
+            line: middle(|said| said.line),
+        }
+    }
+
+    /// Follows what is asked: up at once, and down by one step at a whole hour, when everybody
+    /// does. Call whenever something was heard, and before paying.
+    pub fn follow(&mut self, own: SaidSteps, env: &Env<'_>) {
+        let hour = whole_hour(env.wall);
+        // Whoever looks for the first time has no price to come down from.
+        let hours = if self.hour == 0 { 0 } else { hour.saturating_sub(self.hour) };
+        self.hour = self.hour.max(hour);
+        let asked = self.heard(own, env.mono);
+        for (paid, share) in self.paid.iter_mut().zip(asked.shares) {
+            let asked = share.max(asked.line);
+            if asked > paid.step {
+                *paid = Paid { step: asked, raised_until: env.mono.plus(RAISED) };
+            } else {
+                let fewer = u8::try_from(hours).unwrap_or(u8::MAX);
+                paid.step = paid.step.below(fewer).max(asked);
+            }
+        }
+        self.last_paid = Share::ALL.map(|share| self.pay(share, env.mono));
+    }
+
+    /// The step to pay for each life, shortest first, as of the last look.
+    #[must_use]
+    pub const fn last_paid(&self) -> [Step; 3] {
+        self.last_paid
+    }
+
+    /// The step to pay for something in this share, by the last look.
+    #[must_use]
+    pub fn pay(&self, share: Share, now: Millis) -> Step {
+        let [six_hours, day, week] = self.paid;
+        let paid = match share {
+            Share::SixHours => six_hours,
+            Share::Day => day,
+            Share::Week => week,
+        };
+        if paid.raised_until > now { paid.step.above() } else { paid.step }
+    }
+}
+
+const fn whole_hour(wall: UnixSeconds) -> u64 {
+    wall.0 / 3_600
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::testing::rng::SeededRng;
+
+    const HOUR: Millis = Millis(3_600_000);
+    const SILENT: SaidSteps = SaidSteps { shares: [Step::new(0); 3], line: Step::new(0) };
+
+    fn day(doublings: u8) -> SaidSteps {
+        SaidSteps { shares: [Step::new(0), Step::new(doublings), Step::new(0)], ..SILENT }
+    }
+
+    fn neighbour(number: u64) -> Neighbour {
+        Neighbour { id: NeighbourId(number), range: AddressRange(number) }
+    }
+
+    /// A price that looks at `seconds` after a whole hour.
+    fn follow(price: &mut AskingPrice, own: SaidSteps, seconds: u64) -> Step {
+        let mut entropy = SeededRng::new(1);
+        let now = Millis::from_secs(seconds);
+        let env = Env::new(now, UnixSeconds(472_222 * 3_600 + seconds), &mut entropy);
+        price.follow(own, &env);
+        price.pay(Share::Day, now)
+    }
+
+    #[test]
+    fn a_rise_is_followed_at_once_with_one_more_for_half_an_hour() {
+        let mut price = AskingPrice::default();
+        assert_eq!(follow(&mut price, SILENT, 10), Step::new(0));
+        assert_eq!(follow(&mut price, day(3), 20), Step::new(4));
+        assert_eq!(follow(&mut price, day(3), 20 + 1_799), Step::new(4));
+        assert_eq!(follow(&mut price, day(3), 20 + 1_800), Step::new(3));
+        assert_eq!(price.pay(Share::Week, Millis(0)), Step::new(0));
+    }
+
+    #[test]
+    fn a_fall_is_followed_by_one_step_at_each_whole_hour() {
+        let mut price = AskingPrice::default();
+        follow(&mut price, day(8), 10);
+        assert_eq!(follow(&mut price, SILENT, 3_599), Step::new(8));
+        assert_eq!(follow(&mut price, SILENT, 3_600), Step::new(7));
+        assert_eq!(follow(&mut price, SILENT, 3_700), Step::new(7));
+        assert_eq!(follow(&mut price, day(6), 2 * 3_600), Step::new(6));
+        assert_eq!(follow(&mut price, day(6), 5 * 3_600), Step::new(6));
+    }
+
+    #[test]
+    fn the_greater_of_share_and_line_is_paid() {
+        let mut price = AskingPrice::default();
+        let said = SaidSteps { line: Step::new(5), ..day(2) };
+        follow(&mut price, said, 0);
+        let later = RAISED;
+        assert_eq!(Share::ALL.map(|share| price.pay(share, later)), [Step::new(5); 3]);
+    }
+
+    #[test]
+    fn of_two_voices_the_lower_counts_and_without_any_ones_own() {
+        let mut price = AskingPrice::default();
+        assert_eq!(price.heard(day(4), Millis(0)), day(4));
+        price.hear(neighbour(1), day(8), Millis(0));
+        assert_eq!(price.heard(day(4), Millis(0)), day(8));
+        price.hear(neighbour(2), day(1), Millis(0));
+        assert_eq!(price.heard(day(4), Millis(0)), day(1));
+        assert_eq!(price.heard(day(4), HOUR), day(4), "an hour later they do not count");
+    }
+
+    #[test]
+    fn nobody_hears_its_own_words_from_a_neighbour_without_room() {
+        let mut price = AskingPrice::default();
+        price.hear(neighbour(1), day(5), Millis(0));
+        let to = |asking| price.heard_without(Some(NeighbourId(asking)), day(2), Millis(0));
+        assert_eq!((to(1), to(2)), (day(2), day(5)));
+    }
+
+    #[test]
+    fn voices_are_bounded_and_many_of_one_range_are_one() {
+        let mut price = AskingPrice::default();
+        for number in 0..1_000 {
+            price.hear(neighbour(number), day(1), Millis(number));
+        }
+        assert_eq!(price.voices.len(), MAX_VOICES);
+        let mut price = AskingPrice::default();
+        price.hear(neighbour(1), day(2), Millis(0));
+        price.hear(neighbour(2), day(3), Millis(0));
+        for number in 100..120 {
+            let range = AddressRange(1);
+            price.hear(Neighbour { id: NeighbourId(number), range }, day(8), Millis(0));
+        }
+        assert_eq!(price.heard(SILENT, Millis(0)), day(2), "two ranges, the lower one");
+    }
+
+    proptest! {
+        #[test]
+        fn one_liar_among_three_or_more_moves_nobody_further_than_an_honest_voice(
+            honest in prop::collection::vec((0_u8..=8, 0_u8..=8), 2..8), lie in any::<[u8; 2]>(),
+        ) {
+            let mut price = AskingPrice::default();
+            for (number, (share, line)) in (0..).zip(&honest) {
+                let said = SaidSteps { line: Step::new(*line), ..day(*share) };
+                price.hear(neighbour(number), said, Millis(0));
+            }
+            price.hear(neighbour(u64::MAX), SaidSteps::decode(lie), Millis(0));
+            let heard = price.heard(SILENT, Millis(0));
+            let shares = || honest.iter().map(|(share, _)| Step::new(*share));
+            let lines = || honest.iter().map(|(_, line)| Step::new(*line));
+            prop_assert!(shares().min() <= Some(heard.shares[1]));
+            prop_assert!(Some(heard.shares[1]) <= shares().max());
+            prop_assert!(lines().min() <= Some(heard.line) && Some(heard.line) <= lines().max());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Ranges of addresses, as the engine knows them: numbers that tell nothing of an address.
+
+use core::hash::BuildHasher as _;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use std::hash::RandomState;
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+
+use crate::engine::id::AddressRange;
+
+/// Numbers the ranges that addresses are in, with a key of this process.
+pub(super) struct RangeNumbers(RandomState);
+
+/// What makes addresses one range: what one person can easily have many addresses in.
+#[derive(Hash)]
+enum Range {
+    /// IPv4 by its first 16 bits: the usual size of what one hoster or network has at one place.
+    V4([u8; 2]),
+    /// IPv6 by its first 32 bits: the least that a registry gives to a network.
+    V6([u8; 4]),
+    /// A channel within this process: each is its own.
+    Memory(u64),
+    /// An address of this machine, or of the local network, that nobody elsewhere can have: each is
+    /// its own, with its port. Otherwise all nodes on one machine would be one voice.
+    Here(String),
+    /// Anything else by its first part: a name, which is what was dialled.
+    Other(Option<String>),
+}
+
+impl RangeNumbers {
+    /// Numbers under a fresh key.
+    pub(super) fn new() -> Self {
+        Self(RandomState::new())
+    }
+
+    /// The number of the range that the remote address of a connection is in. Two ranges have one
+    /// number with probability 2^-64.
+    ///
+    /// A connection through a relay has the relay's address: all who come that way are one range.
+    pub(super) fn of(&self, remote: &Multiaddr) -> AddressRange {
+        AddressRange(self.0.hash_one(range(remote)))
+    }
+}
+
+fn range(remote: &Multiaddr) -> Range {
+    match remote.iter().next() {
+        Some(Protocol::Ip4(address)) if is_here(address) => Range::Here(remote.to_string()),
+        Some(Protocol::Ip4(address)) => v4(address),
+        Some(Protocol::Ip6(address)) => match address.to_ipv4_mapped() {
+            Some(mapped) if is_here(mapped) => Range::Here(remote.to_string()),
+            Some(mapped) => v4(mapped),
+            None if address.is_loopback() || address.is_unicast_link_local() => {
+                Range::Here(remote.to_string())
+            }
+            None => v6(address),
+        },
+        Some(Protocol::Memory(channel)) => Range::Memory(channel),
+        other => Range::Other(other.map(|part| part.to_string())),
+    }
+}
+
+const fn is_here(address: Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_private() || address.is_link_local()
+}
+
+const fn v4(address: Ipv4Addr) -> Range {
+    let [first, second, _, _] = address.octets();
+    Range::V4([first, second])
+}
+
+const fn v6(address: Ipv6Addr) -> Range {
+    let [first, second, third, fourth, ..] = address.octets();
+    Range::V6([first, second, third, fourth])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(numbers: &RangeNumbers, address: &str) -> AddressRange {
+        numbers.of(&address.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_that_one_person_may_have_are_one_range() {
+        let numbers = RangeNumbers::new();
+        let one = |addresses: &[&str]| {
+            let mut ranges: Vec<_> = addresses.iter().map(|text| of(&numbers, text)).collect();
+            ranges.dedup();
+            assert_eq!(ranges.len(), 1, "{addresses:?}");
+            ranges[0]
+        };
+        let ranges = [
+            one(&[
+                "/ip4/198.51.100.7/tcp/1",
+                "/ip4/198.51.0.0/udp/2/quic-v1",
+                "/ip6/::ffff:198.51.3.4/tcp/3",
+            ]),
+            one(&["/ip4/198.52.100.7/tcp/1"]),
+            one(&["/ip6/2001:db8::1/tcp/1", "/ip6/2001:db8:ffff::2/udp/9/quic-v1"]),
+            one(&["/ip6/2001:db9::1/tcp/1"]),
+            one(&["/memory/7"]),
+            one(&["/memory/8"]),
+            one(&["/ip4/127.0.0.1/tcp/1"]),
+            one(&["/ip4/127.0.0.1/tcp/2"]),
+            one(&["/ip4/192.168.1.2/tcp/1"]),
+            one(&["/ip4/192.168.1.3/tcp/1"]),
+            one(&["/ip6/::1/tcp/1"]),
+            one(&["/ip6/::1/tcp/2"]),
+            one(&["/dns/relay.example/tcp/1", "/dns/relay.example/tcp/2"]),
+            one(&["/dns/other.example/tcp/1"]),
+        ];
+        for (at, range) in ranges.iter().enumerate() {
+            assert!(!ranges[..at].contains(range), "{at}");
+        }
+    }
+
+    #[test]
+    fn whoever_comes_through_a_relay_is_where_the_relay_is() {
+        let numbers = RangeNumbers::new();
+        let relayed = "/ip4/198.51.100.7/tcp/1/p2p-circuit";
+        assert_eq!(of(&numbers, relayed), of(&numbers, "/ip4/198.51.1.1/tcp/5"));
+    }
+
+    #[test]
+    fn the_numbers_of_two_processes_have_nothing_in_common() {
+        let [here, there] = [RangeNumbers::new(), RangeNumbers::new()];
+        let address = "/ip4/198.51.100.7/tcp/1";
+        assert_eq!(of(&here, address), of(&here, address));
+        assert_ne!(of(&here, address), of(&there, address));
+    }
+
+    #[test]
+    fn an_address_of_nothing_is_in_some_range() {
+        let numbers = RangeNumbers::new();
+        assert_eq!(numbers.of(&Multiaddr::empty()), numbers.of(&Multiaddr::empty()));
+    }
+}

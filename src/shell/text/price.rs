@@ -1,0 +1,219 @@
+//! What the network asks beyond the usual work in words, for the interface and the commands.
+
+use super::contact::awaited_decision;
+use super::lifetime::{WorkCost, span};
+use crate::engine::envelope::Lifetime;
+use crate::engine::event::{ContactView, Direction, MessageView, SessionStatus};
+use crate::engine::price::Step;
+use crate::engine::record::MessageState;
+use crate::engine::settings::DEFAULT_HIGHEST_STEP;
+use crate::shell::api::{FillStatus, LineStatus, PriceStatus, StepsStatus};
+
+/// What a message of one lifetime costs at the moment, and the most that may be paid for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shell) struct AskedPrice {
+    lifetime: Lifetime,
+    now: Step,
+    most: Step,
+}
+
+impl AskedPrice {
+    /// The price of this lifetime, for somebody who pays at most this step, or the usual one.
+    pub(in crate::shell) fn of(
+        price: PriceStatus,
+        lifetime: Lifetime,
+        highest: Option<Step>,
+    ) -> Self {
+        let most = highest.unwrap_or(DEFAULT_HIGHEST_STEP);
+        Self { lifetime, now: price.of(lifetime), most }
+    }
+
+    /// The price that keeps a message of ours to this contact from being sent; `None` if none does,
+    /// or something else does.
+    pub(in crate::shell) fn holding_back(
+        price: PriceStatus,
+        message: &MessageView,
+        contact: &ContactView,
+    ) -> Option<Self> {
+        let asked = Self::of(price, message.lifetime, message.highest);
+        let is_queued = message.direction == Direction::Outgoing(MessageState::Queued);
+        let waits = is_queued && asked.is_too_high() && may_send(contact);
+        waits.then_some(asked)
+    }
+
+    /// The step that is asked.
+    pub(in crate::shell) const fn now(self) -> Step {
+        self.now
+    }
+
+    /// The highest step that may be paid.
+    pub(in crate::shell) const fn most(self) -> Step {
+        self.most
+    }
+
+    /// Whether no more than the usual work is asked.
+    pub(in crate::shell) fn is_usual(self) -> bool {
+        self.now == Step::default()
+    }
+
+    /// Whether more is asked than may be paid: the message waits.
+    pub(in crate::shell) fn is_too_high(self) -> bool {
+        self.now > self.most
+    }
+
+    /// `a day costs 16 times the usual work now`
+    pub(in crate::shell) fn words(self) -> String {
+        format!("{} {} the usual work now", costs(self.lifetime), times(self.now))
+    }
+
+    /// `a day costs 16 times the usual work now, at most 8 times is allowed`
+    pub(in crate::shell) fn excess(self) -> String {
+        format!("{}, at most {} is allowed", self.words(), times(self.most))
+    }
+
+    /// `busy: a day costs 15 s now (16 times the usual work)`
+    pub(in crate::shell) fn busy(self, cost: WorkCost) -> String {
+        match cost.seconds() {
+            None | Some(0) => format!("busy: {}", self.words()),
+            Some(seconds) => format!(
+                "busy: {} {} now ({} the usual work)",
+                costs(self.lifetime),
+                span(seconds),
+                times(self.now)
+            ),
+        }
+    }
+}
+
+/// Whether the node sends something to this contact as soon as the price allows it: a message, or
+/// the request before it.
+fn may_send(contact: &ContactView) -> bool {
+    awaited_decision(contact).is_none() && is_under_way(contact.session)
+}
+
+/// Whether what is sent next to a contact with this session is ours to pay.
+pub(in crate::shell) const fn is_under_way(session: SessionStatus) -> bool {
+    matches!(session, SessionStatus::Established | SessionStatus::OfferQueued)
+}
+
+/// What this node asks of others by its room and its line: `the usual work`, or `8 times the usual
+/// work for a day, 2 times to be passed on`.
+pub(in crate::shell) fn steps(steps: StepsStatus) -> String {
+    let StepsStatus { six_hours, day, week, line } = steps;
+    let parts =
+        [(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week"), (line, PASSED_ON)];
+    listed(&parts).unwrap_or_else(|| "the usual work".to_owned())
+}
+
+/// What is paid here beyond the usual work: `16 times the usual work for a day`; `None` if nothing
+/// is.
+pub(in crate::shell) fn paid(price: PriceStatus) -> Option<String> {
+    let PriceStatus { six_hours, day, week } = price;
+    listed(&[(six_hours, "for 6 hours"), (day, "for a day"), (week, "for a week")])
+}
+
+/// How full the room for each lifetime is: `6 hours 12% full, a day 40%, a week 3%`.
+pub(in crate::shell) fn fill(fill: FillStatus) -> String {
+    let FillStatus { six_hours, day, week } = fill;
+    format!("6 hours {six_hours}% full, a day {day}%, a week {week}%")
+}
+
+/// What may be passed on: `16 envelopes per second at most, 93% of two minutes left`. An envelope of
+/// a messenger is one block.
+pub(in crate::shell) fn line(line: LineStatus) -> String {
+    let LineStatus { blocks_per_second, percent_left } = line;
+    format!("{blocks_per_second} envelopes per second at most, {percent_left}% of two minutes left")
+}
+
+const PASSED_ON: &str = "to be passed on";
+
+/// The parts of which more than the usual work is asked; `None` if there are none.
+fn listed(parts: &[(u8, &str)]) -> Option<String> {
+    let asked = parts.iter().filter(|(step, _)| *step > 0);
+    let asked = asked.enumerate().map(|(index, (step, what))| {
+        let usual = if index == 0 { " the usual work" } else { "" };
+        format!("{}{usual} {what}", times(Step::new(*step)))
+    });
+    let asked: Vec<String> = asked.collect();
+    (!asked.is_empty()).then(|| asked.join(", "))
+}
+
+/// `16 times`
+pub(in crate::shell) fn times(step: Step) -> String {
+    match step.times() {
+        1 => "1 time".to_owned(),
+        times => format!("{times} times"),
+    }
+}
+
+const fn costs(lifetime: Lifetime) -> &'static str {
+    match lifetime {
+        Lifetime::SixHours => "6 hours cost",
+        Lifetime::Day => "a day costs",
+        Lifetime::Week => "a week costs",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: PriceStatus = PriceStatus { six_hours: 0, day: 4, week: 1 };
+
+    #[test]
+    fn a_price_is_told_in_times_of_the_usual_work_and_in_seconds_where_they_are_known() {
+        let day = AskedPrice::of(BUSY, Lifetime::Day, None);
+        assert!(day.is_too_high() && !day.is_usual());
+        assert_eq!(
+            day.excess(),
+            "a day costs 16 times the usual work now, at most 8 times is allowed"
+        );
+        let cost = |rate| WorkCost::of(Lifetime::Day, 21, Step::new(4), rate);
+        assert_eq!(
+            day.busy(cost(2_237_000)),
+            "busy: a day costs 14 s now (16 times the usual work)"
+        );
+        assert_eq!(day.busy(cost(0)), "busy: a day costs 16 times the usual work now");
+        assert_eq!(day.busy(cost(u64::MAX)), "busy: a day costs 16 times the usual work now");
+    }
+
+    #[test]
+    fn a_price_is_too_high_only_above_what_may_be_paid() {
+        let too_high = |highest| AskedPrice::of(BUSY, Lifetime::Day, highest).is_too_high();
+        assert!(too_high(None) && too_high(Some(Step::new(0))) && too_high(Some(Step::new(3))));
+        assert!(!too_high(Some(Step::new(4))) && !too_high(Some(Step::MAX)));
+        assert!(!AskedPrice::of(BUSY, Lifetime::Week, None).is_too_high());
+        let least = AskedPrice::of(BUSY, Lifetime::Week, Some(Step::new(0)));
+        assert_eq!(
+            least.excess(),
+            "a week costs 2 times the usual work now, at most 1 time is allowed"
+        );
+        assert!(AskedPrice::of(BUSY, Lifetime::SixHours, None).is_usual());
+    }
+
+    #[test]
+    fn only_what_is_above_the_usual_work_is_listed() {
+        let all = StepsStatus { six_hours: 1, day: 3, week: 8, line: 2 };
+        assert_eq!(
+            steps(all),
+            "2 times the usual work for 6 hours, 8 times for a day, 256 times for a week, 4 times to \
+             be passed on"
+        );
+        assert_eq!(steps(StepsStatus::default()), "the usual work");
+        let line = StepsStatus { line: 1, ..StepsStatus::default() };
+        assert_eq!(steps(line), "2 times the usual work to be passed on");
+        assert_eq!(
+            paid(BUSY).as_deref(),
+            Some("16 times the usual work for a day, 2 times for a week")
+        );
+        assert_eq!(paid(PriceStatus::default()), None);
+    }
+
+    #[test]
+    fn room_and_line_are_told_in_percent() {
+        let full = FillStatus { six_hours: 12, day: 100, week: 0 };
+        assert_eq!(fill(full), "6 hours 12% full, a day 100%, a week 0%");
+        let two = LineStatus { blocks_per_second: 2, percent_left: 93 };
+        assert_eq!(line(two), "2 envelopes per second at most, 93% of two minutes left");
+    }
+}

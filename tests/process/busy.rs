@@ -1,0 +1,90 @@
+//! A network whose relay is busy: what a node learns of it and tells, what waits, and what pays.
+
+use serde_json::Value;
+
+use crate::support::{Home, Network, Running, deadline, left, parse};
+
+const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// A relay that passes on one envelope a second, with the room of one whose words count, and its
+/// address.
+fn narrow_relay(home: &Home, network: &Network) -> (Running, String) {
+    let room_and_line = ["--pool", "800MiB", "--line", "1"];
+    let mut command = home.bare(&["relay", "run", "--json", "--listen", LISTEN]);
+    command.args(network.flags()).args(room_and_line);
+    let relay = Running::start(command, &home.path("errors"), None);
+    let address =
+        relay.wait_for_json("its address", |line| line["address"].as_str().map(str::to_owned));
+    (relay, address)
+}
+
+/// A node that sends ten envelopes a second.
+fn noisy_node(home: &Home, network: &Network, relay: &str) -> Running {
+    let mut command = home.bare(&["node", "run", "--memory", "--junk", "10/s", "--peer", relay]);
+    command.args(network.flags());
+    Running::start(command, &home.path("errors"), None)
+}
+
+/// Waits until the node of this home would pay more for a day than messages may cost by default.
+fn wait_for_price(home: &Home) {
+    let until = deadline();
+    while home.ask(&["status"])["node"]["price"]["day"].as_u64().is_none_or(|step| step < 4) {
+        assert!(!left(until).is_zero(), "the node did not hear that the relay is busy");
+    }
+}
+
+fn state(home: &Home, id: &Value) -> Value {
+    home.ask(&["message", "show", id.as_str().expect("an id")])["state"].clone()
+}
+
+#[test]
+fn a_message_that_is_too_dear_waits_says_so_and_goes_along_with_one_that_pays() {
+    let network = Network::new();
+    let (relays, ann, ben, noise) = (Home::new(), Home::new(), Home::new(), Home::new());
+    let (relay, address) = narrow_relay(&relays, &network);
+    let (to_ann, to_ben) = (ann.identity("ann").invite, ben.identity("ben").invite);
+    ann.ask(&["contact", "add", &to_ben, "--name", "ben"]);
+    ben.ask(&["contact", "add", &to_ann, "--name", "ann"]);
+    let at_ann = ann.listen(&network, &address, &["--json"]);
+    let _at_ben = ben.listen(&network, &address, &["--json"]);
+    at_ann.wait_for_session();
+    let calm = ann.ask(&["send", "ben", "hello", "--wait", "queued"]);
+    assert_eq!(calm["price"], serde_json::json!({ "work": 1, "max_work": 8, "waits": false }));
+    assert_eq!(at_ann.end("TERM"), Some(143));
+
+    let _noise = [0, 1].map(|_| noisy_node(&noise, &network, &address));
+    relay.wait_for_json("a busy line", |line| {
+        line["steps"]["line"].as_u64().filter(|step| *step >= 4)
+    });
+    // A node that starts asks for what it missed, and hears the price.
+    let _at_ann = ann.listen(&network, &address, &["--json"]);
+    wait_for_price(&ann);
+
+    let output = ann.run(&["send", "ben", "in vain", "--json", "--timeout", "1s"]);
+    let refused = &parse(&output.stdout)["error"];
+    assert_eq!((output.status.code(), &refused["code"]), (Some(6), &"waits_for_price".into()));
+    let why = refused["reason"].as_str().expect("a reason");
+    assert!(why.starts_with("a day costs ") && why.contains("at most 8 times"), "{why}");
+    assert!(refused["hint"].as_str().is_some_and(|next| next.contains("--max-work 256")));
+
+    let waiting = ann.ask(&["send", "ben", "waits", "--wait", "queued"]);
+    assert_eq!((&waiting["state"], &waiting["price"]["waits"]), (&"queued".into(), &true.into()));
+    assert!(waiting["price"]["work"].as_u64().is_some_and(|times| times > 8), "{waiting}");
+    let id = waiting["id"].as_str().expect("an id");
+    let shown = ann.run(&["message", "show", id]).stdout;
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("it waits for a lower price: a day costs "), "{shown}");
+    let told = String::from_utf8(ann.run(&["status"]).stdout).expect("UTF-8");
+    assert!(told.contains("price    busy: you pay "), "{told}");
+
+    let output = ann.run(&["send", "ben", "too dear", "--wait", "queued"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("waits for a lower price: at most 8 times"), "{said}");
+    assert_eq!(state(&ann, &waiting["id"]), "queued");
+    let output = ann.run(&["send", "ben", "at any price", "--max-work", "256"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("busy: a day costs ") && !said.contains("waits"), "{said}");
+    assert_ne!(state(&ann, &waiting["id"]), "queued", "the earlier ones go first");
+}

@@ -1,0 +1,225 @@
+//! A neighbour that says envelopes under other names, on a gossip stream it writes byte by byte.
+//!
+//! Gossipsub's own code publishes to those alone that joined a topic, so no attacker would use it.
+
+use core::time::Duration;
+use std::io;
+
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
+use libp2p::core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version};
+use libp2p::request_response::{Behaviour, Codec, Config, ProtocolSupport};
+use libp2p::swarm::{self, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _};
+use libp2p::{core::transport::MemoryTransport, identity, noise, tcp, yamux};
+use sha3::{Digest as _, Keccak256};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use undertone::engine::envelope::{Envelope, Floor, inspect};
+
+/// Longer than any test: neither its stream nor its connection ends by itself.
+const EVER: Duration = Duration::from_secs(3_600);
+
+/// Frames that may wait for the stream.
+const FRAMES: usize = 16;
+
+/// A bare connection with one gossip stream each way.
+pub(crate) struct Attacker {
+    swarm: Swarm<Behaviour<Frames>>,
+    frames: mpsc::Sender<Vec<u8>>,
+    /// What goes out on the stream, until there is one.
+    unopened: Option<mpsc::Receiver<Vec<u8>>>,
+}
+
+impl Attacker {
+    /// Dials the node at this address under a fresh key, and joins this topic there.
+    pub(crate) fn new(node: &Multiaddr, topic: &str) -> Self {
+        let key = identity::Keypair::generate_ed25519();
+        let protocols = [(StreamProtocol::new("/meshsub/1.1.0"), ProtocolSupport::Full)];
+        let gossip = Behaviour::new(protocols, Config::default().with_request_timeout(EVER));
+        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(EVER);
+        let transport = transport(&key);
+        let mut swarm = Swarm::new(transport, gossip, key.public().to_peer_id(), config);
+        swarm.dial(node.clone()).expect("a dial");
+        let (frames, unopened) = mpsc::channel(FRAMES);
+        let attacker = Self { swarm, frames, unopened: Some(unopened) };
+        attacker.send(&[Part::Join(topic.to_owned())]);
+        attacker
+    }
+
+    /// Writes one frame with all these parts.
+    pub(crate) fn send(&self, parts: &[Part]) {
+        let body: Vec<u8> = parts.iter().flat_map(Part::encode).collect();
+        let sent = self.frames.try_send([varint(body.len()), body].concat());
+        // A stream that is gone takes nothing more; that it has gone is told elsewhere.
+        assert!(!matches!(sent, Err(TrySendError::Full(_))), "frames wait that nobody writes");
+    }
+
+    /// Goes on until the node closes the connection.
+    pub(crate) async fn parted(&mut self) {
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => self.open(peer_id),
+                SwarmEvent::ConnectionClosed { .. } => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn open(&mut self, node: PeerId) {
+        let frames = self.unopened.take().expect("one connection");
+        self.swarm.behaviour_mut().send_request(&node, frames);
+    }
+}
+
+/// Over memory and over TCP: the address says which.
+fn transport(key: &identity::Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let noise = || noise::Config::new(key).expect("noise");
+    let memory = MemoryTransport::default()
+        .upgrade(Version::V1)
+        .authenticate(noise())
+        .multiplex(yamux::Config::default());
+    let tcp = tcp::tokio::Transport::default()
+        .upgrade(Version::V1)
+        .authenticate(noise())
+        .multiplex(yamux::Config::default());
+    memory
+        .or_transport(tcp)
+        .map(|either, _| match either {
+            futures::future::Either::Left((peer, link)) => (peer, StreamMuxerBox::new(link)),
+            futures::future::Either::Right((peer, link)) => (peer, StreamMuxerBox::new(link)),
+        })
+        .boxed()
+}
+
+/// Writes frames for as long as there are any, and reads whatever comes.
+#[derive(Clone, Default)]
+struct Frames;
+
+impl Codec for Frames {
+    type Protocol = StreamProtocol;
+    type Request = mpsc::Receiver<Vec<u8>>;
+    type Response = ();
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Self::Request>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut some = [0; 4_096];
+        while io.read(&mut some).await? > 0 {}
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, _: &mut T) -> io::Result<()>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        core::future::pending().await
+    }
+
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        mut frames: Self::Request,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        while let Some(frame) = frames.recv().await {
+            io.write_all(&frame).await?;
+            io.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_response<T>(&mut self, _: &StreamProtocol, _: &mut T, (): ()) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        Ok(())
+    }
+}
+
+/// A part of a gossipsub frame.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// The sender joined this topic.
+    Join(String),
+    /// A message in this topic.
+    Message(String, Vec<u8>),
+    /// A message in this topic that names an author.
+    Authored(String, Vec<u8>),
+}
+
+impl Part {
+    /// As a field of gossipsub's `RPC`.
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Join(topic) => field(1, &[&[0x08, 1], &*field(2, topic.as_bytes())].concat()),
+            Self::Message(topic, data) => {
+                field(2, &[field(2, data), field(4, topic.as_bytes())].concat())
+            }
+            Self::Authored(topic, data) => {
+                let author = identity::Keypair::generate_ed25519().public().to_peer_id();
+                let author = field(1, &author.to_bytes());
+                field(2, &[author, field(2, data), field(4, topic.as_bytes())].concat())
+            }
+        }
+    }
+}
+
+/// A length-delimited field of Protocol Buffers.
+fn field(number: u8, body: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2], &*varint(body.len()), body].concat()
+}
+
+fn varint(mut rest: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while rest >= 0x80 {
+        bytes.push(u8::try_from(rest & 0x7f).expect("7 bits") | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(u8::try_from(rest).expect("7 bits"));
+    bytes
+}
+
+/// All that an attacker may say in place of an envelope so that it seems to be known: every node
+/// refuses each of them. With what each is, for people.
+pub(crate) fn disguises(flood: &str, bytes: &[u8], floor: &Floor) -> Vec<(String, Part)> {
+    let beat = format!("{flood}/beat");
+    let topics = [("the flood", flood), ("the topic of the signs of life", &*beat), ("x", "x")];
+    let mut all =
+        vec![("an author to it".to_owned(), Part::Authored(flood.to_owned(), bytes.to_vec()))];
+    for (name, topic) in topics {
+        let mut say = |what: &str, data: Vec<u8>| {
+            all.push((format!("{what} in {name}"), Part::Message(topic.to_owned(), data)));
+        };
+        if topic == flood {
+            say("a byte more", [bytes, &[0]].concat());
+            say("another nonce", altered(bytes, bytes.len() - 1, floor));
+            say("other data", altered(bytes, bytes.len() - 20, floor));
+        } else {
+            say("its own bytes", bytes.to_vec());
+        }
+        say("the 64 bytes that its id is the hash of", work_block(bytes));
+        say("no bytes", Vec::new());
+    }
+    all
+}
+
+/// An envelope with another byte at this place, whose work is spoiled by that.
+fn altered(bytes: &[u8], at: usize, floor: &Floor) -> Vec<u8> {
+    let other = |change: u8| {
+        let mut other = bytes.to_vec();
+        other[at] ^= change;
+        other
+    };
+    let mut others = (1..=u8::MAX).map(other);
+    others.find(|other| inspect(other, floor).is_err()).expect("some change spoils it")
+}
+
+/// H, 24 zeros and the nonce of an envelope.
+fn work_block(bytes: &[u8]) -> Vec<u8> {
+    let nonce = Envelope::decode(bytes).expect("an envelope").nonce.0;
+    let digest = Keccak256::digest(&bytes[..bytes.len() - 9]);
+    [digest.as_slice(), &[0; 24], &nonce.to_be_bytes()].concat()
+}
