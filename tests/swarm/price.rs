@@ -193,3 +193,33 @@ fn a_line_that_is_full_ignores_and_never_rejects_and_is_offered_the_rest_when_it
     assert!(held - before <= 120 + 5 * 60);
     busy.town.assert_sound();
 }
+
+#[test]
+fn what_nobody_acknowledges_pays_one_step_more_each_time_while_the_line_here_asks_more() {
+    let mut town = Town::new(7, Links::calm(), 0, 0);
+    let wide = NonZeroU32::new(10_000).unwrap();
+    let relay =
+        town.world.add(NodeSettings { pool: RELAY_POOL, line: wide, ..settings(NodeRole::Relay) });
+    let usual = NodeSettings::new(NodeRole::Messenger, Floor::new(FLOOR));
+    town.settle(NodeSettings { line: NARROW, ..usual }, relay);
+    town.settle(NodeSettings { line: wide, ..usual }, relay);
+    let flooder = town.world.add(settings(NodeRole::Relay));
+    let (contact, _) = town.introduce(0, 1);
+    let chance = SeededRng::lane(7, u64::MAX);
+    let mut busy = Busy { town, relay, flooder, contact, chance };
+    // The relay has time for all of it and asks nothing; the sender's own line has not.
+    busy.flood(12, 6);
+    assert_eq!((busy.asked(), busy.paid()), (Step::new(0), Step::new(0)));
+    busy.town.world.switch_off(busy.town.people[1].node);
+    let before = busy.published().len();
+    for line in 0..3 {
+        busy.say(&format!("line {line}"), None);
+    }
+    busy.flood(25, 6);
+    let ids = busy.published().split_off(before);
+    // Once, and again after a minute, two, four and eight: three steps are the most that is paid.
+    assert!(ids.len() >= 12, "{}", ids.len());
+    let last = ids.iter().rev().take(3);
+    assert!(last.clone().all(|id| id.work() < target(Step::new(3))));
+    busy.town.assert_sound();
+}

@@ -43,7 +43,9 @@ impl Publisher<'_> {
                 match in_flight.stage {
                     // One search at a time: its end is the next turn that comes here.
                     PublishStage::Mining { .. } => return turn.outbox.set_in_flight(in_flight),
-                    PublishStage::Mined { id } => self.publish(turn, in_flight.record, id),
+                    PublishStage::Mined { id, step } => {
+                        self.publish(turn, in_flight.record, (id, step));
+                    }
                 }
                 continue;
             }
@@ -146,7 +148,12 @@ impl Publisher<'_> {
     }
 
     /// Hands a finished envelope to the flood, and notes that for the conversation it belongs to.
-    fn publish(&mut self, turn: &mut Turn<'_, '_>, record: OutgoingRecord, id: EnvelopeId) {
+    fn publish(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        record: OutgoingRecord,
+        (id, step): (EnvelopeId, Step),
+    ) {
         let Some(bytes) = record.envelope.clone() else { return };
         let Budget { lifetime, highest } = self.budget_of(turn, &record);
         let asked = self.asked(turn, lifetime);
@@ -169,7 +176,7 @@ impl Publisher<'_> {
         turn.effect(Effect::Publish { id, bytes });
         let purpose = record.purpose;
         if let EnvelopePurpose::Message(contact, message) = purpose {
-            self.messenger.note_paid(contact, message, asked.min(highest));
+            self.messenger.note_paid(contact, message, step);
         }
         match purpose {
             EnvelopePurpose::Junk => {}
@@ -264,7 +271,7 @@ pub(super) fn on_mined(turn: &mut Turn<'_, '_>, outgoing: OutgoingId, nonce: Wor
             turn.settle();
         }
     }
-    turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mined { id } });
+    turn.outbox.set_in_flight(InFlight { record, stage: PublishStage::Mined { id, step } });
 }
 
 /// Queues a junk envelope and draws the time of the next.

@@ -75,6 +75,8 @@ pub(in crate::engine) enum PublishStage {
     Mined {
         /// Its id.
         id: EnvelopeId,
+        /// The step that its work was searched for.
+        step: Step,
     },
 }
 
