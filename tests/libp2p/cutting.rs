@@ -12,7 +12,7 @@ use undertone::shell::net::{DisconnectReason, Multiaddr, Net, NetEvent, PublishO
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
-use crate::attacker::{Attacker, Part, disguises};
+use crate::attacker::{Attacker, Part, disguises, ended, named};
 use crate::hosts::{LOW_FLOOR, net_settings, node_settings};
 use crate::noise::noise;
 use crate::one_node::turn;
@@ -147,19 +147,6 @@ impl Scene {
             }
             () = ended(self.attacker.as_mut()) => self.attacker = None,
         }
-    }
-}
-
-/// The id of an envelope.
-fn named(bytes: &[u8]) -> EnvelopeId {
-    EnvelopeId::of(bytes).expect("an envelope")
-}
-
-/// Drives the attacker, if there is one, until it is parted with.
-async fn ended(attacker: Option<&mut Attacker>) {
-    match attacker {
-        Some(attacker) => attacker.parted().await,
-        None => core::future::pending().await,
     }
 }
 

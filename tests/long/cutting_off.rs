@@ -26,7 +26,7 @@ use undertone::shell::net::{Multiaddr, Net, NetEvent, NetSettings, PublishOutcom
 use undertone::shell::os::clock::wall;
 use undertone::sim::SeededRng;
 
-use attacker::{Attacker, Part, disguises};
+use attacker::{Attacker, Part, disguises, ended, named};
 use noise::noise;
 
 #[path = "../support/attacker.rs"]
@@ -174,19 +174,6 @@ fn taken(net: &mut Net, event: NetEvent) -> Option<EnvelopeId> {
             panic!("the relay parted with an honest neighbour")
         }
         _ => None,
-    }
-}
-
-/// The id of an envelope.
-fn named(bytes: &[u8]) -> EnvelopeId {
-    EnvelopeId::of(bytes).expect("an envelope")
-}
-
-/// Drives the attacker, if there is one, until it is parted with.
-async fn ended(attacker: Option<&mut Attacker>) {
-    match attacker {
-        Some(attacker) => attacker.parted().await,
-        None => core::future::pending().await,
     }
 }
 

@@ -13,7 +13,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _};
 use libp2p::{core::transport::MemoryTransport, identity, noise, tcp, yamux};
 use sha3::{Digest as _, Keccak256};
 use tokio::sync::mpsc::{self, error::TrySendError};
-use undertone::engine::envelope::{Envelope, Floor, inspect};
+use undertone::engine::envelope::{Envelope, EnvelopeId, Floor, inspect};
 
 /// Longer than any test: neither its stream nor its connection ends by itself.
 const EVER: Duration = Duration::from_secs(3_600);
@@ -68,6 +68,19 @@ impl Attacker {
         let frames = self.unopened.take().expect("one connection");
         self.swarm.behaviour_mut().send_request(&node, frames);
     }
+}
+
+/// Drives the attacker, if there is one, until it is parted with.
+pub(crate) async fn ended(attacker: Option<&mut Attacker>) {
+    match attacker {
+        Some(attacker) => attacker.parted().await,
+        None => core::future::pending().await,
+    }
+}
+
+/// The id of an envelope.
+pub(crate) fn named(bytes: &[u8]) -> EnvelopeId {
+    EnvelopeId::of(bytes).expect("an envelope")
 }
 
 /// Over memory and over TCP: the address says which.

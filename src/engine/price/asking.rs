@@ -143,12 +143,7 @@ impl AskingPrice {
     /// The step to pay for something in this share, by the last look.
     #[must_use]
     pub fn pay(&self, share: Share, now: Millis) -> Step {
-        let [six_hours, day, week] = self.paid;
-        let paid = match share {
-            Share::SixHours => six_hours,
-            Share::Day => day,
-            Share::Week => week,
-        };
+        let paid = share.of(self.paid);
         if paid.raised_until > now { paid.step.above() } else { paid.step }
     }
 }

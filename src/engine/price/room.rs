@@ -27,6 +27,16 @@ impl Share {
         self as usize
     }
 
+    /// Its part of something that each share has one of, in the order of [`Self::ALL`].
+    #[must_use]
+    pub fn of<T: Copy>(self, [six_hours, day, week]: [T; 3]) -> T {
+        match self {
+            Self::SixHours => six_hours,
+            Self::Day => day,
+            Self::Week => week,
+        }
+    }
+
     /// The units that a block in it is charged: (life + 1 day) / 6 hours.
     ///
     /// A whole day is the fixed part, because a flood costs bandwidth whatever it lives; the room

@@ -7,8 +7,8 @@ use crate::engine::command::{Command, CommandError, Proof, Reply};
 use crate::engine::crypto::invite;
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::SasWord;
+use crate::engine::envelope::Postage;
 use crate::engine::envelope::wire::ENVELOPE_SIZE;
-use crate::engine::envelope::{Lifetime, Postage};
 use crate::engine::event::{Direction, SessionStatus};
 use crate::engine::id::{ContactId, IdPrefix, MessageId};
 use crate::engine::node::backup::History as BackupHistory;
@@ -263,12 +263,7 @@ impl Answer for Dispatcher<'_> {
         let Reply::Message(id) = command(self.0, say, what)? else { return Err(odd_reply()) };
         let status = self.0.durable.node().status();
         let charge = Charge::new(ENVELOPE_SIZE, call.life.share());
-        let [six_hours, day, week] = status.asked;
-        let asked = match call.life {
-            Lifetime::SixHours => six_hours,
-            Lifetime::Day => day,
-            Lifetime::Week => week,
-        };
+        let asked = call.life.share().of(status.asked);
         let tries = charge.tries(Floor::new(status.floor_bits), asked);
         let work_s = tries.checked_div(self.0.miner.rate());
         Ok(Sent { id, parts: 1, work_s, on_hold: trust.is_on_hold() })

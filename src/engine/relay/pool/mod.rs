@@ -408,12 +408,7 @@ impl Pool {
     }
 
     fn share(&self, share: Share) -> &PoolShare {
-        let [six_hours, day, week] = &self.shares;
-        match share {
-            Share::SixHours => six_hours,
-            Share::Day => day,
-            Share::Week => week,
-        }
+        share.of(self.shares.each_ref())
     }
 
     fn share_mut(&mut self, share: Share) -> &mut PoolShare {
