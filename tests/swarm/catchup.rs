@@ -279,13 +279,15 @@ fn a_published_envelope_appears_in_comparisons_only_after_it_has_settled() {
     };
     let ask = CommandId(2);
     let command = Command::AddContact { identity, key, petname: "bob".to_owned() };
-    let outputs = author.turn(Millis(1_000), Input::Command { id: ask, command });
+    author.turn(Millis(1_000), Input::Command { id: ask, command });
+    // Nobody says a price here: it is waited for, and then one's own is paid.
+    let outputs = author.turn(Millis(5_000), Input::Tick);
     let order = outputs.into_iter().find_map(|output| match output {
         Output::Effect(Effect::StartMining(order)) => Some(order),
         _ => None,
     });
     let outgoing = order.expect("an offer to mine").outgoing;
-    let sent = Millis(2_000);
+    let sent = Millis(6_000);
     let outputs = author.turn(sent, Input::Mined { outgoing, nonce: WorkNonce(0) });
     let own = outputs.into_iter().find_map(|output| match output {
         Output::Effect(Effect::Publish { id, .. }) => Some(id),

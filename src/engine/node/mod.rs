@@ -31,7 +31,7 @@ use crate::engine::price::{AskingPrice, Line, Room, SaidSteps, Share, Step};
 use crate::engine::record::Record;
 use crate::engine::relay::pool::{Pool, PoolBounds};
 use crate::engine::relay::{Relay, ValidationStats};
-use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
+use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL, SyncMode};
 use crate::engine::sync::{CatchUp, ClockSkew};
 use crate::engine::turn::{Effect, Output, Timer, Turn, Workspace};
 
@@ -51,6 +51,16 @@ pub struct Node {
     messenger: Messenger,
     price: AskingPrice,
     neighbours: Vec<Neighbour>,
+    /// What to publish again, once it is known what that costs.
+    republish: Republish,
+}
+
+/// Whether finished envelopes are to be published again: with the first neighbour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Republish {
+    #[default]
+    Nothing,
+    Finished,
 }
 
 impl Node {
@@ -65,6 +75,7 @@ impl Node {
             messenger: Messenger::default(),
             price: AskingPrice::default(),
             neighbours: Vec::new(),
+            republish: Republish::default(),
         }
     }
 
@@ -183,9 +194,10 @@ impl Node {
         env: &mut Env<'_>,
         step: impl FnOnce(&mut Machines<'_>, &mut Turn<'_, '_>) -> R,
     ) -> R {
-        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours } = self;
+        let Self { settings, workspace, relay, catch_up, messenger, price, neighbours, republish } =
+            self;
         let mut turn = Turn::new(env, settings, workspace);
-        let mut machines = Machines { relay, catch_up, messenger, price, neighbours };
+        let mut machines = Machines { relay, catch_up, messenger, price, neighbours, republish };
         let result = step(&mut machines, &mut turn);
         turn.settle();
         result
@@ -199,6 +211,7 @@ struct Machines<'n> {
     messenger: &'n mut Messenger,
     price: &'n mut AskingPrice,
     neighbours: &'n mut Vec<Neighbour>,
+    republish: &'n mut Republish,
 }
 
 impl Machines<'_> {
@@ -220,6 +233,7 @@ impl Machines<'_> {
                 if let Some((from, steps)) = said.and_then(|(id, steps)| Some((*here(id)?, steps)))
                 {
                     self.price.hear(from, steps, turn.env.mono);
+                    turn.timers.clear(Timer::FirstPrice);
                     self.price.follow(self.relay.steps(turn.env.mono), turn.env);
                 }
             }
@@ -247,8 +261,14 @@ impl Machines<'_> {
         let before = core::mem::replace(self.neighbours, neighbours);
         let (was, is) = (ids(&before), ids(self.neighbours));
         self.catch_up.on_neighbours(turn, self.relay.pool(), &was, &is);
-        if before.is_empty() && !self.neighbours.is_empty() {
-            self.publisher().republish_all(turn);
+        if self.neighbours.is_empty() {
+            turn.timers.clear(Timer::FirstPrice);
+        } else if before.is_empty() {
+            *self.republish = Republish::Finished;
+            // What is sent before a price is known pays the floor, and a busy network ignores it.
+            if turn.settings.sync != SyncMode::Off && !self.price.is_known(turn.env.mono) {
+                turn.timers.set(Timer::FirstPrice, turn.env.mono.plus(FIRST_PRICE));
+            }
         }
     }
 
@@ -273,6 +293,8 @@ impl Machines<'_> {
                 }
                 Timer::Sync => self.catch_up.on_due(turn, pool, &ids(self.neighbours)),
                 Timer::SyncNext => self.catch_up.on_next_due(turn, pool),
+                // Nobody said a price: one's own will do. The end of this turn sends what waits.
+                Timer::FirstPrice => {}
                 Timer::Contact(timer, contact) => self.messenger.on_timer(turn, contact, timer),
             }
         }
@@ -283,7 +305,10 @@ impl Machines<'_> {
     fn finish(&mut self, turn: &mut Turn<'_, '_>) {
         // Without a neighbour nothing is encrypted: what an envelope says is decided as late as it
         // can be, and no lifetime runs while nobody could carry it.
-        if !self.neighbours.is_empty() {
+        if !self.neighbours.is_empty() && !turn.timers.is_set(Timer::FirstPrice) {
+            if core::mem::take(self.republish) == Republish::Finished {
+                self.publisher().republish_all(turn);
+            }
             self.publisher().drive(turn);
         }
         self.relay.flush_evictions(turn);
@@ -339,6 +364,11 @@ pub struct NodeStatus {
     /// The verdicts given.
     pub validation: ValidationStats,
 }
+
+/// How long a node with a neighbour waits to hear a price before it sends. A guess: a session of
+/// catching up answers within a second, and a neighbour that does not speak it is not waited for
+/// longer.
+const FIRST_PRICE: Millis = Millis::from_secs(5);
 
 /// Ten minutes: everything expires at whole hours, so sweeping more often finds little.
 const SWEEP_EVERY: Millis = Millis::from_secs(600);

@@ -71,6 +71,12 @@ impl AskingPrice {
         }
     }
 
+    /// Whether any neighbour said a price within the hour.
+    #[must_use]
+    pub fn is_known(&self, now: Millis) -> bool {
+        self.voices.values().any(|voice| voice.at.plus(KEPT) > now)
+    }
+
     /// What is asked, by what was heard within the hour; `own` if nothing was.
     #[must_use]
     pub fn heard(&self, own: SaidSteps, now: Millis) -> SaidSteps {
