@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Home, Network, PROGRAM, finish, parse};
+use crate::support::{Home, Network, PROGRAM, Running, finish, parse};
 
 /// Nobody listens at the port of "tcpmux".
 const NOBODY: &str = "/ip4/127.0.0.1/tcp/1";
@@ -265,6 +265,45 @@ fn status_says_without_a_passphrase_what_keeps_a_store_from_opening() {
         set_permissions(home.path(path), Permissions::from_mode(narrow)).expect("narrowed");
     }
     assert_eq!(status().0["kept"], true);
+}
+
+#[test]
+fn a_message_that_was_stored_is_said_to_be_however_short_the_wait_is() {
+    let network = Network::new();
+    let home = Home::new();
+    let to_ann = home.identity("ann").invite;
+    let other = Home::new().identity("ben").invite;
+    assert_ne!(to_ann, other);
+    home.ask(&["contact", "add", &other, "--name", "ben"]);
+    let send = |wait: &str| {
+        let args = ["send", "ben", "hello", "--json", "--timeout", "0s", "--wait", wait];
+        let output = home.run(&[&args[..], &network.flags()].concat());
+        (output.status.code(), parse(&output.stdout))
+    };
+    // By a node of its own, and by one that runs.
+    let running = || {
+        let mut command = home.command(&["node", "run"]);
+        command.args(network.flags());
+        let node = Running::start(command, &home.path("errors"), None);
+        while home.ask(&["status"])["running"] != true {}
+        node
+    };
+    for node in [None, Some(running)] {
+        let node = node.map(|start| start());
+        let (code, queued) = send("queued");
+        assert_eq!((code, &queued["data"]["state"]), (Some(0), &"queued".into()), "{queued}");
+        for wait in ["sent", "delivered"] {
+            let (code, error) = send(wait);
+            assert_eq!((code, &error["error"]["code"]), (Some(5), &"no_relay".into()), "{error}");
+            let safe = error["error"]["safe"].as_str().expect("what is safe");
+            assert!(safe.contains("queued here"), "{safe}");
+        }
+        if let Some(node) = node {
+            assert_eq!(node.end("TERM"), Some(0));
+        }
+    }
+    let stored = home.run(&["history", "ben", "--json"]).stdout;
+    assert_eq!(String::from_utf8_lossy(&stored).lines().count(), 6);
 }
 
 #[test]

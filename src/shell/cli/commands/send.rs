@@ -55,9 +55,12 @@ pub(super) async fn run(
     };
     let begun = Instant::now();
     let limit = args.timeout.0;
+    // Whatever the limit of the wait: what was stored is to be said as stored.
+    let accepted_within = limit.max(ACCEPTED_WITHIN);
     let options = online(store(global, CreateStore::No)?, &network.clone().into(), Stay::Brief);
     let who = ClientInfo::new(ClientKind::Command);
-    let connected = Client::connect_within(Connect::AttachOrStart(options), who, limit).await;
+    let to = Connect::AttachOrStart(options);
+    let connected = Client::connect_within(to, who, accepted_within).await;
     let (client, hello) = connected?;
     // The time for which a person typed a passphrase, and Argon2 worked, is no wait.
     let begun = if client.is_own_node() { Instant::now() } else { begun };
@@ -66,7 +69,13 @@ pub(super) async fn run(
     }
     let contact = ContactRef::Of { name: args.contact.clone(), identity: global.identity.clone() };
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-    let sending = Sending { client: &client, deadline: begun + limit, name: args.contact, format };
+    let sending = Sending {
+        client: &client,
+        accepted_by: begun + accepted_within,
+        deadline: begun + limit,
+        name: args.contact,
+        format,
+    };
     let postage = Postage { lifetime: args.lifetime, highest: args.max_work };
     let sent = sending.run(contact, text, postage, args.wait).await;
     client.close().await?;
@@ -87,7 +96,9 @@ struct SendOutcome {
 /// One message on its way, and the time it has.
 struct Sending<'a> {
     client: &'a Client,
-    /// The end of every wait.
+    /// The moment at which a node that has not accepted the message is given up.
+    accepted_by: Instant,
+    /// The end of the wait for its state.
     deadline: Instant,
     /// The contact, as the person called them.
     name: String,
@@ -185,9 +196,9 @@ impl Sending<'_> {
         }
     }
 
-    /// A call that is given up when the time is over.
+    /// A call on the way to an accepted message.
     async fn call<C: Call>(&self, call: C) -> Result<C::Reply, Failure> {
-        let answer = timeout_at(self.deadline, self.client.call(call)).await;
+        let answer = timeout_at(self.accepted_by, self.client.call(call)).await;
         answer.unwrap_or_else(|_| Err(silent("nothing was sent")))
     }
 }
@@ -457,6 +468,10 @@ fn no_read_marks(name: &str) -> Failure {
 
 /// Work that takes more seconds than this is announced before it begins. A guess: less is no wait.
 const LONG_SECONDS: u64 = 2;
+
+/// The least time in which a node may accept a message. A guess: a node that runs answers within
+/// milliseconds, a busy disk takes longer.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The time for a last look at the message once the time is over. A guess: a node that runs answers
 /// within milliseconds.
