@@ -207,6 +207,19 @@ impl MessageView {
             && self.retransmits_until().is_some()
             && self.delivery.last_sent.is_some_and(lives)
     }
+
+    /// Whether a message of ours has come as far as `wanted`, on its way to be read. What is in the
+    /// flood and not for long counts as sent only once it was sent again for what is asked.
+    #[must_use]
+    pub fn has_reached(&self, wanted: MessageState, now: UnixSeconds) -> bool {
+        match self.direction {
+            Direction::Incoming => false,
+            Direction::Outgoing(state) => {
+                let is_promised = wanted != MessageState::Sent || !self.is_not_for_long(now);
+                state.has_reached(wanted) && is_promised
+            }
+        }
+    }
 }
 
 impl MessageRecord {

@@ -11,15 +11,16 @@ use super::*;
 use crate::engine::crypto::keys::{Identity as IdentityKey, PublicKey};
 use crate::engine::crypto::safety_number::SafetyNumber;
 use crate::engine::crypto::sas::{Half, SasWord};
-use crate::engine::env::UnixSeconds;
+use crate::engine::env::{Seconds, UnixSeconds};
 use crate::engine::envelope::Lifetime;
 use crate::engine::event::{SasHalf, SessionStatus};
 use crate::engine::id::{ContactId, IdentityId, MessageId, RequestId};
 use crate::engine::price::Step;
-use crate::engine::record::{DeliveryLog, HoldReason, Trust, VerificationMethod};
+use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::testing::rng::SeededRng;
 use crate::engine::text::UntrustedText;
 use crate::shell::failure::FailureCode;
+use crate::shell::os::clock::wall;
 
 fn key() -> impl Strategy<Value = PublicKey> {
     any::<u64>().prop_map(|seed| IdentityKey::generate(&mut SeededRng::new(seed).turn()).public())
@@ -130,6 +131,45 @@ fn message() -> impl Strategy<Value = Message> {
             Message { view, with }
         },
     )
+}
+
+#[test]
+fn a_message_says_that_it_is_not_for_long_while_that_is_so() {
+    let sent_at = |last_sent| {
+        let delivery = DeliveryLog {
+            attempts: 1,
+            first_sent: Some(last_sent),
+            last_sent: Some(last_sent),
+            ..DeliveryLog::default()
+        };
+        let view = MessageView {
+            id: MessageId(1),
+            contact: ContactId(1),
+            direction: Direction::Outgoing(MessageState::Unacknowledged),
+            number: Some(0),
+            text: UntrustedText::new("hello".to_owned()),
+            at: last_sent,
+            missing: 0,
+            early: false,
+            lifetime: Lifetime::Day,
+            highest: None,
+            delivery,
+        };
+        Message { view, with: "ben".to_owned() }
+    };
+    let now = wall();
+    let two_days_ago = now.minus(Seconds(2 * 86_400));
+    for (message, fresh) in [(sent_at(now), true), (sent_at(two_days_ago), false)] {
+        let told = serde_json::to_value(&message).unwrap();
+        assert_eq!(
+            (&told["state"], &told["not_for_long"]),
+            (&json!("unacknowledged"), &json!(fresh))
+        );
+        // It has left, and does not count as sent as long as that is so.
+        assert!(message.has_reached(MessageState::Queued, now));
+        assert_eq!(message.has_reached(MessageState::Sent, now), !fresh);
+        assert!(!message.has_reached(MessageState::Delivered, now));
+    }
 }
 
 fn again<T: Serialize + DeserializeOwned>(value: &T) -> T {

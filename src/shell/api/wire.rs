@@ -24,6 +24,7 @@ use crate::engine::price::Step;
 use crate::engine::record::{DeliveryLog, HoldReason, MessageState, Trust, VerificationMethod};
 use crate::engine::text::UntrustedText;
 use crate::shell::calendar;
+use crate::shell::os::clock::wall;
 
 /// A value on the wire is none of the kind that its place asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -511,6 +512,9 @@ enum SideWire {
         delivery: DeliveryWire,
         #[serde(with = "time_or_none")]
         sent_again_until: Option<UnixSeconds>,
+        /// Of the moment at which it is written: who reads it sees the same by the state and times.
+        #[serde(default)]
+        not_for_long: bool,
         #[serde(default, with = "max_work")]
         max_work: Option<Step>,
     },
@@ -520,11 +524,19 @@ impl From<Message> for MessageWire {
     fn from(message: Message) -> Self {
         let Message { view, with } = message;
         let sent_again_until = view.retransmits_until();
+        let not_for_long = view.is_not_for_long(wall());
         let side = match view.direction {
             Direction::Incoming => SideWire::Theirs { from: with },
             Direction::Outgoing(state) => {
                 let (delivery, max_work) = (view.delivery.into(), view.highest);
-                SideWire::Ours { to: with, state, delivery, sent_again_until, max_work }
+                SideWire::Ours {
+                    to: with,
+                    state,
+                    delivery,
+                    sent_again_until,
+                    not_for_long,
+                    max_work,
+                }
             }
         };
         Self {
@@ -549,9 +561,14 @@ impl TryFrom<MessageWire> for Message {
         let lifetime = Lifetime::ALL.into_iter().find(lives).ok_or(WireError("a lifetime"))?;
         let (direction, delivery, with, highest) = match wire.side {
             SideWire::Theirs { from } => (Direction::Incoming, DeliveryLog::default(), from, None),
-            SideWire::Ours { to, state, delivery, sent_again_until: _, max_work } => {
-                (Direction::Outgoing(state), delivery.into(), to, max_work)
-            }
+            SideWire::Ours {
+                to,
+                state,
+                delivery,
+                sent_again_until: _,
+                not_for_long: _,
+                max_work,
+            } => (Direction::Outgoing(state), delivery.into(), to, max_work),
         };
         let view = MessageView {
             id: wire.id,

@@ -785,7 +785,7 @@ pub enum ColorMode {
 pub enum WaitFor {
     /// Saved here; it is sent automatically.
     Queued,
-    /// At least one peer has taken it.
+    /// At least one peer has taken it, and it shows the work that is asked.
     Sent,
     /// The contact's device has acknowledged it.
     Delivered,

@@ -92,6 +92,8 @@ failure_codes! {
     NodeSilent "node_silent" TimeOver "the running node did not answer in time";
     NotAcknowledged "not_acknowledged" TimeOver
         "the message was retried until its end, and never acknowledged";
+    NotForLong "not_for_long" TimeOver
+        "the message was sent for less work than is asked, so not all nodes hold it; it is sent again";
     TimeOver "time_over" TimeOver "the time limit passed before what was waited for";
     WaitsForPrice "waits_for_price" TimeOver
         "the message waits for a lower price, and was not sent in time; it may still be";

@@ -201,18 +201,19 @@ impl NodeSession {
 /// Whether a wait for a state is over: it is reached, or is not reached any more.
 fn has_ended(message: &Message, wanted: MessageState) -> bool {
     let Direction::Outgoing(state) = message.direction else { return true };
+    let now = wall();
     let rests = match state {
         // Only a person moves these on.
         MessageState::Failed | MessageState::Cancelled => true,
         // Sending again goes on for days, and who waits does not; unless it has begun just now.
-        MessageState::Unacknowledged => !message.is_not_for_long(wall()),
+        MessageState::Unacknowledged => !message.is_not_for_long(now),
         MessageState::Queued
         | MessageState::Mining
         | MessageState::Sent
         | MessageState::Delivered
         | MessageState::Read => false,
     };
-    rests || state.has_reached(wanted)
+    rests || message.has_reached(wanted, now)
 }
 
 fn import_too_large() -> Failure {
@@ -243,12 +244,49 @@ const MAX_IMPORT_BYTES: usize = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::envelope::Floor;
+    use crate::engine::envelope::{Floor, Lifetime};
+    use crate::engine::event::MessageView;
+    use crate::engine::id::{ContactId, MessageId};
+    use crate::engine::record::DeliveryLog;
     use crate::engine::settings::{NodeRole, NodeSettings};
+    use crate::engine::text::UntrustedText;
     use crate::shell::api::Permission;
     use crate::shell::api::calls::NodeStop;
     use crate::shell::runtime::Runtime;
     use crate::shell::store::Store;
+
+    #[test]
+    fn a_wait_for_sent_goes_on_while_a_message_is_not_for_long_in_the_network() {
+        let message = |last_sent| {
+            let delivery = DeliveryLog {
+                attempts: 1,
+                first_sent: Some(last_sent),
+                last_sent: Some(last_sent),
+                ..DeliveryLog::default()
+            };
+            let view = MessageView {
+                id: MessageId(1),
+                contact: ContactId(1),
+                direction: Direction::Outgoing(MessageState::Unacknowledged),
+                number: Some(0),
+                text: UntrustedText::new("hello".to_owned()),
+                at: last_sent,
+                missing: 0,
+                early: false,
+                lifetime: Lifetime::SixHours,
+                highest: None,
+                delivery,
+            };
+            Message { view, with: "ben".to_owned() }
+        };
+        let now = wall();
+        let expired = message(now.minus(Lifetime::SixHours.ttl()));
+        for wanted in [MessageState::Sent, MessageState::Delivered, MessageState::Read] {
+            assert!(!has_ended(&message(now), wanted), "it is sent again");
+            assert!(has_ended(&expired, wanted), "that goes on for days");
+        }
+        assert!(has_ended(&message(now), MessageState::Queued));
+    }
 
     fn node() -> Runtime {
         let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(4));

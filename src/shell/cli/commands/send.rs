@@ -304,19 +304,20 @@ impl SendProgress {
 
     fn reached(&self) -> Option<SendOutcome> {
         let word = state_word(self.state);
-        let is_there = self.state.has_reached(self.wanted());
+        // What is not for long in the network has left, and nobody may rely on it.
+        let is_promised = self.wait != WaitFor::Sent || !self.not_for_long;
+        let is_there = is_promised && self.state.has_reached(self.wanted());
         is_there.then(|| SendOutcome {
             data: json!({
                 "state": word,
                 "id": self.message.hex(),
-                "not_for_long": self.not_for_long,
                 "price": {
                     "work": self.price.now().times(),
                     "max_work": self.price.most().times(),
                     "waits": self.waits_for_price(),
                 },
             }),
-            words: if self.not_for_long { message_state::NOT_FOR_LONG } else { word },
+            words: word,
         })
     }
 
@@ -404,6 +405,9 @@ impl SendProgress {
         if self.waits_for_price() {
             return self.too_dear();
         }
+        if self.not_for_long && self.wait == WaitFor::Sent {
+            return self.not_for_long();
+        }
         let what = match self.wait {
             _ if !has_left => "the message was not sent in time",
             WaitFor::Read => "the message was not read in time",
@@ -417,6 +421,9 @@ impl SendProgress {
                 "it was delivered; the contact has not read it yet, or does not send read marks",
                 "the contact's device has the message",
             ),
+            MessageState::Unacknowledged if self.not_for_long => {
+                (NOT_HELD, "it is saved here, and is sent again while a node runs")
+            }
             MessageState::Sent | MessageState::Unacknowledged => (
                 "it was sent, and no acknowledgement has arrived yet",
                 "it is retried automatically while a node runs, until it is acknowledged",
@@ -453,7 +460,23 @@ impl SendProgress {
         };
         Failure::new(FailureCode::WaitsForPrice, text)
     }
+
+    /// The time is over, and the message is in the network without having paid what is asked.
+    fn not_for_long(&self) -> Failure {
+        let text = FailureText {
+            what: "the message is in the network, but not for long",
+            why: NOT_HELD,
+            safe: "it is saved here, and is sent again while a node runs, as soon as the price \
+                   allows it; it may have arrived all the same",
+            next: &self.show(),
+        };
+        Failure::new(FailureCode::NotForLong, text)
+    }
 }
+
+/// Why a message may be lost although it has left.
+const NOT_HELD: &str = "the price rose above what it may cost while its proof of work was computed: \
+                        it was sent all the same, and nodes that are short of room do not hold it";
 
 /// What becomes of a message that has not been sent.
 const QUEUED: &str = "the message is queued here, and is sent automatically while a node runs";
@@ -555,18 +578,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_held_for_long_counts_as_sent_and_is_waited_for() {
+    fn what_is_not_held_for_long_is_no_success_and_is_waited_for() {
         let of = |wait| SendProgress {
             not_for_long: true,
             ..progress(wait, MessageState::Unacknowledged, 1)
         };
-        assert!(of(WaitFor::Delivered).end().unwrap().is_none());
-        let sent = of(WaitFor::Sent).end().unwrap().unwrap();
-        assert_eq!(sent.words, "in the pool, not for long");
-        assert_eq!(
-            (&sent.data["state"], &sent.data["not_for_long"]),
-            (&json!("unacknowledged"), &json!(true))
-        );
+        for wait in [WaitFor::Sent, WaitFor::Delivered, WaitFor::Read] {
+            assert!(of(wait).end().unwrap().is_none(), "it is sent again");
+            assert!(of(wait).too_late().why.contains("nodes that are short of room"));
+        }
+        let failure = of(WaitFor::Sent).too_late();
+        assert_eq!(failure.code(), Some(FailureCode::NotForLong));
+        assert_eq!(failure.exit() as u8, 6);
+        assert!(failure.next.ends_with("message show 1a2b3c4d"), "{}", failure.next);
+        assert_eq!(of(WaitFor::Delivered).too_late().code(), Some(FailureCode::AckTimeout));
+        // What has waited for nothing is told as it is.
+        assert_eq!(of(WaitFor::Queued).end().unwrap().unwrap().words, "unacknowledged");
         let expired = progress(WaitFor::Delivered, MessageState::Unacknowledged, 1).end();
         assert_eq!(expired.err().and_then(|f| f.code()), Some(FailureCode::NotAcknowledged));
     }
