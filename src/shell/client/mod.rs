@@ -32,8 +32,8 @@ use crate::engine::secret::opaque_debug;
 /// started.
 ///
 /// A client that attaches or starts goes on by itself when the node it was attached to stops: what
-/// that node had not carried out is asked of the next one. Streams of events end, and can be asked
-/// for again.
+/// that node had not carried out is asked of the next one. A node that it starts then is in the
+/// network of the one before. Streams of events end, and can be asked for again.
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 
@@ -293,7 +293,8 @@ impl Client {
         if is_over() {
             return Err(why);
         }
-        let link = reach(&self.0.to, &self.0.who, Duration::MAX, Preference::Attach).await?;
+        let Some(to) = self.0.to.after(&old.hello) else { return Err(why) };
+        let link = reach(&to, &self.0.who, Duration::MAX, Preference::Attach).await?;
         *lock(&self.0.link) = Arc::new(link);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::engine::envelope::Floor;
 use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
-use crate::shell::api::Stay;
+use crate::shell::api::{Hello, Stay};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
@@ -34,6 +34,20 @@ opaque_debug!(
         AttachOrStart,
     }
 );
+
+impl Connect {
+    /// The same for the node after another one of the same home. One that is started joins the
+    /// network of the node before: whoever was attached to it must not find themselves in another
+    /// one. `None` if that network has no name that there can be.
+    pub(super) fn after(&self, before: &Hello) -> Option<Self> {
+        Some(match self {
+            Self::AttachOrStart(options) => {
+                Self::AttachOrStart(options.clone().in_network_of(before)?)
+            }
+            Self::Start(_) | Self::Attach(_) => self.clone(),
+        })
+    }
+}
 
 /// A node to start: where it keeps its state, which network it joins, and how it behaves.
 #[derive(Clone)]
@@ -282,6 +296,16 @@ impl NodeOptions {
     pub fn offline(mut self) -> Self {
         self.net = None;
         self
+    }
+
+    /// The same in the network of another node. One without a network stays without one, and so it
+    /// stays as it is after a node without one. `None` if the name of the network is none.
+    fn in_network_of(mut self, other: &Hello) -> Option<Self> {
+        if other.online && self.net.is_some() {
+            self = self.floor(other.floor);
+            self.net_mut().network = other.network.parse().ok()?;
+        }
+        Some(self)
     }
 
     fn net_mut(&mut self) -> &mut NetSettings {

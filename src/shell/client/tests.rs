@@ -81,6 +81,55 @@ async fn clients_of_one_home_share_a_node_and_go_on_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_from_a_node_stays_in_its_network() {
+    let home = home();
+    let first = attach_or_start(options(&home)).await;
+    // As an interface without flags of a network, which attaches to whatever runs.
+    let main = || options(&home).network("main").unwrap().floor(21);
+    let second = attach_or_start(main()).await;
+    let third = attach_or_start(main()).await;
+    in_time(first.close()).await.unwrap();
+    for (client, gone) in [(&second, None), (&third, Some(&second))] {
+        if let Some(gone) = gone {
+            in_time(gone.clone().close()).await.unwrap();
+        }
+        in_time(client.call(IdentityList {})).await.unwrap();
+        let hello = client.hello();
+        assert!(client.is_own_node());
+        assert_eq!((hello.network.as_str(), hello.floor), ("clients", 4));
+    }
+    in_time(third.close()).await.unwrap();
+    // The first of all is where its flags say.
+    let fresh = attach_or_start(main()).await;
+    assert_eq!(fresh.hello().network, "main");
+    in_time(fresh.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_after_one_without_a_network_or_with_no_name_of_one_is_started_in_no_other() {
+    let home = home();
+    let own = options(&home);
+    let (client, hello) = {
+        let who = ClientInfo::new(ClientKind::Bot);
+        in_time(Client::connect(Connect::Start(own.clone()), who)).await.unwrap()
+    };
+    let after = |hello: &Hello, options: &NodeOptions| match Connect::AttachOrStart(options.clone())
+        .after(hello)?
+    {
+        Connect::AttachOrStart(options) => Some(options.net.map(|net| net.network.to_string())),
+        Connect::Start(_) | Connect::Attach(_) => panic!("the same kind"),
+    };
+    let elsewhere = Hello { network: "elsewhere".to_owned(), ..hello.clone() };
+    assert_eq!(after(&elsewhere, &own), Some(Some("elsewhere".to_owned())));
+    assert_eq!(after(&elsewhere, &own.clone().offline()), Some(None));
+    let offline = Hello { online: false, ..elsewhere };
+    assert_eq!(after(&offline, &own), Some(Some("clients".to_owned())));
+    let unnamed = Hello { network: "No Name".to_owned(), ..hello };
+    assert_eq!(after(&unnamed, &own), None);
+    in_time(client.close()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_for_one_command_gives_way_to_one_that_stays() {
     let home = home();
     let brief = NodeOptions { stay: Stay::Brief, ..options(&home) };

@@ -78,6 +78,11 @@ pub(super) async fn run(
     };
     let postage = Postage { lifetime: args.lifetime, highest: args.max_work };
     let sent = sending.run(contact, text, postage, args.wait).await;
+    // Another one may have taken over, from a node of ours as well.
+    let last = client.hello();
+    if last.network != hello.network {
+        say_unused(&network, &last);
+    }
     client.close().await?;
     let SendOutcome { data, words } = sent?;
     match format {
