@@ -430,7 +430,7 @@ impl CliCommand {
 pub enum RelayAction {
     /// Forward messages until stopped by a signal. Listens on port 4141 if --listen is not given.
     ///
-    /// Without --pool and --archive it has room for 293,000 envelopes, which take 0.6 to 0.7 GB: in
+    /// Without --pool and --archive it has room for 293,000 envelopes, which take about 0.6 GiB: in
     /// memory where 2 GiB are free, else in an archive in the home folder. It says which, and why.
     Run {
         /// Maximum size of the pool, such as 64MiB. It is in memory, lost when the process ends.

@@ -211,7 +211,7 @@ impl NodeOptions {
     }
 
     /// The same with the room that a relay among strangers should have, in memory:
-    /// [`RELAY_POOL`], 0.6 to 0.7 GB when it is full. Its bytes are the size of an
+    /// [`RELAY_POOL`], about 0.6 GiB when it is full. Its bytes are the size of an
     /// [`archive`](Self::archive) with as much room.
     #[must_use]
     pub fn room_of_a_relay(self) -> Self {

@@ -1,4 +1,4 @@
-//! The words and marks for clocks, contacts, lifetimes, prices, states and trust, for the interface and the commands.
+//! The words and marks for clocks, contacts, lifetimes, prices, sizes, states and trust, for the interface and the commands.
 
 pub(in crate::shell) mod clock_skew;
 pub(in crate::shell) mod contact;
@@ -6,4 +6,5 @@ pub(in crate::shell) mod lifetime;
 pub(in crate::shell) mod marks;
 pub(in crate::shell) mod message_state;
 pub(in crate::shell) mod price;
+pub(in crate::shell) mod size;
 pub(in crate::shell) mod trust;

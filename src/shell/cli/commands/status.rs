@@ -12,7 +12,7 @@ use crate::shell::cli::{connect, output};
 use crate::shell::client::{Client, Connect};
 use crate::shell::failure::{Failure, FailureCode};
 use crate::shell::store::{Store, StoreError};
-use crate::shell::text::{clock_skew, price};
+use crate::shell::text::{clock_skew, price, size};
 
 /// `undertone status`
 pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
@@ -33,7 +33,7 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     }
     output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
     if let Some(bytes) = archive {
-        output::print_line(&format!("archive  {} KiB on disk", bytes >> 10));
+        output::print_line(&format!("archive  {} on disk", size::words(bytes)));
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
@@ -106,13 +106,13 @@ fn words(report: &StatusReport) -> String {
     };
     let clock = network.clock().map_or_else(|| "not compared yet".to_owned(), clock_skew::words);
     let mut text = format!(
-        "node     running, network {}\npeers    {}\npool     {} of {} KiB, {}\n\
+        "node     running, network {}\npeers    {}\npool     {} of {}, {}\n\
          room     {}\nline     {}\nasks     {}\nfloor    2^{}\njunk     {cover}\nqueued   {}\n\
          clock    {clock}\ncatch-up {} fetched from peers",
         network.network,
         network.peers,
-        network.pool_bytes >> 10,
-        network.pool_capacity >> 10,
+        size::words(network.pool_bytes as u64),
+        size::words(network.pool_capacity as u64),
         envelopes(network.pool_items as u64),
         price::fill(network.fill),
         price::line(network.line),
@@ -144,6 +144,7 @@ const NONE: &str = "none";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::settings::DEFAULT_POOL;
     use crate::shell::api::status::tests::network;
     use crate::shell::api::{
         FillStatus, LineStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
@@ -177,14 +178,16 @@ mod tests {
 
     #[test]
     fn one_envelope_is_not_said_to_be_several() {
-        let words =
-            |pool_items, caught_up| told(NetworkStatus { pool_items, caught_up, ..network() });
+        let pool_capacity = DEFAULT_POOL.bytes();
+        let words = |pool_items, caught_up| {
+            told(NetworkStatus { pool_items, pool_capacity, caught_up, ..network() })
+        };
         let one = words(1, 1);
-        assert!(one.contains(" KiB, 1 envelope\n"), "{one}");
+        assert!(one.contains("\npool     0 B of 64 MiB, 1 envelope\n"), "{one}");
         assert!(one.contains("catch-up 1 envelope fetched"), "{one}");
         let two = words(2, 0);
         assert!(
-            two.contains(" KiB, 2 envelopes\n") && two.contains("catch-up 0 envelopes"),
+            two.contains(" MiB, 2 envelopes\n") && two.contains("catch-up 0 envelopes"),
             "{two}"
         );
     }

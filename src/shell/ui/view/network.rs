@@ -13,7 +13,7 @@ use super::theme::Theme;
 use super::transcript::{ViewState, mining_words};
 use super::wrap::{cut, grouped, wrap};
 use crate::shell::api::Persistence;
-use crate::shell::text::{clock_skew, price};
+use crate::shell::text::{clock_skew, price, size};
 
 /// Columns before a figure.
 const LABEL_COLUMNS: usize = 13;
@@ -59,9 +59,9 @@ fn figures(model: &Model, width: usize) -> Vec<String> {
     let filled = full * GAUGE / 100;
     let gauge = "#".repeat(filled) + &".".repeat(GAUGE.saturating_sub(filled));
     let pool = format!(
-        "{full}%  {} of {} kB  {} envelopes",
-        grouped(network.pool_bytes / 1_000),
-        grouped(network.pool_capacity / 1_000),
+        "{full}%  {} of {}  {} envelopes",
+        size::words(network.pool_bytes as u64),
+        size::words(network.pool_capacity as u64),
         grouped(network.pool_items),
     );
     let drawn = format!("  Pool       [{gauge}] {pool}");
