@@ -1,15 +1,16 @@
 //! The command line as types: parsed once, not looked at again.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{
-    ArgGroup, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    Arg, ArgGroup, Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ use crate::shell::api::words::{
 };
 use crate::shell::failure;
 use crate::shell::net::{Multiaddr, NetworkName};
+use crate::shell::text;
 
 /// An anonymous, serverless, end-to-end-encrypted messenger for the terminal.
 #[derive(Debug, Parser)]
@@ -159,13 +161,13 @@ pub struct NetworkFlags {
     /// Minimum proof of work of the network, in bits, for 2 KiB with a lifetime of one day
     /// [default: 21].
     #[arg(
-        long, value_name = "BITS",
+        long, value_name = "BITS", allow_negative_numbers = true,
         value_parser = clap::value_parser!(u8).range(0..=i64::from(Floor::MAX_BITS))
     )]
     pub floor: Option<u8>,
     /// Pass on at most this many blocks of 2 KiB per second, averaged over two minutes. A message is
     /// one block. When more arrives, only what shows more proof of work is passed on [default: 16].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub line: Option<LineArg>,
     /// Send encrypted junk at random times, this often on average, such as 2/min, to hide when you
     /// write.
@@ -297,7 +299,9 @@ pub enum CliCommand {
         /// The most proof of work to do for it, in times of the usual. While the network is busy and
         /// asks for more, the message waits for a lower price; 256 is the most that is ever asked
         /// [default: 8].
-        #[arg(long, value_name = "TIMES", value_parser = work_parser())]
+        #[arg(
+            long, value_name = "TIMES", allow_negative_numbers = true, value_parser = work_parser()
+        )]
         max_work: Option<Step>,
         /// Return when the message has reached this state.
         #[arg(long, value_name = "STATE", default_value = "sent")]
@@ -315,7 +319,9 @@ pub enum CliCommand {
         #[arg(long, value_name = "CONTACT")]
         from: Vec<String>,
         /// Exit after this many messages.
-        #[arg(long, value_name = "N")]
+        #[arg(
+            long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count
+        )]
         count: Option<u64>,
         /// Exit after this time, such as 90s or 5m.
         #[arg(long, value_name = "TIME")]
@@ -434,12 +440,15 @@ pub enum RelayAction {
     /// memory where 2 GiB are free, else in an archive in the home folder. It says which, and why.
     Run {
         /// Maximum size of the pool, such as 64MiB. It is in memory, lost when the process ends.
-        #[arg(long, value_name = "SIZE")]
+        #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
         pool: Option<RoomArg>,
         /// Store envelopes on disk instead, in the home folder, until they expire, up to this size,
         /// such as 10GiB. They survive restarts. Memory then contains an index only, of up to 640
         /// bytes for each envelope. Beside the file lies a log of up to 8 MiB.
-        #[arg(long, value_name = "SIZE", conflicts_with_all = ["pool", "memory"])]
+        #[arg(
+            long, value_name = "SIZE", allow_negative_numbers = true,
+            conflicts_with_all = ["pool", "memory"]
+        )]
         archive: Option<RoomArg>,
         /// The network it serves.
         #[command(flatten)]
@@ -633,7 +642,7 @@ pub struct HistoryArgs {
     pub contact: String,
     /// Show this many of the newest messages.
     #[arg(
-        long, value_name = "N", default_value_t = 50,
+        long, value_name = "N", default_value_t = 50, allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..=MAX_LAST)
     )]
     pub last: u16,
@@ -802,13 +811,55 @@ pub enum OnOff {
     Off,
 }
 
-fn lifetime_parser() -> impl TypedValueParser<Value = Lifetime> {
-    PossibleValuesParser::new(LIFETIME_NAMES)
-        .try_map(|name| lifetime_named(&name).ok_or(ParseNumberError))
+/// A value with one of a few names. Unlike clap's own, it says in a sentence what there is, and
+/// suggests none that looks alike: 32 is not meant by 3.
+#[derive(Clone, Copy)]
+struct NamesParser<T: 'static> {
+    names: &'static [&'static str],
+    read: fn(&str) -> Result<T, ParseNameError>,
 }
 
-fn work_parser() -> impl TypedValueParser<Value = Step> {
-    PossibleValuesParser::new(WORK_NAMES).try_map(|name| work_named(&name).ok_or(ParseNumberError))
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for NamesParser<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        self.read.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.names.iter().copied().map(PossibleValue::new)))
+    }
+}
+
+/// The text is none of the names that there are; the sentence says which.
+#[derive(thiserror::Error)]
+#[error("{0}")]
+struct ParseNameError(String);
+
+opaque_debug!(struct ParseNameError(_));
+
+fn lifetime_parser() -> NamesParser<Lifetime> {
+    NamesParser {
+        names: &LIFETIME_NAMES,
+        read: |name| {
+            lifetime_named(name).ok_or_else(|| ParseNameError(text::lifetime::unknown(name)))
+        },
+    }
+}
+
+fn work_parser() -> NamesParser<Step> {
+    NamesParser {
+        names: &WORK_NAMES,
+        read: |name| {
+            let all = WORK_NAMES.join(", ");
+            work_named(name).ok_or_else(|| ParseNameError(format!("there are {all}")))
+        },
+    }
 }
 
 /// A time such as `90s`, `5m` or `2h`.
@@ -819,18 +870,19 @@ impl FromStr for DurationArg {
     type Err = ParseNumberError;
 
     fn from_str(text: &str) -> Result<Self, ParseNumberError> {
-        let (number, unit) = split(text)?;
+        const NONE: ParseNumberError = ParseNumberError::Time;
+        let (number, unit) = split(text).ok_or(NONE)?;
         let seconds = match unit {
             "s" | "" => 1,
             "m" | "min" => 60,
             "h" => 3_600,
-            _ => return Err(ParseNumberError),
+            _ => return Err(NONE),
         };
         number
             .checked_mul(seconds)
             .map(|all| Self(Duration::from_secs(all)))
             .filter(|Self(span)| *span <= MAX_DURATION)
-            .ok_or(ParseNumberError)
+            .ok_or(NONE)
     }
 }
 
@@ -846,16 +898,17 @@ impl FromStr for SizeArg {
     type Err = ParseNumberError;
 
     fn from_str(text: &str) -> Result<Self, ParseNumberError> {
-        let (number, unit) = split(text)?;
+        const NONE: ParseNumberError = ParseNumberError::Size;
+        let (number, unit) = split(text).ok_or(NONE)?;
         let shift = match unit {
             "B" | "" => 0,
             "KiB" => 10,
             "MiB" => 20,
             "GiB" => 30,
-            _ => return Err(ParseNumberError),
+            _ => return Err(NONE),
         };
-        let bytes = number.checked_mul(1 << shift).ok_or(ParseNumberError)?;
-        usize::try_from(bytes).map(Self).map_err(|_| ParseNumberError)
+        let bytes = number.checked_mul(1 << shift).ok_or(NONE)?;
+        usize::try_from(bytes).map(Self).map_err(|_| NONE)
     }
 }
 
@@ -869,7 +922,7 @@ impl FromStr for RoomArg {
     fn from_str(text: &str) -> Result<Self, ParseRoomError> {
         let SizeArg(bytes) = text.parse()?;
         if bytes < PoolBounds::LEAST.bytes() {
-            return Err(ParseRoomError::TooSmall);
+            return Err(ParseRoomError::TooSmall { bytes });
         }
         Ok(Self(bytes))
     }
@@ -883,13 +936,20 @@ pub enum ParseRoomError {
     Size(#[from] ParseNumberError),
     /// A share of it would have no room for the largest envelope.
     #[error(
-        "the least size is {} bytes, which are {} places: below that, one of its three shares could \
-         not hold the largest envelope",
-        PoolBounds::LEAST.bytes(),
+        "that is {}; the least size is {}, room for {} envelopes of 2 KiB: with less, the part for \
+         one of the three lifetimes could not hold the largest envelope. {SIZES}",
+        text::size::words(*bytes as u64),
+        text::size::words(PoolBounds::LEAST.bytes() as u64),
         PoolBounds::LEAST.places
     )]
-    TooSmall,
+    TooSmall {
+        /// The size that was given, in bytes.
+        bytes: usize,
+    },
 }
+
+/// The units of a size.
+const SIZES: &str = "Units are KiB, MiB and GiB, such as 64MiB; a number alone is bytes";
 
 /// Blocks a second, such as `16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -925,31 +985,46 @@ impl FromStr for RateArg {
     type Err = ParseNumberError;
 
     fn from_str(text: &str) -> Result<Self, ParseNumberError> {
-        let (number, per) = text.split_once('/').ok_or(ParseNumberError)?;
-        let number: u64 = number.trim().parse().map_err(|_| ParseNumberError)?;
+        const NONE: ParseNumberError = ParseNumberError::Rate;
+        let (number, per) = text.split_once('/').ok_or(NONE)?;
+        let number: u64 = number.trim().parse().map_err(|_| NONE)?;
         let unit = match per.trim() {
             "s" => 1_000,
             "m" | "min" => 60_000,
             "h" => 3_600_000,
-            _ => return Err(ParseNumberError),
+            _ => return Err(NONE),
         };
         // More than ten a second would flood the network by itself.
         match u64::checked_div(unit, number) {
             Some(mean) if mean >= 100 => Ok(Self(Millis(mean))),
-            _ => Err(ParseNumberError),
+            _ => Err(NONE),
         }
     }
 }
 
-/// The text is not a number with one of the units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a number with a valid unit, not too large")]
-pub struct ParseNumberError;
+fn parse_count(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "expected a whole number")
+}
 
-fn split(text: &str) -> Result<(u64, &str), ParseNumberError> {
-    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = text.strip_suffix(digits).ok_or(ParseNumberError)?;
-    Ok((number.parse().map_err(|_| ParseNumberError)?, digits))
+/// The text is not a whole number with one of the units of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseNumberError {
+    /// It is no time.
+    #[error("expected a time such as 90s, 5m or 2h, of 366 days at most")]
+    Time,
+    /// It is no size.
+    #[error("expected a size that this machine can have. {SIZES}")]
+    Size,
+    /// It is no rate.
+    #[error("expected a rate such as 2/min or 1/h, of 10/s at most")]
+    Rate,
+}
+
+/// The number that a text begins with, and the rest.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text.strip_suffix(unit)?;
+    Some((number.parse().ok()?, unit))
 }
 
 #[cfg(test)]
@@ -1054,22 +1129,30 @@ mod tests {
             ("undertone listen --line 0", "the least is 1 block per second"),
             ("undertone --line 4294967296", "from 1 to 4294967295"),
             ("undertone --line fast", "from 1 to 4294967295"),
+            ("undertone --line -1", "from 1 to 4294967295"),
+            ("undertone relay run --line -16", "from 1 to 4294967295"),
             (
-                "undertone relay run --pool 688127",
-                "the least size is 688128 bytes, which are 256 places",
+                "undertone relay run --pool 8",
+                "that is 8 B; the least size is 672 KiB, room for 256",
             ),
-            (
-                "undertone relay run --archive 0",
-                "the least size is 688128 bytes, which are 256 places",
-            ),
-            ("undertone relay run --pool apples", "a number with a valid unit"),
+            ("undertone relay run --pool 8", "Units are KiB, MiB and GiB, such as 64MiB"),
+            ("undertone relay run --pool 688127", "the least size is 672 KiB"),
+            ("undertone relay run --archive 0", "the least size is 672 KiB"),
+            ("undertone relay run --pool apples", "Units are KiB, MiB and GiB"),
+            ("undertone relay run --pool 8MB", "Units are KiB, MiB and GiB"),
+            ("undertone relay run --archive -1", "Units are KiB, MiB and GiB"),
+            ("undertone --floor -1", "-1 is not in 0..=48"),
+            ("undertone history bob --last -1", "-1 is not in 1..=500"),
+            ("undertone listen --count -1", "expected a whole number"),
+            ("undertone listen --timeout soon", "a time such as 90s, 5m or 2h"),
+            ("undertone listen --junk 11/s", "a rate such as 2/min or 1/h, of 10/s at most"),
         ] {
             let message = network_of(line).unwrap_err();
             assert!(message.contains(sentence), "{message}");
         }
         for line in [
             "undertone --line 4294967295",
-            "undertone relay run --pool 688128",
+            "undertone relay run --pool 672KiB",
             "undertone relay run --archive 688128B",
         ] {
             assert!(network_of(line).is_ok(), "{line}");
@@ -1081,17 +1164,29 @@ mod tests {
         for life in ["10m", "8d", "", "Day"] {
             let line = ["undertone", "send", "bob", "hi", "--life", life];
             let message = Cli::of_words(line).unwrap_err().to_string();
-            assert!(message.contains("[possible values: 6h, day, week]"), "{message}");
+            assert!(message.contains("6h, day, week"), "{message}");
+            assert_eq!(message.contains("gone since version 2"), life == "10m", "{message}");
         }
         for times in ["0", "3", "512", "-1", "8x", ""] {
             let most = format!("--max-work={times}");
             let message = Cli::of_words(["undertone", "send", "bob", "hi", &most]).unwrap_err();
-            let values = "[possible values: 1, 2, 4, 8, 16, 32, 64, 128, 256]";
-            assert!(message.to_string().contains(values), "{message}");
+            let message = message.to_string();
+            assert!(message.contains("there are 1, 2, 4, 8, 16, 32, 64, 128, 256"), "{message}");
+            assert!(!message.contains("similar"), "{message}");
         }
+        let apart = ["undertone", "send", "bob", "hi", "--max-work", "-1"];
+        assert!(Cli::of_words(apart).unwrap_err().to_string().contains("there are 1, 2, 4, 8"));
+        let help = Cli::of_words(["undertone", "send", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("[possible values: 6h, day, week]"), "{help}");
         let send = Cli::of_words(["undertone", "send", "bob", "--max-work", "256"]).unwrap().action;
         let Some(CliCommand::Send { max_work, .. }) = send else { panic!("it sends") };
         assert_eq!(max_work, Some(Step::MAX));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_in_what_is_printed_of_its_error() {
+        let error = (lifetime_parser().read)("1h").unwrap_err();
+        assert_eq!(format!("{error:?}"), "ParseNameError");
     }
 
     #[test]
@@ -1105,13 +1200,13 @@ mod tests {
         assert_eq!("2h".parse(), Ok(DurationArg(Duration::from_secs(7_200))));
         assert_eq!("64MiB".parse(), Ok(SizeArg(64 << 20)));
         assert_eq!("2/min".parse(), Ok(RateArg(Millis(30_000))));
-        assert_eq!("0/s".parse::<RateArg>(), Err(ParseNumberError));
-        assert_eq!("11/s".parse::<RateArg>(), Err(ParseNumberError));
-        assert_eq!("99999999999999999999h".parse::<DurationArg>(), Err(ParseNumberError));
+        assert_eq!("0/s".parse::<RateArg>(), Err(ParseNumberError::Rate));
+        assert_eq!("11/s".parse::<RateArg>(), Err(ParseNumberError::Rate));
+        assert_eq!("99999999999999999999h".parse::<DurationArg>(), Err(ParseNumberError::Time));
         assert_eq!("8784h".parse(), Ok(DurationArg(MAX_DURATION)));
         for too_long in ["8785h", "18446744073709551615", "18446744073709551615s"] {
-            assert_eq!(too_long.parse::<DurationArg>(), Err(ParseNumberError), "{too_long}");
+            assert_eq!(too_long.parse::<DurationArg>(), Err(ParseNumberError::Time), "{too_long}");
         }
-        assert_eq!("5 apples".parse::<SizeArg>(), Err(ParseNumberError));
+        assert_eq!("5 apples".parse::<SizeArg>(), Err(ParseNumberError::Size));
     }
 }

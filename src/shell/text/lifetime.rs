@@ -3,6 +3,7 @@
 use crate::engine::envelope::Lifetime;
 use crate::engine::envelope::wire::ENVELOPE_SIZE;
 use crate::engine::price::{Charge, Floor, Step};
+use crate::shell::api::words::LIFETIME_NAMES;
 
 /// A lifetime in words.
 pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
@@ -12,6 +13,18 @@ pub(in crate::shell) const fn words(lifetime: Lifetime) -> &'static str {
         Lifetime::Week => "7 days",
     }
 }
+
+/// What is said of a name that is no lifetime's: which there are.
+pub(in crate::shell) fn unknown(name: &str) -> String {
+    let all = LIFETIME_NAMES.join(", ");
+    if MINUTES.contains(&name) {
+        return format!("ten minutes are gone since version 2, six hours are the shortest: {all}");
+    }
+    format!("a lifetime is one of {all}")
+}
+
+/// The lifetime that version 1 had and version 2 has not, as it was named and may be written.
+const MINUTES: [&str; 4] = ["10m", "10min", "600", "600s"];
 
 /// The next one, as a key goes through them: from the usual one up, then from the shortest.
 pub(in crate::shell) const fn after(lifetime: Lifetime) -> Lifetime {
@@ -119,6 +132,15 @@ mod tests {
             lifetime = after(lifetime);
         }
         assert_eq!(lifetime, Lifetime::default());
+    }
+
+    #[test]
+    fn who_asks_for_ten_minutes_is_told_that_they_are_gone() {
+        let gone = unknown("10m");
+        assert!(gone.contains("gone since version 2, six hours are the shortest"), "{gone}");
+        for name in ["10m", "1h", ""] {
+            assert!(unknown(name).contains("6h, day, week"), "{name}");
+        }
     }
 
     #[test]

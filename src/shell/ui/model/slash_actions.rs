@@ -13,7 +13,8 @@ use super::{
 use crate::shell::api::calls::{
     Call as _, ContactClose, ContactRename, MessageCancel, MessageRetry,
 };
-use crate::shell::api::words::{LIFETIME_NAMES, WORK_NAMES, lifetime_named, work_named};
+use crate::shell::api::words::{WORK_NAMES, lifetime_named, work_named};
+use crate::shell::text::lifetime;
 
 /// Does what a slash command says.
 pub(super) fn obey(
@@ -130,10 +131,8 @@ fn choose_lifetime_by_name(model: &mut Model, name: Option<String>) {
         None => model.choose_lifetime(None),
         Some(Some(lifetime)) => model.choose_lifetime(Some(lifetime)),
         Some(None) => {
-            model.say_hint(format!(
-                "a lifetime is one of {}; nothing was changed",
-                LIFETIME_NAMES.join(", ")
-            ));
+            let why = lifetime::unknown(name.as_deref().unwrap_or_default());
+            model.say_hint(format!("{why}; nothing was changed"));
         }
     }
 }
@@ -142,10 +141,8 @@ fn choose_work_by_name(model: &mut Model, name: Option<String>) {
     match name.as_deref().map(work_named) {
         None => model.choose_highest(None),
         Some(Some(highest)) => model.choose_highest(Some(highest)),
-        Some(None) => model.say_hint(format!(
-            "the most work is one of {} times the usual; nothing was changed",
-            WORK_NAMES.join(", ")
-        )),
+        Some(None) => model
+            .say_hint(format!("choose {} times usual; nothing was changed", WORK_NAMES.join(", "))),
     }
 }
 
