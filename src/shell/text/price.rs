@@ -63,12 +63,17 @@ impl AskedPrice {
 
     /// `a day costs 16 times the usual work now`
     pub(in crate::shell) fn words(self) -> String {
-        format!("{} {} the usual work now", costs(self.lifetime), times(self.now))
+        format!("{} {} now", costs(self.lifetime), work(self.now))
+    }
+
+    /// `a day costs 16 times`, beside something in times of the usual work.
+    pub(in crate::shell) fn brief(self) -> String {
+        format!("{} {}", costs(self.lifetime), times(self.now))
     }
 
     /// `a day costs 16 times the usual work now, at most 8 times is allowed`
     pub(in crate::shell) fn excess(self) -> String {
-        format!("{}, at most {} is allowed", self.words(), times(self.most))
+        format!("{}, at most {} is allowed", self.words(), most_work(self.most))
     }
 
     /// `busy: a day costs 15 s now (16 times the usual work)`
@@ -138,12 +143,23 @@ fn listed(parts: &[(u8, &str)]) -> Option<String> {
     (!asked.is_empty()).then(|| asked.join(", "))
 }
 
-/// `16 times`
-pub(in crate::shell) fn times(step: Step) -> String {
-    match step.times() {
-        1 => "1 time".to_owned(),
-        times => format!("{times} times"),
+/// `16 times`, before `the usual work`: of a step above 0.
+fn times(step: Step) -> String {
+    format!("{} times", step.times())
+}
+
+/// `16 times the usual work`, or `the usual work`.
+pub(in crate::shell) fn work(step: Step) -> String {
+    if step == Step::default() {
+        "the usual work".to_owned()
+    } else {
+        format!("{} the usual work", times(step))
     }
+}
+
+/// A limit of work behind a price in times of the usual work: `8 times`, or `the usual work`.
+fn most_work(most: Step) -> String {
+    if most == Step::default() { work(most) } else { times(most) }
 }
 
 const fn costs(lifetime: Lifetime) -> &'static str {
@@ -186,7 +202,7 @@ mod tests {
         let least = AskedPrice::of(BUSY, Lifetime::Week, Some(Step::new(0)));
         assert_eq!(
             least.excess(),
-            "a week costs 2 times the usual work now, at most 1 time is allowed"
+            "a week costs 2 times the usual work now, at most the usual work is allowed"
         );
         assert!(AskedPrice::of(BUSY, Lifetime::SixHours, None).is_usual());
     }

@@ -218,10 +218,10 @@ fn say_price(figures: &NetworkStatus, lifetime: Lifetime, asked: AskedPrice) {
         output::print_message(&asked.busy(cost));
     }
     if asked.is_too_high() {
-        let most = price::times(asked.most());
+        let most = price::work(asked.most());
         output::print_message(&format!(
-            "the message waits for a lower price: at most {most} the usual work is allowed. A node \
-             that runs looks again every few hours; --max-work 256 sends at any price"
+            "the message waits for a lower price: at most {most} is allowed. A node that runs looks \
+             again every few hours; --max-work 256 sends at any price"
         ));
     } else if std::io::stderr().is_terminal()
         && cost.seconds().is_none_or(|seconds| seconds > LONG_SECONDS)

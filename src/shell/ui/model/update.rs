@@ -91,16 +91,16 @@ impl Model {
             return;
         };
         chat.highest = highest.or(chat.highest);
-        let (contact, lifetime, highest) = (chat.id(), chat.lifetime, chat.highest);
-        let name = self.directory.name_of(contact);
-        let most = price::times(highest.unwrap_or(DEFAULT_HIGHEST_STEP));
+        let (lifetime, highest) = (chat.lifetime, chat.highest);
+        let most = price::work(highest.unwrap_or(DEFAULT_HIGHEST_STEP));
         let asked = self.node.asked(lifetime, highest).filter(|asked| !asked.is_usual());
         let now = match asked {
             None => String::new(),
-            Some(asked) if asked.is_too_high() => format!("; they wait: {}", asked.words()),
-            Some(asked) => format!("; {}", asked.words()),
+            Some(asked) if asked.is_too_high() => format!("; messages wait: {}", asked.brief()),
+            Some(asked) => format!("; {}", asked.brief()),
         };
-        self.say_hint(format!("messages to {name}: at most {most} the usual work{now}"));
+        // In one row of 80 columns, so without the name of the chat, which stands above.
+        self.say_hint(format!("here: at most {most}{now}"));
     }
 
     /// Keys while a message is chosen.

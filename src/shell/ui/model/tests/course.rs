@@ -76,9 +76,9 @@ fn a_limit_of_work_is_kept_for_its_chat_until_another_is_chosen() {
     let mut model = chatting();
     let most = |model: &mut Model| said(model).max_work.map(Step::times);
     assert_eq!(most(&mut model), None);
-    assert_eq!(obey(&mut model, "/work"), "messages to mira: at most 8 times the usual work");
+    assert_eq!(obey(&mut model, "/work"), "here: at most 8 times the usual work");
     assert_eq!(most(&mut model), None, "it was only asked");
-    assert_eq!(obey(&mut model, "/work 256"), "messages to mira: at most 256 times the usual work");
+    assert_eq!(obey(&mut model, "/work 256"), "here: at most 256 times the usual work");
     assert_eq!((most(&mut model), most(&mut model)), (Some(256), Some(256)));
     for none in ["3", "0", "many", "512"] {
         let refused = obey(&mut model, &format!("/work {none}"));
@@ -98,13 +98,27 @@ fn choosing_a_limit_of_work_says_what_is_asked_and_whether_messages_wait() {
     model.on_event(Event::Network(figures));
     assert_eq!(
         obey(&mut model, "/work"),
-        "messages to mira: at most 8 times the usual work; they wait: a day costs 16 times the usual \
-         work now"
+        "here: at most 8 times the usual work; messages wait: a day costs 16 times"
     );
     assert_eq!(
         obey(&mut model, "/work 16"),
-        "messages to mira: at most 16 times the usual work; a day costs 16 times the usual work now"
+        "here: at most 16 times the usual work; a day costs 16 times"
     );
+    assert_eq!(
+        obey(&mut model, "/work 1"),
+        "here: at most the usual work; messages wait: a day costs 16 times"
+    );
+}
+
+#[test]
+fn what_is_said_of_a_limit_of_work_fits_one_row() {
+    let mut model = chatting();
+    let price = PriceStatus { six_hours: 8, ..PriceStatus::default() };
+    let figures = NetworkStatus { floor_bits: 21, price, ..status::tests::network() };
+    model.on_event(Event::Network(figures));
+    obey(&mut model, "/life 6h");
+    let longest = obey(&mut model, "/work 128");
+    assert!(longest.contains("wait: 6 hours cost 256 times") && longest.len() <= 78, "{longest}");
 }
 
 #[test]
