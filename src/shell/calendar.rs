@@ -46,6 +46,11 @@ impl Civil {
     pub(crate) fn sortable(self) -> String {
         self.0.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
+
+    /// `2026-11-20 09:58`, for what is not known to the second.
+    pub(crate) fn sortable_minute(self) -> String {
+        self.0.strftime("%Y-%m-%d %H:%M").to_string()
+    }
 }
 
 /// `2026-11-20T09:58:07Z`, as ISO 8601 writes it: for programs, files and logs.

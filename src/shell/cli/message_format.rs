@@ -96,6 +96,10 @@ impl MessageFormatter<'_> {
         Civil::at(at, self.zone).sortable()
     }
 
+    fn minute(&self, at: UnixSeconds) -> String {
+        Civil::at(at, self.zone).sortable_minute()
+    }
+
     fn moment(&self, at: Option<UnixSeconds>, none: &str) -> String {
         at.map_or_else(|| none.to_owned(), |at| self.local(at))
     }
@@ -204,12 +208,14 @@ impl MessageFormatter<'_> {
                 .or_else(|| held_back(self.contact))
                 .unwrap_or_else(|| "it is sent automatically while a node runs".to_owned()),
             MessageState::Sent => {
-                let until = self
-                    .message
-                    .delivery
-                    .last_sent
-                    .map(|last| last.plus(self.message.lifetime.ttl()));
-                let until = self.moment(until, "it expires");
+                let until = match self.message.delivery.last_sent {
+                    // An envelope names only an hour, and was made a moment before it was sent.
+                    Some(last) => {
+                        let end = last.plus(self.message.lifetime.ttl());
+                        format!("about {}", self.minute(end))
+                    }
+                    None => "it expires".to_owned(),
+                };
                 format!("in the network until {until}; {}", self.again())
             }
             MessageState::Unacknowledged if self.message.is_not_for_long(self.now) => {
@@ -239,7 +245,7 @@ impl MessageFormatter<'_> {
         match (self.message.retransmits_until(), awaited_decision(self.contact)) {
             (Some(_), Some(decision)) => format!("it is not retried until {decision}"),
             (Some(until), None) => {
-                let until = self.local(until);
+                let until = self.minute(until);
                 format!("retried automatically, less and less often, until {until}")
             }
             (None, _) => "it is not sent again unless you retry it".to_owned(),
@@ -374,6 +380,24 @@ pub(super) mod tests {
         let expired = at(2_000 + 86_400);
         assert!(expired.contains("? not acknowledged\n"), "{expired}");
         assert!(expired.contains("expired in the network"), "{expired}");
+    }
+
+    #[test]
+    fn what_is_to_come_is_told_to_the_minute() {
+        let contact = contact(SessionStatus::Established, Trust::Unverified);
+        // 1970-01-01 00:33:20.
+        let sent = Some(UnixSeconds(2_000));
+        let delivery = DeliveryLog {
+            attempts: 1,
+            first_sent: sent,
+            last_sent: sent,
+            ..DeliveryLog::default()
+        };
+        let page = page(&contact, &ours(MessageState::Sent, delivery));
+        let next = "  next          in the network until about 1970-01-02 00:33; retried \
+                    automatically, less and less often, until 1970-01-31 00:33\n";
+        assert!(page.contains(next), "{page}");
+        assert!(page.ends_with("Times are those of this computer, in UTC."), "{page}");
     }
 
     #[test]
