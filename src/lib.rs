@@ -297,6 +297,7 @@ pub use shell::api::{
     MessageChange, MiningStatus, Needs, NetworkStatus, Permission, Persistence, Request, Scope,
     StatusReport, Stay, calls,
 };
+pub use shell::archive::ArchiveOverflow;
 pub use shell::client::{
     ArchiveOptions, Client, Connect, CreateStore, Events, HomeOptions, NodeOptions, StoreOptions,
 };

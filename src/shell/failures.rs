@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::engine::command::CommandError;
 use crate::engine::crypto::invite::InviteError;
-use crate::shell::archive::ArchiveError;
+use crate::shell::archive::{ArchiveError, ArchiveLabel};
 use crate::shell::backup::BackupError;
 use crate::shell::failure::{Failure, FailureCode, FailureText, shell_word};
 use crate::shell::net::NetError;
@@ -247,44 +247,114 @@ impl From<NetError> for Failure {
 
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
-        let why = error.to_string();
-        let (code, next) = match error.cause() {
-            StoreError::InUse => {
-                (FailureCode::InUse, "stop the other relay, or choose another folder: --home DIR")
+        let (code, why, next) = match &error {
+            ArchiveError::Store(error) => archive_store(error),
+            ArchiveError::OtherNetwork { of, wanted } => (
+                FailureCode::ArchiveNetwork,
+                format!(
+                    "it holds envelopes of the network {}, and the relay was to serve {}",
+                    network_words(of),
+                    network_words(wanted),
+                ),
+                format!(
+                    "start it with --network {} --floor {}; for another network choose another \
+                     folder: --home DIR; to give up what the archive holds, remove the folder \
+                     \"archive\" in the home folder",
+                    of.network,
+                    of.floor.bits(),
+                ),
+            ),
+            ArchiveError::BelowFloor { below, all, floor } => (
+                FailureCode::ArchiveNetwork,
+                format!(
+                    "it does not say of which network it is, and a floor of {} bits is above the work \
+                     of {below} of its {all} envelopes",
+                    floor.bits(),
+                ),
+                "start it with the --network and --floor that it was made with, or choose another \
+                 folder: --home DIR"
+                    .to_owned(),
+            ),
+            ArchiveError::Overflows { over, all, wanted, before } => {
+                let (was, with) = match before {
+                    Some(before) => (
+                        format!("; it had {} places before", before.places()),
+                        format!("--archive {}", size_argument(before.bytes)),
+                    ),
+                    None => (String::new(), "a larger --archive SIZE".to_owned()),
+                };
+                let places = wanted.places();
+                (
+                    FailureCode::ArchiveSize,
+                    format!(
+                        "{places} places are too few: {over} of its {all} envelopes would have to \
+                         go{was}"
+                    ),
+                    format!(
+                        "start it with {with}; --shrink beside --archive removes them on purpose"
+                    ),
+                )
             }
-            StoreError::UnsafePermissions(_) => (
-                FailureCode::UnsafeMode,
-                "run chmod 700 on the folder and chmod 600 on the files in it",
-            ),
-            StoreError::Missing
-            | StoreError::Exists
-            | StoreError::PassphraseInUse
-            | StoreError::KeyReplaced
-            | StoreError::KeyMissing
-            | StoreError::DatabaseMissing
-            | StoreError::KeyEmpty
-            | StoreError::NotAFolder
-            | StoreError::WrongPassphrase
-            | StoreError::Foreign
-            | StoreError::Newer
-            | StoreError::Damaged
-            | StoreError::TooCostly
-            | StoreError::OutOfMemory
-            | StoreError::DiskFull
-            | StoreError::ReadOnly
-            | StoreError::DiskFails(_)
-            | StoreError::TooLarge
-            | StoreError::Backwards
-            | StoreError::Unsafe
-            | StoreError::Sqlite(_)
-            | StoreError::Io(_) => (
-                FailureCode::Archive,
-                "free some space and make the folder writable, or choose another: --home DIR",
-            ),
         };
-        let safe = "the archive is unchanged; without --archive a relay needs no disk";
-        Self::new(code, FailureText { what: "the archive was not opened", why: &why, safe, next })
+        let safe = "nothing was removed from the archive";
+        let what = "the archive was not opened";
+        Self::new(code, FailureText { what, why: &why, safe, next: &next })
     }
+}
+
+fn archive_store(error: &StoreError) -> (FailureCode, String, String) {
+    let why = error.to_string();
+    let (code, why, next) = match error {
+        StoreError::InUse => (
+            FailureCode::InUse,
+            "another process uses the archive in this home folder".to_owned(),
+            "stop the other relay, or choose another folder: --home DIR",
+        ),
+        StoreError::UnsafePermissions(_) => (
+            FailureCode::UnsafeMode,
+            why,
+            "run chmod 700 on the folder and chmod 600 on the files in it",
+        ),
+        StoreError::Missing
+        | StoreError::Exists
+        | StoreError::PassphraseInUse
+        | StoreError::KeyReplaced
+        | StoreError::KeyMissing
+        | StoreError::DatabaseMissing
+        | StoreError::KeyEmpty
+        | StoreError::NotAFolder
+        | StoreError::WrongPassphrase
+        | StoreError::Foreign
+        | StoreError::Newer
+        | StoreError::Damaged
+        | StoreError::TooCostly
+        | StoreError::OutOfMemory
+        | StoreError::DiskFull
+        | StoreError::ReadOnly
+        | StoreError::DiskFails(_)
+        | StoreError::TooLarge
+        | StoreError::Backwards
+        | StoreError::Unsafe
+        | StoreError::Sqlite(_)
+        | StoreError::Io(_) => (
+            FailureCode::Archive,
+            why,
+            "free some space and make the folder writable, or choose another: --home DIR",
+        ),
+    };
+    (code, why, format!("{next}; or hold envelopes in memory: --pool SIZE"))
+}
+
+/// A network, for a person.
+fn network_words(label: &ArchiveLabel) -> String {
+    format!("{} with a floor of {} bits", label.network, label.floor.bits())
+}
+
+/// A size as it can be typed.
+fn size_argument(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units.into_iter().find(|(shift, _)| bytes.trailing_zeros() >= *shift);
+    whole.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 impl From<InviteError> for Failure {
@@ -405,6 +475,52 @@ mod tests {
     }
 
     const SENDING: RefusedCommand<'_> = RefusedCommand::new("the message was not sent");
+
+    #[test]
+    fn a_refused_archive_says_what_would_go_and_how_it_stays() {
+        let label = |bytes| ArchiveLabel {
+            network: "main".parse().unwrap(),
+            floor: crate::engine::envelope::Floor::new(21),
+            bytes,
+        };
+        let overflows = |before| {
+            let wanted = label(688_128);
+            Failure::from(ArchiveError::Overflows { over: 344, all: 600, wanted, before })
+        };
+        let known = overflows(Some(label(10 << 30)));
+        assert_eq!(
+            known.why,
+            "256 places are too few: 344 of its 600 envelopes would have to go; it had 3994575 \
+             places before"
+        );
+        assert!(
+            known.next.starts_with("start it with --archive 10GiB; --shrink"),
+            "{}",
+            known.next
+        );
+        let unknown = overflows(None);
+        assert!(unknown.why.ends_with("would have to go"), "{}", unknown.why);
+        assert!(unknown.next.contains("a larger --archive SIZE"), "{}", unknown.next);
+        assert_eq!(size_argument(64 << 20), "64MiB");
+        assert_eq!(size_argument(3 << 10), "3KiB");
+        assert_eq!(size_argument(688_129), "688129");
+
+        let of = label(1 << 20);
+        let wanted = ArchiveLabel { network: "other".parse().unwrap(), ..of.clone() };
+        let other = Failure::from(ArchiveError::OtherNetwork { of, wanted });
+        assert_eq!(
+            other.why,
+            "it holds envelopes of the network main with a floor of 21 bits, and the relay was to \
+             serve other with a floor of 21 bits"
+        );
+        assert!(other.next.starts_with("start it with --network main --floor 21;"));
+        let used = Failure::from(ArchiveError::from(StoreError::InUse));
+        assert_eq!(used.code(), Some(FailureCode::InUse));
+        assert_eq!(used.why, "another process uses the archive in this home folder");
+        for failure in [known, unknown, other, used] {
+            assert_eq!(failure.safe, "nothing was removed from the archive");
+        }
+    }
 
     #[test]
     fn a_refused_command_prints_neither_a_name_nor_a_text() {

@@ -57,12 +57,12 @@ fn is_outdated(path: &Path) -> bool {
 /// Replaces a damaged database by a fresh one with all that can be read of it; returns how many
 /// envelopes that is. A crash at any moment leaves one of the two.
 pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
-    let old = dir.join(DATABASE_FILE);
-    let fresh = build(dir, most_pages)?;
+    let (old, log) = (dir.join(DATABASE_FILE), dir.join(format!("{DATABASE_FILE}{LOG}")));
+    let fresh = build(dir, most_pages.max(pages_to_save(&[&old, &log])))?;
     let mut saved = 0;
     let mut failed = None;
     fresh.execute_batch("BEGIN IMMEDIATE")?;
-    carve::carve(&old, &dir.join(format!("{DATABASE_FILE}{LOG}")), |place, bytes| {
+    carve::carve(&old, &log, |place, bytes| {
         match save(&fresh, place, &bytes, saved) {
             Ok(more) => saved += more,
             Err(error) => failed = Some(error),
@@ -79,6 +79,14 @@ pub(super) fn salvage(dir: &Path, most_pages: u64) -> Result<u64, StoreError> {
     fresh.close().map_err(|(_, error)| error)?;
     publish(dir)?;
     Ok(saved.cast_unsigned())
+}
+
+/// Pages for all that can be saved of these files, whatever size is asked for: which envelopes have
+/// to go, if any, is decided when all are there. Twice what they take, as rows that come in any
+/// order fill their leaves by half.
+fn pages_to_save(files: &[&Path]) -> u64 {
+    let bytes = files.iter().filter_map(|file| Some(file.symlink_metadata().ok()?.len()));
+    most_pages(bytes.fold(0, u64::saturating_add).saturating_mul(2))
 }
 
 /// Replaces whatever is there by an empty database.
@@ -191,6 +199,12 @@ pub(super) fn room(connection: &Connection) -> rusqlite::Result<u64> {
 pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
     let free = pragma(connection, "freelist_count")?;
     Ok(pragma(connection, "page_count")?.saturating_sub(free))
+}
+
+/// Whether it holds no envelope. What cannot be read may hold some.
+pub(super) fn is_empty(connection: &Connection) -> bool {
+    let any = "SELECT EXISTS (SELECT 1 FROM envelope)";
+    connection.query_row(any, [], |row| row.get(0)).is_ok_and(|is_any: bool| !is_any)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {

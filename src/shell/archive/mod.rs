@@ -8,6 +8,9 @@
 //! - An envelope's place in the table is the end of its id, and its id is a digest of its bytes:
 //!   damage shows whenever a row is read, and a row that does not match is never handed out.
 //! - A file of an earlier version holds what no node carries any more: it is begun anew.
+//! - A label beside the file says its network, its floor and its size ([`ArchiveLabel`]). A start in
+//!   another network is refused, and one with a smaller size that not all of it fits into, unless
+//!   that is asked for ([`ArchiveOverflow`]): what was accepted is not lost by a mistyped option.
 //! - Damage is never a reason not to start. All that is readable is carved out of the damaged file
 //!   page by page, whatever became of its indices and its header, into a fresh one in its place.
 //! - Trouble with the disk is never a reason to stop: an envelope that could not be kept is counted
@@ -21,8 +24,11 @@
 
 mod carve;
 mod database;
+mod label;
 #[cfg(test)]
 mod tests;
+
+pub use self::label::ArchiveLabel;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,9 +38,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use self::database::{DATABASE_FILE, Found, PAGE_BYTES, is_damage, most_pages};
 use super::store::StoreError;
 use super::store::files::HomeLock;
-use crate::engine::envelope::EnvelopeId;
 use crate::engine::envelope::wire::MAX_ENVELOPE_SIZE;
+use crate::engine::envelope::{EnvelopeId, Floor};
 use crate::engine::price::BLOCK;
+use crate::engine::secret::opaque_debug;
 use crate::shell::os::data_dir;
 
 /// An open archive. Dropping it writes out what is pending and releases the folder.
@@ -60,6 +67,12 @@ pub struct Archive {
     /// Beats until the next attempt after trouble.
     resting: u32,
     found: Found,
+    label: ArchiveLabel,
+    /// Whose it was before this start.
+    before: Before,
+    overflow: ArchiveOverflow,
+    /// Whether the label has still to be written.
+    is_label_due: bool,
     // Last, so that the files are closed before another process may open them.
     _lock: HomeLock,
 }
@@ -103,7 +116,59 @@ pub enum Disposition {
     Held,
     /// Dropped: it is to be removed.
     Dropped,
+    /// Neither: it stays on disk, and no use is made of it before the next start.
+    Left,
 }
+
+/// What becomes of envelopes that do not fit into a smaller size than the archive had before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArchiveOverflow {
+    /// They stay, and the archive does not open.
+    #[default]
+    Refused,
+    /// They are removed.
+    Removed,
+}
+
+/// Envelopes that the engine did not take back from an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfit {
+    /// They show less work than the floor asks.
+    pub below_floor: u64,
+    /// There is no room for them.
+    pub without_room: u64,
+    /// Those that it took.
+    pub held: u64,
+}
+
+/// Whether an archive says for the first time of which network it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// It said so before, or held nothing.
+    #[default]
+    AsBefore,
+    /// It holds envelopes and did not say so.
+    New,
+}
+
+/// What an archive was before this start.
+enum Before {
+    /// Nothing, or it held nothing.
+    Empty,
+    /// It held envelopes and did not say of which network: earlier builds of this version did not
+    /// write a label.
+    Unlabelled,
+    /// This.
+    Labelled(ArchiveLabel),
+}
+
+opaque_debug!(
+    enum Before {
+        Empty,
+        Unlabelled,
+        Labelled,
+    }
+);
 
 /// The result of reading an archive at a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,35 +183,86 @@ pub struct ArchiveScan {
     pub outdated: bool,
 }
 
-/// The reason why there is no archive. Nothing was changed.
+/// The reason why there is no archive. No envelope was removed.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ArchiveError(#[from] StoreError);
-
-impl ArchiveError {
-    /// The cause.
-    #[must_use]
-    pub const fn cause(&self) -> &StoreError {
-        let Self(cause) = self;
-        cause
-    }
+pub enum ArchiveError {
+    /// The folder or the files cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It holds envelopes of another network.
+    #[error("it holds envelopes of another network")]
+    OtherNetwork {
+        /// Whose it is.
+        of: ArchiveLabel,
+        /// Who wanted it.
+        wanted: ArchiveLabel,
+    },
+    /// It names no network, and so many of its envelopes show less work than the floor asks.
+    #[error("its envelopes show less work than the floor asks")]
+    BelowFloor {
+        /// Those.
+        below: u64,
+        /// All that could be read.
+        all: u64,
+        /// The floor.
+        floor: Floor,
+    },
+    /// Not all of its envelopes fit into its new size.
+    #[error("its envelopes do not fit into its size")]
+    Overflows {
+        /// Those that do not fit.
+        over: u64,
+        /// All that could be read.
+        all: u64,
+        /// The size that was wanted.
+        wanted: ArchiveLabel,
+        /// The size before, if the archive says it.
+        before: Option<ArchiveLabel>,
+    },
 }
 
+/// An archive as it can be seen without opening it.
+#[derive(Clone)]
+pub struct ArchiveOnDisk {
+    /// The bytes that its file takes.
+    pub bytes: u64,
+    /// What it is for, if it says so.
+    pub label: Option<ArchiveLabel>,
+}
+
+opaque_debug!(struct ArchiveOnDisk { bytes, label });
+
 impl Archive {
-    /// Opens the archive of the home folder `home`, or makes one, to hold `bytes` bytes of
-    /// envelopes as a pool counts them: [`crate::engine::relay::pool::PLACE`] for each block.
+    /// Opens the archive of the home folder `home`, or makes one, for the network and of the size
+    /// that `label` says.
     ///
     /// # Errors
-    /// When the folder cannot be used, or another process uses it; never for damage.
-    pub fn open(home: &Path, bytes: u64) -> Result<Self, ArchiveError> {
+    /// When the folder cannot be used, another process uses it, or it holds envelopes of another
+    /// network; never for damage.
+    pub fn open(
+        home: &Path,
+        label: ArchiveLabel,
+        overflow: ArchiveOverflow,
+    ) -> Result<Self, ArchiveError> {
         let dir = home.join(FOLDER);
         data_dir::prepare(home).map_err(StoreError::from)?;
         data_dir::prepare(&dir).map_err(StoreError::from)?;
         // SQLite is told not to follow links, and applies that to every folder of a path.
         let dir = dir.canonicalize().map_err(StoreError::from)?;
         let lock = HomeLock::take(&dir)?;
-        let most_pages = most_pages(bytes);
+        let written = ArchiveLabel::read(&dir)?;
+        let most_pages = most_pages(label.bytes);
         let (connection, found) = database::attach(&dir, most_pages)?;
+        let is_label_due = written.as_ref() != Some(&label);
+        let before = match written {
+            // Whoever mistyped the network of a new archive has nothing to lose.
+            _ if database::is_empty(&connection) => Before::Empty,
+            None => Before::Unlabelled,
+            Some(of) if !of.is_of_network(&label) => {
+                return Err(ArchiveError::OtherNetwork { of, wanted: label });
+            }
+            Some(of) => Before::Labelled(of),
+        };
         let room = database::room(&connection).unwrap_or_default();
         Ok(Self {
             connection: Some(connection),
@@ -162,19 +278,25 @@ impl Archive {
             trouble: None,
             resting: 0,
             found,
+            label,
+            before,
+            overflow,
+            is_label_due,
             _lock: lock,
         })
     }
 
-    /// The bytes that the archive of a home folder takes on disk, if there is one.
+    /// The archive of a home folder, if there is one, whether or not a process uses it.
     #[must_use]
-    pub fn on_disk(home: &Path) -> Option<u64> {
-        let path = home.join(FOLDER).join(DATABASE_FILE);
-        Some(path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?.len())
+    pub fn on_disk(home: &Path) -> Option<ArchiveOnDisk> {
+        let dir = home.join(FOLDER);
+        let file = dir.join(DATABASE_FILE).symlink_metadata().ok()?;
+        let label = ArchiveLabel::read(&dir).unwrap_or_default();
+        file.is_file().then_some(ArchiveOnDisk { bytes: file.len(), label })
     }
 
     /// Hands every kept envelope to `each`, which decides whether it stays. An envelope comes a
-    /// second time if damage was found in between.
+    /// second time if damage was found in between. Nothing is removed yet: call [`Self::begin`].
     ///
     /// # Errors
     /// When the disk fails; what was handed over is kept.
@@ -195,7 +317,7 @@ impl Archive {
                     }
                 };
                 match kept {
-                    Disposition::Held => {}
+                    Disposition::Held | Disposition::Left => {}
                     Disposition::Dropped => drop(self.owed.insert(place)),
                 }
             });
@@ -221,6 +343,40 @@ impl Archive {
             Found::Outdated => (None, true),
         };
         Ok(ArchiveScan { damaged, salvaged, outdated })
+    }
+
+    /// Decides whether this start may remove the envelopes that were dropped of those that
+    /// [`Self::take_over`] handed over, and writes the label.
+    ///
+    /// # Errors
+    /// When they are to stay; drop the archive then.
+    pub fn begin(&mut self, unfit: Unfit) -> Result<Naming, ArchiveError> {
+        let Unfit { below_floor, without_room, held } = unfit;
+        let all = held + below_floor + without_room;
+        let (naming, before) = match std::mem::replace(&mut self.before, Before::Empty) {
+            Before::Empty => (Naming::AsBefore, Some(self.label.clone())),
+            Before::Unlabelled if below_floor > 0 => {
+                let floor = self.label.floor;
+                return Err(ArchiveError::BelowFloor { below: below_floor, all, floor });
+            }
+            Before::Unlabelled => (Naming::New, None),
+            Before::Labelled(label) => (Naming::AsBefore, Some(label)),
+        };
+        // What does not fit into the size from before was on its way out when the process was killed.
+        let is_smaller = before.as_ref().is_none_or(|before| self.label.places() < before.places());
+        if is_smaller && without_room > 0 && self.overflow == ArchiveOverflow::Refused {
+            let wanted = self.label.clone();
+            return Err(ArchiveError::Overflows { over: without_room, all, wanted, before });
+        }
+        self.write_label();
+        Ok(naming)
+    }
+
+    /// Writes the label if it has to be; trouble with that is over when the disk takes it.
+    fn write_label(&mut self) {
+        if self.is_label_due {
+            self.is_label_due = self.label.write(&self.dir).is_err();
+        }
     }
 
     /// Keeps an envelope. If that fails, its id is among the lost.
@@ -310,6 +466,7 @@ impl Archive {
                 return;
             }
         }
+        self.write_label();
         self.work_off(OWED_A_BEAT);
         self.write_out();
         if self.resting > 0 {

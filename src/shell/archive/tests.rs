@@ -31,7 +31,11 @@ impl Home {
     }
 
     fn open(&self) -> Archive {
-        Archive::open(self.0.path(), LARGE).unwrap()
+        self.open_as(sized(LARGE)).unwrap()
+    }
+
+    fn open_as(&self, label: ArchiveLabel) -> Result<Archive, ArchiveError> {
+        Archive::open(self.0.path(), label, ArchiveOverflow::Refused)
     }
 
     fn file(&self) -> PathBuf {
@@ -62,6 +66,11 @@ impl Home {
         keep_all(&mut archive, envelopes);
         home
     }
+}
+
+/// The label of a network of the tests.
+fn sized(bytes: u64) -> ArchiveLabel {
+    ArchiveLabel { network: "tests".parse().unwrap(), floor: Floor::new(4), bytes }
 }
 
 fn keep_all(archive: &mut Archive, envelopes: &Kept) {
@@ -194,15 +203,15 @@ fn what_is_discarded_or_unwanted_is_gone_and_can_be_kept_again() {
 fn an_archive_belongs_to_its_owner_and_to_one_process() {
     let home = Home::new();
     let archive = home.open();
-    let again = Archive::open(home.0.path(), LARGE).unwrap_err();
-    assert!(matches!(again.cause(), StoreError::InUse));
+    let again = home.open_as(sized(LARGE)).unwrap_err();
+    assert!(matches!(again, ArchiveError::Store(StoreError::InUse)));
     drop(archive);
     for entry in fs::read_dir(home.0.path().join(FOLDER)).unwrap() {
         assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
     }
     fs::set_permissions(home.0.path().join(FOLDER), Permissions::from_mode(0o755)).unwrap();
-    let shared = Archive::open(home.0.path(), LARGE).unwrap_err();
-    assert!(matches!(shared.cause(), StoreError::UnsafePermissions(_)));
+    let shared = home.open_as(sized(LARGE)).unwrap_err();
+    assert!(matches!(shared, ArchiveError::Store(StoreError::UnsafePermissions(_))));
 }
 
 #[test]
@@ -556,7 +565,7 @@ fn a_full_disk_loses_what_was_on_its_way_and_nothing_else_and_says_so() {
 fn flood(places: usize, rounds: usize, size: impl Fn(u64) -> usize) -> u64 {
     let home = Home::new();
     let bytes = PoolBounds { places }.bytes() as u64;
-    let mut archive = Archive::open(home.0.path(), bytes).unwrap();
+    let mut archive = home.open_as(sized(bytes)).unwrap();
     let mut held: Kept = Kept::new();
     let (mut used, mut poured, mut number, mut most) = (0, 0, 0, 0);
     let blocks = |envelope: &Vec<u8>| envelope.len().div_ceil(BLOCK);
@@ -584,7 +593,7 @@ fn flood(places: usize, rounds: usize, size: impl Fn(u64) -> usize) -> u64 {
     assert_eq!((archive.missed(), archive.trouble()), (0, None));
     drop(archive);
     most = most.max(fs::metadata(home.file()).unwrap().len());
-    let mut archive = Archive::open(home.0.path(), bytes).unwrap();
+    let mut archive = home.open_as(sized(bytes)).unwrap();
     assert_eq!(everything(&mut archive).0, held);
     most
 }
@@ -633,7 +642,7 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
     let home = Home::with(&all);
     let before = fs::metadata(home.file()).unwrap().len();
     let small = 1 << 20;
-    let mut archive = Archive::open(home.0.path(), small).unwrap();
+    let mut archive = home.open_as(sized(small)).unwrap();
     let mut wanted = 300;
     archive
         .take_over(|_, _| {
@@ -648,4 +657,189 @@ fn a_smaller_size_than_before_is_reached_when_the_rest_was_discarded() {
     let after = fs::metadata(home.file()).unwrap().len();
     assert!(after <= most_pages(small) * PAGE_BYTES && after < before / 2, "{before} to {after}");
     assert_eq!(home.contents().0.len(), 300);
+}
+
+/// A start in which the engine holds so many of what is there and has no room for the rest.
+fn start(
+    home: &Home,
+    label: ArchiveLabel,
+    (most, overflow): (u64, ArchiveOverflow),
+) -> Result<(Archive, Naming), ArchiveError> {
+    let mut archive = Archive::open(home.0.path(), label, overflow)?;
+    let mut unfit = Unfit::default();
+    archive.take_over(|_, _| {
+        if unfit.held == most {
+            unfit.without_room += 1;
+            return Disposition::Dropped;
+        }
+        unfit.held += 1;
+        Disposition::Held
+    })?;
+    let naming = archive.begin(unfit)?;
+    Ok((archive, naming))
+}
+
+const REFUSED: ArchiveOverflow = ArchiveOverflow::Refused;
+
+/// A home whose archive was filled and given this label, and closed.
+fn labelled(envelopes: &Kept, label: ArchiveLabel) -> Home {
+    let home = Home::new();
+    let (mut archive, naming) = start(&home, label, (u64::MAX, REFUSED)).unwrap();
+    assert_eq!(naming, Naming::AsBefore, "a new one");
+    keep_all(&mut archive, envelopes);
+    home
+}
+
+#[test]
+fn a_smaller_size_that_not_all_fits_into_is_refused_and_removes_nothing_unless_that_is_asked_for() {
+    let all = alike(600);
+    let (before, small) = (sized(LARGE), sized(688_128));
+    let home = labelled(&all, before.clone());
+    for _ in 0..2 {
+        let refused = start(&home, small.clone(), (256, REFUSED)).unwrap_err();
+        let ArchiveError::Overflows { over: 344, all: 600, wanted, before: Some(was) } = refused
+        else {
+            panic!("{refused}")
+        };
+        assert!(wanted == small && was == before);
+        assert_eq!(home.contents(), (all.clone(), ArchiveScan::default()));
+        assert!(Archive::on_disk(home.0.path()).unwrap().label == Some(before.clone()));
+    }
+    // A smaller size that all fits into takes nothing away; a larger one neither.
+    for bytes in [LARGE / 2, LARGE * 4, LARGE] {
+        drop(start(&home, sized(bytes), (600, REFUSED)).unwrap());
+        assert!(Archive::on_disk(home.0.path()).unwrap().label == Some(sized(bytes)));
+        assert_eq!(home.contents().0, all);
+    }
+    let on_purpose = (256, ArchiveOverflow::Removed);
+    let (mut archive, _) = start(&home, small.clone(), on_purpose).unwrap();
+    archive.beat();
+    drop(archive);
+    assert_eq!(home.contents().0.len(), 256);
+    // It has this size now, and the next start needs no word.
+    drop(start(&home, small, (256, REFUSED)).unwrap());
+}
+
+#[test]
+fn what_was_on_its_way_out_when_a_process_was_killed_keeps_no_relay_from_starting() {
+    let home = labelled(&alike(300), sized(688_128));
+    let (mut archive, _) = start(&home, sized(688_128), (256, REFUSED)).unwrap();
+    archive.beat();
+    drop(archive);
+    assert_eq!(home.contents().0.len(), 256);
+}
+
+#[test]
+fn an_archive_belongs_to_its_network_and_floor_and_one_that_holds_nothing_to_nobody() {
+    let all = alike(20);
+    let ours = sized(LARGE);
+    let home = labelled(&all, ours.clone());
+    let others = [
+        ArchiveLabel { network: "test".parse().unwrap(), ..ours.clone() },
+        ArchiveLabel { floor: Floor::new(3), ..ours.clone() },
+        ArchiveLabel { floor: Floor::new(5), ..ours.clone() },
+    ];
+    for other in others.clone() {
+        for overflow in [REFUSED, ArchiveOverflow::Removed] {
+            let refused = start(&home, other.clone(), (0, overflow)).unwrap_err();
+            let ArchiveError::OtherNetwork { of, wanted } = refused else { panic!("{refused}") };
+            assert!(of == ours && wanted == other);
+        }
+    }
+    let on_disk = Archive::on_disk(home.0.path()).unwrap();
+    assert!(on_disk.label == Some(ours.clone()));
+    assert_eq!(on_disk.bytes, fs::metadata(home.file()).unwrap().len());
+    assert_eq!(home.contents(), (all, ArchiveScan::default()));
+
+    let nothing = labelled(&Kept::new(), ours);
+    for other in others {
+        drop(start(&nothing, other.clone(), (0, REFUSED)).unwrap());
+        assert!(Archive::on_disk(nothing.0.path()).unwrap().label == Some(other));
+    }
+}
+
+#[test]
+fn an_archive_without_a_label_is_given_the_network_of_the_first_start_that_it_fits() {
+    let all = alike(300);
+    // As earlier builds left it, or with a label that cannot be read.
+    for text in [None, Some(&b"{\"network\":"[..]), Some(&[0; 900])] {
+        let home = labelled(&all, sized(LARGE));
+        let label = home.0.path().join(FOLDER).join(label::LABEL_FILE);
+        match text {
+            None => fs::remove_file(&label).unwrap(),
+            Some(text) => fs::write(&label, text).unwrap(),
+        }
+        let on_disk = || Archive::on_disk(home.0.path()).unwrap().label;
+        assert!(on_disk().is_none());
+        let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
+        let ArchiveError::Overflows { over: 44, all: 300, wanted: _, before: None } = refused
+        else {
+            panic!("{refused}")
+        };
+        let mut archive = home.open();
+        let unfit = Unfit { below_floor: 1, without_room: 0, held: 299 };
+        let refused = archive.begin(unfit).unwrap_err();
+        drop(archive);
+        let ArchiveError::BelowFloor { below: 1, all: 300, floor } = refused else {
+            panic!("{refused}")
+        };
+        assert!(floor == Floor::new(4) && on_disk().is_none(), "nothing was decided");
+        let (archive, naming) = start(&home, sized(LARGE), (300, REFUSED)).unwrap();
+        assert_eq!(naming, Naming::New);
+        drop(archive);
+        assert!(on_disk() == Some(sized(LARGE)));
+        let (archive, naming) = start(&home, sized(LARGE), (300, REFUSED)).unwrap();
+        assert_eq!(naming, Naming::AsBefore);
+        drop(archive);
+        assert_eq!(home.contents(), (all.clone(), ArchiveScan::default()));
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_saved_whole_before_a_smaller_size_is_refused() {
+    let all = alike(600);
+    let home = labelled(&all, sized(LARGE));
+    let mut bytes = fs::read(home.file()).unwrap();
+    bytes[..1024].fill(0);
+    fs::write(home.file(), bytes).unwrap();
+    let refused = start(&home, sized(688_128), (256, REFUSED)).unwrap_err();
+    assert!(matches!(refused, ArchiveError::Overflows { over: 344, all: 600, .. }), "{refused}");
+    assert_eq!(home.contents(), (all, ArchiveScan::default()));
+}
+
+#[test]
+fn an_envelope_that_is_left_stays_on_disk_and_comes_again_at_the_next_start() {
+    let all = alike(50);
+    let home = Home::with(&all);
+    let mut archive = home.open();
+    archive.take_over(|_, _| Disposition::Left).unwrap();
+    archive.begin(Unfit::default()).unwrap();
+    let (id, late) = envelope(1 << 40, 2048);
+    archive.keep(id, &late);
+    archive.beat();
+    // It may come from a neighbour in the meantime.
+    let (again, bytes) = all.first_key_value().unwrap();
+    archive.keep(*again, bytes);
+    archive.discard(&[*again]);
+    archive.beat();
+    drop(archive);
+    let mut expected = all.clone();
+    expected.remove(again);
+    expected.insert(id, late);
+    assert_eq!(home.contents(), (expected, ArchiveScan::default()));
+}
+
+#[test]
+fn a_label_that_the_disk_did_not_take_is_written_once_it_does() {
+    let home = labelled(&alike(5), sized(LARGE));
+    // Whatever makes the name of the new file impossible stands for a disk that is full.
+    let in_the_way = home.0.path().join(FOLDER).join(format!("{}.new", label::LABEL_FILE));
+    fs::create_dir(&in_the_way).unwrap();
+    let on_disk = || Archive::on_disk(home.0.path()).unwrap().label;
+    let (mut archive, _) = start(&home, sized(LARGE * 2), (5, REFUSED)).unwrap();
+    archive.beat();
+    assert!(on_disk() == Some(sized(LARGE)));
+    fs::remove_dir(&in_the_way).unwrap();
+    archive.beat();
+    assert!(on_disk() == Some(sized(LARGE * 2)));
 }

@@ -450,6 +450,10 @@ pub enum RelayAction {
             conflicts_with_all = ["pool", "memory"]
         )]
         archive: Option<RoomArg>,
+        /// Remove from the archive what does not fit into a smaller size than it had before. Without
+        /// this, a relay that would have to remove something is not started.
+        #[arg(long, requires = "archive", conflicts_with = "pool")]
+        shrink: bool,
         /// The network it serves.
         #[command(flatten)]
         network: NetworkFlags,

@@ -44,9 +44,9 @@ impl OwnNode {
             }
         };
         // Before the network: a relay whose archive fails must not seem to store anything.
-        let archive = match options.archive.clone() {
-            Some(ArchiveOptions { folder, bytes }) => {
-                Some(blocking(move || Ok(Archive::open(&folder, bytes)?)).await?)
+        let archive = match options.archive.clone().zip(options.archive_label()) {
+            Some((ArchiveOptions { folder, bytes: _, overflow }, label)) => {
+                Some(blocking(move || Ok(Archive::open(&folder, label, overflow)?)).await?)
             }
             None => None,
         };

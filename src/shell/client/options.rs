@@ -10,6 +10,7 @@ use crate::engine::relay::pool::{BodyStorage, PoolBounds};
 use crate::engine::secret::opaque_debug;
 use crate::engine::settings::{NodeRole, NodeSettings, RELAY_POOL};
 use crate::shell::api::{Hello, Stay};
+use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::net::{LanDiscovery, NetSettings, NetworkName, Transport};
 use crate::shell::os::passphrase::Passphrase;
@@ -75,9 +76,11 @@ pub struct ArchiveOptions {
     pub folder: PathBuf,
     /// Its size, in bytes.
     pub bytes: u64,
+    /// What becomes of envelopes that do not fit into a smaller size than it had before.
+    pub overflow: ArchiveOverflow,
 }
 
-opaque_debug!(struct ArchiveOptions { folder, bytes });
+opaque_debug!(struct ArchiveOptions { folder, bytes, overflow });
 
 /// Where the state of a node is kept.
 #[derive(Clone)]
@@ -227,13 +230,33 @@ impl NodeOptions {
     }
 
     /// The same with envelopes on disk, in this folder, until they expire, in place of memory: up
-    /// to so many bytes. For a relay.
+    /// to so many bytes. For a relay. An archive belongs to one network, and one that holds more
+    /// than fits does not open.
     #[must_use]
     pub fn archive(mut self, folder: impl Into<PathBuf>, bytes: usize) -> Self {
         self.node.bodies = BodyStorage::External;
         let bytes = bytes.max(PoolBounds::LEAST.bytes());
-        self.archive = Some(ArchiveOptions { folder: folder.into(), bytes: bytes as u64 });
+        let overflow = ArchiveOverflow::Refused;
+        self.archive =
+            Some(ArchiveOptions { folder: folder.into(), bytes: bytes as u64, overflow });
         self.pool(bytes)
+    }
+
+    /// The same with an archive that removes what does not fit into a smaller size than it had
+    /// before; else it would not open.
+    #[must_use]
+    pub const fn shrink_archive(mut self) -> Self {
+        if let Some(archive) = &mut self.archive {
+            archive.overflow = ArchiveOverflow::Removed;
+        }
+        self
+    }
+
+    /// What its archive is for, if it keeps one.
+    pub(super) fn archive_label(&self) -> Option<ArchiveLabel> {
+        let bytes = self.archive.as_ref()?.bytes;
+        let network = self.net.as_ref().map(|net| net.network.clone()).unwrap_or_default();
+        Some(ArchiveLabel { network, floor: self.node.floor, bytes })
     }
 
     /// The same in another network: 1 to 32 of the characters a-z, 0-9 and -.

@@ -98,6 +98,9 @@ failure_codes! {
     WaitsForPrice "waits_for_price" TimeOver
         "the message waits for a lower price, and was not sent in time; it may still be";
 
+    ArchiveNetwork "archive_network" Refused "the archive of a relay is of another network";
+    ArchiveSize "archive_size" Refused
+        "the archive of a relay holds more than fits into the size that was given";
     BackupExists "backup_exists" Refused "the file of the backup exists already";
     BackupUnfinished "backup_unfinished" Refused "an unfinished backup lies in the way";
     BadName "bad_name" Refused "the name is in use or not allowed";

@@ -19,7 +19,9 @@ use super::api::{
     self, ArchiveStatus, Directory, Event, EventKind, FillStatus, LineStatus, MessageChange,
     MiningStatus, NetworkStatus, Persistence, PriceStatus, StepsStatus,
 };
-use super::archive::{Archive, ArchiveError, ArchiveFault, Disposition};
+use super::archive::{
+    Archive, ArchiveError, ArchiveFault, ArchiveScan, Disposition, Naming, Unfit,
+};
 use super::durable_node::DurableNode;
 use super::event_log::{EventLog, NodeState};
 use super::failure::{Failure, FailureCode, FailureText};
@@ -128,16 +130,90 @@ impl From<RuntimeError> for Failure {
 pub struct ArchiveRecovery {
     /// Held.
     pub held: u64,
-    /// Expired.
+    /// Removed: expired.
     pub expired: u64,
-    /// Refused for another reason: better ones fill the size, or the floor is another.
+    /// Removed for another reason: there is no room, or no node would carry it.
     pub refused: u64,
-    /// Damaged, each by itself.
+    /// Removed: damaged, each by itself.
     pub damaged: u64,
+    /// Made later than this computer's clock allows: on disk, and not held before the next start.
+    pub early: u64,
     /// How many were saved from the file, if it was damaged.
     pub salvaged: Option<u64>,
+    /// What had become of the archive.
+    pub history: ArchiveHistory,
+}
+
+/// What had become of an archive until it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArchiveHistory {
+    /// It is of this network, or new.
+    #[default]
+    Known,
+    /// It did not say of which network it is, and was given to this one.
+    Unnamed,
     /// The file was of an earlier version of the protocol, and was begun anew.
-    pub outdated: bool,
+    Outdated,
+}
+
+/// Envelopes of an archive, counted by what became of them.
+#[derive(Default)]
+struct TakenBack {
+    held: u64,
+    expired: u64,
+    early: u64,
+    without_room: u64,
+    below_floor: u64,
+    invalid: u64,
+}
+
+impl TakenBack {
+    fn count(&mut self, reheld: Result<(), ValidationError>) -> Disposition {
+        let (counter, disposition) = match reheld {
+            Ok(()) => (&mut self.held, Disposition::Held),
+            // A salvaged file hands some rows out twice; it is held already.
+            Err(ValidationError::Duplicate) => return Disposition::Held,
+            Err(ValidationError::Expired) => (&mut self.expired, Disposition::Dropped),
+            // It was in time when it came: the clock went back, as it does on machines that know
+            // the time only once they are online.
+            Err(ValidationError::TooFarInFuture) => (&mut self.early, Disposition::Left),
+            Err(
+                ValidationError::PoolFull | ValidationError::LineBusy | ValidationError::QueueFull,
+            ) => (&mut self.without_room, Disposition::Dropped),
+            Err(ValidationError::InsufficientPow) => (&mut self.below_floor, Disposition::Dropped),
+            Err(
+                ValidationError::TooLarge
+                | ValidationError::Malformed
+                | ValidationError::InvalidTtl
+                | ValidationError::UnalignedExpiry,
+            ) => (&mut self.invalid, Disposition::Dropped),
+        };
+        *counter += 1;
+        disposition
+    }
+
+    /// Takes in those that were held until better ones pushed them out.
+    const fn push_out(&mut self, count: u64) {
+        self.held = self.held.saturating_sub(count);
+        self.without_room += count;
+    }
+
+    const fn unfit(&self) -> Unfit {
+        let Self { held, below_floor, without_room, .. } = *self;
+        Unfit { below_floor, without_room, held }
+    }
+
+    fn recovery(&self, found: ArchiveScan, naming: Naming) -> ArchiveRecovery {
+        let ArchiveScan { damaged, salvaged, outdated } = found;
+        let Self { held, expired, early, without_room, below_floor, invalid } = *self;
+        let history = match naming {
+            _ if outdated => ArchiveHistory::Outdated,
+            Naming::New => ArchiveHistory::Unnamed,
+            Naming::AsBefore => ArchiveHistory::Known,
+        };
+        let refused = without_room + below_floor + invalid;
+        ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history }
+    }
 }
 
 impl Runtime {
@@ -201,55 +277,30 @@ impl Runtime {
     /// envelope.
     ///
     /// # Errors
-    /// When the archive or the store fails.
+    /// When the archive or the store fails, or envelopes would be removed that are to stay.
     pub(in crate::shell) fn attach_archive(
         &mut self,
         mut archive: Archive,
     ) -> Result<ArchiveRecovery, RuntimeError> {
-        let mut taken = ArchiveRecovery::default();
+        let mut taken = TakenBack::default();
         let mut left = Vec::new();
         let mut failed = None;
         let found = archive.take_over(|_, bytes| {
             let reheld = self.durable.readmit(bytes);
             // After each one, because the outputs of a turn must be taken before the next turn.
             failed = failed.take().or(self.discarded(&mut left).err());
-            match reheld {
-                Ok(()) => taken.held += 1,
-                // A salvaged file hands some rows out twice; it is held already.
-                Err(ValidationError::Duplicate) => {}
-                Err(ValidationError::Expired) => {
-                    taken.expired += 1;
-                    return Disposition::Dropped;
-                }
-                Err(
-                    ValidationError::TooLarge
-                    | ValidationError::Malformed
-                    | ValidationError::InvalidTtl
-                    | ValidationError::UnalignedExpiry
-                    | ValidationError::TooFarInFuture
-                    | ValidationError::InsufficientPow
-                    | ValidationError::LineBusy
-                    | ValidationError::PoolFull
-                    | ValidationError::QueueFull,
-                ) => {
-                    taken.refused += 1;
-                    return Disposition::Dropped;
-                }
-            }
-            Disposition::Held
+            taken.count(reheld)
         })?;
         if let Some(error) = failed {
             return Err(error.into());
         }
+        taken.push_out(left.len() as u64);
+        let naming = archive.begin(taken.unfit())?;
         archive.discard(&left);
-        // Counted as held before a better one pushed them out.
-        let pushed_out = left.len() as u64;
-        taken.held = taken.held.saturating_sub(pushed_out);
-        taken.refused += pushed_out;
-        (taken.damaged, taken.salvaged) = (found.damaged, found.salvaged);
-        taken.outdated = found.outdated;
         self.archive = Some(archive);
-        Ok(taken)
+        // Who looks before the first second is over is told what is held, too.
+        self.tell_network();
+        Ok(taken.recovery(found, naming))
     }
 
     /// Takes the effects of an envelope that was handed back: others may have to make room for it.
@@ -718,14 +769,73 @@ const LEDGER_VARIABLE: &str = "UNDERTONE_NONCE_LEDGER";
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
-    use crate::engine::envelope::Floor;
+    use crate::engine::env::{Seconds, UnixSeconds};
+    use crate::engine::envelope::{Envelope, Floor, Topic, WorkNonce, inspect};
+    use crate::engine::relay::pool::BodyStorage;
     use crate::engine::settings::NodeRole;
+    use crate::shell::archive::{ArchiveLabel, ArchiveOverflow};
+    use crate::shell::net::NetworkName;
+    use crate::shell::os::clock;
+
+    const FLOOR: Floor = Floor::new(4);
 
     #[tokio::test]
     async fn a_runtime_shows_nothing_of_itself() {
-        let settings = NodeSettings::new(NodeRole::Messenger, Floor::new(4));
+        let settings = NodeSettings::new(NodeRole::Messenger, FLOOR);
         let runtime = Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap();
         assert_eq!(format!("{runtime:?}"), "Runtime");
+    }
+
+    /// An envelope that lives a day and ends so many hours after the one before the last.
+    fn ending_in(hours: u64) -> (EnvelopeId, Vec<u8>) {
+        let expiry = UnixSeconds((clock::wall().0 / 3_600 - 2 + hours) * 3_600);
+        let (ttl, topic) = (Seconds(86_400), Topic([1, 2, 3, 4]));
+        let encoded = |nonce| {
+            Envelope { expiry, ttl, topic, data: b"data", nonce: WorkNonce(nonce) }.encode()
+        };
+        let paid = (0..).map(encoded).find(|bytes| inspect(bytes, &FLOOR).is_ok()).unwrap();
+        (EnvelopeId::of(&paid).unwrap(), paid)
+    }
+
+    fn relay() -> Runtime {
+        let settings = NodeSettings {
+            bodies: BodyStorage::External,
+            ..NodeSettings::new(NodeRole::Relay, FLOOR)
+        };
+        Runtime::start(settings, None, Store::in_memory().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_archive_is_told_of_at_once_and_keeps_what_a_wrong_clock_takes_for_the_future() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+        let open = || {
+            let network = NetworkName::default();
+            let label = ArchiveLabel { network, floor: FLOOR, bytes: 1 << 20 };
+            Archive::open(home.path(), label, ArchiveOverflow::Refused).unwrap()
+        };
+        // Expired, in time, and made a day from now.
+        let envelopes = [0, 14, 62].map(ending_in);
+        let mut archive = open();
+        envelopes.iter().for_each(|(id, bytes)| archive.keep(*id, bytes));
+        drop(archive);
+        let early = ArchiveRecovery { held: 1, early: 1, ..ArchiveRecovery::default() };
+        for expired in [1, 0] {
+            let mut relay = relay();
+            let recovery = relay.attach_archive(open()).unwrap();
+            assert_eq!(recovery.expired, expired);
+            let history =
+                if expired == 1 { ArchiveHistory::Unnamed } else { ArchiveHistory::Known };
+            assert_eq!(recovery, ArchiveRecovery { expired, history, ..early });
+            assert_eq!(relay.state.borrow().network.pool_items, 1);
+            if let Some(archive) = &mut relay.archive {
+                archive.beat();
+                assert!(archive.get(&envelopes[2].0).as_ref() == Some(&envelopes[2].1));
+            }
+        }
     }
 }

@@ -27,6 +27,7 @@ use super::args::{Cli, CliCommand, GlobalArgs, NodeAction, PassphraseAction, Rel
 use super::connect;
 use super::output::{self, OutputFormat};
 use crate::engine::text::UntrustedText;
+use crate::shell::archive::ArchiveOverflow;
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::exit_code::ExitCode;
 use crate::shell::os::io_words::io_words;
@@ -99,10 +100,11 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
     match action {
         CliCommand::Demo { check: true } => on_runtime(demo::check()),
         CliCommand::Demo { check: false } => on_runtime(demo::open(&global)),
-        CliCommand::Relay { action: RelayAction::Run { pool, archive, network } } => {
+        CliCommand::Relay { action: RelayAction::Run { pool, archive, shrink, network } } => {
+            let overflow = if shrink { ArchiveOverflow::Removed } else { ArchiveOverflow::Refused };
             let storage = match (pool, archive) {
                 (None, None) => relay::RelayStorage::Usual,
-                (_, Some(size)) => relay::RelayStorage::Archive(size),
+                (_, Some(size)) => relay::RelayStorage::Archive(size, overflow),
                 (Some(size), None) => relay::RelayStorage::Memory(size),
             };
             on_runtime(relay::run(&global, &network.into(), storage))

@@ -11,6 +11,7 @@ use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
     NetworkStatus, Stay, StepsStatus,
 };
+use crate::shell::archive::ArchiveOverflow;
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
@@ -18,7 +19,7 @@ use crate::shell::client::{Client, Connect, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::memory;
 use crate::shell::os::signals::StopSignals;
-use crate::shell::runtime::ArchiveRecovery;
+use crate::shell::runtime::{ArchiveHistory, ArchiveRecovery};
 use crate::shell::text::price;
 
 /// What a person said about the place where a relay holds envelopes, and about its size.
@@ -29,7 +30,7 @@ pub(super) enum RelayStorage {
     /// While it runs.
     Memory(RoomArg),
     /// On disk.
-    Archive(RoomArg),
+    Archive(RoomArg, ArchiveOverflow),
 }
 
 /// Whether anything may be stored on disk.
@@ -62,7 +63,7 @@ impl RelayRoom {
             RelayStorage::Memory(RoomArg(bytes)) => {
                 Self { place: RoomPlace::Memory, bytes, why: "as --pool says".to_owned() }
             }
-            RelayStorage::Archive(RoomArg(bytes)) => {
+            RelayStorage::Archive(RoomArg(bytes), _) => {
                 Self { place: RoomPlace::Archive, bytes, why: "as --archive says".to_owned() }
             }
             RelayStorage::Usual => {
@@ -135,18 +136,18 @@ pub(super) async fn run(
         RoomPlace::Memory => options.pool(room.bytes),
         RoomPlace::Archive => options.archive(home(global)?, room.bytes),
     };
+    let options = match storage {
+        RelayStorage::Archive(_, ArchiveOverflow::Removed) => options.shrink_archive(),
+        RelayStorage::Archive(_, ArchiveOverflow::Refused)
+        | RelayStorage::Usual
+        | RelayStorage::Memory(_) => options,
+    };
     let who = ClientInfo::new(ClientKind::Command);
-    let (client, _) = Client::connect(Connect::Start(options), who).await.map_err(|failure| {
-        // Nobody asked for the archive that may be in the way.
-        match (storage, room.place) {
-            (RelayStorage::Usual, RoomPlace::Archive) => or_in_memory(failure),
-            _ => failure,
-        }
-    })?;
+    let (client, _) = Client::connect(Connect::Start(options), who).await?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
     room.report(format);
     if let Some(recovery) = client.archive_recovery() {
-        report_recovery(&recovery, format);
+        report_recovery(&recovery, network, format);
     }
     let ended = report_network(&client, format, &mut stop).await;
     // Why the node ended goes before what followed from it.
@@ -164,12 +165,6 @@ pub(super) async fn run(
             Err(Failure::new(FailureCode::NodeEnded, text))
         }
     }
-}
-
-/// The same failure, with the way to do without an archive.
-fn or_in_memory(mut failure: Failure) -> Failure {
-    failure.next.push_str("; or hold less, in memory: undertone relay run --pool 64MiB");
-    failure
 }
 
 /// Prints the addresses of a node, its figures and its trouble, each when it changes, until a signal
@@ -200,20 +195,28 @@ pub(super) async fn report_network(
     Ok(None)
 }
 
-/// Reports what was loaded from an archive.
-fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
-    let ArchiveRecovery { held, expired, refused, damaged, salvaged, outdated } = *taken;
+/// Reports what was loaded from an archive, for this network.
+fn report_recovery(taken: &ArchiveRecovery, network: &NetworkArgs, format: OutputFormat) {
+    let ArchiveRecovery { held, expired, refused, damaged, early, salvaged, history } = *taken;
     if format == OutputFormat::Json {
         return output::print_line(&output::to_ascii(&json!({
             "v": 1, "type": "archive", "held": held, "expired": expired, "refused": refused,
-            "damaged": damaged, "salvaged": salvaged, "outdated": outdated,
+            "damaged": damaged, "early": early, "salvaged": salvaged,
+            "outdated": history == ArchiveHistory::Outdated,
+            "unnamed": history == ArchiveHistory::Unnamed,
         })));
     }
-    if outdated {
-        output::print_message(
+    match history {
+        ArchiveHistory::Known => {}
+        ArchiveHistory::Unnamed => output::print_message(&format!(
+            "the archive did not say of which network it is: from now on it is of the network {} \
+             with a floor of {} bits",
+            network.network, network.floor,
+        )),
+        ArchiveHistory::Outdated => output::print_message(
             "the archive file was of an earlier version, whose envelopes no node carries any more: \
              it was removed and a new one begun",
-        );
+        ),
     }
     if let Some(saved) = salvaged {
         output::print_message(&format!(
@@ -221,8 +224,14 @@ fn report_recovery(taken: &ArchiveRecovery, format: OutputFormat) {
              may still have the rest"
         ));
     }
+    if early > 0 {
+        output::print_message(&format!(
+            "{early} envelopes were made later than the clock of this computer says it is: they stay \
+             on disk, and are loaded at the next start; check the clock"
+        ));
+    }
     output::print_message(&format!(
-        "archive: {held} envelopes loaded; dropped: {expired} expired, {refused} rejected, \
+        "archive: {held} envelopes loaded; removed: {expired} expired, {refused} without room, \
          {damaged} damaged"
     ));
 }
@@ -366,7 +375,7 @@ mod tests {
             let choose = |storage| RelayRoom::choose(storage, DiskUse::Allowed, available);
             let memory = choose(RelayStorage::Memory(RoomArg(1 << 20)));
             assert_eq!((memory.place, memory.bytes), (RoomPlace::Memory, 1 << 20));
-            let archive = choose(RelayStorage::Archive(RoomArg(1 << 30)));
+            let archive = choose(RelayStorage::Archive(RoomArg(1 << 30), ArchiveOverflow::Refused));
             assert_eq!((archive.place, archive.bytes), (RoomPlace::Archive, 1 << 30));
         }
     }

@@ -20,6 +20,7 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
     let node = ask(&home).await?;
     let store = HomeStore::of(Store::look(&home));
     let archive = Archive::on_disk(&home);
+    let label = archive.as_ref().and_then(|archive| archive.label.as_ref());
     if global.json {
         let running = node.is_some();
         let ready = node.as_ref().is_some_and(|report| report.network.ready);
@@ -27,13 +28,21 @@ pub(super) async fn run(global: &GlobalArgs) -> Result<(), Failure> {
         output::print_result(&json!({
             "running": running, "ready": ready, "home": home.display().to_string(),
             "kept": word == KEPT, "store": word, "store_trouble": trouble,
-            "archive_bytes": archive, "node": node,
+            "archive_bytes": archive.as_ref().map(|archive| archive.bytes),
+            "archive_network": label.map(|label| label.network.as_str()),
+            "archive_floor": label.map(|label| label.floor.bits()),
+            "node": node,
         }));
         return Ok(());
     }
     output::print_line(&format!("home     {}\nstore    {}", home.display(), store.words));
-    if let Some(bytes) = archive {
-        output::print_line(&format!("archive  {} on disk", size::words(bytes)));
+    if let Some(archive) = &archive {
+        let of = label.map(|label| {
+            let bits = label.floor.bits();
+            format!(", of the network {} with a floor of {bits} bits", label.network)
+        });
+        let size = size::words(archive.bytes);
+        output::print_line(&format!("archive  {size} on disk{}", of.unwrap_or_default()));
     }
     match node {
         None => output::print_line("node     not running; start one: undertone"),
