@@ -17,6 +17,8 @@ const MESSAGES: usize = 40;
 /// A relay with an archive that runs in its home.
 struct Relay {
     process: Running,
+    /// What it says of its room.
+    room: Value,
     /// What it says it took over.
     taken: Value,
     address: String,
@@ -24,16 +26,36 @@ struct Relay {
 
 impl Relay {
     fn start(home: &Home, network: &Network) -> Self {
-        let mut command =
-            home.bare(&["relay", "run", "--json", "--archive", "64MiB", "--listen", LISTEN]);
-        command.args(network.flags());
-        let process = Running::start(command, &home.path("errors"), None);
-        let taken = process.wait_for_json("what it took over", |line| {
-            (line["type"] == "archive").then(|| line.clone())
+        Self::start_with(home, network, &["--archive", "64MiB"])
+    }
+
+    /// Starts one with these flags that uses the archive of its home. What it says at its start of
+    /// what it holds is one number.
+    fn start_with(home: &Home, network: &Network, more: &[&str]) -> Self {
+        let process = run(home, &network.flags(), more);
+        let line = |kind: &str| {
+            process.wait_for_json(kind, |line| (line["type"] == kind).then(|| line.clone()))
+        };
+        let room = line("room");
+        assert_eq!(room["place"], "archive", "{room}");
+        let taken = line("archive");
+        assert_eq!(room["held"], taken["held"]);
+        // Whichever comes first.
+        let (mut address, mut first) = (None, None);
+        process.wait_for_json("its address and its figures", |line| {
+            address = address.take().or(line["address"].as_str().map(str::to_owned));
+            if line["type"] == "network" && first.is_none() {
+                first = Some(line["pool_items"].clone());
+            }
+            (address.is_some() && first.is_some()).then_some(())
         });
-        let address = process
-            .wait_for_json("its address", |line| line["address"].as_str().map(str::to_owned));
-        Self { process, taken, address }
+        assert_eq!(first.as_ref(), Some(&taken["held"]));
+        let address = address.expect("an address");
+        Self { process, room, taken, address }
+    }
+
+    fn held(&self) -> u64 {
+        self.taken["held"].as_u64().expect("a number")
     }
 
     /// Waits until it tells of so many envelopes; how many it tells of. It tells after writing.
@@ -42,6 +64,30 @@ impl Relay {
             line["pool_items"].as_u64().filter(|items| *items >= least)
         })
     }
+}
+
+/// Starts a relay in a home, which may be refused.
+fn run(home: &Home, flags: &[&str], more: &[&str]) -> Running {
+    let mut command = home.bare(&["relay", "run", "--json", "--listen", LISTEN]);
+    command.args(flags).args(more);
+    Running::start(command, &home.path("errors"), None)
+}
+
+/// Runs a relay that must be refused; the error, whose four parts are all there.
+fn refused(home: &Home, flags: &[&str], more: &[&str]) -> Value {
+    let (exit, line) = run(home, flags, more).last_line();
+    let error = line["error"].clone();
+    assert_eq!(exit.map(Value::from).as_ref(), Some(&error["exit"]), "{line}");
+    for part in ["message", "reason", "safe", "hint"] {
+        assert!(error[part].as_str().is_some_and(|text| !text.is_empty()), "{part}: {line}");
+    }
+    error
+}
+
+/// Whether a part of an error has these words.
+fn says(error: &Value, part: &str, words: &str) {
+    let text = error[part].as_str().unwrap_or_default();
+    assert!(text.contains(words), "{words:?} is not in {part} of {error}");
 }
 
 const LISTEN: &str = "/ip4/127.0.0.1/tcp/0";
@@ -61,7 +107,7 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_
     let mut said = 0;
     for round in 0..KILLS {
         let relay = Relay::start(&relays, &network);
-        let held = relay.taken["held"].as_u64().expect("a number");
+        let held = relay.held();
         assert!(held >= told, "of {told} envelopes {held} are left, round {round}");
         for nothing in ["expired", "refused", "damaged"] {
             assert_eq!(relay.taken[nothing], 0, "{nothing}, round {round}");
@@ -80,7 +126,7 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_
         relay.process.kill();
     }
     let relay = Relay::start(&relays, &network);
-    let held = relay.taken["held"].as_u64().expect("a number");
+    let held = relay.held();
     assert!(held >= told && told > 5, "of {told} envelopes {held} are left");
     assert_eq!(relay.process.end("TERM"), Some(0));
     let mode = |path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
@@ -109,25 +155,247 @@ fn an_archive_killed_while_envelopes_pour_in_has_all_it_reported_and_no_damaged_
     assert!(anew < bytes.len() as u64, "{anew}");
 }
 
+/// Fills the archive of a home with so many envelopes that live a day, at least; how many it holds.
+fn fill(home: &Home, network: &Network, least: u64) -> u64 {
+    let junk = ["--archive", "64MiB", "--junk", "10/s"];
+    let relay = Relay::start_with(home, network, &junk);
+    let other = Home::new();
+    let (other, _) = other.relay(network, LISTEN, &["--peer", &relay.address, "--junk", "10/s"]);
+    relay.holds(least);
+    drop(other);
+    assert_eq!(relay.process.end("TERM"), Some(0));
+    let relay = Relay::start(home, network);
+    assert!(relay.held() >= least, "{}", relay.taken);
+    let held = relay.held();
+    assert_eq!(relay.process.end("TERM"), Some(0));
+    held
+}
+
+/// What the archive's folder contains, by name.
+fn contents(home: &Home) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(home.path("home/archive")).expect("a folder");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (path.display().to_string(), fs::read(&path).expect("a file")))
+        .collect();
+    files.sort_unstable();
+    files
+}
+
+#[test]
+fn an_archive_that_holds_more_than_a_smaller_size_is_refused_it_until_that_is_said_twice() {
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 230);
+    let before = contents(&home);
+    // 256 places, of which 192 are for a day.
+    let small = ["--archive", "688128"];
+    let flags = network.flags();
+    let error = refused(&home, &flags, &small);
+    assert_eq!((&error["code"], &error["exit"]), (&"archive_size".into(), &7.into()));
+    let over = held - 192;
+    says(&error, "reason", &format!("{over} of its {held} envelopes would have to go"));
+    says(&error, "reason", "it had 24966 places before");
+    says(&error, "hint", "--archive 64MiB");
+    says(&error, "hint", "--shrink");
+    assert!(contents(&home) == before, "nothing was changed");
+
+    // Without a size it goes on as it is, however much memory is free.
+    let usual = Relay::start_with(&home, &network, &[]);
+    assert_eq!((usual.held(), &usual.room["places"]), (held, &24_966.into()));
+    says(&usual.room, "why", "has an archive of this network");
+    usual.process.kill();
+    drop(usual);
+
+    let larger = Relay::start_with(&home, &network, &["--archive", "128MiB"]);
+    assert_eq!(larger.held(), held);
+    larger.process.kill();
+    drop(larger);
+
+    let shrunk = Relay::start_with(&home, &network, &[&small[..], &["--shrink"]].concat());
+    assert_eq!((shrunk.held(), &shrunk.taken["refused"]), (192, &over.into()));
+    assert_eq!(shrunk.process.end("TERM"), Some(0));
+    let usual = Relay::start_with(&home, &network, &[]);
+    assert_eq!((usual.held(), &usual.room["places"]), (192, &256.into()));
+}
+
+#[test]
+fn an_archive_belongs_to_one_network_and_is_refused_to_every_other() {
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 10);
+    let before = contents(&home);
+    let name = network.name();
+    let archive = ["--archive", "64MiB"];
+    for flags in [
+        ["--network", "other", "--floor", "4"],
+        ["--network", name, "--floor", "3"],
+        ["--network", name, "--floor", "20"],
+    ] {
+        for more in [&archive[..], &["--archive", "64MiB", "--shrink"]] {
+            let error = refused(&home, &flags, more);
+            assert_eq!((&error["code"], &error["exit"]), (&"archive_network".into(), &7.into()));
+            says(&error, "reason", &format!("of the network {name} with a floor of 4 bits"));
+            let asked = format!("serve {} with a floor of {} bits", flags[1], flags[3]);
+            says(&error, "reason", &asked);
+            says(&error, "safe", "nothing was removed");
+            says(&error, "hint", &format!("--network {name} --floor 4"));
+        }
+        // In memory it serves whatever it is told to, and names what it does not use.
+        let relay = run(&home, &flags, &["--pool", "1MiB"]);
+        let room =
+            relay.wait_for_json("its room", |line| (line["type"] == "room").then(|| line.clone()));
+        assert_eq!((&room["place"], &room["held"]), (&"memory".into(), &0.into()));
+        says(&room, "why", &format!("the archive in the home folder is of the network {name}"));
+        assert_eq!(relay.end("TERM"), Some(0));
+    }
+    assert!(contents(&home) == before, "nothing was changed");
+    let status = home.ask(&["status"]);
+    assert_eq!((&status["archive_network"], &status["archive_floor"]), (&name.into(), &4.into()));
+    assert_eq!(Relay::start(&home, &network).held(), held);
+}
+
+#[test]
+fn an_archive_that_names_no_network_is_that_of_the_first_start_that_it_fits_and_says_so() {
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 10);
+    let label = home.path("home/archive/label.json");
+    for text in [None, Some("{")] {
+        match text {
+            None => fs::remove_file(&label).expect("removed"),
+            Some(text) => fs::write(&label, text).expect("written"),
+        }
+        // All its envelopes show 4 bits, and hardly one shows 30.
+        let higher = ["--network", network.name(), "--floor", "30"];
+        let error = refused(&home, &higher, &["--archive", "64MiB"]);
+        assert_eq!(error["code"], "archive_network");
+        says(&error, "reason", "does not say of which network it is");
+        let usual = Relay::start_with(&home, &network, &[]);
+        assert_eq!((usual.held(), &usual.taken["unnamed"]), (held, &true.into()));
+        usual.process.kill();
+        drop(usual);
+        let relay = Relay::start(&home, &network);
+        assert_eq!((relay.held(), &relay.taken["unnamed"]), (held, &false.into()));
+        assert_eq!(relay.process.end("TERM"), Some(0));
+    }
+    let written = parse(fs::read(&label).expect("a label").as_slice());
+    assert_eq!(written["network"], network.name());
+    fs::remove_file(&label).expect("removed");
+    let said = said(&home, &network);
+    let network = network.name();
+    for line in [
+        format!("from now on it is of the network {network} with a floor of 4 bits"),
+        format!("archive: {held} envelopes loaded; removed: 0 expired, 0 without room, 0 damaged"),
+        format!("in the archive in the home folder, {held} held: as --archive says"),
+        format!("peers 0, pool {held} envelopes"),
+    ] {
+        assert!(said.contains(&line), "{line:?} is not in {said}");
+    }
+    assert!(!said.contains("pool 0 envelopes"), "{said}");
+}
+
+/// What a relay says to a person of the archive in its home, until it listens.
+fn said(home: &Home, network: &Network) -> String {
+    let mut command = home.bare(&["relay", "run", "--archive", "64MiB", "--listen", LISTEN]);
+    command.args(network.flags());
+    let file = home.path(&crate::support::unique("said"));
+    let relay = Running::start(command, &file, None);
+    relay.wait_for("its address", |line| line.starts_with("listening on").then_some(()));
+    assert_eq!(relay.end("TERM"), Some(0));
+    relay.errors()
+}
+
+#[test]
+fn whatever_became_of_an_archive_is_said_in_a_sentence() {
+    let network = Network::new();
+    let home = Home::new();
+    let held = fill(&home, &network, 60);
+    let whole = fs::read(file(&home)).expect("the file");
+    let of_version_1 = [&whole[..60], &[0, 0, 0, 1], &whole[64..]].concat();
+    let without_header = [&[0; 1024], &whole[1024..]].concat();
+    let cut = whole[..whole.len() / 2].to_vec();
+    for (bytes, sentence) in [
+        (without_header, format!("was damaged: {held} envelopes were recovered into a new file")),
+        (cut, "envelopes were recovered into a new file; peers may still have the rest".to_owned()),
+        (b"no archive".to_vec(), "was damaged: 0 envelopes were recovered".to_owned()),
+        (of_version_1, "was of an earlier version, whose envelopes no node carries".to_owned()),
+    ] {
+        fs::write(file(&home), bytes).expect("written");
+        let text = said(&home, &network);
+        assert!(text.contains(&sentence), "{sentence:?} is not in {text}");
+        // Told once: it is whole again.
+        let text = said(&home, &network);
+        assert!(!text.contains("archive file was"), "{text}");
+        assert!(text.contains(" envelopes loaded; removed: 0 expired"), "{text}");
+    }
+}
+
 #[test]
 fn an_archive_is_for_one_process_and_names_the_reason_that_it_cannot_be_opened() {
     let network = Network::new();
     let home = Home::new();
     let relay = Relay::start(&home, &network);
-    let flags = ["relay", "run", "--archive", "1MiB", "--listen", LISTEN, "--json"];
-    let refused = parse(&home.run(&flags).stdout);
-    assert_eq!(refused["error"]["code"], "in_use");
-    assert_eq!(refused["error"]["exit"], 10);
-    for part in ["message", "reason", "safe", "hint"] {
-        assert!(refused["error"][part].as_str().is_some_and(|text| !text.is_empty()), "{part}");
-    }
+    let flags = ["--archive", "1MiB"];
+    let waits = Running::start(
+        {
+            let mut command = home.bare(&["relay", "run", "--listen", LISTEN]);
+            command.args(flags);
+            command
+        },
+        &home.path("said"),
+        None,
+    );
+    assert_eq!(waits.ended(), Some(10));
+    let said = waits.errors();
+    let (first, then) = said.split_once('\n').expect("two messages");
+    assert!(first.contains("uses the archive in this home folder; waiting up to 5 s"), "{said}");
+    assert!(then.contains("[in_use]") && then.contains("stop the other relay"), "{said}");
+    let error = refused(&home, &[], &flags);
+    assert_eq!((&error["code"], &error["exit"]), (&"in_use".into(), &10.into()));
     drop(relay);
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(home.path("home/archive"), open).expect("opened to others");
-    assert_eq!(parse(&home.run(&flags).stdout)["error"]["code"], "unsafe_mode");
+    assert_eq!(refused(&home, &[], &flags)["code"], "unsafe_mode");
+}
 
-    for other in [["--pool", "1MiB"].as_slice(), &["--memory"]] {
-        let output = home.run(&[&flags[..], other].concat());
-        assert_eq!(output.status.code(), Some(2), "{other:?}");
+#[test]
+fn an_archive_that_is_released_soon_is_waited_for() {
+    let network = Network::new();
+    let home = Home::new();
+    let relay = Relay::start(&home, &network);
+    let next = run(&home, &network.flags(), &["--archive", "64MiB"]);
+    let until = crate::support::deadline();
+    while !next.errors().contains("waiting up to") {
+        assert!(!crate::support::left(until).is_zero(), "it says nothing");
+        std::thread::yield_now();
     }
+    assert_eq!(relay.process.end("TERM"), Some(0));
+    next.wait_for_json("its room", |line| (line["type"] == "room").then_some(()));
+}
+
+#[test]
+fn what_contradicts_an_archive_is_refused_wherever_it_stands() {
+    let home = Home::new();
+    let archive = ["relay", "run", "--archive", "1MiB", "--json"];
+    for words in [
+        [&archive[..], &["--memory"]].concat(),
+        [&["--memory"], &archive[..]].concat(),
+        [&["relay", "--memory"], &archive[1..]].concat(),
+    ] {
+        let output = home.run(&words);
+        let error = parse(&output.stdout)["error"].clone();
+        assert_eq!((output.status.code(), &error["code"]), (Some(2), &"memory".into()));
+        says(&error, "reason", "--memory stores nothing on disk");
+    }
+    for words in [
+        [&archive[..], &["--pool", "1MiB"]].concat(),
+        ["relay", "run", "--pool", "1MiB", "--shrink", "--json"].to_vec(),
+        ["relay", "run", "--shrink", "--json"].to_vec(),
+    ] {
+        let output = home.run(&words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert_eq!(parse(&output.stdout)["error"]["code"], "usage", "{words:?}");
+    }
+    assert!(!home.path("home").exists(), "nothing was stored");
 }

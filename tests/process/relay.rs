@@ -72,6 +72,7 @@ fn a_relay_tells_programs_its_room_and_why_and_how_busy_it_is() {
         let is_on_disk = home.path("home/archive/envelopes.db").exists();
         assert_eq!(room["place"], if is_on_disk { "archive" } else { "memory" }, "{room}");
         assert!(place.is_none_or(|place| room["place"] == place), "{room}");
+        assert_eq!(room["held"], 0, "{room}");
         let busy = relay
             .wait_for_json("its figures", |line| (line["type"] == "network").then(|| line.clone()));
         let nothing = serde_json::json!({ "six_hours": 0, "day": 0, "week": 0, "line": 0 });

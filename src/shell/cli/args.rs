@@ -436,8 +436,10 @@ impl CliCommand {
 pub enum RelayAction {
     /// Forward messages until stopped by a signal. Listens on port 4141 if --listen is not given.
     ///
-    /// Without --pool and --archive it has room for 293,000 envelopes, which take about 0.6 GiB: in
-    /// memory where 2 GiB are free, else in an archive in the home folder. It says which, and why.
+    /// Without --pool and --archive it goes on with the archive in the home folder, if there is one
+    /// of this network, in the size it has. Else it has room for 293,000 envelopes, which take about
+    /// 0.6 GiB: in memory where 2 GiB are free, else in a new archive in the home folder. It says
+    /// which, and why.
     Run {
         /// Maximum size of the pool, such as 64MiB. It is in memory, lost when the process ends.
         #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
@@ -445,10 +447,7 @@ pub enum RelayAction {
         /// Store envelopes on disk instead, in the home folder, until they expire, up to this size,
         /// such as 10GiB. They survive restarts. Memory then contains an index only, of up to 640
         /// bytes for each envelope. Beside the file lies a log of up to 8 MiB.
-        #[arg(
-            long, value_name = "SIZE", allow_negative_numbers = true,
-            conflicts_with_all = ["pool", "memory"]
-        )]
+        #[arg(long, value_name = "SIZE", allow_negative_numbers = true, conflicts_with = "pool")]
         archive: Option<RoomArg>,
         /// Remove from the archive what does not fit into a smaller size than it had before. Without
         /// this, a relay that would have to remove something is not started.

@@ -1,21 +1,24 @@
 //! `undertone relay run`: no identity, nothing decrypted, and nothing on disk without an archive.
 //!
-//! Without a size it has the room that a relay among strangers should have, in memory if enough of
-//! that is free.
+//! Without a size it goes on with the archive of its home folder. If there is none, it has the room
+//! that a relay among strangers should have, in memory if enough of that is free.
+
+use std::time::Duration;
 
 use serde_json::json;
 
+use crate::engine::envelope::Floor;
 use crate::engine::relay::pool::PoolBounds;
 use crate::engine::settings::{DEFAULT_POOL, NodeRole, RELAY_POOL};
 use crate::shell::api::{
     ArchiveStatus, ClientInfo, ClientKind, Delivery, Event, EventFilter, EventKind, From,
     NetworkStatus, Stay, StepsStatus,
 };
-use crate::shell::archive::ArchiveOverflow;
+use crate::shell::archive::{Archive, ArchiveLabel, ArchiveOverflow};
 use crate::shell::cli::args::{GlobalArgs, NetworkArgs, RoomArg};
 use crate::shell::cli::connect::{home, online};
 use crate::shell::cli::output::{self, OutputFormat};
-use crate::shell::client::{Client, Connect, StoreOptions};
+use crate::shell::client::{Client, Connect, NodeOptions, StoreOptions};
 use crate::shell::failure::{Failure, FailureCode, FailureText};
 use crate::shell::os::memory;
 use crate::shell::os::signals::StopSignals;
@@ -40,6 +43,48 @@ enum DiskUse {
     Forbidden,
 }
 
+/// The archive that lies in the home folder.
+enum HomeArchive {
+    Missing,
+    /// It is of the relay's network, and has this size.
+    Ours(usize),
+    /// It does not say of which network it is.
+    Unnamed,
+    /// It is of another network: this one.
+    Other(ArchiveLabel),
+}
+
+impl HomeArchive {
+    fn of(global: &GlobalArgs, network: &NetworkArgs) -> Self {
+        let Some(found) = home(global).ok().and_then(|home| Archive::on_disk(&home)) else {
+            return Self::Missing;
+        };
+        let Some(label) = found.label else { return Self::Unnamed };
+        let (name, floor) = (network.network.clone(), Floor::new(network.floor));
+        if label.is_of_network(&ArchiveLabel { network: name, floor, bytes: label.bytes }) {
+            Self::Ours(usize::try_from(label.bytes).unwrap_or(usize::MAX))
+        } else {
+            Self::Other(label)
+        }
+    }
+
+    /// What is said of it by a relay that holds envelopes in memory.
+    fn unused(&self) -> String {
+        match self {
+            Self::Missing => String::new(),
+            Self::Ours(_) | Self::Unnamed => {
+                "; the archive in the home folder is not used".to_owned()
+            }
+            Self::Other(of) => format!(
+                "; the archive in the home folder is of the network {} with a floor of {} bits, and \
+                 is not used",
+                of.network,
+                of.floor.bits(),
+            ),
+        }
+    }
+}
+
 /// The room that a relay has.
 struct RelayRoom {
     place: RoomPlace,
@@ -55,55 +100,77 @@ enum RoomPlace {
 }
 
 impl RelayRoom {
-    /// The room that was asked for; else the usual one, in memory if so many bytes of it are
-    /// `available` that the system does not lack them.
-    fn choose(storage: RelayStorage, disk: DiskUse, available: Option<u64>) -> Self {
+    /// The room that was asked for; else that of the archive there is; else the usual one, in memory
+    /// if so many bytes of it are `available` that the system does not lack them.
+    fn choose(
+        storage: RelayStorage,
+        disk: DiskUse,
+        found: &HomeArchive,
+        available: Option<u64>,
+    ) -> Self {
+        let memory = |bytes, why: String| Self {
+            place: RoomPlace::Memory,
+            bytes,
+            why: why + &found.unused(),
+        };
+        let archive =
+            |bytes, why: &str| Self { place: RoomPlace::Archive, bytes, why: why.to_owned() };
         let usual = RELAY_POOL.bytes();
-        match storage {
-            RelayStorage::Memory(RoomArg(bytes)) => {
-                Self { place: RoomPlace::Memory, bytes, why: "as --pool says".to_owned() }
+        match (storage, found, disk) {
+            (RelayStorage::Memory(RoomArg(bytes)), ..) => {
+                memory(bytes, "as --pool says".to_owned())
             }
-            RelayStorage::Archive(RoomArg(bytes), _) => {
-                Self { place: RoomPlace::Archive, bytes, why: "as --archive says".to_owned() }
+            (RelayStorage::Archive(RoomArg(bytes), _), ..) => archive(bytes, "as --archive says"),
+            (RelayStorage::Usual, HomeArchive::Ours(bytes), DiskUse::Allowed) => {
+                archive(*bytes, "the home folder has an archive of this network, of this size")
             }
-            RelayStorage::Usual => {
-                let lack = match available {
-                    Some(free) if free >= ENOUGH_MEMORY => {
-                        let why = format!("{} of memory are free", gibibytes(free));
-                        return Self { place: RoomPlace::Memory, bytes: usual, why };
-                    }
-                    Some(free) => {
-                        format!("only {} of memory are free, 2 GiB are needed", gibibytes(free))
-                    }
-                    None => "how much memory is free is not known on this system".to_owned(),
-                };
-                match disk {
-                    DiskUse::Allowed => Self { place: RoomPlace::Archive, bytes: usual, why: lack },
-                    DiskUse::Forbidden => Self {
-                        place: RoomPlace::Memory,
-                        bytes: DEFAULT_POOL.bytes(),
-                        why: format!("{lack}, and --memory stores nothing on disk"),
-                    },
-                }
+            (RelayStorage::Usual, HomeArchive::Unnamed, DiskUse::Allowed) => {
+                archive(usual, "the home folder has an archive")
             }
+            (RelayStorage::Usual, ..) => match (lack_of_memory(available), disk) {
+                (Ok(why), _) => memory(usual, why),
+                (Err(lack), DiskUse::Allowed) => archive(usual, &lack),
+                (Err(lack), DiskUse::Forbidden) => memory(
+                    DEFAULT_POOL.bytes(),
+                    format!("{lack}, and --memory stores nothing on disk"),
+                ),
+            },
         }
     }
 
-    fn report(&self, format: OutputFormat) {
+    /// Says which room it is, and how many envelopes are in it at the start.
+    fn report(&self, held: u64, format: OutputFormat) {
         let Self { place, bytes, why } = self;
         let places = PoolBounds::of_bytes(*bytes).places;
         let (word, words) = match place {
-            RoomPlace::Memory => ("memory", "in memory, lost when the relay ends"),
-            RoomPlace::Archive => ("archive", "on disk, in an archive in the home folder"),
+            RoomPlace::Memory => ("memory", "in memory, lost when the relay ends".to_owned()),
+            RoomPlace::Archive => {
+                ("archive", format!("on disk, in the archive in the home folder, {held} held"))
+            }
         };
         match format {
             OutputFormat::Json => output::print_line(&output::to_ascii(&json!({
-                "v": 1, "type": "room", "place": word, "places": places, "bytes": bytes, "why": why,
+                "v": 1, "type": "room", "place": word, "places": places, "bytes": bytes,
+                "held": held, "why": why,
             }))),
             OutputFormat::Text => output::print_message(&format!(
                 "room for {places} envelopes of 2 KiB {words}: {why}"
             )),
         }
+    }
+}
+
+/// Why the usual room is held in memory.
+///
+/// # Errors
+/// Why it is not.
+fn lack_of_memory(available: Option<u64>) -> Result<String, String> {
+    match available {
+        Some(free) if free >= ENOUGH_MEMORY => {
+            Ok(format!("{} of memory are free", gibibytes(free)))
+        }
+        Some(free) => Err(format!("only {} of memory are free, 2 GiB are needed", gibibytes(free))),
+        None => Err("how much memory is free is not known on this system".to_owned()),
     }
 }
 
@@ -123,6 +190,13 @@ pub(super) async fn run(
     network: &NetworkArgs,
     storage: RelayStorage,
 ) -> Result<(), Failure> {
+    let disk = if global.memory { DiskUse::Forbidden } else { DiskUse::Allowed };
+    if let (RelayStorage::Archive(..), DiskUse::Forbidden) = (storage, disk) {
+        return Err(not_without_disk());
+    }
+    if global.identity.is_some() {
+        output::print_message("a relay has no identity; --identity was not used");
+    }
     let mut stop = StopSignals::listen()?;
     // A relay has nothing of its own to store.
     let mut options = online(StoreOptions::Memory, network, Stay::Long);
@@ -130,8 +204,8 @@ pub(super) async fn run(
     if let Some(net) = options.net.as_mut().filter(|net| net.listen.is_empty()) {
         net.listen = DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
     }
-    let disk = if global.memory { DiskUse::Forbidden } else { DiskUse::Allowed };
-    let room = RelayRoom::choose(storage, disk, memory::available());
+    let found = HomeArchive::of(global, network);
+    let room = RelayRoom::choose(storage, disk, &found, memory::available());
     let options = match room.place {
         RoomPlace::Memory => options.pool(room.bytes),
         RoomPlace::Archive => options.archive(home(global)?, room.bytes),
@@ -142,11 +216,11 @@ pub(super) async fn run(
         | RelayStorage::Usual
         | RelayStorage::Memory(_) => options,
     };
-    let who = ClientInfo::new(ClientKind::Command);
-    let (client, _) = Client::connect(Connect::Start(options), who).await?;
+    let client = start(options).await?;
     let format = if global.json { OutputFormat::Json } else { OutputFormat::Text };
-    room.report(format);
-    if let Some(recovery) = client.archive_recovery() {
+    let recovery = client.archive_recovery();
+    room.report(recovery.map_or(0, |recovery| recovery.held), format);
+    if let Some(recovery) = recovery {
         report_recovery(&recovery, network, format);
     }
     let ended = report_network(&client, format, &mut stop).await;
@@ -166,6 +240,37 @@ pub(super) async fn run(
         }
     }
 }
+
+/// Starts the node. An archive that another process uses is waited for, and that is said.
+async fn start(options: NodeOptions) -> Result<Client, Failure> {
+    let who = ClientInfo::new(ClientKind::Command);
+    let to = Connect::Start(options);
+    let (client, _) = match Client::connect_within(to.clone(), who.clone(), Duration::ZERO).await {
+        Err(failure) if failure.code() == Some(FailureCode::InUse) => {
+            output::print_message(&format!(
+                "another process uses the archive in this home folder; waiting up to {} s for its end",
+                ARCHIVE_WITHIN.as_secs(),
+            ));
+            Client::connect_within(to, who, ARCHIVE_WITHIN).await?
+        }
+        started => started?,
+    };
+    Ok(client)
+}
+
+fn not_without_disk() -> Failure {
+    let text = FailureText {
+        what: "the relay was not started",
+        why: "--memory stores nothing on disk, and --archive stores envelopes there",
+        safe: "nothing was done",
+        next: "leave one of them out; --pool SIZE holds so much in memory",
+    };
+    Failure::new(FailureCode::Memory, text)
+}
+
+/// The time for which an archive that another process uses is waited for: longer than a relay takes
+/// that was just told to stop. A guess.
+const ARCHIVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Prints the addresses of a node, its figures and its trouble, each when it changes, until a signal
 /// comes or the node ends, which is why then.
@@ -338,11 +443,20 @@ const DEFAULT_LISTEN: [&str; 4] = [
 mod tests {
     use super::*;
 
-    const NOTHING_SAID: RelayStorage = RelayStorage::Usual;
+    const USUAL: RelayStorage = RelayStorage::Usual;
 
-    fn chosen(disk: DiskUse, available: Option<u64>) -> (RoomPlace, usize, String) {
-        let RelayRoom { place, bytes, why } = RelayRoom::choose(NOTHING_SAID, disk, available);
+    fn chosen(
+        disk: DiskUse,
+        found: &HomeArchive,
+        available: Option<u64>,
+    ) -> (RoomPlace, usize, String) {
+        let RelayRoom { place, bytes, why } = RelayRoom::choose(USUAL, disk, found, available);
         (place, PoolBounds::of_bytes(bytes).places, why)
+    }
+
+    fn of_another_network() -> HomeArchive {
+        let (network, floor) = ("other".parse().unwrap(), Floor::new(4));
+        HomeArchive::Other(ArchiveLabel { network, floor, bytes: 1 << 20 })
     }
 
     #[test]
@@ -355,28 +469,63 @@ mod tests {
             (Some(0), archive, "only 0.0 GiB of memory are free, 2 GiB are needed"),
             (None, archive, "how much memory is free is not known on this system"),
         ] {
-            let (chosen, places, told) = chosen(DiskUse::Allowed, available);
+            let (chosen, places, told) = chosen(DiskUse::Allowed, &HomeArchive::Missing, available);
             assert_eq!((chosen, places, told.as_str()), (place, 293_000, why));
         }
     }
 
     #[test]
     fn a_relay_that_may_store_nothing_on_disk_holds_less_where_memory_is_short() {
-        let (place, places, why) = chosen(DiskUse::Forbidden, Some(1 << 30));
+        let forbidden = |free| chosen(DiskUse::Forbidden, &HomeArchive::Missing, Some(free));
+        let (place, places, why) = forbidden(1 << 30);
         assert_eq!((place, places), (RoomPlace::Memory, DEFAULT_POOL.places));
         assert!(why.ends_with("and --memory stores nothing on disk"), "{why}");
-        let (place, places, _) = chosen(DiskUse::Forbidden, Some(4 << 30));
+        let (place, places, _) = forbidden(4 << 30);
         assert_eq!((place, places), (RoomPlace::Memory, RELAY_POOL.places));
     }
 
     #[test]
-    fn what_was_said_of_the_room_counts_whatever_is_free() {
+    fn an_archive_that_is_there_is_gone_on_with_in_its_size_however_much_memory_is_free() {
         for available in [None, Some(0), Some(u64::MAX)] {
-            let choose = |storage| RelayRoom::choose(storage, DiskUse::Allowed, available);
-            let memory = choose(RelayStorage::Memory(RoomArg(1 << 20)));
-            assert_eq!((memory.place, memory.bytes), (RoomPlace::Memory, 1 << 20));
-            let archive = choose(RelayStorage::Archive(RoomArg(1 << 30), ArchiveOverflow::Refused));
-            assert_eq!((archive.place, archive.bytes), (RoomPlace::Archive, 1 << 30));
+            let found = HomeArchive::Ours(1 << 20);
+            let (place, places, why) = chosen(DiskUse::Allowed, &found, available);
+            assert_eq!((place, places), (RoomPlace::Archive, 390), "{why}");
+            assert!(why.contains("has an archive of this network"), "{why}");
+            let (place, places, _) = chosen(DiskUse::Allowed, &HomeArchive::Unnamed, available);
+            assert_eq!((place, places), (RoomPlace::Archive, RELAY_POOL.places));
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_there_and_not_used_is_named() {
+        let plenty = Some(u64::MAX);
+        let ours = HomeArchive::Ours(1 << 20);
+        let (place, _, why) = chosen(DiskUse::Forbidden, &ours, plenty);
+        assert!(why.ends_with("; the archive in the home folder is not used"), "{why}");
+        assert_eq!(place, RoomPlace::Memory);
+        let (place, _, why) = chosen(DiskUse::Allowed, &of_another_network(), plenty);
+        assert_eq!(place, RoomPlace::Memory);
+        assert!(why.ends_with("is of the network other with a floor of 4 bits, and is not used"));
+        let pool = RelayStorage::Memory(RoomArg(1 << 20));
+        let room = RelayRoom::choose(pool, DiskUse::Allowed, &HomeArchive::Unnamed, plenty);
+        assert_eq!(room.why, "as --pool says; the archive in the home folder is not used");
+        // Where memory is short it is asked for, and refuses by itself.
+        let (place, ..) = chosen(DiskUse::Allowed, &of_another_network(), None);
+        assert_eq!(place, RoomPlace::Archive);
+    }
+
+    #[test]
+    fn what_was_said_of_the_room_counts_whatever_is_free_and_whatever_is_there() {
+        for available in [None, Some(0), Some(u64::MAX)] {
+            for found in [HomeArchive::Missing, HomeArchive::Ours(7 << 20), of_another_network()] {
+                let choose =
+                    |storage| RelayRoom::choose(storage, DiskUse::Allowed, &found, available);
+                let memory = choose(RelayStorage::Memory(RoomArg(1 << 20)));
+                assert_eq!((memory.place, memory.bytes), (RoomPlace::Memory, 1 << 20));
+                let on_disk = RelayStorage::Archive(RoomArg(1 << 30), ArchiveOverflow::Refused);
+                let archive = choose(on_disk);
+                assert_eq!((archive.place, archive.bytes), (RoomPlace::Archive, 1 << 30));
+            }
         }
     }
 }
