@@ -58,6 +58,7 @@ impl Cli {
         let mut cli = Self::from_arg_matches_mut(&mut matches)
             .map_err(|error| error.format(&mut Self::command()))?;
         cli.pass_network_on(&command)?;
+        cli.global.refuse_two_passphrases()?;
         Ok(cli)
     }
 
@@ -142,6 +143,26 @@ opaque_debug!(struct GlobalArgs {
     home, memory, identity, json, no_input, passphrase_file, passphrase_fd, passphrase_cmd,
     color, ascii, log, verbose,
 });
+
+impl GlobalArgs {
+    /// Refuses two sources of the passphrase, of which one would be ignored. The parser compares
+    /// only those that stand on the same side of the command's name.
+    fn refuse_two_passphrases(&self) -> Result<(), clap::Error> {
+        let given = [
+            ("--passphrase-file", self.passphrase_file.is_some()),
+            ("--passphrase-fd", self.passphrase_fd.is_some()),
+            ("--passphrase-cmd", self.passphrase_cmd.is_some()),
+        ];
+        let mut given = given.into_iter().filter_map(|(flag, given)| given.then_some(flag));
+        match (given.next(), given.next()) {
+            (Some(one), Some(other)) => {
+                let message = format!("the argument '{one}' cannot be used with '{other}'");
+                Err(Cli::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Settings of a node that joins a network, as far as they were given.
 #[derive(Args, Clone, Default)]
@@ -1087,6 +1108,18 @@ mod tests {
                 assert!(message.contains(&expected), "{message}");
             }
         }
+    }
+
+    #[test]
+    fn two_sources_of_the_passphrase_are_refused_wherever_they_stand() {
+        for line in [
+            "undertone --passphrase-fd 3 status --passphrase-file f",
+            "undertone --passphrase-file f status --passphrase-cmd c",
+            "undertone status --passphrase-cmd c --passphrase-fd 3",
+        ] {
+            assert!(network_of(line).unwrap_err().contains("cannot be used with"), "{line}");
+        }
+        assert!(network_of("undertone --passphrase-fd 3 status --passphrase-fd 4").is_ok());
     }
 
     #[test]
